@@ -1,0 +1,142 @@
+// Command gen makes the embedded facts of package apischema from PVE's API
+// description.
+//
+//	go run ./gen -from DIR [-out DIR]
+//
+// DIR holds pve-api-N.json (a list of endpoints) and pve-formats-N.json (the
+// named formats and the highest index of each indexed parameter) for the major
+// versions N. Without -from it looks for a folder shared/reference above this
+// one, and does nothing, saying so, where there is none.
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"pve-mcp/pve/apischema"
+)
+
+func main() {
+	from := flag.String("from", "", "folder with pve-api-N.json and pve-formats-N.json")
+	out := flag.String("out", ".", "folder to write facts-N.json.gz to")
+	flag.Parse()
+	if *from == "" {
+		*from = findAbove(filepath.Join("shared", "reference"))
+	}
+	if *from == "" {
+		fmt.Fprintln(os.Stderr, "gen: skipped: no API description found; name its folder with -from")
+		return
+	}
+	for _, major := range []int{8, 9} {
+		if err := generate(*from, *out, major); err != nil {
+			fmt.Fprintln(os.Stderr, "gen:", err)
+			os.Exit(1)
+		}
+	}
+}
+
+func findAbove(name string) string {
+	dir, err := os.Getwd()
+	for err == nil && dir != filepath.Dir(dir) {
+		if info, err := os.Stat(filepath.Join(dir, name)); err == nil && info.IsDir() {
+			return filepath.Join(dir, name)
+		}
+		dir = filepath.Dir(dir)
+	}
+	return ""
+}
+
+func generate(from, out string, major int) error {
+	facts := apischema.Facts{Major: major, Formats: map[string]*apischema.Format{}}
+	var endpoints []struct {
+		apischema.Endpoint
+		Token *bool `json:"token"` // false: refuses API tokens
+	}
+	if err := read(filepath.Join(from, fmt.Sprintf("pve-api-%d.json", major)), &endpoints); err != nil {
+		return err
+	}
+	for _, e := range endpoints {
+		e.NoToken = e.Token != nil && !*e.Token
+		facts.Endpoints = append(facts.Endpoints, &e.Endpoint)
+	}
+	slices.SortFunc(facts.Endpoints, func(a, b *apischema.Endpoint) int {
+		return strings.Compare(a.Path+" "+a.Method, b.Path+" "+b.Method)
+	})
+
+	var formats struct {
+		Formats map[string]json.RawMessage `json:"formats"`
+		Highest map[string]int             `json:"indexed_parameters_highest"`
+	}
+	if err := read(filepath.Join(from, fmt.Sprintf("pve-formats-%d.json", major)), &formats); err != nil {
+		return err
+	}
+	facts.Highest = formats.Highest
+	for name, data := range formats.Formats {
+		facts.Formats[name] = nil
+		if string(data) == `"code"` {
+			continue
+		}
+		var f apischema.Format
+		if err := json.Unmarshal(data, &f); err != nil {
+			return fmt.Errorf("format %s: %w", name, err)
+		}
+		facts.Formats[name] = &f
+	}
+
+	var buf bytes.Buffer
+	if err := facts.Write(&buf); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(out, fmt.Sprintf("facts-%d.json.gz", major)), buf.Bytes(), 0o644)
+}
+
+// read decodes a file after making its flags booleans: Perl writes a true one as
+// true, 1 or "1".
+func read(file string, v any) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var tree any
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	if err := dec.Decode(&tree); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	fixFlags(tree)
+	if data, err = json.Marshal(tree); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return nil
+}
+
+func fixFlags(tree any) {
+	switch t := tree.(type) {
+	case []any:
+		for _, e := range t {
+			fixFlags(e)
+		}
+	case map[string]any:
+		for k, v := range t {
+			fixFlags(v)
+			if k != "optional" && k != "default_key" {
+				continue
+			}
+			switch fmt.Sprint(v) {
+			case "1", "true":
+				t[k] = true
+			case "0", "false":
+				t[k] = false
+			}
+		}
+	}
+}

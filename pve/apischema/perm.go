@@ -1,0 +1,203 @@
+package apischema
+
+import (
+	"regexp"
+	"strings"
+)
+
+// Caller is who asks, as far as a permission check wants to know.
+type Caller struct {
+	// User is the user id or token id; "" for a request without authentication.
+	User string
+	// Privs returns the privileges that the caller holds on an ACL path. The
+	// value says whether the privilege propagates.
+	Privs func(path string) map[string]bool
+	// Groups returns the groups of a user, and whether the user exists.
+	Groups func(userid string) ([]string, bool)
+	// GroupIDs are all groups.
+	GroupIDs []string
+}
+
+// PermissionError is PVE's refusal of a caller: HTTP status 403.
+type PermissionError struct {
+	// What is missing, such as "/vms/100, VM.Audit"; "" where PVE does not say,
+	// as when every alternative of an "or" failed.
+	What string
+}
+
+func (e *PermissionError) Error() string {
+	if e.What == "" {
+		return "Permission check failed"
+	}
+	return "Permission check failed (" + e.What + ")"
+}
+
+func denied(what string) error { return &PermissionError{What: what} }
+
+// Allow decides whether c may call the endpoint with params. A refusal is a
+// *[PermissionError]; an unknown user in a user's endpoint is a plain error. A
+// nil p is an endpoint for root@pam alone.
+func (p *Permissions) Allow(c Caller, params Values) error {
+	switch {
+	case p != nil && p.User == "world":
+		return nil
+	case c.User == "":
+		return denied("user != null")
+	case c.User == "root@pam":
+		return nil
+	case p == nil:
+		return denied("user != root@pam")
+	case p.User == "all":
+		return nil
+	case p.Check == nil:
+		return denied("")
+	}
+	return p.Check.Evaluate(c, params)
+}
+
+// Evaluate decides one check, as PVE's exec_api2_perm_check does. root@pam with
+// a ticket is not special here; see [Permissions.Allow].
+func (k *Check) Evaluate(c Caller, params Values) error {
+	switch k.Op {
+	case "and":
+		for _, sub := range k.Subs {
+			if err := sub.Evaluate(c, params); err != nil {
+				return err
+			}
+		}
+		return nil
+	case "or":
+		for _, sub := range k.Subs {
+			if sub.Evaluate(c, params) == nil {
+				return nil
+			}
+		}
+		return denied("")
+	case "perm":
+		if k.RequireParam != "" && params[k.RequireParam] == nil {
+			return denied("")
+		}
+		return c.Require(Template(k.Path, params), k.Any, k.Privs...)
+	case "perm-modify":
+		return c.mayModify(Template(k.Path, params))
+	case "userid-param":
+		return k.user(c, param(params, "userid"))
+	case "userid-group":
+		return k.group(c, params)
+	}
+	return denied("unknown permission test " + k.Op)
+}
+
+// Require checks privileges on a path: all of them, or any one.
+func (c Caller) Require(path string, anyOf bool, privs ...string) error {
+	path = NormalizePath(path)
+	held := map[string]bool{}
+	if path != "" {
+		held = c.Privs(path)
+	}
+	for _, p := range privs {
+		_, ok := held[p]
+		if ok && anyOf {
+			return nil
+		}
+		if !ok && !anyOf {
+			return denied(path + ", " + p)
+		}
+	}
+	if anyOf {
+		return denied(path + ", " + strings.Join(privs, "|"))
+	}
+	return nil
+}
+
+func (c Caller) mayModify(path string) error {
+	if path = NormalizePath(path); path == "" {
+		return denied("")
+	}
+	privs := []string{"Permissions.Modify"}
+	for prefix, own := range map[string]string{
+		"/storage/": "Datastore.Allocate", "/vms/": "VM.Allocate", "/pool/": "Pool.Allocate",
+	} {
+		if len(path) > len(prefix) && strings.HasPrefix(path, prefix) {
+			privs = append(privs, own)
+		}
+	}
+	return c.Require(path, true, privs...)
+}
+
+func (k *Check) user(c Caller, userid string) error {
+	if k.Subject == "Realm.AllocateUser" {
+		_, realm, _ := strings.Cut(userid, "@")
+		return c.Require("/access/realm/"+realm, false, "Realm.AllocateUser")
+	}
+	if _, exists := c.Groups(userid); !exists || c.User != userid {
+		return denied("")
+	}
+	return nil
+}
+
+func (k *Check) group(c Caller, params Values) error {
+	if c.Require("/access/groups", true, k.Privs...) == nil {
+		return nil
+	}
+	mine := map[string]bool{}
+	for _, g := range c.GroupIDs {
+		mine[g] = c.Require("/access/groups/"+g, true, k.Privs...) == nil
+	}
+	if k.GroupsParam != "" {
+		wanted := listItems(param(params, "groups"))
+		if len(wanted) == 0 {
+			return denied("/access/groups, " + strings.Join(k.Privs, "|"))
+		}
+		for _, g := range wanted {
+			if !mine[g] {
+				return denied("/access/groups/" + g + ", " + strings.Join(k.Privs, "|"))
+			}
+		}
+	}
+	if k.GroupsParam == "create" {
+		return nil
+	}
+	groups, _ := c.Groups(param(params, "userid"))
+	for _, g := range groups {
+		if mine[g] {
+			return nil
+		}
+	}
+	return denied("")
+}
+
+func param(params Values, name string) string {
+	s, _ := params[name].(string)
+	return s
+}
+
+var (
+	placeholderRE = regexp.MustCompile(`\{[^}]*\}`)
+	aclPathRE     = regexp.MustCompile(`^/[A-Za-z0-9.\-_/]*$`)
+	slashesRE     = regexp.MustCompile(`/+`)
+)
+
+// Template fills the placeholders of a template such as /vms/{vmid} from params;
+// one without a value becomes nothing.
+func Template(template string, params Values) string {
+	return placeholderRE.ReplaceAllStringFunc(template, func(name string) string {
+		return param(params, strings.Trim(name, "{}"))
+	})
+}
+
+// NormalizePath returns an ACL path in its one form, without a final slash, or
+// "" for what is no ACL path: a check on that one is always refused.
+func NormalizePath(path string) string {
+	path = slashesRE.ReplaceAllString(path, "/")
+	if path != "/" {
+		path = strings.TrimSuffix(path, "/")
+	}
+	if path == "" {
+		path = "/"
+	}
+	if !aclPathRE.MatchString(path) {
+		return ""
+	}
+	return path
+}
