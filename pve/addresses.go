@@ -1,0 +1,93 @@
+package pve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Interface is a network interface as seen from within a guest.
+type Interface struct {
+	Name      string      `json:"name"`
+	MAC       Opt[string] `json:"hardware-address,omitzero"`
+	Addresses []Address   `json:"ip-addresses,omitzero"` // absent before PVE 8.4 for a CT
+	Inet      Opt[string] `json:"inet,omitzero"`         // of a CT: address/prefix; one of several
+	Inet6     Opt[string] `json:"inet6,omitzero"`
+	Extra     Extra       `json:"-"`
+}
+
+// UnmarshalJSON keeps unknown fields in Extra.
+func (i *Interface) UnmarshalJSON(data []byte) error { return decodeObject(data, i, &i.Extra) }
+
+// MarshalJSON writes what was read.
+func (i Interface) MarshalJSON() ([]byte, error) { return encodeObject(i, i.Extra) }
+
+// CIDRs returns the addresses, each as address/prefix.
+func (i Interface) CIDRs() []string {
+	var out []string
+	for _, a := range i.Addresses {
+		out = append(out, fmt.Sprintf("%s/%d", a.Address, a.Prefix.Value))
+	}
+	if out != nil {
+		return out
+	}
+	for _, old := range []Opt[string]{i.Inet, i.Inet6} {
+		if old.Set {
+			out = append(out, old.Value)
+		}
+	}
+	return out
+}
+
+// Address is an IP address of an interface.
+type Address struct {
+	Address string     `json:"ip-address"`
+	Type    string     `json:"ip-address-type"` // ipv4, ipv6 from an agent; inet, inet6 of a CT
+	Prefix  Opt[int64] `json:"prefix,omitzero"`
+	Extra   Extra      `json:"-"`
+}
+
+// UnmarshalJSON keeps unknown fields in Extra.
+func (a *Address) UnmarshalJSON(data []byte) error { return decodeObject(data, a, &a.Extra) }
+
+// MarshalJSON writes what was read.
+func (a Address) MarshalJSON() ([]byte, error) { return encodeObject(a, a.Extra) }
+
+// AgentError is a guest agent's refusal of a command, which PVE hands on as a
+// success.
+type AgentError struct {
+	Class string `json:"class"`
+	Desc  string `json:"desc"`
+}
+
+func (e *AgentError) Error() string { return "guest agent: " + e.Desc }
+
+// AgentInterfaces asks a VM's guest agent for its network interfaces (VM.Monitor
+// up to PVE 8, VM.GuestAgent.Audit from 9). An agent that does not answer is an
+// *[Error].
+func (c *Client) AgentInterfaces(ctx context.Context, g GuestRef) ([]Interface, error) {
+	data, err := get[struct {
+		Result json.RawMessage `json:"result"`
+	}](ctx, c, g.path("agent", "network-get-interfaces"), nil)
+	if err != nil {
+		return nil, err
+	}
+	var refused struct {
+		Error *AgentError `json:"error"`
+	}
+	if json.Unmarshal(data.Result, &refused) == nil && refused.Error != nil {
+		return nil, refused.Error
+	}
+	var list []Interface
+	if err := json.Unmarshal(data.Result, &list); err != nil {
+		return nil, errors.Join(errors.New("guest agent: not a list of interfaces"), err)
+	}
+	return list, nil
+}
+
+// ContainerInterfaces lists the network interfaces of a running container
+// (VM.Audit; from PVE 8.1). Of a stopped one it returns none.
+func (c *Client) ContainerInterfaces(ctx context.Context, g GuestRef) ([]Interface, error) {
+	return get[[]Interface](ctx, c, g.path("interfaces"), nil)
+}

@@ -1,0 +1,127 @@
+package pve
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Error is PVE's refusal of a request, or its proxy's word that a node could not
+// be asked. 500 is PVE's ordinary status for a refusal.
+type Error struct {
+	Method string
+	Path   string // below /api2/json
+	Status int
+	// Message is what PVE said, from the body or, before PVE 8.4, from the
+	// reason phrase.
+	Message string
+	// Params are the refused parameters, each with PVE's reason (status 400).
+	Params map[string]string
+}
+
+func (e *Error) Error() string {
+	msg := e.Message
+	for _, k := range slices.Sorted(maps.Keys(e.Params)) {
+		msg += fmt.Sprintf(" %s: %s", k, strings.TrimSpace(e.Params[k]))
+	}
+	return fmt.Sprintf("%s %s: %d %s", e.Method, e.Path, e.Status, msg)
+}
+
+var (
+	noConfigRE   = regexp.MustCompile(`^Configuration file 'nodes/.*' does not exist$`)
+	permissionRE = regexp.MustCompile(`^Permission check failed \((.*), ([^,()]+)\)$`)
+	lockedRE     = regexp.MustCompile(`^(?:VM|CT) is locked \((.*)\)$`)
+)
+
+// NoSuchGuest reports whether PVE has no such guest on the node that was asked;
+// it may be on another one.
+func (e *Error) NoSuchGuest() bool { return noConfigRE.MatchString(e.Message) }
+
+// Denied returns the ACL path and the alternative privileges that a refused
+// caller lacks. ok says that the caller was refused; PVE does not always say for
+// lack of what.
+func (e *Error) Denied() (path string, privs []string, ok bool) {
+	if e.Status != http.StatusForbidden {
+		return "", nil, false
+	}
+	if m := permissionRE.FindStringSubmatch(e.Message); m != nil {
+		return m[1], strings.Split(m[2], "|"), true
+	}
+	return "", nil, true
+}
+
+// LockedBy returns the lock that made PVE refuse, such as backup.
+func (e *Error) LockedBy() (lock string, ok bool) { return LockIn(e.Message) }
+
+// LockIn returns the lock that a message of PVE names as the reason of a refusal.
+func LockIn(message string) (lock string, ok bool) {
+	m := lockedRE.FindStringSubmatch(message)
+	if m == nil {
+		return "", false
+	}
+	return m[1], true
+}
+
+// NodeUnreachable reports whether the node that the request was for did not
+// answer PVE's proxy: 595 says that it could not be reached, so that nothing was
+// done there; 596 to 599 that it was reached and its answer is missing.
+func (e *Error) NodeUnreachable() bool { return e.Status >= 595 && e.Status <= 599 }
+
+// LostError says that a request was sent and its answer did not arrive. Where the
+// request was a write, PVE may or may not have carried it out.
+type LostError struct {
+	Method string
+	Path   string
+	Err    error
+}
+
+func (e *LostError) Error() string {
+	if e.Method == http.MethodGet {
+		return fmt.Sprintf("%s %s: no usable answer: %v", e.Method, e.Path, e.Err)
+	}
+	return fmt.Sprintf("%s %s: no usable answer, so whether PVE did it is unknown: %v", e.Method, e.Path, e.Err)
+}
+
+func (e *LostError) Unwrap() error { return e.Err }
+
+// OutcomeUnknown reports whether err leaves open if a write was carried out.
+func OutcomeUnknown(err error) bool {
+	var lost *LostError
+	return errors.As(err, &lost) && lost.Method != http.MethodGet
+}
+
+// errorOf makes the error of an answer that is not a success.
+func errorOf(method string, p path, resp *http.Response, body []byte) error {
+	e := &Error{
+		Method:  method,
+		Path:    p.text,
+		Status:  resp.StatusCode,
+		Message: strings.TrimSpace(strings.TrimPrefix(resp.Status, strconv.Itoa(resp.StatusCode))),
+	}
+	var parsed struct {
+		Message string          `json:"message"`
+		Errors  json.RawMessage `json:"errors"`
+	}
+	if json.Unmarshal(body, &parsed) == nil {
+		if msg := strings.TrimSpace(parsed.Message); msg != "" {
+			e.Message = msg
+		}
+		if json.Unmarshal(parsed.Errors, &e.Params) != nil {
+			e.Params = nil
+		}
+	}
+	if location := resp.Header.Get("Location"); resp.StatusCode < 400 && location != "" {
+		e.Message += " (to " + location + "; redirects are not followed, so that the token stays here)"
+	}
+	// The proxy reached the node and lost its answer: the node may go on.
+	if e.Status >= 596 && e.Status <= 599 && method != http.MethodGet {
+		return &LostError{Method: method, Path: p.text, Err: e}
+	}
+	return e
+}

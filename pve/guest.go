@@ -1,0 +1,82 @@
+package pve
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+)
+
+// GuestStatus is the live state of a guest, as its node sees it.
+type GuestStatus struct {
+	VMID      VMID         `json:"vmid"`
+	Name      Opt[string]  `json:"name,omitzero"`
+	Type      Opt[string]  `json:"type,omitzero"`      // lxc; a VM has none
+	Status    string       `json:"status"`             // running or stopped
+	QMPStatus Opt[string]  `json:"qmpstatus,omitzero"` // of a VM: running, paused, prelaunch, io-error, …
+	Lock      Opt[string]  `json:"lock,omitzero"`
+	Tags      Opt[string]  `json:"tags,omitzero"`
+	Template  Opt[bool]    `json:"template,omitzero"`
+	Agent     Opt[bool]    `json:"agent,omitzero"`  // configured, which is not alive
+	Uptime    Opt[int64]   `json:"uptime,omitzero"` // seconds
+	CPU       Opt[float64] `json:"cpu,omitzero"`    // the share of CPUs in use; 0 in the first sample of a worker
+	CPUs      Opt[float64] `json:"cpus,omitzero"`
+	Mem       Opt[int64]   `json:"mem,omitzero"` // bytes
+	MaxMem    Opt[int64]   `json:"maxmem,omitzero"`
+	MemHost   Opt[int64]   `json:"memhost,omitzero"` // PVE 9
+	Swap      Opt[int64]   `json:"swap,omitzero"`
+	MaxSwap   Opt[int64]   `json:"maxswap,omitzero"`
+	Disk      Opt[int64]   `json:"disk,omitzero"` // always 0 for a VM
+	MaxDisk   Opt[int64]   `json:"maxdisk,omitzero"`
+	NetIn     Opt[int64]   `json:"netin,omitzero"` // bytes since the start
+	NetOut    Opt[int64]   `json:"netout,omitzero"`
+	DiskRead  Opt[int64]   `json:"diskread,omitzero"`
+	DiskWrite Opt[int64]   `json:"diskwrite,omitzero"`
+	HA        HA           `json:"ha,omitzero"`
+	Extra     Extra        `json:"-"`
+}
+
+// UnmarshalJSON keeps unknown fields in Extra.
+func (s *GuestStatus) UnmarshalJSON(data []byte) error { return decodeObject(data, s, &s.Extra) }
+
+// MarshalJSON writes what was read.
+func (s GuestStatus) MarshalJSON() ([]byte, error) { return encodeObject(s, s.Extra) }
+
+// State is one word for the state: QMP's where it says more than running.
+func (s GuestStatus) State() string {
+	switch {
+	case s.Status == "stopped" && s.Lock.Value == "suspended":
+		return "suspended" // to disk
+	case s.Status == "running" && s.QMPStatus.Or("") != "":
+		return s.QMPStatus.Value
+	}
+	return s.Status
+}
+
+// HA is what the HA manager knows of a guest.
+type HA struct {
+	Managed Opt[bool]   `json:"managed,omitzero"`
+	State   Opt[string] `json:"state,omitzero"` // the requested state
+	Group   Opt[string] `json:"group,omitzero"`
+	Extra   Extra       `json:"-"`
+}
+
+// IsZero reports whether PVE said nothing about HA.
+func (h HA) IsZero() bool { return !h.Managed.Set && len(h.Extra) == 0 }
+
+// UnmarshalJSON keeps unknown fields in Extra.
+func (h *HA) UnmarshalJSON(data []byte) error { return decodeObject(data, h, &h.Extra) }
+
+// MarshalJSON writes what was read.
+func (h HA) MarshalJSON() ([]byte, error) { return encodeObject(h, h.Extra) }
+
+// GuestStatus asks the guest's node for its live state (VM.Audit).
+func (c *Client) GuestStatus(ctx context.Context, g GuestRef) (GuestStatus, error) {
+	return get[GuestStatus](ctx, c, g.path("status", "current"), nil)
+}
+
+// Power starts a task that changes the power state (VM.PowerMgmt). verb is the
+// last element of PVE's path: start, stop, shutdown, reboot, reset, suspend,
+// resume.
+func (c *Client) Power(ctx context.Context, g GuestRef, verb string, params url.Values) (UPID, error) {
+	return c.start(ctx, http.MethodPost, g.path("status", verb), params)
+}

@@ -1,0 +1,29 @@
+package pve
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// path is a path below /api2/json whose elements are escaped.
+type path struct {
+	text string
+	err  error
+}
+
+// join makes a path of unescaped elements. A volume id with slashes and a UPID
+// are one element each.
+func join(elems ...string) path {
+	var b strings.Builder
+	for _, e := range elems {
+		if e == "" || e == "." || e == ".." {
+			return path{err: fmt.Errorf("path %q: %q cannot be an element of a path", elems, e)}
+		}
+		b.WriteByte('/')
+		b.WriteString(url.PathEscape(e))
+	}
+	return path{text: b.String()}
+}
+
+func (p path) String() string { return p.text }

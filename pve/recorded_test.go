@@ -1,0 +1,313 @@
+package pve
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pve-mcp/internal/recordings"
+)
+
+// playback answers every request with one recorded row.
+type playback struct {
+	row  recordings.Row
+	path string // of the last request, unescaped
+}
+
+func (p *playback) RoundTrip(req *http.Request) (*http.Response, error) {
+	p.path = strings.TrimPrefix(req.URL.Path, "/api2/json")
+	body := []byte(p.row.Text)
+	if p.row.Body != nil {
+		body = p.row.Body
+	}
+	return &http.Response{
+		Status:     fmt.Sprintf("%d %s", p.row.Status, p.row.Reason),
+		StatusCode: p.row.Status,
+		Header:     http.Header{},
+		Body:       io.NopCloser(bytes.NewReader(body)),
+		Request:    req,
+	}, nil
+}
+
+func player(t *testing.T) (*Client, *playback) {
+	t.Helper()
+	p := &playback{}
+	c, err := New(Options{Endpoints: []string{"https://pve1:8006"}, Transport: p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, p
+}
+
+// reads are the reads that the client knows, by recorded path.
+var reads = []struct {
+	path *regexp.Regexp
+	call func(ctx context.Context, c *Client, m []string) (any, error)
+}{
+	{regexp.MustCompile(`^/(?:nodes/[^/]+/)?version$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
+		return c.Version(ctx)
+	}},
+	{regexp.MustCompile(`^/cluster/resources$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
+		return c.Resources(ctx, "")
+	}},
+	{regexp.MustCompile(`^/nodes/([^/]+)/(qemu|lxc)/(\d+)/status/current$`), func(ctx context.Context, c *Client, m []string) (any, error) {
+		return c.GuestStatus(ctx, refOf(m))
+	}},
+	{regexp.MustCompile(`^/nodes/([^/]+)/(qemu)/(\d+)/agent/network-get-interfaces$`), func(ctx context.Context, c *Client, m []string) (any, error) {
+		list, err := c.AgentInterfaces(ctx, refOf(m))
+		return map[string]any{"result": list}, err
+	}},
+	{regexp.MustCompile(`^/nodes/([^/]+)/(lxc)/(\d+)/interfaces$`), func(ctx context.Context, c *Client, m []string) (any, error) {
+		return c.ContainerInterfaces(ctx, refOf(m))
+	}},
+	{regexp.MustCompile(`^/access/permissions$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
+		return c.Permissions(ctx)
+	}},
+	{regexp.MustCompile(`^/(?:nodes/([^/]+)|cluster)/tasks$`), func(ctx context.Context, c *Client, m []string) (any, error) {
+		list, _, err := c.NodeTasks(ctx, "any", nil)
+		return list, err
+	}},
+	{regexp.MustCompile(`^/nodes/[^/]+/tasks/(UPID[^/]+)/status$`), func(ctx context.Context, c *Client, m []string) (any, error) {
+		return c.TaskStatus(ctx, upidOf(m[1]))
+	}},
+	{regexp.MustCompile(`^/nodes/[^/]+/tasks/(UPID[^/]+)/log$`), func(ctx context.Context, c *Client, m []string) (any, error) {
+		list, _, err := c.TaskLog(ctx, upidOf(m[1]), 0, 5)
+		return list, err
+	}},
+}
+
+func refOf(m []string) GuestRef {
+	id, _ := ParseVMID(m[3])
+	return GuestRef{Node: m[1], Kind: Kind(m[2]), VMID: id}
+}
+
+func upidOf(escaped string) UPID {
+	text, _ := url.PathUnescape(escaped)
+	upid, _ := ParseUPID(text)
+	return upid
+}
+
+func TestRecordedAnswersDecode(t *testing.T) {
+	c, p := player(t)
+	rows := 0
+	for _, row := range recordings.Rows(t) {
+		p.row = row
+		if row.Task != "" {
+			rows += checkRecordedTask(t, row)
+			continue
+		}
+		if row.Status != 200 {
+			continue
+		}
+		if row.Method != http.MethodGet {
+			rows += checkRecordedStart(t, c, row)
+			continue
+		}
+		for _, r := range reads {
+			m := r.path.FindStringSubmatch(row.Path)
+			if m == nil {
+				continue
+			}
+			rows++
+			got, err := r.call(t.Context(), c, m)
+			if err != nil {
+				t.Errorf("%v: %v", row, err)
+				break
+			}
+			if want, _ := url.PathUnescape(row.Path); len(m) == 4 && p.path != want {
+				t.Errorf("%v: the client asked for %s", row, p.path)
+			}
+			var answer struct{ Data json.RawMessage }
+			if err := json.Unmarshal(row.Body, &answer); err != nil {
+				t.Fatal(err)
+			}
+			sameJSON(t, row.String(), answer.Data, got)
+		}
+	}
+	t.Logf("%d rows decode and encode back equal", rows)
+}
+
+func checkRecordedTask(t *testing.T, row recordings.Row) int {
+	t.Helper()
+	for _, raw := range row.Statuses {
+		var status TaskStatus
+		if err := json.Unmarshal(raw, &status); err != nil {
+			t.Errorf("%v: %v", row, err)
+		}
+		sameJSON(t, row.String(), raw, status)
+	}
+	var log []LogLine
+	if err := json.Unmarshal(row.Log, &log); err != nil {
+		t.Errorf("%v: %v", row, err)
+	}
+	sameJSON(t, row.String(), row.Log, log)
+	if upid, err := ParseUPID(row.Task); err != nil || upid.String() != row.Task {
+		t.Errorf("UPID %s became %v (%v)", row.Task, upid, err)
+	}
+	return 1
+}
+
+var powerRE = regexp.MustCompile(`^/nodes/([^/]+)/(qemu|lxc)/(\d+)/status/(\w+)$`)
+
+func checkRecordedStart(t *testing.T, c *Client, row recordings.Row) int {
+	t.Helper()
+	m := powerRE.FindStringSubmatch(row.Path)
+	if m == nil {
+		return 0
+	}
+	upid, err := c.Power(t.Context(), refOf(m), m[4], row.Form())
+	if err != nil {
+		t.Errorf("%v: %v", row, err)
+		return 1
+	}
+	sameJSON(t, row.String(), row.Body, map[string]any{"data": upid})
+	if id, ok := upid.Guest(); !ok || id.String() != m[3] || upid.Node != m[1] {
+		t.Errorf("%v: the task %v is not about guest %s on %s", row, upid, m[3], m[1])
+	}
+	return 1
+}
+
+// sameJSON compares a decoded value's encoding with what was recorded, up to
+// whether a scalar is a number, a string or a boolean, and checks that no field
+// with a name was left undecoded.
+func sameJSON(t *testing.T, what string, recorded json.RawMessage, got any) {
+	t.Helper()
+	encoded, err := json.Marshal(got)
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	if diff := cmp.Diff(scalars(t, recorded), scalars(t, encoded)); diff != "" {
+		t.Errorf("%s (-recorded +encoded):\n%s", what, diff)
+	}
+	undecoded(t, what, reflect.ValueOf(got))
+}
+
+func scalars(t *testing.T, data []byte) any {
+	t.Helper()
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		t.Fatal(err)
+	}
+	return scalar(v)
+}
+
+func scalar(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, e := range v {
+			v[k] = scalar(e)
+		}
+	case []any:
+		for i, e := range v {
+			v[i] = scalar(e)
+		}
+	case json.Number:
+		if f, err := v.Float64(); err == nil {
+			return fmt.Sprint(f)
+		}
+		return v.String()
+	case string:
+		var n json.Number
+		if json.Unmarshal([]byte(v), &n) == nil {
+			return scalar(n)
+		}
+		if v == "" {
+			return "0"
+		}
+	case bool:
+		if v {
+			return "1"
+		}
+		return "0"
+	}
+	return v
+}
+
+func undecoded(t *testing.T, what string, v reflect.Value) {
+	t.Helper()
+	switch v.Kind() {
+	case reflect.Slice:
+		for i := range v.Len() {
+			undecoded(t, what, v.Index(i))
+		}
+	case reflect.Struct:
+		extra, ok := v.Interface(), false
+		if f := v.FieldByName("Extra"); f.IsValid() {
+			extra, ok = f.Interface(), true
+		}
+		if !ok {
+			return
+		}
+		for _, f := range planOf(v.Type()) {
+			if raw, kept := extra.(Extra)[f.name]; kept && string(raw) != "null" {
+				t.Errorf("%s: %v.%s was not decoded: %s", what, v.Type(), f.name, raw)
+			}
+			undecoded(t, what, v.Field(f.index))
+		}
+	}
+}
+
+func TestRecordedErrors(t *testing.T) {
+	c, p := player(t)
+	rows, statuses := 0, map[int]int{}
+	for _, row := range recordings.Rows(t) {
+		if !row.IsRequest() || row.Status == 200 {
+			continue
+		}
+		rows++
+		statuses[row.Status]++
+		p.row = row
+		_, err := c.do(t.Context(), row.Method, path{text: row.Path}, row.Form())
+		var got *Error
+		if !errors.As(err, &got) {
+			t.Errorf("%v: %T %v, want a *pve.Error", row, err, err)
+			continue
+		}
+		var body struct {
+			Message string
+			Errors  map[string]string
+		}
+		if row.Body != nil {
+			if err := json.Unmarshal(row.Body, &body); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := &Error{Method: row.Method, Path: row.Path, Status: row.Status, Message: strings.TrimSpace(body.Message), Params: body.Errors}
+		if want.Message == "" {
+			want.Message = row.Reason
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", row, diff)
+		}
+		if _, _, denied := got.Denied(); denied != (row.Status == 403) {
+			t.Errorf("%v: Denied() = %v", row, denied)
+		}
+		if got.NoSuchGuest() != strings.HasPrefix(row.Reason, "Configuration file ") {
+			t.Errorf("%v: NoSuchGuest() = %v", row, got.NoSuchGuest())
+		}
+	}
+	t.Logf("%d rows became typed errors, by status: %v", rows, sortedCounts(statuses))
+}
+
+func sortedCounts(m map[int]int) []string {
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, fmt.Sprintf("%d:%d", k, m[k]))
+	}
+	return out
+}

@@ -1,0 +1,109 @@
+package pve
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Resource is one line of /cluster/resources: a node, a guest, a storage on a
+// node, a pool or an SDN zone. Its numbers come from a broadcast that each node
+// makes about every 10 s, so they are up to 20 s old.
+type Resource struct {
+	ID         string       `json:"id"`
+	Type       string       `json:"type"` // node, qemu, lxc, storage, pool, sdn, network
+	Status     Opt[string]  `json:"status,omitzero"`
+	Node       Opt[string]  `json:"node,omitzero"`
+	VMID       VMID         `json:"vmid,omitzero"`
+	Name       Opt[string]  `json:"name,omitzero"`
+	Pool       Opt[string]  `json:"pool,omitzero"`
+	Tags       Opt[string]  `json:"tags,omitzero"` // separated by semicolons
+	Lock       Opt[string]  `json:"lock,omitzero"`
+	HAState    Opt[string]  `json:"hastate,omitzero"`
+	Template   Opt[bool]    `json:"template,omitzero"`
+	Uptime     Opt[int64]   `json:"uptime,omitzero"`  // seconds
+	CPU        Opt[float64] `json:"cpu,omitzero"`     // the share of MaxCPU in use, 0 to 1
+	MaxCPU     Opt[float64] `json:"maxcpu,omitzero"`  // cores, fractional for a limited CT
+	Mem        Opt[int64]   `json:"mem,omitzero"`     // bytes
+	MaxMem     Opt[int64]   `json:"maxmem,omitzero"`  // bytes
+	MemHost    Opt[int64]   `json:"memhost,omitzero"` // bytes that a VM takes on its host; PVE 9
+	Disk       Opt[int64]   `json:"disk,omitzero"`    // bytes; always 0 for a VM, whose use PVE does not know
+	MaxDisk    Opt[int64]   `json:"maxdisk,omitzero"` // bytes; of a VM the boot disk alone
+	NetIn      Opt[int64]   `json:"netin,omitzero"`   // bytes since the start
+	NetOut     Opt[int64]   `json:"netout,omitzero"`
+	DiskRead   Opt[int64]   `json:"diskread,omitzero"`
+	DiskWrite  Opt[int64]   `json:"diskwrite,omitzero"`
+	Storage    Opt[string]  `json:"storage,omitzero"`
+	Shared     Opt[bool]    `json:"shared,omitzero"`
+	Content    Opt[string]  `json:"content,omitzero"`
+	PluginType Opt[string]  `json:"plugintype,omitzero"`
+	Level      Opt[string]  `json:"level,omitzero"` // of the subscription
+	Extra      Extra        `json:"-"`
+}
+
+// UnmarshalJSON keeps unknown fields in Extra.
+func (r *Resource) UnmarshalJSON(data []byte) error { return decodeObject(data, r, &r.Extra) }
+
+// MarshalJSON writes what was read.
+func (r Resource) MarshalJSON() ([]byte, error) { return encodeObject(r, r.Extra) }
+
+// IsGuest reports whether the resource is a VM or a container.
+func (r Resource) IsGuest() bool { return r.Type == string(QEMU) || r.Type == string(LXC) }
+
+// Ref says where the API has a guest.
+func (r Resource) Ref() GuestRef {
+	return GuestRef{Node: r.Node.Value, Kind: Kind(r.Type), VMID: r.VMID}
+}
+
+// TagList returns the tags of a guest.
+func (r Resource) TagList() []string { return SplitTags(r.Tags.Value) }
+
+// SplitTags splits PVE's list of tags.
+func SplitTags(tags string) []string {
+	return strings.FieldsFunc(tags, func(c rune) bool { return c == ';' || c == ',' || c == ' ' })
+}
+
+// Resources lists what the token may see of the cluster: guests with VM.Audit,
+// storages with Datastore.Audit, pools with Pool.Audit, and every node. kind may
+// be vm, storage, node or sdn; "" is everything.
+func (c *Client) Resources(ctx context.Context, kind string) ([]Resource, error) {
+	params := url.Values{}
+	if kind != "" {
+		params.Set("type", kind)
+	}
+	return get[[]Resource](ctx, c, join("cluster", "resources"), params)
+}
+
+// FindGuest returns the guest with the id, wherever in the cluster it is. A guest
+// that is not there, or that the token may not see, is a *[NoGuestError].
+func (c *Client) FindGuest(ctx context.Context, id VMID) (Resource, error) {
+	all, err := c.Resources(ctx, "vm")
+	if err != nil {
+		return Resource{}, err
+	}
+	none := &NoGuestError{VMID: id}
+	for _, r := range all {
+		if r.VMID == id {
+			return r, nil
+		}
+		if r.IsGuest() {
+			none.Have = append(none.Have, r)
+		}
+	}
+	slices.SortFunc(none.Have, func(a, b Resource) int {
+		return distance(a.VMID, id) - distance(b.VMID, id)
+	})
+	return Resource{}, none
+}
+
+func distance(a, b VMID) int { return int(max(a, b) - min(a, b)) }
+
+// NoGuestError says that no guest with an id can be seen.
+type NoGuestError struct {
+	VMID VMID
+	Have []Resource // the guests that can be seen, nearest id first
+}
+
+func (e *NoGuestError) Error() string { return fmt.Sprintf("no guest %d can be seen", e.VMID) }

@@ -1,0 +1,64 @@
+package pve
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// UPID identifies a task in a cluster, for as long as its node keeps the log.
+type UPID struct {
+	Node  string
+	Type  string // such as qmstart
+	ID    string // what it works on: a VMID, a storage, or nothing
+	User  string // user@realm, or user@realm!token
+	Start time.Time
+
+	text string
+}
+
+// upidRE is the grammar of PVE::UPID; the second number has nine digits on a
+// node that has been up for over 497 days.
+var upidRE = regexp.MustCompile(`^UPID:([a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?):` +
+	`[0-9A-Fa-f]{8}:[0-9A-Fa-f]{8,9}:([0-9A-Fa-f]{8}):([^:\s/]+):([^:\s/]*):([^:\s/]+):$`)
+
+// ParseUPID reads a UPID.
+func ParseUPID(s string) (UPID, error) {
+	m := upidRE.FindStringSubmatch(s)
+	if m == nil {
+		return UPID{}, fmt.Errorf("%q is not a UPID, such as UPID:pve1:00001234:0000ABCD:65000000:qmstart:100:root@pam:", s)
+	}
+	start, err := strconv.ParseInt(m[2], 16, 64)
+	if err != nil {
+		return UPID{}, err
+	}
+	return UPID{Node: m[1], Type: m[3], ID: m[4], User: m[5], Start: time.Unix(start, 0), text: s}, nil
+}
+
+// String returns the UPID exactly as it was parsed.
+func (u UPID) String() string { return u.text }
+
+// IsZero reports whether u is no UPID.
+func (u UPID) IsZero() bool { return u.text == "" }
+
+// Guest returns the guest that the task works on, where its id names one.
+// Tasks on storages name it before an @, as in 100@local.
+func (u UPID) Guest() (VMID, bool) {
+	id, _, _ := strings.Cut(u.ID, "@")
+	vmid, err := ParseVMID(id)
+	return vmid, err == nil
+}
+
+// MarshalText writes what [ParseUPID] reads.
+func (u UPID) MarshalText() ([]byte, error) { return []byte(u.text), nil }
+
+// UnmarshalText is [ParseUPID].
+func (u *UPID) UnmarshalText(text []byte) error {
+	id, err := ParseUPID(string(text))
+	if err == nil {
+		*u = id
+	}
+	return err
+}
