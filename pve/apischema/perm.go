@@ -16,6 +16,16 @@ type Caller struct {
 	Groups func(userid string) ([]string, bool)
 	// GroupIDs are all groups.
 	GroupIDs []string
+	// Checked, if not nil, is told of every check of privileges on a path.
+	Checked func(PrivCheck)
+}
+
+// PrivCheck is one check of privileges on an ACL path.
+type PrivCheck struct {
+	Path  string
+	Privs []string
+	Any   bool // one of Privs was enough
+	Held  bool
 }
 
 // PermissionError is PVE's refusal of a caller: HTTP status 403.
@@ -91,6 +101,14 @@ func (k *Check) Evaluate(c Caller, params Values) error {
 // Require checks privileges on a path: all of them, or any one.
 func (c Caller) Require(path string, anyOf bool, privs ...string) error {
 	path = NormalizePath(path)
+	err := c.check(path, anyOf, privs)
+	if c.Checked != nil {
+		c.Checked(PrivCheck{Path: path, Privs: privs, Any: anyOf, Held: err == nil})
+	}
+	return err
+}
+
+func (c Caller) check(path string, anyOf bool, privs []string) error {
 	held := map[string]bool{}
 	if path != "" {
 		held = c.Privs(path)

@@ -1,0 +1,47 @@
+package pvesim
+
+import (
+	"net/url"
+	"strings"
+
+	"pve-mcp/pve/apischema"
+)
+
+// authenticate accepts an API token as PVE does and sets the caller.
+func (c *call) authenticate() error {
+	scheme, value, _ := strings.Cut(c.req.Header.Get("Authorization"), "PVEAPIToken")
+	if scheme != "" || value == "" {
+		return unauthorized("No ticket")
+	}
+	value, _, _ = strings.Cut(value[1:], ";") // value[0] is "=" or a space
+	if plain, err := url.PathUnescape(value); err == nil {
+		value = plain
+	}
+	id, secret, _ := strings.Cut(value, "=")
+	token, known := c.tokens[id]
+	owner, _, _ := strings.Cut(id, "!")
+	if user, ok := c.users[owner]; !known || !ok || user.Disabled || token.Secret != secret {
+		return unauthorized("Authentication failed!")
+	}
+	c.record.User = id
+	c.caller = apischema.Caller{
+		User:     id,
+		Privs:    func(path string) map[string]bool { return c.privs(id, path) },
+		Groups:   c.groupsOf,
+		GroupIDs: c.groups,
+		Checked:  func(p apischema.PrivCheck) { c.record.Checks = append(c.record.Checks, p) },
+	}
+	return nil
+}
+
+func (s *state) groupsOf(userid string) ([]string, bool) {
+	u, ok := s.users[userid]
+	return u.Groups, ok
+}
+
+// may reports whether the caller holds a privilege, for lists that leave out what
+// the caller may not see.
+func (c *call) may(path, priv string) bool {
+	_, ok := c.caller.Privs(path)[priv]
+	return ok
+}

@@ -1,0 +1,253 @@
+package pvesim
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+)
+
+func getClusterStatus(c *call) (any, error) {
+	out := []any{}
+	online := 0
+	for i, n := range c.nodes {
+		item := map[string]any{
+			"type": "node", "id": "node/" + n.Name, "name": n.Name, "nodeid": i + 1,
+			"level": "", "local": bit(i == 0), "online": bit(!n.Offline),
+		}
+		if c.model.Cluster == "" {
+			item["nodeid"] = 0
+		}
+		if !n.Offline {
+			item["ip"] = n.IP
+			online++
+		}
+		out = append(out, item)
+	}
+	if c.model.Cluster != "" {
+		out = append(out, map[string]any{
+			"type": "cluster", "id": "cluster", "name": c.model.Cluster, "version": len(c.nodes),
+			"nodes": len(c.nodes), "quorate": bit(online*2 > len(c.nodes) || len(c.nodes) == 2),
+		})
+	}
+	return out, nil
+}
+
+func getResources(c *call) (any, error) {
+	out := []any{}
+	want := func(kind string) bool { return c.str("type") == "" || c.str("type") == kind }
+	if c.str("type") == "" {
+		out = append(out, c.poolResources()...)
+	}
+	if want("vm") {
+		for _, id := range c.order {
+			if c.may("/vms/"+strconv.Itoa(id), "VM.Audit") {
+				out = append(out, c.guestResource(c.guests[id]))
+			}
+		}
+	}
+	if want("node") {
+		for _, n := range c.nodes {
+			out = append(out, c.nodeResource(n))
+		}
+	}
+	if want("storage") {
+		out = append(out, c.storageResources()...)
+	}
+	if want("sdn") {
+		out = append(out, c.zoneResources()...)
+	}
+	return out, nil
+}
+
+// guestResource shows a guest as of the last broadcast. What stands in its
+// configuration is known at once.
+func (c *call) guestResource(g *guest) map[string]any {
+	st := g.seen
+	u := c.usage(g, st, c.aired)
+	out := map[string]any{
+		"id": fmt.Sprintf("%s/%d", g.Kind, g.VMID), "type": g.Kind, "vmid": g.VMID, "node": g.Node,
+		"name": g.name(), "status": "stopped", "template": bit(g.template()), "uptime": 0,
+		"cpu": u.cpu, "maxcpu": c.cpus(g), "mem": u.mem, "maxmem": g.maxMem(), "disk": u.disk, "maxdisk": g.maxDisk(),
+		"netin": u.netIn, "netout": u.netOut, "diskread": u.diskRead, "diskwrite": u.diskWritten,
+	}
+	if st.running {
+		out["status"], out["uptime"] = "running", uptime(st.since, c.aired)
+		if st.paused {
+			out["status"] = "paused"
+		}
+	}
+	for _, key := range []string{"lock", "tags"} {
+		if g.Config[key] != "" {
+			out[key] = g.Config[key]
+		}
+	}
+	if pools := c.poolsWith("/vms/" + strconv.Itoa(g.VMID)); len(pools) > 0 && c.may("/pool/"+pools[0], "Pool.Audit") {
+		out["pool"] = pools[0]
+	}
+	if g.HA != "" {
+		out["hastate"] = g.HA
+	}
+	if c.node.version.major >= 9 && g.Kind == "qemu" {
+		out["memhost"] = hostMemory(g, u)
+	}
+	return out
+}
+
+func (c *call) nodeResource(n *node) map[string]any {
+	out := map[string]any{"id": "node/" + n.Name, "type": "node", "node": n.Name, "status": "online", "level": "", "cgroup-mode": 2}
+	if n.Offline {
+		return map[string]any{"id": "node/" + n.Name, "type": "node", "node": n.Name, "status": "offline"}
+	}
+	if c.may("/nodes/"+n.Name, "Sys.Audit") {
+		cpu, mem := c.load(n, c.aired)
+		out["cpu"], out["maxcpu"], out["mem"], out["maxmem"] = cpu, n.CPUs, mem, n.Memory
+		out["disk"], out["maxdisk"], out["uptime"] = n.Disk/5, n.Disk, uptime(n.booted, c.now)
+	}
+	return out
+}
+
+func getNodes(c *call) (any, error) {
+	out := []any{}
+	for _, n := range c.nodes {
+		item := c.nodeResource(n)
+		delete(item, "cgroup-mode")
+		item["ssl_fingerprint"] = fingerprint(c.model.Seed, n.Name)
+		out = append(out, item)
+	}
+	return out, nil
+}
+
+// fingerprint stands for a certificate's.
+func fingerprint(seed uint64, name string) string {
+	out := ""
+	for i := range 4 {
+		for b := range 8 {
+			out += fmt.Sprintf("%02X:", byte(hash(seed, name, i)>>(8*b)))
+		}
+	}
+	return out[:len(out)-1]
+}
+
+func getNodeStatus(c *call) (any, error) {
+	n := c.node
+	cpu, mem := c.load(n, c.now)
+	kernel := "6.14.11-2-pve"
+	memory := map[string]any{"total": n.Memory, "used": mem, "free": n.Memory - mem}
+	if n.version.major >= 9 {
+		memory["available"] = n.Memory - mem
+	}
+	return map[string]any{
+		"uptime": uptime(n.booted, c.now), "idle": 0, "cpu": cpu, "wait": cpu / 50,
+		"loadavg": []string{oneLoad(cpu, n, 1), oneLoad(cpu, n, 0.9), oneLoad(cpu, n, 0.8)},
+		"memory":  memory, "swap": map[string]any{"total": 0, "used": 0, "free": 0}, "ksm": map[string]any{"shared": 0},
+		"rootfs": map[string]any{"total": n.Disk, "used": n.Disk / 5, "free": n.Disk - n.Disk/5, "avail": n.Disk - n.Disk/4},
+		"cpuinfo": map[string]any{
+			"cpus": n.CPUs, "cores": n.CPUs, "sockets": 1, "model": "AMD EPYC 7302P 16-Core Processor",
+			"mhz": "3000.000", "hvm": "1", "flags": "fpu vme de pse", "user_hz": 100,
+		},
+		"kversion":       "Linux " + kernel + " #1 SMP PREEMPT_DYNAMIC",
+		"current-kernel": map[string]any{"release": kernel, "sysname": "Linux", "machine": "x86_64", "version": "#1 SMP PREEMPT_DYNAMIC"},
+		"boot-info":      map[string]any{"mode": "efi", "secureboot": 0},
+		"pveversion":     "pve-manager/" + n.version.text + "/" + n.version.repoID(),
+	}, nil
+}
+
+func oneLoad(cpu float64, n *node, factor float64) string {
+	return strconv.FormatFloat(cpu*float64(n.CPUs)*factor, 'f', 2, 64)
+}
+
+func (c *call) storageResources() []any {
+	out := []any{}
+	for _, st := range c.storages {
+		for _, n := range c.nodes {
+			if st.Disabled || !st.on(n.Name) || n.Offline || !c.may("/storage/"+st.ID, "Datastore.Audit") {
+				continue
+			}
+			out = append(out, map[string]any{
+				"id": "storage/" + n.Name + "/" + st.ID, "type": "storage", "storage": st.ID, "node": n.Name, "status": "available",
+				"plugintype": st.Type, "content": st.Content, "shared": bit(st.Shared), "disk": st.Used, "maxdisk": st.Size,
+			})
+		}
+	}
+	return out
+}
+
+func (st Storage) on(node string) bool { return len(st.Nodes) == 0 || slices.Contains(st.Nodes, node) }
+
+func (c *call) poolResources() []any {
+	out := []any{}
+	for _, p := range c.pools {
+		if !c.may("/pool/"+p.ID, "Pool.Audit") {
+			continue
+		}
+		var cpus, mem, maxmem, up int64
+		for _, id := range p.VMIDs {
+			g := c.guests[id]
+			if g == nil || !g.seen.running {
+				continue
+			}
+			cpus += c.cpus(g)
+			mem += c.usage(g, g.seen, c.aired).mem
+			maxmem += g.maxMem()
+			up = max(up, uptime(g.seen.since, c.aired))
+		}
+		out = append(out, map[string]any{
+			"id": "/pool/" + p.ID, "type": "pool", "pool": p.ID, "cpu": 0, "maxcpu": cpus, "mem": mem, "maxmem": maxmem, "uptime": up,
+		})
+	}
+	return out
+}
+
+func (c *call) zoneResources() []any {
+	out := []any{}
+	for _, n := range c.nodes {
+		if n.Offline || !c.may("/sdn/zones/localnetwork", "SDN.Audit") {
+			continue
+		}
+		if n.version.atLeast(9, 1) {
+			out = append(out, map[string]any{
+				"id": "network/" + n.Name + "/zone/localnetwork", "type": "network", "network": "localnetwork",
+				"network-type": "zone", "node": n.Name, "status": "ok",
+			})
+			continue
+		}
+		out = append(out, map[string]any{"id": "sdn/" + n.Name + "/localnetwork", "type": "sdn", "sdn": "localnetwork", "node": n.Name, "status": "ok"})
+	}
+	return out
+}
+
+// getNextID answers with a string, as Perl makes of a number that was a key.
+func getNextID(c *call) (any, error) {
+	if wanted := c.str("vmid"); wanted != "" {
+		if c.guests[c.number("vmid", 0)] != nil {
+			return nil, badParam("vmid", "VM %s already exists", wanted)
+		}
+		return wanted, nil
+	}
+	for id := 100; ; id++ {
+		if c.guests[id] == nil {
+			return strconv.Itoa(id), nil
+		}
+	}
+}
+
+func getStorageStatus(c *call) (any, error) {
+	i := slices.IndexFunc(c.storages, func(s Storage) bool { return s.ID == c.str("storage") })
+	if i < 0 {
+		return nil, badParam("storage", "No such storage.")
+	}
+	st := c.storages[i]
+	out := map[string]any{
+		"type": st.Type, "content": st.Content, "shared": bit(st.Shared), "enabled": bit(!st.Disabled),
+		"active": bit(!st.Disabled), "total": int64(0), "used": int64(0), "avail": int64(0),
+	}
+	if !st.Disabled {
+		out["total"], out["used"], out["avail"] = st.Size, st.Used, st.Size-st.Used
+	}
+	return out, nil
+}
+
+func getNodeTime(c *call) (any, error) {
+	return map[string]any{"time": c.now.Unix(), "localtime": c.now.Unix(), "timezone": time.UTC.String()}, nil
+}

@@ -1,0 +1,19 @@
+// Package pvesim simulates a Proxmox VE cluster's API for tests and demos.
+//
+// It is strict where PVE is strict: parameters are checked against PVE's own API
+// description, privileges against users, tokens, roles and ACLs, and a refusal has
+// PVE's status, reason phrase and words. What takes time in PVE takes time here, by
+// a [Clock]: tasks are data that is evaluated against it, so a test may run a
+// backup of an hour in no time, and the same model gives the same answers.
+//
+//	model := pvesim.Cluster()
+//	sim, err := pvesim.New(model, pvesim.Options{})
+//	...
+//	client := &http.Client{Transport: sim.Transport()} // no sockets
+//	req, _ := http.NewRequest("GET", sim.URL()+"/api2/json/version", nil)
+//	req.Header.Set("Authorization", model.Token("ops@pve!mcp").Header())
+//
+// It shares no types with any client, so that a mistake in one does not cancel out
+// here. An endpoint that PVE has and pvesim does not serve yet checks parameters
+// and privileges all the same, and then answers 501 with a message that says so.
+package pvesim

@@ -1,0 +1,4 @@
+package pvesim
+
+// BuiltinRoles is for tests.
+var BuiltinRoles = builtinRoles

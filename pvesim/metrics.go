@@ -1,0 +1,104 @@
+package pvesim
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// usage is what a guest uses at a moment: a function of the model's seed, the guest
+// and the time, so that nothing needs to be stored.
+type usage struct {
+	cpu                                  float64 // share of its CPUs
+	mem, disk                            int64
+	netIn, netOut, diskRead, diskWritten int64 // since the start
+}
+
+func (s *state) usage(g *guest, st guestState, at time.Time) usage {
+	if !st.running {
+		return usage{}
+	}
+	up := max(at.Sub(st.since), 0).Seconds()
+	noise := func(what string, period time.Duration) float64 { // -1 to 1, smooth
+		phase := float64(hash(s.model.Seed, g.VMID, what)%1000) / 1000
+		return math.Sin(2 * math.Pi * (float64(at.UnixNano())/float64(period) + phase))
+	}
+	u := usage{
+		cpu:         g.Load * (1 + 0.3*noise("cpu", 7*time.Minute) + 0.1*noise("cpu2", 40*time.Second)),
+		mem:         int64(float64(g.maxMem()) * (0.35 + 0.4*g.Load + 0.05*noise("mem", 3*time.Hour))),
+		netIn:       int64(up * (500 + 2e6*g.Load)),
+		netOut:      int64(up * (300 + 3e6*g.Load)),
+		diskRead:    int64(up*1e5*g.Load) + 300<<20,
+		diskWritten: int64(up * (4e3 + 3e5*g.Load)),
+	}
+	if st.paused {
+		u.cpu = 0
+	}
+	if g.Kind == "lxc" {
+		u.disk = int64(float64(g.maxDisk()) * (0.1 + float64(hash(s.model.Seed, g.VMID, "disk")%60)/100))
+	}
+	return u
+}
+
+func (g *guest) intConfig(key string, otherwise int64) int64 {
+	n, err := strconv.ParseInt(g.Config[key], 10, 64)
+	if err != nil {
+		return otherwise
+	}
+	return n
+}
+
+// cpus is the number of CPUs; of a container without a limit those of its node.
+func (s *state) cpus(g *guest) int64 {
+	if g.Kind == "lxc" {
+		return g.intConfig("cores", int64(s.nodeNamed(g.Node).CPUs))
+	}
+	return g.intConfig("cores", 1) * g.intConfig("sockets", 1)
+}
+
+func (g *guest) maxMem() int64 {
+	otherwise := int64(512)
+	return g.intConfig("memory", otherwise) << 20
+}
+
+// maxDisk is the size of the boot disk of a VM, of the root file system of a CT.
+func (g *guest) maxDisk() int64 {
+	if g.Kind == "lxc" {
+		return sizeOf(g.Config["rootfs"])
+	}
+	order, _ := strings.CutPrefix(g.Config["boot"], "order=")
+	for key := range strings.FieldsFuncSeq(order, func(r rune) bool { return r == ';' || r == ',' }) {
+		if drive := g.Config[key]; drive != "" && !strings.Contains(drive, "media=cdrom") && !strings.HasPrefix(key, "net") {
+			return sizeOf(drive)
+		}
+	}
+	return 0
+}
+
+// sizeOf reads the size in a drive's property string, in bytes.
+func sizeOf(drive string) int64 {
+	for part := range strings.SplitSeq(drive, ",") {
+		size, ok := strings.CutPrefix(part, "size=")
+		if !ok || size == "" {
+			continue
+		}
+		shift := map[byte]uint{'K': 10, 'M': 20, 'G': 30, 'T': 40}[size[len(size)-1]]
+		n, _ := strconv.ParseFloat(strings.TrimRight(size, "KMGT"), 64)
+		return int64(n * float64(uint64(1)<<shift))
+	}
+	return 0
+}
+
+// load is what a node uses: its guests' part and its own.
+func (s *state) load(n *node, at time.Time) (cpu float64, mem int64) {
+	busy, mem := 0.02*float64(n.CPUs), n.Memory/20
+	for _, id := range s.order {
+		if g := s.guests[id]; g.Node == n.Name {
+			u := s.usage(g, g.now, at)
+			busy += u.cpu * float64(s.cpus(g))
+			mem += u.mem
+		}
+	}
+	return min(busy/float64(max(n.CPUs, 1)), 1), min(mem, n.Memory)
+}

@@ -1,0 +1,129 @@
+package pvesim
+
+import "time"
+
+// Model describes a cluster before it lives. It is data: take a preset, such as
+// [Lab] or [Cluster], change what the test is about, and give it to [New].
+type Model struct {
+	// Seed decides everything that is made up: MAC addresses, loads, process ids.
+	Seed uint64
+	// PVE is the version of the nodes, such as 9.0.11.
+	PVE string
+	// Cluster is the cluster's name; "" stands for a single node without one.
+	Cluster  string
+	Nodes    []Node
+	Storages []Storage
+	Guests   []Guest
+	Pools    []Pool
+	Users    []User
+	Tokens   []Token
+	ACL      []ACL
+	Tasks    []PastTask
+}
+
+// Node is a node of the cluster. The first of a model is the one that is asked.
+type Node struct {
+	Name    string
+	IP      string
+	PVE     string // where it differs from the model's
+	CPUs    int
+	Memory  int64         // bytes
+	Disk    int64         // bytes of the root file system
+	Up      time.Duration // how long it has been up
+	Offline bool
+}
+
+// Storage is a storage of the cluster.
+type Storage struct {
+	ID       string
+	Type     string // dir, nfs, zfspool, …
+	Content  string // what it may hold, such as images,iso
+	Shared   bool
+	Disabled bool
+	Nodes    []string // empty stands for all
+	Size     int64    // bytes, per node where it is not shared
+	Used     int64    // bytes
+}
+
+// Guest is a VM or a container.
+type Guest struct {
+	VMID int
+	Kind string // qemu or lxc
+	Node string
+	// Config has the keys and values of PVE's configuration file.
+	Config  map[string]string
+	Running bool
+	Paused  bool          // of a running VM
+	Up      time.Duration // how long it has been running
+	// Load is the usual share of its CPUs that is in use, 0 to 1.
+	Load float64
+	// HA is the state that the HA manager keeps, such as started; "" where the
+	// guest is not managed.
+	HA string
+	// IPs are the addresses that the guest reports, each with its prefix. A VM
+	// reports them while it runs and its agent answers (see AgentDead).
+	IPs       []string
+	AgentDead bool
+	// ShutdownTakes is how long the guest needs to shut down.
+	ShutdownTakes time.Duration
+	// IgnoresShutdown makes every shutdown time out.
+	IgnoresShutdown bool
+	// StartFails makes every start fail: log lines, the last of which is the
+	// reason.
+	StartFails []string
+}
+
+// Pool is a resource pool.
+type Pool struct {
+	ID       string
+	Comment  string
+	VMIDs    []int
+	Storages []string
+}
+
+// User is a user.
+type User struct {
+	ID       string // user@realm
+	Groups   []string
+	Disabled bool
+}
+
+// Token is an API token.
+type Token struct {
+	ID      string // user@realm!name
+	Secret  string
+	PrivSep bool
+}
+
+// Token returns the model's token with an id, or one that no model accepts.
+func (m Model) Token(id string) Token {
+	for _, t := range m.Tokens {
+		if t.ID == id {
+			return t
+		}
+	}
+	return Token{ID: id}
+}
+
+// Header is the value of an Authorization header.
+func (t Token) Header() string { return "PVEAPIToken=" + t.ID + "=" + t.Secret }
+
+// ACL gives a role on a path to a user, a group or a token.
+type ACL struct {
+	Path        string
+	Who         string // a user id, a token id, or @group
+	Role        string
+	NoPropagate bool
+}
+
+// PastTask is a task that ended before the model came to life.
+type PastTask struct {
+	Node string
+	Type string
+	ID   string
+	User string
+	Ago  time.Duration // since its start
+	Took time.Duration
+	Exit string
+	Log  []string // without the final line TASK …
+}

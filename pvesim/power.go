@@ -1,0 +1,305 @@
+package pvesim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// verb is what a power endpoint does: a row of the table of a guest's states.
+type verb struct {
+	task      string // type of the task
+	ha        string // type of the task that asks the HA manager instead; "" = never
+	needsRun  bool   // refused at once where the guest does not run
+	needsStop bool   // refused at once where it does
+	work      func(c *call, g *guest, now time.Time) outcome
+}
+
+var qemuVerbs = map[string]verb{
+	"start":    {task: "qmstart", ha: "hastart", work: startVM},
+	"stop":     {task: "qmstop", ha: "hastop", work: stopVM},
+	"shutdown": {task: "qmshutdown", ha: "hastop", work: shutdownVM},
+	"reboot":   {task: "qmreboot", needsRun: true, work: rebootGuest},
+	"reset":    {task: "qmreset", needsRun: true, work: quick(func(*guestState) {})},
+	"suspend":  {task: "qmpause", needsRun: true, work: suspendVM},
+	"resume":   {task: "qmresume", work: resumeVM},
+}
+
+var lxcVerbs = map[string]verb{
+	"start":    {task: "vzstart", ha: "hastart", needsStop: true, work: startCT},
+	"stop":     {task: "vzstop", ha: "hastop", needsRun: true, work: stopCT},
+	"shutdown": {task: "vzshutdown", ha: "hastop", needsRun: true, work: shutdownCT},
+	"reboot":   {task: "vzreboot", needsRun: true, work: rebootGuest},
+	"suspend":  {task: "vzsuspend", needsRun: true, work: suspendCT},
+	"resume":   {task: "vzresume", work: suspendCT},
+}
+
+// How long what PVE itself does takes, from recordings.
+const (
+	startTakes   = 1600 * time.Millisecond
+	startCTTakes = 3200 * time.Millisecond
+	stopTakes    = 1100 * time.Millisecond
+	failTakes    = 800 * time.Millisecond
+	quickTakes   = 100 * time.Millisecond
+	haTakes      = 1400 * time.Millisecond
+	haActs       = 10 * time.Second // later, the HA manager acts
+)
+
+func power(name string, verbs map[string]verb) func(*call) (any, error) {
+	v := verbs[name]
+	return onGuest(func(c *call, g *guest) (any, error) {
+		for _, p := range []string{"skiplock", "stateuri", "migratedfrom", "migration_type", "migration_network", "keepActive", "nocheck", "force-cpu"} {
+			if c.params[p] != nil {
+				return nil, badParam(p, "Only root may use this option.")
+			}
+		}
+		switch {
+		case v.needsRun && !g.now.running, name == "resume" && !g.now.running && g.Config["lock"] != "suspended":
+			return nil, die("%s %d not running", g.noun(), g.VMID)
+		case v.needsStop && g.now.running:
+			return nil, die("%s %d already running", g.noun(), g.VMID)
+		}
+		if v.ha != "" && g.HA != "" {
+			return c.askHA(v, g), nil
+		}
+		typ := v.task
+		if c.flag("todisk") {
+			typ = "qmsuspend"
+		}
+		if c.flag("overrule-shutdown") {
+			c.overruleShutdown(g)
+		}
+		id := fmt.Sprint(g.VMID)
+		return c.fork(c.now, c.node, c.caller.User, typ, id, g.VMID, func(now time.Time) outcome {
+			return v.work(c, g, now)
+		}), nil
+	})
+}
+
+// overruleShutdown ends the shutdown tasks that hold the guest's lock.
+func (c *call) overruleShutdown(g *guest) {
+	for _, t := range c.active {
+		if t.locks == g.VMID && strings.HasSuffix(t.typ, "shutdown") {
+			c.stop(t, c.now)
+		}
+	}
+}
+
+// askHA tells the HA manager what state the guest should have. The task ends when
+// it was told; the manager acts some seconds later.
+func (c *call) askHA(v verb, g *guest) string {
+	want, word := "started", "start"
+	if v.ha == "hastop" {
+		want, word = "stopped", "stop"
+	}
+	id := fmt.Sprint(g.VMID)
+	return c.fork(c.now, c.node, c.caller.User, v.ha, id, 0, func(time.Time) outcome {
+		o := done(haTakes, func(end time.Time) {
+			g.HA = want
+			c.later(end.Add(haActs), func(now time.Time) {
+				if g.HA != want || g.now.running == (want == "started") {
+					return
+				}
+				c.fork(now, c.node, "root@pam", v.task, id, g.VMID, func(now time.Time) outcome {
+					o := v.work(c, g, now)
+					o.log = append([]entry{{text: "task started by HA resource agent"}}, o.log...)
+					return o
+				})
+			})
+		})
+		o.log = []entry{{text: fmt.Sprintf("Requesting HA %s for %s %d", word, g.noun(), g.VMID)}}
+		return o
+	})
+}
+
+// locked refuses where the guest has a lock that is not among the allowed ones.
+func locked(g *guest, allowed ...string) (outcome, bool) {
+	lock := g.Config["lock"]
+	if lock == "" || slices.Contains(allowed, lock) {
+		return outcome{}, false
+	}
+	return failed(0, "%s is locked (%s)", g.noun(), lock), true
+}
+
+func startVM(c *call, g *guest, _ time.Time) outcome {
+	if g.template() {
+		return failed(0, "you can't start a vm if it's a template")
+	}
+	if o, no := locked(g, "suspended"); no {
+		return o
+	}
+	if g.now.running {
+		return failed(0, "VM %d already running", g.VMID)
+	}
+	return c.startWork(g, startTakes)
+}
+
+func startCT(c *call, g *guest, _ time.Time) outcome {
+	if g.template() {
+		return failed(0, "you can't start a CT if it's a template")
+	}
+	if o, no := locked(g, "mounted"); no {
+		return o
+	}
+	return c.startWork(g, startCTTakes)
+}
+
+func (c *call) startWork(g *guest, takes time.Duration) outcome {
+	if n := len(g.StartFails); n > 0 {
+		o := failed(failTakes, "%s", g.StartFails[n-1])
+		for _, line := range g.StartFails[:n-1] {
+			o.log = append(o.log, entry{failTakes / 2, line})
+		}
+		return o
+	}
+	return done(takes, func(end time.Time) {
+		if g.Config["lock"] == "suspended" {
+			delete(g.Config, "lock")
+		}
+		c.set(g, guestState{running: true, since: end})
+	})
+}
+
+func (c *call) off(g *guest) func(time.Time) {
+	return func(time.Time) { c.set(g, guestState{}) }
+}
+
+func stopVM(c *call, g *guest, _ time.Time) outcome {
+	if !g.now.running {
+		return done(0, nil)
+	}
+	if o, no := locked(g); no {
+		return o
+	}
+	return done(stopTakes, c.off(g))
+}
+
+func stopCT(c *call, g *guest, _ time.Time) outcome {
+	if o, no := locked(g, "mounted"); no {
+		return o
+	}
+	return done(stopTakes, c.off(g))
+}
+
+// shutdownTime is how long the guest takes, and whether that is in time.
+func (c *call) shutdownTime(g *guest) (time.Duration, bool) {
+	timeout := time.Duration(c.number("timeout", 60)) * time.Second
+	takes := g.ShutdownTakes
+	if takes == 0 {
+		takes = 2 * time.Second
+	}
+	if g.IgnoresShutdown || takes > timeout {
+		return timeout, false
+	}
+	return takes, true
+}
+
+func shutdownVM(c *call, g *guest, _ time.Time) outcome {
+	switch {
+	case !g.now.running:
+		return done(0, nil)
+	case g.now.paused && c.flag("forceStop"):
+		return done(stopTakes, c.off(g))
+	case g.now.paused:
+		return failed(0, "VM is paused - cannot shutdown")
+	}
+	if o, no := locked(g); no {
+		return o
+	}
+	takes, ok := c.shutdownTime(g)
+	switch {
+	case ok:
+		return done(takes, c.off(g))
+	case c.flag("forceStop"):
+		o := done(takes+stopTakes, c.off(g))
+		o.log = []entry{{takes, "VM quit/powerdown failed - terminating now with SIGTERM"}}
+		return o
+	}
+	return failed(takes, "VM quit/powerdown failed - got timeout")
+}
+
+func shutdownCT(c *call, g *guest, _ time.Time) outcome {
+	if o, no := locked(g, "mounted"); no {
+		return o
+	}
+	takes, ok := c.shutdownTime(g)
+	switch {
+	case ok:
+		return done(takes, c.off(g))
+	case c.flag("forceStop"):
+		return done(takes+stopTakes, c.off(g))
+	}
+	return failed(takes, "command 'lxc-stop -n %d --nokill --timeout %d' failed: exit code 1", g.VMID, c.number("timeout", 60))
+}
+
+// rebootGuest is a shutdown and a start. A VM is started by another process after
+// the task has ended, so that it reads stopped for a moment.
+func rebootGuest(c *call, g *guest, _ time.Time) outcome {
+	if o, no := locked(g, "mounted"); no {
+		return o
+	}
+	takes, ok := c.shutdownTime(g)
+	if !ok {
+		return failed(takes, "VM quit/powerdown failed - got timeout")
+	}
+	on := func(now time.Time) {
+		if len(g.StartFails) == 0 {
+			c.set(g, guestState{running: true, since: now})
+		}
+	}
+	if g.Kind == "lxc" {
+		return done(takes+startCTTakes, on)
+	}
+	return done(takes, func(end time.Time) {
+		c.set(g, guestState{})
+		c.later(end.Add(time.Second), on)
+	})
+}
+
+// quick changes a state at once, in spite of the locks that are named.
+func quick(change func(*guestState), locks ...string) func(*call, *guest, time.Time) outcome {
+	return func(c *call, g *guest, _ time.Time) outcome {
+		if o, no := locked(g, locks...); no {
+			return o
+		}
+		return done(quickTakes, func(time.Time) {
+			st := g.now
+			change(&st)
+			c.set(g, st)
+		})
+	}
+}
+
+func suspendVM(c *call, g *guest, now time.Time) outcome {
+	if !c.flag("todisk") {
+		return quick(func(st *guestState) { st.paused = true }, "backup")(c, g, now)
+	}
+	if o, no := locked(g); no {
+		return o
+	}
+	// 400 MB/s to disk
+	takes := time.Duration(g.maxMem()/(400<<20)+1) * time.Second
+	g.Config["lock"] = "suspending"
+	return done(takes, func(time.Time) {
+		g.Config["lock"] = "suspended"
+		c.set(g, guestState{})
+	})
+}
+
+func resumeVM(c *call, g *guest, now time.Time) outcome {
+	if g.Config["lock"] == "suspended" {
+		return startVM(c, g, now)
+	}
+	return quick(func(st *guestState) { st.paused = false }, "backup")(c, g, now)
+}
+
+// suspendCT fails as on every node without criu, which PVE does not bring.
+func suspendCT(_ *call, g *guest, _ time.Time) outcome {
+	o := failed(4*quickTakes, "command 'lxc-checkpoint -n %d -s -D /var/lib/vz/dump' failed: exit code 1", g.VMID)
+	o.log = []entry{
+		{0, fmt.Sprintf("lxc-checkpoint: %d: ../src/lxc/criu.c: criu_version_ok: 767 No such file or directory - execing criu failed, is it installed?", g.VMID)},
+		{0, fmt.Sprintf("lxc-checkpoint: %d: ../src/lxc/tools/lxc_checkpoint.c: checkpoint: 182 Checkpointing %d failed", g.VMID, g.VMID)},
+	}
+	return o
+}

@@ -1,0 +1,245 @@
+package pvesim
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"pve-mcp/pve/apischema"
+)
+
+// Options are what a model does not say.
+type Options struct {
+	// Clock is the time that the cluster lives by; nil stands for the real one.
+	Clock Clock
+}
+
+// Sim is a simulated cluster. It is safe for concurrent use.
+type Sim struct {
+	clock Clock
+	apis  map[int]*apischema.API // by major version of PVE
+
+	mu       sync.Mutex
+	state             // guarded by mu
+	requests []Record // guarded by mu
+}
+
+// Record is a request that was answered.
+type Record struct {
+	Method   string
+	Path     string // decoded, below /api2/json
+	Endpoint string // the template of the path; "" where there is none
+	Params   map[string]any
+	User     string // user or token id; "" where it was not accepted
+	Status   int
+	Checks   []apischema.PrivCheck
+}
+
+// New brings a model to life. The simulated cluster's time starts at the clock's.
+func New(m Model, o Options) (*Sim, error) {
+	if o.Clock == nil {
+		o.Clock = Scaled(1)
+	}
+	s := &Sim{clock: o.Clock, apis: map[int]*apischema.API{}}
+	for _, n := range m.Nodes {
+		v := parseVersion(cmp.Or(n.PVE, m.PVE))
+		if s.apis[v.major] != nil {
+			continue
+		}
+		api, err := apischema.Load(v.major)
+		if err != nil {
+			return nil, err
+		}
+		s.apis[v.major] = api
+	}
+	return s, s.build(m, o.Clock.Now())
+}
+
+// Requests returns the requests that were answered since the start, oldest first.
+func (s *Sim) Requests() []Record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.requests)
+}
+
+// Now is the simulated cluster's time.
+func (s *Sim) Now() time.Time { return s.clock.Now() }
+
+// Do answers one request. The error is ctx's, where a caller went away while PVE
+// would have kept it waiting.
+func (s *Sim) Do(ctx context.Context, req Request) (Response, error) {
+	c := &call{Sim: s, req: req}
+	for {
+		data, err := s.try(c)
+		var wait *waitError
+		if errors.As(err, &wait) {
+			if err := s.clock.Sleep(ctx, wait.d); err != nil {
+				return Response{}, err
+			}
+			continue
+		}
+		resp := respond(data, err, s.nodes[0].version.atLeast(8, 4))
+		c.record.Status = resp.Status
+		s.mu.Lock()
+		s.requests = append(s.requests, c.record)
+		s.mu.Unlock()
+		return resp, nil
+	}
+}
+
+// waitError makes Do call the handler again after a pause, in which the lock is
+// free.
+type waitError struct{ d time.Duration }
+
+func (*waitError) Error() string { return "pvesim: wait" }
+
+// try does what can be done at this moment.
+func (s *Sim) try(c *call) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.now = s.clock.Now()
+	if c.arrived.IsZero() {
+		c.arrived = c.now
+	}
+	s.advance(c.now)
+	return c.run()
+}
+
+// The delays that PVE's HTTP server and proxy make.
+const (
+	unauthorizedDelay = 3 * time.Second
+	unreachableDelay  = 3 * time.Second
+)
+
+// call is one request under way.
+type call struct {
+	*Sim
+	req     Request
+	arrived time.Time
+	now     time.Time // of this attempt
+	record  Record
+
+	caller apischema.Caller
+	ep     *apischema.Endpoint
+	params apischema.Values
+	node   *node // that executes the call
+}
+
+// run goes the way of a request through PVE: server, authentication, endpoint,
+// privileges, node, parameters, code.
+func (c *call) run() (any, error) {
+	c.record = Record{Method: c.req.Method}
+	if !slices.Contains([]string{"GET", "POST", "PUT", "DELETE"}, c.req.Method) {
+		return nil, early(501, "method '%s' not available", c.req.Method)
+	}
+	if c.req.Chunked {
+		return nil, early(501, "chunked transfer encoding not supported")
+	}
+	escaped, ok := strings.CutPrefix(c.req.Path, "/api2/json/")
+	path, err := url.PathUnescape("/" + escaped)
+	if !ok || err != nil {
+		return nil, early(501, "no such uri")
+	}
+	c.record.Path = path
+	if err := c.authenticate(); err != nil {
+		return nil, c.after(unauthorizedDelay, err)
+	}
+	if err := contentRefusal(c.req); err != nil {
+		return nil, err
+	}
+	if len(c.req.Body) > maxBody {
+		return nil, early(501, "for data too large")
+	}
+	if c.params, err = parameters(c.req); err != nil {
+		return nil, err
+	}
+	return c.dispatch(path)
+}
+
+func (c *call) dispatch(path string) (any, error) {
+	c.node = c.nodes[0]
+	ep, uri, ok := c.api().Find(c.req.Method, path)
+	if !ok {
+		return nil, notImplemented(c.req.Method, path)
+	}
+	c.ep, c.record.Endpoint = ep, ep.Path
+	if err := merge(c.params, uri); err != nil {
+		return nil, err
+	}
+	c.record.Params = c.params
+	if ep.NoToken {
+		return nil, &apischema.PermissionError{What: "URI '" + path + "' not available with API token, need proper ticket.\n"}
+	}
+	if err := ep.Permissions.Allow(c.caller, c.params); err != nil {
+		return nil, err
+	}
+	if err := c.proxy(path); err != nil {
+		return nil, err
+	}
+	var err error
+	if c.params, err = c.api().Validate(c.ep, c.params); err != nil {
+		return nil, err
+	}
+	key := c.ep.Method + " " + c.ep.Path
+	if check := checks[key]; check != nil {
+		if err := check(c); err != nil {
+			return nil, err
+		}
+	}
+	row := rows[key]
+	if row == nil {
+		return nil, &refusal{status: 501, message: "Method '" + key + "' not implemented by pvesim"}
+	}
+	return row(c)
+}
+
+// proxy hands the call to the node that it names, which checks the parameters by
+// its own version's rules.
+func (c *call) proxy(path string) error {
+	name := c.str(c.ep.ProxyTo)
+	if c.ep.ProxyTo == "" || name == "localhost" || name == c.nodes[0].Name {
+		return nil
+	}
+	i := slices.IndexFunc(c.nodes, func(n *node) bool { return n.Name == name })
+	if i < 0 {
+		return die("hostname lookup '%s' failed - failed to get address info for: %s: Name or service not known", name, name)
+	}
+	if c.nodes[i].Offline {
+		return c.after(unreachableDelay, &refusal{status: 595, message: "No route to host", plain: true})
+	}
+	c.node = c.nodes[i]
+	ep, _, ok := c.api().Find(c.req.Method, path)
+	if !ok {
+		return notImplemented(c.req.Method, path)
+	}
+	c.ep = ep
+	return nil
+}
+
+// api is the API of the node that executes the call.
+func (c *call) api() *apischema.API { return c.apis[c.node.version.major] }
+
+// after returns err when d has passed since the request arrived, and makes it wait
+// before.
+func (c *call) after(d time.Duration, err error) error {
+	if left := c.arrived.Add(d).Sub(c.now); left > 0 {
+		return &waitError{left}
+	}
+	return err
+}
+
+// str returns a parameter, "" where it is absent.
+func (c *call) str(name string) string {
+	s, _ := c.params[name].(string)
+	return s
+}
+
+// flag returns a boolean parameter.
+func (c *call) flag(name string) bool {
+	return c.params[name] == "1" || c.params[name] == true
+}

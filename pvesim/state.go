@@ -1,0 +1,225 @@
+package pvesim
+
+import (
+	"cmp"
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// state is everything that a cluster knows. Sim's lock guards it.
+type state struct {
+	model    Model
+	born     time.Time
+	nodes    []*node
+	guests   map[int]*guest
+	order    []int // the ids of guests, ascending
+	storages []Storage
+	pools    []Pool
+	users    map[string]User
+	groups   []string
+	tokens   map[string]Token
+	acl      map[string][]ACL // by path
+	roles    map[string][]string
+
+	privCache map[string]map[string]bool // by "who path"
+
+	active  []*task // that have not ended
+	ended   []*task // oldest end first
+	byUPID  map[string]*task
+	lastPID int
+	timers  []timer
+	aired   time.Time // of the last broadcast
+	unaired map[int]bool
+}
+
+// node is a living [Node].
+type node struct {
+	Node
+	version version
+	booted  time.Time
+}
+
+// guest is a living [Guest].
+type guest struct {
+	Guest
+	now  guestState
+	seen guestState // as of the last broadcast
+}
+
+// guestState is the part of a guest's state that nodes broadcast.
+type guestState struct {
+	running bool
+	paused  bool
+	since   time.Time // of running
+}
+
+func (s *state) build(m Model, now time.Time) error {
+	s.model, s.born, s.aired = m, now, now
+	s.guests, s.users, s.tokens, s.acl = map[int]*guest{}, map[string]User{}, map[string]Token{}, map[string][]ACL{}
+	s.privCache, s.unaired, s.byUPID = map[string]map[string]bool{}, map[int]bool{}, map[string]*task{}
+	s.storages, s.pools = slices.Clone(m.Storages), slices.Clone(m.Pools)
+	s.lastPID = 1000 + int(hash(m.Seed, "pid")%1000)
+	if len(m.Nodes) == 0 {
+		return fmt.Errorf("a model needs a node")
+	}
+	for _, n := range m.Nodes {
+		s.nodes = append(s.nodes, &node{Node: n, version: parseVersion(cmp.Or(n.PVE, m.PVE)), booted: now.Add(-n.Up)})
+	}
+	s.roles = builtinRoles(s.nodes[0].version.major)
+	for _, g := range m.Guests {
+		if err := s.addGuest(g, now); err != nil {
+			return err
+		}
+	}
+	s.order = slices.Sorted(maps.Keys(s.guests))
+	for _, u := range m.Users {
+		s.users[u.ID] = u
+		s.groups = append(s.groups, u.Groups...)
+	}
+	slices.Sort(s.groups)
+	s.groups = slices.Compact(s.groups)
+	for _, t := range m.Tokens {
+		if owner, _, _ := strings.Cut(t.ID, "!"); s.users[owner].ID == "" {
+			return fmt.Errorf("token %s: there is no user %s", t.ID, owner)
+		}
+		s.tokens[t.ID] = t
+	}
+	for _, a := range m.ACL {
+		if _, ok := s.roles[a.Role]; !ok {
+			return fmt.Errorf("ACL on %s: there is no role %s", a.Path, a.Role)
+		}
+		s.acl[a.Path] = append(s.acl[a.Path], a)
+	}
+	for _, t := range m.Tasks {
+		s.addPastTask(t, now)
+	}
+	slices.SortStableFunc(s.ended, func(a, b *task) int { return a.end.Compare(b.end) })
+	return nil
+}
+
+func (s *state) addGuest(g Guest, now time.Time) error {
+	switch {
+	case s.guests[g.VMID] != nil:
+		return fmt.Errorf("guest %d: there are two", g.VMID)
+	case g.Kind != "qemu" && g.Kind != "lxc":
+		return fmt.Errorf("guest %d: the kind %q is neither qemu nor lxc", g.VMID, g.Kind)
+	case s.nodeNamed(g.Node) == nil:
+		return fmt.Errorf("guest %d: there is no node %q", g.VMID, g.Node)
+	}
+	g.Config = maps.Clone(g.Config)
+	living := guestState{running: g.Running, paused: g.Paused, since: now.Add(-g.Up)}
+	s.guests[g.VMID] = &guest{Guest: g, now: living, seen: living}
+	return nil
+}
+
+func (s *state) nodeNamed(name string) *node {
+	for _, n := range s.nodes {
+		if n.Name == name {
+			return n
+		}
+	}
+	return nil
+}
+
+func (s *state) poolsWith(path string) []string {
+	var out []string
+	for _, p := range s.pools {
+		if slices.Contains(memberPaths(p), path) {
+			out = append(out, p.ID)
+		}
+	}
+	return out
+}
+
+func (s *state) poolMemberPaths() []string {
+	var out []string
+	for _, p := range s.pools {
+		out = append(out, memberPaths(p)...)
+	}
+	return out
+}
+
+func memberPaths(p Pool) []string {
+	var out []string
+	for _, id := range p.VMIDs {
+		out = append(out, "/vms/"+strconv.Itoa(id))
+	}
+	for _, id := range p.Storages {
+		out = append(out, "/storage/"+id)
+	}
+	return out
+}
+
+// set changes what a guest does; others learn of it with the next broadcast.
+func (s *state) set(g *guest, now guestState) {
+	g.now = now
+	s.unaired[g.VMID] = true
+}
+
+// air lets the nodes broadcast their guests' states, as pvestatd does every 10 s.
+func (s *state) air(now time.Time) {
+	const period = 10 * time.Second
+	last := s.born.Add(now.Sub(s.born).Truncate(period))
+	if !last.After(s.aired) {
+		return
+	}
+	s.aired = last
+	for id := range s.unaired {
+		if g := s.guests[id]; g != nil {
+			g.seen = g.now
+		}
+	}
+	clear(s.unaired)
+}
+
+// digest is the SHA-1 of the configuration as a file.
+func (g *guest) digest() string {
+	h := sha1.New()
+	for _, k := range slices.Sorted(maps.Keys(g.Config)) {
+		fmt.Fprintf(h, "%s: %s\n", k, g.Config[k])
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func (g *guest) noun() string {
+	if g.Kind == "lxc" {
+		return "CT"
+	}
+	return "VM"
+}
+
+func (g *guest) name() string {
+	if g.Kind == "lxc" {
+		return cmp.Or(g.Config["hostname"], fmt.Sprintf("CT%d", g.VMID))
+	}
+	return cmp.Or(g.Config["name"], fmt.Sprintf("VM %d", g.VMID))
+}
+
+func (g *guest) template() bool { return g.Config["template"] == "1" }
+
+// hash makes a number of its arguments, the same one every time.
+func hash(parts ...any) uint64 {
+	h := fnv.New64a()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%v\x00", p)
+	}
+	// FNV's high bits barely differ for short inputs; this mixes them.
+	x := h.Sum64()
+	x ^= x >> 33
+	x *= 0xff51afd7ed558ccd
+	return x ^ x>>33
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

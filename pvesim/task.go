@@ -1,0 +1,271 @@
+package pvesim
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// task is data, not a goroutine: its state and log are functions of the time.
+type task struct {
+	upid          string
+	node, typ, id string
+	user          string // user id or token id
+	pid           int
+	pstart        int64 // 1/100 s since the node booted
+	start         time.Time
+	locks         int // the guest whose configuration lock it holds, or 0
+	work          func(now time.Time) outcome
+	begun         bool // has the lock, so outcome is known
+	began         time.Time
+	waited        bool // for the lock
+	outcome       outcome
+	over          bool
+	end           time.Time
+}
+
+// outcome is what a task does once it has its lock.
+type outcome struct {
+	took  time.Duration
+	log   []entry
+	exit  string              // OK, WARNINGS: n, or what went wrong
+	apply func(end time.Time) // makes it true; may be nil
+}
+
+// entry is a line of a log and when it is written, counted from the task's begin.
+type entry struct {
+	after time.Duration
+	text  string
+}
+
+func done(took time.Duration, apply func(time.Time)) outcome {
+	return outcome{took: took, exit: "OK", apply: apply}
+}
+
+func failed(took time.Duration, format string, args ...any) outcome {
+	return outcome{took: took, exit: fmt.Sprintf(format, args...)}
+}
+
+// timer is something that happens by itself at a time.
+type timer struct {
+	at time.Time
+	do func(now time.Time)
+}
+
+// lockWait is how long PVE waits for the lock on a guest's configuration.
+const lockWait = 10 * time.Second
+
+// fork starts a task and returns its UPID. With a guest in locks it waits for the
+// lock on that guest's configuration first.
+func (s *state) fork(now time.Time, n *node, user, typ, id string, locks int, work func(time.Time) outcome) string {
+	s.lastPID += 1 + int(hash(s.model.Seed, s.lastPID)%20)
+	t := &task{
+		node: n.Name, typ: typ, id: id, user: user, pid: s.lastPID,
+		pstart: int64(now.Sub(n.booted) / (10 * time.Millisecond)),
+		start:  now, locks: locks, work: work,
+	}
+	t.upid = fmt.Sprintf("UPID:%s:%08X:%08X:%08X:%s:%s:%s:", t.node, t.pid, t.pstart, now.Unix(), typ, id, user)
+	s.active, s.byUPID[t.upid] = append(s.active, t), t
+	s.step(now)
+	return t.upid
+}
+
+// later makes something happen by itself.
+func (s *state) later(at time.Time, do func(time.Time)) {
+	s.timers = append(s.timers, timer{at, do})
+}
+
+// advance lets everything happen that is due until now, in its order.
+func (s *state) advance(now time.Time) {
+	for {
+		next, ok := s.nextEvent()
+		if !ok || next.After(now) {
+			break
+		}
+		s.air(next)
+		s.step(next)
+	}
+	s.air(now)
+}
+
+func (s *state) nextEvent() (next time.Time, ok bool) {
+	consider := func(at time.Time) {
+		if !ok || at.Before(next) {
+			next, ok = at, true
+		}
+	}
+	for _, t := range s.active {
+		consider(s.due(t))
+	}
+	for _, t := range s.timers {
+		consider(t.at)
+	}
+	return next, ok
+}
+
+// due is when a task's state changes next: it gets its lock, gives up waiting for
+// it, or ends.
+func (s *state) due(t *task) time.Time {
+	if t.begun {
+		return t.end
+	}
+	giveUp := t.start.Add(lockWait)
+	if holder := s.lockHolder(t.locks); holder != nil && holder.end.Before(giveUp) {
+		return holder.end
+	} else if holder == nil {
+		return t.start
+	}
+	return giveUp
+}
+
+func (s *state) lockHolder(vmid int) *task {
+	if vmid == 0 {
+		return nil
+	}
+	for _, t := range s.active {
+		if t.begun && t.locks == vmid {
+			return t
+		}
+	}
+	return nil
+}
+
+// step does what is due at this moment. Ends come before begins, so that a lock
+// that is given up can be had.
+func (s *state) step(now time.Time) {
+	timers := s.timers
+	s.timers = nil
+	for _, t := range timers {
+		if t.at.After(now) {
+			s.timers = append(s.timers, t)
+			continue
+		}
+		t.do(now)
+	}
+	for _, t := range s.active {
+		if t.begun && !t.end.After(now) {
+			s.finish(t, t.end)
+		}
+	}
+	s.dropEnded()
+	for _, t := range s.active {
+		if !t.begun {
+			s.tryBegin(t, now)
+		}
+	}
+}
+
+func (s *state) tryBegin(t *task, now time.Time) {
+	if s.lockHolder(t.locks) != nil {
+		if now.Sub(t.start) < lockWait {
+			t.waited = true
+			return
+		}
+		g := s.guests[t.locks]
+		t.locks = 0
+		t.work = func(time.Time) outcome { return failed(0, "can't lock file '%s' - got timeout", g.lockFile()) }
+	}
+	t.begun, t.began = true, now
+	t.outcome = t.work(now)
+	t.end = now.Add(t.outcome.took)
+	if t.outcome.took == 0 {
+		s.finish(t, now)
+	}
+}
+
+func (s *state) finish(t *task, end time.Time) {
+	if t.over {
+		return
+	}
+	t.over, t.end = true, end
+	if t.outcome.apply != nil {
+		t.outcome.apply(end)
+	}
+	s.ended = append(s.ended, t)
+}
+
+// stop ends a task before its time, as a signal does.
+func (s *state) stop(t *task, now time.Time) {
+	if t.over {
+		return
+	}
+	t.begun, t.began = true, cmpTime(t.began, now)
+	t.outcome.exit, t.outcome.apply = "received interrupt", nil
+	if t.typ == "vzdump" {
+		t.outcome.exit = "interrupted by signal"
+	}
+	s.finish(t, now)
+	s.dropEnded()
+}
+
+func cmpTime(t, other time.Time) time.Time {
+	if t.IsZero() {
+		return other
+	}
+	return t
+}
+
+func (s *state) dropEnded() {
+	var rest []*task
+	for _, t := range s.active {
+		if !t.over {
+			rest = append(rest, t)
+		}
+	}
+	s.active = rest
+}
+
+// logAt returns the log as it stands at a time.
+func (t *task) logAt(now time.Time) []string {
+	var lines []string
+	if t.waited {
+		line := "trying to acquire lock..."
+		if t.begun && t.locks != 0 {
+			line = " OK"
+			lines = append(lines, "trying to acquire lock...")
+		}
+		lines = append(lines, line)
+	}
+	for _, e := range t.outcome.log {
+		if t.begun && !t.began.Add(e.after).After(now) {
+			lines = append(lines, e.text)
+		}
+	}
+	if !t.over {
+		return lines
+	}
+	switch {
+	case t.outcome.exit == "OK":
+		return append(lines, "TASK OK")
+	case len(t.outcome.exit) > 9 && t.outcome.exit[:9] == "WARNINGS:":
+		return append(lines, "TASK "+t.outcome.exit)
+	}
+	return append(lines, "TASK ERROR: "+t.outcome.exit)
+}
+
+func (s *state) addPastTask(p PastTask, now time.Time) {
+	n := s.nodeNamed(p.Node)
+	if n == nil {
+		return
+	}
+	s.lastPID += 7
+	start := now.Add(-p.Ago)
+	t := &task{
+		node: p.Node, typ: p.Type, id: p.ID, user: p.User, pid: s.lastPID,
+		pstart: int64(max(start.Sub(n.booted), 0) / (10 * time.Millisecond)),
+		start:  start, begun: true, began: start, over: true, end: start.Add(p.Took),
+		outcome: outcome{took: p.Took, exit: p.Exit},
+	}
+	for _, line := range p.Log {
+		t.outcome.log = append(t.outcome.log, entry{text: line})
+	}
+	t.upid = fmt.Sprintf("UPID:%s:%08X:%08X:%08X:%s:%s:%s:", t.node, t.pid, t.pstart, start.Unix(), t.typ, t.id, t.user)
+	s.ended, s.byUPID[t.upid] = append(s.ended, t), t
+}
+
+func (g *guest) lockFile() string {
+	if g.Kind == "lxc" {
+		return "/run/lock/lxc/pve-config-" + strconv.Itoa(g.VMID) + ".lock"
+	}
+	return "/var/lock/qemu-server/lock-" + strconv.Itoa(g.VMID) + ".conf"
+}

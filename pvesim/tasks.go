@@ -1,0 +1,214 @@
+package pvesim
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+var upidRE = regexp.MustCompile(`^UPID:([a-zA-Z0-9](?:[a-zA-Z0-9\-]*[a-zA-Z0-9])?):([0-9A-Fa-f]{8}):` +
+	`([0-9A-Fa-f]{8,9}):([0-9A-Fa-f]{8}):([^:\s/]+):([^:\s/]*):([^:\s/]+):$`)
+
+// theTask returns the task that the call is about.
+func (c *call) theTask() (*task, error) {
+	upid := c.str("upid")
+	if !upidRE.MatchString(upid) {
+		return nil, badParam("upid", "unable to parse worker upid")
+	}
+	t := c.byUPID[upid]
+	if t == nil {
+		return nil, badParam("upid", "no such task")
+	}
+	return t, nil
+}
+
+// mayTask lets the one who started a task pass, and others with a privilege on the
+// node.
+func (c *call) mayTask(t *task, priv string) error {
+	if t.user == c.caller.User {
+		return nil
+	}
+	return c.caller.Require("/nodes/"+c.str("node"), false, priv)
+}
+
+func getTaskStatus(c *call) (any, error) {
+	t, err := c.theTask()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.mayTask(t, "Sys.Audit"); err != nil {
+		return nil, err
+	}
+	out := t.fields()
+	out["status"] = "running"
+	if t.over {
+		out["status"], out["exitstatus"] = "stopped", t.outcome.exit
+	}
+	return out, nil
+}
+
+// fields are those that a task has in every answer but the active list.
+func (t *task) fields() map[string]any {
+	user, token, isToken := strings.Cut(t.user, "!")
+	out := map[string]any{
+		"upid": t.upid, "node": t.node, "pid": t.pid, "pstart": t.pstart,
+		"starttime": t.start.Unix(), "type": t.typ, "id": t.id, "user": user,
+	}
+	if isToken {
+		out["tokenid"] = token
+	}
+	return out
+}
+
+func getTaskLog(c *call) (any, error) {
+	upid := c.str("upid")
+	if !upidRE.MatchString(upid) {
+		return nil, badParam("upid", "unable to parse worker upid")
+	}
+	t := c.byUPID[upid]
+	if t == nil {
+		return page{[]any{map[string]any{"n": 1, "t": "unable to open file - No such file or directory"}}, 1}, nil
+	}
+	if err := c.mayTask(t, "Sys.Audit"); err != nil {
+		return nil, err
+	}
+	lines := t.logAt(c.now)
+	if len(lines) == 0 {
+		return page{[]any{map[string]any{"n": 1, "t": "no content"}}, 1}, nil
+	}
+	start, limit := c.number("start", 0), c.number("limit", 50)
+	out := []any{}
+	for i, line := range lines {
+		if i >= start && (limit == 0 || len(out) < limit) {
+			out = append(out, map[string]any{"n": i + 1, "t": line})
+		}
+	}
+	return page{out, len(lines)}, nil
+}
+
+// number returns an integer parameter that was validated.
+func (c *call) number(name string, otherwise int) int {
+	n, err := strconv.Atoi(c.str(name))
+	if err != nil {
+		return otherwise
+	}
+	return n
+}
+
+func deleteTask(c *call) (any, error) {
+	t, err := c.theTask()
+	if err != nil {
+		return nil, err
+	}
+	c.stop(t, c.now)
+	return nil, nil
+}
+
+func checkDeleteTask(c *call) error {
+	t, err := c.theTask()
+	if err != nil {
+		return err
+	}
+	return c.mayTask(t, "Sys.Modify")
+}
+
+func getNodeTasks(c *call) (any, error) {
+	node := c.str("node")
+	all := c.caller.Require("/nodes/"+node, false, "Sys.Audit") == nil
+	mine := func(t *task) bool { return t.node == node && (all || t.user == c.caller.User) && c.wanted(t) }
+	list := []any{}
+	if source := c.str("source"); source == "active" || source == "all" {
+		for _, t := range slices.Backward(c.active) {
+			if mine(t) {
+				out := t.fields()
+				delete(out, "tokenid")
+				out["user"], out["status"], out["saved"] = t.user, "RUNNING", "0"
+				list = append(list, out)
+			}
+		}
+	}
+	if c.str("source") != "active" {
+		for _, t := range slices.Backward(c.ended) {
+			if mine(t) {
+				out := t.fields()
+				out["status"], out["endtime"] = t.outcome.exit, t.end.Unix()
+				list = append(list, out)
+			}
+		}
+	}
+	start, limit := c.number("start", 0), c.number("limit", 50)
+	part := list[min(start, len(list)):min(start+limit, len(list))]
+	return page{part, len(list)}, nil
+}
+
+// wanted applies the filters of a list of tasks.
+func (c *call) wanted(t *task) bool {
+	kind := statusKind(t.outcome.exit)
+	filter := strings.FieldsFunc(c.str("statusfilter"), func(r rune) bool { return r == ',' || r == ';' || r == ' ' })
+	since, until := c.number("since", 0), c.number("until", 0)
+	switch {
+	case c.str("vmid") != "" && t.id != c.str("vmid"),
+		c.str("typefilter") != "" && t.typ != c.str("typefilter"),
+		!strings.Contains(strings.ToLower(t.user), strings.ToLower(c.str("userfilter"))),
+		since != 0 && t.start.Before(time.Unix(int64(since), 0)),
+		until != 0 && t.start.After(time.Unix(int64(until), 0)):
+		return false
+	case c.flag("errors"):
+		return t.over && kind != "ok"
+	case len(filter) > 0:
+		return t.over && slices.Contains(filter, kind)
+	}
+	return true
+}
+
+func statusKind(exit string) string {
+	switch {
+	case exit == "OK":
+		return "ok"
+	case strings.HasPrefix(exit, "WARNINGS: "):
+		return "warning"
+	case exit == "unexpected status":
+		return "unknown"
+	}
+	return "error"
+}
+
+// getClusterTasks lists the running tasks of each node and its last ended ones, 25
+// together. Without Sys.Audit it compares the caller with the user that started a
+// task, without the token, so that a token does not see even its own.
+func getClusterTasks(c *call) (any, error) {
+	const perNode = 25
+	all := c.caller.Require("/", false, "Sys.Audit") == nil
+	visible := func(t *task) bool {
+		owner, _, _ := strings.Cut(t.user, "!")
+		return all || owner == c.caller.User
+	}
+	count := map[string]int{}
+	list := []any{}
+	for _, t := range slices.Concat(reversed(c.active), reversed(c.ended)) {
+		if n := c.nodeNamed(t.node); n.Offline || count[t.node] >= perNode {
+			continue
+		}
+		count[t.node]++
+		if !visible(t) {
+			continue
+		}
+		out := t.fields()
+		delete(out, "pid")
+		delete(out, "pstart")
+		out["saved"] = strconv.Itoa(bit(t.over))
+		if t.over {
+			out["status"], out["endtime"] = t.outcome.exit, t.end.Unix()
+		}
+		list = append(list, out)
+	}
+	return list, nil
+}
+
+func reversed(list []*task) []*task {
+	list = slices.Clone(list)
+	slices.Reverse(list)
+	return list
+}

@@ -1,0 +1,125 @@
+package pvesim
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strconv"
+	"time"
+)
+
+// idle is how long PVE keeps a connection without a request.
+const idle = 5 * time.Second
+
+// maxBody is the size of the largest body that PVE takes (since 8.4).
+const maxBody = 512 << 10
+
+// URL is the address of the first node, for [Sim.Transport]: nothing listens there.
+func (s *Sim) URL() string { return "https://" + s.nodes[0].Name + ":8006" }
+
+// Transport returns a transport that calls the simulator in process: no sockets.
+func (s *Sim) Transport() http.RoundTripper { return inProcess{s} }
+
+type inProcess struct{ sim *Sim }
+
+func (t inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
+	if trace := httptrace.ContextClientTrace(req.Context()); trace != nil && trace.GotConn != nil {
+		trace.GotConn(httptrace.GotConnInfo{})
+	}
+	r, err := requestOf(req)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := t.sim.Do(req.Context(), r)
+	if err != nil {
+		return nil, err
+	}
+	return resp.http(req), nil
+}
+
+// requestOf reads the body of req and closes it.
+func requestOf(req *http.Request) (Request, error) {
+	r := Request{
+		Method:  req.Method,
+		Path:    req.URL.EscapedPath(),
+		Query:   req.URL.RawQuery,
+		Header:  req.Header,
+		Chunked: req.ContentLength < 0,
+	}
+	if req.Body == nil {
+		return r, nil
+	}
+	defer req.Body.Close()
+	var err error
+	r.Body, err = io.ReadAll(io.LimitReader(req.Body, maxBody+1))
+	return r, err
+}
+
+func (r Response) http(req *http.Request) *http.Response {
+	return &http.Response{
+		Status:        strconv.Itoa(r.Status) + " " + r.Reason,
+		StatusCode:    r.Status,
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		Header:        r.Header.Clone(),
+		Body:          io.NopCloser(bytes.NewReader(r.Body)),
+		ContentLength: int64(len(r.Body)),
+		Close:         r.Status >= 400, // as PVE does
+		Request:       req,
+	}
+}
+
+// ServeHTTP answers on a connection of HTTP/1.1, which it takes over from the
+// server in order to write the reason phrase. It keeps the connection as long as
+// PVE would.
+func (s *Sim) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	first, err := requestOf(req)
+	if err != nil {
+		return
+	}
+	hijacker, ok := w.(http.Hijacker)
+	if !ok {
+		http.Error(w, "pvesim speaks HTTP/1.1 only", http.StatusHTTPVersionNotSupported)
+		return
+	}
+	conn, rw, err := hijacker.Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	s.serve(conn, rw.Reader, req, first)
+}
+
+func (s *Sim) serve(conn net.Conn, in *bufio.Reader, req *http.Request, r Request) {
+	ctx := req.Context()
+	for {
+		resp, err := s.Do(ctx, r)
+		if err != nil {
+			return
+		}
+		out := resp.http(req)
+		out.Header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+		if out.Write(conn) != nil || out.Close || req.Close {
+			return
+		}
+		if conn.SetReadDeadline(time.Now().Add(idle)) != nil {
+			return
+		}
+		if req, err = http.ReadRequest(in); err != nil {
+			return
+		}
+		if r, err = requestOf(req); err != nil {
+			return
+		}
+	}
+}
+
+// String names the simulated cluster.
+func (s *Sim) String() string {
+	return fmt.Sprintf("simulated cluster of %d nodes and %d guests", len(s.nodes), len(s.guests))
+}

@@ -1,0 +1,233 @@
+package pvesim
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"pve-mcp/pve/apischema"
+)
+
+// Request is an HTTP request, as far as PVE looks at one.
+type Request struct {
+	Method string
+	Path   string // escaped, with /api2/json
+	Query  string
+	Header http.Header
+	Body   []byte
+	// Chunked says that the body came without a length.
+	Chunked bool
+}
+
+// Response is an answer. Reason is the text of the status line, through which PVE
+// speaks: net/http's ResponseWriter cannot set it.
+type Response struct {
+	Status int
+	Reason string
+	Header http.Header
+	Body   []byte
+}
+
+// refusal is an error as PVE's code raises it.
+type refusal struct {
+	status  int
+	message string
+	errors  map[string]string
+	plain   bool   // raised before the formatter, which writes no JSON then
+	text    string // the body of a plain one
+}
+
+func (r *refusal) Error() string { return r.message }
+
+// die is PVE's ordinary refusal: status 500.
+func die(format string, args ...any) error {
+	return &refusal{status: 500, message: fmt.Sprintf(format, args...) + "\n"}
+}
+
+// badParam refuses a parameter in the code behind an endpoint.
+func badParam(name, format string, args ...any) error {
+	return &apischema.ParamError{Errors: map[string]string{name: fmt.Sprintf(format, args...)}}
+}
+
+func notImplemented(method, path string) error {
+	return &refusal{status: 501, message: fmt.Sprintf("Method '%s %s' not implemented", method, path)}
+}
+
+// early is raised by PVE's HTTP server itself, before the formatter.
+func early(status int, format string, args ...any) *refusal {
+	message := fmt.Sprintf(format, args...)
+	return &refusal{status: status, message: message, plain: true, text: message}
+}
+
+// unauthorized is a 401, whose body is empty.
+func unauthorized(message string) *refusal {
+	return &refusal{status: 401, message: message, plain: true}
+}
+
+// refusalOf gives the errors of package apischema their status.
+func refusalOf(err error) *refusal {
+	switch err := err.(type) {
+	case *refusal:
+		return err
+	case *apischema.ParamError:
+		return &refusal{status: 400, message: "Parameter verification failed.\n", errors: err.Errors}
+	case *apischema.PermissionError:
+		return &refusal{status: 403, message: err.Error() + "\n"}
+	}
+	return &refusal{status: 500, message: err.Error() + "\n"}
+}
+
+// page is the data of a list of which only a part is sent.
+type page struct {
+	data  any
+	total int
+}
+
+// respond writes an answer as PVE's JSON formatter does. Before 8.4 the message of
+// an error stands in the reason phrase alone.
+func respond(data any, err error, messageInBody bool) Response {
+	head := http.Header{
+		"Server":        {"pve-api-daemon/3.0"},
+		"Cache-Control": {"max-age=0"},
+		"Content-Type":  {"application/json;charset=UTF-8"},
+	}
+	if err == nil {
+		body := map[string]any{"data": data}
+		if p, ok := data.(page); ok {
+			body["data"], body["total"] = p.data, p.total
+		}
+		return Response{200, "OK", head, encode(body)}
+	}
+	r := refusalOf(err)
+	reason, _, _ := strings.Cut(r.message, "\n")
+	if r.plain {
+		head.Del("Content-Type")
+		return Response{r.status, reason, head, []byte(r.text)}
+	}
+	body := map[string]any{"data": nil}
+	if messageInBody {
+		body["message"] = r.message
+	}
+	if r.errors != nil {
+		body["errors"] = r.errors
+	}
+	return Response{r.status, reason, head, encode(body)}
+}
+
+func encode(v any) []byte {
+	out, err := json.Marshal(v)
+	if err != nil {
+		panic("pvesim: an answer that is not JSON: " + err.Error()) // a mistake in a row
+	}
+	return out
+}
+
+// contentRefusal says what PVE's server has against the body of a request.
+func contentRefusal(req Request) *refusal {
+	if len(req.Body) == 0 {
+		return nil
+	}
+	if req.Method != http.MethodPost && req.Method != http.MethodPut {
+		return early(501, "Unexpected content for method '%s'", req.Method)
+	}
+	switch typ, _, _ := strings.Cut(req.Header.Get("Content-Type"), ";"); typ {
+	case "", "application/x-www-form-urlencoded", "application/json":
+		return nil
+	default:
+		return early(506, "upload 'Content-Type '%s' not implemented", typ)
+	}
+}
+
+// parameters reads query and body. Those of the query win.
+func parameters(req Request) (apischema.Values, error) {
+	params := apischema.Values{}
+	switch {
+	case len(req.Body) == 0:
+	case strings.HasPrefix(req.Header.Get("Content-Type"), "application/json"):
+		var err error
+		if params, err = parseJSON(req.Body); err != nil {
+			return nil, err
+		}
+	default:
+		params = parseForm(string(req.Body))
+	}
+	maps.Copy(params, parseForm(req.Query))
+	delete(params, "_dc")
+	return params, nil
+}
+
+// parseForm follows PVE's own parser: & and ; separate, a value ends at a second
+// =, one without text is undefined, and a repeated key makes a list.
+func parseForm(s string) apischema.Values {
+	params := apischema.Values{}
+	for part := range strings.FieldsFuncSeq(s, func(r rune) bool { return r == '&' || r == ';' }) {
+		fields := strings.SplitN(part, "=", 3)
+		key := unescape(fields[0])
+		var value any
+		if len(fields) > 1 && fields[1] != "" {
+			value = unescape(fields[1])
+		}
+		switch old := params[key].(type) {
+		case nil:
+			params[key] = value
+		case []any:
+			params[key] = append(old, value)
+		default:
+			params[key] = []any{old, value}
+		}
+	}
+	return params
+}
+
+func unescape(s string) string {
+	if plain, err := url.QueryUnescape(s); err == nil {
+		return plain
+	}
+	return s
+}
+
+func parseJSON(body []byte) (apischema.Values, error) {
+	dec := json.NewDecoder(strings.NewReader(string(body)))
+	dec.UseNumber()
+	var all map[string]any
+	if err := dec.Decode(&all); err != nil {
+		return nil, die("malformed JSON string")
+	}
+	for k, v := range all {
+		all[k] = perlValue(v)
+	}
+	return all, nil
+}
+
+// perlValue makes numbers the strings that they are to Perl's checks.
+func perlValue(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		return v.String()
+	case []any:
+		for i := range v {
+			v[i] = perlValue(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = perlValue(v[k])
+		}
+	}
+	return v
+}
+
+// merge adds the parameters of the path, which may be repeated with the same value
+// only.
+func merge(params, uri apischema.Values) error {
+	for _, k := range slices.Sorted(maps.Keys(uri)) {
+		if given, ok := params[k]; ok && given != uri[k] {
+			return badParam(k, "duplicate parameter (already defined in URI) with conflicting values!")
+		}
+		params[k] = uri[k]
+	}
+	return nil
+}
