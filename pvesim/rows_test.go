@@ -1,0 +1,75 @@
+package pvesim
+
+import (
+	"strings"
+	"testing"
+
+	"pve-mcp/pve/apischema"
+)
+
+// A row, or a check, of an endpoint that PVE does not have is a mistake.
+func TestRowsExist(t *testing.T) {
+	known := map[string]bool{}
+	for _, major := range []int{8, 9} {
+		api, err := apischema.Load(major)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ep := range api.Endpoints() {
+			known[ep.Method+" "+ep.Path] = true
+		}
+	}
+	for key := range rows {
+		if !known[key] {
+			t.Errorf("row %s: PVE has no such endpoint", key)
+		}
+	}
+	for key := range checks {
+		if !known[key] {
+			t.Errorf("check %s: PVE has no such endpoint", key)
+		}
+	}
+}
+
+// Where PVE's description lets every user write, PVE checks in code; so must a row.
+func TestOpenWritesAreChecked(t *testing.T) {
+	for _, major := range []int{8, 9} {
+		api, err := apischema.Load(major)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ep := range api.Endpoints() {
+			key := ep.Method + " " + ep.Path
+			open := ep.Method != "GET" && ep.Permissions != nil && ep.Permissions.User == "all"
+			if open && rows[key] != nil && checks[key] == nil {
+				t.Errorf("PVE %d: %s is served without a check", major, key)
+			}
+		}
+	}
+}
+
+// Every format of a parameter of a served endpoint is known, so that no value is
+// accepted unchecked.
+func TestServedFormatsAreKnown(t *testing.T) {
+	for _, major := range []int{8, 9} {
+		api, err := apischema.Load(major)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for key := range rows {
+			method, path, _ := strings.Cut(key, " ")
+			ep := api.Endpoint(method, path)
+			if ep == nil {
+				continue // of the other version
+			}
+			for name, s := range ep.Params {
+				if s.Format != nil && s.Format.Name != "" {
+					_, _ = api.Validate(ep, apischema.Values{name: "1"})
+				}
+			}
+		}
+		if unknown := api.Unchecked(); len(unknown) > 0 {
+			t.Errorf("PVE %d: formats without a check: %v", major, unknown)
+		}
+	}
+}
