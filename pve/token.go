@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strings"
 )
 
 // Secret is text that is never shown: it prints, logs and encodes as [secret].
@@ -43,10 +44,15 @@ var (
 	tokenSecretRE = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 )
 
-// CheckTokenID reports whether s can be the id of an API token.
+// CheckTokenID reports whether s can be the id of an API token. The error does not
+// show what follows a "=", which may be a secret.
 func CheckTokenID(s string) error {
-	if !tokenIDRE.MatchString(s) {
-		return fmt.Errorf("%q is not a token id: USER@REALM!NAME, such as ops@pve!mcp", s)
+	id, _, more := strings.Cut(s, "=")
+	if more {
+		return fmt.Errorf("%q is followed by a = and more; the secret is a setting of its own", id)
+	}
+	if !tokenIDRE.MatchString(id) {
+		return fmt.Errorf("%q is not a token id: USER@REALM!NAME", id)
 	}
 	return nil
 }
@@ -55,7 +61,7 @@ func CheckTokenID(s string) error {
 // does not show it.
 func (s Secret) Check() error {
 	if !tokenSecretRE.MatchString(s.text) {
-		return fmt.Errorf("a token secret is a UUID, such as 12345678-1234-1234-1234-123456789abc; this one has %d characters and another form", len(s.text))
+		return fmt.Errorf("a token secret is a UUID; this one has %d characters and another form", len(s.text))
 	}
 	return nil
 }

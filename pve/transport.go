@@ -46,7 +46,7 @@ type TLS struct {
 	// Fingerprints pin the certificate of a host (host:port, as in the endpoint's
 	// URL), or that of the CA which signed it, instead of the check by Roots.
 	Fingerprints map[string]Fingerprint
-	// Insecure turns the checks off.
+	// Insecure turns the check by Roots off.
 	Insecure bool
 }
 
@@ -54,7 +54,7 @@ type TLS struct {
 // connections to an endpoint, closed before PVE's own 5 s of idleness.
 func NewTransport(t TLS) http.RoundTripper {
 	plain := newTransport(&tls.Config{RootCAs: t.Roots, InsecureSkipVerify: t.Insecure})
-	if len(t.Fingerprints) == 0 || t.Insecure {
+	if len(t.Fingerprints) == 0 {
 		return plain
 	}
 	pinned := pinnedTransport{hosts: map[string]*http.Transport{}, others: plain}

@@ -1,0 +1,11 @@
+// Command pve-mcp lets an AI assistant, through the Model Context Protocol, and its
+// human run Proxmox VE.
+package main
+
+import (
+	"os"
+
+	"pve-mcp/internal/cli"
+)
+
+func main() { os.Exit(cli.Main()) }

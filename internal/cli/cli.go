@@ -1,0 +1,216 @@
+// Package cli has the commands of the program.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"pve-mcp/internal/audit"
+	"pve-mcp/internal/config"
+	"pve-mcp/internal/demo"
+	"pve-mcp/internal/explain"
+	"pve-mcp/internal/guard"
+	"pve-mcp/internal/tool"
+	"pve-mcp/pve"
+	"pve-mcp/pvesim"
+)
+
+// The exit statuses of the program.
+const (
+	exitOK      = 0
+	exitFailed  = 1 // what was asked for did not happen
+	exitUsage   = 2 // the command line, a setting or an argument is wrong
+	exitRefused = 3 // the policy forbids it, or it needs a confirmation
+)
+
+// exitError ends the program with a status. Its text, if any, goes to stderr.
+type exitError struct {
+	status int
+	text   string
+}
+
+func (e *exitError) Error() string { return e.text }
+
+func failed(err error) error { return &exitError{exitFailed, err.Error()} }
+
+// app is one run of the program.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	environ  []string
+
+	demo      bool
+	demoSpeed float64
+	flags     map[string]string // settings, by key
+	logger    *slog.Logger
+}
+
+// Main runs the program with the process's streams and environment, and returns its
+// exit status.
+func Main() int {
+	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ(), flags: map[string]string{}}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return a.run(ctx, os.Args[1:])
+}
+
+func (a *app) run(ctx context.Context, args []string) int {
+	a.logger = slog.New(slog.NewTextHandler(a.err, nil))
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	status := &exitError{exitUsage, err.Error()}
+	errors.As(err, &status)
+	for line := range strings.Lines(strings.TrimSpace(status.text)) {
+		fmt.Fprintf(a.err, "pve-mcp: %s\n", strings.TrimSuffix(line, "\n"))
+	}
+	return status.status
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "pve-mcp",
+		Short: "Let an AI assistant and its human run Proxmox VE",
+		Long: "pve-mcp serves the Model Context Protocol on stdin and stdout, for a client such as Claude Code,\n" +
+			"Claude Desktop, VS Code or Cursor. Its tools read and change a Proxmox VE node or cluster.\n\n" +
+			"Try it without one: pve-mcp demo",
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return a.stdio(cmd.Context()) },
+	}
+	p := root.PersistentFlags()
+	p.BoolVar(&a.demo, "demo", false, "use the embedded simulated cluster; no configuration is read")
+	p.Float64Var(&a.demoSpeed, "demo-speed", 1, "how many times as fast as time the simulated cluster lives")
+	for _, s := range config.Settings() {
+		if s.Flag == "" {
+			continue
+		}
+		doc := s.Doc + " (" + s.Key + ")"
+		if s.Default != "" {
+			doc += ", default " + s.Default
+		}
+		p.Var(settingFlag{a.flags, s.Key, s.Default}, s.Flag, doc)
+		if s.Default == "true" || s.Default == "false" {
+			p.Lookup(s.Flag).NoOptDefVal = "true"
+		}
+	}
+	root.AddCommand(a.callCommand(), a.demoCommand(), a.toolsCommand(), a.versionCommand())
+	return root
+}
+
+// settingFlag is a flag whose value is a setting.
+type settingFlag struct {
+	values map[string]string
+	key    string
+	usual  string
+}
+
+func (f settingFlag) String() string     { return "" }
+func (f settingFlag) Set(v string) error { f.values[f.key] = v; return nil }
+
+func (f settingFlag) Type() string {
+	if f.usual == "true" || f.usual == "false" {
+		return "bool"
+	}
+	return "string"
+}
+
+// host connects the tools: to the configured cluster, or to a simulated one.
+func (a *app) host() (tool.Host, error) {
+	cfg, err := a.config(false)
+	if err != nil {
+		return tool.Host{}, err
+	}
+	policy := guard.Policy{ReadOnly: cfg.ReadOnly, Exec: cfg.EnableExec}
+	connect := a.connect
+	if a.demo {
+		connect = a.simulate
+	}
+	host, err := connect(cfg, policy)
+	host.Audit, host.Wait = audit.New(a.logger), cfg.TaskWait
+	return host, err
+}
+
+// config reads the settings, without those of the connection where no cluster is
+// wanted.
+func (a *app) config(noCluster bool) (*config.Config, error) {
+	load := func() (*config.Config, error) { return config.Simulated(a.flags) }
+	if !a.demo {
+		dir, err := os.Getwd()
+		if err != nil {
+			return nil, failed(err)
+		}
+		load = func() (*config.Config, error) {
+			return config.Load(config.Sources{Flags: a.flags, Environ: a.environ, Dir: dir, NoCluster: noCluster})
+		}
+	}
+	cfg, err := load()
+	if err != nil {
+		return nil, &exitError{exitUsage, err.Error()}
+	}
+	for _, w := range cfg.Warnings {
+		a.logger.Warn(w)
+	}
+	return cfg, nil
+}
+
+func (a *app) connect(cfg *config.Config, policy guard.Policy) (tool.Host, error) {
+	client, err := pve.New(pve.Options{
+		Endpoints: cfg.Hosts,
+		Token:     cfg.Token,
+		Transport: policy.Transport(pve.NewTransport(pve.TLS{Roots: cfg.Roots, Fingerprints: cfg.Fingerprints, Insecure: !cfg.VerifySSL})),
+		Timeout:   cfg.Timeout,
+		UserAgent: "pve-mcp/" + version(),
+	})
+	if err != nil {
+		return tool.Host{}, &exitError{exitUsage, err.Error()}
+	}
+	return tool.Host{
+		Client:  func(context.Context) (*pve.Client, error) { return client, nil },
+		Policy:  policy,
+		Explain: explain.Explainer{TokenID: cfg.Token.ID},
+	}, nil
+}
+
+func (a *app) simulate(_ *config.Config, policy guard.Policy) (tool.Host, error) {
+	model := pvesim.Cluster()
+	sim, err := pvesim.New(model, pvesim.Options{Clock: pvesim.Scaled(a.demoSpeed)})
+	if err != nil {
+		return tool.Host{}, failed(err)
+	}
+	return demo.Host(sim, model.Token(demo.TokenID), policy)
+}
+
+// version is the module's version, or that of the commit it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			return "0.0.0-" + s.Value[:12]
+		}
+	}
+	return "0.0.0-dev"
+}

@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"text/tabwriter"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"github.com/spf13/cobra"
+
+	"pve-mcp/internal/catalog"
+	"pve-mcp/internal/guard"
+	"pve-mcp/internal/server"
+)
+
+func (a *app) toolsCommand() *cobra.Command {
+	asJSON := false
+	cmd := &cobra.Command{
+		Use:   "tools",
+		Short: "List the tools that this configuration offers",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			cfg, err := a.config(true)
+			if err != nil {
+				return err
+			}
+			policy := guard.Policy{ReadOnly: cfg.ReadOnly, Exec: cfg.EnableExec}
+			if asJSON {
+				return a.toolsJSON(policy)
+			}
+			return a.toolsTable(policy)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print them as MCP's tools/list does")
+	return cmd
+}
+
+func (a *app) toolsTable(policy guard.Policy) error {
+	on, off := catalog.Offered(policy)
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "TOOL\tRISK\tDOES")
+	for _, t := range on {
+		fmt.Fprintf(w, "%s\t%v\t%s\n", t.Name, t.Risk, t.Title)
+	}
+	if err := w.Flush(); err != nil {
+		return failed(err)
+	}
+	if len(off) > 0 {
+		fmt.Fprintf(a.err, "%d more are off\n", len(off))
+	}
+	return nil
+}
+
+func (a *app) toolsJSON(policy guard.Policy) error {
+	on, _ := catalog.Offered(policy)
+	list := []*mcp.Tool{}
+	for _, t := range on {
+		list = append(list, server.Describe(t))
+	}
+	enc := json.NewEncoder(a.out)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(map[string]any{"tools": list}); err != nil {
+		return failed(err)
+	}
+	return nil
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		Run: func(*cobra.Command, []string) {
+			fmt.Fprintf(a.out, "pve-mcp %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		},
+	}
+}

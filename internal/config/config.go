@@ -1,0 +1,285 @@
+// Package config reads the settings of a process: from flags, from the environment,
+// and, with care, from a file .env in the working directory, which may come from
+// anywhere.
+package config
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/joho/godotenv"
+
+	"pve-mcp/pve"
+)
+
+// Config is a validated configuration.
+type Config struct {
+	Hosts        []string // base URLs
+	Token        pve.Token
+	VerifySSL    bool
+	Roots        *x509.CertPool // nil for the system's
+	Fingerprints map[string]pve.Fingerprint
+	Timeout      time.Duration
+	ReadOnly     bool
+	EnableExec   bool
+	TaskWait     time.Duration
+	// Warnings are for the human: what was ignored, and what is unwise.
+	Warnings []string
+
+	secretFile string
+	caFile     string
+	pins       []pve.Fingerprint
+}
+
+// Sources are where settings come from.
+type Sources struct {
+	Flags   map[string]string // by environment key; only those that were given
+	Environ []string          // as of os.Environ
+	Dir     string            // the working directory, where .env may be; "" for none
+	// NoCluster leaves out the settings of the connection.
+	NoCluster bool
+}
+
+// Load reads and checks all settings. Each line of its error names one setting and
+// shows a correct one.
+func Load(src Sources) (*Config, error) {
+	env := environment(src.Environ)
+	file, err := readDotEnv(src.Dir)
+	problems := append(unknown(env), unknown(file)...)
+	if err != nil {
+		problems = append(problems, err)
+	}
+	values, fromFile, warnings := combine(src.Flags, env, file)
+	c := &Config{Warnings: warnings}
+	for _, s := range Settings() {
+		v, given := values[s.Key]
+		if !given {
+			v = s.Default
+		}
+		if v == "" || src.NoCluster && s.connection {
+			continue
+		}
+		if err := s.set(c, v); err != nil {
+			problems = append(problems, problem(s, err))
+		}
+	}
+	open := openAnywhere
+	if fromFile {
+		open = openBelow(src.Dir)
+	}
+	if !src.NoCluster {
+		problems = append(problems, c.finish(values, open)...)
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	return c, nil
+}
+
+// Simulated reads the settings of a process whose cluster is simulated: from flags
+// alone, and none about a connection.
+func Simulated(flags map[string]string) (*Config, error) {
+	for _, s := range Settings() {
+		if s.connection && flags[s.Key] != "" {
+			return nil, fmt.Errorf("--%s does not go with --demo, whose cluster is simulated", s.Flag)
+		}
+	}
+	return Load(Sources{Flags: flags, NoCluster: true})
+}
+
+// problem is one line about one setting.
+func problem(s Setting, err error) error {
+	return fmt.Errorf("%s: %w; for example %s=%s", s.Key, err, s.Key, s.Example)
+}
+
+// environment returns our part of the environment. Hosts hand on variables that
+// are not set as empty ones.
+func environment(environ []string) map[string]string {
+	values := map[string]string{}
+	for _, line := range environ {
+		if key, value, _ := strings.Cut(line, "="); strings.HasPrefix(key, "PVE_") && value != "" {
+			values[key] = value
+		}
+	}
+	return values
+}
+
+// unknown complains of settings in our own name space that do not exist: a typo in
+// one that limits the server must not go unnoticed.
+func unknown(values map[string]string) []error {
+	var problems []error
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		isSetting := slices.ContainsFunc(Settings(), func(s Setting) bool { return s.Key == key })
+		if strings.HasPrefix(key, "PVE_MCP_") && !isSetting {
+			problems = append(problems, fmt.Errorf("%s: there is no such setting; pve-mcp --help lists them", key))
+		}
+	}
+	return problems
+}
+
+// combine lets a flag win over the environment, and adds the file. Host, TLS and
+// token come from one source, so that a file can never point somebody's token at
+// another host or switch verification off for it: where the environment has any
+// setting of ours, or a flag is about the connection, the file may only make the
+// server safer.
+func combine(flags, env, file map[string]string) (values map[string]string, fromFile bool, warnings []string) {
+	values = maps.Clone(env)
+	maps.Copy(values, flags)
+	taken := len(env) > 0
+	for _, s := range Settings() {
+		taken = taken || s.connection && flags[s.Key] != ""
+	}
+	var ignored []string
+	for _, s := range Settings() {
+		v, given := file[s.Key]
+		safer := given && s.tightens != nil && s.tightens(v)
+		switch {
+		case safer, given && !taken && values[s.Key] == "":
+			values[s.Key] = v
+		case given && taken:
+			ignored = append(ignored, s.Key)
+		}
+	}
+	if len(ignored) > 0 {
+		warnings = append(warnings, fmt.Sprintf(".env: ignored %s, because flags or the environment configure this server", strings.Join(ignored, ", ")))
+	}
+	return values, !taken && len(file) > 0, warnings
+}
+
+// readDotEnv reads the PVE_* lines of a file .env, and sets nothing.
+func readDotEnv(dir string) (map[string]string, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	path := filepath.Join(dir, ".env")
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf(".env: %w", err)
+	}
+	defer f.Close()
+	all, err := godotenv.Parse(io.LimitReader(f, 1<<16))
+	if err != nil {
+		return nil, errors.New(".env: it cannot be read as lines KEY=value") // the error itself would show a line
+	}
+	for k, v := range all {
+		if !strings.HasPrefix(k, "PVE_") || v == "" {
+			delete(all, k)
+		}
+	}
+	return all, nil
+}
+
+// opener opens a file that a setting names.
+type opener func(name string) (*os.File, error)
+
+func openAnywhere(name string) (*os.File, error) { return os.Open(name) }
+
+// openBelow opens files below a folder only: a file .env must not make this program
+// read, and send, a file elsewhere.
+func openBelow(dir string) opener {
+	return func(name string) (*os.File, error) {
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			return nil, err
+		}
+		defer root.Close()
+		return root.Open(name)
+	}
+}
+
+// finish reads the files and checks what concerns several settings.
+func (c *Config) finish(values map[string]string, open opener) []error {
+	var problems []error
+	bad := func(key string, format string, args ...any) {
+		for _, s := range Settings() {
+			if s.Key == key {
+				problems = append(problems, problem(s, fmt.Errorf(format, args...)))
+			}
+		}
+	}
+	for _, key := range []string{"PVE_HOST", "PVE_TOKEN_ID"} {
+		if values[key] == "" {
+			bad(key, "it is not set")
+		}
+	}
+	switch hasSecret := values["PVE_TOKEN_SECRET"] != ""; {
+	case hasSecret && c.secretFile != "":
+		bad("PVE_TOKEN_SECRET", "PVE_TOKEN_SECRET_FILE is set too; set one of them")
+	case c.secretFile != "":
+		if err := c.readSecret(open); err != nil {
+			bad("PVE_TOKEN_SECRET_FILE", "%w", err)
+		}
+	case !hasSecret:
+		bad("PVE_TOKEN_SECRET", "neither it nor PVE_TOKEN_SECRET_FILE is set")
+	}
+	if c.caFile != "" {
+		if err := c.readCAs(open); err != nil {
+			bad("PVE_CA_FILE", "%w", err)
+		}
+	}
+	if len(c.pins) > 0 && len(c.Hosts) > 0 {
+		if len(c.pins) != len(c.Hosts) {
+			bad("PVE_FINGERPRINT", "there are %d fingerprints for %d hosts", len(c.pins), len(c.Hosts))
+		} else {
+			c.pin()
+		}
+	}
+	if !c.VerifySSL && len(c.pins) == 0 {
+		c.Warnings = append(c.Warnings, "PVE_VERIFY_SSL=false: anybody on the way can read and use the token; pin the certificate with PVE_FINGERPRINT instead")
+	}
+	return problems
+}
+
+func (c *Config) pin() {
+	c.Fingerprints = map[string]pve.Fingerprint{}
+	for i, host := range c.Hosts {
+		if u, err := url.Parse(host); err == nil {
+			c.Fingerprints[u.Host] = c.pins[i]
+		}
+	}
+}
+
+func (c *Config) readSecret(open opener) error {
+	if pve.NewSecret(c.secretFile).Check() == nil {
+		return errors.New("it is a secret, not the name of a file with one; set PVE_TOKEN_SECRET instead")
+	}
+	data, err := readFile(open, c.secretFile)
+	if err != nil {
+		return err
+	}
+	c.Token.Secret = pve.NewSecret(strings.TrimSpace(string(data)))
+	return c.Token.Secret.Check()
+}
+
+func (c *Config) readCAs(open opener) error {
+	data, err := readFile(open, c.caFile)
+	if err != nil {
+		return err
+	}
+	c.Roots = x509.NewCertPool()
+	if !c.Roots.AppendCertsFromPEM(data) {
+		return fmt.Errorf("%s has no certificate in PEM form", c.caFile)
+	}
+	return nil
+}
+
+func readFile(open opener, name string) ([]byte, error) {
+	f, err := open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, 1<<20))
+}

@@ -1,0 +1,61 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// defaultPort is where PVE's proxy listens.
+const defaultPort = "8006"
+
+// parseHosts reads hosts and URLs as base URLs.
+func parseHosts(v string) ([]string, error) {
+	var out []string
+	for _, text := range splitList(v) {
+		base, err := parseHost(text)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, base)
+	}
+	if len(out) == 0 {
+		return nil, errors.New("it names no host")
+	}
+	return out, nil
+}
+
+func parseHost(text string) (string, error) {
+	raw := text
+	if !strings.Contains(raw, "://") {
+		if addr, err := netip.ParseAddr(raw); err == nil && addr.Is6() {
+			raw = "[" + raw + "]"
+		}
+		raw = "https://" + raw
+	}
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Hostname() == "" || strings.ContainsAny(u.Hostname(), " \t"):
+		return "", fmt.Errorf("%q is neither a host nor a URL", text)
+	case u.User != nil:
+		return "", errors.New("a URL must not carry a user or a password; use PVE_TOKEN_ID and PVE_TOKEN_SECRET")
+	case u.RawQuery != "" || u.Fragment != "":
+		return "", fmt.Errorf("%q has more than host, port and path", text)
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		return "", fmt.Errorf("%q would send the token unencrypted; use https://", text)
+	case u.Scheme != "https" && u.Scheme != "http":
+		return "", fmt.Errorf("%q has the scheme %s; use https://", text, u.Scheme)
+	}
+	if u.Port() == "" {
+		u.Host = net.JoinHostPort(u.Hostname(), defaultPort)
+	}
+	return u.Scheme + "://" + u.Host + strings.TrimSuffix(u.Path, "/"), nil
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}

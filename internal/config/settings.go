@@ -1,0 +1,143 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"pve-mcp/pve"
+)
+
+// Setting is one setting: everything about it is said here.
+type Setting struct {
+	Key     string // environment variable
+	Flag    string // of the command line; "" where a value must not stand there
+	Doc     string // one sentence, without a full stop
+	Example string
+	Default string // "" for none
+
+	// connection settings say which cluster is called as whom; they come from one
+	// source.
+	connection bool
+	// tightens reports whether a value makes the server safer, so that it may come
+	// from anywhere.
+	tightens func(value string) bool
+	// set reads the value. Its error says what is wrong with it.
+	set func(c *Config, value string) error
+}
+
+// Settings are all settings, in the order in which they are explained.
+func Settings() []Setting {
+	return []Setting{
+		{
+			Key: "PVE_HOST", Flag: "host", Example: "pve.example.lan", connection: true,
+			Doc: "host or URL of a node, or several of one cluster, separated by commas; the port is 8006 unless it is given",
+			set: func(c *Config, v string) (err error) { c.Hosts, err = parseHosts(v); return },
+		},
+		{
+			Key: "PVE_TOKEN_ID", Flag: "token-id", Example: "ops@pve!mcp", connection: true,
+			Doc: "id of the API token: USER@REALM!NAME",
+			set: func(c *Config, v string) error { c.Token.ID = v; return pve.CheckTokenID(v) },
+		},
+		{
+			Key: "PVE_TOKEN_SECRET", Example: "12345678-1234-1234-1234-123456789abc", connection: true,
+			Doc: "secret of the API token; it has no flag, because other users can read a command line",
+			set: func(c *Config, v string) error { c.Token.Secret = pve.NewSecret(v); return c.Token.Secret.Check() },
+		},
+		{
+			Key: "PVE_TOKEN_SECRET_FILE", Flag: "token-secret-file", Example: "/etc/pve-mcp/secret", connection: true,
+			Doc: "file with the secret of the API token, instead of PVE_TOKEN_SECRET",
+			set: func(c *Config, v string) error { c.secretFile = v; return nil },
+		},
+		{
+			Key: "PVE_VERIFY_SSL", Flag: "verify-ssl", Example: "true", Default: "true", connection: true,
+			Doc: "whether certificates are checked; pin a self-signed one with PVE_FINGERPRINT instead of turning this off",
+			set: func(c *Config, v string) (err error) { c.VerifySSL, err = parseBool(v); return },
+		},
+		{
+			Key: "PVE_CA_FILE", Flag: "ca-file", Example: "/etc/pve-mcp/pve-root-ca.pem", connection: true,
+			Doc: "file with the certificates of the CAs to trust, in PEM form; on a node it is /etc/pve/pve-root-ca.pem",
+			set: func(c *Config, v string) error { c.caFile = v; return nil },
+		},
+		{
+			Key: "PVE_FINGERPRINT", Flag: "fingerprint", connection: true,
+			Example: strings.TrimSuffix(strings.Repeat("AB:", 32), ":"),
+			Doc:     "SHA-256 fingerprint of the certificate, or of its CA; one for each host, separated by commas",
+			set:     func(c *Config, v string) (err error) { c.pins, err = parsePins(v); return },
+		},
+		{
+			Key: "PVE_TIMEOUT", Flag: "pve-timeout", Example: "40s", Default: "40s",
+			Doc: "how long to wait for an answer; calls to a node, which PVE itself may hold for 30 s, get at least 35 s",
+			set: func(c *Config, v string) (err error) {
+				c.Timeout, err = parseDuration(v, time.Second, 10*time.Minute)
+				return
+			},
+		},
+		{
+			Key: "PVE_MCP_READ_ONLY", Flag: "read-only", Example: "true", Default: "false",
+			Doc:      "offer only tools that read, and let nothing but GET leave the process",
+			tightens: func(v string) bool { on, err := parseBool(v); return err == nil && on },
+			set:      func(c *Config, v string) (err error) { c.ReadOnly, err = parseBool(v); return },
+		},
+		{
+			Key: "PVE_MCP_ENABLE_EXEC", Flag: "enable-exec", Example: "false", Default: "false",
+			Doc:      "offer commands inside guests",
+			tightens: func(v string) bool { on, err := parseBool(v); return err == nil && !on },
+			set:      func(c *Config, v string) (err error) { c.EnableExec, err = parseBool(v); return },
+		},
+		{
+			Key: "PVE_MCP_TASK_WAIT", Flag: "task-wait", Example: "20s", Default: "20s",
+			Doc: "how long a change waits for its task before it answers that the task is running",
+			set: func(c *Config, v string) (err error) {
+				c.TaskWait, err = parseDuration(v, 0, time.Hour)
+				return
+			},
+		},
+	}
+}
+
+func parseBool(v string) (bool, error) {
+	switch strings.ToLower(v) {
+	case "true", "1", "yes", "on":
+		return true, nil
+	case "false", "0", "no", "off":
+		return false, nil
+	}
+	return false, fmt.Errorf("%q is neither true nor false", v)
+}
+
+func parseDuration(v string, least, most time.Duration) (time.Duration, error) {
+	d, err := time.ParseDuration(v)
+	if n, bare := strconv.Atoi(v); bare == nil {
+		d, err = time.Duration(n)*time.Second, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a duration", v)
+	}
+	if d < least || d > most {
+		return 0, fmt.Errorf("%q is not between %v and %v", v, least, most)
+	}
+	return d, nil
+}
+
+func parsePins(v string) ([]pve.Fingerprint, error) {
+	var pins []pve.Fingerprint
+	for _, text := range splitList(v) {
+		pin, err := pve.ParseFingerprint(text)
+		if err != nil {
+			return nil, err
+		}
+		pins = append(pins, pin)
+	}
+	return pins, nil
+}
+
+func splitList(v string) []string {
+	parts := strings.Split(v, ",")
+	for i := range parts {
+		parts[i] = strings.TrimSpace(parts[i])
+	}
+	return slices.DeleteFunc(parts, func(s string) bool { return s == "" })
+}

@@ -1,0 +1,33 @@
+// Package demo shows the program on an embedded simulated cluster.
+package demo
+
+import (
+	"context"
+
+	"pve-mcp/internal/explain"
+	"pve-mcp/internal/guard"
+	"pve-mcp/internal/tool"
+	"pve-mcp/pve"
+	"pve-mcp/pvesim"
+)
+
+// TokenID is the token of the simulated cluster that the demo uses.
+const TokenID = "ops@pve!mcp"
+
+// Host returns a host for tools whose cluster is simulated.
+func Host(sim *pvesim.Sim, token pvesim.Token, policy guard.Policy) (tool.Host, error) {
+	client, err := pve.New(pve.Options{
+		Endpoints: []string{sim.URL()},
+		Token:     pve.Token{ID: token.ID, Secret: pve.NewSecret(token.Secret)},
+		Transport: policy.Transport(sim.Transport()),
+		UserAgent: "pve-mcp demo",
+	})
+	if err != nil {
+		return tool.Host{}, err
+	}
+	return tool.Host{
+		Client:  func(context.Context) (*pve.Client, error) { return client, nil },
+		Policy:  policy,
+		Explain: explain.Explainer{TokenID: token.ID},
+	}, nil
+}

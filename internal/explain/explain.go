@@ -1,0 +1,216 @@
+// Package explain turns an error into what happened and what to do about it, one
+// sentence each, for people and for models.
+package explain
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+
+	"pve-mcp/internal/guard"
+	"pve-mcp/internal/render"
+	"pve-mcp/pve"
+)
+
+// Explanation is an error in two sentences. Next is "" where there is nothing to
+// say.
+type Explanation struct {
+	What string
+	Next string
+}
+
+func (e Explanation) String() string {
+	if e.Next == "" {
+		return e.What
+	}
+	return e.What + " " + e.Next
+}
+
+// Error is an error that brings its own explanation.
+type Error struct {
+	What string
+	Next string
+}
+
+func (e *Error) Error() string { return e.What }
+
+// Explainer explains errors of calls that are made with a token.
+type Explainer struct {
+	TokenID string
+}
+
+// Explain returns the explanation of err.
+func (x Explainer) Explain(err error) Explanation {
+	var own *Error
+	var refused *guard.RefusedError
+	var none *pve.NoGuestError
+	var lost *pve.LostError
+	var said *pve.Error
+	switch {
+	case errors.As(err, &own):
+		return Explanation{own.What, own.Next}
+	case errors.As(err, &refused):
+		return Explanation{"Nothing was sent: " + refused.Reason + ".", ""}
+	case errors.As(err, &none):
+		return noGuest(none)
+	case errors.As(err, &lost) && pve.OutcomeUnknown(err):
+		return Explanation{
+			fmt.Sprintf("Whether PVE carried out %s %s is unknown: the request was sent and no usable answer came (%v).", lost.Method, lost.Path, lost.Err),
+			"Look at the state and at the recent tasks before you try again; this server does not repeat it.",
+		}
+	case errors.As(err, &said):
+		return x.said(said)
+	}
+	if e, ok := connection(err); ok {
+		return e
+	}
+	return Explanation{sentence(err.Error()), ""}
+}
+
+func noGuest(err *pve.NoGuestError) Explanation {
+	const most = 8
+	e := Explanation{What: fmt.Sprintf("There is no guest %d, or this token may not see it (VM.Audit).", err.VMID)}
+	if len(err.Have) == 0 {
+		e.Next = "This token sees no guests at all; grant it PVEAuditor on /vms."
+		return e
+	}
+	var names []string
+	for _, g := range err.Have[:min(most, len(err.Have))] {
+		names = append(names, fmt.Sprintf("%v (%s)", g.VMID, render.Text(g.Name.Or("?"), 40)))
+	}
+	e.Next = "The nearest ids are " + render.List(names, "and")
+	if more := len(err.Have) - len(names); more > 0 {
+		e.Next += fmt.Sprintf("; %d more are listed by pve_list_guests", more)
+	}
+	e.Next += "."
+	return e
+}
+
+// said explains what PVE said.
+func (x Explainer) said(e *pve.Error) Explanation {
+	if _, _, denied := e.Denied(); denied {
+		return x.denied(e)
+	}
+	if lock, ok := e.LockedBy(); ok {
+		return x.Locked(e.Message, lock)
+	}
+	switch {
+	case e.Status == 401:
+		return Explanation{
+			fmt.Sprintf("PVE does not accept the token %s: %s.", x.TokenID, e.Message),
+			"Check PVE_TOKEN_ID (USER@REALM!NAME), the secret, and that user and token are enabled and not expired.",
+		}
+	case e.NodeUnreachable():
+		return Explanation{
+			fmt.Sprintf("PVE could not get an answer from the node for %s: %s (%d).", e.Path, e.Message, e.Status),
+			"The node is down, cut off or overloaded; other nodes still answer.",
+		}
+	case e.NoSuchGuest():
+		return Explanation{"PVE: " + sentence(e.Message), "The guest was removed or has moved to another node just now; look again."}
+	case len(e.Params) > 0:
+		var parts []string
+		for _, k := range slices.Sorted(maps.Keys(e.Params)) {
+			parts = append(parts, k+": "+strings.TrimSpace(e.Params[k]))
+		}
+		return Explanation{"PVE refused the parameters: " + sentence(strings.Join(parts, "; ")), ""}
+	case e.Status == 501:
+		return Explanation{
+			fmt.Sprintf("This node's PVE does not offer %s %s.", e.Method, e.Path),
+			"Its version is too old or too new for this call.",
+		}
+	case e.Status < 400:
+		return Explanation{fmt.Sprintf("PVE answered %d %s.", e.Status, e.Message), "Give PVE_HOST the final URL, with https://."}
+	}
+	return Explanation{"PVE refused: " + sentence(e.Message), ""}
+}
+
+// roles names PVE's smallest built-in role with a privilege.
+var roles = map[string]string{
+	"VM.Audit": "PVEAuditor", "Sys.Audit": "PVEAuditor", "Datastore.Audit": "PVEAuditor", "Pool.Audit": "PVEAuditor",
+	"VM.GuestAgent.Audit": "PVEAuditor", "VM.PowerMgmt": "PVEVMUser", "VM.Backup": "PVEVMUser", "VM.Console": "PVEVMUser",
+	"Datastore.AllocateSpace": "PVEDatastoreUser", "VM.Monitor": "PVEVMAdmin", "VM.Snapshot": "PVEVMAdmin",
+	"VM.Migrate": "PVEVMAdmin", "VM.Clone": "PVEVMAdmin", "VM.Allocate": "PVEVMAdmin", "VM.Config.Disk": "PVEVMAdmin",
+}
+
+func (x Explainer) denied(e *pve.Error) Explanation {
+	path, privs, _ := e.Denied()
+	if len(privs) == 0 {
+		return Explanation{
+			fmt.Sprintf("The token %s may not do this: %s.", x.TokenID, e.Message),
+			"PVE does not say which privilege is missing.",
+		}
+	}
+	what := fmt.Sprintf("The token %s lacks %s on %s.", x.TokenID, strings.Join(privs, " or "), path)
+	role, known := roles[privs[0]]
+	if !known {
+		return Explanation{what, fmt.Sprintf("Grant it: pveum role add mcp-extra --privs %s; %s", privs[0], x.grant(path, "mcp-extra"))}
+	}
+	return Explanation{what, "Grant it: " + x.grant(path, role)}
+}
+
+// grant is the command that gives a role to the token, and to its user, since a
+// token with privilege separation has what both have.
+func (x Explainer) grant(path, role string) string {
+	user, _, _ := strings.Cut(x.TokenID, "!")
+	return fmt.Sprintf("pveum acl modify %s --roles %s --users %s --tokens '%s'", path, role, user, x.TokenID)
+}
+
+// Locked explains PVE's refusal because of a lock.
+func (Explainer) Locked(message, lock string) Explanation {
+	return Explanation{
+		sentence(message),
+		fmt.Sprintf("Wait for the %s that holds the lock; where no such task runs any more, an administrator frees it with qm unlock or pct unlock.", lock),
+	}
+}
+
+// connection explains why no answer came.
+func connection(err error) (Explanation, bool) {
+	var pin *pve.PinError
+	var unverified *tls.CertificateVerificationError
+	var dns *net.DNSError
+	var unconnected *pve.ConnectError
+	var lost *pve.LostError
+	switch {
+	case errors.As(err, &pin):
+		return Explanation{
+			"The host presented another certificate than the pinned one: " + pin.Presented.String() + ".",
+			"If the certificate was renewed, set PVE_FINGERPRINT to this value; otherwise somebody may be listening in.",
+		}, true
+	case errors.As(err, &unverified) && len(unverified.UnverifiedCertificates) > 0:
+		return Explanation{
+			"The host's certificate is not trusted: " + sentence(unverified.Err.Error()),
+			"If it is the right host, pin it with PVE_FINGERPRINT=" + pve.FingerprintOf(unverified.UnverifiedCertificates[0]).String() + " or name its CA with PVE_CA_FILE.",
+		}, true
+	case errors.As(err, &dns):
+		return Explanation{fmt.Sprintf("The name %s cannot be resolved.", dns.Name), "Check PVE_HOST."}, true
+	case errors.Is(err, context.Canceled):
+		return Explanation{"The call was cancelled.", ""}, true
+	case errors.As(err, &unconnected):
+		return Explanation{sentence(err.Error()), "Check PVE_HOST, that port 8006 is reachable, and that the node is up."}, true
+	case errors.As(err, &lost), errors.Is(err, context.DeadlineExceeded):
+		return Explanation{sentence(err.Error()), "PVE took too long or the connection broke; try again, or raise PVE_TIMEOUT."}, true
+	}
+	return Explanation{}, false
+}
+
+// sentence gives a text a capital and a full stop.
+func sentence(s string) string {
+	s = render.Text(s, 600)
+	if s == "" {
+		return s
+	}
+	first := strings.ToUpper(s[:1])
+	if s[0] >= 0x80 {
+		first = s[:1]
+	}
+	s = first + s[1:]
+	if strings.HasSuffix(s, ".") || strings.HasSuffix(s, ".)") || strings.HasSuffix(s, "!") {
+		return s
+	}
+	return s + "."
+}

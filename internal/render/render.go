@@ -1,0 +1,105 @@
+// Package render writes values the way a person would: sizes, durations, times,
+// and text that came from a guest.
+package render
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Bytes writes a size in binary units with up to two decimals: 31.25 GiB.
+func Bytes(n int64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
+	size, unit := float64(n), 0
+	for math.Abs(size) >= 1024 && unit < len(units)-1 {
+		size /= 1024
+		unit++
+	}
+	return decimals(size, 2) + " " + units[unit]
+}
+
+// Percent writes a share of 1 as a number of percent with one decimal.
+func Percent(share float64) float64 { return math.Round(share*1000) / 10 }
+
+// Duration writes the two largest units: 3d 4h, 12m 5s, 0.8s.
+func Duration(d time.Duration) string {
+	if d < time.Minute {
+		return decimals(d.Seconds(), 1) + "s"
+	}
+	units := []struct {
+		name string
+		size time.Duration
+	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}}
+	var parts []string
+	for _, u := range units {
+		if n := d / u.size; n > 0 && len(parts) < 2 {
+			parts = append(parts, strconv.FormatInt(int64(n), 10)+u.name)
+		} else if len(parts) > 0 {
+			break
+		}
+		d %= u.size
+	}
+	return strings.Join(parts, " ")
+}
+
+// Time writes ISO 8601 with the zone, to the second.
+func Time(t time.Time) string { return t.Format(time.RFC3339) }
+
+func decimals(f float64, n int) string {
+	s := strconv.FormatFloat(f, 'f', n, 64)
+	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
+}
+
+// Text makes text from a guest or a log safe to show: without control, escape and
+// bidirectional characters, and with at most limit characters, of which the last
+// then say how many were cut.
+func Text(s string, limit int) string {
+	var b strings.Builder
+	for _, r := range stripEscapes(s) {
+		switch {
+		case r == '\n' || r == '\t':
+			b.WriteByte(' ')
+		case unicode.IsControl(r), unicode.Is(unicode.Cf, r), r == unicode.ReplacementChar:
+		default:
+			b.WriteRune(r)
+		}
+	}
+	runes := []rune(strings.TrimSpace(b.String()))
+	if len(runes) <= limit {
+		return string(runes)
+	}
+	return string(runes[:limit]) + "…(+" + strconv.Itoa(len(runes)-limit) + ")"
+}
+
+// stripEscapes removes ANSI escape sequences, which are more than the control
+// character that they begin with.
+func stripEscapes(s string) string {
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(s, "\x1b")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		s = rest
+		if !strings.HasPrefix(rest, "[") {
+			continue
+		}
+		end := strings.IndexFunc(rest[1:], func(r rune) bool { return r >= '@' && r <= '~' })
+		s = ""
+		if end >= 0 {
+			s = rest[end+2:]
+		}
+	}
+}
+
+// List joins words as a sentence does: a, b and c. An empty list is "".
+func List(words []string, and string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " " + and + " " + words[len(words)-1]
+}

@@ -1,0 +1,40 @@
+package render
+
+import (
+	"testing"
+	"time"
+)
+
+func TestRender(t *testing.T) {
+	for _, tt := range []struct{ got, want string }{
+		{Bytes(0), "0 B"},
+		{Bytes(1023), "1023 B"},
+		{Bytes(1024), "1 KiB"},
+		{Bytes(33554432000), "31.25 GiB"},
+		{Bytes(1 << 60), "1 EiB"},
+		{Bytes(-2048), "-2 KiB"},
+		{Duration(0), "0s"},
+		{Duration(800 * time.Millisecond), "0.8s"},
+		{Duration(65 * time.Second), "1m 5s"},
+		{Duration(2 * time.Hour), "2h"},
+		{Duration(24*time.Hour + 5*time.Second), "1d"},
+		{Duration(76*time.Hour + 30*time.Minute), "3d 4h"},
+		{Text("plain näme", 20), "plain näme"},
+		{Text("a\x1b[31mred\x1b[0m\x07 \x1b]0;title", 20), "ared ]0;title"},
+		{Text("evil\u202etxt.exe\u200b", 20), "eviltxt.exe"},
+		{Text("two\nlines", 20), "two lines"},
+		{Text("0123456789", 4), "0123…(+6)"},
+		{Text("cut \x1b[", 20), "cut"},
+		{List(nil, "and"), ""},
+		{List([]string{"a"}, "and"), "a"},
+		{List([]string{"a", "b", "c"}, "or"), "a, b or c"},
+		{Time(time.Unix(0, 0).UTC()), "1970-01-01T00:00:00Z"},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("got %q, want %q", tt.got, tt.want)
+		}
+	}
+	if got := Percent(0.12345); got != 12.3 {
+		t.Errorf("Percent: %v", got)
+	}
+}

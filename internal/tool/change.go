@@ -1,0 +1,313 @@
+package tool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"pve-mcp/internal/audit"
+	"pve-mcp/internal/guard"
+	"pve-mcp/internal/render"
+	"pve-mcp/pve"
+)
+
+// Outcome says how a change ended.
+type Outcome string
+
+// The outcomes of a change.
+const (
+	OK                Outcome = "ok"
+	Warnings          Outcome = "warnings"           // done, and PVE warned
+	Failed            Outcome = "failed"             // refused, or tried without success
+	Running           Outcome = "running"            // begun, and not over yet
+	NeedsConfirmation Outcome = "needs_confirmation" // nothing was sent
+	Declined          Outcome = "declined"           // nothing was sent
+	Unknown           Outcome = "unknown"            // sent, and the answer was lost
+)
+
+// Changed is the part of a change's result that the wrapper fills. Every Out of a
+// [ChangeSpec] embeds it.
+type Changed struct {
+	Outcome      Outcome  `json:"outcome" jsonschema:"ok, warnings, failed, running, needs_confirmation, declined or unknown"`
+	Message      string   `json:"message" jsonschema:"what happened"`
+	Next         string   `json:"next,omitzero" jsonschema:"what to do now"`
+	UPID         string   `json:"upid,omitzero" jsonschema:"the task"`
+	ExitStatus   string   `json:"exit_status,omitzero" jsonschema:"the task's last word"`
+	Log          []string `json:"log,omitzero" jsonschema:"the lines of its log that say why"`
+	Consequences []string `json:"consequences,omitzero" jsonschema:"what it would do"`
+}
+
+func (c *Changed) changed() *Changed { return c }
+
+// Waits is embedded by the In of a change.
+type Waits struct {
+	Wait *int `json:"wait,omitzero" min:"0" max:"3600" jsonschema:"seconds to wait for the end"`
+}
+
+func (w Waits) wait() *int { return w.Wait }
+
+// Confirms is embedded by the In of a change that may be destructive.
+type Confirms struct {
+	Confirm bool `json:"confirm,omitzero" jsonschema:"true to carry out what needs confirmation"`
+}
+
+func (c Confirms) confirmed() bool { return c.Confirm }
+
+// ChangeSpec declares a tool that changes something, in three parts, so that what
+// lies between them is the wrapper's business: policy, consent, record, waiting,
+// progress. Finish may run in another process than Start.
+type ChangeSpec[In any, Out any] struct {
+	Name       string
+	Title      string
+	Doc        string
+	Idempotent bool
+	Needs      []Need
+	// Risk is that of a call; Worst is the worst that it can be, write where not
+	// set.
+	Risk  func(in In) guard.Risk
+	Worst guard.Risk
+	// Plan looks up what the call would do, and to what. It only reads. An error
+	// explains why it cannot be done.
+	Plan func(ctx context.Context, c *Call, in In) (Plan, error)
+	// Start sends the change.
+	Start func(ctx context.Context, c *Call, in In) (Job, error)
+	// Finish says what is true now, after the task has ended. It may answer
+	// [ErrNotYet] where the task was not the whole of it.
+	Finish func(ctx context.Context, c *Call, in In, end End) (Out, error)
+}
+
+// Plan is what a change would do.
+type Plan struct {
+	// Guest is the guest that is changed, if one is.
+	Guest pve.VMID
+	// About names action and target, to begin a sentence: "Shutdown of VM 104".
+	About string
+	// Already says that there is nothing to do, in a sentence; nothing is sent.
+	Already string
+	// Consequences are what is lost, for a destructive change.
+	Consequences []string
+}
+
+// Job is what was sent: a task, or, without one, a change that is done.
+type Job struct{ UPID pve.UPID }
+
+// End is how the task ended; its zero value stands for a change without one.
+type End struct{ Status pve.TaskStatus }
+
+// ErrNotYet says that the goal of a change may still be reached.
+var ErrNotYet = errors.New("not yet")
+
+// changeIn and changeOut are what the structs embed.
+type changeIn interface{ wait() *int }
+
+type changeOut[Out any] interface {
+	*Out
+	changed() *Changed
+}
+
+// Change makes the tool of a spec.
+func Change[In changeIn, Out any, P changeOut[Out]](s ChangeSpec[In, Out]) Tool {
+	t := Tool{
+		Name: s.Name, Title: s.Title, Doc: s.Doc, Needs: s.Needs,
+		Risk: max(s.Worst, guard.Write), Idempotent: s.Idempotent,
+		Input: inputSchema[In](), Output: outputSchema[Out](),
+	}
+	t.run = func(ctx context.Context, h Host, req Request) Result {
+		r := change[In, Out, P]{spec: s, host: h, req: req, tool: t}
+		out := r.run(ctx)
+		res := success(out)
+		res.Fault = r.fault
+		res.Outcome = P(&out).changed().Outcome
+		res.IsError = res.Outcome == Failed || res.Outcome == Unknown
+		return res
+	}
+	return t
+}
+
+// change is one call of a tool that changes something.
+type change[In changeIn, Out any, P changeOut[Out]] struct {
+	spec ChangeSpec[In, Out]
+	tool Tool
+	host Host
+	req  Request
+
+	in    In
+	call  *Call
+	plan  Plan
+	fault Fault
+}
+
+func (r *change[In, Out, P]) run(ctx context.Context) Out {
+	if err := decode(r.tool.Input, r.req.Arguments, &r.in); err != nil {
+		return r.failed(err)
+	}
+	risk := guard.Write
+	if r.spec.Risk != nil {
+		risk = r.spec.Risk(r.in)
+	}
+	if reason := r.host.Policy.Refusal(risk); reason != "" {
+		return r.failed(&guard.RefusedError{Reason: reason})
+	}
+	var err error
+	if r.call, err = newCall(ctx, r.host, r.req); err != nil {
+		return r.failed(err)
+	}
+	if r.plan, err = r.spec.Plan(ctx, r.call, r.in); err != nil {
+		return r.failed(err)
+	}
+	if r.plan.Already != "" {
+		out, err := r.spec.Finish(ctx, r.call, r.in, End{})
+		return r.finished(out, err, Changed{Outcome: OK, Message: r.plan.Already})
+	}
+	if risk == guard.Destructive && !confirmed(r.in) {
+		return r.outcome(Changed{
+			Outcome: NeedsConfirmation, Message: r.plan.About + " cannot be undone; nothing was done yet.",
+			Consequences: r.plan.Consequences, Next: "If this is what is wanted, call again with confirm: true.",
+		})
+	}
+	record := r.host.Audit.Begin(audit.Record{
+		Tool: r.spec.Name, Caller: r.req.Caller, Arguments: r.req.Arguments, About: r.plan.About,
+	})
+	out := r.carryOut(ctx)
+	record.End(string(P(&out).changed().Outcome), P(&out).changed().UPID)
+	return out
+}
+
+func confirmed(in any) bool {
+	c, ok := in.(interface{ confirmed() bool })
+	return ok && c.confirmed()
+}
+
+// carryOut sends the change and follows it as long as the call may wait.
+func (r *change[In, Out, P]) carryOut(ctx context.Context) Out {
+	job, err := r.spec.Start(ctx, r.call, r.in)
+	begun := r.host.Now()
+	defer func() { r.host.Recent.note(r.plan.Guest, r.host.Now()) }()
+	if err != nil {
+		return r.failed(err)
+	}
+	patience, cancel := context.WithTimeout(ctx, r.call.Patience(r.in.wait()))
+	defer cancel()
+	end := End{}
+	if !job.UPID.IsZero() {
+		status, err := r.call.PVE.Wait(patience, job.UPID, r.call.Watch(r.plan.About))
+		switch {
+		case patience.Err() != nil && status.Status != "stopped":
+			return r.running(job, begun)
+		case err != nil:
+			return r.lostSight(job, err)
+		case !status.Succeeded():
+			return r.taskFailed(ctx, job, End{status})
+		}
+		end = End{status}
+	}
+	ch := r.done(ctx, job, end)
+	for {
+		out, err := r.spec.Finish(ctx, r.call, r.in, end)
+		if !errors.Is(err, ErrNotYet) {
+			return r.finished(out, err, ch)
+		}
+		select {
+		case <-patience.Done():
+			*P(&out).changed() = Changed{
+				Outcome: Running, UPID: job.UPID.String(), Message: r.plan.About + ": PVE was told and has not brought it about yet.",
+				Next: "Its task has ended and its goal is not reached; look at the state again in a while.",
+			}
+			return out
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// Patience is how long a call waits that asks for wait seconds, or for nothing.
+func Patience(h Host, wait *int) time.Duration {
+	if wait == nil {
+		return h.Wait
+	}
+	return min(time.Duration(*wait)*time.Second, max(maxWait, h.Wait))
+}
+
+// done is what the wrapper says of a change that PVE has carried out.
+func (r *change[In, Out, P]) done(ctx context.Context, job Job, end End) Changed {
+	ch := Changed{Outcome: OK, Message: r.plan.About + ": done.", UPID: job.UPID.String()}
+	if n := end.Status.Warnings(); n > 0 {
+		ch.Outcome, ch.ExitStatus = Warnings, end.Status.ExitStatus.Value
+		ch.Message = fmt.Sprintf("%s: done, with warnings (%d).", r.plan.About, n)
+		ch.Log = r.logTail(ctx, job.UPID)
+	}
+	return ch
+}
+
+// taskFailed reports why a task failed and what is true after it.
+func (r *change[In, Out, P]) taskFailed(ctx context.Context, job Job, end End) Out {
+	exit := render.Text(end.Status.ExitStatus.Or("unexpected status"), 600)
+	ch := Changed{
+		Outcome: Failed, Message: r.plan.About + " failed: " + exit, ExitStatus: exit,
+		UPID: job.UPID.String(), Log: r.logTail(ctx, job.UPID),
+	}
+	if lock, ok := pve.LockIn(exit); ok {
+		ch.Next = r.host.Explain.Locked(exit, lock).Next
+	}
+	out, err := r.spec.Finish(ctx, r.call, r.in, end)
+	if err != nil {
+		out = *new(Out)
+	}
+	*P(&out).changed() = ch
+	return out
+}
+
+// running reports a change that goes on after the call.
+func (r *change[In, Out, P]) running(job Job, begun time.Time) Out {
+	return r.outcome(Changed{
+		Outcome: Running, UPID: job.UPID.String(),
+		Message: fmt.Sprintf("%s is under way after %s.", r.plan.About, render.Duration(r.host.Now().Sub(begun).Round(time.Second))),
+		Next:    "It goes on by itself. Follow it with pve_task_status: upid and wait.",
+	})
+}
+
+// lostSight reports a task that was begun and cannot be followed.
+func (r *change[In, Out, P]) lostSight(job Job, err error) Out {
+	e := r.host.Explain.Explain(err)
+	return r.outcome(Changed{
+		Outcome: Unknown, UPID: job.UPID.String(), Next: "Look with pve_task_status at how the task ends.",
+		Message: fmt.Sprintf("%s was begun, and how it goes cannot be seen: %s", r.plan.About, e.What),
+	})
+}
+
+// finished keeps the outcome where only the last look at the state failed.
+func (r *change[In, Out, P]) finished(out Out, err error, ch Changed) Out {
+	if err != nil {
+		out = *new(Out)
+		ch.Message += " What is true now could not be read: " + r.host.Explain.Explain(err).What
+	}
+	*P(&out).changed() = ch
+	return out
+}
+
+// failed reports a change that was not made, or one of which that is unknown.
+func (r *change[In, Out, P]) failed(err error) Out {
+	e := r.host.Explain.Explain(err)
+	ch := Changed{Outcome: Failed, Message: e.What, Next: e.Next}
+	r.fault = faultOf(err)
+	if pve.OutcomeUnknown(err) {
+		ch.Outcome = Unknown
+	}
+	return r.outcome(ch)
+}
+
+func (r *change[In, Out, P]) outcome(ch Changed) Out {
+	out := *new(Out)
+	*P(&out).changed() = ch
+	return out
+}
+
+// logTail returns the last lines of a log that say something.
+func (r *change[In, Out, P]) logTail(ctx context.Context, upid pve.UPID) []string {
+	const most = 5
+	lines, _, err := r.call.PVE.TaskLogTail(ctx, upid, most+1)
+	if err != nil {
+		return nil
+	}
+	return LogText(lines, most)
+}

@@ -1,0 +1,233 @@
+package tool
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/jsonschema-go/jsonschema"
+
+	"pve-mcp/internal/explain"
+	"pve-mcp/internal/render"
+)
+
+// decode reads arguments by their schema into in. It takes the slips that models
+// make where the meaning is plain ("100" for 100, one value for a list of one) and
+// refuses everything else in a sentence that names the argument. Integers stay
+// exact to 64 bits.
+func decode(s *jsonschema.Schema, args json.RawMessage, in any) error {
+	all := map[string]any{}
+	if len(bytes.TrimSpace(args)) > 0 {
+		dec := json.NewDecoder(bytes.NewReader(args))
+		dec.UseNumber()
+		if err := dec.Decode(&all); err != nil || all == nil {
+			return invalid("The arguments are not a JSON object.")
+		}
+	}
+	for name, value := range all {
+		p := s.Properties[name]
+		if p == nil {
+			return unknownArgument(s, name)
+		}
+		if value == nil { // null is an argument that is left out
+			delete(all, name)
+			continue
+		}
+		fixed, problem := fit(p, value)
+		if problem != "" {
+			return invalid("The argument %q %s.", name, problem)
+		}
+		all[name] = fixed
+	}
+	for _, name := range s.Required {
+		if _, ok := all[name]; !ok {
+			return invalid("The argument %q is missing; it takes %s.", name, describe(s.Properties[name]))
+		}
+	}
+	data, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, in); err != nil {
+		return invalid("The arguments do not fit: %v.", err)
+	}
+	return nil
+}
+
+// argumentError says what is wrong with the arguments of a call.
+type argumentError struct{ explained explain.Error }
+
+func (e *argumentError) Error() string { return e.explained.What }
+func (e *argumentError) Unwrap() error { return &e.explained }
+
+func invalid(format string, args ...any) error {
+	return &argumentError{explain.Error{What: fmt.Sprintf(format, args...)}}
+}
+
+// BadArgument refuses an argument that its schema lets through.
+func BadArgument(name, what, next string) error {
+	return &argumentError{explain.Error{What: fmt.Sprintf("The argument %q: %s.", name, what), Next: next}}
+}
+
+func unknownArgument(s *jsonschema.Schema, name string) error {
+	names := s.PropertyOrder
+	e := explain.Error{
+		What: fmt.Sprintf("There is no argument %q.", render.Text(name, 60)),
+		Next: "This tool takes " + cmp.Or(render.List(names, "and"), "none") + ".",
+	}
+	if near := nearest(name, names); near != "" {
+		e.What = fmt.Sprintf("There is no argument %q; did you mean %q?", render.Text(name, 60), near)
+	}
+	return &argumentError{e}
+}
+
+// fit returns the value as the schema wants it, or what is wrong with it.
+func fit(p *jsonschema.Schema, value any) (fixed any, problem string) {
+	switch p.Type {
+	case "array":
+		list, ok := value.([]any)
+		if !ok {
+			list = []any{value}
+		}
+		for i, e := range list {
+			if list[i], problem = fit(p.Items, e); problem != "" {
+				return nil, fmt.Sprintf("has an element %d that %s", i+1, problem)
+			}
+		}
+		return list, ""
+	case "integer", "number":
+		return fitNumber(p, value)
+	case "boolean":
+		switch fmt.Sprint(value) {
+		case "true", "1":
+			return true, ""
+		case "false", "0":
+			return false, ""
+		}
+		return nil, "is " + show(value) + ", which is neither true nor false"
+	case "string":
+		if n, ok := value.(json.Number); ok {
+			value = n.String()
+		}
+		text, ok := value.(string)
+		if !ok {
+			return nil, "is " + show(value) + ", which is no text"
+		}
+		if p.Enum != nil && !slices.Contains(p.Enum, any(text)) {
+			return nil, fitEnum(p, text)
+		}
+		return text, ""
+	}
+	return value, ""
+}
+
+func fitEnum(p *jsonschema.Schema, text string) string {
+	problem := fmt.Sprintf("is %s, which is none of %s", show(text), render.List(words(p.Enum), "and"))
+	if near := nearest(text, words(p.Enum)); near != "" {
+		problem += fmt.Sprintf(" (did you mean %q?)", near)
+	}
+	return problem
+}
+
+func fitNumber(p *jsonschema.Schema, value any) (any, string) {
+	text, isText := value.(string)
+	if n, ok := value.(json.Number); ok {
+		text = n.String()
+	} else if !isText {
+		return nil, "is " + show(value) + ", which is no number"
+	}
+	text = strings.TrimSpace(text)
+	n, ok := new(big.Rat).SetString(text)
+	if !ok || strings.ContainsAny(text, "/_xXpP") {
+		return nil, "is " + show(value) + ", which is no number"
+	}
+	if p.Type == "integer" {
+		if !n.IsInt() {
+			return nil, "is " + show(value) + ", which is no whole number"
+		}
+		text = n.Num().String()
+		if !n.Num().IsInt64() {
+			return nil, "is " + show(value) + ", which is too large"
+		}
+	}
+	f, _ := n.Float64()
+	if p.Minimum != nil && f < *p.Minimum || p.Maximum != nil && f > *p.Maximum {
+		return nil, "is " + show(value) + ", which is not " + describe(p)
+	}
+	if p.Type == "number" {
+		return f, ""
+	}
+	return json.Number(text), ""
+}
+
+// describe says what a schema takes.
+func describe(p *jsonschema.Schema) string {
+	switch {
+	case p.Enum != nil:
+		return "one of " + render.List(words(p.Enum), "and")
+	case p.Type == "array":
+		return "a list, each of it " + describe(p.Items)
+	case p.Type == "boolean":
+		return "true or false"
+	case p.Type == "string":
+		return "text"
+	}
+	what := map[string]string{"integer": "a whole number", "number": "a number"}[p.Type]
+	switch {
+	case p.Minimum != nil && p.Maximum != nil:
+		return what + " from " + number(*p.Minimum) + " to " + number(*p.Maximum)
+	case p.Minimum != nil:
+		return what + " from " + number(*p.Minimum)
+	case p.Maximum != nil:
+		return what + " up to " + number(*p.Maximum)
+	}
+	return what
+}
+
+func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+
+func words(enum []any) []string {
+	var out []string
+	for _, e := range enum {
+		out = append(out, fmt.Sprint(e))
+	}
+	return out
+}
+
+func show(value any) string { return render.Text(string(encode(value)), 60) }
+
+// nearest returns the word that name may have been meant to be, or "".
+func nearest(name string, words []string) string {
+	best, least := "", 3 // more than two slips are another word
+	for _, w := range words {
+		if d := distance(strings.ToLower(name), strings.ToLower(w)); d < least && d < len(w) {
+			best, least = w, d
+		}
+	}
+	return best
+}
+
+// distance counts the characters to insert, delete or replace.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,49 @@
+package tool
+
+import (
+	"strings"
+)
+
+// Object is what a privilege is held on.
+type Object string
+
+// The objects, as paths of PVE's access control.
+const (
+	OnGuest   Object = "/vms/{vmid}"
+	OnNode    Object = "/nodes/{node}"
+	OnStorage Object = "/storage/{storage}"
+	OnRoot    Object = "/"
+)
+
+// Need is a privilege that a tool uses.
+type Need struct {
+	On Object
+	// Privs are alternatives: one of them is enough.
+	Privs []string
+	// When says for which calls; "" for all.
+	When string
+	// Without says what is missing from the answer where the privilege is not
+	// held; "" says that the call is refused.
+	Without string
+	// Before and From bound the major versions of PVE for which it holds; 0 does
+	// not.
+	Before, From int
+}
+
+// On declares a need of one of some privileges.
+func On(on Object, privs ...string) Need { return Need{On: on, Privs: privs} }
+
+// If limits a need to some calls.
+func (n Need) If(when string) Need { n.When = when; return n }
+
+// Else says what is missing without the privilege.
+func (n Need) Else(without string) Need { n.Without = without; return n }
+
+// Until limits a need to major versions before v.
+func (n Need) Until(v int) Need { n.Before = v; return n }
+
+// Since limits a need to major versions from v on.
+func (n Need) Since(v int) Need { n.From = v; return n }
+
+// String writes the need as its privileges and their path.
+func (n Need) String() string { return strings.Join(n.Privs, " or ") + " on " + string(n.On) }

@@ -1,0 +1,99 @@
+package tool
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/google/jsonschema-go/jsonschema"
+
+	"pve-mcp/pve"
+)
+
+// inputSchema infers the schema of a tool's arguments from a struct. Beside
+// jsonschema ("what it is"), fields take the tags enum ("a,b"), min, max and
+// default.
+func inputSchema[In any]() *jsonschema.Schema {
+	s := infer[In]()
+	t := reflect.TypeFor[In]()
+	for _, f := range reflect.VisibleFields(t) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if p := s.Properties[name]; p != nil && !f.Anonymous {
+			if err := constrain(p, f.Tag); err != nil {
+				panic(fmt.Sprintf("%v.%s: %v", t, f.Name, err))
+			}
+		}
+	}
+	return s
+}
+
+func outputSchema[Out any]() *jsonschema.Schema { return infer[Out]() }
+
+// infer panics on a type that has no schema: a mistake in a declaration, which
+// every test meets.
+func infer[T any]() *jsonschema.Schema {
+	bound := func(v pve.VMID) *float64 { f := float64(v); return &f }
+	text := &jsonschema.Schema{Type: "string"}
+	s, err := jsonschema.For[T](&jsonschema.ForOptions{TypeSchemas: map[reflect.Type]*jsonschema.Schema{
+		reflect.TypeFor[pve.VMID](): {Type: "integer", Minimum: bound(pve.MinVMID), Maximum: bound(pve.MaxVMID)},
+		reflect.TypeFor[pve.UPID](): text,
+	}})
+	if err != nil {
+		panic(err)
+	}
+	if s.Type != "object" {
+		panic(fmt.Sprintf("%v is not a struct", reflect.TypeFor[T]()))
+	}
+	plain(s)
+	return s
+}
+
+// plain removes null from unions: our encoder writes no nulls, and some clients
+// take no unions.
+func plain(s *jsonschema.Schema) {
+	if s == nil {
+		return
+	}
+	if len(s.Types) == 2 && s.Types[0] == "null" {
+		s.Type, s.Types = s.Types[1], nil
+	}
+	for _, p := range s.Properties {
+		plain(p)
+	}
+	plain(s.Items)
+	plain(s.AdditionalProperties)
+}
+
+func constrain(p *jsonschema.Schema, tag reflect.StructTag) error {
+	if words := tag.Get("enum"); words != "" {
+		target := p
+		if p.Type == "array" {
+			target = p.Items
+		}
+		for w := range strings.SplitSeq(words, ",") {
+			target.Enum = append(target.Enum, w)
+		}
+	}
+	for _, b := range []struct {
+		key string
+		set func(*float64)
+	}{
+		{"min", func(f *float64) { p.Minimum = f }},
+		{"max", func(f *float64) { p.Maximum = f }},
+	} {
+		text := tag.Get(b.key)
+		if text == "" {
+			continue
+		}
+		f, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return err
+		}
+		b.set(&f)
+	}
+	if text := tag.Get("default"); text != "" {
+		p.Default = []byte(text)
+	}
+	return nil
+}

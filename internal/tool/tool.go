@@ -1,0 +1,250 @@
+// Package tool declares tools and runs them. A tool is said once, as a [Spec] for
+// one that reads or a [ChangeSpec] for one that changes something; schemas,
+// annotations, command line, docs and privileges derive from it, and everything
+// that all calls share happens in the one wrapper around them.
+package tool
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/google/jsonschema-go/jsonschema"
+
+	"pve-mcp/internal/audit"
+	"pve-mcp/internal/explain"
+	"pve-mcp/internal/guard"
+	"pve-mcp/pve"
+)
+
+// Tool is a declared tool.
+type Tool struct {
+	Name  string
+	Title string
+	Doc   string // for the model: at most three sentences
+	// Risk is the worst that the tool is known for; a call's own may be less.
+	Risk guard.Risk
+	// Idempotent says that a repeated call changes nothing more.
+	Idempotent bool
+	// OpenWorld says that the tool reaches beyond the cluster.
+	OpenWorld bool
+	Needs     []Need
+	Input     *jsonschema.Schema
+	Output    *jsonschema.Schema
+
+	run func(ctx context.Context, h Host, req Request) Result
+}
+
+// Host is what the wrapper needs of the process around it.
+type Host struct {
+	// Client returns the client for a call.
+	Client  func(ctx context.Context) (*pve.Client, error)
+	Policy  guard.Policy
+	Audit   *audit.Log
+	Explain explain.Explainer
+	// Wait is how long a change waits for its task unless the call says.
+	Wait time.Duration
+	// Recent is shared by all calls of the process.
+	Recent *Recent
+	// Now tells the time; nil stands for the real one.
+	Now func() time.Time
+}
+
+// Request is one call.
+type Request struct {
+	Arguments json.RawMessage // an object, or nothing
+	Caller    string
+	// Progress, if not nil, is told how a long call goes. Done only increases.
+	Progress func(Progress)
+}
+
+// Progress is how far a call is.
+type Progress struct {
+	Done    float64
+	Total   float64 // 0 where it is unknown
+	Message string
+}
+
+// Result is the answer to a call.
+type Result struct {
+	// Structured is the answer as minified JSON; nil for an error that has no more
+	// than its text.
+	Structured json.RawMessage
+	// Text is the answer for a reader: the same JSON, or the error.
+	Text string
+	// IsError says that the call did not do what was asked.
+	IsError bool
+	// Outcome is that of a change.
+	Outcome Outcome
+	// Fault says whose fault an error is, as far as that is clear.
+	Fault Fault
+}
+
+// Fault is the kind of an error.
+type Fault int
+
+// The kinds of errors.
+const (
+	NoFault      Fault = iota
+	BadArguments       // the call was not understood
+	Refused            // the policy of this process forbids it
+)
+
+func faultOf(err error) Fault {
+	var bad *argumentError
+	var refused *guard.RefusedError
+	switch {
+	case errors.As(err, &bad):
+		return BadArguments
+	case errors.As(err, &refused):
+		return Refused
+	}
+	return NoFault
+}
+
+// Call is what a tool's functions see of a call.
+type Call struct {
+	PVE *pve.Client
+
+	host   Host
+	req    Request
+	guests map[pve.VMID]pve.Resource
+}
+
+// Now is the time.
+func (c *Call) Now() time.Time { return c.host.Now() }
+
+// maxWait bounds the wait that a call may ask for, since many clients give up
+// after 60 s. A longer setting of the host counts.
+const maxWait = 45 * time.Second
+
+// Patience is how long a call waits that asks for wait seconds, or for nothing.
+func (c *Call) Patience(wait *int) time.Duration {
+	if wait == nil {
+		return c.host.Wait
+	}
+	return min(time.Duration(*wait)*time.Second, max(maxWait, c.host.Wait))
+}
+
+// Watch returns a function for [pve.Client.Wait] that reports the progress of what
+// about names.
+func (c *Call) Watch(about string) func(pve.TaskUpdate) {
+	w := watcher{report: c.req.Progress, about: about, now: c.Now, begun: c.Now()}
+	return w.see
+}
+
+// Guest finds a guest by its id, once in a call.
+func (c *Call) Guest(ctx context.Context, id pve.VMID) (pve.Resource, error) {
+	if g, ok := c.guests[id]; ok {
+		return g, nil
+	}
+	g, err := c.PVE.FindGuest(ctx, id)
+	if err == nil {
+		c.guests[id] = g
+	}
+	return g, err
+}
+
+// Call runs the tool. It returns for every input, valid or not.
+func (t Tool) Call(ctx context.Context, h Host, req Request) (res Result) {
+	defer func() {
+		if p := recover(); p != nil {
+			res = Result{IsError: true, Text: fmt.Sprintf("%s failed because of a mistake in this program: %v. Whether anything was changed is unknown; please report it with these lines:\n%s", t.Name, p, debug.Stack())}
+		}
+	}()
+	if h.Now == nil {
+		h.Now = time.Now
+	}
+	if h.Recent == nil {
+		h.Recent = &Recent{}
+	}
+	return t.run(ctx, h, req)
+}
+
+// Spec declares a tool that only reads.
+type Spec[In, Out any] struct {
+	Name  string
+	Title string
+	Doc   string
+	Needs []Need
+	Run   func(ctx context.Context, c *Call, in In) (Out, error)
+}
+
+// Read makes the tool of a spec.
+func Read[In, Out any](s Spec[In, Out]) Tool {
+	t := Tool{
+		Name: s.Name, Title: s.Title, Doc: s.Doc, Needs: s.Needs, Risk: guard.Read, Idempotent: true,
+		Input: inputSchema[In](), Output: outputSchema[Out](),
+	}
+	t.run = func(ctx context.Context, h Host, req Request) Result {
+		var in In
+		if err := decode(t.Input, req.Arguments, &in); err != nil {
+			return failure(h, err)
+		}
+		c, err := newCall(ctx, h, req)
+		if err != nil {
+			return failure(h, err)
+		}
+		out, err := s.Run(ctx, c, in)
+		if err != nil {
+			return failure(h, err)
+		}
+		return success(out)
+	}
+	return t
+}
+
+func newCall(ctx context.Context, h Host, req Request) (*Call, error) {
+	client, err := h.Client(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Call{PVE: client, host: h, req: req, guests: map[pve.VMID]pve.Resource{}}, nil
+}
+
+func failure(h Host, err error) Result {
+	return Result{IsError: true, Text: h.Explain.Explain(err).String(), Fault: faultOf(err)}
+}
+
+func success[Out any](out Out) Result {
+	fillLists(reflect.ValueOf(&out).Elem())
+	data := encode(out)
+	return Result{Structured: data, Text: string(data)}
+}
+
+// fillLists makes the lists of an answer that are nil empty, so that they are not
+// written as null; one that is left out where it is empty stays nil.
+func fillLists(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			f := v.Field(i)
+			optional := strings.Contains(v.Type().Field(i).Tag.Get("json"), ",omit")
+			if f.Kind() == reflect.Slice && f.IsNil() && !optional && f.CanSet() {
+				f.Set(reflect.MakeSlice(f.Type(), 0, 0))
+			}
+			fillLists(f)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			fillLists(v.Index(i))
+		}
+	}
+}
+
+// encode minifies, and leaves <, > and & as they are: nothing here is HTML.
+func encode(v any) json.RawMessage {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		panic(fmt.Sprintf("an answer that is not JSON: %v", err))
+	}
+	return bytes.TrimSpace(buf.Bytes())
+}

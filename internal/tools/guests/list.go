@@ -1,0 +1,254 @@
+package guests
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"pve-mcp/internal/render"
+	"pve-mcp/internal/tool"
+	"pve-mcp/pve"
+)
+
+type listIn struct {
+	Node   string   `json:"node,omitzero"`
+	Type   string   `json:"type,omitzero" enum:"qemu,lxc"`
+	Status string   `json:"status,omitzero" enum:"running,stopped,paused,suspended,unknown"`
+	Name   string   `json:"name,omitzero" jsonschema:"part of the name"`
+	Tag    string   `json:"tag,omitzero"`
+	Pool   string   `json:"pool,omitzero"`
+	Sort   string   `json:"sort,omitzero" enum:"vmid,name,node,cpu,mem,disk,uptime" default:"\"vmid\""`
+	Limit  int      `json:"limit,omitzero" min:"1" max:"500" default:"50"`
+	Offset int      `json:"offset,omitzero" min:"0" jsonschema:"guests to skip"`
+	Fields []string `json:"fields,omitzero" enum:"vmid,name,type,node,status,cpu_percent,mem,maxmem,disk,maxdisk,uptime,tags,pool,lock,ha,template,netin,netout" jsonschema:"instead of the usual ones"`
+}
+
+type listOut struct {
+	Guests  []guestRow `json:"guests"`
+	Total   int        `json:"total" jsonschema:"guests that match"`
+	LeftOut int        `json:"left_out,omitzero" jsonschema:"of these, not in this answer"`
+	More    string     `json:"more,omitzero" jsonschema:"how to get them"`
+	AsOf    string     `json:"as_of" jsonschema:"when PVE was asked; its numbers are up to 20 s older"`
+	Notes   []string   `json:"notes,omitzero"`
+}
+
+// guestRow is one guest; fields that were not asked for are left out.
+type guestRow struct {
+	VMID         pve.VMID `json:"vmid,omitzero"`
+	Name         string   `json:"name,omitzero"`
+	Type         string   `json:"type,omitzero"`
+	Node         string   `json:"node,omitzero"`
+	Status       string   `json:"status,omitzero"`
+	LastSeen     string   `json:"last_seen,omitzero" jsonschema:"status before the node went away"`
+	CPUPercent   *float64 `json:"cpu_percent,omitzero" jsonschema:"of its own CPUs"`
+	Mem          *int64   `json:"mem,omitzero" jsonschema:"bytes"`
+	MemHuman     string   `json:"mem_human,omitzero"`
+	MaxMem       *int64   `json:"maxmem,omitzero"`
+	MaxMemHuman  string   `json:"maxmem_human,omitzero"`
+	Disk         *int64   `json:"disk,omitzero" jsonschema:"bytes in use; PVE knows it for containers only"`
+	DiskHuman    string   `json:"disk_human,omitzero"`
+	MaxDisk      *int64   `json:"maxdisk,omitzero" jsonschema:"bytes of the boot disk"`
+	MaxDiskHuman string   `json:"maxdisk_human,omitzero"`
+	Uptime       string   `json:"uptime,omitzero"`
+	Tags         []string `json:"tags,omitzero"`
+	Pool         string   `json:"pool,omitzero"`
+	Lock         string   `json:"lock,omitzero"`
+	HA           string   `json:"ha,omitzero"`
+	Template     bool     `json:"template,omitzero"`
+	NetIn        *int64   `json:"netin,omitzero" jsonschema:"bytes since the start"`
+	NetOut       *int64   `json:"netout,omitzero"`
+}
+
+var listGuests = tool.Spec[listIn, listOut]{
+	Name:  "pve_list_guests",
+	Title: "List VMs and containers",
+	Doc:   "All VMs and containers of the cluster, filtered and sorted. Says how many match and what was left out.",
+	Needs: []tool.Need{tool.On(tool.OnGuest, "VM.Audit").Else("the guest is not listed")},
+	Run:   runList,
+}
+
+// usual are the fields that are shown where none are asked for.
+var usual = []string{"vmid", "name", "type", "node", "status", "cpu_percent", "mem", "uptime", "tags", "lock", "template"}
+
+func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
+	out := listOut{AsOf: render.Time(c.Now()), Guests: []guestRow{}}
+	all, err := c.Resources(ctx)
+	if err != nil {
+		return out, err
+	}
+	offline := offlineNodes(all)
+	var found []pve.Resource
+	for _, r := range all {
+		if r.IsGuest() && matches(in, r, statusOf(r, offline)) {
+			found = append(found, r)
+		}
+	}
+	sortGuests(found, in.Sort)
+	out.Total = len(found)
+	limit := cmp.Or(in.Limit, 50)
+	first := min(in.Offset, len(found))
+	last := min(first+limit, len(found))
+	fields := in.Fields
+	if len(fields) == 0 {
+		fields = usual
+	}
+	for _, r := range found[first:last] {
+		row := rowOf(r, statusOf(r, offline))
+		row.only(fields)
+		out.Guests = append(out.Guests, row)
+	}
+	if out.LeftOut = len(found) - (last - first); last < len(found) {
+		out.More = fmt.Sprintf("offset: %d, or a filter", last)
+	}
+	if len(offline) > 0 {
+		out.Notes = append(out.Notes, "offline nodes: "+strings.Join(offline, ", ")+"; the state of their guests is unknown")
+	}
+	return out, hidden(ctx, c, &out)
+}
+
+// hidden says in the answer what the token cannot see.
+func hidden(ctx context.Context, c *tool.Call, out *listOut) error {
+	perms, err := c.PVE.Permissions(ctx)
+	if err != nil {
+		return err
+	}
+	if !perms.Has("/vms", "VM.Audit") {
+		out.Notes = append(out.Notes, "this token lacks VM.Audit on /vms: there may be guests that it cannot see")
+	}
+	return nil
+}
+
+func offlineNodes(all []pve.Resource) []string {
+	var out []string
+	for _, r := range all {
+		if r.Type == "node" && r.Status.Value != "online" {
+			out = append(out, r.Node.Value)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// statusOf is a guest's status as far as it is known: PVE goes on to show what it
+// saw last of a node that is offline.
+func statusOf(r pve.Resource, offline []string) string {
+	switch status := r.Status.Or("unknown"); {
+	case slices.Contains(offline, r.Node.Value):
+		return "unknown"
+	case status == "stopped" && r.Lock.Value == "suspended":
+		return "suspended"
+	default:
+		return status
+	}
+}
+
+func matches(in listIn, r pve.Resource, status string) bool {
+	contains := func(s, part string) bool {
+		return strings.Contains(strings.ToLower(s), strings.ToLower(part))
+	}
+	return (in.Node == "" || r.Node.Value == in.Node) &&
+		(in.Type == "" || r.Type == in.Type) &&
+		(in.Status == "" || status == in.Status) &&
+		(in.Name == "" || contains(r.Name.Value, in.Name)) &&
+		(in.Tag == "" || slices.ContainsFunc(r.TagList(), func(t string) bool { return strings.EqualFold(t, in.Tag) })) &&
+		(in.Pool == "" || r.Pool.Value == in.Pool)
+}
+
+// sortGuests sorts by a key, the largest number first, and by id where that is the
+// same.
+func sortGuests(list []pve.Resource, key string) {
+	number := map[string]func(pve.Resource) float64{
+		"cpu":    func(r pve.Resource) float64 { return r.CPU.Value * r.MaxCPU.Value },
+		"mem":    func(r pve.Resource) float64 { return float64(r.Mem.Value) },
+		"disk":   func(r pve.Resource) float64 { return float64(r.MaxDisk.Value) },
+		"uptime": func(r pve.Resource) float64 { return float64(r.Uptime.Value) },
+	}[key]
+	slices.SortFunc(list, func(a, b pve.Resource) int {
+		order := 0
+		switch {
+		case number != nil:
+			order = cmp.Compare(number(b), number(a))
+		case key == "name":
+			order = cmp.Compare(a.Name.Value, b.Name.Value)
+		case key == "node":
+			order = cmp.Compare(a.Node.Value, b.Node.Value)
+		}
+		return cmp.Or(order, cmp.Compare(a.VMID, b.VMID))
+	})
+}
+
+// rowOf shows a guest. PVE does not know how full a VM's disk is, and of a guest
+// that does not run there is nothing to say about its use.
+func rowOf(r pve.Resource, status string) guestRow {
+	row := guestRow{
+		VMID: r.VMID, Name: render.Text(r.Name.Value, 60), Type: r.Type, Node: r.Node.Value, Status: status,
+		Tags: cleaned(r.TagList()), Pool: r.Pool.Value, Lock: r.Lock.Value, HA: r.HAState.Value, Template: r.Template.Value,
+	}
+	row.MaxMem, row.MaxMemHuman = size(r.MaxMem)
+	row.MaxDisk, row.MaxDiskHuman = size(r.MaxDisk)
+	if seen := r.Status.Or("unknown"); status == "unknown" && seen != "unknown" {
+		row.LastSeen = seen
+	}
+	if status == "stopped" || status == "suspended" || status == "unknown" {
+		return row
+	}
+	row.CPUPercent = percent(r.CPU)
+	row.Mem, row.MemHuman = size(r.Mem)
+	if r.Type == string(pve.LXC) {
+		row.Disk, row.DiskHuman = size(r.Disk)
+	}
+	row.Uptime = render.Duration(time.Duration(r.Uptime.Value) * time.Second)
+	row.NetIn, row.NetOut = number(r.NetIn), number(r.NetOut)
+	return row
+}
+
+// only leaves the named fields of a row; a size keeps its *_human, and a status
+// what was seen last.
+func (row *guestRow) only(fields []string) {
+	v := reflect.ValueOf(row).Elem()
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		name = strings.TrimSuffix(name, "_human")
+		if name == "last_seen" {
+			name = "status"
+		}
+		if !slices.Contains(fields, name) {
+			v.Field(i).SetZero()
+		}
+	}
+}
+
+func percent(share pve.Opt[float64]) *float64 {
+	if !share.Set {
+		return nil
+	}
+	p := render.Percent(share.Value)
+	return &p
+}
+
+func size(n pve.Opt[int64]) (*int64, string) {
+	if !n.Set {
+		return nil, ""
+	}
+	return &n.Value, render.Bytes(n.Value)
+}
+
+func number(n pve.Opt[int64]) *int64 {
+	if !n.Set {
+		return nil
+	}
+	return &n.Value
+}
+
+// cleaned returns tags that are safe to show, nil where there are none.
+func cleaned(tags []string) []string {
+	var out []string
+	for _, t := range tags {
+		out = append(out, render.Text(t, 40))
+	}
+	return out
+}

@@ -1,0 +1,211 @@
+package guests
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"pve-mcp/internal/explain"
+	"pve-mcp/internal/render"
+	"pve-mcp/internal/tool"
+	"pve-mcp/pve"
+)
+
+type statusIn struct {
+	VMID pve.VMID `json:"vmid"`
+}
+
+type statusOut struct {
+	VMID      pve.VMID  `json:"vmid"`
+	Name      string    `json:"name,omitzero"`
+	Type      string    `json:"type"`
+	Node      string    `json:"node"`
+	Status    string    `json:"status" jsonschema:"running, stopped, paused, suspended (to disk), or QEMU's own word"`
+	Why       []string  `json:"why,omitzero" jsonschema:"what holds it in this state"`
+	Lock      string    `json:"lock,omitzero"`
+	HA        string    `json:"ha,omitzero" jsonschema:"the state that the HA manager keeps"`
+	Template  bool      `json:"template,omitzero"`
+	Tags      []string  `json:"tags,omitzero"`
+	Uptime    string    `json:"uptime,omitzero"`
+	UptimeSec *int64    `json:"uptime_seconds,omitzero"`
+	CPU       cpuUse    `json:"cpu"`
+	Memory    sizeUse   `json:"memory"`
+	Disk      sizeUse   `json:"disk"`
+	Network   traffic   `json:"network,omitzero"`
+	Agent     string    `json:"agent,omitzero" jsonschema:"of a VM: answers, not configured, or why it does not answer"`
+	Addresses []address `json:"addresses,omitzero"`
+	// AddressesFrom and AddressesUnknown tell "has none" from "cannot be known".
+	AddressesFrom    string `json:"addresses_from,omitzero" jsonschema:"who reports the addresses"`
+	AddressesUnknown string `json:"addresses_unknown,omitzero" jsonschema:"why they cannot be known"`
+	AsOf             string `json:"as_of"`
+}
+
+type cpuUse struct {
+	Percent *float64 `json:"percent,omitzero" jsonschema:"of its own CPUs"`
+	CPUs    float64  `json:"cpus"`
+}
+
+type sizeUse struct {
+	Used       *int64   `json:"used,omitzero" jsonschema:"bytes"`
+	UsedHuman  string   `json:"used_human,omitzero"`
+	Total      *int64   `json:"total,omitzero" jsonschema:"bytes"`
+	TotalHuman string   `json:"total_human,omitzero"`
+	Percent    *float64 `json:"percent,omitzero"`
+	Note       string   `json:"note,omitzero"`
+}
+
+type traffic struct {
+	In       *int64 `json:"in,omitzero" jsonschema:"bytes since the start"`
+	InHuman  string `json:"in_human,omitzero"`
+	Out      *int64 `json:"out,omitzero"`
+	OutHuman string `json:"out_human,omitzero"`
+}
+
+type address struct {
+	Interface string   `json:"interface"`
+	MAC       string   `json:"mac,omitzero"`
+	IPs       []string `json:"ips" jsonschema:"address/prefix"`
+}
+
+var guestStatus = tool.Spec[statusIn, statusOut]{
+	Name:  "pve_guest_status",
+	Title: "Show the live state of a guest",
+	Doc:   "Live state of one VM or container: status and what holds it, CPU, memory, disk, network, guest agent, IP addresses and who reports them.",
+	Needs: []tool.Need{
+		tool.On(tool.OnGuest, "VM.Audit"),
+		tool.On(tool.OnGuest, "VM.Monitor").Until(9).If("a running VM with an agent").Else("its IP addresses are unknown"),
+		tool.On(tool.OnGuest, "VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted").Since(9).If("a running VM with an agent").Else("its IP addresses are unknown"),
+	},
+	Run: runStatus,
+}
+
+func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error) {
+	g, err := c.Guest(ctx, in.VMID)
+	if err != nil {
+		return statusOut{}, err
+	}
+	s, err := c.PVE.GuestStatus(ctx, g.Ref())
+	if err != nil {
+		return statusOut{}, err
+	}
+	out := describe(g.Ref(), s)
+	out.AsOf = render.Time(c.Now())
+	if s.Status != "running" {
+		out.AddressesUnknown = "the guest is not running"
+		return out, nil
+	}
+	out.addresses(ctx, c, g.Ref(), s)
+	return out, nil
+}
+
+func describe(g pve.GuestRef, s pve.GuestStatus) statusOut {
+	out := statusOut{
+		VMID: g.VMID, Name: render.Text(s.Name.Value, 60), Type: string(g.Kind), Node: g.Node,
+		Status: s.State(), Why: why(s), Lock: s.Lock.Value, Template: s.Template.Value,
+		Tags: cleaned(pve.SplitTags(s.Tags.Value)), CPU: cpuUse{CPUs: s.CPUs.Value},
+	}
+	if s.HA.Managed.Value {
+		out.HA = s.HA.State.Or("managed")
+	}
+	out.Memory.Total, out.Memory.TotalHuman = size(s.MaxMem)
+	out.Disk.Total, out.Disk.TotalHuman = size(s.MaxDisk)
+	if g.Kind == pve.QEMU {
+		out.Disk.Note = "the boot disk's size; PVE does not know how full a VM's disk is"
+	}
+	if s.Status != "running" {
+		return out
+	}
+	out.UptimeSec = number(s.Uptime)
+	out.Uptime = render.Duration(time.Duration(s.Uptime.Value) * time.Second)
+	if s.CPU.Value != 0 { // 0 is the first sample of a worker as well
+		out.CPU.Percent = percent(s.CPU)
+	}
+	out.Memory.use(s.Mem, s.MaxMem)
+	if g.Kind == pve.LXC {
+		out.Disk.use(s.Disk, s.MaxDisk)
+	}
+	out.Network.In, out.Network.InHuman = size(s.NetIn)
+	out.Network.Out, out.Network.OutHuman = size(s.NetOut)
+	return out
+}
+
+func (u *sizeUse) use(used, total pve.Opt[int64]) {
+	u.Used, u.UsedHuman = size(used)
+	if used.Set && total.Value > 0 {
+		p := render.Percent(float64(used.Value) / float64(total.Value))
+		u.Percent = &p
+	}
+}
+
+// why says what holds a guest in its state.
+func why(s pve.GuestStatus) []string {
+	var out []string
+	switch s.State() {
+	case "paused":
+		out = append(out, "paused in memory: resume continues it")
+	case "suspended":
+		out = append(out, "suspended to disk: start or resume continues it")
+	case "prelaunch", "inmigrate", "postmigrate":
+		out = append(out, "in the middle of a migration or a start")
+	case "io-error":
+		out = append(out, "QEMU stopped it because of a disk error, such as a full storage")
+	case "internal-error", "guest-panicked":
+		out = append(out, "the guest crashed")
+	}
+	if lock := s.Lock.Value; lock != "" && lock != "suspended" {
+		out = append(out, "locked by "+lock+": most changes are refused until it ends")
+	}
+	if s.Template.Value {
+		out = append(out, "a template: it cannot be started, only cloned")
+	}
+	if s.HA.Managed.Value {
+		out = append(out, "managed by HA, which starts and stops it some seconds after it is asked")
+	}
+	return out
+}
+
+// addresses asks the guest itself, where it can be asked.
+func (out *statusOut) addresses(ctx context.Context, c *tool.Call, g pve.GuestRef, s pve.GuestStatus) {
+	var list []pve.Interface
+	var err error
+	switch {
+	case g.Kind == pve.LXC:
+		out.AddressesFrom = "the container's network namespace"
+		list, err = c.PVE.ContainerInterfaces(ctx, g)
+	case !s.Agent.Value:
+		out.Agent, out.AddressesUnknown = "not configured", "no guest agent is configured"
+		return
+	default:
+		out.AddressesFrom = "guest agent"
+		if list, err = c.PVE.AgentInterfaces(ctx, g); err == nil {
+			out.Agent = "answers"
+		} else {
+			out.Agent = agentProblem(err)
+		}
+	}
+	if err != nil {
+		out.AddressesFrom, out.AddressesUnknown = "", agentProblem(err)
+		return
+	}
+	out.Addresses = []address{}
+	for _, i := range list {
+		if i.Name == "lo" || len(i.CIDRs()) == 0 {
+			continue
+		}
+		ips := i.CIDRs()
+		for n := range ips {
+			ips[n] = render.Text(ips[n], 60)
+		}
+		out.Addresses = append(out.Addresses, address{render.Text(i.Name, 40), render.Text(i.MAC.Value, 20), ips})
+	}
+}
+
+// agentProblem says why the guest could not be asked.
+func agentProblem(err error) string {
+	var said *pve.Error
+	if errors.As(err, &said) && said.Status == http.StatusInternalServerError {
+		return render.Text(said.Message, 200)
+	}
+	return explain.Explainer{}.Explain(err).What
+}

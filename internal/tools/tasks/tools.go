@@ -1,0 +1,11 @@
+// Package tasks has the tools about PVE's tasks.
+package tasks
+
+import "pve-mcp/internal/tool"
+
+// Tools are the tools of this package.
+func Tools() []tool.Tool {
+	return []tool.Tool{
+		tool.Read(taskStatus),
+	}
+}
