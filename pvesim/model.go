@@ -71,6 +71,8 @@ type Guest struct {
 	// StartFails makes every start fail: log lines, the last of which is the
 	// reason.
 	StartFails []string
+	// StartWarns are warnings that every start gives.
+	StartWarns []string
 }
 
 // Pool is a resource pool.

@@ -153,12 +153,17 @@ func (c *call) startWork(g *guest, takes time.Duration) outcome {
 		}
 		return o
 	}
-	return done(takes, func(end time.Time) {
+	o := done(takes, func(end time.Time) {
 		if g.Config["lock"] == "suspended" {
 			delete(g.Config, "lock")
 		}
 		c.set(g, guestState{running: true, since: end})
 	})
+	for _, line := range g.StartWarns {
+		o.log = append(o.log, entry{takes / 2, "WARN: " + line})
+		o.exit = fmt.Sprintf("WARNINGS: %d", len(o.log))
+	}
+	return o
 }
 
 func (c *call) off(g *guest) func(time.Time) {

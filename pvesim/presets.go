@@ -42,9 +42,9 @@ func Lab() Model {
 }
 
 // Cluster is a cluster of three nodes with VMs, containers, templates, tags, pools,
-// storages and a history of tasks, some of which failed. The start of VM 105 fails,
-// VM 106 ignores a shutdown, VM 107 is locked, VM 108 is paused, VM 109 is suspended
-// to disk, VM 103 and CT 201 are managed by HA.
+// storages and a history of tasks, some of which failed. The start of VM 105 fails
+// and that of CT 204 warns, VM 106 ignores a shutdown, VM 107 is locked, VM 108 is
+// paused, VM 109 is suspended to disk, VM 103 and CT 201 are managed by HA.
 //
 // Its tokens are root@pam!full, ops@pve!mcp (runs guests), audit@pve!mcp (reads)
 // and none@pve!mcp (may do nothing).
@@ -88,7 +88,8 @@ func Cluster() Model {
 		m.ct("pve2", 201, "dns", 512, 4).on(43*day, 0.01).ips("10.10.1.53/24").tags("prod").ha("started"),
 		m.ct("pve3", 202, "gitea", 4096, 50).on(23*day, 0.04).ips("10.10.1.41/24").tags("ci"),
 		m.ct("pve1", 203, "grafana", 2048, 20).on(11*day, 0.06).ips("10.10.1.42/24").tags("monitoring"),
-		m.ct("pve3", 204, "sandbox", 1024, 8),
+		m.ct("pve3", 204, "sandbox", 1024, 8).startWarns(
+			"old systemd (< v232) detected, container won't run in a pure cgroupv2 environment!"),
 		m.vm("pve1", 900, "debian-12", "2", 2048, 16).template(),
 		m.vm("pve2", 901, "ubuntu-24.04", "2", 2048, 20).template(),
 		m.ct("pve3", 910, "alpine-3.20", 256, 2).template(),
@@ -203,4 +204,5 @@ func (g *made) paused() *made                              { g.Paused = true; re
 func (g *made) agentDead() *made                           { g.AgentDead = true; return g }
 func (g *made) deaf() *made                                { g.IgnoresShutdown = true; return g }
 func (g *made) shutdown(takes time.Duration) *made         { g.ShutdownTakes = takes; return g }
+func (g *made) startWarns(lines ...string) *made           { g.StartWarns = lines; return g }
 func (g *made) startFails(linesThenReason ...string) *made { g.StartFails = linesThenReason; return g }

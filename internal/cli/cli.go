@@ -195,7 +195,7 @@ func (a *app) simulate(_ *config.Config, policy guard.Policy) (tool.Host, error)
 	if err != nil {
 		return tool.Host{}, failed(err)
 	}
-	return demo.Host(sim, model.Token(demo.TokenID), policy)
+	return demo.Host(sim.URL(), sim.Transport(), model.Token(demo.TokenID), policy)
 }
 
 // version is the module's version, or that of the commit it was built from.

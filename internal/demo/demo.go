@@ -37,7 +37,7 @@ func Run(ctx context.Context, w io.Writer, version string) error {
 		{guard.Policy{}, (*story).operate},
 		{guard.Policy{ReadOnly: true}, (*story).lookOnly},
 	} {
-		host, err := Host(sim, model.Token(TokenID), part.policy)
+		host, err := Host(sim.URL(), sim.Transport(), model.Token(TokenID), part.policy)
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package demo
 
 import (
 	"context"
+	"net/http"
 
 	"pve-mcp/internal/explain"
 	"pve-mcp/internal/guard"
@@ -14,12 +15,12 @@ import (
 // TokenID is the token of the simulated cluster that the demo uses.
 const TokenID = "ops@pve!mcp"
 
-// Host returns a host for tools whose cluster is simulated.
-func Host(sim *pvesim.Sim, token pvesim.Token, policy guard.Policy) (tool.Host, error) {
+// Host returns a host for tools whose cluster is simulated, behind a transport.
+func Host(url string, wire http.RoundTripper, token pvesim.Token, policy guard.Policy) (tool.Host, error) {
 	client, err := pve.New(pve.Options{
-		Endpoints: []string{sim.URL()},
+		Endpoints: []string{url},
 		Token:     pve.Token{ID: token.ID, Secret: pve.NewSecret(token.Secret)},
-		Transport: policy.Transport(sim.Transport()),
+		Transport: policy.Transport(wire),
 		UserAgent: "pve-mcp demo",
 	})
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/render"
@@ -102,7 +104,7 @@ func (x Explainer) said(e *pve.Error) Explanation {
 	switch {
 	case e.Status == 401:
 		return Explanation{
-			fmt.Sprintf("PVE does not accept the token %s: %s.", x.TokenID, e.Message),
+			fmt.Sprintf("PVE does not accept the token %s: %s", x.TokenID, stop(e.Message)),
 			"Check PVE_TOKEN_ID (USER@REALM!NAME), the secret, and that user and token are enabled and not expired.",
 		}
 	case e.NodeUnreachable():
@@ -111,13 +113,13 @@ func (x Explainer) said(e *pve.Error) Explanation {
 			"The node is down, cut off or overloaded; other nodes still answer.",
 		}
 	case e.NoSuchGuest():
-		return Explanation{"PVE: " + sentence(e.Message), "The guest was removed or has moved to another node just now; look again."}
+		return Explanation{"PVE says: " + stop(e.Message), "The guest was removed or has moved to another node just now; look again."}
 	case len(e.Params) > 0:
 		var parts []string
 		for _, k := range slices.Sorted(maps.Keys(e.Params)) {
 			parts = append(parts, k+": "+strings.TrimSpace(e.Params[k]))
 		}
-		return Explanation{"PVE refused the parameters: " + sentence(strings.Join(parts, "; ")), ""}
+		return Explanation{"PVE refused the parameters: " + stop(strings.Join(parts, "; ")), ""}
 	case e.Status == 501:
 		return Explanation{
 			fmt.Sprintf("This node's PVE does not offer %s %s.", e.Method, e.Path),
@@ -126,7 +128,7 @@ func (x Explainer) said(e *pve.Error) Explanation {
 	case e.Status < 400:
 		return Explanation{fmt.Sprintf("PVE answered %d %s.", e.Status, e.Message), "Give PVE_HOST the final URL, with https://."}
 	}
-	return Explanation{"PVE refused: " + sentence(e.Message), ""}
+	return Explanation{"PVE refused: " + stop(e.Message), ""}
 }
 
 // roles names PVE's smallest built-in role with a privilege.
@@ -140,10 +142,11 @@ var roles = map[string]string{
 func (x Explainer) denied(e *pve.Error) Explanation {
 	path, privs, _ := e.Denied()
 	if len(privs) == 0 {
-		return Explanation{
-			fmt.Sprintf("The token %s may not do this: %s.", x.TokenID, e.Message),
-			"PVE does not say which privilege is missing.",
+		what := fmt.Sprintf("The token %s may not do this: %s", x.TokenID, stop(e.Message))
+		if strings.Contains(e.Message, "root@pam") || strings.Contains(e.Message, "need proper ticket") {
+			return Explanation{what, "PVE keeps this from every API token."}
 		}
+		return Explanation{what, "PVE does not say which privilege is missing."}
 	}
 	what := fmt.Sprintf("The token %s lacks %s on %s.", x.TokenID, strings.Join(privs, " or "), path)
 	role, known := roles[privs[0]]
@@ -183,7 +186,7 @@ func connection(err error) (Explanation, bool) {
 		}, true
 	case errors.As(err, &unverified) && len(unverified.UnverifiedCertificates) > 0:
 		return Explanation{
-			"The host's certificate is not trusted: " + sentence(unverified.Err.Error()),
+			"The host's certificate is not trusted: " + stop(unverified.Err.Error()),
 			"If it is the right host, pin it with PVE_FINGERPRINT=" + pve.FingerprintOf(unverified.UnverifiedCertificates[0]).String() + " or name its CA with PVE_CA_FILE.",
 		}, true
 	case errors.As(err, &dns):
@@ -200,16 +203,18 @@ func connection(err error) (Explanation, bool) {
 
 // sentence gives a text a capital and a full stop.
 func sentence(s string) string {
-	s = render.Text(s, 600)
-	if s == "" {
+	s = stop(s)
+	first, size := utf8.DecodeRuneInString(s)
+	if size == 0 {
 		return s
 	}
-	first := strings.ToUpper(s[:1])
-	if s[0] >= 0x80 {
-		first = s[:1]
-	}
-	s = first + s[1:]
-	if strings.HasSuffix(s, ".") || strings.HasSuffix(s, ".)") || strings.HasSuffix(s, "!") {
+	return string(unicode.ToUpper(first)) + s[size:]
+}
+
+// stop gives a text a full stop.
+func stop(s string) string {
+	s = render.Text(s, 600)
+	if s == "" || strings.HasSuffix(s, ".") || strings.HasSuffix(s, ".)") || strings.HasSuffix(s, "!") {
 		return s
 	}
 	return s + "."

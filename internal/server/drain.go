@@ -3,14 +3,18 @@ package server
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
+// drainTime bounds how long the end of a connection is kept back.
+const drainTime = time.Minute
+
 // Drained returns a transport that hears of its end only when every request has
-// its answer. A client that closes its side after its last request gets that
-// answer, and a change under way is followed to its end.
+// its answer, or a minute later. A client that closes its side after its last
+// request gets that answer, and a change under way is followed.
 func Drained(t mcp.Transport) mcp.Transport { return drained{t} }
 
 type drained struct{ mcp.Transport }
@@ -41,6 +45,7 @@ func (c *drainedConn) Read(ctx context.Context) (jsonrpc.Message, error) {
 	select {
 	case <-answered:
 	case <-ctx.Done():
+	case <-time.After(drainTime):
 	}
 	return nil, err
 }

@@ -42,7 +42,7 @@ func (c *Changed) changed() *Changed { return c }
 
 // Waits is embedded by the In of a change.
 type Waits struct {
-	Wait *int `json:"wait,omitzero" min:"0" max:"3600" jsonschema:"seconds to wait for the end"`
+	Wait *int `json:"wait,omitzero" min:"0" jsonschema:"seconds to wait for the end"`
 }
 
 func (w Waits) wait() *int { return w.Wait }

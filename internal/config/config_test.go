@@ -1,0 +1,241 @@
+package config_test
+
+import (
+	"encoding/pem"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pve-mcp/internal/config"
+)
+
+const secret = "12345678-1234-1234-1234-123456789abc"
+
+// minimal is an environment that configures a server.
+func minimal(more ...string) []string {
+	return append([]string{"PVE_HOST=pve.lan", "PVE_TOKEN_ID=ops@pve!mcp", "PVE_TOKEN_SECRET=" + secret, "HOME=/home/x"}, more...)
+}
+
+// folder makes a working directory with a file .env and others.
+func folder(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestDefaults(t *testing.T) {
+	c, err := config.Load(config.Sources{Environ: minimal("PVE_CA_FILE=")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := fmt.Sprint(c.Hosts, c.Token.ID, c.Token.Secret.Reveal() == secret, c.VerifySSL, c.Timeout, c.ReadOnly, c.EnableExec, c.TaskWait, c.Warnings)
+	want := fmt.Sprint([]string{"https://pve.lan:8006"}, "ops@pve!mcp", true, true, 40*time.Second, false, false, 20*time.Second, []string(nil))
+	if got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
+
+func TestHosts(t *testing.T) {
+	for give, want := range map[string]string{
+		"pve.lan":                           "https://pve.lan:8006",
+		"pve.lan:443":                       "https://pve.lan:443",
+		"10.0.0.1, 10.0.0.2,":               "https://10.0.0.1:8006 https://10.0.0.2:8006",
+		"fd00::1":                           "https://[fd00::1]:8006",
+		"[fd00::1]:8007":                    "https://[fd00::1]:8007",
+		"https://pve.example.org/":          "https://pve.example.org:8006",
+		"https://proxy.example.org:443/pve": "https://proxy.example.org:443/pve",
+		"http://127.0.0.1:8006":             "http://127.0.0.1:8006",
+		"http://localhost:1234":             "http://localhost:1234",
+		"http://[::1]:1234":                 "http://[::1]:1234",
+	} {
+		c, err := config.Load(config.Sources{Environ: minimal("PVE_HOST=" + give)})
+		if err != nil || strings.Join(c.Hosts, " ") != want {
+			t.Errorf("%s: %v %v, want %s", give, c, err, want)
+		}
+	}
+}
+
+// A problem is one line that names the setting and shows a correct one, and never a
+// secret.
+func TestProblems(t *testing.T) {
+	for _, tt := range []struct {
+		env  []string
+		want string
+	}{
+		{nil, "PVE_HOST: it is not set; for example PVE_HOST=pve.example.lan\n" +
+			"PVE_TOKEN_ID: it is not set; for example PVE_TOKEN_ID=ops@pve!mcp\n" +
+			"PVE_TOKEN_SECRET: neither it nor PVE_TOKEN_SECRET_FILE is set; for example PVE_TOKEN_SECRET=" + secret},
+		{minimal("PVE_HOST=http://pve.lan"), `PVE_HOST: "http://pve.lan" would send the token unencrypted; use https://; for example`},
+		{minimal("PVE_HOST=http://127.0.0.1.evil.lan"), "unencrypted"},
+		{minimal("PVE_HOST=ftp://pve.lan"), "has the scheme ftp"},
+		{minimal("PVE_HOST=https://root:hunter22@pve.lan"), "PVE_HOST: a URL must not carry a user or a password"},
+		{minimal("PVE_HOST=https://pve.lan?x=1"), "has more than host, port and path"},
+		{minimal("PVE_HOST= , "), "PVE_HOST: it names no host"},
+		{minimal("PVE_HOST=a b"), "is neither a host nor a URL"},
+		{minimal("PVE_TOKEN_ID=ops@pve"), `PVE_TOKEN_ID: "ops@pve" is not a token id: USER@REALM!NAME; for example PVE_TOKEN_ID=ops@pve!mcp`},
+		{minimal("PVE_TOKEN_ID=ops@pve!mcp=hunter22"), `PVE_TOKEN_ID: "ops@pve!mcp" is followed by a = and more`},
+		{minimal("PVE_TOKEN_SECRET=hunter22"), "PVE_TOKEN_SECRET: a token secret is a UUID; this one has 8 characters and another form"},
+		{minimal("PVE_TOKEN_SECRET_FILE=/x"), "PVE_TOKEN_SECRET_FILE is set too"},
+		{[]string{"PVE_HOST=a", "PVE_TOKEN_ID=ops@pve!mcp", "PVE_TOKEN_SECRET_FILE=/no/such/file"}, "PVE_TOKEN_SECRET_FILE: open /no/such/file: no such file or directory; for example"},
+		{[]string{"PVE_HOST=a", "PVE_TOKEN_ID=ops@pve!mcp", "PVE_TOKEN_SECRET_FILE=87654321-1234-1234-1234-123456789abc"}, "it is a secret, not the name of a file"},
+		{minimal("PVE_VERIFY_SSL=maybe"), `PVE_VERIFY_SSL: "maybe" is neither true nor false; for example PVE_VERIFY_SSL=true`},
+		{minimal("PVE_CA_FILE=/no/such/ca"), "PVE_CA_FILE: open /no/such/ca"},
+		{minimal("PVE_FINGERPRINT=AB:CD"), `PVE_FINGERPRINT: "AB:CD" is not a SHA-256 fingerprint`},
+		{minimal("PVE_HOST=a,b", "PVE_FINGERPRINT="+strings.Repeat("ab", 32)), "there are 1 fingerprints for 2 hosts"},
+		{minimal("PVE_TIMEOUT=soon"), `PVE_TIMEOUT: "soon" is not a duration; for example PVE_TIMEOUT=40s`},
+		{minimal("PVE_TIMEOUT=0"), "is not between 1s and 10m0s"},
+		{minimal("PVE_MCP_READONLY=true"), "PVE_MCP_READONLY: there is no such setting"},
+	} {
+		_, err := config.Load(config.Sources{Environ: tt.env})
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%v: %v\nwant %s", tt.env, err, tt.want)
+			continue
+		}
+		if strings.Contains(err.Error(), "hunter22") || strings.Contains(err.Error(), "87654321") {
+			t.Errorf("the secret is shown: %v", err)
+		}
+	}
+}
+
+func TestFlagsWin(t *testing.T) {
+	c, err := config.Load(config.Sources{
+		Environ: minimal("PVE_MCP_TASK_WAIT=5", "PVE_MCP_READ_ONLY=false"),
+		Flags:   map[string]string{"PVE_MCP_TASK_WAIT": "7s", "PVE_MCP_READ_ONLY": "true", "PVE_HOST": "other"},
+	})
+	if err != nil || c.TaskWait != 7*time.Second || !c.ReadOnly || c.Hosts[0] != "https://other:8006" {
+		t.Errorf("%+v %v", c, err)
+	}
+}
+
+func TestDotEnv(t *testing.T) {
+	all := "PVE_HOST=from.file\nPVE_TOKEN_ID=file@pve!mcp\nPVE_TOKEN_SECRET=" + secret + "\n"
+	for _, tt := range []struct {
+		name   string
+		file   string
+		env    []string
+		flags  map[string]string
+		want   string // host, token, checked, read-only, exec
+		warned string
+		fails  string
+	}{
+		{name: "alone", file: all + "export PVE_VERIFY_SSL='false'\nPATH=/evil\n", want: "from.file file@pve!mcp false false false", warned: "PVE_VERIFY_SSL=false"},
+		{name: "beside a full environment", file: all, env: minimal(), want: "pve.lan ops@pve!mcp true false false", warned: "ignored PVE_HOST, PVE_TOKEN_ID, PVE_TOKEN_SECRET"},
+		{name: "other host for somebody's token", file: "PVE_HOST=evil", env: []string{"PVE_TOKEN_ID=ops@pve!mcp", "PVE_TOKEN_SECRET=" + secret}, fails: "PVE_HOST: it is not set"},
+		{name: "switch verification off", file: "PVE_VERIFY_SSL=false", env: minimal(), want: "pve.lan ops@pve!mcp true false false", warned: "ignored PVE_VERIFY_SSL"},
+		{name: "trust another CA", file: "PVE_CA_FILE=ca.pem\nPVE_FINGERPRINT=" + strings.Repeat("ab", 32), env: minimal(), want: "pve.lan ops@pve!mcp true false false", warned: "ignored PVE_CA_FILE, PVE_FINGERPRINT"},
+		{name: "any setting in the environment is enough", file: all, env: []string{"PVE_TIMEOUT=10"}, fails: "PVE_HOST: it is not set"},
+		{name: "a flag about the connection is enough", file: all, flags: map[string]string{"PVE_HOST": "x"}, fails: "PVE_TOKEN_ID: it is not set"},
+		{name: "another flag is not", file: all, flags: map[string]string{"PVE_MCP_READ_ONLY": "true"}, want: "from.file file@pve!mcp true true false"},
+		{name: "may tighten", file: "PVE_MCP_READ_ONLY=true\nPVE_MCP_ENABLE_EXEC=false", env: minimal("PVE_MCP_READ_ONLY=false", "PVE_MCP_ENABLE_EXEC=true"), want: "pve.lan ops@pve!mcp true true false"},
+		{name: "may not loosen", file: "PVE_MCP_READ_ONLY=false\nPVE_MCP_ENABLE_EXEC=true", env: minimal("PVE_MCP_READ_ONLY=true"), want: "pve.lan ops@pve!mcp true true false", warned: "ignored PVE_MCP_READ_ONLY, PVE_MCP_ENABLE_EXEC"},
+		{name: "empty variables of a host do not count", file: all, env: []string{"PVE_HOST=", "PVE_TOKEN_ID="}, want: "from.file file@pve!mcp true false false"},
+		{name: "typo", file: all + "PVE_MCP_READONLY=true", fails: "PVE_MCP_READONLY: there is no such setting"},
+		{name: "no lines", file: "=x\n'hunter22", fails: ".env: it cannot be read"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := config.Load(config.Sources{Environ: tt.env, Flags: tt.flags, Dir: folder(t, map[string]string{".env": tt.file})})
+			if tt.fails != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.fails) || strings.Contains(err.Error(), "hunter22") {
+					t.Errorf("%v, want %q", err, tt.fails)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			host := strings.TrimSuffix(strings.TrimPrefix(c.Hosts[0], "https://"), ":8006")
+			if got := fmt.Sprint(host, " ", c.Token.ID, " ", c.VerifySSL, " ", c.ReadOnly, " ", c.EnableExec); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+			if warnings := strings.Join(c.Warnings, "\n"); !strings.Contains(warnings, tt.warned) || (tt.warned == "") != (warnings == "") {
+				t.Errorf("warnings %q, want %q", warnings, tt.warned)
+			}
+		})
+	}
+}
+
+// A .env must not make the program read, and send as a token, a file elsewhere.
+func TestDotEnvReadsFilesBelowItselfOnly(t *testing.T) {
+	outside := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(outside, []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dotenv := func(file string) string {
+		return "PVE_HOST=h\nPVE_TOKEN_ID=ops@pve!mcp\nPVE_TOKEN_SECRET_FILE=" + file + "\n"
+	}
+	dir := folder(t, map[string]string{".env": dotenv("secret"), "secret": secret + "\n"})
+	if c, err := config.Load(config.Sources{Dir: dir}); err != nil || c.Token.Secret.Reveal() != secret {
+		t.Errorf("a file beside it: %v", err)
+	}
+	if err := os.Symlink(outside, filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{outside, "../" + filepath.Base(filepath.Dir(outside)) + "/key", "link"} {
+		if err := os.WriteFile(filepath.Join(dir, ".env"), []byte(dotenv(name)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := config.Load(config.Sources{Dir: dir}); err == nil {
+			t.Errorf("%s was read", name)
+		}
+	}
+}
+
+func TestFiles(t *testing.T) {
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	dir := folder(t, map[string]string{"ca.pem": string(ca), "none.pem": "nothing", "secret": "\n " + secret + "\n"})
+	env := func(more ...string) []string {
+		return append([]string{"PVE_HOST=a,b", "PVE_TOKEN_ID=ops@pve!mcp", "PVE_TOKEN_SECRET_FILE=" + filepath.Join(dir, "secret")}, more...)
+	}
+	pins := strings.Repeat("ab", 32) + "," + strings.Repeat("AB:", 31) + "CD"
+	c, err := config.Load(config.Sources{Environ: env("PVE_CA_FILE="+filepath.Join(dir, "ca.pem"), "PVE_FINGERPRINT="+pins)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var hosts []string
+	for _, h := range []string{"a:8006", "b:8006"} {
+		pin := c.Fingerprints[h].String()
+		hosts = append(hosts, h+" "+pin[len(pin)-5:])
+	}
+	if diff := cmp.Diff([]string{"a:8006 AB:AB", "b:8006 AB:CD"}, hosts); diff != "" || c.Roots == nil || c.Token.Secret.Reveal() != secret {
+		t.Errorf("pins (-want +got):\n%s", diff)
+	}
+	if _, err := config.Load(config.Sources{Environ: env("PVE_CA_FILE=" + filepath.Join(dir, "none.pem"))}); err == nil {
+		t.Error("a file without certificates is accepted")
+	}
+}
+
+func TestSimulated(t *testing.T) {
+	c, err := config.Simulated(map[string]string{"PVE_MCP_READ_ONLY": "true", "PVE_MCP_TASK_WAIT": "3"})
+	if err != nil || !c.ReadOnly || c.TaskWait != 3*time.Second {
+		t.Errorf("%+v %v", c, err)
+	}
+	if _, err := config.Simulated(map[string]string{"PVE_HOST": "x"}); err == nil || err.Error() != "--host does not go with --demo, whose cluster is simulated" {
+		t.Errorf("%v", err)
+	}
+}
+
+// Every example is a correct value, since the errors show it.
+func TestExamples(t *testing.T) {
+	for _, s := range config.Settings() {
+		env := minimal(s.Key + "=" + s.Example)
+		if strings.HasSuffix(s.Key, "_FILE") {
+			continue // the file need not be there
+		}
+		if _, err := config.Load(config.Sources{Environ: env}); err != nil {
+			t.Errorf("%v", err)
+		}
+	}
+}

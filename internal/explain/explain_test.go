@@ -1,0 +1,67 @@
+package explain_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"pve-mcp/internal/explain"
+	"pve-mcp/internal/guard"
+	"pve-mcp/pve"
+)
+
+func TestExplain(t *testing.T) {
+	x := explain.Explainer{TokenID: "ops@pve!mcp"}
+	said := func(status int, msg string) *pve.Error {
+		return &pve.Error{Method: "GET", Path: "/nodes/pve1/qemu/100/config", Status: status, Message: msg}
+	}
+	cert := &x509.Certificate{Raw: []byte("not a real one")}
+	for _, tt := range []struct {
+		name       string
+		err        error
+		what, next string // parts of it
+	}{
+		{"privilege", said(403, "Permission check failed (/vms/100, VM.PowerMgmt)"),
+			"The token ops@pve!mcp lacks VM.PowerMgmt on /vms/100.",
+			"pveum acl modify /vms/100 --roles PVEVMUser --users ops@pve --tokens 'ops@pve!mcp'"},
+		{"alternatives", said(403, "Permission check failed (/storage/local, Datastore.Audit|Datastore.AllocateSpace)"),
+			"lacks Datastore.Audit or Datastore.AllocateSpace on /storage/local.", "--roles PVEAuditor"},
+		{"privilege of no small role", said(403, "Permission check failed (/nodes/pve1, Sys.Modify)"),
+			"lacks Sys.Modify", "pveum role add mcp-extra --privs Sys.Modify; pveum acl modify /nodes/pve1 --roles mcp-extra"},
+		{"privilege not named", said(403, "Permission check failed"), "may not do this", "does not say which privilege"},
+		{"root only", said(403, "Permission check failed (user != root@pam)"), "may not do this: Permission check failed (user != root@pam).", "every API token"},
+		{"locked", said(500, "VM is locked (backup)"), "VM is locked (backup).", "Wait for the backup"},
+		{"token", said(401, "Authentication failed!"), "does not accept the token ops@pve!mcp: Authentication failed!", "PVE_TOKEN_ID"},
+		{"node down", said(595, "No route to host"), "could not get an answer from the node for /nodes/pve1/qemu/100/config: No route to host (595).", "other nodes"},
+		{"gone", said(500, "Configuration file 'nodes/pve1/qemu-server/100.conf' does not exist"), "PVE says: Configuration file", "look again"},
+		{"refusal", said(500, "can't remove VM 100 - protection mode enabled"), "PVE refused: can't remove VM 100 - protection mode enabled.", ""},
+		{"parameters", &pve.Error{Status: 400, Message: "Parameter verification failed.", Params: map[string]string{"b": "too big\n", "a": "missing"}},
+			"PVE refused the parameters: a: missing; b: too big.", ""},
+		{"not offered", said(501, "Method 'GET /x' not implemented"), "does not offer GET /nodes/pve1/qemu/100/config", "version"},
+		{"redirect", said(301, "Moved Permanently (to https://x)"), "PVE answered 301 Moved Permanently (to https://x).", "PVE_HOST"},
+		{"unknown outcome", &pve.LostError{Method: "POST", Path: "/x", Err: errors.New("EOF")}, "Whether PVE carried out POST /x is unknown", "before you try again"},
+		{"lost read", &pve.LostError{Method: "GET", Path: "/x", Err: errors.New("EOF")}, "no usable answer: EOF", "try again"},
+		{"not connected", &pve.ConnectError{Endpoint: "https://pve:8006", Err: errors.New("connection refused")}, "No connection to https://pve:8006: connection refused.", "8006"},
+		{"name", &pve.ConnectError{Err: &net.DNSError{Name: "pve.nowhere", Err: "no such host"}}, "The name pve.nowhere cannot be resolved.", "PVE_HOST"},
+		{"untrusted", &pve.ConnectError{Err: &tls.CertificateVerificationError{
+			UnverifiedCertificates: []*x509.Certificate{cert}, Err: errors.New("x509: certificate signed by unknown authority")}},
+			"not trusted: x509: certificate signed by unknown authority.", "PVE_FINGERPRINT=" + pve.FingerprintOf(cert).String()},
+		{"pin", &pve.ConnectError{Err: &pve.PinError{Presented: pve.FingerprintOf(cert)}}, pve.FingerprintOf(cert).String(), "PVE_FINGERPRINT"},
+		{"cancelled", &pve.ConnectError{Err: context.Canceled}, "cancelled", ""},
+		{"policy", fmt.Errorf("x: %w", &guard.RefusedError{Reason: "this server is read-only"}), "Nothing was sent: this server is read-only.", ""},
+		{"own words", &explain.Error{What: "Two and two.", Next: "Add."}, "Two and two.", "Add."},
+		{"anything", errors.New("strange things"), "Strange things.", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := x.Explain(tt.err)
+			if !strings.Contains(e.What, tt.what) || !strings.Contains(e.Next, tt.next) || (tt.next == "") != (e.Next == "") {
+				t.Errorf("got %q, %q\nwant %q, %q", e.What, e.Next, tt.what, tt.next)
+			}
+		})
+	}
+}

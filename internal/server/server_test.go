@@ -1,0 +1,234 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"pve-mcp/internal/catalog"
+	"pve-mcp/internal/guard"
+	"pve-mcp/internal/server"
+	"pve-mcp/internal/simtest"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// conversation is a client that is connected to the server over a pipe.
+type conversation struct {
+	*simtest.World
+	client   *mcp.ClientSession
+	progress []*mcp.ProgressNotificationParams
+}
+
+// eras are what clients speak: the handshake's last version, and the stateless one.
+var eras = []string{"2025-06-18", "2025-11-25", "2026-07-28"}
+
+func converse(t *testing.T, era string, o simtest.Options, tell func(*conversation)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		c := &conversation{World: simtest.New(t, o)}
+		ours, theirs := mcp.NewInMemoryTransports()
+		s := server.New(server.Options{Version: "test", Host: c.Host})
+		session, err := s.Connect(t.Context(), server.Drained(theirs), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, &mcp.ClientOptions{
+			ProgressNotificationHandler: func(_ context.Context, req *mcp.ProgressNotificationClientRequest) {
+				c.progress = append(c.progress, req.Params)
+			},
+		})
+		if c.client, err = client.Connect(t.Context(), ours, &mcp.ClientSessionOptions{ProtocolVersion: era}); err != nil {
+			t.Fatal(err)
+		}
+		tell(c)
+		if err := errors.Join(c.client.Close(), session.Wait()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func (c *conversation) call(name string, args map[string]any) (*mcp.CallToolResult, error) {
+	params := &mcp.CallToolParams{Name: name, Arguments: args}
+	params.SetProgressToken("p")
+	return c.client.CallTool(c.Context(), params)
+}
+
+func TestConversation(t *testing.T) {
+	for _, era := range eras {
+		t.Run(era, func(t *testing.T) {
+			converse(t, era, simtest.Options{}, func(c *conversation) {
+				list, err := c.client.ListTools(c.Context(), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var names []string
+				for _, tool := range list.Tools {
+					names = append(names, tool.Name)
+				}
+				if diff := cmp.Diff([]string{"pve_guest_power", "pve_guest_status", "pve_list_guests", "pve_task_status"}, names); diff != "" {
+					t.Errorf("tools (-want +got):\n%s", diff)
+				}
+
+				res, err := c.call("pve_guest_power", map[string]any{"vmid": "102", "action": "shutdown", "wait": 40})
+				if err != nil || res.IsError {
+					t.Fatalf("%v %+v", err, res)
+				}
+				if got := res.StructuredContent.(map[string]any)["outcome"]; got != "ok" {
+					t.Errorf("outcome %v", got)
+				}
+				synctest.Wait()
+				if len(c.progress) < 5 {
+					t.Errorf("%d notifications of progress", len(c.progress))
+				}
+
+				res, err = c.call("pve_guest_power", map[string]any{"vmid": 105, "action": "start"})
+				if err != nil || !res.IsError {
+					t.Fatalf("a task that fails: %v %+v", err, res)
+				}
+				if got := res.StructuredContent.(map[string]any)["outcome"]; got != "failed" {
+					t.Errorf("outcome %v", got)
+				}
+
+				var refused *jsonrpc.Error
+				if _, err = c.call("pve_nothing", nil); !errors.As(err, &refused) || refused.Code != jsonrpc.CodeInvalidParams {
+					t.Errorf("an unknown tool: %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestReadOnly(t *testing.T) {
+	for _, era := range eras {
+		converse(t, era, simtest.Options{Policy: guard.Policy{ReadOnly: true}}, func(c *conversation) {
+			list, err := c.client.ListTools(c.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, tool := range list.Tools {
+				if !tool.Annotations.ReadOnlyHint {
+					t.Errorf("%s is offered", tool.Name)
+				}
+			}
+			var refused *jsonrpc.Error
+			_, err = c.call("pve_guest_power", map[string]any{"vmid": 104, "action": "stop"})
+			if !errors.As(err, &refused) || refused.Code != jsonrpc.CodeInvalidParams || !strings.Contains(refused.Message, "PVE_MCP_READ_ONLY") {
+				t.Errorf("a write: %v", err)
+			}
+			if sent := simtest.Writes(c.Sent()); len(sent) > 0 {
+				t.Errorf("writes reached the cluster: %v", sent)
+			}
+		})
+	}
+}
+
+func TestCancelledCall(t *testing.T) {
+	converse(t, "2025-11-25", simtest.Options{}, func(c *conversation) {
+		ctx, cancel := context.WithTimeout(c.Context(), 2*time.Second)
+		defer cancel()
+		begun := time.Now()
+		_, err := c.client.CallTool(ctx, &mcp.CallToolParams{Name: "pve_guest_power", Arguments: map[string]any{"vmid": 106, "action": "shutdown"}})
+		if err == nil || time.Since(begun) != 2*time.Second {
+			t.Errorf("%v after %v", err, time.Since(begun))
+		}
+		synctest.Wait() // for the server's last word
+	})
+}
+
+// A client that closes its side right after its last request gets the answer.
+func TestAnswersBeforeTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.New(t, simtest.Options{})
+		in, toServer, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out strings.Builder
+		for _, line := range []string{
+			`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`,
+			`{"jsonrpc":"2.0","method":"notifications/initialized"}`,
+			`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"pve_guest_power","arguments":{"vmid":104,"action":"shutdown"}}}`,
+		} {
+			if _, err := toServer.WriteString(line + "\n"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		toServer.Close()
+		s := server.New(server.Options{Version: "test", Host: w.Host})
+		if err := s.Run(t.Context(), server.Drained(&mcp.IOTransport{Reader: in, Writer: nopCloser{&out}})); err != nil {
+			t.Error(err)
+		}
+		if !strings.Contains(out.String(), `"outcome":"ok"`) {
+			t.Errorf("no answer to the last request: %s", out.String())
+		}
+	})
+}
+
+type nopCloser struct{ *strings.Builder }
+
+func (nopCloser) Close() error { return nil }
+
+// The tool list of each configuration, as clients see it.
+func TestGoldenToolLists(t *testing.T) {
+	for name, policy := range map[string]guard.Policy{
+		"default":   {},
+		"exec":      {Exec: true},
+		"read-only": {ReadOnly: true, Exec: true},
+	} {
+		on, _ := catalog.Offered(policy)
+		list := []*mcp.Tool{}
+		for _, t := range on {
+			list = append(list, server.Describe(t))
+		}
+		got, err := json.MarshalIndent(list, "", "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, "tools-"+name+".json", append(got, '\n'))
+	}
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v: write it with go test ./internal/server -update", err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-golden +now; go test ./internal/server -update writes it anew):\n%s", name, diff)
+	}
+}
+
+// What a model reads of every tool, in every conversation, costs its context.
+func TestToolListIsThrifty(t *testing.T) {
+	const most = 2500
+	total := 0
+	for _, t := range catalog.All() {
+		schema, err := json.Marshal(t.Input)
+		if err != nil {
+			panic(err)
+		}
+		total += len(t.Name) + len(t.Doc) + len(schema)
+	}
+	if total > most {
+		t.Errorf("names, descriptions and input schemas take %d bytes, want at most %d", total, most)
+	}
+}

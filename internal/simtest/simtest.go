@@ -1,0 +1,137 @@
+// Package simtest puts the tools on a simulated cluster, for tests.
+package simtest
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pve-mcp/internal/catalog"
+	"pve-mcp/internal/demo"
+	"pve-mcp/internal/guard"
+	"pve-mcp/internal/tool"
+	"pve-mcp/pvesim"
+)
+
+// World is a simulated cluster with the tools on it. Within a synctest bubble its
+// time is the bubble's.
+type World struct {
+	*testing.T
+	Model pvesim.Model
+	Sim   *pvesim.Sim
+	Host  tool.Host
+
+	seen int // requests that were reported by Sent
+}
+
+// Options change what a world is like.
+type Options struct {
+	Model  *pvesim.Model // nil for the preset cluster
+	Token  string        // "" for the demo's
+	Policy guard.Policy
+	// Wire, if not nil, lies between the client and the simulator.
+	Wire func(http.RoundTripper) http.RoundTripper
+}
+
+// New brings a world to life.
+func New(t *testing.T, o Options) *World {
+	t.Helper()
+	if o.Model == nil {
+		m := pvesim.Cluster()
+		o.Model = &m
+	}
+	if o.Token == "" {
+		o.Token = demo.TokenID
+	}
+	sim, err := pvesim.New(*o.Model, pvesim.Options{Clock: pvesim.Scaled(1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wire := sim.Transport()
+	if o.Wire != nil {
+		wire = o.Wire(wire)
+	}
+	host, err := demo.Host(sim.URL(), wire, o.Model.Token(o.Token), o.Policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host.Wait, host.Recent = 20*time.Second, &tool.Recent{}
+	return &World{T: t, Model: *o.Model, Sim: sim, Host: host}
+}
+
+// As returns the world as seen with another token.
+func (w *World) As(token string) *World {
+	w.Helper()
+	host, err := demo.Host(w.Sim.URL(), w.Sim.Transport(), w.Model.Token(token), w.Host.Policy)
+	if err != nil {
+		w.Fatal(err)
+	}
+	host.Wait, host.Recent = w.Host.Wait, w.Host.Recent
+	other := *w
+	other.Host = host
+	return &other
+}
+
+// Answer is the answer to a call, decoded.
+type Answer struct {
+	tool.Result
+	Fields   map[string]any // of the structured answer
+	Progress []tool.Progress
+}
+
+// Call calls a tool of the catalog with arguments in JSON.
+func (w *World) Call(name, args string) Answer {
+	w.Helper()
+	i := slices.IndexFunc(catalog.All(), func(t tool.Tool) bool { return t.Name == name })
+	if i < 0 {
+		w.Fatalf("no tool %s", name)
+	}
+	return w.Run(catalog.All()[i], args)
+}
+
+// Run calls a tool with arguments in JSON.
+func (w *World) Run(t tool.Tool, args string) Answer {
+	w.Helper()
+	a := Answer{}
+	a.Result = t.Call(w.Context(), w.Host, tool.Request{
+		Arguments: json.RawMessage(args), Caller: "test",
+		Progress: func(p tool.Progress) { a.Progress = append(a.Progress, p) },
+	})
+	if a.Structured == nil {
+		return a
+	}
+	if err := json.Unmarshal(a.Structured, &a.Fields); err != nil {
+		w.Fatalf("%s: %v: %s", t.Name, err, a.Structured)
+	}
+	if a.Text != string(a.Structured) {
+		w.Errorf("%s: the text is not the structured answer: %s", t.Name, a.Text)
+	}
+	schema, err := t.Output.Resolve(nil)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if err := schema.Validate(a.Fields); err != nil {
+		w.Errorf("%s: the answer does not fit its schema: %v: %s", t.Name, err, a.Structured)
+	}
+	return a
+}
+
+// Sent returns the requests that reached the simulator since the last call of Sent,
+// each as METHOD and endpoint.
+func (w *World) Sent() []string {
+	all := w.Sim.Requests()
+	var out []string
+	for _, r := range all[w.seen:] {
+		out = append(out, r.Method+" "+r.Endpoint)
+	}
+	w.seen = len(all)
+	return out
+}
+
+// Writes returns those of the requests that could change something.
+func Writes(sent []string) []string {
+	return slices.DeleteFunc(slices.Clone(sent), func(s string) bool { return strings.HasPrefix(s, "GET ") })
+}

@@ -1,0 +1,302 @@
+package tool_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pve-mcp/internal/audit"
+	"pve-mcp/internal/guard"
+	"pve-mcp/internal/simtest"
+	"pve-mcp/internal/tool"
+	"pve-mcp/pve"
+)
+
+type argsIn struct {
+	VMID  pve.VMID `json:"vmid"`
+	Big   int64    `json:"big,omitzero"`
+	Share float64  `json:"share,omitzero" min:"0" max:"1"`
+	Limit int      `json:"limit,omitzero" min:"1" max:"500"`
+	Mode  string   `json:"mode,omitzero" enum:"snapshot,suspend,stop"`
+	Name  string   `json:"name,omitzero"`
+	Force bool     `json:"force,omitzero"`
+	Tags  []string `json:"tags,omitzero" enum:"a,b"`
+}
+
+type argsOut struct {
+	argsIn
+	List   []string `json:"list"`
+	Nested []struct {
+		Inner []int `json:"inner"`
+	} `json:"nested"`
+}
+
+var echo = tool.Read(tool.Spec[argsIn, argsOut]{
+	Name: "echo", Title: "Echo", Doc: "Answers with its arguments.",
+	Run: func(_ context.Context, _ *tool.Call, in argsIn) (argsOut, error) {
+		return argsOut{argsIn: in, Nested: make([]struct {
+			Inner []int `json:"inner"`
+		}, 1)}, nil
+	},
+})
+
+func TestArguments(t *testing.T) {
+	w := simtest.New(t, simtest.Options{})
+	for _, tt := range []struct{ give, want string }{
+		{`{"vmid":100}`, `{"vmid":100,"list":[],"nested":[{"inner":[]}]}`},
+		{`{"vmid":"100"}`, `{"vmid":100,`},
+		{`{"vmid":100.0}`, `{"vmid":100,`},
+		{`{"vmid":100,"big":9007199254740993}`, `"big":9007199254740993,`},
+		{`{"vmid":100,"big":"-9223372036854775808"}`, `"big":-9223372036854775808,`},
+		{`{"vmid":100,"share":"0.5","force":"true","name":7,"tags":"a"}`, `"share":0.5,"name":"7","force":true,"tags":["a"],`},
+		{`{"vmid":100,"limit":null,"tags":["a","b"]}`, `"tags":["a","b"],`},
+
+		{``, `The argument "vmid" is missing; it takes a whole number from 100 to 999999999.`},
+		{`[]`, `The arguments are not a JSON object.`},
+		{`null`, `The arguments are not a JSON object.`},
+		{`{"vmid":1}`, `The argument "vmid" is 1, which is not a whole number from 100 to 999999999.`},
+		{`{"vmid":"web"}`, `The argument "vmid" is "web", which is no number.`},
+		{`{"vmid":100.5}`, `The argument "vmid" is 100.5, which is no whole number.`},
+		{`{"vmid":true}`, `The argument "vmid" is true, which is no number.`},
+		{`{"vmid":"0x64"}`, `The argument "vmid" is "0x64", which is no number.`},
+		{`{"vmid":100,"big":9223372036854775808}`, `The argument "big" is 9223372036854775808, which is too large.`},
+		{`{"vmid":100,"limit":501}`, `The argument "limit" is 501, which is not a whole number from 1 to 500.`},
+		{`{"vmid":100,"share":1.01}`, `The argument "share" is 1.01, which is not a number from 0 to 1.`},
+		{`{"vmid":100,"mode":"stopp"}`, `The argument "mode" is "stopp", which is none of snapshot, suspend and stop (did you mean "stop"?).`},
+		{`{"vmid":100,"tags":["a","c"]}`, `The argument "tags" has an element 2 that is "c", which is none of a and b.`},
+		{`{"vmid":100,"force":"maybe"}`, `The argument "force" is "maybe", which is neither true nor false.`},
+		{`{"vmid":100,"name":{}}`, `The argument "name" is {}, which is no text.`},
+		{`{"vmid":100,"frce":true}`, `There is no argument "frce"; did you mean "force"? This tool takes vmid, big, share, limit, mode, name, force and tags.`},
+		{`{"vmid":100,"zzz":1}`, `There is no argument "zzz". This tool takes vmid,`},
+	} {
+		a := w.Run(echo, tt.give)
+		if got := a.Text; !strings.Contains(got, tt.want) {
+			t.Errorf("%s: %s\nwant %s", tt.give, got, tt.want)
+		}
+		if bad := !strings.HasPrefix(tt.want, "{") && !strings.HasPrefix(tt.want, `"`); a.IsError != bad || (a.Fault == tool.BadArguments) != bad {
+			t.Errorf("%s: error %v, fault %v", tt.give, a.IsError, a.Fault)
+		}
+	}
+	if sent := w.Sent(); len(sent) > 0 {
+		t.Errorf("arguments alone sent %v", sent)
+	}
+}
+
+// Some clients take no unions in schemas, and a null where a list should be breaks
+// readers.
+func TestSchemasArePlain(t *testing.T) {
+	for _, s := range []any{echo.Input, echo.Output} {
+		data, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(data), "null") {
+			t.Errorf("a schema speaks of null: %s", data)
+		}
+	}
+}
+
+// power changes the state of a guest, as far as a test asks it to be more than that.
+type powerIn struct {
+	VMID   pve.VMID `json:"vmid"`
+	Action string   `json:"action"`
+	tool.Waits
+	tool.Confirms
+}
+
+type powerOut struct {
+	tool.Changed
+	Status string `json:"status,omitzero"`
+}
+
+func power(risk guard.Risk) tool.Tool {
+	return tool.Change(tool.ChangeSpec[powerIn, powerOut]{
+		Name: "power", Title: "Power", Doc: "Changes a power state.", Worst: risk,
+		Risk: func(powerIn) guard.Risk { return risk },
+		Plan: func(ctx context.Context, c *tool.Call, in powerIn) (tool.Plan, error) {
+			_, err := c.Guest(ctx, in.VMID)
+			return tool.Plan{Guest: in.VMID, About: fmt.Sprintf("%s of %v", in.Action, in.VMID), Consequences: []string{"it is gone"}}, err
+		},
+		Start: func(ctx context.Context, c *tool.Call, in powerIn) (tool.Job, error) {
+			if in.Action == "panic" {
+				panic("a mistake")
+			}
+			g, err := c.Guest(ctx, in.VMID)
+			if err != nil {
+				return tool.Job{}, err
+			}
+			upid, err := c.PVE.Power(ctx, g.Ref(), in.Action, nil)
+			return tool.Job{UPID: upid}, err
+		},
+		Finish: func(ctx context.Context, c *tool.Call, in powerIn, _ tool.End) (powerOut, error) {
+			g, err := c.Guest(ctx, in.VMID)
+			if err != nil {
+				return powerOut{}, err
+			}
+			s, err := c.PVE.GuestStatus(ctx, g.Ref())
+			return powerOut{Status: s.State()}, err
+		},
+	})
+}
+
+func TestOutcomes(t *testing.T) {
+	for _, tt := range []struct {
+		name, args string
+		risk       guard.Risk
+		policy     guard.Policy
+		want       tool.Outcome
+		isError    bool
+		message    string
+		writes     int
+	}{
+		{name: "done", args: `{"vmid":104,"action":"stop"}`, want: tool.OK, message: "stop of 104: done.", writes: 1},
+		{name: "with warnings", args: `{"vmid":204,"action":"start"}`, want: tool.Warnings, message: "with warnings (1)", writes: 1},
+		{name: "task fails", args: `{"vmid":105,"action":"start"}`, want: tool.Failed, isError: true, message: "QEMU exited with code 1", writes: 1},
+		{name: "refused by PVE", args: `{"vmid":204,"action":"stop"}`, want: tool.Failed, isError: true, message: "CT 204 not running", writes: 1},
+		{name: "no such guest", args: `{"vmid":999,"action":"stop"}`, want: tool.Failed, isError: true, message: "There is no guest 999"},
+		{name: "bad argument", args: `{"vmid":104}`, want: tool.Failed, isError: true, message: `"action" is missing`},
+		{name: "does not wait", args: `{"vmid":102,"action":"shutdown","wait":0}`, want: tool.Running, message: "is under way", writes: 1},
+		{name: "waits too short", args: `{"vmid":102,"action":"shutdown","wait":5}`, want: tool.Running, message: "is under way after 5s", writes: 1},
+		{name: "destructive, unconfirmed", args: `{"vmid":104,"action":"stop"}`, risk: guard.Destructive, want: tool.NeedsConfirmation, message: "nothing was done yet"},
+		{name: "destructive, confirmed", args: `{"vmid":104,"action":"stop","confirm":true}`, risk: guard.Destructive, want: tool.OK, message: "done", writes: 1},
+		{name: "read-only", args: `{"vmid":104,"action":"stop"}`, policy: guard.Policy{ReadOnly: true}, want: tool.Failed, isError: true, message: "read-only"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := simtest.New(t, simtest.Options{Policy: tt.policy})
+				a := w.Run(power(max(tt.risk, guard.Write)), tt.args)
+				if a.Outcome != tt.want || a.Fields["outcome"] != string(tt.want) || a.IsError != tt.isError {
+					t.Errorf("outcome %q, error %v, want %q, %v: %s", a.Outcome, a.IsError, tt.want, tt.isError, a.Text)
+				}
+				if got := fmt.Sprint(a.Fields["message"]); !strings.Contains(got, tt.message) {
+					t.Errorf("message %q, want %q in it", got, tt.message)
+				}
+				if writes := simtest.Writes(w.Sent()); len(writes) != tt.writes {
+					t.Errorf("writes %v, want %d", writes, tt.writes)
+				}
+			})
+		})
+	}
+}
+
+func TestFailureKeepsTheReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := simtest.New(t, simtest.Options{}).Run(power(guard.Write), `{"vmid":105,"action":"start"}`)
+		log, _ := a.Fields["log"].([]any)
+		if len(log) != 1 || !strings.Contains(log[0].(string), "No such file or directory") {
+			t.Errorf("log %v, want the line of the log that says why", log)
+		}
+		if a.Fields["exit_status"] != "start failed: QEMU exited with code 1" || a.Fields["status"] != "stopped" {
+			t.Errorf("%s", a.Text)
+		}
+	})
+}
+
+// lossy loses the answers to writes, or the requests on their way.
+type lossy struct {
+	http.RoundTripper
+	before bool
+}
+
+func (l lossy) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method == http.MethodGet {
+		return l.RoundTripper.RoundTrip(req)
+	}
+	if l.before {
+		return nil, errors.New("connection refused")
+	}
+	resp, err := l.RoundTripper.RoundTrip(req)
+	if err == nil {
+		resp.Body.Close()
+	}
+	return nil, errors.New("connection reset by peer")
+}
+
+func TestLostAnswers(t *testing.T) {
+	for before, want := range map[bool]tool.Outcome{false: tool.Unknown, true: tool.Failed} {
+		synctest.Test(t, func(t *testing.T) {
+			w := simtest.New(t, simtest.Options{Wire: func(rt http.RoundTripper) http.RoundTripper {
+				return lossy{rt, before}
+			}})
+			a := w.Run(power(guard.Write), `{"vmid":104,"action":"stop"}`)
+			if a.Outcome != want || !a.IsError {
+				t.Errorf("lost before it was sent %v: outcome %q, want %q: %s", before, a.Outcome, want, a.Text)
+			}
+			if n := len(simtest.Writes(w.Sent())); n > 1 {
+				t.Errorf("the write was sent %d times", n)
+			}
+		})
+	}
+}
+
+func TestProgressOnlyIncreases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.New(t, simtest.Options{})
+		a := w.Run(power(guard.Write), `{"vmid":102,"action":"shutdown","wait":40}`) // takes 25 s
+		if a.Outcome != tool.OK || len(a.Progress) < 5 {
+			t.Fatalf("outcome %q with %d notifications", a.Outcome, len(a.Progress))
+		}
+		last := 0.0
+		for _, p := range a.Progress {
+			if p.Done <= last || p.Message == "" {
+				t.Errorf("progress %+v after %v", p, last)
+			}
+			last = p.Done
+		}
+	})
+}
+
+func TestWaitIsCapped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.New(t, simtest.Options{})
+		begun := time.Now()
+		a := w.Run(power(guard.Write), `{"vmid":106,"action":"shutdown","wait":600}`) // times out after 60 s
+		if took := time.Since(begun); a.Outcome != tool.Running || took != 45*time.Second {
+			t.Errorf("outcome %q after %v, want running after 45s", a.Outcome, took)
+		}
+	})
+}
+
+func TestCancelledCallReturns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.New(t, simtest.Options{})
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		begun := time.Now()
+		res := power(guard.Write).Call(ctx, w.Host, tool.Request{Arguments: []byte(`{"vmid":106,"action":"shutdown"}`)})
+		if took := time.Since(begun); took != 2*time.Second || res.Outcome != tool.Running {
+			t.Errorf("outcome %q after %v", res.Outcome, took)
+		}
+	})
+}
+
+func TestPanicCostsOneCall(t *testing.T) {
+	w := simtest.New(t, simtest.Options{})
+	a := w.Run(power(guard.Write), `{"vmid":104,"action":"panic"}`)
+	if !a.IsError || !strings.Contains(a.Text, "a mistake") {
+		t.Errorf("%s", a.Text)
+	}
+}
+
+func TestChangesAreRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		w := simtest.New(t, simtest.Options{})
+		w.Host.Audit = audit.New(slog.New(slog.NewTextHandler(&log, nil)))
+		w.Run(power(guard.Write), `{"vmid":104,"action":"stop"}`)
+		w.Run(echo, `{"vmid":104}`)
+		w.Run(power(guard.Write), `{"vmid":999,"action":"stop"}`) // never sent
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		if len(lines) != 2 || !strings.Contains(lines[0], "change begins") || !strings.Contains(lines[1], "outcome=ok") {
+			t.Errorf("record:\n%s", log.String())
+		}
+	})
+}

@@ -1,0 +1,312 @@
+package guests_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pve-mcp/internal/simtest"
+	"pve-mcp/internal/tool"
+	"pve-mcp/pvesim"
+)
+
+// ids returns the vmids of a list.
+func ids(a simtest.Answer) string {
+	var out []string
+	list, _ := a.Fields["guests"].([]any)
+	for _, g := range list {
+		out = append(out, fmt.Sprint(g.(map[string]any)["vmid"]))
+	}
+	return strings.Join(out, " ")
+}
+
+func TestListFilters(t *testing.T) {
+	w := simtest.New(t, simtest.Options{})
+	for _, tt := range []struct{ args, want string }{
+		{`{}`, "100 101 102 103 104 105 106 107 108 109 200 201 202 203 204 900 901 910"},
+		{`{"node":"pve3"}`, "103 105 107 202 204 910"},
+		{`{"type":"lxc","status":"stopped"}`, "204 910"},
+		{`{"status":"paused"}`, "108"},
+		{`{"status":"suspended"}`, "109"},
+		{`{"name":"WEB"}`, "100 101"},
+		{`{"tag":"Db"}`, "102 103"},
+		{`{"pool":"web"}`, "100 101 200"},
+		{`{"sort":"name","limit":3}`, "910 105 102"},
+		{`{"sort":"uptime","limit":2}`, "102 104"},
+		{`{"sort":"mem","limit":2}`, "102 103"},
+		{`{"limit":3,"offset":16}`, "901 910"},
+		{`{"offset":99}`, ""},
+		{`{"name":"nothing like it"}`, ""},
+	} {
+		if got := ids(w.Call("pve_list_guests", tt.args)); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.args, got, tt.want)
+		}
+		if diff := cmp.Diff([]string{"GET /cluster/resources", "GET /access/permissions"}, w.Sent()); diff != "" {
+			t.Errorf("%s: requests (-want +got):\n%s", tt.args, diff)
+		}
+	}
+}
+
+func TestListSaysWhatIsLeftOut(t *testing.T) {
+	w := simtest.New(t, simtest.Options{})
+	a := w.Call("pve_list_guests", `{"limit":5,"offset":5}`)
+	if a.Fields["total"] != 18.0 || a.Fields["left_out"] != 13.0 || a.Fields["more"] != "offset: 10, or a filter" {
+		t.Errorf("%s", a.Text)
+	}
+	if a := w.Call("pve_list_guests", `{"fields":["name","mem","disk"],"limit":11}`); strings.Contains(a.Text, `"vmid"`) ||
+		!strings.Contains(a.Text, `"mem_human"`) || strings.Count(a.Text, `"disk"`) != 1 {
+		t.Errorf("fields: want names, memory in use, and the one container's disk, since PVE knows no VM's: %s", a.Text)
+	}
+}
+
+func TestListIsThrifty(t *testing.T) {
+	a := simtest.New(t, simtest.Options{}).Call("pve_list_guests", `{}`)
+	list := a.Fields["guests"].([]any)
+	if each := len(a.Structured) / len(list); each > 200 {
+		t.Errorf("%d bytes for each guest, want at most 200", each)
+	}
+}
+
+func TestListOfManyIsBounded(t *testing.T) {
+	m := pvesim.Cluster()
+	template := m.Guests[0]
+	for id := 1000; id < 3000; id++ {
+		template.VMID = id
+		m.Guests = append(m.Guests, template)
+	}
+	a := simtest.New(t, simtest.Options{Model: &m}).Call("pve_list_guests", `{}`)
+	if a.Fields["total"] != 2018.0 || len(a.Fields["guests"].([]any)) != 50 || len(a.Structured) > 12_000 {
+		t.Errorf("total %v, %d listed in %d bytes", a.Fields["total"], len(a.Fields["guests"].([]any)), len(a.Structured))
+	}
+}
+
+func TestListSaysWhatIsHidden(t *testing.T) {
+	a := simtest.New(t, simtest.Options{Token: "none@pve!mcp"}).Call("pve_list_guests", `{}`)
+	if a.Fields["total"] != 0.0 || !strings.Contains(a.Text, "there may be guests that it cannot see") {
+		t.Errorf("a token without privileges: %s", a.Text)
+	}
+	a = simtest.New(t, simtest.Options{}).Call("pve_list_guests", `{}`)
+	if a.Fields["notes"] != nil {
+		t.Errorf("a token that sees everything: %s", a.Text)
+	}
+}
+
+func TestListWithAnOfflineNode(t *testing.T) {
+	m := pvesim.Cluster()
+	m.Nodes[2].Offline = true
+	a := simtest.New(t, simtest.Options{Model: &m}).Call("pve_list_guests", `{"node":"pve3"}`)
+	row := a.Fields["guests"].([]any)[0].(map[string]any)
+	if row["status"] != "unknown" || row["last_seen"] != "running" || row["cpu_percent"] != nil {
+		t.Errorf("a guest of an offline node: %v", row)
+	}
+	if !strings.Contains(a.Text, "offline nodes: pve3") {
+		t.Errorf("%s", a.Text)
+	}
+}
+
+// PVE's own list shows the state before a change for up to 20 s.
+func TestListAfterAnOwnChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.New(t, simtest.Options{})
+		time.Sleep(11 * time.Second) // between two broadcasts
+		if a := w.Call("pve_guest_power", `{"vmid":104,"action":"stop"}`); a.Outcome != tool.OK {
+			t.Fatalf("%s", a.Text)
+		}
+		w.Sent()
+		if got := ids(w.Call("pve_list_guests", `{"status":"stopped","tag":"prod"}`)); got != "104" {
+			t.Errorf("stopped after it was stopped: %q", got)
+		}
+		if n := len(w.Sent()); n != 3 {
+			t.Errorf("%d requests, want one more for the guest that was changed", n)
+		}
+		time.Sleep(30 * time.Second)
+		if got := ids(w.Call("pve_list_guests", `{"status":"stopped","tag":"prod"}`)); got != "104" || len(w.Sent()) != 2 {
+			t.Errorf("later: %q", got)
+		}
+	})
+}
+
+func TestHostileNames(t *testing.T) {
+	m := pvesim.Cluster()
+	m.Guests[0].Config["name"] = "ok\x1b[31m\u202e" + strings.Repeat("x", 100)
+	m.Guests[0].Config["tags"] = "a\u200bb"
+	w := simtest.New(t, simtest.Options{Model: &m})
+	for _, a := range []simtest.Answer{
+		w.Call("pve_list_guests", `{"limit":1}`),
+		w.Call("pve_guest_status", `{"vmid":100}`),
+	} {
+		if strings.ContainsAny(a.Text, "\u202e\u200b") || strings.Contains(a.Text, "u001b") || !strings.Contains(a.Text, "…(+") {
+			t.Errorf("%s", a.Text)
+		}
+	}
+}
+
+func TestStatus(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		vmid     int
+		want     map[string]any
+		contains []string
+		absent   []string
+		sent     int
+	}{
+		{"running VM", 100, map[string]any{"status": "running", "type": "qemu", "agent": "answers", "addresses_from": "guest agent"},
+			[]string{`"10.10.1.11/24"`, `"fd00:10::11/64"`, `PVE does not know how full a VM's disk is`}, []string{`"lo"`, `"addresses_unknown"`}, 3},
+		{"running CT", 200, map[string]any{"status": "running", "type": "lxc", "addresses_from": "the container's network namespace"},
+			[]string{`"10.10.1.2/24"`, `"used_human"`}, []string{`"agent"`}, 3},
+		{"stopped", 105, map[string]any{"status": "stopped", "addresses_unknown": "the guest is not running"},
+			nil, []string{`"uptime"`, `"addresses"`, `"used"`}, 2},
+		{"agent does not answer", 106, map[string]any{"agent": "QEMU guest agent is not running", "addresses_unknown": "QEMU guest agent is not running"},
+			nil, []string{`"addresses":`, `"addresses_from"`}, 3},
+		{"locked", 107, map[string]any{"status": "stopped", "lock": "backup"}, []string{"locked by backup"}, nil, 2},
+		{"paused", 108, map[string]any{"status": "paused"}, []string{"resume continues it"}, nil, 3},
+		{"suspended", 109, map[string]any{"status": "suspended"}, []string{"suspended to disk"}, nil, 2},
+		{"managed by HA", 103, map[string]any{"ha": "started"}, []string{"managed by HA"}, nil, 3},
+		{"template", 900, map[string]any{"template": true}, []string{"only cloned"}, nil, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := simtest.New(t, simtest.Options{})
+				a := w.Call("pve_guest_status", fmt.Sprintf(`{"vmid":%d}`, tt.vmid))
+				for k, v := range tt.want {
+					if a.Fields[k] != v {
+						t.Errorf("%s = %v, want %v", k, a.Fields[k], v)
+					}
+				}
+				for _, s := range tt.contains {
+					if !strings.Contains(a.Text, s) {
+						t.Errorf("no %s in %s", s, a.Text)
+					}
+				}
+				for _, s := range tt.absent {
+					if strings.Contains(a.Text, s) {
+						t.Errorf("%s in %s", s, a.Text)
+					}
+				}
+				if sent := w.Sent(); len(sent) != tt.sent {
+					t.Errorf("requests %v, want %d", sent, tt.sent)
+				}
+			})
+		})
+	}
+}
+
+func TestStatusWithoutAgentPrivilege(t *testing.T) {
+	m := pvesim.Cluster()
+	m.PVE = "8.4.1" // where an auditor may not ask the agent
+	a := simtest.New(t, simtest.Options{Model: &m, Token: "audit@pve!mcp"}).Call("pve_guest_status", `{"vmid":100}`)
+	if a.IsError || !strings.Contains(fmt.Sprint(a.Fields["addresses_unknown"]), "lacks VM.Monitor on /vms/100") {
+		t.Errorf("%s", a.Text)
+	}
+}
+
+func TestUnknownGuest(t *testing.T) {
+	w := simtest.New(t, simtest.Options{})
+	a := w.Call("pve_guest_status", `{"vmid":111}`)
+	if !a.IsError || !strings.Contains(a.Text, "There is no guest 111") || !strings.Contains(a.Text, "109 (desktop), 108 (forensics)") {
+		t.Errorf("%s", a.Text)
+	}
+	a = simtest.New(t, simtest.Options{Token: "none@pve!mcp"}).Call("pve_guest_status", `{"vmid":100}`)
+	if !a.IsError || !strings.Contains(a.Text, "This token sees no guests at all") {
+		t.Errorf("%s", a.Text)
+	}
+}
+
+func TestPower(t *testing.T) {
+	for _, tt := range []struct {
+		name, args string
+		outcome    tool.Outcome
+		status     string // after it; "" where it is not said
+		message    string
+		writes     int
+	}{
+		{"start CT", `{"vmid":204,"action":"start"}`, tool.Warnings, "running", "Start of CT 204 (sandbox) on pve3: done, with warnings (1).", 1},
+		{"shutdown", `{"vmid":104,"action":"shutdown"}`, tool.OK, "stopped", "Shutdown of VM 104 (mail) on pve1: done.", 1},
+		{"stop", `{"vmid":100,"action":"stop"}`, tool.OK, "stopped", "done", 1},
+		{"reboot waits for the start", `{"vmid":104,"action":"reboot"}`, tool.OK, "running", "done", 1},
+		{"reset", `{"vmid":100,"action":"reset"}`, tool.OK, "running", "done", 1},
+		{"suspend", `{"vmid":100,"action":"suspend"}`, tool.OK, "paused", "done", 1},
+		{"suspend to disk", `{"vmid":100,"action":"suspend","todisk":true}`, tool.OK, "suspended", "done", 1},
+		{"resume", `{"vmid":108,"action":"resume"}`, tool.OK, "running", "done", 1},
+		{"start of a suspended VM", `{"vmid":109,"action":"start"}`, tool.OK, "running", "done", 1},
+		{"forced", `{"vmid":106,"action":"shutdown","timeout":5,"forceStop":true}`, tool.OK, "stopped", "done", 1},
+		{"HA is waited for", `{"vmid":103,"action":"shutdown"}`, tool.OK, "stopped", "done", 1},
+		{"HA is waited for, not long enough", `{"vmid":103,"action":"shutdown","wait":3}`, tool.Running, "running", "has not brought it about yet", 1},
+		{"fails", `{"vmid":105,"action":"start"}`, tool.Failed, "stopped", "failed: start failed: QEMU exited with code 1", 1},
+		{"times out", `{"vmid":106,"action":"shutdown","timeout":5}`, tool.Failed, "running", "VM quit/powerdown failed - got timeout", 1},
+
+		{"stopped already", `{"vmid":105,"action":"stop"}`, tool.OK, "stopped", "VM 105 is stopped already; nothing was sent.", 0},
+		{"running already", `{"vmid":100,"action":"start"}`, tool.OK, "running", "VM 100 is running already", 0},
+		{"template", `{"vmid":900,"action":"start"}`, tool.Failed, "", "VM 900 is a template, which cannot be started.", 0},
+		{"locked", `{"vmid":107,"action":"start"}`, tool.Failed, "", "VM 107 is locked (backup).", 0},
+		{"paused", `{"vmid":108,"action":"shutdown"}`, tool.Failed, "", "VM 108 is paused, so it cannot shut down.", 0},
+		{"start of a paused VM", `{"vmid":108,"action":"start"}`, tool.Failed, "", "VM 108 is paused, so it cannot be started.", 0},
+		{"reset of a stopped VM", `{"vmid":105,"action":"reset"}`, tool.Failed, "", "VM 105 is stopped, so reset is not possible.", 0},
+		{"resume of a stopped VM", `{"vmid":105,"action":"resume"}`, tool.Failed, "", "VM 105 is stopped, not suspended.", 0},
+		{"reset of a CT", `{"vmid":200,"action":"reset"}`, tool.Failed, "", "A container cannot be reset; CT 200 was not touched.", 0},
+		{"suspend of a CT", `{"vmid":200,"action":"suspend"}`, tool.Failed, "", "PVE cannot suspend containers reliably; CT 200 was not touched.", 0},
+		{"unknown", `{"vmid":999,"action":"start"}`, tool.Failed, "", "There is no guest 999", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := simtest.New(t, simtest.Options{})
+				a := w.Call("pve_guest_power", tt.args)
+				if a.Outcome != tt.outcome || a.IsError != (tt.outcome == tool.Failed) {
+					t.Errorf("outcome %q, error %v: %s", a.Outcome, a.IsError, a.Text)
+				}
+				if got := fmt.Sprint(a.Fields["message"]); !strings.Contains(got, tt.message) {
+					t.Errorf("message %q, want %q", got, tt.message)
+				}
+				if got := a.Fields["status"]; tt.status != "" && got != tt.status {
+					t.Errorf("status %v, want %s", got, tt.status)
+				}
+				if writes := simtest.Writes(w.Sent()); len(writes) != tt.writes {
+					t.Errorf("writes %v, want %d", writes, tt.writes)
+				}
+			})
+		})
+	}
+}
+
+func TestPowerWithoutPrivilege(t *testing.T) {
+	a := simtest.New(t, simtest.Options{Token: "audit@pve!mcp"}).Call("pve_guest_power", `{"vmid":104,"action":"stop"}`)
+	if a.Outcome != tool.Failed || a.Fields["message"] != "The token audit@pve!mcp lacks VM.PowerMgmt on /vms/104." ||
+		a.Fields["next"] != "Grant it: pveum acl modify /vms/104 --roles PVEVMUser --users audit@pve --tokens 'audit@pve!mcp'" {
+		t.Errorf("%s", a.Text)
+	}
+}
+
+// What a tool says it needs is what PVE checked.
+func TestNeeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.New(t, simtest.Options{})
+		w.Call("pve_list_guests", `{}`)
+		w.Call("pve_guest_status", `{"vmid":100}`)
+		w.Call("pve_guest_power", `{"vmid":100,"action":"suspend","todisk":true}`)
+		checked := map[string]bool{}
+		for _, r := range w.Sim.Requests() {
+			for _, c := range r.Checks {
+				checked[strings.Join(c.Privs, " or ")+" on "+c.Path] = true
+			}
+		}
+		for _, want := range []string{
+			"VM.Audit on /vms/100",
+			"VM.GuestAgent.Audit or VM.GuestAgent.Unrestricted on /vms/100",
+			"VM.PowerMgmt on /vms/100",
+			"VM.Config.Disk on /vms/100",
+			"Datastore.AllocateSpace on /storage/local",
+		} {
+			if !checked[want] {
+				t.Errorf("%s was not checked; checked: %v", want, checked)
+			}
+			delete(checked, want)
+		}
+		if len(checked) > 0 {
+			t.Errorf("checked and not said: %v", checked)
+		}
+	})
+}

@@ -1,0 +1,86 @@
+package tasks_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pve-mcp/internal/simtest"
+	"pve-mcp/internal/tool"
+)
+
+// begin starts something that takes its time and returns its task.
+func begin(w *simtest.World, args string) string {
+	w.Helper()
+	a := w.Call("pve_guest_power", args)
+	if a.Outcome != tool.Running {
+		w.Fatalf("%s", a.Text)
+	}
+	w.Sent()
+	return a.Fields["upid"].(string)
+}
+
+func TestTaskStatus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.New(t, simtest.Options{})
+		upid := begin(w, `{"vmid":102,"action":"shutdown","wait":0}`) // takes 25 s
+		time.Sleep(3 * time.Second)
+		a := w.Call("pve_task_status", fmt.Sprintf(`{"upid":%q}`, upid))
+		if a.Fields["state"] != "running" || a.Fields["duration"] != "3s" || a.Fields["next"] == nil {
+			t.Errorf("while it runs: %s", a.Text)
+		}
+		if sent := w.Sent(); len(sent) != 2 {
+			t.Errorf("requests %v", sent)
+		}
+		a = w.Call("pve_task_status", fmt.Sprintf(`{"upid":%q,"wait":5}`, upid))
+		if a.Fields["state"] != "running" || a.Fields["duration"] != "8s" || len(a.Progress) == 0 {
+			t.Errorf("after the wait: %s", a.Text)
+		}
+		a = w.Call("pve_task_status", fmt.Sprintf(`{"upid":%q,"wait":40}`, upid))
+		if a.Fields["state"] != "ok" || a.Fields["exit_status"] != "OK" || a.Fields["duration"] != "25s" || a.Fields["log"] != nil {
+			t.Errorf("after the end: %s", a.Text)
+		}
+	})
+}
+
+func TestTaskThatFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.New(t, simtest.Options{})
+		upid := begin(w, `{"vmid":105,"action":"start","wait":0}`)
+		a := w.Call("pve_task_status", fmt.Sprintf(`{"upid":%q,"wait":30}`, upid))
+		if a.IsError || a.Fields["state"] != "failed" || a.Fields["exit_status"] != "start failed: QEMU exited with code 1" ||
+			!strings.Contains(fmt.Sprint(a.Fields["log"]), "No such file or directory") {
+			t.Errorf("%s", a.Text)
+		}
+	})
+}
+
+func TestTaskRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.New(t, simtest.Options{})
+		upid := begin(w, `{"vmid":102,"action":"shutdown","wait":0}`)
+		for _, tt := range []struct{ token, args, want string }{
+			{"ops@pve!mcp", `{"upid":"100"}`, `The argument "upid": "100" is not a UPID`},
+			{"ops@pve!mcp", `{"upid":"UPID:pve1:00000001:00000001:60000000:qmstart:900:root@pam:"}`, "Node pve1 knows no such task."},
+			{"ops@pve!mcp", `{"upid":"UPID:pve7:00000001:00000001:60000000:qmstart:900:root@pam:"}`, "hostname lookup 'pve7' failed"},
+			{"none@pve!mcp", fmt.Sprintf(`{"upid":%q}`, upid), "lacks Sys.Audit on /nodes/pve2"},
+		} {
+			if a := w.As(tt.token).Call("pve_task_status", tt.args); !a.IsError || !strings.Contains(a.Text, tt.want) {
+				t.Errorf("%s: %s, want %q", tt.args, a.Text, tt.want)
+			}
+		}
+	})
+}
+
+func TestTaskLogOnRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.New(t, simtest.Options{})
+		a := w.Call("pve_guest_power", `{"vmid":103,"action":"shutdown"}`)
+		b := w.Call("pve_task_status", fmt.Sprintf(`{"upid":%q,"log":5}`, a.Fields["upid"]))
+		if got := fmt.Sprint(b.Fields["log"]); got != "[Requesting HA stop for VM 103]" || b.Fields["log_lines"] != 2.0 {
+			t.Errorf("%s", b.Text)
+		}
+	})
+}
