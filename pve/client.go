@@ -174,7 +174,9 @@ type ConnectError struct {
 	Err      error
 }
 
-func (e *ConnectError) Error() string { return fmt.Sprintf("no connection to %s: %v", e.Endpoint, e.Err) }
+func (e *ConnectError) Error() string {
+	return fmt.Sprintf("no connection to %s: %v", e.Endpoint, e.Err)
+}
 
 func (e *ConnectError) Unwrap() error { return e.Err }
 

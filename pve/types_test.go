@@ -84,7 +84,7 @@ func TestIDs(t *testing.T) {
 	if guest, ok := u.Guest(); !ok || guest != 900 {
 		t.Errorf("guest %v", guest)
 	}
-	for _, bad := range []string{"", "UPID:", strings.TrimSuffix(text, ":"), strings.Replace(text, "pve1", "-pve", 1), text + "x"} {
+	for _, bad := range []string{"", "UPID:", strings.TrimSuffix(text, ":"), strings.Replace(text, "pve1", "-pve", 1), text + "x", strings.Replace(text, "900@", "9 0@", 1)} {
 		if u, err := ParseUPID(bad); err == nil {
 			t.Errorf("UPID %q is %+v", bad, u)
 		}

@@ -28,7 +28,7 @@ var upidRE = regexp.MustCompile(`^UPID:([a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?
 func ParseUPID(s string) (UPID, error) {
 	m := upidRE.FindStringSubmatch(s)
 	if m == nil {
-		return UPID{}, fmt.Errorf("%q is not a UPID, such as UPID:pve1:00001234:0000ABCD:65000000:qmstart:100:root@pam:", s)
+		return UPID{}, fmt.Errorf("%q is not a UPID (such as UPID:pve1:00001234:0000ABCD:65000000:qmstart:100:root@pam:)", s)
 	}
 	start, err := strconv.ParseInt(m[2], 16, 64)
 	if err != nil {

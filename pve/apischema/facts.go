@@ -36,7 +36,8 @@ type Facts struct {
 	// net0 to net31.
 	Highest map[string]int `json:"highest"`
 
-	root *node
+	root     *node
+	compiled sync.Map // patterns that were used: a string to a *regexp.Regexp
 }
 
 // ReadFacts reads what [Facts.Write] has written.

@@ -3,16 +3,11 @@ package apischema
 import (
 	"regexp"
 	"strings"
-	"sync"
 )
 
 var (
 	integerRE = regexp.MustCompile(`^[+-]?\d+\n?$`)
 	numberRE  = regexp.MustCompile(`^[+-]?(\d+\.\d+|\d+\.|\.\d+|\d+)([eE][+-]?\d+)?\n?$`)
-
-	// compiled remembers patterns: a string to a *regexp.Regexp. They come from
-	// the embedded facts, so there are few.
-	compiled sync.Map
 )
 
 func isInteger(s string) bool { return integerRE.MatchString(s) }
@@ -20,10 +15,10 @@ func isNumber(s string) bool  { return numberRE.MatchString(s) }
 
 // matchPerl reports whether Perl's m/^PATTERN$/ matches. As in PVE nothing
 // groups the pattern: an alternative binds looser than the anchors.
-func matchPerl(pattern, s string) bool {
-	re, ok := compiled.Load(pattern)
+func (f *Facts) matchPerl(pattern, s string) bool {
+	re, ok := f.compiled.Load(pattern)
 	if !ok {
-		re, _ = compiled.LoadOrStore(pattern, regexp.MustCompile(perlPattern(pattern)))
+		re, _ = f.compiled.LoadOrStore(pattern, regexp.MustCompile(perlPattern(pattern)))
 	}
 	return re.(*regexp.Regexp).MatchString(s)
 }

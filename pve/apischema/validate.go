@@ -206,7 +206,7 @@ func (v *validator) scalar(path string, s *Schema, value string) string {
 			return "invalid format - " + err.Error() + "\n"
 		}
 	}
-	if s.Pattern != "" && !matchPerl(s.Pattern, value) {
+	if s.Pattern != "" && !v.api.facts.matchPerl(s.Pattern, value) {
 		return "value does not match the regex pattern"
 	}
 	length := utf8.RuneCountInString(value)

@@ -1,0 +1,48 @@
+# Go alone is enough for everything here.
+GO    ?= go
+TOOLS  = $(GO) tool -modfile=tools/go.mod
+
+.PHONY: check test generate build bench fmt vet lint race generated recordings clients
+
+check: fmt vet lint race recordings clients generated
+	@echo "check: all is well"
+
+test:
+	$(GO) test ./...
+
+generate:
+	$(GO) generate ./...
+	$(GO) test ./internal/server -run Golden -update
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-s -o bin/pve-mcp ./cmd/pve-mcp
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fmt:
+	@out=$$(gofmt -l .); test -z "$$out" || { echo "gofmt -w these files:"; echo "$$out"; exit 1; }
+
+vet:
+	$(GO) vet ./...
+
+lint:
+	$(TOOLS) staticcheck ./...
+	$(TOOLS) errcheck -exclude tools/errcheck.txt ./...
+	$(TOOLS) nilness ./...
+
+race:
+	$(GO) test -race ./...
+
+# How many rows of a real node's recordings were compared, or why none.
+recordings:
+	@$(GO) test -run Recorded -v ./pve/... ./pvesim | grep -E '(rows|roles|recordings)' | sed 's/^ *[a-z_]*\.go:[0-9]*: */recordings: /' | sort | uniq -c
+
+# Real MCP clients from npm talk to the binary, or a reason why not.
+clients:
+	$(GO) test -count=1 -v ./test/clients | grep -vE '^(=== |ok )'
+
+GENERATED = README.md .env.example docs/*.md internal/server/testdata/*.json pve/apischema/*.json.gz
+generated:
+	@before=$$(cat $(GENERATED) | cksum); $(MAKE) -s generate; \
+	test "$$before" = "$$(cat $(GENERATED) | cksum)" || { echo "generated files were not up to date; commit what make generate has made"; exit 1; }

@@ -1,0 +1,330 @@
+// Package archtest holds the code to its architecture: which package may import
+// which, what the module depends on, and how long a file or a function may be.
+package archtest
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// imports are exactly the imports of each package, without the standard library's.
+// They go one way: cmd -> cli -> server -> catalog -> tools -> tool -> guard, audit,
+// explain -> pve. pvesim never imports pve: a mistake in a type that both shared
+// would cancel out in the tests.
+var imports = map[string][]string{
+	"cmd/pve-mcp":       {"internal/cli"},
+	"internal/archtest": {},
+	"internal/audit":    {},
+	"internal/catalog":  {"internal/guard", "internal/tool", "internal/tools/guests", "internal/tools/tasks"},
+	"internal/cli": {
+		"internal/audit", "internal/catalog", "internal/config", "internal/demo", "internal/explain", "internal/guard",
+		"internal/server", "internal/tool", "pve", "pvesim",
+		"github.com/google/jsonschema-go", "github.com/modelcontextprotocol/go-sdk", "github.com/spf13/cobra",
+		"github.com/spf13/pflag", "golang.org/x/term",
+	},
+	"internal/config": {"pve", "github.com/joho/godotenv"},
+	"internal/demo": {
+		"internal/explain", "internal/guard", "internal/server", "internal/tool", "pve", "pvesim",
+		"github.com/modelcontextprotocol/go-sdk",
+	},
+	"internal/docgen":     {"internal/catalog", "internal/config", "internal/tool", "github.com/google/jsonschema-go"},
+	"internal/explain":    {"internal/guard", "internal/render", "pve"},
+	"internal/guard":      {},
+	"internal/recordings": {},
+	"internal/render":     {},
+	"internal/server": {
+		"internal/catalog", "internal/guard", "internal/tool", "github.com/modelcontextprotocol/go-sdk",
+	},
+	"internal/simtest": {"internal/catalog", "internal/demo", "internal/guard", "internal/tool", "pvesim"},
+	"internal/tool": {
+		"internal/audit", "internal/explain", "internal/guard", "internal/render", "pve", "github.com/google/jsonschema-go",
+	},
+	"internal/tools/guests": {"internal/explain", "internal/render", "internal/tool", "pve"},
+	"internal/tools/tasks":  {"internal/explain", "internal/render", "internal/tool", "pve"},
+	"pve":                   {},
+	"pve/apischema":         {},
+	"pve/apischema/gen":     {"pve/apischema"},
+	"pvesim":                {"pve/apischema"},
+}
+
+// modules are what go.mod requires, with the reason.
+var modules = map[string]string{
+	"github.com/google/go-cmp":               "tests: differences that can be read",
+	"github.com/google/jsonschema-go":        "schemas of tools, from Go types",
+	"github.com/joho/godotenv":               "reads .env",
+	"github.com/modelcontextprotocol/go-sdk": "the protocol",
+	"github.com/rogpeppe/go-internal":        "tests: stories of the command line",
+	"github.com/spf13/cobra":                 "commands, and flags that are made from a tool's schema",
+	"github.com/spf13/pflag":                 "cobra's flags",
+	"golang.org/x/term":                      "is this a terminal",
+}
+
+const (
+	maxFile = 500 // lines
+	maxFunc = 70
+)
+
+// support are packages that only tests import.
+var support = []string{"internal/recordings", "internal/simtest"}
+
+// pkg is a package of ours.
+type pkg struct {
+	dir   string // below the module
+	files map[string]*ast.File
+}
+
+func load(t *testing.T) (pkgs []*pkg, set *token.FileSet, root string) {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set = token.NewFileSet()
+	byDir := map[string]*pkg{}
+	err = filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		name := d.Name()
+		if err == nil && d.IsDir() && (strings.HasPrefix(name, ".") || name == "testdata" || name == "node_modules") {
+			return filepath.SkipDir
+		}
+		if err != nil || !strings.HasSuffix(name, ".go") {
+			return err
+		}
+		parsed, err := parser.ParseFile(set, file, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		dir, err := filepath.Rel(root, filepath.Dir(file))
+		if err != nil {
+			return err
+		}
+		dir = filepath.ToSlash(dir)
+		if byDir[dir] == nil {
+			byDir[dir] = &pkg{dir: dir, files: map[string]*ast.File{}}
+			pkgs = append(pkgs, byDir[dir])
+		}
+		byDir[dir].files[name] = parsed
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pkgs, set, root
+}
+
+func isTest(name string) bool { return strings.HasSuffix(name, "_test.go") }
+
+func TestImports(t *testing.T) {
+	pkgs, _, _ := load(t)
+	for _, p := range pkgs {
+		want, listed := imports[p.dir]
+		if !listed {
+			t.Errorf("%s: a package that is not in the table", p.dir)
+			continue
+		}
+		got := map[string]bool{}
+		for name, file := range p.files {
+			if isTest(name) {
+				continue
+			}
+			for _, spec := range file.Imports {
+				if imported := outside(spec); imported != "" {
+					got[imported] = true
+				}
+			}
+		}
+		var list []string
+		for imported := range got {
+			list = append(list, imported)
+			if slices.Contains(support, imported) && !slices.Contains(support, p.dir) {
+				t.Errorf("%s: imports %s, which is for tests", p.dir, imported)
+			}
+		}
+		slices.Sort(list)
+		want = slices.Sorted(slices.Values(want))
+		if diff := cmp.Diff(want, list); diff != "" && len(want)+len(list) > 0 {
+			t.Errorf("%s: imports (-table +code):\n%s", p.dir, diff)
+		}
+	}
+	for dir := range imports {
+		if !slices.ContainsFunc(pkgs, func(p *pkg) bool { return p.dir == dir }) {
+			t.Errorf("%s: in the table, and no package", dir)
+		}
+	}
+}
+
+// outside returns what is imported, as the table names it: a package of ours, a
+// module of others, or "" for the standard library.
+func outside(spec *ast.ImportSpec) string {
+	name, _ := strconv.Unquote(spec.Path.Value)
+	if own, ok := strings.CutPrefix(name, "pve-mcp/"); ok {
+		return own
+	}
+	for module := range modules {
+		if name == module || strings.HasPrefix(name, module+"/") {
+			return module
+		}
+	}
+	if strings.Contains(strings.Split(name, "/")[0], ".") {
+		return name
+	}
+	return ""
+}
+
+func TestModules(t *testing.T) {
+	_, _, root := load(t)
+	data, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 {
+			continue
+		}
+		if fields[0] == "replace" || fields[0] == "exclude" {
+			t.Errorf("go.mod: %s: it breaks go install", strings.TrimSpace(line))
+		}
+		if len(fields) == 2 && strings.Contains(fields[0], ".") && modules[fields[0]] == "" {
+			t.Errorf("go.mod requires %s, which is not in the table", fields[0])
+		}
+	}
+}
+
+func TestSizes(t *testing.T) {
+	pkgs, set, root := load(t)
+	for _, p := range pkgs {
+		for name, file := range p.files {
+			lines := set.File(file.Pos()).LineCount()
+			if !isTest(name) && lines > maxFile {
+				t.Errorf("%s has %d lines, over %d: is it one idea?", path.Join(p.dir, name), lines, maxFile)
+			}
+			for _, decl := range file.Decls {
+				f, ok := decl.(*ast.FuncDecl)
+				if !ok || isTest(name) {
+					continue
+				}
+				if n := set.Position(f.End()).Line - set.Position(f.Pos()).Line + 1; n > maxFunc && !isTable(f) {
+					t.Errorf("%s: %s has %d lines, over %d", where(set, root, f.Pos()), f.Name.Name, n, maxFunc)
+				}
+			}
+		}
+	}
+}
+
+// isTable reports whether a function is no more than data.
+func isTable(f *ast.FuncDecl) bool {
+	if len(f.Body.List) != 1 {
+		return false
+	}
+	ret, ok := f.Body.List[0].(*ast.ReturnStmt)
+	if !ok || len(ret.Results) != 1 {
+		return false
+	}
+	_, ok = ret.Results[0].(*ast.CompositeLit)
+	return ok
+}
+
+// State that belongs to nobody: init functions, and variables of a package that
+// begin empty and so are there to be changed. The exceptions are caches whose
+// content depends on the program alone.
+func TestNoHiddenState(t *testing.T) {
+	exceptions := []string{"pve.plans", "pve/apischema.embedded8", "pve/apischema.embedded9"}
+	pkgs, set, root := load(t)
+	for _, p := range pkgs {
+		for name, file := range p.files {
+			for _, decl := range file.Decls {
+				switch d := decl.(type) {
+				case *ast.FuncDecl:
+					if d.Name.Name == "init" && d.Recv == nil {
+						t.Errorf("%s: an init function", where(set, root, d.Pos()))
+					}
+				case *ast.GenDecl:
+					if isTest(name) || d.Tok != token.VAR {
+						continue
+					}
+					for _, spec := range d.Specs {
+						v := spec.(*ast.ValueSpec)
+						if full := p.dir + "." + v.Names[0].Name; len(v.Values) == 0 && !slices.Contains(exceptions, full) {
+							t.Errorf("%s: the variable %s", where(set, root, v.Pos()), full)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// What others can use says what it promises.
+func TestExportedNamesAreDocumented(t *testing.T) {
+	pkgs, set, root := load(t)
+	for _, p := range pkgs {
+		documented := false
+		for name, file := range p.files {
+			documented = documented || file.Doc != nil
+			if isTest(name) {
+				continue
+			}
+			for _, decl := range file.Decls {
+				for _, problem := range undocumented(decl) {
+					t.Errorf("%s: %s has no comment", where(set, root, decl.Pos()), problem)
+				}
+			}
+		}
+		if !documented {
+			t.Errorf("%s: the package has no comment", p.dir)
+		}
+	}
+}
+
+func undocumented(decl ast.Decl) []string {
+	switch d := decl.(type) {
+	case *ast.FuncDecl:
+		if d.Name.IsExported() && d.Doc == nil && !isStandardMethod(d) {
+			return []string{d.Name.Name}
+		}
+	case *ast.GenDecl:
+		var out []string
+		for _, spec := range d.Specs {
+			switch s := spec.(type) {
+			case *ast.TypeSpec:
+				if s.Name.IsExported() && d.Doc == nil && s.Doc == nil {
+					out = append(out, s.Name.Name)
+				}
+			case *ast.ValueSpec:
+				if s.Names[0].IsExported() && d.Doc == nil && s.Doc == nil && s.Comment == nil {
+					out = append(out, s.Names[0].Name)
+				}
+			}
+		}
+		return out
+	}
+	return nil
+}
+
+// isStandardMethod reports whether a method does what its name says everywhere.
+func isStandardMethod(d *ast.FuncDecl) bool {
+	return d.Recv != nil && slices.Contains([]string{
+		"Error", "Unwrap", "String", "RoundTrip", "Close", "Read", "Write", "Connect", "Set", "Type", "Now", "Sleep", "Reset",
+	}, d.Name.Name)
+}
+
+func where(set *token.FileSet, root string, pos token.Pos) string {
+	p := set.Position(pos)
+	rel, err := filepath.Rel(root, p.Filename)
+	if err != nil {
+		rel = p.Filename
+	}
+	return fmt.Sprintf("%s:%d", filepath.ToSlash(rel), p.Line)
+}
