@@ -40,7 +40,7 @@ recordings:
 
 # Real MCP clients from npm talk to the binary, or a reason why not.
 clients:
-	$(GO) test -count=1 -v ./test/clients | grep -vE '^(=== |ok )'
+	PVE_MCP_CLIENTS=1 $(GO) test -count=1 -v ./test/clients
 
 GENERATED = README.md .env.example docs/*.md internal/server/testdata/*.json pve/apischema/*.json.gz
 generated:

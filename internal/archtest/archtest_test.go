@@ -57,6 +57,7 @@ var imports = map[string][]string{
 	"pve/apischema":         {},
 	"pve/apischema/gen":     {"pve/apischema"},
 	"pvesim":                {"pve/apischema"},
+	"test/clients":          {},
 }
 
 // modules are what go.mod requires, with the reason.

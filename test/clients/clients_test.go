@@ -1,0 +1,104 @@
+// Package clients lets real MCP clients from npm talk to the binary over stdio: the
+// MCP Inspector's command line and both generations of the TypeScript SDK, in the
+// handshake era and in 2026-07-28.
+package clients
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// install builds the binary and fetches the clients, or skips the test, saying why.
+func install(t *testing.T) (binary string) {
+	t.Helper()
+	if os.Getenv("PVE_MCP_CLIENTS") == "" {
+		t.Skip("real clients are fetched from npm only for make clients")
+	}
+	for _, name := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Skipf("3 clients not tried: there is no %s", name)
+		}
+	}
+	npm := exec.CommandContext(t.Context(), "npm", "ci", "--no-audit", "--no-fund", "--silent")
+	if out, err := npm.CombinedOutput(); err != nil {
+		t.Skipf("3 clients not tried: npm ci: %v: %s", err, out)
+	}
+	binary = filepath.Join(t.TempDir(), "pve-mcp")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/pve-mcp").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return binary
+}
+
+// run runs a program and returns its stdout and exit status.
+func run(t *testing.T, name string, args ...string) (stdout []byte, status int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	if out.Len() == 0 {
+		t.Fatalf("%s %v: no output: %s", name, args, errs.String())
+	}
+	return out.Bytes(), cmd.ProcessState.ExitCode()
+}
+
+func TestClients(t *testing.T) {
+	binary := install(t)
+	for _, client := range [][]string{{"v1", "legacy"}, {"v2", "legacy"}, {"v2", "2026-07-28"}} {
+		t.Run("TypeScript SDK "+strings.Join(client, " "), func(t *testing.T) {
+			out, status := run(t, "node", append([]string{"story.mjs"}, append(client, binary, "--demo", "--demo-speed", "50")...)...)
+			var got map[string]any
+			if err := json.Unmarshal(out, &got); err != nil || status != 0 {
+				t.Fatalf("status %d, %v: %s", status, err, out)
+			}
+			delete(got, "server")
+			want := map[string]any{
+				"tools":      []any{"pve_guest_power", "pve_guest_status", "pve_list_guests", "pve_task_status"},
+				"guests":     []any{102.0, 103.0},
+				"shutdown":   "ok",
+				"progress":   true,
+				"failed":     []any{true, "failed", "start failed: QEMU exited with code 1"},
+				"unknown":    []any{true, "There is no guest 111, or "},
+				"noSuchTool": -32602.0,
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+	for _, era := range []string{"legacy", "modern", "auto"} {
+		t.Run("MCP Inspector "+era, func(t *testing.T) { inspect(t, binary, era) })
+	}
+}
+
+func inspect(t *testing.T, binary, era string) {
+	inspector := filepath.Join("node_modules", ".bin", "mcp-inspector")
+	call := func(args ...string) (map[string]any, int) {
+		base := []string{"--cli", binary, "--demo", "--demo-speed", "50", "--protocol-era", era, "--method"}
+		out, status := run(t, inspector, append(base, args...)...)
+		var got map[string]any
+		if err := json.Unmarshal(out, &got); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return got, status
+	}
+	list, status := call("tools/list", "--strict")
+	if tools, _ := list["tools"].([]any); len(tools) != 4 || status != 0 {
+		t.Errorf("tools/list: %d tools, status %d", len(tools), status)
+	}
+	got, status := call("tools/call", "--tool-name", "pve_guest_power", "--tool-arg", "vmid=105", "--tool-arg", "action=start")
+	answer, _ := got["structuredContent"].(map[string]any)
+	if got["isError"] != true || answer["outcome"] != "failed" || status == 0 {
+		t.Errorf("a start that fails: status %d, %v", status, got)
+	}
+}

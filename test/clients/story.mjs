@@ -1,0 +1,41 @@
+// Lets a TypeScript SDK talk to pve-mcp over stdio and prints what it got, as JSON.
+// Usage: story.mjs SDK-GENERATION PROTOCOL-ERA COMMAND ARGUMENT...
+const [generation, era, command, ...args] = process.argv.slice(2)
+
+async function connect() {
+  if (generation === 'v1') {
+    const { Client } = await import('@modelcontextprotocol/sdk/client/index.js')
+    const { StdioClientTransport } = await import('@modelcontextprotocol/sdk/client/stdio.js')
+    const client = new Client({ name: 'story', version: '1' })
+    await client.connect(new StdioClientTransport({ command, args, stderr: 'ignore' }))
+    return { client, call: (params, options) => client.callTool(params, undefined, options) }
+  }
+  const { Client } = await import('@modelcontextprotocol/client')
+  const { StdioClientTransport } = await import('@modelcontextprotocol/client/stdio')
+  const mode = era === 'legacy' ? 'legacy' : { pin: era }
+  const client = new Client({ name: 'story', version: '1' }, { versionNegotiation: { mode } })
+  await client.connect(new StdioClientTransport({ command, args, stderr: 'ignore' }))
+  return { client, call: (params, options) => client.callTool(params, options) }
+}
+
+const { client, call } = await connect()
+const out = { server: client.getServerVersion(), tools: (await client.listTools()).tools.map(t => t.name) }
+
+const list = await call({ name: 'pve_list_guests', arguments: { tag: 'db' } })
+out.guests = list.structuredContent.guests.map(g => g.vmid)
+
+let progress = 0
+const off = await call({ name: 'pve_guest_power', arguments: { vmid: '102', action: 'shutdown' } }, { onprogress: () => progress++ })
+out.shutdown = off.structuredContent.outcome
+out.progress = progress > 0
+
+const failed = await call({ name: 'pve_guest_power', arguments: { vmid: 105, action: 'start' } })
+out.failed = [failed.isError, failed.structuredContent.outcome, failed.structuredContent.exit_status]
+
+const unknown = await call({ name: 'pve_guest_status', arguments: { vmid: 111 } })
+out.unknown = [unknown.isError, unknown.content[0].text.slice(0, 26)]
+
+out.noSuchTool = await call({ name: 'pve_nothing', arguments: {} }).then(() => 'answered', e => e.code)
+
+await client.close()
+console.log(JSON.stringify(out))
