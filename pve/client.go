@@ -9,14 +9,19 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 )
 
 // heldByPVE is the least time to wait for an answer that PVE itself may hold: its
-// proxy gives a node 30 s, then answers 596 while the node goes on.
+// proxy gives a node, or its own privileged daemon, 30 s, then answers 596 while the
+// other goes on.
 const heldByPVE = 35 * time.Second
+
+// atOnce are the reads that PVE's proxy answers by itself.
+var atOnce = []string{"/access/permissions", "/cluster/nextid", "/cluster/resources", "/cluster/tasks", "/version"}
 
 // maxAnswer bounds the bytes of an answer. /cluster/resources of 10,000 guests
 // has about 4 MiB; an agent's file has at most 16 MiB before JSON escapes it.
@@ -31,8 +36,8 @@ type Options struct {
 	Token     Token
 	// Transport sends the requests; see [NewTransport].
 	Transport http.RoundTripper
-	// Timeout bounds each request. Requests to a node, which PVE may hold for
-	// 30 s, get at least 35 s. 0 stands for 40 s.
+	// Timeout bounds each request. Those that PVE itself may hold for 30 s get at
+	// least 35 s. 0 stands for 40 s.
 	Timeout   time.Duration
 	UserAgent string
 }
@@ -106,7 +111,7 @@ func (c *Client) do(ctx context.Context, method string, p path, params url.Value
 // send makes one attempt. sent says that a connection was had, so that PVE may
 // have seen the request.
 func (c *Client) send(ctx context.Context, endpoint, method string, p path, params url.Values) (ans answer, sent bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeoutOf(p))
+	ctx, cancel := context.WithTimeout(ctx, c.timeoutOf(method, p))
 	defer cancel()
 	var connected atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
@@ -140,11 +145,11 @@ func (c *Client) send(ctx context.Context, endpoint, method string, p path, para
 	return ans, true, nil
 }
 
-func (c *Client) timeoutOf(p path) time.Duration {
-	if strings.HasPrefix(p.text, "/nodes/") {
-		return max(c.timeout, heldByPVE)
+func (c *Client) timeoutOf(method string, p path) time.Duration {
+	if method == http.MethodGet && slices.Contains(atOnce, p.text) {
+		return c.timeout
 	}
-	return c.timeout
+	return max(c.timeout, heldByPVE)
 }
 
 func (c *Client) request(ctx context.Context, endpoint, method string, p path, params url.Values) (*http.Request, error) {

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"pve-mcp/pve/apischema"
 )
 
 func TestOpt(t *testing.T) {
@@ -128,5 +130,20 @@ func TestTaskStatusMeaning(t *testing.T) {
 	}
 	if (TaskStatus{Status: "running", ExitStatus: Some("OK")}).Succeeded() {
 		t.Error("a running task has succeeded")
+	}
+}
+
+// The reads with a short timeout are those that no other process of PVE answers.
+func TestReadsAtOnce(t *testing.T) {
+	for _, major := range []int{8, 9} {
+		api, err := apischema.Load(major)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range atOnce {
+			if ep := api.Endpoint("GET", path); ep == nil || ep.Protected || ep.ProxyTo != "" {
+				t.Errorf("PVE %d: GET %s is not answered by the proxy itself", major, path)
+			}
+		}
 	}
 }

@@ -111,6 +111,9 @@ func checkConfig(c *call) error {
 	if err != nil {
 		return err
 	}
+	if err := c.awaitLock(g); err != nil {
+		return err
+	}
 	if digest := c.str("digest"); digest != "" && digest != g.digest() {
 		return die("checksum mismatch (file change by other user?)")
 	}

@@ -233,6 +233,23 @@ func (c *call) after(d time.Duration, err error) error {
 	return err
 }
 
+// awaitLock makes the call wait for the lock on a guest's configuration, up to the
+// 10 s that PVE waits for it.
+func (c *call) awaitLock(g *guest) error {
+	holder := c.lockHolder(g.VMID)
+	if holder == nil {
+		return nil
+	}
+	giveUp := c.arrived.Add(lockWait)
+	if !c.now.Before(giveUp) {
+		return die("can't lock file '%s' - got timeout", g.lockFile())
+	}
+	if holder.end.Before(giveUp) {
+		giveUp = holder.end
+	}
+	return &waitError{giveUp.Sub(c.now)}
+}
+
 // str returns a parameter, "" where it is absent.
 func (c *call) str(name string) string {
 	s, _ := c.params[name].(string)

@@ -234,6 +234,42 @@ func TestShutdownHoldsTheLock(t *testing.T) {
 	}
 }
 
+// A call that waits for a lock does so on the clock, and others go on meanwhile.
+func TestWaitingForTheLock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := pvesim.Cluster()
+		sim, err := pvesim.New(m, pvesim.Options{Clock: pvesim.Scaled(1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &world{T: t, sim: sim, model: m, token: "root@pam!full"}
+		for _, tt := range []struct {
+			vmid     int
+			node     string
+			wait     time.Duration
+			reason   string
+			shutdown string
+		}{
+			{106, "pve2", 10 * time.Second, "can't lock file '/var/lock/qemu-server/lock-106.conf' - got timeout", "timeout=60"},
+			{104, "pve1", 4 * time.Second, "Method 'PUT /nodes/{node}/qemu/{vmid}/config' not implemented by pvesim", ""},
+		} {
+			form, _ := url.ParseQuery(tt.shutdown)
+			w.start(guestPath("qemu", tt.node, tt.vmid, "status/shutdown"), form)
+			begun := time.Now()
+			go func() {
+				time.Sleep(time.Second)
+				if r := w.do("GET", "/version", nil); r.Status != 200 || time.Since(begun) != time.Second {
+					t.Errorf("another call meanwhile: %d after %v", r.Status, time.Since(begun))
+				}
+			}()
+			r := w.do("PUT", guestPath("qemu", tt.node, tt.vmid, "config"), url.Values{"description": {"x"}})
+			if took := time.Since(begun); took != tt.wait || r.Reason != tt.reason {
+				t.Errorf("VM %d: %q after %v, want %q after %v", tt.vmid, r.Reason, took, tt.reason, tt.wait)
+			}
+		}
+	})
+}
+
 func TestStopAfterAShortShutdownWaits(t *testing.T) {
 	w := newWorld(t, pvesim.Cluster())
 	w.start("/nodes/pve1/qemu/104/status/shutdown", nil) // takes 4 s

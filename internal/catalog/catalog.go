@@ -13,7 +13,7 @@ import (
 
 // All returns every tool, sorted by name.
 func All() []tool.Tool {
-	all := slices.Concat(guests.Tools(), tasks.Tools())
+	all := slices.Concat(guests.Tools, tasks.Tools)
 	slices.SortFunc(all, func(a, b tool.Tool) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }

@@ -144,7 +144,7 @@ func (a *app) host() (tool.Host, error) {
 		connect = a.simulate
 	}
 	host, err := connect(cfg, policy)
-	host.Audit, host.Wait = audit.New(a.logger), cfg.TaskWait
+	host.Audit, host.Wait, host.Logger = audit.New(a.logger), cfg.TaskWait, a.logger
 	return host, err
 }
 
@@ -183,6 +183,7 @@ func (a *app) connect(cfg *config.Config, policy guard.Policy) (tool.Host, error
 		return tool.Host{}, &exitError{exitUsage, err.Error()}
 	}
 	return tool.Host{
+		Cluster: strings.Join(cfg.Hosts, ", "),
 		Client:  func(context.Context) (*pve.Client, error) { return client, nil },
 		Policy:  policy,
 		Explain: explain.Explainer{TokenID: cfg.Token.ID},

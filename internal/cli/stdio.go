@@ -22,6 +22,7 @@ func (a *app) stdio(ctx context.Context) error {
 	if isTerminal(a.in) {
 		fmt.Fprintln(a.err, "pve-mcp waits for an MCP client on stdin. For a look without one: pve-mcp demo; for the commands: pve-mcp --help")
 	}
+	a.logger.Info("serving MCP on stdin and stdout", "cluster", host.Cluster, "read_only", host.Policy.ReadOnly, "version", version())
 	s := server.New(server.Options{Version: version(), Host: host, Logger: a.quiet()})
 	err = s.Run(ctx, server.Drained(&mcp.IOTransport{Reader: io.NopCloser(a.in), Writer: keepOpen{a.out}}))
 	if err != nil && ctx.Err() == nil {

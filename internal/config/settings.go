@@ -69,7 +69,7 @@ func Settings() []Setting {
 		},
 		{
 			Key: "PVE_TIMEOUT", Flag: "pve-timeout", Example: "40s", Default: "40s",
-			Doc: "how long to wait for an answer; calls to a node, which PVE itself may hold for 30 s, get at least 35 s",
+			Doc: "how long to wait for an answer; calls that PVE itself may hold for 30 s get at least 35 s",
 			set: func(c *Config, v string) (err error) {
 				c.Timeout, err = parseDuration(v, time.Second, 10*time.Minute)
 				return

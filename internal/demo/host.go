@@ -27,6 +27,7 @@ func Host(url string, wire http.RoundTripper, token pvesim.Token, policy guard.P
 		return tool.Host{}, err
 	}
 	return tool.Host{
+		Cluster: "simulated",
 		Client:  func(context.Context) (*pve.Client, error) { return client, nil },
 		Policy:  policy,
 		Explain: explain.Explainer{TokenID: token.ID},

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"runtime/debug"
 	"strings"
@@ -43,6 +44,8 @@ type Tool struct {
 
 // Host is what the wrapper needs of the process around it.
 type Host struct {
+	// Cluster names the cluster for a human.
+	Cluster string
 	// Client returns the client for a call.
 	Client  func(ctx context.Context) (*pve.Client, error)
 	Policy  guard.Policy
@@ -54,6 +57,8 @@ type Host struct {
 	Recent *Recent
 	// Now tells the time; nil stands for the real one.
 	Now func() time.Time
+	// Logger hears of mistakes in this program; nil stands for nobody.
+	Logger *slog.Logger
 }
 
 // Request is one call.
@@ -132,9 +137,19 @@ func (c *Call) Patience(wait *int) time.Duration {
 	return min(time.Duration(*wait)*time.Second, max(maxWait, c.host.Wait))
 }
 
+// Report tells whoever waits what the call is doing.
+func (c *Call) Report(p Progress) {
+	if c.req.Progress != nil {
+		c.req.Progress(p)
+	}
+}
+
 // Watch returns a function for [pve.Client.Wait] that reports the progress of what
-// about names.
+// about names, nil where nobody wants to hear of it.
 func (c *Call) Watch(about string) func(pve.TaskUpdate) {
+	if c.req.Progress == nil {
+		return nil
+	}
 	w := watcher{report: c.req.Progress, about: about, now: c.Now, begun: c.Now()}
 	return w.see
 }
@@ -153,9 +168,13 @@ func (c *Call) Guest(ctx context.Context, id pve.VMID) (pve.Resource, error) {
 
 // Call runs the tool. It returns for every input, valid or not.
 func (t Tool) Call(ctx context.Context, h Host, req Request) (res Result) {
+	if h.Logger == nil {
+		h.Logger = slog.New(slog.DiscardHandler)
+	}
 	defer func() {
 		if p := recover(); p != nil {
-			res = Result{IsError: true, Text: fmt.Sprintf("%s failed because of a mistake in this program: %v. Whether anything was changed is unknown; please report it with these lines:\n%s", t.Name, p, debug.Stack())}
+			h.Logger.Error("panic", "tool", t.Name, "cause", p, "stack", string(debug.Stack()))
+			res = Result{IsError: true, Text: fmt.Sprintf("%s failed because of a mistake in this program: %v. Whether anything was changed is unknown; its log has what to report.", t.Name, p)}
 		}
 	}()
 	if h.Now == nil {

@@ -58,9 +58,6 @@ type watcher struct {
 }
 
 func (w *watcher) see(u pve.TaskUpdate) {
-	if w.report == nil {
-		return
-	}
 	if line := pve.LastLine(u.Lines); line != "" {
 		w.last = render.Text(line, maxLine)
 	}

@@ -36,7 +36,8 @@ type Facts struct {
 	// net0 to net31.
 	Highest map[string]int `json:"highest"`
 
-	root     *node
+	grow     sync.Once
+	root     *node    // set by grow
 	compiled sync.Map // patterns that were used: a string to a *regexp.Regexp
 }
 
@@ -50,11 +51,18 @@ func ReadFacts(r io.Reader) (*Facts, error) {
 	if err := json.NewDecoder(zr).Decode(&f); err != nil {
 		return nil, fmt.Errorf("API facts: %w", err)
 	}
-	f.root = newNode()
-	for _, ep := range f.Endpoints {
-		f.root.add(ep)
-	}
 	return &f, nil
+}
+
+// tree returns the endpoints as a tree of paths.
+func (f *Facts) tree() *node {
+	f.grow.Do(func() {
+		f.root = newNode()
+		for _, ep := range f.Endpoints {
+			f.root.add(ep)
+		}
+	})
+	return f.root
 }
 
 // Write writes f compressed. The same facts give the same bytes.
@@ -109,7 +117,7 @@ func (a *API) Endpoints() []*Endpoint { return a.facts.Endpoints }
 // Endpoint returns the endpoint of a path template, such as
 // /nodes/{node}/qemu, or nil.
 func (a *API) Endpoint(method, template string) *Endpoint {
-	n := a.facts.root
+	n := a.facts.tree()
 	for _, part := range split(template) {
 		if isPlaceholder(part) {
 			n = n.any
@@ -127,7 +135,7 @@ func (a *API) Endpoint(method, template string) *Endpoint {
 // the path carries, or false where PVE would say that the method is not
 // implemented.
 func (a *API) Find(method, path string) (*Endpoint, Values, bool) {
-	n, values := a.facts.root, []string{}
+	n, values := a.facts.tree(), []string{}
 	parts := split(path)
 	for i, part := range parts {
 		if next := n.named[part]; next != nil {

@@ -63,13 +63,13 @@ type guestRow struct {
 	NetOut       *int64   `json:"netout,omitzero"`
 }
 
-var listGuests = tool.Spec[listIn, listOut]{
+var listGuests = tool.Read(tool.Spec[listIn, listOut]{
 	Name:  "pve_list_guests",
 	Title: "List VMs and containers",
 	Doc:   "All VMs and containers of the cluster, filtered and sorted. Says how many match and what was left out.",
 	Needs: []tool.Need{tool.On(tool.OnGuest, "VM.Audit").Else("the guest is not listed")},
 	Run:   runList,
-}
+})
 
 // usual are the fields that are shown where none are asked for.
 var usual = []string{"vmid", "name", "type", "node", "status", "cpu_percent", "mem", "uptime", "tags", "lock", "template"}

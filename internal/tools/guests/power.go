@@ -29,7 +29,7 @@ type powerOut struct {
 	Status string   `json:"status,omitzero" jsonschema:"what is true now"`
 }
 
-var guestPower = tool.ChangeSpec[powerIn, powerOut]{
+var guestPower = tool.Change(tool.ChangeSpec[powerIn, powerOut]{
 	Name:       "pve_guest_power",
 	Title:      "Start, stop, suspend or resume a guest",
 	Doc:        "Changes the power state of one VM or container and waits for the result. A failed task is reported as failed, with PVE's reason.",
@@ -43,7 +43,7 @@ var guestPower = tool.ChangeSpec[powerIn, powerOut]{
 	Plan:   planPower,
 	Start:  startPower,
 	Finish: finishPower,
-}
+})
 
 // goal is the state that a call leads to.
 func goal(in powerIn) string {

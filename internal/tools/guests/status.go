@@ -3,6 +3,7 @@ package guests
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -68,7 +69,7 @@ type address struct {
 	IPs       []string `json:"ips" jsonschema:"address/prefix"`
 }
 
-var guestStatus = tool.Spec[statusIn, statusOut]{
+var guestStatus = tool.Read(tool.Spec[statusIn, statusOut]{
 	Name:  "pve_guest_status",
 	Title: "Show the live state of a guest",
 	Doc:   "Live state of one VM or container: status and what holds it, CPU, memory, disk, network, guest agent, IP addresses and who reports them.",
@@ -78,7 +79,7 @@ var guestStatus = tool.Spec[statusIn, statusOut]{
 		tool.On(tool.OnGuest, "VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted").Since(9).If("a running VM with an agent").Else("its IP addresses are unknown"),
 	},
 	Run: runStatus,
-}
+})
 
 func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error) {
 	g, err := c.Guest(ctx, in.VMID)
@@ -178,6 +179,7 @@ func (out *statusOut) addresses(ctx context.Context, c *tool.Call, g pve.GuestRe
 		return
 	default:
 		out.AddressesFrom = "guest agent"
+		c.Report(tool.Progress{Done: 1, Message: fmt.Sprintf("asking the guest agent of %v, which takes some seconds where it does not answer", g)})
 		if list, err = c.PVE.AgentInterfaces(ctx, g); err == nil {
 			out.Agent = "answers"
 		} else {

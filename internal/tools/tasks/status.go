@@ -38,13 +38,13 @@ type statusOut struct {
 	Next       string   `json:"next,omitzero"`
 }
 
-var taskStatus = tool.Spec[statusIn, statusOut]{
+var taskStatus = tool.Read(tool.Spec[statusIn, statusOut]{
 	Name:  "pve_task_status",
 	Title: "Show a task, or wait for it",
 	Doc:   "State of one task: running, ok, warnings or failed with the reason. With wait it returns when the task has ended or the time is up.",
 	Needs: []tool.Need{tool.On(tool.OnNode, "Sys.Audit").If("a task of another user or token")},
 	Run:   runStatus,
-}
+})
 
 // shownOfFailed is how many lines of the log of a failed task are shown.
 const shownOfFailed = 10

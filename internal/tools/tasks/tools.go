@@ -4,8 +4,4 @@ package tasks
 import "pve-mcp/internal/tool"
 
 // Tools are the tools of this package.
-func Tools() []tool.Tool {
-	return []tool.Tool{
-		tool.Read(taskStatus),
-	}
-}
+var Tools = []tool.Tool{taskStatus}
