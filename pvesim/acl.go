@@ -1,54 +1,79 @@
 package pvesim
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
 
-// privs returns the privileges of a user or token on an ACL path; the value says
-// whether a privilege propagates. It follows PVE::RPCEnvironment's permissions.
-func (s *state) privs(who, path string) map[string]bool {
+// privSet is a set of privileges; the values of held say whether one propagates.
+// Sets with the same key are the same, and shared.
+type privSet struct {
+	key  string
+	held map[string]bool
+}
+
+// privs returns the privileges of a user or token on an ACL path. It follows
+// PVE::RPCEnvironment's permissions.
+func (s *state) privs(who, path string) privSet {
 	if who == "root@pam" {
-		return s.privsOfRoles(map[string]bool{"Administrator": true})
+		return s.privsOf(map[string]bool{"Administrator": true})
 	}
 	key := who + " " + path
 	if cached, ok := s.privCache[key]; ok {
 		return cached
 	}
-	out := s.privsOfRoles(s.rolesWithPools(who, path))
+	set := s.privsOf(s.rolesWithPools(who, path))
 	if owner, _, isToken := strings.Cut(who, "!"); isToken {
-		out = s.limitToken(out, s.tokens[who], owner, path)
+		set = s.limitToken(set, s.tokens[who], s.privs(owner, path))
 	}
-	s.privCache[key] = out
-	return out
+	s.privCache[key] = set
+	return set
 }
 
 // limitToken gives a token without privilege separation its owner's privileges,
 // and one with it what both have. root@pam limits nothing.
-func (s *state) limitToken(own map[string]bool, token Token, owner, path string) map[string]bool {
+func (s *state) limitToken(own privSet, token Token, owner privSet) privSet {
 	if !token.PrivSep {
-		return s.privs(owner, path)
+		return owner
 	}
-	if owner == "root@pam" {
+	if strings.HasPrefix(token.ID, "root@pam!") {
 		return own
 	}
-	both, limit := map[string]bool{}, s.privs(owner, path)
-	for priv, propagates := range own {
-		if limited, ok := limit[priv]; ok {
-			both[priv] = propagates && limited
+	return s.shared(own.key+"& "+owner.key, func(both map[string]bool) {
+		for priv, propagates := range own.held {
+			if limited, ok := owner.held[priv]; ok {
+				both[priv] = propagates && limited
+			}
 		}
-	}
-	return both
+	})
 }
 
-func (s *state) privsOfRoles(roles map[string]bool) map[string]bool {
-	privs := map[string]bool{}
-	for role, propagates := range roles {
-		for _, p := range s.roles[role] {
-			privs[p] = privs[p] || propagates
-		}
+// privsOf returns the privileges of a set of roles.
+func (s *state) privsOf(roles map[string]bool) privSet {
+	key := ""
+	for _, role := range slices.Sorted(maps.Keys(roles)) {
+		key += fmt.Sprint(role, roles[role], " ")
 	}
-	return privs
+	return s.shared(key, func(privs map[string]bool) {
+		for role, propagates := range roles {
+			for _, p := range s.roles[role] {
+				privs[p] = privs[p] || propagates
+			}
+		}
+	})
+}
+
+// shared returns the set with a key, which fill makes the first time.
+func (s *state) shared(key string, fill func(map[string]bool)) privSet {
+	set, ok := s.privSets[key]
+	if !ok {
+		set = privSet{key: key, held: map[string]bool{}}
+		fill(set.held)
+		s.privSets[key] = set
+	}
+	return set
 }
 
 // rolesWithPools adds the roles on the pools that hold what the path names.
@@ -57,7 +82,7 @@ func (s *state) rolesWithPools(who, path string) map[string]bool {
 	if _, no := roles["NoAccess"]; no {
 		return roles
 	}
-	for _, pool := range s.poolsWith(path) {
+	for _, pool := range s.poolsWith[path] {
 		fromPool := s.rolesOn(who, "/pool/"+pool)
 		if _, no := fromPool["NoAccess"]; no {
 			return map[string]bool{"NoAccess": false}
@@ -137,12 +162,12 @@ func getPermissions(c *call) (any, error) {
 		for path := range c.acl {
 			paths = append(paths, path)
 		}
-		paths = append(paths, c.poolMemberPaths()...)
+		paths = slices.AppendSeq(paths, maps.Keys(c.poolsWith))
 	}
 	out := map[string]map[string]int{}
 	for _, path := range paths {
 		privs := map[string]int{}
-		for p, propagates := range c.privs(who, path) {
+		for p, propagates := range c.privs(who, path).held {
 			privs[p] = bit(propagates)
 		}
 		if len(privs) > 0 {

@@ -26,7 +26,7 @@ func (c *call) authenticate() error {
 	c.record.User = id
 	c.caller = apischema.Caller{
 		User:     id,
-		Privs:    func(path string) map[string]bool { return c.privs(id, path) },
+		Privs:    func(path string) map[string]bool { return c.privs(id, path).held },
 		Groups:   c.groupsOf,
 		GroupIDs: c.groups,
 		Checked:  func(p apischema.PrivCheck) { c.record.Checks = append(c.record.Checks, p) },

@@ -82,7 +82,7 @@ func (c *call) guestResource(g *guest) map[string]any {
 			out[key] = g.Config[key]
 		}
 	}
-	if pools := c.poolsWith("/vms/" + strconv.Itoa(g.VMID)); len(pools) > 0 && c.may("/pool/"+pools[0], "Pool.Audit") {
+	if pools := c.poolsWith["/vms/"+strconv.Itoa(g.VMID)]; len(pools) > 0 && c.may("/pool/"+pools[0], "Pool.Audit") {
 		out["pool"] = pools[0]
 	}
 	if g.HA != "" {

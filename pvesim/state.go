@@ -28,7 +28,10 @@ type state struct {
 	acl      map[string][]ACL // by path
 	roles    map[string][]string
 
-	privCache map[string]map[string]bool // by "who path"
+	poolsWith map[string][]string // ids of pools by the ACL path of a member
+
+	privCache map[string]privSet // by "who path"
+	privSets  map[string]privSet // by key
 
 	active  []*task // that have not ended
 	ended   []*task // oldest end first
@@ -63,7 +66,8 @@ type guestState struct {
 func (s *state) build(m Model, now time.Time) error {
 	s.model, s.born, s.aired = m, now, now
 	s.guests, s.users, s.tokens, s.acl = map[int]*guest{}, map[string]User{}, map[string]Token{}, map[string][]ACL{}
-	s.privCache, s.unaired, s.byUPID = map[string]map[string]bool{}, map[int]bool{}, map[string]*task{}
+	s.unaired, s.byUPID, s.poolsWith = map[int]bool{}, map[string]*task{}, map[string][]string{}
+	s.privCache, s.privSets = map[string]privSet{}, map[string]privSet{}
 	s.storages, s.pools = slices.Clone(m.Storages), slices.Clone(m.Pools)
 	s.lastPID = 1000 + int(hash(m.Seed, "pid")%1000)
 	if len(m.Nodes) == 0 {
@@ -97,6 +101,11 @@ func (s *state) build(m Model, now time.Time) error {
 		}
 		s.acl[a.Path] = append(s.acl[a.Path], a)
 	}
+	for _, p := range m.Pools {
+		for _, path := range memberPaths(p) {
+			s.poolsWith[path] = append(s.poolsWith[path], p.ID)
+		}
+	}
 	for _, t := range m.Tasks {
 		s.addPastTask(t, now)
 	}
@@ -126,24 +135,6 @@ func (s *state) nodeNamed(name string) *node {
 		}
 	}
 	return nil
-}
-
-func (s *state) poolsWith(path string) []string {
-	var out []string
-	for _, p := range s.pools {
-		if slices.Contains(memberPaths(p), path) {
-			out = append(out, p.ID)
-		}
-	}
-	return out
-}
-
-func (s *state) poolMemberPaths() []string {
-	var out []string
-	for _, p := range s.pools {
-		out = append(out, memberPaths(p)...)
-	}
-	return out
 }
 
 func memberPaths(p Pool) []string {

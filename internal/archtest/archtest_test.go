@@ -24,6 +24,7 @@ import (
 // explain -> pve. pvesim never imports pve: a mistake in a type that both shared
 // would cancel out in the tests.
 var imports = map[string][]string{
+	"bench":             {},
 	"cmd/pve-mcp":       {"internal/cli"},
 	"internal/archtest": {},
 	"internal/audit":    {},

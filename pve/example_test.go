@@ -1,0 +1,49 @@
+package pve_test
+
+import (
+	"context"
+	"fmt"
+
+	"pve-mcp/pve"
+	"pve-mcp/pvesim"
+)
+
+// A task that failed is a failure, although its start was a success.
+func ExampleClient_Wait() {
+	model := pvesim.Cluster()
+	sim, err := pvesim.New(model, pvesim.Options{Clock: pvesim.Scaled(100)})
+	if err != nil {
+		panic(err)
+	}
+	token := model.Token("ops@pve!mcp")
+	client, err := pve.New(pve.Options{
+		Endpoints: []string{sim.URL()},
+		Token:     pve.Token{ID: token.ID, Secret: pve.NewSecret(token.Secret)},
+		Transport: sim.Transport(),
+	})
+	if err != nil {
+		panic(err)
+	}
+	ctx := context.Background()
+	guest, err := client.FindGuest(ctx, 105)
+	if err != nil {
+		panic(err)
+	}
+	upid, err := client.Power(ctx, guest.Ref(), "start", nil)
+	if err != nil {
+		panic(err)
+	}
+	status, err := client.Wait(ctx, upid, nil)
+	fmt.Println(err, status.Succeeded(), status.ExitStatus.Value)
+	// Output: <nil> false start failed: QEMU exited with code 1
+}
+
+func ExampleParseUPID() {
+	upid, err := pve.ParseUPID("UPID:pve1:00005108:000BCCF1:6B032E86:qmshutdown:900:root@pam!full:")
+	if err != nil {
+		panic(err)
+	}
+	guest, _ := upid.Guest()
+	fmt.Println(upid.Node, upid.Type, guest, upid.User)
+	// Output: pve1 qmshutdown 900 root@pam!full
+}
