@@ -201,7 +201,7 @@ func get[T any](ctx context.Context, c *Client, p path, params url.Values) (T, e
 }
 
 // list is get with the total that PVE sends beside a part of a list.
-func list[T any](ctx context.Context, c *Client, p path, params url.Values) (v T, total int64, err error) {
+func list[T any](ctx context.Context, c *Client, p path, params url.Values) (v T, total int, err error) {
 	ans, err := c.do(ctx, http.MethodGet, p, params)
 	if err != nil {
 		return v, 0, err
@@ -209,7 +209,7 @@ func list[T any](ctx context.Context, c *Client, p path, params url.Values) (v T
 	if err := json.Unmarshal(ans.Data, &v); err != nil {
 		return v, 0, fmt.Errorf("GET %s: %w", p, err)
 	}
-	return v, ans.Total.Or(0), nil
+	return v, int(ans.Total.Value), nil
 }
 
 // start sends a write that PVE answers with a task.

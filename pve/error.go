@@ -27,10 +27,19 @@ type Error struct {
 
 func (e *Error) Error() string {
 	msg := e.Message
-	for _, k := range slices.Sorted(maps.Keys(e.Params)) {
-		msg += fmt.Sprintf(" %s: %s", k, strings.TrimSpace(e.Params[k]))
+	if len(e.Params) > 0 {
+		msg += " " + e.Refused()
 	}
 	return fmt.Sprintf("%s %s: %d %s", e.Method, e.Path, e.Status, msg)
+}
+
+// Refused lists the refused parameters with PVE's reasons, "" where there are none.
+func (e *Error) Refused() string {
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(e.Params)) {
+		parts = append(parts, k+": "+strings.TrimSpace(e.Params[k]))
+	}
+	return strings.Join(parts, "; ")
 }
 
 var (
@@ -42,6 +51,9 @@ var (
 // NoSuchGuest reports whether PVE has no such guest on the node that was asked;
 // it may be on another one.
 func (e *Error) NoSuchGuest() bool { return noConfigRE.MatchString(e.Message) }
+
+// NoSuchTask reports whether PVE has no such task, or has forgotten it.
+func (e *Error) NoSuchTask() bool { return e.Params["upid"] == "no such task" }
 
 // Denied returns the ACL path and the alternative privileges that a refused
 // caller lacks. ok says that the caller was refused; PVE does not always say for

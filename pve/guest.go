@@ -43,13 +43,19 @@ func (s GuestStatus) MarshalJSON() ([]byte, error) { return encodeObject(s, s.Ex
 
 // State is one word for the state: QMP's where it says more than running.
 func (s GuestStatus) State() string {
-	switch {
-	case s.Status == "stopped" && s.Lock.Value == "suspended":
-		return "suspended" // to disk
-	case s.Status == "running" && s.QMPStatus.Or("") != "":
+	if s.Status == "running" && s.QMPStatus.Value != "" {
 		return s.QMPStatus.Value
 	}
-	return s.Status
+	return stateOf(s.Status, s.Lock.Value)
+}
+
+// stateOf tells a guest that is suspended to disk, which PVE calls stopped, by its
+// lock.
+func stateOf(status, lock string) string {
+	if status == "stopped" && lock == "suspended" {
+		return "suspended"
+	}
+	return status
 }
 
 // HA is what the HA manager knows of a guest.

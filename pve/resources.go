@@ -52,6 +52,10 @@ func (r Resource) MarshalJSON() ([]byte, error) { return encodeObject(r, r.Extra
 // IsGuest reports whether the resource is a VM or a container.
 func (r Resource) IsGuest() bool { return r.Type == string(QEMU) || r.Type == string(LXC) }
 
+// State is one word for a guest's state as PVE knew it last; unknown where it did
+// not.
+func (r Resource) State() string { return stateOf(r.Status.Or("unknown"), r.Lock.Value) }
+
 // Ref says where the API has a guest.
 func (r Resource) Ref() GuestRef {
 	return GuestRef{Node: r.Node.Value, Kind: Kind(r.Type), VMID: r.VMID}

@@ -2,6 +2,7 @@ package pve
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"net/url"
@@ -104,11 +105,10 @@ func (c *Client) TaskStatus(ctx context.Context, upid UPID) (TaskStatus, error) 
 // lines there are. A task that has logged nothing yet has one line, which says
 // "no content".
 func (c *Client) TaskLog(ctx context.Context, upid UPID, start, limit int) ([]LogLine, int, error) {
-	lines, total, err := list[[]LogLine](ctx, c, taskPath(upid, "log"), url.Values{
+	return list[[]LogLine](ctx, c, taskPath(upid, "log"), url.Values{
 		"start": {strconv.Itoa(start)},
 		"limit": {strconv.Itoa(limit)},
 	})
-	return lines, int(total), err
 }
 
 // TaskLogTail returns the last n lines and how many lines there are, with one
@@ -125,8 +125,7 @@ func (c *Client) TaskLogTail(ctx context.Context, upid UPID, n int) ([]LogLine, 
 // Sys.Audit. The parameters are PVE's: source, limit, since, until, vmid,
 // typefilter, errors and others.
 func (c *Client) NodeTasks(ctx context.Context, node string, params url.Values) ([]Task, int, error) {
-	tasks, total, err := list[[]Task](ctx, c, join("nodes", node, "tasks"), params)
-	return tasks, int(total), err
+	return list[[]Task](ctx, c, join("nodes", node, "tasks"), params)
 }
 
 // StopTask asks PVE to end a task. It returns when PVE has signalled it; the exit
@@ -163,7 +162,7 @@ func (c *Client) Wait(ctx context.Context, upid UPID, each func(TaskUpdate)) (Ta
 			seen = status
 		case ctx.Err() != nil:
 			return seen, ctx.Err()
-		case !passing(err) && !(look <= looksForNewTask && noSuchTask(err)):
+		case !passing(err, look <= looksForNewTask):
 			return seen, err
 		}
 		if err == nil && !status.Running() {
@@ -191,16 +190,17 @@ func (c *Client) Wait(ctx context.Context, upid UPID, each func(TaskUpdate)) (Ta
 // A task that PVE has just announced may be unknown at the first looks.
 const looksForNewTask = 4
 
-func noSuchTask(err error) bool {
-	var refused *Error
-	return errors.As(err, &refused) && refused.Params["upid"] == "no such task"
-}
-
-// passing reports whether a read that failed may succeed when it is repeated.
-func passing(err error) bool {
+// passing reports whether a look at a task that failed may succeed when it is
+// repeated. A new task may not be known yet.
+func passing(err error, isNew bool) bool {
 	var refused *Error
 	if errors.As(err, &refused) {
-		return refused.NodeUnreachable()
+		return refused.NodeUnreachable() || isNew && refused.NoSuchTask()
+	}
+	var pin *PinError
+	var unverified *tls.CertificateVerificationError
+	if errors.As(err, &pin) || errors.As(err, &unverified) {
+		return false
 	}
 	var lost *LostError
 	var unconnected *ConnectError
@@ -211,14 +211,15 @@ func noContent(lines []LogLine) bool {
 	return len(lines) == 1 && lines[0].Text.Value == "no content"
 }
 
-// LastLine returns the last line of a log that says something, without its end
-// mark "TASK …".
-func LastLine(lines []LogLine) string {
-	for i := len(lines) - 1; i >= 0; i-- {
-		text := strings.TrimSpace(lines[i].Text.Value)
-		if text != "" && text != "no content" && !strings.HasPrefix(text, "TASK ") {
-			return text
-		}
+// endRE is the line that ends a task's log.
+var endRE = regexp.MustCompile(`^TASK (OK|ERROR: .*|WARNINGS: \d+)$`)
+
+// Says returns the text of the line, "" for one that only says that there is nothing
+// yet, or that the task has ended.
+func (l LogLine) Says() string {
+	text := strings.TrimSpace(l.Text.Value)
+	if text == "no content" || endRE.MatchString(text) {
+		return ""
 	}
-	return ""
+	return text
 }

@@ -1,7 +1,6 @@
 package pve
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -44,7 +43,8 @@ type TLS struct {
 	// Roots are trusted instead of the system's where not nil.
 	Roots *x509.CertPool
 	// Fingerprints pin the certificate of a host (host:port, as in the endpoint's
-	// URL), or that of the CA which signed it, instead of the check by Roots.
+	// URL), or that of a CA which signed it, instead of the check by Roots. The name
+	// in a pinned certificate is not checked, nor is its expiry.
 	Fingerprints map[string]Fingerprint
 	// Insecure turns the check by Roots off.
 	Insecure bool
@@ -111,15 +111,12 @@ func checkPin(pin Fingerprint, chain []*x509.Certificate) error {
 		return &PinError{Pinned: pin}
 	}
 	refused := &PinError{Pinned: pin, Presented: FingerprintOf(chain[0])}
-	i := slices.IndexFunc(chain, func(c *x509.Certificate) bool {
-		f := FingerprintOf(c)
-		return bytes.Equal(f[:], pin[:])
-	})
-	if i <= 0 {
-		if i == 0 {
-			return nil
-		}
+	i := slices.IndexFunc(chain, func(c *x509.Certificate) bool { return FingerprintOf(c) == pin })
+	switch {
+	case i < 0:
 		return refused
+	case i == 0:
+		return nil
 	}
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
 	roots.AddCert(chain[i])

@@ -149,7 +149,7 @@ func getPermissions(c *call) (any, error) {
 	if other := c.str("userid"); other != "" {
 		owner, _, _ := strings.Cut(who, "!")
 		if other != who && other != owner {
-			if err := c.caller.Require("/access", false, "Sys.Audit"); err != nil {
+			if err := c.caller.Require("/access", "Sys.Audit"); err != nil {
 				return nil, err
 			}
 		}

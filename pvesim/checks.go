@@ -28,7 +28,7 @@ var checks = map[string]func(*call) error{
 // checkCreate wants VM.Allocate for the new guest or its pool.
 func checkCreate(c *call) error {
 	for _, path := range []string{"/vms/" + c.str("vmid"), "/pool/" + c.str("pool")} {
-		if !strings.HasSuffix(path, "/") && c.caller.Require(path, false, "VM.Allocate") == nil {
+		if !strings.HasSuffix(path, "/") && c.caller.Require(path, "VM.Allocate") == nil {
 			return nil
 		}
 	}
@@ -38,24 +38,20 @@ func checkCreate(c *call) error {
 // checkAll wants a privilege on everything, or on each guest that is named.
 func checkAll(priv string) func(*call) error {
 	return func(c *call) error {
-		if c.caller.Require("/", false, priv) == nil {
+		if c.caller.Require("/", priv) == nil {
 			return nil
 		}
-		ids := idList(c.str("vms"))
+		ids := apischema.SplitList(c.str("vms"))
 		if len(ids) == 0 {
 			return &apischema.PermissionError{What: "/, " + priv}
 		}
 		for _, id := range ids {
-			if err := c.caller.Require("/vms/"+id, false, priv); err != nil {
+			if err := c.caller.Require("/vms/"+id, priv); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-}
-
-func idList(s string) []string {
-	return strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(",; \x00", r) })
 }
 
 func checkVZDump(c *call) error {
@@ -71,11 +67,11 @@ func checkVZDump(c *call) error {
 	if storage == "" {
 		storage = "local"
 	}
-	if err := c.caller.Require("/storage/"+storage, false, "Datastore.AllocateSpace"); err != nil {
+	if err := c.caller.Require("/storage/"+storage, "Datastore.AllocateSpace"); err != nil {
 		return err
 	}
-	for _, id := range idList(c.str("vmid")) {
-		if err := c.caller.Require("/vms/"+id, false, "VM.Backup"); err != nil {
+	for _, id := range apischema.SplitList(c.str("vmid")) {
+		if err := c.caller.Require("/vms/"+id, "VM.Backup"); err != nil {
 			return err
 		}
 	}
@@ -83,7 +79,7 @@ func checkVZDump(c *call) error {
 }
 
 func checkConfig(c *call) error {
-	remove, options := idList(c.str("delete")), 0
+	remove, options := apischema.SplitList(c.str("delete")), 0
 	for name := range c.params {
 		switch name {
 		case "node", "vmid", "digest", "skiplock", "force", "background_delay":
@@ -129,12 +125,12 @@ func checkSuspend(c *call) error {
 		return nil
 	}
 	vm := fmt.Sprintf("/vms/%s", c.str("vmid"))
-	if err := c.caller.Require(vm, false, "VM.Config.Disk"); err != nil {
+	if err := c.caller.Require(vm, "VM.Config.Disk"); err != nil {
 		return err
 	}
 	storage := c.str("statestorage")
 	if storage == "" {
 		storage = "local"
 	}
-	return c.caller.Require("/storage/"+storage, false, "Datastore.AllocateSpace")
+	return c.caller.Require("/storage/"+storage, "Datastore.AllocateSpace")
 }

@@ -13,8 +13,12 @@ type Clock interface {
 	Sleep(ctx context.Context, d time.Duration) error
 }
 
-// Scaled returns a clock that starts now and runs speed times as fast as time.
+// Scaled returns a clock that starts now and runs speed times as fast as real time.
+// It panics where speed is not positive.
 func Scaled(speed float64) Clock {
+	if !(speed > 0) {
+		panic("pvesim: the speed of a clock must be positive")
+	}
 	return scaled{start: time.Now(), speed: speed}
 }
 

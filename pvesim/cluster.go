@@ -41,7 +41,7 @@ func getResources(c *call) (any, error) {
 	}
 	if want("vm") {
 		for _, id := range c.order {
-			if c.may("/vms/"+strconv.Itoa(id), "VM.Audit") {
+			if c.may(aclPath(id), "VM.Audit") {
 				out = append(out, c.guestResource(c.guests[id]))
 			}
 		}
@@ -82,7 +82,7 @@ func (c *call) guestResource(g *guest) map[string]any {
 			out[key] = g.Config[key]
 		}
 	}
-	if pools := c.poolsWith["/vms/"+strconv.Itoa(g.VMID)]; len(pools) > 0 && c.may("/pool/"+pools[0], "Pool.Audit") {
+	if pools := c.poolsWith[aclPath(g.VMID)]; len(pools) > 0 && c.may("/pool/"+pools[0], "Pool.Audit") {
 		out["pool"] = pools[0]
 	}
 	if g.HA != "" {

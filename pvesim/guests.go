@@ -38,7 +38,7 @@ func listGuests(kind string) func(*call) (any, error) {
 		out := []any{}
 		for _, id := range c.order {
 			g := c.guests[id]
-			if g.Kind == kind && g.Node == c.str("node") && c.may("/vms/"+strconv.Itoa(id), "VM.Audit") {
+			if g.Kind == kind && g.Node == c.str("node") && c.may(aclPath(id), "VM.Audit") {
 				out = append(out, c.brief(g))
 			}
 		}
@@ -104,7 +104,7 @@ func guestStatus(c *call, g *guest) (any, error) {
 	if g.Kind == "lxc" {
 		return out, nil
 	}
-	if agent, _, _ := strings.Cut(g.Config["agent"], ","); strings.TrimPrefix(agent, "enabled=") == "1" {
+	if g.agentOn() {
 		out["agent"] = 1
 	}
 	out["qmpstatus"] = "stopped"
@@ -112,6 +112,12 @@ func guestStatus(c *call, g *guest) (any, error) {
 		maps.Copy(out, c.monitor(g))
 	}
 	return out, nil
+}
+
+// agentOn reports whether an agent is configured, which is not alive.
+func (g *guest) agentOn() bool {
+	agent, _, _ := strings.Cut(g.Config["agent"], ",")
+	return strings.TrimPrefix(agent, "enabled=") == "1"
 }
 
 // monitor are the fields that QEMU itself answers.
@@ -212,7 +218,7 @@ func withAgent(do func(c *call, g *guest) any) func(*call) (any, error) {
 			return nil, die("No QEMU guest agent configured")
 		case !g.now.running:
 			return nil, die("VM %d is not running", g.VMID)
-		case g.AgentDead || g.now.paused || strings.HasPrefix(g.Config["agent"], "0"):
+		case g.AgentDead || g.now.paused || !g.agentOn():
 			return nil, c.after(agentPing, die("QEMU guest agent is not running"))
 		}
 		return map[string]any{"result": do(c, g)}, nil

@@ -212,30 +212,31 @@ func shutdownVM(c *call, g *guest, _ time.Time) outcome {
 	if o, no := locked(g); no {
 		return o
 	}
+	return c.shutdown(g, "VM quit/powerdown failed - got timeout", "VM quit/powerdown failed - terminating now with SIGTERM")
+}
+
+// shutdown waits for the guest, and ends in a failure, or by force where that is
+// asked for, when the time is up.
+func (c *call) shutdown(g *guest, failure, forced string) outcome {
 	takes, ok := c.shutdownTime(g)
 	switch {
 	case ok:
 		return done(takes, c.off(g))
-	case c.flag("forceStop"):
-		o := done(takes+stopTakes, c.off(g))
-		o.log = []entry{{takes, "VM quit/powerdown failed - terminating now with SIGTERM"}}
-		return o
+	case !c.flag("forceStop"):
+		return failed(takes, "%s", failure)
 	}
-	return failed(takes, "VM quit/powerdown failed - got timeout")
+	o := done(takes+stopTakes, c.off(g))
+	if forced != "" {
+		o.log = []entry{{takes, forced}}
+	}
+	return o
 }
 
 func shutdownCT(c *call, g *guest, _ time.Time) outcome {
 	if o, no := locked(g, "mounted"); no {
 		return o
 	}
-	takes, ok := c.shutdownTime(g)
-	switch {
-	case ok:
-		return done(takes, c.off(g))
-	case c.flag("forceStop"):
-		return done(takes+stopTakes, c.off(g))
-	}
-	return failed(takes, "command 'lxc-stop -n %d --nokill --timeout %d' failed: exit code 1", g.VMID, c.number("timeout", 60))
+	return c.shutdown(g, fmt.Sprintf("command 'lxc-stop -n %d --nokill --timeout %d' failed: exit code 1", g.VMID, c.number("timeout", 60)), "")
 }
 
 // rebootGuest is a shutdown and a start. A VM is started by another process after

@@ -1,7 +1,5 @@
 package pvesim
 
-import "maps"
-
 // rows are the endpoints that are simulated, by method and template. What an
 // endpoint accepts and whom it lets in stands in PVE's own description.
 var rows = withVerbs(map[string]func(*call) (any, error){
@@ -37,7 +35,7 @@ func withVerbs(rows map[string]func(*call) (any, error)) map[string]func(*call) 
 		"POST /nodes/{node}/lxc/{vmid}/status/":  lxcVerbs,
 		"POST /nodes/{node}/qemu/{vmid}/status/": qemuVerbs,
 	} {
-		for name := range maps.Keys(verbs) {
+		for name := range verbs {
 			rows[path+name] = power(name, verbs)
 		}
 	}

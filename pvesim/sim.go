@@ -57,10 +57,14 @@ func New(m Model, o Options) (*Sim, error) {
 		}
 		s.apis[v.major] = api
 	}
-	return s, s.build(m, o.Clock.Now())
+	if err := s.build(m, o.Clock.Now()); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
-// Requests returns the requests that were answered since the start, oldest first.
+// Requests returns the requests that were answered, oldest first; of over 20,000 at
+// least the last 10,000.
 func (s *Sim) Requests() []Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,11 +89,20 @@ func (s *Sim) Do(ctx context.Context, req Request) (Response, error) {
 		}
 		resp := respond(data, err, s.nodes[0].version.atLeast(8, 4))
 		c.record.Status = resp.Status
-		s.mu.Lock()
-		s.requests = append(s.requests, c.record)
-		s.mu.Unlock()
+		s.keep(c.record)
 		return resp, nil
 	}
+}
+
+// keep remembers a request; of very many, the last ones.
+func (s *Sim) keep(r Record) {
+	const most = 20_000
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.requests) == most {
+		s.requests = slices.Clone(s.requests[most/2:])
+	}
+	s.requests = append(s.requests, r)
 }
 
 // waitError makes Do call the handler again after a pause, in which the lock is

@@ -107,7 +107,9 @@ func (s *state) build(m Model, now time.Time) error {
 		}
 	}
 	for _, t := range m.Tasks {
-		s.addPastTask(t, now)
+		if err := s.addPastTask(t, now); err != nil {
+			return err
+		}
 	}
 	slices.SortStableFunc(s.ended, func(a, b *task) int { return a.end.Compare(b.end) })
 	return nil
@@ -137,10 +139,13 @@ func (s *state) nodeNamed(name string) *node {
 	return nil
 }
 
+// aclPath is the path of a guest in access control.
+func aclPath(vmid int) string { return "/vms/" + strconv.Itoa(vmid) }
+
 func memberPaths(p Pool) []string {
 	var out []string
 	for _, id := range p.VMIDs {
-		out = append(out, "/vms/"+strconv.Itoa(id))
+		out = append(out, aclPath(id))
 	}
 	for _, id := range p.Storages {
 		out = append(out, "/storage/"+id)

@@ -3,6 +3,7 @@ package pvesim
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -64,10 +65,15 @@ func (s *state) fork(now time.Time, n *node, user, typ, id string, locks int, wo
 		pstart: int64(now.Sub(n.booted) / (10 * time.Millisecond)),
 		start:  now, locks: locks, work: work,
 	}
-	t.upid = fmt.Sprintf("UPID:%s:%08X:%08X:%08X:%s:%s:%s:", t.node, t.pid, t.pstart, now.Unix(), typ, id, user)
+	t.name()
 	s.active, s.byUPID[t.upid] = append(s.active, t), t
 	s.step(now)
 	return t.upid
+}
+
+// name gives the task its UPID.
+func (t *task) name() {
+	t.upid = fmt.Sprintf("UPID:%s:%08X:%08X:%08X:%s:%s:%s:", t.node, t.pid, t.pstart, t.start.Unix(), t.typ, t.id, t.user)
 }
 
 // later makes something happen by itself.
@@ -189,20 +195,16 @@ func (s *state) stop(t *task, now time.Time) {
 	if t.over {
 		return
 	}
-	t.begun, t.began = true, cmpTime(t.began, now)
+	if t.began.IsZero() {
+		t.began = now
+	}
+	t.begun = true
 	t.outcome.exit, t.outcome.apply = "received interrupt", nil
 	if t.typ == "vzdump" {
 		t.outcome.exit = "interrupted by signal"
 	}
 	s.finish(t, now)
 	s.dropEnded()
-}
-
-func cmpTime(t, other time.Time) time.Time {
-	if t.IsZero() {
-		return other
-	}
-	return t
 }
 
 func (s *state) dropEnded() {
@@ -237,16 +239,16 @@ func (t *task) logAt(now time.Time) []string {
 	switch {
 	case t.outcome.exit == "OK":
 		return append(lines, "TASK OK")
-	case len(t.outcome.exit) > 9 && t.outcome.exit[:9] == "WARNINGS:":
+	case strings.HasPrefix(t.outcome.exit, "WARNINGS:"):
 		return append(lines, "TASK "+t.outcome.exit)
 	}
 	return append(lines, "TASK ERROR: "+t.outcome.exit)
 }
 
-func (s *state) addPastTask(p PastTask, now time.Time) {
+func (s *state) addPastTask(p PastTask, now time.Time) error {
 	n := s.nodeNamed(p.Node)
 	if n == nil {
-		return
+		return fmt.Errorf("task %s: there is no node %q", p.Type, p.Node)
 	}
 	s.lastPID += 7
 	start := now.Add(-p.Ago)
@@ -259,8 +261,9 @@ func (s *state) addPastTask(p PastTask, now time.Time) {
 	for _, line := range p.Log {
 		t.outcome.log = append(t.outcome.log, entry{text: line})
 	}
-	t.upid = fmt.Sprintf("UPID:%s:%08X:%08X:%08X:%s:%s:%s:", t.node, t.pid, t.pstart, start.Unix(), t.typ, t.id, t.user)
+	t.name()
 	s.ended, s.byUPID[t.upid] = append(s.ended, t), t
+	return nil
 }
 
 func (g *guest) lockFile() string {

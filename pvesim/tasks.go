@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"pve-mcp/pve/apischema"
 )
 
 var upidRE = regexp.MustCompile(`^UPID:([a-zA-Z0-9](?:[a-zA-Z0-9\-]*[a-zA-Z0-9])?):([0-9A-Fa-f]{8}):` +
@@ -30,7 +32,7 @@ func (c *call) mayTask(t *task, priv string) error {
 	if t.user == c.caller.User {
 		return nil
 	}
-	return c.caller.Require("/nodes/"+c.str("node"), false, priv)
+	return c.caller.Require("/nodes/"+c.str("node"), priv)
 }
 
 func getTaskStatus(c *call) (any, error) {
@@ -116,7 +118,7 @@ func checkDeleteTask(c *call) error {
 
 func getNodeTasks(c *call) (any, error) {
 	node := c.str("node")
-	all := c.caller.Require("/nodes/"+node, false, "Sys.Audit") == nil
+	all := c.caller.Require("/nodes/"+node, "Sys.Audit") == nil
 	mine := func(t *task) bool { return t.node == node && (all || t.user == c.caller.User) && c.wanted(t) }
 	list := []any{}
 	if source := c.str("source"); source == "active" || source == "all" {
@@ -146,7 +148,7 @@ func getNodeTasks(c *call) (any, error) {
 // wanted applies the filters of a list of tasks.
 func (c *call) wanted(t *task) bool {
 	kind := statusKind(t.outcome.exit)
-	filter := strings.FieldsFunc(c.str("statusfilter"), func(r rune) bool { return r == ',' || r == ';' || r == ' ' })
+	filter := apischema.SplitList(c.str("statusfilter"))
 	since, until := c.number("since", 0), c.number("until", 0)
 	switch {
 	case c.str("vmid") != "" && t.id != c.str("vmid"),
@@ -180,7 +182,7 @@ func statusKind(exit string) string {
 // task, without the token, so that a token does not see even its own.
 func getClusterTasks(c *call) (any, error) {
 	const perNode = 25
-	all := c.caller.Require("/", false, "Sys.Audit") == nil
+	all := c.caller.Require("/", "Sys.Audit") == nil
 	visible := func(t *task) bool {
 		owner, _, _ := strings.Cut(t.user, "!")
 		return all || owner == c.caller.User

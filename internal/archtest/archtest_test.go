@@ -19,10 +19,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// order is the way that imports go: down this list. pvesim never imports pve: a
+// mistake in a type that both shared would cancel out in the tests.
+var order = []string{
+	"cmd/pve-mcp", "internal/docgen", "internal/cli", "internal/simtest", "internal/demo", "internal/server",
+	"internal/catalog", "internal/tools/guests", "internal/tools/tasks", "internal/tool", "internal/audit",
+	"internal/explain", "internal/guard", "internal/render", "internal/config", "pve", "pvesim", "pve/apischema/gen",
+	"pve/apischema",
+}
+
 // imports are exactly the imports of each package, without the standard library's.
-// They go one way: cmd -> cli -> server -> catalog -> tools -> tool -> guard, audit,
-// explain -> pve. pvesim never imports pve: a mistake in a type that both shared
-// would cancel out in the tests.
 var imports = map[string][]string{
 	"bench":             {},
 	"cmd/pve-mcp":       {"internal/cli"},
@@ -30,14 +36,14 @@ var imports = map[string][]string{
 	"internal/audit":    {},
 	"internal/catalog":  {"internal/guard", "internal/tool", "internal/tools/guests", "internal/tools/tasks"},
 	"internal/cli": {
-		"internal/audit", "internal/catalog", "internal/config", "internal/demo", "internal/explain", "internal/guard",
-		"internal/server", "internal/tool", "pve", "pvesim",
+		"internal/audit", "internal/catalog", "internal/config", "internal/demo", "internal/guard", "internal/server",
+		"internal/tool", "pve", "pvesim",
 		"github.com/google/jsonschema-go", "github.com/modelcontextprotocol/go-sdk", "github.com/spf13/cobra",
 		"github.com/spf13/pflag", "golang.org/x/term",
 	},
 	"internal/config": {"pve", "github.com/joho/godotenv"},
 	"internal/demo": {
-		"internal/explain", "internal/guard", "internal/server", "internal/tool", "pve", "pvesim",
+		"internal/guard", "internal/server", "internal/tool", "pve", "pvesim",
 		"github.com/modelcontextprotocol/go-sdk",
 	},
 	"internal/docgen":     {"internal/catalog", "internal/config", "internal/tool", "github.com/google/jsonschema-go"},
@@ -46,7 +52,7 @@ var imports = map[string][]string{
 	"internal/recordings": {},
 	"internal/render":     {},
 	"internal/server": {
-		"internal/catalog", "internal/guard", "internal/tool", "github.com/modelcontextprotocol/go-sdk",
+		"internal/catalog", "internal/guard", "internal/render", "internal/tool", "github.com/modelcontextprotocol/go-sdk",
 	},
 	"internal/simtest": {"internal/catalog", "internal/demo", "internal/guard", "internal/tool", "pvesim"},
 	"internal/tool": {
@@ -162,6 +168,20 @@ func TestImports(t *testing.T) {
 	for dir := range imports {
 		if !slices.ContainsFunc(pkgs, func(p *pkg) bool { return p.dir == dir }) {
 			t.Errorf("%s: in the table, and no package", dir)
+		}
+	}
+}
+
+func TestImportsGoDown(t *testing.T) {
+	for dir, list := range imports {
+		for _, imported := range list {
+			to := slices.Index(order, imported)
+			if to >= 0 && to <= slices.Index(order, dir) {
+				t.Errorf("%s imports %s, which stands above it", dir, imported)
+			}
+			if to < 0 && imports[imported] != nil {
+				t.Errorf("%s has no place in the order", imported)
+			}
 		}
 	}
 }

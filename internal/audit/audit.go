@@ -10,13 +10,10 @@ import (
 )
 
 // Log writes records to a logger. A nil *Log writes nothing.
-type Log struct {
-	logger *slog.Logger
-	now    func() time.Time
-}
+type Log struct{ logger *slog.Logger }
 
 // New returns a log that writes to logger.
-func New(logger *slog.Logger) *Log { return &Log{logger: logger, now: time.Now} }
+func New(logger *slog.Logger) *Log { return &Log{logger} }
 
 // Record is what is known of a call before it is sent.
 type Record struct {
@@ -39,7 +36,7 @@ func (l *Log) Begin(r Record) *Entry {
 		return nil
 	}
 	l.logger.LogAttrs(context.Background(), slog.LevelInfo, "change begins", r.attrs()...)
-	return &Entry{log: l, record: r, begun: l.now()}
+	return &Entry{log: l, record: r, begun: time.Now()}
 }
 
 // End writes the line with the outcome.
@@ -48,7 +45,7 @@ func (e *Entry) End(outcome, upid string) {
 		return
 	}
 	attrs := append(e.record.attrs(), slog.String("outcome", outcome), slog.String("upid", upid),
-		slog.Duration("took", e.log.now().Sub(e.begun).Round(time.Millisecond)))
+		slog.Duration("took", time.Since(e.begun).Round(time.Millisecond)))
 	e.log.logger.LogAttrs(context.Background(), slog.LevelInfo, "change ended", attrs...)
 }
 

@@ -55,8 +55,7 @@ func (a *app) callOne(t tool.Tool) *cobra.Command {
 	return cmd
 }
 
-// addFlag adds the flag of an argument. The tool itself reads its value, so that it
-// is refused in the same words as in a client's call.
+// addFlag adds the flag of an argument.
 func addFlag(flags *pflag.FlagSet, name string, p *jsonschema.Schema) {
 	doc := p.Description
 	if p.Enum != nil {
@@ -68,12 +67,19 @@ func addFlag(flags *pflag.FlagSet, name string, p *jsonschema.Schema) {
 	case "array":
 		flags.StringSlice(name, nil, doc)
 	default:
-		flags.String(name, "", doc)
+		flags.Var(&argument{typ: p.Type}, name, doc)
 	}
 }
 
+// argument is the value of a flag. The tool itself reads it, so that it is refused
+// in the same words as in a client's call.
+type argument struct{ text, typ string }
+
+func (a *argument) String() string     { return a.text }
+func (a *argument) Set(v string) error { a.text = v; return nil }
+func (a *argument) Type() string       { return a.typ }
+
 func (a *app) call(ctx context.Context, t tool.Tool, args map[string]any) error {
-	a.logger = a.quiet()
 	host, err := a.host()
 	if err != nil {
 		return err

@@ -18,7 +18,6 @@ import (
 	"pve-mcp/internal/audit"
 	"pve-mcp/internal/config"
 	"pve-mcp/internal/demo"
-	"pve-mcp/internal/explain"
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/tool"
 	"pve-mcp/pve"
@@ -52,7 +51,6 @@ type app struct {
 	demo      bool
 	demoSpeed float64
 	flags     map[string]string // settings, by key
-	logger    *slog.Logger
 }
 
 // Main runs the program with the process's streams and environment, and returns its
@@ -65,7 +63,6 @@ func Main() int {
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
-	a.logger = slog.New(slog.NewTextHandler(a.err, nil))
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(a.in)
@@ -97,7 +94,7 @@ func (a *app) root() *cobra.Command {
 	}
 	p := root.PersistentFlags()
 	p.BoolVar(&a.demo, "demo", false, "use the embedded simulated cluster; no configuration is read")
-	p.Float64Var(&a.demoSpeed, "demo-speed", 1, "how many times as fast as time the simulated cluster lives")
+	p.Float64Var(&a.demoSpeed, "demo-speed", 1, "speed of the simulated cluster, relative to real time")
 	for _, s := range config.Settings() {
 		if s.Flag == "" {
 			continue
@@ -106,8 +103,8 @@ func (a *app) root() *cobra.Command {
 		if s.Default != "" {
 			doc += ", default " + s.Default
 		}
-		p.Var(settingFlag{a.flags, s.Key, s.Default}, s.Flag, doc)
-		if s.Default == "true" || s.Default == "false" {
+		p.Var(settingFlag{a.flags, s}, s.Flag, doc)
+		if s.IsBool() {
 			p.Lookup(s.Flag).NoOptDefVal = "true"
 		}
 	}
@@ -117,35 +114,41 @@ func (a *app) root() *cobra.Command {
 
 // settingFlag is a flag whose value is a setting.
 type settingFlag struct {
-	values map[string]string
-	key    string
-	usual  string
+	values  map[string]string
+	setting config.Setting
 }
 
 func (f settingFlag) String() string     { return "" }
-func (f settingFlag) Set(v string) error { f.values[f.key] = v; return nil }
+func (f settingFlag) Set(v string) error { f.values[f.setting.Key] = v; return nil }
 
 func (f settingFlag) Type() string {
-	if f.usual == "true" || f.usual == "false" {
+	if f.setting.IsBool() {
 		return "bool"
 	}
 	return "string"
 }
 
-// host connects the tools: to the configured cluster, or to a simulated one.
+// host connects the tools: to the configured cluster, or to a simulated one. What is
+// changed is recorded on stderr.
 func (a *app) host() (tool.Host, error) {
 	cfg, err := a.config(false)
 	if err != nil {
 		return tool.Host{}, err
 	}
-	policy := guard.Policy{ReadOnly: cfg.ReadOnly, Exec: cfg.EnableExec}
 	connect := a.connect
 	if a.demo {
 		connect = a.simulate
 	}
-	host, err := connect(cfg, policy)
-	host.Audit, host.Wait, host.Logger = audit.New(a.logger), cfg.TaskWait, a.logger
-	return host, err
+	host, err := connect(cfg)
+	if err != nil {
+		return tool.Host{}, &exitError{exitUsage, err.Error()}
+	}
+	host.Audit, host.Wait, host.Logger = audit.New(a.logger(slog.LevelInfo)), cfg.TaskWait, a.logger(slog.LevelWarn)
+	return host, nil
+}
+
+func policyOf(cfg *config.Config) guard.Policy {
+	return guard.Policy{ReadOnly: cfg.ReadOnly, Exec: cfg.EnableExec}
 }
 
 // config reads the settings, without those of the connection where no cluster is
@@ -166,37 +169,36 @@ func (a *app) config(noCluster bool) (*config.Config, error) {
 		return nil, &exitError{exitUsage, err.Error()}
 	}
 	for _, w := range cfg.Warnings {
-		a.logger.Warn(w)
+		a.logger(slog.LevelWarn).Warn(w)
 	}
 	return cfg, nil
 }
 
-func (a *app) connect(cfg *config.Config, policy guard.Policy) (tool.Host, error) {
-	client, err := pve.New(pve.Options{
+func (a *app) connect(cfg *config.Config) (tool.Host, error) {
+	return tool.Connect(strings.Join(cfg.Hosts, ", "), pve.Options{
 		Endpoints: cfg.Hosts,
 		Token:     cfg.Token,
-		Transport: policy.Transport(pve.NewTransport(pve.TLS{Roots: cfg.Roots, Fingerprints: cfg.Fingerprints, Insecure: !cfg.VerifySSL})),
+		Transport: pve.NewTransport(pve.TLS{Roots: cfg.Roots, Fingerprints: cfg.Fingerprints, Insecure: !cfg.VerifySSL}),
 		Timeout:   cfg.Timeout,
 		UserAgent: "pve-mcp/" + version(),
-	})
-	if err != nil {
-		return tool.Host{}, &exitError{exitUsage, err.Error()}
-	}
-	return tool.Host{
-		Cluster: strings.Join(cfg.Hosts, ", "),
-		Client:  func(context.Context) (*pve.Client, error) { return client, nil },
-		Policy:  policy,
-		Explain: explain.Explainer{TokenID: cfg.Token.ID},
-	}, nil
+	}, policyOf(cfg))
 }
 
-func (a *app) simulate(_ *config.Config, policy guard.Policy) (tool.Host, error) {
+func (a *app) simulate(cfg *config.Config) (tool.Host, error) {
+	if a.demoSpeed <= 0 {
+		return tool.Host{}, errors.New("--demo-speed: it is not above 0; for example --demo-speed 10")
+	}
 	model := pvesim.Cluster()
 	sim, err := pvesim.New(model, pvesim.Options{Clock: pvesim.Scaled(a.demoSpeed)})
 	if err != nil {
-		return tool.Host{}, failed(err)
+		return tool.Host{}, err
 	}
-	return demo.Host(sim.URL(), sim.Transport(), model.Token(demo.TokenID), policy)
+	return demo.Host(sim.URL(), sim.Transport(), model.Token(demo.TokenID), policyOf(cfg))
+}
+
+// logger returns a logger to stderr.
+func (a *app) logger(least slog.Level) *slog.Logger {
+	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: least}))
 }
 
 // version is the module's version, or that of the commit it was built from.

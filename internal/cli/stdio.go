@@ -22,18 +22,13 @@ func (a *app) stdio(ctx context.Context) error {
 	if isTerminal(a.in) {
 		fmt.Fprintln(a.err, "pve-mcp waits for an MCP client on stdin. For a look without one: pve-mcp demo; for the commands: pve-mcp --help")
 	}
-	a.logger.Info("serving MCP on stdin and stdout", "cluster", host.Cluster, "read_only", host.Policy.ReadOnly, "version", version())
-	s := server.New(server.Options{Version: version(), Host: host, Logger: a.quiet()})
+	a.logger(slog.LevelInfo).Info("serving MCP on stdin and stdout", "cluster", host.Cluster, "read_only", host.Policy.ReadOnly, "version", version())
+	s := server.New(server.Options{Version: version(), Host: host, Logger: a.logger(slog.LevelWarn)})
 	err = s.Run(ctx, server.Drained(&mcp.IOTransport{Reader: io.NopCloser(a.in), Writer: keepOpen{a.out}}))
 	if err != nil && ctx.Err() == nil {
 		return failed(err)
 	}
 	return nil
-}
-
-// quiet logs warnings and worse.
-func (a *app) quiet() *slog.Logger {
-	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
 // keepOpen is a writer that the end of a session does not close.

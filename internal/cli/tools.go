@@ -3,10 +3,11 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"text/tabwriter"
 
-	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/spf13/cobra"
 
 	"pve-mcp/internal/catalog"
@@ -25,11 +26,10 @@ func (a *app) toolsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			policy := guard.Policy{ReadOnly: cfg.ReadOnly, Exec: cfg.EnableExec}
 			if asJSON {
-				return a.toolsJSON(policy)
+				return a.toolsJSON(policyOf(cfg))
 			}
-			return a.toolsTable(policy)
+			return a.toolsTable(policyOf(cfg))
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print them as MCP's tools/list does")
@@ -46,21 +46,16 @@ func (a *app) toolsTable(policy guard.Policy) error {
 	if err := w.Flush(); err != nil {
 		return failed(err)
 	}
-	if len(off) > 0 {
-		fmt.Fprintf(a.err, "%d more are off\n", len(off))
+	for _, name := range slices.Sorted(maps.Keys(off)) {
+		fmt.Fprintf(a.err, "%s is off: %s\n", name, off[name])
 	}
 	return nil
 }
 
 func (a *app) toolsJSON(policy guard.Policy) error {
-	on, _ := catalog.Offered(policy)
-	list := []*mcp.Tool{}
-	for _, t := range on {
-		list = append(list, server.Describe(t))
-	}
 	enc := json.NewEncoder(a.out)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(map[string]any{"tools": list}); err != nil {
+	if err := enc.Encode(map[string]any{"tools": server.List(policy)}); err != nil {
 		return failed(err)
 	}
 	return nil

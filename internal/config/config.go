@@ -68,7 +68,7 @@ func Load(src Sources) (*Config, error) {
 		if v == "" || src.NoCluster && s.connection {
 			continue
 		}
-		if err := s.set(c, v); err != nil {
+		if err := s.set(c, strings.TrimSpace(v)); err != nil {
 			problems = append(problems, problem(s, err))
 		}
 	}
@@ -80,6 +80,9 @@ func Load(src Sources) (*Config, error) {
 		problems = append(problems, c.finish(values, open)...)
 	}
 	if len(problems) > 0 {
+		for _, w := range warnings { // one may be why something is missing
+			problems = append(problems, errors.New(w))
+		}
 		return nil, errors.Join(problems...)
 	}
 	return c, nil
@@ -129,7 +132,7 @@ func unknown(values map[string]string) []error {
 // combine lets a flag win over the environment, and adds the file. Host, TLS and
 // token come from one source, so that a file can never point somebody's token at
 // another host or switch verification off for it: where the environment has any
-// setting of ours, or a flag is about the connection, the file may only make the
+// PVE_* variable, or a flag is about the connection, the file may only make the
 // server safer.
 func combine(flags, env, file map[string]string) (values map[string]string, fromFile bool, warnings []string) {
 	values = maps.Clone(env)
@@ -211,7 +214,7 @@ func (c *Config) finish(values map[string]string, open opener) []error {
 	}
 	for _, key := range []string{"PVE_HOST", "PVE_TOKEN_ID"} {
 		if values[key] == "" {
-			bad(key, "it is not set")
+			bad(key, "not set")
 		}
 	}
 	switch hasSecret := values["PVE_TOKEN_SECRET"] != ""; {
@@ -222,7 +225,7 @@ func (c *Config) finish(values map[string]string, open opener) []error {
 			bad("PVE_TOKEN_SECRET_FILE", "%w", err)
 		}
 	case !hasSecret:
-		bad("PVE_TOKEN_SECRET", "neither it nor PVE_TOKEN_SECRET_FILE is set")
+		bad("PVE_TOKEN_SECRET", "not set, nor is PVE_TOKEN_SECRET_FILE")
 	}
 	if c.caFile != "" {
 		if err := c.readCAs(open); err != nil {
@@ -231,13 +234,13 @@ func (c *Config) finish(values map[string]string, open opener) []error {
 	}
 	if len(c.pins) > 0 && len(c.Hosts) > 0 {
 		if len(c.pins) != len(c.Hosts) {
-			bad("PVE_FINGERPRINT", "there are %d fingerprints for %d hosts", len(c.pins), len(c.Hosts))
+			bad("PVE_FINGERPRINT", "%d fingerprint(s) for %d host(s)", len(c.pins), len(c.Hosts))
 		} else {
 			c.pin()
 		}
 	}
 	if !c.VerifySSL && len(c.pins) == 0 {
-		c.Warnings = append(c.Warnings, "PVE_VERIFY_SSL=false: anybody on the way can read and use the token; pin the certificate with PVE_FINGERPRINT instead")
+		c.Warnings = append(c.Warnings, "PVE_VERIFY_SSL=false: anyone between this machine and PVE can read and use the token; pin the certificate with PVE_FINGERPRINT instead")
 	}
 	return problems
 }

@@ -35,7 +35,7 @@ func folder(t *testing.T, files map[string]string) string {
 }
 
 func TestDefaults(t *testing.T) {
-	c, err := config.Load(config.Sources{Environ: minimal("PVE_CA_FILE=")})
+	c, err := config.Load(config.Sources{Environ: minimal("PVE_CA_FILE=", "PVE_TOKEN_SECRET="+secret+"\n")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,9 +73,9 @@ func TestProblems(t *testing.T) {
 		env  []string
 		want string
 	}{
-		{nil, "PVE_HOST: it is not set; for example PVE_HOST=pve.example.lan\n" +
-			"PVE_TOKEN_ID: it is not set; for example PVE_TOKEN_ID=ops@pve!mcp\n" +
-			"PVE_TOKEN_SECRET: neither it nor PVE_TOKEN_SECRET_FILE is set; for example PVE_TOKEN_SECRET=" + secret},
+		{nil, "PVE_HOST: not set; for example PVE_HOST=pve.example.lan\n" +
+			"PVE_TOKEN_ID: not set; for example PVE_TOKEN_ID=ops@pve!mcp\n" +
+			"PVE_TOKEN_SECRET: not set, nor is PVE_TOKEN_SECRET_FILE; for example PVE_TOKEN_SECRET=" + secret},
 		{minimal("PVE_HOST=http://pve.lan"), `PVE_HOST: "http://pve.lan" would send the token unencrypted; use https://; for example`},
 		{minimal("PVE_HOST=http://127.0.0.1.evil.lan"), "unencrypted"},
 		{minimal("PVE_HOST=ftp://pve.lan"), "has the scheme ftp"},
@@ -92,7 +92,7 @@ func TestProblems(t *testing.T) {
 		{minimal("PVE_VERIFY_SSL=maybe"), `PVE_VERIFY_SSL: "maybe" is neither true nor false; for example PVE_VERIFY_SSL=true`},
 		{minimal("PVE_CA_FILE=/no/such/ca"), "PVE_CA_FILE: open /no/such/ca"},
 		{minimal("PVE_FINGERPRINT=AB:CD"), `PVE_FINGERPRINT: "AB:CD" is not a SHA-256 fingerprint`},
-		{minimal("PVE_HOST=a,b", "PVE_FINGERPRINT="+strings.Repeat("ab", 32)), "there are 1 fingerprints for 2 hosts"},
+		{minimal("PVE_HOST=a,b", "PVE_FINGERPRINT="+strings.Repeat("ab", 32)), "1 fingerprint(s) for 2 host(s)"},
 		{minimal("PVE_TIMEOUT=soon"), `PVE_TIMEOUT: "soon" is not a duration; for example PVE_TIMEOUT=40s`},
 		{minimal("PVE_TIMEOUT=0"), "is not between 1s and 10m0s"},
 		{minimal("PVE_MCP_READONLY=true"), "PVE_MCP_READONLY: there is no such setting"},
@@ -131,11 +131,11 @@ func TestDotEnv(t *testing.T) {
 	}{
 		{name: "alone", file: all + "export PVE_VERIFY_SSL='false'\nPATH=/evil\n", want: "from.file file@pve!mcp false false false", warned: "PVE_VERIFY_SSL=false"},
 		{name: "beside a full environment", file: all, env: minimal(), want: "pve.lan ops@pve!mcp true false false", warned: "ignored PVE_HOST, PVE_TOKEN_ID, PVE_TOKEN_SECRET"},
-		{name: "other host for somebody's token", file: "PVE_HOST=evil", env: []string{"PVE_TOKEN_ID=ops@pve!mcp", "PVE_TOKEN_SECRET=" + secret}, fails: "PVE_HOST: it is not set"},
+		{name: "other host for somebody's token", file: "PVE_HOST=evil", env: []string{"PVE_TOKEN_ID=ops@pve!mcp", "PVE_TOKEN_SECRET=" + secret}, fails: "PVE_HOST: not set"},
 		{name: "switch verification off", file: "PVE_VERIFY_SSL=false", env: minimal(), want: "pve.lan ops@pve!mcp true false false", warned: "ignored PVE_VERIFY_SSL"},
 		{name: "trust another CA", file: "PVE_CA_FILE=ca.pem\nPVE_FINGERPRINT=" + strings.Repeat("ab", 32), env: minimal(), want: "pve.lan ops@pve!mcp true false false", warned: "ignored PVE_CA_FILE, PVE_FINGERPRINT"},
-		{name: "any setting in the environment is enough", file: all, env: []string{"PVE_TIMEOUT=10"}, fails: "PVE_HOST: it is not set"},
-		{name: "a flag about the connection is enough", file: all, flags: map[string]string{"PVE_HOST": "x"}, fails: "PVE_TOKEN_ID: it is not set"},
+		{name: "any variable in the environment is enough", file: all, env: []string{"PVE_X=1"}, fails: ".env: ignored PVE_HOST, PVE_TOKEN_ID, PVE_TOKEN_SECRET"},
+		{name: "a flag about the connection is enough", file: all, flags: map[string]string{"PVE_HOST": "x"}, fails: "PVE_TOKEN_ID: not set"},
 		{name: "another flag is not", file: all, flags: map[string]string{"PVE_MCP_READ_ONLY": "true"}, want: "from.file file@pve!mcp true true false"},
 		{name: "may tighten", file: "PVE_MCP_READ_ONLY=true\nPVE_MCP_ENABLE_EXEC=false", env: minimal("PVE_MCP_READ_ONLY=false", "PVE_MCP_ENABLE_EXEC=true"), want: "pve.lan ops@pve!mcp true true false"},
 		{name: "may not loosen", file: "PVE_MCP_READ_ONLY=false\nPVE_MCP_ENABLE_EXEC=true", env: minimal("PVE_MCP_READ_ONLY=true"), want: "pve.lan ops@pve!mcp true true false", warned: "ignored PVE_MCP_READ_ONLY, PVE_MCP_ENABLE_EXEC"},

@@ -28,6 +28,9 @@ type Setting struct {
 	set func(c *Config, value string) error
 }
 
+// IsBool reports whether the setting is switched on or off.
+func (s Setting) IsBool() bool { return s.Default == "true" || s.Default == "false" }
+
 // Settings are all settings, in the order in which they are explained.
 func Settings() []Setting {
 	return []Setting{
@@ -83,7 +86,7 @@ func Settings() []Setting {
 		},
 		{
 			Key: "PVE_MCP_ENABLE_EXEC", Flag: "enable-exec", Example: "false", Default: "false",
-			Doc:      "offer commands inside guests",
+			Doc:      "offer commands inside guests; no tool runs any yet",
 			tightens: func(v string) bool { on, err := parseBool(v); return err == nil && !on },
 			set:      func(c *Config, v string) (err error) { c.EnableExec, err = parseBool(v); return },
 		},

@@ -1,3 +1,4 @@
+// Package demo shows the program on an embedded simulated cluster.
 package demo
 
 import (
@@ -6,19 +7,34 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
-	"time"
+	"sync"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/server"
 	"pve-mcp/internal/tool"
+	"pve-mcp/pve"
 	"pve-mcp/pvesim"
 )
 
-// speed is how much faster than time the demo's cluster lives.
+// speed is that of the demo's cluster, relative to real time.
 const speed = 6
+
+// TokenID is the token that the demo uses.
+const TokenID = "ops@pve!mcp"
+
+// Host returns a host whose cluster is simulated, at the other end of a wire.
+func Host(url string, wire http.RoundTripper, token pvesim.Token, policy guard.Policy) (tool.Host, error) {
+	return tool.Connect("simulated", pve.Options{
+		Endpoints: []string{url},
+		Token:     pve.Token{ID: token.ID, Secret: pve.NewSecret(token.Secret)},
+		Transport: wire,
+		UserAgent: "pve-mcp demo",
+	}, policy)
+}
 
 // Run tells a short story to w: what an assistant sees of a simulated cluster, by a
 // real MCP client that is connected to the real server in process.
@@ -28,11 +44,11 @@ func Run(ctx context.Context, w io.Writer, version string) error {
 	if err != nil {
 		return err
 	}
-	s := &story{Context: ctx, out: w}
-	s.say("pve-mcp demo: a real MCP client and the real server, on a %v.\nIt needs no network and reads no configuration; the cluster lives %d times as fast as time.", sim, speed)
+	s := &story{out: w}
+	s.say("pve-mcp demo: a real MCP client and the real server, on a %v.\nIt needs no network and reads no configuration; simulated time runs %d times as fast as real time.", sim, speed)
 	for _, part := range []struct {
 		policy guard.Policy
-		tell   func(*story)
+		tell   func(*story, context.Context)
 	}{
 		{guard.Policy{}, (*story).operate},
 		{guard.Policy{ReadOnly: true}, (*story).lookOnly},
@@ -41,8 +57,7 @@ func Run(ctx context.Context, w io.Writer, version string) error {
 		if err != nil {
 			return err
 		}
-		host.Wait = 20 * time.Second
-		if err := s.connect(host, version, part.tell); err != nil {
+		if err := s.connect(ctx, host, version, part.tell); err != nil {
 			return err
 		}
 	}
@@ -52,48 +67,50 @@ func Run(ctx context.Context, w io.Writer, version string) error {
 
 // story is a conversation that is shown while it happens.
 type story struct {
-	context.Context
-	out    io.Writer
 	client *mcp.ClientSession
 	step   int
-	err    error // the first failure to write, or to get an answer at all
+
+	mu      sync.Mutex
+	out     io.Writer // guarded by mu
+	err     error     // the first failure to write; guarded by mu
+	waiting string    // progress token of the call under way; guarded by mu
 }
 
 // connect tells a part of the story over a connection of its own.
-func (s *story) connect(host tool.Host, version string, tell func(*story)) error {
+func (s *story) connect(ctx context.Context, host tool.Host, version string, tell func(*story, context.Context)) error {
 	ours, theirs := mcp.NewInMemoryTransports()
-	session, err := server.New(server.Options{Version: version, Host: host}).Connect(s, theirs, nil)
+	session, err := server.New(server.Options{Version: version, Host: host}).Connect(ctx, theirs, nil)
 	if err != nil {
 		return err
 	}
 	client := mcp.NewClient(&mcp.Implementation{Name: "demo", Version: version}, &mcp.ClientOptions{
 		ProgressNotificationHandler: func(_ context.Context, req *mcp.ProgressNotificationClientRequest) {
-			s.say("   … %s", req.Params.Message)
+			s.progress(req.Params)
 		},
 	})
-	if s.client, err = client.Connect(s, ours, nil); err != nil {
+	if s.client, err = client.Connect(ctx, ours, nil); err != nil {
 		return err
 	}
-	tell(s)
-	return errors.Join(s.client.Close(), session.Wait())
+	tell(s, ctx)
+	return errors.Join(s.client.Close(), session.Wait(), ctx.Err())
 }
 
-func (s *story) operate() {
+func (s *story) operate(ctx context.Context) {
 	s.head("What runs here? The three busiest guests")
-	s.call("pve_list_guests", map[string]any{"status": "running", "sort": "cpu", "limit": 3})
+	s.call(ctx, "pve_list_guests", map[string]any{"status": "running", "sort": "cpu", "limit": 3})
 	s.head("One of them, live")
-	s.call("pve_guest_status", map[string]any{"vmid": 104})
+	s.call(ctx, "pve_guest_status", map[string]any{"vmid": 104})
 	s.head("Shut it down, and see it happen")
-	s.call("pve_guest_power", map[string]any{"vmid": 104, "action": "shutdown"})
+	s.call(ctx, "pve_guest_power", map[string]any{"vmid": 104, "action": "shutdown"})
 	s.head("Start a VM whose disk is gone: a failed task is a failure, and says why")
-	s.call("pve_guest_power", map[string]any{"vmid": 105, "action": "start"})
+	s.call(ctx, "pve_guest_power", map[string]any{"vmid": 105, "action": "start"})
 	s.head("An id that does not exist")
-	s.call("pve_guest_status", map[string]any{"vmid": 110})
+	s.call(ctx, "pve_guest_status", map[string]any{"vmid": 110})
 }
 
-func (s *story) lookOnly() {
+func (s *story) lookOnly(ctx context.Context) {
 	s.head("The same server with PVE_MCP_READ_ONLY=true: a write does not exist")
-	s.call("pve_guest_power", map[string]any{"vmid": 100, "action": "stop"})
+	s.call(ctx, "pve_guest_power", map[string]any{"vmid": 100, "action": "stop"})
 }
 
 func (s *story) head(text string) {
@@ -102,37 +119,55 @@ func (s *story) head(text string) {
 }
 
 // call shows a call and its answer.
-func (s *story) call(name string, args map[string]any) {
-	s.say("   → %s %s", name, compact(args))
+func (s *story) call(ctx context.Context, name string, args map[string]any) {
+	data, err := json.Marshal(args)
+	if err != nil {
+		panic(err) // the arguments stand above
+	}
+	s.say("   → %s %s", name, data)
+	token := fmt.Sprintf("step-%d", s.step)
 	params := &mcp.CallToolParams{Name: name, Arguments: args}
-	params.SetProgressToken(fmt.Sprintf("step-%d", s.step))
-	res, err := s.client.CallTool(s, params)
+	params.SetProgressToken(token)
+	s.await(token)
+	res, err := s.client.CallTool(ctx, params)
+	s.await("")
 	if err != nil {
 		s.say("   ← refused: %v", err)
-		s.err = errors.Join(s.err, s.Err()) // that of a cancelled demo
 		return
 	}
-	text := res.Content[0].(*mcp.TextContent).Text
+	word := "answer"
 	if res.IsError {
-		s.say("   ← error")
-	} else {
-		s.say("   ← answer")
+		word = "error"
 	}
-	s.say("%s", outline(text))
+	s.say("   ← %s\n%s", word, outline(res.Content[0].(*mcp.TextContent).Text))
+}
+
+// await says for which call progress is shown. What arrives after the answer is not.
+func (s *story) await(token string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting = token
+}
+
+func (s *story) progress(p *mcp.ProgressNotificationParams) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p.ProgressToken == s.waiting {
+		s.write("   … %s\n", p.Message)
+	}
 }
 
 func (s *story) say(format string, args ...any) {
-	if _, err := fmt.Fprintf(s.out, format+"\n", args...); err != nil && s.err == nil {
-		s.err = err
-	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.write(format+"\n", args...)
 }
 
-func compact(v any) string {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return err.Error()
+// write is called with mu held.
+func (s *story) write(format string, args ...any) {
+	if _, err := fmt.Fprintf(s.out, format, args...); err != nil && s.err == nil {
+		s.err = err
 	}
-	return string(data)
 }
 
 // outline writes an answer for a terminal: a line for each field, and for each

@@ -177,8 +177,9 @@ func settingsTable() string {
 func settingsPage() string {
 	var b strings.Builder
 	b.WriteString("# Settings\n\n" + generated)
-	b.WriteString("A flag wins over the environment. A file `.env` in the working directory is read where neither says anything about the\n" +
-		"connection; otherwise it may only make the server safer, since a client may start it in a folder from anywhere.\n" +
+	b.WriteString("A flag wins over the environment. A file `.env` in the working directory is read unless the environment has any `PVE_*`\n" +
+		"variable or a flag concerns the connection; then it may only make the server safer, since a client may start the program\n" +
+		"in a folder from anywhere.\n" +
 		"Files that `.env` names must lie below its folder.\n")
 	for _, s := range config.Settings() {
 		flag := "none"

@@ -7,9 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -20,7 +18,7 @@ import (
 )
 
 // Explanation is an error in two sentences. Next is "" where there is nothing to
-// say.
+// say. A pointer to one is an error that brings its own explanation.
 type Explanation struct {
 	What string
 	Next string
@@ -33,13 +31,7 @@ func (e Explanation) String() string {
 	return e.What + " " + e.Next
 }
 
-// Error is an error that brings its own explanation.
-type Error struct {
-	What string
-	Next string
-}
-
-func (e *Error) Error() string { return e.What }
+func (e *Explanation) Error() string { return e.What }
 
 // Explainer explains errors of calls that are made with a token.
 type Explainer struct {
@@ -48,14 +40,14 @@ type Explainer struct {
 
 // Explain returns the explanation of err.
 func (x Explainer) Explain(err error) Explanation {
-	var own *Error
+	var own *Explanation
 	var refused *guard.RefusedError
 	var none *pve.NoGuestError
 	var lost *pve.LostError
 	var said *pve.Error
 	switch {
 	case errors.As(err, &own):
-		return Explanation{own.What, own.Next}
+		return *own
 	case errors.As(err, &refused):
 		return Explanation{"Nothing was sent: " + refused.Reason + ".", ""}
 	case errors.As(err, &none):
@@ -85,7 +77,7 @@ func noGuest(err *pve.NoGuestError) Explanation {
 	for _, g := range err.Have[:min(most, len(err.Have))] {
 		names = append(names, fmt.Sprintf("%v (%s)", g.VMID, render.Text(g.Name.Or("?"), 40)))
 	}
-	e.Next = "The nearest ids are " + render.List(names, "and")
+	e.Next = "The nearest ids are " + render.List(names)
 	if more := len(err.Have) - len(names); more > 0 {
 		e.Next += fmt.Sprintf("; %d more are listed by pve_list_guests", more)
 	}
@@ -99,7 +91,7 @@ func (x Explainer) said(e *pve.Error) Explanation {
 		return x.denied(e)
 	}
 	if lock, ok := e.LockedBy(); ok {
-		return x.Locked(e.Message, lock)
+		return Locked(e.Message, lock)
 	}
 	switch {
 	case e.Status == 401:
@@ -115,11 +107,7 @@ func (x Explainer) said(e *pve.Error) Explanation {
 	case e.NoSuchGuest():
 		return Explanation{"PVE says: " + stop(e.Message), "The guest was removed or has moved to another node just now; look again."}
 	case len(e.Params) > 0:
-		var parts []string
-		for _, k := range slices.Sorted(maps.Keys(e.Params)) {
-			parts = append(parts, k+": "+strings.TrimSpace(e.Params[k]))
-		}
-		return Explanation{"PVE refused the parameters: " + stop(strings.Join(parts, "; ")), ""}
+		return Explanation{"PVE refused the parameters: " + stop(e.Refused()), ""}
 	case e.Status == 501:
 		return Explanation{
 			fmt.Sprintf("This node's PVE does not offer %s %s.", e.Method, e.Path),
@@ -131,12 +119,12 @@ func (x Explainer) said(e *pve.Error) Explanation {
 	return Explanation{"PVE refused: " + stop(e.Message), ""}
 }
 
-// roles names PVE's smallest built-in role with a privilege.
+// roles are the built-in roles to grant for a privilege, the same in PVE 8 and 9.
 var roles = map[string]string{
 	"VM.Audit": "PVEAuditor", "Sys.Audit": "PVEAuditor", "Datastore.Audit": "PVEAuditor", "Pool.Audit": "PVEAuditor",
 	"VM.GuestAgent.Audit": "PVEAuditor", "VM.PowerMgmt": "PVEVMUser", "VM.Backup": "PVEVMUser", "VM.Console": "PVEVMUser",
 	"Datastore.AllocateSpace": "PVEDatastoreUser", "VM.Monitor": "PVEVMAdmin", "VM.Snapshot": "PVEVMAdmin",
-	"VM.Migrate": "PVEVMAdmin", "VM.Clone": "PVEVMAdmin", "VM.Allocate": "PVEVMAdmin", "VM.Config.Disk": "PVEVMAdmin",
+	"VM.Migrate": "PVEVMAdmin", "VM.Clone": "PVETemplateUser", "VM.Allocate": "PVEVMAdmin", "VM.Config.Disk": "PVEVMAdmin",
 }
 
 func (x Explainer) denied(e *pve.Error) Explanation {
@@ -164,7 +152,7 @@ func (x Explainer) grant(path, role string) string {
 }
 
 // Locked explains PVE's refusal because of a lock.
-func (Explainer) Locked(message, lock string) Explanation {
+func Locked(message, lock string) Explanation {
 	return Explanation{
 		sentence(message),
 		fmt.Sprintf("Wait for the %s that holds the lock; where no such task runs any more, an administrator frees it with qm unlock or pct unlock.", lock),

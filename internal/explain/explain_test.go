@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -13,6 +14,8 @@ import (
 	"pve-mcp/internal/explain"
 	"pve-mcp/internal/guard"
 	"pve-mcp/pve"
+	"pve-mcp/pve/apischema"
+	"pve-mcp/pvesim"
 )
 
 func TestExplain(t *testing.T) {
@@ -54,7 +57,7 @@ func TestExplain(t *testing.T) {
 		{"pin", &pve.ConnectError{Err: &pve.PinError{Presented: pve.FingerprintOf(cert)}}, pve.FingerprintOf(cert).String(), "PVE_FINGERPRINT"},
 		{"cancelled", &pve.ConnectError{Err: context.Canceled}, "cancelled", ""},
 		{"policy", fmt.Errorf("x: %w", &guard.RefusedError{Reason: "this server is read-only"}), "Nothing was sent: this server is read-only.", ""},
-		{"own words", &explain.Error{What: "Two and two.", Next: "Add."}, "Two and two.", "Add."},
+		{"own words", &explain.Explanation{What: "Two and two.", Next: "Add."}, "Two and two.", "Add."},
 		{"anything", errors.New("strange things"), "Strange things.", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -64,4 +67,47 @@ func TestExplain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A role that is recommended has the privilege, in each version that knows it.
+func TestRecommendedRoles(t *testing.T) {
+	for _, version := range []string{"8.4.1", "9.0.11"} {
+		api, err := apischema.Load(int(version[0] - '0'))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for priv, role := range explain.Roles {
+			m := pvesim.Lab()
+			m.PVE = version
+			m.ACL = append(m.ACL, pvesim.ACL{Path: "/", Who: "none@pve", Role: role}, pvesim.ACL{Path: "/", Who: "none@pve!mcp", Role: role})
+			sim, err := pvesim.New(m, pvesim.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			token := m.Token("none@pve!mcp")
+			client, err := pve.New(pve.Options{
+				Endpoints: []string{sim.URL()}, Transport: sim.Transport(),
+				Token: pve.Token{ID: token.ID, Secret: pve.NewSecret(token.Secret)},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			perms, err := client.Permissions(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if asked := asks(api, priv); asked != perms.Has("/", priv) {
+				t.Errorf("PVE %s: asked for %s: %v; %s has it: %v", version, priv, asked, role, perms.Has("/", priv))
+			}
+		}
+	}
+}
+
+// asks reports whether any endpoint of a version asks for a privilege.
+func asks(api *apischema.API, priv string) bool {
+	data, err := json.Marshal(api.Endpoints())
+	if err != nil {
+		panic(err)
+	}
+	return strings.Contains(string(data), `"`+priv+`"`)
 }

@@ -97,9 +97,9 @@ func stripEscapes(s string) string {
 }
 
 // List joins words as a sentence does: a, b and c. An empty list is "".
-func List(words []string, and string) string {
+func List(words []string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")
 	}
-	return strings.Join(words[:len(words)-1], ", ") + " " + and + " " + words[len(words)-1]
+	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
 }

@@ -25,9 +25,9 @@ func TestRender(t *testing.T) {
 		{Text("two\nlines", 20), "two lines"},
 		{Text("0123456789", 4), "0123…(+6)"},
 		{Text("cut \x1b[", 20), "cut"},
-		{List(nil, "and"), ""},
-		{List([]string{"a"}, "and"), "a"},
-		{List([]string{"a", "b", "c"}, "or"), "a, b or c"},
+		{List(nil), ""},
+		{List([]string{"a"}), "a"},
+		{List([]string{"a", "b", "c"}), "a, b and c"},
 		{Time(time.Unix(0, 0).UTC()), "1970-01-01T00:00:00Z"},
 	} {
 		if tt.got != tt.want {

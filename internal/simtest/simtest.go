@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"pve-mcp/internal/catalog"
 	"pve-mcp/internal/demo"
@@ -58,7 +57,6 @@ func New(t *testing.T, o Options) *World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	host.Wait, host.Recent = 20*time.Second, &tool.Recent{}
 	return &World{T: t, Model: *o.Model, Sim: sim, Host: host}
 }
 
@@ -69,7 +67,7 @@ func (w *World) As(token string) *World {
 	if err != nil {
 		w.Fatal(err)
 	}
-	host.Wait, host.Recent = w.Host.Wait, w.Host.Recent
+	host.Recent = w.Host.Recent
 	other := *w
 	other.Host = host
 	return &other

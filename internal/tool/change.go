@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pve-mcp/internal/audit"
+	"pve-mcp/internal/explain"
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/render"
 	"pve-mcp/pve"
@@ -22,18 +23,23 @@ const (
 	Failed            Outcome = "failed"             // refused, or tried without success
 	Running           Outcome = "running"            // begun, and not over yet
 	NeedsConfirmation Outcome = "needs_confirmation" // nothing was sent
-	Declined          Outcome = "declined"           // nothing was sent
+	Declined          Outcome = "declined"           // by the human; nothing was sent
 	Unknown           Outcome = "unknown"            // sent, and the answer was lost
 )
+
+// Outcomes are all outcomes.
+func Outcomes() []Outcome {
+	return []Outcome{OK, Warnings, Failed, Running, NeedsConfirmation, Declined, Unknown}
+}
 
 // Changed is the part of a change's result that the wrapper fills. Every Out of a
 // [ChangeSpec] embeds it.
 type Changed struct {
-	Outcome      Outcome  `json:"outcome" jsonschema:"ok, warnings, failed, running, needs_confirmation, declined or unknown"`
+	Outcome      Outcome  `json:"outcome"`
 	Message      string   `json:"message" jsonschema:"what happened"`
 	Next         string   `json:"next,omitzero" jsonschema:"what to do now"`
 	UPID         string   `json:"upid,omitzero" jsonschema:"the task"`
-	ExitStatus   string   `json:"exit_status,omitzero" jsonschema:"the task's last word"`
+	ExitStatus   string   `json:"exit_status,omitzero" jsonschema:"the task's exit status"`
 	Log          []string `json:"log,omitzero" jsonschema:"the lines of its log that say why"`
 	Consequences []string `json:"consequences,omitzero" jsonschema:"what it would do"`
 }
@@ -42,7 +48,7 @@ func (c *Changed) changed() *Changed { return c }
 
 // Waits is embedded by the In of a change.
 type Waits struct {
-	Wait *int `json:"wait,omitzero" min:"0" jsonschema:"seconds to wait for the end"`
+	Wait *int `json:"wait,omitzero" min:"0" jsonschema:"seconds to wait for the end, at most 45"`
 }
 
 func (w Waits) wait() *int { return w.Wait }
@@ -111,7 +117,7 @@ func Change[In changeIn, Out any, P changeOut[Out]](s ChangeSpec[In, Out]) Tool 
 	t := Tool{
 		Name: s.Name, Title: s.Title, Doc: s.Doc, Needs: s.Needs,
 		Risk: max(s.Worst, guard.Write), Idempotent: s.Idempotent,
-		Input: inputSchema[In](), Output: outputSchema[Out](),
+		Input: inputSchema[In](), Output: infer[Out](),
 	}
 	t.run = func(ctx context.Context, h Host, req Request) Result {
 		r := change[In, Out, P]{spec: s, host: h, req: req, tool: t}
@@ -169,8 +175,10 @@ func (r *change[In, Out, P]) run(ctx context.Context) Out {
 	record := r.host.Audit.Begin(audit.Record{
 		Tool: r.spec.Name, Caller: r.req.Caller, Arguments: r.req.Arguments, About: r.plan.About,
 	})
+	end := Changed{Outcome: Unknown} // where a bug ends the call
+	defer func() { record.End(string(end.Outcome), end.UPID) }()
 	out := r.carryOut(ctx)
-	record.End(string(P(&out).changed().Outcome), P(&out).changed().UPID)
+	end = *P(&out).changed()
 	return out
 }
 
@@ -181,9 +189,10 @@ func confirmed(in any) bool {
 
 // carryOut sends the change and follows it as long as the call may wait.
 func (r *change[In, Out, P]) carryOut(ctx context.Context) Out {
-	job, err := r.spec.Start(ctx, r.call, r.in)
 	begun := r.host.Now()
+	r.host.Recent.note(r.plan.Guest, begun)
 	defer func() { r.host.Recent.note(r.plan.Guest, r.host.Now()) }()
+	job, err := r.spec.Start(ctx, r.call, r.in)
 	if err != nil {
 		return r.failed(err)
 	}
@@ -211,21 +220,13 @@ func (r *change[In, Out, P]) carryOut(ctx context.Context) Out {
 		select {
 		case <-patience.Done():
 			*P(&out).changed() = Changed{
-				Outcome: Running, UPID: job.UPID.String(), Message: r.plan.About + ": PVE was told and has not brought it about yet.",
+				Outcome: Running, UPID: job.UPID.String(), Message: r.plan.About + ": PVE accepted it, and the guest has not reached that state yet.",
 				Next: "Its task has ended and its goal is not reached; look at the state again in a while.",
 			}
 			return out
 		case <-time.After(time.Second):
 		}
 	}
-}
-
-// Patience is how long a call waits that asks for wait seconds, or for nothing.
-func Patience(h Host, wait *int) time.Duration {
-	if wait == nil {
-		return h.Wait
-	}
-	return min(time.Duration(*wait)*time.Second, max(maxWait, h.Wait))
 }
 
 // done is what the wrapper says of a change that PVE has carried out.
@@ -247,7 +248,7 @@ func (r *change[In, Out, P]) taskFailed(ctx context.Context, job Job, end End) O
 		UPID: job.UPID.String(), Log: r.logTail(ctx, job.UPID),
 	}
 	if lock, ok := pve.LockIn(exit); ok {
-		ch.Next = r.host.Explain.Locked(exit, lock).Next
+		ch.Next = explain.Locked(exit, lock).Next
 	}
 	out, err := r.spec.Finish(ctx, r.call, r.in, end)
 	if err != nil {
@@ -271,7 +272,7 @@ func (r *change[In, Out, P]) lostSight(job Job, err error) Out {
 	e := r.host.Explain.Explain(err)
 	return r.outcome(Changed{
 		Outcome: Unknown, UPID: job.UPID.String(), Next: "Look with pve_task_status at how the task ends.",
-		Message: fmt.Sprintf("%s was begun, and how it goes cannot be seen: %s", r.plan.About, e.What),
+		Message: fmt.Sprintf("%s was started, and its progress cannot be read: %s", r.plan.About, e.What),
 	})
 }
 
@@ -279,7 +280,7 @@ func (r *change[In, Out, P]) lostSight(job Job, err error) Out {
 func (r *change[In, Out, P]) finished(out Out, err error, ch Changed) Out {
 	if err != nil {
 		out = *new(Out)
-		ch.Message += " What is true now could not be read: " + r.host.Explain.Explain(err).What
+		ch.Message += " The current state could not be read: " + r.host.Explain.Explain(err).What
 	}
 	*P(&out).changed() = ch
 	return out

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/big"
 	"slices"
 	"strconv"
@@ -29,8 +30,8 @@ func decode(s *jsonschema.Schema, args json.RawMessage, in any) error {
 			return invalid("The arguments are not a JSON object.")
 		}
 	}
-	for name, value := range all {
-		p := s.Properties[name]
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		p, value := s.Properties[name], all[name]
 		if p == nil {
 			return unknownArgument(s, name)
 		}
@@ -49,36 +50,43 @@ func decode(s *jsonschema.Schema, args json.RawMessage, in any) error {
 			return invalid("The argument %q is missing; it takes %s.", name, describe(s.Properties[name]))
 		}
 	}
-	data, err := json.Marshal(all)
-	if err != nil {
-		return err
+	for name, p := range s.Properties {
+		if _, given := all[name]; !given && p.Default != nil {
+			all[name] = p.Default
+		}
 	}
-	if err := json.Unmarshal(data, in); err != nil {
-		return invalid("The arguments do not fit: %v.", err)
+	return fill(all, in)
+}
+
+// fill sets the fields of in. A type that reads itself, such as a UPID, may refuse
+// its argument.
+func fill(all map[string]any, in any) error {
+	if json.Unmarshal(encode(all), in) == nil {
+		return nil
 	}
-	return nil
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if err := json.Unmarshal(encode(map[string]any{name: all[name]}), in); err != nil {
+			return invalid("The argument %q: %s.", name, render.Text(err.Error(), 300))
+		}
+	}
+	return invalid("The arguments do not fit together.")
 }
 
 // argumentError says what is wrong with the arguments of a call.
-type argumentError struct{ explained explain.Error }
+type argumentError struct{ explained explain.Explanation }
 
 func (e *argumentError) Error() string { return e.explained.What }
 func (e *argumentError) Unwrap() error { return &e.explained }
 
 func invalid(format string, args ...any) error {
-	return &argumentError{explain.Error{What: fmt.Sprintf(format, args...)}}
-}
-
-// BadArgument refuses an argument that its schema lets through.
-func BadArgument(name, what, next string) error {
-	return &argumentError{explain.Error{What: fmt.Sprintf("The argument %q: %s.", name, what), Next: next}}
+	return &argumentError{explain.Explanation{What: fmt.Sprintf(format, args...)}}
 }
 
 func unknownArgument(s *jsonschema.Schema, name string) error {
 	names := s.PropertyOrder
-	e := explain.Error{
+	e := explain.Explanation{
 		What: fmt.Sprintf("There is no argument %q.", render.Text(name, 60)),
-		Next: "This tool takes " + cmp.Or(render.List(names, "and"), "none") + ".",
+		Next: "This tool takes " + cmp.Or(render.List(names), "none") + ".",
 	}
 	if near := nearest(name, names); near != "" {
 		e.What = fmt.Sprintf("There is no argument %q; did you mean %q?", render.Text(name, 60), near)
@@ -116,7 +124,7 @@ func fit(p *jsonschema.Schema, value any) (fixed any, problem string) {
 		}
 		text, ok := value.(string)
 		if !ok {
-			return nil, "is " + show(value) + ", which is no text"
+			return nil, "is " + show(value) + ", which is not text"
 		}
 		if p.Enum != nil && !slices.Contains(p.Enum, any(text)) {
 			return nil, fitEnum(p, text)
@@ -127,7 +135,7 @@ func fit(p *jsonschema.Schema, value any) (fixed any, problem string) {
 }
 
 func fitEnum(p *jsonschema.Schema, text string) string {
-	problem := fmt.Sprintf("is %s, which is none of %s", show(text), render.List(words(p.Enum), "and"))
+	problem := fmt.Sprintf("is %s, which is none of %s", show(text), render.List(words(p.Enum)))
 	if near := nearest(text, words(p.Enum)); near != "" {
 		problem += fmt.Sprintf(" (did you mean %q?)", near)
 	}
@@ -139,16 +147,16 @@ func fitNumber(p *jsonschema.Schema, value any) (any, string) {
 	if n, ok := value.(json.Number); ok {
 		text = n.String()
 	} else if !isText {
-		return nil, "is " + show(value) + ", which is no number"
+		return nil, "is " + show(value) + ", which is not a number"
 	}
 	text = strings.TrimSpace(text)
 	n, ok := new(big.Rat).SetString(text)
 	if !ok || strings.ContainsAny(text, "/_xXpP") {
-		return nil, "is " + show(value) + ", which is no number"
+		return nil, "is " + show(value) + ", which is not a number"
 	}
 	if p.Type == "integer" {
 		if !n.IsInt() {
-			return nil, "is " + show(value) + ", which is no whole number"
+			return nil, "is " + show(value) + ", which is not a whole number"
 		}
 		text = n.Num().String()
 		if !n.Num().IsInt64() {
@@ -169,9 +177,9 @@ func fitNumber(p *jsonschema.Schema, value any) (any, string) {
 func describe(p *jsonschema.Schema) string {
 	switch {
 	case p.Enum != nil:
-		return "one of " + render.List(words(p.Enum), "and")
+		return "one of " + render.List(words(p.Enum))
 	case p.Type == "array":
-		return "a list, each of it " + describe(p.Items)
+		return "a list; each element is " + describe(p.Items)
 	case p.Type == "boolean":
 		return "true or false"
 	case p.Type == "string":

@@ -13,13 +13,17 @@ import (
 const lag = 20 * time.Second
 
 // Recent remembers which guests this process has changed lately, because PVE's
-// lists may still show them as they were before. The zero value is ready for use.
+// lists may still show them as they were before. The zero value is ready for use; a
+// nil *Recent remembers nothing.
 type Recent struct {
 	mu      sync.Mutex
 	changed map[pve.VMID]time.Time // guarded by mu
 }
 
 func (r *Recent) note(id pve.VMID, now time.Time) {
+	if r == nil {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.changed == nil {
@@ -30,6 +34,9 @@ func (r *Recent) note(id pve.VMID, now time.Time) {
 
 // has reports whether a guest was changed lately, and forgets those that were not.
 func (r *Recent) has(id pve.VMID, now time.Time) bool {
+	if r == nil {
+		return false
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	at, ok := r.changed[id]
@@ -40,8 +47,9 @@ func (r *Recent) has(id pve.VMID, now time.Time) bool {
 	return ok
 }
 
-// Resources lists the cluster's resources, with the live state of the guests that
-// this process has changed lately: it never answers from before an own change.
+// Resources lists the cluster's resources, with the live state of the guests whose
+// change this process began or saw the end of in the last 20 s: it does not answer
+// from before an own change.
 func (c *Call) Resources(ctx context.Context) ([]pve.Resource, error) {
 	all, err := c.PVE.Resources(ctx, "")
 	if err != nil {

@@ -28,16 +28,18 @@ func inputSchema[In any]() *jsonschema.Schema {
 	return s
 }
 
-func outputSchema[Out any]() *jsonschema.Schema { return infer[Out]() }
-
 // infer panics on a type that has no schema: a mistake in a declaration, which
 // every test meets.
 func infer[T any]() *jsonschema.Schema {
 	bound := func(v pve.VMID) *float64 { f := float64(v); return &f }
-	text := &jsonschema.Schema{Type: "string"}
+	text, outcome := &jsonschema.Schema{Type: "string"}, &jsonschema.Schema{Type: "string"}
+	for _, o := range Outcomes() {
+		outcome.Enum = append(outcome.Enum, string(o))
+	}
 	s, err := jsonschema.For[T](&jsonschema.ForOptions{TypeSchemas: map[reflect.Type]*jsonschema.Schema{
 		reflect.TypeFor[pve.VMID](): {Type: "integer", Minimum: bound(pve.MinVMID), Maximum: bound(pve.MaxVMID)},
 		reflect.TypeFor[pve.UPID](): text,
+		reflect.TypeFor[Outcome]():  outcome,
 	}})
 	if err != nil {
 		panic(err)

@@ -53,12 +53,33 @@ type Host struct {
 	Explain explain.Explainer
 	// Wait is how long a change waits for its task unless the call says.
 	Wait time.Duration
-	// Recent is shared by all calls of the process.
+	// Recent is shared by all calls of the process; nil forgets.
 	Recent *Recent
 	// Now tells the time; nil stands for the real one.
 	Now func() time.Time
 	// Logger hears of mistakes in this program; nil stands for nobody.
 	Logger *slog.Logger
+}
+
+// usualWait is how long a change waits for its task where nothing else is said.
+const usualWait = 20 * time.Second
+
+// Connect returns a host whose tools call one cluster under a policy, which holds
+// for everything that the client sends.
+func Connect(cluster string, o pve.Options, p guard.Policy) (Host, error) {
+	o.Transport = p.Transport(o.Transport)
+	client, err := pve.New(o)
+	if err != nil {
+		return Host{}, err
+	}
+	return Host{
+		Cluster: cluster,
+		Client:  func(context.Context) (*pve.Client, error) { return client, nil },
+		Policy:  p,
+		Explain: explain.Explainer{TokenID: o.Token.ID},
+		Wait:    usualWait,
+		Recent:  &Recent{},
+	}, nil
 }
 
 // Request is one call.
@@ -154,6 +175,19 @@ func (c *Call) Watch(about string) func(pve.TaskUpdate) {
 	return w.see
 }
 
+// Explain returns the explanation of an error that does not fail the call.
+func (c *Call) Explain(err error) explain.Explanation { return c.host.Explain.Explain(err) }
+
+// Live finds a guest and asks its node for its state.
+func (c *Call) Live(ctx context.Context, id pve.VMID) (pve.GuestRef, pve.GuestStatus, error) {
+	g, err := c.Guest(ctx, id)
+	if err != nil {
+		return pve.GuestRef{}, pve.GuestStatus{}, err
+	}
+	s, err := c.PVE.GuestStatus(ctx, g.Ref())
+	return g.Ref(), s, err
+}
+
 // Guest finds a guest by its id, once in a call.
 func (c *Call) Guest(ctx context.Context, id pve.VMID) (pve.Resource, error) {
 	if g, ok := c.guests[id]; ok {
@@ -174,16 +208,24 @@ func (t Tool) Call(ctx context.Context, h Host, req Request) (res Result) {
 	defer func() {
 		if p := recover(); p != nil {
 			h.Logger.Error("panic", "tool", t.Name, "cause", p, "stack", string(debug.Stack()))
-			res = Result{IsError: true, Text: fmt.Sprintf("%s failed because of a mistake in this program: %v. Whether anything was changed is unknown; its log has what to report.", t.Name, p)}
+			res = t.broken(p)
 		}
 	}()
 	if h.Now == nil {
 		h.Now = time.Now
 	}
-	if h.Recent == nil {
-		h.Recent = &Recent{}
-	}
 	return t.run(ctx, h, req)
+}
+
+// broken is the answer to a call that met a bug in this program.
+func (t Tool) broken(cause any) Result {
+	text := fmt.Sprintf("%s failed because of a bug in pve-mcp: %v.", t.Name, cause)
+	if t.Risk == guard.Read {
+		return Result{IsError: true, Text: text}
+	}
+	res := success(Changed{Outcome: Unknown, Message: text, Next: "Look at the state before you try again, and report the bug with what the log says."})
+	res.IsError, res.Outcome = true, Unknown
+	return res
 }
 
 // Spec declares a tool that only reads.
@@ -199,7 +241,7 @@ type Spec[In, Out any] struct {
 func Read[In, Out any](s Spec[In, Out]) Tool {
 	t := Tool{
 		Name: s.Name, Title: s.Title, Doc: s.Doc, Needs: s.Needs, Risk: guard.Read, Idempotent: true,
-		Input: inputSchema[In](), Output: outputSchema[Out](),
+		Input: inputSchema[In](), Output: infer[Out](),
 	}
 	t.run = func(ctx context.Context, h Host, req Request) Result {
 		var in In

@@ -63,17 +63,17 @@ func TestArguments(t *testing.T) {
 		{`[]`, `The arguments are not a JSON object.`},
 		{`null`, `The arguments are not a JSON object.`},
 		{`{"vmid":1}`, `The argument "vmid" is 1, which is not a whole number from 100 to 999999999.`},
-		{`{"vmid":"web"}`, `The argument "vmid" is "web", which is no number.`},
-		{`{"vmid":100.5}`, `The argument "vmid" is 100.5, which is no whole number.`},
-		{`{"vmid":true}`, `The argument "vmid" is true, which is no number.`},
-		{`{"vmid":"0x64"}`, `The argument "vmid" is "0x64", which is no number.`},
+		{`{"vmid":"web"}`, `The argument "vmid" is "web", which is not a number.`},
+		{`{"vmid":100.5}`, `The argument "vmid" is 100.5, which is not a whole number.`},
+		{`{"vmid":true}`, `The argument "vmid" is true, which is not a number.`},
+		{`{"vmid":"0x64"}`, `The argument "vmid" is "0x64", which is not a number.`},
 		{`{"vmid":100,"big":9223372036854775808}`, `The argument "big" is 9223372036854775808, which is too large.`},
 		{`{"vmid":100,"limit":501}`, `The argument "limit" is 501, which is not a whole number from 1 to 500.`},
 		{`{"vmid":100,"share":1.01}`, `The argument "share" is 1.01, which is not a number from 0 to 1.`},
 		{`{"vmid":100,"mode":"stopp"}`, `The argument "mode" is "stopp", which is none of snapshot, suspend and stop (did you mean "stop"?).`},
 		{`{"vmid":100,"tags":["a","c"]}`, `The argument "tags" has an element 2 that is "c", which is none of a and b.`},
 		{`{"vmid":100,"force":"maybe"}`, `The argument "force" is "maybe", which is neither true nor false.`},
-		{`{"vmid":100,"name":{}}`, `The argument "name" is {}, which is no text.`},
+		{`{"vmid":100,"name":{}}`, `The argument "name" is {}, which is not text.`},
 		{`{"vmid":100,"frce":true}`, `There is no argument "frce"; did you mean "force"? This tool takes vmid, big, share, limit, mode, name, force and tags.`},
 		{`{"vmid":100,"zzz":1}`, `There is no argument "zzz". This tool takes vmid,`},
 	} {
@@ -281,8 +281,18 @@ func TestCancelledCallReturns(t *testing.T) {
 func TestPanicCostsOneCall(t *testing.T) {
 	w := simtest.New(t, simtest.Options{})
 	a := w.Run(power(guard.Write), `{"vmid":104,"action":"panic"}`)
-	if !a.IsError || !strings.Contains(a.Text, "a mistake") {
+	if !a.IsError || a.Outcome != tool.Unknown || a.Fields["message"] != "power failed because of a bug in pve-mcp: a mistake." {
 		t.Errorf("%s", a.Text)
+	}
+}
+
+// What is wrong with a call is said in the same words every time.
+func TestFirstProblemIsTheSame(t *testing.T) {
+	w := simtest.New(t, simtest.Options{})
+	for range 20 {
+		if a := w.Run(echo, `{"zz":1,"vmid":"x","limit":"x","yy":2}`); a.Text != `The argument "limit" is "x", which is not a number.` {
+			t.Fatalf("%s", a.Text)
+		}
 	}
 }
 
@@ -294,9 +304,17 @@ func TestChangesAreRecorded(t *testing.T) {
 		w.Run(power(guard.Write), `{"vmid":104,"action":"stop"}`)
 		w.Run(echo, `{"vmid":104}`)
 		w.Run(power(guard.Write), `{"vmid":999,"action":"stop"}`) // never sent
+		w.Run(power(guard.Write), `{"vmid":100,"action":"panic"}`)
 		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
-		if len(lines) != 2 || !strings.Contains(lines[0], "change begins") || !strings.Contains(lines[1], "outcome=ok") {
-			t.Errorf("record:\n%s", log.String())
+		for i, want := range []string{
+			`msg="change begins" tool=power caller=test arguments="{\"vmid\":104,\"action\":\"stop\"}" about="stop of 104"`,
+			`msg="change ended" tool=power caller=test arguments="{\"vmid\":104,\"action\":\"stop\"}" about="stop of 104" outcome=ok upid=UPID:pve1:`,
+			`msg="change begins" tool=power caller=test arguments="{\"vmid\":100,\"action\":\"panic\"}"`,
+			`outcome=unknown`,
+		} {
+			if len(lines) != 4 || !strings.Contains(lines[i], want) {
+				t.Errorf("line %d: want %s in\n%s", i+1, want, log.String())
+			}
 		}
 	})
 }

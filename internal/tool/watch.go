@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"pve-mcp/internal/render"
@@ -14,13 +13,11 @@ import (
 // maxLine is the length to which a line of a log is shown.
 const maxLine = 400
 
-// LogText returns up to most of the last lines of a log that say something,
-// without its end mark.
+// LogText returns up to most of the last lines of a log that say something.
 func LogText(lines []pve.LogLine, most int) []string {
 	out := []string{}
 	for _, l := range lines {
-		text := render.Text(l.Text.Value, maxLine)
-		if text != "" && text != "no content" && text != "TASK OK" && !strings.HasPrefix(text, "TASK ERROR") && !strings.HasPrefix(text, "TASK WARNINGS") {
+		if text := render.Text(l.Says(), maxLine); text != "" {
 			out = append(out, text)
 		}
 	}
@@ -58,8 +55,8 @@ type watcher struct {
 }
 
 func (w *watcher) see(u pve.TaskUpdate) {
-	if line := pve.LastLine(u.Lines); line != "" {
-		w.last = render.Text(line, maxLine)
+	if said := LogText(u.Lines, 1); len(said) > 0 {
+		w.last = said[0]
 	}
 	message := w.about + ": begun"
 	if running := w.now().Sub(w.begun).Round(100 * time.Millisecond); running > 0 {

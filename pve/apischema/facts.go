@@ -107,9 +107,6 @@ func Load(major int) (*API, error) {
 	return New(facts), nil
 }
 
-// Major is the major version of PVE that is described.
-func (a *API) Major() int { return a.facts.Major }
-
 // Endpoints lists all endpoints, sorted by path, then method. The caller must
 // not change them.
 func (a *API) Endpoints() []*Endpoint { return a.facts.Endpoints }

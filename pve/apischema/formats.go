@@ -251,7 +251,7 @@ func hotplug(s string) error {
 	if s == "0" || s == "1" {
 		return nil
 	}
-	for _, item := range listItems(s) {
+	for _, item := range SplitList(s) {
 		if !slices.Contains([]string{"network", "disk", "cpu", "memory", "usb", "cloudinit"}, item) {
 			return errors.New("unable to parse hotplug option")
 		}

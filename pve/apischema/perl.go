@@ -71,8 +71,8 @@ func perlPattern(pattern string) string {
 	return b.String()
 }
 
-// listItems splits as PVE::Tools::split_list does.
-func listItems(s string) []string {
+// SplitList splits a parameter of a "-list" format as PVE::Tools::split_list does.
+func SplitList(s string) []string {
 	if strings.Contains(s, "\x00") {
 		return strings.Split(s, "\x00")
 	}

@@ -62,23 +62,22 @@ func (p *Permissions) Allow(c Caller, params Values) error {
 	case p.Check == nil:
 		return denied("")
 	}
-	return p.Check.Evaluate(c, params)
+	return p.Check.evaluate(c, params)
 }
 
-// Evaluate decides one check, as PVE's exec_api2_perm_check does. root@pam with
-// a ticket is not special here; see [Permissions.Allow].
-func (k *Check) Evaluate(c Caller, params Values) error {
+// evaluate decides one check, as PVE's exec_api2_perm_check does.
+func (k *Check) evaluate(c Caller, params Values) error {
 	switch k.Op {
 	case "and":
 		for _, sub := range k.Subs {
-			if err := sub.Evaluate(c, params); err != nil {
+			if err := sub.evaluate(c, params); err != nil {
 				return err
 			}
 		}
 		return nil
 	case "or":
 		for _, sub := range k.Subs {
-			if sub.Evaluate(c, params) == nil {
+			if sub.evaluate(c, params) == nil {
 				return nil
 			}
 		}
@@ -87,9 +86,9 @@ func (k *Check) Evaluate(c Caller, params Values) error {
 		if k.RequireParam != "" && params[k.RequireParam] == nil {
 			return denied("")
 		}
-		return c.Require(Template(k.Path, params), k.Any, k.Privs...)
+		return c.require(fillIn(k.Path, params), k.Any, k.Privs)
 	case "perm-modify":
-		return c.mayModify(Template(k.Path, params))
+		return c.mayModify(fillIn(k.Path, params))
 	case "userid-param":
 		return k.user(c, param(params, "userid"))
 	case "userid-group":
@@ -98,9 +97,16 @@ func (k *Check) Evaluate(c Caller, params Values) error {
 	return denied("unknown permission test " + k.Op)
 }
 
-// Require checks privileges on a path: all of them, or any one.
-func (c Caller) Require(path string, anyOf bool, privs ...string) error {
-	path = NormalizePath(path)
+// Require wants all of some privileges on an ACL path. A refusal is a
+// *[PermissionError].
+func (c Caller) Require(path string, privs ...string) error { return c.require(path, false, privs) }
+
+// RequireAny wants one of some privileges on an ACL path. A refusal is a
+// *[PermissionError].
+func (c Caller) RequireAny(path string, privs ...string) error { return c.require(path, true, privs) }
+
+func (c Caller) require(path string, anyOf bool, privs []string) error {
+	path = normalizePath(path)
 	err := c.check(path, anyOf, privs)
 	if c.Checked != nil {
 		c.Checked(PrivCheck{Path: path, Privs: privs, Any: anyOf, Held: err == nil})
@@ -129,7 +135,7 @@ func (c Caller) check(path string, anyOf bool, privs []string) error {
 }
 
 func (c Caller) mayModify(path string) error {
-	if path = NormalizePath(path); path == "" {
+	if path = normalizePath(path); path == "" {
 		return denied("")
 	}
 	privs := []string{"Permissions.Modify"}
@@ -140,13 +146,13 @@ func (c Caller) mayModify(path string) error {
 			privs = append(privs, own)
 		}
 	}
-	return c.Require(path, true, privs...)
+	return c.RequireAny(path, privs...)
 }
 
 func (k *Check) user(c Caller, userid string) error {
 	if k.Subject == "Realm.AllocateUser" {
 		_, realm, _ := strings.Cut(userid, "@")
-		return c.Require("/access/realm/"+realm, false, "Realm.AllocateUser")
+		return c.Require("/access/realm/"+realm, "Realm.AllocateUser")
 	}
 	if _, exists := c.Groups(userid); !exists || c.User != userid {
 		return denied("")
@@ -155,15 +161,15 @@ func (k *Check) user(c Caller, userid string) error {
 }
 
 func (k *Check) group(c Caller, params Values) error {
-	if c.Require("/access/groups", true, k.Privs...) == nil {
+	if c.RequireAny("/access/groups", k.Privs...) == nil {
 		return nil
 	}
 	mine := map[string]bool{}
 	for _, g := range c.GroupIDs {
-		mine[g] = c.Require("/access/groups/"+g, true, k.Privs...) == nil
+		mine[g] = c.RequireAny("/access/groups/"+g, k.Privs...) == nil
 	}
 	if k.GroupsParam != "" {
-		wanted := listItems(param(params, "groups"))
+		wanted := SplitList(param(params, "groups"))
 		if len(wanted) == 0 {
 			return denied("/access/groups, " + strings.Join(k.Privs, "|"))
 		}
@@ -196,17 +202,17 @@ var (
 	slashesRE     = regexp.MustCompile(`/+`)
 )
 
-// Template fills the placeholders of a template such as /vms/{vmid} from params;
+// fillIn fills the placeholders of a template such as /vms/{vmid} from params;
 // one without a value becomes nothing.
-func Template(template string, params Values) string {
+func fillIn(template string, params Values) string {
 	return placeholderRE.ReplaceAllStringFunc(template, func(name string) string {
 		return param(params, strings.Trim(name, "{}"))
 	})
 }
 
-// NormalizePath returns an ACL path in its one form, without a final slash, or
+// normalizePath returns an ACL path in its one form, without a final slash, or
 // "" for what is no ACL path: a check on that one is always refused.
-func NormalizePath(path string) string {
+func normalizePath(path string) string {
 	path = slashesRE.ReplaceAllString(path, "/")
 	if path != "/" {
 		path = strings.TrimSuffix(path, "/")

@@ -26,7 +26,7 @@ func (v *validator) format(path string, f *Format, value string) error {
 	}
 	switch {
 	case list:
-		for _, item := range listItems(value) {
+		for _, item := range SplitList(value) {
 			if err := check(item); err != nil {
 				return err
 			}

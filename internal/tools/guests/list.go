@@ -89,9 +89,8 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	}
 	sortGuests(found, in.Sort)
 	out.Total = len(found)
-	limit := cmp.Or(in.Limit, 50)
 	first := min(in.Offset, len(found))
-	last := min(first+limit, len(found))
+	last := min(first+in.Limit, len(found))
 	fields := in.Fields
 	if len(fields) == 0 {
 		fields = usual
@@ -136,14 +135,10 @@ func offlineNodes(all []pve.Resource) []string {
 // statusOf is a guest's status as far as it is known: PVE goes on to show what it
 // saw last of a node that is offline.
 func statusOf(r pve.Resource, offline []string) string {
-	switch status := r.Status.Or("unknown"); {
-	case slices.Contains(offline, r.Node.Value):
+	if slices.Contains(offline, r.Node.Value) {
 		return "unknown"
-	case status == "stopped" && r.Lock.Value == "suspended":
-		return "suspended"
-	default:
-		return status
 	}
+	return r.State()
 }
 
 func matches(in listIn, r pve.Resource, status string) bool {
@@ -190,7 +185,7 @@ func rowOf(r pve.Resource, status string) guestRow {
 	}
 	row.MaxMem, row.MaxMemHuman = size(r.MaxMem)
 	row.MaxDisk, row.MaxDiskHuman = size(r.MaxDisk)
-	if seen := r.Status.Or("unknown"); status == "unknown" && seen != "unknown" {
+	if seen := r.State(); status == "unknown" && seen != "unknown" {
 		row.LastSeen = seen
 	}
 	if status == "stopped" || status == "suspended" || status == "unknown" {

@@ -26,14 +26,13 @@ type powerOut struct {
 	VMID   pve.VMID `json:"vmid,omitzero"`
 	Name   string   `json:"name,omitzero"`
 	Node   string   `json:"node,omitzero"`
-	Status string   `json:"status,omitzero" jsonschema:"what is true now"`
+	Status string   `json:"status,omitzero" jsonschema:"state after the call"`
 }
 
 var guestPower = tool.Change(tool.ChangeSpec[powerIn, powerOut]{
-	Name:       "pve_guest_power",
-	Title:      "Start, stop, suspend or resume a guest",
-	Doc:        "Changes the power state of one VM or container and waits for the result. A failed task is reported as failed, with PVE's reason.",
-	Idempotent: false,
+	Name:  "pve_guest_power",
+	Title: "Start, stop, suspend or resume a guest",
+	Doc:   "Changes the power state of one VM or container and waits for the result. A failed task is reported as failed, with PVE's reason.",
 	Needs: []tool.Need{
 		tool.On(tool.OnGuest, "VM.Audit"),
 		tool.On(tool.OnGuest, "VM.PowerMgmt"),
@@ -60,24 +59,19 @@ func goal(in powerIn) string {
 }
 
 func planPower(ctx context.Context, c *tool.Call, in powerIn) (tool.Plan, error) {
-	g, err := c.Guest(ctx, in.VMID)
-	if err != nil {
-		return tool.Plan{}, err
-	}
-	s, err := c.PVE.GuestStatus(ctx, g.Ref())
+	g, s, err := c.Live(ctx, in.VMID)
 	if err != nil {
 		return tool.Plan{}, err
 	}
 	plan := tool.Plan{
 		Guest: in.VMID,
-		About: fmt.Sprintf("%s of %v (%s) on %s", title(in.Action), g.Ref(), render.Text(s.Name.Value, 60), g.Node.Value),
+		About: fmt.Sprintf("%s of %v (%s) on %s", title(in.Action), g, render.Text(s.Name.Value, 60), g.Node),
 	}
-	state := s.State()
-	if state == goal(in) && in.Action != "reboot" && in.Action != "reset" {
-		plan.Already = fmt.Sprintf("%v is %s already; nothing was sent.", g.Ref(), state)
+	if state := s.State(); state == goal(in) && in.Action != "reboot" && in.Action != "reset" {
+		plan.Already = fmt.Sprintf("%v is %s already; nothing was sent.", g, state)
 		return plan, nil
 	}
-	return plan, refusePower(in, g.Ref(), s)
+	return plan, refusePower(in, g, s)
 }
 
 func title(action string) string {
@@ -91,7 +85,7 @@ func title(action string) string {
 func refusePower(in powerIn, g pve.GuestRef, s pve.GuestStatus) error {
 	state, starts := s.State(), in.Action == "start" || in.Action == "resume"
 	no := func(next, format string, args ...any) error {
-		return &explain.Error{What: fmt.Sprintf(format, args...), Next: next}
+		return &explain.Explanation{What: fmt.Sprintf(format, args...), Next: next}
 	}
 	switch {
 	case g.Kind == pve.LXC && in.Action == "reset":
@@ -110,8 +104,8 @@ func refusePower(in powerIn, g pve.GuestRef, s pve.GuestStatus) error {
 		return no("Resume it first, or use stop.", "%v is paused, so it cannot shut down.", g)
 	}
 	if lock := s.Lock.Value; lock != "" && lock != "suspended" && lock != "mounted" {
-		e := explain.Explainer{}.Locked(fmt.Sprintf("%v is locked (%s)", g, lock), lock)
-		return &explain.Error{What: e.What, Next: e.Next}
+		e := explain.Locked(fmt.Sprintf("%v is locked (%s)", g, lock), lock)
+		return &e
 	}
 	return nil
 }
@@ -139,15 +133,11 @@ func startPower(ctx context.Context, c *tool.Call, in powerIn) (tool.Job, error)
 // HA manager was asked, and a VM is started again after the task of its reboot has
 // ended: neither has its goal yet.
 func finishPower(ctx context.Context, c *tool.Call, in powerIn, end tool.End) (powerOut, error) {
-	g, err := c.Guest(ctx, in.VMID)
+	g, s, err := c.Live(ctx, in.VMID)
 	if err != nil {
 		return powerOut{}, err
 	}
-	s, err := c.PVE.GuestStatus(ctx, g.Ref())
-	if err != nil {
-		return powerOut{}, err
-	}
-	out := powerOut{VMID: in.VMID, Name: render.Text(s.Name.Value, 60), Node: g.Node.Value, Status: s.State()}
+	out := powerOut{VMID: in.VMID, Name: render.Text(s.Name.Value, 60), Node: g.Node, Status: s.State()}
 	if end.Status.Succeeded() && out.Status != goal(in) {
 		return out, tool.ErrNotYet
 	}

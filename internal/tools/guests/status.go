@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"time"
 
-	"pve-mcp/internal/explain"
 	"pve-mcp/internal/render"
 	"pve-mcp/internal/tool"
 	"pve-mcp/pve"
@@ -82,21 +81,17 @@ var guestStatus = tool.Read(tool.Spec[statusIn, statusOut]{
 })
 
 func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error) {
-	g, err := c.Guest(ctx, in.VMID)
+	g, s, err := c.Live(ctx, in.VMID)
 	if err != nil {
 		return statusOut{}, err
 	}
-	s, err := c.PVE.GuestStatus(ctx, g.Ref())
-	if err != nil {
-		return statusOut{}, err
-	}
-	out := describe(g.Ref(), s)
+	out := describe(g, s)
 	out.AsOf = render.Time(c.Now())
 	if s.Status != "running" {
 		out.AddressesUnknown = "the guest is not running"
 		return out, nil
 	}
-	out.addresses(ctx, c, g.Ref(), s)
+	out.addresses(ctx, c, g, s)
 	return out, nil
 }
 
@@ -183,11 +178,11 @@ func (out *statusOut) addresses(ctx context.Context, c *tool.Call, g pve.GuestRe
 		if list, err = c.PVE.AgentInterfaces(ctx, g); err == nil {
 			out.Agent = "answers"
 		} else {
-			out.Agent = agentProblem(err)
+			out.Agent = agentProblem(c, err)
 		}
 	}
 	if err != nil {
-		out.AddressesFrom, out.AddressesUnknown = "", agentProblem(err)
+		out.AddressesFrom, out.AddressesUnknown = "", agentProblem(c, err)
 		return
 	}
 	out.Addresses = []address{}
@@ -204,10 +199,10 @@ func (out *statusOut) addresses(ctx context.Context, c *tool.Call, g pve.GuestRe
 }
 
 // agentProblem says why the guest could not be asked.
-func agentProblem(err error) string {
+func agentProblem(c *tool.Call, err error) string {
 	var said *pve.Error
 	if errors.As(err, &said) && said.Status == http.StatusInternalServerError {
 		return render.Text(said.Message, 200)
 	}
-	return explain.Explainer{}.Explain(err).What
+	return c.Explain(err).What
 }

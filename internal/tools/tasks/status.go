@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"pve-mcp/internal/explain"
@@ -15,8 +16,8 @@ import (
 )
 
 type statusIn struct {
-	UPID string `json:"upid"`
-	Log  int    `json:"log,omitzero" min:"1" max:"200" jsonschema:"last lines of its log to show; a failed task shows some anyway"`
+	UPID pve.UPID `json:"upid"`
+	Log  int      `json:"log,omitzero" min:"1" max:"200" jsonschema:"lines of its log to show, from the end"`
 	tool.Waits
 }
 
@@ -50,11 +51,8 @@ var taskStatus = tool.Read(tool.Spec[statusIn, statusOut]{
 const shownOfFailed = 10
 
 func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error) {
-	upid, err := pve.ParseUPID(in.UPID)
-	if err != nil {
-		return statusOut{}, tool.BadArgument("upid", err.Error(), "It stands in the answer of the call that started the task.")
-	}
-	status, err := follow(ctx, c, upid, in)
+	upid := in.UPID
+	status, err := follow(ctx, c, in)
 	if err != nil {
 		return statusOut{}, unknownTask(err, upid)
 	}
@@ -78,25 +76,23 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 }
 
 // follow looks once, or until the task has ended or the time is up.
-func follow(ctx context.Context, c *tool.Call, upid pve.UPID, in statusIn) (pve.TaskStatus, error) {
+func follow(ctx context.Context, c *tool.Call, in statusIn) (pve.TaskStatus, error) {
 	if in.Wait == nil || *in.Wait == 0 {
-		return c.PVE.TaskStatus(ctx, upid)
+		return c.PVE.TaskStatus(ctx, in.UPID)
 	}
 	patience, cancel := context.WithTimeout(ctx, c.Patience(in.Wait))
 	defer cancel()
-	status, err := c.PVE.Wait(patience, upid, c.Watch(title(upid)))
+	status, err := c.PVE.Wait(patience, in.UPID, c.Watch(fmt.Sprintf("Task %s %s", in.UPID.Type, in.UPID.ID)))
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return c.PVE.TaskStatus(ctx, upid)
+		return c.PVE.TaskStatus(ctx, in.UPID)
 	}
 	return status, err
 }
 
-func title(upid pve.UPID) string { return fmt.Sprintf("Task %s %s", upid.Type, upid.ID) }
-
 func unknownTask(err error, upid pve.UPID) error {
 	var said *pve.Error
-	if errors.As(err, &said) && said.Params["upid"] == "no such task" {
-		return &explain.Error{
+	if errors.As(err, &said) && said.NoSuchTask() {
+		return &explain.Explanation{
 			What: fmt.Sprintf("Node %s knows no such task.", upid.Node),
 			Next: "PVE keeps the last 1,000 to 2,000 tasks of a node; check the UPID.",
 		}
@@ -141,7 +137,7 @@ func (out *statusOut) log(ctx context.Context, c *tool.Call, upid pve.UPID, stat
 	}
 	out.LogLines = total
 	if status.Running() {
-		out.LastLine = render.Text(pve.LastLine(lines), 400)
+		out.LastLine = strings.Join(tool.LogText(lines, 1), "")
 		if p, ok := tool.PercentIn(lines); ok {
 			out.Percent = &p
 		}

@@ -9,6 +9,7 @@ import (
 
 	"pve-mcp/internal/simtest"
 	"pve-mcp/internal/tool"
+	"pve-mcp/internal/tools/tasks"
 )
 
 // begin starts something that takes its time and returns its task.
@@ -62,7 +63,7 @@ func TestTaskRefusals(t *testing.T) {
 		w := simtest.New(t, simtest.Options{})
 		upid := begin(w, `{"vmid":102,"action":"shutdown","wait":0}`)
 		for _, tt := range []struct{ token, args, want string }{
-			{"ops@pve!mcp", `{"upid":"100"}`, `The argument "upid": "100" is not a UPID`},
+			{"ops@pve!mcp", `{"upid":"100"}`, `The argument "upid": "100" is not a UPID (such as`},
 			{"ops@pve!mcp", `{"upid":"UPID:pve1:00000001:00000001:60000000:qmstart:900:root@pam:"}`, "Node pve1 knows no such task."},
 			{"ops@pve!mcp", `{"upid":"UPID:pve7:00000001:00000001:60000000:qmstart:900:root@pam:"}`, "hostname lookup 'pve7' failed"},
 			{"none@pve!mcp", fmt.Sprintf(`{"upid":%q}`, upid), "lacks Sys.Audit on /nodes/pve2"},
@@ -81,6 +82,19 @@ func TestTaskLogOnRequest(t *testing.T) {
 		b := w.Call("pve_task_status", fmt.Sprintf(`{"upid":%q,"log":5}`, a.Fields["upid"]))
 		if got := fmt.Sprint(b.Fields["log"]); got != "[Requesting HA stop for VM 103]" || b.Fields["log_lines"] != 2.0 {
 			t.Errorf("%s", b.Text)
+		}
+	})
+}
+
+func TestNeeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.New(t, simtest.Options{})
+		upid := begin(w, `{"vmid":102,"action":"shutdown","wait":0}`)
+		w.As("audit@pve!mcp").Call("pve_task_status", fmt.Sprintf(`{"upid":%q}`, upid))
+		all := w.Sim.Requests()
+		checks := all[len(all)-1].Checks
+		if len(checks) != 1 || strings.Join(checks[0].Privs, " or ")+" on /nodes/{node}" != tasks.Tools[0].Needs[0].String() {
+			t.Errorf("checked %v, said %v", checks, tasks.Tools[0].Needs)
 		}
 	})
 }

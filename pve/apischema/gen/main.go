@@ -1,7 +1,7 @@
 // Command gen makes the embedded facts of package apischema from PVE's API
 // description.
 //
-//	go run ./gen -from DIR [-out DIR]
+//	go run ./pve/apischema/gen -from DIR -out pve/apischema
 //
 // DIR holds pve-api-N.json (a list of endpoints) and pve-formats-N.json (the
 // named formats and the highest index of each indexed parameter) for the major

@@ -1,0 +1,4 @@
+package explain
+
+// Roles is for tests.
+var Roles = roles
