@@ -135,7 +135,7 @@ func (c *Client) send(ctx context.Context, endpoint, method string, p path, para
 	case err != nil:
 		return answer{}, true, &LostError{Method: method, Path: p.text, Err: err}
 	case len(body) > maxAnswer:
-		return answer{}, true, fmt.Errorf("%s %s: the answer has over %d bytes", method, p, maxAnswer)
+		return answer{}, true, &LostError{Method: method, Path: p.text, Err: fmt.Errorf("the answer has over %d bytes", maxAnswer)}
 	case resp.StatusCode != http.StatusOK:
 		return answer{}, true, errorOf(method, p, resp, body)
 	}
@@ -212,7 +212,8 @@ func list[T any](ctx context.Context, c *Client, p path, params url.Values) (v T
 	return v, int(ans.Total.Value), nil
 }
 
-// start sends a write that PVE answers with a task.
+// start sends a write that PVE answers with a task. After another answer it is open
+// what was done.
 func (c *Client) start(ctx context.Context, method string, p path, params url.Values) (UPID, error) {
 	ans, err := c.do(ctx, method, p, params)
 	if err != nil {
@@ -220,7 +221,7 @@ func (c *Client) start(ctx context.Context, method string, p path, params url.Va
 	}
 	var upid UPID
 	if err := json.Unmarshal(ans.Data, &upid); err != nil {
-		return UPID{}, fmt.Errorf("%s %s: PVE answered without a task: %s", method, p, ans.Data)
+		return UPID{}, &LostError{Method: method, Path: p.text, Err: fmt.Errorf("the answer names no task: %.100s", ans.Data)}
 	}
 	return upid, nil
 }

@@ -235,6 +235,8 @@ func TestLostAnswers(t *testing.T) {
 		},
 		"not PVE": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>hello") },
 		"596":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(596) },
+		"504":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(504) },
+		"no task": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"data":"OK"}`) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			var asked atomic.Int64

@@ -131,9 +131,15 @@ func errorOf(method string, p path, resp *http.Response, body []byte) error {
 	if location := resp.Header.Get("Location"); resp.StatusCode < 400 && location != "" {
 		e.Message += " (to " + location + "; redirects are not followed, so that the token stays here)"
 	}
-	// The proxy reached the node and lost its answer: the node may go on.
-	if e.Status >= 596 && e.Status <= 599 && method != http.MethodGet {
+	if method != http.MethodGet && lostByProxy(e.Status) {
 		return &LostError{Method: method, Path: p.text, Err: e}
 	}
 	return e
+}
+
+// lostByProxy reports whether a status says that a proxy handed the request on and
+// got no answer: PVE's own, or another one in front of PVE. What is behind it may go
+// on.
+func lostByProxy(status int) bool {
+	return status >= 596 && status <= 599 || status == http.StatusBadGateway || status == http.StatusGatewayTimeout
 }

@@ -202,7 +202,7 @@ func (r *change[In, Out, P]) carryOut(ctx context.Context) Out {
 	if !job.UPID.IsZero() {
 		status, err := r.call.PVE.Wait(patience, job.UPID, r.call.Watch(r.plan.About))
 		switch {
-		case patience.Err() != nil && status.Status != "stopped":
+		case err != nil && patience.Err() != nil:
 			return r.running(job, begun)
 		case err != nil:
 			return r.lostSight(job, err)
