@@ -1,6 +1,7 @@
 package pve
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -40,19 +41,18 @@ type Token struct {
 }
 
 var (
-	tokenIDRE     = regexp.MustCompile(`^[^\s:/!@]+@[A-Za-z][A-Za-z0-9.\-_]+![A-Za-z][A-Za-z0-9.\-_]+$`)
+	tokenIDRE     = regexp.MustCompile(`^[^\s:/]+@[A-Za-z][A-Za-z0-9.\-_]+![A-Za-z][A-Za-z0-9.\-_]+$`)
 	tokenSecretRE = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 )
 
 // CheckTokenID reports whether s can be the id of an API token. The error does not
-// show what follows a "=", which may be a secret.
+// show s, which may be a secret in the wrong place.
 func CheckTokenID(s string) error {
-	id, _, more := strings.Cut(s, "=")
-	if more {
-		return fmt.Errorf("%q is followed by a = and more; the secret is a setting of its own", id)
+	if strings.Contains(s, "=") {
+		return errors.New("the id of a token ends before the =; the secret is a setting of its own")
 	}
-	if !tokenIDRE.MatchString(id) {
-		return fmt.Errorf("%q is not a token id: USER@REALM!NAME", id)
+	if !tokenIDRE.MatchString(s) {
+		return errors.New("the value is not of the form USER@REALM!NAME")
 	}
 	return nil
 }

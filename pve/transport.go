@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,7 +21,7 @@ func ParseFingerprint(s string) (Fingerprint, error) {
 	var f Fingerprint
 	raw, err := hex.DecodeString(strings.ReplaceAll(s, ":", ""))
 	if err != nil || len(raw) != len(f) {
-		return f, fmt.Errorf("%q is not a SHA-256 fingerprint: 64 hexadecimal digits, such as AB:CD:…", s)
+		return f, fmt.Errorf("a SHA-256 fingerprint has 64 hexadecimal digits, such as AB:CD:…; this one has %d characters", len(s))
 	}
 	copy(f[:], raw)
 	return f, nil
@@ -43,8 +44,9 @@ type TLS struct {
 	// Roots are trusted instead of the system's where not nil.
 	Roots *x509.CertPool
 	// Fingerprints pin the certificate of a host (host:port, as in the endpoint's
-	// URL), or that of a CA which signed it, instead of the check by Roots. The name
-	// in a pinned certificate is not checked, nor is its expiry.
+	// URL), or that of a CA which signed one for it, instead of the check by Roots.
+	// Neither the name nor the expiry of a pinned certificate of the host itself is
+	// checked; those of one that a pinned CA has signed are.
 	Fingerprints map[string]Fingerprint
 	// Insecure turns the check by Roots off.
 	Insecure bool
@@ -62,7 +64,7 @@ func NewTransport(t TLS) http.RoundTripper {
 		pinned.hosts[host] = newTransport(&tls.Config{
 			InsecureSkipVerify: true, // VerifyConnection checks instead
 			VerifyConnection: func(cs tls.ConnectionState) error {
-				return checkPin(pin, cs.PeerCertificates)
+				return checkPin(pin, host, cs.PeerCertificates)
 			},
 		})
 	}
@@ -73,6 +75,7 @@ func newTransport(cfg *tls.Config) *http.Transport {
 	cfg.MinVersion = tls.VersionTLS12
 	return &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
 		TLSClientConfig:     cfg,
 		TLSHandshakeTimeout: 10 * time.Second,
 		MaxConnsPerHost:     4,
@@ -104,9 +107,9 @@ func (e *PinError) Error() string {
 	return fmt.Sprintf("the certificate has the fingerprint %v, not the pinned %v", e.Presented, e.Pinned)
 }
 
-// checkPin accepts a chain whose first certificate is the pinned one, or is
-// signed by it.
-func checkPin(pin Fingerprint, chain []*x509.Certificate) error {
+// checkPin accepts a chain whose first certificate is the pinned one, or is signed by
+// it for the host.
+func checkPin(pin Fingerprint, host string, chain []*x509.Certificate) error {
 	if len(chain) == 0 {
 		return &PinError{Pinned: pin}
 	}
@@ -123,8 +126,12 @@ func checkPin(pin Fingerprint, chain []*x509.Certificate) error {
 	for _, c := range chain[1:i] {
 		between.AddCert(c)
 	}
-	if _, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between}); err != nil {
-		return refused
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		return err
+	}
+	if _, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, DNSName: name}); err != nil {
+		return &tls.CertificateVerificationError{UnverifiedCertificates: chain, Err: err}
 	}
 	return nil
 }

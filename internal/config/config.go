@@ -4,19 +4,15 @@
 package config
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/joho/godotenv"
 
 	"pve-mcp/pve"
 )
@@ -53,22 +49,19 @@ type Sources struct {
 // shows a correct one.
 func Load(src Sources) (*Config, error) {
 	env := environment(src.Environ)
-	file, err := readDotEnv(src.Dir)
+	file, warnings, err := readDotEnv(src.Dir)
 	problems := append(unknown(env), unknown(file)...)
 	if err != nil {
 		problems = append(problems, err)
 	}
-	values, fromFile, warnings := combine(src.Flags, env, file)
-	c := &Config{Warnings: warnings}
+	values, fromFile, ignored := combine(src.Flags, env, file)
+	c := &Config{Warnings: append(warnings, ignored...)}
 	for _, s := range Settings() {
-		v, given := values[s.Key]
-		if !given {
-			v = s.Default
-		}
+		v := cmp.Or(values[s.Key], s.Default)
 		if v == "" || src.NoCluster && s.connection {
 			continue
 		}
-		if err := s.set(c, strings.TrimSpace(v)); err != nil {
+		if err := s.set(c, v); err != nil {
 			problems = append(problems, problem(s, err))
 		}
 	}
@@ -80,7 +73,7 @@ func Load(src Sources) (*Config, error) {
 		problems = append(problems, c.finish(values, open)...)
 	}
 	if len(problems) > 0 {
-		for _, w := range warnings { // one may be why something is missing
+		for _, w := range c.Warnings { // one may be why something is missing
 			problems = append(problems, errors.New(w))
 		}
 		return nil, errors.Join(problems...)
@@ -104,12 +97,13 @@ func problem(s Setting, err error) error {
 	return fmt.Errorf("%s: %w; for example %s=%s", s.Key, err, s.Key, s.Example)
 }
 
-// environment returns our part of the environment. Hosts hand on variables that
+// environment returns our part of the environment. Clients hand on variables that
 // are not set as empty ones.
 func environment(environ []string) map[string]string {
 	values := map[string]string{}
 	for _, line := range environ {
-		if key, value, _ := strings.Cut(line, "="); strings.HasPrefix(key, "PVE_") && value != "" {
+		key, value, _ := strings.Cut(line, "=")
+		if value = strings.TrimSpace(value); strings.HasPrefix(key, "PVE_") && value != "" {
 			values[key] = value
 		}
 	}
@@ -136,7 +130,11 @@ func unknown(values map[string]string) []error {
 // server safer.
 func combine(flags, env, file map[string]string) (values map[string]string, fromFile bool, warnings []string) {
 	values = maps.Clone(env)
-	maps.Copy(values, flags)
+	for key, v := range flags {
+		if v = strings.TrimSpace(v); v != "" { // as for a variable, empty is not given
+			values[key] = v
+		}
+	}
 	taken := len(env) > 0
 	for _, s := range Settings() {
 		taken = taken || s.connection && flags[s.Key] != ""
@@ -144,9 +142,9 @@ func combine(flags, env, file map[string]string) (values map[string]string, from
 	var ignored []string
 	for _, s := range Settings() {
 		v, given := file[s.Key]
-		safer := given && s.tightens != nil && s.tightens(v)
+		tight := given && s.loosens != nil && !s.loosens(v)
 		switch {
-		case safer, given && !taken && values[s.Key] == "":
+		case tight, given && !taken && values[s.Key] == "":
 			values[s.Key] = v
 		case given && taken:
 			ignored = append(ignored, s.Key)
@@ -156,50 +154,6 @@ func combine(flags, env, file map[string]string) (values map[string]string, from
 		warnings = append(warnings, fmt.Sprintf(".env: ignored %s, because flags or the environment configure this server", strings.Join(ignored, ", ")))
 	}
 	return values, !taken && len(file) > 0, warnings
-}
-
-// readDotEnv reads the PVE_* lines of a file .env, and sets nothing.
-func readDotEnv(dir string) (map[string]string, error) {
-	if dir == "" {
-		return nil, nil
-	}
-	path := filepath.Join(dir, ".env")
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf(".env: %w", err)
-	}
-	defer f.Close()
-	all, err := godotenv.Parse(io.LimitReader(f, 1<<16))
-	if err != nil {
-		return nil, errors.New(".env: it cannot be read as lines KEY=value") // the error itself would show a line
-	}
-	for k, v := range all {
-		if !strings.HasPrefix(k, "PVE_") || v == "" {
-			delete(all, k)
-		}
-	}
-	return all, nil
-}
-
-// opener opens a file that a setting names.
-type opener func(name string) (*os.File, error)
-
-func openAnywhere(name string) (*os.File, error) { return os.Open(name) }
-
-// openBelow opens files below a folder only: a file .env must not make this program
-// read, and send, a file elsewhere.
-func openBelow(dir string) opener {
-	return func(name string) (*os.File, error) {
-		root, err := os.OpenRoot(dir)
-		if err != nil {
-			return nil, err
-		}
-		defer root.Close()
-		return root.Open(name)
-	}
 }
 
 // finish reads the files and checks what concerns several settings.
@@ -255,9 +209,6 @@ func (c *Config) pin() {
 }
 
 func (c *Config) readSecret(open opener) error {
-	if pve.NewSecret(c.secretFile).Check() == nil {
-		return errors.New("it is a secret, not the name of a file with one; set PVE_TOKEN_SECRET instead")
-	}
 	data, err := readFile(open, c.secretFile)
 	if err != nil {
 		return err
@@ -273,16 +224,7 @@ func (c *Config) readCAs(open opener) error {
 	}
 	c.Roots = x509.NewCertPool()
 	if !c.Roots.AppendCertsFromPEM(data) {
-		return fmt.Errorf("%s has no certificate in PEM form", c.caFile)
+		return errors.New("the file has no certificate in PEM form")
 	}
 	return nil
-}
-
-func readFile(open opener, name string) ([]byte, error) {
-	f, err := open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, 1<<20))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,6 +17,9 @@ import (
 )
 
 const secret = "12345678-1234-1234-1234-123456789abc"
+
+// other is a secret in the wrong place.
+const other = "87654321-1234-1234-1234-123456789abc"
 
 // minimal is an environment that configures a server.
 func minimal(more ...string) []string {
@@ -78,20 +82,22 @@ func TestProblems(t *testing.T) {
 			"PVE_TOKEN_SECRET: not set, nor is PVE_TOKEN_SECRET_FILE; for example PVE_TOKEN_SECRET=" + secret},
 		{minimal("PVE_HOST=http://pve.lan"), `PVE_HOST: "http://pve.lan" would send the token unencrypted; use https://; for example`},
 		{minimal("PVE_HOST=http://127.0.0.1.evil.lan"), "unencrypted"},
-		{minimal("PVE_HOST=ftp://pve.lan"), "has the scheme ftp"},
+		{minimal("PVE_HOST=ftp://pve.lan"), `"ftp://pve.lan" is not a URL with https://`},
 		{minimal("PVE_HOST=https://root:hunter22@pve.lan"), "PVE_HOST: a URL must not carry a user or a password"},
 		{minimal("PVE_HOST=https://pve.lan?x=1"), "has more than host, port and path"},
 		{minimal("PVE_HOST= , "), "PVE_HOST: it names no host"},
-		{minimal("PVE_HOST=a b"), "is neither a host nor a URL"},
-		{minimal("PVE_TOKEN_ID=ops@pve"), `PVE_TOKEN_ID: "ops@pve" is not a token id: USER@REALM!NAME; for example PVE_TOKEN_ID=ops@pve!mcp`},
-		{minimal("PVE_TOKEN_ID=ops@pve!mcp=hunter22"), `PVE_TOKEN_ID: "ops@pve!mcp" is followed by a = and more`},
+		{minimal("PVE_HOST=a b"), `PVE_HOST: "a b" is neither a host nor a URL`},
+		{minimal("PVE_HOST=ops@pve!mcp"), "PVE_HOST: a URL must not carry a user or a password"},
+		{[]string{"PVE_HOST=a", "PVE_TOKEN_ID=" + other, "PVE_TOKEN_SECRET=ops@pve!mcp"}, "PVE_TOKEN_ID: the value is not of the form USER@REALM!NAME"},
+		{minimal("PVE_TOKEN_ID=ops@pve"), "PVE_TOKEN_ID: the value is not of the form USER@REALM!NAME; for example PVE_TOKEN_ID=ops@pve!mcp"},
+		{minimal("PVE_TOKEN_ID=ops@pve!mcp=hunter22"), "PVE_TOKEN_ID: the id of a token ends before the =; the secret is a setting of its own"},
 		{minimal("PVE_TOKEN_SECRET=hunter22"), "PVE_TOKEN_SECRET: a token secret is a UUID; this one has 8 characters and another form"},
 		{minimal("PVE_TOKEN_SECRET_FILE=/x"), "PVE_TOKEN_SECRET_FILE is set too"},
 		{[]string{"PVE_HOST=a", "PVE_TOKEN_ID=ops@pve!mcp", "PVE_TOKEN_SECRET_FILE=/no/such/file"}, "PVE_TOKEN_SECRET_FILE: open /no/such/file: no such file or directory; for example"},
-		{[]string{"PVE_HOST=a", "PVE_TOKEN_ID=ops@pve!mcp", "PVE_TOKEN_SECRET_FILE=87654321-1234-1234-1234-123456789abc"}, "it is a secret, not the name of a file"},
+		{[]string{"PVE_HOST=a", "PVE_TOKEN_ID=ops@pve!mcp", "PVE_TOKEN_SECRET_FILE=" + other}, "PVE_TOKEN_SECRET_FILE: the value looks like a secret, not like the name of a file"},
 		{minimal("PVE_VERIFY_SSL=maybe"), `PVE_VERIFY_SSL: "maybe" is neither true nor false; for example PVE_VERIFY_SSL=true`},
 		{minimal("PVE_CA_FILE=/no/such/ca"), "PVE_CA_FILE: open /no/such/ca"},
-		{minimal("PVE_FINGERPRINT=AB:CD"), `PVE_FINGERPRINT: "AB:CD" is not a SHA-256 fingerprint`},
+		{minimal("PVE_FINGERPRINT=AB:CD"), "PVE_FINGERPRINT: a SHA-256 fingerprint has 64 hexadecimal digits, such as AB:CD:…; this one has 5 characters"},
 		{minimal("PVE_HOST=a,b", "PVE_FINGERPRINT="+strings.Repeat("ab", 32)), "1 fingerprint(s) for 2 host(s)"},
 		{minimal("PVE_TIMEOUT=soon"), `PVE_TIMEOUT: "soon" is not a duration; for example PVE_TIMEOUT=40s`},
 		{minimal("PVE_TIMEOUT=0"), "is not between 1s and 10m0s"},
@@ -118,6 +124,40 @@ func TestFlagsWin(t *testing.T) {
 	}
 }
 
+// An empty flag is like an empty variable: a client may hand on what its user has
+// not filled in.
+func TestEmptyFlag(t *testing.T) {
+	c, err := config.Load(config.Sources{
+		Environ: minimal("PVE_MCP_READ_ONLY=true"),
+		Flags:   map[string]string{"PVE_MCP_READ_ONLY": "", "PVE_VERIFY_SSL": " ", "PVE_TIMEOUT": ""},
+	})
+	if err != nil || !c.ReadOnly || !c.VerifySSL || c.Timeout != 40*time.Second {
+		t.Errorf("%+v %v", c, err)
+	}
+}
+
+// A secret in the wrong place is not shown, whatever the place.
+func TestMisplacedSecret(t *testing.T) {
+	for _, s := range config.Settings() {
+		if s.Key == "PVE_TOKEN_SECRET" {
+			continue
+		}
+		for _, value := range []string{other, "x" + other, "ops@pve!mcp=" + other} {
+			_, err := config.Load(config.Sources{Environ: minimal(s.Key + "=" + value)})
+			if err == nil || strings.Contains(err.Error(), other) {
+				t.Errorf("%s=%s: %v", s.Key, value, err)
+			}
+		}
+	}
+}
+
+func TestTokenOfAUserNamedByAddress(t *testing.T) {
+	c, err := config.Load(config.Sources{Environ: minimal("PVE_TOKEN_ID=alice@example.com@oidc!mcp")})
+	if err != nil || c.Token.ID != "alice@example.com@oidc!mcp" {
+		t.Error(err)
+	}
+}
+
 func TestDotEnv(t *testing.T) {
 	all := "PVE_HOST=from.file\nPVE_TOKEN_ID=file@pve!mcp\nPVE_TOKEN_SECRET=" + secret + "\n"
 	for _, tt := range []struct {
@@ -141,7 +181,9 @@ func TestDotEnv(t *testing.T) {
 		{name: "may not loosen", file: "PVE_MCP_READ_ONLY=false\nPVE_MCP_ENABLE_EXEC=true", env: minimal("PVE_MCP_READ_ONLY=true"), want: "pve.lan ops@pve!mcp true true false", warned: "ignored PVE_MCP_READ_ONLY, PVE_MCP_ENABLE_EXEC"},
 		{name: "empty variables of a host do not count", file: all, env: []string{"PVE_HOST=", "PVE_TOKEN_ID="}, want: "from.file file@pve!mcp true false false"},
 		{name: "typo", file: all + "PVE_MCP_READONLY=true", fails: "PVE_MCP_READONLY: there is no such setting"},
-		{name: "no lines", file: "=x\n'hunter22", fails: ".env: it cannot be read"},
+		{name: "no lines", file: "PVE_HOST=x\n'hunter22", fails: ".env: it cannot be read"},
+		{name: "no lines, and not about us", file: "=x\n'hunter22", env: minimal(), want: "pve.lan ops@pve!mcp true false false"},
+		{name: "a typo does not loosen", file: "PVE_MCP_READ_ONLY=ture", env: minimal(), fails: `PVE_MCP_READ_ONLY: "ture" is neither true nor false`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c, err := config.Load(config.Sources{Environ: tt.env, Flags: tt.flags, Dir: folder(t, map[string]string{".env": tt.file})})
@@ -162,6 +204,28 @@ func TestDotEnv(t *testing.T) {
 				t.Errorf("warnings %q, want %q", warnings, tt.warned)
 			}
 		})
+	}
+}
+
+// Whatever else is called .env stops nothing, and is not waited for.
+func TestNoDotEnv(t *testing.T) {
+	outside := filepath.Join(folder(t, map[string]string{"env": "PVE_MCP_READ_ONLY=true"}), "env")
+	for name, tt := range map[string]struct {
+		make   func(path string) error
+		warned bool
+	}{
+		"folder": {func(path string) error { return os.Mkdir(path, 0o700) }, false},
+		"pipe":   {func(path string) error { return exec.Command("mkfifo", path).Run() }, true},
+		"link":   {func(path string) error { return os.Symlink(outside, path) }, true},
+	} {
+		dir := t.TempDir()
+		if err := tt.make(filepath.Join(dir, ".env")); err != nil {
+			t.Fatal(err)
+		}
+		c, err := config.Load(config.Sources{Environ: minimal(), Dir: dir})
+		if err != nil || c.ReadOnly || (len(c.Warnings) > 0) != tt.warned {
+			t.Errorf("%s: %+v %v", name, c, err)
+		}
 	}
 }
 

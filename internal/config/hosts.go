@@ -36,18 +36,22 @@ func parseHost(text string) (string, error) {
 		}
 		raw = "https://" + raw
 	}
+	if secretRE.MatchString(raw) {
+		return "", errors.New("the value looks like a secret, not like a host")
+	}
+	if strings.Contains(raw, "@") {
+		return "", errors.New("a URL must not carry a user or a password; use PVE_TOKEN_ID and PVE_TOKEN_SECRET")
+	}
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil || u.Hostname() == "" || strings.ContainsAny(u.Hostname(), " \t"):
-		return "", fmt.Errorf("%q is neither a host nor a URL", text)
-	case u.User != nil:
-		return "", errors.New("a URL must not carry a user or a password; use PVE_TOKEN_ID and PVE_TOKEN_SECRET")
+		return "", fmt.Errorf("%s is neither a host nor a URL", quoted(text))
 	case u.RawQuery != "" || u.Fragment != "":
-		return "", fmt.Errorf("%q has more than host, port and path", text)
+		return "", fmt.Errorf("%s has more than host, port and path", quoted(text))
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		return "", fmt.Errorf("%q would send the token unencrypted; use https://", text)
+		return "", fmt.Errorf("%s would send the token unencrypted; use https://", quoted(text))
 	case u.Scheme != "https" && u.Scheme != "http":
-		return "", fmt.Errorf("%q has the scheme %s; use https://", text, u.Scheme)
+		return "", fmt.Errorf("%s is not a URL with https://", quoted(text))
 	}
 	if u.Port() == "" {
 		u.Host = net.JoinHostPort(u.Hostname(), defaultPort)

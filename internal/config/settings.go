@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,9 +22,10 @@ type Setting struct {
 	// connection settings say which cluster is called as whom; they come from one
 	// source.
 	connection bool
-	// tightens reports whether a value makes the server safer, so that it may come
-	// from anywhere.
-	tightens func(value string) bool
+	// loosens reports whether a value makes the server less safe; any other value,
+	// a mistyped one included, may come from anywhere. nil stands for a setting that
+	// has nothing to do with safety.
+	loosens func(value string) bool
 	// set reads the value. Its error says what is wrong with it.
 	set func(c *Config, value string) error
 }
@@ -80,15 +82,15 @@ func Settings() []Setting {
 		},
 		{
 			Key: "PVE_MCP_READ_ONLY", Flag: "read-only", Example: "true", Default: "false",
-			Doc:      "offer only tools that read, and let nothing but GET leave the process",
-			tightens: func(v string) bool { on, err := parseBool(v); return err == nil && on },
-			set:      func(c *Config, v string) (err error) { c.ReadOnly, err = parseBool(v); return },
+			Doc:     "offer only tools that read, and let nothing but GET leave the process",
+			loosens: func(v string) bool { on, err := parseBool(v); return err == nil && !on },
+			set:     func(c *Config, v string) (err error) { c.ReadOnly, err = parseBool(v); return },
 		},
 		{
 			Key: "PVE_MCP_ENABLE_EXEC", Flag: "enable-exec", Example: "false", Default: "false",
-			Doc:      "offer commands inside guests; no tool runs any yet",
-			tightens: func(v string) bool { on, err := parseBool(v); return err == nil && !on },
-			set:      func(c *Config, v string) (err error) { c.EnableExec, err = parseBool(v); return },
+			Doc:     "offer commands inside guests; no tool runs any yet",
+			loosens: func(v string) bool { on, err := parseBool(v); return err == nil && on },
+			set:     func(c *Config, v string) (err error) { c.EnableExec, err = parseBool(v); return },
 		},
 		{
 			Key: "PVE_MCP_TASK_WAIT", Flag: "task-wait", Example: "20s", Default: "20s",
@@ -108,7 +110,7 @@ func parseBool(v string) (bool, error) {
 	case "false", "0", "no", "off":
 		return false, nil
 	}
-	return false, fmt.Errorf("%q is neither true nor false", v)
+	return false, fmt.Errorf("%s is neither true nor false", quoted(v))
 }
 
 func parseDuration(v string, least, most time.Duration) (time.Duration, error) {
@@ -117,7 +119,7 @@ func parseDuration(v string, least, most time.Duration) (time.Duration, error) {
 		d, err = time.Duration(n)*time.Second, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%q is not a duration", v)
+		return 0, fmt.Errorf("%s is not a duration", quoted(v))
 	}
 	if d < least || d > most {
 		return 0, fmt.Errorf("%q is not between %v and %v", v, least, most)
@@ -135,6 +137,18 @@ func parsePins(v string) ([]pve.Fingerprint, error) {
 		pins = append(pins, pin)
 	}
 	return pins, nil
+}
+
+// secretRE finds what may be the secret of a token. Such text is never shown, whatever
+// setting it was given to.
+var secretRE = regexp.MustCompile(`[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}`)
+
+// quoted shows a value that is no secret.
+func quoted(v string) string {
+	if secretRE.MatchString(v) || strings.Contains(v, "@") {
+		return "the value (not shown: it may be a secret)"
+	}
+	return strconv.Quote(v)
 }
 
 func splitList(v string) []string {
