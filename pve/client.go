@@ -45,7 +45,7 @@ type Options struct {
 // Client calls the API of one cluster. It is safe for concurrent use.
 type Client struct {
 	endpoints []string
-	first     atomic.Int64 // index of the endpoint that answered last
+	first     atomic.Int64 // index of the endpoint that answered last with success
 	http      http.Client
 	token     Token
 	timeout   time.Duration
@@ -86,8 +86,9 @@ type answer struct {
 	Total Opt[int64]      `json:"total"` // how many items match, of which Data may hold a part
 }
 
-// do sends one request: to the first endpoint that a connection can be made to,
-// once. The parameters of GET and DELETE go into the query, others into a form.
+// do sends one request: to the endpoint that answered last, and to the next ones
+// where [elsewhere] allows it. The parameters of GET and DELETE go into the query,
+// others into a form.
 func (c *Client) do(ctx context.Context, method string, p path, params url.Values) (answer, error) {
 	if p.err != nil {
 		return answer{}, p.err
@@ -97,15 +98,30 @@ func (c *Client) do(ctx context.Context, method string, p path, params url.Value
 	for i := range c.endpoints {
 		n := (int(start) + i) % len(c.endpoints)
 		ans, sent, err := c.send(ctx, c.endpoints[n], method, p, params)
-		if err == nil || sent || ctx.Err() != nil {
-			if sent {
-				c.first.Store(int64(n))
-			}
+		if err == nil {
+			c.first.Store(int64(n))
+		}
+		if err == nil || ctx.Err() != nil || !elsewhere(method, sent, err) {
 			return ans, err
 		}
 		errs = append(errs, err)
 	}
 	return answer{}, errors.Join(errs...)
+}
+
+// elsewhere reports whether a request that failed at one endpoint may be sent to
+// another: one that was not sent, or one that only reads and got no answer. One that
+// took all its time is not given it again.
+func elsewhere(method string, sent bool, err error) bool {
+	var lost *LostError
+	var said *Error
+	switch {
+	case !sent:
+		return true
+	case method != http.MethodGet || errors.Is(err, context.DeadlineExceeded):
+		return false
+	}
+	return errors.As(err, &lost) || errors.As(err, &said) && said.NoAnswer()
 }
 
 // send makes one attempt. sent says that a connection was had, so that PVE may
@@ -206,6 +222,9 @@ func list[T any](ctx context.Context, c *Client, p path, params url.Values) (v T
 	if err != nil {
 		return v, 0, err
 	}
+	if len(ans.Data) == 0 || string(ans.Data) == "null" {
+		return v, 0, fmt.Errorf("GET %s: the answer has no data", p)
+	}
 	if err := json.Unmarshal(ans.Data, &v); err != nil {
 		return v, 0, fmt.Errorf("GET %s: %w", p, err)
 	}
@@ -220,7 +239,7 @@ func (c *Client) start(ctx context.Context, method string, p path, params url.Va
 		return UPID{}, err
 	}
 	var upid UPID
-	if err := json.Unmarshal(ans.Data, &upid); err != nil {
+	if err := json.Unmarshal(ans.Data, &upid); err != nil || upid.IsZero() {
 		return UPID{}, &LostError{Method: method, Path: p.text, Err: fmt.Errorf("the answer names no task: %.100s", ans.Data)}
 	}
 	return upid, nil

@@ -144,6 +144,46 @@ func TestFailover(t *testing.T) {
 	}
 }
 
+// A read that got no answer is asked for elsewhere, a write never; a refusal is an
+// answer.
+func TestFailoverOfReads(t *testing.T) {
+	broken := ""
+	var asked []string
+	c := newClient(t, roundTrip(func(req *http.Request) (*http.Response, error) {
+		asked = append(asked, req.Method+" "+req.URL.Hostname())
+		if req.URL.Hostname() == "pve1" {
+			return answer(broken, "")
+		}
+		return answer("200 OK", `{"data":{"status":"running"}}`)
+	}), "https://pve1:8006", "https://pve2:8006")
+	ref := pve.GuestRef{Node: "pve", Kind: pve.QEMU, VMID: 100}
+	for _, tt := range []struct{ broken, asked string }{
+		{"595 No route to host", "GET pve1, GET pve2"},
+		{"503 Service Unavailable", "GET pve2"}, // which answered last
+	} {
+		broken, asked = tt.broken, nil
+		if _, err := c.GuestStatus(t.Context(), ref); err != nil || strings.Join(asked, ", ") != tt.asked {
+			t.Errorf("%s: %v: %v", tt.broken, asked, err)
+		}
+	}
+	for _, broken = range []string{"403 Permission check failed", "500 no such thing", "595 No route to host", "596 Broken pipe"} {
+		fresh := newClient(t, roundTrip(func(req *http.Request) (*http.Response, error) {
+			asked = append(asked, req.Method+" "+req.URL.Hostname())
+			return answer(broken, "")
+		}), "https://pve1:8006", "https://pve2:8006")
+		asked = nil
+		if _, err := fresh.Power(t.Context(), ref, "stop", nil); err == nil || len(asked) != 1 {
+			t.Errorf("%s: a write: %v: %v", broken, asked, err)
+		}
+		if !strings.HasPrefix(broken, "59") {
+			asked = nil
+			if _, err := fresh.GuestStatus(t.Context(), ref); err == nil || len(asked) != 1 {
+				t.Errorf("%s: a read: %v: %v", broken, asked, err)
+			}
+		}
+	}
+}
+
 // serve runs a simulated node on loopback, over TLS.
 func serve(t *testing.T) *httptest.Server {
 	t.Helper()
@@ -235,7 +275,9 @@ func TestLostAnswers(t *testing.T) {
 		},
 		"not PVE": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>hello") },
 		"596":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(596) },
+		"503":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) },
 		"504":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(504) },
+		"null":    func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"data":null}`) },
 		"no task": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"data":"OK"}`) },
 	} {
 		t.Run(name, func(t *testing.T) {

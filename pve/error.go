@@ -80,10 +80,14 @@ func LockIn(message string) (lock string, ok bool) {
 	return m[1], true
 }
 
+// statusUnreachable is the status of PVE's proxy for a node to which it could not
+// connect, so that nothing was done there.
+const statusUnreachable = 595
+
 // NodeUnreachable reports whether the node that the request was for did not
 // answer PVE's proxy: 595 says that it could not be reached, so that nothing was
 // done there; 596 to 599 that it was reached and its answer is missing.
-func (e *Error) NodeUnreachable() bool { return e.Status >= 595 && e.Status <= 599 }
+func (e *Error) NodeUnreachable() bool { return e.Status >= statusUnreachable && e.Status <= 599 }
 
 // LostError says that a request was sent and its answer did not arrive. Where the
 // request was a write, PVE may or may not have carried it out.
@@ -131,15 +135,18 @@ func errorOf(method string, p path, resp *http.Response, body []byte) error {
 	if location := resp.Header.Get("Location"); resp.StatusCode < 400 && location != "" {
 		e.Message += " (to " + location + "; redirects are not followed, so that the token stays here)"
 	}
-	if method != http.MethodGet && lostByProxy(e.Status) {
+	if method != http.MethodGet && e.NoAnswer() && e.Status != statusUnreachable { // what is behind the proxy may go on
 		return &LostError{Method: method, Path: p.text, Err: e}
 	}
 	return e
 }
 
-// lostByProxy reports whether a status says that a proxy handed the request on and
-// got no answer: PVE's own, or another one in front of PVE. What is behind it may go
-// on.
-func lostByProxy(status int) bool {
-	return status >= 596 && status <= 599 || status == http.StatusBadGateway || status == http.StatusGatewayTimeout
+// NoAnswer reports whether the answer is not PVE's own, but that of a proxy which got
+// none: PVE's proxy between its nodes, or another one in front of PVE.
+func (e *Error) NoAnswer() bool { return e.NodeUnreachable() || e.Gateway() }
+
+// Gateway reports whether a proxy in front of PVE answered in its place, with a status
+// that PVE's API has no use for.
+func (e *Error) Gateway() bool {
+	return e.Status == http.StatusBadGateway || e.Status == http.StatusServiceUnavailable || e.Status == http.StatusGatewayTimeout
 }

@@ -195,7 +195,7 @@ const looksForNewTask = 4
 func passing(err error, isNew bool) bool {
 	var refused *Error
 	if errors.As(err, &refused) {
-		return refused.NodeUnreachable() || isNew && refused.NoSuchTask()
+		return refused.NoAnswer() || isNew && refused.NoSuchTask()
 	}
 	var pin *PinError
 	var unverified *tls.CertificateVerificationError

@@ -51,6 +51,11 @@ func (u UPID) Guest() (VMID, bool) {
 	return vmid, err == nil
 }
 
+// EndsEarly reports whether what a task is for happens after it has ended: the HA
+// manager acts some seconds after it was asked, and a VM that reboots is started again
+// by another process.
+func (u UPID) EndsEarly() bool { return strings.HasPrefix(u.Type, "ha") || u.Type == "qmreboot" }
+
 // MarshalText writes what [ParseUPID] reads.
 func (u UPID) MarshalText() ([]byte, error) { return []byte(u.text), nil }
 

@@ -1,6 +1,7 @@
 package pvesim
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -72,10 +73,7 @@ func (c *call) guestResource(g *guest) map[string]any {
 		"netin": u.netIn, "netout": u.netOut, "diskread": u.diskRead, "diskwrite": u.diskWritten,
 	}
 	if st.running {
-		out["status"], out["uptime"] = "running", uptime(st.since, c.aired)
-		if st.paused {
-			out["status"] = "paused"
-		}
+		out["status"], out["uptime"] = cmp.Or(st.qmp, "running"), uptime(st.since, c.aired)
 	}
 	for _, key := range []string{"lock", "tags"} {
 		if g.Config[key] != "" {

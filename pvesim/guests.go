@@ -1,6 +1,7 @@
 package pvesim
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -129,12 +130,8 @@ func (c *call) monitor(g *guest) map[string]any {
 			nics["tap"+strconv.Itoa(g.VMID)+"i"+index] = map[string]any{"netin": u.netIn, "netout": u.netOut}
 		}
 	}
-	status := "running"
-	if g.now.paused {
-		status = "paused"
-	}
 	return map[string]any{
-		"qmpstatus": status, "diskread": u.diskRead, "diskwrite": u.diskWritten, "nics": nics,
+		"qmpstatus": cmp.Or(g.now.qmp, "running"), "diskread": u.diskRead, "diskwrite": u.diskWritten, "nics": nics,
 		"balloon": g.maxMem(), "freemem": g.maxMem() - u.mem,
 		"ballooninfo": map[string]any{
 			"actual": g.maxMem(), "max_mem": g.maxMem(), "total_mem": g.maxMem(), "free_mem": g.maxMem() - u.mem,
@@ -218,7 +215,7 @@ func withAgent(do func(c *call, g *guest) any) func(*call) (any, error) {
 			return nil, die("No QEMU guest agent configured")
 		case !g.now.running:
 			return nil, die("VM %d is not running", g.VMID)
-		case g.AgentDead || g.now.paused || !g.agentOn():
+		case g.AgentDead || g.now.qmp != "" || !g.agentOn():
 			return nil, c.after(agentPing, die("QEMU guest agent is not running"))
 		}
 		return map[string]any{"result": do(c, g)}, nil

@@ -32,7 +32,7 @@ func (s *state) usage(g *guest, st guestState, at time.Time) usage {
 		diskRead:    int64(up*1e5*g.Load) + 300<<20,
 		diskWritten: int64(up * (4e3 + 3e5*g.Load)),
 	}
-	if st.paused {
+	if st.qmp != "" {
 		u.cpu = 0
 	}
 	if g.Kind == "lxc" {

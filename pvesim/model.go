@@ -53,8 +53,10 @@ type Guest struct {
 	// Config has the keys and values of PVE's configuration file.
 	Config  map[string]string
 	Running bool
-	Paused  bool          // of a running VM
-	Up      time.Duration // how long it has been running
+	// QMPStatus is QEMU's word for the state of a running VM, such as paused,
+	// suspended (asleep, ACPI S3) or io-error; "" stands for running.
+	QMPStatus string
+	Up        time.Duration // how long it has been running
 	// Load is the usual share of its CPUs that is in use, 0 to 1.
 	Load float64
 	// HA is the state that the HA manager keeps, such as started; "" where the

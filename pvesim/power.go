@@ -204,9 +204,9 @@ func shutdownVM(c *call, g *guest, _ time.Time) outcome {
 	switch {
 	case !g.now.running:
 		return done(0, nil)
-	case g.now.paused && c.flag("forceStop"):
+	case g.now.qmp == "paused" && c.flag("forceStop"):
 		return done(stopTakes, c.off(g))
-	case g.now.paused:
+	case g.now.qmp == "paused":
 		return failed(0, "VM is paused - cannot shutdown")
 	}
 	if o, no := locked(g); no {
@@ -279,7 +279,7 @@ func quick(change func(*guestState), locks ...string) func(*call, *guest, time.T
 
 func suspendVM(c *call, g *guest, now time.Time) outcome {
 	if !c.flag("todisk") {
-		return quick(func(st *guestState) { st.paused = true }, "backup")(c, g, now)
+		return quick(func(st *guestState) { st.qmp = "paused" }, "backup")(c, g, now)
 	}
 	if o, no := locked(g); no {
 		return o
@@ -297,7 +297,7 @@ func resumeVM(c *call, g *guest, now time.Time) outcome {
 	if g.Config["lock"] == "suspended" {
 		return startVM(c, g, now)
 	}
-	return quick(func(st *guestState) { st.paused = false }, "backup")(c, g, now)
+	return quick(func(st *guestState) { st.qmp = "" }, "backup")(c, g, now)
 }
 
 // suspendCT fails as on every node without criu, which PVE does not bring.

@@ -200,7 +200,7 @@ func (g *made) template() *made        { return g.config("template", "1") }
 
 func (g *made) ips(cidrs ...string) *made                  { g.IPs = cidrs; return g }
 func (g *made) ha(state string) *made                      { g.HA = state; return g }
-func (g *made) paused() *made                              { g.Paused = true; return g }
+func (g *made) paused() *made                              { g.QMPStatus = "paused"; return g }
 func (g *made) agentDead() *made                           { g.AgentDead = true; return g }
 func (g *made) deaf() *made                                { g.IgnoresShutdown = true; return g }
 func (g *made) shutdown(takes time.Duration) *made         { g.ShutdownTakes = takes; return g }

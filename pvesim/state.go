@@ -59,7 +59,7 @@ type guest struct {
 // guestState is the part of a guest's state that nodes broadcast.
 type guestState struct {
 	running bool
-	paused  bool
+	qmp     string    // as in [Guest.QMPStatus]
 	since   time.Time // of running
 }
 
@@ -125,7 +125,7 @@ func (s *state) addGuest(g Guest, now time.Time) error {
 		return fmt.Errorf("guest %d: there is no node %q", g.VMID, g.Node)
 	}
 	g.Config = maps.Clone(g.Config)
-	living := guestState{running: g.Running, paused: g.Paused, since: now.Add(-g.Up)}
+	living := guestState{running: g.Running, qmp: g.QMPStatus, since: now.Add(-g.Up)}
 	s.guests[g.VMID] = &guest{Guest: g, now: living, seen: living}
 	return nil
 }

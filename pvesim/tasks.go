@@ -140,9 +140,8 @@ func getNodeTasks(c *call) (any, error) {
 			}
 		}
 	}
-	start, limit := c.number("start", 0), c.number("limit", 50)
-	part := list[min(start, len(list)):min(start+limit, len(list))]
-	return page{part, len(list)}, nil
+	rest := list[min(c.number("start", 0), len(list)):]
+	return page{rest[:min(c.number("limit", 50), len(rest))], len(list)}, nil
 }
 
 // wanted applies the filters of a list of tasks.

@@ -99,6 +99,11 @@ func (x Explainer) said(e *pve.Error) Explanation {
 			fmt.Sprintf("PVE does not accept the token %s: %s", x.TokenID, stop(e.Message)),
 			"Check PVE_TOKEN_ID (USER@REALM!NAME), the secret, and that user and token are enabled and not expired.",
 		}
+	case e.Gateway():
+		return Explanation{
+			fmt.Sprintf("Something in front of PVE answered in its place: %d %s", e.Status, stop(e.Message)),
+			"Look at the proxy that PVE_HOST names, or name a node itself.",
+		}
 	case e.NodeUnreachable():
 		return Explanation{
 			fmt.Sprintf("PVE could not get an answer from the node for %s: %s (%d).", e.Path, e.Message, e.Status),
@@ -144,11 +149,13 @@ func (x Explainer) denied(e *pve.Error) Explanation {
 	return Explanation{what, "Grant it: " + x.grant(path, role)}
 }
 
-// grant is the command that gives a role to the token, and to its user, since a
-// token with privilege separation has what both have.
+// grant says how to give a role. A token without privilege separation has what its
+// user has, one with it what both have; and an entry on a path takes the place of
+// those that the same user or token has on the paths above.
 func (x Explainer) grant(path, role string) string {
 	user, _, _ := strings.Cut(x.TokenID, "!")
-	return fmt.Sprintf("pveum acl modify %s --roles %s --users %s --tokens '%s'", path, role, user, x.TokenID)
+	return fmt.Sprintf("pveum acl modify %s --roles %s --users %s; for a token with privilege separation again with --tokens '%s'. "+
+		"Roles on this path replace those from the paths above: name these too.", path, role, user, x.TokenID)
 }
 
 // Locked explains PVE's refusal because of a lock.

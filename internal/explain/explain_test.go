@@ -31,7 +31,7 @@ func TestExplain(t *testing.T) {
 	}{
 		{"privilege", said(403, "Permission check failed (/vms/100, VM.PowerMgmt)"),
 			"The token ops@pve!mcp lacks VM.PowerMgmt on /vms/100.",
-			"pveum acl modify /vms/100 --roles PVEVMUser --users ops@pve --tokens 'ops@pve!mcp'"},
+			"pveum acl modify /vms/100 --roles PVEVMUser --users ops@pve; for a token with privilege separation again with --tokens 'ops@pve!mcp'."},
 		{"alternatives", said(403, "Permission check failed (/storage/local, Datastore.Audit|Datastore.AllocateSpace)"),
 			"lacks Datastore.Audit or Datastore.AllocateSpace on /storage/local.", "--roles PVEAuditor"},
 		{"privilege of no small role", said(403, "Permission check failed (/nodes/pve1, Sys.Modify)"),
@@ -41,6 +41,7 @@ func TestExplain(t *testing.T) {
 		{"locked", said(500, "VM is locked (backup)"), "VM is locked (backup).", "Wait for the backup"},
 		{"token", said(401, "Authentication failed!"), "does not accept the token ops@pve!mcp: Authentication failed!", "PVE_TOKEN_ID"},
 		{"node down", said(595, "No route to host"), "could not get an answer from the node for /nodes/pve1/qemu/100/config: No route to host (595).", "other nodes"},
+		{"proxy in front", said(503, "Service Unavailable"), "Something in front of PVE answered in its place: 503 Service Unavailable.", "PVE_HOST"},
 		{"gone", said(500, "Configuration file 'nodes/pve1/qemu-server/100.conf' does not exist"), "PVE says: Configuration file", "look again"},
 		{"refusal", said(500, "can't remove VM 100 - protection mode enabled"), "PVE refused: can't remove VM 100 - protection mode enabled.", ""},
 		{"parameters", &pve.Error{Status: 400, Message: "Parameter verification failed.", Params: map[string]string{"b": "too big\n", "a": "missing"}},

@@ -79,7 +79,8 @@ type ChangeSpec[In any, Out any] struct {
 	// Start sends the change.
 	Start func(ctx context.Context, c *Call, in In) (Job, error)
 	// Finish says what is true now, after the task has ended. It may answer
-	// [ErrNotYet] where the task was not the whole of it.
+	// [ErrNotYet], alone or joined with the reason why it cannot know, where the
+	// task was not the whole of it.
 	Finish func(ctx context.Context, c *Call, in In, end End) (Out, error)
 }
 
@@ -176,7 +177,13 @@ func (r *change[In, Out, P]) run(ctx context.Context) Out {
 		Tool: r.spec.Name, Caller: r.req.Caller, Arguments: r.req.Arguments, About: r.plan.About,
 	})
 	end := Changed{Outcome: Unknown} // where a bug ends the call
-	defer func() { record.End(string(end.Outcome), end.UPID) }()
+	r.host.Recent.begin(r.plan.Guest, r.host.Now())
+	defer func() {
+		record.End(string(end.Outcome), end.UPID)
+		if end.Outcome != Running && end.Outcome != Unknown {
+			r.host.Recent.end(r.plan.Guest, r.host.Now())
+		}
+	}()
 	out := r.carryOut(ctx)
 	end = *P(&out).changed()
 	return out
@@ -190,8 +197,6 @@ func confirmed(in any) bool {
 // carryOut sends the change and follows it as long as the call may wait.
 func (r *change[In, Out, P]) carryOut(ctx context.Context) Out {
 	begun := r.host.Now()
-	r.host.Recent.note(r.plan.Guest, begun)
-	defer func() { r.host.Recent.note(r.plan.Guest, r.host.Now()) }()
 	job, err := r.spec.Start(ctx, r.call, r.in)
 	if err != nil {
 		return r.failed(err)
@@ -219,10 +224,7 @@ func (r *change[In, Out, P]) carryOut(ctx context.Context) Out {
 		}
 		select {
 		case <-patience.Done():
-			*P(&out).changed() = Changed{
-				Outcome: Running, UPID: job.UPID.String(), Message: r.plan.About + ": PVE accepted it, and the guest has not reached that state yet.",
-				Next: "Its task has ended and its goal is not reached; look at the state again in a while.",
-			}
+			*P(&out).changed() = r.notYet(job, err)
 			return out
 		case <-time.After(time.Second):
 		}
@@ -265,6 +267,20 @@ func (r *change[In, Out, P]) running(job Job, begun time.Time) Out {
 		Message: fmt.Sprintf("%s is under way after %s.", r.plan.About, render.Duration(r.host.Now().Sub(begun).Round(time.Second))),
 		Next:    "It goes on by itself. Follow it with pve_task_status: upid and wait.",
 	})
+}
+
+// notYet reports a change whose task has ended before its goal is reached, or before
+// that could be seen.
+func (r *change[In, Out, P]) notYet(job Job, err error) Changed {
+	ch := Changed{
+		Outcome: Running, UPID: job.UPID.String(),
+		Message: r.plan.About + ": PVE accepted it, and the guest has not reached that state yet.",
+		Next:    "It goes on by itself, though its task has ended; look again with pve_guest_status.",
+	}
+	if err != ErrNotYet {
+		ch.Message = r.plan.About + ": PVE accepted it, and whether it is done cannot be seen. " + r.host.Explain.Explain(err).What
+	}
+	return ch
 }
 
 // lostSight reports a task that was begun and cannot be followed.

@@ -82,6 +82,10 @@ func invalid(format string, args ...any) error {
 	return &argumentError{explain.Explanation{What: fmt.Sprintf(format, args...)}}
 }
 
+// BadArgument is the error of an argument that does not go with the others; problem
+// completes the sentence, such as "is for containers only".
+func BadArgument(name, problem string) error { return invalid("The argument %q %s.", name, problem) }
+
 func unknownArgument(s *jsonschema.Schema, name string) error {
 	names := s.PropertyOrder
 	e := explain.Explanation{

@@ -8,48 +8,63 @@ import (
 	"pve-mcp/pve"
 )
 
-// lag is how old the numbers of /cluster/resources may be: a node broadcasts them
-// every 10 s, and the broadcast takes its time.
-const lag = 20 * time.Second
+const (
+	// lag is how old the numbers of /cluster/resources may be: a node broadcasts
+	// them every 10 s, and the broadcast takes its time.
+	lag = 20 * time.Second
+	// forgotten is how long a change may be under way before nobody waits for its
+	// end any more.
+	forgotten = 2 * time.Hour
+)
 
-// Recent remembers which guests this process has changed lately, because PVE's
-// lists may still show them as they were before. The zero value is ready for use; a
-// nil *Recent remembers nothing.
+// Recent remembers which guests this process is changing or has changed lately,
+// because PVE's lists may still show them as they were before. The zero value is
+// ready for use; a nil *Recent remembers nothing.
 type Recent struct {
-	mu      sync.Mutex
-	changed map[pve.VMID]time.Time // guarded by mu
+	mu    sync.Mutex
+	until map[pve.VMID]time.Time // guarded by mu
 }
 
-func (r *Recent) note(id pve.VMID, now time.Time) {
+// begin remembers a guest until the end of its change.
+func (r *Recent) begin(id pve.VMID, now time.Time) { r.note(id, now.Add(forgotten)) }
+
+// end remembers a guest that is being changed until every list shows it as it is now.
+func (r *Recent) end(id pve.VMID, now time.Time) {
+	if r.has(id, now) {
+		r.note(id, now.Add(lag))
+	}
+}
+
+func (r *Recent) note(id pve.VMID, until time.Time) {
 	if r == nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.changed == nil {
-		r.changed = map[pve.VMID]time.Time{}
+	if r.until == nil {
+		r.until = map[pve.VMID]time.Time{}
 	}
-	r.changed[id] = now
+	r.until[id] = until
 }
 
-// has reports whether a guest was changed lately, and forgets those that were not.
+// has reports whether a guest is being changed or was lately, and forgets the others.
 func (r *Recent) has(id pve.VMID, now time.Time) bool {
 	if r == nil {
 		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	at, ok := r.changed[id]
-	if ok && now.Sub(at) > lag {
-		delete(r.changed, id)
+	until, ok := r.until[id]
+	if ok && now.After(until) {
+		delete(r.until, id)
 		return false
 	}
 	return ok
 }
 
-// Resources lists the cluster's resources, with the live state of the guests whose
-// change this process began or saw the end of in the last 20 s: it does not answer
-// from before an own change.
+// Resources lists the cluster's resources, with the live state of the guests that
+// this process is changing or has changed in the last 20 s: it does not answer from
+// before an own change.
 func (c *Call) Resources(ctx context.Context) ([]pve.Resource, error) {
 	all, err := c.PVE.Resources(ctx, "")
 	if err != nil {

@@ -155,7 +155,11 @@ func (c *Call) Patience(wait *int) time.Duration {
 	if wait == nil {
 		return c.host.Wait
 	}
-	return min(time.Duration(*wait)*time.Second, max(maxWait, c.host.Wait))
+	most := max(maxWait, c.host.Wait)
+	if *wait > int(most/time.Second) {
+		return most
+	}
+	return time.Duration(*wait) * time.Second
 }
 
 // Report tells whoever waits what the call is doing.
@@ -178,14 +182,34 @@ func (c *Call) Watch(about string) func(pve.TaskUpdate) {
 // Explain returns the explanation of an error that does not fail the call.
 func (c *Call) Explain(err error) explain.Explanation { return c.host.Explain.Explain(err) }
 
-// Live finds a guest and asks its node for its state.
+// Live finds a guest and asks its node for its state, once more where it has moved
+// since it was found.
 func (c *Call) Live(ctx context.Context, id pve.VMID) (pve.GuestRef, pve.GuestStatus, error) {
+	_, found := c.guests[id]
+	g, s, err := c.live(ctx, id)
+	var said *pve.Error
+	if found && errors.As(err, &said) && said.NoSuchGuest() {
+		delete(c.guests, id)
+		return c.live(ctx, id)
+	}
+	return g, s, err
+}
+
+func (c *Call) live(ctx context.Context, id pve.VMID) (pve.GuestRef, pve.GuestStatus, error) {
 	g, err := c.Guest(ctx, id)
 	if err != nil {
 		return pve.GuestRef{}, pve.GuestStatus{}, err
 	}
 	s, err := c.PVE.GuestStatus(ctx, g.Ref())
 	return g.Ref(), s, err
+}
+
+// Ended notes that a task was seen to have ended, and with it perhaps a change of this
+// process that was still under way.
+func (c *Call) Ended(task pve.UPID) {
+	if id, ok := task.Guest(); ok && !task.EndsEarly() {
+		c.host.Recent.end(id, c.Now())
+	}
 }
 
 // Guest finds a guest by its id, once in a call.

@@ -255,14 +255,16 @@ func TestProgressOnlyIncreases(t *testing.T) {
 }
 
 func TestWaitIsCapped(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := simtest.New(t, simtest.Options{})
-		begun := time.Now()
-		a := w.Run(power(guard.Write), `{"vmid":106,"action":"shutdown","wait":600}`) // times out after 60 s
-		if took := time.Since(begun); a.Outcome != tool.Running || took != 45*time.Second {
-			t.Errorf("outcome %q after %v, want running after 45s", a.Outcome, took)
-		}
-	})
+	for _, wait := range []string{"600", "9223372036854775807"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := simtest.New(t, simtest.Options{})
+			begun := time.Now()
+			a := w.Run(power(guard.Write), `{"vmid":106,"action":"shutdown","wait":`+wait+`}`) // times out after 60 s
+			if took := time.Since(begun); a.Outcome != tool.Running || took != 45*time.Second {
+				t.Errorf("wait %s: outcome %q after %v, want running after 45s", wait, a.Outcome, took)
+			}
+		})
+	}
 }
 
 func TestCancelledCallReturns(t *testing.T) {

@@ -217,70 +217,6 @@ func TestUnknownGuest(t *testing.T) {
 	}
 }
 
-func TestPower(t *testing.T) {
-	for _, tt := range []struct {
-		name, args string
-		outcome    tool.Outcome
-		status     string // after it; "" where it is not said
-		message    string
-		writes     int
-	}{
-		{"start CT", `{"vmid":204,"action":"start"}`, tool.Warnings, "running", "Start of CT 204 (sandbox) on pve3: done, with warnings (1).", 1},
-		{"shutdown", `{"vmid":104,"action":"shutdown"}`, tool.OK, "stopped", "Shutdown of VM 104 (mail) on pve1: done.", 1},
-		{"stop", `{"vmid":100,"action":"stop"}`, tool.OK, "stopped", "done", 1},
-		{"reboot waits for the start", `{"vmid":104,"action":"reboot"}`, tool.OK, "running", "done", 1},
-		{"reset", `{"vmid":100,"action":"reset"}`, tool.OK, "running", "done", 1},
-		{"suspend", `{"vmid":100,"action":"suspend"}`, tool.OK, "paused", "done", 1},
-		{"suspend to disk", `{"vmid":100,"action":"suspend","todisk":true}`, tool.OK, "suspended", "done", 1},
-		{"resume", `{"vmid":108,"action":"resume"}`, tool.OK, "running", "done", 1},
-		{"start of a suspended VM", `{"vmid":109,"action":"start"}`, tool.OK, "running", "done", 1},
-		{"forced", `{"vmid":106,"action":"shutdown","timeout":5,"forceStop":true}`, tool.OK, "stopped", "done", 1},
-		{"HA is waited for", `{"vmid":103,"action":"shutdown"}`, tool.OK, "stopped", "done", 1},
-		{"HA is waited for, not long enough", `{"vmid":103,"action":"shutdown","wait":3}`, tool.Running, "running", "has not reached that state yet", 1},
-		{"fails", `{"vmid":105,"action":"start"}`, tool.Failed, "stopped", "failed: start failed: QEMU exited with code 1", 1},
-		{"times out", `{"vmid":106,"action":"shutdown","timeout":5}`, tool.Failed, "running", "VM quit/powerdown failed - got timeout", 1},
-
-		{"stopped already", `{"vmid":105,"action":"stop"}`, tool.OK, "stopped", "VM 105 is stopped already; nothing was sent.", 0},
-		{"running already", `{"vmid":100,"action":"start"}`, tool.OK, "running", "VM 100 is running already", 0},
-		{"template", `{"vmid":900,"action":"start"}`, tool.Failed, "", "VM 900 is a template, which cannot be started.", 0},
-		{"locked", `{"vmid":107,"action":"start"}`, tool.Failed, "", "VM 107 is locked (backup).", 0},
-		{"paused", `{"vmid":108,"action":"shutdown"}`, tool.Failed, "", "VM 108 is paused, so it cannot shut down.", 0},
-		{"start of a paused VM", `{"vmid":108,"action":"start"}`, tool.Failed, "", "VM 108 is paused, so it cannot be started.", 0},
-		{"reset of a stopped VM", `{"vmid":105,"action":"reset"}`, tool.Failed, "", "VM 105 is stopped, so reset is not possible.", 0},
-		{"resume of a stopped VM", `{"vmid":105,"action":"resume"}`, tool.Failed, "", "VM 105 is stopped, not suspended.", 0},
-		{"reset of a CT", `{"vmid":200,"action":"reset"}`, tool.Failed, "", "A container cannot be reset; CT 200 was not touched.", 0},
-		{"suspend of a CT", `{"vmid":200,"action":"suspend"}`, tool.Failed, "", "PVE cannot suspend containers reliably; CT 200 was not touched.", 0},
-		{"unknown", `{"vmid":999,"action":"start"}`, tool.Failed, "", "There is no guest 999", 0},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := simtest.New(t, simtest.Options{})
-				a := w.Call("pve_guest_power", tt.args)
-				if a.Outcome != tt.outcome || a.IsError != (tt.outcome == tool.Failed) {
-					t.Errorf("outcome %q, error %v: %s", a.Outcome, a.IsError, a.Text)
-				}
-				if got := fmt.Sprint(a.Fields["message"]); !strings.Contains(got, tt.message) {
-					t.Errorf("message %q, want %q", got, tt.message)
-				}
-				if got := a.Fields["status"]; tt.status != "" && got != tt.status {
-					t.Errorf("status %v, want %s", got, tt.status)
-				}
-				if writes := simtest.Writes(w.Sent()); len(writes) != tt.writes {
-					t.Errorf("writes %v, want %d", writes, tt.writes)
-				}
-			})
-		})
-	}
-}
-
-func TestPowerWithoutPrivilege(t *testing.T) {
-	a := simtest.New(t, simtest.Options{Token: "audit@pve!mcp"}).Call("pve_guest_power", `{"vmid":104,"action":"stop"}`)
-	if a.Outcome != tool.Failed || a.Fields["message"] != "The token audit@pve!mcp lacks VM.PowerMgmt on /vms/104." ||
-		a.Fields["next"] != "Grant it: pveum acl modify /vms/104 --roles PVEVMUser --users audit@pve --tokens 'audit@pve!mcp'" {
-		t.Errorf("%s", a.Text)
-	}
-}
-
 // What the tools say they need is what PVE checked. A list is filtered by privileges
 // instead of refused, so its need shows in what it leaves out.
 func TestNeeds(t *testing.T) {
@@ -289,10 +225,11 @@ func TestNeeds(t *testing.T) {
 		w.Call("pve_list_guests", `{}`)
 		w.Call("pve_guest_status", `{"vmid":100}`)
 		w.Call("pve_guest_power", `{"vmid":100,"action":"suspend","todisk":true}`)
+		w.Call("pve_guest_power", `{"vmid":204,"action":"stop"}`)
 		checked := map[string]bool{}
 		for _, r := range w.Sim.Requests() {
 			for _, c := range r.Checks {
-				path := strings.NewReplacer("/vms/100", "/vms/{vmid}", "/storage/local", "/storage/{storage}").Replace(c.Path)
+				path := strings.NewReplacer("/vms/100", "/vms/{vmid}", "/vms/204", "/vms/{vmid}", "/nodes/pve3", "/nodes/{node}", "/storage/local", "/storage/{storage}").Replace(c.Path)
 				checked[strings.Join(c.Privs, " or ")+" on "+path] = true
 			}
 		}

@@ -2,8 +2,11 @@ package guests
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
+	"slices"
 	"strconv"
 
 	"pve-mcp/internal/explain"
@@ -38,6 +41,7 @@ var guestPower = tool.Change(tool.ChangeSpec[powerIn, powerOut]{
 		tool.On(tool.OnGuest, "VM.PowerMgmt"),
 		tool.On(tool.OnGuest, "VM.Config.Disk").If("suspend with todisk"),
 		tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("suspend with todisk"),
+		tool.On(tool.OnNode, "Sys.Audit").If("a guest that is in the wanted state already").Else("tasks of others that may change it are not seen"),
 	},
 	Plan:   planPower,
 	Start:  startPower,
@@ -58,7 +62,30 @@ func goal(in powerIn) string {
 	return "running"
 }
 
+// reached reports whether a guest is as the call would have it, and stays so as far as
+// HA is concerned. A sleeping guest is suspended too, but not to disk.
+func reached(in powerIn, s pve.GuestStatus) bool {
+	return s.State() == goal(in) && (!in.ToDisk || s.Status == "stopped") && (!asksHA(in, s) || haWants(in, s))
+}
+
+// asksHA reports whether PVE hands a call on to the HA manager.
+func asksHA(in powerIn, s pve.GuestStatus) bool {
+	handedOn := in.Action == "start" || in.Action == "stop" || in.Action == "shutdown"
+	return handedOn && s.HA.Managed.Value && s.HA.State.Value != "ignored"
+}
+
+// haWants reports whether the HA manager keeps the state that the call leads to.
+func haWants(in powerIn, s pve.GuestStatus) bool {
+	if goal(in) == "running" {
+		return s.HA.State.Value == "started"
+	}
+	return s.HA.State.Value == "stopped" || s.HA.State.Value == "disabled"
+}
+
 func planPower(ctx context.Context, c *tool.Call, in powerIn) (tool.Plan, error) {
+	if err := misplaced(in); err != nil {
+		return tool.Plan{}, err
+	}
 	g, s, err := c.Live(ctx, in.VMID)
 	if err != nil {
 		return tool.Plan{}, err
@@ -67,11 +94,47 @@ func planPower(ctx context.Context, c *tool.Call, in powerIn) (tool.Plan, error)
 		Guest: in.VMID,
 		About: fmt.Sprintf("%s of %v (%s) on %s", title(in.Action), g, render.Text(s.Name.Value, 60), g.Node),
 	}
-	if state := s.State(); state == goal(in) && in.Action != "reboot" && in.Action != "reset" {
-		plan.Already = fmt.Sprintf("%v is %s already; nothing was sent.", g, state)
-		return plan, nil
+	switch {
+	case !reached(in, s) || in.Action == "reboot" || in.Action == "reset":
+		return plan, refusePower(in, g, s)
+	case goal(in) == "stopped" && s.Lock.Value == "backup":
+		return plan, locked(g, s) // the backup starts it again
 	}
-	return plan, refusePower(in, g, s)
+	plan.Already = fmt.Sprintf("%v is %s already; nothing was sent.", g, s.State())
+	return plan, restless(ctx, c, g, s)
+}
+
+// misplaced refuses an argument that has no meaning for the action.
+func misplaced(in powerIn) error {
+	switch is := func(actions ...string) bool { return slices.Contains(actions, in.Action) }; {
+	case in.Timeout > 0 && !is("shutdown", "reboot"):
+		return tool.BadArgument("timeout", "is for shutdown and reboot only")
+	case in.ForceStop && !is("shutdown"):
+		return tool.BadArgument("forceStop", "is for shutdown only")
+	case in.ToDisk && !is("suspend"):
+		return tool.BadArgument("todisk", "is for suspend only")
+	}
+	return nil
+}
+
+// changesPower matches the types of tasks after which a guest may have another state.
+var changesPower = regexp.MustCompile(`^(qm|vz)(start|stop|shutdown|reboot|reset|pause|suspend|resume|rollback|restore|migrate|destroy)$|^qmigrate$`)
+
+// restless refuses to call a guest's state its last while a task is changing it.
+func restless(ctx context.Context, c *tool.Call, g pve.GuestRef, s pve.GuestStatus) error {
+	active, _, err := c.PVE.NodeTasks(ctx, g.Node, url.Values{"source": {"active"}, "vmid": {g.VMID.String()}})
+	if err != nil {
+		return err
+	}
+	for _, t := range active {
+		if !t.EndTime.Set && changesPower.MatchString(t.Type) {
+			return &explain.Explanation{
+				What: fmt.Sprintf("%v is %s, and a task that may change this is under way: %v. Nothing was sent.", g, s.State(), t.UPID),
+				Next: "Wait for its end with pve_task_status, then look again.",
+			}
+		}
+	}
+	return nil
 }
 
 func title(action string) string {
@@ -83,7 +146,7 @@ func title(action string) string {
 
 // refusePower explains what PVE would refuse, before a task is started.
 func refusePower(in powerIn, g pve.GuestRef, s pve.GuestStatus) error {
-	state, starts := s.State(), in.Action == "start" || in.Action == "resume"
+	state, starts, byHA := s.State(), in.Action == "start" || in.Action == "resume", asksHA(in, s)
 	no := func(next, format string, args ...any) error {
 		return &explain.Explanation{What: fmt.Sprintf(format, args...), Next: next}
 	}
@@ -94,20 +157,29 @@ func refusePower(in powerIn, g pve.GuestRef, s pve.GuestStatus) error {
 		return no("Use shutdown and start.", "PVE cannot suspend containers reliably; %v was not touched.", g)
 	case s.Template.Value && starts:
 		return no("Clone it and start the clone.", "%v is a template, which cannot be started.", g)
-	case in.Action == "start" && s.Status == "running":
+	case in.Action == "start" && s.Status == "running" && !byHA:
 		return no("Use resume, or look at why it is in this state.", "%v is %s, so it cannot be started.", g, state)
-	case !starts && s.Status != "running":
+	case !starts && s.Status != "running" && !byHA:
 		return no("Start it first.", "%v is %s, so %s is not possible.", g, state, in.Action)
 	case in.Action == "resume" && state == "stopped":
 		return no("Use start.", "%v is stopped, not suspended.", g)
 	case state == "paused" && in.Action == "shutdown" && !in.ForceStop:
 		return no("Resume it first, or use stop.", "%v is paused, so it cannot shut down.", g)
 	}
-	if lock := s.Lock.Value; lock != "" && lock != "suspended" && lock != "mounted" {
-		e := explain.Locked(fmt.Sprintf("%v is locked (%s)", g, lock), lock)
-		return &e
+	switch s.Lock.Value {
+	case "", "suspended", "mounted":
+		return nil
+	case "backup":
+		if in.Action == "resume" || in.Action == "suspend" && !in.ToDisk {
+			return nil
+		}
 	}
-	return nil
+	return locked(g, s)
+}
+
+func locked(g pve.GuestRef, s pve.GuestStatus) error {
+	e := explain.Locked(fmt.Sprintf("%v is locked (%s)", g, s.Lock.Value), s.Lock.Value)
+	return &e
 }
 
 func startPower(ctx context.Context, c *tool.Call, in powerIn) (tool.Job, error) {
@@ -116,29 +188,31 @@ func startPower(ctx context.Context, c *tool.Call, in powerIn) (tool.Job, error)
 		return tool.Job{}, err
 	}
 	params := url.Values{}
-	if in.Timeout > 0 && (in.Action == "shutdown" || in.Action == "reboot") {
+	if in.Timeout > 0 {
 		params.Set("timeout", strconv.Itoa(in.Timeout))
 	}
-	if in.ForceStop && in.Action == "shutdown" {
+	if in.ForceStop {
 		params.Set("forceStop", "1")
 	}
-	if in.ToDisk && in.Action == "suspend" {
+	if in.ToDisk {
 		params.Set("todisk", "1")
 	}
 	upid, err := c.PVE.Power(ctx, g.Ref(), in.Action, params)
 	return tool.Job{UPID: upid}, err
 }
 
-// finishPower reads the state. The task of a guest that HA manages ends when the
-// HA manager was asked, and a VM is started again after the task of its reboot has
-// ended: neither has its goal yet.
+// finishPower reads the state, of which more is expected where the task ended before
+// its goal was reached.
 func finishPower(ctx context.Context, c *tool.Call, in powerIn, end tool.End) (powerOut, error) {
 	g, s, err := c.Live(ctx, in.VMID)
+	if err != nil && end.Status.UPID.EndsEarly() {
+		return powerOut{}, errors.Join(tool.ErrNotYet, err)
+	}
 	if err != nil {
 		return powerOut{}, err
 	}
 	out := powerOut{VMID: in.VMID, Name: render.Text(s.Name.Value, 60), Node: g.Node, Status: s.State()}
-	if end.Status.Succeeded() && out.Status != goal(in) {
+	if end.Status.Succeeded() && !reached(in, s) {
 		return out, tool.ErrNotYet
 	}
 	return out, nil

@@ -21,7 +21,7 @@ type statusOut struct {
 	Name      string    `json:"name,omitzero"`
 	Type      string    `json:"type"`
 	Node      string    `json:"node"`
-	Status    string    `json:"status" jsonschema:"running, stopped, paused, suspended (to disk), or QEMU's own word"`
+	Status    string    `json:"status" jsonschema:"running, stopped, paused, suspended, or QEMU's own word"`
 	Why       []string  `json:"why,omitzero" jsonschema:"what holds it in this state"`
 	Lock      string    `json:"lock,omitzero"`
 	HA        string    `json:"ha,omitzero" jsonschema:"the state that the HA manager keeps"`
@@ -141,7 +141,11 @@ func why(s pve.GuestStatus) []string {
 	case "paused":
 		out = append(out, "paused in memory: resume continues it")
 	case "suspended":
-		out = append(out, "suspended to disk: start or resume continues it")
+		held := "suspended to disk: start or resume continues it"
+		if s.Status == "running" {
+			held = "asleep by its own doing (ACPI S3): resume wakes it"
+		}
+		out = append(out, held)
 	case "prelaunch", "inmigrate", "postmigrate":
 		out = append(out, "in the middle of a migration or a start")
 	case "io-error":

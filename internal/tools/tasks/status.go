@@ -65,8 +65,12 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 		out.Duration = render.Duration(c.Now().Sub(upid.Start).Round(time.Second))
 		out.Next = "Still running; call again with wait."
 	} else {
+		c.Ended(upid)
 		out.ExitStatus = render.Text(status.ExitStatus.Value, 600)
 		out.end(ctx, c, upid)
+		if status.Succeeded() && upid.EndsEarly() {
+			out.Next = "What it is for happens after it; look with pve_guest_status."
+		}
 		if out.State != "ok" {
 			shown = max(shown, shownOfFailed)
 		}

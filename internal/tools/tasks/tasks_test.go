@@ -75,6 +75,47 @@ func TestTaskRefusals(t *testing.T) {
 	})
 }
 
+// The end of a task is not always the end of what it is for.
+func TestTaskThatEndsEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.New(t, simtest.Options{})
+		for _, args := range []string{`{"vmid":103,"action":"shutdown","wait":0}`, `{"vmid":104,"action":"reboot","wait":0}`} {
+			a := w.Call("pve_task_status", fmt.Sprintf(`{"upid":%q,"wait":30}`, begin(w, args)))
+			if a.Fields["state"] != "ok" || a.Fields["next"] != "What it is for happens after it; look with pve_guest_status." {
+				t.Errorf("%s: %s", args, a.Text)
+			}
+		}
+	})
+}
+
+// A list is live about a guest whose change is still under way, until its end was
+// seen and every node has heard of it.
+func TestListDuringAnOwnChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.New(t, simtest.Options{})
+		upid := begin(w, `{"vmid":102,"action":"shutdown","wait":0}`) // takes 25 s
+		requests := func() int {
+			w.Sent()
+			w.Call("pve_list_guests", `{}`)
+			return len(w.Sent())
+		}
+		for range 3 {
+			time.Sleep(20 * time.Second)
+			if n := requests(); n != 3 {
+				t.Errorf("%d requests, want one for the guest that is being changed", n)
+			}
+		}
+		w.Call("pve_task_status", fmt.Sprintf(`{"upid":%q}`, upid))
+		if n := requests(); n != 3 {
+			t.Errorf("just after its end was seen: %d requests", n)
+		}
+		time.Sleep(21 * time.Second)
+		if n := requests(); n != 2 {
+			t.Errorf("later: %d requests", n)
+		}
+	})
+}
+
 func TestTaskLogOnRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.New(t, simtest.Options{})
