@@ -2,6 +2,7 @@ package pve
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -95,7 +96,7 @@ func TestIDs(t *testing.T) {
 
 func TestPermissionsInherit(t *testing.T) {
 	var p Permissions
-	data := `{"/":{"Sys.Audit":0},"/vms":{"VM.Audit":1,"VM.Console":0},"/vms/100":{"VM.PowerMgmt":1}}`
+	data := `{"/":{"Sys.Audit":0,"Datastore.Audit":1,"Mapping.Audit":1},"/vms":{"VM.Audit":1,"VM.Console":0},"/vms/100":{"VM.PowerMgmt":1}}`
 	if err := json.Unmarshal([]byte(data), &p); err != nil {
 		t.Fatal(err)
 	}
@@ -111,9 +112,21 @@ func TestPermissionsInherit(t *testing.T) {
 		{"/vms/100", "VM.Audit", false}, // PVE lists what is held there
 		{"/", "Sys.Audit", true},
 		{"/nodes/pve1", "Sys.Audit", false},
+		{"/storage/local", "Datastore.Audit", false}, // nothing is held on /storage
+		{"/storage", "Datastore.Audit", false},
+		{"/mapping/pci", "Mapping.Audit", true}, // from /
 	} {
 		if got := p.Has(tt.path, tt.priv); got != tt.want {
 			t.Errorf("%s on %s: %v", tt.priv, tt.path, got)
+		}
+	}
+	for priv, want := range map[string]string{
+		"VM.Audit":   "true [/vms/100]",
+		"VM.Console": "false [/vms/100]", // on /vms alone
+	} {
+		all, except := p.Below("/vms", priv)
+		if got := fmt.Sprint(all, " ", except); got != want {
+			t.Errorf("%s below /vms: %s, want %s", priv, got, want)
 		}
 	}
 	if (Permissions{}).Has("/vms/100", "VM.Audit") {

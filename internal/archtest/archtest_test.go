@@ -38,8 +38,7 @@ var imports = map[string][]string{
 	"internal/cli": {
 		"internal/audit", "internal/catalog", "internal/config", "internal/demo", "internal/guard", "internal/server",
 		"internal/tool", "pve", "pvesim",
-		"github.com/google/jsonschema-go", "github.com/modelcontextprotocol/go-sdk", "github.com/spf13/cobra",
-		"github.com/spf13/pflag", "golang.org/x/term",
+		"github.com/google/jsonschema-go", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
 	},
 	"internal/config": {"pve", "github.com/joho/godotenv"},
 	"internal/demo": {

@@ -21,7 +21,7 @@ func (a *app) callCommand() *cobra.Command {
 	call := &cobra.Command{
 		Use:   "call TOOL",
 		Short: "Call a tool",
-		Long:  "Calls a tool as an MCP client would, and prints its answer as JSON.\n\nExit status: 0 done, 1 failed, 2 wrong arguments, 3 refused or needs confirmation.",
+		Long:  "Calls a tool as an MCP client would, and prints its answer as JSON.\n\nExit status: 0 done, 1 failed, 2 wrong arguments, 3 refused or needs confirmation, 4 under way.",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			return &exitError{exitUsage, "call: name a tool; pve-mcp tools lists them"}
@@ -125,6 +125,8 @@ func statusOf(res tool.Result) int {
 		return exitRefused
 	case res.IsError:
 		return exitFailed
+	case res.Outcome == tool.Running:
+		return exitRunning
 	}
 	return exitOK
 }

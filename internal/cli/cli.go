@@ -30,6 +30,7 @@ const (
 	exitFailed  = 1 // what was asked for did not happen
 	exitUsage   = 2 // the command line, a setting or an argument is wrong
 	exitRefused = 3 // the policy forbids it, or it needs a confirmation
+	exitRunning = 4 // what was asked for is under way
 )
 
 // exitError ends the program with a status. Its text, if any, goes to stderr.
@@ -58,7 +59,7 @@ type app struct {
 func Main() int {
 	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ(), flags: map[string]string{}}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // the second signal ends the process at once
 	return a.run(ctx, os.Args[1:])
 }
 

@@ -3,17 +3,18 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 
-	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"golang.org/x/term"
 
 	"pve-mcp/internal/server"
 )
 
-// stdio serves MCP on stdin and stdout until the client goes away.
+// stdio serves MCP on stdin and stdout until the client goes away or the process is
+// told to end.
 func (a *app) stdio(ctx context.Context) error {
 	host, err := a.host()
 	if err != nil {
@@ -24,17 +25,14 @@ func (a *app) stdio(ctx context.Context) error {
 	}
 	a.logger(slog.LevelInfo).Info("serving MCP on stdin and stdout", "cluster", host.Cluster, "read_only", host.Policy.ReadOnly, "version", version())
 	s := server.New(server.Options{Version: version(), Host: host, Logger: a.logger(slog.LevelWarn)})
-	err = s.Run(ctx, server.Drained(&mcp.IOTransport{Reader: io.NopCloser(a.in), Writer: keepOpen{a.out}}))
-	if err != nil && ctx.Err() == nil {
+	// A client that is gone must not end the process before a change under way has
+	// been recorded.
+	signal.Ignore(syscall.SIGPIPE)
+	if err := server.Serve(ctx, s, a.in, a.out); err != nil {
 		return failed(err)
 	}
 	return nil
 }
-
-// keepOpen is a writer that the end of a session does not close.
-type keepOpen struct{ io.Writer }
-
-func (keepOpen) Close() error { return nil }
 
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)

@@ -44,7 +44,7 @@ func New(o Options) *mcp.Server {
 	s := mcp.NewServer(&mcp.Implementation{Name: "pve-mcp", Title: "Proxmox VE", Version: o.Version}, &mcp.ServerOptions{
 		Instructions: instructions(),
 		Logger:       o.Logger,
-		Capabilities: &mcp.ServerCapabilities{},
+		Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}},
 		SetCacheable: func(_ context.Context, _ mcp.Request, c *mcp.Cacheable) {
 			c.TTLMs, c.CacheScope = int((5 * time.Minute).Milliseconds()), "private"
 		},

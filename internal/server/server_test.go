@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,7 +40,7 @@ func converse(t *testing.T, era string, o simtest.Options, tell func(*conversati
 		c := &conversation{World: simtest.New(t, o)}
 		ours, theirs := mcp.NewInMemoryTransports()
 		s := server.New(server.Options{Version: "test", Host: c.Host})
-		session, err := s.Connect(t.Context(), server.Drained(theirs), nil)
+		session, err := s.Connect(t.Context(), theirs, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,53 +146,6 @@ func TestCancelledCall(t *testing.T) {
 		synctest.Wait() // for the server's last word
 	})
 }
-
-const handshake = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}
-{"jsonrpc":"2.0","method":"notifications/initialized"}
-`
-
-// closeAfter runs a session whose client closes its side after some lines, and
-// returns what the server wrote and how long it took to end.
-func closeAfter(t *testing.T, lines string) (out string, took time.Duration) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		var written strings.Builder
-		in := io.NopCloser(strings.NewReader(lines))
-		s := server.New(server.Options{Version: "test", Host: simtest.New(t, simtest.Options{}).Host})
-		begun := time.Now()
-		if err := s.Run(t.Context(), server.Drained(&mcp.IOTransport{Reader: in, Writer: nopCloser{&written}})); err != nil {
-			t.Error(err)
-		}
-		out, took = written.String(), time.Since(begun)
-	})
-	return out, took
-}
-
-// A client that closes its side right after its last request gets the answer.
-func TestAnswersBeforeTheEnd(t *testing.T) {
-	out, took := closeAfter(t, handshake+`{"jsonrpc":"2.0","id":2,"method":"tools/list"}
-{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"pve_guest_power","arguments":{"vmid":104,"action":"shutdown"}}}
-`)
-	if !strings.Contains(out, `"id":2,"result"`) || !strings.Contains(out, `"outcome":"ok"`) {
-		t.Errorf("no answer to the last requests: %s", out)
-	}
-	if took > 10*time.Second {
-		t.Errorf("it took %v", took)
-	}
-}
-
-// A subscription has no answer to wait for.
-func TestSubscriptionDoesNotHoldTheEnd(t *testing.T) {
-	out, took := closeAfter(t, `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}},"notifications":{"toolsListChanged":true}}}
-`)
-	if took > time.Second {
-		t.Errorf("the end took %v: %s", took, out)
-	}
-}
-
-type nopCloser struct{ *strings.Builder }
-
-func (nopCloser) Close() error { return nil }
 
 // The tool list of each configuration, as clients see it.
 func TestGoldenToolLists(t *testing.T) {

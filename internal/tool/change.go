@@ -196,8 +196,13 @@ func confirmed(in any) bool {
 
 // carryOut sends the change and follows it as long as the call may wait.
 func (r *change[In, Out, P]) carryOut(ctx context.Context) Out {
+	if err := ctx.Err(); err != nil {
+		return r.failed(err) // nothing was sent
+	}
 	begun := r.host.Now()
-	job, err := r.spec.Start(ctx, r.call, r.in)
+	starting, done := late(ctx, answerTime)
+	job, err := r.spec.Start(starting, r.call, r.in)
+	done()
 	if err != nil {
 		return r.failed(err)
 	}
@@ -229,6 +234,17 @@ func (r *change[In, Out, P]) carryOut(ctx context.Context) Out {
 		case <-time.After(time.Second):
 		}
 	}
+}
+
+// answerTime is how long PVE has to answer a write whose caller has cancelled it, so
+// that its outcome is known.
+const answerTime = 3 * time.Second
+
+// late returns a context that ends some time after another one.
+func late(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(by, cancel) })
+	return out, func() { stop(); cancel() }
 }
 
 // done is what the wrapper says of a change that PVE has carried out.

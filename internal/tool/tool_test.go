@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -278,6 +279,65 @@ func TestCancelledCallReturns(t *testing.T) {
 			t.Errorf("outcome %q after %v", res.Outcome, took)
 		}
 	})
+}
+
+// slow answers writes after a while, which the request may not survive.
+type slow struct {
+	http.RoundTripper
+	takes time.Duration
+}
+
+func (s slow) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method == http.MethodGet {
+		return s.RoundTripper.RoundTrip(req)
+	}
+	httptrace.ContextClientTrace(req.Context()).GotConn(httptrace.GotConnInfo{})
+	resp, err := s.RoundTripper.RoundTrip(req)
+	select {
+	case <-time.After(s.takes):
+		return resp, err
+	case <-req.Context().Done():
+		return nil, req.Context().Err()
+	}
+}
+
+// A write on its way is given a moment to be answered when its call is cancelled.
+func TestCancelledWhileAWriteIsOnItsWay(t *testing.T) {
+	for _, tt := range []struct {
+		takes, cancelled, ends time.Duration
+		want                   tool.Outcome
+	}{
+		{2 * time.Second, time.Second, 2 * time.Second, tool.Running},
+		{20 * time.Second, time.Second, 4 * time.Second, tool.Unknown},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := simtest.New(t, simtest.Options{Wire: func(rt http.RoundTripper) http.RoundTripper { return slow{rt, tt.takes} }})
+			ctx, cancel := context.WithTimeout(t.Context(), tt.cancelled)
+			defer cancel()
+			begun := time.Now()
+			res := power(guard.Write).Call(ctx, w.Host, tool.Request{Arguments: []byte(`{"vmid":106,"action":"shutdown"}`)})
+			if took := time.Since(begun); took != tt.ends || res.Outcome != tt.want {
+				t.Errorf("an answer after %v: outcome %q after %v: %s", tt.takes, res.Outcome, took, res.Text)
+			}
+		})
+	}
+}
+
+func TestCancelledBeforeTheWrite(t *testing.T) {
+	w := simtest.New(t, simtest.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	planned := tool.Change(tool.ChangeSpec[powerIn, powerOut]{
+		Name: "cancelled", Title: "Cancelled", Doc: "Is cancelled while it is planned.",
+		Plan: func(context.Context, *tool.Call, powerIn) (tool.Plan, error) { cancel(); return tool.Plan{}, nil },
+		Start: func(context.Context, *tool.Call, powerIn) (tool.Job, error) {
+			t.Error("it was started")
+			return tool.Job{}, nil
+		},
+	})
+	res := planned.Call(ctx, w.Host, tool.Request{Arguments: []byte(`{"vmid":106,"action":"shutdown"}`)})
+	if res.Outcome != tool.Failed || !strings.Contains(res.Text, "The call was cancelled.") {
+		t.Errorf("%s", res.Text)
+	}
 }
 
 func TestPanicCostsOneCall(t *testing.T) {

@@ -26,7 +26,7 @@ func install(t *testing.T) (binary string) {
 			t.Skipf("3 clients not tried: there is no %s", name)
 		}
 	}
-	npm := exec.CommandContext(t.Context(), "npm", "ci", "--no-audit", "--no-fund", "--silent")
+	npm := exec.CommandContext(t.Context(), "npm", "ci", "--no-audit", "--no-fund", "--loglevel=error")
 	if out, err := npm.CombinedOutput(); err != nil {
 		t.Skipf("3 clients not tried: npm ci: %v: %s", err, out)
 	}

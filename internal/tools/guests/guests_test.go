@@ -2,6 +2,7 @@ package guests_test
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -39,6 +40,7 @@ func TestListFilters(t *testing.T) {
 		{`{"sort":"name","limit":3}`, "910 105 102"},
 		{`{"sort":"uptime","limit":2}`, "102 104"},
 		{`{"sort":"mem","limit":2}`, "102 103"},
+		{`{"sort":"disk","limit":2}`, "102 103"},
 		{`{"limit":3,"offset":16}`, "901 910"},
 		{`{"offset":99}`, ""},
 		{`{"name":"nothing like it"}`, ""},
@@ -90,9 +92,45 @@ func TestListSaysWhatIsHidden(t *testing.T) {
 	if a.Fields["total"] != 0.0 || !strings.Contains(a.Text, "there may be guests that it cannot see") {
 		t.Errorf("a token without privileges: %s", a.Text)
 	}
-	a = simtest.New(t, simtest.Options{}).Call("pve_list_guests", `{}`)
+	a = simtest.New(t, simtest.Options{}).Call("pve_list_guests", `{"pool":"web"}`)
 	if a.Fields["notes"] != nil {
 		t.Errorf("a token that sees everything: %s", a.Text)
+	}
+	for _, tt := range []struct {
+		acl        []pvesim.ACL
+		args, want string
+	}{
+		{[]pvesim.ACL{{Path: "/vms", Role: "PVEAuditor", NoPropagate: true}}, `{}`, "this token lacks VM.Audit on /vms: there may be guests that it cannot see"},
+		{[]pvesim.ACL{{Path: "/vms", Role: "PVEAuditor"}, {Path: "/vms/105", Role: "PVEDatastoreUser"}}, `{}`, "this token lacks VM.Audit on /vms/105: such a guest is not listed"},
+		{[]pvesim.ACL{{Path: "/vms", Role: "PVEAuditor"}}, `{"pool":"web"}`, "this token lacks Pool.Audit on /pool/web: which guests are in it cannot be seen"},
+	} {
+		m := pvesim.Cluster()
+		for _, acl := range tt.acl {
+			for _, acl.Who = range []string{"none@pve", "none@pve!mcp"} {
+				m.ACL = append(m.ACL, acl)
+			}
+		}
+		a := simtest.New(t, simtest.Options{Model: &m, Token: "none@pve!mcp"}).Call("pve_list_guests", tt.args)
+		if got := fmt.Sprint(a.Fields["notes"]); got != "["+tt.want+"]" {
+			t.Errorf("notes %s, want %s", got, tt.want)
+		}
+	}
+}
+
+// What is sorted by is shown, and what is not known comes last.
+func TestListIsSortedByWhatItShows(t *testing.T) {
+	m := pvesim.Cluster()
+	m.Nodes[2].Offline = true
+	w := simtest.New(t, simtest.Options{Model: &m})
+	for sort, field := range map[string]string{"cpu": "cpu_percent", "mem": "mem", "disk": "maxdisk"} {
+		last, ended := math.Inf(1), false
+		for _, g := range w.Call("pve_list_guests", fmt.Sprintf(`{"sort":%q}`, sort)).Fields["guests"].([]any) {
+			value, known := g.(map[string]any)[field].(float64)
+			if known && (ended || value > last) {
+				t.Errorf("%s: %v after %v, or after one that is not known", sort, g, last)
+			}
+			last, ended = value, !known
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ type listIn struct {
 
 type listOut struct {
 	Guests  []guestRow `json:"guests"`
-	Total   int        `json:"total" jsonschema:"guests that match"`
+	Total   int        `json:"total" jsonschema:"guests that match and that this token may see"`
 	LeftOut int        `json:"left_out,omitzero" jsonschema:"of these, not in this answer"`
 	More    string     `json:"more,omitzero" jsonschema:"how to get them"`
 	AsOf    string     `json:"as_of" jsonschema:"when PVE was asked; its numbers are up to 20 s older"`
@@ -87,13 +87,16 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 			found = append(found, r)
 		}
 	}
-	sortGuests(found, in.Sort)
+	sortGuests(found, in.Sort, offline)
 	out.Total = len(found)
 	first := min(in.Offset, len(found))
 	last := min(first+in.Limit, len(found))
 	fields := in.Fields
 	if len(fields) == 0 {
 		fields = usual
+		if in.Sort == "disk" {
+			fields = append(slices.Clone(usual), "maxdisk")
+		}
 	}
 	for _, r := range found[first:last] {
 		row := rowOf(r, statusOf(r, offline))
@@ -106,17 +109,23 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	if len(offline) > 0 {
 		out.Notes = append(out.Notes, "offline nodes: "+strings.Join(offline, ", ")+"; the state of their guests is unknown")
 	}
-	return out, hidden(ctx, c, &out)
+	return out, hidden(ctx, c, in, &out)
 }
 
 // hidden says in the answer what the token cannot see.
-func hidden(ctx context.Context, c *tool.Call, out *listOut) error {
+func hidden(ctx context.Context, c *tool.Call, in listIn, out *listOut) error {
 	perms, err := c.PVE.Permissions(ctx)
 	if err != nil {
 		return err
 	}
-	if !perms.Has("/vms", "VM.Audit") {
+	switch all, except := perms.Below("/vms", "VM.Audit"); {
+	case !all:
 		out.Notes = append(out.Notes, "this token lacks VM.Audit on /vms: there may be guests that it cannot see")
+	case len(except) > 0:
+		out.Notes = append(out.Notes, fmt.Sprintf("this token lacks VM.Audit on %s: such a guest is not listed", render.Text(render.List(except), 200)))
+	}
+	if in.Pool != "" && !perms.Has("/pool/"+in.Pool, "Pool.Audit") {
+		out.Notes = append(out.Notes, fmt.Sprintf("this token lacks Pool.Audit on /pool/%s: which guests are in it cannot be seen", render.Text(in.Pool, 60)))
 	}
 	return nil
 }
@@ -153,27 +162,46 @@ func matches(in listIn, r pve.Resource, status string) bool {
 		(in.Pool == "" || r.Pool.Value == in.Pool)
 }
 
-// sortGuests sorts by a key, the largest number first, and by id where that is the
-// same.
-func sortGuests(list []pve.Resource, key string) {
-	number := map[string]func(pve.Resource) float64{
-		"cpu":    func(r pve.Resource) float64 { return r.CPU.Value * r.MaxCPU.Value },
-		"mem":    func(r pve.Resource) float64 { return float64(r.Mem.Value) },
-		"disk":   func(r pve.Resource) float64 { return float64(r.MaxDisk.Value) },
-		"uptime": func(r pve.Resource) float64 { return float64(r.Uptime.Value) },
-	}[key]
+// sortGuests sorts by a key, the largest number first, those where it is not known
+// last, and by id where it is the same.
+func sortGuests(list []pve.Resource, key string, offline []string) {
 	slices.SortFunc(list, func(a, b pve.Resource) int {
 		order := 0
-		switch {
-		case number != nil:
-			order = cmp.Compare(number(b), number(a))
-		case key == "name":
+		switch key {
+		case "name":
 			order = cmp.Compare(a.Name.Value, b.Name.Value)
-		case key == "node":
+		case "node":
 			order = cmp.Compare(a.Node.Value, b.Node.Value)
+		case "cpu", "mem", "disk", "uptime":
+			order = cmp.Compare(rank(b, key, offline), rank(a, key, offline))
 		}
 		return cmp.Or(order, cmp.Compare(a.VMID, b.VMID))
 	})
+}
+
+// rank is the number that a guest is sorted by, as it is shown; below 0 where it is
+// not.
+func rank(r pve.Resource, key string, offline []string) float64 {
+	value, known := 0.0, inUse(statusOf(r, offline))
+	switch key {
+	case "cpu":
+		value, known = r.CPU.Value, known && r.CPU.Set
+	case "mem":
+		value, known = float64(r.Mem.Value), known && r.Mem.Set
+	case "uptime":
+		value = float64(r.Uptime.Value)
+	case "disk":
+		value, known = float64(r.MaxDisk.Value), r.MaxDisk.Set
+	}
+	if !known {
+		return -1
+	}
+	return value
+}
+
+// inUse reports whether a guest of a status uses anything.
+func inUse(status string) bool {
+	return status != "stopped" && status != "suspended" && status != "unknown"
 }
 
 // rowOf shows a guest. PVE does not know how full a VM's disk is, and of a guest
@@ -188,7 +216,7 @@ func rowOf(r pve.Resource, status string) guestRow {
 	if seen := r.State(); status == "unknown" && seen != "unknown" {
 		row.LastSeen = seen
 	}
-	if status == "stopped" || status == "suspended" || status == "unknown" {
+	if !inUse(status) {
 		return row
 	}
 	row.CPUPercent = percent(r.CPU)
