@@ -2,10 +2,12 @@ package pve
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -13,6 +15,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/cenkalti/backoff/v5"
 )
 
 // heldByPVE is the least time to wait for an answer that PVE itself may hold: its
@@ -30,23 +34,29 @@ const maxAnswer = 128 << 20
 // Options configure a [Client].
 type Options struct {
 	// Endpoints are base URLs of nodes of one cluster, such as
-	// https://pve1.example.lan:8006. A node to which no connection can be made is
-	// passed over for the next.
+	// https://pve1.example.lan:8006. One that does not answer is passed over for the
+	// next, and left alone for 30 s.
 	Endpoints []string
 	Token     Token
 	// Transport sends the requests; see [NewTransport].
 	Transport http.RoundTripper
-	// Timeout bounds each request. Those that PVE itself may hold for 30 s get at
-	// least 35 s. 0 stands for 40 s.
+	// Timeout bounds each request, counted from the moment at which it may be sent:
+	// an endpoint is given four at a time. Those that PVE itself may hold for 30 s get
+	// at least 35 s. 0 stands for 40 s.
 	Timeout   time.Duration
 	UserAgent string
 }
 
 // Client calls the API of one cluster. It is safe for concurrent use.
+//
+// A read that got no answer is repeated, at other endpoints and then with growing
+// pauses. A write is sent to another endpoint only where no connection could be had, so
+// that it cannot have been carried out twice; after anything else its outcome is a
+// [LostError].
 type Client struct {
-	endpoints []string
-	first     atomic.Int64 // index of the endpoint that answered last with success
-	http      http.Client
+	endpoints *endpoints
+	guests    *guestList
+	http      *http.Client
 	token     Token
 	timeout   time.Duration
 	userAgent string
@@ -58,7 +68,8 @@ func New(o Options) (*Client, error) {
 		return nil, errors.New("no PVE endpoint")
 	}
 	c := &Client{
-		http: http.Client{
+		guests: &guestList{},
+		http: &http.Client{
 			Transport: o.Transport,
 			// Never follow: a redirect must not carry the token elsewhere.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -70,15 +81,21 @@ func New(o Options) (*Client, error) {
 	if c.timeout == 0 {
 		c.timeout = 40 * time.Second
 	}
+	var all []*endpoint
 	for _, e := range o.Endpoints {
 		u, err := url.Parse(e)
 		if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
 			return nil, fmt.Errorf("endpoint %q is not a URL such as https://pve.example.lan:8006", e)
 		}
-		c.endpoints = append(c.endpoints, strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/"))
+		base := strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/")
+		all = append(all, &endpoint{base: base, slots: make(chan struct{}, perEndpoint)})
 	}
+	c.endpoints = newEndpoints(all)
 	return c, nil
 }
+
+// Close closes the connections that no request uses. The client can be used again.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // answer is the body of a success.
 type answer struct {
@@ -86,54 +103,139 @@ type answer struct {
 	Total Opt[int64]      `json:"total"` // how many items match, of which Data may hold a part
 }
 
-// do sends one request: to the endpoint that answered last, and to the next ones
-// where [elsewhere] allows it. The parameters of GET and DELETE go into the query,
-// others into a form.
+// The most attempts at a read, and the pause before the second; the next ones are
+// longer, and all are varied so that many clients do not come back at once.
+const (
+	attempts  = 3
+	retryWait = 300 * time.Millisecond
+)
+
+// do sends a request. The parameters of GET and DELETE go into the query, others into a
+// form. No attempt at a read begins after the time that the first one may take.
 func (c *Client) do(ctx context.Context, method string, p path, params url.Values) (answer, error) {
 	if p.err != nil {
 		return answer{}, p.err
 	}
-	start := c.first.Load()
-	var errs []error
-	for i := range c.endpoints {
-		n := (int(start) + i) % len(c.endpoints)
-		ans, sent, err := c.send(ctx, c.endpoints[n], method, p, params)
-		if err == nil {
-			c.first.Store(int64(n))
+	if method != http.MethodGet {
+		defer c.guests.drop()
+		return c.round(ctx, method, p, params)
+	}
+	var last error
+	once := func() (answer, error) {
+		ans, err := c.round(ctx, method, p, params)
+		last = err
+		if err != nil && !repeatable(err) {
+			err = backoff.Permanent(err)
 		}
-		if err == nil || ctx.Err() != nil || !elsewhere(method, sent, err) {
+		return ans, err
+	}
+	pauses := backoff.NewExponentialBackOff()
+	pauses.InitialInterval = retryWait
+	ans, err := backoff.Retry(ctx, once, backoff.WithBackOff(pauses),
+		backoff.WithMaxTries(attempts), backoff.WithMaxElapsedTime(c.timeoutOf(method, p)))
+	if err == nil {
+		return ans, nil
+	}
+	var said *Error
+	if errors.As(last, &said) && said.NoSuchGuest() {
+		c.guests.drop()
+	}
+	return answer{}, last // without the wrapping of package backoff
+}
+
+// round sends a request once: to an endpoint, and to the next ones where [elsewhere]
+// allows it.
+func (c *Client) round(ctx context.Context, method string, p path, params url.Values) (answer, error) {
+	var silent []*endpoint
+	var errs []error
+	for _, e := range c.endpoints.order() {
+		ans, sent, err := c.send(ctx, e, method, p, params)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return answer{}, err
+		case !unanswered(err):
+			c.endpoints.answered(e, silent)
 			return ans, err
 		}
-		errs = append(errs, err)
+		silent, errs = append(silent, e), append(errs, err)
+		if !elsewhere(method, sent, err) {
+			if !byProxy(err) {
+				c.endpoints.rest(silent)
+			}
+			return answer{}, err
+		}
 	}
 	return answer{}, errors.Join(errs...)
+}
+
+// byProxy reports whether the endpoint itself answered, for a node behind it that did
+// not.
+func byProxy(err error) bool {
+	var said *Error
+	return errors.As(err, &said) && said.NodeUnreachable()
 }
 
 // elsewhere reports whether a request that failed at one endpoint may be sent to
 // another: one that was not sent, or one that only reads and got no answer. One that
 // took all its time is not given it again.
 func elsewhere(method string, sent bool, err error) bool {
-	var lost *LostError
-	var said *Error
 	switch {
 	case !sent:
 		return true
 	case method != http.MethodGet || errors.Is(err, context.DeadlineExceeded):
 		return false
 	}
-	return errors.As(err, &lost) || errors.As(err, &said) && said.NoAnswer()
+	return unanswered(err)
+}
+
+// unanswered reports whether err says that no answer of PVE's own came to a request.
+func unanswered(err error) bool {
+	var lost *LostError
+	var said *Error
+	var unconnected *ConnectError
+	return errors.As(err, &lost) || errors.As(err, &unconnected) || errors.As(err, &said) && said.NoAnswer()
+}
+
+// repeatable reports whether a read that failed everywhere may succeed in a moment
+// somewhere. What took its time, cannot be found, or is not whom it should be is not
+// asked again.
+func repeatable(err error) bool {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		return slices.ContainsFunc(several.Unwrap(), repeatable)
+	}
+	var dns *net.DNSError
+	var timeout net.Error
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), distrusted(err):
+		return false
+	case errors.As(err, &timeout) && timeout.Timeout(), errors.As(err, &dns) && dns.IsNotFound:
+		return false
+	}
+	return unanswered(err)
+}
+
+// distrusted reports whether a certificate was refused.
+func distrusted(err error) bool {
+	var pin *PinError
+	var unverified *tls.CertificateVerificationError
+	return errors.As(err, &pin) || errors.As(err, &unverified)
 }
 
 // send makes one attempt. sent says that a connection was had, so that PVE may
 // have seen the request.
-func (c *Client) send(ctx context.Context, endpoint, method string, p path, params url.Values) (ans answer, sent bool, err error) {
+func (c *Client) send(ctx context.Context, e *endpoint, method string, p path, params url.Values) (ans answer, sent bool, err error) {
+	leave, err := e.enter(ctx)
+	if err != nil {
+		return answer{}, false, err
+	}
+	defer leave()
 	ctx, cancel := context.WithTimeout(ctx, c.timeoutOf(method, p))
 	defer cancel()
 	var connected atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
-	req, err := c.request(ctx, endpoint, method, p, params)
+	req, err := c.request(ctx, e.base, method, p, params)
 	if err != nil {
 		return answer{}, false, err
 	}
@@ -143,22 +245,29 @@ func (c *Client) send(ctx context.Context, endpoint, method string, p path, para
 		if connected.Load() {
 			return answer{}, true, &LostError{Method: method, Path: p.text, Err: err}
 		}
-		return answer{}, false, &ConnectError{Endpoint: endpoint, Err: err}
+		return answer{}, false, &ConnectError{Endpoint: e.base, Err: err}
 	}
 	defer resp.Body.Close()
+	ans, err = read(method, p, resp)
+	return ans, true, err
+}
+
+// read reads the answer to a request.
+func read(method string, p path, resp *http.Response) (ans answer, err error) {
+	lost := func(err error) error { return &LostError{Method: method, Path: p.text, Err: err} }
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return answer{}, true, &LostError{Method: method, Path: p.text, Err: err}
+		return answer{}, lost(err)
 	case len(body) > maxAnswer:
-		return answer{}, true, &LostError{Method: method, Path: p.text, Err: fmt.Errorf("the answer has over %d bytes", maxAnswer)}
+		return answer{}, lost(fmt.Errorf("the answer has over %d bytes", maxAnswer))
 	case resp.StatusCode != http.StatusOK:
-		return answer{}, true, errorOf(method, p, resp, body)
+		return answer{}, errorOf(method, p, resp, body)
 	}
 	if err := json.Unmarshal(body, &ans); err != nil {
-		return answer{}, true, &LostError{Method: method, Path: p.text, Err: fmt.Errorf("the answer is not PVE's: %w", err)}
+		return answer{}, lost(fmt.Errorf("the answer is not PVE's: %w", err))
 	}
-	return ans, true, nil
+	return ans, nil
 }
 
 func (c *Client) timeoutOf(method string, p path) time.Duration {

@@ -2,9 +2,7 @@ package pve
 
 import (
 	"context"
-	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 )
 
@@ -79,35 +77,3 @@ func (c *Client) Resources(ctx context.Context, kind string) ([]Resource, error)
 	}
 	return get[[]Resource](ctx, c, join("cluster", "resources"), params)
 }
-
-// FindGuest returns the guest with the id, wherever in the cluster it is. A guest
-// that is not there, or that the token may not see, is a *[NoGuestError].
-func (c *Client) FindGuest(ctx context.Context, id VMID) (Resource, error) {
-	all, err := c.Resources(ctx, "vm")
-	if err != nil {
-		return Resource{}, err
-	}
-	none := &NoGuestError{VMID: id}
-	for _, r := range all {
-		if r.VMID == id {
-			return r, nil
-		}
-		if r.IsGuest() {
-			none.Have = append(none.Have, r)
-		}
-	}
-	slices.SortFunc(none.Have, func(a, b Resource) int {
-		return distance(a.VMID, id) - distance(b.VMID, id)
-	})
-	return Resource{}, none
-}
-
-func distance(a, b VMID) int { return int(max(a, b) - min(a, b)) }
-
-// NoGuestError says that no guest with an id can be seen.
-type NoGuestError struct {
-	VMID VMID
-	Have []Resource // the guests that can be seen, nearest id first
-}
-
-func (e *NoGuestError) Error() string { return fmt.Sprintf("no guest %d can be seen", e.VMID) }

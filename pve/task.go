@@ -2,7 +2,6 @@ package pve
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net/http"
 	"net/url"
@@ -166,6 +165,7 @@ func (c *Client) Wait(ctx context.Context, upid UPID, each func(TaskUpdate)) (Ta
 			return seen, err
 		}
 		if err == nil && !status.Running() {
+			c.guests.drop()
 			return status, nil
 		}
 		if err == nil && each != nil {
@@ -197,14 +197,7 @@ func passing(err error, isNew bool) bool {
 	if errors.As(err, &refused) {
 		return refused.NoAnswer() || isNew && refused.NoSuchTask()
 	}
-	var pin *PinError
-	var unverified *tls.CertificateVerificationError
-	if errors.As(err, &pin) || errors.As(err, &unverified) {
-		return false
-	}
-	var lost *LostError
-	var unconnected *ConnectError
-	return errors.As(err, &lost) || errors.As(err, &unconnected)
+	return unanswered(err) && !distrusted(err)
 }
 
 func noContent(lines []LogLine) bool {

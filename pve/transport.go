@@ -1,6 +1,7 @@
 package pve
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -52,34 +53,41 @@ type TLS struct {
 	Insecure bool
 }
 
+// dialer opens a connection, as of [net.Dialer.DialContext].
+type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
+
 // NewTransport returns a transport that suits PVE: HTTP/1.1, at most four
 // connections to an endpoint, closed before PVE's own 5 s of idleness.
 func NewTransport(t TLS) http.RoundTripper {
-	plain := newTransport(&tls.Config{RootCAs: t.Roots, InsecureSkipVerify: t.Insecure})
+	return newTransport(t, (&net.Dialer{Timeout: 5 * time.Second}).DialContext)
+}
+
+func newTransport(t TLS, dial dialer) http.RoundTripper {
+	plain := overTLS(&tls.Config{RootCAs: t.Roots, InsecureSkipVerify: t.Insecure}, dial)
 	if len(t.Fingerprints) == 0 {
 		return plain
 	}
 	pinned := pinnedTransport{hosts: map[string]*http.Transport{}, others: plain}
 	for host, pin := range t.Fingerprints {
-		pinned.hosts[host] = newTransport(&tls.Config{
+		pinned.hosts[host] = overTLS(&tls.Config{
 			InsecureSkipVerify: true, // VerifyConnection checks instead
 			VerifyConnection: func(cs tls.ConnectionState) error {
 				return checkPin(pin, host, cs.PeerCertificates)
 			},
-		})
+		}, dial)
 	}
 	return pinned
 }
 
-func newTransport(cfg *tls.Config) *http.Transport {
+func overTLS(cfg *tls.Config, dial dialer) *http.Transport {
 	cfg.MinVersion = tls.VersionTLS12
 	return &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		DialContext:         dial,
 		TLSClientConfig:     cfg,
 		TLSHandshakeTimeout: 10 * time.Second,
-		MaxConnsPerHost:     4,
-		MaxIdleConnsPerHost: 4,
+		MaxConnsPerHost:     perEndpoint,
+		MaxIdleConnsPerHost: perEndpoint,
 		IdleConnTimeout:     4 * time.Second,
 	}
 }
@@ -87,7 +95,15 @@ func newTransport(cfg *tls.Config) *http.Transport {
 // pinnedTransport checks each host's certificate by its own fingerprint.
 type pinnedTransport struct {
 	hosts  map[string]*http.Transport
-	others http.RoundTripper
+	others *http.Transport
+}
+
+// CloseIdleConnections closes the connections that no request uses.
+func (p pinnedTransport) CloseIdleConnections() {
+	for _, t := range p.hosts {
+		t.CloseIdleConnections()
+	}
+	p.others.CloseIdleConnections()
 }
 
 func (p pinnedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -100,25 +116,24 @@ func (p pinnedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 // PinError says that a host presented another certificate than the pinned one.
 type PinError struct {
 	Pinned    Fingerprint
-	Presented Fingerprint
+	Presented []*x509.Certificate // the host's own first
 }
 
 func (e *PinError) Error() string {
-	return fmt.Sprintf("the certificate has the fingerprint %v, not the pinned %v", e.Presented, e.Pinned)
+	if len(e.Presented) == 0 {
+		return fmt.Sprintf("no certificate was presented, and %v is pinned", e.Pinned)
+	}
+	return fmt.Sprintf("the certificate has the fingerprint %v, not the pinned %v", FingerprintOf(e.Presented[0]), e.Pinned)
 }
 
 // checkPin accepts a chain whose first certificate is the pinned one, or is signed by
 // it for the host.
 func checkPin(pin Fingerprint, host string, chain []*x509.Certificate) error {
-	if len(chain) == 0 {
-		return &PinError{Pinned: pin}
-	}
-	refused := &PinError{Pinned: pin, Presented: FingerprintOf(chain[0])}
 	i := slices.IndexFunc(chain, func(c *x509.Certificate) bool { return FingerprintOf(c) == pin })
-	switch {
-	case i < 0:
-		return refused
-	case i == 0:
+	switch i {
+	case -1:
+		return &PinError{Pinned: pin, Presented: chain}
+	case 0:
 		return nil
 	}
 	roots, between := x509.NewCertPool(), x509.NewCertPool()

@@ -59,7 +59,7 @@ var imports = map[string][]string{
 	},
 	"internal/tools/guests": {"internal/explain", "internal/render", "internal/tool", "pve"},
 	"internal/tools/tasks":  {"internal/explain", "internal/render", "internal/tool", "pve"},
-	"pve":                   {},
+	"pve":                   {"github.com/cenkalti/backoff/v5"},
 	"pve/apischema":         {},
 	"pve/apischema/gen":     {"pve/apischema"},
 	"pvesim":                {"pve/apischema"},
@@ -68,6 +68,7 @@ var imports = map[string][]string{
 
 // modules are what go.mod requires, with the reason.
 var modules = map[string]string{
+	"github.com/cenkalti/backoff/v5":         "pauses between attempts",
 	"github.com/google/go-cmp":               "tests: differences that can be read",
 	"github.com/google/jsonschema-go":        "schemas of tools, from Go types",
 	"github.com/joho/godotenv":               "reads .env",

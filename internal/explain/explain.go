@@ -4,7 +4,6 @@ package explain
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -168,22 +167,13 @@ func Locked(message, lock string) Explanation {
 
 // connection explains why no answer came.
 func connection(err error) (Explanation, bool) {
-	var pin *pve.PinError
-	var unverified *tls.CertificateVerificationError
+	if e, ok := distrust(err); ok {
+		return e, true
+	}
 	var dns *net.DNSError
 	var unconnected *pve.ConnectError
 	var lost *pve.LostError
 	switch {
-	case errors.As(err, &pin):
-		return Explanation{
-			"The host presented another certificate than the pinned one: " + pin.Presented.String() + ".",
-			"If the certificate was renewed, set PVE_FINGERPRINT to this value; otherwise somebody may be listening in.",
-		}, true
-	case errors.As(err, &unverified) && len(unverified.UnverifiedCertificates) > 0:
-		return Explanation{
-			"The host's certificate is not trusted: " + stop(unverified.Err.Error()),
-			"If it is the right host, pin it with PVE_FINGERPRINT=" + pve.FingerprintOf(unverified.UnverifiedCertificates[0]).String() + " or name its CA with PVE_CA_FILE.",
-		}, true
 	case errors.As(err, &dns):
 		return Explanation{fmt.Sprintf("The name %s cannot be resolved.", dns.Name), "Check PVE_HOST."}, true
 	case errors.Is(err, context.Canceled):

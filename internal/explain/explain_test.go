@@ -4,12 +4,15 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"pve-mcp/internal/explain"
 	"pve-mcp/internal/guard"
@@ -23,7 +26,12 @@ func TestExplain(t *testing.T) {
 	said := func(status int, msg string) *pve.Error {
 		return &pve.Error{Method: "GET", Path: "/nodes/pve1/qemu/100/config", Status: status, Message: msg}
 	}
-	cert := &x509.Certificate{Raw: []byte("not a real one")}
+	cert := &x509.Certificate{
+		Raw: []byte("not a real one"), Subject: pkix.Name{CommonName: "pve1.lan"}, Issuer: pkix.Name{CommonName: "Proxmox Virtual\u202e Environment"},
+		DNSNames: []string{"pve1", "pve1.lan"}, NotAfter: time.Date(2028, 1, 2, 3, 4, 5, 0, time.UTC),
+	}
+	shown := `a certificate of "pve1.lan" for pve1 and pve1.lan, signed by "Proxmox Virtual Environment", valid from 0001-01-01T00:00:00Z ` +
+		"to 2028-01-02T03:04:05Z, with the SHA-256 fingerprint " + pve.FingerprintOf(cert).String() + "."
 	for _, tt := range []struct {
 		name       string
 		err        error
@@ -54,8 +62,9 @@ func TestExplain(t *testing.T) {
 		{"name", &pve.ConnectError{Err: &net.DNSError{Name: "pve.nowhere", Err: "no such host"}}, "The name pve.nowhere cannot be resolved.", "PVE_HOST"},
 		{"untrusted", &pve.ConnectError{Err: &tls.CertificateVerificationError{
 			UnverifiedCertificates: []*x509.Certificate{cert}, Err: errors.New("x509: certificate signed by unknown authority")}},
-			"not trusted: x509: certificate signed by unknown authority.", "PVE_FINGERPRINT=" + pve.FingerprintOf(cert).String()},
-		{"pin", &pve.ConnectError{Err: &pve.PinError{Presented: pve.FingerprintOf(cert)}}, pve.FingerprintOf(cert).String(), "PVE_FINGERPRINT"},
+			"not trusted: x509: certificate signed by unknown authority. It presented " + shown, "PVE_FINGERPRINT=" + pve.FingerprintOf(cert).String()},
+		{"pin", &pve.ConnectError{Err: &pve.PinError{Presented: []*x509.Certificate{cert}}}, "another certificate than the pinned one: " + shown, "PVE_FINGERPRINT"},
+		{"no TLS", &pve.ConnectError{Endpoint: "https://pve:80", Err: http.ErrSchemeMismatch}, "No connection to https://pve:80: http: server gave HTTP response to HTTPS client.", "does not speak TLS"},
 		{"cancelled", &pve.ConnectError{Err: context.Canceled}, "cancelled", ""},
 		{"policy", fmt.Errorf("x: %w", &guard.RefusedError{Reason: "this server is read-only"}), "Nothing was sent: this server is read-only.", ""},
 		{"own words", &explain.Explanation{What: "Two and two.", Next: "Add."}, "Two and two.", "Add."},

@@ -140,7 +140,7 @@ type Call struct {
 
 	host   Host
 	req    Request
-	guests map[pve.VMID]pve.Resource
+	guests map[pve.VMID]pve.Resource // that were found
 }
 
 // Now is the time.
@@ -182,36 +182,6 @@ func (c *Call) Watch(about string) func(pve.TaskUpdate) {
 // Explain returns the explanation of an error that does not fail the call.
 func (c *Call) Explain(err error) explain.Explanation { return c.host.Explain.Explain(err) }
 
-// Live finds a guest and asks its node for its state, once more where it has moved
-// since it was found.
-func (c *Call) Live(ctx context.Context, id pve.VMID) (pve.GuestRef, pve.GuestStatus, error) {
-	_, found := c.guests[id]
-	g, s, err := c.live(ctx, id)
-	var said *pve.Error
-	if found && errors.As(err, &said) && said.NoSuchGuest() {
-		delete(c.guests, id)
-		return c.live(ctx, id)
-	}
-	return g, s, err
-}
-
-func (c *Call) live(ctx context.Context, id pve.VMID) (pve.GuestRef, pve.GuestStatus, error) {
-	g, err := c.Guest(ctx, id)
-	if err != nil {
-		return pve.GuestRef{}, pve.GuestStatus{}, err
-	}
-	s, err := c.PVE.GuestStatus(ctx, g.Ref())
-	return g.Ref(), s, err
-}
-
-// Ended notes that a task was seen to have ended, and with it perhaps a change of this
-// process that was still under way.
-func (c *Call) Ended(task pve.UPID) {
-	if id, ok := task.Guest(); ok && !task.EndsEarly() {
-		c.host.Recent.end(id, c.Now())
-	}
-}
-
 // Guest finds a guest by its id, once in a call.
 func (c *Call) Guest(ctx context.Context, id pve.VMID) (pve.Resource, error) {
 	if g, ok := c.guests[id]; ok {
@@ -222,6 +192,38 @@ func (c *Call) Guest(ctx context.Context, id pve.VMID) (pve.Resource, error) {
 		c.guests[id] = g
 	}
 	return g, err
+}
+
+// AtGuest finds a guest and does something with it: once more, where PVE says that it is
+// not on the node where it was found. Nothing was done there then, so that this is safe
+// for a write, too.
+func AtGuest[T any](ctx context.Context, c *Call, id pve.VMID, do func(pve.GuestRef) (T, error)) (pve.GuestRef, T, error) {
+	var none T
+	for again := true; ; again = false {
+		g, err := c.Guest(ctx, id)
+		if err != nil {
+			return pve.GuestRef{}, none, err
+		}
+		out, err := do(g.Ref())
+		var said *pve.Error
+		if !again || !errors.As(err, &said) || !said.NoSuchGuest() {
+			return g.Ref(), out, err
+		}
+		delete(c.guests, id)
+	}
+}
+
+// Live finds a guest and asks its node for its state.
+func (c *Call) Live(ctx context.Context, id pve.VMID) (pve.GuestRef, pve.GuestStatus, error) {
+	return AtGuest(ctx, c, id, func(g pve.GuestRef) (pve.GuestStatus, error) { return c.PVE.GuestStatus(ctx, g) })
+}
+
+// Ended notes that a task was seen to have ended, and with it perhaps a change of this
+// process that was still under way.
+func (c *Call) Ended(task pve.UPID) {
+	if id, ok := task.Guest(); ok && !task.EndsEarly() {
+		c.host.Recent.end(id, c.Now())
+	}
 }
 
 // Call runs the tool. It returns for every input, valid or not.

@@ -183,10 +183,6 @@ func locked(g pve.GuestRef, s pve.GuestStatus) error {
 }
 
 func startPower(ctx context.Context, c *tool.Call, in powerIn) (tool.Job, error) {
-	g, err := c.Guest(ctx, in.VMID)
-	if err != nil {
-		return tool.Job{}, err
-	}
 	params := url.Values{}
 	if in.Timeout > 0 {
 		params.Set("timeout", strconv.Itoa(in.Timeout))
@@ -197,7 +193,9 @@ func startPower(ctx context.Context, c *tool.Call, in powerIn) (tool.Job, error)
 	if in.ToDisk {
 		params.Set("todisk", "1")
 	}
-	upid, err := c.PVE.Power(ctx, g.Ref(), in.Action, params)
+	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) {
+		return c.PVE.Power(ctx, g, in.Action, params)
+	})
 	return tool.Job{UPID: upid}, err
 }
 

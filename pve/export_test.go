@@ -1,0 +1,4 @@
+package pve
+
+// NewTransportOver is NewTransport over connections that a test makes.
+var NewTransportOver = newTransport
