@@ -61,6 +61,12 @@ var reads = []struct {
 	{regexp.MustCompile(`^/(?:nodes/[^/]+/)?version$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
 		return c.Version(ctx)
 	}},
+	{regexp.MustCompile(`^/cluster/status$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
+		return c.ClusterStatus(ctx)
+	}},
+	{regexp.MustCompile(`^/nodes/([^/]+)/status$`), func(ctx context.Context, c *Client, m []string) (any, error) {
+		return c.NodeStatus(ctx, m[1])
+	}},
 	{regexp.MustCompile(`^/cluster/resources$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
 		return c.Resources(ctx, "")
 	}},

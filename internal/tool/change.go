@@ -41,6 +41,7 @@ type Changed struct {
 	UPID         string   `json:"upid,omitzero" jsonschema:"the task"`
 	ExitStatus   string   `json:"exit_status,omitzero" jsonschema:"the task's exit status"`
 	Log          []string `json:"log,omitzero" jsonschema:"the lines of its log that say why"`
+	Found        []string `json:"found,omitzero" jsonschema:"where the outcome is unknown: what is true now, and what was done lately"`
 	Consequences []string `json:"consequences,omitzero" jsonschema:"what it would do"`
 }
 
@@ -203,6 +204,9 @@ func (r *change[In, Out, P]) carryOut(ctx context.Context) Out {
 	starting, done := late(ctx, answerTime)
 	job, err := r.spec.Start(starting, r.call, r.in)
 	done()
+	if pve.OutcomeUnknown(err) {
+		return r.lost(ctx, err, begun)
+	}
 	if err != nil {
 		return r.failed(err)
 	}
@@ -318,13 +322,25 @@ func (r *change[In, Out, P]) finished(out Out, err error, ch Changed) Out {
 	return out
 }
 
-// failed reports a change that was not made, or one of which that is unknown.
+// failed reports a change that was not made.
 func (r *change[In, Out, P]) failed(err error) Out {
 	e := r.host.Explain.Explain(err)
-	ch := Changed{Outcome: Failed, Message: e.What, Next: e.Next}
 	r.fault = faultOf(err)
-	if pve.OutcomeUnknown(err) {
-		ch.Outcome = Unknown
+	return r.outcome(Changed{Outcome: Failed, Message: e.What, Next: e.Next})
+}
+
+// lookTime bounds the look at what became of a change whose outcome is unknown.
+const lookTime = 10 * time.Second
+
+// lost reports a change that was sent at a time and not answered, and what there is to
+// be seen of it.
+func (r *change[In, Out, P]) lost(ctx context.Context, err error, sent time.Time) Out {
+	e := r.host.Explain.Explain(err)
+	ch := Changed{Outcome: Unknown, Message: e.What, Next: e.Next}
+	if r.plan.Guest != 0 {
+		looking, done := context.WithTimeout(ctx, lookTime)
+		defer done()
+		ch.Found = append([]string{"sent at " + render.Time(sent) + " by this machine's clock"}, r.call.traces(looking, r.plan.Guest)...)
 	}
 	return r.outcome(ch)
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptrace"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -201,39 +202,70 @@ func TestFailureKeepsTheReason(t *testing.T) {
 	})
 }
 
-// lossy loses the answers to writes, or the requests on their way.
+// lossy loses the answer to a write: after PVE has done it, before PVE has seen it, or
+// together with all that come later.
 type lossy struct {
 	http.RoundTripper
-	before bool
+	how  string
+	dead bool
 }
 
-func (l lossy) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.Method == http.MethodGet {
+func (l *lossy) RoundTrip(req *http.Request) (*http.Response, error) {
+	switch {
+	case l.dead:
+		return nil, errors.New("no route to host")
+	case req.Method == http.MethodGet:
 		return l.RoundTripper.RoundTrip(req)
-	}
-	if l.before {
+	case l.how == "unsent":
 		return nil, errors.New("connection refused")
 	}
-	resp, err := l.RoundTripper.RoundTrip(req)
-	if err == nil {
+	l.dead = l.how == "and all later ones"
+	if l.how == "unseen" {
+		httptrace.ContextClientTrace(req.Context()).GotConn(httptrace.GotConnInfo{})
+	} else if resp, err := l.RoundTripper.RoundTrip(req); err == nil {
 		resp.Body.Close()
 	}
 	return nil, errors.New("connection reset by peer")
 }
 
+// Where it is unknown what became of a change, the answer says what can be seen of it.
 func TestLostAnswers(t *testing.T) {
-	for before, want := range map[bool]tool.Outcome{false: tool.Unknown, true: tool.Failed} {
-		synctest.Test(t, func(t *testing.T) {
-			w := simtest.New(t, simtest.Options{Wire: func(rt http.RoundTripper) http.RoundTripper {
-				return lossy{rt, before}
-			}})
-			a := w.Run(power(guard.Write), `{"vmid":104,"action":"stop"}`)
-			if a.Outcome != want || !a.IsError {
-				t.Errorf("lost before it was sent %v: outcome %q, want %q: %s", before, a.Outcome, want, a.Text)
-			}
-			if n := len(simtest.Writes(w.Sent())); n > 1 {
-				t.Errorf("the write was sent %d times", n)
-			}
+	for how, tt := range map[string]struct {
+		want   tool.Outcome
+		found  []string // patterns of the lines
+		writes int      // that PVE saw
+	}{
+		"done": {tool.Unknown, []string{
+			`^sent at \S+ by this machine's clock$`, `^VM 104 on pve1 is running now$`,
+			`^task qmstop by ops@pve!mcp, begun at \S+, running: UPID:pve1:.*:qmstop:104:ops@pve!mcp:$`,
+		}, 1},
+		"unseen": {tool.Unknown, []string{`^sent at`, `^VM 104 on pve1 is running now$`, `^it has no task there that this token may see$`}, 0},
+		"and all later ones": {tool.Unknown, []string{`^sent at`,
+			`^guest 104 cannot be looked at: No connection to https://pve1:8006: no route to host.$`}, 1},
+		"unsent": {tool.Failed, nil, 0},
+	} {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := simtest.New(t, simtest.Options{Wire: func(rt http.RoundTripper) http.RoundTripper {
+					return &lossy{RoundTripper: rt, how: how}
+				}})
+				a := w.Run(power(guard.Write), `{"vmid":104,"action":"stop"}`)
+				if a.Outcome != tt.want || !a.IsError {
+					t.Errorf("outcome %q, want %q: %s", a.Outcome, tt.want, a.Text)
+				}
+				found, _ := a.Fields["found"].([]any)
+				if len(found) != len(tt.found) {
+					t.Errorf("found %q", found)
+				}
+				for i, pattern := range tt.found[:min(len(found), len(tt.found))] {
+					if !regexp.MustCompile(pattern).MatchString(found[i].(string)) {
+						t.Errorf("found %q, want %s", found[i], pattern)
+					}
+				}
+				if n := len(simtest.Writes(w.Sent())); n != tt.writes {
+					t.Errorf("PVE saw %d writes", n)
+				}
+			})
 		})
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"pve-mcp/internal/render"
+	"pve-mcp/internal/show"
 	"pve-mcp/internal/tool"
 	"pve-mcp/pve"
 )
@@ -211,21 +211,21 @@ func rowOf(r pve.Resource, status string) guestRow {
 		VMID: r.VMID, Name: render.Text(r.Name.Value, 60), Type: r.Type, Node: r.Node.Value, Status: status,
 		Tags: cleaned(r.TagList()), Pool: r.Pool.Value, Lock: r.Lock.Value, HA: r.HAState.Value, Template: r.Template.Value,
 	}
-	row.MaxMem, row.MaxMemHuman = size(r.MaxMem)
-	row.MaxDisk, row.MaxDiskHuman = size(r.MaxDisk)
+	row.MaxMem, row.MaxMemHuman = show.Bytes(r.MaxMem)
+	row.MaxDisk, row.MaxDiskHuman = show.Bytes(r.MaxDisk)
 	if seen := r.State(); status == "unknown" && seen != "unknown" {
 		row.LastSeen = seen
 	}
 	if !inUse(status) {
 		return row
 	}
-	row.CPUPercent = percent(r.CPU)
-	row.Mem, row.MemHuman = size(r.Mem)
+	row.CPUPercent = show.Percent(r.CPU)
+	row.Mem, row.MemHuman = show.Bytes(r.Mem)
 	if r.Type == string(pve.LXC) {
-		row.Disk, row.DiskHuman = size(r.Disk)
+		row.Disk, row.DiskHuman = show.Bytes(r.Disk)
 	}
-	row.Uptime = render.Duration(time.Duration(r.Uptime.Value) * time.Second)
-	row.NetIn, row.NetOut = number(r.NetIn), number(r.NetOut)
+	row.Uptime = show.Seconds(r.Uptime)
+	row.NetIn, row.NetOut = show.Number(r.NetIn), show.Number(r.NetOut)
 	return row
 }
 
@@ -243,28 +243,6 @@ func (row *guestRow) only(fields []string) {
 			v.Field(i).SetZero()
 		}
 	}
-}
-
-func percent(share pve.Opt[float64]) *float64 {
-	if !share.Set {
-		return nil
-	}
-	p := render.Percent(share.Value)
-	return &p
-}
-
-func size(n pve.Opt[int64]) (*int64, string) {
-	if !n.Set {
-		return nil, ""
-	}
-	return &n.Value, render.Bytes(n.Value)
-}
-
-func number(n pve.Opt[int64]) *int64 {
-	if !n.Set {
-		return nil
-	}
-	return &n.Value
 }
 
 // cleaned returns tags that are safe to show, nil where there are none.

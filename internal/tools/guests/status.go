@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
 
 	"pve-mcp/internal/render"
+	"pve-mcp/internal/show"
 	"pve-mcp/internal/tool"
 	"pve-mcp/pve"
 )
@@ -30,8 +30,8 @@ type statusOut struct {
 	Uptime    string    `json:"uptime,omitzero"`
 	UptimeSec *int64    `json:"uptime_seconds,omitzero"`
 	CPU       cpuUse    `json:"cpu"`
-	Memory    sizeUse   `json:"memory"`
-	Disk      sizeUse   `json:"disk"`
+	Memory    show.Use  `json:"memory"`
+	Disk      show.Use  `json:"disk"`
 	Network   traffic   `json:"network,omitzero"`
 	Agent     string    `json:"agent,omitzero" jsonschema:"of a VM: answers, not configured, or why it does not answer"`
 	Addresses []address `json:"addresses,omitzero"`
@@ -44,15 +44,6 @@ type statusOut struct {
 type cpuUse struct {
 	Percent *float64 `json:"percent,omitzero" jsonschema:"of its own CPUs"`
 	CPUs    float64  `json:"cpus"`
-}
-
-type sizeUse struct {
-	Used       *int64   `json:"used,omitzero" jsonschema:"bytes"`
-	UsedHuman  string   `json:"used_human,omitzero"`
-	Total      *int64   `json:"total,omitzero" jsonschema:"bytes"`
-	TotalHuman string   `json:"total_human,omitzero"`
-	Percent    *float64 `json:"percent,omitzero"`
-	Note       string   `json:"note,omitzero"`
 }
 
 type traffic struct {
@@ -104,34 +95,25 @@ func describe(g pve.GuestRef, s pve.GuestStatus) statusOut {
 	if s.HA.Managed.Value {
 		out.HA = s.HA.State.Or("managed")
 	}
-	out.Memory.Total, out.Memory.TotalHuman = size(s.MaxMem)
-	out.Disk.Total, out.Disk.TotalHuman = size(s.MaxDisk)
+	unknown := pve.Opt[int64]{}
+	out.Memory, out.Disk = show.UseOf(unknown, s.MaxMem), show.UseOf(unknown, s.MaxDisk)
 	if g.Kind == pve.QEMU {
 		out.Disk.Note = "the boot disk's size; PVE does not know how full a VM's disk is"
 	}
 	if s.Status != "running" {
 		return out
 	}
-	out.UptimeSec = number(s.Uptime)
-	out.Uptime = render.Duration(time.Duration(s.Uptime.Value) * time.Second)
+	out.UptimeSec, out.Uptime = show.Number(s.Uptime), show.Seconds(s.Uptime)
 	if s.CPU.Value != 0 { // 0 is the first sample of a worker as well
-		out.CPU.Percent = percent(s.CPU)
+		out.CPU.Percent = show.Percent(s.CPU)
 	}
-	out.Memory.use(s.Mem, s.MaxMem)
+	out.Memory = show.UseOf(s.Mem, s.MaxMem)
 	if g.Kind == pve.LXC {
-		out.Disk.use(s.Disk, s.MaxDisk)
+		out.Disk = show.UseOf(s.Disk, s.MaxDisk)
 	}
-	out.Network.In, out.Network.InHuman = size(s.NetIn)
-	out.Network.Out, out.Network.OutHuman = size(s.NetOut)
+	out.Network.In, out.Network.InHuman = show.Bytes(s.NetIn)
+	out.Network.Out, out.Network.OutHuman = show.Bytes(s.NetOut)
 	return out
-}
-
-func (u *sizeUse) use(used, total pve.Opt[int64]) {
-	u.Used, u.UsedHuman = size(used)
-	if used.Set && total.Value > 0 {
-		p := render.Percent(float64(used.Value) / float64(total.Value))
-		u.Percent = &p
-	}
 }
 
 // why says what holds a guest in its state.

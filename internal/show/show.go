@@ -1,0 +1,69 @@
+// Package show turns PVE's values into fields of answers: absent ones are left out, and
+// what is counted in bytes is also written for a person.
+package show
+
+import (
+	"time"
+
+	"pve-mcp/internal/render"
+	"pve-mcp/pve"
+)
+
+// Percent returns a share of 1 in percent, nil where it is absent.
+func Percent(share pve.Opt[float64]) *float64 {
+	if !share.Set {
+		return nil
+	}
+	p := render.Percent(share.Value)
+	return &p
+}
+
+// PercentOf returns used of total in percent, nil where one is absent.
+func PercentOf(used, total pve.Opt[int64]) *float64 {
+	if !used.Set || total.Value <= 0 {
+		return nil
+	}
+	return Percent(pve.Some(float64(used.Value) / float64(total.Value)))
+}
+
+// Bytes returns a size as a number and for a person, nothing where it is absent.
+func Bytes(n pve.Opt[int64]) (*int64, string) {
+	if !n.Set {
+		return nil, ""
+	}
+	return &n.Value, render.Bytes(n.Value)
+}
+
+// Number returns a number, nil where it is absent.
+func Number(n pve.Opt[int64]) *int64 {
+	if !n.Set {
+		return nil
+	}
+	return &n.Value
+}
+
+// Seconds writes a number of seconds as a duration, "" where it is absent.
+func Seconds(n pve.Opt[int64]) string {
+	if !n.Set {
+		return ""
+	}
+	return render.Duration(time.Duration(n.Value) * time.Second)
+}
+
+// Use is how much of something is in use.
+type Use struct {
+	Used       *int64   `json:"used,omitzero" jsonschema:"bytes"`
+	UsedHuman  string   `json:"used_human,omitzero"`
+	Total      *int64   `json:"total,omitzero" jsonschema:"bytes"`
+	TotalHuman string   `json:"total_human,omitzero"`
+	Percent    *float64 `json:"percent,omitzero"`
+	Note       string   `json:"note,omitzero"`
+}
+
+// UseOf describes the use of something, as far as it is known.
+func UseOf(used, total pve.Opt[int64]) Use {
+	u := Use{Percent: PercentOf(used, total)}
+	u.Used, u.UsedHuman = Bytes(used)
+	u.Total, u.TotalHuman = Bytes(total)
+	return u
+}

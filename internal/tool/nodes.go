@@ -1,0 +1,39 @@
+package tool
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"pve-mcp/internal/explain"
+	"pve-mcp/internal/render"
+	"pve-mcp/pve"
+)
+
+// Nodes lists the nodes of the cluster by name, offline ones too.
+func (c *Call) Nodes(ctx context.Context) ([]pve.Resource, error) {
+	nodes, err := c.PVE.Resources(ctx, "node")
+	slices.SortFunc(nodes, func(a, b pve.Resource) int { return strings.Compare(a.Node.Value, b.Node.Value) })
+	return nodes, err
+}
+
+// Node finds a node by its name. The error for one that is not there names those that
+// are.
+func (c *Call) Node(ctx context.Context, name string) (pve.Resource, error) {
+	nodes, err := c.Nodes(ctx)
+	if err != nil {
+		return pve.Resource{}, err
+	}
+	var names []string
+	for _, n := range nodes {
+		if n.Node.Value == name {
+			return n, nil
+		}
+		names = append(names, n.Node.Value)
+	}
+	return pve.Resource{}, &explain.Explanation{
+		What: fmt.Sprintf("There is no node %q.", render.Text(name, 60)),
+		Next: "The nodes are " + render.List(names) + ".",
+	}
+}

@@ -1,0 +1,108 @@
+package nodes
+
+import (
+	"context"
+	"fmt"
+
+	"pve-mcp/internal/render"
+	"pve-mcp/internal/show"
+	"pve-mcp/internal/tool"
+	"pve-mcp/pve"
+)
+
+type listOut struct {
+	Nodes []nodeRow `json:"nodes"`
+	Total int       `json:"total"`
+	AsOf  string    `json:"as_of" jsonschema:"when PVE was asked; its numbers are up to 20 s older"`
+	Notes []string  `json:"notes,omitzero"`
+}
+
+// nodeRow is one node; of one that is offline only the state is known.
+type nodeRow struct {
+	Node         string   `json:"node"`
+	Status       string   `json:"status" jsonschema:"online, offline or unknown"`
+	CPUPercent   *float64 `json:"cpu_percent,omitzero"`
+	CPUs         *float64 `json:"cpus,omitzero"`
+	Mem          *int64   `json:"mem,omitzero" jsonschema:"bytes"`
+	MemHuman     string   `json:"mem_human,omitzero"`
+	MaxMem       *int64   `json:"maxmem,omitzero"`
+	MaxMemHuman  string   `json:"maxmem_human,omitzero"`
+	MemPercent   *float64 `json:"mem_percent,omitzero"`
+	Disk         *int64   `json:"disk,omitzero" jsonschema:"bytes in use of the root disk"`
+	DiskHuman    string   `json:"disk_human,omitzero"`
+	MaxDisk      *int64   `json:"maxdisk,omitzero"`
+	MaxDiskHuman string   `json:"maxdisk_human,omitzero"`
+	DiskPercent  *float64 `json:"disk_percent,omitzero"`
+	Uptime       string   `json:"uptime,omitzero"`
+}
+
+var listNodes = tool.Read(tool.Spec[struct{}, listOut]{
+	Name:  "pve_list_nodes",
+	Title: "List nodes",
+	Doc:   "All nodes with status and use of CPU, memory and root disk. Offline nodes are listed too.",
+	Needs: []tool.Need{tool.On(tool.OnNode, "Sys.Audit").Else("only the node's status is shown")},
+	Run: func(ctx context.Context, c *tool.Call, _ struct{}) (listOut, error) {
+		nodes, err := c.Nodes(ctx)
+		if err != nil {
+			return listOut{}, err
+		}
+		out := listOut{Total: len(nodes), AsOf: render.Time(c.Now())}
+		for _, n := range nodes {
+			out.Nodes = append(out.Nodes, rowOf(n))
+		}
+		out.Notes, err = unseen(ctx, c, nodes)
+		return out, err
+	},
+})
+
+func rowOf(n pve.Resource) nodeRow {
+	row := nodeRow{Node: n.Node.Value, Status: n.Status.Or("unknown")}
+	if row.Status != "online" {
+		return row
+	}
+	row.CPUPercent, row.Uptime = show.Percent(n.CPU), show.Seconds(n.Uptime)
+	if n.MaxCPU.Set {
+		row.CPUs = &n.MaxCPU.Value
+	}
+	row.Mem, row.MemHuman = show.Bytes(n.Mem)
+	row.MaxMem, row.MaxMemHuman = show.Bytes(n.MaxMem)
+	row.MemPercent = show.PercentOf(n.Mem, n.MaxMem)
+	row.Disk, row.DiskHuman = show.Bytes(n.Disk)
+	row.MaxDisk, row.MaxDiskHuman = show.Bytes(n.MaxDisk)
+	row.DiskPercent = show.PercentOf(n.Disk, n.MaxDisk)
+	return row
+}
+
+// unseen says of which online nodes PVE does not tell the use, and why. It asks for the
+// token's privileges where there is one.
+func unseen(ctx context.Context, c *tool.Call, nodes []pve.Resource) ([]string, error) {
+	var silent []string
+	for _, n := range nodes {
+		if n.Status.Value == "online" && !n.MaxCPU.Set {
+			silent = append(silent, n.Node.Value)
+		}
+	}
+	if silent == nil {
+		return nil, nil
+	}
+	perms, err := c.PVE.Permissions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var hidden, early []string
+	for _, name := range silent {
+		if perms.Has("/nodes/"+name, "Sys.Audit") {
+			early = append(early, name)
+		} else {
+			hidden = append(hidden, name)
+		}
+	}
+	var notes []string
+	if hidden != nil {
+		notes = append(notes, fmt.Sprintf("the use of %s is hidden: this token lacks Sys.Audit there", render.List(hidden)))
+	}
+	if early != nil {
+		notes = append(notes, fmt.Sprintf("%s has not told its use yet", render.List(early)))
+	}
+	return notes, nil
+}
