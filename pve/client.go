@@ -340,16 +340,11 @@ func list[T any](ctx context.Context, c *Client, p path, params url.Values) (v T
 	return v, int(ans.Total.Value), nil
 }
 
-// start sends a write that PVE answers with a task. After another answer it is open
-// what was done.
+// start sends a write that PVE answers with a task.
 func (c *Client) start(ctx context.Context, method string, p path, params url.Values) (UPID, error) {
 	ans, err := c.do(ctx, method, p, params)
 	if err != nil {
 		return UPID{}, err
 	}
-	var upid UPID
-	if err := json.Unmarshal(ans.Data, &upid); err != nil || upid.IsZero() {
-		return UPID{}, &LostError{Method: method, Path: p.text, Err: fmt.Errorf("the answer names no task: %.100s", ans.Data)}
-	}
-	return upid, nil
+	return taskIn(ans, method, p)
 }

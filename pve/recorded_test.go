@@ -25,11 +25,22 @@ import (
 // playback answers every request with one recorded row.
 type playback struct {
 	row  recordings.Row
-	path string // of the last request, unescaped
+	path string     // of the last request, unescaped
+	form url.Values // its parameters
 }
 
 func (p *playback) RoundTrip(req *http.Request) (*http.Response, error) {
 	p.path = strings.TrimPrefix(req.URL.Path, "/api2/json")
+	p.form = req.URL.Query()
+	if req.Body != nil {
+		data, err := io.ReadAll(req.Body)
+		if err != nil {
+			return nil, err
+		}
+		if p.form, err = url.ParseQuery(string(data)); err != nil {
+			return nil, err
+		}
+	}
 	body := []byte(p.row.Text)
 	if p.row.Body != nil {
 		body = p.row.Body
@@ -60,6 +71,27 @@ var reads = []struct {
 }{
 	{regexp.MustCompile(`^/(?:nodes/[^/]+/)?version$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
 		return c.Version(ctx)
+	}},
+	{regexp.MustCompile(`^/cluster/nextid$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
+		return c.NextID(ctx)
+	}},
+	{regexp.MustCompile(`^/nodes/([^/]+)/(qemu|lxc)/(\d+)/snapshot$`), func(ctx context.Context, c *Client, m []string) (any, error) {
+		return c.Snapshots(ctx, refOf(m))
+	}},
+	{regexp.MustCompile(`^/nodes/([^/]+)/(qemu|lxc)/(\d+)/feature$`), func(ctx context.Context, c *Client, m []string) (any, error) {
+		return c.Feature(ctx, refOf(m), "snapshot", "")
+	}},
+	{regexp.MustCompile(`^/nodes/([^/]+)/(qemu|lxc)/(\d+)/migrate$`), func(ctx context.Context, c *Client, m []string) (any, error) {
+		return c.CheckMigration(ctx, refOf(m), "")
+	}},
+	{regexp.MustCompile(`^/nodes/([^/]+)/(qemu)/(\d+)/agent/exec-status$`), func(ctx context.Context, c *Client, m []string) (any, error) {
+		return c.ExecStatus(ctx, refOf(m), 1)
+	}},
+	{regexp.MustCompile(`^/nodes/([^/]+)/storage$`), func(ctx context.Context, c *Client, m []string) (any, error) {
+		return c.NodeStorages(ctx, m[1], nil)
+	}},
+	{regexp.MustCompile(`^/nodes/([^/]+)/storage/([^/]+)/content$`), func(ctx context.Context, c *Client, m []string) (any, error) {
+		return c.Content(ctx, m[1], m[2], nil)
 	}},
 	{regexp.MustCompile(`^/cluster/status$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
 		return c.ClusterStatus(ctx)
@@ -120,7 +152,7 @@ func TestRecordedAnswersDecode(t *testing.T) {
 			continue
 		}
 		if row.Method != http.MethodGet {
-			rows += checkRecordedStart(t, c, row)
+			rows += checkRecordedStart(t, c, p, row)
 			continue
 		}
 		for _, r := range reads {
@@ -167,24 +199,79 @@ func checkRecordedTask(t *testing.T, row recordings.Row) int {
 	return 1
 }
 
-var powerRE = regexp.MustCompile(`^/nodes/([^/]+)/(qemu|lxc)/(\d+)/status/(\w+)$`)
+// writes are the writes that the client knows, by method and recorded path.
+var writes = []struct {
+	method string
+	path   *regexp.Regexp
+	call   func(ctx context.Context, c *Client, m []string, form url.Values) (any, error)
+}{
+	{"POST", onGuest(`/status/(\w+)`), func(ctx context.Context, c *Client, m []string, form url.Values) (any, error) {
+		return c.Power(ctx, refOf(m), m[4], form)
+	}},
+	{"PUT", onGuest(`/config`), func(ctx context.Context, c *Client, m []string, form url.Values) (any, error) {
+		return nil, c.UpdateConfig(ctx, refOf(m), form)
+	}},
+	{"POST", onGuest(`/config`), func(ctx context.Context, c *Client, m []string, form url.Values) (any, error) {
+		return c.StartConfig(ctx, refOf(m), form)
+	}},
+	{"PUT", onGuest(`/resize`), func(ctx context.Context, c *Client, m []string, form url.Values) (any, error) {
+		return c.ResizeDisk(ctx, refOf(m), form.Get("disk"), form.Get("size"), form.Get("digest"))
+	}},
+	{"POST", onGuest(`/clone`), func(ctx context.Context, c *Client, m []string, form url.Values) (any, error) {
+		return c.Clone(ctx, refOf(m), form)
+	}},
+	{"POST", onGuest(`/migrate`), func(ctx context.Context, c *Client, m []string, form url.Values) (any, error) {
+		return c.Migrate(ctx, refOf(m), form)
+	}},
+	{"DELETE", onGuest(``), func(ctx context.Context, c *Client, m []string, form url.Values) (any, error) {
+		return c.DeleteGuest(ctx, refOf(m), form)
+	}},
+	{"POST", onGuest(`/snapshot`), func(ctx context.Context, c *Client, m []string, form url.Values) (any, error) {
+		return c.CreateSnapshot(ctx, refOf(m), form)
+	}},
+	{"DELETE", onGuest(`/snapshot/(\w+)`), func(ctx context.Context, c *Client, m []string, form url.Values) (any, error) {
+		return c.DeleteSnapshot(ctx, refOf(m), m[4], form)
+	}},
+	{"POST", onGuest(`/snapshot/(\w+)/rollback`), func(ctx context.Context, c *Client, m []string, form url.Values) (any, error) {
+		return c.Rollback(ctx, refOf(m), m[4], form)
+	}},
+	{"POST", onGuest(`/agent/exec`), func(ctx context.Context, c *Client, m []string, form url.Values) (any, error) {
+		pid, err := c.Exec(ctx, refOf(m), form["command"], form.Get("input-data"))
+		return map[string]any{"pid": pid}, err
+	}},
+	{"POST", regexp.MustCompile(`^/nodes/([^/]+)/(qemu|lxc)$`), func(ctx context.Context, c *Client, m []string, form url.Values) (any, error) {
+		return c.CreateGuest(ctx, m[1], Kind(m[2]), form)
+	}},
+	{"POST", regexp.MustCompile(`^/nodes/([^/]+)/vzdump$`), func(ctx context.Context, c *Client, m []string, form url.Values) (any, error) {
+		return c.Backup(ctx, m[1], form)
+	}},
+}
 
-func checkRecordedStart(t *testing.T, c *Client, row recordings.Row) int {
+func onGuest(rest string) *regexp.Regexp {
+	return regexp.MustCompile(`^/nodes/([^/]+)/(qemu|lxc)/(\d+)` + rest + `$`)
+}
+
+// checkRecordedStart makes the recorded write, and checks what was sent and what became
+// of the answer.
+func checkRecordedStart(t *testing.T, c *Client, p *playback, row recordings.Row) int {
 	t.Helper()
-	m := powerRE.FindStringSubmatch(row.Path)
-	if m == nil {
-		return 0
-	}
-	upid, err := c.Power(t.Context(), refOf(m), m[4], row.Form())
-	if err != nil {
-		t.Errorf("%v: %v", row, err)
+	for _, w := range writes {
+		m := w.path.FindStringSubmatch(row.Path)
+		if m == nil || w.method != row.Method {
+			continue
+		}
+		got, err := w.call(t.Context(), c, m, row.Form())
+		if err != nil {
+			t.Errorf("%v: %v", row, err)
+			return 1
+		}
+		sameJSON(t, row.String(), row.Body, map[string]any{"data": got})
+		if diff := cmp.Diff(row.Form(), p.form); p.path != row.Path || diff != "" {
+			t.Errorf("%v: sent to %s (-recorded +sent):\n%s", row, p.path, diff)
+		}
 		return 1
 	}
-	sameJSON(t, row.String(), row.Body, map[string]any{"data": upid})
-	if id, ok := upid.Guest(); !ok || id.String() != m[3] || upid.Node != m[1] {
-		t.Errorf("%v: the task %v is not about guest %s on %s", row, upid, m[3], m[1])
-	}
-	return 1
+	return 0
 }
 
 // sameJSON compares a decoded value's encoding with what was recorded, up to

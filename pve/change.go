@@ -1,0 +1,155 @@
+package pve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// startOrDo sends a write that PVE answers with a task, or with nothing where it was done at
+// once: which of both depends on the version and on how long it takes. A zero UPID says
+// that it is done.
+func (c *Client) startOrDo(ctx context.Context, method string, p path, params url.Values) (UPID, error) {
+	ans, err := c.do(ctx, method, p, params)
+	if err != nil || len(ans.Data) == 0 || string(ans.Data) == "null" {
+		return UPID{}, err
+	}
+	return taskIn(ans, method, p)
+}
+
+// taskIn returns the task that an answer names. After another answer it is open what
+// was done.
+func taskIn(ans answer, method string, p path) (UPID, error) {
+	var upid UPID
+	if err := json.Unmarshal(ans.Data, &upid); err != nil || upid.IsZero() {
+		return UPID{}, &LostError{Method: method, Path: p.text, Err: fmt.Errorf("the answer names no task: %.100s", ans.Data)}
+	}
+	return upid, nil
+}
+
+// UpdateConfig changes a guest's configuration (VM.Config.*, by key) and returns when
+// it is done: what a running guest cannot take at once waits for its next start. The
+// parameters are PVE's: keys with their values, delete, revert, digest, force.
+func (c *Client) UpdateConfig(ctx context.Context, g GuestRef, params url.Values) error {
+	_, err := c.do(ctx, http.MethodPut, g.path("config"), params)
+	return err
+}
+
+// StartConfig is UpdateConfig for a VM as a task, for what takes its time: a new
+// disk, a disk that is imported, or one that is destroyed.
+func (c *Client) StartConfig(ctx context.Context, g GuestRef, params url.Values) (UPID, error) {
+	return c.startOrDo(ctx, http.MethodPost, g.path("config"), params)
+}
+
+// ResizeDisk grows a disk (VM.Config.Disk, and Datastore.AllocateSpace on its storage)
+// to a size, or by one that begins with +. A VM's is done at once before PVE 8.
+func (c *Client) ResizeDisk(ctx context.Context, g GuestRef, disk, size, digest string) (UPID, error) {
+	params := url.Values{"disk": {disk}, "size": {size}}
+	if digest != "" {
+		params.Set("digest", digest)
+	}
+	return c.startOrDo(ctx, http.MethodPut, g.path("resize"), params)
+}
+
+// Clone starts the copy of a guest (VM.Clone on it, VM.Allocate on the new one or its
+// pool, Datastore.AllocateSpace). The parameters are PVE's.
+func (c *Client) Clone(ctx context.Context, g GuestRef, params url.Values) (UPID, error) {
+	return c.start(ctx, http.MethodPost, g.path("clone"), params)
+}
+
+// DeleteGuest starts the removal of a guest with all its disks (VM.Allocate). The
+// parameters are PVE's.
+func (c *Client) DeleteGuest(ctx context.Context, g GuestRef, params url.Values) (UPID, error) {
+	return c.start(ctx, http.MethodDelete, g.path(), params)
+}
+
+// CreateGuest starts the creation of a guest, or the restoration of one from a backup
+// (VM.Allocate on it or its pool, Datastore.AllocateSpace). The parameters are PVE's.
+func (c *Client) CreateGuest(ctx context.Context, node string, kind Kind, params url.Values) (UPID, error) {
+	return c.start(ctx, http.MethodPost, join("nodes", node, string(kind)), params)
+}
+
+// ErrElsewhere says that a node has none of the guests that it was to back up, so that
+// nothing was done.
+var ErrElsewhere = errors.New("none of the guests is on that node")
+
+// Backup starts a backup of guests of a node (VM.Backup on each, and
+// Datastore.AllocateSpace on the storage). The parameters are vzdump's.
+func (c *Client) Backup(ctx context.Context, node string, params url.Values) (UPID, error) {
+	p := join("nodes", node, "vzdump")
+	ans, err := c.do(ctx, http.MethodPost, p, params)
+	if err != nil {
+		return UPID{}, err
+	}
+	if string(ans.Data) == `"OK"` { // which is how PVE says so
+		return UPID{}, fmt.Errorf("POST %s: %w", p, ErrElsewhere)
+	}
+	return taskIn(ans, http.MethodPost, p)
+}
+
+// NextID returns the lowest id that no guest has. It is not kept for the caller.
+func (c *Client) NextID(ctx context.Context) (VMID, error) {
+	return get[VMID](ctx, c, join("cluster", "nextid"), nil)
+}
+
+// Executed is what is known of a command that was started in a VM.
+type Executed struct {
+	Exited       Opt[bool]   `json:"exited"`
+	ExitCode     Opt[int64]  `json:"exitcode,omitzero"`
+	Signal       Opt[int64]  `json:"signal,omitzero"`
+	Out          Opt[string] `json:"out-data,omitzero"`
+	Err          Opt[string] `json:"err-data,omitzero"`
+	OutTruncated Opt[bool]   `json:"out-truncated,omitzero"` // at 16 MiB
+	ErrTruncated Opt[bool]   `json:"err-truncated,omitzero"`
+	Extra        Extra       `json:"-"`
+}
+
+// UnmarshalJSON keeps unknown fields in Extra.
+func (e *Executed) UnmarshalJSON(data []byte) error { return decodeObject(data, e, &e.Extra) }
+
+// MarshalJSON writes what was read.
+func (e Executed) MarshalJSON() ([]byte, error) { return encodeObject(e, e.Extra) }
+
+// Exec starts a command in a VM through its guest agent (VM.Monitor up to PVE 8,
+// VM.GuestAgent.Unrestricted from 9), without a shell, and returns its process id there.
+// stdin, where not "", has at most 64 KiB.
+//
+// PVE 7 splits a command that has no arguments at blanks, commas and semicolons; one
+// with such a character is refused there.
+func (c *Client) Exec(ctx context.Context, g GuestRef, argv []string, stdin string) (pid int64, err error) {
+	if len(argv) == 1 && strings.ContainsAny(argv[0], " \t,;") {
+		v, err := c.NodeVersion(ctx, g.Node)
+		if err != nil {
+			return 0, err
+		}
+		if strings.HasPrefix(v.Version, "7.") {
+			return 0, fmt.Errorf("PVE %s would split %q into several arguments; give the command an argument, or run it by a shell", v.Version, argv[0])
+		}
+	}
+	params := url.Values{"command": argv}
+	if stdin != "" {
+		params.Set("input-data", stdin)
+	}
+	p := g.path("agent", "exec")
+	ans, err := c.do(ctx, http.MethodPost, p, params)
+	if err != nil {
+		return 0, err
+	}
+	var started struct {
+		PID Opt[int64] `json:"pid"`
+	}
+	if err := json.Unmarshal(ans.Data, &started); err != nil || !started.PID.Set {
+		return 0, &LostError{Method: http.MethodPost, Path: p.text, Err: fmt.Errorf("the answer names no process: %.100s", ans.Data)}
+	}
+	return started.PID.Value, nil
+}
+
+// ExecStatus asks for a command that [Client.Exec] started. The agent forgets one that
+// has ended when it was asked for it.
+func (c *Client) ExecStatus(ctx context.Context, g GuestRef, pid int64) (Executed, error) {
+	return get[Executed](ctx, c, g.path("agent", "exec-status"), url.Values{"pid": {fmt.Sprint(pid)}})
+}

@@ -1,0 +1,72 @@
+package pve
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+)
+
+// Migration says what PVE has for and against the migration of a guest. A container's
+// names no disks, and exists from PVE 9 on; its lists of nodes are spelled with hyphens.
+type Migration struct {
+	Running        Opt[bool]          `json:"running,omitzero"`
+	Allowed        []string           `json:"allowed_nodes,omitzero"` // before PVE 8 only of a stopped VM
+	NotAllowed     map[string]Refused `json:"not_allowed_nodes,omitzero"`
+	AllowedCT      []string           `json:"allowed-nodes,omitzero"`
+	NotAllowedCT   map[string]Refused `json:"not-allowed-nodes,omitzero"`
+	LocalDisks     []LocalDisk        `json:"local_disks,omitzero"`
+	LocalResources []string           `json:"local_resources,omitzero"` // USB and PCI devices
+	Extra          Extra              `json:"-"`
+}
+
+// UnmarshalJSON keeps unknown fields in Extra.
+func (m *Migration) UnmarshalJSON(data []byte) error { return decodeObject(data, m, &m.Extra) }
+
+// MarshalJSON writes what was read.
+func (m Migration) MarshalJSON() ([]byte, error) { return encodeObject(m, m.Extra) }
+
+// Refused says why a guest cannot go to a node. PVE names a node without a reason, too,
+// that it allows at the same time.
+type Refused struct {
+	Storages  []string `json:"unavailable_storages,omitzero"`
+	Resources []string `json:"unavailable-resources,omitzero"`
+	Extra     Extra    `json:"-"`
+}
+
+// UnmarshalJSON keeps unknown fields in Extra.
+func (r *Refused) UnmarshalJSON(data []byte) error { return decodeObject(data, r, &r.Extra) }
+
+// MarshalJSON writes what was read.
+func (r Refused) MarshalJSON() ([]byte, error) { return encodeObject(r, r.Extra) }
+
+// LocalDisk is a disk on a storage of the node alone.
+type LocalDisk struct {
+	Volume Opt[string] `json:"volid"`
+	Drive  Opt[string] `json:"drivename,omitzero"`
+	Size   Opt[int64]  `json:"size,omitzero"` // bytes
+	CDROM  Opt[bool]   `json:"cdrom,omitzero"`
+	Unused Opt[bool]   `json:"is_unused,omitzero"`
+	Extra  Extra       `json:"-"`
+}
+
+// UnmarshalJSON keeps unknown fields in Extra.
+func (d *LocalDisk) UnmarshalJSON(data []byte) error { return decodeObject(data, d, &d.Extra) }
+
+// MarshalJSON writes what was read.
+func (d LocalDisk) MarshalJSON() ([]byte, error) { return encodeObject(d, d.Extra) }
+
+// CheckMigration asks what PVE has against the migration of a guest to a node, or to
+// any where target is "" (VM.Migrate). For a container before PVE 9 it is an *[Error]
+// with status 501.
+func (c *Client) CheckMigration(ctx context.Context, g GuestRef, target string) (Migration, error) {
+	params := url.Values{}
+	if target != "" {
+		params.Set("target", target)
+	}
+	return get[Migration](ctx, c, g.path("migrate"), params)
+}
+
+// Migrate starts the migration of a guest (VM.Migrate). The parameters are PVE's.
+func (c *Client) Migrate(ctx context.Context, g GuestRef, params url.Values) (UPID, error) {
+	return c.start(ctx, http.MethodPost, g.path("migrate"), params)
+}

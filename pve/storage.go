@@ -1,0 +1,64 @@
+package pve
+
+import (
+	"context"
+	"net/url"
+)
+
+// Storage is a storage as one node has it.
+type Storage struct {
+	Storage string      `json:"storage"`
+	Type    string      `json:"type"` // dir, nfs, zfspool, pbs, …
+	Content Opt[string] `json:"content,omitzero"`
+	Shared  Opt[bool]   `json:"shared,omitzero"`
+	Enabled Opt[bool]   `json:"enabled,omitzero"`
+	Active  Opt[bool]   `json:"active,omitzero"`
+	Total   Opt[int64]  `json:"total,omitzero"` // bytes; 0 while it is not active
+	Used    Opt[int64]  `json:"used,omitzero"`
+	Avail   Opt[int64]  `json:"avail,omitzero"`
+	Extra   Extra       `json:"-"`
+}
+
+// UnmarshalJSON keeps unknown fields in Extra.
+func (s *Storage) UnmarshalJSON(data []byte) error { return decodeObject(data, s, &s.Extra) }
+
+// MarshalJSON writes what was read.
+func (s Storage) MarshalJSON() ([]byte, error) { return encodeObject(s, s.Extra) }
+
+// NodeStorages lists the storages of a node (Datastore.Audit or
+// Datastore.AllocateSpace on each). A storage that hangs makes it take its time. The
+// parameters are PVE's: content, storage, enabled, target, format.
+func (c *Client) NodeStorages(ctx context.Context, node string, params url.Values) ([]Storage, error) {
+	return get[[]Storage](ctx, c, join("nodes", node, "storage"), params)
+}
+
+// Volume is a volume of a storage. Its other fields depend on the kind of content.
+type Volume struct {
+	VolID        VolID             `json:"volid"`
+	Content      string            `json:"content"` // images, rootdir, backup, iso, vztmpl, snippets, import
+	Format       Opt[string]       `json:"format,omitzero"`
+	Size         Opt[int64]        `json:"size,omitzero"` // bytes, as the guest sees them
+	Used         Opt[int64]        `json:"used,omitzero"` // bytes on the storage, where it knows
+	CTime        Opt[int64]        `json:"ctime,omitzero"`
+	VMID         Opt[int64]        `json:"vmid,omitzero"` // the guest that owns it; 0 is possible
+	Parent       Opt[string]       `json:"parent,omitzero"`
+	Subtype      Opt[string]       `json:"subtype,omitzero"` // of a backup: qemu, lxc or unknown
+	Notes        Opt[string]       `json:"notes,omitzero"`   // the first line
+	Protected    Opt[bool]         `json:"protected,omitzero"`
+	Encrypted    Opt[string]       `json:"encrypted,omitzero"`    // on a backup server: a fingerprint, or 1
+	Verification map[string]string `json:"verification,omitzero"` // on a backup server: state, upid
+	Extra        Extra             `json:"-"`
+}
+
+// UnmarshalJSON keeps unknown fields in Extra.
+func (v *Volume) UnmarshalJSON(data []byte) error { return decodeObject(data, v, &v.Extra) }
+
+// MarshalJSON writes what was read.
+func (v Volume) MarshalJSON() ([]byte, error) { return encodeObject(v, v.Extra) }
+
+// Content lists the volumes of a storage, as a node sees it. PVE leaves out what the
+// token may not see: for a backup that is whoever lacks VM.Backup on its guest and
+// Datastore.AllocateSpace on the storage. The parameters are PVE's: content, vmid.
+func (c *Client) Content(ctx context.Context, node, storage string, params url.Values) ([]Volume, error) {
+	return get[[]Volume](ctx, c, join("nodes", node, "storage", storage, "content"), params)
+}
