@@ -1,0 +1,203 @@
+package tasks
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"pve-mcp/internal/render"
+	"pve-mcp/internal/tool"
+	"pve-mcp/pve"
+)
+
+type listIn struct {
+	Node    string   `json:"node,omitzero"`
+	VMID    pve.VMID `json:"vmid,omitzero" jsonschema:"of this guest, also within backup jobs of several guests"`
+	Type    string   `json:"type,omitzero" jsonschema:"PVE's word, such as vzdump or qmstart"`
+	Errors  bool     `json:"errors,omitzero" jsonschema:"only those that failed or warned"`
+	Running bool     `json:"running,omitzero" jsonschema:"only those that run"`
+	Since   string   `json:"since,omitzero" jsonschema:"started since: an age such as 24h or 7d, or a time such as 2026-11-20T08:00:00Z"`
+	Limit   int      `json:"limit,omitzero" min:"1" max:"200" default:"20"`
+}
+
+type listOut struct {
+	Tasks   []taskRow `json:"tasks"`
+	Total   int       `json:"total" jsonschema:"tasks that match and that this token may see"`
+	LeftOut int       `json:"left_out,omitzero" jsonschema:"of these, older ones that are not in this answer"`
+	More    string    `json:"more,omitzero" jsonschema:"how to get them"`
+	AsOf    string    `json:"as_of"`
+	Notes   []string  `json:"notes,omitzero"`
+}
+
+type taskRow struct {
+	UPID       string `json:"upid"`
+	Type       string `json:"type"`
+	ID         string `json:"id,omitzero" jsonschema:"what it works on"`
+	Node       string `json:"node"`
+	User       string `json:"user"`
+	State      string `json:"state" jsonschema:"running, ok, warnings or failed"`
+	ExitStatus string `json:"exit_status,omitzero" jsonschema:"where it is not OK"`
+	OfGuest    string `json:"of_guest,omitzero" jsonschema:"of a job of several guests: what became of this one"`
+	Started    string `json:"started"`
+	Duration   string `json:"duration"`
+
+	start time.Time
+}
+
+var listTasks = tool.Read(tool.Spec[listIn, listOut]{
+	Name:  "pve_list_tasks",
+	Title: "List tasks",
+	Doc:   "Recent tasks of all nodes or one, newest first: what was done, by whom, and how it ended. PVE keeps 1,000 to 2,000 per node.",
+	Needs: []tool.Need{tool.On(tool.OnNode, "Sys.Audit").Else("only this token's own tasks are listed")},
+	Run:   runList,
+})
+
+func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
+	out := listOut{AsOf: render.Time(c.Now())}
+	params, err := in.params(c.Now())
+	if err != nil {
+		return out, err
+	}
+	nodes := []pve.Resource{{Node: pve.Some(in.Node), Status: pve.Some("online")}}
+	if in.Node == "" {
+		if nodes, err = c.Nodes(ctx); err != nil {
+			return out, err
+		}
+	} else if _, err := c.Node(ctx, in.Node); err != nil {
+		return out, err
+	}
+	found, notes, err := tool.AskNodes(ctx, c, nodes, func(node string) (part, error) { return ask(ctx, c, node, in, params) })
+	if err != nil {
+		return out, err
+	}
+	out.Notes = notes
+	for _, f := range found {
+		out.Total += f.Value.total
+		out.Tasks = append(out.Tasks, f.Value.rows...)
+		out.Notes = append(out.Notes, f.Value.notes...)
+	}
+	slices.SortStableFunc(out.Tasks, func(a, b taskRow) int { return cmp.Or(b.start.Compare(a.start), strings.Compare(a.UPID, b.UPID)) })
+	out.Tasks = out.Tasks[:min(in.Limit, len(out.Tasks))]
+	if out.LeftOut = out.Total - len(out.Tasks); out.LeftOut > 0 {
+		out.More = "a larger limit, or a filter"
+	}
+	return out, hidden(ctx, c, nodes, &out)
+}
+
+// params are what PVE itself filters by.
+func (in listIn) params(now time.Time) (url.Values, error) {
+	params := url.Values{"limit": {strconv.Itoa(in.Limit)}, "source": {"all"}}
+	if in.Running {
+		params.Set("source", "active")
+	}
+	if in.Errors {
+		params.Set("errors", "1")
+	}
+	if in.Type != "" {
+		params.Set("typefilter", in.Type)
+	}
+	if in.Since != "" {
+		since, err := timeOf(in.Since, now)
+		if err != nil {
+			return nil, err
+		}
+		params.Set("since", strconv.FormatInt(since.Unix(), 10))
+	}
+	return params, nil
+}
+
+// timeOf reads an age or a time.
+func timeOf(s string, now time.Time) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t, nil
+	}
+	age := s
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		if n, err := strconv.ParseFloat(days, 64); err == nil {
+			age = strconv.FormatFloat(24*n, 'f', -1, 64) + "h"
+		}
+	}
+	d, err := time.ParseDuration(age)
+	if err != nil || d < 0 {
+		return time.Time{}, tool.BadArgument("since", fmt.Sprintf("is %q, neither an age such as 24h or 7d nor a time such as 2026-11-20T08:00:00Z", render.Text(s, 40)))
+	}
+	return now.Add(-d), nil
+}
+
+// part is what one node has.
+type part struct {
+	rows  []taskRow
+	total int
+	notes []string
+}
+
+func ask(ctx context.Context, c *tool.Call, node string, in listIn, params url.Values) (part, error) {
+	if in.VMID == 0 {
+		list, total, err := c.PVE.NodeTasks(ctx, node, params)
+		return part{rows: rowsOf(c, list), total: total}, err
+	}
+	own := clone(params)
+	own.Set("vmid", in.VMID.String())
+	list, total, err := c.PVE.NodeTasks(ctx, node, own)
+	out := part{rows: rowsOf(c, list), total: total}
+	if err != nil || in.Type != "" && in.Type != backup {
+		return out, err
+	}
+	return out, out.addJobs(ctx, c, node, in, clone(params))
+}
+
+func clone(params url.Values) url.Values {
+	out := url.Values{}
+	for k, v := range params {
+		out[k] = slices.Clone(v)
+	}
+	return out
+}
+
+func rowsOf(c *tool.Call, list []pve.Task) []taskRow {
+	var rows []taskRow
+	for _, t := range list {
+		rows = append(rows, rowOf(c, t))
+	}
+	return rows
+}
+
+func rowOf(c *tool.Call, t pve.Task) taskRow {
+	start := time.Unix(t.StartTime.Value, 0)
+	row := taskRow{
+		UPID: t.UPID.String(), Type: t.Type, ID: render.Text(t.ID, 80), Node: t.Node, User: render.Text(t.UPID.User, 80),
+		State: "running", Started: render.Time(start), Duration: render.Duration(c.Now().Sub(start).Round(time.Second)), start: start,
+	}
+	if !t.EndTime.Set {
+		return row
+	}
+	row.Duration = render.Duration(time.Unix(t.EndTime.Value, 0).Sub(start))
+	row.State = stateOf(pve.TaskStatus{Status: "stopped", ExitStatus: t.Status})
+	if row.State != "ok" {
+		row.ExitStatus = render.Text(t.Status.Value, 200)
+	}
+	return row
+}
+
+// hidden says in the answer where only the token's own tasks are listed.
+func hidden(ctx context.Context, c *tool.Call, nodes []pve.Resource, out *listOut) error {
+	perms, err := c.PVE.Permissions(ctx)
+	if err != nil {
+		return err
+	}
+	var closed []string
+	for _, n := range nodes {
+		if !perms.Has("/nodes/"+n.Node.Value, "Sys.Audit") {
+			closed = append(closed, n.Node.Value)
+		}
+	}
+	if closed != nil {
+		out.Notes = append(out.Notes, "this token lacks Sys.Audit on "+render.List(closed)+": only its own tasks are listed there")
+	}
+	return nil
+}
