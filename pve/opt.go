@@ -61,7 +61,7 @@ func (o *Opt[T]) UnmarshalJSON(data []byte) error {
 	case *int64:
 		*v, err = parseInt(text)
 	case *float64:
-		*v, err = strconv.ParseFloat(text, 64)
+		*v, err = parseFloat(text)
 	case *bool:
 		*v, err = parseBool(text)
 	}
@@ -75,11 +75,20 @@ func parseInt(s string) (int64, error) {
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return n, nil
 	}
-	f, err := strconv.ParseFloat(s, 64)
+	f, err := parseFloat(s)
 	if err != nil || math.Abs(f) >= 1<<63 {
 		return 0, fmt.Errorf("%q is not a whole number of 64 bits", s)
 	}
 	return int64(math.Round(f)), nil
+}
+
+// parseFloat refuses what Perl writes for a number that is none, and JSON cannot.
+func parseFloat(s string) (float64, error) {
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+		return 0, fmt.Errorf("%q is not a number", s)
+	}
+	return f, nil
 }
 
 func parseBool(s string) (bool, error) {

@@ -1,0 +1,132 @@
+package pve
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// GuestConfig is the configuration of a guest. PVE writes a value as a number or as a
+// string, by where it came from; here all are strings.
+type GuestConfig struct {
+	// Digest is that of the configuration file. Sent along with a change, it makes PVE
+	// refuse the change of a configuration that has changed meanwhile.
+	Digest string
+	// Values has every other key. The password for cloud-init is PVE's row of asterisks.
+	Values map[string]string
+	// Extra are values that are no strings or numbers: a container's raw lxc entries.
+	Extra Extra
+}
+
+// UnmarshalJSON keeps what is not one value in Extra.
+func (c *GuestConfig) UnmarshalJSON(data []byte) error {
+	all := map[string]json.RawMessage{}
+	if err := json.Unmarshal(data, &all); err != nil {
+		return err
+	}
+	*c = GuestConfig{Values: map[string]string{}}
+	for key, raw := range all {
+		var value Opt[string]
+		err := json.Unmarshal(raw, &value)
+		switch {
+		case err != nil || !value.Set:
+			if c.Extra == nil {
+				c.Extra = Extra{}
+			}
+			c.Extra[key] = raw
+		case key == "digest":
+			c.Digest = value.Value
+		default:
+			c.Values[key] = value.Value
+		}
+	}
+	return nil
+}
+
+// MarshalJSON writes what was read, numbers as strings.
+func (c GuestConfig) MarshalJSON() ([]byte, error) {
+	all := map[string]any{}
+	for key, value := range c.Values {
+		all[key] = value
+	}
+	for key, raw := range c.Extra {
+		all[key] = raw
+	}
+	if c.Digest != "" {
+		all["digest"] = c.Digest
+	}
+	return json.Marshal(all)
+}
+
+// Disks lists the disks, those of a bus by number.
+func (c GuestConfig) Disks(kind Kind) []Disk {
+	var out []Disk
+	for _, key := range c.keys() {
+		if IsDiskKey(kind, key) {
+			out = append(out, DiskOf(kind, key, c.Values[key]))
+		}
+	}
+	return out
+}
+
+// NICs lists the network interfaces by number.
+func (c GuestConfig) NICs(kind Kind) []NIC {
+	var out []NIC
+	for _, key := range c.keys() {
+		if IsNICKey(key) {
+			out = append(out, NICOf(kind, key, c.Values[key]))
+		}
+	}
+	return out
+}
+
+// keys sorts net2 before net10.
+func (c GuestConfig) keys() []string {
+	number := func(key string) (name string, n int) {
+		name = strings.TrimRight(key, "0123456789")
+		n, _ = strconv.Atoi(key[len(name):]) // none is 0
+		return name, n
+	}
+	return slices.SortedFunc(maps.Keys(c.Values), func(a, b string) int {
+		nameA, nA := number(a)
+		nameB, nB := number(b)
+		return cmp.Or(strings.Compare(nameA, nameB), nA-nB, strings.Compare(a, b))
+	})
+}
+
+// GuestConfig asks for a guest's configuration (VM.Audit), with the changes that wait
+// for its next start. The parameters are PVE's: with current=1 those changes are left
+// out; snapshot names a snapshot whose configuration is asked for.
+func (c *Client) GuestConfig(ctx context.Context, g GuestRef, params url.Values) (GuestConfig, error) {
+	return get[GuestConfig](ctx, c, g.path("config"), params)
+}
+
+// PendingValue is a key of a guest's configuration, with the change of it that waits
+// for the guest's next start, if one does.
+type PendingValue struct {
+	Key     string      `json:"key"`
+	Value   Opt[string] `json:"value,omitzero"`   // what is in force
+	Pending Opt[string] `json:"pending,omitzero"` // what will be
+	Delete  Opt[int64]  `json:"delete,omitzero"`  // 1: will be removed; 2: with force
+	Extra   Extra       `json:"-"`
+}
+
+// UnmarshalJSON keeps unknown fields in Extra.
+func (p *PendingValue) UnmarshalJSON(data []byte) error { return decodeObject(data, p, &p.Extra) }
+
+// MarshalJSON writes what was read.
+func (p PendingValue) MarshalJSON() ([]byte, error) { return encodeObject(p, p.Extra) }
+
+// Waits reports whether a change waits.
+func (p PendingValue) Waits() bool { return p.Pending.Set || p.Delete.Value != 0 }
+
+// Pending lists the keys of a guest's configuration with the changes that wait for its
+// next start (VM.Audit). The digest is among the keys.
+func (c *Client) Pending(ctx context.Context, g GuestRef) ([]PendingValue, error) {
+	return get[[]PendingValue](ctx, c, g.path("pending"), nil)
+}
