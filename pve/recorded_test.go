@@ -105,6 +105,12 @@ var reads = []struct {
 	{regexp.MustCompile(`^/nodes/([^/]+)/(qemu|lxc)/(\d+)/status/current$`), func(ctx context.Context, c *Client, m []string) (any, error) {
 		return c.GuestStatus(ctx, refOf(m))
 	}},
+	{regexp.MustCompile(`^/nodes/([^/]+)/(qemu|lxc)/(\d+)/config$`), func(ctx context.Context, c *Client, m []string) (any, error) {
+		return c.GuestConfig(ctx, refOf(m), nil)
+	}},
+	{regexp.MustCompile(`^/nodes/([^/]+)/(qemu|lxc)/(\d+)/pending$`), func(ctx context.Context, c *Client, m []string) (any, error) {
+		return c.Pending(ctx, refOf(m))
+	}},
 	{regexp.MustCompile(`^/nodes/([^/]+)/(qemu)/(\d+)/agent/network-get-interfaces$`), func(ctx context.Context, c *Client, m []string) (any, error) {
 		list, err := c.AgentInterfaces(ctx, refOf(m))
 		return map[string]any{"result": list}, err
