@@ -109,7 +109,9 @@ func TestDisks(t *testing.T) {
 		{pve.QEMU, "unused3", "data:900/vm-900-disk-1.qcow2", disk{"data:900/vm-900-disk-1.qcow2", "data:900/vm-900-disk-1.qcow2", "", ""},
 			func(d pve.Disk) bool { return d.Bus == "unused" }},
 		{pve.LXC, "mp0", "nfs:ct-data,mp=/srv,backup=1,ro=1,acl=0,size=8G,replicate=no", disk{"nfs:ct-data", "nfs:ct-data", "8G", "acl=0"},
-			func(d pve.Disk) bool { return d.Mount == "/srv" && d.Backup.Value && d.ReadOnly.Value && !d.Replicate.Value }},
+			func(d pve.Disk) bool {
+				return d.Mount == "/srv" && d.Backup.Value && d.ReadOnly.Value && !d.Replicate.Value
+			}},
 		{pve.LXC, "mp1", "/mnt/host,mp=/srv", disk{"/mnt/host", "", "", ""}, func(d pve.Disk) bool { return d.Mount == "/srv" }},
 		{pve.LXC, "rootfs", "volume=data:953/vm-953-disk-1.raw,size=2G,size=3G", disk{"data:953/vm-953-disk-1.raw", "data:953/vm-953-disk-1.raw", "2G", "size=3G"},
 			func(d pve.Disk) bool { return d.Bus == "rootfs" }},
