@@ -13,6 +13,7 @@ test:
 generate:
 	$(GO) generate ./...
 	$(GO) test ./internal/server -run Golden -update
+	$(GO) test ./pve/apischema -run Changes -update
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-s -o bin/pve-mcp ./cmd/pve-mcp
@@ -42,7 +43,7 @@ recordings:
 clients:
 	PVE_MCP_CLIENTS=1 $(GO) test -count=1 -v ./test/clients
 
-GENERATED = README.md .env.example docs/*.md internal/server/testdata/*.json pve/apischema/*.json.gz
+GENERATED = README.md .env.example docs/*.md internal/server/testdata/*.json pve/apischema/*.json.gz pve/apischema/testdata/*.txt
 generated:
 	@before=$$(cat $(GENERATED) | cksum); $(MAKE) -s generate; \
 	test "$$before" = "$$(cat $(GENERATED) | cksum)" || { echo "generated files were not up to date; commit what make generate has made"; exit 1; }

@@ -7,6 +7,11 @@
 // named formats and the highest index of each indexed parameter) for the major
 // versions N. Without -from it looks for a folder shared/reference above this
 // one, and does nothing, saying so, where there is none.
+//
+//	go run ./pve/apischema/gen -viewer apidoc.js -major 10 -out pve/apischema
+//
+// reads what a node shows in its own API viewer instead, such as
+// https://pve1:8006/pve-docs/api-viewer/apidoc.js, downloaded.
 package main
 
 import (
@@ -25,7 +30,14 @@ import (
 func main() {
 	from := flag.String("from", "", "folder with pve-api-N.json and pve-formats-N.json")
 	out := flag.String("out", ".", "folder to write facts-N.json.gz to")
+	viewer := flag.String("viewer", "", "apidoc.js of a node, instead of -from")
+	major := flag.Int("major", 9, "the major version of that node")
+	like := flag.Int("like", 9, "the major version whose named formats and indices it has")
 	flag.Parse()
+	if *viewer != "" {
+		exitOn(generateFromViewer(*viewer, *out, *major, *like))
+		return
+	}
 	if *from == "" {
 		*from = findAbove(filepath.Join("shared", "reference"))
 	}
@@ -34,10 +46,14 @@ func main() {
 		return
 	}
 	for _, major := range []int{8, 9} {
-		if err := generate(*from, *out, major); err != nil {
-			fmt.Fprintln(os.Stderr, "gen:", err)
-			os.Exit(1)
-		}
+		exitOn(generate(*from, *out, major))
+	}
+}
+
+func exitOn(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "gen:", err)
+		os.Exit(1)
 	}
 }
 
@@ -65,9 +81,7 @@ func generate(from, out string, major int) error {
 		e.NoToken = e.Token != nil && !*e.Token
 		facts.Endpoints = append(facts.Endpoints, &e.Endpoint)
 	}
-	slices.SortFunc(facts.Endpoints, func(a, b *apischema.Endpoint) int {
-		return strings.Compare(a.Path+" "+a.Method, b.Path+" "+b.Method)
-	})
+	sortEndpoints(facts.Endpoints)
 
 	var formats struct {
 		Formats map[string]json.RawMessage `json:"formats"`
@@ -89,7 +103,13 @@ func generate(from, out string, major int) error {
 		facts.Formats[name] = &f
 	}
 
-	return write(filepath.Join(out, fmt.Sprintf("facts-%d.json.gz", major)), &facts)
+	return write(factsFile(out, major), &facts)
+}
+
+func sortEndpoints(list []*apischema.Endpoint) {
+	slices.SortFunc(list, func(a, b *apischema.Endpoint) int {
+		return strings.Compare(a.Path+" "+a.Method, b.Path+" "+b.Method)
+	})
 }
 
 // write leaves a file alone that says the same: another release of Go may compress
