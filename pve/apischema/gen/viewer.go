@@ -146,8 +146,7 @@ func clean(raw map[string]any) map[string]any {
 		case "optional", "default_key":
 			out[key] = truth(v)
 		case "additionalProperties":
-			_, schema := v.(map[string]any)
-			out["closed"] = !schema && !truth(v)
+			out["closed"] = !truth(v)
 		case "minimum", "maximum", "minLength", "maxLength":
 			out[key] = json.Number(fmt.Sprint(v))
 		case "enum":
