@@ -65,11 +65,11 @@ func TestRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = c.Power(t.Context(), pve.GuestRef{Node: "p/e?1", Kind: pve.QEMU, VMID: 100}, "shutdown", url.Values{"timeout": {"5"}, "note": {"a&b;c=d é"}})
+	_, _ = c.Power(t.Context(), pve.GuestRef{Node: "p e?1", Kind: pve.QEMU, VMID: 100}, "shutdown", url.Values{"timeout": {"5"}, "note": {"a&b;c=d é"}})
 	_ = c.StopTask(t.Context(), upid)
 	_, _, _ = c.NodeTasks(t.Context(), "pve1", url.Values{"since": {"1764000000"}})
 	want := []string{
-		"POST /api2/json/nodes/p%2Fe%3F1/qemu/100/status/shutdown  note=a%26b%3Bc%3Dd+%C3%A9&timeout=5",
+		"POST /api2/json/nodes/p%20e%3F1/qemu/100/status/shutdown  note=a%26b%3Bc%3Dd+%C3%A9&timeout=5",
 		"DELETE /api2/json/nodes/pve1/tasks/UPID:pve1:00000001:00000001:60000000:download:a%252Fb:root@pam%21x:  ",
 		"GET /api2/json/nodes/pve1/tasks since=1764000000 ",
 	}
@@ -79,7 +79,7 @@ func TestRequest(t *testing.T) {
 		}
 	}
 	before := len(got)
-	for _, node := range []string{"", ".", ".."} {
+	for _, node := range []string{"", ".", "..", "pve1/qemu/100", "pve1/.."} {
 		if _, _, err := c.NodeTasks(t.Context(), node, nil); err == nil {
 			t.Errorf("the node %q made a request", node)
 		}

@@ -12,12 +12,15 @@ type path struct {
 	err  error
 }
 
-// join makes a path of unescaped elements. A volume id with slashes and a UPID
-// are one element each. PVE unescapes a path before it splits it, and so may a proxy:
-// no part between the slashes of an element may be a step up, or nothing.
+// join makes a path of unescaped elements. PVE unescapes a path before it splits it, and
+// so may a proxy. So nothing but a volume id may have slashes, and no part between them
+// may be a step up, or nothing.
 func join(elems ...string) path {
 	var b strings.Builder
 	for _, e := range elems {
+		if _, err := ParseVolID(e); err != nil && strings.Contains(e, "/") {
+			return path{err: fmt.Errorf("path %q: %q cannot be an element of a path", elems, e)}
+		}
 		for part := range strings.SplitSeq(e, "/") {
 			if part == "" || part == "." || part == ".." {
 				return path{err: fmt.Errorf("path %q: %q cannot be an element of a path", elems, e)}
