@@ -3,6 +3,7 @@ package pvesim
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -14,7 +15,7 @@ func getClusterStatus(c *call) (any, error) {
 	for i, n := range c.nodes {
 		item := map[string]any{
 			"type": "node", "id": "node/" + n.Name, "name": n.Name, "nodeid": i + 1,
-			"level": "", "local": bit(i == 0), "online": bit(!n.Offline),
+			"level": "", "local": bit(n == c.receiver), "online": bit(!n.Offline),
 		}
 		if c.model.Cluster == "" {
 			item["nodeid"] = 0
@@ -64,16 +65,11 @@ func getResources(c *call) (any, error) {
 // guestResource shows a guest as of the last broadcast. What stands in its
 // configuration is known at once.
 func (c *call) guestResource(g *guest) map[string]any {
-	st := g.seen
-	u := c.usage(g, st, c.aired)
 	out := map[string]any{
-		"id": fmt.Sprintf("%s/%d", g.Kind, g.VMID), "type": g.Kind, "vmid": g.VMID, "node": g.Node,
-		"name": g.name(), "status": "stopped", "template": bit(g.template()), "uptime": 0,
-		"cpu": u.cpu, "maxcpu": c.cpus(g), "mem": u.mem, "maxmem": g.maxMem(), "disk": u.disk, "maxdisk": g.maxDisk(),
-		"netin": u.netIn, "netout": u.netOut, "diskread": u.diskRead, "diskwrite": u.diskWritten,
+		"id": fmt.Sprintf("%s/%d", g.Kind, g.VMID), "type": g.Kind, "vmid": g.VMID, "node": g.Node, "status": "unknown",
 	}
-	if st.running {
-		out["status"], out["uptime"] = cmp.Or(st.qmp, "running"), uptime(st.since, c.aired)
+	if n := c.nodeNamed(g.Node); !c.forgotten(n) {
+		maps.Copy(out, c.seen(g, n))
 	}
 	for _, key := range []string{"lock", "tags"} {
 		if g.Config[key] != "" {
@@ -85,6 +81,24 @@ func (c *call) guestResource(g *guest) map[string]any {
 	}
 	if g.HA != "" {
 		out["hastate"] = g.HA
+	}
+	return out
+}
+
+// forgotten reports whether the cluster no longer has what a node broadcast.
+func (c *call) forgotten(n *node) bool { return c.now.Sub(n.aired) > 5*time.Minute }
+
+// seen is what node n said of a guest of its own when it was last heard.
+func (c *call) seen(g *guest, n *node) map[string]any {
+	st := g.seen
+	u := c.usage(g, st, n.aired)
+	out := map[string]any{
+		"name": g.name(), "status": "stopped", "template": bit(g.template()), "uptime": 0,
+		"cpu": u.cpu, "maxcpu": c.cpus(g), "mem": u.mem, "maxmem": g.maxMem(), "disk": u.disk, "maxdisk": g.maxDisk(),
+		"netin": u.netIn, "netout": u.netOut, "diskread": u.diskRead, "diskwrite": u.diskWritten,
+	}
+	if st.running {
+		out["status"], out["uptime"] = cmp.Or(st.qmp, "running"), uptime(st.since, n.aired)
 	}
 	if c.node.version.major >= 9 && g.Kind == "qemu" {
 		out["memhost"] = hostMemory(g, u)
@@ -98,7 +112,7 @@ func (c *call) nodeResource(n *node) map[string]any {
 		return map[string]any{"id": "node/" + n.Name, "type": "node", "node": n.Name, "status": "offline"}
 	}
 	if c.may("/nodes/"+n.Name, "Sys.Audit") {
-		cpu, mem := c.load(n, c.aired)
+		cpu, mem := c.load(n, n.aired)
 		out["cpu"], out["maxcpu"], out["mem"], out["maxmem"] = cpu, n.CPUs, mem, n.Memory
 		out["disk"], out["maxdisk"], out["uptime"] = n.Disk/5, n.Disk, uptime(n.booted, c.now)
 	}
@@ -159,13 +173,17 @@ func (c *call) storageResources() []any {
 	out := []any{}
 	for _, st := range c.storages {
 		for _, n := range c.nodes {
-			if st.Disabled || !st.on(n.Name) || n.Offline || !c.may("/storage/"+st.ID, "Datastore.Audit") {
+			if st.Disabled || !st.on(n.Name) || !c.may("/storage/"+st.ID, "Datastore.Audit") {
 				continue
 			}
-			out = append(out, map[string]any{
-				"id": "storage/" + n.Name + "/" + st.ID, "type": "storage", "storage": st.ID, "node": n.Name, "status": "available",
-				"plugintype": st.Type, "content": st.Content, "shared": bit(st.Shared), "disk": st.Used, "maxdisk": st.Size,
-			})
+			item := map[string]any{
+				"id": "storage/" + n.Name + "/" + st.ID, "type": "storage", "storage": st.ID, "node": n.Name, "status": "unknown",
+				"plugintype": st.Type, "content": st.Content, "shared": bit(st.Shared),
+			}
+			if !c.forgotten(n) {
+				item["status"], item["disk"], item["maxdisk"] = "available", st.Used, st.Size
+			}
+			out = append(out, item)
 		}
 	}
 	return out
@@ -185,10 +203,14 @@ func (c *call) poolResources() []any {
 			if g == nil || !g.seen.running {
 				continue
 			}
+			n := c.nodeNamed(g.Node)
+			if c.forgotten(n) {
+				continue
+			}
 			cpus += c.cpus(g)
-			mem += c.usage(g, g.seen, c.aired).mem
+			mem += c.usage(g, g.seen, n.aired).mem
 			maxmem += g.maxMem()
-			up = max(up, uptime(g.seen.since, c.aired))
+			up = max(up, uptime(g.seen.since, n.aired))
 		}
 		out = append(out, map[string]any{
 			"id": "/pool/" + p.ID, "type": "pool", "pool": p.ID, "cpu": 0, "maxcpu": cpus, "mem": mem, "maxmem": maxmem, "uptime": up,
@@ -200,7 +222,7 @@ func (c *call) poolResources() []any {
 func (c *call) zoneResources() []any {
 	out := []any{}
 	for _, n := range c.nodes {
-		if n.Offline || !c.may("/sdn/zones/localnetwork", "SDN.Audit") {
+		if !c.may("/sdn/zones/localnetwork", "SDN.Audit") {
 			continue
 		}
 		if n.version.atLeast(9, 1) {

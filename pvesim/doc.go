@@ -13,6 +13,9 @@
 //	req, _ := http.NewRequest("GET", sim.URL()+"/api2/json/version", nil)
 //	req.Header.Set("Authorization", model.Token("ops@pve!mcp").Header())
 //
+// A cluster has several nodes, and each receives requests ([Sim.URLs]). A node can go
+// off the network and come back ([Sim.SetOnline]).
+//
 // It shares no types with any client, so that a mistake in one does not cancel out
 // here. An endpoint that PVE has and pvesim does not serve yet checks parameters
 // and privileges all the same, and then answers 501 with a message that says so.

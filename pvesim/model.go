@@ -21,7 +21,8 @@ type Model struct {
 	Tasks    []PastTask
 }
 
-// Node is a node of the cluster. The first of a model is the one that is asked.
+// Node is a node of the cluster. The first of a model is the one that is asked
+// where a request names none.
 type Node struct {
 	Name    string
 	IP      string

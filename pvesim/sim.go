@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -31,6 +32,7 @@ type Sim struct {
 
 // Record is a request that was answered.
 type Record struct {
+	Node     string // that received it
 	Method   string
 	Path     string // decoded, below /api2/json
 	Endpoint string // the template of the path; "" where there is none
@@ -75,9 +77,10 @@ func (s *Sim) Requests() []Record {
 func (s *Sim) Now() time.Time { return s.clock.Now() }
 
 // Do answers one request. The error is ctx's, where a caller went away while PVE
-// would have kept it waiting.
+// would have kept it waiting, or a [*net.OpError], where the receiving node is
+// offline.
 func (s *Sim) Do(ctx context.Context, req Request) (Response, error) {
-	c := &call{Sim: s, req: req}
+	c := &call{Sim: s, req: req, receiver: s.receiver(req.Node)}
 	for {
 		data, err := s.try(c)
 		var wait *waitError
@@ -87,7 +90,10 @@ func (s *Sim) Do(ctx context.Context, req Request) (Response, error) {
 			}
 			continue
 		}
-		resp := respond(data, err, s.nodes[0].version.atLeast(8, 4))
+		if down := (*net.OpError)(nil); errors.As(err, &down) {
+			return Response{}, down
+		}
+		resp := respond(data, err, c.node.version.atLeast(8, 4))
 		c.record.Status = resp.Status
 		s.keep(c.record)
 		return resp, nil
@@ -116,6 +122,9 @@ func (s *Sim) try(c *call) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.now = s.clock.Now()
+	if c.receiver.Offline {
+		return nil, c.receiver.unreachable("read", "read")
+	}
 	if c.arrived.IsZero() {
 		c.arrived = c.now
 	}
@@ -132,21 +141,23 @@ const (
 // call is one request under way.
 type call struct {
 	*Sim
-	req     Request
-	arrived time.Time
-	now     time.Time // of this attempt
-	record  Record
+	req      Request
+	receiver *node
+	arrived  time.Time
+	now      time.Time // of this attempt
+	record   Record
 
 	caller apischema.Caller
 	ep     *apischema.Endpoint
 	params apischema.Values
-	node   *node // that executes the call
+	node   *node // that answers: the receiver, or the one that it hands the call to
 }
 
 // run goes the way of a request through PVE: server, authentication, endpoint,
 // privileges, node, parameters, code.
 func (c *call) run() (any, error) {
-	c.record = Record{Method: c.req.Method}
+	c.node = c.receiver
+	c.record = Record{Node: c.receiver.Name, Method: c.req.Method}
 	if !slices.Contains([]string{"GET", "POST", "PUT", "DELETE"}, c.req.Method) {
 		return nil, early(501, "method '%s' not available", c.req.Method)
 	}
@@ -175,7 +186,6 @@ func (c *call) run() (any, error) {
 }
 
 func (c *call) dispatch(path string) (any, error) {
-	c.node = c.nodes[0]
 	ep, uri, ok := c.api().Find(c.req.Method, path)
 	if !ok {
 		return nil, notImplemented(c.req.Method, path)
@@ -215,17 +225,17 @@ func (c *call) dispatch(path string) (any, error) {
 // its own version's rules.
 func (c *call) proxy(path string) error {
 	name := c.str(c.ep.ProxyTo)
-	if c.ep.ProxyTo == "" || name == "localhost" || name == c.nodes[0].Name {
+	if c.ep.ProxyTo == "" || name == "localhost" || name == c.receiver.Name {
 		return nil
 	}
-	i := slices.IndexFunc(c.nodes, func(n *node) bool { return n.Name == name })
-	if i < 0 {
+	target := c.nodeNamed(name)
+	if target == nil {
 		return die("hostname lookup '%s' failed - failed to get address info for: %s: Name or service not known", name, name)
 	}
-	if c.nodes[i].Offline {
+	if target.Offline {
 		return c.after(unreachableDelay, &refusal{status: 595, message: "No route to host", plain: true})
 	}
-	c.node = c.nodes[i]
+	c.node = target
 	ep, _, ok := c.api().Find(c.req.Method, path)
 	if !ok {
 		return notImplemented(c.req.Method, path)

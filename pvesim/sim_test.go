@@ -19,6 +19,7 @@ type world struct {
 	model pvesim.Model
 	clock *pvesim.Virtual
 	token string
+	node  string // that receives the requests
 }
 
 func newWorld(t *testing.T, m pvesim.Model) *world {
@@ -50,7 +51,7 @@ type reply struct {
 
 func (w *world) do(method, path string, form url.Values) reply {
 	w.Helper()
-	req := pvesim.Request{Method: method, Path: "/api2/json" + path, Header: http.Header{}}
+	req := pvesim.Request{Node: w.node, Method: method, Path: "/api2/json" + path, Header: http.Header{}}
 	req.Header.Set("Authorization", w.model.Token(w.token).Header())
 	if method == "GET" || method == "DELETE" {
 		req.Query = form.Encode()

@@ -47,6 +47,7 @@ type node struct {
 	Node
 	version version
 	booted  time.Time
+	aired   time.Time // when the others last heard of its guests
 }
 
 // guest is a living [Guest].
@@ -74,7 +75,7 @@ func (s *state) build(m Model, now time.Time) error {
 		return fmt.Errorf("a model needs a node")
 	}
 	for _, n := range m.Nodes {
-		s.nodes = append(s.nodes, &node{Node: n, version: parseVersion(cmp.Or(n.PVE, m.PVE)), booted: now.Add(-n.Up)})
+		s.nodes = append(s.nodes, &node{Node: n, version: parseVersion(cmp.Or(n.PVE, m.PVE)), booted: now.Add(-n.Up), aired: now})
 	}
 	s.roles = builtinRoles(s.nodes[0].version.major)
 	for _, g := range m.Guests {
@@ -159,7 +160,8 @@ func (s *state) set(g *guest, now guestState) {
 	s.unaired[g.VMID] = true
 }
 
-// air lets the nodes broadcast their guests' states, as pvestatd does every 10 s.
+// air lets the nodes that can be heard broadcast their guests' states, as pvestatd
+// does every 10 s.
 func (s *state) air(now time.Time) {
 	const period = 10 * time.Second
 	last := s.born.Add(now.Sub(s.born).Truncate(period))
@@ -167,12 +169,21 @@ func (s *state) air(now time.Time) {
 		return
 	}
 	s.aired = last
-	for id := range s.unaired {
-		if g := s.guests[id]; g != nil {
-			g.seen = g.now
+	for _, n := range s.nodes {
+		if !n.Offline {
+			n.aired = last
 		}
 	}
-	clear(s.unaired)
+	for id := range s.unaired {
+		g := s.guests[id]
+		if g != nil && s.nodeNamed(g.Node).Offline {
+			continue
+		}
+		if g != nil {
+			g.seen = g.now
+		}
+		delete(s.unaired, id)
+	}
 }
 
 // digest is the SHA-1 of the configuration as a file.

@@ -19,14 +19,32 @@ const idle = 5 * time.Second
 const maxBody = 512 << 10
 
 // URL is the address of the first node, for [Sim.Transport]: nothing listens there.
-func (s *Sim) URL() string { return "https://" + s.nodes[0].Name + ":8006" }
+func (s *Sim) URL() string { return s.URLs()[0] }
 
-// Transport returns a transport that calls the simulator in process: no sockets.
+// URLs are the addresses of all nodes, for [Sim.Transport].
+func (s *Sim) URLs() []string {
+	var out []string
+	for _, n := range s.nodes {
+		out = append(out, "https://"+n.Name+":8006")
+	}
+	return out
+}
+
+// Transport returns a transport that calls the simulator in process: no sockets. The
+// host of a URL is the node that receives the request. One that is offline cannot
+// be connected to, which takes as long as on a real network.
 func (s *Sim) Transport() http.RoundTripper { return inProcess{s} }
 
 type inProcess struct{ sim *Sim }
 
 func (t inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
+	host := req.URL.Hostname()
+	if err := t.sim.dial(req.Context(), host); err != nil {
+		if req.Body != nil {
+			req.Body.Close()
+		}
+		return nil, err
+	}
 	if trace := httptrace.ContextClientTrace(req.Context()); trace != nil && trace.GotConn != nil {
 		trace.GotConn(httptrace.GotConnInfo{})
 	}
@@ -34,6 +52,7 @@ func (t inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.Node = host
 	resp, err := t.sim.Do(req.Context(), r)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,9 @@ import (
 
 // Request is an HTTP request, as far as PVE looks at one.
 type Request struct {
+	// Node receives it: a node by name or address. The first node receives what
+	// names none.
+	Node   string
 	Method string
 	Path   string // escaped, with /api2/json
 	Query  string

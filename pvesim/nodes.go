@@ -1,0 +1,59 @@
+package pvesim
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+)
+
+// SetOnline takes a node off the network, or brings it back. Its guests and tasks
+// go on all the while, unheard: the others show its guests as they were last seen,
+// and after 5 minutes as unknown. HA leaves them where they are.
+func (s *Sim) SetOnline(node string, up bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.nodeNamed(node)
+	if n == nil {
+		return fmt.Errorf("there is no node %q", node)
+	}
+	s.advance(s.clock.Now()) // what was broadcast until now was heard
+	n.Offline = !up
+	return nil
+}
+
+// receiver returns the node that is called host, or has that address; the first one
+// where there is none.
+func (s *state) receiver(host string) *node {
+	for _, n := range s.nodes {
+		if n.Name == host || n.IP == host && host != "" {
+			return n
+		}
+	}
+	return s.nodes[0]
+}
+
+// dial connects to a node. Where it is offline this fails when the network has given
+// up looking for it.
+func (s *Sim) dial(ctx context.Context, host string) error {
+	n := s.receiver(host)
+	s.mu.Lock()
+	offline := n.Offline
+	s.mu.Unlock()
+	if !offline {
+		return nil
+	}
+	if err := s.clock.Sleep(ctx, unreachableDelay); err != nil {
+		return err
+	}
+	return n.unreachable("dial", "connect")
+}
+
+// unreachable is the error of a system call that needs the node.
+func (n *node) unreachable(op, call string) error {
+	return &net.OpError{
+		Op: op, Net: "tcp", Addr: &net.TCPAddr{IP: net.ParseIP(n.IP), Port: 8006},
+		Err: os.NewSyscallError(call, syscall.EHOSTUNREACH),
+	}
+}
