@@ -14,7 +14,8 @@
 //	req.Header.Set("Authorization", model.Token("ops@pve!mcp").Header())
 //
 // A cluster has several nodes, and each receives requests ([Sim.URLs]). A node can go
-// off the network and come back ([Sim.SetOnline]).
+// off the network and come back ([Sim.SetOnline]). Requests go wrong by rules: a
+// [Fault] refuses, delays, makes a task fail, or loses the answer to what was done.
 //
 // It shares no types with any client, so that a mistake in one does not cancel out
 // here. An endpoint that PVE has and pvesim does not serve yet checks parameters

@@ -30,6 +30,39 @@ func ExampleSim_Transport() {
 	// Output: 500 CT 200 already running
 }
 
+// The first start is refused, and the answer to the second is lost.
+func ExampleFault() {
+	model := pvesim.Cluster()
+	start := "POST /nodes/*/lxc/*/status/start"
+	model.Faults = []pvesim.Fault{
+		{Match: start, Max: 1, Status: 500, Message: "got timeout"},
+		{Match: start, Max: 1, Drop: true},
+	}
+	sim, err := pvesim.New(model, pvesim.Options{})
+	if err != nil {
+		panic(err)
+	}
+	for range 2 {
+		req, err := http.NewRequest("POST", sim.URL()+"/api2/json/nodes/pve3/lxc/204/status/start", nil)
+		if err != nil {
+			panic(err)
+		}
+		req.Header.Set("Authorization", model.Token("ops@pve!mcp").Header())
+		resp, err := sim.Transport().RoundTrip(req)
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		resp.Body.Close()
+		fmt.Println(resp.Status)
+	}
+	fmt.Println(len(sim.Requests()), "requests, rules fired:", sim.Fired())
+	// Output:
+	// 500 got timeout
+	// unexpected EOF
+	// 2 requests, rules fired: [1 1]
+}
+
 // A virtual clock stands still until it is told to go on.
 func ExampleVirtual() {
 	clock := pvesim.NewVirtual(time.Unix(0, 0))

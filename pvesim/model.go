@@ -19,6 +19,8 @@ type Model struct {
 	Tokens   []Token
 	ACL      []ACL
 	Tasks    []PastTask
+	// Faults are rules by which requests go wrong.
+	Faults []Fault
 }
 
 // Node is a node of the cluster. The first of a model is the one that is asked

@@ -38,7 +38,7 @@ type Record struct {
 	Endpoint string // the template of the path; "" where there is none
 	Params   map[string]any
 	User     string // user or token id; "" where it was not accepted
-	Status   int
+	Status   int    // of the answer, even where a fault kept it from arriving
 	Checks   []apischema.PrivCheck
 }
 
@@ -78,7 +78,7 @@ func (s *Sim) Now() time.Time { return s.clock.Now() }
 
 // Do answers one request. The error is ctx's, where a caller went away while PVE
 // would have kept it waiting, or a [*net.OpError], where the receiving node is
-// offline.
+// offline, or [io.ErrUnexpectedEOF], where a [Fault] keeps the answer from it.
 func (s *Sim) Do(ctx context.Context, req Request) (Response, error) {
 	c := &call{Sim: s, req: req, receiver: s.receiver(req.Node)}
 	for {
@@ -96,7 +96,7 @@ func (s *Sim) Do(ctx context.Context, req Request) (Response, error) {
 		resp := respond(data, err, c.node.version.atLeast(8, 4))
 		c.record.Status = resp.Status
 		s.keep(c.record)
-		return resp, nil
+		return c.deliver(ctx, resp)
 	}
 }
 
@@ -143,22 +143,27 @@ type call struct {
 	*Sim
 	req      Request
 	receiver *node
-	arrived  time.Time
+	arrived  time.Time // or when what delayed it was over
 	now      time.Time // of this attempt
 	record   Record
 
-	caller apischema.Caller
-	ep     *apischema.Endpoint
-	params apischema.Values
-	node   *node // that answers: the receiver, or the one that it hands the call to
+	caller   apischema.Caller
+	ep       *apischema.Endpoint
+	params   apischema.Values
+	accepted bool  // as far as privileges go
+	fault    Fault // that befalls it then
+	node     *node // that answers: the receiver, or the one that it hands the call to
 }
+
+// methods are those that PVE's server knows.
+var methods = []string{"GET", "POST", "PUT", "DELETE"}
 
 // run goes the way of a request through PVE: server, authentication, endpoint,
 // privileges, node, parameters, code.
 func (c *call) run() (any, error) {
 	c.node = c.receiver
 	c.record = Record{Node: c.receiver.Name, Method: c.req.Method}
-	if !slices.Contains([]string{"GET", "POST", "PUT", "DELETE"}, c.req.Method) {
+	if !slices.Contains(methods, c.req.Method) {
 		return nil, early(501, "method '%s' not available", c.req.Method)
 	}
 	if c.req.Chunked {
@@ -199,6 +204,9 @@ func (c *call) dispatch(path string) (any, error) {
 		return nil, &apischema.PermissionError{What: "URI '" + path + "' not available with API token, need proper ticket.\n"}
 	}
 	if err := ep.Permissions.Allow(c.caller, c.params); err != nil {
+		return nil, err
+	}
+	if err := c.befall(); err != nil {
 		return nil, err
 	}
 	if err := c.proxy(path); err != nil {

@@ -40,6 +40,7 @@ type state struct {
 	timers  []timer
 	aired   time.Time // of the last broadcast
 	unaired map[int]bool
+	faults  []*fault // in the order in which they are tried
 }
 
 // node is a living [Node].
@@ -109,6 +110,11 @@ func (s *state) build(m Model, now time.Time) error {
 	}
 	for _, t := range m.Tasks {
 		if err := s.addPastTask(t, now); err != nil {
+			return err
+		}
+	}
+	for _, f := range m.Faults {
+		if err := s.addFault(f); err != nil {
 			return err
 		}
 	}

@@ -79,6 +79,10 @@ func requestOf(req *http.Request) (Request, error) {
 }
 
 func (r Response) http(req *http.Request) *http.Response {
+	body := io.Reader(bytes.NewReader(r.Body))
+	if r.Cut > 0 && r.Cut < len(r.Body) {
+		body = io.MultiReader(bytes.NewReader(r.Body[:r.Cut]), broken{})
+	}
 	return &http.Response{
 		Status:        strconv.Itoa(r.Status) + " " + r.Reason,
 		StatusCode:    r.Status,
@@ -86,12 +90,17 @@ func (r Response) http(req *http.Request) *http.Response {
 		ProtoMajor:    1,
 		ProtoMinor:    1,
 		Header:        r.Header.Clone(),
-		Body:          io.NopCloser(bytes.NewReader(r.Body)),
+		Body:          io.NopCloser(body),
 		ContentLength: int64(len(r.Body)),
 		Close:         r.Status >= 400, // as PVE does
 		Request:       req,
 	}
 }
+
+// broken is a connection that has ended too soon.
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 // ServeHTTP answers on a connection of HTTP/1.1, which it takes over from the
 // server in order to write the reason phrase. It keeps the connection as long as

@@ -33,6 +33,9 @@ type Response struct {
 	Reason string
 	Header http.Header
 	Body   []byte
+	// Cut is after how many bytes of the body the connection ends; 0 stands for
+	// after all of them.
+	Cut int
 }
 
 // refusal is an error as PVE's code raises it.
@@ -103,13 +106,13 @@ func respond(data any, err error, messageInBody bool) Response {
 		if p, ok := data.(page); ok {
 			body["data"], body["total"] = p.data, p.total
 		}
-		return Response{200, "OK", head, encode(body)}
+		return Response{Status: 200, Reason: "OK", Header: head, Body: encode(body)}
 	}
 	r := refusalOf(err)
 	reason, _, _ := strings.Cut(r.message, "\n")
 	if r.plain {
 		head.Del("Content-Type")
-		return Response{r.status, reason, head, []byte(r.text)}
+		return Response{Status: r.status, Reason: reason, Header: head, Body: []byte(r.text)}
 	}
 	body := map[string]any{"data": nil}
 	if messageInBody {
@@ -118,7 +121,7 @@ func respond(data any, err error, messageInBody bool) Response {
 	if r.errors != nil {
 		body["errors"] = r.errors
 	}
-	return Response{r.status, reason, head, encode(body)}
+	return Response{Status: r.status, Reason: reason, Header: head, Body: encode(body)}
 }
 
 func encode(v any) []byte {

@@ -1,0 +1,227 @@
+package pvesim
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Fault is a rule by which requests go wrong that PVE would let in: those whose
+// token, endpoint and privileges are in order. The first rule that applies wins.
+//
+// The first fields say which requests; Delay and at most one of those after it say
+// what befalls them.
+type Fault struct {
+	// Match is a method, or *, and a path below /api2/json, in which * stands for one
+	// element and ** at the end for the rest: "POST /nodes/*/qemu/*/status/start".
+	// "" stands for every request.
+	Match string
+	Guest int     // the vmid that the request names; 0 stands for any
+	Node  string  // that does the work, or "" for any
+	Skip  int     // so many requests are let pass first
+	Max   int     // the rule fires so often, 0 stands for always
+	Prob  float64 // that it fires, by the model's seed; 0 stands for always
+
+	// Delay is how much later the work begins, on the clock.
+	Delay time.Duration
+
+	// Status refuses before the work, with Message: from 400 in PVE's form, from 595
+	// as its proxy does where it reaches no node.
+	Status  int
+	Message string
+	// TaskFails is the exit status of the task that the request starts, which does
+	// nothing else.
+	TaskFails string
+	// Drop ends the connection without an answer when the work is done.
+	Drop bool
+	// Truncate is after how many bytes the body of the answer ends, and with it the
+	// connection.
+	Truncate int
+	// Slow is how much later the answer comes when the work is done, on the clock.
+	Slow time.Duration
+}
+
+// fault is a living [Fault].
+type fault struct {
+	Fault
+	method string   // "" for any
+	path   []string // the elements of the pattern; nil for any
+	met    int      // requests that it is about
+	fired  int
+}
+
+// Fault adds a rule, after those that there are.
+func (s *Sim) Fault(f Fault) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addFault(f)
+}
+
+// Fired returns how often each rule fired: the model's, and then those that were
+// added.
+func (s *Sim) Fired() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []int
+	for _, f := range s.faults {
+		out = append(out, f.fired)
+	}
+	return out
+}
+
+func (s *state) addFault(f Fault) error {
+	rule := &fault{Fault: f}
+	err := cmp.Or(rule.parse(), f.validate())
+	if err == nil && f.Node != "" && s.nodeNamed(f.Node) == nil {
+		err = fmt.Errorf("there is no node %q", f.Node)
+	}
+	if err != nil {
+		return fmt.Errorf("fault %d (%q): %w", len(s.faults)+1, f.Match, err)
+	}
+	s.faults = append(s.faults, rule)
+	return nil
+}
+
+func (f *fault) parse() error {
+	if f.Match == "" {
+		return nil
+	}
+	method, path, ok := strings.Cut(f.Match, " ")
+	if !ok || !strings.HasPrefix(path, "/") || strings.Contains(path, " ") {
+		return errors.New("a match is a method, or *, and a path")
+	}
+	if method != "*" {
+		if !slices.Contains(methods, method) {
+			return fmt.Errorf("PVE knows no method %q", method)
+		}
+		f.method = method
+	}
+	f.path = elements(path)
+	for i, e := range f.path {
+		last := i == len(f.path)-1
+		if strings.Contains(e, "*") && e != "*" && (e != "**" || !last) {
+			return fmt.Errorf("in a path, * is a whole element and ** the last one, not %q", e)
+		}
+	}
+	return nil
+}
+
+// validate says what is wrong with the numbers of a rule and what it does.
+func (f Fault) validate() error {
+	kinds := 0
+	for _, set := range []bool{f.Status != 0, f.TaskFails != "", f.Drop, f.Truncate != 0, f.Slow != 0} {
+		kinds += bit(set)
+	}
+	switch {
+	case min(f.Guest, f.Skip, f.Max, f.Truncate) < 0 || min(f.Delay, f.Slow) < 0:
+		return errors.New("a number is negative")
+	case !(f.Prob >= 0 && f.Prob <= 1):
+		return errors.New("a probability is from 0 to 1")
+	case kinds > 1:
+		return errors.New("it does several things, where one is possible")
+	case kinds == 0 && f.Delay == 0:
+		return errors.New("it does nothing")
+	case f.Status != 0 && (f.Status < 400 || f.Status > 599):
+		return fmt.Errorf("the status %d is no refusal", f.Status)
+	case f.Message != "" && f.Status == 0:
+		return errors.New("a message needs a status")
+	}
+	return nil
+}
+
+func elements(path string) []string {
+	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
+}
+
+// about reports whether the rule is about a call, whether or not it fires.
+func (f *fault) about(c *call) bool {
+	if f.method != "" && f.method != c.req.Method || f.Guest != 0 && f.Guest != c.number("vmid", 0) ||
+		f.Node != "" && f.Node != c.worker() {
+		return false
+	}
+	if f.path == nil {
+		return true
+	}
+	path := elements(c.record.Path)
+	for i, e := range f.path {
+		if e == "**" {
+			return true
+		}
+		if i >= len(path) || e != "*" && e != path[i] {
+			return false
+		}
+	}
+	return len(path) == len(f.path)
+}
+
+// worker is the name of the node that the call is meant for.
+func (c *call) worker() string {
+	if c.ep.ProxyTo == "" || c.str(c.ep.ProxyTo) == "localhost" {
+		return c.receiver.Name
+	}
+	return c.str(c.ep.ProxyTo)
+}
+
+// pickFault finds the rule that befalls a call.
+func (c *call) pickFault() Fault {
+	for i, f := range c.faults {
+		if f.Max != 0 && f.fired == f.Max || !f.about(c) {
+			continue
+		}
+		f.met++
+		chance := float64(hash(c.model.Seed, "fault", i, f.met)) / math.MaxUint64
+		if f.met <= f.Skip || f.Prob != 0 && chance >= f.Prob {
+			continue
+		}
+		f.fired++
+		return f.Fault
+	}
+	return Fault{}
+}
+
+// befall lets a fault befall the call before the work is begun.
+func (c *call) befall() error {
+	if !c.accepted {
+		c.accepted, c.fault = true, c.pickFault()
+		c.arrived = c.now.Add(c.fault.Delay) // whatever else takes time begins later
+	}
+	if err := c.after(0, nil); err != nil {
+		return err
+	}
+	switch f := c.fault; {
+	case f.Status == http.StatusUnauthorized || f.Status >= 595:
+		return &refusal{status: f.Status, message: f.Message, plain: true}
+	case f.Status != 0:
+		return &refusal{status: f.Status, message: f.Message + "\n"}
+	}
+	return nil
+}
+
+// fork starts the task that the call is for, or with a fault one that fails.
+func (c *call) fork(now time.Time, n *node, user, typ, id string, locks int, work func(time.Time) outcome) string {
+	if exit := c.fault.TaskFails; exit != "" {
+		c.fault.TaskFails = "" // what it leads to later is another task
+		work = func(time.Time) outcome { return failed(failTakes, "%s", exit) }
+	}
+	return c.state.fork(now, n, user, typ, id, locks, work)
+}
+
+// deliver hands over the answer to what was done, or fails to.
+func (c *call) deliver(ctx context.Context, resp Response) (Response, error) {
+	switch f := c.fault; {
+	case f.Drop:
+		return Response{}, io.ErrUnexpectedEOF
+	case f.Slow > 0:
+		return resp, c.clock.Sleep(ctx, f.Slow)
+	default:
+		resp.Cut = f.Truncate
+		return resp, nil
+	}
+}
