@@ -124,21 +124,10 @@ func getNodes(c *call) (any, error) {
 	for _, n := range c.nodes {
 		item := c.nodeResource(n)
 		delete(item, "cgroup-mode")
-		item["ssl_fingerprint"] = fingerprint(c.model.Seed, n.Name)
+		item["ssl_fingerprint"] = n.fingerprint
 		out = append(out, item)
 	}
 	return out, nil
-}
-
-// fingerprint stands for a certificate's.
-func fingerprint(seed uint64, name string) string {
-	out := ""
-	for i := range 4 {
-		for b := range 8 {
-			out += fmt.Sprintf("%02X:", byte(hash(seed, name, i)>>(8*b)))
-		}
-	}
-	return out[:len(out)-1]
 }
 
 func getNodeStatus(c *call) (any, error) {

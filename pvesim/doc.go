@@ -16,6 +16,8 @@
 // A cluster has several nodes, and each receives requests ([Sim.URLs]). A node can go
 // off the network and come back ([Sim.SetOnline]). Requests go wrong by rules: a
 // [Fault] refuses, delays, makes a task fail, or loses the answer to what was done.
+// [Sim.Listen] serves a node over TLS, with a certificate of the cluster's own CA,
+// for what needs a real connection.
 //
 // It shares no types with any client, so that a mistake in one does not cancel out
 // here. An endpoint that PVE has and pvesim does not serve yet checks parameters

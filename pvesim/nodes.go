@@ -38,16 +38,19 @@ func (s *state) receiver(host string) *node {
 // up looking for it.
 func (s *Sim) dial(ctx context.Context, host string) error {
 	n := s.receiver(host)
-	s.mu.Lock()
-	offline := n.Offline
-	s.mu.Unlock()
-	if !offline {
+	if !s.offline(n) {
 		return nil
 	}
 	if err := s.clock.Sleep(ctx, unreachableDelay); err != nil {
 		return err
 	}
 	return n.unreachable("dial", "connect")
+}
+
+func (s *Sim) offline(n *node) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return n.Offline
 }
 
 // unreachable is the error of a system call that needs the node.

@@ -3,6 +3,8 @@ package pvesim
 import (
 	"cmp"
 	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"fmt"
 	"hash/fnv"
@@ -40,6 +42,7 @@ type state struct {
 	timers  []timer
 	aired   time.Time // of the last broadcast
 	unaired map[int]bool
+	ca      []byte   // the certificate as PEM; nil before the first [Listener]
 	faults  []*fault // in the order in which they are tried
 }
 
@@ -49,6 +52,9 @@ type node struct {
 	version version
 	booted  time.Time
 	aired   time.Time // when the others last heard of its guests
+
+	cert        *tls.Certificate // nil before the first [Listener]
+	fingerprint string           // of cert, or what stands for it
 }
 
 // guest is a living [Guest].
@@ -76,7 +82,10 @@ func (s *state) build(m Model, now time.Time) error {
 		return fmt.Errorf("a model needs a node")
 	}
 	for _, n := range m.Nodes {
-		s.nodes = append(s.nodes, &node{Node: n, version: parseVersion(cmp.Or(n.PVE, m.PVE)), booted: now.Add(-n.Up), aired: now})
+		sum := sha256.Sum256(fmt.Appendf(nil, "%d %s", m.Seed, n.Name))
+		s.nodes = append(s.nodes, &node{
+			Node: n, version: parseVersion(cmp.Or(n.PVE, m.PVE)), booted: now.Add(-n.Up), aired: now, fingerprint: fingerprint(sum[:]),
+		})
 	}
 	s.roles = builtinRoles(s.nodes[0].version.major)
 	for _, g := range m.Guests {

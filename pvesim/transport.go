@@ -3,6 +3,8 @@ package pvesim
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +16,14 @@ import (
 
 // idle is how long PVE keeps a connection without a request.
 const idle = 5 * time.Second
+
+// Where PVE ends a connection without an answer: a head larger than its buffer,
+// or so many lines, with the empty one, or bytes of headers.
+const (
+	maxHead        = 64 << 10
+	tooManyHeaders = 64
+	tooLongHeaders = 8 << 10
+)
 
 // maxBody is the size of the largest body that PVE takes (since 8.4).
 const maxBody = 512 << 10
@@ -120,12 +130,13 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	defer conn.Close()
-	s.serve(conn, rw.Reader, req, first)
+	s.serve(req.Context(), "", conn, bufio.NewReaderSize(rw.Reader, maxHead), req, first)
 }
 
-func (s *Sim) serve(conn net.Conn, in *bufio.Reader, req *http.Request, r Request) {
-	ctx := req.Context()
+// serve answers the requests of a connection, the first of which was read.
+func (s *Sim) serve(ctx context.Context, node string, conn net.Conn, in *bufio.Reader, req *http.Request, r Request) {
 	for {
+		r.Node = node
 		resp, err := s.Do(ctx, r)
 		if err != nil {
 			return
@@ -135,14 +146,44 @@ func (s *Sim) serve(conn net.Conn, in *bufio.Reader, req *http.Request, r Reques
 		if out.Write(conn) != nil || out.Close || req.Close {
 			return
 		}
-		if conn.SetReadDeadline(time.Now().Add(idle)) != nil {
+		if req, r, err = nextRequest(conn, in); err != nil {
 			return
 		}
-		if req, err = http.ReadRequest(in); err != nil {
-			return
+	}
+}
+
+// await gives the other side as long as PVE does.
+func await(conn net.Conn) error { return conn.SetReadDeadline(time.Now().Add(idle)) }
+
+// nextRequest reads a request. PVE ends the connection where that fails.
+func nextRequest(conn net.Conn, in *bufio.Reader) (*http.Request, Request, error) {
+	if err := await(conn); err != nil {
+		return nil, Request{}, err
+	}
+	if !headFits(in) {
+		return nil, Request{}, errors.New("pvesim: no head of a request, or one beyond PVE's limits")
+	}
+	req, err := http.ReadRequest(in)
+	if err != nil {
+		return nil, Request{}, err
+	}
+	r, err := requestOf(req)
+	return req, r, err
+}
+
+// headFits waits for the head of a request, and reports whether it is within PVE's
+// limits.
+func headFits(in *bufio.Reader) bool {
+	for {
+		_, err := in.Peek(in.Buffered() + 1)
+		head, _ := in.Peek(in.Buffered())
+		if i := bytes.Index(head, []byte("\r\n\r\n")); i >= 0 {
+			_, headers, _ := bytes.Cut(head[:i], []byte("\r\n"))
+			lines := bytes.Count(headers, []byte("\r\n")) + 1
+			return lines+1 < tooManyHeaders && len(headers)-2*(lines-1) < tooLongHeaders
 		}
-		if r, err = requestOf(req); err != nil {
-			return
+		if err != nil {
+			return false
 		}
 	}
 }
