@@ -3,7 +3,6 @@ package pvesim
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -65,12 +64,11 @@ func getResources(c *call) (any, error) {
 // guestResource shows a guest as of the last broadcast. What stands in its
 // configuration is known at once.
 func (c *call) guestResource(g *guest) map[string]any {
-	out := map[string]any{
-		"id": fmt.Sprintf("%s/%d", g.Kind, g.VMID), "type": g.Kind, "vmid": g.VMID, "node": g.Node, "status": "unknown",
-	}
+	out := map[string]any{"status": "unknown"}
 	if n := c.nodeNamed(g.Node); !c.forgotten(n) {
-		maps.Copy(out, c.seen(g, n))
+		out = c.seen(g, n)
 	}
+	out["id"], out["type"], out["vmid"], out["node"] = fmt.Sprintf("%s/%d", g.Kind, g.VMID), g.Kind, g.VMID, g.Node
 	for _, key := range []string{"lock", "tags"} {
 		if g.Config[key] != "" {
 			out[key] = g.Config[key]

@@ -132,7 +132,7 @@ func (l *Listener) answer(ctx context.Context, raw net.Conn) {
 		redirect(raw, in)
 		return
 	}
-	conn := tls.Server(peeked{raw, in}, &tls.Config{Certificates: []tls.Certificate{*l.node.cert}, MinVersion: tls.VersionTLS12})
+	var conn net.Conn = tls.Server(peeked{raw, in}, &tls.Config{Certificates: []tls.Certificate{*l.node.cert}, MinVersion: tls.VersionTLS12})
 	defer conn.Close()
 	decrypted := bufio.NewReaderSize(conn, maxHead)
 	req, r, err := nextRequest(conn, decrypted)

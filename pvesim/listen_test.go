@@ -65,7 +65,7 @@ func TestListen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer first.Close()
+	defer func() { _ = first.Close() }()
 	second := w.listen("pve2")
 	after := w.fingerprints()
 	for _, tt := range []struct {
@@ -257,7 +257,7 @@ func TestLimitsOfTheHead(t *testing.T) {
 		if (err == nil) != tt.answered {
 			t.Errorf("%s: %v, want an answer: %v", tt.name, err, tt.answered)
 		}
-		conn.Close()
+		_ = conn.Close()
 	}
 }
 
