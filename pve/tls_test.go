@@ -4,9 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"io"
-	"log"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -15,48 +12,65 @@ import (
 )
 
 // serve runs a simulated node on loopback, over TLS.
-func serve(t *testing.T) *httptest.Server {
+func serve(t *testing.T, sim *pvesim.Sim, node string) *pvesim.Listener {
 	t.Helper()
-	sim, err := pvesim.New(pvesim.Lab(), pvesim.Options{Clock: pvesim.Scaled(1000)})
+	l, err := sim.ListenNode(node, "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewUnstartedServer(sim)
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // refused handshakes are the point
-	server.StartTLS()
-	t.Cleanup(server.Close)
-	return server
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+func newSim(t *testing.T, m pvesim.Model, speed float64) *pvesim.Sim {
+	t.Helper()
+	sim, err := pvesim.New(m, pvesim.Options{Clock: pvesim.Scaled(speed)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sim
+}
+
+// connect returns a client with a token of the presets.
+func connect(t *testing.T, check pve.TLS, token pvesim.Token, urls ...string) *pve.Client {
+	t.Helper()
+	c, err := pve.New(pve.Options{
+		Endpoints: urls, Transport: pve.NewTransport(check),
+		Token: pve.Token{ID: token.ID, Secret: pve.NewSecret(token.Secret)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
 }
 
 func TestTLS(t *testing.T) {
-	server := serve(t)
-	host := strings.TrimPrefix(server.URL, "https://")
+	node := serve(t, newSim(t, pvesim.Lab(), 1000), "pve")
+	host := strings.TrimPrefix(node.URL(), "https://")
 	pool := x509.NewCertPool()
-	pool.AddCert(server.Certificate())
-	right, wrong := pve.FingerprintOf(server.Certificate()), pve.Fingerprint{1}
-	sim := pvesim.Lab().Token("audit@pve!mcp")
+	pool.AppendCertsFromPEM(node.CA())
+	right, err := pve.ParseFingerprint(node.Fingerprint())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := pve.Fingerprint{1}
+	pins := func(host string, f pve.Fingerprint) map[string]pve.Fingerprint { return map[string]pve.Fingerprint{host: f} }
 	for _, tt := range []struct {
 		name string
 		tls  pve.TLS
 		want any // the error's type; nil for success
 	}{
 		{"unknown CA", pve.TLS{}, new(*tls.CertificateVerificationError)},
-		{"own CA", pve.TLS{Roots: pool}, nil},
-		{"pinned", pve.TLS{Fingerprints: map[string]pve.Fingerprint{host: right}}, nil},
-		{"pinned to another", pve.TLS{Fingerprints: map[string]pve.Fingerprint{host: wrong}}, new(*pve.PinError)},
-		{"pinned to another, though unchecked", pve.TLS{Insecure: true, Fingerprints: map[string]pve.Fingerprint{host: wrong}}, new(*pve.PinError)},
-		{"another host is pinned", pve.TLS{Fingerprints: map[string]pve.Fingerprint{"x:1": right}}, new(*tls.CertificateVerificationError)},
+		{"its CA", pve.TLS{Roots: pool}, nil},
+		{"pinned", pve.TLS{Fingerprints: pins(host, right)}, nil},
+		{"pinned to another", pve.TLS{Fingerprints: pins(host, wrong)}, new(*pve.PinError)},
+		{"pinned to another, though unchecked", pve.TLS{Insecure: true, Fingerprints: pins(host, wrong)}, new(*pve.PinError)},
+		{"another host is pinned", pve.TLS{Fingerprints: pins("x:1", right)}, new(*tls.CertificateVerificationError)},
 		{"unchecked", pve.TLS{Insecure: true}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := pve.New(pve.Options{
-				Endpoints: []string{server.URL}, Transport: pve.NewTransport(tt.tls),
-				Token: pve.Token{ID: sim.ID, Secret: pve.NewSecret(sim.Secret)},
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			v, err := c.Version(t.Context())
+			v, err := connect(t, tt.tls, pvesim.Lab().Token("audit@pve!mcp"), node.URL()).Version(t.Context())
 			if tt.want == nil {
 				if err != nil || v.Release != "9.0" {
 					t.Errorf("%+v %v", v, err)
@@ -64,34 +78,66 @@ func TestTLS(t *testing.T) {
 				return
 			}
 			if !errors.As(err, tt.want) {
-				t.Errorf("%v, want a %T", err, tt.want)
+				t.Fatalf("%v, want a %T", err, tt.want)
+			}
+			if pin, ok := tt.want.(**pve.PinError); ok && pve.FingerprintOf((*pin).Presented[0]) != right {
+				t.Errorf("%v does not say what was presented", err)
 			}
 		})
 	}
 }
 
-// Over a real connection the reason phrase is read, and a lost write is unknown.
-func TestOverTheWire(t *testing.T) {
-	server := serve(t)
-	sim := pvesim.Lab().Token("root@pam!full")
-	c, err := pve.New(pve.Options{
-		Endpoints: []string{"https://127.0.0.1:1", server.URL}, // nothing listens at the first
-		Transport: pve.NewTransport(pve.TLS{Insecure: true}),
-		Token:     pve.Token{ID: sim.ID, Secret: pve.NewSecret(sim.Secret)},
-	})
-	if err != nil {
+// A port that is spoken to without TLS, and one at which nobody listens.
+func TestNotPVE(t *testing.T) {
+	node := serve(t, newSim(t, pvesim.Lab(), 1000), "pve")
+	token := pvesim.Lab().Token("audit@pve!mcp")
+	plain := strings.Replace(node.URL(), "https://", "http://", 1)
+	var said *pve.Error
+	if _, err := connect(t, pve.TLS{}, token, plain).Version(t.Context()); !errors.As(err, &said) || said.Status != 301 {
+		t.Errorf("plain HTTP: %v", err)
+	}
+	closed := serve(t, newSim(t, pvesim.Lab(), 1000), "pve")
+	if err := closed.Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.GuestStatus(t.Context(), pve.GuestRef{Node: "pve", Kind: pve.LXC, VMID: 999})
+	var unconnected *pve.ConnectError
+	if _, err := connect(t, pve.TLS{}, token, closed.URL()).Version(t.Context()); !errors.As(err, &unconnected) {
+		t.Errorf("nothing listens: %v", err)
+	}
+}
+
+// Over real connections: refusals, a node that goes down, writes, tasks, lost answers.
+func TestOverTheWire(t *testing.T) {
+	model := pvesim.Cluster()
+	sim := newSim(t, model, 1000)
+	first, second := serve(t, sim, "pve1"), serve(t, sim, "pve2")
+	c := connect(t, pve.TLS{Insecure: true}, model.Token("root@pam!full"), first.URL(), second.URL())
+	missing := pve.GuestRef{Node: "pve2", Kind: pve.LXC, VMID: 999}
 	var said *pve.Error
-	if !errors.As(err, &said) || !said.NoSuchGuest() {
+	if _, err := c.GuestStatus(t.Context(), missing); !errors.As(err, &said) || !said.NoSuchGuest() {
 		t.Errorf("%v", err)
 	}
-	upid, err := c.Power(t.Context(), pve.GuestRef{Node: "pve", Kind: pve.QEMU, VMID: 101}, "stop", nil)
+	if err := sim.SetOnline("pve1", false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.GuestStatus(t.Context(), missing); !errors.As(err, &said) || !said.NoSuchGuest() {
+		t.Errorf("with one node down: %v", err)
+	}
+	vm := pve.GuestRef{Node: "pve2", Kind: pve.QEMU, VMID: 101}
+	upid, err := c.Power(t.Context(), vm, "stop", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if status, err := c.Wait(t.Context(), upid, nil); err != nil || !status.Succeeded() {
 		t.Errorf("%+v %v", status, err)
+	}
+	for _, f := range []pvesim.Fault{{Drop: true}, {Truncate: 20}, {Status: 596, Message: "Connection timed out"}} {
+		f.Match, f.Max = "POST /nodes/*/qemu/*/status/start", 1
+		if err := sim.Fault(f); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Power(t.Context(), vm, "start", nil); !pve.OutcomeUnknown(err) {
+			t.Errorf("%+v: %v, want an unknown outcome", f, err)
+		}
 	}
 }
