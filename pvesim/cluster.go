@@ -240,17 +240,17 @@ func getNextID(c *call) (any, error) {
 }
 
 func getStorageStatus(c *call) (any, error) {
-	i := slices.IndexFunc(c.storages, func(s Storage) bool { return s.ID == c.str("storage") })
-	if i < 0 {
+	st := c.storageNamed(c.str("storage"))
+	if st == nil {
 		return nil, badParam("storage", "No such storage.")
 	}
-	st := c.storages[i]
 	out := map[string]any{
 		"type": st.Type, "content": st.Content, "shared": bit(st.Shared), "enabled": bit(!st.Disabled),
 		"active": bit(!st.Disabled), "total": int64(0), "used": int64(0), "avail": int64(0),
 	}
 	if !st.Disabled {
-		out["total"], out["used"], out["avail"] = st.Size, st.Used, st.Size-st.Used
+		used := c.taken(st, c.node.Name)
+		out["total"], out["used"], out["avail"] = st.Size, used, st.Size-used
 	}
 	return out, nil
 }

@@ -14,7 +14,10 @@ type Model struct {
 	Nodes    []Node
 	Storages []Storage
 	Guests   []Guest
-	Pools    []Pool
+	// Volumes are those that are no disks of guests, and disks of which more is to
+	// be said than the guest's configuration does. Others are derived from it.
+	Volumes []Volume
+	Pools   []Pool
 	Users    []User
 	Tokens   []Token
 	ACL      []ACL
@@ -44,8 +47,39 @@ type Storage struct {
 	Shared   bool
 	Disabled bool
 	Nodes    []string // empty stands for all
+	Path     string   // of a storage of files; "" stands for PVE's usual one
 	Size     int64    // bytes, per node where it is not shared
-	Used     int64    // bytes
+	Used     int64    // bytes, those of the model's volumes included
+}
+
+// Volume is a disk, a backup, an image or a template on a storage.
+type Volume struct {
+	ID      string // as PVE writes it: local:100/vm-100-disk-0.qcow2
+	Node    string // that has it; of no meaning on a shared storage
+	Content string // images, rootdir, backup, iso, vztmpl, snippets, import
+	Format  string // qcow2, raw, subvol, vma.zst, …
+	Size    int64  // bytes, as the guest sees it
+	Used    int64  // bytes
+	VMID    int    // of the owner, or 0
+	Age     time.Duration
+	Parent  string // the id of the base that this is a linked clone of
+	Blank   bool   // no system is on it, so that nothing boots from it
+	// These are for backups.
+	Notes        string
+	Protected    bool
+	Verification string // ok or failed; "" where it was not verified
+}
+
+// Snapshot is a snapshot of a guest.
+type Snapshot struct {
+	Name        string
+	Description string
+	Parent      string // the snapshot before it
+	Age         time.Duration
+	// VMState is the volume with the RAM, "" where that was not saved.
+	VMState string
+	// Config is the guest's configuration then; nil stands for the present one.
+	Config map[string]string
 }
 
 // Guest is a VM or a container.
@@ -54,8 +88,11 @@ type Guest struct {
 	Kind string // qemu or lxc
 	Node string
 	// Config has the keys and values of PVE's configuration file.
-	Config  map[string]string
-	Running bool
+	Config map[string]string
+	// Snapshots are the guest's, parents first. The present state comes after the
+	// one that Config names as parent.
+	Snapshots []Snapshot
+	Running   bool
 	// QMPStatus is QEMU's word for the state of a running VM, such as paused,
 	// suspended (asleep, ACPI S3) or io-error; "" stands for running.
 	QMPStatus string

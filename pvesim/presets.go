@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -33,6 +34,7 @@ func Lab() Model {
 		m.ct("pve", 103, "jellyfin", 4096, 16),
 		m.vm("pve", 900, "debian-12", "2", 2048, 16).template(),
 	)
+	m.media("pve")
 	m.Tasks = []PastTask{
 		{Node: "pve", Type: "vzdump", User: "root@pam", Ago: 9 * hour, Took: 11 * time.Minute, Exit: "OK", Log: []string{
 			"INFO: starting new backup job: vzdump --all 1 --mode snapshot --storage local", "INFO: Backup job finished successfully"}},
@@ -94,6 +96,7 @@ func Cluster() Model {
 		m.vm("pve2", 901, "ubuntu-24.04", "2", 2048, 20).template(),
 		m.ct("pve3", 910, "alpine-3.20", 256, 2).template(),
 	)
+	m.media("pve1", "pve2", "pve3")
 	m.Tasks = clusterHistory()
 	return m
 }
@@ -143,6 +146,15 @@ func (m *Model) access() {
 	}
 }
 
+// media puts an installer and a container's template on the storage local of nodes.
+func (m *Model) media(nodes ...string) {
+	for _, node := range nodes {
+		m.Volumes = append(m.Volumes,
+			Volume{ID: "local:iso/debian-12.11.0-amd64-netinst.iso", Node: node, Content: "iso", Format: "iso", Size: 702545920, Used: 702545920, Age: 90 * day},
+			Volume{ID: "local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst", Node: node, Content: "vztmpl", Format: "tzst", Size: 126515062, Used: 126515062, Age: 90 * day})
+	}
+}
+
 // add puts guests into the model.
 func (m *Model) add(guests ...*made) {
 	for _, g := range guests {
@@ -167,22 +179,26 @@ func (m *Model) vm(node string, id int, name, cores string, memory, disk int) *m
 	return &made{Guest{VMID: id, Kind: "qemu", Node: node, Config: map[string]string{
 		"name": name, "cores": cores, "memory": strconv.Itoa(memory), "agent": "1", "ostype": "l26",
 		"boot": "order=scsi0;net0", "scsihw": "virtio-scsi-single",
-		"scsi0":   fmt.Sprintf("%s:vm-%d-disk-0,size=%dG", m.imageStorage(), id, disk),
+		"scsi0":   fmt.Sprintf("%s:vm-%d-disk-0,size=%dG", m.imageStorage().ID, id, disk),
 		"net0":    fmt.Sprintf("virtio=%s,bridge=vmbr0", m.mac(id)),
 		"smbios1": "uuid=" + m.uuid("smbios", id), "vmgenid": m.uuid("vmgenid", id),
 	}}}
 }
 
 func (m *Model) ct(node string, id int, hostname string, memory, disk int) *made {
+	volume := "vm"
+	if m.imageStorage().traits().subvols {
+		volume = "subvol"
+	}
 	return &made{Guest{VMID: id, Kind: "lxc", Node: node, Config: map[string]string{
 		"hostname": hostname, "cores": "2", "memory": strconv.Itoa(memory), "swap": "512", "arch": "amd64",
 		"ostype": "debian", "unprivileged": "1",
-		"rootfs": fmt.Sprintf("%s:subvol-%d-disk-0,size=%dG", m.imageStorage(), id, disk),
+		"rootfs": fmt.Sprintf("%s:%s-%d-disk-0,size=%dG", m.imageStorage().ID, volume, id, disk),
 		"net0":   fmt.Sprintf("name=eth0,bridge=vmbr0,hwaddr=%s,ip=dhcp,type=veth", m.mac(id)),
 	}}}
 }
 
-func (m *Model) imageStorage() string { return m.Storages[1].ID }
+func (m *Model) imageStorage() *Storage { return &m.Storages[1] }
 
 func (g *made) on(up time.Duration, load float64) *made {
 	g.Running, g.Up, g.Load = true, up, load
@@ -196,7 +212,16 @@ func (g *made) config(key, value string) *made {
 }
 
 func (g *made) tags(tags string) *made { return g.config("tags", tags) }
-func (g *made) template() *made        { return g.config("template", "1") }
+
+func (g *made) template() *made {
+	g.config("template", "1")
+	for _, key := range []string{"scsi0", "rootfs"} {
+		if drive := g.Config[key]; drive != "" {
+			g.config(key, strings.NewReplacer(":vm-", ":base-", ":subvol-", ":basevol-").Replace(drive))
+		}
+	}
+	return g
+}
 
 func (g *made) ips(cidrs ...string) *made                  { g.IPs = cidrs; return g }
 func (g *made) ha(state string) *made                      { g.HA = state; return g }

@@ -30,6 +30,9 @@ type state struct {
 	acl      map[string][]ACL // by path
 	roles    map[string][]string
 
+	volumes map[place]*volume
+	grown   map[place]int64 // by storage: bytes taken since the model was built
+
 	poolsWith map[string][]string // ids of pools by the ACL path of a member
 
 	privCache map[string]privSet // by "who path"
@@ -60,8 +63,15 @@ type node struct {
 // guest is a living [Guest].
 type guest struct {
 	Guest
-	now  guestState
-	seen guestState // as of the last broadcast
+	now   guestState
+	seen  guestState // as of the last broadcast
+	snaps []*snapshot
+}
+
+// snapshot is a living [Snapshot].
+type snapshot struct {
+	Snapshot
+	taken time.Time
 }
 
 // guestState is the part of a guest's state that nodes broadcast.
@@ -76,6 +86,7 @@ func (s *state) build(m Model, now time.Time) error {
 	s.guests, s.users, s.tokens, s.acl = map[int]*guest{}, map[string]User{}, map[string]Token{}, map[string][]ACL{}
 	s.unaired, s.byUPID, s.poolsWith = map[int]bool{}, map[string]*task{}, map[string][]string{}
 	s.privCache, s.privSets = map[string]privSet{}, map[string]privSet{}
+	s.volumes, s.grown = map[place]*volume{}, map[place]int64{}
 	s.storages, s.pools = slices.Clone(m.Storages), slices.Clone(m.Pools)
 	s.lastPID = 1000 + int(hash(m.Seed, "pid")%1000)
 	if len(m.Nodes) == 0 {
@@ -94,6 +105,9 @@ func (s *state) build(m Model, now time.Time) error {
 		}
 	}
 	s.order = slices.Sorted(maps.Keys(s.guests))
+	if err := s.addVolumes(m.Volumes, now); err != nil {
+		return err
+	}
 	for _, u := range m.Users {
 		s.users[u.ID] = u
 		s.groups = append(s.groups, u.Groups...)
@@ -141,8 +155,37 @@ func (s *state) addGuest(g Guest, now time.Time) error {
 		return fmt.Errorf("guest %d: there is no node %q", g.VMID, g.Node)
 	}
 	g.Config = maps.Clone(g.Config)
-	living := guestState{running: g.Running, qmp: g.QMPStatus, since: now.Add(-g.Up)}
-	s.guests[g.VMID] = &guest{Guest: g, now: living, seen: living}
+	st := guestState{running: g.Running, qmp: g.QMPStatus, since: now.Add(-g.Up)}
+	living := &guest{Guest: g, now: st, seen: st}
+	for _, snap := range g.Snapshots {
+		if snap.Config == nil {
+			snap.Config = g.Config
+		}
+		snap.Config = maps.Clone(snap.Config)
+		living.snaps = append(living.snaps, &snapshot{snap, now.Add(-snap.Age)})
+	}
+	s.guests[g.VMID] = living
+	return nil
+}
+
+// addVolumes makes the model's volumes exist, and those of its guests.
+func (s *state) addVolumes(listed []Volume, now time.Time) error {
+	for _, v := range listed {
+		st := s.storageNamed(v.storage())
+		switch {
+		case st == nil:
+			return fmt.Errorf("volume %s: there is no such storage", v.ID)
+		case !st.everywhere() && s.nodeNamed(v.Node) == nil:
+			return fmt.Errorf("volume %s: there is no node %q", v.ID, v.Node)
+		case s.volumeOf(v.ID, v.Node) != nil:
+			return fmt.Errorf("volume %s: there are two on node %q", v.ID, v.Node)
+		}
+		s.put(v, now.Add(-v.Age))
+	}
+	for _, id := range s.order {
+		s.derive(s.guests[id], now)
+	}
+	clear(s.grown) // the storages' Used counts these
 	return nil
 }
 

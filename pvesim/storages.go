@@ -1,0 +1,109 @@
+package pvesim
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// storageType is what volumes of a type of storage can do, as PVE's storage
+// plugins say of themselves.
+type storageType struct {
+	// files says that volumes are files in a folder for each guest. Their formats
+	// are qcow2, raw and vmdk, and raw ones can neither be snapshotted nor grow
+	// a linked clone of anything but a base image.
+	files bool
+	// format is that of a new volume where none is asked for.
+	format string
+	// subvols says that containers get file systems instead of block devices.
+	subvols   bool
+	snapshots bool // of every volume; of files, of those in qcow2 only
+	clones    bool // linked clones of base images
+	// snapClones says that a snapshot can be cloned, linked too.
+	snapClones bool
+	chained    bool // the name of a linked clone begins with that of its base
+	copySnaps  bool // a full clone can be made of a snapshot
+	shared     bool // whatever its configuration says
+	thick      bool // a volume takes its whole size at once
+	images     bool // holds disks of guests at all
+}
+
+var storageTypes = map[string]storageType{
+	"dir":     {files: true, format: "raw", snapshots: true, clones: true, chained: true, copySnaps: true, images: true},
+	"nfs":     {files: true, format: "raw", snapshots: true, clones: true, chained: true, copySnaps: true, shared: true, images: true},
+	"cifs":    {files: true, format: "raw", snapshots: true, clones: true, chained: true, copySnaps: true, shared: true, images: true},
+	"btrfs":   {files: true, format: "raw", snapshots: true, clones: true, snapClones: true, copySnaps: true, images: true},
+	"zfspool": {format: "raw", subvols: true, snapshots: true, clones: true, chained: true, images: true},
+	"zfs":     {format: "raw", snapshots: true, clones: true, chained: true, shared: true, images: true},
+	"lvm":     {format: "raw", thick: true, images: true},
+	"lvmthin": {format: "raw", snapshots: true, clones: true, snapClones: true, copySnaps: true, images: true},
+	"rbd":     {format: "raw", snapshots: true, clones: true, snapClones: true, chained: true, copySnaps: true, shared: true, images: true},
+	"cephfs":  {files: true, shared: true},
+	"iscsi":   {format: "raw", shared: true, images: true},
+	"pbs":     {shared: true},
+}
+
+func (st *Storage) traits() storageType { return storageTypes[st.Type] }
+
+// everywhere reports whether all nodes see the same volumes.
+func (st *Storage) everywhere() bool { return st.Shared || st.traits().shared }
+
+// holds reports whether the storage may hold a kind of content.
+func (st *Storage) holds(content string) bool {
+	return slices.Contains(strings.Split(st.Content, ","), content)
+}
+
+// path is where a storage of files is mounted.
+func (st *Storage) path() string {
+	otherwise := "/mnt/pve/" + st.ID
+	if st.ID == "local" {
+		otherwise = "/var/lib/vz"
+	}
+	return cmp.Or(st.Path, otherwise)
+}
+
+// can reports whether the volume's storage has a feature for it: snapshot, clone
+// (linked), copy, template, each of the volume or, with ofSnap, of one of its
+// snapshots.
+func (s *state) can(v *volume, feature string, ofSnap bool) bool {
+	t := s.storageNamed(v.storage()).traits()
+	qcow2 := v.Format == "qcow2"
+	switch feature {
+	case "snapshot":
+		return t.snapshots && (!t.files || qcow2 || t.snapClones)
+	case "clone":
+		return t.clones && (v.base() && !ofSnap || ofSnap && t.snapClones)
+	case "copy":
+		return !ofSnap || t.copySnaps && (!t.files || qcow2 || t.snapClones)
+	case "template":
+		return t.clones
+	}
+	return false
+}
+
+func (s *state) storageNamed(id string) *Storage {
+	i := slices.IndexFunc(s.storages, func(st Storage) bool { return st.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return &s.storages[i]
+}
+
+// usable returns the storage as far as a node may use it now.
+func (s *state) usable(id, node string) (*Storage, error) {
+	st := s.storageNamed(id)
+	switch {
+	case st == nil:
+		return nil, die("storage '%s' does not exist", id)
+	case st.Disabled:
+		return nil, die("storage '%s' is disabled", id)
+	case !st.on(node):
+		return nil, die("storage '%s' is not available on node '%s'", id, node)
+	}
+	return st, nil
+}
+
+// taken is how many bytes of a storage are in use on a node.
+func (s *state) taken(st *Storage, node string) int64 {
+	return st.Used + s.grown[s.placeOf(st.ID, node)]
+}
