@@ -13,6 +13,9 @@
 //	req, _ := http.NewRequest("GET", sim.URL()+"/api2/json/version", nil)
 //	req.Header.Set("Authorization", model.Token("ops@pve!mcp").Header())
 //
+// [Lab] and [Cluster] are made up; [Recorded] is a real cluster, and the package's
+// tests replay what was asked of it and compare the answers.
+//
 // A cluster has several nodes, and each receives requests ([Sim.URLs]). A node can go
 // off the network and come back ([Sim.SetOnline]). Requests go wrong by rules: a
 // [Fault] refuses, delays, makes a task fail, or loses the answer to what was done.

@@ -18,10 +18,10 @@ type Model struct {
 	// be said than the guest's configuration does. Others are derived from it.
 	Volumes []Volume
 	Pools   []Pool
-	Users    []User
-	Tokens   []Token
-	ACL      []ACL
-	Tasks    []PastTask
+	Users   []User
+	Tokens  []Token
+	ACL     []ACL
+	Tasks   []PastTask
 	// Faults are rules by which requests go wrong.
 	Faults []Fault
 }

@@ -26,6 +26,7 @@ type Row struct {
 	Params  map[string]any    `json:"params"`
 	Headers map[string]string `json:"headers"`
 	RawBody string            `json:"raw_body"`
+	Gap     float64           `json:"gap"` // seconds of pause before it
 
 	Status int             `json:"status"`
 	Reason string          `json:"reason"`

@@ -1,0 +1,313 @@
+package pvesim_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"pve-mcp/internal/recordings"
+	"pve-mcp/pvesim"
+)
+
+// replayed are the files in the order in which they build on one another, with the
+// number of rows that are answered as the real cluster did. It may only grow.
+var replayed = []struct {
+	file  string
+	equal int
+}{
+	{"qemu", 0}, {"lxc", 0}, {"backup", 0}, {"agent", 0}, {"tasks", 0}, {"cluster", 0}, {"migrate", 0},
+	{"nine", 0}, {"nine_life", 0}, {"auth", 0}, {"errors", 0}, {"reads", 0},
+}
+
+// Requests to a real cluster, asked again: status, reason, errors and the shape of
+// the data must be the same, and how tasks end. With -v the differences are shown.
+func TestRecordedReplay(t *testing.T) {
+	clock := pvesim.NewVirtual(recordedAt)
+	recordings.Dir(t)
+	sim, err := pvesim.New(pvesim.Recorded(), pvesim.Options{Clock: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &replay{sim: sim, clock: clock, tokens: recordedTokens(), mine: map[string]string{}, pids: map[string]string{}}
+	rows, equal := 0, 0
+	for _, f := range replayed {
+		n, same := 0, 0
+		for _, row := range recordings.Rows(t, f.file) {
+			if !row.IsRequest() && row.Task == "" {
+				continue
+			}
+			n++
+			if diffs := r.row(t, row); len(diffs) > 0 {
+				t.Logf("%v %s %v: %s", row, typeOf(row.Task), row.Params, strings.Join(diffs, "; "))
+				continue
+			}
+			same++
+		}
+		t.Logf("%s: %d rows, %d equal", f.file, n, same)
+		if same < f.equal {
+			t.Errorf("%s: %d rows are equal; there were %d", f.file, same, f.equal)
+		}
+		rows, equal = rows+n, equal+same
+	}
+	t.Logf("%d rows replayed, %d equal", rows, equal)
+}
+
+// replay is a recording that is asked again, with what was translated so far.
+type replay struct {
+	sim    *pvesim.Sim
+	clock  *pvesim.Virtual
+	tokens map[string]pvesim.Token
+	mine   map[string]string // recorded UPIDs and ids of backups to ours
+	pids   map[string]string // of processes in guests
+}
+
+func (r *replay) row(t *testing.T, row recordings.Row) []string {
+	t.Helper()
+	if row.Task != "" {
+		return r.task(t, row)
+	}
+	r.clock.Advance(time.Duration(row.Gap * float64(time.Second)))
+	form := row.Form()
+	if pid, ok := r.pids[form.Get("pid")]; ok {
+		form.Set("pid", pid)
+	}
+	if form.Has("since") {
+		form.Set("since", strconv.FormatInt(r.sim.Now().Unix()-60, 10))
+	}
+	path := row.Path
+	for theirs, ours := range r.mine {
+		path = strings.ReplaceAll(path, url.PathEscape(theirs), url.PathEscape(ours))
+		path = strings.ReplaceAll(path, quoted(theirs), quoted(ours))
+		for k, values := range form {
+			for i := range values {
+				form[k][i] = strings.ReplaceAll(values[i], theirs, ours)
+			}
+		}
+	}
+	got := r.ask(t, row, path, form)
+	r.learn(row, got)
+	return compared(row, got)
+}
+
+// quoted escapes as the recorder did: colons and the like too.
+func quoted(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
+
+func (r *replay) ask(t *testing.T, row recordings.Row, path string, form url.Values) pvesim.Response {
+	t.Helper()
+	head := http.Header{}
+	for k, v := range row.Headers {
+		head.Set(k, v)
+	}
+	if row.Token != "" {
+		head.Set("Authorization", r.tokens[row.Token].Header())
+	}
+	req := pvesim.Request{Method: row.Method, Path: "/api2/json" + path, Header: head, Body: []byte(row.RawBody)}
+	if row.Method == "GET" || row.Method == "DELETE" {
+		req.Query = form.Encode()
+	} else if row.RawBody == "" {
+		req.Body = []byte(form.Encode())
+	}
+	got, err := r.sim.Do(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// learn remembers what stands for what in later requests.
+func (r *replay) learn(row recordings.Row, got pvesim.Response) {
+	theirs, ours := dataOf(row.Body), dataOf(got.Body)
+	if upid, ok := theirs.(string); ok && strings.HasPrefix(upid, "UPID:") {
+		if own, ok := ours.(string); ok {
+			r.mine[upid] = own
+		}
+	}
+	if started, ok := theirs.(map[string]any); ok && strings.HasSuffix(row.Path, "/agent/exec") {
+		if own, ok := ours.(map[string]any); ok {
+			r.pids[fmt.Sprint(started["pid"])] = fmt.Sprint(own["pid"])
+		}
+	}
+	a, b := backupsIn(theirs), backupsIn(ours)
+	for i := range min(len(a), len(b)) {
+		r.mine[a[i]] = b[i]
+	}
+}
+
+var notDigit = regexp.MustCompile(`\D`)
+
+func backupsIn(data any) []string {
+	var ids []string
+	list, _ := data.([]any)
+	for _, item := range list {
+		if m, ok := item.(map[string]any); ok && strings.Contains(fmt.Sprint(m["volid"]), "backup/") {
+			ids = append(ids, fmt.Sprint(m["volid"]))
+		}
+	}
+	slices.SortFunc(ids, func(a, b string) int {
+		return strings.Compare(notDigit.ReplaceAllString(a, ""), notDigit.ReplaceAllString(b, ""))
+	})
+	return ids
+}
+
+// task awaits the task that a recorded one stands for.
+func (r *replay) task(t *testing.T, row recordings.Row) []string {
+	t.Helper()
+	upid := r.mine[row.Task]
+	if upid == "" {
+		return []string{"no task was started"}
+	}
+	const patience = 200 * time.Second
+	path := "/nodes/" + strings.Split(upid, ":")[1] + "/tasks/" + url.PathEscape(upid)
+	full := recordings.Row{Method: "GET", Token: "full"}
+	var status map[string]any
+	for began := r.sim.Now(); ; r.clock.Advance(500 * time.Millisecond) {
+		status, _ = dataOf(r.ask(t, full, path+"/status", nil).Body).(map[string]any)
+		if status["status"] != "running" || r.sim.Now().Sub(began) > patience {
+			break
+		}
+	}
+	var want map[string]any
+	_ = json.Unmarshal(row.Statuses[len(row.Statuses)-1], &want)
+	var diffs []string
+	if a, b := masked(fmt.Sprint(want["exitstatus"])), masked(fmt.Sprint(status["exitstatus"])); a != b {
+		diffs = append(diffs, fmt.Sprintf("exit %q, not %q", b, a))
+	}
+	if a, b := typeOf(row.Task), typeOf(upid); a != b {
+		diffs = append(diffs, fmt.Sprintf("type %s, not %s", b, a))
+	}
+	log, _ := dataOf(r.ask(t, full, path+"/log", url.Values{"limit": {"500"}}).Body).([]any)
+	var recorded []any
+	_ = json.Unmarshal(row.Log, &recorded)
+	if (len(log) > 0) != (len(recorded) > 0) {
+		diffs = append(diffs, "log")
+	}
+	return diffs
+}
+
+func typeOf(upid string) string {
+	if parts := strings.Split(upid, ":"); len(parts) > 5 {
+		return parts[5]
+	}
+	return ""
+}
+
+func compared(row recordings.Row, got pvesim.Response) []string {
+	var diffs []string
+	if got.Status != row.Status {
+		diffs = append(diffs, fmt.Sprintf("status %d, not %d", got.Status, row.Status))
+	}
+	if a, b := masked(row.Reason), masked(got.Reason); a != b {
+		diffs = append(diffs, fmt.Sprintf("reason %q, not %q", b, a))
+	}
+	if typ := got.Header.Get("Content-Type"); typ != row.Type {
+		diffs = append(diffs, fmt.Sprintf("content type %q, not %q", typ, row.Type))
+	}
+	if row.Body == nil {
+		if string(got.Body) != row.Text {
+			diffs = append(diffs, fmt.Sprintf("body %q, not %q", got.Body, row.Text))
+		}
+		return diffs
+	}
+	theirs, ours := decoded(row.Body), decoded(got.Body)
+	if a, b := masked(fmt.Sprint(theirs["errors"])), masked(fmt.Sprint(ours["errors"])); a != b {
+		diffs = append(diffs, fmt.Sprintf("errors %s, not %s", b, a))
+	}
+	if a, b := fmt.Sprint(theirs["message"]), fmt.Sprint(ours["message"]); masked(a) != masked(b) {
+		diffs = append(diffs, fmt.Sprintf("message %q, not %q", b, a))
+	}
+	return append(diffs, shapeDiff(shape(theirs["data"]), shape(ours["data"]))...)
+}
+
+func decoded(body []byte) map[string]any {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	var all map[string]any
+	_ = dec.Decode(&all)
+	return all
+}
+
+func dataOf(body []byte) any { return decoded(body)["data"] }
+
+// volatile is what differs between two runs of the same thing.
+var volatile = []struct {
+	pattern *regexp.Regexp
+	with    string
+}{
+	{regexp.MustCompile(`UPID:[^\s"']+`), "UPID"},
+	{regexp.MustCompile(`\d{4}_\d\d_\d\d-\d\d_\d\d_\d\d`), "STAMP"},
+	{regexp.MustCompile(`vzdumptmp\d+`), "TMP"},
+	{regexp.MustCompile(`[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}`), "MAC"},
+	{regexp.MustCompile(`0\.0\d+`), "N"},
+}
+
+func masked(s string) string {
+	for _, v := range volatile {
+		s = v.pattern.ReplaceAllString(s, v.with)
+	}
+	return strings.TrimSpace(s)
+}
+
+var indexedKey = regexp.MustCompile(`^(net|scsi|unused|ide|tap\d+i)\d+$`)
+
+// shape returns the kinds of the values at each path of some JSON.
+func shape(v any) map[string]map[string]bool {
+	out := map[string]map[string]bool{}
+	var walk func(v any, path string)
+	walk = func(v any, path string) {
+		kind := "null"
+		switch v := v.(type) {
+		case bool:
+			kind = "bool"
+		case json.Number:
+			kind = "num"
+		case string:
+			kind = "str"
+		case []any:
+			kind = "list"
+			for _, x := range v {
+				walk(x, path+"[]")
+			}
+		case map[string]any:
+			kind = "dict"
+			for k, x := range v {
+				walk(x, path+"."+indexedKey.ReplaceAllString(k, "${1}N"))
+			}
+		}
+		if out[path] == nil {
+			out[path] = map[string]bool{}
+		}
+		out[path][kind] = true
+	}
+	walk(v, "")
+	return out
+}
+
+func shapeDiff(want, got map[string]map[string]bool) []string {
+	var diffs []string
+	paths := maps.Clone(want)
+	maps.Copy(paths, got)
+	for _, p := range slices.Sorted(maps.Keys(paths)) {
+		common := false
+		for kind := range want[p] {
+			common = common || got[p][kind]
+		}
+		switch {
+		case got[p] == nil:
+			diffs = append(diffs, "missing "+p)
+		case want[p] == nil:
+			diffs = append(diffs, "extra "+p)
+		case !common:
+			diffs = append(diffs, fmt.Sprintf("%s is %v, not %v", p, slices.Collect(maps.Keys(got[p])), slices.Collect(maps.Keys(want[p]))))
+		}
+	}
+	return diffs
+}
