@@ -2,8 +2,6 @@ package pvesim
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	"pve-mcp/pve/apischema"
 )
@@ -12,27 +10,19 @@ import (
 // description lets in every user, and parameters beyond their description. They
 // run before an endpoint's row, and where there is none yet.
 var checks = map[string]func(*call) error{
-	"DELETE /nodes/{node}/tasks/{upid}":    checkDeleteTask,
-	"POST /nodes/{node}/lxc":               checkCreate,
-	"POST /nodes/{node}/migrateall":        checkAll("VM.Migrate"),
-	"POST /nodes/{node}/qemu":              checkCreate,
-	"POST /nodes/{node}/startall":          checkAll("VM.PowerMgmt"),
-	"POST /nodes/{node}/stopall":           checkAll("VM.PowerMgmt"),
-	"POST /nodes/{node}/suspendall":        checkAll("VM.PowerMgmt"),
-	"POST /nodes/{node}/vzdump":            checkVZDump,
-	"PUT /nodes/{node}/qemu/{vmid}/config": checkConfig,
+	"DELETE /nodes/{node}/tasks/{upid}":     checkDeleteTask,
+	"POST /nodes/{node}/lxc":                checkCreate,
+	"POST /nodes/{node}/migrateall":         checkAll("VM.Migrate"),
+	"POST /nodes/{node}/qemu":               checkCreate,
+	"POST /nodes/{node}/startall":           checkAll("VM.PowerMgmt"),
+	"POST /nodes/{node}/stopall":            checkAll("VM.PowerMgmt"),
+	"POST /nodes/{node}/suspendall":         checkAll("VM.PowerMgmt"),
+	"POST /nodes/{node}/vzdump":             checkVZDump,
+	"POST /nodes/{node}/qemu/{vmid}/config": checkConfig,
+	"PUT /nodes/{node}/lxc/{vmid}/config":   checkConfig,
+	"PUT /nodes/{node}/qemu/{vmid}/config":  checkConfig,
 
 	"POST /nodes/{node}/qemu/{vmid}/status/suspend": checkSuspend,
-}
-
-// checkCreate wants VM.Allocate for the new guest or its pool.
-func checkCreate(c *call) error {
-	for _, path := range []string{"/vms/" + c.str("vmid"), "/pool/" + c.str("pool")} {
-		if !strings.HasSuffix(path, "/") && c.caller.Require(path, "VM.Allocate") == nil {
-			return nil
-		}
-	}
-	return &apischema.PermissionError{}
 }
 
 // checkAll wants a privilege on everything, or on each guest that is named.
@@ -74,47 +64,6 @@ func checkVZDump(c *call) error {
 		if err := c.caller.Require("/vms/"+id, "VM.Backup"); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func checkConfig(c *call) error {
-	remove, options := apischema.SplitList(c.str("delete")), 0
-	for name := range c.params {
-		switch name {
-		case "node", "vmid", "digest", "skiplock", "force", "background_delay":
-		default:
-			options++
-		}
-	}
-	if options == 0 {
-		return die("no options specified")
-	}
-	for _, key := range remove {
-		if c.params[key] != nil {
-			return badParam("delete", "you can't use '-%s' and -delete %s' at the same time", key, key)
-		}
-		if c.api().Param(c.ep, key) == nil {
-			return badParam("delete", "unknown option '%s'", key)
-		}
-	}
-	for _, key := range []string{"affinity", "args", "hookscript", "lock"} {
-		if c.params[key] != nil || slices.Contains(remove, key) {
-			return die("only root can set '%s' config", key)
-		}
-	}
-	g, err := c.theGuest()
-	if err != nil {
-		return err
-	}
-	if err := c.awaitLock(g); err != nil {
-		return err
-	}
-	if digest := c.str("digest"); digest != "" && digest != g.digest() {
-		return die("checksum mismatch (file change by other user?)")
-	}
-	if lock := g.Config["lock"]; lock != "" {
-		return die("%s is locked (%s)", g.noun(), lock)
 	}
 	return nil
 }

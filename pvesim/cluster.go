@@ -61,11 +61,11 @@ func getResources(c *call) (any, error) {
 	return out, nil
 }
 
-// guestResource shows a guest as of the last broadcast. What stands in its
-// configuration is known at once.
+// guestResource shows a guest as of the last broadcast; of one that is newer
+// nothing but its id is known. What stands in its configuration is known at once.
 func (c *call) guestResource(g *guest) map[string]any {
 	out := map[string]any{"status": "unknown"}
-	if n := c.nodeNamed(g.Node); !c.forgotten(n) {
+	if n := c.nodeNamed(g.Node); !g.fresh && !c.forgotten(n) {
 		out = c.seen(g, n)
 	}
 	out["id"], out["type"], out["vmid"], out["node"] = fmt.Sprintf("%s/%d", g.Kind, g.VMID), g.Kind, g.VMID, g.Node
@@ -133,21 +133,23 @@ func getNodeStatus(c *call) (any, error) {
 	cpu, mem := c.load(n, c.now)
 	kernel := "6.14.11-2-pve"
 	memory := map[string]any{"total": n.Memory, "used": mem, "free": n.Memory - mem}
+	cpuinfo := map[string]any{
+		"cpus": n.CPUs, "cores": n.CPUs, "sockets": 1, "model": "AMD EPYC 7302P 16-Core Processor",
+		"mhz": "3000.000", "hvm": "1", "flags": "fpu vme de pse", "user_hz": 100,
+	}
 	if n.version.major >= 9 {
 		memory["available"] = n.Memory - mem
+		cpuinfo["family"], cpuinfo["vendor"] = "6", "GenuineIntel"
 	}
 	return map[string]any{
 		"uptime": uptime(n.booted, c.now), "idle": 0, "cpu": cpu, "wait": cpu / 50,
 		"loadavg": []string{oneLoad(cpu, n, 1), oneLoad(cpu, n, 0.9), oneLoad(cpu, n, 0.8)},
 		"memory":  memory, "swap": map[string]any{"total": 0, "used": 0, "free": 0}, "ksm": map[string]any{"shared": 0},
-		"rootfs": map[string]any{"total": n.Disk, "used": n.Disk / 5, "free": n.Disk - n.Disk/5, "avail": n.Disk - n.Disk/4},
-		"cpuinfo": map[string]any{
-			"cpus": n.CPUs, "cores": n.CPUs, "sockets": 1, "model": "AMD EPYC 7302P 16-Core Processor",
-			"mhz": "3000.000", "hvm": "1", "flags": "fpu vme de pse", "user_hz": 100,
-		},
+		"rootfs":         map[string]any{"total": n.Disk, "used": n.Disk / 5, "free": n.Disk - n.Disk/5, "avail": n.Disk - n.Disk/4},
+		"cpuinfo":        cpuinfo,
 		"kversion":       "Linux " + kernel + " #1 SMP PREEMPT_DYNAMIC",
 		"current-kernel": map[string]any{"release": kernel, "sysname": "Linux", "machine": "x86_64", "version": "#1 SMP PREEMPT_DYNAMIC"},
-		"boot-info":      map[string]any{"mode": "efi", "secureboot": 0},
+		"boot-info":      map[string]any{"mode": "legacy-bios"},
 		"pveversion":     "pve-manager/" + n.version.text + "/" + n.version.repoID(),
 	}, nil
 }

@@ -3,7 +3,6 @@ package pvesim
 import (
 	"cmp"
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,6 +62,9 @@ func (c *call) brief(g *guest) map[string]any {
 	if g.template() {
 		out["template"] = 1
 	}
+	if g.Kind == "qemu" && g.Config["serial0"] != "" {
+		out["serial"] = 1
+	}
 	if st.running {
 		out["status"], out["uptime"], out["pid"] = "running", uptime(st.since, c.now), c.pidOf(g)
 	}
@@ -76,6 +78,9 @@ func (c *call) brief(g *guest) map[string]any {
 	if nine && st.running {
 		for _, k := range []string{"cpusome", "cpufull", "iosome", "iofull", "memorysome", "memoryfull"} {
 			out["pressure"+k] = 0
+			if g.Kind == "lxc" { // as recorded; a kernel may keep none for containers
+				out["pressure"+k] = nil
+			}
 		}
 	}
 	return out
@@ -100,7 +105,11 @@ func guestStatus(c *call, g *guest) (any, error) {
 	out := c.brief(g)
 	out["ha"] = map[string]any{"managed": 0}
 	if g.HA != "" {
-		out["ha"] = map[string]any{"managed": 1, "state": g.HA}
+		ha := map[string]any{"managed": 1, "state": g.HA}
+		if c.node.version.major < 9 {
+			ha["group"] = nil
+		}
+		out["ha"] = ha
 	}
 	if g.Kind == "lxc" {
 		return out, nil
@@ -121,47 +130,73 @@ func (g *guest) agentOn() bool {
 	return strings.TrimPrefix(agent, "enabled=") == "1"
 }
 
-// monitor are the fields that QEMU itself answers.
+// monitor are the fields that QEMU itself answers. The balloon driver of a system
+// that is up tells more of the memory.
 func (c *call) monitor(g *guest) map[string]any {
 	u := c.usage(g, g.now, c.now)
-	nics := map[string]any{}
-	for key := range g.Config {
+	nics, drives := map[string]any{}, map[string]any{}
+	for key, value := range g.Config {
 		if index, ok := strings.CutPrefix(key, "net"); ok {
 			nics["tap"+strconv.Itoa(g.VMID)+"i"+index] = map[string]any{"netin": u.netIn, "netout": u.netOut}
 		}
+		if isDrive(g.Kind, key) && index(key) != "unused" {
+			drives[key] = c.blockStat(g, key, value, u)
+		}
 	}
-	return map[string]any{
-		"qmpstatus": cmp.Or(g.now.qmp, "running"), "diskread": u.diskRead, "diskwrite": u.diskWritten, "nics": nics,
-		"balloon": g.maxMem(), "freemem": g.maxMem() - u.mem,
-		"ballooninfo": map[string]any{
-			"actual": g.maxMem(), "max_mem": g.maxMem(), "total_mem": g.maxMem(), "free_mem": g.maxMem() - u.mem,
-			"last_update": c.now.Unix(), "mem_swapped_in": 0, "mem_swapped_out": 0,
+	support := map[string]any{"pbs-library-version": "1.5.1 (stub)"}
+	for _, feature := range []string{
+		"query-bitmap-info", "pbs-dirty-bitmap", "pbs-dirty-bitmap-savevm", "pbs-dirty-bitmap-migration", "pbs-masterkey", "backup-max-workers",
+	} {
+		support[feature] = true
+	}
+	out := map[string]any{
+		"qmpstatus": cmp.Or(g.now.qmp, "running"), "diskread": u.diskRead, "diskwrite": u.diskWritten,
+		"balloon": g.maxMem(), "ballooninfo": map[string]any{"actual": g.maxMem(), "max_mem": g.maxMem()},
+		"running-machine": "pc-i440fx-" + c.node.version.machine() + "+pve0", "running-qemu": c.node.version.qemu(),
+		"blockstat": drives, "proxmox-support": support,
+	}
+	if len(nics) > 0 {
+		out["nics"] = nics
+	}
+	if c.booted(g, c.now) {
+		out["freemem"] = g.maxMem() - u.mem
+		maps.Copy(out["ballooninfo"].(map[string]any), map[string]any{
+			"total_mem": g.maxMem(), "free_mem": g.maxMem() - u.mem, "last_update": c.now.Unix(), "mem_swapped_in": 0, "mem_swapped_out": 0,
 			"major_page_faults": 0, "minor_page_faults": 0,
-		},
-		"running-machine": "pc-i440fx-9.2+pve1", "running-qemu": "9.2.0",
-		"blockstat": map[string]any{}, "proxmox-support": map[string]any{"query-bitmap-info": true},
+		})
 	}
+	return out
 }
 
-func guestConfig(c *call, g *guest) (any, error) {
-	out := map[string]any{"digest": g.digest()}
-	put := c.api().Endpoint("PUT", strings.TrimSuffix(c.ep.Path, "/config")+"/config")
-	for _, k := range slices.Sorted(maps.Keys(g.Config)) {
-		out[k] = g.Config[k]
-		s := c.api().Param(put, k)
-		if s == nil || s.Type == "string" {
-			continue
-		}
-		if n, err := strconv.ParseFloat(g.Config[k], 64); err == nil {
-			out[k] = n
+// blockStat are QEMU's counters of a drive. It tells how long a drive has been idle
+// once that was used: the one to boot from at once, the others a moment later.
+func (c *call) blockStat(g *guest, key, drive string, u usage) map[string]any {
+	out := map[string]any{"account_invalid": true, "account_failed": true, "timed_stats": []any{}, "wr_highest_offset": 0}
+	for _, what := range []string{"rd", "wr", "unmap"} {
+		for _, field := range []string{what + "_bytes", what + "_operations", what + "_merged", what + "_total_time_ns"} {
+			out[field] = 0
 		}
 	}
-	return out, nil
+	for _, what := range []string{"rd", "wr", "unmap", "flush"} {
+		out["failed_"+what+"_operations"], out["invalid_"+what+"_operations"] = 0, 0
+	}
+	out["flush_operations"], out["flush_total_time_ns"] = 0, 0
+	if !isCDROM(drive) {
+		out["rd_bytes"], out["wr_bytes"] = u.diskRead, u.diskWritten
+	}
+	first, _, _ := strings.Cut(strings.TrimPrefix(g.Config["boot"], "order="), ";")
+	if up := c.now.Sub(g.now.since); up >= 2*time.Second || key == first && !g.now.warm {
+		out["idle_time_ns"] = int64(up / 2)
+	}
+	return out
 }
 
 // interfaces are what a guest reports of its network.
 func (g *guest) interfaces() (names, macs []string, ips [][]string) {
 	names, macs, ips = []string{"lo"}, []string{"00:00:00:00:00:00"}, [][]string{{"127.0.0.1/8", "::1/128"}}
+	if g.Kind == "lxc" && g.IPs == nil { // nothing in it has set up its network
+		ips[0] = nil
+	}
 	for i := 0; g.Config["net"+strconv.Itoa(i)] != ""; i++ {
 		names = append(names, "eth"+strconv.Itoa(i))
 		macs = append(macs, strings.ToLower(macOf(g.Config["net"+strconv.Itoa(i)])))
@@ -204,45 +239,4 @@ func containerInterfaces(c *call, g *guest) (any, error) {
 		out = append(out, item)
 	}
 	return out, nil
-}
-
-// withAgent is a handler that asks a VM's guest agent. One that does not answer
-// costs the 3 s of a ping.
-func withAgent(do func(c *call, g *guest) any) func(*call) (any, error) {
-	return onGuest(func(c *call, g *guest) (any, error) {
-		switch {
-		case g.Config["agent"] == "":
-			return nil, die("No QEMU guest agent configured")
-		case !g.now.running:
-			return nil, die("VM %d is not running", g.VMID)
-		case g.AgentDead || g.now.qmp != "" || !g.agentOn():
-			return nil, c.after(agentPing, die("QEMU guest agent is not running"))
-		}
-		return map[string]any{"result": do(c, g)}, nil
-	})
-}
-
-const agentPing = 3 * time.Second
-
-func agentInterfaces(_ *call, g *guest) any {
-	names, macs, ips := g.interfaces()
-	out := []any{}
-	for i, name := range names {
-		addresses := []any{}
-		for _, cidr := range ips[i] {
-			ip, prefix, _ := strings.Cut(cidr, "/")
-			family := "ipv4"
-			if strings.Contains(ip, ":") {
-				family = "ipv6"
-			}
-			n, _ := strconv.Atoi(prefix)
-			addresses = append(addresses, map[string]any{"ip-address": ip, "ip-address-type": family, "prefix": n})
-		}
-		statistics := map[string]any{}
-		for _, k := range []string{"rx-bytes", "rx-packets", "rx-errs", "rx-dropped", "tx-bytes", "tx-packets", "tx-errs", "tx-dropped"} {
-			statistics[k] = 0
-		}
-		out = append(out, map[string]any{"name": name, "hardware-address": macs[i], "ip-addresses": addresses, "statistics": statistics})
-	}
-	return out
 }

@@ -106,6 +106,11 @@ type Guest struct {
 	// reports them while it runs and its agent answers (see AgentDead).
 	IPs       []string
 	AgentDead bool
+	// Programs are what the guest's agent can run beside the usual tools, by
+	// command line with a blank between words.
+	Programs map[string]Program
+	// Files are those of the guest that the agent can read, by path.
+	Files map[string]string
 	// ShutdownTakes is how long the guest needs to shut down.
 	ShutdownTakes time.Duration
 	// IgnoresShutdown makes every shutdown time out.
@@ -115,6 +120,13 @@ type Guest struct {
 	StartFails []string
 	// StartWarns are warnings that every start gives.
 	StartWarns []string
+}
+
+// Program is what a program in a guest does.
+type Program struct {
+	Out, Err string
+	Exit     int
+	Takes    time.Duration
 }
 
 // Pool is a resource pool.

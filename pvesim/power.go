@@ -48,7 +48,7 @@ const (
 
 func power(name string, verbs map[string]verb) func(*call) (any, error) {
 	v := verbs[name]
-	return onGuest(func(c *call, g *guest) (any, error) {
+	act := onGuest(func(c *call, g *guest) (any, error) {
 		for _, p := range []string{"skiplock", "stateuri", "migratedfrom", "migration_type", "migration_network", "keepActive", "nocheck", "force-cpu"} {
 			if c.params[p] != nil {
 				return nil, badParam(p, "Only root may use this option.")
@@ -75,6 +75,28 @@ func power(name string, verbs map[string]verb) func(*call) (any, error) {
 			return v.work(c, g, now)
 		}), nil
 	})
+	return func(c *call) (any, error) {
+		// For a container PVE looks for its processes before its configuration.
+		if id := c.number("vmid", 0); v.needsRun && strings.HasPrefix(v.task, "vz") && !c.runsHere(id) {
+			return nil, die("CT %d not running", id)
+		}
+		return act(c)
+	}
+}
+
+// runsHere reports whether a guest runs on the node that executes the call.
+func (c *call) runsHere(id int) bool {
+	g := c.guests[id]
+	return g != nil && g.Node == c.node.Name && g.now.running
+}
+
+// start starts a guest in a task of its own.
+func (c *call) start(g *guest, now time.Time) {
+	v := qemuVerbs["start"]
+	if g.Kind == "lxc" {
+		v = lxcVerbs["start"]
+	}
+	c.fork(now, c.node, c.caller.User, v.task, fmt.Sprint(g.VMID), g.VMID, func(now time.Time) outcome { return v.work(c, g, now) })
 }
 
 // overruleShutdown ends the shutdown tasks that hold the guest's lock.
@@ -153,11 +175,18 @@ func (c *call) startWork(g *guest, takes time.Duration) outcome {
 		}
 		return o
 	}
+	if id := c.missingVolume(g); id != "" {
+		return failed(failTakes, "volume '%s' does not exist", id)
+	}
+	warm := g.Config["lock"] == "suspended"
 	o := done(takes, func(end time.Time) {
-		if g.Config["lock"] == "suspended" {
+		if warm {
+			c.free(g.Config["vmstate"], g.Node)
 			delete(g.Config, "lock")
+			delete(g.Config, "vmstate")
 		}
-		c.set(g, guestState{running: true, since: end})
+		c.settleConfig(g)
+		c.set(g, guestState{running: true, warm: warm, since: end})
 	})
 	for _, line := range g.StartWarns {
 		o.log = append(o.log, entry{takes / 2, "WARN: " + line})
@@ -167,7 +196,33 @@ func (c *call) startWork(g *guest, takes time.Duration) outcome {
 }
 
 func (c *call) off(g *guest) func(time.Time) {
-	return func(time.Time) { c.set(g, guestState{}) }
+	return func(time.Time) {
+		c.set(g, guestState{})
+		c.settleConfig(g)
+	}
+}
+
+// settleConfig makes all pending changes true, as PVE does when a guest starts or
+// has stopped. One that fails stays pending.
+func (s *state) settleConfig(g *guest) {
+	if !g.now.running {
+		_ = s.plug(g)
+	}
+}
+
+// missingVolume returns the volume that keeps a guest from starting.
+func (s *state) missingVolume(g *guest) string {
+	for _, key := range sortedKeys(g.Config) {
+		id := volumeIn(g.Config[key])
+		storage, _, ok := strings.Cut(id, ":")
+		if !ok || !isDrive(g.Kind, key) || index(key) == "unused" || s.storageNamed(storage) == nil {
+			continue
+		}
+		if s.volumeOf(id, g.Node) == nil {
+			return id
+		}
+	}
+	return ""
 }
 
 func stopVM(c *call, g *guest, _ time.Time) outcome {
@@ -194,7 +249,7 @@ func (c *call) shutdownTime(g *guest) (time.Duration, bool) {
 	if takes == 0 {
 		takes = 2 * time.Second
 	}
-	if g.IgnoresShutdown || takes > timeout {
+	if g.IgnoresShutdown || !c.boots(g) || takes > timeout {
 		return timeout, false
 	}
 	return takes, true
@@ -251,6 +306,7 @@ func rebootGuest(c *call, g *guest, _ time.Time) outcome {
 	}
 	on := func(now time.Time) {
 		if len(g.StartFails) == 0 {
+			c.settleConfig(g)
 			c.set(g, guestState{running: true, since: now})
 		}
 	}
@@ -308,4 +364,33 @@ func suspendCT(_ *call, g *guest, _ time.Time) outcome {
 		{0, fmt.Sprintf("lxc-checkpoint: %d: ../src/lxc/tools/lxc_checkpoint.c: checkpoint: 182 Checkpointing %d failed", g.VMID, g.VMID)},
 	}
 	return o
+}
+
+// bootTakes is how long a VM's system needs until its agent answers.
+const bootTakes = 10 * time.Second
+
+// boots reports whether there is a system that a guest starts. A VM whose disks
+// are all blank and that has no medium to boot from has none.
+func (s *state) boots(g *guest) bool {
+	blank := false
+	for key, drive := range g.Config {
+		v := s.volumeOf(volumeIn(drive), g.Node)
+		if v == nil || !isDrive(g.Kind, key) || index(key) == "unused" || isCloudInit(drive) {
+			continue
+		}
+		if !v.Blank {
+			return true
+		}
+		blank = true
+	}
+	return !blank
+}
+
+// booted reports whether the guest's system is up.
+func (s *state) booted(g *guest, now time.Time) bool {
+	return g.now.running && s.boots(g) && (g.now.warm || g.Kind == "lxc" || now.Sub(g.now.since) >= bootTakes)
+}
+
+func (c *call) agentAnswers(g *guest) bool {
+	return !g.AgentDead && g.now.qmp == "" && c.booted(g, c.now)
 }

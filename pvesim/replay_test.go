@@ -24,8 +24,8 @@ var replayed = []struct {
 	file  string
 	equal int
 }{
-	{"qemu", 0}, {"lxc", 0}, {"backup", 0}, {"agent", 0}, {"tasks", 0}, {"cluster", 0}, {"migrate", 0},
-	{"nine", 0}, {"nine_life", 0}, {"auth", 0}, {"errors", 0}, {"reads", 0},
+	{"qemu", 101}, {"lxc", 42}, {"backup", 0}, {"agent", 56}, {"tasks", 36}, {"cluster", 2}, {"migrate", 41},
+	{"nine", 18}, {"nine_life", 43}, {"auth", 35}, {"errors", 55}, {"reads", 44},
 }
 
 // Requests to a real cluster, asked again: status, reason, errors and the shape of

@@ -152,6 +152,7 @@ type call struct {
 	params   apischema.Values
 	accepted bool  // as far as privileges go
 	fault    Fault // that befalls it then
+	forked   *task // that an earlier attempt started
 	node     *node // that answers: the receiver, or the one that it hands the call to
 }
 

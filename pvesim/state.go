@@ -2,10 +2,8 @@ package pvesim
 
 import (
 	"cmp"
-	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -42,6 +40,7 @@ type state struct {
 	ended   []*task // oldest end first
 	byUPID  map[string]*task
 	lastPID int
+	made    uint64 // ids that were made up
 	timers  []timer
 	aired   time.Time // of the last broadcast
 	unaired map[int]bool
@@ -64,14 +63,22 @@ type node struct {
 type guest struct {
 	Guest
 	now   guestState
-	seen  guestState // as of the last broadcast
-	snaps []*snapshot
+	seen  guestState  // as of the last broadcast
+	fresh bool        // no broadcast has told of it yet
+	snaps []*snapshot // parents first
+	// pending are changes that wait for the guest's next start, and dropped the
+	// keys that it then loses; true stands for: with their volumes.
+	pending map[string]string
+	dropped map[string]bool
+	run     map[int]*process // in the guest, by process id
+	lastPID int              // of those
 }
 
 // snapshot is a living [Snapshot].
 type snapshot struct {
 	Snapshot
 	taken time.Time
+	phase string // prepare or delete while a task is at it, or after it broke off
 }
 
 // guestState is the part of a guest's state that nodes broadcast.
@@ -79,6 +86,7 @@ type guestState struct {
 	running bool
 	qmp     string    // as in [Guest.QMPStatus]
 	since   time.Time // of running
+	warm    bool      // it did not boot: its RAM was restored
 }
 
 func (s *state) build(m Model, now time.Time) error {
@@ -156,16 +164,25 @@ func (s *state) addGuest(g Guest, now time.Time) error {
 	}
 	g.Config = maps.Clone(g.Config)
 	st := guestState{running: g.Running, qmp: g.QMPStatus, since: now.Add(-g.Up)}
-	living := &guest{Guest: g, now: st, seen: st}
+	living := alive(g)
+	living.now, living.seen = st, st
 	for _, snap := range g.Snapshots {
 		if snap.Config == nil {
 			snap.Config = g.Config
 		}
 		snap.Config = maps.Clone(snap.Config)
-		living.snaps = append(living.snaps, &snapshot{snap, now.Add(-snap.Age)})
+		living.snaps = append(living.snaps, &snapshot{Snapshot: snap, taken: now.Add(-snap.Age)})
 	}
 	s.guests[g.VMID] = living
 	return nil
+}
+
+func alive(g Guest) *guest {
+	g.Files = maps.Clone(g.Files)
+	if g.Files == nil {
+		g.Files = map[string]string{}
+	}
+	return &guest{Guest: g, pending: map[string]string{}, dropped: map[string]bool{}, run: map[int]*process{}}
 }
 
 // addVolumes makes the model's volumes exist, and those of its guests.
@@ -238,19 +255,10 @@ func (s *state) air(now time.Time) {
 			continue
 		}
 		if g != nil {
-			g.seen = g.now
+			g.seen, g.fresh = g.now, false
 		}
 		delete(s.unaired, id)
 	}
-}
-
-// digest is the SHA-1 of the configuration as a file.
-func (g *guest) digest() string {
-	h := sha1.New()
-	for _, k := range slices.Sorted(maps.Keys(g.Config)) {
-		fmt.Fprintf(h, "%s: %s\n", k, g.Config[k])
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }
 
 func (g *guest) noun() string {
@@ -268,6 +276,20 @@ func (g *guest) name() string {
 }
 
 func (g *guest) template() bool { return g.Config["template"] == "1" }
+
+// uuid makes up an id that it has not given before.
+func (s *state) uuid(what string) string {
+	s.made++
+	a, b := hash(s.model.Seed, what, s.made, 1), hash(s.model.Seed, what, s.made, 2)
+	return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", a>>32, a>>16&0xffff, a&0xfff, b>>52, b&0xffffffffffff)
+}
+
+// mac makes up a hardware address that it has not given before.
+func (s *state) mac() string {
+	s.made++
+	h := hash(s.model.Seed, "new mac", s.made)
+	return fmt.Sprintf("BC:24:11:%02X:%02X:%02X", byte(h), byte(h>>8), byte(h>>16))
+}
 
 // hash makes a number of its arguments, the same one every time.
 func hash(parts ...any) uint64 {

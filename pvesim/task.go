@@ -31,6 +31,7 @@ type outcome struct {
 	log   []entry
 	exit  string              // OK, WARNINGS: n, or what went wrong
 	apply func(end time.Time) // makes it true; may be nil
+	undo  func()              // cleans up where the task is stopped before; may be nil
 }
 
 // entry is a line of a log and when it is written, counted from the task's begin.
@@ -200,6 +201,9 @@ func (s *state) stop(t *task, now time.Time) {
 	}
 	t.begun = true
 	t.outcome.exit, t.outcome.apply = "received interrupt", nil
+	if t.outcome.undo != nil {
+		t.outcome.undo()
+	}
 	if t.typ == "vzdump" {
 		t.outcome.exit = "interrupted by signal"
 	}

@@ -28,6 +28,22 @@ func (v version) atLeast(major, minor int) bool {
 
 func (v version) release() string { return fmt.Sprintf("%d.%d", v.major, v.minor) }
 
+// qemu is the version of QEMU that came with a version of PVE.
+func (v version) qemu() string {
+	switch {
+	case v.atLeast(9, 2):
+		return "11.0.0"
+	case v.atLeast(9, 0):
+		return "10.0.2"
+	case v.atLeast(8, 0):
+		return "9.2.0"
+	}
+	return "7.2.0"
+}
+
+// machine is the version of the newest machine type of that QEMU.
+func (v version) machine() string { return v.qemu()[:strings.LastIndex(v.qemu(), ".")] }
+
 // repoID stands for the commit that a release was built from.
 func (v version) repoID() string { return fmt.Sprintf("%016x", hash(v.text)) }
 

@@ -110,6 +110,9 @@ func respond(data any, err error, messageInBody bool) Response {
 	}
 	r := refusalOf(err)
 	reason, _, _ := strings.Cut(r.message, "\n")
+	if strings.Contains(reason, "\r") { // which would break the status line
+		return Response{Status: 400, Reason: "Bad Request", Header: head}
+	}
 	if r.plain {
 		head.Del("Content-Type")
 		return Response{Status: r.status, Reason: reason, Header: head, Body: []byte(r.text)}

@@ -20,11 +20,11 @@ func TestUnservedEndpointsAreStrictToo(t *testing.T) {
 		status int
 		reason string
 	}{
-		{"target=pve2&bogus=1", 400, "Parameter verification failed."},
-		{"target=pve2", 501, "Method 'POST /nodes/{node}/qemu/{vmid}/migrate' not implemented by pvesim"},
+		{"bogus=1", 400, "Parameter verification failed."},
+		{"", 501, "Method 'POST /nodes/{node}/wakeonlan' not implemented by pvesim"},
 	} {
 		form, _ := url.ParseQuery(tt.form)
-		if r := w.do("POST", "/nodes/pve1/qemu/100/migrate", form); r.Status != tt.status || r.Reason != tt.reason {
+		if r := w.do("POST", "/nodes/pve2/wakeonlan", form); r.Status != tt.status || r.Reason != tt.reason {
 			t.Errorf("%s: %d %q", tt.form, r.Status, r.Reason)
 		}
 	}

@@ -47,6 +47,7 @@ var formats = map[string]func(string) error{
 	"pve-replication-job-id":   matches(`[1-9][0-9]{2,8}-\d{1,9}`, "value does not look like a valid replication job ID"),
 	"pve-tag":                  matches(`(?i:[a-z0-9_][a-z0-9_\-\+\.]*)`, "invalid characters in tag"),
 	"pve-ha-resource-or-vm-id": matches(`((vm|ct):)?[1-9][0-9]{2,8}`, "value does not look like a valid ha resource id"),
+	"pve-ct-timezone":          func(s string) error { return must(timeZoneRE, s, "invalid time zone '%s'", s) },
 	"pve-startup-order":        startupOrder,
 	"pve-hotplug-features":     hotplug,
 	"pve-cpuset":               matches(`\d+(-\d+)?(,\d+(-\d+)?)*`, "unable to parse cpu list"),
@@ -106,6 +107,7 @@ const (
 
 var (
 	configIDRE   = anchored(`(?i:[a-z][a-z0-9_-]+)`)
+	timeZoneRE   = anchored(`[A-Za-z][A-Za-z0-9_+\-/]*`)
 	storageIDRE  = anchored(`(?i:[a-z][a-z0-9\-_\.]*[a-z0-9])`)
 	poolIDRE     = anchored(`[A-Za-z0-9\.\-_]+(/[A-Za-z0-9\.\-_]+){0,2}`)
 	idRE         = anchored(`[A-Za-z0-9\.\-_]+`)

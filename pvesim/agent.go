@@ -1,0 +1,209 @@
+package pvesim
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// agentPing is what PVE waits for an agent's answer to a ping, which it sends
+// before every command.
+const agentPing = 3 * time.Second
+
+// withAgent is a handler that asks a VM's guest agent.
+func withAgent(do func(c *call, g *guest) (any, error)) func(*call) (any, error) {
+	return onGuest(func(c *call, g *guest) (any, error) {
+		switch {
+		case g.Config["agent"] == "":
+			return nil, die("No QEMU guest agent configured")
+		case !g.now.running:
+			return nil, die("VM %d is not running", g.VMID)
+		case !g.agentOn(): // QEMU has no channel to it
+			return nil, die("QEMU guest agent is not running")
+		case !c.agentAnswers(g):
+			return nil, c.after(agentPing, die("QEMU guest agent is not running"))
+		}
+		return do(c, g)
+	})
+}
+
+// tells is an agent's command whose result PVE hands on.
+func tells(ask func(c *call, g *guest) any) func(*call) (any, error) {
+	return withAgent(func(c *call, g *guest) (any, error) {
+		return map[string]any{"result": ask(c, g)}, nil
+	})
+}
+
+func agentError(format string, args ...any) error { return die("Agent error: "+format, args...) }
+
+// agentRows are the endpoints of the agent.
+var agentRows = map[string]func(*call) (any, error){
+	"POST /nodes/{node}/qemu/{vmid}/agent/exec":        withAgent(agentExec),
+	"GET /nodes/{node}/qemu/{vmid}/agent/exec-status":  withAgent(agentExecStatus),
+	"GET /nodes/{node}/qemu/{vmid}/agent/file-read":    withAgent(agentFileRead),
+	"POST /nodes/{node}/qemu/{vmid}/agent/file-write":  withAgent(agentFileWrite),
+	"POST /nodes/{node}/qemu/{vmid}/agent/shutdown":    withAgent(agentShutdown),
+	"POST /nodes/{node}/qemu/{vmid}/agent/suspend-ram": withAgent(agentSuspend),
+
+	"POST /nodes/{node}/qemu/{vmid}/agent/set-user-password": withAgent(agentSetPassword),
+
+	"GET /nodes/{node}/qemu/{vmid}/agent/get-fsinfo":             tells(agentFileSystems),
+	"GET /nodes/{node}/qemu/{vmid}/agent/get-host-name":          tells(func(_ *call, g *guest) any { return map[string]any{"host-name": g.name()} }),
+	"GET /nodes/{node}/qemu/{vmid}/agent/get-osinfo":             tells(agentSystem),
+	"GET /nodes/{node}/qemu/{vmid}/agent/get-time":               tells(func(c *call, _ *guest) any { return c.now.UnixNano() }),
+	"GET /nodes/{node}/qemu/{vmid}/agent/get-timezone":           tells(func(*call, *guest) any { return map[string]any{"zone": "UTC", "offset": 0} }),
+	"GET /nodes/{node}/qemu/{vmid}/agent/get-users":              tells(func(*call, *guest) any { return []any{} }),
+	"GET /nodes/{node}/qemu/{vmid}/agent/get-vcpus":              tells(agentCPUs),
+	"GET /nodes/{node}/qemu/{vmid}/agent/info":                   tells(agentInfo),
+	"GET /nodes/{node}/qemu/{vmid}/agent/network-get-interfaces": tells(agentInterfaces),
+	"POST /nodes/{node}/qemu/{vmid}/agent/fsfreeze-freeze":       tells(func(*call, *guest) any { return 1 }),
+	"POST /nodes/{node}/qemu/{vmid}/agent/fsfreeze-status":       tells(func(*call, *guest) any { return "thawed" }),
+	"POST /nodes/{node}/qemu/{vmid}/agent/fsfreeze-thaw":         tells(func(*call, *guest) any { return 1 }),
+	"POST /nodes/{node}/qemu/{vmid}/agent/fstrim":                tells(func(*call, *guest) any { return map[string]any{"paths": []any{}} }),
+	"POST /nodes/{node}/qemu/{vmid}/agent/ping":                  tells(func(*call, *guest) any { return map[string]any{} }),
+}
+
+func agentInterfaces(_ *call, g *guest) any {
+	names, macs, ips := g.interfaces()
+	out := []any{}
+	for i, name := range names {
+		addresses := []any{}
+		for _, cidr := range ips[i] {
+			ip, prefix, _ := strings.Cut(cidr, "/")
+			family := "ipv4"
+			if strings.Contains(ip, ":") {
+				family = "ipv6"
+			}
+			n, _ := strconv.Atoi(prefix)
+			addresses = append(addresses, map[string]any{"ip-address": ip, "ip-address-type": family, "prefix": n})
+		}
+		statistics := map[string]any{}
+		for _, k := range []string{"rx-bytes", "rx-packets", "rx-errs", "rx-dropped", "tx-bytes", "tx-packets", "tx-errs", "tx-dropped"} {
+			statistics[k] = 0
+		}
+		out = append(out, map[string]any{"name": name, "hardware-address": macs[i], "ip-addresses": addresses, "statistics": statistics})
+	}
+	return out
+}
+
+func agentSystem(_ *call, g *guest) any {
+	id, name := "debian", "Debian GNU/Linux"
+	if strings.HasPrefix(g.Config["ostype"], "w") {
+		id, name = "mswindows", "Microsoft Windows"
+	}
+	return map[string]any{
+		"id": id, "name": name, "pretty-name": name + " 12", "version-id": "12", "machine": "x86_64",
+		"kernel-release": "6.1.0-37-amd64", "kernel-version": "#1 SMP PREEMPT_DYNAMIC Debian 6.1.140-1 (2025-05-22)",
+	}
+}
+
+// agentFileSystems are those on the VM's disks; a system on a CD has none.
+func agentFileSystems(c *call, g *guest) any {
+	out := []any{}
+	for i, key := range disks(g.Kind, g.Config) {
+		v := c.volumeOf(volumeIn(g.Config[key]), g.Node)
+		if v == nil || v.Blank {
+			continue
+		}
+		mount := "/"
+		if i > 0 {
+			mount = "/mnt/" + key
+		}
+		out = append(out, map[string]any{
+			"name": "sd" + string(rune('a'+i)) + "1", "mountpoint": mount, "type": "ext4", "total-bytes": v.Size, "used-bytes": v.Used,
+			"disk": []any{map[string]any{"dev": "/dev/sd" + string(rune('a'+i)), "bus-type": "scsi", "bus": 0, "target": 0, "unit": i}},
+		})
+	}
+	if bootsFromCD(g) {
+		return []any{}
+	}
+	return out
+}
+
+// bootsFromCD reports whether the first device that the VM boots from is a drive.
+func bootsFromCD(g *guest) bool {
+	first, _, _ := strings.Cut(strings.TrimPrefix(g.Config["boot"], "order="), ";")
+	return isCDROM(g.Config[first])
+}
+
+func agentCPUs(c *call, g *guest) any {
+	out := []any{}
+	for n := range c.cpus(g) {
+		out = append(out, map[string]any{"logical-id": n, "online": true, "can-offline": n > 0})
+	}
+	return out
+}
+
+func agentInfo(*call, *guest) any {
+	commands := []any{}
+	for name := range strings.FieldsSeq("ping info get-time set-time exec exec-status file-open file-close file-read file-write file-flush " +
+		"file-seek fsfreeze-status fsfreeze-freeze fsfreeze-freeze-list fsfreeze-thaw fstrim get-fsinfo get-host-name get-memory-block-info " +
+		"get-memory-blocks get-osinfo get-timezone get-users get-vcpus network-get-interfaces set-memory-blocks set-user-password set-vcpus " +
+		"shutdown suspend-disk suspend-hybrid suspend-ram sync sync-delimited") {
+		quiet := name == "shutdown" || strings.HasPrefix(name, "suspend-")
+		commands = append(commands, map[string]any{"name": "guest-" + name, "enabled": true, "success-response": !quiet})
+	}
+	return map[string]any{"version": "7.2.0", "supported_commands": commands}
+}
+
+func agentFileRead(c *call, g *guest) (any, error) {
+	name := c.str("file")
+	content, ok := g.Files[name]
+	if name == "/etc/hostname" && !ok {
+		content, ok = g.name()+"\n", true
+	}
+	if !ok {
+		return nil, agentError("failed to open file '%s' (mode: 'r'): No such file or directory", name)
+	}
+	return map[string]any{"content": content, "bytes-read": len(content)}, nil
+}
+
+func agentFileWrite(c *call, g *guest) (any, error) {
+	g.Files[c.str("file")] = c.str("content")
+	return nil, nil
+}
+
+func agentSetPassword(c *call, _ *guest) (any, error) {
+	if !slices.Contains([]string{"root", "admin"}, c.str("username")) {
+		return nil, agentError("child process has failed to set user password")
+	}
+	return map[string]any{"result": map[string]any{}}, nil
+}
+
+func agentShutdown(c *call, g *guest) (any, error) {
+	if takes, ok := c.shutdownTime(g); ok {
+		c.later(c.now.Add(takes), c.off(g))
+	}
+	return map[string]any{"result": map[string]any{}}, nil
+}
+
+func agentSuspend(c *call, g *guest) (any, error) {
+	st := g.now
+	st.qmp = "suspended"
+	c.set(g, st)
+	return map[string]any{"result": map[string]any{}}, nil
+}
+
+// sendKey types into a VM's console. The names of keys are QEMU's.
+func sendKey(c *call, g *guest) (any, error) {
+	if !g.now.running {
+		return nil, die("VM %d not running", g.VMID)
+	}
+	for name := range strings.SplitSeq(c.str("key"), "-") {
+		code, isCode := strings.CutPrefix(name, "0x")
+		if isCode && strings.Trim(code, "0123456789abcdefABCDEF") == "" || len(name) == 1 && name[0] >= '0' && name[0] <= 'z' {
+			continue
+		}
+		if !slices.Contains(strings.Fields(keyNames), name) {
+			return nil, die("invalid parameter: %s\r", name)
+		}
+	}
+	return nil, nil
+}
+
+// keyNames are QEMU's names of keys that are longer than a character.
+const keyNames = "shift shift_r alt alt_r ctrl ctrl_r meta_l meta_r menu esc minus equal backspace tab bracket_left bracket_right ret " +
+	"semicolon apostrophe grave_accent backslash comma dot slash asterisk spc caps_lock " +
+	"f1 f2 f3 f4 f5 f6 f7 f8 f9 f10 f11 f12 num_lock scroll_lock kp_divide kp_multiply kp_subtract kp_add kp_enter kp_decimal sysrq " +
+	"kp_0 kp_1 kp_2 kp_3 kp_4 kp_5 kp_6 kp_7 kp_8 kp_9 less print home pgup pgdn end left up down right insert delete pause power sleep wake"

@@ -1,0 +1,240 @@
+package pvesim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"pve-mcp/pve/apischema"
+)
+
+// settings are the parameters of a change or creation that are keys of the
+// guest's configuration, as text.
+func (c *call) settings(not ...string) map[string]string {
+	out := map[string]string{}
+	for name, value := range c.params {
+		switch name {
+		case "node", "vmid", "digest", "skiplock", "force", "background_delay", "delete", "revert":
+			continue
+		}
+		if value != nil && !slices.Contains(not, name) {
+			out[name] = text(value)
+		}
+	}
+	return out
+}
+
+func text(v any) string {
+	switch v := v.(type) {
+	case bool:
+		return fmt.Sprint(bit(v))
+	case []any:
+		var items []string
+		for _, item := range v {
+			items = append(items, text(item))
+		}
+		return strings.Join(items, ",")
+	}
+	return fmt.Sprint(v)
+}
+
+// checkConfig is what PVE checks of a change before it takes the lock.
+func checkConfig(c *call) error {
+	if c.params["skiplock"] != nil {
+		return badParam("skiplock", "Only root may use this option.")
+	}
+	remove, revert, settings := apischema.SplitList(c.str("delete")), apischema.SplitList(c.str("revert")), c.settings()
+	if len(remove)+len(revert)+len(settings) == 0 {
+		return die("no options specified")
+	}
+	put := c.api().Endpoint("PUT", c.ep.Path)
+	for _, list := range []struct {
+		name, word string
+		keys       []string
+	}{{"delete", "-delete %s", remove}, {"revert", "'-revert %s", revert}} {
+		for _, key := range list.keys {
+			if c.params[key] != nil {
+				return badParam(list.name, "you can't use '-%s' and "+list.word+"' at the same time", key, key)
+			}
+			if c.api().Param(put, key) == nil {
+				return badParam(list.name, "unknown option '%s'", key)
+			}
+		}
+	}
+	kind := "qemu"
+	if strings.Contains(c.ep.Path, "/lxc/") {
+		kind = "lxc"
+	}
+	vm := "/vms/" + c.str("vmid")
+	for _, key := range remove {
+		if g := c.guests[c.number("vmid", 0)]; g != nil && !isDrive(kind, key) {
+			if err := c.mayKey(kind, vm, key, ""); err != nil {
+				return err
+			}
+		}
+	}
+	for _, key := range sortedKeys(settings) {
+		if err := c.mayKey(kind, vm, key, settings[key]); err != nil {
+			return err
+		}
+	}
+	if err := c.mayBridges(settings); err != nil {
+		return err
+	}
+	return c.mayDrives(kind, c.number("vmid", 0), settings, "")
+}
+
+// putConfig changes a guest's configuration at once.
+func putConfig(c *call, g *guest) (any, error) {
+	if err := c.awaitLock(g); err != nil {
+		return nil, err
+	}
+	return nil, c.changeConfig(&journal{}, g)
+}
+
+// postConfig changes it in a task. With background_delay it waits that long for
+// its end, and answers without a task where it came.
+func postConfig(c *call, g *guest) (any, error) {
+	if c.forked == nil {
+		upid := c.fork(c.now, c.node, c.caller.User, "qmconfig", fmt.Sprint(g.VMID), g.VMID, func(now time.Time) outcome {
+			j := &journal{began: now}
+			j.say("update VM %d: %s", g.VMID, c.asOptions())
+			if err := c.changeConfig(j, g); err != nil {
+				return j.fail(err)
+			}
+			j.pass(200 * time.Millisecond)
+			return j.done(nil)
+		})
+		c.forked = c.byUPID[upid]
+	}
+	patience := c.arrived.Add(time.Duration(c.number("background_delay", 0)) * time.Second)
+	switch t := c.forked; {
+	case c.str("background_delay") == "":
+		return t.upid, nil
+	case t.over && t.outcome.exit == "OK":
+		return nil, nil
+	case t.over:
+		return nil, die("%s", t.outcome.exit)
+	case c.now.Before(patience):
+		return nil, &waitError{min(c.due(t).Sub(c.now), patience.Sub(c.now))}
+	}
+	return c.forked.upid, nil
+}
+
+// asOptions writes the change as a command line, as PVE logs it.
+func (c *call) asOptions() string {
+	var parts []string
+	all := c.settings()
+	for _, name := range []string{"delete", "revert", "force"} {
+		if v := c.str(name); v != "" {
+			all[name] = v
+		}
+	}
+	for _, key := range sortedKeys(all) {
+		value := all[key]
+		if key == "cipassword" {
+			value = "**********"
+		}
+		parts = append(parts, "-"+key+" "+value)
+	}
+	return strings.Join(parts, " ")
+}
+
+// changeConfig does what a change asks for. What cannot reach a running guest stays
+// pending.
+func (c *call) changeConfig(j *journal, g *guest) error {
+	digest := otherChecksum
+	if g.Kind == "lxc" {
+		digest = otherDigest
+	}
+	if err := c.checkDigest(g, digest); err != nil {
+		return err
+	}
+	if err := g.unlocked(); err != nil {
+		return err
+	}
+	for _, key := range apischema.SplitList(c.str("revert")) {
+		delete(g.pending, key)
+		delete(g.dropped, key)
+	}
+	for _, key := range apischema.SplitList(c.str("delete")) {
+		if err := c.removeKey(g, key); err != nil {
+			return err
+		}
+	}
+	settings := c.settings()
+	drives, err := c.makeDrives(j, g.Kind, g.VMID, settings, "")
+	if err != nil {
+		return err
+	}
+	for key, value := range settings {
+		if drive, ok := drives.config[key]; ok {
+			value = drive
+		}
+		delete(g.dropped, key)
+		g.pending[key] = c.normal(g.Kind, key, value, g.Config[key])
+		if g.pending[key] == g.Config[key] {
+			delete(g.pending, key)
+		}
+	}
+	return c.plug(g)
+}
+
+func (c *call) removeKey(g *guest, key string) error {
+	value, ok := g.Config[key]
+	delete(g.pending, key)
+	if !ok {
+		return nil
+	}
+	if isDrive(g.Kind, key) {
+		if err := c.mayKey(g.Kind, aclPath(g.VMID), key, value); err != nil {
+			return err
+		}
+		what := "can't remove drive '" + key + "'"
+		if index(key) == "unused" {
+			what = "can't remove unused disk '" + value + "'"
+		}
+		if err := g.unprotected("%s", what); err != nil {
+			return err
+		}
+		if key == "rootfs" {
+			return badParam("delete", "unable to delete required option 'rootfs'")
+		}
+	}
+	g.dropped[key] = c.flag("force")
+	return nil
+}
+
+// normal writes a value as PVE keeps it: tags sorted, network devices with an
+// address.
+func (c *call) normal(kind, key, value, old string) string {
+	switch {
+	case key == "tags":
+		tags := strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(",; ", r) })
+		slices.Sort(tags)
+		return strings.Join(slices.Compact(tags), ";")
+	case key == "description" && kind == "lxc" && !strings.HasSuffix(value, "\n"):
+		return value + "\n"
+	case index(key) == "net" && key != "net":
+		return c.withMAC(kind, value, macOf(old))
+	}
+	return value
+}
+
+// withMAC gives a network device a hardware address, where it has none its old one
+// or a new one.
+func (c *call) withMAC(kind, net, old string) string {
+	if macOf(net) != "" {
+		return net
+	}
+	if old == "" {
+		old = c.mac()
+	}
+	if kind == "lxc" {
+		return withProp(withProp(net, "hwaddr", old), "type", "veth")
+	}
+	model, rest, _ := strings.Cut(net, ",")
+	model = strings.TrimPrefix(model, "model=")
+	return strings.TrimSuffix(model+"="+old+","+rest, ",")
+}

@@ -1,0 +1,396 @@
+package pvesim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"pve-mcp/pve/apischema"
+)
+
+// notConfig are the parameters of a creation that no configuration keeps.
+var notConfig = []string{
+	"archive", "bwlimit", "ha-managed", "ignore-unpack-errors", "import-working-storage", "live-restore", "ostemplate", "password",
+	"pool", "restore", "ssh-public-keys", "start", "storage", "unique",
+}
+
+// checkCreate wants VM.Allocate for the new guest or its pool, the privileges of
+// the keys that are given, and room for the disks.
+func checkCreate(c *call) error {
+	pool := c.str("pool")
+	if pool != "" && !slices.ContainsFunc(c.pools, func(p Pool) bool { return p.ID == pool }) {
+		return die("pool '%s' does not exist", pool)
+	}
+	vm := "/vms/" + c.str("vmid")
+	if !slices.ContainsFunc([]string{vm, "/pool/" + pool}, func(path string) bool {
+		return path != "/pool/" && c.caller.Require(path, "VM.Allocate") == nil
+	}) {
+		return &apischema.PermissionError{}
+	}
+	kind, settings := "qemu", c.settings(notConfig...)
+	if c.ep.Path == "/nodes/{node}/lxc" {
+		kind = "lxc"
+	}
+	if pool != "" && c.caller.Require("/pool/"+pool, "VM.Allocate") == nil {
+		vm = "/pool/" + pool
+	}
+	for _, key := range sortedKeys(settings) {
+		if err := c.mayKey(kind, vm, key, settings[key]); err != nil {
+			return err
+		}
+	}
+	if err := c.mayBridges(settings); err != nil {
+		return err
+	}
+	if kind == "lxc" && c.node.version.major >= 9 && c.params["unprivileged"] != nil && !c.flag("unprivileged") {
+		if err := c.caller.Require("/", "Sys.Modify"); err != nil {
+			return err
+		}
+	}
+	return c.mayDrives(kind, c.number("vmid", 0), settings, c.str("storage"))
+}
+
+// unusedID refuses an id that a guest has.
+func (s *state) unusedID(id int) error {
+	if g := s.guests[id]; g != nil {
+		return die("%s %d already exists on node '%s'", g.noun(), id, g.Node)
+	}
+	return nil
+}
+
+// reserve makes a guest exist that a task is about to make: locked, and unknown to
+// the other nodes until the next broadcast.
+func (c *call) reserve(kind string, id int, lock string) *guest {
+	g := alive(Guest{VMID: id, Kind: kind, Node: c.node.Name, Config: map[string]string{"lock": lock}})
+	if kind == "qemu" { // a system on it asks a DHCP server
+		h := hash(c.model.Seed, "dhcp", id)
+		g.IPs = []string{fmt.Sprintf("10.99.%d.%d/24", byte(h), 2+byte(h>>8)%250), fmt.Sprintf("fe80::be24:11ff:fe%02x:%04x/64", byte(h), uint16(h>>16))}
+	}
+	g.fresh = true
+	c.guests[id] = g
+	at, _ := slices.BinarySearch(c.order, id)
+	c.order = slices.Insert(c.order, at, id)
+	c.unaired[id] = true
+	if pool := c.str("pool"); pool != "" {
+		c.join(pool, id)
+	}
+	return g
+}
+
+// join makes a guest a member of a pool.
+func (s *state) join(pool string, id int) {
+	for i := range s.pools {
+		if s.pools[i].ID == pool {
+			s.pools[i].VMIDs = append(slices.Clone(s.pools[i].VMIDs), id)
+			s.poolsWith[aclPath(id)] = append(s.poolsWith[aclPath(id)], pool)
+		}
+	}
+	clear(s.privCache)
+}
+
+// remove makes a guest cease to exist, with its place in pools and ACLs.
+func (s *state) remove(g *guest) {
+	delete(s.guests, g.VMID)
+	s.order = slices.DeleteFunc(s.order, func(id int) bool { return id == g.VMID })
+	for i := range s.pools {
+		s.pools[i].VMIDs = slices.DeleteFunc(slices.Clone(s.pools[i].VMIDs), func(id int) bool { return id == g.VMID })
+	}
+	delete(s.poolsWith, aclPath(g.VMID))
+	delete(s.acl, aclPath(g.VMID))
+	clear(s.privCache)
+}
+
+// creation is a task that makes a guest: make returns its configuration.
+func (c *call) creation(g *guest, typ string, make func(j *journal) (madeDrives, error)) (any, error) {
+	return c.work(g, typ, func(now time.Time) outcome {
+		j := &journal{began: now}
+		made, err := make(j)
+		if err != nil {
+			c.remove(g)
+			return j.fail(die("unable to create %s %d - %s", g.noun(), g.VMID, strings.TrimSpace(refusalOf(err).message)))
+		}
+		j.pass(300 * time.Millisecond)
+		o := j.done(func(end time.Time) {
+			g.Config = made.config
+			if c.flag("ha-managed") {
+				g.HA = "started"
+			}
+			if c.flag("start") {
+				c.start(g, end)
+			}
+		})
+		o.undo = func() { made.undo(&c.state); c.remove(g) }
+		return o
+	})
+}
+
+// createVM makes a VM, or restores one from a backup.
+func createVM(c *call) (any, error) {
+	id := c.number("vmid", 0)
+	if archive := c.str("archive"); archive != "" {
+		return c.restoreVM(archive)
+	}
+	if err := c.unusedID(id); err != nil {
+		return nil, die("unable to create VM %d - %s", id, strings.TrimSpace(refusalOf(err).message))
+	}
+	settings := c.settings(notConfig...)
+	g := c.reserve("qemu", id, "create")
+	return c.creation(g, "qmcreate", func(j *journal) (madeDrives, error) {
+		made, err := c.makeDrives(j, "qemu", id, settings, c.str("storage"))
+		if err != nil {
+			return made, err
+		}
+		for key, value := range settings {
+			if !isDrive("qemu", key) {
+				made.config[key] = c.normal("qemu", key, value, "")
+			}
+		}
+		c.complete(made.config)
+		return made, nil
+	})
+}
+
+// restoreVM restores a VM from a backup.
+func (c *call) restoreVM(archive string) (any, error) {
+	if err := c.mayVolume(archive, c.number("vmid", 0)); err != nil {
+		return nil, err
+	}
+	return nil, &refusal{status: 501, message: "restoring is not implemented by pvesim"}
+}
+
+// complete adds to a new VM's configuration what PVE makes up.
+func (c *call) complete(config map[string]string) {
+	if config["boot"] == "" {
+		setOrDelete(config, "boot", bootOrder(config))
+	}
+	if id := config["vmgenid"]; id == "" || id == "1" {
+		config["vmgenid"] = c.uuid("vmgenid")
+	}
+	if prop(config["smbios1"], "uuid") == "" {
+		config["smbios1"] = strings.Trim("uuid="+c.uuid("smbios")+","+config["smbios1"], ",")
+	}
+	config["meta"] = fmt.Sprintf("creation-qemu=%s,ctime=%d", c.node.version.qemu(), c.now.Unix())
+}
+
+// bootOrder is PVE's for new VMs: the first disk, drive and network device.
+func bootOrder(config map[string]string) string {
+	var disk, drive, net string
+	for _, key := range sortedKeys(config) {
+		switch base := index(key); {
+		case base == "net" && net == "":
+			net = key
+		case !isDrive("qemu", key) || base == "efidisk" || base == "tpmstate" || base == "unused" || isCloudInit(config[key]):
+		case isCDROM(config[key]) && drive == "":
+			drive = key
+		case !isCDROM(config[key]) && disk == "":
+			disk = key
+		}
+	}
+	devices := slices.DeleteFunc([]string{disk, drive, net}, func(s string) bool { return s == "" })
+	if len(devices) == 0 {
+		return ""
+	}
+	return "order=" + strings.Join(devices, ";")
+}
+
+// createCT makes a container from a template, or restores one from a backup.
+func createCT(c *call) (any, error) {
+	id := c.number("vmid", 0)
+	if err := c.unusedID(id); err != nil && !c.flag("force") {
+		return nil, err
+	}
+	if c.flag("restore") {
+		return nil, &refusal{status: 501, message: "restoring is not implemented by pvesim"}
+	}
+	template, settings := c.str("ostemplate"), c.settings(notConfig...)
+	if settings["rootfs"] == "" {
+		storage := c.str("storage")
+		if storage == "" {
+			storage = "local"
+		}
+		settings["rootfs"] = storage + ":4"
+		if err := c.mayDrives("lxc", id, settings, ""); err != nil {
+			return nil, err
+		}
+	}
+	g := c.reserve("lxc", id, "create")
+	return c.creation(g, "vzcreate", func(j *journal) (madeDrives, error) {
+		archive := c.volumeOf(template, c.node.Name)
+		if archive == nil {
+			return madeDrives{}, die("volume '%s' does not exist", template)
+		}
+		made, err := c.makeDrives(j, "lxc", id, settings, c.str("storage"))
+		if err != nil {
+			return made, err
+		}
+		for _, v := range made.volumes {
+			v.Blank = false
+		}
+		j.say("extracting archive '%s/template/cache/%s'", c.storageNamed(archive.storage()).path(), archive.file())
+		j.pass(time.Duration(archive.Size/(100<<20)) * time.Second)
+		j.say("Total bytes read: %d", archive.Size*2)
+		j.say("Detected container architecture: amd64")
+		for key, value := range settings {
+			if !isDrive("lxc", key) {
+				made.config[key] = c.normal("lxc", key, value, "")
+			}
+		}
+		c.completeCT(made.config, archive)
+		return made, nil
+	})
+}
+
+// completeCT adds to a new container's configuration what PVE sets: defaults, and
+// what the template tells.
+func (c *call) completeCT(config map[string]string, archive *volume) {
+	system, _, _ := strings.Cut(archive.file(), "-")
+	if !slices.Contains(strings.Fields("debian devuan ubuntu centos fedora opensuse archlinux alpine gentoo nixos"), system) {
+		system = "unmanaged"
+	}
+	unprivileged := "0"
+	if c.node.version.major >= 9 {
+		unprivileged = "1"
+	}
+	for key, value := range map[string]string{
+		"arch": "amd64", "hostname": "CT" + c.str("vmid"), "memory": "512", "swap": "512", "ostype": system, "unprivileged": unprivileged,
+	} {
+		if config[key] == "" {
+			config[key] = value
+		}
+	}
+	if config["unprivileged"] == "0" {
+		delete(config, "unprivileged")
+	}
+}
+
+// destroyVM and destroyCT remove a guest with its volumes. What forbids it is
+// checked before the task, but for locks and linked clones.
+func destroyVM(c *call, g *guest) (any, error) {
+	if err := c.destroyRefusal(g); err != nil {
+		return nil, err
+	}
+	if g.now.running {
+		return nil, die("VM %d is running - destroy failed", g.VMID)
+	}
+	return c.destroyTask(g, "qmdestroy")
+}
+
+func destroyCT(c *call, g *guest) (any, error) {
+	if err := c.destroyRefusal(g); err != nil {
+		return nil, err
+	}
+	if g.now.running && !c.flag("force") {
+		return nil, die("unable to destroy CT %d - container is running", g.VMID)
+	}
+	return c.destroyTask(g, "vzdestroy")
+}
+
+func (c *call) destroyRefusal(g *guest) error {
+	if err := g.unprotected("can't remove %s %d", g.noun(), g.VMID); err != nil {
+		return err
+	}
+	if g.HA != "" && !c.flag("purge") {
+		return die("unable to remove %s %d - used in HA resources and purge parameter not set.", g.noun(), g.VMID)
+	}
+	return nil
+}
+
+func (c *call) destroyTask(g *guest, typ string) (any, error) {
+	return c.work(g, typ, func(now time.Time) outcome {
+		j := &journal{began: now}
+		if err := g.unlocked(); err != nil {
+			return died(err)
+		}
+		owned := c.ownedVolumes(g)
+		for _, v := range owned {
+			if v.base() && len(c.clones(v)) > 0 {
+				return died(die("base volume '%s' is still in use by linked cloned", v.ID))
+			}
+		}
+		if g.now.running {
+			j.say("forced to stop CT %d before destroying!", g.VMID)
+			c.set(g, guestState{})
+			j.pass(stopTakes)
+		}
+		if c.flag("purge") {
+			j.say("purging %s %d from related configurations..", g.noun(), g.VMID)
+			g.HA = ""
+		}
+		j.pass(100 * time.Millisecond)
+		return j.done(func(time.Time) {
+			for _, v := range owned {
+				c.drop(v)
+			}
+			c.remove(g)
+		})
+	})
+}
+
+// ownedVolumes are those of the guest's configuration and snapshots that are its
+// own.
+func (c *call) ownedVolumes(g *guest) []*volume {
+	ids := map[string]bool{}
+	configs := []map[string]string{g.Config, g.pending}
+	for _, snap := range g.snaps {
+		configs = append(configs, snap.Config)
+		ids[snap.VMState] = true
+	}
+	for _, config := range configs {
+		for key, drive := range config {
+			if isDrive(g.Kind, key) {
+				ids[volumeIn(drive)] = true
+			}
+		}
+	}
+	if c.flag("destroy-unreferenced-disks") {
+		for _, v := range c.volumes {
+			if v.VMID == g.VMID && (v.Content == "images" || v.Content == "rootdir") && c.volumeOf(v.ID, g.Node) == v {
+				ids[v.ID] = true
+			}
+		}
+	}
+	var out []*volume
+	for _, id := range sortedKeys(ids) {
+		if v := c.volumeOf(id, g.Node); v != nil && v.VMID == g.VMID {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// makeTemplate turns a guest into a template: its volumes become bases.
+func makeTemplate(c *call, g *guest) (any, error) {
+	if err := g.unlocked(); err != nil {
+		return nil, err
+	}
+	switch {
+	case len(g.snaps) > 0:
+		return nil, die("unable to create template, because %s contains snapshots", g.noun())
+	case g.template() && c.str("disk") == "":
+		return nil, die("you can't convert a template to a template")
+	case g.now.running && g.Kind == "lxc":
+		return nil, die("you can't convert a CT to template if the CT is running")
+	case g.now.running:
+		return nil, die("you can't convert a VM to template if VM is running")
+	}
+	for _, key := range disks(g.Kind, g.Config) {
+		if v := c.volumeOf(volumeIn(g.Config[key]), g.Node); v == nil || !c.can(v, "template", false) {
+			return nil, die("Template feature is not available for '%s'", volumeIn(g.Config[key]))
+		}
+	}
+	return c.work(g, g.prefix()+"template", func(time.Time) outcome {
+		return done(300*time.Millisecond, func(time.Time) {
+			for _, key := range disks(g.Kind, g.Config) {
+				v := c.volumeOf(volumeIn(g.Config[key]), g.Node)
+				if v.base() || c.str("disk") != "" && c.str("disk") != key {
+					continue
+				}
+				file := strings.NewReplacer("subvol-", "basevol-", "vm-", "base-").Replace(v.file())
+				moved := c.move(v, strings.TrimSuffix(v.ID, v.file())+file, g.Node)
+				g.Config[key] = withVolume(g.Config[key], moved.ID)
+			}
+			g.Config["template"] = "1"
+		})
+	})
+}

@@ -1,0 +1,205 @@
+package pvesim
+
+import (
+	"slices"
+	"strings"
+
+	"pve-mcp/pve/apischema"
+)
+
+// qemuClasses say which privilege a key of a VM's configuration needs, as
+// PVE::API2::Qemu's tables do.
+var qemuClasses = map[string]string{
+	"VM.Config.CPU":     "cores cpu cpulimit cpuunits numa smp sockets vcpus runningcpu",
+	"VM.Config.Memory":  "memory balloon shares allow-ksm",
+	"VM.Config.HWType":  "acpi hotplug kvm machine scsihw smbios1 tablet vga watchdog audio0 rng0",
+	"VM.Config.Options": "agent autostart bios description keyboard localtime migrate_downtime migrate_speed name onboot ostype protection reboot startdate startup tags tdf template",
+	"VM.Config.Disk":    "boot bootdisk vmstatestorage",
+	"VM.PowerMgmt":      "freeze",
+}
+
+var lxcClasses = map[string]string{
+	"VM.Config.CPU":     "cores cpulimit cpuunits",
+	"VM.Config.Memory":  "memory swap",
+	"VM.Config.Network": "nameserver searchdomain hostname",
+}
+
+const cloudInitKeys = "cicustom cipassword citype ciuser ciupgrade nameserver searchdomain sshkeys"
+
+// index cuts the number off a key: net of net0.
+func index(key string) string { return strings.TrimRight(key, "0123456789") }
+
+func classOf(classes map[string]string, key string) string {
+	for priv, keys := range classes {
+		if slices.Contains(strings.Fields(keys), key) {
+			return priv
+		}
+	}
+	return ""
+}
+
+// mayKey lets those change a key of a guest's configuration who have the privilege
+// for its class. The value decides where it is a drive.
+func (c *call) mayKey(kind, vm, key, value string) error {
+	if kind == "lxc" {
+		return c.mayContainerKey(vm, key, value)
+	}
+	class := classOf(qemuClasses, key)
+	switch {
+	case key == "startup":
+		if err := c.caller.Require(vm, class); err != nil {
+			return err
+		}
+		return c.caller.Require("/", "Sys.Modify")
+	case class != "":
+		return c.caller.Require(vm, class)
+	case isDrive(kind, key) && strings.Contains(value, "cloudinit"):
+		return c.caller.Require(vm, "VM.Config.Cloudinit", "VM.Config.CDROM")
+	case isDrive(kind, key) && volumeIn(value) == "cdrom":
+		return c.caller.Require("/", "Sys.Console")
+	case isDrive(kind, key) && isCDROM(value):
+		return c.caller.Require(vm, "VM.Config.CDROM")
+	case isDrive(kind, key):
+		return c.caller.Require(vm, "VM.Config.Disk")
+	case slices.Contains(strings.Fields(cloudInitKeys), key), index(key) == "ipconfig":
+		return c.caller.RequireAny(vm, "VM.Config.Cloudinit", "VM.Config.Network")
+	case key == "vmstate":
+		return c.caller.Require(vm, "VM.Config.Disk", "VM.PowerMgmt")
+	}
+	switch index(key) {
+	case "net":
+		return c.caller.Require(vm, "VM.Config.Network")
+	case "numa":
+		return c.caller.Require(vm, "VM.Config.CPU")
+	case "serial":
+		if value == "" || value == "socket" {
+			return c.caller.Require(vm, "VM.Config.HWType")
+		}
+	case "usb":
+		if value == "" || strings.Contains(value, "spice") || prop(value, "mapping") != "" {
+			return c.caller.Require(vm, "VM.Config.HWType")
+		}
+	case "hostpci":
+		if value == "" || prop(value, "mapping") != "" {
+			return c.caller.Require(vm, "VM.Config.HWType")
+		}
+	}
+	return die("only root can set '%s' config", key)
+}
+
+func (c *call) mayContainerKey(vm, key, value string) error {
+	class := classOf(lxcClasses, key)
+	switch {
+	case class != "":
+		return c.caller.Require(vm, class)
+	case isDrive("lxc", key) && strings.HasPrefix(volumeIn(value), "/"):
+		return &apischema.PermissionError{What: "mount point type bind is only allowed for root@pam"}
+	case isDrive("lxc", key):
+		return c.caller.Require(vm, "VM.Config.Disk")
+	case index(key) == "net":
+		return c.caller.Require(vm, "VM.Config.Network")
+	case index(key) == "dev":
+		return &apischema.PermissionError{What: "configuring device passthrough is only allowed for root@pam"}
+	case key == "hookscript":
+		return &apischema.PermissionError{What: "changing the hookscript is only allowed for root@pam"}
+	case key == "features" && withProp(value, "nesting", "") != "":
+		return &apischema.PermissionError{What: "changing feature flags (except nesting) is only allowed for root@pam"}
+	case key == "features":
+		return c.caller.Require(vm, "VM.Allocate")
+	}
+	return c.caller.Require(vm, "VM.Config.Options")
+}
+
+// mayBridges wants the use of the bridges that network devices are plugged into.
+func (c *call) mayBridges(config map[string]string) error {
+	for key, net := range config {
+		bridge := prop(net, "bridge")
+		if index(key) != "net" || bridge == "" || !c.node.version.atLeast(8, 0) {
+			continue
+		}
+		if err := c.caller.Require("/sdn/zones/localnetwork/"+bridge, "SDN.Use"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mayDrives checks what new drives need of storages: the right to space and a
+// storage that is there and takes such disks. Volumes that exist must be the
+// guest's own, or images for all.
+func (c *call) mayDrives(kind string, vmid int, config map[string]string, defaultStorage string) error {
+	for _, key := range sortedKeys(config) {
+		if !isDrive(kind, key) {
+			continue
+		}
+		if err := c.mayDrive(kind, vmid, config[key], defaultStorage); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *call) mayDrive(kind string, vmid int, drive, defaultStorage string) error {
+	id := volumeIn(drive)
+	storage, name, ok := strings.Cut(id, ":")
+	if !ok {
+		if strings.HasPrefix(id, "/") {
+			return die("Only root can pass arbitrary filesystem paths.")
+		}
+		return nil
+	}
+	if storage == "" {
+		storage = defaultStorage
+	}
+	if newDisk(name) {
+		if err := c.caller.Require("/storage/"+storage, "Datastore.AllocateSpace"); err != nil {
+			return err
+		}
+		st, err := c.usable(storage, c.node.Name)
+		switch {
+		case err != nil:
+			return err
+		case kind == "qemu" && !st.holds("images"):
+			return badParam("storage", "storage '%s' does not support vm images", storage)
+		case kind == "lxc" && !st.holds("rootdir"):
+			return badParam("storage", "storage '%s' does not support container directories", storage)
+		}
+		return nil
+	}
+	return c.mayVolume(id, vmid)
+}
+
+// newDisk reports whether the name after a storage stands for a volume that is to
+// be made: its size in GiB, or cloudinit.
+func newDisk(name string) bool {
+	if name == "cloudinit" {
+		return true
+	}
+	return name != "" && strings.Trim(name, "0123456789.") == ""
+}
+
+// mayVolume wants access to a volume for a guest: its own ones and images for all
+// need the right to see the storage, others that to allocate there.
+func (c *call) mayVolume(id string, vmid int) error {
+	storage, _, _ := strings.Cut(id, ":")
+	if _, err := c.usable(storage, c.node.Name); err != nil {
+		return err
+	}
+	v := c.volumeOf(id, c.node.Name)
+	if v == nil {
+		return die("volume '%s' does not exist", id)
+	}
+	where := "/storage/" + storage
+	switch {
+	case v.VMID == vmid && v.Content != "backup":
+		return nil
+	case v.Content == "iso" || v.Content == "vztmpl" || v.Content == "import":
+		return c.caller.RequireAny(where, "Datastore.Audit", "Datastore.AllocateSpace")
+	case v.Content == "backup" && v.VMID != 0:
+		if err := c.caller.Require(where, "Datastore.AllocateSpace"); err != nil {
+			return err
+		}
+		return c.caller.Require(aclPath(v.VMID), "VM.Backup")
+	}
+	return c.caller.Require(where, "Datastore.Allocate")
+}

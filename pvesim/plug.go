@@ -1,0 +1,128 @@
+package pvesim
+
+import (
+	"slices"
+	"strings"
+)
+
+// fast are the keys that change at once while the guest runs: they are PVE's own
+// business, or of no meaning before its next start.
+var fast = map[string]string{
+	"qemu": "name description onboot startup tags protection hookscript shares vmstatestorage autostart reboot lock balloon cpulimit cpuunits hotplug freeze " +
+		"migrate_downtime migrate_speed parent " + cloudInitKeys,
+	"lxc": "description onboot startup protection hostname hookscript cores cpulimit cpuunits memory swap tags nameserver searchdomain lock parent",
+}
+
+// plugs reports whether a change of a key reaches a running guest at once.
+func (g *guest) plugs(key, value string) bool {
+	base := index(key)
+	switch {
+	case !g.now.running, slices.Contains(strings.Fields(fast[g.Kind]), key), base == "unused", base == "ipconfig":
+		return true
+	case g.Kind == "lxc":
+		return base == "net" || base == "mp" && value != "" // mount points can be added
+	case isDrive(g.Kind, key) && isCDROM(value) && isCDROM(g.Config[key]):
+		return true // another medium
+	case base == "scsi" || base == "virtio":
+		return g.hotplugs("disk")
+	case base == "net":
+		return g.hotplugs("network")
+	case base == "usb" || key == "tablet":
+		return g.hotplugs("usb")
+	case key == "vcpus" || key == "cores" || key == "sockets":
+		return key == "vcpus" && g.hotplugs("cpu")
+	case key == "memory":
+		return g.hotplugs("memory") && g.Config["numa"] == "1"
+	}
+	return false
+}
+
+// hotplugs reports whether the VM lets a class of devices be plugged while it runs.
+func (g *guest) hotplugs(class string) bool {
+	switch set := g.Config["hotplug"]; set {
+	case "", "1":
+		return class != "memory" && class != "cpu"
+	case "0":
+		return false
+	default:
+		return slices.Contains(strings.Split(set, ","), class)
+	}
+}
+
+// plug makes the pending changes true that can be now.
+func (s *state) plug(g *guest) error {
+	for _, key := range sortedKeys(g.dropped) {
+		if !g.plugs(key, g.Config[key]) {
+			continue
+		}
+		if err := s.unplug(g, key, g.dropped[key]); err != nil {
+			return err
+		}
+		delete(g.dropped, key)
+	}
+	for _, key := range sortedKeys(g.pending) {
+		value := g.pending[key]
+		if !g.plugs(key, value) {
+			continue
+		}
+		if old := g.Config[key]; isDrive(g.Kind, key) && volumeIn(old) != volumeIn(value) {
+			g.retire(s, old)
+		}
+		g.Config[key] = value
+		g.use(volumeIn(value))
+		delete(g.pending, key)
+	}
+	return nil
+}
+
+// unplug takes a key away. A drive's volume becomes an unused one, or ceases to
+// exist by force, or where it is an unused one already.
+func (s *state) unplug(g *guest, key string, force bool) error {
+	drive := g.Config[key]
+	id := volumeIn(drive)
+	if isDrive(g.Kind, key) && (force || index(key) == "unused" || isCloudInit(drive)) {
+		if err := s.destroyVolume(g, id); err != nil {
+			return err
+		}
+	} else if isDrive(g.Kind, key) {
+		defer g.retire(s, drive)
+	}
+	delete(g.Config, key)
+	return nil
+}
+
+// destroyVolume frees a volume that no snapshot of the guest needs.
+func (s *state) destroyVolume(g *guest, id string) error {
+	for _, snap := range g.snaps {
+		for key, drive := range snap.Config {
+			if isDrive(g.Kind, key) && volumeIn(drive) == id {
+				return die("unable to delete '%s' - volume is still in use (snapshot?)", id)
+			}
+		}
+	}
+	if v := s.volumeOf(id, g.Node); v != nil && v.VMID == g.VMID {
+		if len(s.clones(v)) > 0 {
+			return die("base volume '%s' is still in use by linked cloned", id)
+		}
+		s.drop(v)
+	}
+	return nil
+}
+
+// retire lists the volume of a drive as unused, where it is the guest's own.
+func (g *guest) retire(s *state, drive string) {
+	v := s.volumeOf(volumeIn(drive), g.Node)
+	if v == nil || isCDROM(drive) || v.VMID != g.VMID {
+		return
+	}
+	g.addUnused(v.ID)
+}
+
+// use takes a volume off the list of unused ones.
+func (g *guest) use(volid string) {
+	for key, value := range g.Config {
+		if index(key) == "unused" && value == volid {
+			delete(g.Config, key)
+		}
+	}
+}

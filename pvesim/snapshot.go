@@ -1,0 +1,349 @@
+package pvesim
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// snapshot returns the guest's snapshot of a name.
+func (g *guest) snapshot(name string) (*snapshot, error) {
+	for _, s := range g.snaps {
+		if s.Name == name {
+			return s, nil
+		}
+	}
+	return nil, die("snapshot '%s' does not exist", name)
+}
+
+// disks returns the keys of the volumes that belong to the guest as it is: neither
+// drives for removable media nor unused ones.
+func disks(kind string, config map[string]string) []string {
+	var keys []string
+	for _, key := range slices.Sorted(maps.Keys(config)) {
+		if isDrive(kind, key) && !strings.HasPrefix(key, "unused") && !isCDROM(config[key]) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// has reports whether all of the guest's volumes have a feature.
+func (s *state) has(g *guest, config map[string]string, feature string, ofSnap bool) bool {
+	for _, key := range disks(g.Kind, config) {
+		v := s.volumeOf(volumeIn(config[key]), g.Node)
+		if v == nil || !s.can(v, feature, ofSnap) {
+			return false
+		}
+		if g.Kind == "lxc" && feature == "snapshot" && s.storageNamed(v.storage()).traits().files && v.Format != "subvol" {
+			return false // files of containers are raw
+		}
+	}
+	return true
+}
+
+func guestFeature(c *call, g *guest) (any, error) {
+	config, name := g.Config, c.str("snapname")
+	if name != "" {
+		snap, err := g.snapshot(name)
+		if err != nil {
+			return nil, err
+		}
+		config = snap.Config
+	}
+	out := map[string]any{"hasFeature": bit(c.has(g, config, c.str("feature"), name != ""))}
+	if g.Kind == "qemu" {
+		out["nodes"] = c.sharedNodes(g)
+	}
+	return out, nil
+}
+
+// sharedNodes are the nodes that see all of the guest's volumes.
+func (s *state) sharedNodes(g *guest) []string {
+	for _, key := range disks(g.Kind, g.Config) {
+		storage, _, _ := strings.Cut(volumeIn(g.Config[key]), ":")
+		if st := s.storageNamed(storage); st != nil && !st.everywhere() {
+			return []string{g.Node}
+		}
+	}
+	var names []string
+	for _, n := range s.nodes {
+		names = append(names, n.Name)
+	}
+	return names
+}
+
+// snapshotFields are a snapshot's configuration and what is kept with it.
+func (c *call) snapshotFields(g *guest, snap *snapshot) map[string]any {
+	out := c.typedAll(g, snap.Config)
+	out["snaptime"] = snap.taken.Unix()
+	for key, value := range map[string]string{"description": snap.Description, "parent": snap.Parent, "vmstate": snap.VMState, "snapstate": snap.phase} {
+		delete(out, key)
+		if value != "" {
+			out[key] = value
+		}
+	}
+	return out
+}
+
+func listSnapshots(c *call, g *guest) (any, error) {
+	out := []any{}
+	for _, snap := range g.snaps {
+		item := map[string]any{"name": snap.Name, "description": snap.Description, "snaptime": snap.taken.Unix()}
+		if g.Kind == "qemu" {
+			item["vmstate"] = bit(snap.VMState != "")
+		}
+		if snap.Parent != "" {
+			item["parent"] = snap.Parent
+		}
+		if snap.phase != "" {
+			item["snapstate"] = snap.phase
+		}
+		out = append(out, item)
+	}
+	now := map[string]any{"name": "current", "description": "You are here!", "digest": g.digest(), "running": bit(g.now.running)}
+	if parent := g.Config["parent"]; parent != "" {
+		now["parent"] = parent
+	}
+	return append(out, now), nil
+}
+
+func getSnapshotConfig(c *call, g *guest) (any, error) {
+	snap, err := g.snapshot(c.str("snapname"))
+	if err != nil {
+		return nil, err
+	}
+	return c.snapshotFields(g, snap), nil
+}
+
+func putSnapshotConfig(c *call, g *guest) (any, error) {
+	snap, err := g.snapshot(c.str("snapname"))
+	if err != nil {
+		return nil, err
+	}
+	if err := g.unlocked(); err != nil {
+		return nil, err
+	}
+	if c.params["description"] != nil {
+		snap.Description = c.str("description")
+	}
+	return nil, nil
+}
+
+// prefix is the beginning of a guest's task types.
+func (g *guest) prefix() string {
+	if g.Kind == "lxc" {
+		return "vz"
+	}
+	return "qm"
+}
+
+func createSnapshot(c *call, g *guest) (any, error) {
+	name := c.str("snapname")
+	if name == "current" || name == "pending" {
+		return nil, die("unable to use snapshot name '%s' (reserved name)", name)
+	}
+	return c.work(g, g.prefix()+"snapshot", func(now time.Time) outcome {
+		if err := c.snapshotRefusal(g, name); err != nil {
+			return died(err)
+		}
+		j := &journal{began: now}
+		snap := &snapshot{Snapshot: Snapshot{
+			Name: name, Description: c.str("description"), Parent: g.Config["parent"], Config: maps.Clone(g.Config),
+		}, taken: now, phase: "prepare"}
+		delete(snap.Config, "parent")
+		delete(snap.Config, "description")
+		maps.DeleteFunc(snap.Config, func(key, _ string) bool { return index(key) == "unused" })
+		if c.flag("vmstate") && g.now.running && g.Kind == "qemu" {
+			snap.VMState = c.saveRAM(j, g, "state-"+name).ID
+		} else if c.node.version.major >= 9 && g.Kind == "qemu" && g.now.running && !g.agentOn() {
+			j.say("skipping guest filesystem freeze - disabled in VM options")
+		}
+		j.pass(300 * time.Millisecond)
+		for _, key := range disks(g.Kind, g.Config) {
+			if g.Kind == "qemu" {
+				j.say("snapshotting 'drive-%s' (%s)", key, volumeIn(g.Config[key]))
+			}
+			if g.Kind == "qemu" && c.node.version.major >= 9 && c.storageNamed(c.volumeOf(volumeIn(g.Config[key]), g.Node).storage()).traits().files {
+				j.say("internal qemu snapshot")
+			}
+		}
+		g.Config["lock"] = "snapshot"
+		g.snaps = append(g.snaps, snap)
+		return j.done(func(time.Time) {
+			delete(g.Config, "lock")
+			g.Config["parent"], snap.phase = name, ""
+		})
+	})
+}
+
+func (c *call) snapshotRefusal(g *guest, name string) error {
+	if g.template() {
+		return die("you can't take a snapshot if it's a template")
+	}
+	if err := g.unlocked(); err != nil {
+		return err
+	}
+	if _, err := g.snapshot(name); err == nil {
+		return die("snapshot name '%s' already used", name)
+	}
+	if !c.has(g, g.Config, "snapshot", false) {
+		return die("snapshot feature is not available")
+	}
+	return nil
+}
+
+// saveRAM writes the state of a running VM to a new volume, which has room for
+// twice the memory and half a GiB.
+func (c *call) saveRAM(j *journal, g *guest, name string) *volume {
+	storage := c.stateStorage(g)
+	v := c.newVolume(request{
+		storage: storage, node: g.Node, vmid: g.VMID, name: name, content: "images", format: "raw", size: 2*g.maxMem() + 500<<20,
+	})
+	v.Used = min(g.maxMem()*2/5+5<<20, v.Size)
+	j.formatting(c.storageNamed(storage), v)
+	j.say("saving VM state and RAM using storage '%s'", storage)
+	for left := v.Used; left > 0; left -= copySpeed {
+		j.say("%s in %ds", renderBytes(v.Used-left), int64(v.Used-left)/copySpeed)
+		j.pass(time.Duration(min(left, copySpeed)) * time.Second / copySpeed)
+	}
+	j.say("completed saving the VM state in %ds, saved %s", v.Used/copySpeed, renderBytes(v.Used))
+	return c.put(v, c.now)
+}
+
+// stateStorage is where a VM's RAM is saved: where its configuration says, beside
+// its first disk, or on local.
+func (c *call) stateStorage(g *guest) string {
+	if storage := g.Config["vmstatestorage"]; storage != "" {
+		return storage
+	}
+	if keys := disks(g.Kind, g.Config); len(keys) > 0 {
+		storage, _, _ := strings.Cut(volumeIn(g.Config[keys[0]]), ":")
+		return storage
+	}
+	return "local"
+}
+
+func deleteSnapshot(c *call, g *guest) (any, error) {
+	return c.work(g, g.prefix()+"delsnapshot", func(now time.Time) outcome {
+		snap, err := g.snapshot(c.str("snapname"))
+		if err == nil {
+			err = g.unlocked()
+		}
+		if err != nil {
+			return died(err)
+		}
+		g.Config["lock"], snap.phase = "snapshot-delete", "delete"
+		return done(300*time.Millisecond, func(time.Time) {
+			delete(g.Config, "lock")
+			for _, other := range g.snaps {
+				if other.Parent == snap.Name {
+					other.Parent = snap.Parent
+				}
+			}
+			if g.Config["parent"] == snap.Name {
+				setOrDelete(g.Config, "parent", snap.Parent)
+			}
+			c.free(snap.VMState, g.Node)
+			g.snaps = slices.DeleteFunc(g.snaps, func(s *snapshot) bool { return s == snap })
+		})
+	})
+}
+
+// setOrDelete gives a key a value, or takes it away where that is "".
+func setOrDelete(config map[string]string, key, value string) {
+	if value == "" {
+		delete(config, key)
+		return
+	}
+	config[key] = value
+}
+
+func rollbackSnapshot(c *call, g *guest) (any, error) {
+	return c.work(g, g.prefix()+"rollback", func(now time.Time) outcome {
+		snap, err := g.snapshot(c.str("snapname"))
+		if err == nil {
+			err = c.rollbackRefusal(g, snap)
+		}
+		if err != nil {
+			return died(err)
+		}
+		g.Config["lock"] = "rollback"
+		takes, warm := 300*time.Millisecond, snap.VMState != ""
+		if g.now.running {
+			c.set(g, guestState{})
+			takes += stopTakes
+		}
+		if warm || c.flag("start") {
+			takes += startTakes
+		}
+		return done(takes, func(end time.Time) {
+			c.rollBack(g, snap)
+			if warm || c.flag("start") {
+				c.set(g, guestState{running: true, warm: warm, since: end})
+			}
+		})
+	})
+}
+
+func (c *call) rollbackRefusal(g *guest, snap *snapshot) error {
+	if g.template() {
+		return die("you can't rollback if vm is a template")
+	}
+	if snap.phase != "" {
+		return die("unable to rollback to incomplete snapshot (snapstate = %s)", snap.phase)
+	}
+	for _, key := range disks(g.Kind, snap.Config) {
+		v := c.volumeOf(volumeIn(snap.Config[key]), g.Node)
+		if v == nil || c.storageNamed(v.storage()).Type != "zfspool" {
+			continue
+		}
+		if snap != g.snaps[len(g.snaps)-1] {
+			return die("can't rollback, '%s' is not most recent snapshot on '%s'", snap.Name, v.ID)
+		}
+	}
+	return g.unlocked()
+}
+
+// rollBack gives the guest the snapshot's configuration. Disks that it did not have
+// then become unused ones.
+func (c *call) rollBack(g *guest, snap *snapshot) {
+	old := g.Config
+	g.Config = maps.Clone(snap.Config)
+	g.Config["parent"] = snap.Name
+	setOrDelete(g.Config, "description", old["description"])
+	clear(g.pending)
+	clear(g.dropped)
+	kept := map[string]bool{}
+	for _, key := range disks(g.Kind, g.Config) {
+		drive := g.Config[key]
+		kept[volumeIn(drive)] = true
+		if v := c.volumeOf(volumeIn(drive), g.Node); v != nil && sizeOf(drive) > 0 {
+			v.Size = sizeOf(drive)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(old)) {
+		if id := volumeIn(old[key]); isDrive(g.Kind, key) && !isCDROM(old[key]) && !kept[id] {
+			g.addUnused(id)
+		}
+	}
+	if g.Kind == "qemu" && g.Config["vmgenid"] != "" {
+		g.Config["vmgenid"] = c.uuid("vmgenid")
+	}
+}
+
+// addUnused lists a volume as the guest's that it does not use.
+func (g *guest) addUnused(volid string) {
+	for n := 0; n < 256; n++ {
+		key := "unused" + strconv.Itoa(n)
+		if g.Config[key] == volid {
+			return
+		}
+		if g.Config[key] == "" {
+			g.Config[key] = volid
+			return
+		}
+	}
+}
