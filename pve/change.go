@@ -3,7 +3,6 @@ package pve
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -73,12 +72,9 @@ func (c *Client) CreateGuest(ctx context.Context, node string, kind Kind, params
 	return c.start(ctx, http.MethodPost, join("nodes", node, string(kind)), params)
 }
 
-// ErrElsewhere says that a node has none of the guests that it was to back up, so that
-// nothing was done.
-var ErrElsewhere = errors.New("none of the guests is on that node")
-
 // Backup starts a backup of guests of a node (VM.Backup on each, and
-// Datastore.AllocateSpace on the storage). The parameters are vzdump's.
+// Datastore.AllocateSpace on the storage). The parameters are vzdump's. Where none of
+// the guests is on the node, the error is one of [Elsewhere].
 func (c *Client) Backup(ctx context.Context, node string, params url.Values) (UPID, error) {
 	p := join("nodes", node, "vzdump")
 	ans, err := c.do(ctx, http.MethodPost, p, params)
@@ -86,7 +82,7 @@ func (c *Client) Backup(ctx context.Context, node string, params url.Values) (UP
 		return UPID{}, err
 	}
 	if string(ans.Data) == `"OK"` { // which is how PVE says so
-		return UPID{}, fmt.Errorf("POST %s: %w", p, ErrElsewhere)
+		return UPID{}, fmt.Errorf("POST %s: %w", p, errElsewhere)
 	}
 	return taskIn(ans, http.MethodPost, p)
 }

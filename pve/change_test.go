@@ -1,7 +1,6 @@
 package pve_test
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -28,7 +27,7 @@ func TestDoneWithoutATask(t *testing.T) {
 // vzdump says OK and does nothing where the guest is on another node.
 func TestBackupElsewhere(t *testing.T) {
 	c := newClient(t, roundTrip(func(*http.Request) (*http.Response, error) { return answer("200 OK", `{"data":"OK"}`) }))
-	if _, err := c.Backup(t.Context(), "pve1", nil); !errors.Is(err, pve.ErrElsewhere) || pve.OutcomeUnknown(err) {
+	if _, err := c.Backup(t.Context(), "pve1", nil); !pve.Elsewhere(err) || pve.OutcomeUnknown(err) {
 		t.Errorf("%v", err)
 	}
 }

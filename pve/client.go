@@ -136,8 +136,7 @@ func (c *Client) do(ctx context.Context, method string, p path, params url.Value
 	if err == nil {
 		return ans, nil
 	}
-	var said *Error
-	if errors.As(last, &said) && said.NoSuchGuest() {
+	if Elsewhere(last) {
 		c.guests.drop()
 	}
 	return answer{}, last // without the wrapping of package backoff

@@ -52,6 +52,16 @@ var (
 // it may be on another one.
 func (e *Error) NoSuchGuest() bool { return noConfigRE.MatchString(e.Message) }
 
+// errElsewhere says that a node has none of the guests that it was to back up.
+var errElsewhere = errors.New("none of the guests is on that node")
+
+// Elsewhere reports whether a request was refused because the node that was asked does
+// not have the guest. Nothing was done then; it may be on another one.
+func Elsewhere(err error) bool {
+	var said *Error
+	return errors.Is(err, errElsewhere) || errors.As(err, &said) && said.NoSuchGuest()
+}
+
 // NoSuchTask reports whether PVE has no such task, or has forgotten it.
 func (e *Error) NoSuchTask() bool { return e.Params["upid"] == "no such task" }
 

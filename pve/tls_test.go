@@ -55,7 +55,9 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	wrong := pve.Fingerprint{1}
-	pins := func(host string, f pve.Fingerprint) map[string]pve.Fingerprint { return map[string]pve.Fingerprint{host: f} }
+	pins := func(host string, f pve.Fingerprint) map[string]pve.Fingerprint {
+		return map[string]pve.Fingerprint{host: f}
+	}
 	for _, tt := range []struct {
 		name string
 		tls  pve.TLS

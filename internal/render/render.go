@@ -53,15 +53,20 @@ func decimals(f float64, n int) string {
 	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
 }
 
-// Text makes text from a guest or a log safe to show: without control, escape and
-// bidirectional characters, and with at most limit characters, of which the last
-// then say how many were cut.
+// Text makes text from a guest or a log safe to show, on one line: without control,
+// escape and bidirectional characters, and with at most limit characters, of which the
+// last then say how many were cut.
 func Text(s string, limit int) string {
+	return Lines(strings.NewReplacer("\n", " ", "\t", " ").Replace(s), limit)
+}
+
+// Lines is Text for what may have several lines.
+func Lines(s string, limit int) string {
 	var b strings.Builder
 	for _, r := range stripEscapes(s) {
 		switch {
 		case r == '\n' || r == '\t':
-			b.WriteByte(' ')
+			b.WriteRune(r)
 		case unicode.IsControl(r), unicode.Is(unicode.Cf, r), r == unicode.ReplacementChar:
 		default:
 			b.WriteRune(r)

@@ -70,15 +70,19 @@ type ChangeSpec[In any, Out any] struct {
 	Doc        string
 	Idempotent bool
 	Needs      []Need
-	// Risk is that of a call; Worst is the worst that it can be, write where not
-	// set.
+	// Risk is that of a call by its input alone, write where not set; a plan may raise
+	// it. Worst is the worst that it can be, write where not set.
 	Risk  func(in In) guard.Risk
 	Worst guard.Risk
-	// Plan looks up what the call would do, and to what. It only reads. An error
-	// explains why it cannot be done.
-	Plan func(ctx context.Context, c *Call, in In) (Plan, error)
+	// Plan looks up what the call would do, and to what. It only reads. It may complete
+	// the input, such as with an id that it has chosen, for what follows. An error
+	// explains why the change cannot be made.
+	Plan func(ctx context.Context, c *Call, in *In) (Plan, error)
 	// Start sends the change.
 	Start func(ctx context.Context, c *Call, in In) (Job, error)
+	// Then, if not nil, sends what comes after the task of Start has succeeded, a zero
+	// Job where nothing does. It is sent by the call that waited for it, or not at all.
+	Then func(ctx context.Context, c *Call, in In) (Job, error)
 	// Finish says what is true now, after the task has ended. It may answer
 	// [ErrNotYet], alone or joined with the reason why it cannot know, where the
 	// task was not the whole of it.
@@ -93,12 +97,21 @@ type Plan struct {
 	About string
 	// Already says that there is nothing to do, in a sentence; nothing is sent.
 	Already string
+	// Destructive says that this call is, though its input alone did not tell.
+	Destructive bool
 	// Consequences are what is lost, for a destructive change.
 	Consequences []string
+	// Later says what will be missing where the call does not wait for the end of the
+	// first step: nothing begins the second one then.
+	Later string
 }
 
 // Job is what was sent: a task, or, without one, a change that is done.
-type Job struct{ UPID pve.UPID }
+type Job struct {
+	UPID pve.UPID
+	// Warning says what is not as it was wanted, of a change without a task.
+	Warning string
+}
 
 // End is how the task ended; its zero value stands for a change without one.
 type End struct{ Status pve.TaskStatus }
@@ -161,12 +174,15 @@ func (r *change[In, Out, P]) run(ctx context.Context) Out {
 	if r.call, err = newCall(ctx, r.host, r.req); err != nil {
 		return r.failed(err)
 	}
-	if r.plan, err = r.spec.Plan(ctx, r.call, r.in); err != nil {
+	if r.plan, err = r.spec.Plan(ctx, r.call, &r.in); err != nil {
 		return r.failed(err)
 	}
 	if r.plan.Already != "" {
 		out, err := r.spec.Finish(ctx, r.call, r.in, End{})
 		return r.finished(out, err, Changed{Outcome: OK, Message: r.plan.Already})
+	}
+	if r.plan.Destructive {
+		risk = max(risk, guard.Destructive)
 	}
 	if risk == guard.Destructive && !confirmed(r.in) {
 		return r.outcome(Changed{
@@ -201,31 +217,26 @@ func (r *change[In, Out, P]) carryOut(ctx context.Context) Out {
 		return r.failed(err) // nothing was sent
 	}
 	begun := r.host.Now()
-	starting, done := late(ctx, answerTime)
-	job, err := r.spec.Start(starting, r.call, r.in)
-	done()
-	if pve.OutcomeUnknown(err) {
-		return r.lost(ctx, err, begun)
-	}
-	if err != nil {
-		return r.failed(err)
+	job, stopped := r.send(ctx, r.spec.Start)
+	if stopped != nil {
+		return *stopped
 	}
 	patience, cancel := context.WithTimeout(ctx, r.call.Patience(r.in.wait()))
 	defer cancel()
-	end := End{}
-	if !job.UPID.IsZero() {
-		status, err := r.call.PVE.Wait(patience, job.UPID, r.call.Watch(r.plan.About))
-		switch {
-		case err != nil && patience.Err() != nil:
-			return r.running(job, begun)
-		case err != nil:
-			return r.lostSight(job, err)
-		case !status.Succeeded():
-			return r.taskFailed(ctx, job, End{status})
-		}
-		end = End{status}
+	end, stopped := r.follow(ctx, patience, job, begun)
+	if stopped != nil {
+		return *stopped
 	}
 	ch := r.done(ctx, job, end)
+	if r.spec.Then != nil {
+		next, stopped := r.send(ctx, r.spec.Then)
+		if stopped == nil && !next.UPID.IsZero() {
+			end, stopped = r.follow(ctx, patience, next, begun)
+		}
+		if stopped != nil {
+			return r.halfDone(ctx, *stopped, ch)
+		}
+	}
 	for {
 		out, err := r.spec.Finish(ctx, r.call, r.in, end)
 		if !errors.Is(err, ErrNotYet) {
@@ -238,6 +249,56 @@ func (r *change[In, Out, P]) carryOut(ctx context.Context) Out {
 		case <-time.After(time.Second):
 		}
 	}
+}
+
+// send sends a step. stopped is the answer where the change ends with that.
+func (r *change[In, Out, P]) send(ctx context.Context, step func(context.Context, *Call, In) (Job, error)) (job Job, stopped *Out) {
+	sent := r.host.Now()
+	starting, done := late(ctx, answerTime)
+	defer done()
+	job, err := step(starting, r.call, r.in)
+	switch {
+	case pve.OutcomeUnknown(err):
+		out := r.lost(ctx, err, sent)
+		return Job{}, &out
+	case err != nil:
+		out := r.failed(err)
+		return Job{}, &out
+	}
+	return job, nil
+}
+
+// follow waits for the end of a task. stopped is the answer where the change ends with
+// that.
+func (r *change[In, Out, P]) follow(ctx, patience context.Context, job Job, begun time.Time) (end End, stopped *Out) {
+	if job.UPID.IsZero() {
+		return End{}, nil
+	}
+	status, err := r.call.PVE.Wait(patience, job.UPID, r.call.Watch(r.plan.About))
+	var out Out
+	switch {
+	case err != nil && patience.Err() != nil:
+		out = r.running(job, begun)
+	case err != nil:
+		out = r.lostSight(job, err)
+	case !status.Succeeded():
+		out = r.taskFailed(ctx, job, End{status})
+	default:
+		return End{status}, nil
+	}
+	return End{}, &out
+}
+
+// halfDone reports a change of which the first step is done, and the second is not.
+func (r *change[In, Out, P]) halfDone(ctx context.Context, second Out, first Changed) Out {
+	ch := *P(&second).changed()
+	ch.Message = first.Message + " What comes after it: " + ch.Message
+	out, err := r.spec.Finish(ctx, r.call, r.in, End{})
+	if err != nil {
+		out = *new(Out)
+	}
+	*P(&out).changed() = ch
+	return out
 }
 
 // answerTime is how long PVE has to answer a write whose caller has cancelled it, so
@@ -254,6 +315,9 @@ func late(ctx context.Context, by time.Duration) (context.Context, context.Cance
 // done is what the wrapper says of a change that PVE has carried out.
 func (r *change[In, Out, P]) done(ctx context.Context, job Job, end End) Changed {
 	ch := Changed{Outcome: OK, Message: r.plan.About + ": done.", UPID: job.UPID.String()}
+	if job.Warning != "" {
+		ch.Outcome, ch.Message = Warnings, fmt.Sprintf("%s: done, with a warning: %s", r.plan.About, job.Warning)
+	}
 	if n := end.Status.Warnings(); n > 0 {
 		ch.Outcome, ch.ExitStatus = Warnings, end.Status.ExitStatus.Value
 		ch.Message = fmt.Sprintf("%s: done, with warnings (%d).", r.plan.About, n)
@@ -282,11 +346,15 @@ func (r *change[In, Out, P]) taskFailed(ctx context.Context, job Job, end End) O
 
 // running reports a change that goes on after the call.
 func (r *change[In, Out, P]) running(job Job, begun time.Time) Out {
-	return r.outcome(Changed{
+	ch := Changed{
 		Outcome: Running, UPID: job.UPID.String(),
 		Message: fmt.Sprintf("%s is under way after %s.", r.plan.About, render.Duration(r.host.Now().Sub(begun).Round(time.Second))),
 		Next:    "It goes on by itself. Follow it with pve_task_status: upid and wait.",
-	})
+	}
+	if r.plan.Later != "" {
+		ch.Next += " " + r.plan.Later
+	}
+	return r.outcome(ch)
 }
 
 // notYet reports a change whose task has ended before its goal is reached, or before

@@ -112,6 +112,18 @@ func fit(p *jsonschema.Schema, value any) (fixed any, problem string) {
 			}
 		}
 		return list, ""
+	case "object":
+		if text, ok := value.(string); ok { // written as text
+			dec := json.NewDecoder(strings.NewReader(text))
+			dec.UseNumber()
+			if dec.Decode(&value) != nil {
+				return nil, "is " + show(text) + ", which is not an object"
+			}
+		}
+		if _, ok := value.(map[string]any); !ok {
+			return nil, "is " + show(value) + ", which is not an object"
+		}
+		return value, ""
 	case "integer", "number":
 		return fitNumber(p, value)
 	case "boolean":
@@ -188,6 +200,8 @@ func describe(p *jsonschema.Schema) string {
 		return "true or false"
 	case p.Type == "string":
 		return "text"
+	case p.Type == "object":
+		return "an object"
 	}
 	what := map[string]string{"integer": "a whole number", "number": "a number"}[p.Type]
 	switch {

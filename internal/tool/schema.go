@@ -37,9 +37,11 @@ func infer[T any]() *jsonschema.Schema {
 		outcome.Enum = append(outcome.Enum, string(o))
 	}
 	s, err := jsonschema.For[T](&jsonschema.ForOptions{TypeSchemas: map[reflect.Type]*jsonschema.Schema{
-		reflect.TypeFor[pve.VMID](): {Type: "integer", Minimum: bound(pve.MinVMID), Maximum: bound(pve.MaxVMID)},
-		reflect.TypeFor[pve.UPID](): text,
-		reflect.TypeFor[Outcome]():  outcome,
+		reflect.TypeFor[pve.VMID]():  {Type: "integer", Minimum: bound(pve.MinVMID), Maximum: bound(pve.MaxVMID)},
+		reflect.TypeFor[pve.UPID]():  text,
+		reflect.TypeFor[pve.VolID](): text,
+		reflect.TypeFor[Values]():    {Type: "object"},
+		reflect.TypeFor[Outcome]():   outcome,
 	}})
 	if err != nil {
 		panic(err)

@@ -205,8 +205,7 @@ func AtGuest[T any](ctx context.Context, c *Call, id pve.VMID, do func(pve.Guest
 			return pve.GuestRef{}, none, err
 		}
 		out, err := do(g.Ref())
-		var said *pve.Error
-		if !again || !errors.As(err, &said) || !said.NoSuchGuest() {
+		if !again || !pve.Elsewhere(err) {
 			return g.Ref(), out, err
 		}
 		delete(c.guests, id)

@@ -123,7 +123,7 @@ func power(risk guard.Risk) tool.Tool {
 	return tool.Change(tool.ChangeSpec[powerIn, powerOut]{
 		Name: "power", Title: "Power", Doc: "Changes a power state.", Worst: risk,
 		Risk: func(powerIn) guard.Risk { return risk },
-		Plan: func(ctx context.Context, c *tool.Call, in powerIn) (tool.Plan, error) {
+		Plan: func(ctx context.Context, c *tool.Call, in *powerIn) (tool.Plan, error) {
 			_, err := c.Guest(ctx, in.VMID)
 			return tool.Plan{Guest: in.VMID, About: fmt.Sprintf("%s of %v", in.Action, in.VMID), Consequences: []string{"it is gone"}}, err
 		},
@@ -360,7 +360,7 @@ func TestCancelledBeforeTheWrite(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	planned := tool.Change(tool.ChangeSpec[powerIn, powerOut]{
 		Name: "cancelled", Title: "Cancelled", Doc: "Is cancelled while it is planned.",
-		Plan: func(context.Context, *tool.Call, powerIn) (tool.Plan, error) { cancel(); return tool.Plan{}, nil },
+		Plan: func(context.Context, *tool.Call, *powerIn) (tool.Plan, error) { cancel(); return tool.Plan{}, nil },
 		Start: func(context.Context, *tool.Call, powerIn) (tool.Job, error) {
 			t.Error("it was started")
 			return tool.Job{}, nil

@@ -82,7 +82,8 @@ func haWants(in powerIn, s pve.GuestStatus) bool {
 	return s.HA.State.Value == "stopped" || s.HA.State.Value == "disabled"
 }
 
-func planPower(ctx context.Context, c *tool.Call, in powerIn) (tool.Plan, error) {
+func planPower(ctx context.Context, c *tool.Call, given *powerIn) (tool.Plan, error) {
+	in := *given
 	if err := misplaced(in); err != nil {
 		return tool.Plan{}, err
 	}

@@ -4,4 +4,4 @@ package guests
 import "pve-mcp/internal/tool"
 
 // Tools are the tools of this package.
-var Tools = []tool.Tool{listGuests, guestStatus, guestPower}
+var Tools = []tool.Tool{listGuests, guestStatus, guestConfig, guestPower, updateConfig}

@@ -1,0 +1,257 @@
+package guests
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"pve-mcp/internal/explain"
+	"pve-mcp/internal/guard"
+	"pve-mcp/internal/render"
+	"pve-mcp/internal/tool"
+	"pve-mcp/pve"
+)
+
+type updateIn struct {
+	VMID   pve.VMID    `json:"vmid"`
+	Set    tool.Values `json:"set,omitzero" jsonschema:"keys and values of PVE's configuration, such as cores: 4; a property string is replaced whole"`
+	Delete []string    `json:"delete,omitzero" jsonschema:"keys to remove; a disk is detached to unusedN"`
+	Digest string      `json:"digest,omitzero" jsonschema:"of the configuration that this is based on"`
+	Force  bool        `json:"force,omitzero" jsonschema:"delete: destroy the disk instead"`
+	tool.Confirms
+	tool.Waits
+
+	before pve.GuestConfig
+}
+
+type updateOut struct {
+	tool.Changed
+	VMID    pve.VMID    `json:"vmid,omitzero"`
+	Name    string      `json:"name,omitzero"`
+	Node    string      `json:"node,omitzero"`
+	Digest  string      `json:"digest,omitzero"`
+	Changes []changeRow `json:"changes,omitzero"`
+	Restart bool        `json:"restart_needed,omitzero" jsonschema:"something waits for the next start"`
+}
+
+type changeRow struct {
+	Key     string `json:"key"`
+	Before  string `json:"before,omitzero"`
+	After   string `json:"after,omitzero" jsonschema:"in force now"`
+	Pending string `json:"pending,omitzero" jsonschema:"from the next start on"`
+	Removed bool   `json:"removed,omitzero"`
+	Waits   bool   `json:"waits,omitzero" jsonschema:"for the next start"`
+}
+
+var updateConfig = tool.Change(tool.ChangeSpec[updateIn, updateOut]{
+	Name:  "pve_update_guest_config",
+	Title: "Change the configuration of a guest",
+	Doc:   "Sets and removes keys of the configuration of one VM or container. Answers with what was before and is now, and what waits for a restart.",
+	Worst: guard.Destructive,
+	Needs: configNeeds,
+	Risk: func(in updateIn) guard.Risk {
+		if in.Force || slices.ContainsFunc(in.Delete, destroys) {
+			return guard.Destructive
+		}
+		return guard.Write
+	},
+	Plan:   planUpdate,
+	Start:  startUpdate,
+	Finish: finishUpdate,
+})
+
+var unusedRE = regexp.MustCompile(`^unused\d+$`)
+
+// destroys reports whether the removal of a key removes data.
+func destroys(key string) bool { return unusedRE.MatchString(key) || key == "vmstate" }
+
+func planUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Plan, error) {
+	if err := in.check(); err != nil {
+		return tool.Plan{}, err
+	}
+	g, config, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.GuestConfig, error) {
+		return c.PVE.GuestConfig(ctx, g, url.Values{"current": {"1"}})
+	})
+	if err != nil {
+		return tool.Plan{}, err
+	}
+	in.before = config
+	plan := tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Change of %v (%s) on %s", g, render.Text(nameIn(config), 60), g.Node)}
+	switch {
+	case in.Digest != "" && in.Digest != config.Digest:
+		return plan, &explain.Explanation{
+			What: fmt.Sprintf("The configuration of %v was changed since it had the digest %s; nothing was sent.", g, render.Text(in.Digest, 40)),
+			Next: "Read it again with pve_guest_config, and base the change on what it says now.",
+		}
+	case config.Values["lock"] != "" && !slices.Contains(in.Delete, "vmstate"):
+		e := explain.Locked(fmt.Sprintf("%v is locked (%s)", g, config.Values["lock"]), config.Values["lock"])
+		return plan, &e
+	}
+	in.Digest = config.Digest
+	plan.Consequences = in.losses(g.Kind)
+	plan.Destructive = len(plan.Consequences) > 0
+	return plan, nil
+}
+
+// check refuses what has no meaning, and what was not meant.
+func (in *updateIn) check() error {
+	if len(in.Set) == 0 && len(in.Delete) == 0 {
+		return tool.BadArgument("set", "is missing, and so is \"delete\": there is nothing to change")
+	}
+	for _, key := range slices.Sorted(maps.Keys(in.Set)) {
+		value := in.Set[key]
+		switch {
+		case slices.Contains(in.Delete, key):
+			return tool.BadArgument("set", fmt.Sprintf("has %q, which is in \"delete\" too", key))
+		case value == "":
+			return tool.BadArgument("set", fmt.Sprintf("has an empty %q; name it in \"delete\" instead", key))
+		case strings.Contains(value, mask) || strings.Contains(value, "…(+"):
+			return tool.BadArgument("set", fmt.Sprintf("has a %q with the mark of a masked or shortened value, which would be stored; give the whole value", key))
+		case slices.Contains([]string{"digest", "delete", "revert", "force", "skiplock", "node", "vmid", "background_delay"}, key):
+			return tool.BadArgument("set", fmt.Sprintf("has %q, which is no key of a configuration", key))
+		}
+	}
+	if in.Force && len(in.Delete) == 0 {
+		return tool.BadArgument("force", "is for \"delete\" only")
+	}
+	return nil
+}
+
+// losses says what the change destroys or lays open.
+func (in *updateIn) losses(kind pve.Kind) []string {
+	var out []string
+	now := in.before.Values
+	for _, key := range in.Delete {
+		switch value := now[key]; {
+		case unusedRE.MatchString(key):
+			out = append(out, fmt.Sprintf("the detached volume %s (%s) is destroyed", key, render.Text(value, 100)))
+		case key == "vmstate":
+			out = append(out, "the suspended state is thrown away: the VM will start anew")
+		case in.Force && pve.IsDiskKey(kind, key):
+			out = append(out, fmt.Sprintf("the disk %s (%s) is destroyed", key, render.Text(value, 100)))
+		}
+	}
+	if now["protection"] == "1" && (slices.Contains(in.Delete, "protection") || in.Set["protection"] == "0") {
+		out = append(out, "its protection against removal ends")
+	}
+	for _, key := range slices.Sorted(maps.Keys(in.Set)) {
+		if replacesDisk(kind, key, now[key], in.Set[key]) {
+			out = append(out, fmt.Sprintf("the disk %s (%s) is replaced by another volume", key, render.Text(now[key], 100)))
+		}
+	}
+	return out
+}
+
+// replacesDisk reports whether a disk with data is exchanged for another one.
+func replacesDisk(kind pve.Kind, key, before, after string) bool {
+	if before == "" || !pve.IsDiskKey(kind, key) {
+		return false
+	}
+	old, next := pve.DiskOf(kind, key, before), pve.DiskOf(kind, key, after)
+	return !old.IsCDROM() && !old.IsCloudInit() && old.Source != next.Source
+}
+
+// newVolumeRE matches the source of a disk that is made anew: STORAGE:SIZE.
+var newVolumeRE = regexp.MustCompile(`^[^:/\s]+:\d+(\.\d+)?$`)
+
+// takesTime reports whether PVE should make the change in a task.
+func (in updateIn) takesTime(kind pve.Kind) bool {
+	if kind == pve.LXC {
+		return false // there is no such task
+	}
+	for key, value := range in.Set {
+		if d := pve.DiskOf(kind, key, value); pve.IsDiskKey(kind, key) && newVolumeRE.MatchString(d.Source) {
+			return true
+		}
+	}
+	return in.Force || slices.ContainsFunc(in.Delete, destroys)
+}
+
+func startUpdate(ctx context.Context, c *tool.Call, in updateIn) (tool.Job, error) {
+	params := url.Values{"digest": {in.Digest}}
+	for key, value := range in.Set {
+		if key == "sshkeys" && strings.ContainsAny(value, " \n") { // PVE decodes it once more
+			value = strings.ReplaceAll(url.QueryEscape(value), "+", "%20")
+		}
+		params.Set(key, value)
+	}
+	if len(in.Delete) > 0 {
+		params.Set("delete", strings.Join(in.Delete, ","))
+	}
+	if in.Force {
+		params.Set("force", "1")
+	}
+	ref, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) {
+		if in.takesTime(g.Kind) {
+			return c.PVE.StartConfig(ctx, g, params)
+		}
+		return pve.UPID{}, c.PVE.UpdateConfig(ctx, g, params)
+	})
+	var said *pve.Error
+	if errors.As(err, &said) && said.Status == http.StatusBadRequest && in.waits(ctx, c, ref) {
+		return tool.Job{Warning: "PVE could not apply all of it to the running guest, and keeps it for the next start: " + said.Refused()}, nil
+	}
+	return tool.Job{UPID: upid}, err
+}
+
+// waits reports whether a change that PVE refused is kept for the next start for all
+// that, as one of a running VM is that could not be made while it runs.
+func (in updateIn) waits(ctx context.Context, c *tool.Call, g pve.GuestRef) bool {
+	values, err := c.PVE.Pending(ctx, g)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(values, func(v pve.PendingValue) bool {
+		set, touched := in.Set[v.Key]
+		return v.Waits() && (touched && set == v.Pending.Value || slices.Contains(in.Delete, v.Key))
+	})
+}
+
+func finishUpdate(ctx context.Context, c *tool.Call, in updateIn, _ tool.End) (updateOut, error) {
+	g, values, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) ([]pve.PendingValue, error) { return c.PVE.Pending(ctx, g) })
+	if err != nil {
+		return updateOut{}, err
+	}
+	out := updateOut{VMID: in.VMID, Node: g.Node}
+	now := map[string]pve.PendingValue{}
+	for _, v := range values {
+		now[v.Key] = v
+		out.Restart = out.Restart || v.Waits()
+	}
+	out.Name = render.Text(now["name"].Value.Value+now["hostname"].Value.Value, 60)
+	out.Digest = now["digest"].Value.Value
+	for _, key := range slices.Sorted(maps.Keys(in.Set)) {
+		out.Changes = append(out.Changes, changeOf(key, in.before.Values[key], now[key]))
+	}
+	for _, key := range in.Delete {
+		out.Changes = append(out.Changes, changeOf(key, in.before.Values[key], now[key]))
+	}
+	return out, nil
+}
+
+func changeOf(key, before string, now pve.PendingValue) changeRow {
+	return changeRow{
+		Key: key, Before: shown(key, before), After: shown(key, now.Value.Value), Pending: shown(key, now.Pending.Value),
+		Removed: !now.Value.Set && !now.Pending.Set || now.Delete.Value != 0, Waits: now.Waits(),
+	}
+}
+
+// configNeeds are the privileges by the class of a key.
+var configNeeds = []tool.Need{
+	tool.On(tool.OnGuest, "VM.Audit"),
+	tool.On(tool.OnGuest, "VM.Config.CPU").If("cores, sockets, cpu, cpulimit, cpuunits, numa, vcpus"),
+	tool.On(tool.OnGuest, "VM.Config.Memory").If("memory, balloon, shares, swap"),
+	tool.On(tool.OnGuest, "VM.Config.Disk").If("disks, boot"),
+	tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("new disks"),
+	tool.On(tool.OnGuest, "VM.Config.CDROM").If("CD drives"),
+	tool.On(tool.OnGuest, "VM.Config.Network").If("netN; of containers nameserver, searchdomain and hostname too"),
+	tool.On(tool.OnGuest, "VM.Config.Cloudinit", "VM.Config.Network").If("cloud-init"),
+	tool.On(tool.OnGuest, "VM.Config.HWType").If("other hardware"),
+	tool.On(tool.OnGuest, "VM.Config.Options").If("name, notes, tags, agent, onboot, protection and other options"),
+}
