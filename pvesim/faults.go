@@ -207,7 +207,6 @@ func (c *call) befall() error {
 // fork starts the task that the call is for, or with a fault one that fails.
 func (c *call) fork(now time.Time, n *node, user, typ, id string, locks int, work func(time.Time) outcome) string {
 	if exit := c.fault.TaskFails; exit != "" {
-		c.fault.TaskFails = "" // what it leads to later is another task
 		work = func(time.Time) outcome { return failed(failTakes, "%s", exit) }
 	}
 	return c.state.fork(now, n, user, typ, id, locks, work)

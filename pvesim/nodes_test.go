@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"syscall"
 	"testing"
 	"time"
@@ -26,12 +27,12 @@ type sent struct {
 	Err     error // of the request, or of reading its answer
 }
 
-// send sends a request to a URL below /api2/json.
-func (w *world) send(rt http.RoundTripper, method, url string) sent {
+// send sends a request without a body.
+func (w *world) send(rt http.RoundTripper, method, target string) sent {
 	w.Helper()
 	var s sent
 	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { s.Dialled = true }}
-	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(w.Context(), trace), method, url, nil)
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(w.Context(), trace), method, target, nil)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -162,6 +163,16 @@ func TestNodeGoesDownAndUp(t *testing.T) {
 	if diff := cmp.Diff(want, w.resource(100)); diff != "" {
 		t.Errorf("a guest of a node that went down 5 minutes ago (-want +got):\n%s", diff)
 	}
+	storages := map[string]any{}
+	for _, r := range w.do("GET", "/cluster/resources", url.Values{"type": {"storage"}}).Body.Data.([]any) {
+		if r := r.(map[string]any); r["storage"] == "local" {
+			storages[r["node"].(string)] = []any{r["status"], r["maxdisk"] != nil}
+		}
+	}
+	wantStorages := map[string]any{"pve1": []any{"unknown", false}, "pve2": []any{"available", true}, "pve3": []any{"available", true}}
+	if diff := cmp.Diff(wantStorages, storages); diff != "" {
+		t.Errorf("the storage local on each node (-want +got):\n%s", diff)
+	}
 
 	set("pve1", true)
 	w.clock.Advance(10 * time.Second)
@@ -192,6 +203,20 @@ func TestQuorum(t *testing.T) {
 		if _, _, quorate := newWorld(t, m).status("a"); quorate != tt.quorate {
 			t.Errorf("%d of %d nodes are down: quorate %v", tt.down, tt.nodes, quorate)
 		}
+	}
+}
+
+// What a node broadcast before it went down was heard, though nobody asked until then.
+func TestLastWordsAreHeard(t *testing.T) {
+	w := newWorld(t, pvesim.Cluster())
+	w.start("/nodes/pve1/qemu/100/status/stop", nil)
+	w.clock.Advance(time.Minute)
+	if err := w.sim.SetOnline("pve1", false); err != nil {
+		t.Fatal(err)
+	}
+	w.node = "pve2"
+	if got := w.resource(100)["status"]; got != "stopped" {
+		t.Errorf("a guest that was stopped a minute before: %v", got)
 	}
 }
 
