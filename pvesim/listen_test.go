@@ -145,9 +145,10 @@ func TestListenOffline(t *testing.T) {
 		if err := w.sim.SetOnline("pve2", up); err != nil {
 			t.Fatal(err)
 		}
-		for range 2 { // on the connection that was kept, and on a new one
-			if s := w.send(rt, "POST", l.URL()+"/api2/json/nodes/pve2/qemu/101/status/reset"); (s.Err == nil) != up {
-				t.Errorf("online %v: %v", up, s.Err)
+		for _, kept := range []bool{true, false} { // a connection from before; offline, the second needs a new one
+			s := w.send(rt, "POST", l.URL()+"/api2/json/nodes/pve2/qemu/101/status/reset")
+			if (s.Err == nil) != up || !up && !kept && s.Dialled {
+				t.Errorf("online %v: %v, connection %v", up, s.Err, s.Dialled)
 			}
 		}
 	}
