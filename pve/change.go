@@ -3,6 +3,7 @@ package pve
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -90,6 +91,16 @@ func (c *Client) Backup(ctx context.Context, node string, params url.Values) (UP
 // NextID returns the lowest id that no guest has. It is not kept for the caller.
 func (c *Client) NextID(ctx context.Context) (VMID, error) {
 	return get[VMID](ctx, c, join("cluster", "nextid"), nil)
+}
+
+// IDTaken reports whether a guest has an id, be it one that the token may not see.
+func (c *Client) IDTaken(ctx context.Context, id VMID) (bool, error) {
+	_, err := get[VMID](ctx, c, join("cluster", "nextid"), url.Values{"vmid": {id.String()}})
+	var said *Error
+	if errors.As(err, &said) && said.Params["vmid"] != "" {
+		return true, nil
+	}
+	return false, err
 }
 
 // Executed is what is known of a command that was started in a VM.

@@ -57,7 +57,7 @@ func decimals(f float64, n int) string {
 // escape and bidirectional characters, and with at most limit characters, of which the
 // last then say how many were cut.
 func Text(s string, limit int) string {
-	return Lines(strings.NewReplacer("\n", " ", "\t", " ").Replace(s), limit)
+	return Lines(strings.TrimSpace(strings.NewReplacer("\n", " ", "\t", " ").Replace(stripEscapes(s))), limit)
 }
 
 // Lines is Text for what may have several lines.
@@ -72,7 +72,7 @@ func Lines(s string, limit int) string {
 			b.WriteRune(r)
 		}
 	}
-	runes := []rune(strings.TrimSpace(b.String()))
+	runes := []rune(b.String())
 	if len(runes) <= limit {
 		return string(runes)
 	}

@@ -68,7 +68,7 @@ func List(p guard.Policy) []*mcp.Tool {
 }
 
 func describe(t tool.Tool) *mcp.Tool {
-	destructive, open := t.Risk >= guard.Destructive, t.OpenWorld
+	destructive, open := t.Risk >= guard.Destructive, t.Risk == guard.Exec // a command may do anything
 	return &mcp.Tool{
 		Name: t.Name, Title: t.Title, Description: t.Doc, InputSchema: t.Input, OutputSchema: t.Output,
 		Annotations: &mcp.ToolAnnotations{

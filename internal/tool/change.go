@@ -54,6 +54,13 @@ type Waits struct {
 
 func (w Waits) wait() *int { return w.Wait }
 
+// Times is embedded by the In of a change that is over in seconds.
+type Times struct {
+	Timeout *int `json:"timeout,omitzero" min:"1" jsonschema:"seconds to wait, at most 45"`
+}
+
+func (t Times) wait() *int { return t.Timeout }
+
 // Confirms is embedded by the In of a change that may be destructive.
 type Confirms struct {
 	Confirm bool `json:"confirm,omitzero" jsonschema:"true to carry out what needs confirmation"`
@@ -78,11 +85,11 @@ type ChangeSpec[In any, Out any] struct {
 	// the input, such as with an id that it has chosen, for what follows. An error
 	// explains why the change cannot be made.
 	Plan func(ctx context.Context, c *Call, in *In) (Plan, error)
-	// Start sends the change.
-	Start func(ctx context.Context, c *Call, in In) (Job, error)
+	// Start sends the change. It may complete the input as Plan may.
+	Start func(ctx context.Context, c *Call, in *In) (Job, error)
 	// Then, if not nil, sends what comes after the task of Start has succeeded, a zero
 	// Job where nothing does. It is sent by the call that waited for it, or not at all.
-	Then func(ctx context.Context, c *Call, in In) (Job, error)
+	Then func(ctx context.Context, c *Call, in *In) (Job, error)
 	// Finish says what is true now, after the task has ended. It may answer
 	// [ErrNotYet], alone or joined with the reason why it cannot know, where the
 	// task was not the whole of it.
@@ -115,6 +122,14 @@ type Job struct {
 
 // End is how the task ended; its zero value stands for a change without one.
 type End struct{ Status pve.TaskStatus }
+
+// Flag writes a boolean as PVE takes it.
+func Flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}
 
 // ErrNotYet says that the goal of a change may still be reached.
 var ErrNotYet = errors.New("not yet")
@@ -237,26 +252,26 @@ func (r *change[In, Out, P]) carryOut(ctx context.Context) Out {
 			return r.halfDone(ctx, *stopped, ch)
 		}
 	}
-	for {
+	for pause := 200 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		out, err := r.spec.Finish(ctx, r.call, r.in, end)
 		if !errors.Is(err, ErrNotYet) {
 			return r.finished(out, err, ch)
 		}
 		select {
 		case <-patience.Done():
-			*P(&out).changed() = r.notYet(job, err)
+			*P(&out).changed() = r.notYet(*P(&out).changed(), job, err)
 			return out
-		case <-time.After(time.Second):
+		case <-time.After(pause):
 		}
 	}
 }
 
 // send sends a step. stopped is the answer where the change ends with that.
-func (r *change[In, Out, P]) send(ctx context.Context, step func(context.Context, *Call, In) (Job, error)) (job Job, stopped *Out) {
+func (r *change[In, Out, P]) send(ctx context.Context, step func(context.Context, *Call, *In) (Job, error)) (job Job, stopped *Out) {
 	sent := r.host.Now()
 	starting, done := late(ctx, answerTime)
 	defer done()
-	job, err := step(starting, r.call, r.in)
+	job, err := step(starting, r.call, &r.in)
 	switch {
 	case pve.OutcomeUnknown(err):
 		out := r.lost(ctx, err, sent)
@@ -358,15 +373,18 @@ func (r *change[In, Out, P]) running(job Job, begun time.Time) Out {
 }
 
 // notYet reports a change whose task has ended before its goal is reached, or before
-// that could be seen.
-func (r *change[In, Out, P]) notYet(job Job, err error) Changed {
+// that could be seen, in the tool's own words where it has some.
+func (r *change[In, Out, P]) notYet(own Changed, job Job, err error) Changed {
 	ch := Changed{
 		Outcome: Running, UPID: job.UPID.String(),
 		Message: r.plan.About + ": PVE accepted it, and the guest has not reached that state yet.",
 		Next:    "It goes on by itself, though its task has ended; look again with pve_guest_status.",
 	}
-	if err != ErrNotYet {
+	switch {
+	case err != ErrNotYet:
 		ch.Message = r.plan.About + ": PVE accepted it, and whether it is done cannot be seen. " + r.host.Explain.Explain(err).What
+	case own.Message != "":
+		ch.Message, ch.Next = own.Message, own.Next
 	}
 	return ch
 }
@@ -382,9 +400,13 @@ func (r *change[In, Out, P]) lostSight(job Job, err error) Out {
 
 // finished keeps the outcome where only the last look at the state failed.
 func (r *change[In, Out, P]) finished(out Out, err error, ch Changed) Out {
-	if err != nil {
+	own := P(&out).changed()
+	switch {
+	case err != nil:
 		out = *new(Out)
 		ch.Message += " The current state could not be read: " + r.host.Explain.Explain(err).What
+	case own.Message != "" && ch.Outcome == OK:
+		ch.Message, ch.Next = own.Message, own.Next
 	}
 	*P(&out).changed() = ch
 	return out

@@ -13,6 +13,11 @@ const (
 	OnNode    Object = "/nodes/{node}"
 	OnStorage Object = "/storage/{storage}"
 	OnRoot    Object = "/"
+	// OnNewGuest is on the guest that is made, or on the pool that it is made in.
+	OnNewGuest Object = "/vms/{newid} or /pool/{pool}"
+	// OnBridge is on each bridge that the guest is connected to; plain bridges are in
+	// the zone localnetwork.
+	OnBridge Object = "/sdn/zones/{zone}/{bridge}"
 )
 
 // Need is a privilege that a tool uses.

@@ -33,8 +33,6 @@ type Tool struct {
 	Risk guard.Risk
 	// Idempotent says that a repeated call changes nothing more.
 	Idempotent bool
-	// OpenWorld says that the tool reaches beyond the cluster.
-	OpenWorld bool
 	Needs     []Need
 	Input     *jsonschema.Schema
 	Output    *jsonschema.Schema

@@ -127,7 +127,7 @@ func power(risk guard.Risk) tool.Tool {
 			_, err := c.Guest(ctx, in.VMID)
 			return tool.Plan{Guest: in.VMID, About: fmt.Sprintf("%s of %v", in.Action, in.VMID), Consequences: []string{"it is gone"}}, err
 		},
-		Start: func(ctx context.Context, c *tool.Call, in powerIn) (tool.Job, error) {
+		Start: func(ctx context.Context, c *tool.Call, in *powerIn) (tool.Job, error) {
 			if in.Action == "panic" {
 				panic("a mistake")
 			}
@@ -361,7 +361,7 @@ func TestCancelledBeforeTheWrite(t *testing.T) {
 	planned := tool.Change(tool.ChangeSpec[powerIn, powerOut]{
 		Name: "cancelled", Title: "Cancelled", Doc: "Is cancelled while it is planned.",
 		Plan: func(context.Context, *tool.Call, *powerIn) (tool.Plan, error) { cancel(); return tool.Plan{}, nil },
-		Start: func(context.Context, *tool.Call, powerIn) (tool.Job, error) {
+		Start: func(context.Context, *tool.Call, *powerIn) (tool.Job, error) {
 			t.Error("it was started")
 			return tool.Job{}, nil
 		},

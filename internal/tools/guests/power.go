@@ -183,7 +183,7 @@ func locked(g pve.GuestRef, s pve.GuestStatus) error {
 	return &e
 }
 
-func startPower(ctx context.Context, c *tool.Call, in powerIn) (tool.Job, error) {
+func startPower(ctx context.Context, c *tool.Call, in *powerIn) (tool.Job, error) {
 	params := url.Values{}
 	if in.Timeout > 0 {
 		params.Set("timeout", strconv.Itoa(in.Timeout))

@@ -4,4 +4,4 @@ package guests
 import "pve-mcp/internal/tool"
 
 // Tools are the tools of this package.
-var Tools = []tool.Tool{listGuests, guestStatus, guestConfig, guestPower, updateConfig}
+var Tools = []tool.Tool{listGuests, guestStatus, guestConfig, guestPower, updateConfig, resizeDisk, cloneGuest, migrateGuest, deleteGuest, vmExec}

@@ -75,9 +75,7 @@ func planUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Plan, err
 	if err := in.check(); err != nil {
 		return tool.Plan{}, err
 	}
-	g, config, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.GuestConfig, error) {
-		return c.PVE.GuestConfig(ctx, g, url.Values{"current": {"1"}})
-	})
+	g, config, err := current(ctx, c, in.VMID)
 	if err != nil {
 		return tool.Plan{}, err
 	}
@@ -89,9 +87,10 @@ func planUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Plan, err
 			What: fmt.Sprintf("The configuration of %v was changed since it had the digest %s; nothing was sent.", g, render.Text(in.Digest, 40)),
 			Next: "Read it again with pve_guest_config, and base the change on what it says now.",
 		}
-	case config.Values["lock"] != "" && !slices.Contains(in.Delete, "vmstate"):
-		e := explain.Locked(fmt.Sprintf("%v is locked (%s)", g, config.Values["lock"]), config.Values["lock"])
-		return plan, &e
+	case !slices.Contains(in.Delete, "vmstate"):
+		if err := unlocked(g, config); err != nil {
+			return plan, err
+		}
 	}
 	in.Digest = config.Digest
 	plan.Consequences = in.losses(g.Kind)
@@ -173,7 +172,7 @@ func (in updateIn) takesTime(kind pve.Kind) bool {
 	return in.Force || slices.ContainsFunc(in.Delete, destroys)
 }
 
-func startUpdate(ctx context.Context, c *tool.Call, in updateIn) (tool.Job, error) {
+func startUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Job, error) {
 	params := url.Values{"digest": {in.Digest}}
 	for key, value := range in.Set {
 		if key == "sshkeys" && strings.ContainsAny(value, " \n") { // PVE decodes it once more

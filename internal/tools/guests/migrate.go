@@ -1,0 +1,182 @@
+package guests
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"pve-mcp/internal/explain"
+	"pve-mcp/internal/render"
+	"pve-mcp/internal/tool"
+	"pve-mcp/pve"
+)
+
+type migrateIn struct {
+	VMID          pve.VMID `json:"vmid"`
+	Target        string   `json:"target" jsonschema:"node"`
+	Restart       bool     `json:"restart,omitzero" jsonschema:"a running container: stop it, move it, start it"`
+	LocalDisks    bool     `json:"with_local_disks,omitzero" jsonschema:"a running VM: copy its local disks too"`
+	TargetStorage string   `json:"targetstorage,omitzero" jsonschema:"for its disks there, or a mapping such as local:nfs"`
+	tool.Waits
+
+	running bool // before
+}
+
+type migrateOut struct {
+	tool.Changed
+	VMID   pve.VMID `json:"vmid,omitzero"`
+	Name   string   `json:"name,omitzero"`
+	Node   string   `json:"node,omitzero" jsonschema:"where it is now"`
+	Status string   `json:"status,omitzero"`
+}
+
+var migrateGuest = tool.Change(tool.ChangeSpec[migrateIn, migrateOut]{
+	Name:  "pve_migrate_guest",
+	Title: "Migrate a guest to another node",
+	Doc:   "Moves a VM (a running one without interruption) or a container to another node. What PVE has against it is said before anything is moved.",
+	Needs: []tool.Need{
+		tool.On(tool.OnGuest, "VM.Audit"),
+		tool.On(tool.OnGuest, "VM.Migrate"),
+		tool.On(tool.OnGuest, "VM.Config.Disk").If("targetstorage"),
+		tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("targetstorage"),
+	},
+	Plan:   planMigrate,
+	Start:  startMigrate,
+	Finish: finishMigrate,
+})
+
+func planMigrate(ctx context.Context, c *tool.Call, in *migrateIn) (tool.Plan, error) {
+	target, err := c.Node(ctx, in.Target)
+	if err != nil {
+		return tool.Plan{}, err
+	}
+	g, s, err := c.Live(ctx, in.VMID)
+	if err != nil {
+		return tool.Plan{}, err
+	}
+	in.running = s.Status == "running"
+	plan := tool.Plan{
+		Guest: in.VMID,
+		About: fmt.Sprintf("Migration of %v (%s) from %s to %s", g, render.Text(s.Name.Value, 60), g.Node, in.Target),
+	}
+	if g.Node == in.Target {
+		plan.Already = fmt.Sprintf("%v is on %s already; nothing was sent.", g, g.Node)
+		return plan, nil
+	}
+	no := func(next, format string, args ...any) error {
+		return &explain.Explanation{What: fmt.Sprintf(format, args...), Next: next}
+	}
+	switch {
+	case target.Status.Value != "online":
+		return plan, no("Choose another node.", "The node %s is %s.", in.Target, target.Status.Or("unknown"))
+	case s.Lock.Value != "":
+		return plan, locked(g, s)
+	case g.Kind == pve.LXC && in.LocalDisks:
+		return plan, tool.BadArgument("with_local_disks", "is for VMs; a container's volumes are always moved")
+	case g.Kind == pve.QEMU && in.Restart:
+		return plan, tool.BadArgument("restart", "is for containers; a running VM is moved without interruption")
+	case g.Kind == pve.LXC && in.running && !in.Restart && !s.HA.Managed.Value:
+		return plan, no("Allow it with restart: true, or shut the container down first.",
+			"%v runs, and a container can only be moved by stopping it for a while.", g)
+	}
+	return plan, checkMigration(ctx, c, *in, g)
+}
+
+// checkMigration asks PVE what it has against a migration, and explains it.
+func checkMigration(ctx context.Context, c *tool.Call, in migrateIn, g pve.GuestRef) error {
+	m, err := c.PVE.CheckMigration(ctx, g, in.Target)
+	var said *pve.Error
+	if errors.As(err, &said) && said.Status == http.StatusNotImplemented {
+		return nil // a container before PVE 9: PVE cannot tell
+	}
+	if err != nil {
+		return err
+	}
+	no := func(next, format string, args ...any) error {
+		return &explain.Explanation{What: fmt.Sprintf(format, args...), Next: next}
+	}
+	refused, isRefused := m.NotAllowed[in.Target]
+	allowed := slices.Contains(m.Allowed, in.Target) || slices.Contains(m.AllowedCT, in.Target)
+	switch {
+	case isRefused && len(refused.Storages) > 0 && in.TargetStorage == "":
+		return no("Name a storage of that node with targetstorage, or move the disks first.",
+			"%s has no storage %s, on which %v has disks.", in.Target, render.List(refused.Storages), g)
+	case isRefused && len(refused.Resources) > 0:
+		return no("Remove them from the VM, or choose another node.", "%s does not offer %s, which %v uses.", in.Target, render.List(refused.Resources), g)
+	case len(m.LocalResources) > 0:
+		return no("Remove them from the VM first.", "%v uses devices of its node: %s.", g, render.List(m.LocalResources))
+	case !allowed && len(m.NotAllowedCT[in.Target].Extra) > 0:
+		return no("Look at the HA rules.", "HA does not let %v go to %s: %s.", g, in.Target, render.Text(fmt.Sprint(m.NotAllowedCT[in.Target]), 200))
+	}
+	return refuseLocal(in, g, m)
+}
+
+// refuseLocal explains what local volumes mean for a running VM.
+func refuseLocal(in migrateIn, g pve.GuestRef, m pve.Migration) error {
+	if g.Kind != pve.QEMU || !in.running {
+		return nil
+	}
+	var disks []string
+	for _, d := range m.LocalDisks {
+		volume := render.Text(d.Volume.Value, 100)
+		switch {
+		case d.CDROM.Value:
+			return &explain.Explanation{
+				What: fmt.Sprintf("The CD drive %s of %v holds %s, which only its node has.", d.Drive.Value, g, volume),
+				Next: fmt.Sprintf("Eject it: pve_update_guest_config, set %s: none,media=cdrom.", d.Drive.Or("ide2")),
+			}
+		case d.Size.Set:
+			disks = append(disks, fmt.Sprintf("%s (%s)", volume, render.Bytes(d.Size.Value)))
+		default:
+			disks = append(disks, volume)
+		}
+	}
+	if disks == nil || in.LocalDisks {
+		return nil
+	}
+	return &explain.Explanation{
+		What: fmt.Sprintf("%v runs and has disks that only its node has: %s.", g, render.List(disks)),
+		Next: "With with_local_disks: true they are copied while it runs, which takes its time.",
+	}
+}
+
+func startMigrate(ctx context.Context, c *tool.Call, in *migrateIn) (tool.Job, error) {
+	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) {
+		params := url.Values{"target": {in.Target}}
+		storage := "targetstorage"
+		if g.Kind == pve.LXC {
+			storage = "target-storage"
+		}
+		if in.TargetStorage != "" {
+			params.Set(storage, in.TargetStorage)
+		}
+		switch {
+		case g.Kind == pve.QEMU && in.running:
+			params.Set("online", "1")
+		case in.running && in.Restart:
+			params.Set("restart", "1")
+		}
+		if in.LocalDisks {
+			params.Set("with-local-disks", "1")
+		}
+		return c.PVE.Migrate(ctx, g, params)
+	})
+	return tool.Job{UPID: upid}, err
+}
+
+// finishMigrate looks where the guest is, and whether it runs again. HA moves it only
+// after the task.
+func finishMigrate(ctx context.Context, c *tool.Call, in migrateIn, end tool.End) (migrateOut, error) {
+	g, s, err := c.Live(ctx, in.VMID)
+	if err != nil {
+		return migrateOut{}, err
+	}
+	out := migrateOut{VMID: in.VMID, Name: render.Text(s.Name.Value, 60), Node: g.Node, Status: s.State()}
+	if end.Status.Succeeded() && (g.Node != in.Target || in.running && s.Status != "running") {
+		return out, tool.ErrNotYet
+	}
+	return out, nil
+}

@@ -1,0 +1,128 @@
+package guests
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"pve-mcp/internal/explain"
+	"pve-mcp/internal/render"
+	"pve-mcp/internal/show"
+	"pve-mcp/internal/tool"
+	"pve-mcp/pve"
+)
+
+type resizeIn struct {
+	VMID pve.VMID `json:"vmid"`
+	Disk string   `json:"disk" jsonschema:"such as scsi0 or rootfs"`
+	Size string   `json:"size" jsonschema:"+10G to grow by, or 40G to grow to; with a unit K, M, G or T"`
+	tool.Waits
+}
+
+type resizeOut struct {
+	tool.Changed
+	VMID      pve.VMID `json:"vmid,omitzero"`
+	Node      string   `json:"node,omitzero"`
+	Disk      string   `json:"disk,omitzero"`
+	Size      *int64   `json:"size,omitzero" jsonschema:"bytes, after the call"`
+	SizeHuman string   `json:"size_human,omitzero"`
+	Note      string   `json:"note,omitzero"`
+}
+
+var resizeDisk = tool.Change(tool.ChangeSpec[resizeIn, resizeOut]{
+	Name:  "pve_resize_disk",
+	Title: "Grow a disk",
+	Doc:   "Grows a disk of a VM or container, by a size or to one. Shrinking is not possible.",
+	Needs: []tool.Need{
+		tool.On(tool.OnGuest, "VM.Audit"),
+		tool.On(tool.OnGuest, "VM.Config.Disk"),
+		tool.On(tool.OnStorage, "Datastore.AllocateSpace"),
+	},
+	Plan:   planResize,
+	Start:  startResize,
+	Finish: finishResize,
+})
+
+// current asks for a guest's configuration as it is in force.
+func current(ctx context.Context, c *tool.Call, id pve.VMID) (pve.GuestRef, pve.GuestConfig, error) {
+	return tool.AtGuest(ctx, c, id, func(g pve.GuestRef) (pve.GuestConfig, error) {
+		return c.PVE.GuestConfig(ctx, g, url.Values{"current": {"1"}})
+	})
+}
+
+// unlocked refuses a change of a guest that a task has locked.
+func unlocked(g pve.GuestRef, config pve.GuestConfig) error {
+	lock := config.Values["lock"]
+	if lock == "" {
+		return nil
+	}
+	e := explain.Locked(fmt.Sprintf("%v is locked (%s)", g, lock), lock)
+	return &e
+}
+
+func planResize(ctx context.Context, c *tool.Call, in *resizeIn) (tool.Plan, error) {
+	grow, relative := strings.CutPrefix(in.Size, "+")
+	wanted, err := pve.ParseSize(grow)
+	switch {
+	case err != nil:
+		return tool.Plan{}, tool.BadArgument("size", fmt.Sprintf("is %q; it takes a size such as +10G or 40G", render.Text(in.Size, 40)))
+	case !strings.ContainsAny(grow, "KMGT"):
+		return tool.Plan{}, tool.BadArgument("size", fmt.Sprintf("is %q, which PVE takes for bytes; give a unit, such as %sG", in.Size, in.Size))
+	}
+	g, config, err := current(ctx, c, in.VMID)
+	if err != nil {
+		return tool.Plan{}, err
+	}
+	if err := unlocked(g, config); err != nil {
+		return tool.Plan{}, err
+	}
+	var keys []string
+	var disk pve.Disk
+	for _, d := range config.Disks(g.Kind) {
+		if d.Key == in.Disk {
+			disk = d
+		}
+		if !d.IsCDROM() && d.Bus != "unused" {
+			keys = append(keys, fmt.Sprintf("%s (%s)", d.Key, pve.FormatSize(d.Size.Value)))
+		}
+	}
+	no := func(format string, args ...any) error {
+		return &explain.Explanation{What: fmt.Sprintf(format, args...), Next: fmt.Sprintf("The disks of %v are %s.", g, render.List(keys))}
+	}
+	plan := tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Growth of %s of %v (%s) by %s", in.Disk, g, render.Text(nameIn(config), 60), grow)}
+	if !relative {
+		plan.About = fmt.Sprintf("Growth of %s of %v (%s) to %s", in.Disk, g, render.Text(nameIn(config), 60), grow)
+	}
+	switch {
+	case disk.Key == "":
+		return plan, no("%v has no disk %q.", g, render.Text(in.Disk, 40))
+	case disk.IsCDROM() || disk.Bus == "unused" || disk.Volume.Storage == "":
+		return plan, no("%s of %v is no disk that can be resized.", disk.Key, g)
+	case relative && wanted == 0, !relative && disk.Size.Set && wanted == disk.Size.Value:
+		plan.Already = fmt.Sprintf("%s of %v has %s already; nothing was sent.", disk.Key, g, render.Bytes(disk.Size.Value))
+	case !relative && wanted < disk.Size.Value:
+		return plan, no("%s of %v has %s; a disk cannot be shrunk to %s.", disk.Key, g, pve.FormatSize(disk.Size.Value), grow)
+	}
+	return plan, nil
+}
+
+func startResize(ctx context.Context, c *tool.Call, in *resizeIn) (tool.Job, error) {
+	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) {
+		return c.PVE.ResizeDisk(ctx, g, in.Disk, in.Size, "")
+	})
+	return tool.Job{UPID: upid}, err
+}
+
+func finishResize(ctx context.Context, c *tool.Call, in resizeIn, end tool.End) (resizeOut, error) {
+	g, config, err := current(ctx, c, in.VMID)
+	if err != nil {
+		return resizeOut{}, err
+	}
+	out := resizeOut{VMID: in.VMID, Node: g.Node, Disk: in.Disk}
+	out.Size, out.SizeHuman = show.Bytes(pve.DiskOf(g.Kind, in.Disk, config.Values[in.Disk]).Size)
+	if g.Kind == pve.QEMU && end.Status.Succeeded() {
+		out.Note = "the partitions and file systems in it grow only when the guest itself grows them"
+	}
+	return out, nil
+}
