@@ -32,6 +32,20 @@ func (e Explanation) String() string {
 
 func (e *Explanation) Error() string { return e.What }
 
+// Refusal is an error that says what is not possible and, in next, what is instead.
+func Refusal(next, format string, args ...any) error {
+	return &Explanation{What: fmt.Sprintf(format, args...), Next: next}
+}
+
+// Unlocked refuses a change of a guest that has a lock.
+func Unlocked(g pve.GuestRef, lock string) error {
+	if lock == "" {
+		return nil
+	}
+	e := Locked(fmt.Sprintf("%v is locked (%s)", g, lock), lock)
+	return &e
+}
+
 // Explainer explains errors of calls that are made with a token.
 type Explainer struct {
 	TokenID string

@@ -33,9 +33,9 @@ type Tool struct {
 	Risk guard.Risk
 	// Idempotent says that a repeated call changes nothing more.
 	Idempotent bool
-	Needs     []Need
-	Input     *jsonschema.Schema
-	Output    *jsonschema.Schema
+	Needs      []Need
+	Input      *jsonschema.Schema
+	Output     *jsonschema.Schema
 
 	run func(ctx context.Context, h Host, req Request) Result
 }

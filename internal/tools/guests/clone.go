@@ -82,28 +82,25 @@ func planClone(ctx context.Context, c *tool.Call, in *cloneIn) (tool.Plan, error
 
 // refuseClone explains what PVE would refuse.
 func refuseClone(ctx context.Context, c *tool.Call, in cloneIn, g pve.GuestRef, s pve.GuestStatus) error {
-	no := func(next, format string, args ...any) error {
-		return &explain.Explanation{What: fmt.Sprintf(format, args...), Next: next}
-	}
 	linked := s.Template.Value
 	if in.Full != nil {
 		linked = !*in.Full
 	}
 	switch {
 	case s.Lock.Value != "":
-		return locked(g, s)
+		return explain.Unlocked(g, s.Lock.Value)
 	case linked && in.Storage != "":
 		return tool.BadArgument("storage", "is for full clones; a linked clone stays on the storage of its original")
 	case linked && !s.Template.Value && in.Snapname == "":
-		return no("Make a full clone, or a template of it first.", "%v is no template, so there are no linked clones of it.", g)
+		return explain.Refusal("Make a full clone, or a template of it first.", "%v is no template, so there are no linked clones of it.", g)
 	case !linked && g.Kind == pve.LXC && s.Status == "running" && in.Snapname == "":
-		return no("Name a snapshot with snapname, or shut it down first.", "%v runs, and a running container is copied from a snapshot only.", g)
+		return explain.Refusal("Name a snapshot with snapname, or shut it down first.", "%v runs, and a running container is copied from a snapshot only.", g)
 	case !linked:
 		return nil
 	}
 	f, err := c.PVE.Feature(ctx, g, "clone", in.Snapname)
 	if err == nil && !f.Has.Value {
-		return no("Make a full clone: full: true.", "The storage of %v cannot make linked clones.", g)
+		return explain.Refusal("Make a full clone: full: true.", "The storage of %v cannot make linked clones.", g)
 	}
 	return err
 }

@@ -52,18 +52,15 @@ func planDelete(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Plan, err
 		return tool.Plan{}, err
 	}
 	name := render.Text(s.Name.Value, 60)
-	no := func(next, format string, args ...any) error {
-		return &explain.Explanation{What: fmt.Sprintf(format, args...), Next: next}
-	}
 	switch {
 	case s.Status != "stopped":
-		return tool.Plan{}, no("Shut it down first with pve_guest_power.", "%v (%s) is %s; only a stopped guest can be deleted.", g, name, s.State())
+		return tool.Plan{}, explain.Refusal("Shut it down first with pve_guest_power.", "%v (%s) is %s; only a stopped guest can be deleted.", g, name, s.State())
 	case s.Lock.Value != "" && s.Lock.Value != "suspended":
-		return tool.Plan{}, locked(g, s)
+		return tool.Plan{}, explain.Unlocked(g, s.Lock.Value)
 	case config.Values["protection"] == "1":
-		return tool.Plan{}, no("Whoever set it may clear it: pve_update_guest_config, delete: protection.", "%v (%s) is protected against removal.", g, name)
+		return tool.Plan{}, explain.Refusal("Whoever set it may clear it: pve_update_guest_config, delete: protection.", "%v (%s) is protected against removal.", g, name)
 	case s.HA.Managed.Value && !in.Purge:
-		return tool.Plan{}, no("With purge: true it is removed from HA, replication and backup jobs too.", "%v (%s) is managed by HA, so PVE does not delete it.", g, name)
+		return tool.Plan{}, explain.Refusal("With purge: true it is removed from HA, replication and backup jobs too.", "%v (%s) is managed by HA, so PVE does not delete it.", g, name)
 	}
 	plan := tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Deletion of %v (%s) on %s", g, name, g.Node)}
 	plan.Consequences, err = losses(ctx, c, g, config, in.Purge)

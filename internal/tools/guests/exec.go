@@ -71,16 +71,13 @@ func planExec(ctx context.Context, c *tool.Call, in *execIn) (tool.Plan, error) 
 	if err != nil {
 		return tool.Plan{}, err
 	}
-	no := func(next, format string, args ...any) error {
-		return &explain.Explanation{What: fmt.Sprintf(format, args...), Next: next}
-	}
 	switch {
 	case g.Kind == pve.LXC:
-		return tool.Plan{}, no("Use ssh, or pct exec on its node.", "%v is a container, and PVE's API cannot run commands in containers.", g)
+		return tool.Plan{}, explain.Refusal("Use ssh, or pct exec on its node.", "%v is a container, and PVE's API cannot run commands in containers.", g)
 	case s.State() != "running":
-		return tool.Plan{}, no("Start or resume it first.", "%v is %s, so nothing can be run in it.", g, s.State())
+		return tool.Plan{}, explain.Refusal("Start or resume it first.", "%v is %s, so nothing can be run in it.", g, s.State())
 	case !s.Agent.Value:
-		return tool.Plan{}, no("Install qemu-guest-agent in the guest, and set agent: 1 with pve_update_guest_config.", "%v has no guest agent configured.", g)
+		return tool.Plan{}, explain.Refusal("Install qemu-guest-agent in the guest, and set agent: 1 with pve_update_guest_config.", "%v has no guest agent configured.", g)
 	}
 	if in.Shell != "" {
 		if err := in.useShell(ctx, c, g); err != nil {

@@ -66,20 +66,17 @@ func planMigrate(ctx context.Context, c *tool.Call, in *migrateIn) (tool.Plan, e
 		plan.Already = fmt.Sprintf("%v is on %s already; nothing was sent.", g, g.Node)
 		return plan, nil
 	}
-	no := func(next, format string, args ...any) error {
-		return &explain.Explanation{What: fmt.Sprintf(format, args...), Next: next}
-	}
 	switch {
 	case target.Status.Value != "online":
-		return plan, no("Choose another node.", "The node %s is %s.", in.Target, target.Status.Or("unknown"))
+		return plan, explain.Refusal("Choose another node.", "The node %s is %s.", in.Target, target.Status.Or("unknown"))
 	case s.Lock.Value != "":
-		return plan, locked(g, s)
+		return plan, explain.Unlocked(g, s.Lock.Value)
 	case g.Kind == pve.LXC && in.LocalDisks:
 		return plan, tool.BadArgument("with_local_disks", "is for VMs; a container's volumes are always moved")
 	case g.Kind == pve.QEMU && in.Restart:
 		return plan, tool.BadArgument("restart", "is for containers; a running VM is moved without interruption")
 	case g.Kind == pve.LXC && in.running && !in.Restart && !s.HA.Managed.Value:
-		return plan, no("Allow it with restart: true, or shut the container down first.",
+		return plan, explain.Refusal("Allow it with restart: true, or shut the container down first.",
 			"%v runs, and a container can only be moved by stopping it for a while.", g)
 	}
 	return plan, checkMigration(ctx, c, *in, g)
@@ -95,21 +92,18 @@ func checkMigration(ctx context.Context, c *tool.Call, in migrateIn, g pve.Guest
 	if err != nil {
 		return err
 	}
-	no := func(next, format string, args ...any) error {
-		return &explain.Explanation{What: fmt.Sprintf(format, args...), Next: next}
-	}
 	refused, isRefused := m.NotAllowed[in.Target]
 	allowed := slices.Contains(m.Allowed, in.Target) || slices.Contains(m.AllowedCT, in.Target)
 	switch {
 	case isRefused && len(refused.Storages) > 0 && in.TargetStorage == "":
-		return no("Name a storage of that node with targetstorage, or move the disks first.",
+		return explain.Refusal("Name a storage of that node with targetstorage, or move the disks first.",
 			"%s has no storage %s, on which %v has disks.", in.Target, render.List(refused.Storages), g)
 	case isRefused && len(refused.Resources) > 0:
-		return no("Remove them from the VM, or choose another node.", "%s does not offer %s, which %v uses.", in.Target, render.List(refused.Resources), g)
+		return explain.Refusal("Remove them from the VM, or choose another node.", "%s does not offer %s, which %v uses.", in.Target, render.List(refused.Resources), g)
 	case len(m.LocalResources) > 0:
-		return no("Remove them from the VM first.", "%v uses devices of its node: %s.", g, render.List(m.LocalResources))
+		return explain.Refusal("Remove them from the VM first.", "%v uses devices of its node: %s.", g, render.List(m.LocalResources))
 	case !allowed && len(m.NotAllowedCT[in.Target].Extra) > 0:
-		return no("Look at the HA rules.", "HA does not let %v go to %s: %s.", g, in.Target, render.Text(fmt.Sprint(m.NotAllowedCT[in.Target]), 200))
+		return explain.Refusal("Look at the HA rules.", "HA does not let %v go to %s: %s.", g, in.Target, render.Text(fmt.Sprint(m.NotAllowedCT[in.Target]), 200))
 	}
 	return refuseLocal(in, g, m)
 }

@@ -99,7 +99,7 @@ func planPower(ctx context.Context, c *tool.Call, given *powerIn) (tool.Plan, er
 	case !reached(in, s) || in.Action == "reboot" || in.Action == "reset":
 		return plan, refusePower(in, g, s)
 	case goal(in) == "stopped" && s.Lock.Value == "backup":
-		return plan, locked(g, s) // the backup starts it again
+		return plan, explain.Unlocked(g, s.Lock.Value) // the backup starts it again
 	}
 	plan.Already = fmt.Sprintf("%v is %s already; nothing was sent.", g, s.State())
 	return plan, restless(ctx, c, g, s)
@@ -148,24 +148,21 @@ func title(action string) string {
 // refusePower explains what PVE would refuse, before a task is started.
 func refusePower(in powerIn, g pve.GuestRef, s pve.GuestStatus) error {
 	state, starts, byHA := s.State(), in.Action == "start" || in.Action == "resume", asksHA(in, s)
-	no := func(next, format string, args ...any) error {
-		return &explain.Explanation{What: fmt.Sprintf(format, args...), Next: next}
-	}
 	switch {
 	case g.Kind == pve.LXC && in.Action == "reset":
-		return no("Use reboot, or stop and start.", "A container cannot be reset; %v was not touched.", g)
+		return explain.Refusal("Use reboot, or stop and start.", "A container cannot be reset; %v was not touched.", g)
 	case g.Kind == pve.LXC && (in.Action == "suspend" || in.Action == "resume"):
-		return no("Use shutdown and start.", "PVE cannot suspend containers reliably; %v was not touched.", g)
+		return explain.Refusal("Use shutdown and start.", "PVE cannot suspend containers reliably; %v was not touched.", g)
 	case s.Template.Value && starts:
-		return no("Clone it and start the clone.", "%v is a template, which cannot be started.", g)
+		return explain.Refusal("Clone it and start the clone.", "%v is a template, which cannot be started.", g)
 	case in.Action == "start" && s.Status == "running" && !byHA:
-		return no("Use resume, or look at why it is in this state.", "%v is %s, so it cannot be started.", g, state)
+		return explain.Refusal("Use resume, or look at why it is in this state.", "%v is %s, so it cannot be started.", g, state)
 	case !starts && s.Status != "running" && !byHA:
-		return no("Start it first.", "%v is %s, so %s is not possible.", g, state, in.Action)
+		return explain.Refusal("Start it first.", "%v is %s, so %s is not possible.", g, state, in.Action)
 	case in.Action == "resume" && state == "stopped":
-		return no("Use start.", "%v is stopped, not suspended.", g)
+		return explain.Refusal("Use start.", "%v is stopped, not suspended.", g)
 	case state == "paused" && in.Action == "shutdown" && !in.ForceStop:
-		return no("Resume it first, or use stop.", "%v is paused, so it cannot shut down.", g)
+		return explain.Refusal("Resume it first, or use stop.", "%v is paused, so it cannot shut down.", g)
 	}
 	switch s.Lock.Value {
 	case "", "suspended", "mounted":
@@ -175,12 +172,7 @@ func refusePower(in powerIn, g pve.GuestRef, s pve.GuestStatus) error {
 			return nil
 		}
 	}
-	return locked(g, s)
-}
-
-func locked(g pve.GuestRef, s pve.GuestStatus) error {
-	e := explain.Locked(fmt.Sprintf("%v is locked (%s)", g, s.Lock.Value), s.Lock.Value)
-	return &e
+	return explain.Unlocked(g, s.Lock.Value)
 }
 
 func startPower(ctx context.Context, c *tool.Call, in *powerIn) (tool.Job, error) {

@@ -51,16 +51,6 @@ func current(ctx context.Context, c *tool.Call, id pve.VMID) (pve.GuestRef, pve.
 	})
 }
 
-// unlocked refuses a change of a guest that a task has locked.
-func unlocked(g pve.GuestRef, config pve.GuestConfig) error {
-	lock := config.Values["lock"]
-	if lock == "" {
-		return nil
-	}
-	e := explain.Locked(fmt.Sprintf("%v is locked (%s)", g, lock), lock)
-	return &e
-}
-
 func planResize(ctx context.Context, c *tool.Call, in *resizeIn) (tool.Plan, error) {
 	grow, relative := strings.CutPrefix(in.Size, "+")
 	wanted, err := pve.ParseSize(grow)
@@ -74,7 +64,7 @@ func planResize(ctx context.Context, c *tool.Call, in *resizeIn) (tool.Plan, err
 	if err != nil {
 		return tool.Plan{}, err
 	}
-	if err := unlocked(g, config); err != nil {
+	if err := explain.Unlocked(g, config.Values["lock"]); err != nil {
 		return tool.Plan{}, err
 	}
 	var keys []string
@@ -87,22 +77,20 @@ func planResize(ctx context.Context, c *tool.Call, in *resizeIn) (tool.Plan, err
 			keys = append(keys, fmt.Sprintf("%s (%s)", d.Key, pve.FormatSize(d.Size.Value)))
 		}
 	}
-	no := func(format string, args ...any) error {
-		return &explain.Explanation{What: fmt.Sprintf(format, args...), Next: fmt.Sprintf("The disks of %v are %s.", g, render.List(keys))}
-	}
+	have := fmt.Sprintf("The disks of %v are %s.", g, render.List(keys))
 	plan := tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Growth of %s of %v (%s) by %s", in.Disk, g, render.Text(nameIn(config), 60), grow)}
 	if !relative {
 		plan.About = fmt.Sprintf("Growth of %s of %v (%s) to %s", in.Disk, g, render.Text(nameIn(config), 60), grow)
 	}
 	switch {
 	case disk.Key == "":
-		return plan, no("%v has no disk %q.", g, render.Text(in.Disk, 40))
+		return plan, explain.Refusal(have, "%v has no disk %q.", g, render.Text(in.Disk, 40))
 	case disk.IsCDROM() || disk.Bus == "unused" || disk.Volume.Storage == "":
-		return plan, no("%s of %v is no disk that can be resized.", disk.Key, g)
+		return plan, explain.Refusal(have, "%s of %v is no disk that can be resized.", disk.Key, g)
 	case relative && wanted == 0, !relative && disk.Size.Set && wanted == disk.Size.Value:
 		plan.Already = fmt.Sprintf("%s of %v has %s already; nothing was sent.", disk.Key, g, render.Bytes(disk.Size.Value))
 	case !relative && wanted < disk.Size.Value:
-		return plan, no("%s of %v has %s; a disk cannot be shrunk to %s.", disk.Key, g, pve.FormatSize(disk.Size.Value), grow)
+		return plan, explain.Refusal(have, "%s of %v has %s; a disk cannot be shrunk to %s.", disk.Key, g, pve.FormatSize(disk.Size.Value), grow)
 	}
 	return plan, nil
 }

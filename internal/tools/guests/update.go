@@ -88,7 +88,7 @@ func planUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Plan, err
 			Next: "Read it again with pve_guest_config, and base the change on what it says now.",
 		}
 	case !slices.Contains(in.Delete, "vmstate"):
-		if err := unlocked(g, config); err != nil {
+		if err := explain.Unlocked(g, config.Values["lock"]); err != nil {
 			return plan, err
 		}
 	}

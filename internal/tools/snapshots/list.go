@@ -1,0 +1,100 @@
+package snapshots
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"pve-mcp/internal/render"
+	"pve-mcp/internal/tool"
+	"pve-mcp/pve"
+)
+
+type listIn struct {
+	VMID pve.VMID `json:"vmid"`
+}
+
+type listOut struct {
+	Snapshots []snapshotRow `json:"snapshots" jsonschema:"oldest first"`
+	Total     int           `json:"total"`
+	Current   string        `json:"current_parent,omitzero" jsonschema:"the snapshot that the present state comes after"`
+	VMID      pve.VMID      `json:"vmid"`
+	Node      string        `json:"node"`
+}
+
+type snapshotRow struct {
+	Name        string `json:"name"`
+	Parent      string `json:"parent,omitzero"`
+	Created     string `json:"created,omitzero"`
+	Age         string `json:"age,omitzero"`
+	Description string `json:"description,omitzero"`
+	RAM         bool   `json:"ram,omitzero" jsonschema:"with the RAM of a running VM"`
+	State       string `json:"state,omitzero" jsonschema:"prepare or delete: under way, or broken off"`
+}
+
+var listSnapshots = tool.Read(tool.Spec[listIn, listOut]{
+	Name:  "pve_list_snapshots",
+	Title: "List the snapshots of a guest",
+	Doc:   "The snapshots of one VM or container as a tree: each names its parent.",
+	Needs: []tool.Need{tool.On(tool.OnGuest, "VM.Audit")},
+	Run: func(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
+		g, list, err := read(ctx, c, in.VMID)
+		out := listOut{VMID: in.VMID, Node: g.Node, Snapshots: []snapshotRow{}}
+		for _, s := range list {
+			if s.Name == pve.Current {
+				out.Current = s.Parent.Value
+				continue
+			}
+			out.Snapshots = append(out.Snapshots, rowOf(c, s))
+		}
+		out.Total = len(out.Snapshots)
+		return out, err
+	},
+})
+
+// read lists a guest's snapshots, oldest first, and the present state at the end.
+func read(ctx context.Context, c *tool.Call, id pve.VMID) (pve.GuestRef, []pve.Snapshot, error) {
+	g, list, err := tool.AtGuest(ctx, c, id, func(g pve.GuestRef) ([]pve.Snapshot, error) { return c.PVE.Snapshots(ctx, g) })
+	slices.SortFunc(list, func(a, b pve.Snapshot) int {
+		rank := func(s pve.Snapshot) int {
+			if s.Name == pve.Current {
+				return 1
+			}
+			return 0
+		}
+		return cmp.Or(rank(a)-rank(b), cmp.Compare(a.Time.Value, b.Time.Value), ancestry(list, a, b), cmp.Compare(a.Name, b.Name))
+	})
+	return g, list, err
+}
+
+// ancestry puts a snapshot behind its ancestors: two of the same second may be parent
+// and child.
+func ancestry(list []pve.Snapshot, a, b pve.Snapshot) int {
+	return depth(list, a) - depth(list, b)
+}
+
+func depth(list []pve.Snapshot, s pve.Snapshot) int {
+	n := 0
+	for n < len(list) && s.Parent.Value != "" {
+		i := slices.IndexFunc(list, func(p pve.Snapshot) bool { return p.Name == s.Parent.Value })
+		if i < 0 {
+			break
+		}
+		s = list[i]
+		n++
+	}
+	return n
+}
+
+func rowOf(c *tool.Call, s pve.Snapshot) snapshotRow {
+	row := snapshotRow{
+		Name: s.Name, Parent: s.Parent.Value, Description: render.Text(s.Description.Value, 200),
+		RAM: s.VMState.Value, State: s.State.Value,
+	}
+	if s.Time.Value > 0 {
+		created := time.Unix(s.Time.Value, 0)
+		row.Created, row.Age = render.Time(created), render.Duration(c.Now().Sub(created).Round(time.Second))
+	}
+	return row
+}
