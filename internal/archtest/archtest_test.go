@@ -23,7 +23,8 @@ import (
 // mistake in a type that both shared would cancel out in the tests.
 var order = []string{
 	"cmd/pve-mcp", "internal/docgen", "internal/cli", "internal/simtest", "internal/demo", "internal/server",
-	"internal/catalog", "internal/tools/guests", "internal/tools/nodes", "internal/tools/tasks", "internal/tool",
+	"internal/catalog", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
+	"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks", "internal/tool",
 	"internal/audit", "internal/explain", "internal/guard", "internal/show", "internal/render", "internal/config", "pve", "pvesim", "pve/apischema/gen",
 	"pve/apischema",
 }
@@ -34,7 +35,10 @@ var imports = map[string][]string{
 	"cmd/pve-mcp":       {"internal/cli"},
 	"internal/archtest": {},
 	"internal/audit":    {},
-	"internal/catalog":  {"internal/guard", "internal/tool", "internal/tools/guests", "internal/tools/nodes", "internal/tools/tasks"},
+	"internal/catalog": {
+		"internal/guard", "internal/tool", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
+		"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks",
+	},
 	"internal/cli": {
 		"internal/audit", "internal/catalog", "internal/config", "internal/demo", "internal/guard", "internal/server",
 		"internal/tool", "pve", "pvesim",
@@ -57,15 +61,18 @@ var imports = map[string][]string{
 	"internal/tool": {
 		"internal/audit", "internal/explain", "internal/guard", "internal/render", "pve", "github.com/google/jsonschema-go",
 	},
-	"internal/show":         {"internal/render", "pve"},
-	"internal/tools/guests": {"internal/explain", "internal/render", "internal/show", "internal/tool", "pve"},
-	"internal/tools/nodes":  {"internal/render", "internal/show", "internal/tool", "pve"},
-	"internal/tools/tasks":  {"internal/explain", "internal/render", "internal/tool", "pve"},
-	"pve":                   {"github.com/cenkalti/backoff/v5"},
-	"pve/apischema":         {},
-	"pve/apischema/gen":     {"pve/apischema"},
-	"pvesim":                {"pve/apischema"},
-	"test/clients":          {},
+	"internal/show":            {"internal/render", "pve"},
+	"internal/tools/backup":    {"internal/explain", "internal/guard", "internal/render", "internal/show", "internal/tool", "pve"},
+	"internal/tools/snapshots": {"internal/explain", "internal/guard", "internal/render", "internal/tool", "pve"},
+	"internal/tools/storage":   {"internal/explain", "internal/render", "internal/show", "internal/tool", "pve"},
+	"internal/tools/guests":    {"internal/explain", "internal/guard", "internal/render", "internal/show", "internal/tool", "pve"},
+	"internal/tools/nodes":     {"internal/render", "internal/show", "internal/tool", "pve"},
+	"internal/tools/tasks":     {"internal/explain", "internal/render", "internal/tool", "pve"},
+	"pve":                      {"github.com/cenkalti/backoff/v5"},
+	"pve/apischema":            {},
+	"pve/apischema/gen":        {"pve/apischema"},
+	"pvesim":                   {"pve/apischema"},
+	"test/clients":             {},
 }
 
 // modules are what go.mod requires, with the reason.

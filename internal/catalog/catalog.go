@@ -7,15 +7,17 @@ import (
 
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/tool"
+	"pve-mcp/internal/tools/backup"
 	"pve-mcp/internal/tools/guests"
 	"pve-mcp/internal/tools/nodes"
 	"pve-mcp/internal/tools/snapshots"
+	"pve-mcp/internal/tools/storage"
 	"pve-mcp/internal/tools/tasks"
 )
 
 // All returns every tool, sorted by name.
 func All() []tool.Tool {
-	all := slices.Concat(guests.Tools, nodes.Tools, snapshots.Tools, tasks.Tools)
+	all := slices.Concat(backup.Tools, guests.Tools, nodes.Tools, snapshots.Tools, storage.Tools, tasks.Tools)
 	slices.SortFunc(all, func(a, b tool.Tool) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }

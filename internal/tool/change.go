@@ -49,21 +49,21 @@ func (c *Changed) changed() *Changed { return c }
 
 // Waits is embedded by the In of a change.
 type Waits struct {
-	Wait *int `json:"wait,omitzero" min:"0" jsonschema:"seconds to wait for the end, at most 45"`
+	Wait *int `json:"wait,omitzero" min:"0"`
 }
 
 func (w Waits) wait() *int { return w.Wait }
 
 // Times is embedded by the In of a change that is over in seconds.
 type Times struct {
-	Timeout *int `json:"timeout,omitzero" min:"1" jsonschema:"seconds to wait, at most 45"`
+	Timeout *int `json:"timeout,omitzero" min:"1"`
 }
 
 func (t Times) wait() *int { return t.Timeout }
 
 // Confirms is embedded by the In of a change that may be destructive.
 type Confirms struct {
-	Confirm bool `json:"confirm,omitzero" jsonschema:"true to carry out what needs confirmation"`
+	Confirm bool `json:"confirm,omitzero"`
 }
 
 func (c Confirms) confirmed() bool { return c.Confirm }

@@ -16,6 +16,7 @@ import (
 // default.
 func inputSchema[In any]() *jsonschema.Schema {
 	s := infer[In]()
+	s.AdditionalProperties = nil // what is not an argument is refused all the same
 	t := reflect.TypeFor[In]()
 	for _, f := range reflect.VisibleFields(t) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -31,13 +32,13 @@ func inputSchema[In any]() *jsonschema.Schema {
 // infer panics on a type that has no schema: a mistake in a declaration, which
 // every test meets.
 func infer[T any]() *jsonschema.Schema {
-	bound := func(v pve.VMID) *float64 { f := float64(v); return &f }
+	least := float64(pve.MinVMID)
 	text, outcome := &jsonschema.Schema{Type: "string"}, &jsonschema.Schema{Type: "string"}
 	for _, o := range Outcomes() {
 		outcome.Enum = append(outcome.Enum, string(o))
 	}
 	s, err := jsonschema.For[T](&jsonschema.ForOptions{TypeSchemas: map[reflect.Type]*jsonschema.Schema{
-		reflect.TypeFor[pve.VMID]():  {Type: "integer", Minimum: bound(pve.MinVMID), Maximum: bound(pve.MaxVMID)},
+		reflect.TypeFor[pve.VMID]():  {Type: "integer", Minimum: &least},
 		reflect.TypeFor[pve.UPID]():  text,
 		reflect.TypeFor[pve.VolID](): text,
 		reflect.TypeFor[Values]():    {Type: "object"},

@@ -61,10 +61,10 @@ func TestArguments(t *testing.T) {
 		{`{"vmid":100,"share":"0.5","force":"true","name":7,"tags":"a"}`, `"share":0.5,"name":"7","force":true,"tags":["a"],`},
 		{`{"vmid":100,"limit":null,"tags":["a","b"]}`, `"tags":["a","b"],`},
 
-		{``, `The argument "vmid" is missing; it takes a whole number from 100 to 999999999.`},
+		{``, `The argument "vmid" is missing; it takes a whole number from 100.`},
 		{`[]`, `The arguments are not a JSON object.`},
 		{`null`, `The arguments are not a JSON object.`},
-		{`{"vmid":1}`, `The argument "vmid" is 1, which is not a whole number from 100 to 999999999.`},
+		{`{"vmid":1}`, `The argument "vmid" is 1, which is not a whole number from 100.`},
 		{`{"vmid":"web"}`, `The argument "vmid" is "web", which is not a number.`},
 		{`{"vmid":100.5}`, `The argument "vmid" is 100.5, which is not a whole number.`},
 		{`{"vmid":true}`, `The argument "vmid" is true, which is not a number.`},

@@ -12,15 +12,15 @@ import (
 )
 
 type cloneIn struct {
-	VMID     pve.VMID `json:"vmid" jsonschema:"of the original"`
+	VMID     pve.VMID `json:"vmid"`
 	NewID    pve.VMID `json:"newid,omitzero" jsonschema:"default: the next free one"`
 	Name     string   `json:"name,omitzero"`
-	Full     *bool    `json:"full,omitzero" jsonschema:"copy the disks; default: of a template they are linked, else copied"`
-	Snapname string   `json:"snapname,omitzero" jsonschema:"as of this snapshot"`
-	Target   string   `json:"target,omitzero" jsonschema:"node; needs shared storage"`
-	Storage  string   `json:"storage,omitzero" jsonschema:"for the copies of the disks"`
+	Full     *bool    `json:"full,omitzero" jsonschema:"default: false for a template"`
+	Snapname string   `json:"snapname,omitzero" jsonschema:"to clone"`
+	Target   string   `json:"target,omitzero" jsonschema:"node"`
+	Storage  string   `json:"storage,omitzero" jsonschema:"of a full clone"`
 	Pool     string   `json:"pool,omitzero"`
-	Run      bool     `json:"start,omitzero" jsonschema:"start the clone"`
+	Run      bool     `json:"start,omitzero"`
 	tool.Waits
 
 	chosen bool // NewID was chosen here
@@ -38,7 +38,7 @@ type cloneOut struct {
 var cloneGuest = tool.Change(tool.ChangeSpec[cloneIn, cloneOut]{
 	Name:  "pve_clone_guest",
 	Title: "Clone a guest",
-	Doc:   "Copies a VM, container or template, or makes a linked clone of a template. Can start the clone.",
+	Doc:   "Clones a guest: a template as a linked clone, anything else in full, unless full says otherwise.",
 	Needs: []tool.Need{
 		tool.On(tool.OnGuest, "VM.Audit"),
 		tool.On(tool.OnGuest, "VM.Clone"),

@@ -13,7 +13,7 @@ import (
 
 type configIn struct {
 	VMID     pve.VMID `json:"vmid"`
-	Snapshot string   `json:"snapshot,omitzero" jsonschema:"as it was at this snapshot"`
+	Snapshot string   `json:"snapshot,omitzero" jsonschema:"as of it"`
 }
 
 type configOut struct {
@@ -63,7 +63,7 @@ type pendingRow struct {
 var guestConfig = tool.Read(tool.Spec[configIn, configOut]{
 	Name:  "pve_guest_config",
 	Title: "Show the configuration of a guest",
-	Doc:   "Full configuration of one VM or container: all keys, disks and NICs parsed, changes that wait for a restart. Secrets are masked.",
+	Doc:   "Full configuration of a guest: disks and NICs parsed, what waits for a restart, digest. Secrets are masked.",
 	Needs: []tool.Need{tool.On(tool.OnGuest, "VM.Audit")},
 	Run:   runConfig,
 })

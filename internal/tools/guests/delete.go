@@ -15,8 +15,8 @@ import (
 
 type deleteIn struct {
 	VMID         pve.VMID `json:"vmid"`
-	Purge        bool     `json:"purge,omitzero" jsonschema:"also from backup jobs, HA and replication"`
-	Unreferenced bool     `json:"destroy_unreferenced_disks,omitzero" jsonschema:"also its volumes that no configuration names"`
+	Purge        bool     `json:"purge,omitzero" jsonschema:"from jobs, HA and replication too"`
+	Unreferenced bool     `json:"destroy_unreferenced_disks,omitzero"`
 	tool.Confirms
 	tool.Waits
 }
@@ -30,7 +30,7 @@ type deleteOut struct {
 var deleteGuest = tool.Change(tool.ChangeSpec[deleteIn, deleteOut]{
 	Name:  "pve_delete_guest",
 	Title: "Delete a guest and its disks",
-	Doc:   "Deletes one VM or container with all its disks and snapshots, for good. It must be stopped. Backups stay.",
+	Doc:   "Deletes a stopped guest with all its disks and snapshots, for good. Backups stay.",
 	Worst: guard.Destructive,
 	Risk:  func(deleteIn) guard.Risk { return guard.Destructive },
 	Needs: []tool.Need{

@@ -15,10 +15,10 @@ import (
 
 type execIn struct {
 	VMID    pve.VMID `json:"vmid"`
-	Command []string `json:"command,omitzero" jsonschema:"program and arguments; no shell"`
-	Shell   string   `json:"shell,omitzero" jsonschema:"instead: a line for the guest's shell"`
-	Stdin   string   `json:"stdin,omitzero" jsonschema:"at most 64 KiB"`
-	PID     int64    `json:"pid,omitzero" min:"1" jsonschema:"instead: collect the output of a command that was still running"`
+	Command []string `json:"command,omitzero" jsonschema:"argv"`
+	Shell   string   `json:"shell,omitzero" jsonschema:"or a line for the shell"`
+	Stdin   string   `json:"stdin,omitzero"`
+	PID     int64    `json:"pid,omitzero" min:"1" jsonschema:"or collect its output"`
 	tool.Times
 }
 
@@ -36,7 +36,7 @@ type execOut struct {
 var vmExec = tool.Change(tool.ChangeSpec[execIn, execOut]{
 	Name:  "pve_vm_exec",
 	Title: "Run a command in a VM",
-	Doc:   "Runs a command in a running VM through its guest agent, as root or SYSTEM. One that takes longer than the timeout goes on; call again with its pid.",
+	Doc:   "Runs a command in a VM through its guest agent. After the timeout it goes on; call again with its pid.",
 	Worst: guard.Exec,
 	Risk:  func(execIn) guard.Risk { return guard.Exec },
 	Needs: []tool.Need{

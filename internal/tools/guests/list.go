@@ -18,12 +18,12 @@ type listIn struct {
 	Node   string   `json:"node,omitzero"`
 	Type   string   `json:"type,omitzero" enum:"qemu,lxc"`
 	Status string   `json:"status,omitzero" enum:"running,stopped,paused,suspended,unknown"`
-	Name   string   `json:"name,omitzero" jsonschema:"part of the name"`
+	Name   string   `json:"name,omitzero" jsonschema:"part of it"`
 	Tag    string   `json:"tag,omitzero"`
 	Pool   string   `json:"pool,omitzero"`
 	Sort   string   `json:"sort,omitzero" enum:"vmid,name,node,cpu,mem,disk,uptime" default:"\"vmid\""`
 	Limit  int      `json:"limit,omitzero" min:"1" max:"500" default:"50"`
-	Offset int      `json:"offset,omitzero" min:"0" jsonschema:"guests to skip"`
+	Offset int      `json:"offset,omitzero" min:"0"`
 	Fields []string `json:"fields,omitzero" enum:"vmid,name,type,node,status,cpu_percent,mem,maxmem,disk,maxdisk,uptime,tags,pool,lock,ha,template,netin,netout" jsonschema:"instead of the usual ones"`
 }
 
@@ -66,7 +66,7 @@ type guestRow struct {
 var listGuests = tool.Read(tool.Spec[listIn, listOut]{
 	Name:  "pve_list_guests",
 	Title: "List VMs and containers",
-	Doc:   "All VMs and containers of the cluster, filtered and sorted. Says how many match and what was left out.",
+	Doc:   "VMs and containers of the cluster, filtered and sorted. Says how many match.",
 	Needs: []tool.Need{tool.On(tool.OnGuest, "VM.Audit").Else("the guest is not listed")},
 	Run:   runList,
 })

@@ -16,10 +16,10 @@ import (
 
 type migrateIn struct {
 	VMID          pve.VMID `json:"vmid"`
-	Target        string   `json:"target" jsonschema:"node"`
-	Restart       bool     `json:"restart,omitzero" jsonschema:"a running container: stop it, move it, start it"`
-	LocalDisks    bool     `json:"with_local_disks,omitzero" jsonschema:"a running VM: copy its local disks too"`
-	TargetStorage string   `json:"targetstorage,omitzero" jsonschema:"for its disks there, or a mapping such as local:nfs"`
+	Target        string   `json:"target"`
+	Restart       bool     `json:"restart,omitzero" jsonschema:"allow it, for a running container"`
+	LocalDisks    bool     `json:"with_local_disks,omitzero" jsonschema:"of a running VM"`
+	TargetStorage string   `json:"targetstorage,omitzero" jsonschema:"or a mapping: local:nfs"`
 	tool.Waits
 
 	running bool // before
@@ -36,7 +36,7 @@ type migrateOut struct {
 var migrateGuest = tool.Change(tool.ChangeSpec[migrateIn, migrateOut]{
 	Name:  "pve_migrate_guest",
 	Title: "Migrate a guest to another node",
-	Doc:   "Moves a VM (a running one without interruption) or a container to another node. What PVE has against it is said before anything is moved.",
+	Doc:   "Moves a guest to another node, a running VM without interruption. Obstacles are explained beforehand.",
 	Needs: []tool.Need{
 		tool.On(tool.OnGuest, "VM.Audit"),
 		tool.On(tool.OnGuest, "VM.Migrate"),

@@ -17,10 +17,10 @@ import (
 
 type powerIn struct {
 	VMID      pve.VMID `json:"vmid"`
-	Action    string   `json:"action" enum:"start,shutdown,stop,reboot,reset,suspend,resume" jsonschema:"stop and reset are like pulling the plug"`
-	Timeout   int      `json:"timeout,omitzero" min:"1" max:"3600" jsonschema:"seconds for the guest to shut down"`
-	ForceStop bool     `json:"forceStop,omitzero" jsonschema:"shutdown: stop it when the time is up"`
-	ToDisk    bool     `json:"todisk,omitzero" jsonschema:"suspend: to disk instead of RAM"`
+	Action    string   `json:"action" enum:"start,shutdown,stop,reboot,reset,suspend,resume" jsonschema:"stop, reset: like pulling the plug"`
+	Timeout   int      `json:"timeout,omitzero" min:"1" max:"3600" jsonschema:"seconds to shut down"`
+	ForceStop bool     `json:"forceStop,omitzero" jsonschema:"stop it after the timeout"`
+	ToDisk    bool     `json:"todisk,omitzero" jsonschema:"suspend to disk"`
 	tool.Waits
 }
 
@@ -35,7 +35,7 @@ type powerOut struct {
 var guestPower = tool.Change(tool.ChangeSpec[powerIn, powerOut]{
 	Name:  "pve_guest_power",
 	Title: "Start, stop, suspend or resume a guest",
-	Doc:   "Changes the power state of one VM or container and waits for the result. A failed task is reported as failed, with PVE's reason.",
+	Doc:   "Changes the power state of a guest and waits for the result.",
 	Needs: []tool.Need{
 		tool.On(tool.OnGuest, "VM.Audit"),
 		tool.On(tool.OnGuest, "VM.PowerMgmt"),

@@ -15,8 +15,8 @@ import (
 
 type resizeIn struct {
 	VMID pve.VMID `json:"vmid"`
-	Disk string   `json:"disk" jsonschema:"such as scsi0 or rootfs"`
-	Size string   `json:"size" jsonschema:"+10G to grow by, or 40G to grow to; with a unit K, M, G or T"`
+	Disk string   `json:"disk" jsonschema:"scsi0, rootfs, …"`
+	Size string   `json:"size" jsonschema:"+10G, or 40G in all"`
 	tool.Waits
 }
 
@@ -33,7 +33,7 @@ type resizeOut struct {
 var resizeDisk = tool.Change(tool.ChangeSpec[resizeIn, resizeOut]{
 	Name:  "pve_resize_disk",
 	Title: "Grow a disk",
-	Doc:   "Grows a disk of a VM or container, by a size or to one. Shrinking is not possible.",
+	Doc:   "Grows a disk of a guest. Shrinking is not possible.",
 	Needs: []tool.Need{
 		tool.On(tool.OnGuest, "VM.Audit"),
 		tool.On(tool.OnGuest, "VM.Config.Disk"),

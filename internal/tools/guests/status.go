@@ -62,7 +62,7 @@ type address struct {
 var guestStatus = tool.Read(tool.Spec[statusIn, statusOut]{
 	Name:  "pve_guest_status",
 	Title: "Show the live state of a guest",
-	Doc:   "Live state of one VM or container: status and what holds it, CPU, memory, disk, network, guest agent, IP addresses and who reports them.",
+	Doc:   "Live state of a guest: status and why, CPU, memory, disk, network, agent, IP addresses and who reports them.",
 	Needs: []tool.Need{
 		tool.On(tool.OnGuest, "VM.Audit"),
 		tool.On(tool.OnGuest, "VM.Monitor").Until(9).If("a running VM with an agent").Else("its IP addresses are unknown"),

@@ -20,10 +20,10 @@ import (
 
 type updateIn struct {
 	VMID   pve.VMID    `json:"vmid"`
-	Set    tool.Values `json:"set,omitzero" jsonschema:"keys and values of PVE's configuration, such as cores: 4; a property string is replaced whole"`
-	Delete []string    `json:"delete,omitzero" jsonschema:"keys to remove; a disk is detached to unusedN"`
-	Digest string      `json:"digest,omitzero" jsonschema:"of the configuration that this is based on"`
-	Force  bool        `json:"force,omitzero" jsonschema:"delete: destroy the disk instead"`
+	Set    tool.Values `json:"set,omitzero" jsonschema:"PVE's keys, such as cores: 4; property strings whole"`
+	Delete []string    `json:"delete,omitzero" jsonschema:"keys; a disk is detached"`
+	Digest string      `json:"digest,omitzero" jsonschema:"that this is based on"`
+	Force  bool        `json:"force,omitzero" jsonschema:"destroy deleted disks"`
 	tool.Confirms
 	tool.Waits
 
@@ -52,8 +52,7 @@ type changeRow struct {
 var updateConfig = tool.Change(tool.ChangeSpec[updateIn, updateOut]{
 	Name:  "pve_update_guest_config",
 	Title: "Change the configuration of a guest",
-	Doc:   "Sets and removes keys of the configuration of one VM or container. Answers with what was before and is now, and what waits for a restart.",
-	Worst: guard.Destructive,
+	Doc:   "Sets and deletes keys of a guest's configuration. Answers with before and after, and what waits for a restart.",
 	Needs: configNeeds,
 	Risk: func(in updateIn) guard.Risk {
 		if in.Force || slices.ContainsFunc(in.Delete, destroys) {

@@ -15,9 +15,9 @@ import (
 
 type createIn struct {
 	VMID        pve.VMID `json:"vmid"`
-	Snapname    string   `json:"snapname" jsonschema:"a letter, then letters, digits, - and _; at most 40"`
+	Snapname    string   `json:"snapname"`
 	Description string   `json:"description,omitzero"`
-	RAM         bool     `json:"vmstate,omitzero" jsonschema:"with the RAM of a running VM"`
+	RAM         bool     `json:"vmstate,omitzero" jsonschema:"with its RAM"`
 	tool.Waits
 }
 
@@ -31,7 +31,7 @@ type createOut struct {
 var createSnapshot = tool.Change(tool.ChangeSpec[createIn, createOut]{
 	Name:  "pve_create_snapshot",
 	Title: "Take a snapshot of a guest",
-	Doc:   "Takes a snapshot of a VM or container, on request with the RAM of a running VM. Says beforehand where the storage cannot.",
+	Doc:   "Takes a snapshot of a guest. Says beforehand where its storage cannot.",
 	Needs: []tool.Need{
 		tool.On(tool.OnGuest, "VM.Audit"),
 		tool.On(tool.OnGuest, "VM.Snapshot"),

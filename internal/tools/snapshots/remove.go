@@ -17,7 +17,7 @@ import (
 type rollbackIn struct {
 	VMID     pve.VMID `json:"vmid"`
 	Snapname string   `json:"snapname"`
-	Run      bool     `json:"start,omitzero" jsonschema:"start it afterwards"`
+	Run      bool     `json:"start,omitzero"`
 	tool.Confirms
 	tool.Waits
 }
@@ -32,7 +32,7 @@ type rollbackOut struct {
 var rollbackSnapshot = tool.Change(tool.ChangeSpec[rollbackIn, rollbackOut]{
 	Name:  "pve_rollback_snapshot",
 	Title: "Roll a guest back to a snapshot",
-	Doc:   "Returns disks and configuration of a guest to a snapshot. Everything since then is lost, and a running guest is stopped.",
+	Doc:   "Returns disks and configuration of a guest to a snapshot. What came since is lost; a running guest is stopped.",
 	Worst: guard.Destructive,
 	Risk:  func(rollbackIn) guard.Risk { return guard.Destructive },
 	Needs: []tool.Need{
@@ -114,7 +114,7 @@ func descendants(list []pve.Snapshot, name string) []string {
 type deleteIn struct {
 	VMID     pve.VMID `json:"vmid"`
 	Snapname string   `json:"snapname"`
-	Force    bool     `json:"force,omitzero" jsonschema:"forget it even where its disks' snapshots cannot be removed"`
+	Force    bool     `json:"force,omitzero" jsonschema:"even if its disks fail"`
 	tool.Confirms
 	tool.Waits
 }
@@ -130,7 +130,7 @@ type deleteOut struct {
 var deleteSnapshot = tool.Change(tool.ChangeSpec[deleteIn, deleteOut]{
 	Name:  "pve_delete_snapshot",
 	Title: "Delete a snapshot",
-	Doc:   "Deletes one snapshot of a guest, for good. The guest itself stays as it is.",
+	Doc:   "Deletes a snapshot of a guest, for good.",
 	Worst: guard.Destructive,
 	Risk:  func(deleteIn) guard.Risk { return guard.Destructive },
 	Needs: []tool.Need{

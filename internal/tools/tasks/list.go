@@ -17,11 +17,11 @@ import (
 
 type listIn struct {
 	Node    string   `json:"node,omitzero"`
-	VMID    pve.VMID `json:"vmid,omitzero" jsonschema:"of this guest, also within backup jobs of several guests"`
-	Type    string   `json:"type,omitzero" jsonschema:"PVE's word, such as vzdump or qmstart"`
-	Errors  bool     `json:"errors,omitzero" jsonschema:"only those that failed or warned"`
-	Running bool     `json:"running,omitzero" jsonschema:"only those that run"`
-	Since   string   `json:"since,omitzero" jsonschema:"started since: an age such as 24h or 7d, or a time such as 2026-11-20T08:00:00Z"`
+	VMID    pve.VMID `json:"vmid,omitzero" jsonschema:"also in jobs of several guests"`
+	Type    string   `json:"type,omitzero" jsonschema:"such as vzdump"`
+	Errors  bool     `json:"errors,omitzero" jsonschema:"failed or warned"`
+	Running bool     `json:"running,omitzero"`
+	Since   string   `json:"since,omitzero" jsonschema:"24h, 7d or an ISO 8601 time"`
 	Limit   int      `json:"limit,omitzero" min:"1" max:"200" default:"20"`
 }
 
@@ -52,7 +52,7 @@ type taskRow struct {
 var listTasks = tool.Read(tool.Spec[listIn, listOut]{
 	Name:  "pve_list_tasks",
 	Title: "List tasks",
-	Doc:   "Recent tasks of all nodes or one, newest first: what was done, by whom, and how it ended. PVE keeps 1,000 to 2,000 per node.",
+	Doc:   "Recent tasks of all nodes or one, newest first: what was done, by whom, and how it ended.",
 	Needs: []tool.Need{tool.On(tool.OnNode, "Sys.Audit").Else("only this token's own tasks are listed")},
 	Run:   runList,
 })
@@ -71,7 +71,7 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	} else if _, err := c.Node(ctx, in.Node); err != nil {
 		return out, err
 	}
-	found, notes, err := tool.AskNodes(ctx, c, nodes, func(node string) (part, error) { return ask(ctx, c, node, in, params) })
+	found, notes, err := tool.AskNodes(c, nodes, func(node string) (part, error) { return ask(ctx, c, node, in, params) })
 	if err != nil {
 		return out, err
 	}

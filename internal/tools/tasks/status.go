@@ -17,7 +17,7 @@ import (
 
 type statusIn struct {
 	UPID pve.UPID `json:"upid"`
-	Log  int      `json:"log,omitzero" min:"1" max:"200" jsonschema:"lines of its log to show, from the end"`
+	Log  int      `json:"log,omitzero" min:"1" max:"200" jsonschema:"last lines to show"`
 	tool.Waits
 }
 
@@ -42,7 +42,7 @@ type statusOut struct {
 var taskStatus = tool.Read(tool.Spec[statusIn, statusOut]{
 	Name:  "pve_task_status",
 	Title: "Show a task, or wait for it",
-	Doc:   "State of one task: running, ok, warnings or failed with the reason. With wait it returns when the task has ended or the time is up.",
+	Doc:   "State of a task: running, ok, warnings, or failed with the reason. With wait its end is awaited.",
 	Needs: []tool.Need{tool.On(tool.OnNode, "Sys.Audit").If("a task of another user or token")},
 	Run:   runStatus,
 })

@@ -1,0 +1,163 @@
+package backup
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"pve-mcp/internal/render"
+	"pve-mcp/internal/show"
+	"pve-mcp/internal/tool"
+	"pve-mcp/pve"
+)
+
+type listIn struct {
+	VMID    pve.VMID `json:"vmid,omitzero"`
+	Storage string   `json:"storage,omitzero"`
+	Limit   int      `json:"limit,omitzero" min:"1" max:"500" default:"50"`
+	Offset  int      `json:"offset,omitzero" min:"0"`
+}
+
+type listOut struct {
+	Backups []backupRow `json:"backups" jsonschema:"newest first"`
+	Total   int         `json:"total" jsonschema:"that match and that this token may see"`
+	LeftOut int         `json:"left_out,omitzero"`
+	More    string      `json:"more,omitzero"`
+	Notes   []string    `json:"notes,omitzero" jsonschema:"what is not visible, or could not be read"`
+}
+
+type backupRow struct {
+	VolID     string `json:"volid"`
+	VMID      *int64 `json:"vmid,omitzero"`
+	Name      string `json:"name,omitzero" jsonschema:"of the guest, where it still exists"`
+	Type      string `json:"type,omitzero" jsonschema:"qemu or lxc"`
+	Created   string `json:"created,omitzero"`
+	Age       string `json:"age,omitzero"`
+	Size      *int64 `json:"size,omitzero" jsonschema:"bytes"`
+	SizeHuman string `json:"size_human,omitzero"`
+	Notes     string `json:"notes,omitzero"`
+	Protected bool   `json:"protected,omitzero"`
+	Verified  string `json:"verified,omitzero" jsonschema:"ok or failed; only a backup server verifies"`
+	Node      string `json:"node,omitzero" jsonschema:"that has it, where the storage is not shared"`
+
+	time int64
+}
+
+var listBackups = tool.Read(tool.Spec[listIn, listOut]{
+	Name:  "pve_list_backups",
+	Title: "List backups",
+	Doc:   "Backups on all storages, newest first. Says which are hidden from this token.",
+	Needs: []tool.Need{
+		tool.On(tool.OnStorage, "Datastore.Audit").Else("the storage is not looked into"),
+		tool.On(tool.OnStorage, "Datastore.AllocateSpace").Else("its backups are not visible"),
+		tool.On(tool.OnGuest, "VM.Backup").Else("its backups are not visible"),
+	},
+	Run: runList,
+})
+
+func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
+	out := listOut{Backups: []backupRow{}}
+	all, err := c.PVE.Resources(ctx, "")
+	if err != nil {
+		return out, err
+	}
+	perms, err := c.PVE.Permissions(ctx)
+	if err != nil {
+		return out, err
+	}
+	stores := storesFor(tool.Stores(all), "", in.Storage)
+	rows, notes, err := backups(ctx, c, stores, in.VMID)
+	if err != nil {
+		return out, err
+	}
+	out.Notes = append(notes, hidden(perms, stores, in.Storage)...)
+	names := map[int64]string{}
+	for _, r := range all {
+		if r.IsGuest() {
+			names[int64(r.VMID)] = render.Text(r.Name.Value, 60)
+		}
+	}
+	out.Total = len(rows)
+	first := min(in.Offset, len(rows))
+	last := min(first+in.Limit, len(rows))
+	for _, row := range rows[first:last] {
+		if row.VMID != nil {
+			row.Name = names[*row.VMID]
+		}
+		out.Backups = append(out.Backups, row)
+	}
+	if out.LeftOut = len(rows) - (last - first); last < len(rows) {
+		out.More = fmt.Sprintf("offset: %d, or a filter", last)
+	}
+	return out, nil
+}
+
+// storesFor returns the stores that may hold backups: those that a node has, where one
+// is named, and those of a name.
+func storesFor(all []tool.Store, node, name string) []tool.Store {
+	return slices.DeleteFunc(all, func(s tool.Store) bool {
+		return !s.Holds("backup") || node != "" && !slices.Contains(s.Nodes, node) || name != "" && s.Storage.Value != name
+	})
+}
+
+// backups lists what is on stores, newest first.
+func backups(ctx context.Context, c *tool.Call, stores []tool.Store, id pve.VMID) ([]backupRow, []string, error) {
+	params := url.Values{"content": {"backup"}}
+	if id != 0 {
+		params.Set("vmid", id.String())
+	}
+	got, notes, err := c.Volumes(ctx, stores, params)
+	var rows []backupRow
+	for _, s := range got {
+		for _, v := range s.Value {
+			rows = append(rows, rowOf(c, s.From, v))
+		}
+	}
+	slices.SortFunc(rows, func(a, b backupRow) int {
+		return cmp.Or(cmp.Compare(b.time, a.time), strings.Compare(a.VolID, b.VolID))
+	})
+	return rows, notes, err
+}
+
+func rowOf(c *tool.Call, s tool.Store, v pve.Volume) backupRow {
+	row := backupRow{
+		VolID: render.Text(v.VolID.String(), 200), VMID: show.Number(v.VMID), Type: v.Subtype.Value,
+		Notes: render.Text(v.Notes.Value, 200), Protected: v.Protected.Value, Verified: render.Text(v.Verification["state"], 20),
+		time: v.CTime.Value,
+	}
+	row.Size, row.SizeHuman = show.Bytes(v.Size)
+	if v.CTime.Set {
+		created := time.Unix(v.CTime.Value, 0)
+		row.Created, row.Age = render.Time(created), render.Duration(c.Now().Sub(created).Round(time.Second))
+	}
+	if !s.Shared.Value {
+		row.Node = s.Node.Value
+	}
+	return row
+}
+
+// hidden says which backups the token cannot see.
+func hidden(perms pve.Permissions, stores []tool.Store, name string) []string {
+	var notes []string
+	switch all, except := perms.Below("/storage", "Datastore.Audit"); {
+	case name != "" && perms.Has("/storage/"+name, "Datastore.Audit"):
+	case name != "":
+		notes = append(notes, fmt.Sprintf("this token lacks Datastore.Audit on /storage/%s: whether it has backups is not visible", render.Text(name, 60)))
+	case !all:
+		notes = append(notes, "this token lacks Datastore.Audit on /storage: there may be storages with backups that it cannot see")
+	case len(except) > 0:
+		notes = append(notes, fmt.Sprintf("this token lacks Datastore.Audit on %s: whether there are backups is not visible", render.Text(render.List(except), 200)))
+	}
+	var named []string
+	for _, s := range stores {
+		if name := s.Storage.Value; !slices.Contains(named, name) {
+			named = append(named, name)
+			notes = append(notes, tool.HiddenVolumes(perms, name, "backup")...)
+		}
+	}
+	return notes
+}

@@ -1,0 +1,149 @@
+package storage
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"pve-mcp/internal/explain"
+	"pve-mcp/internal/render"
+	"pve-mcp/internal/show"
+	"pve-mcp/internal/tool"
+	"pve-mcp/pve"
+)
+
+type contentIn struct {
+	Storage string   `json:"storage"`
+	Node    string   `json:"node,omitzero" jsonschema:"if not shared"`
+	Content string   `json:"content,omitzero" enum:"images,rootdir,iso,vztmpl,backup,snippets,import"`
+	VMID    pve.VMID `json:"vmid,omitzero"`
+	Limit   int      `json:"limit,omitzero" min:"1" max:"500" default:"50"`
+	Offset  int      `json:"offset,omitzero" min:"0"`
+}
+
+type contentOut struct {
+	Content []volumeRow `json:"content"`
+	Total   int         `json:"total" jsonschema:"volumes that match and that this token may see"`
+	LeftOut int         `json:"left_out,omitzero"`
+	More    string      `json:"more,omitzero"`
+	Notes   []string    `json:"notes,omitzero"`
+}
+
+type volumeRow struct {
+	VolID     string `json:"volid"`
+	Content   string `json:"content"`
+	Format    string `json:"format,omitzero"`
+	Size      *int64 `json:"size,omitzero" jsonschema:"bytes"`
+	SizeHuman string `json:"size_human,omitzero"`
+	Used      *int64 `json:"used,omitzero" jsonschema:"bytes on the storage, where it knows"`
+	UsedHuman string `json:"used_human,omitzero"`
+	VMID      *int64 `json:"vmid,omitzero" jsonschema:"the guest that it belongs to"`
+	Parent    string `json:"parent,omitzero" jsonschema:"the image that it is a linked clone of"`
+	Created   string `json:"created,omitzero"`
+	Notes     string `json:"notes,omitzero"`
+	Protected bool   `json:"protected,omitzero"`
+	Node      string `json:"node,omitzero" jsonschema:"that has it, where the storage is not shared"`
+}
+
+var storageContent = tool.Read(tool.Spec[contentIn, contentOut]{
+	Name:  "pve_storage_content",
+	Title: "List what is on a storage",
+	Doc:   "What is on a storage: ISO images, container templates, disks, backups, snippets.",
+	Needs: []tool.Need{
+		tool.On(tool.OnStorage, "Datastore.Audit", "Datastore.AllocateSpace"),
+		tool.On(tool.OnGuest, "VM.Config.Disk").If("disks").Else("its disks are not listed"),
+		tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("backups").Else("backups are not listed"),
+		tool.On(tool.OnGuest, "VM.Backup").If("backups").Else("its backups are not listed"),
+		tool.On(tool.OnStorage, "Datastore.Allocate").If("snippets").Else("snippets are not listed"),
+	},
+	Run: runContent,
+})
+
+func runContent(ctx context.Context, c *tool.Call, in contentIn) (contentOut, error) {
+	out := contentOut{Content: []volumeRow{}}
+	stores, err := find(ctx, c, in)
+	if err != nil {
+		return out, err
+	}
+	params := url.Values{}
+	if in.Content != "" {
+		params.Set("content", in.Content)
+	}
+	if in.VMID != 0 {
+		params.Set("vmid", in.VMID.String())
+	}
+	got, notes, err := c.Volumes(ctx, stores, params)
+	if err != nil {
+		return out, err
+	}
+	out.Notes = notes
+	var rows []volumeRow
+	for _, s := range got {
+		for _, v := range s.Value {
+			rows = append(rows, volumeOf(s.From, v))
+		}
+	}
+	slices.SortFunc(rows, func(a, b volumeRow) int {
+		return cmp.Or(strings.Compare(a.Content, b.Content), strings.Compare(a.VolID, b.VolID), strings.Compare(a.Node, b.Node))
+	})
+	out.Total = len(rows)
+	first := min(in.Offset, len(rows))
+	last := min(first+in.Limit, len(rows))
+	out.Content = append(out.Content, rows[first:last]...)
+	if out.LeftOut = len(rows) - (last - first); last < len(rows) {
+		out.More = fmt.Sprintf("offset: %d, or a filter", last)
+	}
+	perms, err := c.PVE.Permissions(ctx)
+	out.Notes = append(out.Notes, tool.HiddenVolumes(perms, in.Storage, in.Content)...)
+	return out, err
+}
+
+// find returns the storage, of which each node may have its own.
+func find(ctx context.Context, c *tool.Call, in contentIn) ([]tool.Store, error) {
+	stores, err := c.Stores(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found []tool.Store
+	var names []string
+	for _, s := range stores {
+		names = append(names, s.Storage.Value)
+		if s.Storage.Value == in.Storage && (in.Node == "" || slices.Contains(s.Nodes, in.Node)) {
+			found = append(found, s)
+		}
+	}
+	names = slices.Compact(names)
+	where := ""
+	if in.Node != "" {
+		where = fmt.Sprintf(" on %q", render.Text(in.Node, 60))
+	}
+	switch {
+	case found != nil:
+		return found, nil
+	case names == nil:
+		return nil, explain.Refusal("Grant it PVEAuditor on /storage.", "This token sees no storages at all.")
+	}
+	return nil, explain.Refusal("There are "+render.List(names)+".", "There is no storage %q%s, or this token may not see it.", render.Text(in.Storage, 60), where)
+}
+
+func volumeOf(s tool.Store, v pve.Volume) volumeRow {
+	row := volumeRow{
+		VolID: render.Text(v.VolID.String(), 200), Content: v.Content, Format: v.Format.Value, VMID: show.Number(v.VMID),
+		Parent: render.Text(v.Parent.Value, 200), Notes: render.Text(v.Notes.Value, 200), Protected: v.Protected.Value,
+	}
+	row.Size, row.SizeHuman = show.Bytes(v.Size)
+	if v.Used.Set && v.Used != v.Size {
+		row.Used, row.UsedHuman = show.Bytes(v.Used)
+	}
+	if v.CTime.Set {
+		row.Created = render.Time(time.Unix(v.CTime.Value, 0))
+	}
+	if !s.Shared.Value {
+		row.Node = s.Node.Value
+	}
+	return row
+}

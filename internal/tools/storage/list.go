@@ -1,0 +1,116 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"pve-mcp/internal/render"
+	"pve-mcp/internal/show"
+	"pve-mcp/internal/tool"
+	"pve-mcp/pve"
+)
+
+type listIn struct {
+	Node    string `json:"node,omitzero" jsonschema:"its own, live, disabled ones too"`
+	Content string `json:"content,omitzero" enum:"images,rootdir,iso,vztmpl,backup,snippets,import"`
+	Limit   int    `json:"limit,omitzero" min:"1" max:"500" default:"100"`
+}
+
+type listOut struct {
+	Storages []storageRow `json:"storages"`
+	Total    int          `json:"total"`
+	LeftOut  int          `json:"left_out,omitzero"`
+	AsOf     string       `json:"as_of" jsonschema:"when PVE was asked; without node its numbers are up to 20 s older"`
+	Notes    []string     `json:"notes,omitzero"`
+}
+
+type storageRow struct {
+	Storage string   `json:"storage"`
+	Type    string   `json:"type"`
+	Status  string   `json:"status" jsonschema:"available, unknown, inactive or disabled"`
+	Shared  bool     `json:"shared,omitzero" jsonschema:"the same on all its nodes"`
+	Nodes   []string `json:"nodes"`
+	Content []string `json:"content" jsonschema:"what it may hold"`
+	show.Use
+}
+
+var listStorage = tool.Read(tool.Spec[listIn, listOut]{
+	Name:  "pve_list_storage",
+	Title: "List storages",
+	Doc:   "Storages of the cluster or of a node, and how full they are; shared ones once.",
+	Needs: []tool.Need{tool.On(tool.OnStorage, "Datastore.Audit").Else("the storage is not listed")},
+	Run:   runList,
+})
+
+func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
+	out := listOut{AsOf: render.Time(c.Now()), Storages: []storageRow{}}
+	read := ofCluster
+	if in.Node != "" {
+		read = ofNode
+	}
+	rows, err := read(ctx, c, in)
+	if err != nil {
+		return out, err
+	}
+	out.Total = len(rows)
+	out.Storages = append(out.Storages, rows[:min(in.Limit, len(rows))]...)
+	out.LeftOut = out.Total - len(out.Storages)
+	perms, err := c.PVE.Permissions(ctx)
+	if err != nil {
+		return out, err
+	}
+	switch all, except := perms.Below("/storage", "Datastore.Audit"); {
+	case !all:
+		out.Notes = append(out.Notes, "this token lacks Datastore.Audit on /storage: there may be storages that it cannot see")
+	case len(except) > 0:
+		out.Notes = append(out.Notes, fmt.Sprintf("this token lacks Datastore.Audit on %s: such a storage may be left out", render.Text(render.List(except), 200)))
+	}
+	return out, nil
+}
+
+func ofCluster(ctx context.Context, c *tool.Call, in listIn) ([]storageRow, error) {
+	stores, err := c.Stores(ctx)
+	var rows []storageRow
+	for _, s := range stores {
+		if in.Content != "" && !s.Holds(in.Content) {
+			continue
+		}
+		row := storageRow{
+			Storage: s.Storage.Value, Type: s.PluginType.Value, Status: s.Status.Or("unknown"), Shared: s.Shared.Value,
+			Nodes: s.Nodes, Content: s.Contents(),
+		}
+		if s.Usable() {
+			row.Use = show.UseOf(s.Disk, s.MaxDisk)
+		}
+		rows = append(rows, row)
+	}
+	return rows, err
+}
+
+func ofNode(ctx context.Context, c *tool.Call, in listIn) ([]storageRow, error) {
+	if _, err := c.Node(ctx, in.Node); err != nil {
+		return nil, err
+	}
+	list, err := c.PVE.NodeStorages(ctx, in.Node, nil)
+	var rows []storageRow
+	for _, s := range list {
+		store := tool.Store{Resource: pve.Resource{Content: s.Content}}
+		if in.Content != "" && !store.Holds(in.Content) {
+			continue
+		}
+		row := storageRow{Storage: s.Storage, Type: s.Type, Status: "available", Shared: s.Shared.Value, Nodes: []string{in.Node}, Content: store.Contents()}
+		switch {
+		case !s.Enabled.Value:
+			row.Status = "disabled"
+		case !s.Active.Value:
+			row.Status = "inactive"
+		default:
+			row.Use = show.UseOf(s.Used, s.Total)
+		}
+		rows = append(rows, row)
+	}
+	slices.SortFunc(rows, func(a, b storageRow) int { return strings.Compare(a.Storage, b.Storage) })
+	return rows, err
+}
