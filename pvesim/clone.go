@@ -150,18 +150,18 @@ func (c *call) cloneable(k cloning, key string, ofSnap bool) error {
 }
 
 func (c *call) cloneTask(k cloning, id int, typ string, rename func(map[string]string)) (any, error) {
-	g := c.reserve(k.source.Kind, id, "clone")
-	if k.source.Kind == "lxc" {
-		k.source.Config["lock"] = "disk"
-	}
-	g.IgnoresShutdown, g.AgentDead, g.Programs = k.source.IgnoresShutdown, k.source.AgentDead, k.source.Programs
-	upid := c.fork(c.now, c.node, c.caller.User, typ, strconv.Itoa(k.source.VMID), id, func(now time.Time) outcome {
+	upid := c.fork(c.now, c.node, c.caller.User, typ, strconv.Itoa(k.source.VMID), 0, func(now time.Time) outcome {
+		g := c.reserve(k.source.Kind, id, "clone")
+		g.IgnoresShutdown, g.AgentDead, g.Programs = k.source.IgnoresShutdown, k.source.AgentDead, k.source.Programs
 		j := &journal{began: now}
 		if c.node.version.major >= 9 && g.Kind == "qemu" {
 			j.say("creating a clone of VM %d with ID %d", k.source.VMID, id)
 		}
 		config, volumes := c.cloneConfig(j, k, id)
 		rename(config)
+		if k.source.Kind == "lxc" {
+			k.source.Config["lock"] = "disk"
+		}
 		if c.str("description") != "" {
 			config["description"] = c.normal(g.Kind, "description", c.str("description"), "")
 		}

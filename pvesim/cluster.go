@@ -133,6 +133,10 @@ func getNodeStatus(c *call) (any, error) {
 	cpu, mem := c.load(n, c.now)
 	kernel := "6.14.11-2-pve"
 	memory := map[string]any{"total": n.Memory, "used": mem, "free": n.Memory - mem}
+	boot := map[string]any{"mode": "efi", "secureboot": 0}
+	if n.BIOS {
+		boot = map[string]any{"mode": "legacy-bios"}
+	}
 	cpuinfo := map[string]any{
 		"cpus": n.CPUs, "cores": n.CPUs, "sockets": 1, "model": "AMD EPYC 7302P 16-Core Processor",
 		"mhz": "3000.000", "hvm": "1", "flags": "fpu vme de pse", "user_hz": 100,
@@ -149,7 +153,7 @@ func getNodeStatus(c *call) (any, error) {
 		"cpuinfo":        cpuinfo,
 		"kversion":       "Linux " + kernel + " #1 SMP PREEMPT_DYNAMIC",
 		"current-kernel": map[string]any{"release": kernel, "sysname": "Linux", "machine": "x86_64", "version": "#1 SMP PREEMPT_DYNAMIC"},
-		"boot-info":      map[string]any{"mode": "legacy-bios"},
+		"boot-info":      boot,
 		"pveversion":     "pve-manager/" + n.version.text + "/" + n.version.repoID(),
 	}, nil
 }

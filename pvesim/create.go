@@ -3,6 +3,7 @@ package pvesim
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -102,8 +103,9 @@ func (s *state) remove(g *guest) {
 }
 
 // creation is a task that makes a guest: make returns its configuration.
-func (c *call) creation(g *guest, typ string, make func(j *journal) (madeDrives, error)) (any, error) {
-	return c.work(g, typ, func(now time.Time) outcome {
+func (c *call) creation(kind string, id int, typ string, make func(j *journal) (madeDrives, error)) (any, error) {
+	return c.fork(c.now, c.node, c.caller.User, typ, strconv.Itoa(id), 0, func(now time.Time) outcome {
+		g := c.reserve(kind, id, "create")
 		j := &journal{began: now}
 		made, err := make(j)
 		if err != nil {
@@ -122,7 +124,7 @@ func (c *call) creation(g *guest, typ string, make func(j *journal) (madeDrives,
 		})
 		o.undo = func() { made.undo(&c.state); c.remove(g) }
 		return o
-	})
+	}), nil
 }
 
 // createVM makes a VM, or restores one from a backup.
@@ -135,8 +137,7 @@ func createVM(c *call) (any, error) {
 		return nil, die("unable to create VM %d - %s", id, strings.TrimSpace(refusalOf(err).message))
 	}
 	settings := c.settings(notConfig...)
-	g := c.reserve("qemu", id, "create")
-	return c.creation(g, "qmcreate", func(j *journal) (madeDrives, error) {
+	return c.creation("qemu", id, "qmcreate", func(j *journal) (madeDrives, error) {
 		made, err := c.makeDrives(j, "qemu", id, settings, c.str("storage"))
 		if err != nil {
 			return made, err
@@ -214,8 +215,7 @@ func createCT(c *call) (any, error) {
 			return nil, err
 		}
 	}
-	g := c.reserve("lxc", id, "create")
-	return c.creation(g, "vzcreate", func(j *journal) (madeDrives, error) {
+	return c.creation("lxc", id, "vzcreate", func(j *journal) (madeDrives, error) {
 		archive := c.volumeOf(template, c.node.Name)
 		if archive == nil {
 			return madeDrives{}, die("volume '%s' does not exist", template)

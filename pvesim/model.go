@@ -36,6 +36,7 @@ type Node struct {
 	Memory  int64         // bytes
 	Disk    int64         // bytes of the root file system
 	Up      time.Duration // how long it has been up
+	BIOS    bool          // it booted from a BIOS, not from EFI
 	Offline bool
 }
 
