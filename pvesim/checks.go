@@ -78,8 +78,8 @@ func checkSuspend(c *call) error {
 		return err
 	}
 	storage := c.str("statestorage")
-	if storage == "" {
-		storage = "local"
+	if g := c.guests[c.number("vmid", 0)]; storage == "" && g != nil {
+		storage = c.stateStorage(g)
 	}
 	return c.caller.Require("/storage/"+storage, "Datastore.AllocateSpace")
 }

@@ -140,10 +140,12 @@ func (c *call) cloneable(k cloning, key string, ofSnap bool) error {
 	if k.full {
 		feature, word = "copy", "Full"
 	}
-	if c.can(v, feature, ofSnap) {
+	lxc := k.source.Kind == "lxc"
+	files := lxc && !k.full && c.storageNamed(v.storage()).Type != "btrfs" && c.storageNamed(v.storage()).traits().files
+	if c.can(v, feature, ofSnap) && !files { // a linked file would be in qcow2, which containers cannot use
 		return nil
 	}
-	if k.source.Kind == "lxc" {
+	if lxc {
 		return die("%s clone feature for '%s' is not available", word, id)
 	}
 	return die("%s clone feature is not supported for '%s' (%s)", word, id, key)
@@ -191,7 +193,7 @@ func (c *call) cloneConfig(j *journal, k cloning, id int) (map[string]string, []
 	config := maps.Clone(k.config)
 	for key := range config {
 		switch {
-		case index(key) == "unused", key == "lock", key == "parent", key == "template", key == "protection" && k.source.template():
+		case index(key) == "unused", key == "lock", key == "vmstate", key == "runningmachine", key == "runningcpu", key == "parent", key == "template", key == "protection" && k.source.template():
 			delete(config, key)
 		case index(key) == "net":
 			config[key] = strings.Replace(config[key], macOf(config[key]), c.mac(), 1)

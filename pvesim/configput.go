@@ -2,7 +2,9 @@ package pvesim
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,6 +23,10 @@ func (c *call) settings(not ...string) map[string]string {
 		if value != nil && !slices.Contains(not, name) {
 			out[name] = text(value)
 		}
+	}
+	if medium, ok := out["cdrom"]; ok { // an old name
+		delete(out, "cdrom")
+		out["ide2"] = withProp(medium, "media", "cdrom")
 	}
 	return out
 }
@@ -87,16 +93,47 @@ func checkConfig(c *call) error {
 
 // putConfig changes a guest's configuration at once.
 func putConfig(c *call, g *guest) (any, error) {
-	if err := c.awaitLock(g); err != nil {
+	if err := c.changeRefusal(g); err != nil {
 		return nil, err
 	}
 	return nil, c.changeConfig(&journal{}, g)
+}
+
+// changeRefusal is what PVE checks of a change under the lock, and before a task.
+func (c *call) changeRefusal(g *guest) error {
+	if err := c.awaitLock(g); err != nil {
+		return err
+	}
+	digest := otherChecksum
+	if g.Kind == "lxc" {
+		digest = otherDigest
+	}
+	if err := c.checkDigest(g, digest); err != nil {
+		return err
+	}
+	if lock := g.Config["lock"]; lock == "suspended" && c.str("delete") == "vmstate" {
+		return nil // which ends the suspension
+	}
+	if err := g.unlocked(); err != nil {
+		return err
+	}
+	config := g.planned()
+	maps.Copy(config, c.settings())
+	balloon, _ := strconv.ParseInt(config["balloon"], 10, 64)
+	memory, err := strconv.ParseInt(config["memory"], 10, 64)
+	if err == nil && balloon > memory && (c.params["balloon"] != nil || c.params["memory"] != nil) {
+		return die("balloon value too large (must be smaller than assigned memory)")
+	}
+	return nil
 }
 
 // postConfig changes it in a task. With background_delay it waits that long for
 // its end, and answers without a task where it came.
 func postConfig(c *call, g *guest) (any, error) {
 	if c.forked == nil {
+		if err := c.changeRefusal(g); err != nil {
+			return nil, err
+		}
 		upid := c.fork(c.now, c.node, c.caller.User, "qmconfig", fmt.Sprint(g.VMID), g.VMID, func(now time.Time) outcome {
 			j := &journal{began: now}
 			j.say("update VM %d: %s", g.VMID, c.asOptions())
@@ -144,16 +181,6 @@ func (c *call) asOptions() string {
 // changeConfig does what a change asks for. What cannot reach a running guest stays
 // pending.
 func (c *call) changeConfig(j *journal, g *guest) error {
-	digest := otherChecksum
-	if g.Kind == "lxc" {
-		digest = otherDigest
-	}
-	if err := c.checkDigest(g, digest); err != nil {
-		return err
-	}
-	if err := g.unlocked(); err != nil {
-		return err
-	}
 	for _, key := range apischema.SplitList(c.str("revert")) {
 		delete(g.pending, key)
 		delete(g.dropped, key)
@@ -184,6 +211,13 @@ func (c *call) changeConfig(j *journal, g *guest) error {
 func (c *call) removeKey(g *guest, key string) error {
 	value, ok := g.Config[key]
 	delete(g.pending, key)
+	if key == "vmstate" && ok {
+		c.free(value, g.Node)
+		for _, key := range []string{"vmstate", "lock", "runningmachine", "runningcpu"} {
+			delete(g.Config, key)
+		}
+		return nil
+	}
 	if !ok {
 		return nil
 	}

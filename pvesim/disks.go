@@ -396,10 +396,9 @@ func reassign(c *call, g *guest, key, targetKey string) (any, error) {
 
 // unlinkDisks is a change of the configuration that deletes drives.
 func unlinkDisks(c *call, g *guest) (any, error) {
-	if err := c.awaitLock(g); err != nil {
-		return nil, err
+	if idlist, ok := c.params["idlist"]; ok {
+		c.params["delete"] = idlist
+		delete(c.params, "idlist")
 	}
-	c.params["delete"] = c.params["idlist"]
-	delete(c.params, "idlist")
-	return nil, c.changeConfig(&journal{}, g)
+	return putConfig(c, g)
 }

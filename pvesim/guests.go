@@ -152,7 +152,7 @@ func (c *call) monitor(g *guest) map[string]any {
 	out := map[string]any{
 		"qmpstatus": cmp.Or(g.now.qmp, "running"), "diskread": u.diskRead, "diskwrite": u.diskWritten,
 		"balloon": g.maxMem(), "ballooninfo": map[string]any{"actual": g.maxMem(), "max_mem": g.maxMem()},
-		"running-machine": "pc-i440fx-" + c.node.version.machine() + "+pve0", "running-qemu": c.node.version.qemu(),
+		"running-machine": c.runningMachine(), "running-qemu": c.node.version.qemu(),
 		"blockstat": drives, "proxmox-support": support,
 	}
 	if len(nics) > 0 {
@@ -167,6 +167,9 @@ func (c *call) monitor(g *guest) map[string]any {
 	}
 	return out
 }
+
+// runningMachine is the type of machine that a running VM is.
+func (c *call) runningMachine() string { return "pc-i440fx-" + c.node.version.machine() + "+pve0" }
 
 // blockStat are QEMU's counters of a drive. It tells how long a drive has been idle
 // once that was used: the one to boot from at once, the others a moment later.

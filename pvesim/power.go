@@ -184,6 +184,7 @@ func (c *call) startWork(g *guest, takes time.Duration) outcome {
 			c.free(g.Config["vmstate"], g.Node)
 			delete(g.Config, "lock")
 			delete(g.Config, "vmstate")
+			delete(g.Config, "runningmachine")
 		}
 		c.settleConfig(g)
 		c.set(g, guestState{running: true, warm: warm, since: end})
@@ -340,13 +341,29 @@ func suspendVM(c *call, g *guest, now time.Time) outcome {
 	if o, no := locked(g); no {
 		return o
 	}
-	// 400 MB/s to disk
-	takes := time.Duration(g.maxMem()/(400<<20)+1) * time.Second
+	if g.HA != "" {
+		return failed(0, "can't suspend VM %d to disk - managed by HA", g.VMID)
+	}
+	storage := c.str("statestorage")
+	if storage == "" {
+		storage = c.stateStorage(g)
+	}
+	if _, err := c.usable(storage, g.Node); err != nil {
+		return died(err)
+	}
+	j := &journal{began: now}
+	v := c.saveRAM(j, g, fmt.Sprintf("state-suspend-%s", now.UTC().Format("2006-01-02")), storage)
 	g.Config["lock"] = "suspending"
-	return done(takes, func(time.Time) {
-		g.Config["lock"] = "suspended"
+	j.pass(quickTakes)
+	o := j.done(func(time.Time) {
+		g.Config["lock"], g.Config["vmstate"], g.Config["runningmachine"] = "suspended", v.ID, c.runningMachine()
 		c.set(g, guestState{})
 	})
+	o.undo = func() {
+		delete(g.Config, "lock")
+		c.drop(v)
+	}
+	return o
 }
 
 func resumeVM(c *call, g *guest, now time.Time) outcome {

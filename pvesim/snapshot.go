@@ -157,7 +157,8 @@ func createSnapshot(c *call, g *guest) (any, error) {
 		delete(snap.Config, "description")
 		maps.DeleteFunc(snap.Config, func(key, _ string) bool { return index(key) == "unused" })
 		if c.flag("vmstate") && g.now.running && g.Kind == "qemu" {
-			snap.VMState = c.saveRAM(j, g, "state-"+name).ID
+			snap.VMState = c.saveRAM(j, g, "state-"+name, c.stateStorage(g)).ID
+			snap.Config["runningmachine"], snap.Config["runningcpu"] = c.runningMachine(), "kvm64,enforce,+kvm_pv_eoi,+kvm_pv_unhalt,+lahf_lm,+sep"
 		} else if c.node.version.major >= 9 && g.Kind == "qemu" && g.now.running && !g.agentOn() {
 			j.say("skipping guest filesystem freeze - disabled in VM options")
 		}
@@ -197,8 +198,7 @@ func (c *call) snapshotRefusal(g *guest, name string) error {
 
 // saveRAM writes the state of a running VM to a new volume, which has room for
 // twice the memory and half a GiB.
-func (c *call) saveRAM(j *journal, g *guest, name string) *volume {
-	storage := c.stateStorage(g)
+func (c *call) saveRAM(j *journal, g *guest, name, storage string) *volume {
 	v := c.newVolume(request{
 		storage: storage, node: g.Node, vmid: g.VMID, name: name, content: "images", format: "raw", size: 2*g.maxMem() + 500<<20,
 	})
@@ -313,6 +313,8 @@ func (c *call) rollBack(g *guest, snap *snapshot) {
 	old := g.Config
 	g.Config = maps.Clone(snap.Config)
 	g.Config["parent"] = snap.Name
+	delete(g.Config, "runningmachine")
+	delete(g.Config, "runningcpu")
 	setOrDelete(g.Config, "description", old["description"])
 	clear(g.pending)
 	clear(g.dropped)
