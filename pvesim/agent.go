@@ -48,6 +48,9 @@ var agentRows = map[string]func(*call) (any, error){
 
 	"POST /nodes/{node}/qemu/{vmid}/agent/set-user-password": withAgent(agentSetPassword),
 
+	"GET /nodes/{node}/qemu/{vmid}/agent/get-memory-block-info": tells(func(*call, *guest) any { return map[string]any{"size": memoryBlock} }),
+	"GET /nodes/{node}/qemu/{vmid}/agent/get-memory-blocks":     tells(agentMemory),
+
 	"GET /nodes/{node}/qemu/{vmid}/agent/get-fsinfo":             tells(agentFileSystems),
 	"GET /nodes/{node}/qemu/{vmid}/agent/get-host-name":          tells(func(_ *call, g *guest) any { return map[string]any{"host-name": g.name()} }),
 	"GET /nodes/{node}/qemu/{vmid}/agent/get-osinfo":             tells(agentSystem),
@@ -131,6 +134,17 @@ func agentCPUs(c *call, g *guest) any {
 	out := []any{}
 	for n := range c.cpus(g) {
 		out = append(out, map[string]any{"logical-id": n, "online": true, "can-offline": n > 0})
+	}
+	return out
+}
+
+// memoryBlock is the size of what a Linux guest can plug of its memory.
+const memoryBlock = 128 << 20
+
+func agentMemory(_ *call, g *guest) any {
+	out := []any{}
+	for n := range g.maxMem() / memoryBlock {
+		out = append(out, map[string]any{"phys-index": n, "online": true, "can-offline": n > 0})
 	}
 	return out
 }

@@ -1,6 +1,7 @@
 package pvesim
 
 import (
+	"cmp"
 	"maps"
 	"strconv"
 	"strings"
@@ -23,16 +24,17 @@ func cloneVM(c *call, g *guest) (any, error) {
 		return nil, err
 	}
 	id := c.number("newid", 0)
-	if c.guests[id] != nil {
+	if c.hasConfig(g.Kind, id) {
 		return nil, die("unable to create VM %d: config file already exists", id)
 	}
-	name := c.str("name")
-	if name == "" {
-		name = "Copy-of-VM-" + g.name()
-	}
 	return c.cloneTask(k, id, "qmclone", func(config map[string]string) {
-		config["name"] = name
-		config["vmgenid"] = c.uuid("vmgenid")
+		config["name"] = c.str("name")
+		if config["name"] == "" {
+			config["name"] = "Copy-of-VM-" + cmp.Or(k.config["name"], strconv.Itoa(g.VMID))
+		}
+		if config["vmgenid"] != "" {
+			config["vmgenid"] = c.uuid("vmgenid")
+		}
 		config["smbios1"] = strings.Trim("uuid="+c.uuid("smbios")+","+withProp(config["smbios1"], "uuid", ""), ",")
 	})
 }
@@ -43,12 +45,21 @@ func cloneCT(c *call, g *guest) (any, error) {
 		return nil, err
 	}
 	id := c.number("newid", 0)
-	if err := c.unusedID(id); err != nil {
-		return nil, err
+	if c.hasConfig(g.Kind, id) {
+		return nil, die("unable to create CT %d: config file already exists", id)
 	}
 	return c.cloneTask(k, id, "vzclone", func(config map[string]string) {
-		setOrDelete(config, "hostname", c.str("hostname"))
+		if c.str("hostname") != "" {
+			config["hostname"] = c.str("hostname")
+		}
 	})
+}
+
+// hasConfig reports whether this node has a guest of a kind with an id, which is all
+// that PVE looks for before a clone's task.
+func (c *call) hasConfig(kind string, id int) bool {
+	g := c.guests[id]
+	return g != nil && g.Kind == kind && g.Node == c.node.Name
 }
 
 // cloneOf checks what is to be cloned, in PVE's order.
@@ -95,6 +106,9 @@ func (c *call) cloneOf(g *guest) (cloning, error) {
 
 // cloneTarget checks where the clone is to be.
 func (c *call) cloneTarget(k *cloning) error {
+	if err := c.poolExists(); err != nil {
+		return err
+	}
 	target := c.str("target")
 	if target != "" && target != c.node.Name {
 		if c.nodeNamed(target) == nil {
@@ -105,12 +119,12 @@ func (c *call) cloneTarget(k *cloning) error {
 	if k.storage == "" {
 		return nil
 	}
-	if err := c.caller.Require("/storage/"+k.storage, "Datastore.AllocateSpace"); err != nil {
-		return err
-	}
 	st, err := c.usable(k.storage, c.node.Name)
 	if err != nil {
 		return err
+	}
+	if k.source.Kind == "qemu" && !st.holds("images") {
+		return badParam("storage", "storage '%s' does not support vm images", k.storage)
 	}
 	if k.target == c.node.Name {
 		return nil
@@ -131,10 +145,8 @@ func (c *call) cloneable(k cloning, key string, ofSnap bool) error {
 	if v == nil {
 		return die("volume '%s' does not exist", id)
 	}
-	if k.storage == "" {
-		if err := c.caller.Require("/storage/"+v.storage(), "Datastore.AllocateSpace"); err != nil {
-			return err
-		}
+	if err := c.caller.Require("/storage/"+cmp.Or(k.storage, v.storage()), "Datastore.AllocateSpace"); err != nil {
+		return err
 	}
 	feature, word := "clone", "Linked"
 	if k.full {
@@ -148,11 +160,18 @@ func (c *call) cloneable(k cloning, key string, ofSnap bool) error {
 	if lxc {
 		return die("%s clone feature for '%s' is not available", word, id)
 	}
+	if ofSnap {
+		return die("%s clone feature is not supported for a snapshot of '%s' (%s)", word, id, key)
+	}
 	return die("%s clone feature is not supported for '%s' (%s)", word, id, key)
 }
 
 func (c *call) cloneTask(k cloning, id int, typ string, rename func(map[string]string)) (any, error) {
 	upid := c.fork(c.now, c.node, c.caller.User, typ, strconv.Itoa(k.source.VMID), 0, func(now time.Time) outcome {
+		if c.guests[id] != nil {
+			dir := map[string]string{"qemu": "qemu-server", "lxc": "lxc"}[k.source.Kind]
+			return failed(0, "close (rename) atomic file '/etc/pve/nodes/%s/%s/%d.conf' failed: File exists", c.node.Name, dir, id)
+		}
 		g := c.reserve(k.source.Kind, id, "clone")
 		g.IgnoresShutdown, g.AgentDead, g.Programs = k.source.IgnoresShutdown, k.source.AgentDead, k.source.Programs
 		j := &journal{began: now}
@@ -178,6 +197,7 @@ func (c *call) cloneTask(k cloning, id int, typ string, rename func(map[string]s
 			g.Config = config
 			c.settle(g, k.target)
 		})
+		o.interrupted = "clone failed: interrupted by signal"
 		o.undo = func() {
 			release()
 			madeDrives{volumes: volumes}.undo(&c.state)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"pve-mcp/pve/apischema"
 )
 
 // file is the guest's configuration as PVE writes it.
@@ -81,6 +83,10 @@ func (c *call) typedAll(g *guest, config map[string]string) map[string]any {
 }
 
 func guestConfig(c *call, g *guest) (any, error) {
+	if c.str("snapshot") != "" && c.flag("current") {
+		const both = "cannot use 'snapshot' parameter with 'current'"
+		return nil, &apischema.ParamError{Errors: map[string]string{"snapshot": both, "current": both}}
+	}
 	config := g.planned()
 	if c.flag("current") {
 		config = g.Config

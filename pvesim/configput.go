@@ -56,15 +56,17 @@ func checkConfig(c *call) error {
 	}
 	put := c.api().Endpoint("PUT", c.ep.Path)
 	for _, list := range []struct {
-		name, word string
-		keys       []string
-	}{{"delete", "-delete %s", remove}, {"revert", "'-revert %s", revert}} {
+		name string
+		keys []string
+	}{{"revert", revert}, {"delete", remove}} {
 		for _, key := range list.keys {
-			if c.params[key] != nil {
-				return badParam(list.name, "you can't use '-%s' and "+list.word+"' at the same time", key, key)
-			}
-			if c.api().Param(put, key) == nil {
+			switch {
+			case c.params[key] != nil:
+				return badParam("delete", "you can't use '-%s' and -%s %s' at the same time", key, list.name, key)
+			case c.api().Param(put, key) == nil && key != "vmstate":
 				return badParam(list.name, "unknown option '%s'", key)
+			case list.name == "delete" && slices.Contains(revert, key):
+				return badParam("revert", "you can't use '-delete %s' and -revert %s' at the same time", key, key)
 			}
 		}
 	}
@@ -152,7 +154,7 @@ func postConfig(c *call, g *guest) (any, error) {
 	case t.over && t.outcome.exit == "OK":
 		return nil, nil
 	case t.over:
-		return nil, die("%s", t.outcome.exit)
+		return nil, die("failed to update VM %d: %s", g.VMID, t.outcome.exit)
 	case c.now.Before(patience):
 		return nil, &waitError{min(c.due(t).Sub(c.now), patience.Sub(c.now))}
 	}
@@ -171,7 +173,7 @@ func (c *call) asOptions() string {
 	for _, key := range sortedKeys(all) {
 		value := all[key]
 		if key == "cipassword" {
-			value = "**********"
+			value = "<hidden>"
 		}
 		parts = append(parts, "-"+key+" "+value)
 	}
@@ -191,6 +193,9 @@ func (c *call) changeConfig(j *journal, g *guest) error {
 		}
 	}
 	settings := c.settings()
+	if err := c.changeBoot(g, settings); err != nil {
+		return err
+	}
 	drives, err := c.makeDrives(j, g.Kind, g.VMID, settings, "")
 	if err != nil {
 		return err
@@ -207,6 +212,37 @@ func (c *call) changeConfig(j *journal, g *guest) error {
 	}
 	return c.plug(g)
 }
+
+// changeBoot keeps the order of boot devices in step with them: those that go
+// leave it, a new drive for media joins it, and it names none that is not there.
+func (c *call) changeBoot(g *guest, settings map[string]string) error {
+	old := g.planned()["boot"]
+	text, ordered := strings.CutPrefix(old, "order=")
+	if given := settings["boot"]; g.Kind != "qemu" || given != "" {
+		for device := range strings.FieldsFuncSeq(prop(given, "order"), isListBreak) {
+			if settings[device] == "" && (g.planned()[device] == "" || slices.Contains(apischema.SplitList(c.str("delete")), device)) {
+				return die("invalid bootorder: device '%s' does not exist'", device)
+			}
+		}
+		return nil
+	}
+	if !ordered {
+		return nil
+	}
+	removed := apischema.SplitList(c.str("delete"))
+	devices := slices.DeleteFunc(strings.FieldsFunc(text, isListBreak), func(d string) bool { return slices.Contains(removed, d) })
+	for _, key := range sortedKeys(settings) {
+		if isDrive(g.Kind, key) && isCDROM(settings[key]) && !slices.Contains(devices, key) {
+			devices = append(devices, key)
+		}
+	}
+	if boot := "order=" + strings.Join(devices, ";"); boot != old {
+		settings["boot"] = boot
+	}
+	return nil
+}
+
+func isListBreak(r rune) bool { return r == ';' || r == ',' || r == ' ' }
 
 func (c *call) removeKey(g *guest, key string) error {
 	value, ok := g.Config[key]

@@ -1,6 +1,7 @@
 package pvesim
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -19,19 +20,26 @@ var notConfig = []string{
 // checkCreate wants VM.Allocate for the new guest or its pool, the privileges of
 // the keys that are given, and room for the disks.
 func checkCreate(c *call) error {
-	pool := c.str("pool")
-	if pool != "" && !slices.ContainsFunc(c.pools, func(p Pool) bool { return p.ID == pool }) {
-		return die("pool '%s' does not exist", pool)
+	kind, settings := "qemu", c.settings(notConfig...)
+	if c.ep.Path == "/nodes/{node}/lxc" {
+		kind = "lxc"
+		if err := c.unusedID(c.number("vmid", 0)); err != nil && !(c.flag("force") && c.flag("restore")) {
+			return err
+		}
 	}
-	vm := "/vms/" + c.str("vmid")
+	if err := c.poolExists(); err != nil {
+		return err
+	}
+	if storage := c.str("storage"); storage != "" && kind == "qemu" {
+		if err := c.caller.Require("/storage/"+storage, "Datastore.AllocateSpace"); err != nil {
+			return err
+		}
+	}
+	pool, vm := c.str("pool"), "/vms/"+c.str("vmid")
 	if !slices.ContainsFunc([]string{vm, "/pool/" + pool}, func(path string) bool {
 		return path != "/pool/" && c.caller.Require(path, "VM.Allocate") == nil
 	}) {
 		return &apischema.PermissionError{}
-	}
-	kind, settings := "qemu", c.settings(notConfig...)
-	if c.ep.Path == "/nodes/{node}/lxc" {
-		kind = "lxc"
 	}
 	if pool != "" && c.caller.Require("/pool/"+pool, "VM.Allocate") == nil {
 		vm = "/pool/" + pool
@@ -50,6 +58,15 @@ func checkCreate(c *call) error {
 		}
 	}
 	return c.mayDrives(kind, c.number("vmid", 0), settings, c.str("storage"))
+}
+
+// poolExists refuses a pool that is not there.
+func (c *call) poolExists() error {
+	pool := c.str("pool")
+	if pool != "" && !slices.ContainsFunc(c.pools, func(p Pool) bool { return p.ID == pool }) {
+		return die("pool '%s' does not exist", pool)
+	}
+	return nil
 }
 
 // unusedID refuses an id that a guest has.
@@ -113,10 +130,13 @@ func (c *call) creation(kind string, id int, typ string, make func(j *journal) (
 			return j.fail(die("unable to create %s %d - %s", g.noun(), g.VMID, strings.TrimSpace(refusalOf(err).message)))
 		}
 		j.pass(300 * time.Millisecond)
+		if c.flag("start") && kind == "qemu" {
+			j.say("Execute autostart")
+		}
 		o := j.done(func(end time.Time) {
 			g.Config = made.config
 			if c.flag("ha-managed") {
-				g.HA = "started"
+				g.HA = map[bool]string{true: "started", false: "stopped"}[c.flag("start")]
 			}
 			if c.flag("start") {
 				c.start(g, end)
@@ -168,8 +188,8 @@ func (c *call) complete(config map[string]string) {
 	if id := config["vmgenid"]; id == "" || id == "1" {
 		config["vmgenid"] = c.uuid("vmgenid")
 	}
-	if prop(config["smbios1"], "uuid") == "" {
-		config["smbios1"] = strings.Trim("uuid="+c.uuid("smbios")+","+config["smbios1"], ",")
+	if config["smbios1"] == "" {
+		config["smbios1"] = "uuid=" + c.uuid("smbios")
 	}
 	config["meta"] = fmt.Sprintf("creation-qemu=%s,ctime=%d", c.node.version.qemu(), c.now.Unix())
 }
@@ -197,20 +217,22 @@ func bootOrder(config map[string]string) string {
 
 // createCT makes a container from a template, or restores one from a backup.
 func createCT(c *call) (any, error) {
-	id := c.number("vmid", 0)
-	if err := c.unusedID(id); err != nil && !c.flag("force") {
-		return nil, err
-	}
 	if c.flag("restore") {
 		return nil, &refusal{status: 501, message: "restoring is not implemented by pvesim"}
 	}
-	template, settings := c.str("ostemplate"), c.settings(notConfig...)
+	id, template, settings := c.number("vmid", 0), c.str("ostemplate"), c.settings(notConfig...)
+	storage, _, _ := strings.Cut(template, ":")
+	if c.storageNamed(storage) == nil {
+		return nil, die("storage '%s' does not exist", storage)
+	}
+	if err := c.caller.RequireAny("/storage/"+storage, "Datastore.Audit", "Datastore.AllocateSpace"); err != nil {
+		return nil, err
+	}
 	if settings["rootfs"] == "" {
-		storage := c.str("storage")
-		if storage == "" {
-			storage = "local"
+		if len(disks("lxc", settings)) > 0 {
+			return nil, die("mount points configured, but 'rootfs' not set - aborting")
 		}
-		settings["rootfs"] = storage + ":4"
+		settings["rootfs"] = cmp.Or(c.str("storage"), "local") + ":4"
 		if err := c.mayDrives("lxc", id, settings, ""); err != nil {
 			return nil, err
 		}
@@ -262,135 +284,4 @@ func (c *call) completeCT(config map[string]string, archive *volume) {
 	if config["unprivileged"] == "0" {
 		delete(config, "unprivileged")
 	}
-}
-
-// destroyVM and destroyCT remove a guest with its volumes. What forbids it is
-// checked before the task, but for locks and linked clones.
-func destroyVM(c *call, g *guest) (any, error) {
-	if err := c.destroyRefusal(g); err != nil {
-		return nil, err
-	}
-	if g.now.running {
-		return nil, die("VM %d is running - destroy failed", g.VMID)
-	}
-	return c.destroyTask(g, "qmdestroy")
-}
-
-func destroyCT(c *call, g *guest) (any, error) {
-	if err := c.destroyRefusal(g); err != nil {
-		return nil, err
-	}
-	if g.now.running && !c.flag("force") {
-		return nil, die("unable to destroy CT %d - container is running", g.VMID)
-	}
-	return c.destroyTask(g, "vzdestroy")
-}
-
-func (c *call) destroyRefusal(g *guest) error {
-	if err := g.unprotected("can't remove %s %d", g.noun(), g.VMID); err != nil {
-		return err
-	}
-	if g.HA != "" && !c.flag("purge") {
-		return die("unable to remove %s %d - used in HA resources and purge parameter not set.", g.noun(), g.VMID)
-	}
-	return nil
-}
-
-func (c *call) destroyTask(g *guest, typ string) (any, error) {
-	return c.work(g, typ, func(now time.Time) outcome {
-		j := &journal{began: now}
-		if err := g.unlocked(); err != nil {
-			return died(err)
-		}
-		owned := c.ownedVolumes(g)
-		for _, v := range owned {
-			if v.base() && len(c.clones(v)) > 0 {
-				return died(die("base volume '%s' is still in use by linked cloned", v.ID))
-			}
-		}
-		if g.now.running {
-			j.say("forced to stop CT %d before destroying!", g.VMID)
-			c.set(g, guestState{})
-			j.pass(stopTakes)
-		}
-		if c.flag("purge") {
-			j.say("purging %s %d from related configurations..", g.noun(), g.VMID)
-			g.HA = ""
-		}
-		j.pass(100 * time.Millisecond)
-		return j.done(func(time.Time) {
-			for _, v := range owned {
-				c.drop(v)
-			}
-			c.remove(g)
-		})
-	})
-}
-
-// ownedVolumes are those of the guest's configuration and snapshots that are its
-// own.
-func (c *call) ownedVolumes(g *guest) []*volume {
-	ids := map[string]bool{}
-	configs := []map[string]string{g.Config, g.pending}
-	for _, snap := range g.snaps {
-		configs = append(configs, snap.Config)
-		ids[snap.VMState] = true
-	}
-	for _, config := range configs {
-		for key, drive := range config {
-			if isDrive(g.Kind, key) {
-				ids[volumeIn(drive)] = true
-			}
-		}
-	}
-	if c.flag("destroy-unreferenced-disks") {
-		for _, v := range c.volumes {
-			if v.VMID == g.VMID && (v.Content == "images" || v.Content == "rootdir") && c.volumeOf(v.ID, g.Node) == v {
-				ids[v.ID] = true
-			}
-		}
-	}
-	var out []*volume
-	for _, id := range sortedKeys(ids) {
-		if v := c.volumeOf(id, g.Node); v != nil && v.VMID == g.VMID {
-			out = append(out, v)
-		}
-	}
-	return out
-}
-
-// makeTemplate turns a guest into a template: its volumes become bases.
-func makeTemplate(c *call, g *guest) (any, error) {
-	if err := g.unlocked(); err != nil {
-		return nil, err
-	}
-	switch {
-	case len(g.snaps) > 0:
-		return nil, die("unable to create template, because %s contains snapshots", g.noun())
-	case g.template() && c.str("disk") == "":
-		return nil, die("you can't convert a template to a template")
-	case g.now.running && g.Kind == "lxc":
-		return nil, die("you can't convert a CT to template if the CT is running")
-	case g.now.running:
-		return nil, die("you can't convert a VM to template if VM is running")
-	}
-	for _, key := range disks(g.Kind, g.Config) {
-		if v := c.volumeOf(volumeIn(g.Config[key]), g.Node); v == nil || !c.can(v, "template", false) {
-			return nil, die("Template feature is not available for '%s'", volumeIn(g.Config[key]))
-		}
-	}
-	return c.work(g, g.prefix()+"template", func(time.Time) outcome {
-		return done(300*time.Millisecond, func(time.Time) {
-			for _, key := range disks(g.Kind, g.Config) {
-				v := c.volumeOf(volumeIn(g.Config[key]), g.Node)
-				if v.base() || c.str("disk") != "" && c.str("disk") != key {
-					continue
-				}
-				file := strings.NewReplacer("subvol-", "basevol-", "vm-", "base-").Replace(v.file())
-				moved := c.move(v, strings.TrimSuffix(v.ID, v.file())+file, g.Node)
-				g.Config[key] = withVolume(g.Config[key], moved.ID)
-			}
-			g.Config["template"] = "1"
-		})
-	})
 }

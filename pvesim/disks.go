@@ -129,7 +129,7 @@ func newSize(size string, old int64) int64 {
 	if more {
 		bytes += old
 	}
-	return (bytes + 1023) / 1024 * 1024
+	return bytes
 }
 
 // resizeVM grows a disk: in a task, or before PVE 8 at once. All is checked in
@@ -200,8 +200,7 @@ func resizeCT(c *call, g *guest) (any, error) {
 	key := c.str("disk")
 	drive, ok := g.Config[key]
 	if !ok {
-		missing := "property is missing and it is not optional"
-		return nil, &refusal{status: 500, message: "format error\n", errors: map[string]string{"volume": missing, "mp": missing}}
+		return nil, noMountPoint()
 	}
 	v := c.volumeOf(volumeIn(drive), g.Node)
 	if v == nil {
@@ -227,169 +226,6 @@ func resizeCT(c *call, g *guest) (any, error) {
 		return j.done(func(time.Time) {
 			v.Size = size
 			g.Config[key] = withProp(drive, "size", sizeText(size))
-		})
-	})
-}
-
-// moveDisk moves a VM's disk to another storage or format, or to another VM.
-func moveDisk(c *call, g *guest) (any, error) {
-	key, storage := c.str("disk"), c.str("storage")
-	if c.str("target-vmid") != "" {
-		return reassign(c, g, key, c.str("target-disk"))
-	}
-	if storage == "" {
-		return nil, badParam("storage", "either set storage or target-vmid, but not both")
-	}
-	if err := c.moveRefusal(g, key, storage, "disk '%s' does not exist"); err != nil {
-		return nil, err
-	}
-	v, st := c.volumeOf(volumeIn(g.Config[key]), g.Node), c.storageNamed(storage)
-	format := v.Format
-	if f := c.str("format"); f != "" {
-		format = f
-	}
-	if storage == v.storage() && (format == v.Format || !st.traits().files) {
-		return nil, die("you can't move to the same storage with same format")
-	}
-	if c.flag("delete") && len(g.snaps) > 0 {
-		return nil, die("you can't move a disk with snapshots and delete the source")
-	}
-	return c.moveTask(g, "qmmove", key, storage, format)
-}
-
-// moveVolume moves a volume of a stopped container to another storage.
-func moveVolume(c *call, g *guest) (any, error) {
-	key, storage := c.str("volume"), c.str("storage")
-	if c.str("target-vmid") != "" {
-		return reassign(c, g, key, c.str("target-volume"))
-	}
-	if storage == "" {
-		return nil, badParam("storage", "either set storage or target-vmid, but not both")
-	}
-	if err := c.moveRefusal(g, key, storage, "volume '%s' does not exist"); err != nil {
-		return nil, err
-	}
-	if g.now.running {
-		return nil, die("cannot move volumes of a running container")
-	}
-	return c.moveTask(g, "move_volume", key, storage, "")
-}
-
-func (c *call) moveRefusal(g *guest, key, storage, missing string) error {
-	if err := c.caller.Require("/storage/"+storage, "Datastore.AllocateSpace"); err != nil {
-		return err
-	}
-	if err := g.unlocked(); err != nil {
-		return err
-	}
-	if err := c.checkDigest(g, "missmatch checksum (file change by other user?)"); err != nil {
-		return err
-	}
-	drive, ok := g.Config[key]
-	switch {
-	case !ok:
-		return die(missing, key)
-	case isCDROM(drive):
-		return die("you can't move a cdrom")
-	case c.volumeOf(volumeIn(drive), g.Node) == nil:
-		return die("disk '%s' has no associated volume", key)
-	}
-	_, err := c.usable(storage, g.Node)
-	return err
-}
-
-func (c *call) moveTask(g *guest, typ, key, storage, format string) (any, error) {
-	remove := c.flag("delete")
-	return c.work(g, typ, func(now time.Time) outcome {
-		j := &journal{began: now}
-		drive := g.Config[key]
-		old := c.volumeOf(volumeIn(drive), g.Node)
-		v := c.copyDisk(j, g.Kind, key, old, g.VMID, request{storage: storage, node: g.Node, format: format})
-		o := j.done(func(time.Time) {
-			if remove {
-				c.drop(old)
-			} else {
-				g.addUnused(old.ID)
-			}
-			g.Config[key] = withProp(withVolume(drive, v.ID), "format", "")
-		})
-		o.undo = func() { c.drop(v) }
-		return o
-	})
-}
-
-// copyDisk makes a full copy of a disk for a guest.
-func (c *call) copyDisk(j *journal, kind, key string, old *volume, vmid int, r request) *volume {
-	r.vmid, r.name, r.content, r.size = vmid, "disk", old.Content, old.Size
-	if old.Format == "subvol" && !c.storageNamed(r.storage).traits().subvols {
-		r.format = "raw"
-	}
-	v := c.newVolume(r)
-	v.Used, v.Blank = old.Used, old.Blank
-	if kind == "lxc" {
-		j.say("create full clone of mountpoint %s (%s)", key, old.ID)
-		j.formatting(c.storageNamed(r.storage), v)
-		j.fileSystem(v)
-		j.pass(time.Duration(float64(old.Used) / copySpeed * float64(time.Second)))
-		j.say("Number of files: 308 (reg: 15, dir: 25, link: 268)")
-		j.say("Total file size: %d bytes", old.Used)
-		return c.put(v, c.now)
-	}
-	j.say("create full clone of drive %s (%s)", key, old.ID)
-	j.formatting(c.storageNamed(r.storage), v)
-	if c.node.version.major >= 9 && r.vmid != old.VMID {
-		j.say("allocated target volume '%s'", v.ID)
-	}
-	j.transfer(old.Size, old.Used)
-	return c.put(v, c.now)
-}
-
-// reassign gives a volume of a guest to another one of the same node.
-func reassign(c *call, g *guest, key, targetKey string) (any, error) {
-	id := c.number("target-vmid", 0)
-	if id == g.VMID {
-		return nil, badParam("target-vmid", "must be different than source VMID to reassign disk")
-	}
-	if err := c.caller.Require(aclPath(id), "VM.Config.Disk"); err != nil {
-		return nil, err
-	}
-	target := c.guests[id]
-	switch {
-	case target == nil || target.Kind != g.Kind:
-		dir := map[string]string{"qemu": "qemu-server", "lxc": "lxc"}[g.Kind]
-		return nil, die("Configuration file 'nodes/%s/%s/%d.conf' does not exist", g.Node, dir, id)
-	case target.Node != g.Node:
-		return nil, die("Both VMs need to be on the same node (%s) but target VM is on %s.", g.Node, target.Node)
-	}
-	for _, each := range []*guest{g, target} {
-		if err := each.unlocked(); err != nil {
-			return nil, err
-		}
-	}
-	if targetKey == "" {
-		targetKey = key
-	}
-	v := c.volumeOf(volumeIn(g.Config[key]), g.Node)
-	switch {
-	case v == nil:
-		return nil, badParam("disk", "Disk '%s' for VM '%d' does not exist", key, g.VMID)
-	case target.Config[targetKey] != "":
-		return nil, badParam("target-disk", "Disk '%s' for VM '%d' already exists", targetKey, id)
-	case g.now.running && index(key) != "unused":
-		return nil, die("Cannot reassign disk of running VM '%d'", g.VMID)
-	case len(g.snaps) > 0:
-		return nil, die("Cannot reassign disk with snapshots")
-	}
-	return c.work(g, map[string]string{"qemu": "qmmove", "lxc": "move_volume"}[g.Kind], func(now time.Time) outcome {
-		j := &journal{began: now}
-		j.say("moving disk '%s' from VM '%d' to '%d'", key, g.VMID, id)
-		j.pass(200 * time.Millisecond)
-		return j.done(func(time.Time) {
-			to := c.newVolume(request{storage: v.storage(), node: g.Node, vmid: id, name: "disk", content: v.Content, format: v.Format, size: v.Size})
-			v.VMID = id
-			moved := c.move(v, to.ID, g.Node)
-			target.Config[targetKey] = withVolume(g.Config[key], moved.ID)
-			delete(g.Config, key)
 		})
 	})
 }

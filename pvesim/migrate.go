@@ -1,8 +1,8 @@
 package pvesim
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -47,6 +47,9 @@ func (s *state) unavailable(g *guest, node string) []string {
 
 // getMigrateVM says where a VM may go, and what goes with it.
 func getMigrateVM(c *call, g *guest) (any, error) {
+	if err := g.unlocked(); err != nil {
+		return nil, err
+	}
 	allowed, not := c.migrationNodes(g)
 	local := []any{}
 	for _, d := range c.localDisks(g) {
@@ -82,7 +85,7 @@ func getMigrateCT(c *call, g *guest) (any, error) {
 func (c *call) migrationNodes(g *guest) (allowed []string, not map[string]any) {
 	allowed, not = []string{}, map[string]any{}
 	for _, n := range c.nodes {
-		if n.Name == g.Node || n.Offline {
+		if n.Name == g.Node {
 			continue
 		}
 		lacks := map[string]any{}
@@ -97,20 +100,23 @@ func (c *call) migrationNodes(g *guest) (allowed []string, not map[string]any) {
 }
 
 func migrateVM(c *call, g *guest) (any, error) {
-	for _, p := range []string{"force", "migration_network", "migration_type"} {
+	target, err := c.migrationTarget()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range []string{"force", "migration_type", "migration_network"} {
 		if c.params[p] != nil {
 			return nil, badParam(p, "Only root may use this option.")
 		}
 	}
-	target, err := c.migrationTarget(g)
-	if err != nil {
+	if err := g.unlocked(); err != nil {
 		return nil, err
 	}
 	if g.now.running && !c.flag("online") {
 		return nil, die("can't migrate running VM without --online")
 	}
-	if missing := c.unavailable(g, target.Name); len(missing) > 0 && c.str("targetstorage") == "" {
-		return nil, die("storage '%s' is not available on node '%s'", missing[0], target.Name)
+	if err := c.mayTargets(g, c.str("targetstorage"), target.Name); err != nil {
+		return nil, err
 	}
 	return c.migrationTask(g, target, "qmigrate", func(j *journal, stores map[string]string) (outcome, bool) {
 		if g.now.running {
@@ -124,12 +130,17 @@ func migrateVM(c *call, g *guest) (any, error) {
 }
 
 func migrateCT(c *call, g *guest) (any, error) {
-	target, err := c.migrationTarget(g)
+	target, err := c.migrationTarget()
 	if err != nil {
 		return nil, err
 	}
 	if g.now.running && !c.flag("online") && !c.flag("restart") {
 		return nil, die("can't migrate running container without --online or --restart")
+	}
+	if stores := c.str("target-storage"); stores != "" {
+		if err := c.mayTargets(g, stores, target.Name); err != nil {
+			return nil, err
+		}
 	}
 	return c.migrationTask(g, target, "vzmigrate", func(j *journal, _ map[string]string) (outcome, bool) {
 		if g.now.running && !c.flag("restart") {
@@ -140,8 +151,8 @@ func migrateCT(c *call, g *guest) (any, error) {
 	})
 }
 
-// migrationTarget checks what is checked before a migration's task.
-func (c *call) migrationTarget(g *guest) (*node, error) {
+// migrationTarget is the node that a guest is to go to.
+func (c *call) migrationTarget() (*node, error) {
 	name := c.str("target")
 	if name == c.node.Name {
 		return nil, badParam("target", "target is local node.")
@@ -150,30 +161,41 @@ func (c *call) migrationTarget(g *guest) (*node, error) {
 	if target == nil {
 		return nil, die("no such cluster node '%s'", name)
 	}
-	for _, p := range []string{"targetstorage", "target-storage"} {
-		stores := c.str(p)
-		if stores == "" {
-			continue
+	return target, nil
+}
+
+// mayTargets checks the storages that a guest's volumes are to go to: those that
+// are named for them, or their own.
+func (c *call) mayTargets(g *guest, stores, target string) error {
+	targets := storageMap(stores)
+	own := len(targets) == 0 || targets[""] == "1"
+	if own {
+		if missing := c.unavailable(g, target); len(missing) > 0 {
+			_, err := c.usable(missing[0], target)
+			return err
 		}
-		if err := c.caller.Require(aclPath(g.VMID), "VM.Config.Disk"); err != nil {
-			return nil, err
+		return nil
+	}
+	if err := c.caller.Require(aclPath(g.VMID), "VM.Config.Disk"); err != nil {
+		return err
+	}
+	for _, from := range sortedKeys(targets) {
+		id := targets[from]
+		st, err := c.usable(id, c.node.Name)
+		if err != nil {
+			return err
 		}
-		for _, id := range slices.Collect(maps.Values(storageMap(stores))) {
-			if id == "1" {
-				continue
-			}
-			if err := c.caller.Require("/storage/"+id, "Datastore.AllocateSpace"); err != nil {
-				return nil, err
-			}
-			if _, err := c.usable(id, name); err != nil {
-				return nil, err
-			}
+		if err := c.caller.Require("/storage/"+id, "Datastore.AllocateSpace"); err != nil {
+			return err
+		}
+		if _, err := c.usable(id, target); err != nil {
+			return err
+		}
+		if g.Kind == "qemu" && !st.holds("images") {
+			return badParam("storage", "storage '%s' does not support vm images", id)
 		}
 	}
-	if target.Offline {
-		return nil, die("failed to connect to remote node '%s' (%s)", name, target.IP)
-	}
-	return target, g.unlocked()
+	return nil
 }
 
 // storageMap reads a map of storages: a:b,c:d, or one for all, which is that of "".
@@ -206,14 +228,20 @@ func mapped(stores map[string]string, storage string) string {
 func (c *call) migrationTask(g *guest, target *node, typ string, special func(*journal, map[string]string) (outcome, bool)) (any, error) {
 	if g.HA != "" {
 		return c.fork(c.now, c.node, c.caller.User, "hamigrate", fmt.Sprint(g.VMID), 0, func(time.Time) outcome {
-			return done(haTakes, func(end time.Time) {
+			o := done(haTakes, func(end time.Time) {
 				c.later(end.Add(haActs), func(time.Time) { c.transport(g, target.Name, nil) })
 			})
+			o.log = []entry{{text: fmt.Sprintf("Requesting HA migration for %s %d to node %s", g.noun(), g.VMID, target.Name)}}
+			return o
 		}), nil
 	}
 	stores := storageMap(c.str("targetstorage") + c.str("target-storage"))
 	return c.work(g, typ, func(now time.Time) outcome {
 		j := &journal{began: now, stamp: true}
+		if refused := cmp.Or(g.unlocked(), reach(target)); refused != nil {
+			j.say("ERROR: migration aborted (duration 00:00:00): %s", strings.TrimSpace(refused.Error()))
+			return j.fail(die("migration aborted"))
+		}
 		restart := g.now.running && c.flag("restart")
 		if restart {
 			j.say("shutdown CT %d", g.VMID)
@@ -242,6 +270,14 @@ func (c *call) migrationTask(g *guest, target *node, typ string, special func(*j
 	})
 }
 
+// reach says why a node cannot be reached.
+func reach(n *node) error {
+	if n.Offline {
+		return die("Can't connect to destination address using public key")
+	}
+	return nil
+}
+
 // migrating is a migration under way: the guest is locked, and stopped where it is
 // restarted at the target.
 func (c *call) migrating(g *guest, j *journal, target *node, stores map[string]string, then func(time.Time), stop bool) outcome {
@@ -256,54 +292,6 @@ func (c *call) migrating(g *guest, j *journal, target *node, stores map[string]s
 	})
 	o.undo = func() { delete(g.Config, "lock") }
 	return o
-}
-
-func (j *journal) found(g *guest, local []localDisk) {
-	for _, d := range local {
-		switch {
-		case g.Kind == "lxc":
-			j.say("found local volume '%s' (in current VM config)", d.ID)
-		case d.attached:
-			j.say("found local disk '%s' (attached)", d.ID)
-		default:
-			j.say("found local disk '%s' (unused)", d.ID)
-		}
-	}
-}
-
-// clockText writes a duration as hours, minutes and seconds.
-func clockText(d time.Duration) string {
-	s := int(d.Seconds())
-	return fmt.Sprintf("%02d:%02d:%02d", s/3600, s/60%60, s%60)
-}
-
-// netSpeed is what volumes are sent to another node with, in bytes a second.
-const netSpeed = 110 << 20
-
-// copyLocal sends the volumes of a stopped guest.
-func (j *journal) copyLocal(c *call, g *guest, stores map[string]string) {
-	var local []localDisk
-	for _, d := range c.localDisks(g) {
-		if !d.cdrom {
-			local = append(local, d)
-		}
-	}
-	if len(local) > 0 && g.Kind == "qemu" {
-		j.say("copying local disk images")
-	}
-	for _, d := range local {
-		storage := mapped(stores, d.storage())
-		j.pass(2 * time.Second)
-		j.formatting(c.storageNamed(storage), d.Volume)
-		for sent := int64(3 * netSpeed); sent < d.Size; sent += 3 * netSpeed {
-			j.pass(3 * time.Second)
-			j.say("%d bytes (%s) copied, %d s, %d MB/s", sent, renderBytes(sent), sent/netSpeed, netSpeed/1000000)
-		}
-		j.pass(2 * time.Second)
-		_, name, _ := strings.Cut(d.ID, ":")
-		j.say("successfully imported '%s:%s'", storage, name)
-		j.say("volume '%s' is '%s:%s' on the target", d.ID, storage, name)
-	}
 }
 
 // moveLive moves a running VM with its RAM, and its disks where that is allowed.
@@ -341,46 +329,6 @@ func (c *call) moveLive(j *journal, g *guest, target *node, stores map[string]st
 	j.pass(4 * time.Second)
 	j.say("migration finished successfully (duration %s)", clockText(j.at))
 	return c.migrating(g, j, target, stores, func(time.Time) {}, false), true
-}
-
-// mirror copies the disks of a running VM.
-func (j *journal) mirror(c *call, g *guest, local []localDisk) {
-	job := "drive"
-	if c.node.version.major >= 9 {
-		job = "mirror"
-	}
-	j.say("starting storage migration")
-	for _, d := range local {
-		name := job + "-" + d.key
-		j.say("%s: start migration to nbd:unix:/run/qemu-server/%d_nbd.migrate:exportname=drive-%s", d.key, g.VMID, d.key)
-		j.bare("drive mirror is starting for %s", name)
-		for sent, s := int64(0), 0; ; sent, s = min(sent+netSpeed, d.Size), s+1 {
-			ready := ""
-			if sent == d.Size {
-				ready = ", ready"
-			}
-			j.bare("%s: transferred %s of %s (%.2f%%) in %ds%s", name, renderBytes(sent), renderBytes(d.Size), 100*float64(sent)/float64(max(d.Size, 1)), s, ready)
-			if sent == d.Size {
-				break
-			}
-			j.pass(time.Second)
-		}
-	}
-	j.bare("all 'mirror' jobs are ready")
-}
-
-// ram copies the memory of a running VM.
-func (j *journal) ram(g *guest) {
-	total := g.maxMem()
-	j.say("start migrate command to unix:/run/qemu-server/%d.migrate", g.VMID)
-	for sent := int64(netSpeed); sent < total*2/5; sent += netSpeed {
-		j.pass(time.Second)
-		j.say("migration active, transferred %s of %s VM-state, %s/s", renderBytes(sent), renderBytes(total), renderBytes(netSpeed))
-	}
-	j.pass(time.Second)
-	j.say("average migration speed: %s/s - downtime 9 ms", renderBytes(netSpeed))
-	j.say("migration completed, transferred %s VM-state", renderBytes(total*2/5))
-	j.say("migration status: completed")
 }
 
 // transport puts a guest on another node, its volumes on the storages that are

@@ -93,12 +93,8 @@ func (s *state) unplug(g *guest, key string, force bool) error {
 
 // destroyVolume frees a volume that no snapshot of the guest needs.
 func (s *state) destroyVolume(g *guest, id string) error {
-	for _, snap := range g.snaps {
-		for key, drive := range snap.Config {
-			if isDrive(g.Kind, key) && volumeIn(drive) == id {
-				return die("unable to delete '%s' - volume is still in use (snapshot?)", id)
-			}
-		}
+	if g.snapped(id) {
+		return die("unable to delete '%s' - volume is still in use (snapshot?)", id)
 	}
 	if v := s.volumeOf(id, g.Node); v != nil && v.VMID == g.VMID {
 		if len(s.clones(v)) > 0 {
@@ -107,6 +103,18 @@ func (s *state) destroyVolume(g *guest, id string) error {
 		s.drop(v)
 	}
 	return nil
+}
+
+// snapped reports whether a snapshot of the guest has a volume.
+func (g *guest) snapped(id string) bool {
+	for _, snap := range g.snaps {
+		for key, drive := range snap.Config {
+			if isDrive(g.Kind, key) && volumeIn(drive) == id {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // retire lists the volume of a drive as unused, where it is the guest's own.

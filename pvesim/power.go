@@ -60,6 +60,12 @@ func power(name string, verbs map[string]verb) func(*call) (any, error) {
 		case v.needsStop && g.now.running:
 			return nil, die("%s %d already running", g.noun(), g.VMID)
 		}
+		if paused := g.now.qmp == "paused" && !c.flag("forceStop"); paused && (name == "shutdown" || name == "reboot") {
+			return nil, die("VM is paused - cannot shutdown")
+		}
+		if c.flag("todisk") && g.HA != "" {
+			return nil, die("Cannot suspend HA managed VM to disk")
+		}
 		if v.ha != "" && g.HA != "" {
 			return c.askHA(v, g), nil
 		}
@@ -260,10 +266,8 @@ func shutdownVM(c *call, g *guest, _ time.Time) outcome {
 	switch {
 	case !g.now.running:
 		return done(0, nil)
-	case g.now.qmp == "paused" && c.flag("forceStop"):
-		return done(stopTakes, c.off(g))
 	case g.now.qmp == "paused":
-		return failed(0, "VM is paused - cannot shutdown")
+		return done(stopTakes, c.off(g))
 	}
 	if o, no := locked(g); no {
 		return o
@@ -341,9 +345,6 @@ func suspendVM(c *call, g *guest, now time.Time) outcome {
 	if o, no := locked(g); no {
 		return o
 	}
-	if g.HA != "" {
-		return failed(0, "can't suspend VM %d to disk - managed by HA", g.VMID)
-	}
 	storage := c.str("statestorage")
 	if storage == "" {
 		storage = c.stateStorage(g)
@@ -381,33 +382,4 @@ func suspendCT(_ *call, g *guest, _ time.Time) outcome {
 		{0, fmt.Sprintf("lxc-checkpoint: %d: ../src/lxc/tools/lxc_checkpoint.c: checkpoint: 182 Checkpointing %d failed", g.VMID, g.VMID)},
 	}
 	return o
-}
-
-// bootTakes is how long a VM's system needs until its agent answers.
-const bootTakes = 10 * time.Second
-
-// boots reports whether there is a system that a guest starts. A VM whose disks
-// are all blank and that has no medium to boot from has none.
-func (s *state) boots(g *guest) bool {
-	blank := false
-	for key, drive := range g.Config {
-		v := s.volumeOf(volumeIn(drive), g.Node)
-		if v == nil || !isDrive(g.Kind, key) || index(key) == "unused" || isCloudInit(drive) {
-			continue
-		}
-		if !v.Blank {
-			return true
-		}
-		blank = true
-	}
-	return !blank
-}
-
-// booted reports whether the guest's system is up.
-func (s *state) booted(g *guest, now time.Time) bool {
-	return g.now.running && s.boots(g) && (g.now.warm || g.Kind == "lxc" || now.Sub(g.now.since) >= bootTakes)
-}
-
-func (c *call) agentAnswers(g *guest) bool {
-	return !g.AgentDead && g.now.qmp == "" && c.booted(g, c.now)
 }

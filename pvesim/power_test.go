@@ -27,7 +27,7 @@ func TestPower(t *testing.T) {
 		{name: "shutdown in vain", kind: "qemu", node: "pve2", id: 106, verb: "shutdown", params: "timeout=3", exit: "VM quit/powerdown failed - got timeout", after: "running"},
 		{name: "shutdown, then by force", kind: "qemu", node: "pve2", id: 106, verb: "shutdown", params: "timeout=3&forceStop=1", exit: "OK", after: "stopped"},
 		{name: "shutdown of a stopped VM", kind: "qemu", node: "pve3", id: 105, verb: "shutdown", exit: "OK", after: "stopped"},
-		{name: "shutdown of a paused VM", kind: "qemu", node: "pve1", id: 108, verb: "shutdown", exit: "VM is paused - cannot shutdown", after: "paused"},
+		{name: "shutdown of a paused VM", kind: "qemu", node: "pve1", id: 108, verb: "shutdown", refused: "VM is paused - cannot shutdown", after: "paused"},
 		{name: "stop", kind: "qemu", node: "pve1", id: 100, verb: "stop", exit: "OK", after: "stopped"},
 		{name: "start of a running VM", kind: "qemu", node: "pve1", id: 100, verb: "start", exit: "VM 100 already running", after: "running"},
 		{name: "start that fails", kind: "qemu", node: "pve3", id: 105, verb: "start", exit: "start failed: QEMU exited with code 1", after: "stopped"},

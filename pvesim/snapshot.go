@@ -119,16 +119,17 @@ func getSnapshotConfig(c *call, g *guest) (any, error) {
 }
 
 func putSnapshotConfig(c *call, g *guest) (any, error) {
-	snap, err := g.snapshot(c.str("snapname"))
-	if err != nil {
-		return nil, err
+	if c.params["description"] == nil {
+		return nil, nil
 	}
 	if err := g.unlocked(); err != nil {
 		return nil, err
 	}
-	if c.params["description"] != nil {
-		snap.Description = c.str("description")
+	snap, err := g.snapshot(c.str("snapname"))
+	if err != nil {
+		return nil, err
 	}
+	snap.Description = c.str("description")
 	return nil, nil
 }
 
@@ -142,7 +143,7 @@ func (g *guest) prefix() string {
 
 func createSnapshot(c *call, g *guest) (any, error) {
 	name := c.str("snapname")
-	if name == "current" || name == "pending" {
+	if name == "current" || strings.EqualFold(name, "pending") {
 		return nil, die("unable to use snapshot name '%s' (reserved name)", name)
 	}
 	return c.work(g, g.prefix()+"snapshot", func(now time.Time) outcome {
@@ -276,13 +277,16 @@ func rollbackSnapshot(c *call, g *guest) (any, error) {
 			c.set(g, guestState{})
 			takes += stopTakes
 		}
-		if warm || c.flag("start") {
+		if warm {
 			takes += startTakes
 		}
 		return done(takes, func(end time.Time) {
 			c.rollBack(g, snap)
-			if warm || c.flag("start") {
-				c.set(g, guestState{running: true, warm: warm, since: end})
+			switch {
+			case warm:
+				c.set(g, guestState{running: true, warm: true, since: end})
+			case c.flag("start"):
+				c.start(g, end)
 			}
 		})
 	})

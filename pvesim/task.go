@@ -1,6 +1,7 @@
 package pvesim
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -32,6 +33,8 @@ type outcome struct {
 	exit  string              // OK, WARNINGS: n, or what went wrong
 	apply func(end time.Time) // makes it true; may be nil
 	undo  func()              // cleans up where the task is stopped before; may be nil
+	// interrupted is how it ends when it is stopped; "" stands for the usual way.
+	interrupted string
 }
 
 // entry is a line of a log and when it is written, counted from the task's begin.
@@ -200,7 +203,7 @@ func (s *state) stop(t *task, now time.Time) {
 		t.began = now
 	}
 	t.begun = true
-	t.outcome.exit, t.outcome.apply = "received interrupt", nil
+	t.outcome.exit, t.outcome.apply = cmp.Or(t.outcome.interrupted, "received interrupt"), nil
 	if t.outcome.undo != nil {
 		t.outcome.undo()
 	}

@@ -267,7 +267,7 @@ func TestNeeds(t *testing.T) {
 		checked := map[string]bool{}
 		for _, r := range w.Sim.Requests() {
 			for _, c := range r.Checks {
-				path := strings.NewReplacer("/vms/100", "/vms/{vmid}", "/vms/204", "/vms/{vmid}", "/nodes/pve3", "/nodes/{node}", "/storage/local", "/storage/{storage}").Replace(c.Path)
+				path := strings.NewReplacer("/vms/100", "/vms/{vmid}", "/vms/204", "/vms/{vmid}", "/nodes/pve3", "/nodes/{node}", "/storage/local-zfs", "/storage/{storage}").Replace(c.Path)
 				checked[strings.Join(c.Privs, " or ")+" on "+path] = true
 			}
 		}

@@ -1,0 +1,138 @@
+package pvesim
+
+import (
+	"strings"
+	"time"
+)
+
+// destroyVM and destroyCT remove a guest with its volumes. What forbids it is
+// checked before the task, but for locks and linked clones.
+func destroyVM(c *call, g *guest) (any, error) {
+	if err := c.destroyRefusal(g); err != nil {
+		return nil, err
+	}
+	if g.now.running {
+		return nil, die("VM %d is running - destroy failed", g.VMID)
+	}
+	return c.destroyTask(g, "qmdestroy")
+}
+
+func destroyCT(c *call, g *guest) (any, error) {
+	if err := c.destroyRefusal(g); err != nil {
+		return nil, err
+	}
+	if g.now.running && !c.flag("force") {
+		return nil, die("unable to destroy CT %d - container is running", g.VMID)
+	}
+	return c.destroyTask(g, "vzdestroy")
+}
+
+func (c *call) destroyRefusal(g *guest) error {
+	if err := g.unprotected("can't remove %s %d", g.noun(), g.VMID); err != nil {
+		return err
+	}
+	if g.HA != "" && !c.flag("purge") {
+		return die("unable to remove %s %d - used in HA resources and purge parameter not set.", g.noun(), g.VMID)
+	}
+	return nil
+}
+
+func (c *call) destroyTask(g *guest, typ string) (any, error) {
+	return c.work(g, typ, func(now time.Time) outcome {
+		j := &journal{began: now}
+		if err := g.unlocked(); err != nil {
+			return died(err)
+		}
+		owned := c.ownedVolumes(g)
+		for _, v := range owned {
+			if v.base() && len(c.clones(v)) > 0 {
+				return died(die("base volume '%s' is still in use by linked cloned", v.ID))
+			}
+		}
+		if g.now.running {
+			j.say("forced to stop CT %d before destroying!", g.VMID)
+			c.set(g, guestState{})
+			j.pass(stopTakes)
+		}
+		if c.flag("purge") {
+			j.say("purging %s %d from related configurations..", g.noun(), g.VMID)
+			g.HA = ""
+		}
+		j.pass(100 * time.Millisecond)
+		return j.done(func(time.Time) {
+			for _, v := range owned {
+				c.drop(v)
+			}
+			c.remove(g)
+		})
+	})
+}
+
+// ownedVolumes are those of the guest's configuration and snapshots that are its
+// own.
+func (c *call) ownedVolumes(g *guest) []*volume {
+	ids := map[string]bool{}
+	configs := []map[string]string{g.Config, g.pending}
+	for _, snap := range g.snaps {
+		configs = append(configs, snap.Config)
+		ids[snap.VMState] = true
+	}
+	for _, config := range configs {
+		for key, drive := range config {
+			if isDrive(g.Kind, key) {
+				ids[volumeIn(drive)] = true
+			}
+		}
+	}
+	if c.flag("destroy-unreferenced-disks") {
+		for _, v := range c.volumes {
+			if v.VMID == g.VMID && (v.Content == "images" || v.Content == "rootdir") && c.volumeOf(v.ID, g.Node) == v {
+				ids[v.ID] = true
+			}
+		}
+	}
+	var out []*volume
+	for _, id := range sortedKeys(ids) {
+		if v := c.volumeOf(id, g.Node); v != nil && v.VMID == g.VMID {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// makeTemplate turns a guest into a template: its volumes become bases.
+func makeTemplate(c *call, g *guest) (any, error) {
+	if err := g.unlocked(); err != nil {
+		return nil, err
+	}
+	switch {
+	case len(g.snaps) > 0:
+		return nil, die("unable to create template, because %s contains snapshots", g.noun())
+	case g.template() && c.str("disk") == "":
+		return nil, die("you can't convert a template to a template")
+	case g.now.running && g.Kind == "lxc":
+		return nil, die("you can't convert a CT to template if the CT is running")
+	case g.now.running:
+		return nil, die("you can't convert a VM to template if VM is running")
+	}
+	for _, key := range disks(g.Kind, g.Config) {
+		storage, _, _ := strings.Cut(volumeIn(g.Config[key]), ":")
+		if st := c.storageNamed(storage); g.Kind == "lxc" && st != nil && st.traits().files {
+			return nil, die("Directory storage '%s' does not support container templates!", storage)
+		}
+	}
+	return c.work(g, g.prefix()+"template", func(time.Time) outcome {
+		return done(300*time.Millisecond, func(time.Time) {
+			for _, key := range disks(g.Kind, g.Config) {
+				v := c.volumeOf(volumeIn(g.Config[key]), g.Node)
+				if v.base() || c.str("disk") != "" && c.str("disk") != key {
+					continue
+				}
+				file := strings.NewReplacer("subvol-", "basevol-", "vm-", "base-").Replace(v.file())
+				moved := c.move(v, strings.TrimSuffix(v.ID, v.file())+file, g.Node)
+				g.Config[key] = withVolume(g.Config[key], moved.ID)
+			}
+			g.Config["template"] = "1"
+		})
+	})
+}
