@@ -184,7 +184,7 @@ func (c *call) asOptions() string {
 // pending.
 func (c *call) changeConfig(j *journal, g *guest) error {
 	for _, key := range apischema.SplitList(c.str("revert")) {
-		delete(g.pending, key)
+		c.forget(g, key)
 		delete(g.dropped, key)
 	}
 	for _, key := range apischema.SplitList(c.str("delete")) {
@@ -244,9 +244,17 @@ func (c *call) changeBoot(g *guest, settings map[string]string) error {
 
 func isListBreak(r rune) bool { return r == ';' || r == ',' || r == ' ' }
 
+// forget drops a pending change. The volume that was made for it stays, unused.
+func (c *call) forget(g *guest, key string) {
+	if drive := g.pending[key]; isDrive(g.Kind, key) {
+		g.retire(&c.state, drive)
+	}
+	delete(g.pending, key)
+}
+
 func (c *call) removeKey(g *guest, key string) error {
 	value, ok := g.Config[key]
-	delete(g.pending, key)
+	c.forget(g, key)
 	if key == "vmstate" && ok {
 		c.free(value, g.Node)
 		for _, key := range []string{"vmstate", "lock", "runningmachine", "runningcpu"} {
@@ -261,15 +269,18 @@ func (c *call) removeKey(g *guest, key string) error {
 		if err := c.mayKey(g.Kind, aclPath(g.VMID), key, value); err != nil {
 			return err
 		}
-		what := "can't remove drive '" + key + "'"
-		if index(key) == "unused" {
-			what = "can't remove unused disk '" + value + "'"
+		what := fmt.Sprintf("can't remove drive '%s'", key)
+		switch {
+		case g.Kind == "lxc":
+			what = fmt.Sprintf("can't remove CT %d drive '%s'", g.VMID, key)
+		case index(key) == "unused":
+			what = fmt.Sprintf("can't remove unused disk '%s'", value)
 		}
 		if err := g.unprotected("%s", what); err != nil {
 			return err
 		}
 		if key == "rootfs" {
-			return badParam("delete", "unable to delete required option 'rootfs'")
+			return die("unable to delete required option 'rootfs'")
 		}
 	}
 	g.dropped[key] = c.flag("force")

@@ -152,21 +152,28 @@ func (c *call) mayDrive(kind string, vmid int, drive, defaultStorage string) err
 		storage = defaultStorage
 	}
 	if newDisk(name) {
-		if err := c.caller.Require("/storage/"+storage, "Datastore.AllocateSpace"); err != nil {
-			return err
-		}
-		st, err := c.usable(storage, c.node.Name)
-		switch {
-		case err != nil:
-			return err
-		case kind == "qemu" && !st.holds("images"):
-			return badParam("storage", "storage '%s' does not support vm images", storage)
-		case kind == "lxc" && !st.holds("rootdir"):
-			return badParam("storage", "storage '%s' does not support container directories", storage)
-		}
-		return nil
+		return c.mayAllocate(kind, storage)
 	}
 	return c.mayVolume(id, vmid)
+}
+
+// mayAllocate checks a storage for new volumes: of VMs after the right to it, of
+// containers before.
+func (c *call) mayAllocate(kind, storage string) error {
+	may := func() error { return c.caller.Require("/storage/"+storage, "Datastore.AllocateSpace") }
+	if err := may(); kind == "qemu" && err != nil {
+		return err
+	}
+	st, err := c.usable(storage, c.node.Name)
+	switch {
+	case err != nil:
+		return err
+	case kind == "qemu" && !st.holds("images"):
+		return badParam("storage", "storage '%s' does not support vm images", storage)
+	case kind == "lxc" && !st.holds("rootdir"):
+		return badParam("storage", "storage '%s' does not support container directories", storage)
+	}
+	return may()
 }
 
 // newDisk reports whether the name after a storage stands for a volume that is to

@@ -342,7 +342,7 @@ func (c *call) transport(g *guest, target string, stores map[string]string) {
 		}
 		_, name, _ := strings.Cut(v.ID, ":")
 		id := storage + ":" + name
-		if c.volumeOf(id, target) != nil {
+		if storage != v.storage() || c.volumeOf(id, target) != nil {
 			id = c.newVolume(request{storage: storage, node: target, vmid: g.VMID, name: "disk", content: v.Content, format: v.Format, size: v.Size}).ID
 		}
 		renamed[v.ID] = id

@@ -76,9 +76,11 @@ func Cluster() Model {
 	m.add(
 		m.vm("pve1", 100, "web-1", "4", 4096, 32).on(31*day, 0.22).ips("10.10.1.11/24", "fd00:10::11/64").tags("prod;web"),
 		m.vm("pve2", 101, "web-2", "4", 4096, 32).on(31*day, 0.19).ips("10.10.1.12/24").tags("prod;web"),
-		m.vm("pve2", 102, "db-1", "8", 32768, 200).on(120*day, 0.45).ips("10.10.1.21/24").tags("db;prod").shutdown(25*time.Second),
+		m.vm("pve2", 102, "db-1", "8", 32768, 200).on(120*day, 0.45).ips("10.10.1.21/24").tags("db;prod").shutdown(25*time.Second).
+			snapshot("before-upgrade", "PostgreSQL 15", 26*hour).snapshot("after-upgrade", "PostgreSQL 16", 25*hour),
 		m.vm("pve3", 103, "db-2", "8", 32768, 200).on(23*day, 0.12).ips("10.10.1.22/24").tags("db;prod").ha("started"),
-		m.vm("pve1", 104, "mail", "2", 8192, 80).on(63*day, 0.05).ips("10.10.1.31/24").tags("prod").shutdown(4*time.Second),
+		m.vm("pve1", 104, "mail", "2", 8192, 80).on(63*day, 0.05).ips("10.10.1.31/24").tags("prod").shutdown(4*time.Second).
+			config("unused0", "local-zfs:vm-104-disk-1"),
 		m.vm("pve3", 105, "build-1", "16", 16384, 120).tags("ci").startFails(
 			"kvm: -drive file=/dev/zvol/rpool/data/vm-105-disk-0,if=none,id=drive-scsi0: Could not open '/dev/zvol/rpool/data/vm-105-disk-0': No such file or directory",
 			"start failed: QEMU exited with code 1"),
@@ -221,6 +223,14 @@ func (g *made) template() *made {
 		}
 	}
 	return g
+}
+
+// snapshot adds one, which comes after those that there are.
+func (g *made) snapshot(name, description string, ago time.Duration) *made {
+	config := maps.Clone(g.Config)
+	delete(config, "parent")
+	g.Snapshots = append(g.Snapshots, Snapshot{Name: name, Description: description, Parent: g.Config["parent"], Age: ago, Config: config})
+	return g.config("parent", name)
 }
 
 func (g *made) ips(cidrs ...string) *made                  { g.IPs = cidrs; return g }
