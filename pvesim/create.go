@@ -177,6 +177,9 @@ func (c *call) restoreVM(archive string) (any, error) {
 	if err := c.mayVolume(archive, c.number("vmid", 0)); err != nil {
 		return nil, err
 	}
+	if c.volumeOf(archive, c.node.Name) == nil {
+		return nil, die("volume '%s' does not exist", archive)
+	}
 	return nil, &refusal{status: 501, message: "restoring is not implemented by pvesim"}
 }
 
@@ -221,11 +224,7 @@ func createCT(c *call) (any, error) {
 		return nil, &refusal{status: 501, message: "restoring is not implemented by pvesim"}
 	}
 	id, template, settings := c.number("vmid", 0), c.str("ostemplate"), c.settings(notConfig...)
-	storage, _, _ := strings.Cut(template, ":")
-	if c.storageNamed(storage) == nil {
-		return nil, die("storage '%s' does not exist", storage)
-	}
-	if err := c.caller.RequireAny("/storage/"+storage, "Datastore.Audit", "Datastore.AllocateSpace"); err != nil {
+	if err := c.mayVolume(template, id); err != nil {
 		return nil, err
 	}
 	if settings["rootfs"] == "" {

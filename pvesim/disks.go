@@ -58,6 +58,9 @@ func (c *call) makeDrive(j *journal, kind string, vmid int, key, drive, defaultS
 		}
 		return withProp(drive, "size", sizeText(v.Size)), nil, nil
 	}
+	if _, err := c.usable(storage, c.node.Name); err != nil {
+		return "", nil, err
+	}
 	r := request{storage: storage, node: c.node.Name, vmid: vmid, name: "disk", content: "images", format: prop(drive, "format")}
 	gigabytes, _ := strconv.ParseFloat(name, 64)
 	r.size = int64(gigabytes * float64(gib))
@@ -82,11 +85,13 @@ func (c *call) makeDrive(j *journal, kind string, vmid int, key, drive, defaultS
 	for _, option := range []string{"format", "import-from", "size"} {
 		drive = withProp(drive, option, "")
 	}
-	drive = withProp(drive, "size", sizeText(v.Size))
+	if r.name == "disk" {
+		drive = withProp(drive, "size", sizeText(v.Size))
+	}
 	j.formatting(c.storageNamed(storage), v)
 	if kind == "lxc" {
 		j.fileSystem(v)
-	} else if r.name == "disk" {
+	} else {
 		j.say("%s: successfully created disk '%s'", key, drive)
 	}
 	if source != nil {

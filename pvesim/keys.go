@@ -1,7 +1,10 @@
 package pvesim
 
 import (
+	"cmp"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"pve-mcp/pve/apischema"
@@ -124,53 +127,66 @@ func (c *call) mayBridges(config map[string]string) error {
 	return nil
 }
 
-// mayDrives checks what new drives need of storages: the right to space and a
-// storage that is there and takes such disks. Volumes that exist must be the
-// guest's own, or images for all.
+// mayDrives checks what drives need of storages: the right to space for new volumes,
+// and access to those that exist.
 func (c *call) mayDrives(kind string, vmid int, config map[string]string, defaultStorage string) error {
 	for _, key := range sortedKeys(config) {
 		if !isDrive(kind, key) {
 			continue
 		}
-		if err := c.mayDrive(kind, vmid, config[key], defaultStorage); err != nil {
+		if err := c.mayDrive(kind, vmid, key, config[key], defaultStorage); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *call) mayDrive(kind string, vmid int, drive, defaultStorage string) error {
+func (c *call) mayDrive(kind string, vmid int, key, drive, defaultStorage string) error {
 	id := volumeIn(drive)
 	storage, name, ok := strings.Cut(id, ":")
-	if !ok {
-		if strings.HasPrefix(id, "/") {
-			return die("Only root can pass arbitrary filesystem paths.")
-		}
+	content, _ := contentOf(id)
+	switch {
+	case strings.HasPrefix(id, "/"):
+		return die("Only root can pass arbitrary filesystem paths.")
+	case !ok, name == "cloudinit":
 		return nil
+	case newDisk(name) && storage == "" && defaultStorage == "":
+		return die("no storage ID specified (and no default storage)")
+	case newDisk(name):
+		return c.mayAllocate(kind, cmp.Or(storage, defaultStorage))
+	case content == "iso" && !isCDROM(drive):
+		return badParam(key, "explicit 'media=cdrom' is required for iso images")
 	}
-	if storage == "" {
-		storage = defaultStorage
+	if err := c.mayVolume(id, vmid); err != nil {
+		return err
 	}
-	if newDisk(name) {
-		return c.mayAllocate(kind, storage)
+	if content != "images" && content != "iso" {
+		return badParam(key, "content type needs to be 'images' or 'iso'")
 	}
-	return c.mayVolume(id, vmid)
+	return nil
 }
 
-// mayAllocate checks a storage for new volumes: of VMs after the right to it, of
-// containers before.
+// mayAllocate checks a storage for new volumes. Whether it is there at the moment
+// shows for VMs when they are made.
 func (c *call) mayAllocate(kind, storage string) error {
 	may := func() error { return c.caller.Require("/storage/"+storage, "Datastore.AllocateSpace") }
-	if err := may(); kind == "qemu" && err != nil {
-		return err
+	if kind == "qemu" {
+		st := c.storageNamed(storage)
+		switch err := may(); {
+		case err != nil:
+			return err
+		case st == nil:
+			return die("storage '%s' does not exist", storage)
+		case !st.holds("images"):
+			return badParam("storage", "storage '%s' does not support vm images", storage)
+		}
+		return nil
 	}
 	st, err := c.usable(storage, c.node.Name)
 	switch {
 	case err != nil:
 		return err
-	case kind == "qemu" && !st.holds("images"):
-		return badParam("storage", "storage '%s' does not support vm images", storage)
-	case kind == "lxc" && !st.holds("rootdir"):
+	case !st.holds("rootdir"):
 		return badParam("storage", "storage '%s' does not support container directories", storage)
 	}
 	return may()
@@ -185,28 +201,48 @@ func newDisk(name string) bool {
 	return name != "" && strings.Trim(name, "0123456789.") == ""
 }
 
-// mayVolume wants access to a volume for a guest: its own ones and images for all
-// need the right to see the storage, others that to allocate there.
+var ownerRE = regexp.MustCompile(`(?:^|[-/])(?:vm|base|subvol|basevol|vzdump-qemu|vzdump-lxc)-(\d+)-[^/]*$`)
+
+// contentOf says what kind of volume has such a name, and whose it is. The volume
+// need not exist.
+func contentOf(id string) (content string, owner int) {
+	_, name, _ := strings.Cut(id, ":")
+	if m := ownerRE.FindStringSubmatch(name); m != nil {
+		owner, _ = strconv.Atoi(m[1])
+	}
+	dir, _, _ := strings.Cut(name, "/")
+	if slices.Contains([]string{"iso", "vztmpl", "backup", "snippets", "import"}, dir) {
+		return dir, owner
+	}
+	return "images", owner
+}
+
+// mayVolume wants access to a volume for a guest, as PVE::Storage's
+// check_volume_access does.
 func (c *call) mayVolume(id string, vmid int) error {
 	storage, _, _ := strings.Cut(id, ":")
-	if _, err := c.usable(storage, c.node.Name); err != nil {
-		return err
+	if c.storageNamed(storage) == nil {
+		return die("storage '%s' does not exist", storage)
 	}
-	v := c.volumeOf(id, c.node.Name)
-	if v == nil {
-		return die("volume '%s' does not exist", id)
-	}
+	content, owner := contentOf(id)
 	where := "/storage/" + storage
 	switch {
-	case v.VMID == vmid && v.Content != "backup":
+	case c.may(where, "Datastore.Allocate"):
 		return nil
-	case v.Content == "iso" || v.Content == "vztmpl" || v.Content == "import":
-		return c.caller.RequireAny(where, "Datastore.Audit", "Datastore.AllocateSpace")
-	case v.Content == "backup" && v.VMID != 0:
+	case content == "iso" || content == "vztmpl" || content == "import":
+		return c.caller.RequireAny(where, "Datastore.AllocateSpace", "Datastore.Audit")
+	case owner != 0 && owner == vmid:
+		return nil
+	case content == "backup" && owner != 0:
 		if err := c.caller.Require(where, "Datastore.AllocateSpace"); err != nil {
 			return err
 		}
-		return c.caller.Require(aclPath(v.VMID), "VM.Backup")
+		return c.caller.Require(aclPath(owner), "VM.Backup")
+	case content == "images" && owner != 0:
+		if err := c.caller.Require(where, "Datastore.Audit"); err != nil {
+			return err
+		}
+		return c.caller.Require(aclPath(owner), "VM.Config.Disk")
 	}
 	return c.caller.Require(where, "Datastore.Allocate")
 }

@@ -98,7 +98,7 @@ func TestDisks(t *testing.T) {
 		PUT /nodes/pve/qemu/101/config?ide2=local:iso/debian-12.11.0-amd64-netinst.iso,media=cdrom  => null
 		GET /nodes/pve/qemu/101/config#boot                              => order=scsi0;net0;ide2
 		PUT /nodes/pve/qemu/101/config?ide3=local-lvm:cloudinit          => null
-		GET /nodes/pve/qemu/101/config#ide3                              => local-lvm:vm-101-cloudinit,media=cdrom,size=4M
+		GET /nodes/pve/qemu/101/config#ide3                              => local-lvm:vm-101-cloudinit,media=cdrom
 		PUT /nodes/pve/qemu/101/resize?disk=scsi0&size=%2B6G             => OK
 		GET /nodes/pve/qemu/101/config#scsi0                             => local-lvm:vm-101-disk-0,size=70G
 		PUT /nodes/pve/qemu/101/resize?disk=ide2&size=%2B6G              => disk 'ide2' does not exist
@@ -202,7 +202,11 @@ func TestCreate(t *testing.T) {
 		DELETE /nodes/pve1/qemu/260                                      => 500 VM 260 is running - destroy failed
 		POST /nodes/pve1/qemu/260/status/stop                            => OK
 		DELETE /nodes/pve1/qemu/260?purge=1                              => OK
-		POST /nodes/pve1/qemu?vmid=260&scsi0=old-nas:8                   => 500 storage 'old-nas' is disabled
+		POST /nodes/pve1/qemu?vmid=260&scsi0=nfs:8                       => OK
+		DELETE /nodes/pve1/qemu/260                                      => OK
+		POST /nodes/pve1/qemu?vmid=260&scsi0=old-nas:8                   => 400 Parameter verification failed. storage: storage 'old-nas' does not support vm images
+		POST /nodes/pve1/qemu?vmid=260&ide2=local:iso/none.iso           => 400 Parameter verification failed. ide2: explicit 'media=cdrom' is required for iso images
+		POST /nodes/pve1/qemu?vmid=260&ide2=local:iso/none.iso,media=cdrom   => unable to create VM 260 - volume 'local:iso/none.iso' does not exist
 		POST /nodes/pve1/qemu?vmid=260&pool=nopool                       => 500 pool 'nopool' does not exist
 	`)
 }

@@ -181,18 +181,15 @@ func (c *call) mayTargets(g *guest, stores, target string) error {
 	}
 	for _, from := range sortedKeys(targets) {
 		id := targets[from]
-		st, err := c.usable(id, c.node.Name)
+		st, err := c.usable(id, target)
 		if err != nil {
 			return err
 		}
 		if err := c.caller.Require("/storage/"+id, "Datastore.AllocateSpace"); err != nil {
 			return err
 		}
-		if _, err := c.usable(id, target); err != nil {
-			return err
-		}
 		if g.Kind == "qemu" && !st.holds("images") {
-			return badParam("storage", "storage '%s' does not support vm images", id)
+			return die("storage '%s' does not support vm images", id)
 		}
 	}
 	return nil

@@ -62,9 +62,9 @@ func guestFeature(c *call, g *guest) (any, error) {
 
 // sharedNodes are the nodes that see all of the guest's volumes.
 func (s *state) sharedNodes(g *guest) []string {
-	for _, key := range disks(g.Kind, g.Config) {
-		storage, _, _ := strings.Cut(volumeIn(g.Config[key]), ":")
-		if st := s.storageNamed(storage); st != nil && !st.everywhere() {
+	for key, drive := range g.Config {
+		storage, _, _ := strings.Cut(volumeIn(drive), ":")
+		if st := s.storageNamed(storage); isDrive(g.Kind, key) && index(key) != "unused" && st != nil && !st.everywhere() {
 			return []string{g.Node}
 		}
 	}
