@@ -165,12 +165,8 @@ func (v *Volume) firstUse(t storageType) int64 {
 // freeNumber is the first that no disk of a guest has in its name.
 func (s *state) freeNumber(r request) int {
 	used := map[int]bool{}
-	where := s.placeOf(r.storage, r.node).node
-	for p, v := range s.volumes {
-		if v.VMID != r.vmid || p.node != where || v.storage() != r.storage {
-			continue
-		}
-		if _, rest, ok := strings.Cut(v.file(), "-disk-"); ok {
+	for _, v := range s.contents(r.storage, r.node) {
+		if _, rest, ok := strings.Cut(v.file(), "-disk-"); ok && v.VMID == r.vmid {
 			digits, _, _ := strings.Cut(rest, ".")
 			if n, err := strconv.Atoi(digits); err == nil {
 				used[n] = true
