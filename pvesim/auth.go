@@ -2,6 +2,7 @@ package pvesim
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 
 	"pve-mcp/pve/apischema"
@@ -39,9 +40,13 @@ func (s *state) groupsOf(userid string) ([]string, bool) {
 	return u.Groups, ok
 }
 
-// may reports whether the caller holds a privilege, for lists that leave out what
+// may reports whether the caller holds a privilege, for answers that leave out what
 // the caller may not see.
 func (c *call) may(path, priv string) bool {
+	what := priv + " on /" + strings.Split(path, "/")[1]
+	if !slices.Contains(c.record.Filters, what) {
+		c.record.Filters = append(c.record.Filters, what)
+	}
 	_, ok := c.caller.Privs(path)[priv]
 	return ok
 }

@@ -22,7 +22,8 @@ var checks = map[string]func(*call) error{
 	"PUT /nodes/{node}/lxc/{vmid}/config":   checkConfig,
 	"PUT /nodes/{node}/qemu/{vmid}/config":  checkConfig,
 
-	"POST /nodes/{node}/qemu/{vmid}/status/suspend": checkSuspend,
+	"POST /nodes/{node}/qemu/{vmid}/snapshot/{snapname}/rollback": checkRollback,
+	"POST /nodes/{node}/qemu/{vmid}/status/suspend":               checkSuspend,
 }
 
 // checkAll wants a privilege on everything, or on each guest that is named.
@@ -66,6 +67,14 @@ func checkVZDump(c *call) error {
 		}
 	}
 	return nil
+}
+
+// checkRollback wants the right to start the VM for start=1, since qemu-server 9.1.10.
+func checkRollback(c *call) error {
+	if !c.flag("start") || !c.node.version.atLeast(9, 2) {
+		return nil
+	}
+	return c.caller.Require("/vms/"+c.str("vmid"), "VM.PowerMgmt")
 }
 
 // checkSuspend wants more for a suspension to disk: the right to a volume.

@@ -40,6 +40,9 @@ type Record struct {
 	User     string // user or token id; "" where it was not accepted
 	Status   int    // of the answer, even where a fault kept it from arriving
 	Checks   []apischema.PrivCheck
+	// Filters are the privileges by which the answer was filtered, such as
+	// "VM.Audit on /vms".
+	Filters []string
 }
 
 // New brings a model to life. The simulated cluster's time starts at the clock's.

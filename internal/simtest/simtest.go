@@ -133,3 +133,40 @@ func (w *World) Sent() []string {
 func Writes(sent []string) []string {
 	return slices.DeleteFunc(slices.Clone(sent), func(s string) bool { return strings.HasPrefix(s, "GET ") })
 }
+
+// objects are what a privilege is held on, by the first element of an ACL path.
+var objects = map[string]tool.Object{
+	"": tool.OnRoot, "vms": tool.OnGuest, "nodes": tool.OnNode, "storage": tool.OnStorage, "pool": tool.OnPool, "sdn": tool.OnBridge,
+}
+
+// Checked returns the privileges that PVE has asked for to let requests in, and those by
+// which it has filtered their answers, each as [tool.Need] writes it. A new guest is a
+// guest.
+func (w *World) Checked() (required, filtered map[string]bool) {
+	required, filtered = map[string]bool{}, map[string]bool{}
+	for _, r := range w.Sim.Requests() {
+		for _, c := range r.Checks {
+			required[strings.Join(c.Privs, " or ")+" on "+string(objects[strings.Split(c.Path, "/")[1]])] = true
+		}
+		for _, f := range r.Filters {
+			priv, path, _ := strings.Cut(f, " on /")
+			filtered[priv+" on "+string(objects[path])] = true
+		}
+	}
+	return required, filtered
+}
+
+// Needs returns the privileges that a tool says to need with a major version of PVE.
+func Needs(t tool.Tool, major int) map[string]bool {
+	out := map[string]bool{}
+	for _, n := range t.Needs {
+		if n.Before != 0 && major >= n.Before || n.From != 0 && major < n.From {
+			continue
+		}
+		if n.On == tool.OnNewGuest {
+			n.On = tool.OnGuest
+		}
+		out[n.String()] = true
+	}
+	return out
+}

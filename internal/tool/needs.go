@@ -12,6 +12,7 @@ const (
 	OnGuest   Object = "/vms/{vmid}"
 	OnNode    Object = "/nodes/{node}"
 	OnStorage Object = "/storage/{storage}"
+	OnPool    Object = "/pool/{pool}"
 	OnRoot    Object = "/"
 	// OnNewGuest is on the guest that is made, or on the pool that it is made in.
 	OnNewGuest Object = "/vms/{newid} or /pool/{pool}"

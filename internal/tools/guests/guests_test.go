@@ -12,7 +12,6 @@ import (
 
 	"pve-mcp/internal/simtest"
 	"pve-mcp/internal/tool"
-	"pve-mcp/internal/tools/guests"
 	"pve-mcp/pvesim"
 )
 
@@ -253,34 +252,4 @@ func TestUnknownGuest(t *testing.T) {
 	if !a.IsError || !strings.Contains(a.Text, "This token sees no guests at all") {
 		t.Errorf("%s", a.Text)
 	}
-}
-
-// What the tools say they need is what PVE checked. A list is filtered by privileges
-// instead of refused, so its need shows in what it leaves out.
-func TestNeeds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := simtest.New(t, simtest.Options{}) // PVE 9
-		w.Call("pve_list_guests", `{}`)
-		w.Call("pve_guest_status", `{"vmid":100}`)
-		w.Call("pve_guest_power", `{"vmid":100,"action":"suspend","todisk":true}`)
-		w.Call("pve_guest_power", `{"vmid":204,"action":"stop"}`)
-		checked := map[string]bool{}
-		for _, r := range w.Sim.Requests() {
-			for _, c := range r.Checks {
-				path := strings.NewReplacer("/vms/100", "/vms/{vmid}", "/vms/204", "/vms/{vmid}", "/nodes/pve3", "/nodes/{node}", "/storage/local-zfs", "/storage/{storage}").Replace(c.Path)
-				checked[strings.Join(c.Privs, " or ")+" on "+path] = true
-			}
-		}
-		said := map[string]bool{}
-		for _, tl := range guests.Tools {
-			for _, n := range tl.Needs {
-				if (n.Before == 0 || 9 < n.Before) && n.From <= 9 {
-					said[n.String()] = true
-				}
-			}
-		}
-		if diff := cmp.Diff(said, checked); diff != "" {
-			t.Errorf("(-said +checked):\n%s", diff)
-		}
-	})
 }

@@ -243,12 +243,15 @@ func changeOf(key, before string, now pve.PendingValue) changeRow {
 // configNeeds are the privileges by the class of a key.
 var configNeeds = []tool.Need{
 	tool.On(tool.OnGuest, "VM.Audit"),
+	tool.On(tool.OnGuest, "VM.Config.Disk", "VM.Config.CDROM", "VM.Config.CPU", "VM.Config.Memory", "VM.Config.Network",
+		"VM.Config.HWType", "VM.Config.Options", "VM.Config.Cloudinit"),
 	tool.On(tool.OnGuest, "VM.Config.CPU").If("cores, sockets, cpu, cpulimit, cpuunits, numa, vcpus"),
 	tool.On(tool.OnGuest, "VM.Config.Memory").If("memory, balloon, shares, swap"),
 	tool.On(tool.OnGuest, "VM.Config.Disk").If("disks, boot"),
 	tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("new disks"),
 	tool.On(tool.OnGuest, "VM.Config.CDROM").If("CD drives"),
 	tool.On(tool.OnGuest, "VM.Config.Network").If("netN; of containers nameserver, searchdomain and hostname too"),
+	tool.On(tool.OnBridge, "SDN.Use").If("netN"),
 	tool.On(tool.OnGuest, "VM.Config.Cloudinit", "VM.Config.Network").If("cloud-init"),
 	tool.On(tool.OnGuest, "VM.Config.HWType").If("other hardware"),
 	tool.On(tool.OnGuest, "VM.Config.Options").If("name, notes, tags, agent, onboot, protection and other options"),

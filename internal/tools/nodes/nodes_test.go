@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"pve-mcp/internal/simtest"
-	"pve-mcp/internal/tools/nodes"
 	"pve-mcp/pvesim"
 )
 
@@ -191,28 +190,5 @@ func TestUnknownNode(t *testing.T) {
 	a := simtest.New(t, simtest.Options{}).Call("pve_node_status", `{"node":"PVE2"}`)
 	if !a.IsError || a.Text != `There is no node "PVE2". The nodes are pve1, pve2 and pve3.` {
 		t.Errorf("%s", a.Text)
-	}
-}
-
-// What the tools say they need is what PVE checked.
-func TestNeeds(t *testing.T) {
-	w := simtest.New(t, simtest.Options{})
-	w.Call("pve_cluster_status", `{}`)
-	w.Call("pve_list_nodes", `{}`)
-	w.Call("pve_node_status", `{"node":"pve2"}`)
-	checked := map[string]bool{}
-	for _, r := range w.Sim.Requests() {
-		for _, c := range r.Checks {
-			checked[strings.Join(c.Privs, " or ")+" on "+strings.Replace(c.Path, "/nodes/pve2", "/nodes/{node}", 1)] = true
-		}
-	}
-	said := map[string]bool{}
-	for _, tl := range nodes.Tools {
-		for _, n := range tl.Needs {
-			said[n.String()] = true
-		}
-	}
-	if diff := cmp.Diff(said, checked); diff != "" {
-		t.Errorf("(-said +checked):\n%s", diff)
 	}
 }

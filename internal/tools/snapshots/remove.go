@@ -38,7 +38,7 @@ var rollbackSnapshot = tool.Change(tool.ChangeSpec[rollbackIn, rollbackOut]{
 	Needs: []tool.Need{
 		tool.On(tool.OnGuest, "VM.Audit"),
 		tool.On(tool.OnGuest, "VM.Snapshot", "VM.Snapshot.Rollback"),
-		tool.On(tool.OnGuest, "VM.PowerMgmt").If("start"),
+		tool.On(tool.OnGuest, "VM.PowerMgmt").If("start").Since(9),
 	},
 	Plan: planRollback,
 	Start: func(ctx context.Context, c *tool.Call, in *rollbackIn) (tool.Job, error) {
