@@ -164,22 +164,28 @@ func oneLoad(cpu float64, n *node, factor float64) string {
 
 func (c *call) storageResources() []any {
 	out := []any{}
-	for _, st := range c.storages {
+	for i := range c.storages {
+		st := &c.storages[i]
 		for _, n := range c.nodes {
-			if st.Disabled || !st.on(n.Name) || !c.may("/storage/"+st.ID, "Datastore.Audit") {
-				continue
+			if !st.Disabled && st.on(n.Name) && c.may("/storage/"+st.ID, "Datastore.Audit") {
+				out = append(out, c.storageResource(st, n))
 			}
-			item := map[string]any{
-				"id": "storage/" + n.Name + "/" + st.ID, "type": "storage", "storage": st.ID, "node": n.Name, "status": "unknown",
-				"plugintype": st.Type, "content": st.Content, "shared": bit(st.Shared),
-			}
-			if !c.forgotten(n) {
-				item["status"], item["disk"], item["maxdisk"] = "available", st.Used, st.Size
-			}
-			out = append(out, item)
 		}
 	}
 	return out
+}
+
+// storageResource shows a storage as its node broadcasts it, which it does while
+// the storage works.
+func (c *call) storageResource(st *Storage, n *node) map[string]any {
+	item := map[string]any{
+		"id": "storage/" + n.Name + "/" + st.ID, "type": "storage", "storage": st.ID, "node": n.Name, "status": "unknown",
+		"plugintype": st.Type, "content": st.Content, "shared": bit(st.everywhere()),
+	}
+	if !c.forgotten(n) && st.Broken == "" {
+		item["status"], item["disk"], item["maxdisk"] = "available", c.taken(st, n.Name), st.Size
+	}
+	return item
 }
 
 func (st Storage) on(node string) bool { return len(st.Nodes) == 0 || slices.Contains(st.Nodes, node) }
@@ -218,7 +224,7 @@ func (c *call) zoneResources() []any {
 		if !c.may("/sdn/zones/localnetwork", "SDN.Audit") {
 			continue
 		}
-		if n.version.atLeast(9, 1) {
+		if c.node.version.atLeast(9, 1) {
 			out = append(out, map[string]any{
 				"id": "network/" + n.Name + "/zone/localnetwork", "type": "network", "network": "localnetwork",
 				"network-type": "zone", "node": n.Name, "status": "ok",
@@ -243,22 +249,6 @@ func getNextID(c *call) (any, error) {
 			return strconv.Itoa(id), nil
 		}
 	}
-}
-
-func getStorageStatus(c *call) (any, error) {
-	st := c.storageNamed(c.str("storage"))
-	if st == nil {
-		return nil, badParam("storage", "No such storage.")
-	}
-	out := map[string]any{
-		"type": st.Type, "content": st.Content, "shared": bit(st.Shared), "enabled": bit(!st.Disabled),
-		"active": bit(!st.Disabled), "total": int64(0), "used": int64(0), "avail": int64(0),
-	}
-	if !st.Disabled {
-		used := c.taken(st, c.node.Name)
-		out["total"], out["used"], out["avail"] = st.Size, used, st.Size-used
-	}
-	return out, nil
 }
 
 func getNodeTime(c *call) (any, error) {

@@ -2,9 +2,7 @@ package pvesim
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"pve-mcp/pve/apischema"
@@ -144,7 +142,7 @@ func (c *call) mayDrives(kind string, vmid int, config map[string]string, defaul
 func (c *call) mayDrive(kind string, vmid int, key, drive, defaultStorage string) error {
 	id := volumeIn(drive)
 	storage, name, ok := strings.Cut(id, ":")
-	content, _ := contentOf(id)
+	content, _ := contentOf(name)
 	switch {
 	case strings.HasPrefix(id, "/"):
 		return die("Only root can pass arbitrary filesystem paths.")
@@ -201,30 +199,24 @@ func newDisk(name string) bool {
 	return name != "" && strings.Trim(name, "0123456789.") == ""
 }
 
-var ownerRE = regexp.MustCompile(`(?:^|[-/])(?:vm|base|subvol|basevol|vzdump-qemu|vzdump-lxc)-(\d+)-[^/]*$`)
-
-// contentOf says what kind of volume has such a name, and whose it is. The volume
-// need not exist.
-func contentOf(id string) (content string, owner int) {
-	_, name, _ := strings.Cut(id, ":")
-	if m := ownerRE.FindStringSubmatch(name); m != nil {
-		owner, _ = strconv.Atoi(m[1])
-	}
-	dir, _, _ := strings.Cut(name, "/")
-	if slices.Contains([]string{"iso", "vztmpl", "backup", "snippets", "import"}, dir) {
-		return dir, owner
-	}
-	return "images", owner
-}
-
 // mayVolume wants access to a volume for a guest, as PVE::Storage's
-// check_volume_access does.
+// check_volume_access does. The volume need not exist.
 func (c *call) mayVolume(id string, vmid int) error {
-	storage, _, _ := strings.Cut(id, ":")
-	if c.storageNamed(storage) == nil {
+	storage, name, _ := strings.Cut(id, ":")
+	st := c.storageNamed(storage)
+	if st == nil {
 		return die("storage '%s' does not exist", storage)
 	}
-	content, owner := contentOf(id)
+	content, owner, err := st.parseName(name)
+	if err != nil {
+		return err
+	}
+	return c.mayRead(content, owner, storage, vmid)
+}
+
+// mayRead wants access to a volume of an owner, or of nobody (0), on behalf of a
+// guest, or of nobody.
+func (c *call) mayRead(content string, owner int, storage string, vmid int) error {
 	where := "/storage/" + storage
 	switch {
 	case c.may(where, "Datastore.Allocate"):
@@ -234,11 +226,8 @@ func (c *call) mayVolume(id string, vmid int) error {
 	case owner != 0 && owner == vmid:
 		return nil
 	case content == "backup" && owner != 0:
-		if err := c.caller.Require(where, "Datastore.AllocateSpace"); err != nil {
-			return err
-		}
-		return c.caller.Require(aclPath(owner), "VM.Backup")
-	case content == "images" && owner != 0:
+		return c.mayBackups(storage, owner)
+	case (content == "images" || content == "rootdir") && owner != 0:
 		if err := c.caller.Require(where, "Datastore.Audit"); err != nil {
 			return err
 		}

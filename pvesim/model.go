@@ -49,8 +49,12 @@ type Storage struct {
 	Disabled bool
 	Nodes    []string // empty stands for all
 	Path     string   // of a storage of files; "" stands for PVE's usual one
-	Size     int64    // bytes, per node where it is not shared
-	Used     int64    // bytes, those of the model's volumes included
+	// Options are other keys of its configuration, such as prune-backups or server.
+	Options map[string]string
+	// Broken is why no node can use it, in PVE's words; "" where they can.
+	Broken string
+	Size   int64 // bytes, per node where it is not shared
+	Used   int64 // bytes, those of the model's volumes included
 }
 
 // Volume is a disk, a backup, an image or a template on a storage.

@@ -67,10 +67,7 @@ type initial struct {
 			Storage string
 		}
 	}
-	Storage []struct {
-		Storage, Type, Content, Path string
-		Disable                      int
-	}
+	Storage []map[string]any
 }
 
 // model leaves out the recorder's own guests.
@@ -95,10 +92,17 @@ func (in initial) model() pvesim.Model {
 		m.ACL = append(m.ACL, pvesim.ACL{Path: a.Path, Who: a.UGID, Role: a.RoleID, NoPropagate: a.Propagate == 0})
 	}
 	for _, s := range in.Storage {
-		m.Storages = append(m.Storages, pvesim.Storage{
-			ID: s.Storage, Type: s.Type, Content: s.Content, Path: s.Path, Disabled: s.Disable == 1,
-			Size: in.Nodes[0].MaxDisk, Used: 19350777856,
-		})
+		text := func(key string) string { v, _ := s[key].(string); return v }
+		st := pvesim.Storage{
+			ID: text("storage"), Type: text("type"), Content: text("content"), Path: text("path"), Disabled: s["disable"] != nil,
+			Size: in.Nodes[0].MaxDisk, Used: 19350777856, Options: map[string]string{},
+		}
+		for _, key := range []string{"is_mountpoint", "prune-backups"} {
+			if text(key) != "" {
+				st.Options[key] = text(key)
+			}
+		}
+		m.Storages = append(m.Storages, st)
 	}
 	for _, p := range in.Pools {
 		pool := pvesim.Pool{ID: p.PoolID, Comment: p.Comment}
@@ -120,7 +124,7 @@ func (in initial) addVolumes(m *pvesim.Model) {
 	for _, n := range m.Nodes {
 		for _, s := range m.Storages {
 			for _, v := range in.Content[n.Name][s.ID] {
-				if v.VMID >= 900 && v.Content != "backup" {
+				if v.VMID >= 900 {
 					continue
 				}
 				m.Volumes = append(m.Volumes, pvesim.Volume{

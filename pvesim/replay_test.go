@@ -24,8 +24,8 @@ var replayed = []struct {
 	file  string
 	equal int
 }{
-	{"qemu", 101}, {"lxc", 42}, {"backup", 0}, {"agent", 56}, {"tasks", 36}, {"cluster", 2}, {"migrate", 41},
-	{"nine", 18}, {"nine_life", 43}, {"auth", 35}, {"errors", 53}, {"reads", 44},
+	{"qemu", 101}, {"lxc", 42}, {"backup", 3}, {"agent", 56}, {"tasks", 36}, {"cluster", 2}, {"migrate", 41},
+	{"nine", 21}, {"nine_life", 44}, {"auth", 36}, {"errors", 57}, {"reads", 52},
 }
 
 // Requests to a real cluster, asked again: status, reason, errors and the shape of

@@ -4,7 +4,7 @@ import "maps"
 
 // rows are the endpoints that are simulated, by method and template. What an
 // endpoint accepts and whom it lets in stands in PVE's own description.
-var rows = with(agentRows, withVerbs(map[string]func(*call) (any, error){
+var rows = merged(agentRows, storageRows, withVerbs(map[string]func(*call) (any, error){
 	"GET /access/permissions":                                     getPermissions,
 	"GET /cluster/nextid":                                         getNextID,
 	"GET /cluster/resources":                                      getResources,
@@ -59,7 +59,6 @@ var rows = with(agentRows, withVerbs(map[string]func(*call) (any, error){
 	"PUT /nodes/{node}/qemu/{vmid}/snapshot/{snapname}/config":    onGuest(putSnapshotConfig),
 	"PUT /nodes/{node}/qemu/{vmid}/unlink":                        onGuest(unlinkDisks),
 	"GET /nodes/{node}/status":                                    getNodeStatus,
-	"GET /nodes/{node}/storage/{storage}/status":                  getStorageStatus,
 	"GET /nodes/{node}/tasks":                                     getNodeTasks,
 	"DELETE /nodes/{node}/tasks/{upid}":                           deleteTask,
 	"GET /nodes/{node}/tasks/{upid}/log":                          getTaskLog,
@@ -69,9 +68,12 @@ var rows = with(agentRows, withVerbs(map[string]func(*call) (any, error){
 	"GET /version":                                                getVersion,
 }))
 
-func with(more, rows map[string]func(*call) (any, error)) map[string]func(*call) (any, error) {
-	maps.Copy(rows, more)
-	return rows
+func merged(tables ...map[string]func(*call) (any, error)) map[string]func(*call) (any, error) {
+	all := map[string]func(*call) (any, error){}
+	for _, rows := range tables {
+		maps.Copy(all, rows)
+	}
+	return all
 }
 
 // withVerbs adds a row for each verb that changes a guest's power state.

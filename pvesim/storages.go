@@ -103,6 +103,15 @@ func (s *state) usable(id, node string) (*Storage, error) {
 	return st, nil
 }
 
+// online returns the storage where a node can use it now, which a broken one is not.
+func (s *state) online(id, node string) (*Storage, error) {
+	st, err := s.usable(id, node)
+	if err == nil && st.Broken != "" {
+		return nil, die("%s", st.Broken)
+	}
+	return st, err
+}
+
 // taken is how many bytes of a storage are in use on a node.
 func (s *state) taken(st *Storage, node string) int64 {
 	return st.Used + s.grown[s.placeOf(st.ID, node)]

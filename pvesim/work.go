@@ -18,6 +18,23 @@ func died(err error) outcome {
 	return failed(0, "%s", strings.TrimSpace(refusalOf(err).message))
 }
 
+// awaitForked answers for the task that the call has started: with nothing, or its
+// failure after some words, where it ends within as many seconds as a parameter
+// says, and else with its UPID.
+func (c *call) awaitForked(delay, words string) (any, error) {
+	t, patience := c.forked, c.arrived.Add(time.Duration(c.number(delay, 0))*time.Second)
+	switch {
+	case c.str(delay) == "":
+	case t.over && t.outcome.exit == "OK":
+		return nil, nil
+	case t.over:
+		return nil, die("%s%s", words, t.outcome.exit)
+	case c.now.Before(patience):
+		return nil, &waitError{min(c.due(t).Sub(c.now), patience.Sub(c.now))}
+	}
+	return t.upid, nil
+}
+
 // journal is the log of a task in the making: what is said, and how much time goes
 // by between.
 type journal struct {
