@@ -48,30 +48,6 @@ func checkAll(priv string) func(*call) error {
 	}
 }
 
-func checkVZDump(c *call) error {
-	if !c.flag("all") && !c.flag("stop") && c.str("pool") == "" && c.str("vmid") == "" {
-		return badParam("vmid", "property is missing")
-	}
-	for _, p := range []string{"tmpdir", "dumpdir", "script", "job-id"} {
-		if c.params[p] != nil {
-			return badParam(p, "Only root may use this option.")
-		}
-	}
-	storage := c.str("storage")
-	if storage == "" {
-		storage = "local"
-	}
-	if err := c.caller.Require("/storage/"+storage, "Datastore.AllocateSpace"); err != nil {
-		return err
-	}
-	for _, id := range apischema.SplitList(c.str("vmid")) {
-		if err := c.caller.Require("/vms/"+id, "VM.Backup"); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // checkRollback wants the right to start the VM for start=1, since qemu-server 9.1.10.
 func checkRollback(c *call) error {
 	if !c.flag("start") || !c.node.version.atLeast(9, 2) {

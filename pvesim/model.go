@@ -73,6 +73,9 @@ type Volume struct {
 	Notes        string
 	Protected    bool
 	Verification string // ok or failed; "" where it was not verified
+	// Config is the configuration of the guest that was backed up; nil stands for
+	// the present one of the guest that it is of.
+	Config map[string]string
 }
 
 // Snapshot is a snapshot of a guest.

@@ -42,7 +42,8 @@ type state struct {
 	lastPID int
 	made    uint64 // ids that were made up
 	timers  []timer
-	aired   time.Time // of the last broadcast
+	dumps   map[string]*backupJob // that have their node's lock, by node
+	aired   time.Time             // of the last broadcast
 	unaired map[int]bool
 	ca      []byte   // the certificate as PEM; nil before the first [Listener]
 	faults  []*fault // in the order in which they are tried
@@ -94,6 +95,7 @@ func (s *state) build(m Model, now time.Time) error {
 	s.guests, s.users, s.tokens, s.acl = map[int]*guest{}, map[string]User{}, map[string]Token{}, map[string][]ACL{}
 	s.unaired, s.byUPID, s.poolsWith = map[int]bool{}, map[string]*task{}, map[string][]string{}
 	s.privCache, s.privSets = map[string]privSet{}, map[string]privSet{}
+	s.dumps = map[string]*backupJob{}
 	s.volumes, s.grown = map[place]*volume{}, map[place]int64{}
 	s.storages, s.pools = slices.Clone(m.Storages), slices.Clone(m.Pools)
 	s.lastPID = 1000 + int(hash(m.Seed, "pid")%1000)
@@ -201,6 +203,11 @@ func (s *state) addVolumes(listed []Volume, now time.Time) error {
 	}
 	for _, id := range s.order {
 		s.derive(s.guests[id], now)
+	}
+	for _, v := range s.volumes {
+		if v.Content == "backup" {
+			s.fill(v)
+		}
 	}
 	clear(s.grown) // the storages' Used counts these
 	return nil

@@ -3,6 +3,7 @@ package pvesim
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,6 +36,11 @@ type outcome struct {
 	undo  func()              // cleans up where the task is stopped before; may be nil
 	// interrupted is how it ends when it is stopped; "" stands for the usual way.
 	interrupted string
+	// last are lines that it says then; may be nil.
+	last func(now time.Time) []string
+	// then goes on where this was not all: what follows is known when it begins. May
+	// be nil.
+	then func(now time.Time) outcome
 }
 
 // entry is a line of a log and when it is written, counted from the task's begin.
@@ -187,11 +193,35 @@ func (s *state) finish(t *task, end time.Time) {
 	if t.over {
 		return
 	}
+	if t.outcome.then != nil {
+		s.goOn(t, end)
+		return
+	}
 	t.over, t.end = true, end
 	if t.outcome.apply != nil {
 		t.outcome.apply(end)
 	}
 	s.ended = append(s.ended, t)
+}
+
+// goOn begins the next part of a task.
+func (s *state) goOn(t *task, now time.Time) {
+	part := t.outcome
+	t.outcome = outcome{log: part.log}
+	t.end = now.Add(365 * 24 * time.Hour) // whatever is started meanwhile does not end it
+	if part.apply != nil {
+		part.apply(now)
+	}
+	next, passed := part.then(now), now.Sub(t.began)
+	for _, e := range next.log {
+		part.log = append(part.log, entry{passed + e.after, e.text})
+	}
+	took := next.took
+	next.log, next.took = part.log, passed+took
+	t.outcome, t.end = next, now.Add(took)
+	if took == 0 {
+		s.finish(t, now)
+	}
 }
 
 // stop ends a task before its time, as a signal does.
@@ -203,12 +233,16 @@ func (s *state) stop(t *task, now time.Time) {
 		t.began = now
 	}
 	t.begun = true
-	t.outcome.exit, t.outcome.apply = cmp.Or(t.outcome.interrupted, "received interrupt"), nil
+	t.outcome.exit, t.outcome.apply, t.outcome.then = cmp.Or(t.outcome.interrupted, "received interrupt"), nil, nil
 	if t.outcome.undo != nil {
 		t.outcome.undo()
 	}
-	if t.typ == "vzdump" {
-		t.outcome.exit = "interrupted by signal"
+	passed := now.Sub(t.began)
+	t.outcome.log = slices.DeleteFunc(slices.Clone(t.outcome.log), func(e entry) bool { return e.after > passed })
+	if t.outcome.last != nil {
+		for _, line := range t.outcome.last(now) {
+			t.outcome.log = append(t.outcome.log, entry{passed, line})
+		}
 	}
 	s.finish(t, now)
 	s.dropEnded()

@@ -13,7 +13,8 @@ import (
 // volume is a living [Volume].
 type volume struct {
 	Volume
-	made time.Time
+	made  time.Time
+	disks map[string]Volume // of a backup: the volumes in it, by key of Config
 }
 
 // place is where a volume, or a storage's space, is: the node is "" where all nodes
@@ -66,7 +67,7 @@ func (s *state) contents(storage, node string) []*volume {
 func (s *state) put(v Volume, made time.Time) *volume {
 	p := s.placeOf(v.ID, v.Node)
 	v.Node = p.node
-	s.volumes[p] = &volume{v, made}
+	s.volumes[p] = &volume{Volume: v, made: made}
 	s.grown[s.placeOf(v.storage(), v.Node)] += v.Used
 	return s.volumes[p]
 }

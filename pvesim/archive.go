@@ -1,0 +1,87 @@
+package pvesim
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+)
+
+// fill puts into a backup of the model what it was made of.
+func (s *state) fill(v *volume) {
+	g := s.guests[v.VMID]
+	if g != nil && g.Kind != v.subtype() {
+		g = nil
+	}
+	switch {
+	case v.Config != nil:
+	case g != nil:
+		v.Config = maps.Clone(g.Config)
+	case v.subtype() == "lxc":
+		v.Config = map[string]string{"arch": "amd64", "hostname": fmt.Sprintf("CT%d", v.VMID), "memory": "512", "ostype": "debian", "swap": "512"}
+	default:
+		v.Config = map[string]string{"cores": "1", "memory": "512", "name": fmt.Sprintf("vm-%d", v.VMID)}
+	}
+	maps.DeleteFunc(v.Config, func(key, _ string) bool { return index(key) == "unused" || key == "lock" || key == "parent" })
+	v.disks = map[string]Volume{}
+	for _, key := range disks(v.subtype(), v.Config) {
+		size := sizeOf(v.Config[key])
+		v.disks[key] = Volume{Size: size, Used: size * 2 / 5, Format: "raw"}
+		if g == nil {
+			continue
+		}
+		if disk := s.volumeOf(volumeIn(g.Config[key]), g.Node); disk != nil {
+			v.disks[key] = disk.Volume
+		}
+	}
+}
+
+// theArchive returns a backup that the caller may read.
+func (c *call) theArchive(id string, vmid int) (*volume, error) {
+	storage, name, ok := strings.Cut(id, ":")
+	st := c.storageNamed(storage)
+	switch {
+	case !ok:
+		return nil, die("Only root can pass arbitrary filesystem paths.")
+	case st == nil:
+		return nil, die("storage '%s' does not exist", storage)
+	}
+	content, owner, err := st.parseName(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case content != "backup":
+		return nil, die("unable to use volume %s - content type needs to be 'backup'", id)
+	}
+	if err := c.mayRead(content, owner, storage, vmid); err != nil {
+		return nil, err
+	}
+	if _, err := c.online(storage, c.node.Name); err != nil {
+		return nil, err
+	}
+	v := c.volumeOf(id, c.node.Name)
+	if v == nil {
+		return nil, die("volume '%s' does not exist", id)
+	}
+	return v, nil
+}
+
+// extractConfig answers with the configuration in a backup, as a file. A VM's tells
+// for each volume of the archive where it was.
+func extractConfig(c *call) (any, error) {
+	v, err := c.theArchive(c.str("volume"), 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.caller.Require(aclPath(v.VMID), "VM.Backup"); err != nil {
+		return nil, err
+	}
+	var b strings.Builder
+	section(&b, "", v.Config)
+	if v.subtype() == "qemu" {
+		for _, key := range sortedKeys(v.disks) {
+			storage, _, _ := strings.Cut(volumeIn(v.Config[key]), ":")
+			fmt.Fprintf(&b, "#qmdump#map:%s:drive-%s:%s:%s:\n", key, key, storage, v.disks[key].Format)
+		}
+	}
+	return b.String(), nil
+}

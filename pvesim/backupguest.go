@@ -1,0 +1,470 @@
+package pvesim
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// dump is the backup of one guest.
+type dump struct {
+	*backupJob
+	g       *guest
+	began   time.Time
+	mode    string
+	running bool   // when it began
+	name    string // of the archive, below the storage's folder of backups
+	format  string
+	path    string // as the log shows it
+	made    *volume
+}
+
+// stampLayout is that of the times in a backup's log.
+const stampLayout = "2006-01-02 15:04:05"
+
+func (j *journal) info(format string, args ...any) { j.say("INFO: "+format, args...) }
+
+func (j *journal) time() string { return j.began.Add(j.at).UTC().Format(stampLayout) }
+
+// backUp backs up one guest, whose failure is not the job's end.
+func (b *backupJob) backUp(id int, now time.Time) outcome {
+	j := &journal{began: now}
+	d := &dump{backupJob: b, g: b.guests[id], began: now}
+	if d.g == nil {
+		return d.abort(j, id, die("unable to find VM '%d'", id))
+	}
+	d.target()
+	if b.str("mode") == "stop" && d.g.HA == "started" {
+		return d.abort(j, id, die("Cannot execute a backup with stop mode on a HA managed and enabled Service. Use snapshot mode or disable the Service."))
+	}
+	if err := d.limit(); err != nil {
+		return d.abort(j, id, err)
+	}
+	j.info("Starting Backup of VM %d (%s)", id, d.g.Kind)
+	j.info("Backup started at %s", j.time())
+	d.running = d.g.now.running
+	j.info("status = %s", map[bool]string{true: "running", false: "stopped"}[d.running])
+	if err := d.g.unlocked(); err != nil {
+		return d.abort(j, id, err)
+	}
+	if key := d.missing(); key != "" {
+		return d.abort(j, id, die("no such volume '%s'", volumeIn(d.g.Config[key])))
+	}
+	d.g.Config["lock"] = "backup"
+	d.mode = "stop"
+	if d.running {
+		d.mode = cmp.Or(b.str("mode"), "snapshot")
+	}
+	d.prepare(j)
+	if d.mode == "stop" && d.running {
+		return d.stopGuest(j)
+	}
+	return d.archive(j)
+}
+
+// limit refuses one backup more than are to be kept where none is removed.
+func (d *dump) limit() error {
+	most := d.keep.most()
+	if most == 0 || d.remove || d.flag("protected") {
+		return nil
+	}
+	count := 0
+	for _, v := range d.contents(d.storage.ID, d.node.Name) {
+		if v.Content == "backup" && v.VMID == d.g.VMID && !v.Protected {
+			count++
+		}
+	}
+	if count < most {
+		return nil
+	}
+	return die("There is a max backup limit of %d enforced by the target storage or the vzdump parameters. Either increase the limit or delete old backups.", most)
+}
+
+// target names the archive as PVE does on the type of storage.
+func (d *dump) target() {
+	t := d.began.UTC()
+	if d.storage.Type == "pbs" {
+		kind := map[string]string{"qemu": "vm", "lxc": "ct"}[d.g.Kind]
+		d.format = "pbs-" + kind
+		d.name = fmt.Sprintf("%s/%d/%s", kind, d.g.VMID, t.Format("2006-01-02T15:04:05Z"))
+		d.path = d.name
+		return
+	}
+	d.format = map[string]string{"qemu": "vma", "lxc": "tar"}[d.g.Kind]
+	if ext := map[string]string{"1": ".lzo", "lzo": ".lzo", "gzip": ".gz", "zstd": ".zst"}[d.str("compress")]; ext != "" {
+		d.format += ext
+	}
+	d.name = fmt.Sprintf("vzdump-%s-%d-%s.%s", d.g.Kind, d.g.VMID, t.Format("2006_01_02-15_04_05"), d.format)
+	d.path = d.storage.path() + "/dump/" + d.name
+}
+
+func (d *dump) missing() string {
+	for _, key := range d.included() {
+		if d.volumeOf(volumeIn(d.g.Config[key]), d.g.Node) == nil {
+			return key
+		}
+	}
+	return ""
+}
+
+// included are the keys of the volumes that are backed up.
+func (d *dump) included() []string {
+	return slices.DeleteFunc(disks(d.g.Kind, d.g.Config), func(key string) bool {
+		asked := prop(d.g.Config[key], "backup")
+		if d.g.Kind == "lxc" {
+			return key != "rootfs" && asked != "1"
+		}
+		return asked == "0" || isCloudInit(d.g.Config[key])
+	})
+}
+
+// prepare tells what is backed up and how. A container whose volumes have no
+// snapshots is suspended instead.
+func (d *dump) prepare(j *journal) {
+	what := func() { d.tellVolumes(j) }
+	if d.g.Kind == "lxc" {
+		if d.mode == "snapshot" {
+			what()
+			if !d.has(d.g, d.g.Config, "snapshot", false) {
+				j.info("mode failure - some volumes do not support snapshots")
+				j.info("trying 'suspend' mode instead")
+				d.mode = "suspend"
+			}
+		}
+		d.tellMode(j)
+		if d.mode != "snapshot" {
+			what()
+		}
+		return
+	}
+	if d.mode == "snapshot" {
+		j.info("VM Name: %s", d.g.name())
+		d.tellDisks(j)
+		d.tellMode(j)
+	} else {
+		d.tellMode(j)
+		j.info("VM Name: %s", d.g.name())
+		d.tellDisks(j)
+	}
+	for _, key := range sortedKeys(d.g.Config) {
+		if index(key) == "unused" {
+			j.info("skip unused drive '%s' (not included into backup)", d.g.Config[key])
+		}
+	}
+	if len(d.g.snaps) > 0 {
+		j.info("snapshots found (not included into backup)")
+	}
+}
+
+func (d *dump) tellMode(j *journal) {
+	j.info("backup mode: %s", d.mode)
+	if limit := d.number("bwlimit", 0); limit > 0 {
+		j.info("bandwidth limit: %d KiB/s", limit)
+	}
+	j.info("ionice priority: %d", d.number("ionice", 7))
+}
+
+func (d *dump) tellDisks(j *journal) {
+	in := d.included()
+	for _, key := range disks("qemu", d.g.Config) {
+		switch id := volumeIn(d.g.Config[key]); {
+		case slices.Contains(in, key):
+			j.info("include disk '%s' '%s' %s", key, id, sizeText(d.volumeOf(id, d.g.Node).Size))
+		case !isCloudInit(d.g.Config[key]):
+			j.info("exclude disk '%s' '%s' (backup=no)", key, id)
+		}
+	}
+}
+
+func (d *dump) tellVolumes(j *journal) {
+	j.info("CT Name: %s", d.g.name())
+	in := d.included()
+	for _, key := range disks("lxc", d.g.Config) {
+		mount := cmp.Or(prop(d.g.Config[key], "mp"), "/")
+		if slices.Contains(in, key) {
+			j.info("including mount point %s ('%s') in backup", key, mount)
+		} else {
+			j.info("excluding volume mount point %s ('%s') from backup (not configured/disabled)", key, mount)
+		}
+	}
+}
+
+// stopGuest shuts the guest down first. QEMU is started again at once, and copies
+// the disks while the VM boots.
+func (d *dump) stopGuest(j *journal) outcome {
+	const stopWait = 10 * time.Minute
+	j.info("stopping virtual guest")
+	takes, ok := d.shutdownTime(d.g)
+	if !ok {
+		takes = stopWait
+	}
+	j.pass(takes)
+	return d.guarded(j.on(func(now time.Time) outcome {
+		next := &journal{began: now}
+		if !ok {
+			d.release(now)
+			return d.abort(next, d.g.VMID, die("VM quit/powerdown failed - got timeout"))
+		}
+		d.set(d.g, guestState{running: d.g.Kind == "qemu", since: now})
+		return d.archive(next)
+	}))
+}
+
+// guarded makes a stop of the task undo what it has done so far.
+func (d *dump) guarded(o outcome) outcome {
+	o.last = func(now time.Time) []string {
+		delete(d.dumps, d.node.Name)
+		d.release(now)
+		var lines []string
+		if d.g.Kind == "qemu" {
+			lines = append(lines, "ERROR: interrupted by signal", "INFO: aborting backup job")
+			if d.running {
+				lines = append(lines, "INFO: resuming VM again")
+			}
+		}
+		return append(lines,
+			fmt.Sprintf("ERROR: Backup of VM %d failed - interrupted by signal", d.g.VMID),
+			"INFO: Failed at "+now.UTC().Format(stampLayout),
+			"ERROR: Backup job failed - interrupted by signal")
+	}
+	return o
+}
+
+// release unlocks the guest, and lets it run where it did.
+func (d *dump) release(now time.Time) {
+	if d.g.Config["lock"] == "backup" {
+		delete(d.g.Config, "lock")
+	}
+	if d.running && !d.g.now.running {
+		d.set(d.g, guestState{running: true, since: now})
+	}
+}
+
+// abort ends a guest's backup with a failure.
+func (d *dump) abort(j *journal, id int, err error) outcome {
+	d.failed = true
+	j.say("ERROR: Backup of VM %d failed - %s", id, strings.TrimSpace(refusalOf(err).message))
+	j.info("Failed at %s", j.time())
+	return j.on(d.next)
+}
+
+// archive writes the archive.
+func (d *dump) archive(j *journal) outcome {
+	v := Volume{
+		ID: d.storage.ID + ":backup/" + d.name, Node: d.node.Name, Content: "backup", Format: d.format, VMID: d.g.VMID,
+		Config: d.config(),
+	}
+	volumes := map[string]Volume{}
+	var size, used int64
+	for _, key := range d.included() {
+		disk := d.volumeOf(volumeIn(d.g.Config[key]), d.g.Node).Volume
+		volumes[key] = disk
+		size, used = size+disk.Size, used+disk.Used
+	}
+	what := "vzdump"
+	if d.storage.Type == "pbs" {
+		what = "Proxmox Backup Server"
+	}
+	if d.mode == "suspend" {
+		j.info("suspending guest")
+	}
+	j.info("creating %s archive '%s'", what, d.path)
+	if d.g.Kind == "qemu" {
+		d.copyVM(j, size, used)
+	} else {
+		d.copyCT(j, used)
+	}
+	v.Size = d.archiveSize(size, used)
+	v.Used = v.Size
+	o := j.on(d.complete)
+	o.apply = func(time.Time) {
+		d.free(v.ID, d.node.Name)
+		d.made = d.put(v, d.began)
+		d.made.disks = volumes
+	}
+	return d.guarded(o)
+}
+
+// config is what the archive keeps of the guest's configuration.
+func (d *dump) config() map[string]string {
+	config := maps.Clone(d.g.Config)
+	maps.DeleteFunc(config, func(key, _ string) bool {
+		return index(key) == "unused" || key == "lock" || key == "parent"
+	})
+	return config
+}
+
+// archiveSize is what of a guest's disks is left: compressed, about a third.
+func (d *dump) archiveSize(size, used int64) int64 {
+	switch {
+	case d.storage.Type == "pbs":
+		return size
+	case strings.Contains(d.format, "."):
+		return used/3 + 36<<10
+	}
+	return used + 36<<10
+}
+
+// How fast QEMU reads disks for a backup, in bytes a second: data and zeros.
+const (
+	dumpSpeed = 160 << 20
+	zeroSpeed = 700 << 20
+)
+
+// copyVM is QEMU's work, with its progress every 3 s as long as there is some.
+func (d *dump) copyVM(j *journal, size, used int64) {
+	starts := !d.running
+	switch {
+	case d.g.template():
+		j.info("starting template backup")
+		starts = false
+	case starts || d.mode == "stop":
+		j.info("starting kvm to execute backup task")
+		j.pass(time.Second)
+	case d.g.agentOn() && d.agentAnswers(d.g):
+		j.info("issuing guest-agent 'fs-freeze' command")
+		j.info("issuing guest-agent 'fs-thaw' command")
+	case d.g.agentOn():
+		j.info("skipping guest-agent 'fs-freeze', agent configured but not running?")
+	}
+	if d.node.version.major >= 9 {
+		j.info("starting backup via QMP command")
+	}
+	j.info("started backup task '%s'", d.uuid("backup"))
+	if d.running {
+		j.info("resuming VM again")
+	}
+	seconds := max(3, int64(math.Ceil(float64(used)/dumpSpeed+float64(size-used)/zeroSpeed)))
+	if limit := int64(d.number("bwlimit", 0)) << 10; limit > 0 {
+		seconds = max(seconds, size/limit)
+	}
+	j.copying(size, used, seconds)
+	if zeros := size - used; zeros > 0 {
+		j.info("backup is sparse: %s (%d%%) total zero data", preciseBytes(zeros), zeros*100/max(size, 1))
+	}
+	j.info("transferred %s in %d seconds (%s/s)", preciseBytes(size), seconds, renderBytes(size/seconds))
+	if starts {
+		j.info("stopping kvm after backup task")
+		j.pass(time.Second)
+	}
+}
+
+// copying are the lines of a copy that takes some seconds.
+func (j *journal) copying(size, used, seconds int64) {
+	last, read := int64(-1), int64(0)
+	for s := int64(3); ; s += 3 {
+		step := int64(3)
+		if s >= seconds {
+			step, s = seconds-s+3, seconds
+		}
+		j.pass(time.Duration(step) * time.Second)
+		now := size / seconds * s
+		if s == seconds {
+			now = size
+		}
+		if percent := now * 100 / max(size, 1); percent != last {
+			rate := (now - read) / max(step, 1)
+			write := "0 B"
+			if used*100 > size {
+				write = renderBytes(rate * used / max(size, 1))
+			}
+			j.info("%3d%% (%s of %s) in %s, read: %s/s, write: %s/s", percent, renderBytes(now), renderBytes(size), shortDuration(s), renderBytes(rate), write)
+			last, read = percent, now
+		}
+		if s == seconds {
+			return
+		}
+	}
+}
+
+// copyCT is tar's work, which tells no progress.
+func (d *dump) copyCT(j *journal, used int64) {
+	j.pass(500*time.Millisecond + time.Duration(float64(used)/dumpSpeed*float64(time.Second)))
+	j.info("Total bytes written: %d (%s, %s/s)", used, tarBytes(used), tarBytes(dumpSpeed))
+	switch {
+	case d.mode == "suspend":
+		j.info("resuming guest")
+		j.info("guest is online again after <1 seconds")
+	case d.mode == "snapshot":
+		j.info("cleanup temporary 'vzdump' snapshot")
+	}
+}
+
+// complete is what follows when the archive is written.
+func (d *dump) complete(now time.Time) outcome {
+	j := &journal{began: now}
+	if d.storage.Type != "pbs" {
+		j.info("archive file size: %s", sizeWord(d.made.Size))
+	}
+	if template := d.str("notes-template"); template != "" {
+		j.info("adding notes to backup")
+		d.made.Notes = strings.NewReplacer(
+			"{{cluster}}", cmp.Or(d.model.Cluster, "standalone node"), "{{guestname}}", d.g.name(), "{{node}}", d.node.Name,
+			"{{vmid}}", fmt.Sprint(d.g.VMID), `\n`, "\n", `\\`, `\`,
+		).Replace(template)
+	}
+	if d.flag("protected") {
+		j.info("marking backup as protected")
+		d.made.Protected = true
+	}
+	if d.remove {
+		j.info("prune older backups with retention: %s", d.keep)
+		why := ""
+		count := d.prune(j, "INFO: ", d.storage, d.keep, d.g.VMID, d.g.Kind)
+		if count > 0 {
+			why = " not covered by keep-retention policy"
+		}
+		j.info("pruned %d backup(s)%s", count, why)
+	}
+	if d.mode == "stop" && d.running && d.g.Kind == "lxc" {
+		j.info("restarting vm")
+		j.pass(startCTTakes)
+		j.info("guest is online again after %d seconds", int64(now.Add(j.at).Sub(d.began).Seconds()))
+	}
+	j.info("Finished Backup of VM %d (%s)", d.g.VMID, clockText(now.Add(j.at).Sub(d.began)))
+	j.info("Backup finished at %s", j.time())
+	o := j.on(d.next)
+	o.apply = d.release
+	return d.guarded(o)
+}
+
+// preciseBytes is renderBytes with two digits.
+func preciseBytes(n int64) string {
+	number, unit, _ := strings.Cut(renderBytes(n), " ")
+	shift := map[string]uint{"KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}[unit]
+	if shift == 0 {
+		return number + " " + unit
+	}
+	return fmt.Sprintf("%.2f %s", float64(n)/float64(uint64(1)<<shift), unit)
+}
+
+// tarBytes writes a number of bytes as tar's totals do: 2.4MiB.
+func tarBytes(n int64) string { return strings.ReplaceAll(renderBytes(n), " ", "") }
+
+// sizeWord writes the size of an archive as PVE does: whole KB and MB, GB with two
+// digits.
+func sizeWord(n int64) string {
+	switch {
+	case n < 1<<20:
+		return fmt.Sprintf("%dKB", n>>10)
+	case n < 1<<30:
+		return fmt.Sprintf("%dMB", n>>20)
+	}
+	return fmt.Sprintf("%.2fGB", float64(n)/float64(gib))
+}
+
+// shortDuration writes seconds as 1h 2m 3s, without zeros before.
+func shortDuration(seconds int64) string {
+	text := fmt.Sprintf("%ds", seconds%60)
+	if seconds >= 60 {
+		text = fmt.Sprintf("%dm %s", seconds/60%60, text)
+	}
+	if seconds >= 3600 {
+		text = fmt.Sprintf("%dh %s", seconds/3600, text)
+	}
+	return text
+}
