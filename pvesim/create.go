@@ -38,7 +38,7 @@ func checkCreate(c *call) error {
 	pool, vm := c.str("pool"), "/vms/"+c.str("vmid")
 	if !slices.ContainsFunc([]string{vm, "/pool/" + pool}, func(path string) bool {
 		return path != "/pool/" && c.caller.Require(path, "VM.Allocate") == nil
-	}) {
+	}) && !c.mayReplace(vm) {
 		return &apischema.PermissionError{}
 	}
 	if pool != "" && c.caller.Require("/pool/"+pool, "VM.Allocate") == nil {
@@ -172,17 +172,6 @@ func createVM(c *call) (any, error) {
 	})
 }
 
-// restoreVM restores a VM from a backup.
-func (c *call) restoreVM(archive string) (any, error) {
-	if err := c.mayVolume(archive, c.number("vmid", 0)); err != nil {
-		return nil, err
-	}
-	if c.volumeOf(archive, c.node.Name) == nil {
-		return nil, die("volume '%s' does not exist", archive)
-	}
-	return nil, &refusal{status: 501, message: "restoring is not implemented by pvesim"}
-}
-
 // complete adds to a new VM's configuration what PVE makes up.
 func (c *call) complete(config map[string]string) {
 	if config["boot"] == "" {
@@ -221,7 +210,7 @@ func bootOrder(config map[string]string) string {
 // createCT makes a container from a template, or restores one from a backup.
 func createCT(c *call) (any, error) {
 	if c.flag("restore") {
-		return nil, &refusal{status: 501, message: "restoring is not implemented by pvesim"}
+		return c.restoreCT(c.str("ostemplate"))
 	}
 	id, template, settings := c.number("vmid", 0), c.str("ostemplate"), c.settings(notConfig...)
 	if err := c.mayVolume(template, id); err != nil {
