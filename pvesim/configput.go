@@ -147,18 +147,7 @@ func postConfig(c *call, g *guest) (any, error) {
 		})
 		c.forked = c.byUPID[upid]
 	}
-	patience := c.arrived.Add(time.Duration(c.number("background_delay", 0)) * time.Second)
-	switch t := c.forked; {
-	case c.str("background_delay") == "":
-		return t.upid, nil
-	case t.over && t.outcome.exit == "OK":
-		return nil, nil
-	case t.over:
-		return nil, die("failed to update VM %d: %s", g.VMID, t.outcome.exit)
-	case c.now.Before(patience):
-		return nil, &waitError{min(c.due(t).Sub(c.now), patience.Sub(c.now))}
-	}
-	return c.forked.upid, nil
+	return c.awaitForked("background_delay", fmt.Sprintf("failed to update VM %d: ", g.VMID))
 }
 
 // asOptions writes the change as a command line, as PVE logs it.

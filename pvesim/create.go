@@ -62,8 +62,7 @@ func checkCreate(c *call) error {
 
 // poolExists refuses a pool that is not there.
 func (c *call) poolExists() error {
-	pool := c.str("pool")
-	if pool != "" && !slices.ContainsFunc(c.pools, func(p Pool) bool { return p.ID == pool }) {
+	if pool := c.str("pool"); pool != "" && c.poolNamed(pool) == nil {
 		return die("pool '%s' does not exist", pool)
 	}
 	return nil

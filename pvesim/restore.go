@@ -37,20 +37,12 @@ func (c *call) restoreOf(kind, archive string) (*restoring, error) {
 	return r, nil
 }
 
-// mayStorage checks the storage that a call names for a guest's volumes.
-func (c *call) mayStorage(kind, storage string) error {
-	if storage == "" {
-		return nil
-	}
-	return c.mayDrive(kind, c.number("vmid", 0), storage+":1", "")
-}
-
 // restoreVM restores a VM from a backup: what forbids it but the guest's id is found
 // in the task.
 func (c *call) restoreVM(archive string) (any, error) {
 	r, err := c.restoreOf("qemu", archive)
-	if err == nil {
-		err = c.mayStorage("qemu", c.str("storage"))
+	if err == nil && r.storage != "" {
+		err = c.mayAllocate("qemu", r.storage)
 	}
 	if err != nil {
 		return nil, err
@@ -335,7 +327,7 @@ func (c *call) restoreCTRefusal(r *restoring, words string) error {
 	if r.over["rootfs"] != "" { // volumes of their own
 		return nil
 	}
-	return c.mayStorage("lxc", r.storage)
+	return c.mayAllocate("lxc", r.storage)
 }
 
 // ct restores a container's volumes and configuration. The old volumes go when the
