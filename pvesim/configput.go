@@ -272,6 +272,9 @@ func (c *call) removeKey(g *guest, key string) error {
 			return die("unable to delete required option 'rootfs'")
 		}
 	}
+	if index(key) == "unused" { // at once, whatever else is asked for
+		return c.unplug(g, key, true)
+	}
 	g.dropped[key] = c.flag("force")
 	return nil
 }

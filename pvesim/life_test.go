@@ -120,6 +120,11 @@ func TestDisks(t *testing.T) {
 		PUT /nodes/pve1/qemu/100/config?protection=1                     => null
 		PUT /nodes/pve1/qemu/100/config?delete=unused0                   => 500 can't remove unused disk 'local-zfs:vm-100-disk-0' - protection mode enabled
 		POST /nodes/pve1/qemu/104/move_disk?disk=scsi0&target-vmid=100&target-disk=scsi5   => 500 Cannot move disk to another VM while the source VM is running - detach first
+		POST /nodes/pve1/qemu/108/snapshot?snapname=one                  => OK
+		PUT /nodes/pve1/qemu/108/config?delete=scsi0&force=1             => 400 Parameter verification failed. scsi0: hotplug problem - unable to delete 'local-zfs:vm-108-disk-0' - volume is still in use (snapshot?)
+		GET /nodes/pve1/qemu/108/pending#scsi0#delete                    => 2
+		PUT /nodes/pve1/qemu/108/config?revert=scsi0                     => null
+		GET /nodes/pve1/qemu/108/pending#scsi0#delete                    => null
 		POST /nodes/pve1/qemu/104/status/stop                            => OK
 		POST /nodes/pve1/qemu/104/move_disk?disk=scsi0&target-vmid=100&target-disk=scsi5   => OK
 		GET /nodes/pve1/qemu/100/config#scsi5                            => local-zfs:vm-100-disk-1,size=80G
@@ -170,6 +175,21 @@ func TestStoppedCloneCleansUp(t *testing.T) {
 	if got := w.exit(upid); got != "clone failed: interrupted by signal" {
 		t.Errorf("exit %q", got)
 	}
+}
+
+// So does a snapshot.
+func TestStoppedSnapshotCleansUp(t *testing.T) {
+	w := newWorld(t, pvesim.Cluster())
+	upid := w.start("/nodes/pve2/qemu/102/snapshot", url.Values{"snapname": {"late"}, "vmstate": {"1"}})
+	w.clock.Advance(time.Second)
+	w.story(`
+		GET /nodes/pve2/qemu/102/snapshot#late#snapstate                 => prepare
+		POST /nodes/pve2/qemu/102/snapshot?snapname=other                => VM is locked (snapshot)
+		DELETE /nodes/pve2/tasks/` + url.PathEscape(upid) + `
+		GET /nodes/pve2/qemu/102/snapshot#late                           => null
+		GET /nodes/pve2/qemu/102/config#lock                             => null
+		GET /nodes/pve2/qemu/102/snapshot#after-upgrade#parent           => before-upgrade
+	`)
 }
 
 // What a new guest gets, by the version of its node, and how it is told of.

@@ -287,7 +287,7 @@ func (c *call) migrating(g *guest, j *journal, target *node, stores map[string]s
 		c.transport(g, target.Name, stores)
 		then(end)
 	})
-	o.undo = func() { delete(g.Config, "lock") }
+	o.brief, o.undo = true, func() { delete(g.Config, "lock") }
 	return o
 }
 

@@ -107,7 +107,13 @@ func (c *call) moveTask(g *guest, typ, key, storage, format string) (any, error)
 		drive := g.Config[key]
 		old := c.volumeOf(volumeIn(drive), g.Node)
 		v := c.copyDisk(j, g.Kind, key, old, g.VMID, request{storage: storage, node: g.Node, format: format})
+		if g.Kind == "lxc" {
+			g.Config["lock"] = "disk"
+		}
 		o := j.done(func(time.Time) {
+			if g.Kind == "lxc" {
+				delete(g.Config, "lock")
+			}
 			if remove {
 				c.drop(old)
 			} else {
@@ -115,7 +121,13 @@ func (c *call) moveTask(g *guest, typ, key, storage, format string) (any, error)
 			}
 			g.Config[key] = withProp(withVolume(drive, v.ID), "format", "")
 		})
-		o.undo = func() { c.drop(v) }
+		o.brief = g.Kind == "lxc"
+		o.undo = func() {
+			c.drop(v)
+			if g.Kind == "lxc" {
+				delete(g.Config, "lock")
+			}
+		}
 		return o
 	})
 }

@@ -1,8 +1,11 @@
 package pvesim
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+
+	"pve-mcp/pve/apischema"
 )
 
 // fast are the keys that change at once while the guest runs: they are PVE's own
@@ -49,14 +52,17 @@ func (g *guest) hotplugs(class string) bool {
 	}
 }
 
-// plug makes the pending changes true that can be now.
+// plug makes the pending changes true that can be now. One that fails stays pending,
+// and is refused as a parameter.
 func (s *state) plug(g *guest) error {
+	refused := map[string]string{}
 	for _, key := range sortedKeys(g.dropped) {
 		if !g.plugs(key, g.Config[key]) {
 			continue
 		}
 		if err := s.unplug(g, key, g.dropped[key]); err != nil {
-			return err
+			refused[key] = plugError(g, key, err)
+			continue
 		}
 		delete(g.dropped, key)
 	}
@@ -72,7 +78,20 @@ func (s *state) plug(g *guest) error {
 		g.use(volumeIn(value))
 		delete(g.pending, key)
 	}
+	if len(refused) > 0 {
+		return &apischema.ParamError{Errors: refused}
+	}
 	return nil
+}
+
+func plugError(g *guest, key string, err error) string {
+	switch {
+	case !g.now.running:
+		return fmt.Sprintf("unable to apply pending change %s : %s", key, err)
+	case g.Kind == "lxc":
+		return fmt.Sprintf("unable to hotplug %s: %s", key, err)
+	}
+	return "hotplug problem - " + err.Error()
 }
 
 // unplug takes a key away. A drive's volume becomes an unused one, or ceases to

@@ -360,6 +360,7 @@ func suspendVM(c *call, g *guest, now time.Time) outcome {
 		g.Config["lock"], g.Config["vmstate"], g.Config["runningmachine"] = "suspended", v.ID, c.runningMachine()
 		c.set(g, guestState{})
 	})
+	o.brief = true
 	o.undo = func() {
 		delete(g.Config, "lock")
 		c.drop(v)

@@ -174,10 +174,17 @@ func createSnapshot(c *call, g *guest) (any, error) {
 		}
 		g.Config["lock"] = "snapshot"
 		g.snaps = append(g.snaps, snap)
-		return j.done(func(time.Time) {
+		o := j.done(func(time.Time) {
 			delete(g.Config, "lock")
 			g.Config["parent"], snap.phase = name, ""
 		})
+		o.brief = true
+		o.undo = func() {
+			delete(g.Config, "lock")
+			c.free(snap.VMState, g.Node)
+			g.snaps = slices.DeleteFunc(g.snaps, func(s *snapshot) bool { return s == snap })
+		}
+		return o
 	})
 }
 
@@ -237,7 +244,7 @@ func deleteSnapshot(c *call, g *guest) (any, error) {
 			return died(err)
 		}
 		g.Config["lock"], snap.phase = "snapshot-delete", "delete"
-		return done(300*time.Millisecond, func(time.Time) {
+		o := done(300*time.Millisecond, func(time.Time) {
 			delete(g.Config, "lock")
 			for _, other := range g.snaps {
 				if other.Parent == snap.Name {
@@ -250,6 +257,8 @@ func deleteSnapshot(c *call, g *guest) (any, error) {
 			c.free(snap.VMState, g.Node)
 			g.snaps = slices.DeleteFunc(g.snaps, func(s *snapshot) bool { return s == snap })
 		})
+		o.brief = true
+		return o
 	})
 }
 
@@ -280,7 +289,7 @@ func rollbackSnapshot(c *call, g *guest) (any, error) {
 		if warm {
 			takes += startTakes
 		}
-		return done(takes, func(end time.Time) {
+		o := done(takes, func(end time.Time) {
 			c.rollBack(g, snap)
 			switch {
 			case warm:
@@ -289,6 +298,8 @@ func rollbackSnapshot(c *call, g *guest) (any, error) {
 				c.start(g, end)
 			}
 		})
+		o.brief = true
+		return o
 	})
 }
 

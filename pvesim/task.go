@@ -34,6 +34,9 @@ type outcome struct {
 	exit  string              // OK, WARNINGS: n, or what went wrong
 	apply func(end time.Time) // makes it true; may be nil
 	undo  func()              // cleans up where the task is stopped before; may be nil
+	// brief says that the lock on the configuration was needed for the beginning only:
+	// the guest's own lock takes its place.
+	brief bool
 	// interrupted is how it ends when it is stopped; "" stands for the usual way.
 	interrupted string
 	// last are lines that it says then; may be nil.
@@ -139,7 +142,7 @@ func (s *state) lockHolder(vmid int) *task {
 		return nil
 	}
 	for _, t := range s.active {
-		if t.begun && t.locks == vmid {
+		if t.begun && t.locks == vmid && !t.outcome.brief {
 			return t
 		}
 	}
