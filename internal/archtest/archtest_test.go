@@ -36,7 +36,7 @@ var imports = map[string][]string{
 	"internal/archtest": {},
 	"internal/audit":    {},
 	"internal/catalog": {
-		"internal/guard", "internal/tool", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
+		"internal/guard", "internal/render", "internal/tool", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
 		"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks",
 	},
 	"internal/cli": {

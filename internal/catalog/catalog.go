@@ -1,11 +1,13 @@
-// Package catalog knows which tools exist and which of them a policy offers.
+// Package catalog knows which tools exist and which of them a configuration offers.
 package catalog
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"pve-mcp/internal/guard"
+	"pve-mcp/internal/render"
 	"pve-mcp/internal/tool"
 	"pve-mcp/internal/tools/backup"
 	"pve-mcp/internal/tools/guests"
@@ -15,23 +17,67 @@ import (
 	"pve-mcp/internal/tools/tasks"
 )
 
+// Core is the toolset that is on by default.
+const Core = "core"
+
+// toolsets are the tools by the name of their set.
+func toolsets() map[string][]tool.Tool {
+	return map[string][]tool.Tool{
+		Core: slices.Concat(backup.Tools, guests.Tools, nodes.Tools, snapshots.Tools, storage.Tools, tasks.Tools),
+	}
+}
+
+// Selection is what a configuration wants to offer.
+type Selection struct {
+	Policy   guard.Policy
+	Toolsets []string // their names; none stands for Core
+}
+
+// Check says which of the toolsets there is not.
+func (s Selection) Check() error {
+	var names []string
+	for name := range toolsets() {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range s.Toolsets {
+		if !slices.Contains(names, name) {
+			return fmt.Errorf("there is no toolset %q; the toolsets are %s", render.Text(name, 40), render.List(names))
+		}
+	}
+	return nil
+}
+
 // All returns every tool, sorted by name.
 func All() []tool.Tool {
-	all := slices.Concat(backup.Tools, guests.Tools, nodes.Tools, snapshots.Tools, storage.Tools, tasks.Tools)
+	var all []tool.Tool
+	for _, tools := range toolsets() {
+		all = append(all, tools...)
+	}
 	slices.SortFunc(all, func(a, b tool.Tool) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
 
-// Offered returns the tools that a policy allows, and why the others are off, by
-// name. A tool that is off does not exist for a client.
-func Offered(p guard.Policy) (on []tool.Tool, off map[string]string) {
+// Offered returns the tools that a selection has, by name, and why the others are off. A
+// tool that is off does not exist for a client.
+func Offered(s Selection) (on []tool.Tool, off map[string]string) {
 	off = map[string]string{}
+	names := s.Toolsets
+	if len(names) == 0 {
+		names = []string{Core}
+	}
 	for _, t := range All() {
-		if reason := p.Refusal(t.Risk); reason != "" {
-			off[t.Name] = reason
-			continue
+		has := func(name string) bool {
+			return slices.ContainsFunc(toolsets()[name], func(member tool.Tool) bool { return member.Name == t.Name })
 		}
-		on = append(on, t)
+		switch reason := s.Policy.Refusal(t.Risk); {
+		case reason != "":
+			off[t.Name] = reason
+		case !slices.ContainsFunc(names, has):
+			off[t.Name] = "its toolset is off (PVE_MCP_TOOLSETS)"
+		default:
+			on = append(on, t)
+		}
 	}
 	return on, off
 }

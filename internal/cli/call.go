@@ -80,12 +80,12 @@ func (a *argument) Set(v string) error { a.text = v; return nil }
 func (a *argument) Type() string       { return a.typ }
 
 func (a *app) call(ctx context.Context, t tool.Tool, args map[string]any) error {
-	host, err := a.host()
+	host, cfg, err := a.host()
 	if err != nil {
 		return err
 	}
-	if reason := host.Policy.Refusal(t.Risk); reason != "" {
-		return &exitError{exitRefused, t.Name + " is off: " + reason}
+	if _, off := catalog.Offered(selectionOf(cfg)); off[t.Name] != "" {
+		return &exitError{exitRefused, t.Name + " is off: " + off[t.Name]}
 	}
 	data, err := json.Marshal(args)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pve-mcp/internal/audit"
+	"pve-mcp/internal/catalog"
 	"pve-mcp/internal/config"
 	"pve-mcp/internal/demo"
 	"pve-mcp/internal/guard"
@@ -131,10 +132,10 @@ func (f settingFlag) Type() string {
 
 // host connects the tools: to the configured cluster, or to a simulated one. What is
 // changed is recorded on stderr.
-func (a *app) host() (tool.Host, error) {
+func (a *app) host() (tool.Host, *config.Config, error) {
 	cfg, err := a.config(false)
 	if err != nil {
-		return tool.Host{}, err
+		return tool.Host{}, nil, err
 	}
 	connect := a.connect
 	if a.demo {
@@ -142,14 +143,18 @@ func (a *app) host() (tool.Host, error) {
 	}
 	host, err := connect(cfg)
 	if err != nil {
-		return tool.Host{}, &exitError{exitUsage, err.Error()}
+		return tool.Host{}, nil, &exitError{exitUsage, err.Error()}
 	}
 	host.Audit, host.Wait, host.Logger = audit.New(a.logger(slog.LevelInfo)), cfg.TaskWait, a.logger(slog.LevelWarn)
-	return host, nil
+	return host, cfg, nil
 }
 
 func policyOf(cfg *config.Config) guard.Policy {
 	return guard.Policy{ReadOnly: cfg.ReadOnly, Exec: cfg.EnableExec}
+}
+
+func selectionOf(cfg *config.Config) catalog.Selection {
+	return catalog.Selection{Policy: policyOf(cfg), Toolsets: cfg.Toolsets}
 }
 
 // config reads the settings, without those of the connection where no cluster is
@@ -168,6 +173,9 @@ func (a *app) config(noCluster bool) (*config.Config, error) {
 	cfg, err := load()
 	if err != nil {
 		return nil, &exitError{exitUsage, err.Error()}
+	}
+	if err := selectionOf(cfg).Check(); err != nil {
+		return nil, &exitError{exitUsage, "PVE_MCP_TOOLSETS: " + err.Error()}
 	}
 	for _, w := range cfg.Warnings {
 		a.logger(slog.LevelWarn).Warn(w)

@@ -16,7 +16,7 @@ import (
 // stdio serves MCP on stdin and stdout until the client goes away or the process is
 // told to end.
 func (a *app) stdio(ctx context.Context) error {
-	host, err := a.host()
+	host, cfg, err := a.host()
 	if err != nil {
 		return err
 	}
@@ -24,7 +24,7 @@ func (a *app) stdio(ctx context.Context) error {
 		fmt.Fprintln(a.err, "pve-mcp waits for an MCP client on stdin. For a look without one: pve-mcp demo; for the commands: pve-mcp --help")
 	}
 	a.logger(slog.LevelInfo).Info("serving MCP on stdin and stdout", "cluster", host.Cluster, "read_only", host.Policy.ReadOnly, "version", version())
-	s := server.New(server.Options{Version: version(), Host: host, Logger: a.logger(slog.LevelWarn)})
+	s := server.New(server.Options{Version: version(), Host: host, Toolsets: cfg.Toolsets, Logger: a.logger(slog.LevelWarn)})
 	// A client that is gone must not end the process before a change under way has
 	// been recorded.
 	signal.Ignore(syscall.SIGPIPE)

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"pve-mcp/internal/catalog"
-	"pve-mcp/internal/guard"
 	"pve-mcp/internal/server"
 )
 
@@ -27,17 +26,17 @@ func (a *app) toolsCommand() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return a.toolsJSON(policyOf(cfg))
+				return a.toolsJSON(selectionOf(cfg))
 			}
-			return a.toolsTable(policyOf(cfg))
+			return a.toolsTable(selectionOf(cfg))
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print them as MCP's tools/list does")
 	return cmd
 }
 
-func (a *app) toolsTable(policy guard.Policy) error {
-	on, off := catalog.Offered(policy)
+func (a *app) toolsTable(s catalog.Selection) error {
+	on, off := catalog.Offered(s)
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "TOOL\tRISK\tDOES")
 	for _, t := range on {
@@ -52,10 +51,10 @@ func (a *app) toolsTable(policy guard.Policy) error {
 	return nil
 }
 
-func (a *app) toolsJSON(policy guard.Policy) error {
+func (a *app) toolsJSON(s catalog.Selection) error {
 	enc := json.NewEncoder(a.out)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(map[string]any{"tools": server.List(policy)}); err != nil {
+	if err := enc.Encode(map[string]any{"tools": server.List(s)}); err != nil {
 		return failed(err)
 	}
 	return nil

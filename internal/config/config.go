@@ -28,6 +28,7 @@ type Config struct {
 	ReadOnly     bool
 	EnableExec   bool
 	TaskWait     time.Duration
+	Toolsets     []string
 	// Warnings are for the human: what was ignored, and what is unwise.
 	Warnings []string
 

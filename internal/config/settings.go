@@ -88,9 +88,14 @@ func Settings() []Setting {
 		},
 		{
 			Key: "PVE_MCP_ENABLE_EXEC", Flag: "enable-exec", Example: "false", Default: "false",
-			Doc:     "offer commands inside guests; no tool runs any yet",
+			Doc:     "offer pve_vm_exec, which runs commands inside VMs",
 			loosens: func(v string) bool { on, err := parseBool(v); return err == nil && on },
 			set:     func(c *Config, v string) (err error) { c.EnableExec, err = parseBool(v); return },
+		},
+		{
+			Key: "PVE_MCP_TOOLSETS", Flag: "toolsets", Example: "core", Default: "core",
+			Doc: "names of the toolsets to offer, separated by commas",
+			set: func(c *Config, v string) (err error) { c.Toolsets, err = parseNames(v); return },
 		},
 		{
 			Key: "PVE_MCP_TASK_WAIT", Flag: "task-wait", Example: "20s", Default: "20s",
@@ -125,6 +130,18 @@ func parseDuration(v string, least, most time.Duration) (time.Duration, error) {
 		return 0, fmt.Errorf("%q is not between %v and %v", v, least, most)
 	}
 	return d, nil
+}
+
+var nameRE = regexp.MustCompile(`^[a-z][a-z_-]*$`)
+
+func parseNames(v string) ([]string, error) {
+	names := splitList(v)
+	for _, name := range names {
+		if !nameRE.MatchString(name) {
+			return nil, fmt.Errorf("%s is not a name", quoted(name))
+		}
+	}
+	return names, nil
 }
 
 func parsePins(v string) ([]pve.Fingerprint, error) {

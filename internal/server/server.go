@@ -20,9 +20,10 @@ import (
 
 // Options configure a server.
 type Options struct {
-	Version string
-	Host    tool.Host
-	Logger  *slog.Logger
+	Version  string
+	Host     tool.Host
+	Toolsets []string // that are on; none stands for the default
+	Logger   *slog.Logger
 }
 
 // instructions are what a model reads before it uses any tool.
@@ -49,7 +50,7 @@ func New(o Options) *mcp.Server {
 			c.TTLMs, c.CacheScope = int((5 * time.Minute).Milliseconds()), "private"
 		},
 	})
-	on, off := catalog.Offered(o.Host.Policy)
+	on, off := catalog.Offered(catalog.Selection{Policy: o.Host.Policy, Toolsets: o.Toolsets})
 	for _, t := range on {
 		s.AddTool(describe(t), handler(t, o.Host))
 	}
@@ -57,9 +58,9 @@ func New(o Options) *mcp.Server {
 	return s
 }
 
-// List returns the tools that a policy offers, as MCP lists them.
-func List(p guard.Policy) []*mcp.Tool {
-	on, _ := catalog.Offered(p)
+// List returns the tools of a selection, as MCP lists them.
+func List(s catalog.Selection) []*mcp.Tool {
+	on, _ := catalog.Offered(s)
 	list := []*mcp.Tool{}
 	for _, t := range on {
 		list = append(list, describe(t))

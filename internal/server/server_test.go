@@ -78,7 +78,7 @@ func TestConversation(t *testing.T) {
 					names = append(names, tool.Name)
 				}
 				var want []string
-				offered, _ := catalog.Offered(guard.Policy{})
+				offered, _ := catalog.Offered(catalog.Selection{})
 				for _, t := range offered {
 					want = append(want, t.Name)
 				}
@@ -159,7 +159,7 @@ func TestGoldenToolLists(t *testing.T) {
 		"exec":      {Exec: true},
 		"read-only": {ReadOnly: true, Exec: true},
 	} {
-		got, err := json.MarshalIndent(server.List(policy), "", "  ")
+		got, err := json.MarshalIndent(server.List(catalog.Selection{Policy: policy}), "", "  ")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"pve-mcp/internal/catalog"
-	"pve-mcp/internal/guard"
 )
 
 // install builds the binary and fetches the clients, or skips the test, saying why.
@@ -91,7 +90,7 @@ func TestClients(t *testing.T) {
 // names are those of the tools that are offered by default.
 func names() []string {
 	var out []string
-	tools, _ := catalog.Offered(guard.Policy{})
+	tools, _ := catalog.Offered(catalog.Selection{})
 	for _, t := range tools {
 		out = append(out, t.Name)
 	}
