@@ -23,9 +23,9 @@ import (
 // mistake in a type that both shared would cancel out in the tests.
 var order = []string{
 	"cmd/pve-mcp", "internal/docgen", "internal/cli", "internal/simtest", "internal/demo", "internal/server",
-	"internal/catalog", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
+	"internal/config", "internal/catalog", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
 	"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks", "internal/tool",
-	"internal/audit", "internal/explain", "internal/guard", "internal/show", "internal/render", "internal/config", "pve", "pvesim", "pve/apischema/gen",
+	"internal/audit", "internal/explain", "internal/guard", "internal/seal", "internal/show", "internal/render", "pve", "pvesim", "pve/apischema/gen",
 	"pve/apischema",
 }
 
@@ -40,11 +40,11 @@ var imports = map[string][]string{
 		"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks",
 	},
 	"internal/cli": {
-		"internal/audit", "internal/catalog", "internal/config", "internal/demo", "internal/guard", "internal/server",
-		"internal/tool", "pve", "pvesim",
+		"internal/audit", "internal/catalog", "internal/config", "internal/demo", "internal/server", "internal/tool",
+		"pve", "pvesim",
 		"github.com/google/jsonschema-go", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
 	},
-	"internal/config": {"pve", "github.com/joho/godotenv"},
+	"internal/config": {"internal/guard", "internal/seal", "pve", "github.com/joho/godotenv"},
 	"internal/demo": {
 		"internal/guard", "internal/server", "internal/tool", "pve", "pvesim",
 		"github.com/modelcontextprotocol/go-sdk",
@@ -55,12 +55,15 @@ var imports = map[string][]string{
 	"internal/recordings": {},
 	"internal/render":     {},
 	"internal/server": {
-		"internal/catalog", "internal/guard", "internal/render", "internal/tool", "github.com/modelcontextprotocol/go-sdk",
+		"internal/catalog", "internal/guard", "internal/render", "internal/tool",
+		"github.com/google/jsonschema-go", "github.com/modelcontextprotocol/go-sdk",
 	},
 	"internal/simtest": {"internal/catalog", "internal/demo", "internal/guard", "internal/tool", "pvesim"},
 	"internal/tool": {
-		"internal/audit", "internal/explain", "internal/guard", "internal/render", "pve", "github.com/google/jsonschema-go",
+		"internal/audit", "internal/explain", "internal/guard", "internal/render", "internal/seal", "pve",
+		"github.com/google/jsonschema-go",
 	},
+	"internal/seal":            {},
 	"internal/show":            {"internal/render", "pve"},
 	"internal/tools/backup":    {"internal/explain", "internal/guard", "internal/render", "internal/show", "internal/tool", "pve"},
 	"internal/tools/snapshots": {"internal/explain", "internal/guard", "internal/render", "internal/tool", "pve"},

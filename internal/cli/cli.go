@@ -19,7 +19,6 @@ import (
 	"pve-mcp/internal/catalog"
 	"pve-mcp/internal/config"
 	"pve-mcp/internal/demo"
-	"pve-mcp/internal/guard"
 	"pve-mcp/internal/tool"
 	"pve-mcp/pve"
 	"pve-mcp/pvesim"
@@ -145,16 +144,15 @@ func (a *app) host() (tool.Host, *config.Config, error) {
 	if err != nil {
 		return tool.Host{}, nil, &exitError{exitUsage, err.Error()}
 	}
+	if len(cfg.SealKeys) > 0 {
+		host.Seal = cfg.SealKeys
+	}
 	host.Audit, host.Wait, host.Logger = audit.New(a.logger(slog.LevelInfo)), cfg.TaskWait, a.logger(slog.LevelWarn)
 	return host, cfg, nil
 }
 
-func policyOf(cfg *config.Config) guard.Policy {
-	return guard.Policy{ReadOnly: cfg.ReadOnly, Exec: cfg.EnableExec}
-}
-
 func selectionOf(cfg *config.Config) catalog.Selection {
-	return catalog.Selection{Policy: policyOf(cfg), Toolsets: cfg.Toolsets}
+	return catalog.Selection{Policy: cfg.Policy, Toolsets: cfg.Toolsets}
 }
 
 // config reads the settings, without those of the connection where no cluster is
@@ -190,7 +188,7 @@ func (a *app) connect(cfg *config.Config) (tool.Host, error) {
 		Transport: pve.NewTransport(pve.TLS{Roots: cfg.Roots, Fingerprints: cfg.Fingerprints, Insecure: !cfg.VerifySSL}),
 		Timeout:   cfg.Timeout,
 		UserAgent: "pve-mcp/" + version(),
-	}, policyOf(cfg))
+	}, cfg.Policy)
 }
 
 func (a *app) simulate(cfg *config.Config) (tool.Host, error) {
@@ -202,7 +200,7 @@ func (a *app) simulate(cfg *config.Config) (tool.Host, error) {
 	if err != nil {
 		return tool.Host{}, err
 	}
-	return demo.Host(sim.URL(), sim.Transport(), model.Token(demo.TokenID), policyOf(cfg))
+	return demo.Host(sim.URL(), sim.Transport(), model.Token(demo.TokenID), cfg.Policy)
 }
 
 // logger returns a logger to stderr.

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"pve-mcp/internal/guard"
+	"pve-mcp/internal/seal"
 	"pve-mcp/pve"
 )
 
@@ -25,8 +27,8 @@ type Config struct {
 	Roots        *x509.CertPool // nil for the system's
 	Fingerprints map[string]pve.Fingerprint
 	Timeout      time.Duration
-	ReadOnly     bool
-	EnableExec   bool
+	Policy       guard.Policy
+	SealKeys     seal.Keys // empty where none is set
 	TaskWait     time.Duration
 	Toolsets     []string
 	// Warnings are for the human: what was ignored, and what is unwise.
@@ -95,6 +97,9 @@ func Simulated(flags map[string]string) (*Config, error) {
 
 // problem is one line about one setting.
 func problem(s Setting, err error) error {
+	if secretRE.MatchString(err.Error()) {
+		err = errors.New("the value (not shown: it may be a secret) is not valid")
+	}
 	return fmt.Errorf("%s: %w; for example %s=%s", s.Key, err, s.Key, s.Example)
 }
 
@@ -143,7 +148,7 @@ func combine(flags, env, file map[string]string) (values map[string]string, from
 	var ignored []string
 	for _, s := range Settings() {
 		v, given := file[s.Key]
-		tight := given && s.loosens != nil && !s.loosens(v)
+		tight := given && (s.loosens != nil && !s.loosens(v) || s.limits && values[s.Key] == "")
 		switch {
 		case tight, given && !taken && values[s.Key] == "":
 			values[s.Key] = v

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"pve-mcp/internal/config"
+	"pve-mcp/internal/guard"
 )
 
 const secret = "12345678-1234-1234-1234-123456789abc"
@@ -43,7 +44,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := fmt.Sprint(c.Hosts, c.Token.ID, c.Token.Secret.Reveal() == secret, c.VerifySSL, c.Timeout, c.ReadOnly, c.EnableExec, c.TaskWait, c.Warnings)
+	got := fmt.Sprint(c.Hosts, c.Token.ID, c.Token.Secret.Reveal() == secret, c.VerifySSL, c.Timeout, c.Policy.ReadOnly, c.Policy.Exec, c.TaskWait, c.Warnings)
 	want := fmt.Sprint([]string{"https://pve.lan:8006"}, "ops@pve!mcp", true, true, 40*time.Second, false, false, 20*time.Second, []string(nil))
 	if got != want {
 		t.Errorf("got %s\nwant %s", got, want)
@@ -119,7 +120,7 @@ func TestFlagsWin(t *testing.T) {
 		Environ: minimal("PVE_MCP_TASK_WAIT=5", "PVE_MCP_READ_ONLY=false"),
 		Flags:   map[string]string{"PVE_MCP_TASK_WAIT": "7s", "PVE_MCP_READ_ONLY": "true", "PVE_HOST": "other"},
 	})
-	if err != nil || c.TaskWait != 7*time.Second || !c.ReadOnly || c.Hosts[0] != "https://other:8006" {
+	if err != nil || c.TaskWait != 7*time.Second || !c.Policy.ReadOnly || c.Hosts[0] != "https://other:8006" {
 		t.Errorf("%+v %v", c, err)
 	}
 }
@@ -131,7 +132,7 @@ func TestEmptyFlag(t *testing.T) {
 		Environ: minimal("PVE_MCP_READ_ONLY=true"),
 		Flags:   map[string]string{"PVE_MCP_READ_ONLY": "", "PVE_VERIFY_SSL": " ", "PVE_TIMEOUT": ""},
 	})
-	if err != nil || !c.ReadOnly || !c.VerifySSL || c.Timeout != 40*time.Second {
+	if err != nil || !c.Policy.ReadOnly || !c.VerifySSL || c.Timeout != 40*time.Second {
 		t.Errorf("%+v %v", c, err)
 	}
 }
@@ -139,8 +140,8 @@ func TestEmptyFlag(t *testing.T) {
 // A secret in the wrong place is not shown, whatever the place.
 func TestMisplacedSecret(t *testing.T) {
 	for _, s := range config.Settings() {
-		if s.Key == "PVE_TOKEN_SECRET" {
-			continue
+		if s.Key == "PVE_TOKEN_SECRET" || s.Key == "PVE_MCP_SEAL_KEY" {
+			continue // their place
 		}
 		for _, value := range []string{other, "x" + other, "ops@pve!mcp=" + other} {
 			_, err := config.Load(config.Sources{Environ: minimal(s.Key + "=" + value)})
@@ -148,6 +149,32 @@ func TestMisplacedSecret(t *testing.T) {
 				t.Errorf("%s=%s: %v", s.Key, value, err)
 			}
 		}
+	}
+}
+
+// What makes the server safer may come from a .env beside a configured server, where
+// nothing else sets it; what loosens it may not.
+func TestDotEnvMayTighten(t *testing.T) {
+	dir := t.TempDir()
+	text := "PVE_MCP_CONFIRM=human\nPVE_MCP_PROTECT=100\nPVE_MCP_ALLOW=200-299\nPVE_MCP_EXEC_ALLOW=/usr/bin/uptime\n"
+	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(config.Sources{Environ: minimal("PVE_MCP_PROTECT=900"), Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Policy.Confirm != guard.Human || len(c.Policy.ExecAllow) != 1 || fmt.Sprint(c.Policy.Allow) != "[200-299]" {
+		t.Errorf("%+v", c.Policy)
+	}
+	if fmt.Sprint(c.Policy.Protect) != "[900]" {
+		t.Errorf("the environment's rule was replaced: %v", c.Policy.Protect)
+	}
+	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte("PVE_MCP_CONFIRM=param\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := config.Load(config.Sources{Environ: minimal(), Dir: dir}); err != nil || c.Policy.Confirm != guard.Auto {
+		t.Errorf("%+v %v", c.Policy, err)
 	}
 }
 
@@ -197,7 +224,7 @@ func TestDotEnv(t *testing.T) {
 				t.Fatal(err)
 			}
 			host := strings.TrimSuffix(strings.TrimPrefix(c.Hosts[0], "https://"), ":8006")
-			if got := fmt.Sprint(host, " ", c.Token.ID, " ", c.VerifySSL, " ", c.ReadOnly, " ", c.EnableExec); got != tt.want {
+			if got := fmt.Sprint(host, " ", c.Token.ID, " ", c.VerifySSL, " ", c.Policy.ReadOnly, " ", c.Policy.Exec); got != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
 			if warnings := strings.Join(c.Warnings, "\n"); !strings.Contains(warnings, tt.warned) || (tt.warned == "") != (warnings == "") {
@@ -223,7 +250,7 @@ func TestNoDotEnv(t *testing.T) {
 			t.Fatal(err)
 		}
 		c, err := config.Load(config.Sources{Environ: minimal(), Dir: dir})
-		if err != nil || c.ReadOnly || (len(c.Warnings) > 0) != tt.warned {
+		if err != nil || c.Policy.ReadOnly || (len(c.Warnings) > 0) != tt.warned {
 			t.Errorf("%s: %+v %v", name, c, err)
 		}
 	}
@@ -283,7 +310,7 @@ func TestFiles(t *testing.T) {
 
 func TestSimulated(t *testing.T) {
 	c, err := config.Simulated(map[string]string{"PVE_MCP_READ_ONLY": "true", "PVE_MCP_TASK_WAIT": "3"})
-	if err != nil || !c.ReadOnly || c.TaskWait != 3*time.Second {
+	if err != nil || !c.Policy.ReadOnly || c.TaskWait != 3*time.Second {
 		t.Errorf("%+v %v", c, err)
 	}
 	if _, err := config.Simulated(map[string]string{"PVE_HOST": "x"}); err == nil || err.Error() != "--host does not go with --demo, whose cluster is simulated" {

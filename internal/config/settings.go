@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"pve-mcp/internal/guard"
+	"pve-mcp/internal/seal"
 	"pve-mcp/pve"
 )
 
@@ -26,6 +28,9 @@ type Setting struct {
 	// a mistyped one included, may come from anywhere. nil stands for a setting that
 	// has nothing to do with safety.
 	loosens func(value string) bool
+	// limits marks a setting that makes the server safer by being set: .env may set one
+	// that nothing else does.
+	limits bool
 	// set reads the value. Its error says what is wrong with it.
 	set func(c *Config, value string) error
 }
@@ -84,13 +89,39 @@ func Settings() []Setting {
 			Key: "PVE_MCP_READ_ONLY", Flag: "read-only", Example: "true", Default: "false",
 			Doc:     "offer only tools that read, and let nothing but GET leave the process",
 			loosens: func(v string) bool { on, err := parseBool(v); return err == nil && !on },
-			set:     func(c *Config, v string) (err error) { c.ReadOnly, err = parseBool(v); return },
+			set:     func(c *Config, v string) (err error) { c.Policy.ReadOnly, err = parseBool(v); return },
 		},
 		{
 			Key: "PVE_MCP_ENABLE_EXEC", Flag: "enable-exec", Example: "false", Default: "false",
 			Doc:     "offer pve_vm_exec, which runs commands inside VMs",
 			loosens: func(v string) bool { on, err := parseBool(v); return err == nil && on },
-			set:     func(c *Config, v string) (err error) { c.EnableExec, err = parseBool(v); return },
+			set:     func(c *Config, v string) (err error) { c.Policy.Exec, err = parseBool(v); return },
+		},
+		{
+			Key: "PVE_MCP_CONFIRM", Flag: "confirm-by", Example: "auto", Default: "auto",
+			Doc:     "whose consent a destructive call needs: auto (the human's where the client can ask, else confirm: true), param (confirm: true), human",
+			loosens: func(v string) bool { return v != string(guard.Human) },
+			set:     func(c *Config, v string) (err error) { c.Policy.Confirm, err = guard.ParseConfirm(v); return },
+		},
+		{
+			Key: "PVE_MCP_PROTECT", Flag: "protect", Example: "100-199,tag:prod,pool:web", limits: true,
+			Doc: "guests that are never changed, by vmid, range, tag or pool",
+			set: func(c *Config, v string) (err error) { c.Policy.Protect, err = guard.ParseRules(v); return },
+		},
+		{
+			Key: "PVE_MCP_ALLOW", Flag: "allow", Example: "900-999,pool:lab", limits: true,
+			Doc: "the only guests that are changed, by vmid, range, tag or pool; all others are as if protected",
+			set: func(c *Config, v string) (err error) { c.Policy.Allow, err = guard.ParseRules(v); return },
+		},
+		{
+			Key: "PVE_MCP_EXEC_ALLOW", Flag: "exec-allow", Example: "/usr/bin/uptime; /usr/bin/systemctl status *", limits: true,
+			Doc: "the only commands that pve_vm_exec runs, separated by semicolons: an absolute path and patterns for the arguments, ** for the rest; no shell then",
+			set: func(c *Config, v string) (err error) { c.Policy.ExecAllow, err = guard.ParseCommands(v); return },
+		},
+		{
+			Key: "PVE_MCP_SEAL_KEY", Example: "a-text-of-at-least-32-characters-that-nobody-knows",
+			Doc: "keys for what clients hand back and for the audit log, newest first, separated by commas; without it they are derived from the token's secret",
+			set: func(c *Config, v string) (err error) { c.SealKeys, err = parseKeys(v); return },
 		},
 		{
 			Key: "PVE_MCP_TOOLSETS", Flag: "toolsets", Example: "core", Default: "core",
@@ -130,6 +161,17 @@ func parseDuration(v string, least, most time.Duration) (time.Duration, error) {
 		return 0, fmt.Errorf("%q is not between %v and %v", v, least, most)
 	}
 	return d, nil
+}
+
+func parseKeys(v string) (seal.Keys, error) {
+	var keys seal.Keys
+	for _, text := range splitList(v) {
+		if len(text) < 32 {
+			return nil, fmt.Errorf("a key has at least 32 characters, and one has %d", len(text))
+		}
+		keys = append(keys, []byte(text))
+	}
+	return keys, nil
 }
 
 var nameRE = regexp.MustCompile(`^[a-z][a-z_-]*$`)

@@ -3,9 +3,8 @@
 package guard
 
 import (
+	"errors"
 	"fmt"
-	"net/http"
-	"strings"
 )
 
 // Risk is what a call can do.
@@ -27,6 +26,35 @@ type Policy struct {
 	ReadOnly bool
 	// Exec allows commands inside guests.
 	Exec bool
+	// ExecAllow, where not empty, are the commands that are allowed.
+	ExecAllow []Command
+	// Confirm says whose consent a destructive call needs.
+	Confirm Confirm
+	// Protect are the guests that are never changed.
+	Protect Rules
+	// Allow, where not empty, are the only guests that are changed.
+	Allow Rules
+}
+
+// Confirm says whose consent a destructive call needs.
+type Confirm string
+
+// The kinds of consent.
+const (
+	Auto  Confirm = ""      // a human's where the client can ask one, else an argument
+	Param Confirm = "param" // the argument confirm: true
+	Human Confirm = "human" // a human's, for commands inside guests too
+)
+
+// ParseConfirm reads auto, param or human.
+func ParseConfirm(s string) (Confirm, error) {
+	switch s {
+	case "auto":
+		return Auto, nil
+	case string(Param), string(Human):
+		return Confirm(s), nil
+	}
+	return Auto, errors.New("it is neither auto nor param nor human")
 }
 
 // Refusal returns why calls of a risk are off, or "".
@@ -49,27 +77,4 @@ type RefusedError struct {
 
 func (e *RefusedError) Error() string {
 	return fmt.Sprintf("%s %s was not sent: %s", e.Method, e.Path, e.Reason)
-}
-
-// Transport enforces the policy on every request that passes through base.
-func (p Policy) Transport(base http.RoundTripper) http.RoundTripper {
-	return transport{policy: p, base: base}
-}
-
-type transport struct {
-	policy Policy
-	base   http.RoundTripper
-}
-
-func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.Method != http.MethodGet {
-		if reason := t.policy.Refusal(Write); reason != "" {
-			if req.Body != nil {
-				req.Body.Close()
-			}
-			path := strings.TrimPrefix(req.URL.Path, "/api2/json")
-			return nil, &RefusedError{Method: req.Method, Path: path, Reason: reason}
-		}
-	}
-	return t.base.RoundTrip(req)
 }

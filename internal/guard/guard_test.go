@@ -1,42 +1,312 @@
 package guard_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
 	"pve-mcp/internal/guard"
 )
 
-// counter is a transport that only counts what reaches it.
-type counter struct{ sent []string }
+// sink is a transport that only counts what reaches it.
+type sink struct{ sent []string }
 
-func (c *counter) RoundTrip(req *http.Request) (*http.Response, error) {
-	c.sent = append(c.sent, req.Method)
+func (s *sink) RoundTrip(req *http.Request) (*http.Response, error) {
+	s.sent = append(s.sent, req.Method+" "+req.URL.Path)
 	return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
 }
 
+// try sends a request through a guard and returns why it was not sent, "" where it was.
+func try(ctx context.Context, t *testing.T, g *guard.Guard, method, target string) string {
+	t.Helper()
+	below := &sink{}
+	path, query, _ := strings.Cut(target, "?")
+	form, err := url.ParseQuery(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := "https://pve/base/api2/json" + path
+	body := strings.NewReader("")
+	if method == http.MethodPost || method == http.MethodPut {
+		body = strings.NewReader(form.Encode())
+	} else {
+		address += "?" + form.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, address, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := g.Transport(below).RoundTrip(req)
+	if err == nil {
+		resp.Body.Close()
+	}
+	if (err == nil) != (len(below.sent) == 1) {
+		t.Fatalf("%s %s: %v, and %v left the process", method, target, err, below.sent)
+	}
+	var refused *guard.RefusedError
+	if err != nil && !errors.As(err, &refused) {
+		t.Fatalf("%s %s: %v", method, target, err)
+	}
+	if err != nil {
+		return refused.Reason
+	}
+	return ""
+}
+
+const (
+	sent      = "" // no reason
+	readOnly  = "this server is read-only"
+	noExec    = "commands in guests are off"
+	noConsent = "it would lose data, and nobody has consented"
+	unknown   = "nothing is known of what it changes"
+)
+
+// What leaves the process under each policy, without any consent.
 func TestTransport(t *testing.T) {
-	for _, readOnly := range []bool{false, true} {
-		below := &counter{}
-		rt := guard.Policy{ReadOnly: readOnly}.Transport(below)
-		for _, method := range []string{"GET", "POST", "PUT", "DELETE", "PATCH"} {
-			req, err := http.NewRequestWithContext(t.Context(), method, "https://pve/api2/json/nodes/a/qemu/100/status/start", strings.NewReader("x=1"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			resp, err := rt.RoundTrip(req)
-			if err == nil {
-				resp.Body.Close()
-			}
-			var refused *guard.RefusedError
-			if want := readOnly && method != "GET"; errors.As(err, &refused) != want {
-				t.Errorf("read-only %v, %s: %v", readOnly, method, err)
+	for _, tt := range []struct{ method, target, byDefault, withExec string }{
+		{"GET", "/nodes/a/qemu/100/status/current", sent, sent},
+		{"POST", "/nodes/a/qemu/100/status/start", sent, sent},
+		{"POST", "/nodes/a/lxc/100/status/stop", sent, sent},
+		{"PUT", "/nodes/a/qemu/100/config?cores=2", sent, sent},
+		{"PUT", "/nodes/a/qemu/100/config?delete=scsi1,cores", sent, sent},
+		{"PUT", "/nodes/a/qemu/100/config?delete=scsi1,unused0", noConsent, noConsent},
+		{"POST", "/nodes/a/qemu/100/config?delete=scsi1&force=1", noConsent, noConsent},
+		{"PUT", "/nodes/a/lxc/100/config?delete=vmstate", noConsent, noConsent},
+		{"PUT", "/nodes/a/lxc/100/config?protection=0", noConsent, noConsent},
+		{"PUT", "/nodes/a/lxc/100/config?protection=1", sent, sent},
+		{"PUT", "/nodes/a/lxc/100/config?delete=protection", noConsent, noConsent},
+		{"DELETE", "/nodes/a/qemu/100", noConsent, noConsent},
+		{"DELETE", "/nodes/a/lxc/100?purge=1", noConsent, noConsent},
+		{"DELETE", "/nodes/a/qemu/100/snapshot/one", noConsent, noConsent},
+		{"POST", "/nodes/a/qemu/100/snapshot/one/rollback", noConsent, noConsent},
+		{"POST", "/nodes/a/qemu/100/snapshot", sent, sent},
+		{"POST", "/nodes/a/qemu?vmid=100&archive=x", sent, sent},
+		{"POST", "/nodes/a/qemu?vmid=100&archive=x&force=1", noConsent, noConsent},
+		{"POST", "/nodes/a/lxc?vmid=100&ostemplate=x&force=1&force=0", noConsent, noConsent},
+		{"POST", "/nodes/a/vzdump?vmid=100&remove=0", sent, sent},
+		{"POST", "/nodes/a/vzdump?vmid=100", noConsent, noConsent},
+		{"POST", "/nodes/a/vzdump?vmid=100&remove=0&prune-backups=keep-last%3D1", noConsent, noConsent},
+		{"DELETE", "/nodes/a/storage/s/content/s%3Abackup%2Fvzdump-qemu-100-x.vma", noConsent, noConsent},
+		{"DELETE", "/nodes/a/storage/s/prunebackups?vmid=100", noConsent, noConsent},
+		{"POST", "/nodes/a/qemu/100/agent/exec?command=ls", noExec, sent},
+		{"GET", "/nodes/a/qemu/100/agent/exec-status?pid=1", noExec, sent},
+		{"GET", "/nodes/a/qemu/100/agent/file-read?file=x", noExec, sent},
+		{"GET", "/nodes/a/qemu/100/agent/network-get-interfaces", sent, sent},
+		{"POST", "/nodes/a/qemu/100/agent/file-write?file=x", unknown, unknown},
+		{"POST", "/nodes/a/qemu/100/agent/set-user-password", unknown, unknown},
+		{"POST", "/nodes/a/qemu/100/monitor?command=quit", unknown, unknown},
+		{"PUT", "/nodes/a/qemu/100/sendkey?key=ret", unknown, unknown},
+		{"POST", "/nodes/a/qemu/100/vncproxy", unknown, unknown},
+		{"POST", "/access/users?userid=x", unknown, unknown},
+		{"DELETE", "/nodes/a", unknown, unknown},
+		{"PATCH", "/nodes/a/qemu/100/config", unknown, unknown},
+	} {
+		for _, p := range []struct {
+			policy guard.Policy
+			want   string
+		}{
+			{guard.Policy{}, tt.byDefault},
+			{guard.Policy{Exec: true}, tt.withExec},
+			{guard.Policy{ReadOnly: true, Exec: true}, map[bool]string{
+				true: readOnly, false: sent,
+			}[tt.method != "GET" || strings.Contains(tt.target, "exec-status") || strings.Contains(tt.target, "file-read")]},
+		} {
+			got := try(t.Context(), t, &guard.Guard{Policy: p.policy}, tt.method, tt.target)
+			if !strings.HasPrefix(got, p.want) || p.want == "" && got != "" {
+				t.Errorf("%+v: %s %s: %q, want %q", p.policy, tt.method, tt.target, got, p.want)
 			}
 		}
-		if want := map[bool]int{false: 5, true: 1}[readOnly]; len(below.sent) != want {
-			t.Errorf("read-only %v: %v left the process", readOnly, below.sent)
+	}
+}
+
+// consented returns the consent of a human.
+func consented(t *testing.T) guard.Consent {
+	t.Helper()
+	d, c := guard.Policy{}.Decide(guard.Ask{Risk: guard.Destructive, CanAsk: true, Answer: &guard.Answer{Action: "accept", Agreed: true}})
+	if d != guard.Granted {
+		t.Fatal(d)
+	}
+	return c
+}
+
+// A grant is good for one request of one kind to one guest.
+func TestGrant(t *testing.T) {
+	g := &guard.Guard{}
+	target := guard.Target{Method: "DELETE", Path: "/nodes/*/qemu/*", VMID: 100}
+	for request, want := range map[string]string{
+		"DELETE /nodes/a/qemu/100":                        sent,
+		"DELETE /nodes/a/qemu/101":                        "the consent was for DELETE /nodes/*/qemu/* of guest 100",
+		"DELETE /nodes/a/lxc/100":                         "the consent was for",
+		"DELETE /nodes/a/qemu/100/snapshot/one":           "the consent was for",
+		"POST /nodes/a/qemu/100/snapshot/one/rollback":    "the consent was for",
+		"DELETE /nodes/a/qemu/100?vmid=101":               "the consent was for",
+		"POST /nodes/a/qemu?vmid=100&archive=x&force=1":   "the consent was for",
+		"POST /nodes/a/vzdump?vmid=100,101&prune-backups": "the consent was for",
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		ctx := consented(t).Grant(t.Context(), target)
+		if got := try(ctx, t, g, method, path); !strings.HasPrefix(got, want) || want == "" && got != "" {
+			t.Errorf("%s: %q, want %q", request, got, want)
+		}
+	}
+	ctx := consented(t).Grant(t.Context(), target)
+	for i, want := range []string{sent, "the consent was used already"} {
+		if got := try(ctx, t, g, "DELETE", "/nodes/a/qemu/100"); got != want {
+			t.Errorf("request %d: %q, want %q", i+1, got, want)
+		}
+	}
+	if got := try(guard.Consent{}.Grant(t.Context(), target), t, g, "DELETE", "/nodes/a/qemu/100"); got != noConsent {
+		t.Errorf("a consent of nobody: %q", got)
+	}
+}
+
+// rules makes a guard over a cluster in which guest 100 has the tag prod, and 101 is in
+// the pool web; what is known of guest 666 and of the pool broken cannot be read.
+func rules(t *testing.T, protect, allow string) *guard.Guard {
+	t.Helper()
+	p, err := guard.ParseRules(protect)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := guard.ParseRules(allow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &guard.Guard{
+		Policy: guard.Policy{Protect: p, Allow: a, Exec: true},
+		Lookup: guard.Lookup{
+			Tags: func(_ context.Context, id int) ([]string, error) {
+				if id == 666 {
+					return nil, errors.New("no answer")
+				}
+				return map[int][]string{100: {"Prod", "x"}}[id], nil
+			},
+			Members: func(_ context.Context, pool string) ([]int, error) {
+				if pool == "broken" {
+					return nil, errors.New("no privilege")
+				}
+				return map[string][]int{"web": {101}}[pool], nil
+			},
+		},
+	}
+}
+
+func TestProtectedGuests(t *testing.T) {
+	for _, tt := range []struct{ protect, allow, request, want string }{
+		{"100", "", "POST /nodes/a/qemu/100/status/stop", "guest 100 is protected (PVE_MCP_PROTECT: 100)"},
+		{"100", "", "POST /nodes/a/qemu/101/status/stop", sent},
+		{"100-199", "", "PUT /nodes/a/lxc/150/config?cores=1", "guest 150 is protected (PVE_MCP_PROTECT: 100-199)"},
+		{"tag:prod", "", "PUT /nodes/a/qemu/100/resize?disk=scsi0", "guest 100 is protected (PVE_MCP_PROTECT: tag:prod)"},
+		{"tag:PROD", "", "POST /nodes/a/qemu/101/status/stop", sent},
+		{"pool:web", "", "POST /nodes/a/qemu/101/migrate?target=b", "guest 101 is protected (PVE_MCP_PROTECT: pool:web)"},
+		{"pool:web", "", "POST /nodes/a/qemu/101/agent/exec?command=ls", "guest 101 is protected"},
+		{"tag:prod", "", "POST /nodes/a/qemu/666/status/stop", "whether guest 666 is protected cannot be told: rule tag:prod: no answer"},
+		{"pool:broken", "", "POST /nodes/a/qemu/100/status/stop", "whether guest 100 is protected cannot be told: rule pool:broken: no privilege"},
+		{"666,tag:prod", "", "POST /nodes/a/qemu/666/status/stop", "guest 666 is protected (PVE_MCP_PROTECT: 666)"},
+
+		{"100", "", "POST /nodes/a/vzdump?vmid=100&remove=0", sent},
+		{"100", "", "POST /nodes/a/vzdump?vmid=100&remove=0&mode=stop", "guest 100 is protected"},
+		{"100", "", "POST /nodes/a/vzdump?vmid=100", "guest 100 is protected"},
+		{"100", "", "POST /nodes/a/vzdump?vmid=100,102&remove=0&mode=suspend", "guest 100 is protected"},
+		{"100,102", "", "POST /nodes/a/vzdump?vmid=100,101,102&remove=0&mode=stop", "guest 100 is protected (PVE_MCP_PROTECT: 100); guest 102 is protected"},
+		{"100", "", "POST /nodes/a/vzdump?all=1&remove=0&mode=stop", "which guests it changes cannot be told"},
+		{"100", "", "POST /nodes/a/qemu/100/clone?newid=300", sent},
+		{"100,300-399", "", "POST /nodes/a/qemu/100/clone?newid=300", "the new guest 300 would be protected (PVE_MCP_PROTECT: 300-399)"},
+		{"pool:web", "", "POST /nodes/a/qemu/102/clone?newid=300&pool=web", "the new guest 300 would be protected (PVE_MCP_PROTECT: pool:web)"},
+		{"100", "", "POST /nodes/a/qemu?vmid=100&archive=x", "the new guest 100 would be protected"},
+		{"100", "", "POST /nodes/a/qemu?vmid=100&archive=x&force=1", "guest 100 is protected"},
+		{"100", "", "DELETE /nodes/a/storage/s/content/s%3Avm-100-disk-0", "guest 100 is protected"},
+		{"100", "", "DELETE /nodes/a/storage/s/content/s%3A100%2Fvm-100-disk-0.qcow2", "guest 100 is protected"},
+		{"100", "", "DELETE /nodes/a/storage/s/content/s%3Abackup%2Fvzdump-lxc-100-x.tar", "guest 100 is protected"},
+		{"100", "", "DELETE /nodes/a/storage/s/content/s%3Abackup%2Fvm%2F100%2F2026-01-01T00:00:00Z", "guest 100 is protected"},
+		{"100", "", "DELETE /nodes/a/storage/s/content/s%3Aiso%2Fx.iso", "which guests it changes cannot be told"},
+		{"100", "", "DELETE /nodes/a/tasks/UPID%3Aa%3A00000001%3A00000001%3A60000000%3Aqmstart%3A100%3Aroot@pam%3A", "guest 100 is protected"},
+
+		{"", "200-299,tag:prod", "POST /nodes/a/qemu/200/status/stop", sent},
+		{"", "200-299,tag:prod", "POST /nodes/a/qemu/100/status/stop", sent},
+		{"", "200-299,pool:web", "POST /nodes/a/qemu/101/status/stop", sent},
+		{"", "200-299", "POST /nodes/a/qemu/101/status/stop", "guest 101 is not among those that this server may change (PVE_MCP_ALLOW)"},
+		{"", "tag:prod", "POST /nodes/a/qemu/666/status/stop", "whether guest 666 may be changed cannot be told: rule tag:prod: no answer"},
+		{"", "200-299", "POST /nodes/a/qemu/101/clone?newid=201", sent},
+		{"", "200-299", "POST /nodes/a/qemu/200/clone?newid=300", "the new guest 300 is not among those"},
+		{"", "200-299,pool:web", "POST /nodes/a/qemu/200/clone?newid=300&pool=web", sent},
+		{"", "200-299,tag:prod", "POST /nodes/a/qemu/100/clone?newid=300", "the new guest 300 is not among those"},
+		{"250", "200-299", "POST /nodes/a/qemu/250/status/stop", "guest 250 is protected"},
+	} {
+		method, path, _ := strings.Cut(tt.request, " ")
+		got := try(t.Context(), t, rules(t, tt.protect, tt.allow), method, path)
+		if got == noConsent && strings.Contains(tt.want, "protected") || !strings.HasPrefix(got, tt.want) || tt.want == "" && got != "" {
+			t.Errorf("protect %q, allow %q: %s: %q, want %q", tt.protect, tt.allow, tt.request, got, tt.want)
+		}
+	}
+}
+
+func TestExecAllow(t *testing.T) {
+	allowed, err := guard.ParseCommands("/usr/bin/uptime; /usr/bin/systemctl status *; /bin/ls **")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := guard.Policy{Exec: true, ExecAllow: allowed}
+	for argv, ok := range map[string]bool{
+		"/usr/bin/uptime":                   true,
+		"/usr/bin/uptime -p":                false,
+		"uptime":                            false,
+		"/usr/bin/systemctl status x/y":     true,
+		"/usr/bin/systemctl stop x":         false,
+		"/usr/bin/systemctl status":         false,
+		"/usr/bin/systemctl status x y":     false,
+		"/bin/ls":                           true,
+		"/bin/ls -la /etc":                  true,
+		"/bin/sh -c ls":                     false,
+		"/usr/bin/../bin/uptime":            false,
+		"/usr/bin/systemctl status *; true": false,
+	} {
+		command := url.Values{"command": strings.Split(argv, " ")}
+		got := try(t.Context(), t, &guard.Guard{Policy: p}, "POST", "/nodes/a/qemu/100/agent/exec?"+command.Encode())
+		if (got == "") != ok {
+			t.Errorf("%s: %q", argv, got)
+		}
+	}
+	for _, bad := range []string{"uptime", "/usr/bin/*", "/bin/ls ** x", "/bin/ls a**", "/bin/ls [", "x; /bin/ls"} {
+		if _, err := guard.ParseCommands(bad); err == nil {
+			t.Errorf("%q: no error", bad)
+		}
+	}
+}
+
+func TestDecide(t *testing.T) {
+	accept, refuse := &guard.Answer{Action: "accept", Agreed: true}, &guard.Answer{Action: "accept"}
+	for _, tt := range []struct {
+		confirm guard.Confirm
+		ask     guard.Ask
+		want    guard.Decision
+		by      string
+	}{
+		{guard.Auto, guard.Ask{Risk: guard.Write}, guard.Granted, "none"},
+		{guard.Auto, guard.Ask{Risk: guard.Exec, CanAsk: true}, guard.Granted, "none"},
+		{guard.Auto, guard.Ask{Risk: guard.Destructive}, guard.AskParam, "none"},
+		{guard.Auto, guard.Ask{Risk: guard.Destructive, Confirmed: true}, guard.Granted, "param"},
+		{guard.Auto, guard.Ask{Risk: guard.Destructive, CanAsk: true, Confirmed: true}, guard.AskHuman, "none"},
+		{guard.Auto, guard.Ask{Risk: guard.Destructive, CanAsk: true, Answer: accept}, guard.Granted, "human"},
+		{guard.Auto, guard.Ask{Risk: guard.Destructive, CanAsk: true, Answer: refuse}, guard.Mismatched, "human"},
+		{guard.Auto, guard.Ask{Risk: guard.Destructive, CanAsk: true, Answer: &guard.Answer{Action: "decline", Agreed: true}}, guard.Declined, "human"},
+		{guard.Auto, guard.Ask{Risk: guard.Destructive, CanAsk: true, Answer: &guard.Answer{Action: "cancel"}}, guard.Cancelled, "human"},
+		{guard.Auto, guard.Ask{Risk: guard.Destructive, CanAsk: true, Answer: &guard.Answer{Action: "?"}}, guard.Cancelled, "human"},
+		{guard.Auto, guard.Ask{Risk: guard.Destructive, Answer: accept}, guard.AskParam, "none"}, // nobody could ask
+		{guard.Param, guard.Ask{Risk: guard.Destructive, CanAsk: true, Confirmed: true}, guard.Granted, "param"},
+		{guard.Param, guard.Ask{Risk: guard.Destructive, CanAsk: true}, guard.AskParam, "none"},
+		{guard.Human, guard.Ask{Risk: guard.Destructive, Confirmed: true}, guard.Refused, "none"},
+		{guard.Human, guard.Ask{Risk: guard.Destructive, CanAsk: true, Confirmed: true}, guard.AskHuman, "none"},
+		{guard.Human, guard.Ask{Risk: guard.Exec, CanAsk: true}, guard.AskHuman, "none"},
+		{guard.Human, guard.Ask{Risk: guard.Exec}, guard.Refused, "none"},
+		{guard.Human, guard.Ask{Risk: guard.Exec, CanAsk: true, Answer: accept}, guard.Granted, "human"},
+	} {
+		if got, consent := (guard.Policy{Confirm: tt.confirm}).Decide(tt.ask); got != tt.want || consent.By() != tt.by {
+			t.Errorf("%q, %+v: %v by %s, want %v by %s", tt.confirm, tt.ask, got, consent.By(), tt.want, tt.by)
 		}
 	}
 }
@@ -59,4 +329,35 @@ func TestRefusal(t *testing.T) {
 			t.Errorf("%+v, %v: on = %v", tt.policy, tt.risk, got)
 		}
 	}
+}
+
+func TestParseRules(t *testing.T) {
+	got, err := guard.ParseRules(" 100, 200-299 ,tag:Prod,pool:web/a,")
+	if err != nil || fmt.Sprint(got) != "[100 200-299 tag:prod pool:web/a]" {
+		t.Errorf("%v %v", got, err)
+	}
+	for _, bad := range []string{"99", "1000000000", "300-200", "tag:", "pool:", "x", "100-", "-100", "100 200", "tag:a b", "0100"} {
+		if got, err := guard.ParseRules(bad); err == nil {
+			t.Errorf("%q: %v", bad, got)
+		}
+	}
+}
+
+// A rule prints as what it was read from, and reads as the same again.
+func FuzzParseRules(f *testing.F) {
+	for _, s := range []string{"100", "100-199", "tag:prod", "pool:web", "100,tag:x", "tag:", "1-2", "pool:a:b"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		rules, err := guard.ParseRules(s)
+		if err != nil {
+			return
+		}
+		for _, r := range rules {
+			again, err := guard.ParseRules(r.String())
+			if err != nil || len(again) != 1 || again[0] != r {
+				t.Errorf("%q: %v became %v (%v)", s, r, again, err)
+			}
+		}
+	})
 }

@@ -83,7 +83,11 @@ func handler(t tool.Tool, h tool.Host) mcp.ToolHandler {
 	return func(ctx context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		res := t.Call(ctx, h, tool.Request{
 			Arguments: req.Params.Arguments, Caller: caller(req), Progress: progress(ctx, req),
+			CanAsk: canAsk(req), Reply: reply(req), State: req.Params.RequestState,
 		})
+		if res.Question != nil {
+			return ask(*res.Question), nil
+		}
 		out := &mcp.CallToolResult{IsError: res.IsError, Content: []mcp.Content{&mcp.TextContent{Text: res.Text}}}
 		if res.Structured != nil {
 			out.StructuredContent = json.RawMessage(res.Structured)

@@ -108,6 +108,10 @@ type Plan struct {
 	Destructive bool
 	// Consequences are what is lost, for a destructive change.
 	Consequences []string
+	// Target is the request that a consent is good for.
+	Target guard.Target
+	// Names are what a human types to consent, where yes is not enough.
+	Names []string
 	// Later says what will be missing where the call does not wait for the end of the
 	// first step: nothing begins the second one then.
 	Later string
@@ -122,6 +126,12 @@ type Job struct {
 
 // End is how the task ended; its zero value stands for a change without one.
 type End struct{ Status pve.TaskStatus }
+
+// Target is the one request to a guest's path, such as /snapshot/*, that a consent is good
+// for.
+func Target(method string, g pve.GuestRef, rest string) guard.Target {
+	return guard.Target{Method: method, Path: "/nodes/*/" + string(g.Kind) + "/*" + rest, VMID: int(g.VMID)}
+}
 
 // Flag writes a boolean as PVE takes it.
 func Flag(b bool) string {
@@ -156,6 +166,7 @@ func Change[In changeIn, Out any, P changeOut[Out]](s ChangeSpec[In, Out]) Tool 
 		res.Fault = r.fault
 		res.Outcome = P(&out).changed().Outcome
 		res.IsError = res.Outcome == Failed || res.Outcome == Unknown
+		res.Question = r.asks
 		return res
 	}
 	return t
@@ -171,6 +182,8 @@ type change[In changeIn, Out any, P changeOut[Out]] struct {
 	in    In
 	call  *Call
 	plan  Plan
+	given guard.Consent
+	asks  *Question
 	fault Fault
 }
 
@@ -189,6 +202,7 @@ func (r *change[In, Out, P]) run(ctx context.Context) Out {
 	if r.call, err = newCall(ctx, r.host, r.req); err != nil {
 		return r.failed(err)
 	}
+	digest := digestOf(r.in)
 	if r.plan, err = r.spec.Plan(ctx, r.call, &r.in); err != nil {
 		return r.failed(err)
 	}
@@ -199,11 +213,12 @@ func (r *change[In, Out, P]) run(ctx context.Context) Out {
 	if r.plan.Destructive {
 		risk = max(risk, guard.Destructive)
 	}
-	if risk == guard.Destructive && !confirmed(r.in) {
-		return r.outcome(Changed{
-			Outcome: NeedsConfirmation, Message: r.plan.About + " cannot be undone; nothing was done yet.",
-			Consequences: r.plan.Consequences, Next: "If this is what is wanted, call again with confirm: true.",
-		})
+	if reason := r.refused(ctx, risk); reason != "" {
+		return r.failed(&guard.RefusedError{Reason: reason})
+	}
+	var stopped *Out
+	if r.given, stopped = r.consent(ctx, risk, digest); stopped != nil {
+		return *stopped
 	}
 	record := r.host.Audit.Begin(audit.Record{
 		Tool: r.spec.Name, Caller: r.req.Caller, Arguments: r.req.Arguments, About: r.plan.About,
@@ -219,6 +234,15 @@ func (r *change[In, Out, P]) run(ctx context.Context) Out {
 	out := r.carryOut(ctx)
 	end = *P(&out).changed()
 	return out
+}
+
+// refused says why the rules about guests forbid what a human would be asked about. The
+// guard below the client knows it for every request; this asks nobody in vain.
+func (r *change[In, Out, P]) refused(ctx context.Context, risk guard.Risk) string {
+	if risk < guard.Destructive || r.host.Guard == nil {
+		return ""
+	}
+	return r.host.Guard.RefuseGuest(ctx, int(r.plan.Guest))
 }
 
 func confirmed(in any) bool {
@@ -269,7 +293,7 @@ func (r *change[In, Out, P]) carryOut(ctx context.Context) Out {
 // send sends a step. stopped is the answer where the change ends with that.
 func (r *change[In, Out, P]) send(ctx context.Context, step func(context.Context, *Call, *In) (Job, error)) (job Job, stopped *Out) {
 	sent := r.host.Now()
-	starting, done := late(ctx, answerTime)
+	starting, done := late(r.given.Grant(ctx, r.plan.Target), answerTime)
 	defer done()
 	job, err := step(starting, r.call, &r.in)
 	switch {

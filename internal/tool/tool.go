@@ -21,6 +21,7 @@ import (
 	"pve-mcp/internal/audit"
 	"pve-mcp/internal/explain"
 	"pve-mcp/internal/guard"
+	"pve-mcp/internal/seal"
 	"pve-mcp/pve"
 )
 
@@ -45,8 +46,12 @@ type Host struct {
 	// Cluster names the cluster for a human.
 	Cluster string
 	// Client returns the client for a call.
-	Client  func(ctx context.Context) (*pve.Client, error)
-	Policy  guard.Policy
+	Client func(ctx context.Context) (*pve.Client, error)
+	Policy guard.Policy
+	// Guard enforces the policy below the client.
+	Guard *guard.Guard
+	// Seal seals what a client hands back.
+	Seal    seal.Keys
 	Audit   *audit.Log
 	Explain explain.Explainer
 	// Wait is how long a change waits for its task unless the call says.
@@ -65,25 +70,59 @@ const usualWait = 20 * time.Second
 // Connect returns a host whose tools call one cluster under a policy, which holds
 // for everything that the client sends.
 func Connect(cluster string, o pve.Options, p guard.Policy) (Host, error) {
-	o.Transport = p.Transport(o.Transport)
+	g := &guard.Guard{Policy: p}
+	o.Transport = g.Transport(o.Transport)
 	client, err := pve.New(o)
 	if err != nil {
 		return Host{}, err
 	}
+	g.Lookup = lookup(client)
 	return Host{
 		Cluster: cluster,
 		Client:  func(context.Context) (*pve.Client, error) { return client, nil },
 		Policy:  p,
+		Guard:   g,
+		Seal:    seal.Keys{[]byte(o.Token.Secret.Reveal())},
 		Explain: explain.Explainer{TokenID: o.Token.ID},
 		Wait:    usualWait,
 		Recent:  &Recent{},
 	}, nil
 }
 
+// lookup reads what the guard's rules need to know.
+func lookup(client *pve.Client) guard.Lookup {
+	return guard.Lookup{
+		Tags: func(ctx context.Context, id int) ([]string, error) {
+			g, err := client.FindGuest(ctx, pve.VMID(id))
+			if err != nil {
+				return nil, err
+			}
+			config, err := client.GuestConfig(ctx, g.Ref(), nil)
+			return pve.SplitTags(config.Values["tags"]), err
+		},
+		Members: func(ctx context.Context, pool string) ([]int, error) {
+			members, err := client.PoolMembers(ctx, pool)
+			var ids []int
+			for _, m := range members {
+				if m.IsGuest() {
+					ids = append(ids, int(m.VMID))
+				}
+			}
+			return ids, err
+		},
+	}
+}
+
 // Request is one call.
 type Request struct {
 	Arguments json.RawMessage // an object, or nothing
 	Caller    string
+	// CanAsk says that the caller can ask its human.
+	CanAsk bool
+	// Reply is what the human said, nil where nobody was asked, and State what came with
+	// the question.
+	Reply *Reply
+	State string
 	// Progress, if not nil, is told how a long call goes. Done only increases.
 	Progress func(Progress)
 }
@@ -106,6 +145,9 @@ type Result struct {
 	IsError bool
 	// Outcome is that of a change.
 	Outcome Outcome
+	// Question, if not nil, is to be asked before the change is made; then the call is
+	// made again, with the reply.
+	Question *Question
 	// Fault says whose fault an error is, as far as that is clear.
 	Fault Fault
 }

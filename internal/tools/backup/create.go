@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -85,6 +86,7 @@ func planCreate(ctx context.Context, c *tool.Call, in *createIn) (tool.Plan, err
 	if in.Prune == "" {
 		return plan, nil
 	}
+	plan.Target = guard.Target{Method: http.MethodPost, Path: "/nodes/*/vzdump", VMID: int(in.VMID)}
 	plan.Consequences, err = pruned(ctx, c, g, *in)
 	return plan, err
 }

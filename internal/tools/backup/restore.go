@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -119,6 +120,7 @@ func planRestore(ctx context.Context, c *tool.Call, in *restoreIn) (tool.Plan, e
 		in.warn(ctx, c, original)
 	}
 	plan.Guest = in.VMID
+	plan.Target = guard.Target{Method: http.MethodPost, Path: "/nodes/*/" + string(kind), VMID: int(in.VMID)}
 	plan.About = fmt.Sprintf("Restore of %s %v from %s on %s", kind.Noun(), in.VMID, render.Text(in.Archive.String(), 200), in.Node)
 	return plan, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 
 	"pve-mcp/internal/explain"
@@ -63,6 +64,7 @@ func planDelete(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Plan, err
 		return tool.Plan{}, explain.Refusal("With purge: true it is removed from HA, replication and backup jobs too.", "%v (%s) is managed by HA, so PVE does not delete it.", g, name)
 	}
 	plan := tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Deletion of %v (%s) on %s", g, name, g.Node)}
+	plan.Target, plan.Names = tool.Target(http.MethodDelete, g, ""), []string{in.VMID.String(), name}
 	plan.Consequences, err = losses(ctx, c, g, config, in.Purge)
 	return plan, err
 }

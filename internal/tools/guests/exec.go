@@ -3,6 +3,7 @@ package guests
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"unicode/utf8"
 
@@ -88,7 +89,18 @@ func planExec(ctx context.Context, c *tool.Call, in *execIn) (tool.Plan, error) 
 	if in.PID != 0 {
 		about = fmt.Sprintf("Process %d in", in.PID)
 	}
-	return tool.Plan{Guest: in.VMID, About: fmt.Sprintf("%s %v (%s)", about, g, render.Text(s.Name.Value, 60))}, nil
+	return tool.Plan{
+		Guest: in.VMID, About: fmt.Sprintf("%s %v (%s)", about, g, render.Text(s.Name.Value, 60)),
+		Target: tool.Target(http.MethodPost, g, "/agent/exec"), Consequences: in.runs(),
+	}, nil
+}
+
+// runs shows what is run, for whom it is asked to consent.
+func (in *execIn) runs() []string {
+	if in.PID != 0 {
+		return nil
+	}
+	return []string{"it runs as root or SYSTEM: " + render.Text(fmt.Sprintf("%q", in.Command), 1000)}
 }
 
 // useShell makes a command of a line for the guest's shell.

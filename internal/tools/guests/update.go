@@ -94,6 +94,10 @@ func planUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Plan, err
 	in.Digest = config.Digest
 	plan.Consequences = in.losses(g.Kind)
 	plan.Destructive = len(plan.Consequences) > 0
+	plan.Target = tool.Target(http.MethodPut, g, "/config")
+	if in.takesTime(g.Kind) {
+		plan.Target.Method = http.MethodPost
+	}
 	return plan, nil
 }
 

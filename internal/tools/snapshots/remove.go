@@ -3,6 +3,7 @@ package snapshots
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"time"
@@ -85,6 +86,7 @@ func planRollback(ctx context.Context, c *tool.Call, in *rollbackIn) (tool.Plan,
 		return tool.Plan{}, err
 	}
 	plan := tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Rollback of %v (%s) to %s", g, render.Text(s.Name.Value, 60), in.Snapname)}
+	plan.Target = tool.Target(http.MethodPost, g, "/snapshot/*/rollback")
 	taken := time.Unix(snap.Time.Value, 0)
 	plan.Consequences = []string{fmt.Sprintf("everything on the disks of %v (%s) on %s since %s (%s ago) is lost; its configuration returns to that time, too",
 		g, render.Text(s.Name.Value, 60), g.Node, render.Time(taken), render.Duration(c.Now().Sub(taken).Round(time.Minute)))}
@@ -144,7 +146,8 @@ var deleteSnapshot = tool.Change(tool.ChangeSpec[deleteIn, deleteOut]{
 		}
 		taken := time.Unix(snap.Time.Value, 0)
 		return tool.Plan{
-			Guest: in.VMID, About: fmt.Sprintf("Deletion of the snapshot %s of %v (%s)", in.Snapname, g, render.Text(s.Name.Value, 60)),
+			Guest: in.VMID, Target: tool.Target(http.MethodDelete, g, "/snapshot/*"),
+			About: fmt.Sprintf("Deletion of the snapshot %s of %v (%s)", in.Snapname, g, render.Text(s.Name.Value, 60)),
 			Consequences: []string{fmt.Sprintf("%v (%s) on %s can no longer return to %s (%s ago)",
 				g, render.Text(s.Name.Value, 60), g.Node, render.Time(taken), render.Duration(c.Now().Sub(taken).Round(time.Minute)))},
 		}, nil

@@ -1,0 +1,45 @@
+package server
+
+import (
+	"github.com/google/jsonschema-go/jsonschema"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"pve-mcp/internal/tool"
+)
+
+// questionID is the name of the one question that a call asks.
+const questionID = "consent"
+
+// canAsk reports whether a client can ask its human to fill in a form.
+func canAsk(req *mcp.CallToolRequest) bool {
+	c := req.ClientCapabilities()
+	return c != nil && c.Elicitation != nil && (c.Elicitation.Form != nil || c.Elicitation.URL == nil)
+}
+
+// reply is what the human said to the question of an earlier round, nil where there was
+// none.
+func reply(req *mcp.CallToolRequest) *tool.Reply {
+	r, ok := req.Params.InputResponses[questionID].(*mcp.ElicitResult)
+	if !ok {
+		return nil
+	}
+	return &tool.Reply{Action: r.Action, Content: r.Content}
+}
+
+// ask asks for the human's consent. The SDK makes of it what the client's era of the
+// protocol wants.
+func ask(q tool.Question) *mcp.CallToolResult {
+	field, schema := tool.YesField, &jsonschema.Schema{Type: "boolean", Title: "Yes, do it"}
+	if q.Typed {
+		field, schema = tool.NameField, &jsonschema.Schema{Type: "string", Title: "Its name or vmid"}
+	}
+	return &mcp.CallToolResult{
+		RequestState: q.State,
+		InputRequests: mcp.InputRequestMap{questionID: &mcp.ElicitParams{
+			Mode: "form", Message: q.Message,
+			RequestedSchema: &jsonschema.Schema{
+				Type: "object", Properties: map[string]*jsonschema.Schema{field: schema}, Required: []string{field},
+			},
+		}},
+	}
+}
