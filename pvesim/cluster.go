@@ -77,7 +77,7 @@ func (c *call) guestResource(g *guest) map[string]any {
 	if pools := c.poolsWith[aclPath(g.VMID)]; len(pools) > 0 && c.may("/pool/"+pools[0], "Pool.Audit") {
 		out["pool"] = pools[0]
 	}
-	if g.HA != "" {
+	if g.managed() && !c.now.Before(g.queued) {
 		out["hastate"] = g.HA
 	}
 	return out
@@ -107,7 +107,13 @@ func (c *call) seen(g *guest, n *node) map[string]any {
 func (c *call) nodeResource(n *node) map[string]any {
 	out := map[string]any{"id": "node/" + n.Name, "type": "node", "node": n.Name, "status": "online", "level": "", "cgroup-mode": 2}
 	if n.Offline {
-		return map[string]any{"id": "node/" + n.Name, "type": "node", "node": n.Name, "status": "offline"}
+		out = map[string]any{"id": "node/" + n.Name, "type": "node", "node": n.Name, "status": "offline"}
+	}
+	if c.haUsed && c.node.version.atLeast(8, 3) {
+		out["hastate"] = map[bool]string{false: "online", true: "unknown"}[n.Offline]
+	}
+	if n.Offline {
+		return out
 	}
 	if c.may("/nodes/"+n.Name, "Sys.Audit") {
 		cpu, mem := c.load(n, n.aired)
@@ -122,6 +128,7 @@ func getNodes(c *call) (any, error) {
 	for _, n := range c.nodes {
 		item := c.nodeResource(n)
 		delete(item, "cgroup-mode")
+		delete(item, "hastate")
 		item["ssl_fingerprint"] = n.fingerprint
 		out = append(out, item)
 	}

@@ -103,14 +103,7 @@ func hostMemory(g *guest, u usage) int64 {
 
 func guestStatus(c *call, g *guest) (any, error) {
 	out := c.brief(g)
-	out["ha"] = map[string]any{"managed": 0}
-	if g.HA != "" {
-		ha := map[string]any{"managed": 1, "state": g.HA}
-		if c.node.version.major < 9 {
-			ha["group"] = nil
-		}
-		out["ha"] = ha
-	}
+	out["ha"] = c.haOf(g)
 	if g.Kind == "lxc" {
 		return out, nil
 	}

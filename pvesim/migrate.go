@@ -223,11 +223,9 @@ func mapped(stores map[string]string, storage string) string {
 // migrationTask moves a guest, or asks the HA manager to. Special does what is
 // particular, and says whether that was all.
 func (c *call) migrationTask(g *guest, target *node, typ string, special func(*journal, map[string]string) (outcome, bool)) (any, error) {
-	if g.HA != "" {
+	if g.managed() {
 		return c.fork(c.now, c.node, c.caller.User, "hamigrate", fmt.Sprint(g.VMID), 0, func(time.Time) outcome {
-			o := done(haTakes, func(end time.Time) {
-				c.later(end.Add(haActs), func(time.Time) { c.transport(g, target.Name, nil) })
-			})
+			o := done(haTakes, func(end time.Time) { c.moveByHA(g, target, false, end) })
 			o.log = []entry{{text: fmt.Sprintf("Requesting HA migration for %s %d to node %s", g.noun(), g.VMID, target.Name)}}
 			return o
 		}), nil

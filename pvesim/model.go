@@ -18,10 +18,12 @@ type Model struct {
 	// be said than the guest's configuration does. Others are derived from it.
 	Volumes []Volume
 	Pools   []Pool
-	Users   []User
-	Tokens  []Token
-	ACL     []ACL
-	Tasks   []PastTask
+	// HAGroups are those of nodes up to PVE 8, HARules what took their place.
+	HAGroups, HARules []HASection
+	Users             []User
+	Tokens            []Token
+	ACL               []ACL
+	Tasks             []PastTask
 	// Faults are rules by which requests go wrong.
 	Faults []Fault
 }
@@ -110,6 +112,8 @@ type Guest struct {
 	// HA is the state that the HA manager keeps, such as started; "" where the
 	// guest is not managed.
 	HA string
+	// HAOptions are other keys of its HA resource, such as max_restart.
+	HAOptions map[string]string
 	// IPs are the addresses that the guest reports, each with its prefix. A VM
 	// reports them while it runs and its agent answers (see AgentDead).
 	IPs       []string
@@ -143,6 +147,14 @@ type Pool struct {
 	Comment  string
 	VMIDs    []int
 	Storages []string
+}
+
+// HASection is an HA group or rule.
+type HASection struct {
+	ID   string
+	Type string // group, node-affinity or resource-affinity
+	// Options are its other keys: nodes, resources, strict, affinity, …
+	Options map[string]string
 }
 
 // User is a user.

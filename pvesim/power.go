@@ -63,10 +63,10 @@ func power(name string, verbs map[string]verb) func(*call) (any, error) {
 		if paused := g.now.qmp == "paused" && !c.flag("forceStop"); paused && (name == "shutdown" || name == "reboot") {
 			return nil, die("VM is paused - cannot shutdown")
 		}
-		if c.flag("todisk") && g.HA != "" {
+		if c.flag("todisk") && g.managed() {
 			return nil, die("Cannot suspend HA managed VM to disk")
 		}
-		if v.ha != "" && g.HA != "" {
+		if v.ha != "" && g.managed() {
 			return c.askHA(v, g), nil
 		}
 		typ := v.task
@@ -123,19 +123,7 @@ func (c *call) askHA(v verb, g *guest) string {
 	}
 	id := fmt.Sprint(g.VMID)
 	return c.fork(c.now, c.node, c.caller.User, v.ha, id, 0, func(time.Time) outcome {
-		o := done(haTakes, func(end time.Time) {
-			g.HA = want
-			c.later(end.Add(haActs), func(now time.Time) {
-				if g.HA != want || g.now.running == (want == "started") {
-					return
-				}
-				c.fork(now, c.node, "root@pam", v.task, id, g.VMID, func(now time.Time) outcome {
-					o := v.work(c, g, now)
-					o.log = append([]entry{{text: "task started by HA resource agent"}}, o.log...)
-					return o
-				})
-			})
-		})
+		o := done(haTakes, func(end time.Time) { c.wish(g, want, v, end) })
 		o.log = []entry{{text: fmt.Sprintf("Requesting HA %s for %s %d", word, g.noun(), g.VMID)}}
 		return o
 	})

@@ -4,7 +4,7 @@ import "maps"
 
 // rows are the endpoints that are simulated, by method and template. What an
 // endpoint accepts and whom it lets in stands in PVE's own description.
-var rows = merged(agentRows, backupRows, storageRows, withVerbs(map[string]func(*call) (any, error){
+var rows = merged(agentRows, backupRows, haRows, poolRows, storageRows, withVerbs(map[string]func(*call) (any, error){
 	"GET /access/permissions":                                     getPermissions,
 	"GET /cluster/nextid":                                         getNextID,
 	"GET /cluster/resources":                                      getResources,

@@ -22,6 +22,9 @@ type state struct {
 	order    []int // the ids of guests, ascending
 	storages []Storage
 	pools    []Pool
+	haGroups []HASection
+	haRules  []HASection
+	haUsed   bool // the HA manager has had something to do
 	users    map[string]User
 	groups   []string
 	tokens   map[string]Token
@@ -71,6 +74,7 @@ type guest struct {
 	// keys that it then loses; true stands for: with their volumes.
 	pending map[string]string
 	dropped map[string]bool
+	queued  time.Time        // until when the HA manager has not taken notice of it
 	run     map[int]*process // in the guest, by process id
 	lastPID int              // of those
 }
@@ -98,6 +102,7 @@ func (s *state) build(m Model, now time.Time) error {
 	s.dumps = map[string]*backupJob{}
 	s.volumes, s.grown = map[place]*volume{}, map[place]int64{}
 	s.storages, s.pools = slices.Clone(m.Storages), slices.Clone(m.Pools)
+	s.haGroups, s.haRules = slices.Clone(m.HAGroups), slices.Clone(m.HARules)
 	s.lastPID = 1000 + int(hash(m.Seed, "pid")%1000)
 	if len(m.Nodes) == 0 {
 		return fmt.Errorf("a model needs a node")
@@ -164,7 +169,8 @@ func (s *state) addGuest(g Guest, now time.Time) error {
 	case s.nodeNamed(g.Node) == nil:
 		return fmt.Errorf("guest %d: there is no node %q", g.VMID, g.Node)
 	}
-	g.Config = maps.Clone(g.Config)
+	g.Config, g.HAOptions = maps.Clone(g.Config), maps.Clone(g.HAOptions)
+	s.haUsed = s.haUsed || g.HA != ""
 	st := guestState{running: g.Running, qmp: g.QMPStatus, since: now.Add(-g.Up)}
 	living := alive(g)
 	living.now, living.seen = st, st

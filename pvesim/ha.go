@@ -1,0 +1,348 @@
+package pvesim
+
+import (
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"pve-mcp/pve/apischema"
+)
+
+// haRows are the endpoints of the HA manager.
+var haRows = map[string]func(*call) (any, error){
+	"DELETE /cluster/ha/groups/{group}":         onGroups("delete", deleteSection),
+	"DELETE /cluster/ha/resources/{sid}":        onResource(deleteResource),
+	"DELETE /cluster/ha/rules/{rule}":           onRules(deleteSection),
+	"GET /cluster/ha/groups":                    onGroups("index", listSections),
+	"GET /cluster/ha/groups/{group}":            onGroups("read", getSection),
+	"GET /cluster/ha/resources":                 listResources,
+	"GET /cluster/ha/resources/{sid}":           getResource,
+	"GET /cluster/ha/rules":                     onRules(listSections),
+	"GET /cluster/ha/rules/{rule}":              onRules(getSection),
+	"GET /cluster/ha/status/current":            getHAStatus,
+	"POST /cluster/ha/groups":                   onGroups("create", createSection),
+	"POST /cluster/ha/resources":                createResource,
+	"POST /cluster/ha/resources/{sid}/migrate":  onResource(moveResource(false)),
+	"POST /cluster/ha/resources/{sid}/relocate": onResource(moveResource(true)),
+	"POST /cluster/ha/rules":                    onRules(createSection),
+	"PUT /cluster/ha/groups/{group}":            onGroups("update", putSection),
+	"PUT /cluster/ha/resources/{sid}":           putResource,
+	"PUT /cluster/ha/rules/{rule}":              onRules(putSection),
+}
+
+// managed reports whether the HA manager takes care of the guest. One that is
+// ignored counts as not.
+func (g *guest) managed() bool { return g.HA != "" && g.HA != "ignored" }
+
+// sid is the guest's name as an HA resource.
+func (g *guest) sid() string {
+	return fmt.Sprintf("%s:%d", map[string]string{"qemu": "vm", "lxc": "ct"}[g.Kind], g.VMID)
+}
+
+// haOf is what a guest's status says of HA. The state is not known before the
+// manager has taken notice.
+func (c *call) haOf(g *guest) map[string]any {
+	if !g.managed() {
+		return map[string]any{"managed": 0}
+	}
+	out := map[string]any{"managed": 1, "state": g.HA}
+	if c.now.Before(g.queued) {
+		out["state"] = nil
+	}
+	if c.node.version.major < 9 {
+		out["group"] = nil
+	}
+	if group := g.HAOptions["group"]; group != "" {
+		out["group"] = group
+	}
+	return out
+}
+
+// wish tells the HA manager what state a guest should have. Some seconds later the
+// manager sees to it, by a verb.
+func (c *call) wish(g *guest, want string, v verb, now time.Time) {
+	g.HA, c.haUsed = want, true
+	c.later(now.Add(haActs), func(now time.Time) {
+		if g.HA != want || c.guests[g.VMID] != g || g.now.running == (want == "started") {
+			return
+		}
+		c.state.fork(now, c.nodeNamed(g.Node), "root@pam", v.task, strconv.Itoa(g.VMID), g.VMID, func(now time.Time) outcome {
+			return byAgent(v.work(c, g, now))
+		})
+	})
+}
+
+// configured tells the HA manager of a state that someone has configured.
+func (c *call) configured(g *guest, want string) {
+	verbs, name := qemuVerbs, "start"
+	if g.Kind == "lxc" {
+		verbs = lxcVerbs
+	}
+	if want != "started" {
+		name = "shutdown"
+	}
+	if want == "ignored" {
+		g.HA = want
+		return
+	}
+	c.wish(g, want, verbs[name], c.now)
+}
+
+// byAgent is a task that the HA manager's agent on a node has started.
+func byAgent(o outcome) outcome {
+	o.log = append([]entry{{text: "task started by HA resource agent"}}, o.log...)
+	return o
+}
+
+// moveByHA lets the HA manager move a guest some seconds later: as it runs, or
+// stopped and started again.
+func (c *call) moveByHA(g *guest, target *node, restart bool, now time.Time) {
+	const takes = 6 * time.Second
+	c.later(now.Add(haActs), func(now time.Time) {
+		if c.guests[g.VMID] != g || g.Node == target.Name || target.Offline {
+			return
+		}
+		typ := map[string]string{"qemu": "qmigrate", "lxc": "vzmigrate"}[g.Kind]
+		c.state.fork(now, c.nodeNamed(g.Node), "root@pam", typ, strconv.Itoa(g.VMID), g.VMID, func(time.Time) outcome {
+			if err := g.unlocked(); err != nil {
+				return byAgent(died(err))
+			}
+			restarts := g.now.running && (restart || g.Kind == "lxc")
+			g.Config["lock"] = "migrate"
+			if restarts {
+				c.set(g, guestState{})
+			}
+			o := done(takes, func(end time.Time) {
+				delete(g.Config, "lock")
+				c.transport(g, target.Name, nil)
+				if restarts {
+					c.set(g, guestState{running: true, since: end})
+				}
+			})
+			o.undo = func() { delete(g.Config, "lock") }
+			return byAgent(o)
+		})
+	})
+}
+
+// resourceOf reads the name of an HA resource: vm:100, ct:200, or a guest's id.
+func (c *call) resourceOf() (sid string, g *guest, err error) {
+	sid = c.str("sid")
+	if id, err := strconv.Atoi(sid); err == nil {
+		if g = c.guests[id]; g == nil {
+			return sid, nil, die("unable do add resource - VM/CT %d does not exist", id)
+		}
+		return g.sid(), g, nil
+	}
+	_, id, _ := strings.Cut(sid, ":")
+	if n, err := strconv.Atoi(id); err == nil && c.guests[n] != nil && c.guests[n].sid() == sid {
+		g = c.guests[n]
+	}
+	return sid, g, nil
+}
+
+// onResource is a handler about a guest that HA manages.
+func onResource(do func(c *call, g *guest) (any, error)) func(*call) (any, error) {
+	return func(c *call) (any, error) {
+		sid, g, err := c.resourceOf()
+		switch {
+		case err != nil:
+			return nil, err
+		case g == nil || g.HA == "":
+			return nil, die("resource '%s' is not HA managed", sid)
+		}
+		return do(c, g)
+	}
+}
+
+// haDigest is that of a file of the HA manager's configuration.
+func haDigest(content any) string {
+	sum := sha1.Sum(fmt.Append(nil, content))
+	return hex.EncodeToString(sum[:])
+}
+
+// resourcesDigest is that of the file with all resources.
+func (s *state) resourcesDigest() string {
+	var all []any
+	for _, id := range s.order {
+		if g := s.guests[id]; g.HA != "" {
+			all = append(all, g.sid(), g.requested(), g.HAOptions)
+		}
+	}
+	return haDigest(all)
+}
+
+// requested is the state that the resource is configured to have. One that is in
+// error was to run.
+func (g *guest) requested() string {
+	if g.HA == "error" {
+		return "started"
+	}
+	return g.HA
+}
+
+func (c *call) resource(g *guest) map[string]any {
+	kind, _, _ := strings.Cut(g.sid(), ":")
+	out := withNumbers(g.HAOptions)
+	maps.Copy(out, map[string]any{"sid": g.sid(), "type": kind, "state": g.requested(), "digest": c.resourcesDigest()})
+	return out
+}
+
+// withNumbers gives the options of a section their JSON types.
+func withNumbers(options map[string]string) map[string]any {
+	out := map[string]any{}
+	for key, value := range options {
+		out[key] = value
+		if n, err := strconv.Atoi(value); err == nil {
+			out[key] = n
+		}
+	}
+	return out
+}
+
+func listResources(c *call) (any, error) {
+	out := []any{}
+	for _, id := range c.order {
+		g := c.guests[id]
+		if kind := c.str("type"); g.HA != "" && (kind == "" || strings.HasPrefix(g.sid(), kind+":")) {
+			out = append(out, c.resource(g))
+		}
+	}
+	return out, nil
+}
+
+func getResource(c *call) (any, error) {
+	sid, g, err := c.resourceOf()
+	switch {
+	case err != nil:
+		return nil, err
+	case g == nil || g.HA == "":
+		return nil, die("no such resource '%s'", sid)
+	}
+	return c.resource(g), nil
+}
+
+// haOption are the keys of a resource that are kept as they are given.
+var haOption = []string{"comment", "failback", "group", "max_relocate", "max_restart"}
+
+// groupRefusal refuses a group that does not exist, or any where there are rules.
+func (c *call) groupRefusal() error {
+	group := c.str("group")
+	switch {
+	case group == "":
+		return nil
+	case c.rulesOnly():
+		return die("invalid parameter 'group': ha groups have been migrated to rules")
+	case sectionNamed(c.haGroups, group) < 0:
+		return die("HA group '%s' does not exist", group)
+	}
+	return nil
+}
+
+func createResource(c *call) (any, error) {
+	sid, g, err := c.resourceOf()
+	switch {
+	case err != nil:
+		return nil, err
+	case g == nil:
+		return nil, die("resource '%s' does not exist in cluster", sid)
+	case c.str("type") != "" && !strings.HasPrefix(sid, c.str("type")+":"):
+		return nil, die("types does not match")
+	}
+	if err := c.groupRefusal(); err != nil {
+		return nil, err
+	}
+	if g.HA != "" {
+		return nil, die("create resource failed: resource ID '%s' already defined", sid)
+	}
+	g.HAOptions = map[string]string{}
+	c.setOptions(g)
+	g.queued = c.now.Add(haActs)
+	c.configured(g, c.wantedState("started"))
+	return nil, nil
+}
+
+// wantedState is the state that a call asks for.
+func (c *call) wantedState(otherwise string) string {
+	switch state := c.str("state"); state {
+	case "":
+		return otherwise
+	case "enabled":
+		return "started"
+	default:
+		return state
+	}
+}
+
+func (c *call) setOptions(g *guest) {
+	for _, key := range haOption {
+		if value := c.params[key]; value != nil {
+			g.HAOptions[key] = text(value)
+		}
+	}
+}
+
+func putResource(c *call) (any, error) {
+	sid, g, err := c.resourceOf()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.groupRefusal(); err != nil {
+		return nil, err
+	}
+	want := ""
+	if g != nil {
+		want = c.wantedState("")
+	}
+	switch {
+	case g == nil || g.HA == "":
+		return nil, die("update resource failed: no such resource '%s'", sid)
+	case g.HA == "error" && want != "disabled":
+		return nil, die("service '%s' in error state, must be disabled and fixed first", sid)
+	case c.str("digest") != "" && c.str("digest") != c.resourcesDigest():
+		return nil, die("update resource failed: %s", otherDigest)
+	}
+	if g.HAOptions == nil {
+		g.HAOptions = map[string]string{}
+	}
+	c.setOptions(g)
+	for _, key := range apischema.SplitList(c.str("delete")) {
+		delete(g.HAOptions, key)
+		if key == "state" && want == "" {
+			want = "started"
+		}
+	}
+	if want != "" && want != g.HA {
+		c.configured(g, want)
+	}
+	return nil, nil
+}
+
+// deleteResource makes the HA manager forget a guest, which stays as it is.
+func deleteResource(c *call, g *guest) (any, error) {
+	g.HA, g.HAOptions = "", nil
+	if c.params["purge"] == nil || c.flag("purge") {
+		c.dropFromRules(g.sid())
+	}
+	return nil, nil
+}
+
+// moveResource asks the HA manager to move a guest.
+func moveResource(restart bool) func(*call, *guest) (any, error) {
+	return func(c *call, g *guest) (any, error) {
+		if g.HA == "error" {
+			return nil, die("service '%s' in error state, must be disabled and fixed first", g.sid())
+		}
+		if target := c.nodeNamed(c.str("node")); target != nil {
+			c.moveByHA(g, target, restart, c.now)
+		}
+		if c.node.version.major < 9 {
+			return nil, nil
+		}
+		return map[string]any{"sid": g.sid(), "requested-node": c.str("node")}, nil
+	}
+}
