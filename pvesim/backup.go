@@ -13,6 +13,9 @@ import (
 
 // backupRows are the endpoints about backups and the jobs that make them.
 var backupRows = map[string]func(*call) (any, error){
+	"GET /cluster/backup":                    listJobs,
+	"GET /cluster/backup/{id}":               getJob,
+	"GET /cluster/backup-info/not-backed-up": listNotBackedUp,
 	"GET /nodes/{node}/vzdump/extractconfig": extractConfig,
 	"POST /nodes/{node}/vzdump":              startBackups,
 }

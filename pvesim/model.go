@@ -18,6 +18,7 @@ type Model struct {
 	// be said than the guest's configuration does. Others are derived from it.
 	Volumes []Volume
 	Pools   []Pool
+	Jobs    []BackupJob
 	// HAGroups are those of nodes up to PVE 8, HARules what took their place.
 	HAGroups, HARules []HASection
 	Users             []User
@@ -149,6 +150,16 @@ type Pool struct {
 	Storages []string
 }
 
+// BackupJob is a job that makes backups by itself. The simulated cluster does not
+// run it.
+type BackupJob struct {
+	ID       string
+	Schedule string // a calendar event, such as sat 02:30
+	Disabled bool
+	// Options are its other keys: storage, mode, all, vmid, pool, exclude, …
+	Options map[string]string
+}
+
 // HASection is an HA group or rule.
 type HASection struct {
 	ID   string
@@ -162,6 +173,8 @@ type User struct {
 	ID       string // user@realm
 	Groups   []string
 	Disabled bool
+	Comment  string
+	Email    string
 }
 
 // Token is an API token.

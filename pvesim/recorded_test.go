@@ -73,7 +73,7 @@ type initial struct {
 // model leaves out the recorder's own guests.
 func (in initial) model() pvesim.Model {
 	m := pvesim.Model{
-		Seed: 1, PVE: "8.4.21", Cluster: "rig", Users: []pvesim.User{{ID: "root@pam"}, {ID: "mcp@pve"}},
+		Seed: 1, PVE: "8.4.21", Cluster: "rig", Users: []pvesim.User{{ID: "root@pam"}, {ID: "mcp@pve", Comment: "API test user"}},
 	}
 	for i, n := range in.Nodes {
 		node := pvesim.Node{

@@ -24,8 +24,8 @@ var replayed = []struct {
 	file  string
 	equal int
 }{
-	{"qemu", 101}, {"lxc", 42}, {"backup", 45}, {"agent", 56}, {"tasks", 48}, {"cluster", 2}, {"migrate", 41},
-	{"nine", 21}, {"nine_life", 51}, {"auth", 36}, {"errors", 59}, {"reads", 54},
+	{"qemu", 101}, {"lxc", 42}, {"backup", 45}, {"agent", 56}, {"tasks", 48}, {"cluster", 24}, {"migrate", 41},
+	{"nine", 21}, {"nine_life", 51}, {"auth", 37}, {"errors", 73}, {"reads", 80},
 }
 
 // Requests to a real cluster, asked again: status, reason, errors and the shape of

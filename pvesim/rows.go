@@ -4,14 +4,13 @@ import "maps"
 
 // rows are the endpoints that are simulated, by method and template. What an
 // endpoint accepts and whom it lets in stands in PVE's own description.
-var rows = merged(agentRows, backupRows, haRows, poolRows, storageRows, withVerbs(map[string]func(*call) (any, error){
-	"GET /access/permissions":                                     getPermissions,
-	"GET /cluster/nextid":                                         getNextID,
-	"GET /cluster/resources":                                      getResources,
-	"GET /cluster/status":                                         getClusterStatus,
-	"GET /cluster/tasks":                                          getClusterTasks,
-	"GET /nodes":                                                  getNodes,
-	"DELETE /nodes/{node}/lxc/{vmid}":                             onGuest(destroyCT),
+var rows = merged(accessRows, agentRows, backupRows, clusterRows, haRows, poolRows, storageRows, withVerbs(map[string]func(*call) (any, error){
+	"GET /cluster/nextid":             getNextID,
+	"GET /cluster/resources":          getResources,
+	"GET /cluster/status":             getClusterStatus,
+	"GET /cluster/tasks":              getClusterTasks,
+	"GET /nodes":                      getNodes,
+	"DELETE /nodes/{node}/lxc/{vmid}": onGuest(destroyCT),
 	"DELETE /nodes/{node}/lxc/{vmid}/snapshot/{snapname}":         onGuest(deleteSnapshot),
 	"DELETE /nodes/{node}/qemu/{vmid}":                            onGuest(destroyVM),
 	"DELETE /nodes/{node}/qemu/{vmid}/snapshot/{snapname}":        onGuest(deleteSnapshot),

@@ -22,6 +22,7 @@ type state struct {
 	order    []int // the ids of guests, ascending
 	storages []Storage
 	pools    []Pool
+	jobs     []BackupJob
 	haGroups []HASection
 	haRules  []HASection
 	haUsed   bool // the HA manager has had something to do
@@ -102,6 +103,7 @@ func (s *state) build(m Model, now time.Time) error {
 	s.dumps = map[string]*backupJob{}
 	s.volumes, s.grown = map[place]*volume{}, map[place]int64{}
 	s.storages, s.pools = slices.Clone(m.Storages), slices.Clone(m.Pools)
+	s.jobs = slices.Clone(m.Jobs)
 	s.haGroups, s.haRules = slices.Clone(m.HAGroups), slices.Clone(m.HARules)
 	s.lastPID = 1000 + int(hash(m.Seed, "pid")%1000)
 	if len(m.Nodes) == 0 {

@@ -233,6 +233,8 @@ func TestFormats(t *testing.T) {
 		"pve-userid":               {"root@pam", "a.b@pve"},
 		"pve-tokenid":              {"root@pam!full"},
 		"pve-ha-resource-or-vm-id": {"vm:100", "ct:200", "100"},
+		"pve-ha-group-node":        {"pve1", "pve1:2"},
+		"pve-ha-node":              {"pve1", "pve1:2"},
 		"lxc-ip-with-ll-iface":     {"fe80::1%eth0"},
 	}
 	bad := map[string][]string{
@@ -246,6 +248,7 @@ func TestFormats(t *testing.T) {
 		"pve-volume-id-or-qm-path": {"x.iso"},
 		"pve-userid":               {"x@", "root", strings.Repeat("a", 70) + "@pve"},
 		"pve-tokenid":              {"root@pam"},
+		"pve-ha-node":              {"pve1:", "-x:1"},
 		"mac-addr":                 {"BC:24:11:77:21", "BD:24:11:77:21:A2"},
 	}
 	for name, values := range good {

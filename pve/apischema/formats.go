@@ -47,6 +47,8 @@ var formats = map[string]func(string) error{
 	"pve-replication-job-id":   matches(`[1-9][0-9]{2,8}-\d{1,9}`, "value does not look like a valid replication job ID"),
 	"pve-tag":                  matches(`(?i:[a-z0-9_][a-z0-9_\-\+\.]*)`, "invalid characters in tag"),
 	"pve-ha-resource-or-vm-id": matches(`((vm|ct):)?[1-9][0-9]{2,8}`, "value does not look like a valid ha resource id"),
+	"pve-ha-group-node":        matches(nameRE+`(:\d+)?`, "value does not look like a valid ha group node"),
+	"pve-ha-node":              matches(nameRE+`(:\d+)?`, "value does not look like a valid ha group node"),
 	"pve-ct-timezone":          func(s string) error { return must(timeZoneRE, s, "invalid time zone '%s'", s) },
 	"pve-startup-order":        startupOrder,
 	"pve-hotplug-features":     hotplug,

@@ -1,0 +1,91 @@
+package pvesim
+
+import (
+	"cmp"
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// clusterRows are reads of what the whole cluster has. There is no replication, no
+// metric server, no SDN zone and no rule of the firewall.
+var clusterRows = map[string]func(*call) (any, error){
+	"GET /cluster/firewall/options": getFirewallOptions,
+	"GET /cluster/log":              getClusterLog,
+	"GET /cluster/metrics/server":   listNothing,
+	"GET /cluster/options":          getOptions,
+	"GET /cluster/replication":      listNothing,
+	"GET /cluster/sdn/zones":        listNothing,
+	"GET /nodes/{node}/replication": listNothing,
+}
+
+func listNothing(*call) (any, error) { return []any{}, nil }
+
+func getFirewallOptions(*call) (any, error) {
+	sum := sha1.Sum(nil)
+	return map[string]any{"digest": hex.EncodeToString(sum[:])}, nil
+}
+
+// getOptions tells those who may audit the cluster its options, and all the tags
+// that they may give.
+func getOptions(c *call) (any, error) {
+	tags := map[string]bool{}
+	for _, g := range c.guests {
+		for _, tag := range strings.FieldsFunc(g.Config["tags"], func(r rune) bool { return strings.ContainsRune(",; ", r) }) {
+			tags[tag] = true
+		}
+	}
+	allowed := sortedKeys(tags)
+	if allowed == nil {
+		allowed = []string{}
+	}
+	out := map[string]any{"allowed-tags": allowed}
+	if c.may("/", "Sys.Audit") {
+		out["mac_prefix"], out["description"] = "BC:24:11", ""
+	}
+	return out, nil
+}
+
+// logLine is an entry of the cluster's log.
+type logLine struct {
+	at   time.Time
+	t    *task
+	pri  int // as syslog has it: 6 is a notice of success, 3 an error
+	text string
+}
+
+// getClusterLog tells of tasks, newest first: all of them to those who may see
+// logs, and their own to others.
+func getClusterLog(c *call) (any, error) {
+	all := c.may("/", "Sys.Syslog")
+	var lines []logLine
+	for _, t := range slices.Concat(c.ended, c.active) {
+		if !all && t.user != c.caller.User {
+			continue
+		}
+		lines = append(lines, logLine{t.start, t, 6, "starting task " + t.upid})
+		if t.over {
+			pri := 6
+			if statusKind(t.outcome.exit) == "error" {
+				pri = 3
+			}
+			lines = append(lines, logLine{t.end, t, pri, "end task " + t.upid + " " + t.outcome.exit})
+		}
+	}
+	slices.SortStableFunc(lines, func(a, b logLine) int { return cmp.Compare(a.at.UnixNano(), b.at.UnixNano()) })
+	out := []any{}
+	for i, l := range slices.Backward(lines) {
+		if len(out) == c.number("max", 500) {
+			break
+		}
+		out = append(out, map[string]any{
+			"id": fmt.Sprintf("%d:%s", i+1, l.t.node), "uid": strconv.Itoa(i + 1), "node": l.t.node, "time": l.at.Unix(), "pri": l.pri,
+			"tag": "pvedaemon", "pid": l.t.pid, "user": l.t.user, "msg": l.text,
+		})
+	}
+	return out, nil
+}
