@@ -84,13 +84,21 @@ func (d *dump) limit() error {
 	return die("There is a max backup limit of %d enforced by the target storage or the vzdump parameters. Either increase the limit or delete old backups.", most)
 }
 
+// stamp is a time as it stands in the names of backups on a storage.
+func stamp(st *Storage, at time.Time) string {
+	if st != nil && st.Type == "pbs" {
+		return at.UTC().Format("2006-01-02T15:04:05Z")
+	}
+	return at.UTC().Format("2006_01_02-15_04_05")
+}
+
 // target names the archive as PVE does on the type of storage.
 func (d *dump) target() {
-	t := d.began.UTC()
+	at := stamp(d.storage, d.began)
 	if d.storage.Type == "pbs" {
 		kind := map[string]string{"qemu": "vm", "lxc": "ct"}[d.g.Kind]
 		d.format = "pbs-" + kind
-		d.name = fmt.Sprintf("%s/%d/%s", kind, d.g.VMID, t.Format("2006-01-02T15:04:05Z"))
+		d.name = fmt.Sprintf("%s/%d/%s", kind, d.g.VMID, at)
 		d.path = d.name
 		return
 	}
@@ -98,7 +106,7 @@ func (d *dump) target() {
 	if ext := map[string]string{"1": ".lzo", "lzo": ".lzo", "gzip": ".gz", "zstd": ".zst"}[d.str("compress")]; ext != "" {
 		d.format += ext
 	}
-	d.name = fmt.Sprintf("vzdump-%s-%d-%s.%s", d.g.Kind, d.g.VMID, t.Format("2006_01_02-15_04_05"), d.format)
+	d.name = fmt.Sprintf("vzdump-%s-%d-%s.%s", d.g.Kind, d.g.VMID, at, d.format)
 	d.path = d.storage.path() + "/dump/" + d.name
 }
 

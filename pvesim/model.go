@@ -62,7 +62,9 @@ type Storage struct {
 
 // Volume is a disk, a backup, an image or a template on a storage.
 type Volume struct {
-	ID      string // as PVE writes it: local:100/vm-100-disk-0.qcow2
+	// ID is as PVE writes it: local:100/vm-100-disk-0.qcow2. A * in that of a backup
+	// stands for the time when it was made, Age ago.
+	ID      string
 	Node    string // that has it; of no meaning on a shared storage
 	Content string // images, rootdir, backup, iso, vztmpl, snippets, import
 	Format  string // qcow2, raw, subvol, vma.zst, …

@@ -35,6 +35,7 @@ func Lab() Model {
 		m.vm("pve", 900, "debian-12", "2", 2048, 16).template(),
 	)
 	m.media("pve")
+	m.homeBackups()
 	m.Tasks = []PastTask{
 		{Node: "pve", Type: "vzdump", User: "root@pam", Ago: 9 * hour, Took: 11 * time.Minute, Exit: "OK", Log: []string{
 			"INFO: starting new backup job: vzdump --all 1 --mode snapshot --storage local", "INFO: Backup job finished successfully"}},
@@ -46,7 +47,9 @@ func Lab() Model {
 // Cluster is a cluster of three nodes with VMs, containers, templates, tags, pools,
 // storages and a history of tasks, some of which failed. The start of VM 105 fails
 // and that of CT 204 warns, VM 106 ignores a shutdown, VM 107 is locked, VM 108 is
-// paused, VM 109 is suspended to disk, VM 103 and CT 201 are managed by HA.
+// paused, VM 109 is suspended to disk, VM 103 and CT 201 are managed by HA. Backups
+// are on the storage nfs and on the backup server pbs, of all guests but VMs 105 and
+// 106 and CT 204; one of VM 103 failed its verification.
 //
 // Its tokens are root@pam!full, ops@pve!mcp (runs guests), audit@pve!mcp (reads)
 // and none@pve!mcp (may do nothing).
@@ -60,10 +63,16 @@ func Cluster() Model {
 			{ID: "local-zfs", Type: "zfspool", Content: "images,rootdir", Size: 900 * gib, Used: 412 * gib},
 			{ID: "nfs", Type: "nfs", Content: "images,rootdir,iso,backup", Shared: true, Size: 4000 * gib, Used: 3310 * gib},
 			{ID: "old-nas", Type: "nfs", Content: "backup", Shared: true, Disabled: true},
+			{ID: "pbs", Type: "pbs", Content: "backup", Shared: true, Size: 8000 * gib, Used: 5130 * gib, Options: map[string]string{
+				"server": "10.10.0.9", "datastore": "main", "username": "pve@pbs", "prune-backups": "keep-daily=7,keep-weekly=4",
+			}},
 		},
 		Pools: []Pool{
 			{ID: "web", Comment: "the web shop", VMIDs: []int{100, 101, 200}},
 			{ID: "db", VMIDs: []int{102, 103}, Storages: []string{"nfs"}},
+		},
+		HARules: []HASection{
+			{ID: "db-2-home", Type: "node-affinity", Options: map[string]string{"resources": "vm:103", "nodes": "pve3:2,pve2:1", "comment": "near its replica"}},
 		},
 	}
 	for i := range 3 {
@@ -99,6 +108,7 @@ func Cluster() Model {
 		m.ct("pve3", 910, "alpine-3.20", 256, 2).template(),
 	)
 	m.media("pve1", "pve2", "pve3")
+	m.clusterBackups()
 	m.Tasks = clusterHistory()
 	return m
 }
@@ -145,15 +155,6 @@ func (m *Model) access() {
 			ID: id, PrivSep: id != "root@pam!full",
 			Secret: fmt.Sprintf("%08x-0000-4000-8000-%012x", hash(m.Seed, id)>>32, i+1),
 		})
-	}
-}
-
-// media puts an installer and a container's template on the storage local of nodes.
-func (m *Model) media(nodes ...string) {
-	for _, node := range nodes {
-		m.Volumes = append(m.Volumes,
-			Volume{ID: "local:iso/debian-12.11.0-amd64-netinst.iso", Node: node, Content: "iso", Format: "iso", Size: 702545920, Used: 702545920, Age: 90 * day},
-			Volume{ID: "local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst", Node: node, Content: "vztmpl", Format: "tzst", Size: 126515062, Used: 126515062, Age: 90 * day})
 	}
 }
 

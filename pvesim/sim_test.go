@@ -176,7 +176,7 @@ func TestWhoSeesWhat(t *testing.T) {
 		{"none@pve!mcp", "guest", 3}, // the pool's members
 		{"none@pve!mcp", "node", 3},  // without numbers
 		{"none@pve!mcp", "storage", 0},
-		{"root@pam!full", "storage", 9},
+		{"root@pam!full", "storage", 12},
 	} {
 		if got := count(tt.token, tt.kind); got != tt.want {
 			t.Errorf("%s sees %d of kind %s, want %d", tt.token, got, tt.kind, tt.want)

@@ -199,6 +199,7 @@ func alive(g Guest) *guest {
 func (s *state) addVolumes(listed []Volume, now time.Time) error {
 	for _, v := range listed {
 		st := s.storageNamed(v.storage())
+		v.ID = strings.Replace(v.ID, "*", stamp(st, now.Add(-v.Age)), 1)
 		switch {
 		case st == nil:
 			return fmt.Errorf("volume %s: there is no such storage", v.ID)
