@@ -24,14 +24,12 @@ var haRows = map[string]func(*call) (any, error){
 	"GET /cluster/ha/rules":                     onRules(listSections),
 	"GET /cluster/ha/rules/{rule}":              onRules(getSection),
 	"GET /cluster/ha/status/current":            getHAStatus,
-	"POST /cluster/ha/groups":                   onGroups("create", createSection),
+	"POST /cluster/ha/groups":                   onGroups("create", createGroup),
 	"POST /cluster/ha/resources":                createResource,
 	"POST /cluster/ha/resources/{sid}/migrate":  onResource(moveResource(false)),
 	"POST /cluster/ha/resources/{sid}/relocate": onResource(moveResource(true)),
-	"POST /cluster/ha/rules":                    onRules(createSection),
-	"PUT /cluster/ha/groups/{group}":            onGroups("update", putSection),
+	"PUT /cluster/ha/groups/{group}":            onGroups("update", putGroup),
 	"PUT /cluster/ha/resources/{sid}":           putResource,
-	"PUT /cluster/ha/rules/{rule}":              onRules(putSection),
 }
 
 // managed reports whether the HA manager takes care of the guest. One that is

@@ -1,16 +1,27 @@
 package pvesim
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
 	"pve-mcp/pve/apischema"
 )
 
-// sections are the HA groups or the HA rules, with the words of their refusals.
+// sections are the HA groups or the HA rules. What a rule may have is not in PVE's
+// description, so rules are those of the model, less those that are deleted.
 type sections struct {
 	list *[]HASection
 	key  string // that has a section's id: group or rule
+}
+
+// sectionsOf copies a model's sections.
+func sectionsOf(list []HASection) []HASection {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].Options = maps.Clone(list[i].Options)
+	}
+	return list
 }
 
 func sectionNamed(list []HASection, id string) int {
@@ -75,44 +86,34 @@ func getSection(c *call, s sections) (any, error) {
 	return s.show((*s.list)[i]), nil
 }
 
-func createSection(c *call, s sections) (any, error) {
-	id := c.str(s.key)
-	switch {
-	case id == "":
-		return nil, badParam(s.key, "property is missing and it is not optional")
-	case s.key == "rule" && c.str("type") == "":
-		return nil, badParam("type", "property is missing and it is not optional")
-	case s.key == "rule" && c.str("resources") == "":
-		return nil, badParam("resources", "property is missing and it is not optional")
-	case sectionNamed(*s.list, id) >= 0:
-		return nil, die("create ha %s failed: %s ID '%s' already defined", s.key, s.key, id)
+func createGroup(c *call, s sections) (any, error) {
+	id := c.str("group")
+	if sectionNamed(*s.list, id) >= 0 {
+		return nil, die("create ha group failed: group ID '%s' already defined", id)
 	}
-	section := HASection{ID: id, Type: "group", Options: map[string]string{}}
-	if s.key == "rule" {
-		section.Type = c.str("type")
-	}
-	s.set(c, section)
-	*s.list = append(*s.list, section)
+	group := HASection{ID: id, Type: "group", Options: map[string]string{}}
+	c.setGroup(group)
+	*s.list = append(*s.list, group)
 	return nil, nil
 }
 
-func (s sections) set(c *call, section HASection) {
-	for key, value := range c.params {
-		if value != nil && !slices.Contains([]string{s.key, "type", "digest", "delete"}, key) {
-			section.Options[key] = text(value)
+func (c *call) setGroup(group HASection) {
+	for _, key := range []string{"comment", "nodes", "nofailback", "restricted"} {
+		if value := c.params[key]; value != nil {
+			group.Options[key] = text(value)
 		}
 	}
 }
 
-func putSection(c *call, s sections) (any, error) {
+func putGroup(c *call, s sections) (any, error) {
 	i, err := s.find(c)
 	if err != nil {
 		return nil, err
 	}
 	if digest := c.str("digest"); digest != "" && digest != haDigest(*s.list) {
-		return nil, die("update ha %s failed: %s", s.key, otherDigest)
+		return nil, die("update ha group failed: %s", otherDigest)
 	}
-	s.set(c, (*s.list)[i])
+	c.setGroup((*s.list)[i])
 	for _, key := range apischema.SplitList(c.str("delete")) {
 		delete((*s.list)[i].Options, key)
 	}

@@ -169,6 +169,9 @@ func (c *call) startWork(g *guest, takes time.Duration) outcome {
 		}
 		return o
 	}
+	if why := c.broken(g); why != "" {
+		return failed(failTakes, "%s", why)
+	}
 	if id := c.missingVolume(g); id != "" {
 		return failed(failTakes, "volume '%s' does not exist", id)
 	}

@@ -119,6 +119,9 @@ func (r *restoring) vm(j *journal) (madeDrives, error) {
 	made := madeDrives{config: r.restoredConfig()}
 	file := fmt.Sprintf("/var/tmp/vzdumptmp%d", r.lastPID)
 	path := named{id: r.archive.ID, storage: r.storageNamed(r.archive.storage())}.path()
+	if r.archive.subtype() != "qemu" {
+		return made, die("ERROR: file '%s' does not look like a QemuServer vzdump backup", path)
+	}
 	pbs := strings.HasPrefix(r.archive.Format, "pbs-")
 	if !pbs {
 		j.unpacking(path, file)
@@ -335,6 +338,10 @@ func (c *call) restoreCTRefusal(r *restoring, words string) error {
 func (r *restoring) ct(j *journal) (madeDrives, error) {
 	j.say("recovering backed-up configuration from '%s'", r.archive.ID)
 	made := madeDrives{config: r.restoredConfig()}
+	path := named{id: r.archive.ID, storage: r.storageNamed(r.archive.storage())}.path()
+	if r.archive.subtype() != "lxc" {
+		return made, die("command 'tar -tf %s' failed: exit code 2", path)
+	}
 	if r.over["rootfs"] != "" {
 		drives, err := r.makeDrives(j, "lxc", r.id, r.over, r.storage)
 		if err != nil {
@@ -357,7 +364,6 @@ func (r *restoring) ct(j *journal) (madeDrives, error) {
 		v.Blank = false
 	}
 	r.displace(made.config)
-	path := named{id: r.archive.ID, storage: r.storageNamed(r.archive.storage())}.path()
 	j.say("restoring '%s' now..", r.archive.ID)
 	j.say("extracting archive '%s'", path)
 	j.pass(500*time.Millisecond + time.Duration(float64(used)/copySpeed*float64(time.Second)))

@@ -104,7 +104,7 @@ func (s *state) build(m Model, now time.Time) error {
 	s.volumes, s.grown = map[place]*volume{}, map[place]int64{}
 	s.storages, s.pools = slices.Clone(m.Storages), slices.Clone(m.Pools)
 	s.jobs = slices.Clone(m.Jobs)
-	s.haGroups, s.haRules = slices.Clone(m.HAGroups), slices.Clone(m.HARules)
+	s.haGroups, s.haRules = sectionsOf(m.HAGroups), sectionsOf(m.HARules)
 	s.lastPID = 1000 + int(hash(m.Seed, "pid")%1000)
 	if len(m.Nodes) == 0 {
 		return fmt.Errorf("a model needs a node")

@@ -112,6 +112,18 @@ func (s *state) online(id, node string) (*Storage, error) {
 	return st, err
 }
 
+// broken returns why a guest's volumes cannot be had, in its storages' words; ""
+// where they can.
+func (s *state) broken(g *guest) string {
+	for _, key := range disks(g.Kind, g.Config) {
+		storage, _, _ := strings.Cut(volumeIn(g.Config[key]), ":")
+		if st := s.storageNamed(storage); st != nil && st.Broken != "" {
+			return st.Broken
+		}
+	}
+	return ""
+}
+
 // taken is how many bytes of a storage are in use on a node.
 func (s *state) taken(st *Storage, node string) int64 {
 	return st.Used + s.grown[s.placeOf(st.ID, node)]
