@@ -45,9 +45,9 @@ func TestStorages(t *testing.T) {
 		GET /cluster/resources?type=storage#storage/pve1/pbs#status      => available
 		POST /nodes/pve1/vzdump?vmid=100&storage=nfs              => could not activate storage 'nfs': storage 'nfs' is not online
 		POST /nodes/pve1/qemu/104/status/reboot                   => OK
-		POST /nodes/pve1/qemu/104/status/stop                     => OK
+		wait 5s
+		GET /nodes/pve1/qemu/104/status/current#status            => stopped
 		POST /nodes/pve1/qemu/104/status/start                    => storage 'nfs' is not online
-		POST /nodes/pve1/qemu/100/status/reboot                   => OK
 		GET /storage/pbs#server                                   => 10.10.0.9
 		GET /storage/old-nas#disable                              => 1
 	`)

@@ -301,7 +301,7 @@ func rebootGuest(c *call, g *guest, _ time.Time) outcome {
 		return failed(takes, "VM quit/powerdown failed - got timeout")
 	}
 	on := func(now time.Time) {
-		if len(g.StartFails) == 0 {
+		if len(g.StartFails) == 0 && c.broken(g) == "" {
 			c.settleConfig(g)
 			c.set(g, guestState{running: true, since: now})
 		}
