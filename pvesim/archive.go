@@ -75,6 +75,11 @@ func extractConfig(c *call) (any, error) {
 	if err := c.caller.Require(aclPath(v.VMID), "VM.Backup"); err != nil {
 		return nil, err
 	}
+	return v.configFile(), nil
+}
+
+// configFile is the configuration in a backup.
+func (v *volume) configFile() string {
 	var b strings.Builder
 	section(&b, "", v.Config)
 	if v.subtype() == "qemu" {
@@ -83,5 +88,5 @@ func extractConfig(c *call) (any, error) {
 			fmt.Fprintf(&b, "#qmdump#map:%s:drive-%s:%s:%s:\n", key, key, storage, v.disks[key].Format)
 		}
 	}
-	return b.String(), nil
+	return b.String()
 }

@@ -113,8 +113,14 @@ func preciseBytes(n int64) string {
 	return fmt.Sprintf("%.2f %s", float64(n)/float64(uint64(1)<<shift), unit)
 }
 
-// tarBytes writes a number of bytes as tar's totals do: 2.4MiB.
-func tarBytes(n int64) string { return strings.ReplaceAll(renderBytes(n), " ", "") }
+// tarBytes writes a number of bytes as tar's totals do: 2.4MiB, 155MiB.
+func tarBytes(n int64) string {
+	number, unit, _ := strings.Cut(renderBytes(n), " ")
+	if len(number) > len("9.9") {
+		number = number[:len(number)-len(".9")]
+	}
+	return number + unit
+}
 
 // sizeWord writes the size of an archive as PVE does: whole KB and MB, GB with two
 // digits.

@@ -125,7 +125,7 @@ func (r *restoring) vm(j *journal) (madeDrives, error) {
 	pbs := strings.HasPrefix(r.archive.Format, "pbs-")
 	if !pbs {
 		j.unpacking(path, file)
-		j.say("CFG: size: %d name: qemu-server.conf", len(fmt.Sprint(r.archive.Config)))
+		j.say("CFG: size: %d name: qemu-server.conf", len(r.archive.configFile()))
 		for i, key := range sortedKeys(r.archive.disks) {
 			j.say("DEV: dev_id=%d size: %d devname: drive-%s", i+1, r.archive.disks[key].Size, key)
 		}
