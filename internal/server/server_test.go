@@ -36,6 +36,12 @@ var eras = []string{"2025-06-18", "2025-11-25", "2026-07-28"}
 
 func converse(t *testing.T, era string, o simtest.Options, tell func(*conversation)) {
 	t.Helper()
+	converseBy(t, era, o, nil, tell)
+}
+
+// converseBy is converse with a client that asks its human, where ask is not nil.
+func converseBy(t *testing.T, era string, o simtest.Options, ask func(context.Context, *mcp.ElicitRequest) (*mcp.ElicitResult, error), tell func(*conversation)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		c := &conversation{World: simtest.New(t, o)}
 		ours, theirs := mcp.NewInMemoryTransports()
@@ -48,6 +54,7 @@ func converse(t *testing.T, era string, o simtest.Options, tell func(*conversati
 			ProgressNotificationHandler: func(_ context.Context, req *mcp.ProgressNotificationClientRequest) {
 				c.progress = append(c.progress, req.Params)
 			},
+			ElicitationHandler: ask,
 		})
 		if c.client, err = client.Connect(t.Context(), ours, &mcp.ClientSessionOptions{ProtocolVersion: era}); err != nil {
 			t.Fatal(err)

@@ -1,0 +1,128 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"pve-mcp/internal/guard"
+	"pve-mcp/internal/simtest"
+)
+
+// human answers a question.
+type human func(*mcp.ElicitParams) *mcp.ElicitResult
+
+func says(action string, content map[string]any) human {
+	return func(*mcp.ElicitParams) *mcp.ElicitResult { return &mcp.ElicitResult{Action: action, Content: content} }
+}
+
+// Who is asked, what counts, and what becomes of the guest, in each era.
+func TestConsent(t *testing.T) {
+	deletion := map[string]any{"vmid": 204, "purge": true}
+	for _, tt := range []struct {
+		name    string
+		policy  guard.Policy
+		human   human // nil: the client cannot ask
+		tool    string
+		args    map[string]any
+		confirm bool
+		outcome string
+		message string
+		asked   bool
+		writes  int
+	}{
+		{name: "nobody consented", tool: "pve_delete_guest", args: deletion, outcome: "needs_confirmation", message: "nothing was done yet"},
+		{name: "confirm where nobody can be asked", tool: "pve_delete_guest", args: deletion, confirm: true, outcome: "ok", message: "done", writes: 1},
+		{name: "confirm where a human can be asked", human: says("decline", nil), tool: "pve_delete_guest", args: deletion, confirm: true,
+			outcome: "declined", message: "the human declined. Nothing was done.", asked: true},
+		{name: "the human types the id", human: says("accept", map[string]any{"name": "204"}), tool: "pve_delete_guest", args: deletion,
+			outcome: "ok", message: "done", asked: true, writes: 1},
+		{name: "the human types the name", human: says("accept", map[string]any{"name": " sandbox "}), tool: "pve_delete_guest", args: deletion,
+			outcome: "ok", message: "done", asked: true, writes: 1},
+		{name: "the human types another name", human: says("accept", map[string]any{"name": "sand"}), tool: "pve_delete_guest", args: deletion,
+			outcome: "declined", message: "typed another name. Nothing was done.", asked: true},
+		{name: "the human goes away", human: says("cancel", nil), tool: "pve_delete_guest", args: deletion,
+			outcome: "declined", message: "the human did not answer the question. Nothing was done.", asked: true},
+		{name: "yes is enough", human: says("accept", map[string]any{"confirm": true}), tool: "pve_rollback_snapshot",
+			args: map[string]any{"vmid": 102, "snapname": "after-upgrade"}, outcome: "ok", message: "done", asked: true, writes: 1},
+		{name: "accepted with no", human: says("accept", map[string]any{"confirm": false}), tool: "pve_rollback_snapshot",
+			args: map[string]any{"vmid": 102, "snapname": "after-upgrade"}, outcome: "declined", message: "Nothing was done.", asked: true},
+		{name: "param: the human is not asked", policy: guard.Policy{Confirm: guard.Param}, human: says("accept", nil), tool: "pve_delete_guest", args: deletion,
+			outcome: "needs_confirmation", message: "nothing was done yet"},
+		{name: "param: the argument is enough", policy: guard.Policy{Confirm: guard.Param}, human: says("decline", nil), tool: "pve_delete_guest", args: deletion, confirm: true,
+			outcome: "ok", message: "done", writes: 1},
+		{name: "human: a client that cannot ask", policy: guard.Policy{Confirm: guard.Human}, tool: "pve_delete_guest", args: deletion, confirm: true,
+			outcome: "failed", message: "this client cannot ask its human"},
+		{name: "human: commands are asked about", policy: guard.Policy{Confirm: guard.Human, Exec: true}, human: says("decline", nil), tool: "pve_vm_exec",
+			args: map[string]any{"vmid": 100, "command": []string{"rm", "-r", "/"}}, outcome: "declined", message: "the human declined", asked: true},
+		{name: "human: a command is consented", policy: guard.Policy{Confirm: guard.Human, Exec: true}, human: says("accept", map[string]any{"confirm": true}), tool: "pve_vm_exec",
+			args: map[string]any{"vmid": 100, "command": []string{"true"}}, outcome: "ok", message: "exit code 0", asked: true, writes: 1},
+		{name: "what is not destructive asks nobody", human: says("decline", nil), tool: "pve_guest_power", args: map[string]any{"vmid": 100, "action": "stop"},
+			outcome: "ok", message: "done", writes: 1},
+		{name: "protected", policy: guard.Policy{Protect: guard.Rules{{Tag: "ci"}}}, human: says("accept", map[string]any{"name": "105"}), tool: "pve_delete_guest",
+			args: map[string]any{"vmid": 105}, outcome: "failed", message: "guest 105 is protected (PVE_MCP_PROTECT: tag:ci)"},
+	} {
+		for _, era := range eras {
+			t.Run(tt.name+" "+era, func(t *testing.T) {
+				var question *mcp.ElicitParams
+				o := simtest.Options{Policy: tt.policy}
+				converseWith(t, era, o, tt.human, &question, func(c *conversation) {
+					args := map[string]any{}
+					for k, v := range tt.args {
+						args[k] = v
+					}
+					if tt.confirm {
+						args["confirm"] = true
+					}
+					res, err := c.call(tt.tool, args)
+					if err != nil {
+						t.Fatal(err)
+					}
+					fields, _ := res.StructuredContent.(map[string]any)
+					if got := fmt.Sprint(fields["message"]); fields["outcome"] != tt.outcome || !strings.Contains(got, tt.message) {
+						t.Errorf("%v: %s", fields["outcome"], got)
+					}
+					if (question != nil) != tt.asked {
+						t.Errorf("asked: %+v", question)
+					}
+					if writes := simtest.Writes(c.Sent()); len(writes) != tt.writes {
+						t.Errorf("writes %v, want %d", writes, tt.writes)
+					}
+				})
+			})
+		}
+	}
+}
+
+// The question names cluster, guest and everything that would be lost.
+func TestTheQuestionNamesTheConsequences(t *testing.T) {
+	for _, era := range eras {
+		var question *mcp.ElicitParams
+		converseWith(t, era, simtest.Options{}, says("decline", nil), &question, func(c *conversation) {
+			if _, err := c.call("pve_delete_guest", map[string]any{"vmid": 204}); err != nil || question == nil {
+				t.Fatal(err, question)
+			}
+			for _, want := range []string{"Deletion of CT 204 (sandbox) on pve3", "cluster", "local-zfs:subvol-204-disk-0, 8 GiB", "type 204 or sandbox"} {
+				if !strings.Contains(question.Message, want) {
+					t.Errorf("%s: no %q in %s", era, want, question.Message)
+				}
+			}
+		})
+	}
+}
+
+// converseWith is converse with a client whose human answers questions.
+func converseWith(t *testing.T, era string, o simtest.Options, answer human, question **mcp.ElicitParams, tell func(*conversation)) {
+	t.Helper()
+	var handle func(context.Context, *mcp.ElicitRequest) (*mcp.ElicitResult, error)
+	if answer != nil {
+		handle = func(_ context.Context, req *mcp.ElicitRequest) (*mcp.ElicitResult, error) {
+			*question = req.Params
+			return answer(req.Params), nil
+		}
+	}
+	converseBy(t, era, o, handle, tell)
+}
