@@ -1,0 +1,110 @@
+package tool
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"pve-mcp/internal/render"
+	"pve-mcp/pve"
+)
+
+// Stakes says what is at stake when a guest is changed for good: its state, every disk
+// with its size, snapshots, newest backup, HA, replication and protection. What it
+// cannot see it says, too.
+func (c *Call) Stakes(ctx context.Context, g pve.GuestRef, s pve.GuestStatus) ([]string, error) {
+	config, err := c.PVE.GuestConfig(ctx, g, nil)
+	if err != nil {
+		return nil, err
+	}
+	snapshots, err := c.PVE.Snapshots(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	out := []string{fmt.Sprintf("%v (%s) on %s is %s", g, render.Text(s.Name.Value, 60), g.Node, s.State())}
+	for _, d := range config.Disks(g.Kind) {
+		if d.IsCDROM() || d.Volume.Storage == "" {
+			continue
+		}
+		size := "of unknown size"
+		if d.Size.Set {
+			size = render.Bytes(d.Size.Value)
+		}
+		out = append(out, fmt.Sprintf("disk %s: %s, %s", d.Key, render.Text(d.Volume.String(), 100), size))
+	}
+	out = append(out, snapshotNames(snapshots), c.newestBackup(ctx, g))
+	if s.HA.Managed.Value {
+		out = append(out, "it is managed by HA, which keeps it "+render.Text(s.HA.State.Or("as it is"), 20))
+	}
+	jobs, err := c.PVE.Replications(ctx, g)
+	switch {
+	case err != nil:
+		out = append(out, "whether it is replicated cannot be seen: "+c.Explain(err).What)
+	case len(jobs) > 0:
+		out = append(out, fmt.Sprintf("it is replicated to %s", render.Text(jobs[0].Target.Or("another node"), 60)))
+	}
+	if config.Values["protection"] == "1" {
+		out = append(out, "PVE protects it against removal")
+	}
+	return out, nil
+}
+
+func snapshotNames(snapshots []pve.Snapshot) string {
+	var names []string
+	for _, snap := range snapshots {
+		if snap.Name != pve.Current {
+			names = append(names, render.Text(snap.Name, 40))
+		}
+	}
+	if names == nil {
+		return "it has no snapshots"
+	}
+	slices.Sort(names)
+	return "its snapshots: " + render.Text(render.List(names), 400)
+}
+
+// newestBackup says how old the newest backup is that the token can see.
+func (c *Call) newestBackup(ctx context.Context, g pve.GuestRef) string {
+	unknown := func(err error) string { return "whether there is a backup cannot be seen: " + c.Explain(err).What }
+	stores, err := c.Stores(ctx)
+	if err != nil {
+		return unknown(err)
+	}
+	perms, err := c.PVE.Permissions(ctx)
+	if err != nil {
+		return unknown(err)
+	}
+	stores = slices.DeleteFunc(stores, func(s Store) bool { return !s.Holds("backup") })
+	got, notes, err := c.Volumes(ctx, stores, url.Values{"content": {"backup"}, "vmid": {g.VMID.String()}})
+	if err != nil {
+		return unknown(err)
+	}
+	var newest pve.Volume
+	for _, s := range got {
+		for _, v := range s.Value {
+			if v.CTime.Value > newest.CTime.Value {
+				newest = v
+			}
+		}
+		if !perms.Has("/storage/"+s.From.Storage.Value, "Datastore.AllocateSpace") {
+			notes = append(notes, "backups on "+s.From.Storage.Value+" are not visible to this token")
+		}
+	}
+	if all, _ := perms.Below("/storage", "Datastore.Audit"); !all {
+		notes = append(notes, "there may be storages that this token cannot see")
+	}
+	if !perms.Has("/vms/"+g.VMID.String(), "VM.Backup") {
+		notes = append(notes, "its backups are not visible to this token (VM.Backup)")
+	}
+	if newest.CTime.Value > 0 {
+		age := c.Now().Sub(time.Unix(newest.CTime.Value, 0)).Round(time.Minute)
+		return fmt.Sprintf("its newest backup is %s old: %s", render.Duration(age), render.Text(newest.VolID.String(), 200))
+	}
+	if len(notes) > 0 {
+		return "no backup of it can be seen: " + render.Text(strings.Join(notes, "; "), 600)
+	}
+	return "there is no backup of it"
+}
