@@ -134,7 +134,23 @@ func (x Explainer) said(e *pve.Error) Explanation {
 	case e.Status < 400:
 		return Explanation{fmt.Sprintf("PVE answered %d %s.", e.Status, e.Message), "Give PVE_HOST the final URL, with https://."}
 	}
-	return Explanation{"PVE refused: " + stop(e.Message), ""}
+	return Explanation{"PVE refused: " + stop(e.Message), hint(e.Message)}
+}
+
+// hints say what to do about refusals of PVE, by what is in them.
+var hints = []struct{ says, next string }{
+	{"snapshot '", "pve_list_snapshots shows those that there are."},
+	{"by other user", "Nothing was changed. Look at the configuration as it is now, then try again."},
+	{"guest agent is not running", "It may still be starting; otherwise install and start qemu-guest-agent in the guest, and restart the VM where agent: 1 was set while it ran."},
+}
+
+func hint(message string) string {
+	for _, h := range hints {
+		if strings.Contains(message, h.says) {
+			return h.next
+		}
+	}
+	return ""
 }
 
 // roles are the built-in roles to grant for a privilege, the same in PVE 8 and 9.
@@ -173,6 +189,9 @@ func (x Explainer) grant(path, role string) string {
 
 // Locked explains PVE's refusal because of a lock.
 func Locked(message, lock string) Explanation {
+	if lock == "suspended" {
+		return Explanation{sentence(message), "It is suspended to disk: resume it first with pve_guest_power."}
+	}
 	return Explanation{
 		sentence(message),
 		fmt.Sprintf("Wait for the %s that holds the lock; where no such task runs any more, an administrator frees it with qm unlock or pct unlock.", lock),

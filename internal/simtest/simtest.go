@@ -23,7 +23,8 @@ type World struct {
 	Sim   *pvesim.Sim
 	Host  tool.Host
 
-	seen int // requests that were reported by Sent
+	token string
+	seen  int // requests that were reported by Sent
 }
 
 // Options change what a world is like.
@@ -33,6 +34,8 @@ type Options struct {
 	Policy guard.Policy
 	// Wire, if not nil, lies between the client and the simulator.
 	Wire func(http.RoundTripper) http.RoundTripper
+	// Before, if not nil, is called before each request of the world's client.
+	Before func(*World, *http.Request)
 }
 
 // New brings a world to life.
@@ -49,15 +52,30 @@ func New(t *testing.T, o Options) *World {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w := &World{T: t, Model: *o.Model, Sim: sim, token: o.Token}
 	wire := sim.Transport()
 	if o.Wire != nil {
 		wire = o.Wire(wire)
 	}
-	host, err := demo.Host(sim.URL(), wire, o.Model.Token(o.Token), o.Policy)
+	if o.Before != nil {
+		wire = before{wire, func(req *http.Request) { o.Before(w, req) }}
+	}
+	w.Host, err = demo.Host(sim.URL(), wire, o.Model.Token(o.Token), o.Policy)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &World{T: t, Model: *o.Model, Sim: sim, Host: host}
+	return w
+}
+
+// before calls something before each request.
+type before struct {
+	http.RoundTripper
+	do func(*http.Request)
+}
+
+func (b before) RoundTrip(req *http.Request) (*http.Response, error) {
+	b.do(req)
+	return b.RoundTripper.RoundTrip(req)
 }
 
 // As returns the world as seen with another token.
@@ -69,7 +87,7 @@ func (w *World) As(token string) *World {
 	}
 	host.Recent = w.Host.Recent
 	other := *w
-	other.Host = host
+	other.Host, other.token = host, token
 	return &other
 }
 
@@ -117,13 +135,15 @@ func (w *World) Run(t tool.Tool, args string) Answer {
 	return a
 }
 
-// Sent returns the requests that reached the simulator since the last call of Sent,
-// each as METHOD and endpoint.
+// Sent returns the requests of the world's token that reached the simulator since the
+// last call of Sent, each as METHOD and endpoint.
 func (w *World) Sent() []string {
 	all := w.Sim.Requests()
 	var out []string
 	for _, r := range all[w.seen:] {
-		out = append(out, r.Method+" "+r.Endpoint)
+		if r.User == w.token {
+			out = append(out, r.Method+" "+r.Endpoint)
+		}
 	}
 	w.seen = len(all)
 	return out

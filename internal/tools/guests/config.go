@@ -98,8 +98,14 @@ func runConfig(ctx context.Context, c *tool.Call, in configIn) (configOut, error
 	if in.Snapshot != "" {
 		return out, nil
 	}
-	out.Pending, err = pendingOf(ctx, c, g)
+	g, values, err := pending(ctx, c, in.VMID)
+	out.Node, out.Pending = g.Node, waiting(values)
 	return out, err
+}
+
+// pending asks for a guest's configuration with the changes that wait for its next start.
+func pending(ctx context.Context, c *tool.Call, id pve.VMID) (pve.GuestRef, []pve.PendingValue, error) {
+	return tool.AtGuest(ctx, c, id, func(g pve.GuestRef) ([]pve.PendingValue, error) { return c.PVE.Pending(ctx, g) })
 }
 
 // nameIn is the name of a guest: PVE has one key for it in VMs and one in containers.
@@ -155,12 +161,8 @@ func nicOf(n pve.NIC, value string) nicRow {
 	return row
 }
 
-// pendingOf lists the changes of a guest's configuration that wait for its next start.
-func pendingOf(ctx context.Context, c *tool.Call, g pve.GuestRef) ([]pendingRow, error) {
-	values, err := c.PVE.Pending(ctx, g)
-	if err != nil {
-		return nil, err
-	}
+// waiting lists the changes that wait.
+func waiting(values []pve.PendingValue) []pendingRow {
 	var out []pendingRow
 	for _, v := range values {
 		if v.Waits() {
@@ -169,5 +171,5 @@ func pendingOf(ctx context.Context, c *tool.Call, g pve.GuestRef) ([]pendingRow,
 			})
 		}
 	}
-	return out, nil
+	return out
 }

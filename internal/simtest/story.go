@@ -1,0 +1,165 @@
+package simtest
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pve-mcp/internal/tool"
+	"pve-mcp/pvesim"
+)
+
+// Story is a call of a tool and what comes of it.
+type Story struct {
+	Name    string
+	Options        // of the world
+	First   string // a call that comes before: tool and arguments
+	Fault   pvesim.Fault
+	Args    string
+
+	Outcome tool.Outcome // of a tool that reads: OK or Failed
+	Says    []string     // parts of the answer
+	Lacks   []string     // what is no part of it
+	Writes  []string     // all requests that could change something
+	Sent    int          // requests but looks at tasks; 0 is not compared
+}
+
+// Tell tells stories of a tool, each in a world of its own.
+func Tell(t *testing.T, name string, stories []Story) {
+	t.Helper()
+	for _, s := range stories {
+		t.Run(s.Name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { s.tell(t, name) })
+		})
+	}
+}
+
+func (s Story) tell(t *testing.T, name string) {
+	s.Policy.Exec = !s.Policy.ReadOnly
+	w := New(t, s.Options)
+	if first, args, ok := strings.Cut(s.First, " "); ok {
+		if a := w.Call(first, args); a.IsError {
+			t.Fatalf("%s: %s", s.First, a.Text)
+		}
+		w.Sent()
+	}
+	if s.Fault != (pvesim.Fault{}) {
+		if err := w.Sim.Fault(s.Fault); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := w.Call(name, s.Args)
+	if got := a.result(); got != s.Outcome {
+		t.Errorf("outcome %q, want %q: %s", got, s.Outcome, a.Text)
+	}
+	for _, part := range s.Says {
+		if !strings.Contains(a.Text, part) {
+			t.Errorf("no %s in %s", part, a.Text)
+		}
+	}
+	for _, part := range s.Lacks {
+		if strings.Contains(a.Text, part) {
+			t.Errorf("%s in %s", part, a.Text)
+		}
+	}
+	sent := w.Sent()
+	if diff := cmp.Diff(s.Writes, Writes(sent)); diff != "" && len(s.Writes)+len(Writes(sent)) > 0 {
+		t.Errorf("requests that could change something (-want +got):\n%s", diff)
+	}
+	if all := WithoutTasks(sent); s.Sent != 0 && len(all) != s.Sent {
+		t.Errorf("%d requests, want %d: %v", len(all), s.Sent, all)
+	}
+}
+
+// result is the outcome, of a tool that reads whether it was able to.
+func (a Answer) result() tool.Outcome {
+	switch {
+	case a.Outcome != "":
+		return a.Outcome
+	case a.IsError:
+		return tool.Failed
+	}
+	return tool.OK
+}
+
+// WithoutTasks leaves out the looks at tasks, which are as many as these take.
+func WithoutTasks(sent []string) []string {
+	return slices.DeleteFunc(slices.Clone(sent), func(s string) bool { return strings.Contains(s, "/tasks/{upid}/") })
+}
+
+// Cluster returns the preset cluster, changed.
+func Cluster(changes ...func(*pvesim.Model)) *pvesim.Model { return edit(pvesim.Cluster(), changes) }
+
+// Lab returns the preset single node, changed.
+func Lab(changes ...func(*pvesim.Model)) *pvesim.Model { return edit(pvesim.Lab(), changes) }
+
+func edit(m pvesim.Model, changes []func(*pvesim.Model)) *pvesim.Model {
+	for _, change := range changes {
+		change(&m)
+	}
+	return &m
+}
+
+// Guest changes a guest of a model.
+func Guest(vmid int, change func(g *pvesim.Guest)) func(*pvesim.Model) {
+	return func(m *pvesim.Model) {
+		i := slices.IndexFunc(m.Guests, func(g pvesim.Guest) bool { return g.VMID == vmid })
+		change(&m.Guests[i])
+	}
+}
+
+// Set gives keys of a guest's configuration other values, "" for none: "cores=2".
+func Set(vmid int, settings ...string) func(*pvesim.Model) {
+	return Guest(vmid, func(g *pvesim.Guest) {
+		for _, s := range settings {
+			key, value, _ := strings.Cut(s, "=")
+			if g.Config[key] = value; value == "" {
+				delete(g.Config, key)
+			}
+		}
+	})
+}
+
+// Version changes the version of all nodes.
+func Version(version string) func(*pvesim.Model) {
+	return func(m *pvesim.Model) { m.PVE = version }
+}
+
+// Offline makes a node go down.
+func Offline(node string) func(*pvesim.Model) {
+	return func(m *pvesim.Model) {
+		for i := range m.Nodes {
+			m.Nodes[i].Offline = m.Nodes[i].Offline || m.Nodes[i].Name == node
+		}
+	}
+}
+
+// Grant gives the token none@pve!mcp, which has nothing, a role on a path.
+func Grant(path, role string) func(*pvesim.Model) {
+	return func(m *pvesim.Model) {
+		for _, who := range []string{"none@pve", "none@pve!mcp"} {
+			m.ACL = append(m.ACL, pvesim.ACL{Path: path, Who: who, Role: role})
+		}
+	}
+}
+
+// Moves has somebody move a guest, whose disks are on shared storage, just before the
+// first request of a method whose path ends so.
+func Moves(vmid int, target, method, path string) func(*World, *http.Request) {
+	moved := false
+	return func(w *World, req *http.Request) {
+		if moved || req.Method != method || !strings.HasSuffix(req.URL.Path, path) {
+			return
+		}
+		moved = true
+		a := w.As("root@pam!full").Call("pve_migrate_guest", fmt.Sprintf(`{"vmid":%d,"target":%q}`, vmid, target))
+		if a.Outcome != tool.OK {
+			w.Errorf("moving %d: %s", vmid, a.Text)
+		}
+	}
+}
