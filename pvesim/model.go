@@ -128,7 +128,8 @@ type Guest struct {
 	Files map[string]string
 	// ShutdownTakes is how long the guest needs to shut down.
 	ShutdownTakes time.Duration
-	// IgnoresShutdown makes every shutdown time out.
+	// IgnoresShutdown makes every shutdown time out. Such a VM lets go of no network
+	// device while it runs, either.
 	IgnoresShutdown bool
 	// StartFails makes every start fail: log lines, the last of which is the
 	// reason.

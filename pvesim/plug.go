@@ -97,6 +97,9 @@ func plugError(g *guest, key string, err error) string {
 // unplug takes a key away. A drive's volume becomes an unused one, or ceases to
 // exist by force, or where it is an unused one already.
 func (s *state) unplug(g *guest, key string, force bool) error {
+	if g.now.running && g.Kind == "qemu" && index(key) == "net" && g.IgnoresShutdown {
+		return die("error on hot-unplugging device '%s'", key)
+	}
 	drive := g.Config[key]
 	id := volumeIn(drive)
 	if isDrive(g.Kind, key) && (force || index(key) == "unused" || isCloudInit(drive)) {

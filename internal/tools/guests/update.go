@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"pve-mcp/internal/explain"
 	"pve-mcp/internal/guard"
@@ -27,7 +27,7 @@ type updateIn struct {
 	tool.Confirms
 	tool.Waits
 
-	before pve.GuestConfig
+	before map[string]pve.PendingValue
 }
 
 type updateOut struct {
@@ -74,24 +74,23 @@ func planUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Plan, err
 	if err := in.check(); err != nil {
 		return tool.Plan{}, err
 	}
-	g, config, err := current(ctx, c, in.VMID)
+	g, values, err := pending(ctx, c, in.VMID)
 	if err != nil {
 		return tool.Plan{}, err
 	}
-	in.before = config
-	plan := tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Change of %v (%s) on %s", g, render.Text(nameIn(config), 60), g.Node)}
+	in.before = byKey(values)
+	digest, lock := in.before["digest"].Value.Value, in.before["lock"].Value.Value
+	plan := tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Change of %v (%s) on %s", g, nameOf(in.before), g.Node)}
 	switch {
-	case in.Digest != "" && in.Digest != config.Digest:
-		return plan, &explain.Explanation{
-			What: fmt.Sprintf("The configuration of %v was changed since it had the digest %s; nothing was sent.", g, render.Text(in.Digest, 40)),
-			Next: "Read it again with pve_guest_config, and base the change on what it says now.",
-		}
-	case !slices.Contains(in.Delete, "vmstate"):
-		if err := explain.Unlocked(g, config.Values["lock"]); err != nil {
-			return plan, err
-		}
+	case in.Digest != "" && in.Digest != digest:
+		return plan, explain.Refusal("Read it again with pve_guest_config, and base the change on what it says now.",
+			"The configuration of %v was changed since it had the digest %s; nothing was sent.", g, render.Text(in.Digest, 40))
+	case in.Force && g.Kind == pve.LXC:
+		return plan, tool.BadArgument("force", "is for VMs; of a container, delete the mount point and then the unusedN that it becomes")
+	case lock != "" && !slices.Contains(in.Delete, "vmstate"):
+		return plan, explain.Unlocked(g, lock)
 	}
-	in.Digest = config.Digest
+	in.Digest = digest
 	plan.Consequences = in.losses(g.Kind)
 	plan.Destructive = len(plan.Consequences) > 0
 	plan.Target = tool.Target(http.MethodPut, g, "/config")
@@ -101,22 +100,43 @@ func planUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Plan, err
 	return plan, nil
 }
 
+func byKey(values []pve.PendingValue) map[string]pve.PendingValue {
+	out := map[string]pve.PendingValue{}
+	for _, v := range values {
+		out[v.Key] = v
+	}
+	return out
+}
+
+func nameOf(config map[string]pve.PendingValue) string {
+	return render.Text(config["name"].Value.Value+config["hostname"].Value.Value, 60)
+}
+
+// notKeys are parameters of PVE beside the keys of a configuration.
+var notKeys = []string{"digest", "delete", "revert", "force", "skiplock", "node", "vmid", "background_delay", "import-working-storage"}
+
 // check refuses what has no meaning, and what was not meant.
 func (in *updateIn) check() error {
+	in.Delete = splitList(in.Delete)
 	if len(in.Set) == 0 && len(in.Delete) == 0 {
 		return tool.BadArgument("set", "is missing, and so is \"delete\": there is nothing to change")
 	}
 	for _, key := range slices.Sorted(maps.Keys(in.Set)) {
-		value := in.Set[key]
-		switch {
+		problem := ""
+		switch value := in.Set[key]; {
 		case slices.Contains(in.Delete, key):
-			return tool.BadArgument("set", fmt.Sprintf("has %q, which is in \"delete\" too", key))
+			problem = "has %q, which is in \"delete\" too"
 		case value == "":
-			return tool.BadArgument("set", fmt.Sprintf("has an empty %q; name it in \"delete\" instead", key))
-		case strings.Contains(value, mask) || strings.Contains(value, "…(+"):
-			return tool.BadArgument("set", fmt.Sprintf("has a %q with the mark of a masked or shortened value, which would be stored; give the whole value", key))
-		case slices.Contains([]string{"digest", "delete", "revert", "force", "skiplock", "node", "vmid", "background_delay"}, key):
-			return tool.BadArgument("set", fmt.Sprintf("has %q, which is no key of a configuration", key))
+			problem = "has an empty %q; name it in \"delete\" instead"
+		case key == "cipassword" && value == mask || shortenedRE.MatchString(value):
+			problem = "has a %q with the mark of a masked or shortened value, which would be stored; give the whole value"
+		case key == "cdrom":
+			problem = "has %q, an old name: set ide2: …,media=cdrom"
+		case slices.Contains(notKeys, key):
+			problem = "has %q, which is no key of a configuration"
+		}
+		if problem != "" {
+			return tool.BadArgument("set", fmt.Sprintf(problem, render.Text(key, 60)))
 		}
 	}
 	if in.Force && len(in.Delete) == 0 {
@@ -125,26 +145,39 @@ func (in *updateIn) check() error {
 	return nil
 }
 
+// shortenedRE matches what ends with the mark of [render.Text].
+var shortenedRE = regexp.MustCompile(`…\(\+\d+\)$`)
+
+// splitList splits the elements of a list as PVE would, so that what it deletes is what
+// was looked at here.
+func splitList(list []string) []string {
+	var out []string
+	for _, e := range list {
+		out = append(out, strings.FieldsFunc(e, func(r rune) bool { return unicode.IsSpace(r) || r == ',' || r == ';' || r == 0 })...)
+	}
+	return out
+}
+
 // losses says what the change destroys or lays open.
 func (in *updateIn) losses(kind pve.Kind) []string {
 	var out []string
-	now := in.before.Values
+	now := func(key string) string { return render.Text(in.before[key].Value.Value, 100) }
 	for _, key := range in.Delete {
-		switch value := now[key]; {
+		switch {
 		case unusedRE.MatchString(key):
-			out = append(out, fmt.Sprintf("the detached volume %s (%s) is destroyed", key, render.Text(value, 100)))
+			out = append(out, fmt.Sprintf("the detached volume %s (%s) is destroyed", key, now(key)))
 		case key == "vmstate":
 			out = append(out, "the suspended state is thrown away: the VM will start anew")
 		case in.Force && pve.IsDiskKey(kind, key):
-			out = append(out, fmt.Sprintf("the disk %s (%s) is destroyed", key, render.Text(value, 100)))
+			out = append(out, fmt.Sprintf("the disk %s (%s) is destroyed", key, now(key)))
 		}
 	}
-	if now["protection"] == "1" && (slices.Contains(in.Delete, "protection") || in.Set["protection"] == "0") {
+	if now("protection") == "1" && (slices.Contains(in.Delete, "protection") || in.Set["protection"] == "0") {
 		out = append(out, "its protection against removal ends")
 	}
 	for _, key := range slices.Sorted(maps.Keys(in.Set)) {
-		if replacesDisk(kind, key, now[key], in.Set[key]) {
-			out = append(out, fmt.Sprintf("the disk %s (%s) is replaced by another volume", key, render.Text(now[key], 100)))
+		if replacesDisk(kind, key, in.before[key].Value.Value, in.Set[key]) {
+			out = append(out, fmt.Sprintf("the disk %s (%s) is replaced by another volume, and detached", key, now(key)))
 		}
 	}
 	return out
@@ -189,50 +222,44 @@ func startUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Job, err
 	if in.Force {
 		params.Set("force", "1")
 	}
-	ref, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) {
+	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) {
 		if in.takesTime(g.Kind) {
 			return c.PVE.StartConfig(ctx, g, params)
 		}
 		return pve.UPID{}, c.PVE.UpdateConfig(ctx, g, params)
 	})
 	var said *pve.Error
-	if errors.As(err, &said) && said.Status == http.StatusBadRequest && in.waits(ctx, c, ref) {
-		return tool.Job{Warning: "PVE could not apply all of it to the running guest, and keeps it for the next start: " + said.Refused()}, nil
+	if errors.As(err, &said) && in.kept(ctx, c, said.Params) {
+		return tool.Job{Warning: "PVE could not apply all of it now, and keeps it for the next start: " + said.Refused()}, nil
 	}
 	return tool.Job{UPID: upid}, err
 }
 
-// waits reports whether a change that PVE refused is kept for the next start for all
-// that, as one of a running VM is that could not be made while it runs.
-func (in updateIn) waits(ctx context.Context, c *tool.Call, g pve.GuestRef) bool {
-	values, err := c.PVE.Pending(ctx, g)
-	if err != nil {
+// kept reports whether a change that PVE refused waits for the next start for all that, as
+// one does that could not be made while the guest runs.
+func (in updateIn) kept(ctx context.Context, c *tool.Call, refused map[string]string) bool {
+	if len(refused) == 0 {
 		return false
 	}
-	return slices.ContainsFunc(values, func(v pve.PendingValue) bool {
-		set, touched := in.Set[v.Key]
-		return v.Waits() && (touched && set == v.Pending.Value || slices.Contains(in.Delete, v.Key))
+	_, values, err := pending(ctx, c, in.VMID)
+	return err == nil && slices.ContainsFunc(values, func(v pve.PendingValue) bool {
+		before := in.before[v.Key]
+		anew := v.Pending != before.Pending || v.Delete != before.Delete
+		asked := v.Pending.Set && v.Pending.Value == in.Set[v.Key] || slices.Contains(in.Delete, v.Key)
+		return refused[v.Key] != "" && v.Waits() && (anew || asked)
 	})
 }
 
 func finishUpdate(ctx context.Context, c *tool.Call, in updateIn, _ tool.End) (updateOut, error) {
-	g, values, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) ([]pve.PendingValue, error) { return c.PVE.Pending(ctx, g) })
+	g, values, err := pending(ctx, c, in.VMID)
 	if err != nil {
 		return updateOut{}, err
 	}
-	out := updateOut{VMID: in.VMID, Node: g.Node}
-	now := map[string]pve.PendingValue{}
-	for _, v := range values {
-		now[v.Key] = v
-		out.Restart = out.Restart || v.Waits()
-	}
-	out.Name = render.Text(now["name"].Value.Value+now["hostname"].Value.Value, 60)
-	out.Digest = now["digest"].Value.Value
-	for _, key := range slices.Sorted(maps.Keys(in.Set)) {
-		out.Changes = append(out.Changes, changeOf(key, in.before.Values[key], now[key]))
-	}
-	for _, key := range in.Delete {
-		out.Changes = append(out.Changes, changeOf(key, in.before.Values[key], now[key]))
+	now := byKey(values)
+	out := updateOut{VMID: in.VMID, Node: g.Node, Name: nameOf(now), Digest: now["digest"].Value.Value}
+	out.Restart = slices.ContainsFunc(values, pve.PendingValue.Waits)
+	for _, key := range slices.Concat(slices.Sorted(maps.Keys(in.Set)), in.Delete) {
+		out.Changes = append(out.Changes, changeOf(key, in.before[key].Value.Value, now[key]))
 	}
 	return out, nil
 }
