@@ -67,32 +67,44 @@ func planResize(ctx context.Context, c *tool.Call, in *resizeIn) (tool.Plan, err
 	if err := explain.Unlocked(g, config.Values["lock"]); err != nil {
 		return tool.Plan{}, err
 	}
-	var keys []string
-	var disk pve.Disk
-	for _, d := range config.Disks(g.Kind) {
-		if d.Key == in.Disk {
-			disk = d
-		}
-		if !d.IsCDROM() && d.Bus != "unused" {
-			keys = append(keys, fmt.Sprintf("%s (%s)", d.Key, pve.FormatSize(d.Size.Value)))
-		}
+	disk, err := growing(g, config, in.Disk)
+	if err != nil {
+		return tool.Plan{}, err
 	}
-	have := fmt.Sprintf("The disks of %v are %s.", g, render.List(keys))
-	plan := tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Growth of %s of %v (%s) by %s", in.Disk, g, render.Text(nameIn(config), 60), grow)}
-	if !relative {
-		plan.About = fmt.Sprintf("Growth of %s of %v (%s) to %s", in.Disk, g, render.Text(nameIn(config), 60), grow)
+	by := "to"
+	if relative {
+		by = "by"
 	}
+	plan := tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Growth of %s of %v (%s) %s %s", disk.Key, g, render.Text(nameIn(config), 60), by, grow)}
 	switch {
-	case disk.Key == "":
-		return plan, explain.Refusal(have, "%v has no disk %q.", g, render.Text(in.Disk, 40))
-	case disk.IsCDROM() || disk.Bus == "unused" || disk.Volume.Storage == "":
-		return plan, explain.Refusal(have, "%s of %v is no disk that can be resized.", disk.Key, g)
 	case relative && wanted == 0, !relative && disk.Size.Set && wanted == disk.Size.Value:
 		plan.Already = fmt.Sprintf("%s of %v has %s already; nothing was sent.", disk.Key, g, render.Bytes(disk.Size.Value))
 	case !relative && wanted < disk.Size.Value:
-		return plan, explain.Refusal(have, "%s of %v has %s; a disk cannot be shrunk to %s.", disk.Key, g, pve.FormatSize(disk.Size.Value), grow)
+		return plan, explain.Refusal("Give a larger size, or +10G to grow it by that.", "%s of %v has %s; a disk cannot be shrunk to %s.", disk.Key, g, pve.FormatSize(disk.Size.Value), grow)
 	}
 	return plan, nil
+}
+
+// growing finds a disk that can grow, or says which can.
+func growing(g pve.GuestRef, config pve.GuestConfig, key string) (pve.Disk, error) {
+	var disks []string
+	for _, d := range config.Disks(g.Kind) {
+		switch {
+		case d.IsCDROM() || d.Bus == "unused" || d.Volume.Storage == "":
+			continue
+		case d.Key == key:
+			return d, nil
+		case d.Size.Set:
+			disks = append(disks, fmt.Sprintf("%s (%s)", d.Key, pve.FormatSize(d.Size.Value)))
+		default:
+			disks = append(disks, d.Key)
+		}
+	}
+	next := fmt.Sprintf("The disks of %v that can grow are %s.", g, render.List(disks))
+	if _, there := config.Values[key]; there {
+		return pve.Disk{}, explain.Refusal(next, "%s of %v is no disk that can be resized.", render.Text(key, 40), g)
+	}
+	return pve.Disk{}, explain.Refusal(next, "%v has no disk %q.", g, render.Text(key, 40))
 }
 
 func startResize(ctx context.Context, c *tool.Call, in *resizeIn) (tool.Job, error) {
