@@ -148,18 +148,24 @@ func Grant(path, role string) func(*pvesim.Model) {
 	}
 }
 
+// Meanwhile has somebody else call a tool, which must succeed, just before the first request
+// of a method whose path ends so.
+func Meanwhile(method, path, call string) func(*World, *http.Request) {
+	called := false
+	return func(w *World, req *http.Request) {
+		if called || req.Method != method || !strings.HasSuffix(req.URL.Path, path) {
+			return
+		}
+		called = true
+		name, args, _ := strings.Cut(call, " ")
+		if a := w.As("root@pam!full").Call(name, args); a.IsError || a.Outcome == tool.Running {
+			w.Errorf("%s: %s", call, a.Text)
+		}
+	}
+}
+
 // Moves has somebody move a guest, whose disks are on shared storage, just before the
 // first request of a method whose path ends so.
 func Moves(vmid int, target, method, path string) func(*World, *http.Request) {
-	moved := false
-	return func(w *World, req *http.Request) {
-		if moved || req.Method != method || !strings.HasSuffix(req.URL.Path, path) {
-			return
-		}
-		moved = true
-		a := w.As("root@pam!full").Call("pve_migrate_guest", fmt.Sprintf(`{"vmid":%d,"target":%q}`, vmid, target))
-		if a.Outcome != tool.OK {
-			w.Errorf("moving %d: %s", vmid, a.Text)
-		}
-	}
+	return Meanwhile(method, path, fmt.Sprintf(`pve_migrate_guest {"vmid":%d,"target":%q}`, vmid, target))
 }

@@ -37,3 +37,12 @@ func (c *Call) Node(ctx context.Context, name string) (pve.Resource, error) {
 		Next: "The nodes are " + render.List(names) + ".",
 	}
 }
+
+// OnlineNode is Node for one that something is to be put on.
+func (c *Call) OnlineNode(ctx context.Context, name string) (pve.Resource, error) {
+	n, err := c.Node(ctx, name)
+	if err == nil && n.Status.Value != "online" {
+		err = explain.Refusal("Choose another node.", "The node %s is %s.", name, n.Status.Or("unknown"))
+	}
+	return n, err
+}

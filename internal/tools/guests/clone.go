@@ -62,7 +62,7 @@ func planClone(ctx context.Context, c *tool.Call, in *cloneIn) (tool.Plan, error
 		return tool.Plan{}, err
 	}
 	if in.Target != "" {
-		if _, err := c.Node(ctx, in.Target); err != nil {
+		if _, err := c.OnlineNode(ctx, in.Target); err != nil {
 			return tool.Plan{}, err
 		}
 	}
@@ -145,5 +145,7 @@ func finishClone(ctx context.Context, c *tool.Call, in cloneIn, _ tool.End) (clo
 	if err != nil {
 		return cloneOut{}, err
 	}
-	return cloneOut{VMID: in.VMID, NewID: in.NewID, Name: render.Text(s.Name.Value, 60), Node: g.Node, Status: s.State()}, nil
+	out := cloneOut{VMID: in.VMID, NewID: in.NewID, Name: render.Text(s.Name.Value, 60), Node: g.Node, Status: s.State()}
+	out.Message = fmt.Sprintf("%v (%s) on %s is a clone of %v.", g, out.Name, g.Node, in.VMID) // not always under the planned id
+	return out, nil
 }

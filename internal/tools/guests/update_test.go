@@ -77,20 +77,6 @@ func checkDigest() func(*simtest.World, *http.Request) {
 	}
 }
 
-// meanwhile has somebody else change a guest just before the first request of a method.
-func meanwhile(method, change string) func(*simtest.World, *http.Request) {
-	changed := false
-	return func(w *simtest.World, req *http.Request) {
-		if changed || req.Method != method {
-			return
-		}
-		changed = true
-		if a := w.As("root@pam!full").Call("pve_update_guest_config", change); a.IsError {
-			w.Errorf("%s: %s", change, a.Text)
-		}
-	}
-}
-
 func TestUpdateRefused(t *testing.T) {
 	with := func(changes ...func(*pvesim.Model)) simtest.Options {
 		return simtest.Options{Model: simtest.Cluster(changes...)}
@@ -100,9 +86,9 @@ func TestUpdateRefused(t *testing.T) {
 		{Name: "suspended", Args: `{"vmid":109,"set":{"cores":2}}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM 109 is locked (suspended).", "resume it first"}},
 		{Name: "stale digest", Args: `{"vmid":105,"set":{"cores":2},"digest":"0123456789012345678901234567890123456789"}`, Outcome: tool.Failed, Sent: 2,
 			Says: []string{"was changed since it had the digest 0123456789012345678901234567890123456789; nothing was sent.", "Read it again with pve_guest_config"}},
-		{Name: "changed meanwhile", Options: simtest.Options{Before: meanwhile("PUT", `{"vmid":105,"set":{"memory":4096}}`)}, Args: `{"vmid":105,"set":{"cores":2}}`,
+		{Name: "changed meanwhile", Options: simtest.Options{Before: simtest.Meanwhile("PUT", "/config", `pve_update_guest_config {"vmid":105,"set":{"memory":4096}}`)}, Args: `{"vmid":105,"set":{"cores":2}}`,
 			Outcome: tool.Failed, Writes: []string{putVM}, Says: []string{"file change by other user", "then try again"}},
-		{Name: "changed meanwhile, CT", Options: simtest.Options{Before: meanwhile("PUT", `{"vmid":204,"set":{"memory":4096}}`)}, Args: `{"vmid":204,"set":{"cores":2}}`,
+		{Name: "changed meanwhile, CT", Options: simtest.Options{Before: simtest.Meanwhile("PUT", "/config", `pve_update_guest_config {"vmid":204,"set":{"memory":4096}}`)}, Args: `{"vmid":204,"set":{"cores":2}}`,
 			Outcome: tool.Failed, Writes: []string{putCT}, Says: []string{"file changed by other user", "as it is now"}},
 		{Name: "unknown key", Args: `{"vmid":105,"set":{"core":2}}`, Outcome: tool.Failed, Writes: []string{putVM}, Sent: 4, Says: []string{"PVE refused the parameters: core: property is not defined in schema"}},
 		{Name: "unknown key to delete", Args: `{"vmid":105,"delete":["core"]}`, Outcome: tool.Failed, Writes: []string{putVM}, Says: []string{"unknown option 'core'"}},
