@@ -43,10 +43,15 @@ func (s *state) groupsOf(userid string) ([]string, bool) {
 // may reports whether the caller holds a privilege, for answers that leave out what
 // the caller may not see.
 func (c *call) may(path, priv string) bool {
-	what := priv + " on /" + strings.Split(path, "/")[1]
+	c.filters(path, priv)
+	_, ok := c.caller.Privs(path)[priv]
+	return ok
+}
+
+// filters notes that an answer was filtered by one of some privileges on a path.
+func (c *call) filters(path string, privs ...string) {
+	what := strings.Join(privs, " or ") + " on /" + strings.Split(path, "/")[1]
 	if !slices.Contains(c.record.Filters, what) {
 		c.record.Filters = append(c.record.Filters, what)
 	}
-	_, ok := c.caller.Privs(path)[priv]
-	return ok
 }

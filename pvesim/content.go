@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"pve-mcp/pve/apischema"
 )
 
 // listContent lists the volumes of a storage that the caller may read. That there
@@ -30,12 +32,13 @@ func listContent(c *call) (any, error) {
 	return out, nil
 }
 
-// readable reports whether the caller may read a volume, without asking in a way
-// that a refusal would be told of.
+// readable reports whether the caller may read a volume, for answers that leave out those
+// that it may not.
 func (c *call) readable(v *volume) bool {
-	silent := *c
-	silent.caller.Checked = nil
-	return silent.mayRead(v.Content, v.VMID, v.storage(), 0) == nil
+	asked := c.caller.Checked
+	c.caller.Checked = func(p apischema.PrivCheck) { c.filters(p.Path, p.Privs...) }
+	defer func() { c.caller.Checked = asked }()
+	return c.mayRead(v.Content, v.VMID, v.storage(), 0) == nil
 }
 
 func (c *call) contentItem(st *Storage, v *volume) map[string]any {

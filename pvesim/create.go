@@ -44,6 +44,11 @@ func checkCreate(c *call) error {
 	if pool != "" && c.caller.Require("/pool/"+pool, "VM.Allocate") == nil {
 		vm = "/pool/" + pool
 	}
+	if c.flag("start") && kind == "qemu" && c.node.version.atLeast(9, 2) { // since qemu-server 9.1.10
+		if err := c.caller.Require(vm, "VM.PowerMgmt"); err != nil {
+			return err
+		}
+	}
 	for _, key := range sortedKeys(settings) {
 		if err := c.mayKey(kind, vm, key, settings[key]); err != nil {
 			return err

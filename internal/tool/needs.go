@@ -1,7 +1,11 @@
 package tool
 
 import (
+	"fmt"
+	"net/http"
 	"strings"
+
+	"pve-mcp/pve"
 )
 
 // Object is what a privilege is held on.
@@ -53,3 +57,12 @@ func (n Need) Since(v int) Need { n.From = v; return n }
 
 // String writes the need as its privileges and their path.
 func (n Need) String() string { return strings.Join(n.Privs, " or ") + " on " + string(n.On) }
+
+// Require returns PVE's refusal for lack of a privilege, for what PVE would refuse later
+// than a caller wants to know.
+func Require(perms pve.Permissions, path, privilege string) error {
+	if perms.Has(path, privilege) {
+		return nil
+	}
+	return &pve.Error{Status: http.StatusForbidden, Message: fmt.Sprintf("Permission check failed (%s, %s)", path, privilege)}
+}

@@ -3,11 +3,13 @@ package tool
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
 	"strings"
 
+	"pve-mcp/internal/explain"
 	"pve-mcp/internal/render"
 	"pve-mcp/pve"
 )
@@ -17,6 +19,7 @@ import (
 type Store struct {
 	pve.Resource          // of the first node on which it can be used, or of the first at all
 	Nodes        []string // that have it
+	Ready        []string // those of them that could use it when PVE looked last
 }
 
 // Name names the store for a person.
@@ -37,30 +40,32 @@ func (s Store) Contents() []string {
 	return kinds
 }
 
-// Usable reports whether the store could be used when PVE looked last.
-func (s Store) Usable() bool { return s.Status.Value == "available" }
+// UsableOn reports whether a node could use the store when PVE looked last.
+func (s Store) UsableOn(node string) bool { return slices.Contains(s.Ready, node) }
 
 // Stores makes stores of a list of resources, by name and node.
 func Stores(all []pve.Resource) []Store {
-	var out []Store
-	for _, r := range all {
-		if r.Type != "storage" {
-			continue
-		}
-		i := slices.IndexFunc(out, func(s Store) bool { return r.Shared.Value && s.Shared.Value && s.Storage == r.Storage })
-		if i < 0 {
-			out = append(out, Store{r, []string{r.Node.Value}})
-			continue
-		}
-		nodes := append(out[i].Nodes, r.Node.Value)
-		slices.Sort(nodes)
-		if out[i].Nodes = nodes; !out[i].Usable() {
-			out[i].Resource = r
-		}
-	}
-	slices.SortFunc(out, func(a, b Store) int {
+	rows := slices.DeleteFunc(slices.Clone(all), func(r pve.Resource) bool { return r.Type != "storage" })
+	slices.SortFunc(rows, func(a, b pve.Resource) int {
 		return cmp.Or(strings.Compare(a.Storage.Value, b.Storage.Value), strings.Compare(a.Node.Value, b.Node.Value))
 	})
+	var out []Store
+	for _, r := range rows {
+		last := len(out) - 1
+		if last < 0 || out[last].Storage != r.Storage || !r.Shared.Value {
+			out = append(out, Store{Resource: r})
+			last++
+		}
+		s := &out[last]
+		s.Nodes = append(s.Nodes, r.Node.Value)
+		if r.Status.Value != "available" {
+			continue
+		}
+		if s.Ready == nil {
+			s.Resource = r
+		}
+		s.Ready = append(s.Ready, r.Node.Value)
+	}
 	return out
 }
 
@@ -70,56 +75,83 @@ func (c *Call) Stores(ctx context.Context) ([]Store, error) {
 	return Stores(all), err
 }
 
+// NoStorage is the error for a storage that is not among those that there are.
+func NoStorage(name string, among []Store) error {
+	if len(among) == 0 {
+		return explain.Refusal("Grant it PVEAuditor on /storage.", "This token sees no storages at all.")
+	}
+	return explain.Refusal("There are "+render.List(Names(among))+".",
+		"There is no storage %q, or it is disabled, or this token may not see it.", render.Text(name, 60))
+}
+
+// Names are the names of stores, each once.
+func Names(stores []Store) []string {
+	var out []string
+	for _, s := range stores {
+		if !slices.Contains(out, s.Storage.Value) {
+			out = append(out, s.Storage.Value)
+		}
+	}
+	return out
+}
+
 // Volumes lists what is on stores, with a note about each that could not be read.
 func (c *Call) Volumes(ctx context.Context, stores []Store, params url.Values) ([]Answered[Store, []pve.Volume], []string, error) {
 	var usable []Store
 	var notes []string
 	for _, s := range stores {
-		if s.Usable() {
+		if s.Ready != nil {
 			usable = append(usable, s)
 			continue
 		}
-		notes = append(notes, fmt.Sprintf("%s is %s: what it has is left out", s.Name(), s.Status.Or("unknown")))
+		notes = append(notes, s.Name()+" is not available, or its node is not: what it has is left out")
 	}
-	got, problems, err := Ask(c, usable, Store.Name, func(s Store) ([]pve.Volume, error) {
-		return c.PVE.Content(ctx, s.Node.Value, s.Storage.Value, params)
-	})
+	got, problems, err := Ask(c, usable, Store.Name, func(s Store) ([]pve.Volume, error) { return c.volumes(ctx, s, params) })
 	return got, append(notes, problems...), err
 }
 
-// HiddenVolumes says which volumes of a kind PVE leaves out of its lists for a token; ""
-// stands for every kind.
-func HiddenVolumes(perms pve.Permissions, storage, content string) []string {
-	path := "/storage/" + storage
+// volumes asks a node for what is on a store, and another one where that does not answer.
+func (c *Call) volumes(ctx context.Context, s Store, params url.Values) ([]pve.Volume, error) {
+	list, err := c.PVE.Content(ctx, s.Ready[0], s.Storage.Value, params)
+	var said *pve.Error
+	if errors.As(err, &said) && said.NoAnswer() && len(s.Ready) > 1 {
+		return c.PVE.Content(ctx, s.Ready[1], s.Storage.Value, params)
+	}
+	return list, err
+}
+
+// HiddenVolumes says which volumes of a kind PVE leaves out of its lists of a storage for
+// a token; "" stands for every kind.
+func HiddenVolumes(perms pve.Permissions, s Store, content string) []string {
+	storage, path := s.Storage.Value, "/storage/"+s.Storage.Value
 	if perms.Has(path, "Datastore.Allocate") {
 		return nil
 	}
 	var notes []string
-	about := func(kinds ...string) bool { return content == "" || slices.Contains(kinds, content) }
+	about := func(kind string) bool { return s.Holds(kind) && (content == "" || content == kind) }
+	ofStorage := func(what, privilege string) {
+		notes = append(notes, fmt.Sprintf("%s on %s are not visible to this token: it lacks %s on %s", what, storage, privilege, path))
+	}
 	ofGuests := func(what, privilege string) {
 		switch all, except := perms.Below("/vms", privilege); {
 		case !all:
-			notes = append(notes, fmt.Sprintf("%s of guests on which this token lacks %s are not visible", what, privilege))
+			notes = append(notes, fmt.Sprintf("%s on %s of guests on which this token lacks %s are not visible", what, storage, privilege))
 		case len(except) > 0:
-			notes = append(notes, fmt.Sprintf("%s of %s are not visible: this token lacks %s there", what, render.Text(render.List(except), 200), privilege))
+			notes = append(notes, fmt.Sprintf("%s on %s of %s are not visible: this token lacks %s there", what, storage, render.Text(render.List(except), 200), privilege))
 		}
 	}
-	switch space := perms.Has(path, "Datastore.AllocateSpace"); {
+	switch {
 	case !about("backup"):
-	case !space:
-		notes = append(notes, fmt.Sprintf("backups on %s are not visible to this token: it lacks Datastore.AllocateSpace on %s", storage, path))
+	case !perms.Has(path, "Datastore.AllocateSpace"):
+		ofStorage("backups", "Datastore.AllocateSpace")
 	default:
-		ofGuests("backups on "+storage, "VM.Backup")
+		ofGuests("backups", "VM.Backup")
 	}
-	switch audit := perms.Has(path, "Datastore.Audit"); {
-	case !about("images", "rootdir"):
-	case !audit:
-		notes = append(notes, fmt.Sprintf("disks on %s are not visible to this token: it lacks Datastore.Audit on %s", storage, path))
-	default:
-		ofGuests("disks on "+storage, "VM.Config.Disk")
+	if about("images") || about("rootdir") {
+		ofGuests("disks", "VM.Config.Disk")
 	}
 	if about("snippets") {
-		notes = append(notes, fmt.Sprintf("snippets on %s are not visible to this token: it lacks Datastore.Allocate on %s", storage, path))
+		ofStorage("snippets", "Datastore.Allocate")
 	}
 	return notes
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"pve-mcp/internal/explain"
@@ -26,7 +28,8 @@ type createIn struct {
 	tool.Confirms
 	tool.Waits
 
-	before []string // volids of its backups
+	store  tool.Store // Storage, as far as it can be seen
+	before []string   // volids of its backups
 }
 
 type createOut struct {
@@ -63,8 +66,11 @@ func planCreate(ctx context.Context, c *tool.Call, in *createIn) (tool.Plan, err
 	if err != nil {
 		return tool.Plan{}, err
 	}
-	if err := explain.Unlocked(g, s.Lock.Value); err != nil && s.Lock.Value != "suspended" {
+	if err := explain.Unlocked(g, s.Lock.Value); err != nil {
 		return tool.Plan{}, err
+	}
+	if in.Mode == "stop" && s.HA.Managed.Value && s.HA.State.Value == "started" {
+		return tool.Plan{}, explain.Refusal("Use mode snapshot.", "HA keeps %v running, so PVE does not stop it for a backup.", g)
 	}
 	if err := in.choose(ctx, c, g); err != nil {
 		return tool.Plan{}, err
@@ -83,53 +89,94 @@ func planCreate(ctx context.Context, c *tool.Call, in *createIn) (tool.Plan, err
 	for _, v := range volumes {
 		in.before = append(in.before, v.VolID.String())
 	}
-	if in.Prune == "" {
-		return plan, nil
+	if in.Prune != "" {
+		plan.Target = guard.Target{Method: http.MethodPost, Path: "/nodes/*/vzdump", VMID: int(in.VMID)}
+		plan.Consequences, err = pruned(ctx, c, g, *in)
 	}
-	plan.Target = guard.Target{Method: http.MethodPost, Path: "/nodes/*/vzdump", VMID: int(in.VMID)}
-	plan.Consequences, err = pruned(ctx, c, g, *in)
 	return plan, err
 }
 
-// choose picks the storage where none is named.
+// choose finds the storage, or picks it where none is named. What PVE would find out in
+// the task only, or when pruning was agreed to, is found out here.
 func (in *createIn) choose(ctx context.Context, c *tool.Call, g pve.GuestRef) error {
-	if in.Storage != "" {
-		return nil
+	perms, err := c.PVE.Permissions(ctx)
+	if err != nil {
+		return err
+	}
+	if err := tool.Require(perms, "/vms/"+in.VMID.String(), "VM.Backup"); err != nil {
+		return err
 	}
 	all, err := c.Stores(ctx)
 	if err != nil {
 		return err
 	}
-	var names []string
-	for _, s := range storesFor(all, g.Node, "") {
-		if s.Usable() {
-			names = append(names, s.Storage.Value)
-		}
+	here := slices.DeleteFunc(all, func(s tool.Store) bool { return !slices.Contains(s.Nodes, g.Node) })
+	if in.Storage == "" {
+		in.Storage, err = only(here, g.Node, "backup", "backups")
 	}
-	switch len(names) {
-	case 0:
-		return explain.Refusal("Name one with storage.", "%s has no storage for backups that this token may see.", g.Node)
-	case 1:
-		in.Storage = names[0]
-		return nil
+	if err != nil {
+		return err
 	}
-	return explain.Refusal("Name one with storage.", "%s has several storages for backups: %s.", g.Node, render.List(names))
+	path := "/storage/" + in.Storage
+	i := slices.IndexFunc(here, func(s tool.Store) bool { return s.Storage.Value == in.Storage })
+	switch {
+	case i < 0 && perms.Has(path, "Datastore.Audit"):
+		return tool.NoStorage(in.Storage, here)
+	case i < 0: // PVE knows
+		in.store = tool.Store{Resource: pve.Resource{Storage: pve.Some(in.Storage), Node: pve.Some(g.Node)}, Ready: []string{g.Node}}
+	case !here[i].Holds("backup"):
+		return notForBackups(in.Storage, here)
+	default:
+		in.store = here[i]
+	}
+	if err := tool.Require(perms, path, "Datastore.AllocateSpace"); err != nil || in.Prune == "" {
+		return err
+	}
+	return tool.Require(perms, path, "Datastore.Allocate")
 }
 
-// pruned says which backups PVE would delete. The new one is not there yet, and makes
-// one more go.
+// only returns the name of the one store for a kind of content that a node can use.
+func only(here []tool.Store, node, content, what string) (string, error) {
+	names := tool.Names(slices.DeleteFunc(slices.Clone(here), func(s tool.Store) bool { return !s.Holds(content) || !s.UsableOn(node) }))
+	switch len(names) {
+	case 0:
+		return "", explain.Refusal("Name one with storage.", "%s has no storage for %s that this token may see and that is available.", node, what)
+	case 1:
+		return names[0], nil
+	}
+	return "", explain.Refusal("Name one with storage.", "%s has several storages for %s: %s.", node, what, render.List(names))
+}
+
+// lastRE matches the rule that keeps the last so many.
+var lastRE = regexp.MustCompile(`^keep-last=(\d+)$`)
+
+// pruned says which backups PVE would delete. It counts the new one, which is not there
+// yet, unless that is protected. What that means is known for the plain rule only.
 func pruned(ctx context.Context, c *tool.Call, g pve.GuestRef, in createIn) ([]string, error) {
+	rule, goes := in.Prune, []string{"remove"}
+	out := []string{fmt.Sprintf("older backups of %v on %s are deleted by the rule %s", g, in.Storage, render.Text(rule, 100))}
+	if m := lastRE.FindStringSubmatch(rule); in.Protected {
+		out[0] += "; the new one is protected and does not count"
+	} else if m == nil {
+		out[0] += ", which counts the new one: it may take the place of another one than these"
+	} else if n, err := strconv.Atoi(m[1]); err == nil && n > 1 {
+		rule = fmt.Sprintf("keep-last=%d", n-1)
+	} else if n == 1 {
+		goes = append(goes, "keep")
+	}
 	marks, err := c.PVE.PrunePlan(ctx, g.Node, in.Storage, url.Values{
-		"prune-backups": {in.Prune}, "vmid": {in.VMID.String()}, "type": {string(g.Kind)},
+		"prune-backups": {rule}, "vmid": {in.VMID.String()}, "type": {string(g.Kind)},
 	})
 	if err != nil {
 		return nil, err
 	}
-	out := []string{fmt.Sprintf("older backups of %v on %s are deleted by the rule %s, which counts the new one too", g, render.Text(in.Storage, 60), render.Text(in.Prune, 100))}
 	for _, m := range marks {
-		if m.Mark == "remove" {
+		if slices.Contains(goes, m.Mark) {
 			out = append(out, "the backup "+render.Text(m.VolID.String(), 200)+" is deleted")
 		}
+	}
+	if len(out) == 1 {
+		out = append(out, "none of those that there are now")
 	}
 	return out, nil
 }
@@ -139,7 +186,7 @@ func startCreate(ctx context.Context, c *tool.Call, in *createIn) (tool.Job, err
 		"vmid": {in.VMID.String()}, "storage": {in.Storage}, "mode": {in.Mode}, "compress": {in.Compress}, "remove": {"0"},
 	}
 	if in.Notes != "" { // a template in which these two are special
-		params.Set("notes-template", strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(in.Notes))
+		params.Set("notes-template", strings.NewReplacer(`\`, `\\`, "\r\n", `\n`, "\n", `\n`).Replace(in.Notes))
 	}
 	if in.Protected {
 		params.Set("protected", "1")
@@ -162,13 +209,19 @@ func finishCreate(ctx context.Context, c *tool.Call, in createIn, end tool.End) 
 	if !end.Status.Succeeded() {
 		return out, nil
 	}
-	store := tool.Store{Resource: pve.Resource{
-		Storage: pve.Some(in.Storage), Node: g.Node, Status: pve.Some("available"), Shared: pve.Some(true),
-	}}
-	rows, _, err := backups(ctx, c, []tool.Store{store}, in.VMID)
+	rows, _, err := backups(ctx, c, []tool.Store{in.at(g.Node.Value)}, in.VMID)
 	i := slices.IndexFunc(rows, func(r backupRow) bool { return !slices.Contains(in.before, r.VolID) })
 	if i >= 0 {
 		out.Backup = rows[i]
 	}
 	return out, err
+}
+
+// at is the storage as a node sees it, which the guest may have come to meanwhile.
+func (in createIn) at(node string) tool.Store {
+	s := in.store
+	if !s.Shared.Value {
+		s.Node, s.Ready = pve.Some(node), []string{node}
+	}
+	return s
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"pve-mcp/internal/explain"
 	"pve-mcp/internal/render"
 	"pve-mcp/internal/show"
 	"pve-mcp/internal/tool"
@@ -69,7 +70,10 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	if err != nil {
 		return out, err
 	}
-	stores := storesFor(tool.Stores(all), "", in.Storage)
+	stores, err := choose(tool.Stores(all), perms, in.Storage)
+	if err != nil {
+		return out, err
+	}
 	rows, notes, err := backups(ctx, c, stores, in.VMID)
 	if err != nil {
 		return out, err
@@ -96,12 +100,26 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	return out, nil
 }
 
-// storesFor returns the stores that may hold backups: those that a node has, where one
-// is named, and those of a name.
-func storesFor(all []tool.Store, node, name string) []tool.Store {
-	return slices.DeleteFunc(all, func(s tool.Store) bool {
-		return !s.Holds("backup") || node != "" && !slices.Contains(s.Nodes, node) || name != "" && s.Storage.Value != name
-	})
+// choose returns the stores for backups, or those of a name.
+func choose(all []tool.Store, perms pve.Permissions, name string) ([]tool.Store, error) {
+	named := func(s tool.Store) bool { return name == "" || s.Storage.Value == name }
+	found := slices.DeleteFunc(slices.Clone(all), func(s tool.Store) bool { return !s.Holds("backup") || !named(s) })
+	switch {
+	case found != nil || name == "" || !perms.Has("/storage/"+name, "Datastore.Audit"):
+		return found, nil
+	case slices.ContainsFunc(all, named):
+		return nil, notForBackups(name, all)
+	}
+	return nil, tool.NoStorage(name, all)
+}
+
+// notForBackups is the error for a storage that may not hold backups.
+func notForBackups(name string, all []tool.Store) error {
+	next := "There is none that may."
+	if names := tool.Names(slices.DeleteFunc(slices.Clone(all), func(s tool.Store) bool { return !s.Holds("backup") })); names != nil {
+		next = "These may: " + render.List(names) + "."
+	}
+	return explain.Refusal(next, "The storage %s may not hold backups.", name)
 }
 
 // backups lists what is on stores, newest first.
@@ -152,11 +170,9 @@ func hidden(perms pve.Permissions, stores []tool.Store, name string) []string {
 	case len(except) > 0:
 		notes = append(notes, fmt.Sprintf("this token lacks Datastore.Audit on %s: whether there are backups is not visible", render.Text(render.List(except), 200)))
 	}
-	var named []string
-	for _, s := range stores {
-		if name := s.Storage.Value; !slices.Contains(named, name) {
-			named = append(named, name)
-			notes = append(notes, tool.HiddenVolumes(perms, name, "backup")...)
+	for i, s := range stores {
+		if i == 0 || stores[i-1].Storage != s.Storage {
+			notes = append(notes, tool.HiddenVolumes(perms, s, "backup")...)
 		}
 	}
 	return notes

@@ -98,36 +98,39 @@ func runContent(ctx context.Context, c *tool.Call, in contentIn) (contentOut, er
 		out.More = fmt.Sprintf("offset: %d, or a filter", last)
 	}
 	perms, err := c.PVE.Permissions(ctx)
-	out.Notes = append(out.Notes, tool.HiddenVolumes(perms, in.Storage, in.Content)...)
+	out.Notes = append(out.Notes, tool.HiddenVolumes(perms, stores[0], in.Content)...)
 	return out, err
 }
 
 // find returns the storage, of which each node may have its own.
 func find(ctx context.Context, c *tool.Call, in contentIn) ([]tool.Store, error) {
-	stores, err := c.Stores(ctx)
+	all, err := c.Stores(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var found []tool.Store
-	var names []string
-	for _, s := range stores {
-		names = append(names, s.Storage.Value)
-		if s.Storage.Value == in.Storage && (in.Node == "" || slices.Contains(s.Nodes, in.Node)) {
+	var named, found []tool.Store
+	for _, s := range all {
+		if s.Storage.Value != in.Storage {
+			continue
+		}
+		named = append(named, s)
+		if in.Node == "" || slices.Contains(s.Nodes, in.Node) {
 			found = append(found, s)
 		}
 	}
-	names = slices.Compact(names)
-	where := ""
-	if in.Node != "" {
-		where = fmt.Sprintf(" on %q", render.Text(in.Node, 60))
-	}
 	switch {
-	case found != nil:
-		return found, nil
-	case names == nil:
-		return nil, explain.Refusal("Grant it PVEAuditor on /storage.", "This token sees no storages at all.")
+	case named == nil:
+		return nil, tool.NoStorage(in.Storage, all)
+	case found == nil:
+		var nodes []string
+		for _, s := range named {
+			nodes = append(nodes, s.Nodes...)
+		}
+		return nil, explain.Refusal("It is on "+render.List(nodes)+".", "%q does not have the storage %s.", render.Text(in.Node, 60), in.Storage)
+	case in.Content != "" && !found[0].Holds(in.Content):
+		return nil, explain.Refusal("It may hold "+render.List(found[0].Contents())+".", "The storage %s is not for %s.", in.Storage, in.Content)
 	}
-	return nil, explain.Refusal("There are "+render.List(names)+".", "There is no storage %q%s, or this token may not see it.", render.Text(in.Storage, 60), where)
+	return found, nil
 }
 
 func volumeOf(s tool.Store, v pve.Volume) volumeRow {

@@ -22,6 +22,7 @@ type listOut struct {
 	Storages []storageRow `json:"storages"`
 	Total    int          `json:"total"`
 	LeftOut  int          `json:"left_out,omitzero"`
+	More     string       `json:"more,omitzero"`
 	AsOf     string       `json:"as_of" jsonschema:"when PVE was asked; without node its numbers are up to 20 s older"`
 	Notes    []string     `json:"notes,omitzero"`
 }
@@ -32,6 +33,7 @@ type storageRow struct {
 	Status  string   `json:"status" jsonschema:"available, unknown, inactive or disabled"`
 	Shared  bool     `json:"shared,omitzero" jsonschema:"the same on all its nodes"`
 	Nodes   []string `json:"nodes"`
+	Absent  []string `json:"unavailable_on,omitzero" jsonschema:"its nodes that cannot use it now, or are offline"`
 	Content []string `json:"content" jsonschema:"what it may hold"`
 	show.Use
 }
@@ -56,7 +58,9 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	}
 	out.Total = len(rows)
 	out.Storages = append(out.Storages, rows[:min(in.Limit, len(rows))]...)
-	out.LeftOut = out.Total - len(out.Storages)
+	if out.LeftOut = out.Total - len(out.Storages); out.LeftOut > 0 {
+		out.More = "a larger limit, or a filter"
+	}
 	perms, err := c.PVE.Permissions(ctx)
 	if err != nil {
 		return out, err
@@ -81,8 +85,9 @@ func ofCluster(ctx context.Context, c *tool.Call, in listIn) ([]storageRow, erro
 			Storage: s.Storage.Value, Type: s.PluginType.Value, Status: s.Status.Or("unknown"), Shared: s.Shared.Value,
 			Nodes: s.Nodes, Content: s.Contents(),
 		}
-		if s.Usable() {
+		if s.Ready != nil {
 			row.Use = show.UseOf(s.Disk, s.MaxDisk)
+			row.Absent = slices.DeleteFunc(slices.Clone(s.Nodes), s.UsableOn)
 		}
 		rows = append(rows, row)
 	}
@@ -93,12 +98,16 @@ func ofNode(ctx context.Context, c *tool.Call, in listIn) ([]storageRow, error) 
 	if _, err := c.Node(ctx, in.Node); err != nil {
 		return nil, err
 	}
+	stores, err := c.Stores(ctx)
+	if err != nil {
+		return nil, err
+	}
 	list, err := c.PVE.NodeStorages(ctx, in.Node, nil)
 	var rows []storageRow
 	for _, s := range list {
 		store := tool.Store{Resource: pve.Resource{Content: s.Content}}
-		if in.Content != "" && !store.Holds(in.Content) {
-			continue
+		if in.Content != "" && !store.Holds(in.Content) || !s.Enabled.Value && slices.Contains(tool.Names(stores), s.Storage) {
+			continue // enabled, for other nodes
 		}
 		row := storageRow{Storage: s.Storage, Type: s.Type, Status: "available", Shared: s.Shared.Value, Nodes: []string{in.Node}, Content: store.Contents()}
 		switch {
