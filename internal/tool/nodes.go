@@ -11,10 +11,15 @@ import (
 	"pve-mcp/pve"
 )
 
-// Nodes lists the nodes of the cluster by name, offline ones too.
+// Nodes lists the nodes of the cluster by name, offline ones too. They are asked for once
+// in a call.
 func (c *Call) Nodes(ctx context.Context) ([]pve.Resource, error) {
+	if c.nodes != nil {
+		return c.nodes, nil
+	}
 	nodes, err := c.PVE.Resources(ctx, "node")
 	slices.SortFunc(nodes, func(a, b pve.Resource) int { return strings.Compare(a.Node.Value, b.Node.Value) })
+	c.nodes = nodes
 	return nodes, err
 }
 
@@ -42,7 +47,7 @@ func (c *Call) Node(ctx context.Context, name string) (pve.Resource, error) {
 func (c *Call) OnlineNode(ctx context.Context, name string) (pve.Resource, error) {
 	n, err := c.Node(ctx, name)
 	if err == nil && n.Status.Value != "online" {
-		err = explain.Refusal("Choose another node.", "The node %s is %s.", name, n.Status.Or("unknown"))
+		err = explain.Refusal("Other nodes still answer.", "The node %s is %s.", name, n.Status.Or("unknown"))
 	}
 	return n, err
 }

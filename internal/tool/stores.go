@@ -43,14 +43,27 @@ func (s Store) Contents() []string {
 // UsableOn reports whether a node could use the store when PVE looked last.
 func (s Store) UsableOn(node string) bool { return slices.Contains(s.Ready, node) }
 
-// Stores makes stores of a list of resources, by name and node.
+// Stores makes stores of a list of resources, by name and node. For some minutes PVE goes
+// on to show what it heard last of the storages of a node that is offline.
 func Stores(all []pve.Resource) []Store {
-	rows := slices.DeleteFunc(slices.Clone(all), func(r pve.Resource) bool { return r.Type != "storage" })
+	var rows []pve.Resource
+	var offline []string
+	for _, r := range all {
+		switch {
+		case r.Type == "storage":
+			rows = append(rows, r)
+		case r.Type == "node" && r.Status.Value != "online":
+			offline = append(offline, r.Node.Value)
+		}
+	}
 	slices.SortFunc(rows, func(a, b pve.Resource) int {
 		return cmp.Or(strings.Compare(a.Storage.Value, b.Storage.Value), strings.Compare(a.Node.Value, b.Node.Value))
 	})
 	var out []Store
 	for _, r := range rows {
+		if slices.Contains(offline, r.Node.Value) {
+			r.Status = pve.Some("unknown")
+		}
 		last := len(out) - 1
 		if last < 0 || out[last].Storage != r.Storage || !r.Shared.Value {
 			out = append(out, Store{Resource: r})
@@ -71,8 +84,12 @@ func Stores(all []pve.Resource) []Store {
 
 // Stores lists the storages that the token may see.
 func (c *Call) Stores(ctx context.Context) ([]Store, error) {
+	nodes, err := c.Nodes(ctx)
+	if err != nil {
+		return nil, err
+	}
 	all, err := c.PVE.Resources(ctx, "storage")
-	return Stores(all), err
+	return Stores(append(all, nodes...)), err
 }
 
 // NoStorage is the error for a storage that is not among those that there are.

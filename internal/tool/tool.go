@@ -181,6 +181,7 @@ type Call struct {
 	host   Host
 	req    Request
 	guests map[pve.VMID]pve.Resource // that were found
+	nodes  []pve.Resource            // once they were asked for
 }
 
 // Now is the time.

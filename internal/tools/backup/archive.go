@@ -85,7 +85,7 @@ func (in *restoreIn) overwrites(ctx context.Context, c *tool.Call) ([]string, er
 // place decides on which node and, of a container, on which storage the guest will be.
 func (in *restoreIn) place(ctx context.Context, c *tool.Call, perms pve.Permissions) error {
 	if in.Node != "" {
-		if _, err := c.Node(ctx, in.Node); err != nil {
+		if _, err := c.OnlineNode(ctx, in.Node); err != nil {
 			return err
 		}
 	}

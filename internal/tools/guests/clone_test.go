@@ -27,7 +27,9 @@ func withSnapshot(vmid int, name string) func(*pvesim.Model) {
 }
 
 func TestClone(t *testing.T) {
-	with := func(changes ...func(*pvesim.Model)) simtest.Options { return simtest.Options{Model: simtest.Cluster(changes...)} }
+	with := func(changes ...func(*pvesim.Model)) simtest.Options {
+		return simtest.Options{Model: simtest.Cluster(changes...)}
+	}
 	simtest.Tell(t, "pve_clone_guest", []simtest.Story{
 		{Name: "template, linked", Args: `{"vmid":900,"name":"web-3"}`, Outcome: tool.OK, Writes: []string{cloneVM}, Sent: 7, Says: []string{
 			`"message":"VM 110 (web-3) on pve1 is a clone of 900."`, `"vmid":900,"newid":110,"name":"web-3","node":"pve1","status":"stopped"`,
@@ -53,7 +55,9 @@ func TestClone(t *testing.T) {
 }
 
 func TestCloneRefused(t *testing.T) {
-	with := func(changes ...func(*pvesim.Model)) simtest.Options { return simtest.Options{Model: simtest.Cluster(changes...)} }
+	with := func(changes ...func(*pvesim.Model)) simtest.Options {
+		return simtest.Options{Model: simtest.Cluster(changes...)}
+	}
 	simtest.Tell(t, "pve_clone_guest", []simtest.Story{
 		{Name: "locked", Args: `{"vmid":107}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM 107 is locked (backup)."}},
 		{Name: "linked, of no template", Args: `{"vmid":105,"full":false}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM 105 is no template, so there are no linked clones of it.", "Make a full clone"}},

@@ -16,7 +16,9 @@ const (
 
 func TestResize(t *testing.T) {
 	drives := simtest.Set(105, "ide2=local:iso/debian-12.11.0-amd64-netinst.iso,media=cdrom", "unused0=local-zfs:vm-105-disk-7", "scsi1=/dev/sdb")
-	with := func(changes ...func(*pvesim.Model)) simtest.Options { return simtest.Options{Model: simtest.Cluster(changes...)} }
+	with := func(changes ...func(*pvesim.Model)) simtest.Options {
+		return simtest.Options{Model: simtest.Cluster(changes...)}
+	}
 	simtest.Tell(t, "pve_resize_disk", []simtest.Story{
 		{Name: "by", Args: `{"vmid":105,"disk":"scsi0","size":"+10G"}`, Outcome: tool.OK, Writes: []string{resizeVM}, Sent: 4, Says: []string{
 			`"message":"Growth of scsi0 of VM 105 (build-1) by 10G: done."`, `"size_human":"130 GiB"`, "file systems in it grow only when the guest itself grows them",

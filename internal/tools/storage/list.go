@@ -87,7 +87,11 @@ func ofCluster(ctx context.Context, c *tool.Call, in listIn) ([]storageRow, erro
 		}
 		if s.Ready != nil {
 			row.Use = show.UseOf(s.Disk, s.MaxDisk)
-			row.Absent = slices.DeleteFunc(slices.Clone(s.Nodes), s.UsableOn)
+		}
+		for _, node := range s.Nodes {
+			if s.Ready != nil && !s.UsableOn(node) {
+				row.Absent = append(row.Absent, node)
+			}
 		}
 		rows = append(rows, row)
 	}
@@ -95,7 +99,7 @@ func ofCluster(ctx context.Context, c *tool.Call, in listIn) ([]storageRow, erro
 }
 
 func ofNode(ctx context.Context, c *tool.Call, in listIn) ([]storageRow, error) {
-	if _, err := c.Node(ctx, in.Node); err != nil {
+	if _, err := c.OnlineNode(ctx, in.Node); err != nil {
 		return nil, err
 	}
 	stores, err := c.Stores(ctx)

@@ -68,7 +68,7 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 		if nodes, err = c.Nodes(ctx); err != nil {
 			return out, err
 		}
-	} else if _, err := c.Node(ctx, in.Node); err != nil {
+	} else if _, err := c.OnlineNode(ctx, in.Node); err != nil {
 		return out, err
 	}
 	found, notes, err := tool.AskNodes(c, nodes, func(node string) (part, error) { return ask(ctx, c, node, in, params) })
