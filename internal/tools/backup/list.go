@@ -105,7 +105,7 @@ func choose(all []tool.Store, perms pve.Permissions, name string) ([]tool.Store,
 	named := func(s tool.Store) bool { return name == "" || s.Storage.Value == name }
 	found := slices.DeleteFunc(slices.Clone(all), func(s tool.Store) bool { return !s.Holds("backup") || !named(s) })
 	switch {
-	case found != nil || name == "" || !perms.Has("/storage/"+name, "Datastore.Audit"):
+	case len(found) > 0 || name == "" || !perms.Has("/storage/"+name, "Datastore.Audit"):
 		return found, nil
 	case slices.ContainsFunc(all, named):
 		return nil, notForBackups(name, all)
