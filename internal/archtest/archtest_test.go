@@ -58,7 +58,9 @@ var imports = map[string][]string{
 		"internal/catalog", "internal/guard", "internal/render", "internal/tool",
 		"github.com/google/jsonschema-go", "github.com/modelcontextprotocol/go-sdk",
 	},
-	"internal/simtest": {"internal/catalog", "internal/demo", "internal/guard", "internal/tool", "pvesim"},
+	"internal/simtest": {
+		"internal/catalog", "internal/demo", "internal/guard", "internal/tool", "pvesim", "github.com/google/go-cmp",
+	},
 	"internal/tool": {
 		"internal/audit", "internal/explain", "internal/guard", "internal/render", "internal/seal", "pve",
 		"github.com/google/jsonschema-go",
