@@ -114,22 +114,20 @@ func nameIn(config pve.GuestConfig) string { return config.Values["name"] + conf
 // mostOfValue is the length to which a value of a configuration is shown.
 const mostOfValue = 4000
 
-// mask stands for a secret, as PVE itself writes it.
-const mask = "**********"
-
 // shown is a value as it may be shown.
 func shown(key, value string) string {
 	switch {
 	case value == "":
 		return ""
 	case key == "cipassword":
-		return mask
+		return render.Mask
 	case key == "sshkeys":
 		if plain, err := url.QueryUnescape(strings.ReplaceAll(value, "+", "%2B")); err == nil {
 			value = plain
 		}
+		return render.SSHKeys(value)
 	}
-	return render.Lines(value, mostOfValue)
+	return render.Notes(value, mostOfValue)
 }
 
 func diskOf(d pve.Disk, value string) diskRow {

@@ -129,7 +129,7 @@ func (in *updateIn) check() error {
 			problem = "has %q, which is in \"delete\" too"
 		case value == "":
 			problem = "has an empty %q; name it in \"delete\" instead"
-		case key == "cipassword" && value == mask || shortenedRE.MatchString(value):
+		case strings.Contains(value, render.Mask) || shortenedRE.MatchString(value):
 			problem = "has a %q with the mark of a masked or shortened value, which would be stored; give the whole value"
 		case key == "cdrom":
 			problem = "has %q, an old name: set ide2: …,media=cdrom"

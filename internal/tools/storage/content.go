@@ -136,7 +136,7 @@ func find(ctx context.Context, c *tool.Call, in contentIn) ([]tool.Store, error)
 func volumeOf(s tool.Store, v pve.Volume) volumeRow {
 	row := volumeRow{
 		VolID: render.Text(v.VolID.String(), 200), Content: v.Content, Format: v.Format.Value, VMID: show.Number(v.VMID),
-		Parent: render.Text(v.Parent.Value, 200), Notes: render.Text(v.Notes.Value, 200), Protected: v.Protected.Value,
+		Parent: render.Text(v.Parent.Value, 200), Notes: render.Text(render.MaskSecrets(v.Notes.Value), 200), Protected: v.Protected.Value,
 	}
 	row.Size, row.SizeHuman = show.Bytes(v.Size)
 	if v.Used.Set && v.Used != v.Size {

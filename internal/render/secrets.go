@@ -1,0 +1,73 @@
+package render
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"regexp"
+	"strings"
+)
+
+// Mask stands for a secret, as PVE itself writes it.
+const Mask = "**********"
+
+// secrets are what is masked in text that people write: each expression has the secret
+// as its last group, or is one as a whole.
+var secrets = []*regexp.Regexp{
+	regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)`),
+	regexp.MustCompile(`(?i)\b(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key)\b["']?\s*[:=]\s*["']?([^\s"',;]+)`),
+	regexp.MustCompile(`![A-Za-z][A-Za-z0-9._-]*=([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})`), // of a PVE token
+	regexp.MustCompile(`\b(?:AKIA|ASIA)[0-9A-Z]{16}\b`),
+	regexp.MustCompile(`\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|sk-[A-Za-z0-9_-]{20,})`),
+	regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*`), // a JSON Web Token
+	regexp.MustCompile(`(?i)://[^\s/:@]+:([^\s/@]+)@`),                                // a password in a URL
+}
+
+// Notes is Lines for notes of people, in which what looks like a password, a token or a
+// key is masked.
+func Notes(s string, limit int) string { return Lines(MaskSecrets(s), limit) }
+
+// MaskSecrets masks what looks like a password, a token or a key.
+func MaskSecrets(s string) string {
+	for _, re := range secrets {
+		s = re.ReplaceAllStringFunc(s, func(match string) string {
+			groups := re.FindStringSubmatchIndex(match)
+			if len(groups) < 4 || groups[2] < 0 {
+				return Mask
+			}
+			return match[:groups[2]] + Mask + match[groups[3]:]
+		})
+	}
+	return s
+}
+
+// SSHKeys shows authorized keys without the keys: type, SHA-256 fingerprint as ssh-keygen
+// writes it, and comment of each.
+func SSHKeys(s string) string {
+	var out []string
+	for line := range strings.Lines(s) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 {
+			continue
+		}
+		i := 0 // the type, after options
+		for i < len(fields)-1 && !strings.HasPrefix(fields[i], "ssh-") && !strings.HasPrefix(fields[i], "ecdsa-") && !strings.HasPrefix(fields[i], "sk-") {
+			i++
+		}
+		if i+1 >= len(fields) {
+			out = append(out, Mask)
+			continue
+		}
+		blob, err := base64.StdEncoding.DecodeString(fields[i+1])
+		if err != nil {
+			out = append(out, Mask)
+			continue
+		}
+		sum := sha256.Sum256(blob)
+		shown := []string{Text(fields[i], 40), "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])}
+		if i+2 < len(fields) {
+			shown = append(shown, Text(strings.Join(fields[i+2:], " "), 80))
+		}
+		out = append(out, strings.Join(shown, " "))
+	}
+	return strings.Join(out, "\n")
+}

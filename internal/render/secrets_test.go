@@ -1,0 +1,42 @@
+package render_test
+
+import (
+	"strings"
+	"testing"
+
+	"pve-mcp/internal/render"
+)
+
+func TestMaskSecrets(t *testing.T) {
+	const m = render.Mask
+	for give, want := range map[string]string{
+		"login: admin, password: hunter2!":                                                   "login: admin, password: " + m,
+		`{"api_key": "abc123", "x": 1}`:                                                      `{"api_key": "` + m + `", "x": 1}`,
+		"Passwd=geheim; next":                                                                "Passwd=" + m + "; next",
+		"token: ops@pve!mcp=12345678-1234-1234-1234-123456789abc":                            "token: " + m,
+		"use ops@pve!mcp=12345678-1234-1234-1234-123456789abc":                               "use ops@pve!mcp=" + m,
+		"aws AKIAIOSFODNN7EXAMPLE here":                                                      "aws " + m + " here",
+		"ghp_0123456789abcdefghijABCDEFGHIJ012345":                                           m,
+		"jwt eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.abc-_":                         "jwt " + m,
+		"https://bob:pa55@git.lan/x":                                                         "https://bob:" + m + "@git.lan/x",
+		"-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\nafter": m + "\nafter",
+		"-----BEGIN RSA PRIVATE KEY-----\ncut":                                               m,
+		"the password is on the fridge, the token machine is broken":                         "the password is on the fridge, the token machine is broken",
+		"uuid 12345678-1234-1234-1234-123456789abc of a disk":                                "uuid 12345678-1234-1234-1234-123456789abc of a disk",
+		"": "",
+	} {
+		if got := render.MaskSecrets(give); got != want {
+			t.Errorf("%q: %q, want %q", give, got, want)
+		}
+	}
+}
+
+func TestSSHKeys(t *testing.T) {
+	const key = "AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	got := render.SSHKeys("ssh-ed25519 " + key + " bob@laptop\n\nno-pty,command=\"x\" ssh-ed25519 " + key + "\nnonsense\nssh-rsa %%%\n")
+	lines := strings.Split(got, "\n")
+	if len(lines) != 4 || strings.Contains(got, key) || !strings.HasPrefix(lines[0], "ssh-ed25519 SHA256:") || !strings.HasSuffix(lines[0], " bob@laptop") ||
+		lines[1] != strings.TrimSuffix(lines[0], " bob@laptop") || lines[2] != render.Mask || lines[3] != render.Mask {
+		t.Errorf("%s", got)
+	}
+}
