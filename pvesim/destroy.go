@@ -40,7 +40,7 @@ func (c *call) destroyRefusal(g *guest) error {
 func (c *call) destroyTask(g *guest, typ string) (any, error) {
 	return c.work(g, typ, func(now time.Time) outcome {
 		j := &journal{began: now}
-		if err := g.unlocked(); err != nil {
+		if err := g.unlocked(); err != nil && g.Config["lock"] != "suspended" {
 			return died(err)
 		}
 		owned := c.ownedVolumes(g)
@@ -71,7 +71,7 @@ func (c *call) destroyTask(g *guest, typ string) (any, error) {
 // ownedVolumes are those of the guest's configuration and snapshots that are its
 // own.
 func (c *call) ownedVolumes(g *guest) []*volume {
-	ids := map[string]bool{}
+	ids := map[string]bool{g.Config["vmstate"]: true}
 	configs := []map[string]string{g.Config, g.pending}
 	for _, snap := range g.snaps {
 		configs = append(configs, snap.Config)

@@ -100,16 +100,24 @@ func (c Consent) Grant(ctx context.Context, t Target) context.Context {
 	return context.WithValue(ctx, grantKey{}, &grant{target: t})
 }
 
-// spend uses the grant of a context up, or says why it does not cover a request.
-func spend(ctx context.Context, e endpoint, ids []int) string {
+// spend uses the grant of a context up for a request, or says why it does not cover it.
+func spend(ctx context.Context, e endpoint, ids []int) (used *grant, reason string) {
 	g, _ := ctx.Value(grantKey{}).(*grant)
 	switch {
 	case g == nil:
-		return "it would lose data, and nobody has consented"
+		return nil, "it would lose data, and nobody has consented"
 	case g.target.Method != e.method || g.target.Path != e.path || len(ids) != 1 || ids[0] != g.target.VMID:
-		return fmt.Sprintf("the consent was for %s %s of guest %d", g.target.Method, g.target.Path, g.target.VMID)
+		return nil, fmt.Sprintf("the consent was for %s %s of guest %d", g.target.Method, g.target.Path, g.target.VMID)
 	case g.used.Swap(true):
-		return "the consent was used already"
+		return nil, "the consent was used already"
 	}
-	return ""
+	return g, ""
+}
+
+// settle gives a grant back where PVE itself refused the request, so that nothing was
+// done: it may have to be sent to the node to which the guest has moved.
+func (g *grant) settle(status int) {
+	if g != nil && status >= 400 && status <= 501 {
+		g.used.Store(false)
+	}
 }

@@ -37,14 +37,17 @@ type transport struct {
 
 func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	_, escaped, _ := strings.Cut(req.URL.EscapedPath(), "/api2/json")
-	reason, err := "", error(nil)
-	if req.Method == http.MethodGet {
-		reason = t.guard.refuseRead(escaped)
-	} else {
-		reason, err = t.guard.refuseWrite(req, escaped)
+	var used *grant
+	reason, err := t.guard.refuseRead(escaped), error(nil)
+	if req.Method != http.MethodGet {
+		used, reason, err = t.guard.refuseWrite(req, escaped)
 	}
 	if err == nil && reason == "" {
-		return t.base.RoundTrip(req)
+		resp, err := t.base.RoundTrip(req)
+		if err == nil {
+			used.settle(resp.StatusCode)
+		}
+		return resp, err
 	}
 	if req.Body != nil {
 		_ = req.Body.Close()
@@ -64,40 +67,42 @@ func (g *Guard) refuseRead(path string) string {
 	return ""
 }
 
-// refuseWrite returns why a request that may change something must not be sent, or "".
-func (g *Guard) refuseWrite(req *http.Request, escaped string) (string, error) {
+// refuseWrite returns why a request that may change something must not be sent, or "", and
+// the grant that it uses up.
+func (g *Guard) refuseWrite(req *http.Request, escaped string) (used *grant, reason string, err error) {
 	if reason := g.Policy.Refusal(Write); reason != "" {
-		return reason, nil
+		return nil, reason, nil
 	}
 	params, err := parameters(req)
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	e, known := find(req.Method, escaped)
 	if !known {
-		return "nothing is known of what it changes", nil
+		return nil, "nothing is known of what it changes", nil
 	}
 	path, err := url.PathUnescape(escaped)
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	risk := e.riskOf(params)
 	if reason := g.Policy.Refusal(risk); reason != "" {
-		return reason, nil
+		return nil, reason, nil
 	}
 	if risk == Exec {
 		if reason := g.Policy.RefuseCommand(params["command"]); reason != "" {
-			return reason, nil
+			return nil, reason, nil
 		}
 	}
 	changed, made, known := e.touched(path, params)
 	if reason := g.judge(req.Context(), changed, made, params.Get("pool"), known); reason != "" {
-		return reason, nil
+		return nil, reason, nil
 	}
 	if risk == Destructive || risk == Exec && g.Policy.Confirm == Human {
-		return spend(req.Context(), e, slices.Concat(changed, made)), nil
+		used, reason = spend(req.Context(), e, slices.Concat(changed, made))
+		return used, reason, nil
 	}
-	return "", nil
+	return nil, "", nil
 }
 
 // parameters reads query and form, and leaves the body as it is.

@@ -64,7 +64,7 @@ func (r *change[In, Out, P]) question(ctx context.Context, digest string) (*Ques
 		return nil, err
 	}
 	lines := []string{r.plan.About + " (cluster " + render.Text(r.host.Cluster, 60) + ")"}
-	for _, c := range r.plan.Consequences {
+	for _, c := range r.consequences(ctx) {
 		lines = append(lines, "- "+c)
 	}
 	q := &Question{Typed: r.plan.Names != nil, State: state}
@@ -73,6 +73,22 @@ func (r *change[In, Out, P]) question(ctx context.Context, digest string) (*Ques
 	}
 	q.Message = strings.Join(lines, "\n")
 	return q, nil
+}
+
+// consequences are what the change would do, and what is at stake.
+func (r *change[In, Out, P]) consequences(ctx context.Context) []string {
+	if r.plan.Target.Method == "" || r.tool.Risk == guard.Exec {
+		return r.plan.Consequences
+	}
+	g, s, err := r.call.Live(ctx, r.plan.Guest)
+	var stakes []string
+	if err == nil {
+		stakes, err = r.call.Stakes(ctx, g, s)
+	}
+	if err != nil {
+		stakes = []string{"what else is at stake could not be looked up: " + r.call.Explain(err).What}
+	}
+	return slices.Concat(r.plan.Consequences, stakes)
 }
 
 // answer reads what the human said. reason says why an answer does not count.
@@ -119,7 +135,7 @@ func (r *change[In, Out, P]) consent(ctx context.Context, risk guard.Risk, diges
 	case reason != "":
 		return stop(r.outcome(Changed{
 			Outcome: NeedsConfirmation, Message: "The confirmation does not count: " + reason + ". Nothing was done.",
-			Consequences: r.plan.Consequences, Next: "Call again: the human is asked anew.",
+			Consequences: r.consequences(ctx), Next: "Call again: the human is asked anew.",
 		}))
 	}
 	decision, given := r.host.Policy.Decide(guard.Ask{Risk: risk, Confirmed: confirmed(r.in), CanAsk: r.req.CanAsk, Answer: answer})
@@ -130,7 +146,7 @@ func (r *change[In, Out, P]) consent(ctx context.Context, risk guard.Risk, diges
 		if r.asks, err = r.question(ctx, digest); err != nil {
 			return stop(r.failed(err))
 		}
-		return stop(r.outcome(Changed{Outcome: NeedsConfirmation, Message: r.plan.About + ": the human is asked.", Consequences: r.plan.Consequences}))
+		return stop(r.outcome(Changed{Outcome: NeedsConfirmation, Message: r.plan.About + ": the human is asked."}))
 	case guard.Declined:
 		return stop(r.outcome(Changed{Outcome: Declined, Message: r.plan.About + ": the human declined. Nothing was done.", Next: "Do not try again unless the human asks for it."}))
 	case guard.Cancelled:
@@ -142,7 +158,7 @@ func (r *change[In, Out, P]) consent(ctx context.Context, risk guard.Risk, diges
 	}
 	return stop(r.outcome(Changed{
 		Outcome: NeedsConfirmation, Message: r.plan.About + " loses what cannot be brought back; nothing was done yet.",
-		Consequences: r.plan.Consequences, Next: "If this is what the user wants, call again: " + r.spec.Name + " " + r.confirmedCall(),
+		Consequences: r.consequences(ctx), Next: "If this is what the user wants, call again: " + r.spec.Name + " " + r.confirmedCall(),
 	}))
 }
 

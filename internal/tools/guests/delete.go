@@ -48,50 +48,42 @@ func planDelete(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Plan, err
 	if err != nil {
 		return tool.Plan{}, err
 	}
-	config, err := c.PVE.GuestConfig(ctx, g, nil)
-	if err != nil {
-		return tool.Plan{}, err
-	}
 	name := render.Text(s.Name.Value, 60)
 	switch {
 	case s.Status != "stopped":
 		return tool.Plan{}, explain.Refusal("Shut it down first with pve_guest_power.", "%v (%s) is %s; only a stopped guest can be deleted.", g, name, s.State())
 	case s.Lock.Value != "" && s.Lock.Value != "suspended":
 		return tool.Plan{}, explain.Unlocked(g, s.Lock.Value)
-	case config.Values["protection"] == "1":
-		return tool.Plan{}, explain.Refusal("Whoever set it may clear it: pve_update_guest_config, delete: protection.", "%v (%s) is protected against removal.", g, name)
 	case s.HA.Managed.Value && !in.Purge:
 		return tool.Plan{}, explain.Refusal("With purge: true it is removed from HA, replication and backup jobs too.", "%v (%s) is managed by HA, so PVE does not delete it.", g, name)
 	}
-	plan := tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Deletion of %v (%s) on %s", g, name, g.Node)}
-	plan.Target, plan.Names = tool.Target(http.MethodDelete, g, ""), []string{in.VMID.String(), name}
-	plan.Consequences, err = losses(ctx, c, g, config, in.Purge)
-	return plan, err
+	g, config, err := current(ctx, c, in.VMID)
+	if err != nil {
+		return tool.Plan{}, err
+	}
+	if config.Values["protection"] == "1" {
+		return tool.Plan{}, explain.Refusal("Whoever set it may clear it: pve_update_guest_config, delete: protection.", "%v (%s) is protected against removal.", g, name)
+	}
+	return tool.Plan{
+		Guest: in.VMID, About: fmt.Sprintf("Deletion of %v (%s) on %s", g, name, g.Node),
+		Target: tool.Target(http.MethodDelete, g, ""), Names: []string{in.VMID.String(), name},
+		Consequences: in.losses(config),
+	}, nil
 }
 
-// losses says what goes with a guest.
-func losses(ctx context.Context, c *tool.Call, g pve.GuestRef, config pve.GuestConfig, purge bool) ([]string, error) {
-	out := []string{fmt.Sprintf("%v (%s) on %s is deleted with its configuration", g, render.Text(nameIn(config), 60), g.Node)}
-	for _, d := range config.Disks(g.Kind) {
-		if !d.IsCDROM() && d.Volume.Storage != "" {
-			size := "unknown size"
-			if d.Size.Set {
-				size = render.Bytes(d.Size.Value)
-			}
-			out = append(out, fmt.Sprintf("disk %s is destroyed: %s, %s", d.Key, render.Text(d.Volume.String(), 100), size))
-		}
+// losses says what goes with a guest beside what everybody can see of it.
+func (in *deleteIn) losses(config pve.GuestConfig) []string {
+	out := []string{"the guest, all its disks and its snapshots are destroyed; its backups stay"}
+	if in.Unreferenced {
+		out = append(out, fmt.Sprintf("every other disk of the id %v on any storage is destroyed, too", in.VMID))
 	}
-	snapshots, err := c.PVE.Snapshots(ctx, g)
-	if err != nil {
-		return nil, err
+	if config.Values["lock"] == "suspended" {
+		out = append(out, "its suspended state is lost")
 	}
-	if n := len(snapshots) - 1; n > 0 {
-		out = append(out, fmt.Sprintf("%d snapshot(s) go with it", n))
-	}
-	if purge {
+	if in.Purge {
 		out = append(out, "it is removed from backup jobs, HA and replication")
 	}
-	return append(out, "its backups stay"), nil
+	return out
 }
 
 func startDelete(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Job, error) {

@@ -1,0 +1,79 @@
+package guests_test
+
+import (
+	"testing"
+
+	"pve-mcp/internal/guard"
+	"pve-mcp/internal/simtest"
+	"pve-mcp/internal/tool"
+	"pve-mcp/pvesim"
+)
+
+const (
+	deleteVM = "DELETE /nodes/{node}/qemu/{vmid}"
+	deleteCT = "DELETE /nodes/{node}/lxc/{vmid}"
+)
+
+// stopped stops a guest.
+func stopped(vmid int) func(*pvesim.Model) {
+	return simtest.Guest(vmid, func(g *pvesim.Guest) { g.Running, g.QMPStatus = false, "" })
+}
+
+func TestDelete(t *testing.T) {
+	with := func(changes ...func(*pvesim.Model)) simtest.Options {
+		return simtest.Options{Model: simtest.Cluster(changes...)}
+	}
+	linked := simtest.Guest(105, func(g *pvesim.Guest) {
+		g.Node, g.Config["scsi0"] = "pve1", "local-zfs:base-900-disk-0/vm-105-disk-0,size=16G"
+	})
+	simtest.Tell(t, "pve_delete_guest", []simtest.Story{
+		{Name: "not confirmed", Options: with(stopped(104), withSnapshot(104, "monday")), Args: `{"vmid":104}`, Outcome: tool.NeedsConfirmation, Sent: 4, Says: []string{
+			"Deletion of VM 104 (mail) on pve1 cannot be undone; nothing was done yet.",
+			`"consequences":["VM 104 (mail) on pve1 is deleted with its configuration","disk scsi0 is destroyed: local-zfs:vm-104-disk-0, 80 GiB",` +
+				`"disk unused0 is destroyed: local-zfs:vm-104-disk-1, unknown size","1 snapshot(s) go with it","its backups stay"]`,
+			"call again with confirm: true",
+		}},
+		{Name: "confirmed", Args: `{"vmid":105,"confirm":true}`, Outcome: tool.OK, Writes: []string{deleteVM}, Sent: 7, Says: []string{
+			`"message":"Deletion of VM 105 (build-1) on pve3: done."`, `"vmid":105,"deleted":true`,
+		}},
+		{Name: "CT, not confirmed", Args: `{"vmid":204}`, Outcome: tool.NeedsConfirmation, Says: []string{"disk rootfs is destroyed: local-zfs:subvol-204-disk-0, 8 GiB"}},
+		{Name: "CT", Args: `{"vmid":204,"confirm":true}`, Outcome: tool.OK, Writes: []string{deleteCT}, Sent: 7, Says: []string{`"deleted":true`}},
+		{Name: "single node, PVE 8", Options: simtest.Options{Model: simtest.Lab(simtest.Version("8.4.1"))}, Args: `{"vmid":103,"confirm":true}`, Outcome: tool.OK, Writes: []string{deleteCT}},
+		{Name: "a CD stays", Options: with(simtest.Set(105, "ide2=local:iso/debian-12.11.0-amd64-netinst.iso,media=cdrom")), Args: `{"vmid":105}`, Outcome: tool.NeedsConfirmation, Lacks: []string{"debian"}},
+		{Name: "more than its configuration names", Args: `{"vmid":105,"purge":true,"destroy_unreferenced_disks":true}`, Outcome: tool.NeedsConfirmation, Says: []string{
+			"it is removed from backup jobs, HA and replication", "every other disk of the id 105 on any storage is destroyed, too",
+		}},
+		{Name: "unreferenced disks", Args: `{"vmid":105,"destroy_unreferenced_disks":true,"confirm":true}`, Outcome: tool.OK, Writes: []string{deleteVM}},
+		{Name: "HA, purged", Options: with(stopped(103), simtest.Guest(103, func(g *pvesim.Guest) { g.HA = "stopped" })), Args: `{"vmid":103,"purge":true,"confirm":true}`, Outcome: tool.OK, Writes: []string{deleteVM}},
+		{Name: "suspended, not confirmed", Args: `{"vmid":109}`, Outcome: tool.NeedsConfirmation, Says: []string{"its suspended state is lost"}},
+		{Name: "suspended", Args: `{"vmid":109,"confirm":true}`, Outcome: tool.OK, Writes: []string{deleteVM}, Says: []string{`"deleted":true`}},
+		{Name: "template without clones", Args: `{"vmid":900,"confirm":true}`, Outcome: tool.OK, Writes: []string{deleteVM}},
+		{Name: "template with a linked clone", Options: with(linked), Args: `{"vmid":900,"confirm":true}`, Outcome: tool.Failed, Writes: []string{deleteVM},
+			Says: []string{"base volume 'local-zfs:base-900-disk-0' is still in use by linked cloned"}, Lacks: []string{`"deleted"`}},
+		{Name: "moved", Options: simtest.Options{Model: simtest.Cluster(shared), Before: simtest.Moves(105, "pve1", "DELETE", "/105")}, Args: `{"vmid":105,"confirm":true}`,
+			Outcome: tool.OK, Writes: []string{deleteVM, deleteVM}, Says: []string{`"deleted":true`}},
+		{Name: "moved while it is looked at", Options: simtest.Options{Model: simtest.Cluster(shared), Before: simtest.Moves(105, "pve1", "GET", "/config")}, Args: `{"vmid":105}`,
+			Outcome: tool.NeedsConfirmation, Says: []string{"on pve1"}},
+
+		{Name: "running", Args: `{"vmid":104,"confirm":true}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM 104 (mail) is running; only a stopped guest can be deleted.", "pve_guest_power"}},
+		{Name: "running CT", Args: `{"vmid":200,"confirm":true}`, Outcome: tool.Failed, Says: []string{"CT 200 (proxy) is running"}},
+		{Name: "paused", Args: `{"vmid":108,"confirm":true}`, Outcome: tool.Failed, Says: []string{"VM 108 (forensics) is paused"}},
+		{Name: "locked", Args: `{"vmid":107,"confirm":true}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM 107 is locked (backup)."}},
+		{Name: "protected", Options: with(simtest.Set(105, "protection=1")), Args: `{"vmid":105,"confirm":true}`, Outcome: tool.Failed, Sent: 3, Says: []string{"VM 105 (build-1) is protected against removal.", "delete: protection"}},
+		{Name: "protected CT", Options: with(simtest.Set(204, "protection=1")), Args: `{"vmid":204,"confirm":true}`, Outcome: tool.Failed, Says: []string{"CT 204 (sandbox) is protected against removal."}},
+		{Name: "protected meanwhile", Options: simtest.Options{Before: simtest.Meanwhile("DELETE", "/105", `pve_update_guest_config {"vmid":105,"set":{"protection":1}}`)}, Args: `{"vmid":105,"confirm":true}`,
+			Outcome: tool.Failed, Writes: []string{deleteVM}, Says: []string{"can't remove VM 105 - protection mode enabled"}},
+		{Name: "started meanwhile", Options: simtest.Options{Model: simtest.Cluster(stopped(104)), Before: simtest.Meanwhile("DELETE", "/104", `pve_guest_power {"vmid":104,"action":"start"}`)},
+			Args: `{"vmid":104,"confirm":true}`, Outcome: tool.Failed, Writes: []string{deleteVM}, Says: []string{"VM 104 is running - destroy failed"}},
+		{Name: "HA", Options: with(stopped(103), simtest.Guest(103, func(g *pvesim.Guest) { g.HA = "stopped" })), Args: `{"vmid":103,"confirm":true}`, Outcome: tool.Failed, Says: []string{"is managed by HA, so PVE does not delete it.", "purge: true"}},
+		{Name: "no privilege", Options: simtest.Options{Token: "audit@pve!mcp"}, Args: `{"vmid":105,"confirm":true}`, Outcome: tool.Failed, Writes: []string{deleteVM}, Says: []string{"lacks VM.Allocate on /vms/105.", "--roles PVEVMAdmin"}},
+		{Name: "no guest", Args: `{"vmid":111,"confirm":true}`, Outcome: tool.Failed, Sent: 1, Says: []string{"There is no guest 111"}},
+		{Name: "read-only", Options: simtest.Options{Policy: guard.Policy{ReadOnly: true}}, Args: `{"vmid":105,"confirm":true}`, Outcome: tool.Failed, Says: []string{"this server is read-only"}},
+		{Name: "node down", Options: with(simtest.Offline("pve3")), Args: `{"vmid":105,"confirm":true}`, Outcome: tool.Failed, Says: []string{"could not get an answer from the node"}},
+		{Name: "task fails", Fault: pvesim.Fault{Match: "DELETE /nodes/*/qemu/105", TaskFails: "zfs destroy: dataset is busy"}, Args: `{"vmid":105,"confirm":true}`, Outcome: tool.Failed, Writes: []string{deleteVM},
+			Says: []string{"Deletion of VM 105 (build-1) on pve3 failed: zfs destroy: dataset is busy"}, Lacks: []string{`"deleted"`}},
+		{Name: "lost answer", Fault: pvesim.Fault{Match: "DELETE /nodes/*/qemu/105", Drop: true}, Args: `{"vmid":105,"confirm":true}`, Outcome: tool.Unknown, Writes: []string{deleteVM}, Says: []string{"is unknown", `"found":["sent at `}},
+		{Name: "bad flag", Args: `{"vmid":105,"purge":"perhaps","confirm":true}`, Outcome: tool.Failed, Says: []string{"neither true nor false"}},
+		{Name: "confirmed by a word", Args: `{"vmid":105,"confirm":"yes"}`, Outcome: tool.Failed, Says: []string{"neither true nor false"}},
+	})
+}
