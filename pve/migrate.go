@@ -28,9 +28,16 @@ func (m Migration) MarshalJSON() ([]byte, error) { return encodeObject(m, m.Extr
 // Refused says why a guest cannot go to a node. PVE names a node without a reason, too,
 // that it allows at the same time.
 type Refused struct {
-	Storages  []string `json:"unavailable_storages,omitzero"`
-	Resources []string `json:"unavailable-resources,omitzero"`
-	Extra     Extra    `json:"-"`
+	Storages  []string   `json:"unavailable_storages,omitzero"`
+	Resources []string   `json:"unavailable-resources,omitzero"`
+	HA        []Blocking `json:"blocking-ha-resources,omitzero"` // PVE 9
+	Extra     Extra      `json:"-"`
+}
+
+// Blocking is a resource of HA that a rule keeps away from a guest, or with it.
+type Blocking struct {
+	SID   Opt[string] `json:"sid"`
+	Cause Opt[string] `json:"cause"` // node-affinity or resource-affinity
 }
 
 // UnmarshalJSON keeps unknown fields in Extra.
@@ -38,6 +45,13 @@ func (r *Refused) UnmarshalJSON(data []byte) error { return decodeObject(data, r
 
 // MarshalJSON writes what was read.
 func (r Refused) MarshalJSON() ([]byte, error) { return encodeObject(r, r.Extra) }
+
+// IsCloudInit reports whether the disk is the drive that PVE makes for cloud-init, which
+// it makes anew where the VM goes.
+func (d LocalDisk) IsCloudInit() bool {
+	id, err := ParseVolID(d.Volume.Value)
+	return err == nil && Disk{Volume: id}.IsCloudInit()
+}
 
 // LocalDisk is a disk on a storage of the node alone.
 type LocalDisk struct {

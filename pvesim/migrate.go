@@ -16,6 +16,9 @@ type localDisk struct {
 	cdrom    bool
 }
 
+// generated reports whether the target can make the volume itself.
+func (d localDisk) generated() bool { return isCloudInit(d.ID) }
+
 // localDisks are the volumes that keep a guest on its node, unused ones first.
 func (s *state) localDisks(g *guest) []localDisk {
 	var out []localDisk
@@ -233,7 +236,7 @@ func (c *call) migrationTask(g *guest, target *node, typ string, special func(*j
 	stores := storageMap(c.str("targetstorage") + c.str("target-storage"))
 	return c.work(g, typ, func(now time.Time) outcome {
 		j := &journal{began: now, stamp: true}
-		if refused := cmp.Or(g.unlocked(), reach(target)); refused != nil {
+		if refused := cmp.Or(g.unlocked(), reach(target), c.canHold(target, g, stores)); refused != nil {
 			j.say("ERROR: migration aborted (duration 00:00:00): %s", strings.TrimSpace(refused.Error()))
 			return j.fail(die("migration aborted"))
 		}
@@ -273,6 +276,16 @@ func reach(n *node) error {
 	return nil
 }
 
+// canHold says why a node cannot hold a guest's volumes where they are to go to the
+// storages that they are on.
+func (c *call) canHold(n *node, g *guest, stores map[string]string) error {
+	if missing := c.unavailable(g, n.Name); len(stores) == 0 && len(missing) > 0 {
+		_, err := c.usable(missing[0], n.Name)
+		return err
+	}
+	return nil
+}
+
 // migrating is a migration under way: the guest is locked, and stopped where it is
 // restarted at the target.
 func (c *call) migrating(g *guest, j *journal, target *node, stores map[string]string, then func(time.Time), stop bool) outcome {
@@ -298,7 +311,7 @@ func (c *call) moveLive(j *journal, g *guest, target *node, stores map[string]st
 		if c.flag("with-local-disks") {
 			reason = "local cdrom image"
 		}
-		if d.attached && (d.cdrom || !c.flag("with-local-disks")) {
+		if d.attached && !d.generated() && (d.cdrom || !c.flag("with-local-disks")) {
 			j.say("can't migrate local disk '%s': %s", d.ID, reason)
 			bad = true
 		}
@@ -316,7 +329,7 @@ func (c *call) moveLive(j *journal, g *guest, target *node, stores map[string]st
 	j.say("start remote tunnel")
 	j.pass(time.Second)
 	j.say("ssh tunnel ver 1")
-	if len(local) > 0 {
+	if local = slices.DeleteFunc(local, localDisk.generated); len(local) > 0 {
 		j.mirror(c, g, local)
 	}
 	j.say("starting online/live migration on unix:/run/qemu-server/%d.migrate", g.VMID)

@@ -11,6 +11,8 @@ func (j *journal) found(g *guest, local []localDisk) {
 		switch {
 		case g.Kind == "lxc":
 			j.say("found local volume '%s' (in current VM config)", d.ID)
+		case d.generated():
+			j.say("found generated disk '%s' (in current VM config)", d.ID)
 		case d.attached:
 			j.say("found local disk '%s' (attached)", d.ID)
 		default:

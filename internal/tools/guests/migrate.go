@@ -49,8 +49,7 @@ var migrateGuest = tool.Change(tool.ChangeSpec[migrateIn, migrateOut]{
 })
 
 func planMigrate(ctx context.Context, c *tool.Call, in *migrateIn) (tool.Plan, error) {
-	target, err := c.Node(ctx, in.Target)
-	if err != nil {
+	if _, err := c.OnlineNode(ctx, in.Target); err != nil {
 		return tool.Plan{}, err
 	}
 	g, s, err := c.Live(ctx, in.VMID)
@@ -62,79 +61,101 @@ func planMigrate(ctx context.Context, c *tool.Call, in *migrateIn) (tool.Plan, e
 		Guest: in.VMID,
 		About: fmt.Sprintf("Migration of %v (%s) from %s to %s", g, render.Text(s.Name.Value, 60), g.Node, in.Target),
 	}
-	if g.Node == in.Target {
+	switch {
+	case g.Node == in.Target:
 		plan.Already = fmt.Sprintf("%v is on %s already; nothing was sent.", g, g.Node)
 		return plan, nil
-	}
-	switch {
-	case target.Status.Value != "online":
-		return plan, explain.Refusal("Choose another node.", "The node %s is %s.", in.Target, target.Status.Or("unknown"))
 	case s.Lock.Value != "":
 		return plan, explain.Unlocked(g, s.Lock.Value)
 	case g.Kind == pve.LXC && in.LocalDisks:
 		return plan, tool.BadArgument("with_local_disks", "is for VMs; a container's volumes are always moved")
 	case g.Kind == pve.QEMU && in.Restart:
 		return plan, tool.BadArgument("restart", "is for containers; a running VM is moved without interruption")
-	case g.Kind == pve.LXC && in.running && !in.Restart && !s.HA.Managed.Value:
+	case g.Kind == pve.LXC && in.running && !in.Restart:
 		return plan, explain.Refusal("Allow it with restart: true, or shut the container down first.",
 			"%v runs, and a container can only be moved by stopping it for a while.", g)
 	}
-	return plan, checkMigration(ctx, c, *in, g)
+	return plan, checkMigration(ctx, c, *in)
 }
 
 // checkMigration asks PVE what it has against a migration, and explains it.
-func checkMigration(ctx context.Context, c *tool.Call, in migrateIn, g pve.GuestRef) error {
-	m, err := c.PVE.CheckMigration(ctx, g, in.Target)
+func checkMigration(ctx context.Context, c *tool.Call, in migrateIn) error {
+	g, m, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.Migration, error) { return c.PVE.CheckMigration(ctx, g, in.Target) })
 	var said *pve.Error
-	if errors.As(err, &said) && said.Status == http.StatusNotImplemented {
-		return nil // a container before PVE 9: PVE cannot tell
-	}
-	if err != nil {
+	if err != nil && !(errors.As(err, &said) && said.Status == http.StatusNotImplemented) { // of containers before PVE 9
 		return err
 	}
-	refused, isRefused := m.NotAllowed[in.Target]
-	allowed := slices.Contains(m.Allowed, in.Target) || slices.Contains(m.AllowedCT, in.Target)
+	refused := m.NotAllowed[in.Target]
+	missing := refused.Storages
+	if g.Kind == pve.LXC {
+		if missing, err = missingThere(ctx, c, in); err != nil {
+			return err
+		}
+	}
+	var rules []string
+	for _, b := range slices.Concat(refused.HA, m.NotAllowedCT[in.Target].HA) {
+		rules = append(rules, render.Text(fmt.Sprintf("%s (%s)", b.SID.Value, b.Cause.Value), 100))
+	}
 	switch {
-	case isRefused && len(refused.Storages) > 0 && in.TargetStorage == "":
+	case len(missing) > 0 && in.TargetStorage == "":
 		return explain.Refusal("Name a storage of that node with targetstorage, or move the disks first.",
-			"%s has no storage %s, on which %v has disks.", in.Target, render.List(refused.Storages), g)
-	case isRefused && len(refused.Resources) > 0:
+			"%s has no storage %s, on which %v has disks.", in.Target, render.List(missing), g)
+	case len(refused.Resources) > 0:
 		return explain.Refusal("Remove them from the VM, or choose another node.", "%s does not offer %s, which %v uses.", in.Target, render.List(refused.Resources), g)
 	case len(m.LocalResources) > 0:
 		return explain.Refusal("Remove them from the VM first.", "%v uses devices of its node: %s.", g, render.List(m.LocalResources))
-	case !allowed && len(m.NotAllowedCT[in.Target].Extra) > 0:
-		return explain.Refusal("Look at the HA rules.", "HA does not let %v go to %s: %s.", g, in.Target, render.Text(fmt.Sprint(m.NotAllowedCT[in.Target]), 200))
+	case len(rules) > 0:
+		return explain.Refusal("Choose another node, or change the HA rules.", "HA does not let %v go to %s because of %s.", g, in.Target, render.List(rules))
+	case g.Kind == pve.QEMU && in.running:
+		return refuseLocal(in, g, m)
 	}
-	return refuseLocal(in, g, m)
+	return nil
+}
+
+// missingThere lists the storages of a container that the target does not have, as far as
+// the token sees storages: PVE itself says that of VMs only.
+func missingThere(ctx context.Context, c *tool.Call, in migrateIn) ([]string, error) {
+	g, config, err := current(ctx, c, in.VMID)
+	if err != nil {
+		return nil, err
+	}
+	storages, err := c.PVE.Resources(ctx, "storage")
+	if err != nil {
+		return nil, err
+	}
+	on := func(node, storage string) bool {
+		return slices.ContainsFunc(storages, func(r pve.Resource) bool { return r.Node.Value == node && r.Storage.Value == storage })
+	}
+	var missing []string
+	for _, d := range config.Disks(g.Kind) {
+		if name := d.Volume.Storage; on(g.Node, name) && !on(in.Target, name) && !slices.Contains(missing, name) {
+			missing = append(missing, name)
+		}
+	}
+	return missing, nil
 }
 
 // refuseLocal explains what local volumes mean for a running VM.
 func refuseLocal(in migrateIn, g pve.GuestRef, m pve.Migration) error {
-	if g.Kind != pve.QEMU || !in.running {
-		return nil
-	}
 	var disks []string
 	for _, d := range m.LocalDisks {
 		volume := render.Text(d.Volume.Value, 100)
 		switch {
+		case d.IsCloudInit() || d.Unused.Value:
+			continue
 		case d.CDROM.Value:
-			return &explain.Explanation{
-				What: fmt.Sprintf("The CD drive %s of %v holds %s, which only its node has.", d.Drive.Value, g, volume),
-				Next: fmt.Sprintf("Eject it: pve_update_guest_config, set %s: none,media=cdrom.", d.Drive.Or("ide2")),
-			}
+			return explain.Refusal(fmt.Sprintf("Eject it: pve_update_guest_config, set %s: none,media=cdrom.", d.Drive.Or("ide2")),
+				"The CD drive %s of %v holds %s, which only its node has.", d.Drive.Value, g, volume)
 		case d.Size.Set:
-			disks = append(disks, fmt.Sprintf("%s (%s)", volume, render.Bytes(d.Size.Value)))
-		default:
-			disks = append(disks, volume)
+			volume += fmt.Sprintf(" (%s)", render.Bytes(d.Size.Value))
 		}
+		disks = append(disks, volume)
 	}
 	if disks == nil || in.LocalDisks {
 		return nil
 	}
-	return &explain.Explanation{
-		What: fmt.Sprintf("%v runs and has disks that only its node has: %s.", g, render.List(disks)),
-		Next: "With with_local_disks: true they are copied while it runs, which takes its time.",
-	}
+	return explain.Refusal("With with_local_disks: true they are copied while it runs, which takes its time.",
+		"%v runs and has disks that only its node has: %s.", g, render.List(disks))
 }
 
 func startMigrate(ctx context.Context, c *tool.Call, in *migrateIn) (tool.Job, error) {
@@ -165,7 +186,10 @@ func startMigrate(ctx context.Context, c *tool.Call, in *migrateIn) (tool.Job, e
 // after the task.
 func finishMigrate(ctx context.Context, c *tool.Call, in migrateIn, end tool.End) (migrateOut, error) {
 	g, s, err := c.Live(ctx, in.VMID)
-	if err != nil {
+	switch {
+	case err != nil && end.Status.UPID.EndsEarly():
+		return migrateOut{}, errors.Join(tool.ErrNotYet, err)
+	case err != nil:
 		return migrateOut{}, err
 	}
 	out := migrateOut{VMID: in.VMID, Name: render.Text(s.Name.Value, 60), Node: g.Node, Status: s.State()}
