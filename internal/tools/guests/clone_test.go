@@ -72,7 +72,7 @@ func TestCloneRefused(t *testing.T) {
 			Outcome: tool.Failed, Says: []string{"The id 105 is taken; nothing was sent."}},
 		{Name: "bad id", Args: `{"vmid":900,"newid":5}`, Outcome: tool.Failed, Says: []string{"newid", "from 100"}},
 		{Name: "no such node", Args: `{"vmid":900,"target":"pve9"}`, Outcome: tool.Failed, Says: []string{"There is no node", "The nodes are pve1, pve2 and pve3."}},
-		{Name: "target down", Options: with(simtest.Offline("pve3")), Args: `{"vmid":900,"target":"pve3"}`, Outcome: tool.Failed, Says: []string{"The node pve3 is offline.", "Choose another node."}},
+		{Name: "target down", Options: with(simtest.Offline("pve3")), Args: `{"vmid":900,"target":"pve3"}`, Outcome: tool.Failed, Says: []string{"The node pve3 is offline.", "Other nodes still answer."}},
 		{Name: "to another node, from local storage", Args: `{"vmid":900,"target":"pve3"}`, Outcome: tool.Failed, Writes: []string{cloneVM}, Says: []string{"can't clone VM to node 'pve3' (VM uses local storage)"}},
 		{Name: "no such storage", Args: `{"vmid":900,"full":true,"storage":"nowhere"}`, Outcome: tool.Failed, Writes: []string{cloneVM}, Says: []string{"nowhere"}},
 		{Name: "no such pool", Options: simtest.Options{Token: "root@pam!full"}, Args: `{"vmid":900,"pool":"nowhere"}`, Outcome: tool.Failed, Writes: []string{cloneVM}, Says: []string{"nowhere"}},

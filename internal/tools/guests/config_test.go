@@ -26,7 +26,7 @@ func TestConfig(t *testing.T) {
 		}},
 		{Name: "single node", Options: simtest.Options{Model: simtest.Lab()}, Args: `{"vmid":103}`, Outcome: tool.OK, Sent: 3, Says: []string{`"node":"pve"`, `"storage":"local-lvm"`}},
 		{Name: "kinds of disks, and secrets", Options: simtest.Options{Model: simtest.Cluster(cloudInit)}, Args: `{"vmid":105}`, Outcome: tool.OK, Says: []string{
-			`"cipassword":"**********"`, `"sshkeys":"ssh-ed25519 AAAA me@home\n"`, `"kind":"cloudinit"`, `"kind":"efi"`, `"kind":"unused"`,
+			`"cipassword":"**********"`, `"sshkeys":"ssh-ed25519 SHA256:`, ` me@home"`, `"kind":"cloudinit"`, `"kind":"efi"`, `"kind":"unused"`,
 			`"model":"e1000","mac":"AA:BB:CC:00:11:22","bridge":"vmbr1","vlan":30,"firewall":true,"link_down":true}`,
 		}, Lacks: []string{"secret"}},
 		{Name: "what waits", First: `pve_update_guest_config {"vmid":100,"set":{"cores":8},"delete":["agent"]}`, Args: `{"vmid":100}`, Outcome: tool.OK, Says: []string{

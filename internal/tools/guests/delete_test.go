@@ -27,17 +27,18 @@ func TestDelete(t *testing.T) {
 		g.Node, g.Config["scsi0"] = "pve1", "local-zfs:base-900-disk-0/vm-105-disk-0,size=16G"
 	})
 	simtest.Tell(t, "pve_delete_guest", []simtest.Story{
-		{Name: "not confirmed", Options: with(stopped(104), withSnapshot(104, "monday")), Args: `{"vmid":104}`, Outcome: tool.NeedsConfirmation, Sent: 4, Says: []string{
-			"Deletion of VM 104 (mail) on pve1 cannot be undone; nothing was done yet.",
-			`"consequences":["VM 104 (mail) on pve1 is deleted with its configuration","disk scsi0 is destroyed: local-zfs:vm-104-disk-0, 80 GiB",` +
-				`"disk unused0 is destroyed: local-zfs:vm-104-disk-1, unknown size","1 snapshot(s) go with it","its backups stay"]`,
-			"call again with confirm: true",
-		}},
-		{Name: "confirmed", Args: `{"vmid":105,"confirm":true}`, Outcome: tool.OK, Writes: []string{deleteVM}, Sent: 7, Says: []string{
+		{Name: "not confirmed", Options: with(stopped(104), withSnapshot(104, "monday")), Args: `{"vmid":104}`, Outcome: tool.NeedsConfirmation, Sent: 10 + 5, // five places may have backups
+			Says: []string{
+				"Deletion of VM 104 (mail) on pve1 loses what cannot be brought back; nothing was done yet.",
+				`"consequences":["the guest, all its disks and its snapshots are destroyed; its backups stay","VM 104 (mail) on pve1 is stopped",` +
+					`"disk scsi0: local-zfs:vm-104-disk-0, 80 GiB","disk unused0: local-zfs:vm-104-disk-1, of unknown size","its snapshots: monday","its newest backup is `,
+				"call again: ",
+			}},
+		{Name: "confirmed", Args: `{"vmid":105,"confirm":true}`, Outcome: tool.OK, Writes: []string{deleteVM}, Sent: 6, Says: []string{
 			`"message":"Deletion of VM 105 (build-1) on pve3: done."`, `"vmid":105,"deleted":true`,
 		}},
-		{Name: "CT, not confirmed", Args: `{"vmid":204}`, Outcome: tool.NeedsConfirmation, Says: []string{"disk rootfs is destroyed: local-zfs:subvol-204-disk-0, 8 GiB"}},
-		{Name: "CT", Args: `{"vmid":204,"confirm":true}`, Outcome: tool.OK, Writes: []string{deleteCT}, Sent: 7, Says: []string{`"deleted":true`}},
+		{Name: "CT, not confirmed", Args: `{"vmid":204}`, Outcome: tool.NeedsConfirmation, Says: []string{"disk rootfs: local-zfs:subvol-204-disk-0, 8 GiB"}},
+		{Name: "CT", Args: `{"vmid":204,"confirm":true}`, Outcome: tool.OK, Writes: []string{deleteCT}, Sent: 6, Says: []string{`"deleted":true`}},
 		{Name: "single node, PVE 8", Options: simtest.Options{Model: simtest.Lab(simtest.Version("8.4.1"))}, Args: `{"vmid":103,"confirm":true}`, Outcome: tool.OK, Writes: []string{deleteCT}},
 		{Name: "a CD stays", Options: with(simtest.Set(105, "ide2=local:iso/debian-12.11.0-amd64-netinst.iso,media=cdrom")), Args: `{"vmid":105}`, Outcome: tool.NeedsConfirmation, Lacks: []string{"debian"}},
 		{Name: "more than its configuration names", Args: `{"vmid":105,"purge":true,"destroy_unreferenced_disks":true}`, Outcome: tool.NeedsConfirmation, Says: []string{

@@ -73,7 +73,7 @@ func TestMigrateRefused(t *testing.T) {
 		{Name: "suspended", Args: `{"vmid":109,"target":"pve1"}`, Outcome: tool.Failed, Says: []string{"VM 109 is locked (suspended).", "resume it first"}},
 		{Name: "no such node", Args: `{"vmid":100,"target":"pve9"}`, Outcome: tool.Failed, Sent: 1, Says: []string{`There is no node \"pve9\".`, "The nodes are pve1, pve2 and pve3."}},
 		{Name: "single node", Options: simtest.Options{Model: simtest.Lab()}, Args: `{"vmid":100,"target":"pve2"}`, Outcome: tool.Failed, Says: []string{"The nodes are pve."}},
-		{Name: "target down", Options: with(simtest.Offline("pve3")), Args: `{"vmid":100,"target":"pve3"}`, Outcome: tool.Failed, Sent: 1, Says: []string{"The node pve3 is offline.", "Choose another node."}},
+		{Name: "target down", Options: with(simtest.Offline("pve3")), Args: `{"vmid":100,"target":"pve3"}`, Outcome: tool.Failed, Sent: 1, Says: []string{"The node pve3 is offline.", "Other nodes still answer."}},
 		{Name: "its node is down", Options: with(simtest.Offline("pve3")), Args: `{"vmid":105,"target":"pve1"}`, Outcome: tool.Failed, Says: []string{"could not get an answer from the node"}},
 		{Name: "running CT", Args: `{"vmid":200,"target":"pve2"}`, Outcome: tool.Failed, Sent: 3, Says: []string{"CT 200 runs, and a container can only be moved by stopping it for a while.", "restart: true"}},
 		{Name: "running CT, HA", Args: `{"vmid":201,"target":"pve1"}`, Outcome: tool.Failed, Sent: 3, Says: []string{"CT 201 runs", "restart: true"}},

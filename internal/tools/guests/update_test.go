@@ -43,9 +43,9 @@ func TestUpdate(t *testing.T) {
 		{Name: "detached", Options: simtest.Options{Model: simtest.Cluster(attached)}, Args: `{"vmid":105,"delete":["scsi1"]}`, Outcome: tool.OK, Writes: []string{putVM},
 			Says: []string{`{"key":"scsi1","before":"nfs:105/vm-105-disk-1.qcow2,size=5G","removed":true}`}},
 		{Name: "CD", Args: `{"vmid":105,"set":{"ide2":"local:iso/debian-12.11.0-amd64-netinst.iso,media=cdrom"}}`, Outcome: tool.OK, Writes: []string{putVM}},
-		{Name: "cloud-init", Args: `{"vmid":105,"set":{"ciuser":"me","cipassword":"secret1","sshkeys":"ssh-ed25519 AA+BB me@home\nssh-rsa CC","ipconfig0":"ip=dhcp"}}`, Outcome: tool.OK,
+		{Name: "cloud-init", Args: `{"vmid":105,"set":{"ciuser":"me","cipassword":"secret1","sshkeys":"ssh-ed25519 AA+B me@home\nssh-rsa CC==","ipconfig0":"ip=dhcp"}}`, Outcome: tool.OK,
 			Writes: []string{putVM}, Lacks: []string{"secret1"}, Says: []string{
-				`{"key":"cipassword","after":"**********"}`, `{"key":"sshkeys","after":"ssh-ed25519 AA+BB me@home\nssh-rsa CC"}`, `{"key":"ipconfig0","after":"ip=dhcp"}`,
+				`{"key":"cipassword","after":"**********"}`, `{"key":"sshkeys","after":"ssh-ed25519 SHA256:`, ` me@home\nssh-rsa SHA256:`, `{"key":"ipconfig0","after":"ip=dhcp"}`,
 			}},
 		{Name: "the digest is right", Options: simtest.Options{Model: simtest.Cluster(), Before: checkDigest()}, Args: `{"vmid":105,"set":{"cores":4}}`, Outcome: tool.OK, Writes: []string{putVM}},
 		{Name: "hotplug refused", Args: `{"vmid":106,"delete":["net0"]}`, Outcome: tool.Warnings, Writes: []string{putVM}, Sent: 5, Says: []string{
@@ -151,8 +151,9 @@ func TestUpdateAsks(t *testing.T) {
 		args := tt.args
 		options := simtest.Options{Model: simtest.Cluster(tt.change)}
 		simtest.Tell(t, "pve_update_guest_config", []simtest.Story{
-			{Name: tt.name, Options: options, Args: "{" + args + "}", Outcome: tool.NeedsConfirmation, Sent: 2,
-				Says: []string{"cannot be undone; nothing was done yet.", tt.lost, "call again with confirm: true"}},
+			{Name: tt.name, Options: options, Args: "{" + args + "}", Outcome: tool.NeedsConfirmation, Sent: 9 + 5, // five places may have backups
+
+				Says: []string{"loses what cannot be brought back; nothing was done yet.", tt.lost, "call again: "}},
 			{Name: tt.name + ", confirmed", Options: options, Args: "{" + args + `,"confirm":true}`, Outcome: tool.OK, Writes: []string{tt.write}},
 		})
 	}
@@ -165,7 +166,7 @@ func TestUpdateAsksForNothingHarmless(t *testing.T) {
 		`{"vmid":105,"set":{"scsi1":"discard=on,file=nfs:105/vm-105-disk-1.qcow2"}}`,
 		`{"vmid":105,"set":{"ide2":"local:iso/debian-12.11.0-amd64-netinst.iso,media=cdrom"}}`,
 		`{"vmid":105,"set":{"protection":true}}`,
-		`{"vmid":105,"set":{"description":"Delete unused0?\n**********"}}`,
+		`{"vmid":105,"set":{"description":"Delete unused0?\n***"}}`,
 	} {
 		simtest.Tell(t, "pve_update_guest_config", []simtest.Story{
 			{Name: args, Options: simtest.Options{Model: simtest.Cluster(same), Token: "root@pam!full"}, Args: args, Outcome: tool.OK, Writes: []string{putVM}},
