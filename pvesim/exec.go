@@ -39,7 +39,12 @@ func agentExecStatus(c *call, g *guest) (any, error) {
 		return map[string]any{"exited": 0}, nil
 	}
 	delete(g.run, pid)
-	out := map[string]any{"exited": 1, "exitcode": p.Exit}
+	out := map[string]any{"exited": 1}
+	if p.Signal != 0 {
+		out["signal"] = p.Signal
+	} else {
+		out["exitcode"] = p.Exit
+	}
 	for key, data := range map[string]string{"out": p.Out, "err": p.Err} {
 		if data != "" {
 			out[key+"-data"], out[key+"-truncated"] = data, 0

@@ -142,6 +142,7 @@ type Guest struct {
 type Program struct {
 	Out, Err string
 	Exit     int
+	Signal   int // that ends it; 0 where it ends by itself
 	Takes    time.Duration
 }
 

@@ -167,5 +167,5 @@ func Meanwhile(method, path, call string) func(*World, *http.Request) {
 // Moves has somebody move a guest, whose disks are on shared storage, just before the
 // first request of a method whose path ends so.
 func Moves(vmid int, target, method, path string) func(*World, *http.Request) {
-	return Meanwhile(method, path, fmt.Sprintf(`pve_migrate_guest {"vmid":%d,"target":%q}`, vmid, target))
+	return Meanwhile(method, path, fmt.Sprintf(`pve_migrate_guest {"vmid":%d,"target":%q,"wait":45}`, vmid, target))
 }

@@ -2,8 +2,10 @@ package guests
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -21,6 +23,8 @@ type execIn struct {
 	Stdin   string   `json:"stdin,omitzero"`
 	PID     int64    `json:"pid,omitzero" min:"1" jsonschema:"or collect its output"`
 	tool.Times
+
+	got pve.Executed // so far
 }
 
 type execOut struct {
@@ -81,7 +85,7 @@ func planExec(ctx context.Context, c *tool.Call, in *execIn) (tool.Plan, error) 
 		return tool.Plan{}, explain.Refusal("Install qemu-guest-agent in the guest, and set agent: 1 with pve_update_guest_config.", "%v has no guest agent configured.", g)
 	}
 	if in.Shell != "" {
-		if err := in.useShell(ctx, c, g); err != nil {
+		if err := in.useShell(ctx, c); err != nil {
 			return tool.Plan{}, err
 		}
 	}
@@ -104,8 +108,8 @@ func (in *execIn) runs() []string {
 }
 
 // useShell makes a command of a line for the guest's shell.
-func (in *execIn) useShell(ctx context.Context, c *tool.Call, g pve.GuestRef) error {
-	config, err := c.PVE.GuestConfig(ctx, g, nil)
+func (in *execIn) useShell(ctx context.Context, c *tool.Call) error {
+	_, config, err := current(ctx, c, in.VMID)
 	if err != nil {
 		return err
 	}
@@ -116,9 +120,11 @@ func (in *execIn) useShell(ctx context.Context, c *tool.Call, g pve.GuestRef) er
 	return nil
 }
 
+// startExec starts the command, or takes the first look at the process, which may be
+// unknown.
 func startExec(ctx context.Context, c *tool.Call, in *execIn) (tool.Job, error) {
 	if in.PID != 0 {
-		return tool.Job{}, nil
+		return tool.Job{}, in.look(ctx, c)
 	}
 	var err error
 	_, in.PID, err = tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (int64, error) {
@@ -127,27 +133,51 @@ func startExec(ctx context.Context, c *tool.Call, in *execIn) (tool.Job, error) 
 	return tool.Job{}, err
 }
 
+// errNoProcess says that the agent knows no such process, or has told of its end before.
+var errNoProcess = explain.Refusal("Its output was collected already, or the VM was started anew since.", "The guest agent knows no such process.")
+
+// noProcessRE matches how agents say so.
+var noProcessRE = regexp.MustCompile(`(?i)\bpid\b`)
+
+// look asks for the process, unless its end is known.
+func (in *execIn) look(ctx context.Context, c *tool.Call) error {
+	if in.got.Exited.Value {
+		return nil
+	}
+	_, got, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.Executed, error) { return c.PVE.ExecStatus(ctx, g, in.PID) })
+	var said *pve.Error
+	if errors.As(err, &said) && noProcessRE.MatchString(said.Message) {
+		return errNoProcess
+	}
+	in.got = got
+	return err
+}
+
 // mostOutput is how many characters of each output are shown.
 const mostOutput = 10_000
 
 func finishExec(ctx context.Context, c *tool.Call, in execIn, _ tool.End) (execOut, error) {
 	out := execOut{VMID: in.VMID, PID: in.PID}
-	_, got, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.Executed, error) { return c.PVE.ExecStatus(ctx, g, in.PID) })
-	if err != nil {
-		return out, err
-	}
-	if !got.Exited.Value {
+	err := in.look(ctx, c)
+	got := in.got
+	switch {
+	case err == errNoProcess:
+		out.Message = "The command has ended; its exit code and output were lost on the way, and the guest agent has forgotten them."
+		return out, nil
+	case err != nil:
+		out.Message = fmt.Sprintf("The command was started as process %d, and its end cannot be seen: %s", in.PID, c.Explain(err).What)
+	case !got.Exited.Value:
 		out.Message = fmt.Sprintf("The command still runs in the guest, as process %d.", in.PID)
-		out.Next = fmt.Sprintf("Collect its output with pid: %d. PVE cannot end it.", in.PID)
-		return out, tool.ErrNotYet
-	}
-	if got.ExitCode.Set {
+	case got.Signal.Set:
+		out.Signal = &got.Signal.Value
+		out.Message = fmt.Sprintf("The command was ended by signal %d.", got.Signal.Value)
+	case got.ExitCode.Set:
 		out.ExitCode = &got.ExitCode.Value
 		out.Message = fmt.Sprintf("The command ended with exit code %d.", got.ExitCode.Value)
 	}
-	if got.Signal.Set {
-		out.Signal = &got.Signal.Value
-		out.Message = fmt.Sprintf("The command was ended by signal %d.", got.Signal.Value)
+	if !got.Exited.Value {
+		out.Next = fmt.Sprintf("Collect its output with pid: %d. PVE cannot end it.", in.PID)
+		return out, tool.ErrNotYet
 	}
 	out.Stdout, out.Stderr = render.Lines(got.Out.Value, mostOutput), render.Lines(got.Err.Value, mostOutput)
 	out.Cut = got.OutTruncated.Value || got.ErrTruncated.Value || utf8.RuneCountInString(got.Out.Value) > mostOutput || utf8.RuneCountInString(got.Err.Value) > mostOutput

@@ -1,0 +1,126 @@
+package guests_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pve-mcp/internal/guard"
+	"pve-mcp/internal/simtest"
+	"pve-mcp/internal/tool"
+	"pve-mcp/pvesim"
+)
+
+const execVM = "POST /nodes/{node}/qemu/{vmid}/agent/exec"
+
+// programs gives the VM 100 programs.
+var programs = simtest.Guest(100, func(g *pvesim.Guest) {
+	g.Programs = map[string]pvesim.Program{
+		"killed":           {Out: "so far\n", Signal: 9},
+		"many":             {Out: strings.Repeat("ä", 10_001), Err: "\x1b[31mred\x1b[0m\u202e\n"},
+		"cmd.exe /c dir":   {Out: "C:\\\n"},
+		"/bin/sh -c a & b": {Out: "both\n"},
+		"slow":             {Takes: 30 * time.Second, Out: "at last\n"},
+	}
+})
+
+func TestExec(t *testing.T) {
+	with := func(changes ...func(*pvesim.Model)) simtest.Options {
+		return simtest.Options{Model: simtest.Cluster(changes...)}
+	}
+	eight := simtest.Version("8.4.1")
+	simtest.Tell(t, "pve_vm_exec", []simtest.Story{
+		{Name: "argv", Args: `{"vmid":100,"command":["echo","a b","c"]}`, Outcome: tool.OK, Writes: []string{execVM}, Sent: 4, Says: []string{
+			`"message":"The command ended with exit code 0."`, `"vmid":100,"pid":120,"exit_code":0,"stdout":"a b c\n"`}, Lacks: []string{`"cut"`, `"stderr"`}},
+		{Name: "PVE 8", Options: with(eight), Args: `{"vmid":100,"command":["hostname"]}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`"stdout":"web-1\n"`}},
+		{Name: "single node", Options: simtest.Options{Model: simtest.Lab()}, Args: `{"vmid":100,"command":["hostname"]}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`"stdout":"homeassistant\n"`}},
+		{Name: "exit code and both outputs", Args: `{"vmid":100,"shell":"echo out; echo err >&2; exit 3"}`, Outcome: tool.OK, Writes: []string{execVM}, Sent: 5, Says: []string{
+			`"message":"The command ended with exit code 3."`, `"exit_code":3,"stdout":"out\n","stderr":"err\n"`}},
+		{Name: "shell", Options: with(programs), Args: `{"vmid":100,"shell":"a & b"}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`"stdout":"both\n"`}},
+		{Name: "shell of Windows", Options: with(programs, simtest.Set(100, "ostype=win11")), Args: `{"vmid":100,"shell":"dir"}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`C:\\`}},
+		{Name: "stdin", Args: `{"vmid":100,"command":["cat"],"stdin":"a=b&c;d\n+ü"}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`"stdout":"a=b&c;d\n+ü"`}},
+		{Name: "signal", Options: with(programs), Args: `{"vmid":100,"command":["killed"]}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`"message":"The command was ended by signal 9."`, `"signal":9,"stdout":"so far\n"`}, Lacks: []string{`"exit_code"`}},
+		{Name: "much output, and hostile", Options: with(programs), Args: `{"vmid":100,"command":["many"]}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`…(+1)"`, `"cut":true`, `"stderr":"red\n"`}},
+		{Name: "slow, waited for", Options: with(programs), Args: `{"vmid":100,"command":["slow"],"timeout":40}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{"at last"}},
+		{Name: "too slow", Options: with(programs), Args: `{"vmid":100,"command":["slow"],"timeout":5}`, Outcome: tool.Running, Writes: []string{execVM}, Says: []string{
+			`"message":"The command still runs in the guest, as process 120."`, `"next":"Collect its output with pid: 120. PVE cannot end it."`, `"pid":120`}, Lacks: []string{`"exit_code"`}},
+		{Name: "moved", Options: simtest.Options{Model: simtest.Cluster(onNFS(100)), Before: simtest.Moves(100, "pve2", "POST", "/agent/exec")}, Args: `{"vmid":100,"command":["true"]}`,
+			Outcome: tool.OK, Writes: []string{execVM, execVM}},
+		{Name: "moved while it is looked at", Options: simtest.Options{Model: simtest.Cluster(onNFS(100)), Before: simtest.Moves(100, "pve2", "GET", "/config")}, Args: `{"vmid":100,"shell":"true"}`,
+			Outcome: tool.OK, Writes: []string{execVM}},
+		{Name: "lost sight of", Fault: pvesim.Fault{Match: "GET /nodes/*/qemu/100/agent/exec-status", Status: 500, Message: "VM 100 is not running"}, Args: `{"vmid":100,"command":["true"],"timeout":5}`,
+			Outcome: tool.Running, Writes: []string{execVM}, Says: []string{"process 120", "its end cannot be seen: PVE refused: VM 100 is not running.", "pid: 120", `"pid":120`}},
+		{Name: "lost sight of for a moment", Fault: pvesim.Fault{Match: "GET /nodes/*/qemu/100/agent/exec-status", Status: 500, Message: "got timeout", Max: 2}, Args: `{"vmid":100,"command":["true"]}`,
+			Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`"exit_code":0`}},
+		{Name: "the answer with the output is lost", Fault: pvesim.Fault{Match: "GET /nodes/*/qemu/100/agent/exec-status", Drop: true, Max: 1}, Args: `{"vmid":100,"command":["true"]}`,
+			Outcome: tool.OK, Writes: []string{execVM}, Says: []string{"its exit code and output were lost on the way"}, Lacks: []string{`"exit_code"`}},
+	})
+}
+
+func TestExecRefused(t *testing.T) {
+	with := func(changes ...func(*pvesim.Model)) simtest.Options {
+		return simtest.Options{Model: simtest.Cluster(changes...)}
+	}
+	simtest.Tell(t, "pve_vm_exec", []simtest.Story{
+		{Name: "CT", Args: `{"vmid":200,"command":["true"]}`, Outcome: tool.Failed, Sent: 2, Says: []string{"CT 200 is a container, and PVE's API cannot run commands in containers.", "ssh"}},
+		{Name: "stopped", Args: `{"vmid":105,"command":["true"]}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM 105 is stopped, so nothing can be run in it.", "Start or resume it first."}},
+		{Name: "paused", Args: `{"vmid":108,"command":["true"]}`, Outcome: tool.Failed, Says: []string{"VM 108 is paused"}},
+		{Name: "no agent configured", Options: with(simtest.Set(100, "agent=")), Args: `{"vmid":100,"command":["true"]}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM 100 has no guest agent configured.", "agent: 1"}},
+		{Name: "agent dead", Args: `{"vmid":106,"command":["true"]}`, Outcome: tool.Failed, Writes: []string{execVM}, Says: []string{"PVE refused: QEMU guest agent is not running.", "install and start qemu-guest-agent"}},
+		{Name: "no such program", Args: `{"vmid":100,"command":["/bin/nothing"]}`, Outcome: tool.Failed, Writes: []string{execVM}, Says: []string{"Failed to execute child process “/bin/nothing” (No such file or directory)"}},
+		{Name: "no privilege", Options: simtest.Options{Token: "audit@pve!mcp"}, Args: `{"vmid":100,"command":["true"]}`, Outcome: tool.Failed, Writes: []string{execVM},
+			Says: []string{"lacks VM.GuestAgent.Unrestricted on /vms/100.", "pveum"}},
+		{Name: "no privilege, PVE 8", Options: simtest.Options{Token: "audit@pve!mcp", Model: simtest.Cluster(simtest.Version("8.4.1"))}, Args: `{"vmid":100,"command":["true"]}`, Outcome: tool.Failed, Writes: []string{execVM},
+			Says: []string{"lacks VM.Monitor on /vms/100."}},
+		{Name: "read-only", Options: simtest.Options{Policy: guard.Policy{ReadOnly: true}}, Args: `{"vmid":100,"command":["true"]}`, Outcome: tool.Failed, Says: []string{"Nothing was sent"}},
+		{Name: "no guest", Args: `{"vmid":111,"command":["true"]}`, Outcome: tool.Failed, Sent: 1, Says: []string{"There is no guest 111"}},
+		{Name: "node down", Options: with(simtest.Offline("pve3")), Args: `{"vmid":103,"command":["true"]}`, Outcome: tool.Failed, Says: []string{"could not get an answer from the node"}},
+		{Name: "lost answer", Fault: pvesim.Fault{Match: "POST /nodes/*/qemu/100/agent/exec", Drop: true}, Args: `{"vmid":100,"command":["true"]}`, Outcome: tool.Unknown, Writes: []string{execVM}, Says: []string{"is unknown", "before you try again"}},
+		{Name: "no such process", Args: `{"vmid":100,"pid":999}`, Outcome: tool.Failed, Sent: 3, Says: []string{"The guest agent knows no such process.", "collected already"}},
+		{Name: "process, and the agent is dead", Args: `{"vmid":106,"pid":120}`, Outcome: tool.Failed, Sent: 3, Says: []string{"guest agent is not running"}},
+	})
+}
+
+func TestExecRefusesNonsense(t *testing.T) {
+	w := simtest.New(t, simtest.Options{Policy: guard.Policy{Exec: true}})
+	for args, want := range map[string]string{
+		``:                                `The argument "command" is one of three: give command, shell or pid.`,
+		`,"command":[]`:                   `The argument "command" is one of three: give command, shell or pid.`,
+		`,"command":["true"],"shell":"x"`: `The argument "command" is one of three: give command, shell or pid.`,
+		`,"pid":7,"stdin":"x"`:            `The argument "stdin" is for a new command.`,
+		`,"pid":0`:                        `The argument "pid" is 0, which is not a whole number from 1.`,
+		`,"command":["cat"],"stdin":"` + strings.Repeat("x", 64<<10+1) + `"`: `The argument "stdin" has 65537 bytes, and PVE takes at most 65536.`,
+	} {
+		if a := w.Call("pve_vm_exec", fmt.Sprintf(`{"vmid":100%s}`, args)); a.Fault != tool.BadArguments || a.Fields["message"] != want {
+			t.Errorf("%.60s: %s", args, a.Text)
+		}
+	}
+	if sent := w.Sent(); len(sent) > 0 {
+		t.Errorf("requests %v", sent)
+	}
+}
+
+// A later call collects what an earlier one began, once.
+func TestExecIsCollected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.New(t, simtest.Options{Model: simtest.Cluster(programs), Policy: guard.Policy{Exec: true}})
+		first := w.Call("pve_vm_exec", `{"vmid":100,"command":["slow"],"timeout":1}`)
+		collect := fmt.Sprintf(`{"vmid":100,"pid":%v,"timeout":2}`, first.Fields["pid"])
+		w.Sent()
+		if a := w.Call("pve_vm_exec", collect); a.Outcome != tool.Running || !strings.Contains(a.Text, "still runs in the guest, as process 120") {
+			t.Errorf("before its end: %s", a.Text)
+		}
+		time.Sleep(time.Minute)
+		if a := w.Call("pve_vm_exec", collect); a.Outcome != tool.OK || a.Fields["stdout"] != "at last\n" || a.Fields["exit_code"] != 0.0 {
+			t.Errorf("after its end: %s", a.Text)
+		}
+		if a := w.Call("pve_vm_exec", collect); a.Outcome != tool.Failed || !strings.Contains(a.Text, "collected already") {
+			t.Errorf("once more: %s", a.Text)
+		}
+		if writes := simtest.Writes(w.Sent()); len(writes) > 0 {
+			t.Errorf("writes %v", writes)
+		}
+	})
+}
