@@ -2,11 +2,14 @@ package simtest
 
 import (
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -125,6 +128,14 @@ func Set(vmid int, settings ...string) func(*pvesim.Model) {
 	})
 }
 
+// Snapshot gives a guest a snapshot after those that it has.
+func Snapshot(vmid int, name string) func(*pvesim.Model) {
+	return Guest(vmid, func(g *pvesim.Guest) {
+		g.Snapshots = append(g.Snapshots, pvesim.Snapshot{Name: name, Parent: g.Config["parent"], Age: time.Hour, Config: maps.Clone(g.Config)})
+		g.Config["parent"] = name
+	})
+}
+
 // Version changes the version of all nodes.
 func Version(version string) func(*pvesim.Model) {
 	return func(m *pvesim.Model) { m.PVE = version }
@@ -168,4 +179,25 @@ func Meanwhile(method, path, call string) func(*World, *http.Request) {
 // first request of a method whose path ends so.
 func Moves(vmid int, target, method, path string) func(*World, *http.Request) {
 	return Meanwhile(method, path, fmt.Sprintf(`pve_migrate_guest {"vmid":%d,"target":%q,"wait":45}`, vmid, target))
+}
+
+// Answers is a wire on which looks at a path are answered with data in the place of PVE,
+// for what the simulator has none of.
+func Answers(path, data string) func(http.RoundTripper) http.RoundTripper {
+	return func(rt http.RoundTripper) http.RoundTripper { return answers{rt, path, data} }
+}
+
+type answers struct {
+	http.RoundTripper
+	path, data string
+}
+
+func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method != http.MethodGet || !strings.HasSuffix(req.URL.Path, a.path) {
+		return a.RoundTripper.RoundTrip(req)
+	}
+	return &http.Response{
+		Status: "200 OK", StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}},
+		Body: io.NopCloser(strings.NewReader(`{"data":` + a.data + `}`)),
+	}, nil
 }

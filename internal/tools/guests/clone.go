@@ -98,7 +98,7 @@ func refuseClone(ctx context.Context, c *tool.Call, in cloneIn, g pve.GuestRef, 
 	case !linked:
 		return nil
 	}
-	f, err := c.PVE.Feature(ctx, g, "clone", in.Snapname)
+	_, f, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.Feature, error) { return c.PVE.Feature(ctx, g, "clone", in.Snapname) })
 	if err == nil && !f.Has.Value {
 		return explain.Refusal("Make a full clone: full: true.", "The storage of %v cannot make linked clones.", g)
 	}

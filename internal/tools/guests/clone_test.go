@@ -18,14 +18,6 @@ const (
 // small puts a small disk of the VM 105 on shared storage.
 var small = simtest.Set(105, "scsi0=nfs:105/vm-105-disk-0.qcow2,size=2G")
 
-// withSnapshot gives a guest a snapshot.
-func withSnapshot(vmid int, name string) func(*pvesim.Model) {
-	return simtest.Guest(vmid, func(g *pvesim.Guest) {
-		g.Snapshots = append(g.Snapshots, pvesim.Snapshot{Name: name, Config: g.Config})
-		g.Config["parent"] = name
-	})
-}
-
 func TestClone(t *testing.T) {
 	with := func(changes ...func(*pvesim.Model)) simtest.Options {
 		return simtest.Options{Model: simtest.Cluster(changes...)}
@@ -44,7 +36,7 @@ func TestClone(t *testing.T) {
 			"Clone of VM 100 (web-1) as 110 is under way after 0s.", "Then start the clone with pve_guest_power: vmid 110.",
 		}},
 		{Name: "stopped CT, in full", Args: `{"vmid":204,"wait":45}`, Outcome: tool.OK, Writes: []string{cloneCT}, Says: []string{`"name":"sandbox"`}},
-		{Name: "of a snapshot, in full", Options: with(small, withSnapshot(105, "monday")), Args: `{"vmid":105,"snapname":"monday"}`, Outcome: tool.OK, Writes: []string{cloneVM}},
+		{Name: "of a snapshot, in full", Options: with(small, simtest.Snapshot(105, "monday")), Args: `{"vmid":105,"snapname":"monday"}`, Outcome: tool.OK, Writes: []string{cloneVM}},
 		{Name: "single node, PVE 8", Options: simtest.Options{Model: simtest.Lab(simtest.Version("8.4.1"))}, Args: `{"vmid":900,"start":true}`, Outcome: tool.OK, Writes: []string{cloneVM, startVM},
 			Says: []string{`"newid":104`, `"node":"pve","status":"running"`}},
 		{Name: "moved", Options: simtest.Options{Model: simtest.Cluster(small), Before: simtest.Moves(105, "pve1", "POST", "/clone")}, Args: `{"vmid":105}`,

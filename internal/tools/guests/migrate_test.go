@@ -1,9 +1,6 @@
 package guests_test
 
 import (
-	"io"
-	"net/http"
-	"strings"
 	"testing"
 
 	"pve-mcp/internal/simtest"
@@ -99,26 +96,10 @@ func TestMigrateRefused(t *testing.T) {
 	})
 }
 
-// said answers looks at a path in the place of PVE.
-type said struct {
-	http.RoundTripper
-	path, data string
-}
-
-func (s said) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.Method != http.MethodGet || !strings.HasSuffix(req.URL.Path, s.path) {
-		return s.RoundTripper.RoundTrip(req)
-	}
-	return &http.Response{
-		Status: "200 OK", StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}},
-		Body: io.NopCloser(strings.NewReader(`{"data":` + s.data + `}`)),
-	}, nil
-}
-
 // What the simulator has none of: HA rules, and devices of a node.
 func TestMigrateWhatPVESays(t *testing.T) {
 	saying := func(data string) simtest.Options {
-		return simtest.Options{Wire: func(rt http.RoundTripper) http.RoundTripper { return said{rt, "/migrate", data} }}
+		return simtest.Options{Wire: simtest.Answers("/migrate", data)}
 	}
 	rule := `{"pve1":{"blocking-ha-resources":[{"sid":"vm:103","cause":"resource-affinity"}]}}`
 	simtest.Tell(t, "pve_migrate_guest", []simtest.Story{

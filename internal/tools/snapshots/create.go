@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 
 	"pve-mcp/internal/explain"
 	"pve-mcp/internal/render"
@@ -62,7 +63,7 @@ var createSnapshot = tool.Change(tool.ChangeSpec[createIn, createOut]{
 var nameRE = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{1,39}$`)
 
 func checkName(name string) error {
-	if !nameRE.MatchString(name) || name == pve.Current || name == "pending" {
+	if !nameRE.MatchString(name) || name == pve.Current || strings.EqualFold(name, "pending") {
 		return tool.BadArgument("snapname", fmt.Sprintf("is %q; it takes a letter, then letters, digits, - and _, at most 40 in all, and neither current nor pending", render.Text(name, 60)))
 	}
 	return nil
@@ -106,14 +107,14 @@ func planCreate(ctx context.Context, c *tool.Call, in *createIn) (tool.Plan, err
 	if err := explain.Unlocked(g, s.Lock.Value); err != nil {
 		return tool.Plan{}, err
 	}
-	_, list, err := read(ctx, c, in.VMID)
+	g, list, err := read(ctx, c, in.VMID)
 	if err != nil {
 		return tool.Plan{}, err
 	}
 	if _, taken := named(list, in.Snapname); taken {
 		return tool.Plan{}, explain.Refusal("Choose another name; there are "+render.List(names(list))+".", "%v has a snapshot %s already.", g, in.Snapname)
 	}
-	f, err := c.PVE.Feature(ctx, g, "snapshot", "")
+	_, f, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.Feature, error) { return c.PVE.Feature(ctx, g, "snapshot", "") })
 	if err != nil {
 		return tool.Plan{}, err
 	}

@@ -52,51 +52,88 @@ var rollbackSnapshot = tool.Change(tool.ChangeSpec[rollbackIn, rollbackOut]{
 		})
 		return tool.Job{UPID: upid}, err
 	},
-	Finish: func(ctx context.Context, c *tool.Call, in rollbackIn, _ tool.End) (rollbackOut, error) {
-		g, s, err := c.Live(ctx, in.VMID)
-		return rollbackOut{VMID: in.VMID, Node: g.Node, Status: s.State()}, err
-	},
+	Finish: finishRollback,
 })
 
+// finishRollback reads the state. PVE starts the guest in another task, after the
+// rollback's own.
+func finishRollback(ctx context.Context, c *tool.Call, in rollbackIn, end tool.End) (rollbackOut, error) {
+	g, s, err := c.Live(ctx, in.VMID)
+	out := rollbackOut{VMID: in.VMID, Node: g.Node, Status: s.State()}
+	if err == nil && in.Run && end.Status.Succeeded() && s.Status != "running" {
+		out.Message = fmt.Sprintf("%v was rolled back to %s, and does not run yet.", g, in.Snapname)
+		out.Next = "Look again with pve_guest_status; where it stays so, pve_list_tasks shows why its start failed."
+		return out, tool.ErrNotYet
+	}
+	return out, err
+}
+
+// found is a guest and one of its snapshots.
+type found struct {
+	guest  pve.GuestRef
+	status pve.GuestStatus
+	list   []pve.Snapshot
+	snap   pve.Snapshot
+}
+
 // find looks up a guest and one of its snapshots, for a change of it.
-func find(ctx context.Context, c *tool.Call, id pve.VMID, name string) (g pve.GuestRef, s pve.GuestStatus, list []pve.Snapshot, snap pve.Snapshot, err error) {
-	if g, s, err = c.Live(ctx, id); err != nil {
-		return g, s, nil, snap, err
+func find(ctx context.Context, c *tool.Call, id pve.VMID, name string) (f found, err error) {
+	if f.guest, f.status, err = c.Live(ctx, id); err != nil {
+		return f, err
 	}
-	if err = explain.Unlocked(g, s.Lock.Value); err != nil {
-		return g, s, nil, snap, err
+	if err = explain.Unlocked(f.guest, f.status.Lock.Value); err != nil {
+		return f, err
 	}
-	if _, list, err = read(ctx, c, id); err != nil {
-		return g, s, nil, snap, err
+	if f.guest, f.list, err = read(ctx, c, id); err != nil {
+		return f, err
 	}
-	snap, ok := named(list, name)
-	if !ok || name == pve.Current {
-		next := "It has none at all."
-		if all := names(list); all != nil {
-			next = "It has " + render.List(all) + "."
-		}
-		err = explain.Refusal(next, "%v has no snapshot %q.", g, render.Text(name, 60))
+	snap, ok := named(f.list, name)
+	if f.snap = snap; ok && name != pve.Current {
+		return f, nil
 	}
-	return g, s, list, snap, err
+	next := "It has none at all."
+	if all := names(f.list); all != nil {
+		next = "It has " + render.List(all) + "."
+	}
+	return f, explain.Refusal(next, "%v has no snapshot %q.", f.guest, render.Text(name, 60))
+}
+
+// who names the guest for a person.
+func (f found) who() string {
+	return fmt.Sprintf("%v (%s)", f.guest, render.Text(f.status.Name.Value, 60))
+}
+
+// taken says when the snapshot was taken.
+func (f found) taken(c *tool.Call) string {
+	if f.snap.Time.Value <= 0 {
+		return "an unknown time"
+	}
+	at := time.Unix(f.snap.Time.Value, 0)
+	return fmt.Sprintf("%s (%s ago)", render.Time(at), render.Duration(c.Now().Sub(at).Round(time.Minute)))
 }
 
 func planRollback(ctx context.Context, c *tool.Call, in *rollbackIn) (tool.Plan, error) {
-	g, s, list, snap, err := find(ctx, c, in.VMID, in.Snapname)
+	f, err := find(ctx, c, in.VMID, in.Snapname)
 	if err != nil {
 		return tool.Plan{}, err
 	}
-	plan := tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Rollback of %v (%s) to %s", g, render.Text(s.Name.Value, 60), in.Snapname)}
-	plan.Target = tool.Target(http.MethodPost, g, "/snapshot/*/rollback")
-	taken := time.Unix(snap.Time.Value, 0)
-	plan.Consequences = []string{fmt.Sprintf("everything on the disks of %v (%s) on %s since %s (%s ago) is lost; its configuration returns to that time, too",
-		g, render.Text(s.Name.Value, 60), g.Node, render.Time(taken), render.Duration(c.Now().Sub(taken).Round(time.Minute)))}
-	switch ends := s.Status == "running"; {
-	case ends && (in.Run || snap.VMState.Value):
+	if state := f.snap.State.Value; state != "" {
+		return tool.Plan{}, explain.Refusal("Delete it with pve_delete_snapshot, with force: true where nothing else helps.",
+			"The snapshot %s of %v is incomplete (%s), so there is no way back to it.", in.Snapname, f.guest, state)
+	}
+	plan := tool.Plan{
+		Guest: in.VMID, About: fmt.Sprintf("Rollback of %s to %s", f.who(), in.Snapname),
+		Target: tool.Target(http.MethodPost, f.guest, "/snapshot/*/rollback"),
+	}
+	plan.Consequences = []string{fmt.Sprintf("everything on the disks of %s on %s since %s is lost; its configuration returns to that time, too",
+		f.who(), f.guest.Node, f.taken(c))}
+	switch runs := f.status.Status == "running"; {
+	case runs && (in.Run || f.snap.VMState.Value):
 		plan.Consequences = append(plan.Consequences, "it is running: it is stopped, and runs again afterwards")
-	case ends:
+	case runs:
 		plan.Consequences = append(plan.Consequences, "it is running: it is stopped, and stays so (start: true starts it again)")
 	}
-	if later := descendants(list, in.Snapname); len(later) > 0 {
+	if later := descendants(f.list, in.Snapname); len(later) > 0 {
 		plan.Consequences = append(plan.Consequences, fmt.Sprintf("the later snapshots %s stay in the list; some storages, such as ZFS, refuse the rollback because of them", render.List(later)))
 	}
 	return plan, nil
@@ -140,17 +177,12 @@ var deleteSnapshot = tool.Change(tool.ChangeSpec[deleteIn, deleteOut]{
 		tool.On(tool.OnGuest, "VM.Snapshot"),
 	},
 	Plan: func(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Plan, error) {
-		g, s, _, snap, err := find(ctx, c, in.VMID, in.Snapname)
-		if err != nil {
-			return tool.Plan{}, err
-		}
-		taken := time.Unix(snap.Time.Value, 0)
+		f, err := find(ctx, c, in.VMID, in.Snapname)
 		return tool.Plan{
-			Guest: in.VMID, Target: tool.Target(http.MethodDelete, g, "/snapshot/*"),
-			About: fmt.Sprintf("Deletion of the snapshot %s of %v (%s)", in.Snapname, g, render.Text(s.Name.Value, 60)),
-			Consequences: []string{fmt.Sprintf("%v (%s) on %s can no longer return to %s (%s ago)",
-				g, render.Text(s.Name.Value, 60), g.Node, render.Time(taken), render.Duration(c.Now().Sub(taken).Round(time.Minute)))},
-		}, nil
+			Guest: in.VMID, About: fmt.Sprintf("Deletion of the snapshot %s of %s", in.Snapname, f.who()),
+			Target:       tool.Target(http.MethodDelete, f.guest, "/snapshot/*"),
+			Consequences: []string{fmt.Sprintf("%s on %s can no longer return to %s", f.who(), f.guest.Node, f.taken(c))},
+		}, err
 	},
 	Start: func(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Job, error) {
 		params := url.Values{}

@@ -1,0 +1,77 @@
+package snapshots_test
+
+import (
+	"testing"
+
+	"pve-mcp/internal/simtest"
+	"pve-mcp/internal/tool"
+	"pve-mcp/pvesim"
+)
+
+func TestRollback(t *testing.T) {
+	ram := simtest.Guest(102, func(g *pvesim.Guest) { g.Snapshots[1].VMState = "local-zfs:vm-102-state-after-upgrade" })
+	ct := simtest.Snapshot(200, "monday")
+	simtest.Tell(t, "pve_rollback_snapshot", []simtest.Story{
+		{Name: "not confirmed", Args: `{"vmid":102,"snapname":"before-upgrade"}`, Outcome: tool.NeedsConfirmation, Sent: 3, Says: []string{
+			"Rollback of VM 102 (db-1) to before-upgrade cannot be undone; nothing was done yet.",
+			"everything on the disks of VM 102 (db-1) on pve2 since 1999-12-30T22:00:00Z (1d 2h ago) is lost; its configuration returns to that time, too",
+			"it is running: it is stopped, and stays so (start: true starts it again)",
+			"the later snapshots after-upgrade stay in the list; some storages, such as ZFS, refuse the rollback because of them",
+			"call again with confirm: true"}},
+		{Name: "confirmed", Args: `{"vmid":102,"snapname":"after-upgrade","confirm":true}`, Outcome: tool.OK, Writes: []string{rollback}, Sent: 5, Says: []string{
+			`"message":"Rollback of VM 102 (db-1) to after-upgrade: done."`, `"node":"pve2","status":"stopped"`}},
+		{Name: "started again", Args: `{"vmid":102,"snapname":"after-upgrade","start":true,"confirm":true}`, Outcome: tool.OK, Writes: []string{rollback}, Says: []string{`"status":"running"`}},
+		{Name: "it does not start again", Options: with(simtest.Guest(102, func(g *pvesim.Guest) { g.StartFails = []string{"no memory"} })), Args: `{"vmid":102,"snapname":"after-upgrade","start":true,"confirm":true}`,
+			Outcome: tool.Running, Writes: []string{rollback}, Says: []string{"VM 102 was rolled back to after-upgrade, and does not run yet.", "pve_list_tasks", `"status":"stopped"`}},
+		{Name: "started again, not confirmed", Args: `{"vmid":102,"snapname":"after-upgrade","start":true}`, Outcome: tool.NeedsConfirmation, Says: []string{"it is stopped, and runs again afterwards"}, Lacks: []string{"later snapshots"}},
+		{Name: "with RAM, not confirmed", Options: with(ram), Args: `{"vmid":102,"snapname":"after-upgrade"}`, Outcome: tool.NeedsConfirmation, Says: []string{"it is stopped, and runs again afterwards"}},
+		{Name: "with RAM", Options: with(ram), Args: `{"vmid":102,"snapname":"after-upgrade","confirm":true}`, Outcome: tool.OK, Writes: []string{rollback}, Says: []string{`"status":"running"`}},
+		{Name: "CT", Options: with(ct), Args: `{"vmid":200,"snapname":"monday","confirm":true}`, Outcome: tool.OK, Writes: []string{rollbackCT}, Sent: 5, Says: []string{`"status":"stopped"`}},
+		{Name: "single node, PVE 8", Options: simtest.Options{Model: simtest.Lab(simtest.Version("8.4.1"), simtest.Snapshot(103, "monday"))}, Args: `{"vmid":103,"snapname":"monday","start":true,"confirm":true}`,
+			Outcome: tool.OK, Writes: []string{rollbackCT}, Says: []string{`"status":"running"`}},
+		{Name: "moved", Options: moved("POST", "/rollback"), Args: `{"vmid":105,"snapname":"monday","confirm":true}`, Outcome: tool.OK, Writes: []string{rollback, rollback}, Says: []string{`"node":"pve1"`}},
+		{Name: "moved while it is looked at", Options: moved("GET", "/snapshot"), Args: `{"vmid":105,"snapname":"monday"}`, Outcome: tool.NeedsConfirmation, Says: []string{"on pve1"}},
+
+		{Name: "not the latest one on ZFS", Args: `{"vmid":102,"snapname":"before-upgrade","confirm":true}`, Outcome: tool.Failed, Writes: []string{rollback},
+			Says: []string{"failed: can't rollback, 'before-upgrade' is not most recent snapshot on", `"status":"running"`}},
+		{Name: "incomplete", Options: simtest.Options{Wire: simtest.Answers("/snapshot", `[{"name":"monday","snaptime":946000000,"snapstate":"delete"},{"name":"current","parent":"monday"}]`)},
+			Args: `{"vmid":105,"snapname":"monday","confirm":true}`, Outcome: tool.Failed, Sent: 2, Says: []string{"The snapshot monday of VM 105 is incomplete (delete), so there is no way back to it.", "force: true"}},
+		{Name: "of an unknown time", Options: simtest.Options{Wire: simtest.Answers("/snapshot", `[{"name":"monday","snaptime":0},{"name":"current","parent":"monday"}]`)},
+			Args: `{"vmid":105,"snapname":"monday"}`, Outcome: tool.NeedsConfirmation, Says: []string{"since an unknown time is lost"}, Lacks: []string{"1970"}},
+		{Name: "no such snapshot", Args: `{"vmid":102,"snapname":"monday","confirm":true}`, Outcome: tool.Failed, Sent: 3, Says: []string{`VM 102 has no snapshot \"monday\".`, "It has before-upgrade and after-upgrade."}},
+		{Name: "none at all", Args: `{"vmid":105,"snapname":"monday","confirm":true}`, Outcome: tool.Failed, Says: []string{"It has none at all."}},
+		{Name: "the present", Args: `{"vmid":102,"snapname":"current","confirm":true}`, Outcome: tool.Failed, Says: []string{`has no snapshot \"current\"`}},
+		{Name: "locked", Args: `{"vmid":107,"snapname":"monday","confirm":true}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM 107 is locked (backup)."}},
+		{Name: "no privilege", Options: simtest.Options{Token: "audit@pve!mcp"}, Args: `{"vmid":102,"snapname":"after-upgrade","confirm":true}`, Outcome: tool.Failed, Writes: []string{rollback},
+			Says: []string{"lacks VM.Snapshot or VM.Snapshot.Rollback on /vms/102."}},
+		{Name: "no guest", Args: `{"vmid":111,"snapname":"monday","confirm":true}`, Outcome: tool.Failed, Sent: 1, Says: []string{"There is no guest 111"}},
+		{Name: "node down", Options: with(simtest.Offline("pve2")), Args: `{"vmid":102,"snapname":"after-upgrade","confirm":true}`, Outcome: tool.Failed, Says: []string{"could not get an answer from the node"}},
+		{Name: "lost answer", Fault: pvesim.Fault{Match: "POST /nodes/*/qemu/102/snapshot/*/rollback", Drop: true}, Args: `{"vmid":102,"snapname":"after-upgrade","confirm":true}`, Outcome: tool.Unknown, Writes: []string{rollback},
+			Says: []string{"is unknown", "locked by rollback", "task qmrollback by ops@pve!mcp"}},
+	})
+}
+
+func TestDelete(t *testing.T) {
+	ct := simtest.Snapshot(200, "monday")
+	simtest.Tell(t, "pve_delete_snapshot", []simtest.Story{
+		{Name: "not confirmed", Args: `{"vmid":102,"snapname":"before-upgrade"}`, Outcome: tool.NeedsConfirmation, Sent: 3, Says: []string{
+			"Deletion of the snapshot before-upgrade of VM 102 (db-1) cannot be undone; nothing was done yet.",
+			"VM 102 (db-1) on pve2 can no longer return to 1999-12-30T22:00:00Z (1d 2h ago)"}},
+		{Name: "confirmed", Args: `{"vmid":102,"snapname":"before-upgrade","confirm":true}`, Outcome: tool.OK, Writes: []string{remove}, Sent: 5, Says: []string{`"deleted":true,"snapshots":["after-upgrade"]`}},
+		{Name: "by force", Args: `{"vmid":102,"snapname":"before-upgrade","force":true,"confirm":true}`, Outcome: tool.OK, Writes: []string{remove}},
+		{Name: "CT", Options: with(ct), Args: `{"vmid":200,"snapname":"monday","confirm":true}`, Outcome: tool.OK, Writes: []string{removeCT}, Sent: 5, Says: []string{`"deleted":true`}, Lacks: []string{`"snapshots"`}},
+		{Name: "single node, PVE 8", Options: simtest.Options{Model: simtest.Lab(simtest.Version("8.4.1"), simtest.Snapshot(100, "monday"))}, Args: `{"vmid":100,"snapname":"monday","confirm":true}`, Outcome: tool.OK, Writes: []string{remove}},
+		{Name: "moved", Options: moved("DELETE", "/monday"), Args: `{"vmid":105,"snapname":"monday","confirm":true}`, Outcome: tool.OK, Writes: []string{remove, remove}, Says: []string{`"node":"pve1","deleted":true`}},
+		{Name: "no such snapshot", Args: `{"vmid":102,"snapname":"../../status/stop","confirm":true}`, Outcome: tool.Failed, Sent: 3, Says: []string{`VM 102 has no snapshot \"../../status/stop\".`}},
+		{Name: "deleted meanwhile", Options: simtest.Options{Before: simtest.Meanwhile("DELETE", "/before-upgrade", `pve_delete_snapshot {"vmid":102,"snapname":"before-upgrade","confirm":true}`)},
+			Args: `{"vmid":102,"snapname":"before-upgrade","confirm":true}`, Outcome: tool.Failed, Writes: []string{remove}, Says: []string{"snapshot 'before-upgrade' does not exist"}},
+		{Name: "locked", Args: `{"vmid":107,"snapname":"monday","confirm":true}`, Outcome: tool.Failed, Says: []string{"VM 107 is locked (backup)."}},
+		{Name: "no privilege", Options: simtest.Options{Token: "audit@pve!mcp"}, Args: `{"vmid":102,"snapname":"after-upgrade","confirm":true}`, Outcome: tool.Failed, Writes: []string{remove}, Says: []string{"lacks VM.Snapshot on /vms/102."}},
+		{Name: "no guest", Args: `{"vmid":111,"snapname":"monday","confirm":true}`, Outcome: tool.Failed, Says: []string{"There is no guest 111"}},
+		{Name: "node down", Options: with(simtest.Offline("pve2")), Args: `{"vmid":102,"snapname":"after-upgrade","confirm":true}`, Outcome: tool.Failed, Says: []string{"could not get an answer from the node"}},
+		{Name: "task fails", Fault: pvesim.Fault{Match: "DELETE /nodes/*/qemu/102/snapshot/*", TaskFails: "zfs error: dataset is busy"}, Args: `{"vmid":102,"snapname":"after-upgrade","confirm":true}`, Outcome: tool.Failed, Writes: []string{remove},
+			Says: []string{"failed: zfs error: dataset is busy", `"snapshots":["before-upgrade","after-upgrade"]`}, Lacks: []string{`"deleted"`}},
+		{Name: "lost answer", Fault: pvesim.Fault{Match: "DELETE /nodes/*/qemu/102/snapshot/*", Drop: true}, Args: `{"vmid":102,"snapname":"after-upgrade","confirm":true}`, Outcome: tool.Unknown, Writes: []string{remove},
+			Says: []string{"is unknown", "task qmdelsnapshot by ops@pve!mcp"}},
+	})
+}
