@@ -73,16 +73,34 @@ func TestListIsThrifty(t *testing.T) {
 	}
 }
 
+// Of 10,000 guests the answer has some, says how many there are, and how to get the rest.
 func TestListOfManyIsBounded(t *testing.T) {
 	m := pvesim.Cluster()
-	template := m.Guests[0]
-	for id := 1000; id < 3000; id++ {
-		template.VMID = id
-		m.Guests = append(m.Guests, template)
+	g := m.Guests[0]
+	for g.VMID = 1000; len(m.Guests) < 10_000; g.VMID++ {
+		m.Guests = append(m.Guests, g)
 	}
-	a := simtest.New(t, simtest.Options{Model: &m}).Call("pve_list_guests", `{}`)
-	if a.Fields["total"] != 2018.0 || len(a.Fields["guests"].([]any)) != 50 || len(a.Structured) > 12_000 {
-		t.Errorf("total %v, %d listed in %d bytes", a.Fields["total"], len(a.Fields["guests"].([]any)), len(a.Structured))
+	w := simtest.New(t, simtest.Options{Model: &m})
+	for _, tt := range []struct {
+		args        string
+		total, rows int
+		more        string
+		bytes       int
+	}{
+		{`{}`, 10_000, 50, "offset: 50, or a filter", 50*200 + 500},
+		{`{"limit":500,"offset":9900}`, 10_000, 100, "", 100*200 + 500},
+	} {
+		a := w.Call("pve_list_guests", tt.args)
+		more, _ := a.Fields["more"].(string)
+		if rows := len(a.Fields["guests"].([]any)); a.Fields["total"] != float64(tt.total) || rows != tt.rows || more != tt.more || len(a.Structured) > tt.bytes {
+			t.Errorf("%s: total %v, %d listed in %d bytes, more: %q", tt.args, a.Fields["total"], rows, len(a.Structured), more)
+		}
+		if left, _ := a.Fields["left_out"].(float64); int(left) != tt.total-tt.rows {
+			t.Errorf("%s: %v left out", tt.args, left)
+		}
+		if sent := w.Sent(); len(sent) != 2 {
+			t.Errorf("%s: requests %v", tt.args, sent)
+		}
 	}
 }
 
