@@ -12,12 +12,13 @@ func TestRollback(t *testing.T) {
 	ram := simtest.Guest(102, func(g *pvesim.Guest) { g.Snapshots[1].VMState = "local-zfs:vm-102-state-after-upgrade" })
 	ct := simtest.Snapshot(200, "monday")
 	simtest.Tell(t, "pve_rollback_snapshot", []simtest.Story{
-		{Name: "not confirmed", Args: `{"vmid":102,"snapname":"before-upgrade"}`, Outcome: tool.NeedsConfirmation, Sent: 3, Says: []string{
-			"Rollback of VM 102 (db-1) to before-upgrade cannot be undone; nothing was done yet.",
-			"everything on the disks of VM 102 (db-1) on pve2 since 1999-12-30T22:00:00Z (1d 2h ago) is lost; its configuration returns to that time, too",
-			"it is running: it is stopped, and stays so (start: true starts it again)",
-			"the later snapshots after-upgrade stay in the list; some storages, such as ZFS, refuse the rollback because of them",
-			"call again with confirm: true"}},
+		{Name: "not confirmed", Args: `{"vmid":102,"snapname":"before-upgrade"}`, Outcome: tool.NeedsConfirmation, Sent: 10 + 5, // five places may have backups
+			Says: []string{
+				"Rollback of VM 102 (db-1) to before-upgrade loses what cannot be brought back; nothing was done yet.",
+				"everything on the disks of VM 102 (db-1) on pve2 since 1999-12-30T22:00:00Z (1d 2h ago) is lost; its configuration returns to that time, too",
+				"it is running: it is stopped, and stays so (start: true starts it again)",
+				"the later snapshots after-upgrade stay in the list; some storages, such as ZFS, refuse the rollback because of them",
+				"call again: "}},
 		{Name: "confirmed", Args: `{"vmid":102,"snapname":"after-upgrade","confirm":true}`, Outcome: tool.OK, Writes: []string{rollback}, Sent: 5, Says: []string{
 			`"message":"Rollback of VM 102 (db-1) to after-upgrade: done."`, `"node":"pve2","status":"stopped"`}},
 		{Name: "started again", Args: `{"vmid":102,"snapname":"after-upgrade","start":true,"confirm":true}`, Outcome: tool.OK, Writes: []string{rollback}, Says: []string{`"status":"running"`}},
@@ -54,9 +55,10 @@ func TestRollback(t *testing.T) {
 func TestDelete(t *testing.T) {
 	ct := simtest.Snapshot(200, "monday")
 	simtest.Tell(t, "pve_delete_snapshot", []simtest.Story{
-		{Name: "not confirmed", Args: `{"vmid":102,"snapname":"before-upgrade"}`, Outcome: tool.NeedsConfirmation, Sent: 3, Says: []string{
-			"Deletion of the snapshot before-upgrade of VM 102 (db-1) cannot be undone; nothing was done yet.",
-			"VM 102 (db-1) on pve2 can no longer return to 1999-12-30T22:00:00Z (1d 2h ago)"}},
+		{Name: "not confirmed", Args: `{"vmid":102,"snapname":"before-upgrade"}`, Outcome: tool.NeedsConfirmation, Sent: 10 + 5, // five places may have backups
+			Says: []string{
+				"Deletion of the snapshot before-upgrade of VM 102 (db-1) loses what cannot be brought back; nothing was done yet.",
+				"VM 102 (db-1) on pve2 can no longer return to 1999-12-30T22:00:00Z (1d 2h ago)"}},
 		{Name: "confirmed", Args: `{"vmid":102,"snapname":"before-upgrade","confirm":true}`, Outcome: tool.OK, Writes: []string{remove}, Sent: 5, Says: []string{`"deleted":true,"snapshots":["after-upgrade"]`}},
 		{Name: "by force", Args: `{"vmid":102,"snapname":"before-upgrade","force":true,"confirm":true}`, Outcome: tool.OK, Writes: []string{remove}},
 		{Name: "CT", Options: with(ct), Args: `{"vmid":200,"snapname":"monday","confirm":true}`, Outcome: tool.OK, Writes: []string{removeCT}, Sent: 5, Says: []string{`"deleted":true`}, Lacks: []string{`"snapshots"`}},
