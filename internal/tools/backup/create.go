@@ -77,10 +77,7 @@ func planCreate(ctx context.Context, c *tool.Call, in *createIn) (tool.Plan, err
 	}
 	plan := tool.Plan{
 		Guest: in.VMID,
-		About: fmt.Sprintf("Backup of %v (%s) on %s to %s", g, render.Text(s.Name.Value, 60), g.Node, render.Text(in.Storage, 60)),
-	}
-	if s.Status == "running" && in.Mode == "stop" {
-		plan.About += ", for which it is shut down and started again,"
+		About: fmt.Sprintf("Backup of %v (%s) on %s to %s%s", g, render.Text(s.Name.Value, 60), g.Node, render.Text(in.Storage, 60), in.aside(s)),
 	}
 	volumes, err := c.PVE.Content(ctx, g.Node, in.Storage, url.Values{"content": {"backup"}, "vmid": {in.VMID.String()}})
 	if err != nil {
@@ -94,6 +91,25 @@ func planCreate(ctx context.Context, c *tool.Call, in *createIn) (tool.Plan, err
 		plan.Consequences, err = pruned(ctx, c, g, *in)
 	}
 	return plan, err
+}
+
+// aside says what else the backup does.
+func (in *createIn) aside(s pve.GuestStatus) string {
+	var what []string
+	switch {
+	case s.Status != "running":
+	case in.Mode == "stop":
+		what = append(what, "mode stop: it is shut down and started again")
+	case in.Mode == "suspend":
+		what = append(what, "mode suspend: it stands still meanwhile")
+	}
+	if in.Prune != "" {
+		what = append(what, "older ones pruned by "+render.Text(in.Prune, 100))
+	}
+	if what == nil {
+		return ""
+	}
+	return " (" + strings.Join(what, "; ") + ")"
 }
 
 // choose finds the storage, or picks it where none is named. What PVE would find out in
