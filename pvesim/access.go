@@ -17,7 +17,8 @@ var accessRows = map[string]func(*call) (any, error){
 func listRoles(c *call) (any, error) {
 	out := []any{}
 	for _, id := range sortedKeys(c.roles) {
-		out = append(out, map[string]any{"roleid": id, "special": 1, "privs": strings.Join(c.roles[id], ",")})
+		_, made := c.model.Roles[id]
+		out = append(out, map[string]any{"roleid": id, "special": bit(!made), "privs": strings.Join(c.roles[id], ",")})
 	}
 	return out, nil
 }

@@ -23,8 +23,10 @@ type Model struct {
 	HAGroups, HARules []HASection
 	Users             []User
 	Tokens            []Token
-	ACL               []ACL
-	Tasks             []PastTask
+	// Roles are those beside PVE's own, with their privileges.
+	Roles map[string][]string
+	ACL   []ACL
+	Tasks []PastTask
 	// Faults are rules by which requests go wrong.
 	Faults []Fault
 }

@@ -116,6 +116,7 @@ func (s *state) build(m Model, now time.Time) error {
 		})
 	}
 	s.roles = builtinRoles(s.nodes[0].version.major)
+	maps.Copy(s.roles, m.Roles)
 	for _, g := range m.Guests {
 		if err := s.addGuest(g, now); err != nil {
 			return err

@@ -108,7 +108,7 @@ func TestCreateBackup(t *testing.T) {
 			volid: "local:backup/vzdump-lxc-103-2000_01_01-00_00_00.tar.zst", after: "stopped"},
 		{name: "HA in mode snapshot", args: `{"vmid":103,"storage":"nfs"}`, outcome: tool.OK, volid: "nfs:backup/vzdump-qemu-103-", after: "running"},
 		{name: "without the right to see storages", token: "none@pve!mcp", args: `{"vmid":200,"storage":"nfs"}`, outcome: tool.OK, volid: "nfs:backup/vzdump-lxc-200-", after: "running",
-			model: model(small, func(m *pvesim.Model) { m.Pools = nil }, granted("PVEVMAdmin on /vms", "PVEDatastoreAdmin on /storage/nfs"))},
+			model: model(small, unseen)},
 		{name: "the guest does not shut down", args: `{"vmid":106,"storage":"nfs","mode":"stop"}`, outcome: tool.Running, message: "is under way after 20s"},
 		{name: "too many", outcome: tool.Failed, args: `{"vmid":100,"storage":"nfs"}`, message: "Backup of VM 100 (web-1) on pve1 to nfs failed: job errors", after: "running",
 			model: model(small, func(m *pvesim.Model) { m.Storages[2].Options = map[string]string{"prune-backups": "keep-last=2"} }),

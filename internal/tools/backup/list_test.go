@@ -93,6 +93,12 @@ func granted(grants ...string) func(*pvesim.Model) {
 	}
 }
 
+// unseen lets none@pve!mcp use storages that it may not see.
+func unseen(m *pvesim.Model) {
+	m.Roles = map[string][]string{"Space": {"Datastore.AllocateSpace"}}
+	granted("PVEVMAdmin on /vms", "Space on /storage")(m)
+}
+
 // ids returns the volids of a list of backups.
 func ids(a simtest.Answer) string {
 	var out []string

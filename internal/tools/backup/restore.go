@@ -92,8 +92,9 @@ func planRestore(ctx context.Context, c *tool.Call, in *restoreIn) (tool.Plan, e
 	if err := in.place(ctx, c, perms); err != nil {
 		return plan, err
 	}
-	if in.VMID != original && !in.Unique {
-		in.warn(ctx, c)
+	if twin := in.twin(ctx, c); twin != "" {
+		in.note("%s", twin)
+		plan.Later = "Then " + twin + "."
 	}
 	plan.Guest = in.VMID
 	plan.Target = guard.Target{Method: http.MethodPost, Path: "/nodes/*/" + string(kind), VMID: int(in.VMID)}
@@ -116,11 +117,14 @@ func (in *restoreIn) newID(ctx context.Context, c *tool.Call, perms pve.Permissi
 	return tool.Require(perms, "/vms/"+in.VMID.String(), "VM.Allocate")
 }
 
-// warn notes that the guest will have the MAC addresses of its original.
-func (in *restoreIn) warn(ctx context.Context, c *tool.Call) {
-	if g, err := c.Guest(ctx, in.original); err == nil && g.Type == string(in.kind) {
-		in.note("it has the MAC addresses of %v (%s), which still exists: do not run both in one network; unique: true makes new ones", g.Ref(), render.Text(g.Name.Value, 60))
+// twin says that the guest will have the MAC addresses of its original, where it will.
+func (in *restoreIn) twin(ctx context.Context, c *tool.Call) string {
+	g, err := c.Guest(ctx, in.original)
+	if err != nil || in.VMID == in.original || in.Unique || g.Type != string(in.kind) {
+		return ""
 	}
+	return fmt.Sprintf("it has the MAC addresses of %v (%s), which still exists: do not run both in one network; unique: true makes new ones",
+		g.Ref(), render.Text(g.Name.Value, 60))
 }
 
 // note adds a remark to the answer.
