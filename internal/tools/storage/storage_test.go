@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,28 +16,52 @@ import (
 
 const day = 24 * time.Hour
 
-// model returns a preset that was changed.
+const (
+	iso    = "local:iso/debian-12.11.0-amd64-netinst.iso"
+	vztmpl = "local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst"
+)
+
+// media makes an image and a template on each node all that there is beside the disks of
+// guests.
+func media(m pvesim.Model) pvesim.Model {
+	m.Volumes = nil
+	for _, n := range m.Nodes {
+		m.Volumes = append(m.Volumes,
+			pvesim.Volume{ID: iso, Node: n.Name, Content: "iso", Format: "iso", Size: 702545920, Used: 702545920, Age: 90 * day},
+			pvesim.Volume{ID: vztmpl, Node: n.Name, Content: "vztmpl", Format: "tzst", Size: 126515062, Used: 126515062, Age: 90 * day})
+	}
+	return m
+}
+
+// cluster is the preset one, with four of its storages.
+func cluster() pvesim.Model {
+	m := media(pvesim.Cluster())
+	m.Storages = slices.DeleteFunc(m.Storages, func(st pvesim.Storage) bool { return st.Type == "pbs" })
+	return m
+}
+
+// model returns a model that was changed.
 func model(m pvesim.Model, change func(*pvesim.Model)) *pvesim.Model {
 	change(&m)
 	return &m
 }
 
-// withDown returns the preset cluster in which pve3 is offline.
+// withDown returns the cluster in which pve3 is offline.
 func withDown() *pvesim.Model {
-	return model(pvesim.Cluster(), func(m *pvesim.Model) { m.Nodes[2].Offline = true })
+	return model(cluster(), func(m *pvesim.Model) { m.Nodes[2].Offline = true })
 }
 
-// broken returns the preset cluster in which no node can use nfs.
+// broken returns the cluster in which no node can use nfs.
 func broken() *pvesim.Model {
-	return model(pvesim.Cluster(), func(m *pvesim.Model) {
+	return model(cluster(), func(m *pvesim.Model) {
 		m.Storages[2].Broken = "mount error: mount.nfs: Connection timed out"
 	})
 }
 
-// granted returns the preset cluster in which none@pve!mcp has roles on paths, each
+// granted returns the cluster in which none@pve!mcp has roles on paths, each
 // written ROLE on PATH.
 func granted(grants ...string) *pvesim.Model {
-	return model(pvesim.Cluster(), func(m *pvesim.Model) {
+	return model(cluster(), func(m *pvesim.Model) {
 		for _, g := range grants {
 			role, path, _ := strings.Cut(g, " on ")
 			for _, who := range []string{"none@pve", "none@pve!mcp"} {
@@ -79,9 +104,9 @@ func notes(a simtest.Answer) string {
 }
 
 func TestListStorage(t *testing.T) {
-	lab := pvesim.Lab()
-	eight := model(pvesim.Cluster(), func(m *pvesim.Model) { m.PVE = "8.4.1" })
-	limited := model(pvesim.Cluster(), func(m *pvesim.Model) {
+	lab := media(pvesim.Lab())
+	eight := model(cluster(), func(m *pvesim.Model) { m.PVE = "8.4.1" })
+	limited := model(cluster(), func(m *pvesim.Model) {
 		m.Storages[1].Nodes = []string{"pve2"}
 		m.Storages[2].Nodes = []string{"pve1", "pve2"}
 	})
@@ -119,6 +144,10 @@ func TestListStorage(t *testing.T) {
 			notes: "this token lacks Datastore.Audit on /storage/local-zfs: such a storage may be left out"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			if tt.model == nil {
+				m := cluster()
+				tt.model = &m
+			}
 			w := simtest.New(t, simtest.Options{Model: tt.model, Token: tt.token})
 			a := w.Call("pve_list_storage", tt.args)
 			if got := rows(a, "storages", "storage"); a.IsError || got != tt.want || notes(a) != tt.notes {
@@ -161,9 +190,9 @@ func TestListStorageRefuses(t *testing.T) {
 	}
 }
 
-// full returns the preset cluster with all kinds of content.
+// full returns the cluster with all kinds of content.
 func full() *pvesim.Model {
-	return model(pvesim.Cluster(), func(m *pvesim.Model) {
+	return model(cluster(), func(m *pvesim.Model) {
 		m.Storages[0].Content += ",import"
 		dump := "nfs:backup/vzdump-qemu-100-2026_11_20-02_00_00.vma.zst"
 		m.Volumes = append(m.Volumes,
@@ -177,8 +206,6 @@ func full() *pvesim.Model {
 }
 
 func TestStorageContent(t *testing.T) {
-	iso := "local:iso/debian-12.11.0-amd64-netinst.iso"
-	vztmpl := "local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst"
 	on := func(id string, nodes ...string) string {
 		var out []string
 		for _, n := range nodes {
@@ -190,7 +217,7 @@ func TestStorageContent(t *testing.T) {
 	noSpace := "backups on nfs are not visible to this token: it lacks Datastore.AllocateSpace on /storage/nfs"
 	noSnippets := "snippets on local are not visible to this token: it lacks Datastore.Allocate on /storage/local"
 	down := withDown()
-	lab := pvesim.Lab()
+	lab := media(pvesim.Lab())
 	for _, tt := range []struct {
 		name, token string
 		model       *pvesim.Model
@@ -274,7 +301,8 @@ func TestStorageContentRefuses(t *testing.T) {
 		{"", `{"storage":"local","content":"images"}`, "The storage local is not for images. It may hold backup, iso, snippets and vztmpl."},
 		{"none@pve!mcp", `{"storage":"local"}`, "This token sees no storages at all. Grant it PVEAuditor on /storage."},
 	} {
-		w := simtest.New(t, simtest.Options{Token: tt.token})
+		m := cluster()
+		w := simtest.New(t, simtest.Options{Model: &m, Token: tt.token})
 		a := w.Call("pve_storage_content", tt.args)
 		if !a.IsError || !strings.Contains(a.Text, tt.want) {
 			t.Errorf("%s: %s, want %s", tt.args, a.Text, tt.want)
