@@ -53,7 +53,7 @@ var createBackup = tool.Change(tool.ChangeSpec[createIn, createOut]{
 		tool.On(tool.OnGuest, "VM.Audit"),
 		tool.On(tool.OnGuest, "VM.Backup"),
 		tool.On(tool.OnStorage, "Datastore.AllocateSpace"),
-		tool.On(tool.OnStorage, "Datastore.Audit").Else("a storage must be named, and the new backup is not shown"),
+		tool.On(tool.OnStorage, "Datastore.Audit").Else("a storage must be named"),
 		tool.On(tool.OnStorage, "Datastore.Allocate").If("prune"),
 	},
 	Plan:   planCreate,

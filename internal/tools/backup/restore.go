@@ -55,11 +55,12 @@ var restoreBackup = tool.Change(tool.ChangeSpec[restoreIn, restoreOut]{
 		return guard.Write
 	},
 	Needs: []tool.Need{
-		tool.On(tool.OnNewGuest, "VM.Allocate"),
+		tool.On(tool.OnNewGuest, "VM.Allocate").If("a new guest"),
+		tool.On(tool.OnNewGuest, "VM.Audit").Else("no guest can be overwritten, and what was restored is not shown"),
 		tool.On(tool.OnGuest, "VM.Backup").If("the original, or the one that is overwritten"),
 		tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("the backup's storage, unless its guest keeps its id, and that of the disks"),
 		tool.On(tool.OnStorage, "Datastore.Audit").Else("the node and, of a container, the storage must be named"),
-		tool.On(tool.OnNewGuest, "VM.PowerMgmt").If("start"),
+		tool.On(tool.OnNewGuest, "VM.PowerMgmt").If("start of a VM").Since(9),
 	},
 	Plan:   planRestore,
 	Start:  startRestore,
