@@ -92,6 +92,9 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 // params are what PVE itself filters by.
 func (in listIn) params(now time.Time) (url.Values, error) {
 	params := url.Values{"limit": {strconv.Itoa(in.Limit)}, "source": {"all"}}
+	if in.Running && in.Errors {
+		return nil, tool.BadArgument("errors", "does not go with running: what runs has not failed yet")
+	}
 	if in.Running {
 		params.Set("source", "active")
 	}
@@ -111,10 +114,12 @@ func (in listIn) params(now time.Time) (url.Values, error) {
 	return params, nil
 }
 
-// timeOf reads an age or a time.
+// timeOf reads an age or a time; one without a zone is in that of now.
 func timeOf(s string, now time.Time) (time.Time, error) {
-	if t, err := time.Parse(time.RFC3339, s); err == nil {
-		return t, nil
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
+			return t, nil
+		}
 	}
 	age := s
 	if days, ok := strings.CutSuffix(s, "d"); ok {
