@@ -34,7 +34,7 @@ var imports = map[string][]string{
 	"bench":             {},
 	"cmd/pve-mcp":       {"internal/cli"},
 	"internal/archtest": {},
-	"internal/audit":    {},
+	"internal/audit":    {"internal/render", "github.com/gofrs/flock"},
 	"internal/catalog": {
 		"internal/guard", "internal/render", "internal/tool", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
 		"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks",
@@ -59,7 +59,7 @@ var imports = map[string][]string{
 		"github.com/google/jsonschema-go", "github.com/modelcontextprotocol/go-sdk",
 	},
 	"internal/simtest": {
-		"internal/catalog", "internal/demo", "internal/guard", "internal/tool", "pvesim", "github.com/google/go-cmp",
+		"internal/audit", "internal/catalog", "internal/demo", "internal/guard", "internal/tool", "pvesim", "github.com/google/go-cmp",
 	},
 	"internal/tool": {
 		"internal/audit", "internal/explain", "internal/guard", "internal/render", "internal/seal", "pve",
@@ -83,6 +83,7 @@ var imports = map[string][]string{
 // modules are what go.mod requires, with the reason.
 var modules = map[string]string{
 	"github.com/cenkalti/backoff/v5":         "pauses between attempts",
+	"github.com/gofrs/flock":                 "locks of files, on every system: several processes write one audit log",
 	"github.com/google/go-cmp":               "tests: differences that can be read",
 	"github.com/google/jsonschema-go":        "schemas of tools, from Go types",
 	"github.com/joho/godotenv":               "reads .env",

@@ -1,57 +1,218 @@
 // Package audit keeps a record of every call that could change something: a line
-// before it is sent, and one with its outcome.
+// before it is sent, and one with its outcome, or one line for a call that was not sent.
+//
+// # The file
+//
+// A file has a JSON object a line, in UTF-8, with these fields, of which those that have
+// nothing to say are left out:
+//
+//	time         RFC 3339 with milliseconds and zone
+//	event        begin, end, refused, or torn
+//	id           the same in the begin and the end of a call
+//	caller, tool, about, guest (a vmid), node
+//	arguments    of the call, without its secrets
+//	consent      param, human, or none
+//	outcome      of an end: ok, warnings, failed, running, unknown; of a call that was
+//	             not sent: refused, declined, failed
+//	upid         the task
+//	duration_ms  from begin to end
+//	torn         of an event torn: bytes and sha256 of what stands before this line
+//	prev         the hash of the line before; 64 zeros in the first line of all
+//	hash         the hash of this line; always the last field
+//
+// # The chain
+//
+// Each line ends with the 77 bytes
+//
+//	,"hash":"<64 lower-case hexadecimal digits>"}\n
+//
+// and its hash is that of all bytes before these and a closing brace: of the line
+// without this field and without its newline. It is HMAC-SHA256 with a key, and SHA-256
+// without one. Without a key, whoever can write the file can make a chain that fits; what
+// is noted elsewhere of its head still finds that.
+//
+// # Files beside it
+//
+// FILE.lock is locked by whoever writes. FILE.head has the hash of the last line, so that
+// a new file continues the chain where the old one was moved away or emptied, and so that
+// lines which were cut off are missed by the line after them.
+//
+// # What a crash leaves
+//
+// A line is in the file and on the disk before the change is sent. Where a write fails,
+// the file is cut back to what it was. What a crash leaves of a line stays in the file;
+// the next line stands on its own, and is an event torn that says what it follows.
 package audit
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"log/slog"
 	"time"
 )
 
-// Log writes records to a logger. A nil *Log writes nothing.
-type Log struct{ logger *slog.Logger }
+// Log writes records. A nil *Log does nothing.
+type Log struct {
+	file   *file // nil for none
+	logger *slog.Logger
+	now    func() time.Time
+}
 
-// New returns a log that writes to logger.
-func New(logger *slog.Logger) *Log { return &Log{logger} }
+// Options say where records go.
+type Options struct {
+	// Path names the file, "" for none. Its folder has to be there.
+	Path string
+	// Keys are those of the chain, the newest first: lines are written with that. Without
+	// a key the chain is one of plain hashes.
+	Keys [][]byte
+	// Logger hears of each record too; nil stands for nobody.
+	Logger *slog.Logger
+	// Now tells the time; nil stands for the real one.
+	Now func() time.Time
+}
 
-// Record is what is known of a call before it is sent.
+// New returns a log, and an error that names the file where it cannot be written, or is
+// something else.
+func New(o Options) (*Log, error) {
+	l := &Log{logger: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)), now: o.Now}
+	if l.now == nil {
+		l.now = time.Now
+	}
+	if o.Path == "" {
+		return l, nil
+	}
+	l.file = newFile(o.Path, o.Keys)
+	if err := l.file.write(); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Record is a call that may change something.
 type Record struct {
 	Tool      string
 	Caller    string
 	Arguments json.RawMessage
 	About     string // what would be done, to what
+	Guest     int    // its vmid, 0 for none
+	Node      string
+	Consent   string // param, human, or none
 }
 
-// Entry is a call under way.
+// Entry is a call under way. A nil *Entry does nothing.
 type Entry struct {
-	log    *Log
-	record Record
-	begun  time.Time
+	log   *Log
+	line  line
+	begun time.Time
 }
 
-// Begin writes the line before a call is sent.
-func (l *Log) Begin(r Record) *Entry {
+// Begin writes that a call is about to be sent. After an error, which names the file and
+// says what happened, the change must not be made.
+func (l *Log) Begin(r Record) (*Entry, error) {
+	if l == nil {
+		return nil, nil
+	}
+	begun := l.now()
+	e := &Entry{log: l, line: lineOf(r), begun: begun}
+	e.line.ID = rand.Text()
+	begin := e.line
+	begin.Event = "begin"
+	if err := l.write("change begins", begin, begun); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// End writes how the call ended.
+func (e *Entry) End(outcome, upid string) error {
+	if e == nil {
+		return nil
+	}
+	now := e.log.now()
+	end := e.line
+	took := now.Sub(e.begun).Milliseconds()
+	end.Event, end.Outcome, end.UPID, end.DurationMS = "end", outcome, upid, &took
+	return e.log.write("change ended", end, now)
+}
+
+// Refuse writes a call that was not sent. The outcome is refused, declined, or failed.
+func (l *Log) Refuse(r Record, outcome string) error {
 	if l == nil {
 		return nil
 	}
-	l.logger.LogAttrs(context.Background(), slog.LevelInfo, "change begins", r.attrs()...)
-	return &Entry{log: l, record: r, begun: time.Now()}
+	refused := lineOf(r)
+	refused.Event, refused.Outcome = "refused", outcome
+	return l.write("change refused", refused, l.now())
 }
 
-// End writes the line with the outcome.
-func (e *Entry) End(outcome, upid string) {
-	if e == nil {
-		return
+func lineOf(r Record) line {
+	return line{
+		Caller: r.Caller, Tool: r.Tool, Arguments: withoutSecrets(r.Arguments), About: maskText(r.About),
+		Guest: r.Guest, Node: r.Node, Consent: r.Consent,
 	}
-	attrs := append(e.record.attrs(), slog.String("outcome", outcome), slog.String("upid", upid),
-		slog.Duration("took", time.Since(e.begun).Round(time.Millisecond)))
-	e.log.logger.LogAttrs(context.Background(), slog.LevelInfo, "change ended", attrs...)
 }
 
-func (r Record) attrs() []slog.Attr {
-	return []slog.Attr{
-		slog.String("tool", r.Tool), slog.String("caller", r.Caller),
-		slog.String("arguments", string(r.Arguments)), slog.String("about", r.About),
+// write writes a line to the file, and then to the logger, which hears of it too where
+// the file cannot be written.
+func (l *Log) write(message string, ln line, now time.Time) error {
+	ln.Time = now.Format("2006-01-02T15:04:05.000Z07:00")
+	var err error
+	if l.file != nil {
+		err = l.file.write(ln)
 	}
+	level, attrs := slog.LevelInfo, ln.attrs()
+	if err != nil {
+		level, attrs = slog.LevelError, append(attrs, slog.String("not_recorded", err.Error()))
+	}
+	l.logger.LogAttrs(context.Background(), level, message, attrs...)
+	return err
+}
+
+// line is a line of the file, without its hash.
+type line struct {
+	Time       string          `json:"time"`
+	Event      string          `json:"event"`
+	ID         string          `json:"id,omitzero"`
+	Caller     string          `json:"caller,omitzero"`
+	Tool       string          `json:"tool,omitzero"`
+	Arguments  json.RawMessage `json:"arguments,omitzero"`
+	About      string          `json:"about,omitzero"`
+	Guest      int             `json:"guest,omitzero"`
+	Node       string          `json:"node,omitzero"`
+	Consent    string          `json:"consent,omitzero"`
+	Outcome    string          `json:"outcome,omitzero"`
+	UPID       string          `json:"upid,omitzero"`
+	DurationMS *int64          `json:"duration_ms,omitzero"`
+	Torn       *torn           `json:"torn,omitzero"`
+	Prev       string          `json:"prev"`
+
+	hash string
+}
+
+// torn is what stands between two lines and is none.
+type torn struct {
+	Bytes  int    `json:"bytes"` // without the newline that ends it
+	SHA256 string `json:"sha256"`
+}
+
+func tornOf(rest []byte) *torn {
+	rest = bytes.TrimSuffix(rest, []byte("\n"))
+	return &torn{len(rest), hashOf(nil, rest)}
+}
+
+func (ln line) attrs() []slog.Attr {
+	attrs := []slog.Attr{
+		slog.String("tool", ln.Tool), slog.String("caller", ln.Caller),
+		slog.String("arguments", string(ln.Arguments)), slog.String("about", ln.About),
+	}
+	if ln.Outcome != "" {
+		attrs = append(attrs, slog.String("outcome", ln.Outcome))
+	}
+	if ln.DurationMS != nil {
+		attrs = append(attrs, slog.String("upid", ln.UPID), slog.Duration("took", time.Duration(*ln.DurationMS)*time.Millisecond))
+	}
+	return attrs
 }

@@ -109,7 +109,7 @@ func (a *app) root() *cobra.Command {
 			p.Lookup(s.Flag).NoOptDefVal = "true"
 		}
 	}
-	root.AddCommand(a.callCommand(), a.demoCommand(), a.toolsCommand(), a.versionCommand())
+	root.AddCommand(a.auditCommand(), a.callCommand(), a.demoCommand(), a.toolsCommand(), a.versionCommand())
 	return root
 }
 
@@ -130,7 +130,7 @@ func (f settingFlag) Type() string {
 }
 
 // host connects the tools: to the configured cluster, or to a simulated one. What is
-// changed is recorded on stderr.
+// changed is recorded on stderr, and in the audit log.
 func (a *app) host() (tool.Host, *config.Config, error) {
 	cfg, err := a.config(false)
 	if err != nil {
@@ -147,7 +147,11 @@ func (a *app) host() (tool.Host, *config.Config, error) {
 	if len(cfg.SealKeys) > 0 {
 		host.Seal = cfg.SealKeys
 	}
-	host.Audit, host.Wait, host.Logger = audit.New(a.logger(slog.LevelInfo)), cfg.TaskWait, a.logger(slog.LevelWarn)
+	host.Wait, host.Logger = cfg.TaskWait, a.logger(slog.LevelWarn)
+	host.Audit, err = audit.New(audit.Options{Path: cfg.AuditLog, Keys: auditKeys(cfg), Logger: a.logger(slog.LevelInfo)})
+	if err != nil {
+		return tool.Host{}, nil, &exitError{exitUsage, "PVE_MCP_AUDIT_LOG: " + err.Error()}
+	}
 	return host, cfg, nil
 }
 

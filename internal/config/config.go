@@ -31,6 +31,7 @@ type Config struct {
 	SealKeys     seal.Keys // empty where none is set
 	TaskWait     time.Duration
 	Toolsets     []string
+	AuditLog     string // "" for none
 	// Warnings are for the human: what was ignored, and what is unwise.
 	Warnings []string
 
@@ -71,6 +72,11 @@ func Load(src Sources) (*Config, error) {
 	open := openAnywhere
 	if fromFile {
 		open = openBelow(src.Dir)
+	}
+	if fromFile && c.AuditLog != "" && strings.TrimSpace(src.Flags[auditLog]) == "" {
+		if c.AuditLog, err = below(src.Dir, c.AuditLog); err != nil {
+			problems = append(problems, fmt.Errorf("%s: .env: %w", auditLog, err))
+		}
 	}
 	if !src.NoCluster {
 		problems = append(problems, c.finish(values, open)...)

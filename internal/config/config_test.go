@@ -282,6 +282,49 @@ func TestDotEnvReadsFilesBelowItselfOnly(t *testing.T) {
 	}
 }
 
+// A .env must not lead the record of a server that is configured elsewhere to another
+// file, nor have any written outside its folder.
+func TestDotEnvAndTheAuditLog(t *testing.T) {
+	all := "PVE_HOST=h\nPVE_TOKEN_ID=ops@pve!mcp\nPVE_TOKEN_SECRET=" + secret + "\nPVE_MCP_AUDIT_LOG="
+	dir := folder(t, nil)
+	if err := os.Mkdir(filepath.Join(dir, "log"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(t.TempDir(), filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, file string
+		env        []string
+		flags      map[string]string
+		want       string
+		fails      bool
+	}{
+		{name: "environment", env: minimal("PVE_MCP_AUDIT_LOG=../audit.log"), want: "../audit.log"},
+		{name: "flag", env: minimal("PVE_MCP_AUDIT_LOG=a"), flags: map[string]string{"PVE_MCP_AUDIT_LOG": "/b"}, want: "/b"},
+		{name: "beside an environment", file: all + "elsewhere", env: minimal("PVE_MCP_AUDIT_LOG=audit.log"), want: "audit.log"},
+		{name: "beside an environment without one", file: all + "elsewhere", env: minimal(), want: ""},
+		{name: "beside a flag", file: all + "elsewhere", flags: map[string]string{"PVE_MCP_AUDIT_LOG": "/var/log/audit.log"}, want: "/var/log/audit.log"},
+		{name: "alone", file: all + "audit.log", want: filepath.Join(dir, "audit.log")},
+		{name: "in a folder", file: all + "log/audit.log", want: filepath.Join(dir, "log/audit.log")},
+		{name: "above", file: all + "../.profile", fails: true},
+		{name: "anywhere", file: all + "/tmp/.profile", fails: true},
+		{name: "through a link", file: all + "link/audit.log", fails: true},
+		{name: "no folder", file: all + "no/audit.log", fails: true},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, ".env"), []byte(tt.file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := config.Load(config.Sources{Environ: tt.env, Flags: tt.flags, Dir: dir})
+		switch {
+		case tt.fails && (err == nil || !strings.HasPrefix(err.Error(), "PVE_MCP_AUDIT_LOG: .env: ")):
+			t.Errorf("%s: %v", tt.name, err)
+		case !tt.fails && (err != nil || c.AuditLog != tt.want):
+			t.Errorf("%s: %+v %v, want %s", tt.name, c, err, tt.want)
+		}
+	}
+}
+
 func TestFiles(t *testing.T) {
 	server := httptest.NewTLSServer(nil)
 	defer server.Close()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/joho/godotenv"
@@ -71,9 +72,28 @@ func openBelow(dir string) opener {
 	}
 }
 
+var errSecretName = errors.New("the value looks like a secret, not like the name of a file")
+
+// below returns the path of a file to be written that a file .env in dir names. Its
+// folder must be there, and lie below dir: a .env must not make this program write
+// elsewhere.
+func below(dir, name string) (string, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return "", err
+	}
+	defer root.Close()
+	folder, err := root.OpenRoot(filepath.Dir(name))
+	if err != nil {
+		return "", err
+	}
+	folder.Close()
+	return filepath.Join(dir, name), nil
+}
+
 func readFile(open opener, name string) ([]byte, error) {
 	if secretRE.MatchString(name) {
-		return nil, errors.New("the value looks like a secret, not like the name of a file")
+		return nil, errSecretName
 	}
 	f, err := open(name)
 	if err != nil {

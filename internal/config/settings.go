@@ -38,6 +38,9 @@ type Setting struct {
 // IsBool reports whether the setting is switched on or off.
 func (s Setting) IsBool() bool { return s.Default == "true" || s.Default == "false" }
 
+// auditLog is the key of a setting that is checked where its source is known.
+const auditLog = "PVE_MCP_AUDIT_LOG"
+
 // Settings are all settings, in the order in which they are explained.
 func Settings() []Setting {
 	return []Setting{
@@ -122,6 +125,18 @@ func Settings() []Setting {
 			Key: "PVE_MCP_SEAL_KEY", Example: "a-text-of-at-least-32-characters-that-nobody-knows",
 			Doc: "keys for what clients hand back and for the audit log, newest first, separated by commas; without it they are derived from the token's secret",
 			set: func(c *Config, v string) (err error) { c.SealKeys, err = parseKeys(v); return },
+		},
+		{
+			Key: auditLog, Flag: "audit-log", Example: "/var/log/pve-mcp/audit.log",
+			Doc:     "file that gets a line before and after every call that could change something; none is made that cannot be recorded",
+			loosens: func(string) bool { return true }, // it may not lead away from another one
+			set: func(c *Config, v string) error {
+				c.AuditLog = v
+				if secretRE.MatchString(v) {
+					return errSecretName
+				}
+				return nil
+			},
 		},
 		{
 			Key: "PVE_MCP_TOOLSETS", Flag: "toolsets", Example: "core", Default: "core",

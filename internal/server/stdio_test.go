@@ -66,7 +66,7 @@ func TestStop(t *testing.T) {
 		in, client := io.Pipe()
 		defer func() { _ = client.Close() }()
 		w := simtest.New(t, simtest.Options{})
-		w.Host.Audit = audit.New(slog.New(slog.NewTextHandler(&record, nil)))
+		w.Host.Audit = w.Record(audit.Options{Logger: slog.New(slog.NewTextHandler(&record, nil))})
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() {

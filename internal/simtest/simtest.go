@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"pve-mcp/internal/audit"
 	"pve-mcp/internal/catalog"
 	"pve-mcp/internal/demo"
 	"pve-mcp/internal/guard"
@@ -89,6 +90,16 @@ func (w *World) As(token string) *World {
 	other := *w
 	other.Host, other.token = host, token
 	return &other
+}
+
+// Record returns a log for the world's host.
+func (w *World) Record(o audit.Options) *audit.Log {
+	w.Helper()
+	l, err := audit.New(o)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return l
 }
 
 // Answer is the answer to a call, decoded.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"pve-mcp/internal/audit"
 	"pve-mcp/internal/explain"
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/render"
@@ -187,24 +186,24 @@ type change[In changeIn, Out any, P changeOut[Out]] struct {
 	fault Fault
 }
 
-func (r *change[In, Out, P]) run(ctx context.Context) Out {
+func (r *change[In, Out, P]) run(ctx context.Context) (out Out) {
 	if err := decode(r.tool.Input, r.req.Arguments, &r.in); err != nil {
-		return r.failed(err)
+		return r.notSent(r.failed(err))
 	}
 	risk := guard.Write
 	if r.spec.Risk != nil {
 		risk = r.spec.Risk(r.in)
 	}
 	if reason := r.host.Policy.Refusal(risk); reason != "" {
-		return r.failed(&guard.RefusedError{Reason: reason})
+		return r.notSent(r.failed(&guard.RefusedError{Reason: reason}))
 	}
 	var err error
 	if r.call, err = newCall(ctx, r.host, r.req); err != nil {
-		return r.failed(err)
+		return r.notSent(r.failed(err))
 	}
 	digest := digestOf(r.in)
 	if r.plan, err = r.spec.Plan(ctx, r.call, &r.in); err != nil {
-		return r.failed(err)
+		return r.notSent(r.failed(err))
 	}
 	if r.plan.Already != "" {
 		out, err := r.spec.Finish(ctx, r.call, r.in, End{})
@@ -214,24 +213,28 @@ func (r *change[In, Out, P]) run(ctx context.Context) Out {
 		risk = max(risk, guard.Destructive)
 	}
 	if reason := r.refused(ctx, risk); reason != "" {
-		return r.failed(&guard.RefusedError{Reason: reason})
+		return r.notSent(r.failed(&guard.RefusedError{Reason: reason}))
 	}
 	var stopped *Out
 	if r.given, stopped = r.consent(ctx, risk, digest); stopped != nil {
-		return *stopped
+		return r.notSent(*stopped)
 	}
-	record := r.host.Audit.Begin(audit.Record{
-		Tool: r.spec.Name, Caller: r.req.Caller, Arguments: r.req.Arguments, About: r.plan.About,
-	})
+	entry, err := r.host.Audit.Begin(r.record())
+	if err != nil {
+		return r.failed(explain.Refusal("See to the audit log (PVE_MCP_AUDIT_LOG), then call again.",
+			"Nothing was sent, because it cannot be recorded: %v.", err))
+	}
 	end := Changed{Outcome: Unknown} // where a bug ends the call
 	r.host.Recent.begin(r.plan.Guest, r.host.Now())
 	defer func() {
-		record.End(string(end.Outcome), end.UPID)
+		if err := entry.End(string(end.Outcome), end.UPID); err != nil {
+			P(&out).changed().Message += fmt.Sprintf(" This outcome is missing in the audit log: %v.", err)
+		}
 		if end.Outcome != Running && end.Outcome != Unknown {
 			r.host.Recent.end(r.plan.Guest, r.host.Now())
 		}
 	}()
-	out := r.carryOut(ctx)
+	out = r.carryOut(ctx)
 	end = *P(&out).changed()
 	return out
 }

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptrace"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -394,21 +396,66 @@ func TestChangesAreRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		w := simtest.New(t, simtest.Options{})
-		w.Host.Audit = audit.New(slog.New(slog.NewTextHandler(&log, nil)))
+		w.Host.Audit = w.Record(audit.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		w.Run(power(guard.Write), `{"vmid":104,"action":"stop"}`)
 		w.Run(echo, `{"vmid":104}`)
 		w.Run(power(guard.Write), `{"vmid":999,"action":"stop"}`) // never sent
 		w.Run(power(guard.Write), `{"vmid":100,"action":"panic"}`)
 		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
 		for i, want := range []string{
-			`msg="change begins" tool=power caller=test arguments="{\"vmid\":104,\"action\":\"stop\"}" about="stop of 104"`,
-			`msg="change ended" tool=power caller=test arguments="{\"vmid\":104,\"action\":\"stop\"}" about="stop of 104" outcome=ok upid=UPID:pve1:`,
-			`msg="change begins" tool=power caller=test arguments="{\"vmid\":100,\"action\":\"panic\"}"`,
+			`msg="change begins" tool=power caller=test arguments="{\"action\":\"stop\",\"vmid\":104}" about="stop of 104"`,
+			`msg="change ended" tool=power caller=test arguments="{\"action\":\"stop\",\"vmid\":104}" about="stop of 104" outcome=ok upid=UPID:pve1:`,
+			`msg="change refused" tool=power caller=test arguments="{\"action\":\"stop\",\"vmid\":999}" about="stop of 999" outcome=failed`,
+			`msg="change begins" tool=power caller=test arguments="{\"action\":\"panic\",\"vmid\":100}"`,
 			`outcome=unknown`,
 		} {
-			if len(lines) != 4 || !strings.Contains(lines[i], want) {
+			if len(lines) != 5 || !strings.Contains(lines[i], want) {
 				t.Errorf("line %d: want %s in\n%s", i+1, want, log.String())
 			}
+		}
+	})
+}
+
+// removing is a wire that removes a folder before a write is sent.
+type removing struct {
+	http.RoundTripper
+	dir string
+}
+
+func (r removing) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method != http.MethodGet {
+		if err := os.RemoveAll(r.dir); err != nil {
+			return nil, err
+		}
+	}
+	return r.RoundTripper.RoundTrip(req)
+}
+
+// What cannot be recorded is not done, and an outcome that cannot be recorded is told.
+func TestChangesThatCannotBeRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "log")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		gone := dir + ": no such file or directory."
+		w := simtest.New(t, simtest.Options{Wire: func(rt http.RoundTripper) http.RoundTripper { return removing{rt, dir} }})
+		w.Host.Audit = w.Record(audit.Options{Path: filepath.Join(dir, "audit.log")})
+		a := w.Run(power(guard.Write), `{"vmid":104,"action":"stop"}`)
+		if message, _ := a.Fields["message"].(string); a.Outcome != tool.OK || !strings.HasSuffix(message, " This outcome is missing in the audit log: "+gone) {
+			t.Errorf("the outcome: %s", a.Text)
+		}
+		w.Sent()
+		a = w.Run(power(guard.Write), `{"vmid":100,"action":"stop"}`)
+		if a.Outcome != tool.Failed || a.Fields["message"] != "Nothing was sent, because it cannot be recorded: "+gone {
+			t.Errorf("the beginning: %s", a.Text)
+		}
+		if sent := simtest.Writes(w.Sent()); len(sent) > 0 {
+			t.Errorf("sent %v", sent)
+		}
+		a = w.Run(power(guard.Destructive), `{"vmid":100,"action":"stop"}`)
+		if message, _ := a.Fields["message"].(string); a.Outcome != tool.NeedsConfirmation || !strings.HasSuffix(message, " This call is missing in the audit log: "+gone) {
+			t.Errorf("the refusal: %s", a.Text)
 		}
 	})
 }

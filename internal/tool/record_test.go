@@ -1,0 +1,75 @@
+package tool_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"pve-mcp/internal/audit"
+	"pve-mcp/internal/guard"
+	"pve-mcp/internal/simtest"
+	"pve-mcp/internal/tool"
+)
+
+// What is recorded of a call by how it was decided: event, guest, node, consent, outcome.
+func TestConsentIsRecorded(t *testing.T) {
+	human, param := guard.Policy{Confirm: guard.Human}, guard.Policy{Confirm: guard.Param}
+	for _, tt := range []struct {
+		name   string
+		policy guard.Policy
+		call   func(w *simtest.World)
+		want   []string
+	}{
+		{"the human agrees", human, func(w *simtest.World) {
+			q := asked(w, "pve_rollback_snapshot", rollback, nil, "").Question // of which nothing is recorded yet
+			asked(w, "pve_rollback_snapshot", rollback, yes(), q.State)
+		}, []string{"begin 102 pve2 human ", "end 102 pve2 human ok"}},
+		{"the human declines", human, func(w *simtest.World) {
+			q := asked(w, "pve_rollback_snapshot", rollback, nil, "").Question
+			asked(w, "pve_rollback_snapshot", rollback, &tool.Reply{Action: "decline"}, q.State)
+		}, []string{"refused 102 pve2 human declined"}},
+		{"the human cannot be asked", human, func(w *simtest.World) { w.Call("pve_rollback_snapshot", rollback) },
+			[]string{"refused 102 pve2 none refused"}},
+		{"by argument", param, func(w *simtest.World) {
+			w.Call("pve_rollback_snapshot", rollback)
+			w.Call("pve_rollback_snapshot", strings.Replace(rollback, "{", `{"confirm":true,`, 1))
+		}, []string{"refused 102 pve2 none refused", "begin 102 pve2 param ", "end 102 pve2 param ok"}},
+		{"read-only", guard.Policy{ReadOnly: true}, func(w *simtest.World) { w.Call("pve_rollback_snapshot", rollback) },
+			[]string{"refused 0  none refused"}},
+		{"not understood", param, func(w *simtest.World) { w.Call("pve_rollback_snapshot", `{"vmid":"x"}`) },
+			[]string{"refused 0  none failed"}},
+		{"nothing to do", param, func(w *simtest.World) { w.Call("pve_guest_power", `{"vmid":102,"action":"start"}`) }, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "audit.log")
+				w := simtest.New(t, simtest.Options{Policy: tt.policy})
+				w.Host.Audit = w.Record(audit.Options{Path: path})
+				tt.call(w)
+				data, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var got []string
+				for line := range strings.Lines(string(data)) {
+					var l struct {
+						Event, Node, Consent, Outcome string
+						Guest                         int
+					}
+					if err := json.Unmarshal([]byte(line), &l); err != nil {
+						t.Fatal(err)
+					}
+					got = append(got, fmt.Sprint(l.Event, " ", l.Guest, " ", l.Node, " ", l.Consent, " ", l.Outcome))
+				}
+				if !slices.Equal(got, tt.want) {
+					t.Errorf("got %q\nwant %q", got, tt.want)
+				}
+			})
+		})
+	}
+}
