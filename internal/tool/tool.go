@@ -266,6 +266,19 @@ func (c *Call) Ended(task pve.UPID) {
 	}
 }
 
+// RefuseCommand says why a command must not be run in a guest: the policy may name those
+// that may, and then no shell.
+func (c *Call) RefuseCommand(argv []string, shell bool) error {
+	reason := c.host.Policy.RefuseCommand(argv)
+	if shell && len(c.host.Policy.ExecAllow) > 0 {
+		reason = "a shell is none of the commands that PVE_MCP_EXEC_ALLOW names"
+	}
+	if reason == "" {
+		return nil
+	}
+	return &guard.RefusedError{Reason: reason}
+}
+
 // Call runs the tool. It returns for every input, valid or not.
 func (t Tool) Call(ctx context.Context, h Host, req Request) (res Result) {
 	if h.Logger == nil {

@@ -43,7 +43,12 @@ var vmExec = tool.Change(tool.ChangeSpec[execIn, execOut]{
 	Title: "Run a command in a VM",
 	Doc:   "Runs a command in a VM through its guest agent. After the timeout it goes on; call again with its pid.",
 	Worst: guard.Exec,
-	Risk:  func(execIn) guard.Risk { return guard.Exec },
+	Risk: func(in execIn) guard.Risk {
+		if in.PID != 0 { // it runs already
+			return guard.Write
+		}
+		return guard.Exec
+	},
 	Needs: []tool.Need{
 		tool.On(tool.OnGuest, "VM.Audit"),
 		tool.On(tool.OnGuest, "VM.Monitor").Until(9),
@@ -83,6 +88,9 @@ func planExec(ctx context.Context, c *tool.Call, in *execIn) (tool.Plan, error) 
 		return tool.Plan{}, explain.Refusal("Start or resume it first.", "%v is %s, so nothing can be run in it.", g, s.State())
 	case !s.Agent.Value:
 		return tool.Plan{}, explain.Refusal("Install qemu-guest-agent in the guest, and set agent: 1 with pve_update_guest_config.", "%v has no guest agent configured.", g)
+	}
+	if err := c.RefuseCommand(in.Command, in.Shell != ""); err != nil && in.PID == 0 {
+		return tool.Plan{}, err
 	}
 	if in.Shell != "" {
 		if err := in.useShell(ctx, c); err != nil {
