@@ -52,7 +52,7 @@ func fillDisk(t *testing.T, path string) {
 		t.Skip(err)
 	}
 	before := limit
-	limit.Cur = 1500
+	limit.Cur = 1400
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 		t.Skip(err)
 	}
