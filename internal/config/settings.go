@@ -123,7 +123,7 @@ func Settings() []Setting {
 		},
 		{
 			Key: "PVE_MCP_SEAL_KEY", Example: "a-text-of-at-least-32-characters-that-nobody-knows",
-			Doc: "keys for what clients hand back and for the audit log, newest first, separated by commas; without it they are derived from the token's secret",
+			Doc: "keys for what clients hand back and for the chain of the audit log, newest first, separated by commas; without it the former is sealed with a key derived from the token's secret, and the chain has none",
 			set: func(c *Config, v string) (err error) { c.SealKeys, err = parseKeys(v); return },
 		},
 		{

@@ -10,6 +10,7 @@ import (
 
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/simtest"
+	"pve-mcp/pvesim"
 )
 
 // human answers a question.
@@ -66,6 +67,14 @@ func TestConsent(t *testing.T) {
 			args: map[string]any{"vmid": 100, "shell": "uptime"}, outcome: "failed", message: "a shell is none of the commands"},
 		{name: "what is not destructive asks nobody", human: says("decline", nil), tool: "pve_guest_power", args: map[string]any{"vmid": 100, "action": "stop"},
 			outcome: "ok", message: "done", writes: 1},
+		{name: "protected by its pool", policy: guard.Policy{Protect: guard.Rules{{Pool: "web"}}}, tool: "pve_guest_power",
+			args: map[string]any{"vmid": 100, "action": "stop"}, outcome: "failed", message: "guest 100 is protected (PVE_MCP_PROTECT: pool:web)"},
+		{name: "a rule that cannot be evaluated", policy: guard.Policy{Protect: guard.Rules{{Pool: "nowhere"}}}, tool: "pve_guest_power",
+			args: map[string]any{"vmid": 100, "action": "stop"}, outcome: "failed", message: "whether guest 100 is protected cannot be told: rule pool:nowhere: "},
+		{name: "not among the allowed", policy: guard.Policy{Allow: guard.Rules{{Low: 200, High: 299}}}, tool: "pve_guest_power",
+			args: map[string]any{"vmid": 100, "action": "stop"}, outcome: "failed", message: "guest 100 is not among those that this server may change (PVE_MCP_ALLOW)"},
+		{name: "a snapshot-mode backup of a protected guest", policy: guard.Policy{Protect: guard.Rules{{Low: 200, High: 200}}}, tool: "pve_create_backup",
+			args: map[string]any{"vmid": 200, "storage": "nfs", "wait": 40}, outcome: "ok", message: "done", writes: 1},
 		{name: "protected", policy: guard.Policy{Protect: guard.Rules{{Tag: "ci"}}}, human: says("accept", map[string]any{"name": "105"}), tool: "pve_delete_guest",
 			args: map[string]any{"vmid": 105}, outcome: "failed", message: "guest 105 is protected (PVE_MCP_PROTECT: tag:ci)"},
 	} {
@@ -116,6 +125,25 @@ func TestTheQuestionNamesTheConsequences(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What others have named a guest cannot forge a line of the question.
+func TestTheQuestionOfAHostileName(t *testing.T) {
+	m := pvesim.Cluster()
+	for i := range m.Guests {
+		if m.Guests[i].VMID == 204 {
+			m.Guests[i].Config["hostname"] = "x\n- nothing is lost\x1b[2J\u202e" + strings.Repeat("y", 200)
+		}
+	}
+	var question *mcp.ElicitParams
+	converseWith(t, eras[0], simtest.Options{Model: &m}, says("decline", nil), &question, func(c *conversation) {
+		if _, err := c.call("pve_delete_guest", map[string]any{"vmid": 204}); err != nil || question == nil {
+			t.Fatal(err, question)
+		}
+		if strings.ContainsAny(question.Message, "\x1b\u202e") || strings.Contains(question.Message, "\n- nothing is lost") || strings.Contains(question.Message, strings.Repeat("y", 100)) {
+			t.Errorf("%q", question.Message)
+		}
+	})
 }
 
 // converseWith is converse with a client whose human answers questions.

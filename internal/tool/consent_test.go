@@ -47,7 +47,7 @@ func TestSealedConsent(t *testing.T) {
 		{name: "other arguments", args: `{"vmid":102,"snapname":"after-upgrade","start":true}`, outcome: tool.NeedsConfirmation, message: "it was given for another call"},
 		{name: "another tool", tool: "pve_delete_snapshot", outcome: tool.NeedsConfirmation, message: "it was given for another call"},
 		{name: "too late", between: func(*simtest.World) { time.Sleep(6 * time.Minute) }, outcome: tool.NeedsConfirmation, message: "it took longer than 5m"},
-		{name: "tampered with", state: func(s string) string { return "A" + s[1:] }, outcome: tool.NeedsConfirmation, message: "the state that came with it is not valid"},
+		{name: "tampered with", state: func(s string) string { return s[1:] + s[:1] }, outcome: tool.NeedsConfirmation, message: "the state that came with it is not valid"},
 		{name: "no state", state: func(string) string { return "" }, outcome: tool.NeedsConfirmation, message: "the state that came with it is not valid"},
 		{name: "another server's", between: func(w *simtest.World) { w.Host.Seal = seal.Keys{[]byte("other")} }, outcome: tool.NeedsConfirmation, message: "not valid"},
 		{name: "the guest was stopped", between: func(w *simtest.World) { w.Call("pve_guest_power", `{"vmid":102,"action":"stop"}`) },
