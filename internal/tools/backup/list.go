@@ -150,7 +150,7 @@ func rowOf(c *tool.Call, s tool.Store, v pve.Volume) backupRow {
 	row.Size, row.SizeHuman = show.Bytes(v.Size)
 	if v.CTime.Set {
 		created := time.Unix(v.CTime.Value, 0)
-		row.Created, row.Age = render.Time(created), render.Duration(c.Now().Sub(created).Round(time.Second))
+		row.Created, row.Age = render.Time(created), render.Duration(max(0, c.Now().Sub(created)).Round(time.Second)) // its clock may be ahead
 	}
 	if !s.Shared.Value {
 		row.Node = s.Node.Value

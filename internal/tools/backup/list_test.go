@@ -215,6 +215,17 @@ func TestListBackupsShowsWhatPVEKnows(t *testing.T) {
 	})
 }
 
+// A node's clock may be ahead of ours.
+func TestListBackupsOfTheFuture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.New(t, simtest.Options{Model: model()})
+		w.Host.Now = func() time.Time { return time.Now().Add(-48 * time.Hour) }
+		if a := w.Call("pve_list_backups", `{"vmid":102}`); !strings.Contains(a.Text, `"created":"1999-12-31T03:00:00Z","age":"0s"`) {
+			t.Errorf("%s", a.Text)
+		}
+	})
+}
+
 func TestListBackupsRefuses(t *testing.T) {
 	for _, tt := range []struct {
 		model      *pvesim.Model

@@ -34,6 +34,12 @@ func granted(role, path string) *pvesim.Model {
 	return &m
 }
 
+func eight() *pvesim.Model {
+	m := pvesim.Cluster()
+	m.PVE = "8.4.1"
+	return &m
+}
+
 func TestClusterStatus(t *testing.T) {
 	lab := pvesim.Lab()
 	full := pvesim.Cluster()
@@ -61,6 +67,10 @@ func TestClusterStatus(t *testing.T) {
 			notes: "[the use of pve1, pve2 and pve3 is hidden: this token lacks Sys.Audit there " +
 				"The token none@pve!mcp lacks Sys.Audit on /. Quorum, name and addresses of the cluster are hidden.]",
 			absent: "cpu_percent", sent: []string{resources, permissions, "GET /cluster/status"}},
+		{name: "a role for VMs alone", token: "none@pve!mcp", model: granted("PVEVMAdmin", "/"), want: map[string]any{"cluster": nil, "standalone": nil, "quorate": nil, "online": 3.0},
+			notes: "[the use of pve1, pve2 and pve3 is hidden: this token lacks Sys.Audit there " +
+				"The token none@pve!mcp lacks Sys.Audit on /. Quorum, name and addresses of the cluster are hidden.]", absent: "cpu_percent"},
+		{name: "PVE 8", model: eight(), want: map[string]any{"cluster": "demo", "quorate": true, "online": 3.0, "total": 3.0}, sent: []string{resources, "GET /cluster/status"}},
 		{name: "with a privilege on one node", token: "none@pve!mcp", model: granted("PVEAuditor", "/nodes/pve2"), want: map[string]any{"quorate": nil},
 			notes: "[the use of pve1 and pve3 is hidden: this token lacks Sys.Audit there " +
 				"The token none@pve!mcp lacks Sys.Audit on /. Quorum, name and addresses of the cluster are hidden.]",
@@ -143,8 +153,6 @@ func (c cutOff) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func TestNodeStatus(t *testing.T) {
-	eight := pvesim.Cluster()
-	eight.PVE = "8.4.1"
 	for _, tt := range []struct {
 		name             string
 		o                simtest.Options
@@ -155,7 +163,7 @@ func TestNodeStatus(t *testing.T) {
 	}{
 		{name: "online", want: map[string]any{"status": "online", "pve_version": "9.0.11", "boot": "efi", "uptime": "43d 5h"},
 			contains: `"memory":{"used":`, absent: "notes", sent: 2},
-		{name: "PVE 8", o: simtest.Options{Model: &eight}, want: map[string]any{"pve_version": "8.4.1", "kernel": "6.14.11-2-pve"}, sent: 2},
+		{name: "PVE 8", o: simtest.Options{Model: eight()}, want: map[string]any{"pve_version": "8.4.1", "kernel": "6.14.11-2-pve"}, sent: 2},
 		{name: "offline", o: simtest.Options{Model: withDown("pve2")}, want: map[string]any{"status": "offline", "uptime": nil, "cpu": nil},
 			notes: "[the node is offline: nothing more is known of it]", sent: 1},
 		{name: "cut off", o: simtest.Options{Wire: func(rt http.RoundTripper) http.RoundTripper { return cutOff{rt} }}, want: map[string]any{"status": "unknown"},

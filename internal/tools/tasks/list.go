@@ -176,7 +176,7 @@ func rowOf(c *tool.Call, t pve.Task) taskRow {
 	start := time.Unix(t.StartTime.Value, 0)
 	row := taskRow{
 		UPID: t.UPID.String(), Type: t.Type, ID: render.Text(t.ID, 80), Node: t.Node, User: render.Text(t.UPID.User, 80),
-		State: "running", Started: render.Time(start), Duration: render.Duration(c.Now().Sub(start).Round(time.Second)), start: start,
+		State: "running", Started: render.Time(start), Duration: render.Duration(max(0, c.Now().Sub(start)).Round(time.Second)), start: start,
 	}
 	if !t.EndTime.Set {
 		return row
