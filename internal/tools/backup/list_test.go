@@ -164,6 +164,8 @@ func TestListBackups(t *testing.T) {
 			want: proxy, sent: 5, notes: "backups on local of guests on which this token lacks VM.Backup are not visible"},
 		{name: "no right to one guest", token: "none@pve!mcp", model: model(granted("PVEDatastoreUser on /storage", "PVEVMUser on /vms", "PVEAuditor on /vms/100")), args: `{"storage":"nfs"}`,
 			want: gone, sent: 3, notes: "backups on nfs of /vms/100 are not visible: this token lacks VM.Backup there"},
+		{name: "a storage that may not be seen", token: "none@pve!mcp", model: model(granted("PVEDatastoreUser on /storage", "PVEVMUser on /vms", "PVEVMUser on /storage/pbs")), args: `{"vmid":777}`,
+			want: gone, sent: 6, notes: "this token lacks Datastore.Audit on /storage/pbs: whether there are backups is not visible"},
 		{name: "a node is offline", model: model(offline), args: `{}`, want: strings.Replace(all, sandbox+" ", "", 1), notes: away, sent: 6},
 		{name: "a storage is broken", args: `{}`, want: strings.Join([]string{served, proxy, sandbox, servedCT}, " "), sent: 6,
 			model: model(func(m *pvesim.Model) { m.Storages[2].Broken = "mount error" }),

@@ -70,6 +70,8 @@ func TestRestore(t *testing.T) {
 		{name: "its start fails", args: archive(webNew) + `,"vmid":105,"overwrite":true,"confirm":true,"start":true,"unique":true`, outcome: tool.Failed,
 			message: "on pve3: done. What comes after it: Restore of VM 105 from " + webNew + " on pve3 failed: start failed: QEMU exited with code 1",
 			vmid:    105, node: "pve3", status: "stopped", before: 7},
+		{name: "its start cannot be followed", args: archive(webNew) + `,"start":true,"unique":true`, vmid: 110, node: "pve1", status: "stopped", before: 6,
+			model: model(small, fault(pvesim.Fault{Match: "GET /nodes/*/tasks", Status: 500, Message: "got timeout"})), notes: "it was restored, and does not run yet"},
 		{name: "no room", outcome: tool.Failed, args: archive(proxy) + `,"storage":"nfs"`, before: 8, model: model(small, fault(pvesim.Fault{Match: "POST /nodes/*/lxc",
 			TaskFails: "unable to restore CT 110 - unable to create temporary directory: No space left on device"})),
 			message: "Restore of CT 110 from " + proxy + " on pve1 failed: unable to restore CT 110 - unable to create temporary directory: No space left on device"},
