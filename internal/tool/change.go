@@ -278,6 +278,9 @@ func (r *change[In, Out, P]) carryOut(ctx context.Context) Out {
 		if stopped != nil {
 			return r.halfDone(ctx, *stopped, ch)
 		}
+		if after := r.done(ctx, next, end); after.Outcome == Warnings {
+			ch.Outcome, ch.Message, ch.ExitStatus, ch.Log = Warnings, after.Message, after.ExitStatus, after.Log
+		}
 	}
 	for pause := 200 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		out, err := r.spec.Finish(ctx, r.call, r.in, end)

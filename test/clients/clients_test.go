@@ -75,6 +75,7 @@ func TestClients(t *testing.T) {
 				"progress":   true,
 				"failed":     []any{true, "failed", "start failed: QEMU exited with code 1"},
 				"unknown":    []any{true, "There is no guest 111, or "},
+				"consent":    []any{"ok", "declined", 2.0},
 				"noSuchTool": -32602.0,
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
