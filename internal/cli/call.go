@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/spf13/cobra"
@@ -44,11 +45,15 @@ func (a *app) callOne(t tool.Tool) *cobra.Command {
 			if _, isArgument := t.Input.Properties[f.Name]; !isArgument {
 				return
 			}
-			if list, ok := f.Value.(pflag.SliceValue); ok {
+			list, isList := f.Value.(pflag.SliceValue)
+			switch {
+			case isList && t.Input.Properties[f.Name].Type == "object":
+				args[f.Name] = object(list.GetSlice())
+			case isList:
 				args[f.Name] = list.GetSlice()
-				return
+			default:
+				args[f.Name] = f.Value.String()
 			}
-			args[f.Name] = f.Value.String()
 		})
 		return a.call(cmd.Context(), t, args)
 	}
@@ -61,14 +66,31 @@ func addFlag(flags *pflag.FlagSet, name string, p *jsonschema.Schema) {
 	if p.Enum != nil {
 		doc = fmt.Sprintf("%v %s", p.Enum, doc)
 	}
-	switch p.Type {
-	case "boolean":
+	switch {
+	case p.Type == "boolean":
 		flags.Bool(name, false, doc)
-	case "array":
+	case p.Type == "object":
+		flags.StringArray(name, nil, "key=value, once for each; "+doc)
+	case p.Type == "array" && p.Items.Type == "string" && p.Items.Enum == nil: // commas may be part of it
+		flags.StringArray(name, nil, doc)
+	case p.Type == "array":
 		flags.StringSlice(name, nil, doc)
 	default:
 		flags.Var(&argument{typ: p.Type}, name, doc)
 	}
+}
+
+// object reads key=value pairs; an object in JSON is left to the tool.
+func object(pairs []string) any {
+	if len(pairs) == 1 && strings.HasPrefix(pairs[0], "{") {
+		return pairs[0]
+	}
+	out := map[string]string{}
+	for _, pair := range pairs {
+		key, value, _ := strings.Cut(pair, "=")
+		out[key] = value
+	}
+	return out
 }
 
 // argument is the value of a flag. The tool itself reads it, so that it is refused
