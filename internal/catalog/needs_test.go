@@ -29,7 +29,7 @@ var stories = map[string][]string{
 	"pve_list_storage":    {`{}`, `{"node":"pve1"}`},
 	"pve_list_snapshots":  {`{"vmid":100}`},
 	"pve_list_tasks":      {`{}`},
-	"pve_migrate_guest":   {`{"vmid":105,"target":"pve1","targetstorage":"nfs"}`},
+	"pve_migrate_guest":   {`{"vmid":105,"target":"pve1","targetstorage":"nfs"}`, `{"vmid":204,"target":"pve2"}`},
 	"pve_restore_backup": {
 		`{"archive":"{backup}","start":true}`, `{"archive":"{backup}","vmid":105,"overwrite":true,"storage":"nfs","confirm":true}`,
 	},

@@ -42,6 +42,7 @@ var migrateGuest = tool.Change(tool.ChangeSpec[migrateIn, migrateOut]{
 		tool.On(tool.OnGuest, "VM.Migrate"),
 		tool.On(tool.OnGuest, "VM.Config.Disk").If("targetstorage"),
 		tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("targetstorage"),
+		tool.On(tool.OnStorage, "Datastore.Audit").If("a container").Else("a storage that its target lacks is not seen before"),
 	},
 	Plan:   planMigrate,
 	Start:  startMigrate,
