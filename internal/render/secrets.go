@@ -14,7 +14,7 @@ const Mask = "**********"
 // as its last group, or is one as a whole.
 var secrets = []*regexp.Regexp{
 	regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)`),
-	regexp.MustCompile(`(?i)\b(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key)\b["']?\s*[:=]\s*["']?([^\s"',;]+)`),
+	regexp.MustCompile(`(?i)(?:password|passwd|passphrase|\bpwd|secret|token|api[_-]?key|access[_-]?key)[a-z0-9_]*["']?\s*[:=]\s*["']?([^\s"',;]+)`),
 	regexp.MustCompile(`![A-Za-z][A-Za-z0-9._-]*=([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})`), // of a PVE token
 	regexp.MustCompile(`\b(?:AKIA|ASIA)[0-9A-Z]{16}\b`),
 	regexp.MustCompile(`\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|sk-[A-Za-z0-9_-]{20,})`),

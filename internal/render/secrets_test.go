@@ -12,6 +12,7 @@ func TestMaskSecrets(t *testing.T) {
 	for give, want := range map[string]string{
 		"login: admin, password: hunter2!":                                                   "login: admin, password: " + m,
 		`{"api_key": "abc123", "x": 1}`:                                                      `{"api_key": "` + m + `", "x": 1}`,
+		"MYSQL_ROOT_PASSWORD=geheim PATH=/bin":                                               "MYSQL_ROOT_PASSWORD=" + m + " PATH=/bin",
 		"Passwd=geheim; next":                                                                "Passwd=" + m + "; next",
 		"token: ops@pve!mcp=12345678-1234-1234-1234-123456789abc":                            "token: " + m,
 		"use ops@pve!mcp=12345678-1234-1234-1234-123456789abc":                               "use ops@pve!mcp=" + m,

@@ -49,7 +49,39 @@ func (c *Call) Stakes(ctx context.Context, g pve.GuestRef, s pve.GuestStatus) ([
 	if config.Values["protection"] == "1" {
 		out = append(out, "PVE protects it against removal")
 	}
+	if s.Template.Value {
+		out = append(out, c.linkedClones(ctx, g, config))
+	}
 	return out, nil
+}
+
+// linkedClones names the guests whose disks build on a template's.
+func (c *Call) linkedClones(ctx context.Context, g pve.GuestRef, config pve.GuestConfig) string {
+	var clones, read []string
+	for _, d := range config.Disks(g.Kind) {
+		if d.IsCDROM() || d.Volume.Storage == "" || slices.Contains(read, d.Volume.Storage) {
+			continue
+		}
+		read = append(read, d.Volume.Storage)
+		volumes, err := c.PVE.Content(ctx, g.Node, d.Volume.Storage, nil)
+		if err != nil {
+			return "whether there are linked clones of it cannot be seen: " + c.Explain(err).What
+		}
+		base := fmt.Sprintf("base-%v-", g.VMID)
+		if g.Kind == pve.LXC {
+			base = fmt.Sprintf("basevol-%v-", g.VMID)
+		}
+		for _, v := range volumes {
+			clone := v.VMID.Value != int64(g.VMID) && strings.Contains(v.Parent.Value+"\n"+v.VolID.Name, base)
+			if name := fmt.Sprint(v.VMID.Value); clone && !slices.Contains(clones, name) {
+				clones = append(clones, name)
+			}
+		}
+	}
+	if clones == nil {
+		return "no linked clone of it can be seen"
+	}
+	return "linked clones of it need its disks: " + render.List(clones)
 }
 
 func snapshotNames(snapshots []pve.Snapshot) string {
