@@ -86,16 +86,13 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 		}
 	}
 	out.Total = len(rows)
-	first := min(in.Offset, len(rows))
-	last := min(first+in.Limit, len(rows))
-	for _, row := range rows[first:last] {
+	var part []backupRow
+	part, out.LeftOut, out.More = tool.Page(rows, in.Limit, in.Offset)
+	for _, row := range part {
 		if row.VMID != nil {
 			row.Name = names[*row.VMID]
 		}
 		out.Backups = append(out.Backups, row)
-	}
-	if out.LeftOut = len(rows) - (last - first); last < len(rows) {
-		out.More = fmt.Sprintf("offset: %d, or a filter", last)
 	}
 	return out, nil
 }

@@ -89,8 +89,7 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	}
 	sortGuests(found, in.Sort, offline)
 	out.Total = len(found)
-	first := min(in.Offset, len(found))
-	last := min(first+in.Limit, len(found))
+	found, out.LeftOut, out.More = tool.Page(found, in.Limit, in.Offset)
 	fields := in.Fields
 	if len(fields) == 0 {
 		fields = usual
@@ -98,13 +97,10 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 			fields = append(slices.Clone(usual), "maxdisk")
 		}
 	}
-	for _, r := range found[first:last] {
+	for _, r := range found {
 		row := rowOf(r, statusOf(r, offline))
 		row.only(fields)
 		out.Guests = append(out.Guests, row)
-	}
-	if out.LeftOut = len(found) - (last - first); last < len(found) {
-		out.More = fmt.Sprintf("offset: %d, or a filter", last)
 	}
 	if len(offline) > 0 {
 		out.Notes = append(out.Notes, "offline nodes: "+strings.Join(offline, ", ")+"; the state of their guests is unknown")

@@ -3,7 +3,6 @@ package storage
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -91,12 +90,7 @@ func runContent(ctx context.Context, c *tool.Call, in contentIn) (contentOut, er
 		return cmp.Or(strings.Compare(a.Content, b.Content), strings.Compare(a.VolID, b.VolID), strings.Compare(a.Node, b.Node))
 	})
 	out.Total = len(rows)
-	first := min(in.Offset, len(rows))
-	last := min(first+in.Limit, len(rows))
-	out.Content = append(out.Content, rows[first:last]...)
-	if out.LeftOut = len(rows) - (last - first); last < len(rows) {
-		out.More = fmt.Sprintf("offset: %d, or a filter", last)
-	}
+	out.Content, out.LeftOut, out.More = tool.Page(rows, in.Limit, in.Offset)
 	perms, err := c.PVE.Permissions(ctx)
 	out.Notes = append(out.Notes, tool.HiddenVolumes(perms, stores[0], in.Content)...)
 	return out, err
