@@ -21,8 +21,11 @@ func withAgent(do func(c *call, g *guest) (any, error)) func(*call) (any, error)
 			return nil, die("VM %d is not running", g.VMID)
 		case !g.agentOn(): // QEMU has no channel to it
 			return nil, die("QEMU guest agent is not running")
-		case !c.agentAnswers(g):
+		case !c.agentAnswers(g) || c.fault.AgentTakes > agentPing:
 			return nil, c.after(agentPing, die("QEMU guest agent is not running"))
+		}
+		if err := c.after(c.fault.AgentTakes, nil); err != nil {
+			return nil, err
 		}
 		return do(c, g)
 	})

@@ -43,6 +43,45 @@ func (s *state) certify() error {
 	return nil
 }
 
+// listCertificates lists the CA's and the node's own.
+func listCertificates(c *call) (any, error) {
+	if c.ca == nil {
+		if err := c.certify(); err != nil {
+			return nil, err
+		}
+	}
+	root, _ := pem.Decode(c.ca)
+	out := []any{}
+	for _, file := range []struct {
+		name string
+		der  []byte
+	}{{"pve-root-ca.pem", root.Bytes}, {"pve-ssl.pem", c.node.cert.Certificate[0]}} {
+		cert, err := x509.ParseCertificate(file.der)
+		if err != nil {
+			return nil, err
+		}
+		sum, san := sha256.Sum256(file.der), []any{}
+		for _, ip := range cert.IPAddresses {
+			san = append(san, ip.String())
+		}
+		for _, name := range cert.DNSNames {
+			san = append(san, name)
+		}
+		out = append(out, map[string]any{
+			"filename": file.name, "fingerprint": fingerprint(sum[:]), "subject": subject(cert.Subject), "issuer": subject(cert.Issuer),
+			"notbefore": cert.NotBefore.Unix(), "notafter": cert.NotAfter.Unix(), "san": san,
+			"public-key-type": "id-ecPublicKey", "public-key-bits": 256,
+			"pem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: file.der})),
+		})
+	}
+	return out, nil
+}
+
+// subject writes a name as OpenSSL does.
+func subject(n pkix.Name) string {
+	return fmt.Sprintf("/CN=%s/OU=%s/O=%s", n.CommonName, strings.Join(n.OrganizationalUnit, "+"), strings.Join(n.Organization, "+"))
+}
+
 func (n *node) certify(ca *x509.Certificate, signer *ecdsa.PrivateKey) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -138,7 +138,7 @@ func getNodes(c *call) (any, error) {
 func getNodeStatus(c *call) (any, error) {
 	n := c.node
 	cpu, mem := c.load(n, c.now)
-	kernel := "6.14.11-2-pve"
+	kernel := n.version.kernel()
 	memory := map[string]any{"total": n.Memory, "used": mem, "free": n.Memory - mem}
 	boot := map[string]any{"mode": "efi", "secureboot": 0}
 	if n.BIOS {

@@ -58,10 +58,8 @@ type logLine struct {
 	text string
 }
 
-// getClusterLog tells of tasks, newest first: all of them to those who may see
-// logs, and their own to others.
-func getClusterLog(c *call) (any, error) {
-	all := c.may("/", "Sys.Syslog")
+// log is what is logged of tasks, oldest first: of all of them, or of the caller's.
+func (c *call) log(all bool) []logLine {
 	var lines []logLine
 	for _, t := range slices.Concat(c.ended, c.active) {
 		if !all && t.user != c.caller.User {
@@ -77,8 +75,14 @@ func getClusterLog(c *call) (any, error) {
 		}
 	}
 	slices.SortStableFunc(lines, func(a, b logLine) int { return cmp.Compare(a.at.UnixNano(), b.at.UnixNano()) })
+	return lines
+}
+
+// getClusterLog tells of tasks, newest first: all of them to those who may see
+// logs, and their own to others.
+func getClusterLog(c *call) (any, error) {
 	out := []any{}
-	for i, l := range slices.Backward(lines) {
+	for i, l := range slices.Backward(c.log(c.may("/", "Sys.Syslog"))) {
 		if len(out) == c.number("max", 500) {
 			break
 		}

@@ -17,7 +17,7 @@ import (
 // token, endpoint and privileges are in order. The first rule that applies wins.
 //
 // The first fields say which requests; Delay and at most one of those after it say
-// what befalls them.
+// what befalls them. A rule with Down is about no request.
 type Fault struct {
 	// Match is a method, or *, and a path below /api2/json, in which * stands for one
 	// element and ** at the end for the rest: "POST /nodes/*/qemu/*/status/start".
@@ -36,16 +36,27 @@ type Fault struct {
 	// as its proxy does where it reaches no node.
 	Status  int
 	Message string
-	// TaskFails is the exit status of the task that the request starts, which does
-	// nothing else.
+	// TaskFails is the exit status of the task that the request starts, after FailsAt
+	// percent of its work, which is undone as PVE undoes it. With 0 it does nothing.
 	TaskFails string
+	FailsAt   int
 	// Drop ends the connection without an answer when the work is done.
 	Drop bool
 	// Truncate is after how many bytes the body of the answer ends, and with it the
 	// connection.
 	Truncate int
-	// Slow is how much later the answer comes when the work is done, on the clock.
+	// Slow is how much later the answer comes when the work is done, on the clock. PVE's
+	// proxy waits no more than 30 s for it, and then answers 596.
 	Slow time.Duration
+	// AgentTakes is how long the guest's agent takes to answer where it is asked. PVE
+	// waits no more than 3 s for its first word.
+	AgentTakes time.Duration
+
+	// Down takes Node off the network, as [Sim.SetOnline] does, or Storage away from
+	// all nodes, which then say Message of it: Delay after the rule is made. What is
+	// down from the beginning of a model was never heard of.
+	Down    bool
+	Storage string
 }
 
 // fault is a living [Fault].
@@ -79,14 +90,36 @@ func (s *Sim) Fired() []int {
 func (s *state) addFault(f Fault) error {
 	rule := &fault{Fault: f}
 	err := cmp.Or(rule.parse(), f.validate())
-	if err == nil && f.Node != "" && s.nodeNamed(f.Node) == nil {
+	switch {
+	case err != nil:
+	case f.Node != "" && s.nodeNamed(f.Node) == nil:
 		err = fmt.Errorf("there is no node %q", f.Node)
+	case f.Storage != "" && s.storageNamed(f.Storage) == nil:
+		err = fmt.Errorf("there is no storage %q", f.Storage)
 	}
 	if err != nil {
 		return fmt.Errorf("fault %d (%q): %w", len(s.faults)+1, f.Match, err)
 	}
 	s.faults = append(s.faults, rule)
+	if f.Down {
+		s.later(s.happens.Add(f.Delay), func(time.Time) { s.takeDown(rule) })
+		s.step(s.happens)
+	}
 	return nil
+}
+
+// takeDown takes a node or a storage away.
+func (s *state) takeDown(f *fault) {
+	f.fired++
+	if f.Storage != "" {
+		s.storageNamed(f.Storage).Broken = cmp.Or(f.Message, "storage '"+f.Storage+"' is not online")
+		return
+	}
+	n := s.nodeNamed(f.Node)
+	n.Offline = true
+	if n.aired.Equal(s.born) && s.happens.Equal(s.born) {
+		n.aired = time.Time{}
+	}
 }
 
 func (f *fault) parse() error {
@@ -116,11 +149,11 @@ func (f *fault) parse() error {
 // validate says what is wrong with the numbers of a rule and what it does.
 func (f Fault) validate() error {
 	kinds := 0
-	for _, set := range []bool{f.Status != 0, f.TaskFails != "", f.Drop, f.Truncate != 0, f.Slow != 0} {
+	for _, set := range []bool{f.Status != 0, f.TaskFails != "", f.Drop, f.Truncate != 0, f.Slow != 0, f.AgentTakes != 0, f.Down} {
 		kinds += bit(set)
 	}
 	switch {
-	case min(f.Guest, f.Skip, f.Max, f.Truncate) < 0 || min(f.Delay, f.Slow) < 0:
+	case min(f.Guest, f.Skip, f.Max, f.Truncate, f.FailsAt) < 0 || min(f.Delay, f.Slow, f.AgentTakes) < 0:
 		return errors.New("a number is negative")
 	case !(f.Prob >= 0 && f.Prob <= 1):
 		return errors.New("a probability is from 0 to 1")
@@ -130,8 +163,14 @@ func (f Fault) validate() error {
 		return errors.New("it does nothing")
 	case f.Status != 0 && (f.Status < 400 || f.Status > 599):
 		return fmt.Errorf("the status %d is no refusal", f.Status)
-	case f.Message != "" && f.Status == 0:
+	case f.Message != "" && f.Status == 0 && f.Storage == "":
 		return errors.New("a message needs a status")
+	case f.FailsAt > 100 || f.FailsAt > 0 && f.TaskFails == "":
+		return errors.New("a task fails at up to 100 percent, in some words")
+	case f.Down != ((f.Node == "") != (f.Storage == "")) && (f.Down || f.Storage != ""):
+		return errors.New("what goes down is a node or a storage")
+	case f.Down && (f.Match != "" || max(f.Guest, f.Skip, f.Max) > 0 || f.Prob != 0):
+		return errors.New("what goes down does so for all requests")
 	}
 	return nil
 }
@@ -172,7 +211,7 @@ func (c *call) worker() string {
 // pickFault finds the rule that befalls a call.
 func (c *call) pickFault() Fault {
 	for i, f := range c.faults {
-		if f.Max != 0 && f.fired == f.Max || !f.about(c) {
+		if f.Down || f.Max != 0 && f.fired == f.Max || !f.about(c) {
 			continue
 		}
 		f.met++
@@ -206,10 +245,30 @@ func (c *call) befall() error {
 
 // fork starts the task that the call is for, or with a fault one that fails.
 func (c *call) fork(now time.Time, n *node, user, typ, id string, locks int, work func(time.Time) outcome) string {
-	if exit := c.fault.TaskFails; exit != "" {
-		work = func(time.Time) outcome { return failed(failTakes, "%s", exit) }
+	switch f := c.fault; {
+	case f.TaskFails != "" && f.FailsAt == 0:
+		work = func(time.Time) outcome { return failed(failTakes, "%s", f.TaskFails) }
+	case f.TaskFails != "":
+		whole := work
+		work = func(now time.Time) outcome { return whole(now).failing(f.TaskFails, f.FailsAt) }
 	}
 	return c.state.fork(now, n, user, typ, id, locks, work)
+}
+
+// failing is the outcome where the work breaks off after some percent of it.
+func (o outcome) failing(exit string, percent int) outcome {
+	took := o.took * time.Duration(percent) / 100
+	broken := failed(took, "%s", exit)
+	for _, e := range o.log {
+		if e.after <= took {
+			broken.log = append(broken.log, e)
+		}
+	}
+	broken.undo, broken.brief, broken.interrupted, broken.last = o.undo, o.brief, o.interrupted, o.last
+	if o.undo != nil {
+		broken.apply = func(time.Time) { o.undo() }
+	}
+	return broken
 }
 
 // deliver hands over the answer to what was done, or fails to.
@@ -217,6 +276,8 @@ func (c *call) deliver(ctx context.Context, resp Response) (Response, error) {
 	switch f := c.fault; {
 	case f.Drop:
 		return Response{}, io.ErrUnexpectedEOF
+	case f.Slow > proxyWait && (c.ep.Protected || c.ep.ProxyTo != ""):
+		return respond(nil, &refusal{status: 596, message: "Connection timed out", plain: true}, false), c.clock.Sleep(ctx, proxyWait)
 	case f.Slow > 0:
 		return resp, c.clock.Sleep(ctx, f.Slow)
 	default:

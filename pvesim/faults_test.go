@@ -2,9 +2,11 @@ package pvesim_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -147,6 +149,63 @@ func TestTaskFailsByFault(t *testing.T) {
 	}
 }
 
+// A task that fails part-way has said what it did until then, and what it made is
+// gone.
+func TestTaskFailsPartWay(t *testing.T) {
+	w := faulty(t, pvesim.Fault{Match: "POST /nodes/*/qemu/*/clone", TaskFails: "clone failed: No space left on device", FailsAt: 50})
+	exit, log := w.run("/nodes/pve1/qemu/104/clone", url.Values{"newid": {"500"}, "full": {"1"}})
+	last := len(log) - 1
+	if exit != "clone failed: No space left on device" || log[last] != "TASK ERROR: "+exit {
+		t.Errorf("exit %q, log %q", exit, log)
+	}
+	var percent float64
+	if _, err := fmt.Sscanf(log[last-1][strings.Index(log[last-1], "("):], "(%f%%)", &percent); err != nil || percent < 45 || percent > 51 {
+		t.Errorf("its last words are %q", log[last-1])
+	}
+	w.story(`GET /nodes/pve1/qemu/500/config => 500 Configuration file 'nodes/pve1/qemu-server/500.conf' does not exist`)
+}
+
+func TestNodeDownByFault(t *testing.T) {
+	w := faulty(t, pvesim.Fault{Node: "pve2", Down: true, Delay: time.Minute})
+	w.story(`GET /nodes/pve2/status#pveversion
+		wait 61s
+		GET /nodes/pve2/status => 595 No route to host
+		GET /cluster/status#node/pve2#online => 0`)
+	if w.fired() != 1 {
+		t.Errorf("it fired %d times", w.fired())
+	}
+	// From the beginning: nothing was ever heard of its guests.
+	w = faulty(t, pvesim.Fault{Node: "pve2", Down: true})
+	if got := w.resource(101); got["status"] != "unknown" || got["name"] != nil {
+		t.Errorf("a guest of a node that was never up: %v", got)
+	}
+	w.story(`GET /cluster/ha/status/current#lrm:pve2#status => pve2 (unable to read lrm status)`)
+}
+
+func TestStorageDownByFault(t *testing.T) {
+	w := faulty(t, pvesim.Fault{Storage: "nfs", Down: true, Delay: time.Minute})
+	w.story(`GET /nodes/pve1/storage/nfs/status#active => 1
+		wait 61s
+		GET /nodes/pve1/storage/nfs/status#active => 0
+		GET /nodes/pve2/storage/nfs/content => 500 storage 'nfs' is not online
+		GET /cluster/resources#storage/pve1/nfs#status => unknown`)
+	w = faulty(t, pvesim.Fault{Storage: "nfs", Down: true, Message: "mount error: Connection timed out"})
+	w.story(`GET /nodes/pve2/storage/nfs/content => 500 mount error: Connection timed out`)
+}
+
+func TestSlowAgent(t *testing.T) {
+	for takes, want := range map[time.Duration]string{2 * time.Second: "web-1", 4 * time.Second: "500 QEMU guest agent is not running"} {
+		w := faulty(t, pvesim.Fault{Guest: 100, AgentTakes: takes})
+		asked := w.clock.Now()
+		if got := w.answer("GET", "/nodes/pve1/qemu/100/agent/get-host-name#result#host-name"); got != want {
+			t.Errorf("an agent that takes %v: %s, want %s", takes, got, want)
+		}
+		if took := w.clock.Now().Sub(asked); took != min(takes, 3*time.Second) {
+			t.Errorf("an agent that takes %v was waited for %v", takes, took)
+		}
+	}
+}
+
 func TestTheAnswerIsLost(t *testing.T) {
 	stop := "/api2/json/nodes/pve1/qemu/104/status/stop"
 	for _, tt := range []struct {
@@ -218,9 +277,11 @@ func TestDelayAndSlow(t *testing.T) {
 		name        string
 		rule        pvesim.Fault
 		afterMinute string
+		answered    time.Duration
 	}{
-		{"delay", pvesim.Fault{Match: stop, Delay: 2 * time.Minute}, "running"},
-		{"slow", pvesim.Fault{Match: stop, Slow: 2 * time.Minute}, "stopped"},
+		{"delay", pvesim.Fault{Match: stop, Delay: 2 * time.Minute}, "running", 2 * time.Minute},
+		{"slow", pvesim.Fault{Match: stop, Slow: 20 * time.Second}, "stopped", 20 * time.Second},
+		{"too slow for the proxy", pvesim.Fault{Match: stop, Slow: 2 * time.Minute}, "stopped", 30 * time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			m := pvesim.Cluster()
@@ -231,7 +292,7 @@ func TestDelayAndSlow(t *testing.T) {
 			}
 			w := &world{T: t, sim: sim, model: m, token: "root@pam!full"}
 			start := time.Now()
-			answered := make(chan time.Duration)
+			answered := make(chan time.Duration, 1)
 			go func() {
 				w.do("POST", strings.TrimPrefix(stop, "POST "), nil)
 				answered <- time.Since(start)
@@ -243,7 +304,7 @@ func TestDelayAndSlow(t *testing.T) {
 			if waited := time.Since(start); waited != time.Minute {
 				t.Errorf("%s: a read took %v", tt.name, waited-time.Minute)
 			}
-			if took := <-answered; took != 2*time.Minute {
+			if took := <-answered; took != tt.answered {
 				t.Errorf("%s: answered after %v", tt.name, took)
 			}
 		})
@@ -265,6 +326,11 @@ func TestFaultsThatDoNotHold(t *testing.T) {
 		`fault 1 (""): the status 200 is no refusal`:                                                 {Status: 200},
 		`fault 1 (""): a message needs a status`:                                                     {Message: "x", Drop: true},
 		`fault 1 (""): there is no node "pve7"`:                                                      {Node: "pve7", Drop: true},
+		`fault 1 (""): there is no storage "x"`:                                                      {Storage: "x", Down: true},
+		`fault 1 (""): what goes down is a node or a storage`:                                        {Down: true},
+		`fault 1 ("* /**"): what goes down is a node or a storage`:                                   {Match: "* /**", Storage: "nfs", Drop: true},
+		`fault 1 (""): what goes down does so for all requests`:                                      {Node: "pve2", Down: true, Max: 1},
+		`fault 1 (""): a task fails at up to 100 percent, in some words`:                             {TaskFails: "x", FailsAt: 101},
 	} {
 		m := pvesim.Cluster()
 		m.Faults = []pvesim.Fault{rule}

@@ -92,13 +92,25 @@ func sizeOf(drive string) int64 {
 
 // load is what a node uses: its guests' part and its own.
 func (s *state) load(n *node, at time.Time) (cpu float64, mem int64) {
-	busy, mem := 0.02*float64(n.CPUs), n.Memory/20
+	return s.loadBy(n, s.guestsOn(n), at)
+}
+
+func (s *state) guestsOn(n *node) []*guest {
+	var out []*guest
 	for _, id := range s.order {
 		if g := s.guests[id]; g.Node == n.Name {
-			u := s.usage(g, g.now, at)
-			busy += u.cpu * float64(s.cpus(g))
-			mem += u.mem
+			out = append(out, g)
 		}
+	}
+	return out
+}
+
+func (s *state) loadBy(n *node, guests []*guest, at time.Time) (cpu float64, mem int64) {
+	busy, mem := 0.02*float64(n.CPUs), n.Memory/20
+	for _, g := range guests {
+		u := s.usage(g, g.now, at)
+		busy += u.cpu * float64(s.cpus(g))
+		mem += u.mem
 	}
 	return min(busy/float64(max(n.CPUs, 1)), 1), min(mem, n.Memory)
 }

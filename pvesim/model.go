@@ -42,7 +42,11 @@ type Node struct {
 	Disk    int64         // bytes of the root file system
 	Up      time.Duration // how long it has been up
 	BIOS    bool          // it booted from a BIOS, not from EFI
-	Offline bool
+	Offline bool          // it has just gone down
+	// Contained nodes run in a container themselves: without disks or a bridge.
+	Contained bool
+	// Updates are the versions of packages that wait to be installed.
+	Updates map[string]string
 }
 
 // Storage is a storage of the cluster.

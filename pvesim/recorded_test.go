@@ -78,7 +78,7 @@ func (in initial) model() pvesim.Model {
 	for i, n := range in.Nodes {
 		node := pvesim.Node{
 			Name: n.Node, IP: fmt.Sprintf("10.99.0.%d", i+1), CPUs: n.MaxCPU, Memory: n.MaxMem, Disk: n.MaxDisk,
-			Up: time.Duration(n.Uptime) * time.Second, BIOS: true,
+			Up: time.Duration(n.Uptime) * time.Second, BIOS: true, Contained: true,
 		}
 		if n.Node == "pve2" {
 			node.PVE = "9.2.0"

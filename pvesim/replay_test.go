@@ -18,18 +18,18 @@ import (
 	"pve-mcp/pvesim"
 )
 
-// replayed are the files in the order in which they build on one another, with the
-// number of rows that are answered as the real cluster did. It may only grow.
-var replayed = []struct {
-	file  string
-	equal int
-}{
-	{"qemu", 101}, {"lxc", 42}, {"backup", 45}, {"agent", 56}, {"tasks", 48}, {"cluster", 24}, {"migrate", 41},
-	{"nine", 21}, {"nine_life", 51}, {"auth", 37}, {"errors", 73}, {"reads", 80},
+// replayed are the files in the order in which they build on one another.
+var replayed = []string{
+	"qemu", "lxc", "backup", "agent", "tasks", "cluster", "migrate", "nine", "nine_life", "auth", "errors", "reads", "offline",
+}
+
+// excused are the rows that are answered differently, and why that is right.
+var excused = map[string]string{
+	"nine:11": "limit of the recorded cluster: its node had no SSH host key, of which PVE makes the server id",
 }
 
 // Requests to a real cluster, asked again: status, reason, errors and the shape of
-// the data must be the same, and how tasks end. With -v the differences are shown.
+// the data must be the same, and how tasks end. With -v the rows are counted.
 func TestRecordedReplay(t *testing.T) {
 	clock := pvesim.NewVirtual(recordedAt)
 	recordings.Dir(t)
@@ -38,27 +38,47 @@ func TestRecordedReplay(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := &replay{sim: sim, clock: clock, tokens: recordedTokens(), mine: map[string]string{}, pids: map[string]string{}}
-	rows, equal := 0, 0
-	for _, f := range replayed {
+	rows, equal, excuses := 0, 0, 0
+	for _, file := range replayed {
 		n, same := 0, 0
-		for _, row := range recordings.Rows(t, f.file) {
+		if file == "offline" {
+			r.offline(t)
+		}
+		for _, row := range recordings.Rows(t, file) {
 			if !row.IsRequest() && row.Task == "" {
 				continue
 			}
 			n++
-			if diffs := r.row(t, row); len(diffs) > 0 {
-				t.Logf("%v %s %v: %s", row, typeOf(row.Task), row.Params, strings.Join(diffs, "; "))
-				continue
+			diffs, why := r.row(t, row), excused[fmt.Sprintf("%s:%d", row.File, row.Line)]
+			switch {
+			case len(diffs) == 0 && why == "":
+				same++
+			case len(diffs) == 0:
+				t.Errorf("%v is excused, yet equal", row)
+			case why == "":
+				t.Errorf("%v %s %v: %s", row, typeOf(row.Task), row.Params, strings.Join(diffs, "; "))
+			default:
+				excuses++
+				t.Logf("%v: %s (%s)", row, strings.Join(diffs, "; "), why)
 			}
-			same++
 		}
-		t.Logf("%s: %d rows, %d equal", f.file, n, same)
-		if same < f.equal {
-			t.Errorf("%s: %d rows are equal; there were %d", f.file, same, f.equal)
-		}
+		t.Logf("%s: %d rows, %d equal", file, n, same)
 		rows, equal = rows+n, equal+same
 	}
-	t.Logf("%d rows replayed, %d equal", rows, equal)
+	if excuses != len(excused) {
+		t.Errorf("%d rows were excused, %d have an excuse", excuses, len(excused))
+	}
+	t.Logf("%d rows compared, %d equal, %d excused", rows, equal, excuses)
+}
+
+// offline takes pve2 down, and lets the time pass in which a node is remembered: the
+// recorded one had been forgotten, because pve1 had been started anew.
+func (r *replay) offline(t *testing.T) {
+	t.Helper()
+	if err := r.sim.Fault(pvesim.Fault{Node: "pve2", Down: true}); err != nil {
+		t.Fatal(err)
+	}
+	r.clock.Advance(6 * time.Minute)
 }
 
 // replay is a recording that is asked again, with what was translated so far.

@@ -139,6 +139,7 @@ func (s *Sim) try(c *call) (any, error) {
 const (
 	unauthorizedDelay = 3 * time.Second
 	unreachableDelay  = 3 * time.Second
+	proxyWait         = 30 * time.Second // for the daemon or the node that does the work
 )
 
 // call is one request under way.

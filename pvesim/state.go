@@ -46,6 +46,7 @@ type state struct {
 	lastPID int
 	made    uint64 // ids that were made up
 	timers  []timer
+	happens time.Time             // when what happens does: the clock's time, or that of an earlier event
 	dumps   map[string]*backupJob // that have their node's lock, by node
 	aired   time.Time             // of the last broadcast
 	unaired map[int]bool
@@ -58,7 +59,7 @@ type node struct {
 	Node
 	version version
 	booted  time.Time
-	aired   time.Time // when the others last heard of its guests
+	aired   time.Time // when the others last heard of its guests; zero for never
 
 	cert        *tls.Certificate // nil before the first [Listener]
 	fingerprint string           // of cert, or what stands for it
@@ -70,6 +71,8 @@ type guest struct {
 	now   guestState
 	seen  guestState  // as of the last broadcast
 	fresh bool        // no broadcast has told of it yet
+	known time.Time   // when one first did; zero for those of the model
+	runs  []span      // of it, in the past
 	snaps []*snapshot // parents first
 	// pending are changes that wait for the guest's next start, and dropped the
 	// keys that it then loses; true stands for: with their volumes.
@@ -96,7 +99,7 @@ type guestState struct {
 }
 
 func (s *state) build(m Model, now time.Time) error {
-	s.model, s.born, s.aired = m, now, now
+	s.model, s.born, s.aired, s.happens = m, now, now, now
 	s.guests, s.users, s.tokens, s.acl = map[int]*guest{}, map[string]User{}, map[string]Token{}, map[string][]ACL{}
 	s.unaired, s.byUPID, s.poolsWith = map[int]bool{}, map[string]*task{}, map[string][]string{}
 	s.privCache, s.privSets = map[string]privSet{}, map[string]privSet{}
@@ -248,6 +251,9 @@ func memberPaths(p Pool) []string {
 
 // set changes what a guest does; others learn of it with the next broadcast.
 func (s *state) set(g *guest, now guestState) {
+	if g.now.running && !(now.running && now.since.Equal(g.now.since)) {
+		g.runs = append(g.runs, span{g.now.since, s.happens})
+	}
 	g.now = now
 	s.unaired[g.VMID] = true
 }
@@ -272,6 +278,9 @@ func (s *state) air(now time.Time) {
 			continue
 		}
 		if g != nil {
+			if g.fresh {
+				g.known = last
+			}
 			g.seen, g.fresh = g.now, false
 		}
 		delete(s.unaired, id)

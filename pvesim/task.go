@@ -102,9 +102,11 @@ func (s *state) advance(now time.Time) {
 			break
 		}
 		s.air(next)
+		s.happens = next
 		s.step(next)
 	}
 	s.air(now)
+	s.happens = now
 }
 
 func (s *state) nextEvent() (next time.Time, ok bool) {

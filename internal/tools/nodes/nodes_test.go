@@ -163,7 +163,7 @@ func TestNodeStatus(t *testing.T) {
 	}{
 		{name: "online", want: map[string]any{"status": "online", "pve_version": "9.0.11", "boot": "efi", "uptime": "43d 5h"},
 			contains: `"memory":{"used":`, absent: "notes", sent: 2},
-		{name: "PVE 8", o: simtest.Options{Model: eight()}, want: map[string]any{"pve_version": "8.4.1", "kernel": "6.14.11-2-pve"}, sent: 2},
+		{name: "PVE 8", o: simtest.Options{Model: eight()}, want: map[string]any{"pve_version": "8.4.1", "kernel": "6.8.12-9-pve"}, sent: 2},
 		{name: "offline", o: simtest.Options{Model: withDown("pve2")}, want: map[string]any{"status": "offline", "uptime": nil, "cpu": nil},
 			notes: "[the node is offline: nothing more is known of it]", sent: 1},
 		{name: "cut off", o: simtest.Options{Wire: func(rt http.RoundTripper) http.RoundTripper { return cutOff{rt} }}, want: map[string]any{"status": "unknown"},

@@ -1,0 +1,237 @@
+package pvesim
+
+import (
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// nodeRows are reads of what a node is and has. No node has firewall rules, a
+// subscription, or a list of appliances.
+var nodeRows = map[string]func(*call) (any, error){
+	"GET /nodes/{node}/aplinfo":                      listNothing,
+	"GET /nodes/{node}/capabilities/qemu/cpu":        listCPUModels,
+	"GET /nodes/{node}/capabilities/qemu/machines":   listMachines,
+	"GET /nodes/{node}/certificates/info":            listCertificates,
+	"GET /nodes/{node}/config":                       getFirewallOptions, // nothing but the digest of nothing
+	"GET /nodes/{node}/disks/list":                   listDisks,
+	"GET /nodes/{node}/dns":                          getDNS,
+	"GET /nodes/{node}/firewall/options":             getFirewallOptions,
+	"GET /nodes/{node}/firewall/rules":               listNothing,
+	"GET /nodes/{node}/hosts":                        getHosts,
+	"GET /nodes/{node}/netstat":                      getNetstat,
+	"GET /nodes/{node}/network":                      listNetwork,
+	"GET /nodes/{node}/network/{iface}":              getInterface,
+	"GET /nodes/{node}/services":                     listServices,
+	"GET /nodes/{node}/services/{service}/state":     getService,
+	"GET /nodes/{node}/subscription":                 getSubscription,
+	"GET /nodes/{node}/lxc/{vmid}/firewall/options":  getFirewallOptions,
+	"GET /nodes/{node}/lxc/{vmid}/firewall/rules":    listNothing,
+	"GET /nodes/{node}/lxc/{vmid}/firewall/aliases":  listNothing,
+	"GET /nodes/{node}/lxc/{vmid}/firewall/ipset":    listNothing,
+	"GET /nodes/{node}/qemu/{vmid}/firewall/options": getFirewallOptions,
+	"GET /nodes/{node}/qemu/{vmid}/firewall/rules":   listNothing,
+	"GET /nodes/{node}/qemu/{vmid}/firewall/aliases": listNothing,
+	"GET /nodes/{node}/qemu/{vmid}/firewall/ipset":   listNothing,
+	"GET /nodes/{node}/syslog":                       getSyslog,
+	"GET /nodes/{node}/apt/repositories":             getRepositories,
+	"GET /nodes/{node}/apt/update":                   listUpdates,
+	"GET /nodes/{node}/apt/versions":                 listPackages,
+	"GET /nodes/{node}/lxc/{vmid}/rrddata":           getGuestRRD,
+	"GET /nodes/{node}/qemu/{vmid}/rrddata":          getGuestRRD,
+	"GET /nodes/{node}/rrddata":                      getNodeRRD,
+	"GET /nodes/{node}/storage/{storage}/rrddata":    getStorageRRD,
+}
+
+// service is a service of systemd that PVE tells of.
+type service struct {
+	name, desc string
+	since      int // the major version of PVE
+}
+
+var services = []service{
+	{"chrony", "chrony, an NTP client/server", 0},
+	{"corosync", "Corosync Cluster Engine", 0},
+	{"cron", "Regular background program processing daemon", 0},
+	{"ksmtuned", "Kernel Samepage Merging (KSM) Tuning Daemon", 0},
+	{"lxcfs", "FUSE filesystem for LXC", 9},
+	{"postfix", "Postfix Mail Transport Agent", 0},
+	{"proxmox-firewall", "Proxmox nftables firewall", 9},
+	{"pve-cluster", "The Proxmox VE cluster filesystem", 0},
+	{"pve-firewall", "Proxmox VE firewall", 0},
+	{"pve-ha-crm", "PVE Cluster HA Resource Manager Daemon", 0},
+	{"pve-ha-lrm", "PVE Local HA Resource Manager Daemon", 0},
+	{"pve-lxc-syscalld", "Proxmox VE LXC Syscall Daemon", 9},
+	{"pvedaemon", "PVE API Daemon", 0},
+	{"pvefw-logger", "Proxmox VE firewall logger", 0},
+	{"pveproxy", "PVE API Proxy Server", 0},
+	{"pvescheduler", "Proxmox VE scheduler", 0},
+	{"pvestatd", "PVE Status Daemon", 0},
+	{"qmeventd", "PVE Qemu Event Daemon", 9},
+	{"spiceproxy", "PVE SPICE Proxy Server", 0},
+	{"sshd", "OpenBSD Secure Shell server", 0},
+	{"syslog", "System Logging Service", 0},
+	{"systemd-journald", "Journal Service", 0},
+	{"systemd-timesyncd", "Network Time Synchronization", 0},
+}
+
+// show tells of a service. chrony takes the place of timesyncd and the journal that
+// of syslog; corosync runs in a cluster.
+func (c *call) show(s service) map[string]any {
+	out := map[string]any{
+		"service": s.name, "name": s.name, "desc": s.desc, "state": "running", "active-state": "active", "unit-state": "enabled",
+	}
+	switch {
+	case s.name == "systemd-timesyncd", s.name == "syslog":
+		out["state"], out["active-state"], out["unit-state"] = "dead", "inactive", "not-found"
+	case s.name == "corosync" && c.model.Cluster == "":
+		out["state"], out["active-state"] = "dead", "inactive"
+	}
+	return out
+}
+
+func listServices(c *call) (any, error) {
+	out := []any{}
+	for _, s := range services {
+		if c.node.version.major >= s.since {
+			out = append(out, c.show(s))
+		}
+	}
+	return out, nil
+}
+
+func getService(c *call) (any, error) {
+	i := slices.IndexFunc(services, func(s service) bool { return s.name == c.str("service") })
+	return c.show(services[i]), nil // PVE's description lists their names
+}
+
+// networkOf are a node's interfaces: a network card in a bridge with its address.
+// The network of a node in a container is not its own. What a node up to PVE 8
+// takes for a card there is none for PVE 9.
+func (c *call) networkOf(n *node) []map[string]any {
+	card := map[string]any{"iface": "eth0", "type": "eth", "method": "manual", "method6": "manual", "active": 1, "exists": 1, "families": []any{"inet"}}
+	if n.Contained {
+		return slices.Repeat([]map[string]any{card}, bit(n.version.major < 9))
+	}
+	bridge := map[string]any{
+		"iface": "vmbr0", "type": "bridge", "method": "static", "method6": "manual", "active": 1, "autostart": 1, "priority": 4,
+		"families": []any{"inet"}, "bridge_ports": "eth0", "bridge_stp": "off", "bridge_fd": "0",
+	}
+	if ip := net.ParseIP(n.IP).To4(); ip != nil {
+		bridge["address"], bridge["netmask"], bridge["cidr"] = n.IP, "24", n.IP+"/24"
+		bridge["gateway"] = net.IPv4(ip[0], ip[1], ip[2], 254).String()
+	}
+	card["priority"] = 3
+	return []map[string]any{card, bridge}
+}
+
+// listNetwork lists interfaces, and of bridges those that the caller may see.
+func listNetwork(c *call) (any, error) {
+	wanted := c.str("type")
+	out := []any{}
+	for _, i := range c.networkOf(c.node) {
+		bridge := i["type"] == "bridge"
+		if wanted != "" && wanted != i["type"] && !(bridge && strings.HasPrefix(wanted, "any_")) {
+			continue
+		}
+		zone := "/sdn/zones/localnetwork/" + i["iface"].(string)
+		if !bridge || c.may(zone, "SDN.Audit") || c.may(zone, "SDN.Use") {
+			out = append(out, i)
+		}
+	}
+	return out, nil
+}
+
+func getInterface(c *call) (any, error) {
+	for _, i := range c.networkOf(c.node) {
+		if i["iface"] == c.str("iface") {
+			delete(i, "iface")
+			return i, nil
+		}
+	}
+	return nil, badParam("iface", "interface does not exist")
+}
+
+func getDNS(c *call) (any, error) {
+	return map[string]any{"dns1": "10.255.255.53"}, nil
+}
+
+func getHosts(c *call) (any, error) {
+	text := fmt.Sprintf("127.0.0.1 localhost\n%s %s\n", c.node.IP, c.node.Name)
+	sum := sha1.Sum([]byte(text))
+	return map[string]any{"data": text, "digest": hex.EncodeToString(sum[:])}, nil
+}
+
+// getNetstat are the counters of the guests' network cards, which PVE sends as text.
+func getNetstat(c *call) (any, error) {
+	out := []any{}
+	for _, id := range c.order {
+		g := c.guests[id]
+		if g.Node != c.node.Name || !g.now.running {
+			continue
+		}
+		u := c.usage(g, g.now, c.now)
+		for _, key := range sortedKeys(g.Config) {
+			if index(key) == "net" {
+				out = append(out, map[string]any{
+					"vmid": strconv.Itoa(id), "dev": key, "in": strconv.FormatInt(u.netIn, 10), "out": strconv.FormatInt(u.netOut, 10),
+				})
+			}
+		}
+	}
+	return out, nil
+}
+
+// listDisks tells of the one disk that a node boots from.
+func listDisks(c *call) (any, error) {
+	if c.node.Contained || c.str("type") == "unused" {
+		return []any{}, nil
+	}
+	disk := map[string]any{
+		"devpath": "/dev/nvme0n1", "size": c.node.Disk, "type": "nvme", "rpm": 0, "model": "SAMSUNG MZVL2512HCJQ", "vendor": "unknown",
+		"serial": fmt.Sprintf("S%X", hash(c.model.Seed, c.node.Name, "disk")), "wwn": "unknown", "gpt": 1, "used": "BIOS boot",
+		"by_id_link": "/dev/disk/by-id/nvme-" + c.node.Name, "osdid": -1, "osdid-list": nil,
+		"health": "PASSED", "wearout": 100 - int(hash(c.model.Seed, c.node.Name, "wear")%10),
+	}
+	if c.flag("skipsmart") {
+		disk["health"], disk["wearout"] = "UNKNOWN", "N/A"
+	}
+	return []any{disk}, nil
+}
+
+// getSubscription tells that there is none. Whose the node is, only those learn who
+// may audit it.
+func getSubscription(c *call) (any, error) {
+	out := map[string]any{
+		"status": "notfound", "message": "There is no subscription key", "url": "https://www.proxmox.com/en/proxmox-virtual-environment/pricing",
+	}
+	if c.may("/nodes/"+c.node.Name, "Sys.Audit") {
+		out["serverid"] = fmt.Sprintf("%016X%016X", hash(c.model.Seed, c.node.Name, "id"), hash(c.model.Seed, c.node.Name, "server"))
+	}
+	return out, nil
+}
+
+// getSyslog tells of the tasks of the node.
+func getSyslog(c *call) (any, error) {
+	var lines []string
+	for _, l := range c.log(true) {
+		if l.t.node == c.node.Name {
+			lines = append(lines, fmt.Sprintf("%s %s pvedaemon[%d]: <%s> %s", l.at.UTC().Format("Jan _2 15:04:05"), l.t.node, l.t.pid, l.t.user, l.text))
+		}
+	}
+	out := []any{}
+	first := c.number("start", 0)
+	for i, text := range lines {
+		if i >= first && len(out) < c.number("limit", 50) {
+			out = append(out, map[string]any{"n": i + 1, "t": text})
+		}
+	}
+	if len(lines) == 0 {
+		out = append(out, map[string]any{"n": 1, "t": "no content"})
+	}
+	return page{out, len(lines)}, nil
+}

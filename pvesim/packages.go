@@ -1,0 +1,117 @@
+package pvesim
+
+import (
+	"fmt"
+	"strings"
+)
+
+// packages are those of PVE on a node, with their versions up to PVE 7, in 8 and
+// since 9. That of pve-manager is the node's own.
+var packages = []struct{ name, seven, eight, nine string }{
+	{"proxmox-ve", "7.4-1", "8.4.0", "9.0.0"},
+	{"pve-manager", "", "", ""},
+	{"ceph-fuse", "15.2.17-pve1", "17.2.8-pve2", "19.2.3-pve1"},
+	{"corosync", "3.1.7-pve1", "3.1.9-pve1", "3.1.9-pve2"},
+	{"libpve-access-control", "7.4-1", "8.2.2", "9.0.3"},
+	{"libpve-storage-perl", "7.4-2", "8.3.6", "9.0.13"},
+	{"lxc-pve", "5.0.2-2", "6.0.0-1", "6.0.5-1"},
+	{"proxmox-backup-client", "2.4.1-1", "3.4.1-1", "4.0.15-1"},
+	{"pve-cluster", "7.3-3", "8.1.0", "9.0.6"},
+	{"pve-container", "4.4-2", "5.2.6", "6.0.13"},
+	{"pve-firewall", "4.3-1", "5.1.1", "6.0.3"},
+	{"pve-ha-manager", "3.6.0", "4.0.7", "5.0.4"},
+	{"pve-qemu-kvm", "7.2.0-8", "9.2.0-5", "10.0.2-4"},
+	{"qemu-server", "7.4-2", "8.3.12", "9.0.21"},
+	{"zfsutils-linux", "2.1.9-pve1", "2.2.7-pve2", "2.3.4-pve1"},
+}
+
+// pick returns what holds for a version of PVE.
+func (v version) pick(seven, eight, nine string) string {
+	switch {
+	case v.major >= 9:
+		return nine
+	case v.major == 8:
+		return eight
+	}
+	return seven
+}
+
+// debian is the release of Debian that the version stands on.
+func (v version) debian() string { return v.pick("bullseye", "bookworm", "trixie") }
+
+// kernel is the kernel that it runs.
+func (v version) kernel() string { return v.pick("5.15.102-1-pve", "6.8.12-9-pve", "6.14.11-2-pve") }
+
+func packageFields(name, version string) map[string]any {
+	return map[string]any{
+		"Package": name, "Title": name, "Description": name, "Version": version, "Arch": "amd64", "Origin": "Proxmox",
+		"Priority": "optional", "Section": "admin",
+	}
+}
+
+func listPackages(c *call) (any, error) {
+	v, out := c.node.version, []any{}
+	for _, p := range packages {
+		number := v.pick(p.seven, p.eight, p.nine)
+		if p.name == "pve-manager" {
+			number = v.text
+		}
+		item := packageFields(p.name, number)
+		item["OldVersion"], item["CurrentState"] = number, "Installed"
+		switch p.name {
+		case "proxmox-ve":
+			item["RunningKernel"] = v.kernel()
+		case "pve-manager":
+			item["ManagerVersion"] = v.text + "/" + v.repoID()
+		}
+		out = append(out, item)
+	}
+	return out, nil
+}
+
+// listUpdates lists what the model says is to be updated.
+func listUpdates(c *call) (any, error) {
+	out := []any{}
+	for _, name := range sortedKeys(c.node.Updates) {
+		item := packageFields(name, c.node.Updates[name])
+		for _, p := range packages {
+			if p.name == name {
+				item["OldVersion"] = c.node.version.pick(p.seven, p.eight, p.nine)
+			}
+		}
+		out = append(out, item)
+	}
+	return out, nil
+}
+
+// getRepositories are Debian's, and of Proxmox's the one without a subscription.
+func getRepositories(c *call) (any, error) {
+	suite := c.node.version.debian()
+	repository := func(uri, suite string, components ...any) map[string]any {
+		return map[string]any{
+			"Enabled": 1, "FileType": "list", "Types": []any{"deb"}, "URIs": []any{uri}, "Suites": []any{suite}, "Components": components,
+		}
+	}
+	digest := []any{}
+	for i := range 32 {
+		digest = append(digest, int(hash(c.node.Name, i)%256))
+	}
+	path := "/etc/apt/sources.list"
+	standard := []any{}
+	for _, handle := range []string{"enterprise", "no-subscription", "test"} {
+		item := map[string]any{"handle": handle, "name": strings.ToUpper(handle[:1]) + handle[1:]}
+		if handle == "no-subscription" {
+			item["status"] = 1
+		}
+		standard = append(standard, item)
+	}
+	return map[string]any{
+		"digest": fmt.Sprintf("%064x", hash(c.node.Name, "repositories")), "errors": []any{}, "infos": []any{},
+		"files": []any{map[string]any{"path": path, "file-type": "list", "digest": digest, "repositories": []any{
+			repository("http://deb.debian.org/debian", suite, "main", "contrib"),
+			repository("http://security.debian.org", suite+"-security", "main", "contrib"),
+			repository("http://download.proxmox.com/debian/pve", suite, "pve-no-subscription"),
+		}}},
+		"standard-repos": standard,
+	}, nil
+}
