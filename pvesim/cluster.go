@@ -84,7 +84,7 @@ func (c *call) guestResource(g *guest) map[string]any {
 }
 
 // forgotten reports whether the cluster no longer has what a node broadcast.
-func (c *call) forgotten(n *node) bool { return c.now.Sub(n.aired) > 5*time.Minute }
+func (c *call) forgotten(n *node) bool { return n.unheard || c.now.Sub(n.aired) > 5*time.Minute }
 
 // seen is what node n said of a guest of its own when it was last heard.
 func (c *call) seen(g *guest, n *node) map[string]any {

@@ -117,9 +117,7 @@ func (s *state) takeDown(f *fault) {
 	}
 	n := s.nodeNamed(f.Node)
 	n.Offline = true
-	if n.aired.Equal(s.born) && s.happens.Equal(s.born) {
-		n.aired = time.Time{}
-	}
+	n.unheard = s.happens.Equal(s.born)
 }
 
 func (f *fault) parse() error {

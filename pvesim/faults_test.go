@@ -179,7 +179,9 @@ func TestNodeDownByFault(t *testing.T) {
 	if got := w.resource(101); got["status"] != "unknown" || got["name"] != nil {
 		t.Errorf("a guest of a node that was never up: %v", got)
 	}
-	w.story(`GET /cluster/ha/status/current#lrm:pve2#status => pve2 (unable to read lrm status)`)
+	if rows := w.rrd("/nodes/pve2", url.Values{"timeframe": {"hour"}}); rows[0]["cpu"] == nil {
+		t.Error("its past is forgotten")
+	}
 }
 
 func TestStorageDownByFault(t *testing.T) {

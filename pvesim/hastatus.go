@@ -54,9 +54,6 @@ func (c *call) heard(id, kind string, n *node, active bool) map[string]any {
 	if active {
 		word = "active"
 	}
-	if n.aired.IsZero() {
-		return map[string]any{"id": id, "type": kind, "node": n.Name, "status": n.Name + " (unable to read lrm status)"}
-	}
 	if n.Offline {
 		at, word = n.aired, "old timestamp - dead?"
 	}

@@ -59,7 +59,8 @@ type node struct {
 	Node
 	version version
 	booted  time.Time
-	aired   time.Time // when the others last heard of its guests; zero for never
+	aired   time.Time // when the others last heard of its guests
+	unheard bool      // since they were started themselves
 
 	cert        *tls.Certificate // nil before the first [Listener]
 	fingerprint string           // of cert, or what stands for it
@@ -269,7 +270,7 @@ func (s *state) air(now time.Time) {
 	s.aired = last
 	for _, n := range s.nodes {
 		if !n.Offline {
-			n.aired = last
+			n.aired, n.unheard = last, false
 		}
 	}
 	for id := range s.unaired {
