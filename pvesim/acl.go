@@ -20,7 +20,7 @@ func (s *state) privs(who, path string) privSet {
 	if who == "root@pam" {
 		return s.privsOf(map[string]bool{"Administrator": true})
 	}
-	key := who + " " + path
+	key := [2]string{who, path}
 	if cached, ok := s.privCache[key]; ok {
 		return cached
 	}

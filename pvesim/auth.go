@@ -2,7 +2,6 @@ package pvesim
 
 import (
 	"net/url"
-	"slices"
 	"strings"
 
 	"pve-mcp/pve/apischema"
@@ -43,15 +42,24 @@ func (s *state) groupsOf(userid string) ([]string, bool) {
 // may reports whether the caller holds a privilege, for answers that leave out what
 // the caller may not see.
 func (c *call) may(path, priv string) bool {
-	c.filters(path, priv)
+	c.filteredBy(path, priv)
 	_, ok := c.caller.Privs(path)[priv]
 	return ok
 }
 
-// filters notes that an answer was filtered by one of some privileges on a path.
-func (c *call) filters(path string, privs ...string) {
-	what := strings.Join(privs, " or ") + " on /" + strings.Split(path, "/")[1]
-	if !slices.Contains(c.record.Filters, what) {
-		c.record.Filters = append(c.record.Filters, what)
+// filteredBy notes that an answer was filtered by one of some privileges on a path.
+func (c *call) filteredBy(path string, privs ...string) {
+	top := path
+	if i := strings.IndexByte(path[1:], '/'); i >= 0 {
+		top = path[:i+1]
 	}
+	by := [2]string{strings.Join(privs, " or "), top}
+	if c.filters[by] {
+		return
+	}
+	if c.filters == nil {
+		c.filters = map[[2]string]bool{}
+	}
+	c.filters[by] = true
+	c.record.Filters = append(c.record.Filters, by[0]+" on "+top)
 }

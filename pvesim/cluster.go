@@ -2,7 +2,6 @@ package pvesim
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -42,14 +41,15 @@ func getResources(c *call) (any, error) {
 	}
 	if want("vm") {
 		for _, id := range c.order {
-			if c.may(aclPath(id), "VM.Audit") {
-				out = append(out, c.guestResource(c.guests[id]))
+			if g := c.guests[id]; c.may(g.path, "VM.Audit") {
+				out = append(out, c.guestResource(g))
 			}
 		}
 	}
 	if want("node") {
+		guests := c.byNode()
 		for _, n := range c.nodes {
-			out = append(out, c.nodeResource(n))
+			out = append(out, c.nodeResource(n, guests[n.Name]))
 		}
 	}
 	if want("storage") {
@@ -61,50 +61,83 @@ func getResources(c *call) (any, error) {
 	return out, nil
 }
 
+// guestRow is a guest in /cluster/resources. It is a struct because there may be
+// 10,000 of them.
+type guestRow struct {
+	ID     string `json:"id"`
+	Type   string `json:"type"`
+	VMID   int    `json:"vmid"`
+	Node   string `json:"node"`
+	Status string `json:"status"`
+	*heardOf
+	Lock    string `json:"lock,omitempty"`
+	Tags    string `json:"tags,omitempty"`
+	Pool    string `json:"pool,omitempty"`
+	HAState string `json:"hastate,omitempty"`
+}
+
+// heardOf is what a node broadcasts of a guest.
+type heardOf struct {
+	Name      string  `json:"name"`
+	Template  int     `json:"template"`
+	Uptime    int64   `json:"uptime"`
+	CPU       float64 `json:"cpu"`
+	MaxCPU    int64   `json:"maxcpu"`
+	Mem       int64   `json:"mem"`
+	MaxMem    int64   `json:"maxmem"`
+	MemHost   *int64  `json:"memhost,omitempty"`
+	Disk      int64   `json:"disk"`
+	MaxDisk   int64   `json:"maxdisk"`
+	NetIn     int64   `json:"netin"`
+	NetOut    int64   `json:"netout"`
+	DiskRead  int64   `json:"diskread"`
+	DiskWrite int64   `json:"diskwrite"`
+}
+
 // guestResource shows a guest as of the last broadcast; of one that is newer
 // nothing but its id is known. What stands in its configuration is known at once.
-func (c *call) guestResource(g *guest) map[string]any {
-	out := map[string]any{"status": "unknown"}
-	if n := c.nodeNamed(g.Node); !g.fresh && !c.forgotten(n) {
-		out = c.seen(g, n)
+func (c *call) guestResource(g *guest) guestRow {
+	row := guestRow{
+		ID: g.Kind + "/" + g.path[len("/vms/"):], Type: g.Kind, VMID: g.VMID, Node: g.Node, Status: "unknown",
+		Lock: g.Config["lock"], Tags: g.Config["tags"],
 	}
-	out["id"], out["type"], out["vmid"], out["node"] = fmt.Sprintf("%s/%d", g.Kind, g.VMID), g.Kind, g.VMID, g.Node
-	for _, key := range []string{"lock", "tags"} {
-		if g.Config[key] != "" {
-			out[key] = g.Config[key]
+	if n := c.nodeNamed(g.Node); !g.fresh && !c.forgotten(n) {
+		row.heardOf, row.Status = c.seen(g, n), "stopped"
+		if g.seen.running {
+			row.Status = cmp.Or(g.seen.qmp, "running")
 		}
 	}
-	if pools := c.poolsWith[aclPath(g.VMID)]; len(pools) > 0 && c.may("/pool/"+pools[0], "Pool.Audit") {
-		out["pool"] = pools[0]
+	if pools := c.poolsWith[g.path]; len(pools) > 0 && c.may("/pool/"+pools[0], "Pool.Audit") {
+		row.Pool = pools[0]
 	}
 	if g.managed() && !c.now.Before(g.queued) {
-		out["hastate"] = g.HA
+		row.HAState = g.HA
 	}
-	return out
+	return row
 }
 
 // forgotten reports whether the cluster no longer has what a node broadcast.
 func (c *call) forgotten(n *node) bool { return n.unheard || c.now.Sub(n.aired) > 5*time.Minute }
 
 // seen is what node n said of a guest of its own when it was last heard.
-func (c *call) seen(g *guest, n *node) map[string]any {
+func (c *call) seen(g *guest, n *node) *heardOf {
 	st := g.seen
 	u := c.usage(g, st, n.aired)
-	out := map[string]any{
-		"name": g.name(), "status": "stopped", "template": bit(g.template()), "uptime": 0,
-		"cpu": u.cpu, "maxcpu": c.cpus(g), "mem": u.mem, "maxmem": g.maxMem(), "disk": u.disk, "maxdisk": g.maxDisk(),
-		"netin": u.netIn, "netout": u.netOut, "diskread": u.diskRead, "diskwrite": u.diskWritten,
+	out := &heardOf{
+		Name: g.name(), Template: bit(g.template()), CPU: u.cpu, MaxCPU: c.cpus(g), Mem: u.mem, MaxMem: g.maxMem(), Disk: u.disk,
+		MaxDisk: g.maxDisk(), NetIn: u.netIn, NetOut: u.netOut, DiskRead: u.diskRead, DiskWrite: u.diskWritten,
 	}
 	if st.running {
-		out["status"], out["uptime"] = cmp.Or(st.qmp, "running"), uptime(st.since, n.aired)
+		out.Uptime = uptime(st.since, n.aired)
 	}
 	if c.node.version.major >= 9 && g.Kind == "qemu" {
-		out["memhost"] = hostMemory(g, u)
+		mem := hostMemory(g, u)
+		out.MemHost = &mem
 	}
 	return out
 }
 
-func (c *call) nodeResource(n *node) map[string]any {
+func (c *call) nodeResource(n *node, guests []*guest) map[string]any {
 	out := map[string]any{"id": "node/" + n.Name, "type": "node", "node": n.Name, "status": "online", "level": "", "cgroup-mode": 2}
 	if n.Offline {
 		out = map[string]any{"id": "node/" + n.Name, "type": "node", "node": n.Name, "status": "offline"}
@@ -116,7 +149,7 @@ func (c *call) nodeResource(n *node) map[string]any {
 		return out
 	}
 	if c.may("/nodes/"+n.Name, "Sys.Audit") {
-		cpu, mem := c.load(n, n.aired)
+		cpu, mem := c.load(n, guests, n.aired)
 		out["cpu"], out["maxcpu"], out["mem"], out["maxmem"] = cpu, n.CPUs, mem, n.Memory
 		out["disk"], out["maxdisk"], out["uptime"] = n.Disk/5, n.Disk, uptime(n.booted, c.now)
 	}
@@ -124,9 +157,9 @@ func (c *call) nodeResource(n *node) map[string]any {
 }
 
 func getNodes(c *call) (any, error) {
-	out := []any{}
+	out, guests := []any{}, c.byNode()
 	for _, n := range c.nodes {
-		item := c.nodeResource(n)
+		item := c.nodeResource(n, guests[n.Name])
 		delete(item, "cgroup-mode")
 		delete(item, "hastate")
 		item["ssl_fingerprint"] = n.fingerprint
@@ -137,7 +170,7 @@ func getNodes(c *call) (any, error) {
 
 func getNodeStatus(c *call) (any, error) {
 	n := c.node
-	cpu, mem := c.load(n, c.now)
+	cpu, mem := c.load(n, c.byNode()[n.Name], c.now)
 	kernel := n.version.kernel()
 	memory := map[string]any{"total": n.Memory, "used": mem, "free": n.Memory - mem}
 	boot := map[string]any{"mode": "efi", "secureboot": 0}

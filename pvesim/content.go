@@ -36,7 +36,7 @@ func listContent(c *call) (any, error) {
 // that it may not.
 func (c *call) readable(v *volume) bool {
 	asked := c.caller.Checked
-	c.caller.Checked = func(p apischema.PrivCheck) { c.filters(p.Path, p.Privs...) }
+	c.caller.Checked = func(p apischema.PrivCheck) { c.filteredBy(p.Path, p.Privs...) }
 	defer func() { c.caller.Checked = asked }()
 	return c.mayRead(v.Content, v.VMID, v.storage(), 0) == nil
 }

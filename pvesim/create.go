@@ -84,7 +84,7 @@ func (s *state) unusedID(id int) error {
 // reserve makes a guest exist that a task is about to make: locked, and unknown to
 // the other nodes until the next broadcast.
 func (c *call) reserve(kind string, id int, lock string) *guest {
-	g := alive(Guest{VMID: id, Kind: kind, Node: c.node.Name, Config: map[string]string{"lock": lock}})
+	g := alive(Guest{VMID: id, Kind: kind, Node: c.node.Name, Config: map[string]string{"lock": lock}}, c.model.Seed)
 	if kind == "qemu" { // a system on it asks a DHCP server
 		h := hash(c.model.Seed, "dhcp", id)
 		g.IPs = []string{fmt.Sprintf("10.99.%d.%d/24", byte(h), 2+byte(h>>8)%250), fmt.Sprintf("fe80::be24:11ff:fe%02x:%04x/64", byte(h), uint16(h>>16))}

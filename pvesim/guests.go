@@ -38,7 +38,7 @@ func listGuests(kind string) func(*call) (any, error) {
 		out := []any{}
 		for _, id := range c.order {
 			g := c.guests[id]
-			if g.Kind == kind && g.Node == c.str("node") && c.may(aclPath(id), "VM.Audit") {
+			if g.Kind == kind && g.Node == c.str("node") && c.may(g.path, "VM.Audit") {
 				out = append(out, c.brief(g))
 			}
 		}

@@ -15,18 +15,25 @@ type usage struct {
 	netIn, netOut, diskRead, diskWritten int64 // since the start
 }
 
+// phases are what the seed decides of a guest's usage.
+type phases struct{ cpu, burst, mem, disk float64 }
+
+func phasesOf(seed uint64, vmid int) phases {
+	phase := func(what string) float64 { return float64(hash(seed, vmid, what)%1000) / 1000 }
+	return phases{phase("cpu"), phase("cpu2"), phase("mem"), 0.1 + float64(hash(seed, vmid, "disk")%60)/100}
+}
+
 func (s *state) usage(g *guest, st guestState, at time.Time) usage {
 	if !st.running {
 		return usage{}
 	}
 	up := max(at.Sub(st.since), 0).Seconds()
-	noise := func(what string, period time.Duration) float64 { // -1 to 1, smooth
-		phase := float64(hash(s.model.Seed, g.VMID, what)%1000) / 1000
+	noise := func(phase float64, period time.Duration) float64 { // -1 to 1, smooth
 		return math.Sin(2 * math.Pi * (float64(at.UnixNano())/float64(period) + phase))
 	}
 	u := usage{
-		cpu:         g.Load * (1 + 0.3*noise("cpu", 7*time.Minute) + 0.1*noise("cpu2", 40*time.Second)),
-		mem:         int64(float64(g.maxMem()) * (0.35 + 0.4*g.Load + 0.05*noise("mem", 3*time.Hour))),
+		cpu:         g.Load * (1 + 0.3*noise(g.phases.cpu, 7*time.Minute) + 0.1*noise(g.phases.burst, 40*time.Second)),
+		mem:         int64(float64(g.maxMem()) * (0.35 + 0.4*g.Load + 0.05*noise(g.phases.mem, 3*time.Hour))),
 		netIn:       int64(up * (500 + 2e6*g.Load)),
 		netOut:      int64(up * (300 + 3e6*g.Load)),
 		diskRead:    int64(up*1e5*g.Load) + 300<<20,
@@ -36,13 +43,17 @@ func (s *state) usage(g *guest, st guestState, at time.Time) usage {
 		u.cpu = 0
 	}
 	if g.Kind == "lxc" {
-		u.disk = int64(float64(g.maxDisk()) * (0.1 + float64(hash(s.model.Seed, g.VMID, "disk")%60)/100))
+		u.disk = int64(float64(g.maxDisk()) * g.phases.disk)
 	}
 	return u
 }
 
 func (g *guest) intConfig(key string, otherwise int64) int64 {
-	n, err := strconv.ParseInt(g.Config[key], 10, 64)
+	text := g.Config[key]
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		return otherwise
 	}
@@ -90,22 +101,17 @@ func sizeOf(drive string) int64 {
 	return 0
 }
 
-// load is what a node uses: its guests' part and its own.
-func (s *state) load(n *node, at time.Time) (cpu float64, mem int64) {
-	return s.loadBy(n, s.guestsOn(n), at)
-}
-
-func (s *state) guestsOn(n *node) []*guest {
-	var out []*guest
+func (s *state) byNode() map[string][]*guest {
+	out := map[string][]*guest{}
 	for _, id := range s.order {
-		if g := s.guests[id]; g.Node == n.Name {
-			out = append(out, g)
-		}
+		g := s.guests[id]
+		out[g.Node] = append(out[g.Node], g)
 	}
 	return out
 }
 
-func (s *state) loadBy(n *node, guests []*guest, at time.Time) (cpu float64, mem int64) {
+// load is what a node uses: its guests' part and its own.
+func (s *state) load(n *node, guests []*guest, at time.Time) (cpu float64, mem int64) {
 	busy, mem := 0.02*float64(n.CPUs), n.Memory/20
 	for _, g := range guests {
 		u := s.usage(g, g.now, at)

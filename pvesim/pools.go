@@ -70,11 +70,9 @@ func getPool(c *call) (any, error) {
 	want, members := c.str("type"), []any{}
 	for _, id := range slices.Sorted(slices.Values(p.VMIDs)) {
 		if g := c.guests[id]; g != nil && (want == "" || want == g.Kind) {
-			item := c.guestResource(g)
-			for _, key := range []string{"hastate", "lock", "pool", "tags"} {
-				delete(item, key)
-			}
-			members = append(members, item)
+			row := c.guestResource(g)
+			row.HAState, row.Lock, row.Pool, row.Tags = "", "", "", ""
+			members = append(members, row)
 		}
 	}
 	for _, id := range slices.Sorted(slices.Values(p.Storages)) {

@@ -87,13 +87,13 @@ func getNodeRRD(c *call) (any, error) {
 	if n == nil {
 		return nil, c.noRRD("node", c.str("node"))
 	}
-	guests := c.guestsOn(n)
+	guests := c.byNode()[n.Name]
 	return c.series(func(step span, peak float64) map[string]any {
 		t := step.middle()
 		if t.After(n.aired) {
 			return nil
 		}
-		cpu, mem := c.loadBy(n, guests, t)
+		cpu, mem := c.load(n, guests, t)
 		cpu = min(cpu*peak, 1)
 		row := map[string]any{
 			"maxcpu": n.CPUs, "cpu": cpu, "iowait": cpu / 50, "loadavg": cpu * float64(n.CPUs), "memtotal": n.Memory, "memused": mem,

@@ -150,6 +150,7 @@ type call struct {
 	arrived  time.Time // or when what delayed it was over
 	now      time.Time // of this attempt
 	record   Record
+	filters  map[[2]string]bool // privilege and top of the path: those in record
 
 	caller   apischema.Caller
 	ep       *apischema.Endpoint

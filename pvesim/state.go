@@ -18,6 +18,7 @@ type state struct {
 	model    Model
 	born     time.Time
 	nodes    []*node
+	named    map[string]*node
 	guests   map[int]*guest
 	order    []int // the ids of guests, ascending
 	storages []Storage
@@ -37,8 +38,8 @@ type state struct {
 
 	poolsWith map[string][]string // ids of pools by the ACL path of a member
 
-	privCache map[string]privSet // by "who path"
-	privSets  map[string]privSet // by key
+	privCache map[[2]string]privSet // by who and path
+	privSets  map[string]privSet    // by key
 
 	active  []*task // that have not ended
 	ended   []*task // oldest end first
@@ -69,12 +70,14 @@ type node struct {
 // guest is a living [Guest].
 type guest struct {
 	Guest
-	now   guestState
-	seen  guestState  // as of the last broadcast
-	fresh bool        // no broadcast has told of it yet
-	known time.Time   // when one first did; zero for those of the model
-	runs  []span      // of it, in the past
-	snaps []*snapshot // parents first
+	path   string // in access control
+	phases phases
+	now    guestState
+	seen   guestState  // as of the last broadcast
+	fresh  bool        // no broadcast has told of it yet
+	known  time.Time   // when one first did; zero for those of the model
+	runs   []span      // of it, in the past
+	snaps  []*snapshot // parents first
 	// pending are changes that wait for the guest's next start, and dropped the
 	// keys that it then loses; true stands for: with their volumes.
 	pending map[string]string
@@ -101,9 +104,10 @@ type guestState struct {
 
 func (s *state) build(m Model, now time.Time) error {
 	s.model, s.born, s.aired, s.happens = m, now, now, now
+	s.named = map[string]*node{}
 	s.guests, s.users, s.tokens, s.acl = map[int]*guest{}, map[string]User{}, map[string]Token{}, map[string][]ACL{}
 	s.unaired, s.byUPID, s.poolsWith = map[int]bool{}, map[string]*task{}, map[string][]string{}
-	s.privCache, s.privSets = map[string]privSet{}, map[string]privSet{}
+	s.privCache, s.privSets = map[[2]string]privSet{}, map[string]privSet{}
 	s.dumps = map[string]*backupJob{}
 	s.volumes, s.grown = map[place]*volume{}, map[place]int64{}
 	s.storages, s.pools = slices.Clone(m.Storages), slices.Clone(m.Pools)
@@ -115,9 +119,10 @@ func (s *state) build(m Model, now time.Time) error {
 	}
 	for _, n := range m.Nodes {
 		sum := sha256.Sum256(fmt.Appendf(nil, "%d %s", m.Seed, n.Name))
-		s.nodes = append(s.nodes, &node{
+		living := &node{
 			Node: n, version: parseVersion(cmp.Or(n.PVE, m.PVE)), booted: now.Add(-n.Up), aired: now, fingerprint: fingerprint(sum[:]),
-		})
+		}
+		s.nodes, s.named[n.Name] = append(s.nodes, living), living
 	}
 	s.roles = builtinRoles(s.nodes[0].version.major)
 	maps.Copy(s.roles, m.Roles)
@@ -179,7 +184,7 @@ func (s *state) addGuest(g Guest, now time.Time) error {
 	g.Config, g.HAOptions = maps.Clone(g.Config), maps.Clone(g.HAOptions)
 	s.haUsed = s.haUsed || g.HA != ""
 	st := guestState{running: g.Running, qmp: g.QMPStatus, since: now.Add(-g.Up)}
-	living := alive(g)
+	living := alive(g, s.model.Seed)
 	living.now, living.seen = st, st
 	for _, snap := range g.Snapshots {
 		if snap.Config == nil {
@@ -192,12 +197,15 @@ func (s *state) addGuest(g Guest, now time.Time) error {
 	return nil
 }
 
-func alive(g Guest) *guest {
+func alive(g Guest, seed uint64) *guest {
 	g.Files = maps.Clone(g.Files)
 	if g.Files == nil {
 		g.Files = map[string]string{}
 	}
-	return &guest{Guest: g, pending: map[string]string{}, dropped: map[string]bool{}, run: map[int]*process{}}
+	return &guest{
+		Guest: g, path: aclPath(g.VMID), phases: phasesOf(seed, g.VMID),
+		pending: map[string]string{}, dropped: map[string]bool{}, run: map[int]*process{},
+	}
 }
 
 // addVolumes makes the model's volumes exist, and those of its guests.
@@ -227,14 +235,7 @@ func (s *state) addVolumes(listed []Volume, now time.Time) error {
 	return nil
 }
 
-func (s *state) nodeNamed(name string) *node {
-	for _, n := range s.nodes {
-		if n.Name == name {
-			return n
-		}
-	}
-	return nil
-}
+func (s *state) nodeNamed(name string) *node { return s.named[name] }
 
 // aclPath is the path of a guest in access control.
 func aclPath(vmid int) string { return "/vms/" + strconv.Itoa(vmid) }
@@ -320,10 +321,21 @@ func (s *state) mac() string {
 
 // hash makes a number of its arguments, the same one every time.
 func hash(parts ...any) uint64 {
-	h := fnv.New64a()
+	h, buf := fnv.New64a(), make([]byte, 0, 64)
 	for _, p := range parts {
-		fmt.Fprintf(h, "%v\x00", p)
+		switch p := p.(type) {
+		case string:
+			buf = append(buf, p...)
+		case int:
+			buf = strconv.AppendInt(buf, int64(p), 10)
+		case uint64:
+			buf = strconv.AppendUint(buf, p, 10)
+		default:
+			buf = fmt.Append(buf, p)
+		}
+		buf = append(buf, 0)
 	}
+	_, _ = h.Write(buf)
 	// FNV's high bits barely differ for short inputs; this mixes them.
 	x := h.Sum64()
 	x ^= x >> 33
