@@ -1,6 +1,7 @@
 package pvesim
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 
@@ -19,9 +20,24 @@ func (c *call) authenticate() error {
 	}
 	id, secret, _ := strings.Cut(value, "=")
 	token, known := c.tokens[id]
-	owner, _, _ := strings.Cut(id, "!")
-	if user, ok := c.users[owner]; !known || !ok || user.Disabled || token.Secret != secret {
-		return unauthorized("Authentication failed!")
+	owner, name, _ := strings.Cut(id, "!")
+	user, exists := c.users[owner]
+	why := ""
+	switch {
+	case !exists:
+		why = "no such user ('" + owner + "')"
+	case user.Disabled:
+		why = "user '" + owner + "' is disabled"
+	case !known:
+		why = fmt.Sprintf("no such token '%s' for user '%s'", name, owner)
+	case token.Secret != secret:
+		why = "invalid token value!"
+	}
+	if why != "" && c.receiver.version.atLeast(8, 4) { // which tells nobody why
+		why = "Authentication failed!"
+	}
+	if why != "" {
+		return unauthorized(why)
 	}
 	c.record.User = id
 	c.caller = apischema.Caller{

@@ -185,17 +185,20 @@ func getNodeStatus(c *call) (any, error) {
 		memory["available"] = n.Memory - mem
 		cpuinfo["family"], cpuinfo["vendor"] = "6", "GenuineIntel"
 	}
-	return map[string]any{
+	out := map[string]any{
 		"uptime": uptime(n.booted, c.now), "idle": 0, "cpu": cpu, "wait": cpu / 50,
 		"loadavg": []string{oneLoad(cpu, n, 1), oneLoad(cpu, n, 0.9), oneLoad(cpu, n, 0.8)},
 		"memory":  memory, "swap": map[string]any{"total": 0, "used": 0, "free": 0}, "ksm": map[string]any{"shared": 0},
-		"rootfs":         map[string]any{"total": n.Disk, "used": n.Disk / 5, "free": n.Disk - n.Disk/5, "avail": n.Disk - n.Disk/4},
-		"cpuinfo":        cpuinfo,
-		"kversion":       "Linux " + kernel + " #1 SMP PREEMPT_DYNAMIC",
-		"current-kernel": map[string]any{"release": kernel, "sysname": "Linux", "machine": "x86_64", "version": "#1 SMP PREEMPT_DYNAMIC"},
-		"boot-info":      boot,
-		"pveversion":     "pve-manager/" + n.version.text + "/" + n.version.repoID(),
-	}, nil
+		"rootfs":     map[string]any{"total": n.Disk, "used": n.Disk / 5, "free": n.Disk - n.Disk/5, "avail": n.Disk - n.Disk/4},
+		"cpuinfo":    cpuinfo,
+		"kversion":   "Linux " + kernel + " #1 SMP PREEMPT_DYNAMIC",
+		"pveversion": "pve-manager/" + n.version.text + "/" + n.version.repoID(),
+	}
+	if n.version.atLeast(8, 1) {
+		out["current-kernel"] = map[string]any{"release": kernel, "sysname": "Linux", "machine": "x86_64", "version": "#1 SMP PREEMPT_DYNAMIC"}
+		out["boot-info"] = boot
+	}
+	return out, nil
 }
 
 func oneLoad(cpu float64, n *node, factor float64) string {

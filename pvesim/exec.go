@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"pve-mcp/pve/apischema"
 )
 
 // process is a program that a guest's agent started.
@@ -18,6 +20,9 @@ func agentExec(c *call, g *guest) (any, error) {
 	list, _ := c.params["command"].([]any)
 	for _, word := range list {
 		argv = append(argv, text(word))
+	}
+	if len(argv) == 1 && c.node.version.major < 8 { // where one word was a list in a string
+		argv = apischema.SplitList(argv[0])
 	}
 	p, ok := g.program(argv, c.str("input-data"))
 	if !ok {

@@ -221,7 +221,10 @@ func containerInterfaces(c *call, g *guest) (any, error) {
 	out := []any{}
 	for i, name := range names {
 		addresses := []any{}
-		item := map[string]any{"name": name, "hwaddr": macs[i], "hardware-address": macs[i]}
+		item := map[string]any{"name": name, "hwaddr": macs[i]}
+		if c.node.version.atLeast(8, 4) {
+			item["hardware-address"] = macs[i]
+		}
 		for _, cidr := range ips[i] {
 			ip, prefix, _ := strings.Cut(cidr, "/")
 			family := "inet"
@@ -231,7 +234,9 @@ func containerInterfaces(c *call, g *guest) (any, error) {
 			item[family] = cidr
 			addresses = append(addresses, map[string]any{"ip-address": ip, "ip-address-type": family, "prefix": prefix})
 		}
-		item["ip-addresses"] = addresses
+		if c.node.version.atLeast(8, 4) {
+			item["ip-addresses"] = addresses
+		}
 		out = append(out, item)
 	}
 	return out, nil

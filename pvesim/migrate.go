@@ -75,6 +75,10 @@ func getMigrateVM(c *call, g *guest) (any, error) {
 	if c.node.version.major >= 9 {
 		out["has-dbus-vmstate"] = 1
 	}
+	if c.node.version.major < 8 && g.now.running {
+		delete(out, "allowed_nodes")
+		delete(out, "not_allowed_nodes")
+	}
 	return out, nil
 }
 

@@ -10,7 +10,9 @@ type Model struct {
 	// PVE is the version of the nodes, such as 9.0.11.
 	PVE string
 	// Cluster is the cluster's name; "" stands for a single node without one.
-	Cluster  string
+	Cluster string
+	// Lag is how far /cluster/resources is behind at most; 0 stands for PVE's 10 s.
+	Lag      time.Duration
 	Nodes    []Node
 	Storages []Storage
 	Guests   []Guest

@@ -9,7 +9,7 @@ type privGroup struct {
 	root, admin, user, audit []string
 }
 
-func privGroups(major int) []privGroup {
+func privGroups(v version) []privGroup {
 	vm := privGroup{
 		noun: "VM",
 		admin: []string{"VM.Allocate", "VM.Clone", "VM.Config.CPU", "VM.Config.Disk", "VM.Config.HWType",
@@ -17,35 +17,44 @@ func privGroups(major int) []privGroup {
 		user:  []string{"VM.Backup", "VM.Config.CDROM", "VM.Config.Cloudinit", "VM.Console", "VM.PowerMgmt"},
 		audit: []string{"VM.Audit"},
 	}
-	if major >= 9 {
+	if v.major >= 9 {
 		vm.admin = append(vm.admin, "VM.GuestAgent.Unrestricted", "VM.Replicate")
 		vm.user = append(vm.user, "VM.GuestAgent.FileRead", "VM.GuestAgent.FileSystemMgmt", "VM.GuestAgent.FileWrite")
 		vm.audit = append(vm.audit, "VM.GuestAgent.Audit")
 	} else {
 		vm.admin = append(vm.admin, "VM.Monitor")
 	}
+	sys := privGroup{
+		noun: "Sys", root: []string{"Sys.Incoming", "Sys.Modify", "Sys.PowerMgmt"},
+		admin: []string{"Sys.Console", "Sys.Syslog"}, audit: []string{"Sys.Audit"},
+	}
+	sdn := privGroup{noun: "SDN", admin: []string{"SDN.Allocate"}, user: []string{"SDN.Use"}, audit: []string{"SDN.Audit"}}
+	mapping := privGroup{noun: "Mapping", admin: []string{"Mapping.Modify"}, user: []string{"Mapping.Use"}, audit: []string{"Mapping.Audit"}}
+	if v.atLeast(8, 2) {
+		sys.root = append(sys.root, "Sys.AccessNetwork")
+	}
+	if v.major < 8 {
+		sys.admin = append(sys.admin, "Permissions.Modify")
+		sdn.user, mapping = nil, privGroup{}
+	}
 	return []privGroup{
-		vm,
-		{noun: "Sys", root: []string{"Sys.AccessNetwork", "Sys.Incoming", "Sys.Modify", "Sys.PowerMgmt"},
-			admin: []string{"Sys.Console", "Sys.Syslog"}, audit: []string{"Sys.Audit"}},
+		vm, sys, sdn, mapping,
 		{noun: "Datastore", admin: []string{"Datastore.Allocate", "Datastore.AllocateTemplate"},
 			user: []string{"Datastore.AllocateSpace"}, audit: []string{"Datastore.Audit"}},
-		{noun: "SDN", admin: []string{"SDN.Allocate"}, user: []string{"SDN.Use"}, audit: []string{"SDN.Audit"}},
 		{noun: "User", root: []string{"Realm.Allocate"}, admin: []string{"Group.Allocate", "Realm.AllocateUser", "User.Modify"}},
 		{noun: "Pool", admin: []string{"Pool.Allocate"}, user: []string{"Pool.Audit"}, audit: []string{"Pool.Audit"}},
-		{noun: "Mapping", admin: []string{"Mapping.Modify"}, user: []string{"Mapping.Use"}, audit: []string{"Mapping.Audit"}},
 		{noun: "Permissions", root: []string{"Permissions.Modify"}},
 	}
 }
 
 // builtinRoles are PVE's special roles with their privileges, as
 // PVE::AccessControl's create_roles makes them.
-func builtinRoles(major int) map[string][]string {
+func builtinRoles(v version) map[string][]string {
 	roles := map[string][]string{
 		"NoAccess":        nil,
 		"PVETemplateUser": {"VM.Audit", "VM.Clone"},
 	}
-	for _, g := range privGroups(major) {
+	for _, g := range privGroups(v) {
 		everything := slices.Concat(g.root, g.admin, g.user, g.audit)
 		roles["Administrator"] = append(roles["Administrator"], everything...)
 		if g.admin != nil {

@@ -53,14 +53,14 @@ func New(m Model, o Options) (*Sim, error) {
 	s := &Sim{clock: o.Clock, apis: map[int]*apischema.API{}}
 	for _, n := range m.Nodes {
 		v := parseVersion(cmp.Or(n.PVE, m.PVE))
-		if s.apis[v.major] != nil {
+		if s.apis[v.schema()] != nil {
 			continue
 		}
-		api, err := apischema.Load(v.major)
+		api, err := apischema.Load(v.schema())
 		if err != nil {
 			return nil, err
 		}
-		s.apis[v.major] = api
+		s.apis[v.schema()] = api
 	}
 	if err := s.build(m, o.Clock.Now()); err != nil {
 		return nil, err
@@ -172,8 +172,10 @@ func (c *call) run() (any, error) {
 	if !slices.Contains(methods, c.req.Method) {
 		return nil, early(501, "method '%s' not available", c.req.Method)
 	}
-	if c.req.Chunked {
+	if c.req.Chunked && c.receiver.version.atLeast(8, 0) {
 		return nil, early(501, "chunked transfer encoding not supported")
+	} else if c.req.Chunked { // PVE 7 does not see that there is a body
+		c.req.Chunked, c.req.Body = false, nil
 	}
 	escaped, ok := strings.CutPrefix(c.req.Path, "/api2/json/")
 	path, err := url.PathUnescape("/" + escaped)
@@ -187,7 +189,7 @@ func (c *call) run() (any, error) {
 	if err := contentRefusal(c.req); err != nil {
 		return nil, err
 	}
-	if len(c.req.Body) > maxBody {
+	if len(c.req.Body) > maxBody || len(c.req.Body) > maxBodyBefore && !c.receiver.version.atLeast(8, 4) {
 		return nil, early(501, "for data too large")
 	}
 	if c.params, err = parameters(c.req); err != nil {
@@ -219,6 +221,9 @@ func (c *call) dispatch(path string) (any, error) {
 		return nil, err
 	}
 	var err error
+	if err = c.tooNew(); err != nil {
+		return nil, err
+	}
 	if c.params, err = c.api().Validate(c.ep, c.params); err != nil {
 		return nil, err
 	}
@@ -259,7 +264,7 @@ func (c *call) proxy(path string) error {
 }
 
 // api is the API of the node that executes the call.
-func (c *call) api() *apischema.API { return c.apis[c.node.version.major] }
+func (c *call) api() *apischema.API { return c.apis[c.node.version.schema()] }
 
 // after returns err when d has passed since the request arrived, and makes it wait
 // before.

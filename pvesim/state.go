@@ -124,7 +124,7 @@ func (s *state) build(m Model, now time.Time) error {
 		}
 		s.nodes, s.named[n.Name] = append(s.nodes, living), living
 	}
-	s.roles = builtinRoles(s.nodes[0].version.major)
+	s.roles = builtinRoles(s.nodes[0].version)
 	maps.Copy(s.roles, m.Roles)
 	for _, g := range m.Guests {
 		if err := s.addGuest(g, now); err != nil {
@@ -135,23 +135,8 @@ func (s *state) build(m Model, now time.Time) error {
 	if err := s.addVolumes(m.Volumes, now); err != nil {
 		return err
 	}
-	for _, u := range m.Users {
-		s.users[u.ID] = u
-		s.groups = append(s.groups, u.Groups...)
-	}
-	slices.Sort(s.groups)
-	s.groups = slices.Compact(s.groups)
-	for _, t := range m.Tokens {
-		if owner, _, _ := strings.Cut(t.ID, "!"); s.users[owner].ID == "" {
-			return fmt.Errorf("token %s: there is no user %s", t.ID, owner)
-		}
-		s.tokens[t.ID] = t
-	}
-	for _, a := range m.ACL {
-		if _, ok := s.roles[a.Role]; !ok {
-			return fmt.Errorf("ACL on %s: there is no role %s", a.Path, a.Role)
-		}
-		s.acl[a.Path] = append(s.acl[a.Path], a)
+	if err := s.addUsers(m); err != nil {
+		return err
 	}
 	for _, p := range m.Pools {
 		for _, path := range memberPaths(p) {
@@ -169,6 +154,33 @@ func (s *state) build(m Model, now time.Time) error {
 		}
 	}
 	slices.SortStableFunc(s.ended, func(a, b *task) int { return a.end.Compare(b.end) })
+	return nil
+}
+
+// addUsers adds users, their tokens and what they may do.
+func (s *state) addUsers(m Model) error {
+	for _, u := range m.Users {
+		s.users[u.ID] = u
+		s.groups = append(s.groups, u.Groups...)
+	}
+	slices.Sort(s.groups)
+	s.groups = slices.Compact(s.groups)
+	for _, t := range m.Tokens {
+		if owner, _, _ := strings.Cut(t.ID, "!"); s.users[owner].ID == "" {
+			return fmt.Errorf("token %s: there is no user %s", t.ID, owner)
+		}
+		s.tokens[t.ID] = t
+	}
+	newest := builtinRoles(parseVersion("9.2"))
+	for _, a := range m.ACL {
+		if _, ok := s.roles[a.Role]; !ok {
+			if _, later := newest[a.Role]; later {
+				continue // PVE ignores roles that it does not know
+			}
+			return fmt.Errorf("ACL on %s: there is no role %s", a.Path, a.Role)
+		}
+		s.acl[a.Path] = append(s.acl[a.Path], a)
+	}
 	return nil
 }
 
@@ -261,9 +273,9 @@ func (s *state) set(g *guest, now guestState) {
 }
 
 // air lets the nodes that can be heard broadcast their guests' states, as pvestatd
-// does every 10 s.
+// does.
 func (s *state) air(now time.Time) {
-	const period = 10 * time.Second
+	period := cmp.Or(s.model.Lag, 10*time.Second)
 	last := s.born.Add(now.Sub(s.born).Truncate(period))
 	if !last.After(s.aired) {
 		return

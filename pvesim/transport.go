@@ -25,8 +25,11 @@ const (
 	tooLongHeaders = 8 << 10
 )
 
-// maxBody is the size of the largest body that PVE takes (since 8.4).
-const maxBody = 512 << 10
+// maxBody is the size of the largest body that PVE takes, since 8.4 and before.
+const (
+	maxBody       = 512 << 10
+	maxBodyBefore = 64 << 10
+)
 
 // URL is the address of the first node, for [Sim.Transport]: nothing listens there.
 func (s *Sim) URL() string { return s.URLs()[0] }

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// version is a version of PVE.
+// version is a version of PVE, such as 9.0.11 or 7.4-3.
 type version struct {
 	text         string
 	major, minor int
@@ -14,11 +14,9 @@ type version struct {
 
 func parseVersion(s string) version {
 	v := version{text: s}
-	parts := strings.SplitN(s, ".", 3)
+	parts := strings.FieldsFunc(s+".0", func(r rune) bool { return r == '.' || r == '-' })
 	v.major, _ = strconv.Atoi(parts[0])
-	if len(parts) > 1 {
-		v.minor, _ = strconv.Atoi(parts[1])
-	}
+	v.minor, _ = strconv.Atoi(parts[1])
 	return v
 }
 
@@ -27,6 +25,45 @@ func (v version) atLeast(major, minor int) bool {
 }
 
 func (v version) release() string { return fmt.Sprintf("%d.%d", v.major, v.minor) }
+
+// schema is the major version whose API description holds. That of PVE 8 stands in
+// for that of 7.
+func (v version) schema() int {
+	if v.major == 7 {
+		return 8
+	}
+	return v.major
+}
+
+// since are endpoints and parameters that came with a minor version of PVE 8.
+var since = map[string][2]int{
+	"GET /nodes/{node}/lxc/{vmid}/interfaces":                      {8, 1},
+	"POST /nodes/{node}/suspendall":                                {8, 1},
+	"POST /nodes/{node}/lxc/{vmid}/status/stop overrule-shutdown":  {8, 2},
+	"POST /nodes/{node}/qemu/{vmid}/status/stop overrule-shutdown": {8, 2},
+	"POST /nodes/{node}/vzdump fleecing":                           {8, 2},
+	"POST /nodes/{node}/vzdump pbs-change-detection-mode":          {8, 3},
+	"GET /cluster/metrics/export":                                  {8, 3},
+	"GET /nodes/{node}/storage/{storage}/import-metadata":          {8, 2},
+	"POST /nodes/{node}/vzdump notification-mode":                  {8, 1},
+}
+
+// tooNew refuses what the node's version of PVE does not have yet.
+func (c *call) tooNew() error {
+	if c.node.version.atLeast(8, 4) {
+		return nil
+	}
+	key := c.ep.Method + " " + c.ep.Path
+	if v, ok := since[key]; ok && !c.node.version.atLeast(v[0], v[1]) {
+		return notImplemented(c.req.Method, c.record.Path)
+	}
+	for name := range c.params {
+		if v, ok := since[key+" "+name]; ok && !c.node.version.atLeast(v[0], v[1]) {
+			return badParam(name, "property is not defined in schema and the schema does not allow additional properties")
+		}
+	}
+	return nil
+}
 
 // qemu is the version of QEMU that came with a version of PVE.
 func (v version) qemu() string {
