@@ -56,6 +56,7 @@ type Options struct {
 type Client struct {
 	endpoints *endpoints
 	guests    *guestList
+	waits     *waits
 	http      *http.Client
 	token     Token
 	timeout   time.Duration
@@ -69,6 +70,7 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{
 		guests: &guestList{},
+		waits:  &waits{polls: map[string]*poll{}},
 		http: &http.Client{
 			Transport: o.Transport,
 			// Never follow: a redirect must not carry the token elsewhere.

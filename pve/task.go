@@ -2,13 +2,11 @@ package pve
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // Task is a line of a list of tasks.
@@ -120,6 +118,18 @@ func (c *Client) TaskLogTail(ctx context.Context, upid UPID, n int) ([]LogLine, 
 	return c.TaskLog(ctx, upid, total-n, n)
 }
 
+// TaskLogEnds returns the first and the last n lines, which is all where there are no more
+// than twice as many, and how many lines there are. It sends one request where the log is
+// short and two where it is not.
+func (c *Client) TaskLogEnds(ctx context.Context, upid UPID, n int) ([]LogLine, int, error) {
+	lines, total, err := c.TaskLog(ctx, upid, 0, n)
+	if err != nil || total <= n {
+		return lines, total, err
+	}
+	rest, total, err := c.TaskLog(ctx, upid, max(n, total-n), n)
+	return append(lines, rest...), total, err
+}
+
 // NodeTasks lists the tasks of a node, newest first: one's own, or all with
 // Sys.Audit. The parameters are PVE's: source, limit, since, until, vmid,
 // typefilter, errors and others.
@@ -132,72 +142,6 @@ func (c *Client) NodeTasks(ctx context.Context, node string, params url.Values) 
 func (c *Client) StopTask(ctx context.Context, upid UPID) error {
 	_, err := c.do(ctx, http.MethodDelete, taskPath(upid), nil)
 	return err
-}
-
-// TaskUpdate is what [Client.Wait] has seen of a running task.
-type TaskUpdate struct {
-	Status TaskStatus
-	// Lines are the lines that its log has gained since the last update.
-	Lines []LogLine
-}
-
-// The pauses between two looks at a task grow from the first to the last.
-const (
-	firstPause = 250 * time.Millisecond
-	lastPause  = 3 * time.Second
-)
-
-// Wait follows a task until it has ended, and returns its last state. Where ctx
-// ends first, the error is ctx's and the state is the last one seen, if any. each,
-// if not nil, is told about every look at a running task. A look that fails for a
-// passing reason, such as a node that does not answer, is repeated.
-func (c *Client) Wait(ctx context.Context, upid UPID, each func(TaskUpdate)) (TaskStatus, error) {
-	var seen TaskStatus
-	next, pause := 0, firstPause
-	for look := 1; ; look++ {
-		status, err := c.TaskStatus(ctx, upid)
-		switch {
-		case err == nil:
-			seen = status
-		case ctx.Err() != nil:
-			return seen, ctx.Err()
-		case !passing(err, look <= looksForNewTask):
-			return seen, err
-		}
-		if err == nil && !status.Running() {
-			c.guests.drop()
-			return status, nil
-		}
-		if err == nil && each != nil {
-			update := TaskUpdate{Status: status}
-			if lines, _, err := c.TaskLog(ctx, upid, next, 500); err == nil && !noContent(lines) {
-				next += len(lines)
-				update.Lines = lines
-			}
-			each(update)
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return seen, ctx.Err()
-		case <-timer.C:
-		}
-		pause = min(pause*3/2, lastPause)
-	}
-}
-
-// A task that PVE has just announced may be unknown at the first looks.
-const looksForNewTask = 4
-
-// passing reports whether a look at a task that failed may succeed when it is
-// repeated. A new task may not be known yet.
-func passing(err error, isNew bool) bool {
-	var refused *Error
-	if errors.As(err, &refused) {
-		return refused.NoAnswer() || isNew && refused.NoSuchTask()
-	}
-	return unanswered(err) && !distrusted(err)
 }
 
 func noContent(lines []LogLine) bool {
