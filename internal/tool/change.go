@@ -319,11 +319,12 @@ func (r *change[In, Out, P]) follow(ctx, patience context.Context, job Job, begu
 	if job.UPID.IsZero() {
 		return End{}, nil
 	}
-	status, err := r.call.PVE.Wait(patience, job.UPID, r.call.Watch(r.plan.About))
+	watch := r.call.Watch(r.plan.About)
+	status, err := r.call.PVE.Wait(patience, job.UPID, watch.See)
 	var out Out
 	switch {
 	case err != nil && patience.Err() != nil:
-		out = r.running(job, begun)
+		out = r.running(job, begun, watch.Says())
 	case err != nil:
 		out = r.lostSight(job, err)
 	case !status.Succeeded():
@@ -366,20 +367,20 @@ func (r *change[In, Out, P]) done(ctx context.Context, job Job, end End) Changed
 	if n := end.Status.Warnings(); n > 0 {
 		ch.Outcome, ch.ExitStatus = Warnings, end.Status.ExitStatus.Value
 		ch.Message = fmt.Sprintf("%s: done, with warnings (%d).", r.plan.About, n)
-		ch.Log = r.logTail(ctx, job.UPID)
+		_, ch.Log = r.call.Why(ctx, job.UPID, end.Status, linesOfWhy)
 	}
 	return ch
 }
 
 // taskFailed reports why a task failed and what is true after it.
 func (r *change[In, Out, P]) taskFailed(ctx context.Context, job Job, end End) Out {
-	exit := render.Text(end.Status.ExitStatus.Or("unexpected status"), 600)
+	reason, log := r.call.Why(ctx, job.UPID, end.Status, linesOfWhy)
 	ch := Changed{
-		Outcome: Failed, Message: r.plan.About + " failed: " + exit, ExitStatus: exit,
-		UPID: job.UPID.String(), Log: r.logTail(ctx, job.UPID),
+		Outcome: Failed, Message: r.plan.About + " failed: " + reason, UPID: job.UPID.String(), Log: log,
+		ExitStatus: render.Text(end.Status.ExitStatus.Or("unexpected status"), 600),
 	}
-	if lock, ok := pve.LockIn(exit); ok {
-		ch.Next = explain.Locked(exit, lock).Next
+	if lock, ok := pve.LockIn(reason); ok {
+		ch.Next = explain.Locked(reason, lock).Next
 	}
 	out, err := r.spec.Finish(ctx, r.call, r.in, end)
 	if err != nil {
@@ -390,11 +391,14 @@ func (r *change[In, Out, P]) taskFailed(ctx context.Context, job Job, end End) O
 }
 
 // running reports a change that goes on after the call.
-func (r *change[In, Out, P]) running(job Job, begun time.Time) Out {
+func (r *change[In, Out, P]) running(job Job, begun time.Time, far string) Out {
 	ch := Changed{
 		Outcome: Running, UPID: job.UPID.String(),
 		Message: fmt.Sprintf("%s is under way after %s.", r.plan.About, render.Duration(r.host.Now().Sub(begun).Round(time.Second))),
 		Next:    "It goes on by itself. Follow it with pve_task_status: upid and wait.",
+	}
+	if far != "" {
+		ch.Message += " So far: " + far
 	}
 	if r.plan.Later != "" {
 		ch.Next += " " + r.plan.Later
@@ -471,12 +475,5 @@ func (r *change[In, Out, P]) outcome(ch Changed) Out {
 	return out
 }
 
-// logTail returns the last lines of a log that say something.
-func (r *change[In, Out, P]) logTail(ctx context.Context, upid pve.UPID) []string {
-	const most = 5
-	lines, _, err := r.call.PVE.TaskLogTail(ctx, upid, most+1)
-	if err != nil {
-		return nil
-	}
-	return LogText(lines, most)
-}
+// linesOfWhy is how many lines of a log are shown that say why.
+const linesOfWhy = 5

@@ -210,14 +210,10 @@ func (c *Call) Report(p Progress) {
 	}
 }
 
-// Watch returns a function for [pve.Client.Wait] that reports the progress of what
-// about names, nil where nobody wants to hear of it.
-func (c *Call) Watch(about string) func(pve.TaskUpdate) {
-	if c.req.Progress == nil {
-		return nil
-	}
-	w := watcher{report: c.req.Progress, about: about, now: c.Now, begun: c.Now()}
-	return w.see
+// Watch returns what follows the task that is what about names, and reports its progress to
+// whoever waits.
+func (c *Call) Watch(about string) *Watcher {
+	return &Watcher{report: c.Report, about: about, now: c.Now, begun: c.Now()}
 }
 
 // Explain returns the explanation of an error that does not fail the call.

@@ -2,8 +2,8 @@ package tool
 
 import (
 	"fmt"
-	"regexp"
-	"strconv"
+	"math"
+	"strings"
 	"time"
 
 	"pve-mcp/internal/render"
@@ -24,54 +24,110 @@ func LogText(lines []pve.LogLine, most int) []string {
 	return out[max(0, len(out)-most):]
 }
 
-// percentRE finds the share of its work that a task says to have done. Its own
-// formats are many; all end in a percentage.
-var percentRE = regexp.MustCompile(`(\d{1,3}(?:\.\d+)?)%`)
-
-// PercentIn returns the last percentage that a log names.
-func PercentIn(lines []pve.LogLine) (float64, bool) {
-	for i := len(lines) - 1; i >= 0; i-- {
-		all := percentRE.FindAllStringSubmatch(lines[i].Text.Value, -1)
-		if len(all) == 0 {
-			continue
-		}
-		if p, err := strconv.ParseFloat(all[len(all)-1][1], 64); err == nil && p <= 100 {
-			return p, true
-		}
-	}
-	return 0, false
+// Far is how far a running task is, as far as its log says.
+type Far struct {
+	Percent   *float64 `json:"percent,omitzero" jsonschema:"of all that it does, where the log says"`
+	Bytes     string   `json:"bytes,omitzero" jsonschema:"done, and of how many"`
+	Rate      string   `json:"rate,omitzero" jsonschema:"per second"`
+	Remaining string   `json:"remaining,omitzero" jsonschema:"about"`
 }
 
-// watcher turns what is seen of a task into progress, which only increases.
-type watcher struct {
+// FarOf writes progress.
+func FarOf(p pve.Progress) Far {
+	var f Far
+	if p.Percent.Set {
+		percent := math.Floor(10*p.Percent.Value) / 10
+		f.Percent = &percent
+	}
+	switch {
+	case p.Total > 0:
+		f.Bytes = render.Bytes(p.Done) + " of " + render.Bytes(p.Total)
+	case p.Done > 0:
+		f.Bytes = render.Bytes(p.Done)
+	}
+	if p.Rate > 0 {
+		f.Rate = render.Bytes(p.Rate) + "/s"
+	}
+	if p.Left > 0 {
+		f.Remaining = render.Duration(p.Left)
+	}
+	return f
+}
+
+// String lists what is known: 42%, 1.2 GiB of 3 GiB, 120 MiB/s, about 15s left.
+func (f Far) String() string {
+	var parts []string
+	if f.Percent != nil {
+		parts = append(parts, fmt.Sprintf("%.0f%%", math.Floor(*f.Percent)))
+	}
+	for _, s := range []string{f.Bytes, f.Rate} {
+		if s != "" {
+			parts = append(parts, s)
+		}
+	}
+	if f.Remaining != "" {
+		parts = append(parts, "about "+f.Remaining+" left")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Watcher turns what [pve.Client.Wait] sees of a task into progress, which only increases,
+// and remembers it.
+type Watcher struct {
 	report func(Progress)
 	about  string
 	now    func() time.Time
 	begun  time.Time
 
-	looks   float64
-	percent float64
-	last    string // line of the log
+	done     float64 // what was reported
+	Progress pve.Progress
+	Line     string // the last line of the log, where it says something else
 }
 
-func (w *watcher) see(u pve.TaskUpdate) {
-	if said := LogText(u.Lines, 1); len(said) > 0 {
-		w.last = said[0]
+// See is told of a look at the task.
+func (w *Watcher) See(u pve.TaskUpdate) {
+	w.Progress = u.Progress
+	for _, l := range u.Lines {
+		if text := render.Text(l.Says(), maxLine); l.Measures() {
+			w.Line = ""
+		} else if text != "" {
+			w.Line = text
+		}
 	}
-	message := w.about + ": begun"
-	if running := w.now().Sub(w.begun).Round(100 * time.Millisecond); running > 0 {
-		message = fmt.Sprintf("%s: running for %s", w.about, render.Duration(running))
+	// A little more each time, so that whoever listens sees that it goes on, and less than
+	// a percent as long as the log tells nothing new.
+	done := w.done + (math.Floor(w.done)+1-w.done)/100
+	p := Progress{Done: max(done, u.Progress.Percent.Value), Message: w.message()}
+	if u.Progress.Percent.Set {
+		p.Total = 100
 	}
-	if w.last != "" {
-		message += ": " + w.last
+	if p.Done < 100 {
+		w.done = p.Done
+		w.report(p)
 	}
-	if p, ok := PercentIn(u.Lines); ok && p > max(w.percent, w.looks) {
-		w.percent = p
-		w.report(Progress{Done: p, Total: 100, Message: message})
-		return
+}
+
+// Says is how far the task is, in a few words: what is known, or the last line of its log.
+func (w *Watcher) Says() string {
+	parts := []string{}
+	if far := FarOf(w.Progress).String(); far != "" {
+		parts = append(parts, far)
 	}
-	if w.percent == 0 { // no percentage yet: count the looks
-		w.looks++
-		w.report(Progress{Done: w.looks, Message: message})
+	if w.Line != "" {
+		parts = append(parts, w.Line)
 	}
+	return strings.Join(parts, ": ")
+}
+
+func (w *Watcher) message() string {
+	running := w.now().Sub(w.begun).Round(100 * time.Millisecond)
+	switch {
+	case w.Progress.Percent.Set || w.Progress.Done > 0:
+		return w.about + ": " + w.Says()
+	case running <= 0 && w.Line == "":
+		return w.about + ": begun"
+	case w.Line == "":
+		return fmt.Sprintf("%s: running for %s", w.about, render.Duration(running))
+	}
+	return fmt.Sprintf("%s: running for %s: %s", w.about, render.Duration(running), w.Line)
 }

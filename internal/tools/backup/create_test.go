@@ -110,7 +110,7 @@ func TestCreateBackup(t *testing.T) {
 		{name: "without the right to see storages", token: "none@pve!mcp", args: `{"vmid":200,"storage":"nfs"}`, outcome: tool.OK, volid: "nfs:backup/vzdump-lxc-200-", after: "running",
 			model: model(small, unseen)},
 		{name: "the guest does not shut down", args: `{"vmid":106,"storage":"nfs","mode":"stop"}`, outcome: tool.Running, message: "is under way after 20s"},
-		{name: "too many", outcome: tool.Failed, args: `{"vmid":100,"storage":"nfs"}`, message: "Backup of VM 100 (web-1) on pve1 to nfs failed: job errors", after: "running",
+		{name: "too many", outcome: tool.Failed, args: `{"vmid":100,"storage":"nfs"}`, message: "Backup of VM 100 (web-1) on pve1 to nfs failed: There is a max backup limit of 2", after: "running",
 			model: model(small, func(m *pvesim.Model) { m.Storages[2].Options = map[string]string{"prune-backups": "keep-last=2"} }),
 			log:   "ERROR: Backup of VM 100 failed - There is a max backup limit of 2 enforced by the target storage"},
 		{name: "warnings", model: model(small, fault(pvesim.Fault{Match: "POST /nodes/*/vzdump", TaskFails: "WARNINGS: 1"})), args: `{"vmid":200,"storage":"nfs"}`,

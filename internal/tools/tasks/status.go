@@ -22,21 +22,22 @@ type statusIn struct {
 }
 
 type statusOut struct {
-	UPID       string   `json:"upid"`
-	Type       string   `json:"type" jsonschema:"PVE's word, such as qmstart"`
-	ID         string   `json:"id,omitzero" jsonschema:"what it works on"`
-	Node       string   `json:"node"`
-	User       string   `json:"user"`
-	State      string   `json:"state" jsonschema:"running, ok, warnings or failed"`
-	ExitStatus string   `json:"exit_status,omitzero"`
-	Started    string   `json:"started"`
-	Ended      string   `json:"ended,omitzero"`
-	Duration   string   `json:"duration,omitzero"`
-	Percent    *float64 `json:"percent,omitzero" jsonschema:"of its work, where the log says"`
-	LastLine   string   `json:"last_line,omitzero"`
-	Log        []string `json:"log,omitzero"`
-	LogLines   int      `json:"log_lines,omitzero" jsonschema:"lines that the whole log has"`
-	Next       string   `json:"next,omitzero"`
+	UPID       string `json:"upid"`
+	Type       string `json:"type" jsonschema:"PVE's word, such as qmstart"`
+	ID         string `json:"id,omitzero" jsonschema:"what it works on"`
+	Node       string `json:"node"`
+	User       string `json:"user"`
+	State      string `json:"state" jsonschema:"running, ok, warnings or failed"`
+	Reason     string `json:"reason,omitzero" jsonschema:"why it failed, where the exit status does not say"`
+	ExitStatus string `json:"exit_status,omitzero"`
+	Started    string `json:"started"`
+	Ended      string `json:"ended,omitzero"`
+	Duration   string `json:"duration,omitzero"`
+	tool.Far
+	LastLine string   `json:"last_line,omitzero"`
+	Log      []string `json:"log,omitzero" jsonschema:"what was asked for, or the lines that say why"`
+	LogLines int      `json:"log_lines,omitzero" jsonschema:"lines that the whole log has"`
+	Next     string   `json:"next,omitzero"`
 }
 
 var taskStatus = tool.Read(tool.Spec[statusIn, statusOut]{
@@ -47,12 +48,13 @@ var taskStatus = tool.Read(tool.Spec[statusIn, statusOut]{
 	Run:   runStatus,
 })
 
-// shownOfFailed is how many lines of the log of a failed task are shown.
-const shownOfFailed = 10
+// linesOfWhy is how many lines of the log are shown that say why a task failed.
+const linesOfWhy = 10
 
 func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error) {
 	upid := in.UPID
-	status, err := follow(ctx, c, in)
+	watch := c.Watch(fmt.Sprintf("Task %s %s", upid.Type, upid.ID))
+	status, err := follow(ctx, c, in, watch)
 	if err != nil {
 		return statusOut{}, unknownTask(err, upid)
 	}
@@ -60,37 +62,46 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 		UPID: upid.String(), Type: upid.Type, ID: upid.ID, Node: upid.Node, User: upid.User,
 		State: stateOf(status), Started: render.Time(upid.Start),
 	}
-	shown := in.Log
 	if status.Running() {
 		out.Duration = render.Duration(c.Now().Sub(upid.Start).Round(time.Second))
 		out.Next = "Still running; call again with wait."
-	} else {
-		c.Ended(upid)
-		out.ExitStatus = render.Text(status.ExitStatus.Value, 600)
-		out.end(ctx, c, upid)
-		if status.Succeeded() && upid.EndsEarly() {
-			out.Next = "What it is for happens after it; look with pve_guest_status."
-		}
-		if out.State != "ok" {
-			shown = max(shown, shownOfFailed)
+		out.progress(ctx, c, in, watch)
+		return out, nil
+	}
+	c.Ended(upid)
+	out.ExitStatus = render.Text(status.ExitStatus.Value, 600)
+	out.end(ctx, c, upid)
+	if status.Succeeded() && upid.EndsEarly() {
+		out.Next = "What it is for happens after it; look with pve_guest_status."
+	}
+	if out.State != "ok" {
+		if out.Reason, out.Log = c.Why(ctx, upid, status, linesOfWhy); out.Reason == out.ExitStatus || out.State == "warnings" {
+			out.Reason = ""
 		}
 	}
-	out.log(ctx, c, upid, status, shown)
+	if in.Log > 0 {
+		if lines, total, err := c.PVE.TaskLogTail(ctx, upid, in.Log+1); err == nil {
+			out.Log, out.LogLines = tool.LogText(lines, in.Log), total
+		}
+	}
 	return out, nil
 }
 
 // follow looks once, or until the task has ended or the time is up.
-func follow(ctx context.Context, c *tool.Call, in statusIn) (pve.TaskStatus, error) {
+func follow(ctx context.Context, c *tool.Call, in statusIn, watch *tool.Watcher) (pve.TaskStatus, error) {
 	if in.Wait == nil || *in.Wait == 0 {
 		return c.PVE.TaskStatus(ctx, in.UPID)
 	}
 	patience, cancel := context.WithTimeout(ctx, c.Patience(in.Wait))
 	defer cancel()
-	status, err := c.PVE.Wait(patience, in.UPID, c.Watch(fmt.Sprintf("Task %s %s", in.UPID.Type, in.UPID.ID)))
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return c.PVE.TaskStatus(ctx, in.UPID)
+	status, err := c.PVE.Wait(patience, in.UPID, watch.See)
+	if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+		return status, err
 	}
-	return status, err
+	if status.Running() {
+		return status, nil
+	}
+	return c.PVE.TaskStatus(ctx, in.UPID) // which the time was too short for
 }
 
 func unknownTask(err error, upid pve.UPID) error {
@@ -133,20 +144,24 @@ func (out *statusOut) end(ctx context.Context, c *tool.Call, upid pve.UPID) {
 	}
 }
 
-// log shows the end of the log, and what it says of the progress.
-func (out *statusOut) log(ctx context.Context, c *tool.Call, upid pve.UPID, status pve.TaskStatus, shown int) {
-	lines, total, err := c.PVE.TaskLogTail(ctx, upid, max(shown+1, 5))
-	if err != nil {
-		return
-	}
-	out.LogLines = total
-	if status.Running() {
-		out.LastLine = strings.Join(tool.LogText(lines, 1), "")
-		if p, ok := tool.PercentIn(lines); ok {
-			out.Percent = &p
+// headRead is how much of the begin of a log is read, and of its end, for what it says of the
+// progress.
+const headRead = 1000
+
+// progress shows how far a running task is. What was seen while it was waited for is not
+// asked for again.
+func (out *statusOut) progress(ctx context.Context, c *tool.Call, in statusIn, watch *tool.Watcher) {
+	if in.Log > 0 || watch.Progress == (pve.Progress{}) && watch.Line == "" {
+		lines, total, err := c.PVE.TaskLogEnds(ctx, in.UPID, headRead)
+		if err != nil {
+			return
 		}
+		var meter pve.Meter
+		watch.Progress, out.LogLines = meter.Read(lines), total
+		if in.Log > 0 {
+			out.Log = tool.LogText(lines, in.Log)
+		}
+		watch.Line = strings.Join(tool.LogText(lines, 1), "")
 	}
-	if shown > 0 {
-		out.Log = tool.LogText(lines, shown)
-	}
+	out.Far, out.LastLine = tool.FarOf(watch.Progress), watch.Line
 }

@@ -1,0 +1,118 @@
+package tool
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"pve-mcp/internal/render"
+	"pve-mcp/pve"
+)
+
+// How much a line says about why a task failed or warned.
+const (
+	nothing   = iota
+	near      // it stands just before the end
+	mentioned // it sounds like a failure
+	reported  // it is marked as an error or a warning
+	guestLost // it says why a guest of a backup job is not backed up
+)
+
+// weighed is how much lines say that look like something.
+type weighed struct {
+	re     *regexp.Regexp
+	weight int
+}
+
+// weights are what lines look like; the first that fits counts.
+var weights = []weighed{
+	{regexp.MustCompile(`^INFO: (?:Failed at |Backup job finished |aborting backup job|resuming VM again)|^aborting phase \d+ - cleanup`), nothing},
+	{regexp.MustCompile(`^ERROR: Backup of (?:VM|CT) \d+ failed - `), guestLost},
+	{regexp.MustCompile(`^(?:ERROR|WARN|WARNING|Warning|error|warning|fatal)\b`), reported},
+	{regexp.MustCompile(`(?i)\b(?:error|errors|failed|failure|fatal|cannot|can't|could not|couldn't|unable|denied|refused|invalid|not permitted|` +
+		`no space left|no such|not found|does not exist|timeout|timed out|aborted|interrupted|killed|out of memory|warning|problem)\b`), mentioned},
+	{regexp.MustCompile(`^INFO: `), nothing},
+	{regexp.MustCompile(``), near},
+}
+
+// nearEnd is how many lines before the end of a failed task are shown, whatever they say.
+const nearEnd = 2
+
+// stampRE is the time before each line of a migration.
+var stampRE = regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d `)
+
+// Why returns up to most lines of the log of a task that say why it failed or warned, in
+// their order. Where there are more, the last one says how many.
+func Why(lines []pve.LogLine, most int) []string {
+	type reason struct {
+		text, core string
+		weight     int
+	}
+	var all []reason
+	tail := nearEnd
+	for _, l := range slices.Backward(lines) {
+		if strings.HasPrefix(l.Text.Value, "TASK WARNINGS") {
+			tail = 0 // it went on to its end
+		}
+		core := stampRE.ReplaceAllString(l.Says(), "")
+		if core == "" || l.Measures() {
+			continue
+		}
+		i := slices.IndexFunc(weights, func(w weighed) bool { return w.re.MatchString(core) })
+		weight := weights[i].weight
+		core = strings.TrimPrefix(core, "ERROR: ")
+		told := slices.ContainsFunc(all, func(r reason) bool { return strings.Contains(r.core, core) })
+		if weight == nothing || told || weight == near && tail <= 0 {
+			continue
+		}
+		tail--
+		all = append(all, reason{render.Text(l.Says(), maxLine), core, weight})
+	}
+	kept := slices.Clone(all)
+	slices.SortStableFunc(kept, func(a, b reason) int { return b.weight - a.weight })
+	kept = kept[:min(most, len(kept))]
+	out := []string{}
+	for _, r := range slices.Backward(all) {
+		if slices.Contains(kept, r) {
+			out = append(out, r.text)
+		}
+	}
+	if left := len(all) - len(out); left > 0 {
+		out = append(out, fmt.Sprintf("(and %d more such lines)", left))
+	}
+	return out
+}
+
+// lostRE is what a task says of its failure whose exit status says no more than that it
+// failed.
+var lostRE = regexp.MustCompile(`^ERROR: (?:Backup of (?:VM|CT) \d+ failed - |migration aborted \(duration [\d:]+\): )(.+)$`)
+
+// reasonIn returns the reason of a failure: the exit status, or the log's last word where
+// that is more.
+func reasonIn(exit string, lines []pve.LogLine) string {
+	if exit != "job errors" && exit != "migration aborted" && exit != "migration problems" {
+		return exit
+	}
+	for _, l := range slices.Backward(lines) {
+		if m := lostRE.FindStringSubmatch(stampRE.ReplaceAllString(l.Says(), "")); m != nil {
+			return m[1]
+		}
+	}
+	return exit
+}
+
+// endsRead is how much of the begin and of the end of a log is read to find out why.
+const endsRead = 2000
+
+// Why returns why a task failed or warned, and up to most lines of its log that say so,
+// none where it cannot be read.
+func (c *Call) Why(ctx context.Context, upid pve.UPID, status pve.TaskStatus, most int) (reason string, log []string) {
+	exit := status.ExitStatus.Or("unexpected status")
+	lines, _, err := c.PVE.TaskLogEnds(ctx, upid, endsRead)
+	if err == nil {
+		exit, log = reasonIn(exit, lines), Why(lines, most)
+	}
+	return render.Text(exit, 600), log
+}
