@@ -27,6 +27,8 @@ const (
 	looksForNewTask = 4
 	// looksAtLog is after how many looks at the log one is at the status.
 	looksAtLog = 10
+	// doubtful is after how many looks at a log that stands still it is doubted.
+	doubtful = 2
 	// logPage is how many lines of a log are read at once, and linesKept how many are
 	// kept for one who is slow to hear of them.
 	logPage   = 5000
@@ -65,7 +67,7 @@ type poll struct {
 	fresh  []LogLine // that nobody has been told of
 	next   int       // line to be read
 	reads  int       // of the log, since the last look at the status
-	still  bool      // the log has gained nothing
+	still  int       // looks at a log that has gained nothing, one after the other
 }
 
 // Wait follows a task until it has ended, and returns its last state. Where ctx
@@ -173,7 +175,7 @@ func (p *poll) run(ctx context.Context) {
 // look sends one request, and another one where the log says that the task has ended. A
 // worker that was killed leaves no such line, so a log that stands still is doubted.
 func (p *poll) look(ctx context.Context) error {
-	if p.status.Running() && !p.still && p.reads < looksAtLog && p.wantsLog() {
+	if p.status.Running() && p.still < doubtful && p.reads < looksAtLog && p.wantsLog() {
 		p.reads++
 		ended, err := p.readLog(ctx)
 		if err != nil || !ended {
@@ -182,7 +184,7 @@ func (p *poll) look(ctx context.Context) error {
 	}
 	status, err := p.client.TaskStatus(ctx, p.upid)
 	if err == nil {
-		p.status, p.reads, p.still = status, 0, false
+		p.status, p.reads, p.still = status, 0, 0
 	}
 	return err
 }
@@ -200,10 +202,14 @@ func (p *poll) readLog(ctx context.Context) (ended bool, err error) {
 	switch {
 	case err != nil && passing(err, false):
 		return false, err
-	case err != nil || len(lines) == 0 || noContent(lines):
-		p.still = true
+	case err != nil:
+		p.still = doubtful
+		return false, nil
+	case len(lines) == 0 || noContent(lines):
+		p.still++
 		return false, nil
 	}
+	p.still = 0
 	p.next += len(lines)
 	p.next = max(p.next, total-logPage) // of a very long log the middle is passed over
 	p.fresh = append(p.fresh, lines...)

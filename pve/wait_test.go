@@ -216,10 +216,10 @@ func TestLooksAtATask(t *testing.T) {
 		"nobody listens":    {script{lines: grows, ends: 10 * time.Second, exit: "OK", mark: "TASK OK"}, false, "sssssssss", 3 * time.Second},
 		"the log grows":     {script{lines: grows, ends: 10 * time.Second, exit: "OK", mark: "TASK OK"}, true, "slllllllls", 3 * time.Second},
 		"for a while":       {script{lines: grows, ends: 40 * time.Second, exit: "OK", mark: "TASK OK"}, true, "sllllllllllsllllllls", 3 * time.Second},
-		"the log is silent": {script{lines: silent, ends: 10 * time.Second, exit: "OK", mark: "TASK OK"}, true, "slslslsls", 3 * time.Second},
+		"the log is silent": {script{lines: silent, ends: 10 * time.Second, exit: "OK", mark: "TASK OK"}, true, "sllsllslls", 3 * time.Second},
 		"no log":            {script{lines: grows, ends: 10 * time.Second, exit: "OK", refused: "500 no"}, true, "slslslsls", 3 * time.Second},
 		"the worker was killed": {script{lines: grows, ends: 10 * time.Second, exit: "unexpected status"}, true,
-			"sllllllllls", 9 * time.Second},
+			"slllllllllls", 12 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

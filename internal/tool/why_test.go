@@ -109,8 +109,8 @@ INFO:  50% (1.5 GiB of 3.0 GiB) in 30s, read: 100.0 MiB/s, write: 0 B/s`, ``},
 // What the tasks of a real node that failed had said, beside their exit status.
 func TestWhyRecordedTasksFailed(t *testing.T) {
 	want := map[string]string{
-		"vzdump job errors":            "ERROR: Backup of VM 99999 failed - unable to find VM '99999'",
-		"vzdump interrupted by signal": "ERROR: Backup of VM 900 failed - interrupted by signal; ERROR: Backup job failed - interrupted by signal",
+		"vzdump job errors":                                  "ERROR: Backup of VM 99999 failed - unable to find VM '99999'",
+		"vzdump interrupted by signal":                       "ERROR: Backup of VM 900 failed - interrupted by signal; ERROR: Backup job failed - interrupted by signal",
 		"qmrestore unable to restore VM 903 - vm is running": "error before or during data restore, some or all disks were not completely restored. VM 903 state is NOT cleaned up.",
 		"vzsuspend command 'lxc-checkpoint -n 950 -s -D /var/lib/vz/dump' failed: exit code 1": "lxc-checkpoint: 950: ../src/lxc/criu.c: criu_version_ok: 767 No such file or directory - execing criu failed, is it installed?; " +
 			"lxc-checkpoint: 950: ../src/lxc/tools/lxc_checkpoint.c: checkpoint: 182 Checkpointing 950 failed",

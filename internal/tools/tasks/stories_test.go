@@ -1,0 +1,194 @@
+package tasks_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pve-mcp/internal/catalog"
+	"pve-mcp/internal/simtest"
+	"pve-mcp/internal/tool"
+	"pve-mcp/pve"
+	"pve-mcp/pvesim"
+)
+
+// operation is a kind of task, as a tool starts it.
+type operation struct {
+	name, tool, args string
+	early            int    // seconds after which it still runs
+	match            string // the request that starts the task
+	typ              string // of the task
+	says             string // what some message of the progress says, as an expression
+	far              string // what the answer says of a task that still runs, as an expression
+	stop             string // what the answer says where the task was stopped
+	// warned is the outcome where the task did nothing and ended with a warning: the goal is
+	// looked at, too.
+	warned tool.Outcome
+}
+
+var operations = []operation{
+	{"backup", "pve_create_backup", `{"vmid":104,"storage":"nfs"%s}`, 5, "POST /nodes/*/vzdump", "vzdump",
+		`^Backup of VM 104 \(mail\) on pve1 to nfs: \d+%, [\d.]+ [MG]iB of 4 GiB, [\d.]+ MiB/s, about \d+s left$`, `under way after 5s\. So far: \d+%, .* of 4 GiB, .* left`,
+		"failed: interrupted by signal", tool.Warnings},
+	{"migration with local disks", "pve_migrate_guest", `{"vmid":100,"target":"pve2","with_local_disks":true%s}`, 10, "POST /nodes/*/qemu/100/migrate", "qmigrate",
+		`^Migration of VM 100 \(web-1\) from pve1 to pve2: \d+%, [\d.]+ [MG]iB of 4 GiB, 110 MiB/s$`, `So far: \d+%, .* of 4 GiB, 110 MiB/s`,
+		"failed: received interrupt", tool.Running},
+	{"clone", "pve_clone_guest", `{"vmid":100,"full":true%s}`, 3, "POST /nodes/*/qemu/100/clone", "qmclone",
+		`^Clone of VM 100 \(web-1\) as \d+: \d+%, [\d.]+ [MG]iB of 4 GiB`, `So far: \d+%, .* of 4 GiB`, "failed: ", tool.Warnings},
+	{"restore", "pve_restore_backup", `{"archive":"nfs:backup/vzdump-qemu-104-1999_12_31-18_14_00.vma.zst","vmid":300,"storage":"nfs"%s}`, 3, "POST /nodes/*/qemu", "qmrestore",
+		`^Restore of .*: \d+%, [\d.]+ [MG]iB of 4 GiB, [\d.]+ [MG]iB/s, about \d+s left$`, `So far: \d+%, .* of 4 GiB`, "failed: ", tool.Warnings},
+	{"snapshot with memory", "pve_create_snapshot", `{"vmid":104,"snapname":"monday","vmstate":true%s}`, 5, "POST /nodes/*/qemu/104/snapshot", "qmsnapshot",
+		`^Snapshot .*: [\d.]+ [MG]iB, [\d.]+ MiB/s$`, `So far: [\d.]+ [MG]iB, [\d.]+ MiB/s`, "failed: ", tool.Warnings},
+	{"start", "pve_guest_power", `{"vmid":204,"action":"start"%s}`, 0, "POST /nodes/*/lxc/204/status/start", "vzstart", `^Start of CT 204 \(sandbox\) on pve3: `, "", "failed: ", tool.Warnings},
+	{"shutdown", "pve_guest_power", `{"vmid":102,"action":"shutdown"%s}`, 5, "POST /nodes/*/qemu/102/status/shutdown", "qmshutdown",
+		`^Shutdown of VM 102 \(db-1\) on pve2: running for `, "under way after 5s", "failed: received interrupt", tool.Running},
+}
+
+func small(m *pvesim.Model) {
+	simtest.Set(104, "scsi0=local-zfs:vm-104-disk-0,size=4G")(m)
+	simtest.Set(100, "scsi0=local-zfs:vm-100-disk-0,size=4G")(m)
+}
+
+// call calls the tool, and hears of its progress for as long as there is some.
+func (o operation) call(w *simtest.World, wait int, heard *[]tool.Progress) simtest.Answer {
+	w.Helper()
+	args := fmt.Sprintf(o.args, fmt.Sprintf(`,"wait":%d`, wait))
+	i := slices.IndexFunc(catalog.All(), func(t tool.Tool) bool { return t.Name == o.tool })
+	res := catalog.All()[i].Call(w.Context(), w.Host, tool.Request{
+		Arguments: json.RawMessage(args), Caller: "test", Progress: func(p tool.Progress) { *heard = append(*heard, p) },
+	})
+	a := simtest.Answer{Result: res}
+	if err := json.Unmarshal(res.Structured, &a.Fields); err != nil {
+		w.Fatalf("%v: %s", err, res.Text)
+	}
+	return a
+}
+
+// checkHeard says what is wrong with the progress that was heard of.
+func checkHeard(heard []tool.Progress) string {
+	for i, p := range heard {
+		switch {
+		case i > 0 && p.Done <= heard[i-1].Done:
+			return fmt.Sprintf("%+v after %+v", p, heard[i-1])
+		case p.Done >= 100, p.Total != 0 && p.Total != 100, p.Message == "":
+			return fmt.Sprintf("%+v", p)
+		}
+	}
+	return ""
+}
+
+func TestStoriesOfTasks(t *testing.T) {
+	for _, o := range operations {
+		for _, ending := range []string{"ok", "warnings", "failed", "interrupted", "running"} {
+			t.Run(o.name+", "+ending, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { o.tell(t, ending) })
+			})
+		}
+	}
+}
+
+func (o operation) tell(t *testing.T, ending string) {
+	options := simtest.Options{Model: simtest.Cluster(small)}
+	if ending != "warnings" && o.name == "start" {
+		simtest.Guest(204, func(g *pvesim.Guest) { g.StartWarns = nil })(options.Model)
+	}
+	w := simtest.New(t, options)
+	w.Host.Wait = 3 * time.Minute // longer than all of them take
+	wait, want, says := 180, tool.OK, ""
+	switch ending {
+	case "warnings":
+		want, says = o.warned, ""
+		if o.name != "start" { // which warns by itself
+			o.fault(w, "WARNINGS: 1")
+		}
+	case "failed":
+		want, says = tool.Failed, "failed: what it needs is not there"
+		o.fault(w, "what it needs is not there")
+	case "interrupted":
+		want, says = tool.Failed, o.stop
+		go o.interrupt(w)
+	case "running":
+		wait, want, says = o.early, tool.Running, ""
+	}
+	var heard []tool.Progress
+	a := o.call(w, wait, &heard)
+	if a.Outcome != want || !strings.Contains(fmt.Sprint(a.Fields["message"]), says) {
+		t.Errorf("%s, want %s, %q", a.Text, want, says)
+	}
+	if wrong := checkHeard(heard); wrong != "" {
+		t.Errorf("progress: %s", wrong)
+	}
+	matches := func(p tool.Progress) bool { return regexp.MustCompile(o.says).MatchString(p.Message) }
+	if ending == "ok" && !slices.ContainsFunc(heard, matches) {
+		t.Errorf("no progress %s: %+v", o.says, heard)
+	}
+	if ending == "running" {
+		o.follow(t, w, a)
+	}
+	n := len(heard)
+	time.Sleep(5 * time.Minute)
+	if len(heard) > n {
+		t.Errorf("progress after the result: %+v", heard[n:])
+	}
+}
+
+func (o operation) fault(w *simtest.World, exit string) {
+	w.Helper()
+	if err := w.Sim.Fault(pvesim.Fault{Match: o.match, TaskFails: exit}); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// interrupt stops the task half a second after it has begun.
+func (o operation) interrupt(w *simtest.World) {
+	client, err := w.As("root@pam!full").Host.Client(w.Context())
+	for err == nil {
+		time.Sleep(500 * time.Millisecond)
+		for _, n := range w.Model.Nodes {
+			list, _, _ := client.NodeTasks(w.Context(), n.Name, url.Values{"source": {"active"}, "typefilter": {o.typ}})
+			if len(list) > 0 {
+				err = client.StopTask(w.Context(), list[0].UPID)
+				if err == nil {
+					return
+				}
+			}
+		}
+	}
+	w.Error(err)
+}
+
+// follow waits on for a task that was running when the call's time was over.
+func (o operation) follow(t *testing.T, w *simtest.World, a simtest.Answer) {
+	if message := fmt.Sprint(a.Fields["message"]); !regexp.MustCompile(o.far).MatchString(message) || !strings.Contains(a.Text, "pve_task_status") {
+		t.Errorf("%s, want %s", a.Text, o.far)
+	}
+	upid, err := pve.ParseUPID(fmt.Sprint(a.Fields["upid"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := w.Call("pve_task_status", fmt.Sprintf(`{"upid":%q}`, upid))
+	if b.Fields["state"] != "running" || b.Fields["next"] == nil {
+		t.Errorf("%s", b.Text)
+	}
+	if measured := strings.Contains(o.far, "of"); measured && (b.Fields["percent"] == nil || b.Fields["bytes"] == nil) {
+		t.Errorf("no figure: %s", b.Text)
+	}
+	for range 5 {
+		b = w.Call("pve_task_status", fmt.Sprintf(`{"upid":%q,"wait":45}`, upid))
+		if wrong := checkHeard(b.Progress); wrong != "" {
+			t.Errorf("progress: %s", wrong)
+		}
+		if b.Fields["state"] != "running" {
+			break
+		}
+	}
+	if b.Fields["state"] != "ok" || b.Fields["log"] != nil {
+		t.Errorf("%s", b.Text)
+	}
+}
