@@ -17,29 +17,20 @@ import (
 	"pve-mcp/internal/tools/tasks"
 )
 
-// Core is the toolset that is on by default.
-const Core = "core"
-
-// toolsets are the tools by the name of their set.
-func toolsets() map[string][]tool.Tool {
-	return map[string][]tool.Tool{
-		Core: slices.Concat(backup.Tools, guests.Tools, nodes.Tools, snapshots.Tools, storage.Tools, tasks.Tools),
-	}
-}
-
 // Selection is what a configuration wants to offer.
 type Selection struct {
 	Policy   guard.Policy
-	Toolsets []string // their names; none stands for Core
+	Toolsets []string // their names; none stands for core
 }
 
 // Check says which of the toolsets there is not.
 func (s Selection) Check() error {
 	var names []string
-	for name := range toolsets() {
-		names = append(names, name)
+	for _, t := range All() {
+		names = append(names, t.Toolset)
 	}
 	slices.Sort(names)
+	names = slices.Compact(names)
 	for _, name := range s.Toolsets {
 		if !slices.Contains(names, name) {
 			return fmt.Errorf("there is no toolset %q; the toolsets are %s", render.Text(name, 40), render.List(names))
@@ -50,10 +41,7 @@ func (s Selection) Check() error {
 
 // All returns every tool, sorted by name.
 func All() []tool.Tool {
-	var all []tool.Tool
-	for _, tools := range toolsets() {
-		all = append(all, tools...)
-	}
+	all := slices.Concat(backup.Tools, guests.Tools, nodes.Tools, snapshots.Tools, storage.Tools, tasks.Tools)
 	slices.SortFunc(all, func(a, b tool.Tool) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
@@ -64,17 +52,14 @@ func Offered(s Selection) (on []tool.Tool, off map[string]string) {
 	off = map[string]string{}
 	names := s.Toolsets
 	if len(names) == 0 {
-		names = []string{Core}
+		names = []string{tool.Core}
 	}
 	for _, t := range All() {
-		has := func(name string) bool {
-			return slices.ContainsFunc(toolsets()[name], func(member tool.Tool) bool { return member.Name == t.Name })
-		}
 		switch reason := s.Policy.Refusal(t.Risk); {
 		case reason != "":
 			off[t.Name] = reason
-		case !slices.ContainsFunc(names, has):
-			off[t.Name] = "its toolset is off (PVE_MCP_TOOLSETS)"
+		case !slices.Contains(names, t.Toolset):
+			off[t.Name] = "its toolset " + t.Toolset + " is off (PVE_MCP_TOOLSETS)"
 		default:
 			on = append(on, t)
 		}

@@ -17,7 +17,7 @@ func TestOffered(t *testing.T) {
 		{guard.Policy{Exec: true}, map[guard.Risk]int{guard.Read: 12, guard.Write: 11, guard.Exec: 1}},
 		{guard.Policy{ReadOnly: true, Exec: true}, map[guard.Risk]int{guard.Read: 12}},
 	} {
-		on, off := catalog.Offered(catalog.Selection{Policy: tt.policy, Toolsets: []string{catalog.Core}})
+		on, off := catalog.Offered(catalog.Selection{Policy: tt.policy, Toolsets: []string{"core"}})
 		got := map[guard.Risk]int{}
 		for _, tl := range on {
 			risk := tl.Risk
@@ -35,7 +35,7 @@ func TestOffered(t *testing.T) {
 			t.Errorf("%+v: %d are on and %d off, of %d", tt.policy, len(on), len(off), len(catalog.All()))
 		}
 	}
-	if err := (catalog.Selection{Toolsets: []string{"core", "cor"}}).Check(); err == nil || err.Error() != `there is no toolset "cor"; the toolsets are core` {
+	if err := (catalog.Selection{Toolsets: []string{"core", "cor"}}).Check(); err == nil || err.Error() != `there is no toolset "cor"; the toolsets are core and tasks` {
 		t.Errorf("%v", err)
 	}
 }

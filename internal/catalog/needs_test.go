@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -36,6 +37,7 @@ var stories = map[string][]string{
 	"pve_resize_disk":       {`{"vmid":105,"disk":"scsi0","size":"+1G"}`},
 	"pve_rollback_snapshot": {`{"vmid":102,"snapname":"after-upgrade","start":true,"confirm":true}`},
 	"pve_storage_content":   {`{"storage":"local"}`, `{"storage":"local-zfs"}`, `{"storage":"nfs"}`},
+	"pve_stop_task":         {`{"upid":"{running}"}`},
 	"pve_task_status":       {`{"upid":"{task}"}`},
 	"pve_update_guest_config": {
 		`{"vmid":105,"set":{"cores":2,"memory":2048,"scsi1":"nfs:1","ide2":"none,media=cdrom","net0":"virtio,bridge=vmbr0","ipconfig0":"ip=dhcp","vga":"std","description":"x"}}`,
@@ -93,6 +95,11 @@ func TestNeeds(t *testing.T) {
 					}
 					w := simtest.New(t, simtest.Options{Model: &m, Token: token, Policy: guard.Policy{Exec: true}})
 					for _, args := range calls {
+						if strings.Contains(args, "{running}") {
+							other := w.As("ops@pve!mcp").Call("pve_guest_power", `{"vmid":102,"action":"shutdown","wait":0}`)
+							args = strings.Replace(args, "{running}", fmt.Sprint(other.Fields["upid"]), 1)
+							w.Sent()
+						}
 						if a := w.Run(tl, args); a.IsError {
 							t.Errorf("%s: %s", args, a.Text)
 						}

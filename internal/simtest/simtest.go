@@ -171,11 +171,11 @@ var objects = map[string]tool.Object{
 }
 
 // Checked returns the privileges that PVE has asked for to let requests in, and those by
-// which it has filtered their answers, each as [tool.Need] writes it. A new guest is a
-// guest.
+// which it has filtered their answers, since the last call of Sent, each as [tool.Need]
+// writes it. A new guest is a guest.
 func (w *World) Checked() (required, filtered map[string]bool) {
 	required, filtered = map[string]bool{}, map[string]bool{}
-	for _, r := range w.Sim.Requests() {
+	for _, r := range w.Sim.Requests()[w.seen:] {
 		for _, c := range r.Checks {
 			required[strings.Join(c.Privs, " or ")+" on "+string(objects[strings.Split(c.Path, "/")[1]])] = true
 		}

@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,6 +75,7 @@ type ChangeSpec[In any, Out any] struct {
 	Name       string
 	Title      string
 	Doc        string
+	Toolset    string // core where it is not set
 	Idempotent bool
 	Needs      []Need
 	// Risk is that of a call by its input alone, write where not set; a plan may raise
@@ -154,7 +156,7 @@ type changeOut[Out any] interface {
 // Change makes the tool of a spec.
 func Change[In changeIn, Out any, P changeOut[Out]](s ChangeSpec[In, Out]) Tool {
 	t := Tool{
-		Name: s.Name, Title: s.Title, Doc: s.Doc, Needs: s.Needs,
+		Name: s.Name, Title: s.Title, Doc: s.Doc, Toolset: cmp.Or(s.Toolset, Core), Needs: s.Needs,
 		Risk: max(s.Worst, guard.Write), Idempotent: s.Idempotent,
 		Input: inputSchema[In](), Output: infer[Out](),
 	}

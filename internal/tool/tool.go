@@ -6,6 +6,7 @@ package tool
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,6 +31,8 @@ type Tool struct {
 	Name  string
 	Title string
 	Doc   string // for the model: at most three sentences
+	// Toolset is the set that the tool belongs to.
+	Toolset string
 	// Risk is the worst that the tool is known for; a call's own may be less.
 	Risk guard.Risk
 	// Idempotent says that a repeated call changes nothing more.
@@ -303,19 +306,24 @@ func (t Tool) broken(cause any) Result {
 	return res
 }
 
+// Core is the toolset that is on by default.
+const Core = "core"
+
 // Spec declares a tool that only reads.
 type Spec[In, Out any] struct {
-	Name  string
-	Title string
-	Doc   string
-	Needs []Need
-	Run   func(ctx context.Context, c *Call, in In) (Out, error)
+	Name string
+	// Toolset is core where it is not set.
+	Toolset string
+	Title   string
+	Doc     string
+	Needs   []Need
+	Run     func(ctx context.Context, c *Call, in In) (Out, error)
 }
 
 // Read makes the tool of a spec.
 func Read[In, Out any](s Spec[In, Out]) Tool {
 	t := Tool{
-		Name: s.Name, Title: s.Title, Doc: s.Doc, Needs: s.Needs, Risk: guard.Read, Idempotent: true,
+		Name: s.Name, Title: s.Title, Doc: s.Doc, Toolset: cmp.Or(s.Toolset, Core), Needs: s.Needs, Risk: guard.Read, Idempotent: true,
 		Input: inputSchema[In](), Output: infer[Out](),
 	}
 	t.run = func(ctx context.Context, h Host, req Request) Result {

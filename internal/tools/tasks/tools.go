@@ -4,4 +4,4 @@ package tasks
 import "pve-mcp/internal/tool"
 
 // Tools are the tools of this package.
-var Tools = []tool.Tool{listTasks, taskStatus}
+var Tools = []tool.Tool{listTasks, taskStatus, stopTask}

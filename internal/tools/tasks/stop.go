@@ -1,0 +1,99 @@
+package tasks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"pve-mcp/internal/render"
+	"pve-mcp/internal/tool"
+	"pve-mcp/pve"
+)
+
+type stopIn struct {
+	UPID pve.UPID `json:"upid"`
+	tool.Waits
+}
+
+type stopOut struct {
+	tool.Changed
+	State string   `json:"state,omitzero" jsonschema:"of the task: running, ok, warnings or failed"`
+	Exit  string   `json:"task_exit_status,omitzero"`
+	Left  []string `json:"left_behind,omitzero" jsonschema:"what it may have left behind"`
+}
+
+var stopTask = tool.Change(tool.ChangeSpec[stopIn, stopOut]{
+	Name:       "pve_stop_task",
+	Title:      "Stop a task",
+	Toolset:    "tasks",
+	Doc:        "Stops a running task of PVE, unlike cancelling a call, which only stops waiting. Says what may be left behind.",
+	Idempotent: true,
+	Needs: []tool.Need{
+		tool.On(tool.OnNode, "Sys.Audit").If("a task of another user or token"),
+		tool.On(tool.OnNode, "Sys.Modify").If("a task of another user or token"),
+		tool.On(tool.OnGuest, "VM.Audit").Else("what it left of the guest is not said"),
+	},
+	Plan: func(ctx context.Context, c *tool.Call, in *stopIn) (tool.Plan, error) {
+		status, err := c.PVE.TaskStatus(ctx, in.UPID)
+		if err != nil {
+			return tool.Plan{}, unknownTask(err, in.UPID)
+		}
+		plan := tool.Plan{About: fmt.Sprintf("Stop of the task %s %s on %s", in.UPID.Type, in.UPID.ID, in.UPID.Node)}
+		plan.Guest, _ = in.UPID.Guest()
+		if !status.Running() {
+			plan.Already = fmt.Sprintf("The task has ended already (%s); nothing was sent.", render.Text(status.ExitStatus.Or("unknown"), 200))
+		}
+		return plan, nil
+	},
+	Start: func(ctx context.Context, c *tool.Call, in *stopIn) (tool.Job, error) {
+		return tool.Job{}, c.PVE.StopTask(ctx, in.UPID)
+	},
+	Finish: finishStop,
+})
+
+func finishStop(ctx context.Context, c *tool.Call, in stopIn, _ tool.End) (stopOut, error) {
+	status, err := c.PVE.TaskStatus(ctx, in.UPID)
+	if err != nil {
+		return stopOut{}, err
+	}
+	out := stopOut{State: stateOf(status), Exit: render.Text(status.ExitStatus.Value, 200)}
+	if status.Running() {
+		out.Message, out.Next = "The task was told to stop, and still runs.", "Look again with pve_task_status."
+		return out, tool.ErrNotYet
+	}
+	if status.Succeeded() { // it was faster
+		return out, nil
+	}
+	out.Left, err = leftBehind(ctx, c, in.UPID)
+	return out, err
+}
+
+// leavesVolumes are the types of tasks that make volumes, and so may leave them half
+// made.
+var leavesVolumes = map[string]bool{
+	"qmcreate": true, "vzcreate": true, "qmrestore": true, "vzrestore": true, "qmclone": true, "vzclone": true, "qmigrate": true, "vzmigrate": true,
+	"qmmove": true, "move_volume": true, "vzdump": true, "imgcopy": true, "download": true, "qmsnapshot": true, "vzsnapshot": true,
+}
+
+// leftBehind says what a task that was stopped may have left.
+func leftBehind(ctx context.Context, c *tool.Call, upid pve.UPID) ([]string, error) {
+	var out []string
+	if leavesVolumes[upid.Type] {
+		out = append(out, "PVE cleans up as far as it can; volumes that it has begun may still be there")
+	}
+	id, ok := upid.Guest()
+	if !ok {
+		return out, nil
+	}
+	g, s, err := c.Live(ctx, id)
+	var none *pve.NoGuestError
+	switch {
+	case errors.As(err, &none):
+		return append(out, fmt.Sprintf("there is no guest %v", id)), nil
+	case err != nil:
+		return out, err
+	case s.Lock.Value != "":
+		out = append(out, fmt.Sprintf("%v is still locked (%s): no API token can clear that, an administrator does with qm unlock or pct unlock", g, s.Lock.Value))
+	}
+	return append(out, fmt.Sprintf("%v is %s now", g, s.State())), nil
+}
