@@ -22,15 +22,19 @@ import (
 // order is the way that imports go: down this list. pvesim never imports pve: a
 // mistake in a type that both shared would cancel out in the tests.
 var order = []string{
-	"cmd/pve-mcp", "internal/docgen", "internal/cli", "internal/simtest", "internal/demo", "internal/server",
+	"cmd/pve-mcp", "internal/docgen", "internal/cli", "internal/httpserve", "internal/simtest", "internal/demo", "internal/server",
 	"internal/config", "internal/catalog", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
 	"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks", "internal/tool",
-	"internal/audit", "internal/explain", "internal/guard", "internal/seal", "internal/show", "internal/render", "pve", "pvesim", "pve/apischema/gen",
+	"internal/access", "internal/audit", "internal/explain", "internal/guard", "internal/seal", "internal/show", "internal/render", "pve", "pvesim", "pve/apischema/gen",
 	"pve/apischema",
 }
 
 // imports are exactly the imports of each package, without the standard library's.
 var imports = map[string][]string{
+	"internal/access": {"internal/guard"},
+	"internal/httpserve": {
+		"internal/access", "internal/server", "github.com/modelcontextprotocol/go-sdk", "golang.org/x/time",
+	},
 	"bench":             {},
 	"cmd/pve-mcp":       {"internal/cli"},
 	"internal/archtest": {},
@@ -40,8 +44,8 @@ var imports = map[string][]string{
 		"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks",
 	},
 	"internal/cli": {
-		"internal/audit", "internal/catalog", "internal/config", "internal/demo", "internal/server", "internal/tool",
-		"pve", "pvesim",
+		"internal/access", "internal/audit", "internal/catalog", "internal/config", "internal/demo", "internal/httpserve",
+		"internal/server", "internal/tool", "pve", "pvesim",
 		"github.com/google/jsonschema-go", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
 	},
 	"internal/config": {"internal/guard", "internal/seal", "pve", "github.com/joho/godotenv"},
@@ -55,7 +59,7 @@ var imports = map[string][]string{
 	"internal/recordings": {},
 	"internal/render":     {},
 	"internal/server": {
-		"internal/catalog", "internal/guard", "internal/render", "internal/tool",
+		"internal/access", "internal/catalog", "internal/guard", "internal/render", "internal/tool",
 		"github.com/google/jsonschema-go", "github.com/modelcontextprotocol/go-sdk",
 	},
 	"internal/simtest": {
@@ -78,6 +82,7 @@ var imports = map[string][]string{
 	"pve/apischema/gen":        {"pve/apischema"},
 	"pvesim":                   {"pve/apischema"},
 	"test/clients":             {},
+	"test/conformance":         {},
 }
 
 // modules are what go.mod requires, with the reason.
@@ -92,6 +97,7 @@ var modules = map[string]string{
 	"github.com/spf13/cobra":                 "commands, and flags that are made from a tool's schema",
 	"github.com/spf13/pflag":                 "cobra's flags",
 	"golang.org/x/term":                      "is this a terminal",
+	"golang.org/x/time":                      "how many requests a second",
 }
 
 const (

@@ -32,6 +32,7 @@ type Config struct {
 	TaskWait     time.Duration
 	Toolsets     []string
 	AuditLog     string // "" for none
+	HTTP         HTTP
 	// Warnings are for the human: what was ignored, and what is unwise.
 	Warnings []string
 

@@ -151,6 +151,51 @@ func Settings() []Setting {
 				return
 			},
 		},
+		{
+			Key: "PVE_MCP_HTTP_LISTEN", Flag: "listen", Example: "0.0.0.0:8443", Default: "127.0.0.1:8080",
+			Doc: "address and port of pve-mcp http; one that other machines reach wants callers who say who they are",
+			set: func(c *Config, v string) (err error) { c.HTTP.Listen, err = parseListen(v); return },
+		},
+		{
+			Key: "PVE_MCP_HTTP_TOKENS", Flag: "http-tokens", Example: "/etc/pve-mcp/tokens.json",
+			Doc: "file with the bearer tokens of the callers of pve-mcp http, kept by pve-mcp token and read again when it changes",
+			set: func(c *Config, v string) (err error) { c.HTTP.Tokens, err = parsePath(v); return },
+		},
+		{
+			Key: "PVE_MCP_HTTP_HOSTS", Flag: "http-hosts", Example: "mcp.example.org",
+			Doc: "names by which clients call pve-mcp http, separated by commas, besides localhost and addresses",
+			set: func(c *Config, v string) (err error) { c.HTTP.Hosts, err = parseDNSNames(v); return },
+		},
+		{
+			Key: "PVE_MCP_HTTP_ORIGINS", Flag: "http-origins", Example: "https://chat.example.org",
+			Doc: "origins whose web pages may call pve-mcp http (CORS), separated by commas",
+			set: func(c *Config, v string) (err error) { c.HTTP.Origins, err = parseOrigins(v); return },
+		},
+		{
+			Key: "PVE_MCP_HTTP_RATE", Flag: "http-rate", Example: "50", Default: "50",
+			Doc: "how many requests a second each caller of pve-mcp http may make, in bursts of twice as many; 0 for any number",
+			set: func(c *Config, v string) (err error) { c.HTTP.Rate, err = parseRate(v); return },
+		},
+		{
+			Key: "PVE_MCP_HTTP_DRAIN", Flag: "http-drain", Example: "30s", Default: "30s",
+			Doc: "how long requests under way may go on after pve-mcp http was told to stop",
+			set: func(c *Config, v string) (err error) { c.HTTP.Drain, err = parseDuration(v, 0, time.Hour); return },
+		},
+		{
+			Key: "PVE_MCP_LEGACY", Flag: "legacy", Example: "sessions", Default: "sessions",
+			Doc: "how pve-mcp http serves clients of versions before 2026-07-28: sessions, or stateless, where any replica can and no human can be asked",
+			set: func(c *Config, v string) (err error) { c.HTTP.SessionsOff, err = parseLegacy(v); return },
+		},
+		{
+			Key: "PVE_MCP_TLS_CERT", Flag: "tls-cert", Example: "/etc/pve-mcp/tls.crt",
+			Doc: "file with the certificate of pve-mcp http and those that vouch for it, in PEM form, read again when it changes",
+			set: func(c *Config, v string) (err error) { c.HTTP.Cert, err = parsePath(v); return },
+		},
+		{
+			Key: "PVE_MCP_TLS_KEY", Flag: "tls-key", Example: "/etc/pve-mcp/tls.key",
+			Doc: "file with the key of that certificate",
+			set: func(c *Config, v string) (err error) { c.HTTP.Key, err = parsePath(v); return },
+		},
 	}
 }
 

@@ -54,7 +54,7 @@ func New(o Options) *mcp.Server {
 	for _, t := range on {
 		s.AddTool(describe(t), handler(t, o.Host))
 	}
-	s.AddReceivingMiddleware(explainOff(off))
+	s.AddReceivingMiddleware(isolate(o.Logger), narrow, explainOff(off))
 	return s
 }
 
@@ -82,7 +82,7 @@ func describe(t tool.Tool) *mcp.Tool {
 func handler(t tool.Tool, h tool.Host) mcp.ToolHandler {
 	return func(ctx context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		res := t.Call(ctx, h, tool.Request{
-			Arguments: req.Params.Arguments, Caller: caller(req), Progress: progress(ctx, req),
+			Arguments: req.Params.Arguments, Caller: caller(req), Refuse: refuse(req), Progress: progress(ctx, req),
 			CanAsk: canAsk(req), Reply: reply(req), State: req.Params.RequestState,
 		})
 		if res.Question != nil {
@@ -94,14 +94,6 @@ func handler(t tool.Tool, h tool.Host) mcp.ToolHandler {
 		}
 		return out, nil
 	}
-}
-
-// caller names the client program, for the record.
-func caller(req *mcp.CallToolRequest) string {
-	if c := req.ClientInfo(); c != nil {
-		return c.Name + " " + c.Version
-	}
-	return ""
 }
 
 // progress sends what a call reports, where the client asked for it.

@@ -25,7 +25,7 @@ const (
 // cancelled and have 5 s to answer what is known by then. A line that is no message is
 // answered with an error and ends nothing.
 func Serve(ctx context.Context, s *mcp.Server, in io.Reader, out io.Writer) error {
-	s.AddReceivingMiddleware(endWith(ctx))
+	s.AddReceivingMiddleware(EndWith(ctx))
 	shared := &sharedWriter{out: out}
 	return s.Run(context.WithoutCancel(ctx), drained{
 		Transport: &mcp.IOTransport{Reader: io.NopCloser(newMessages(in, shared)), Writer: shared},
@@ -33,8 +33,8 @@ func Serve(ctx context.Context, s *mcp.Server, in io.Reader, out io.Writer) erro
 	})
 }
 
-// endWith cancels the calls under way when stop ends.
-func endWith(stop context.Context) mcp.Middleware {
+// EndWith cancels the calls under way when stop ends.
+func EndWith(stop context.Context) mcp.Middleware {
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 			ctx, cancel := context.WithCancel(ctx)

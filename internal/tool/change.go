@@ -3,6 +3,7 @@ package tool
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -160,6 +161,13 @@ func Change[In changeIn, Out any, P changeOut[Out]](s ChangeSpec[In, Out]) Tool 
 		Risk: max(s.Worst, guard.Write), Idempotent: s.Idempotent,
 		Input: inputSchema[In](), Output: infer[Out](),
 	}
+	t.riskOf = func(arguments json.RawMessage) guard.Risk {
+		var in In
+		if err := decode(t.Input, arguments, &in); err != nil {
+			in = *new(In)
+		}
+		return s.risk(in)
+	}
 	t.run = func(ctx context.Context, h Host, req Request) Result {
 		r := change[In, Out, P]{spec: s, host: h, req: req, tool: t}
 		out := r.run(ctx)
@@ -171,6 +179,14 @@ func Change[In changeIn, Out any, P changeOut[Out]](s ChangeSpec[In, Out]) Tool 
 		return res
 	}
 	return t
+}
+
+// risk is that of a call by its input alone.
+func (s ChangeSpec[In, Out]) risk(in In) guard.Risk {
+	if s.Risk == nil {
+		return guard.Write
+	}
+	return s.Risk(in)
 }
 
 // change is one call of a tool that changes something.
@@ -192,11 +208,8 @@ func (r *change[In, Out, P]) run(ctx context.Context) (out Out) {
 	if err := decode(r.tool.Input, r.req.Arguments, &r.in); err != nil {
 		return r.notSent(r.failed(err))
 	}
-	risk := guard.Write
-	if r.spec.Risk != nil {
-		risk = r.spec.Risk(r.in)
-	}
-	if reason := r.host.Policy.Refusal(risk); reason != "" {
+	risk := r.spec.risk(r.in)
+	if reason := r.req.refusal(r.host.Policy, risk); reason != "" {
 		return r.notSent(r.failed(&guard.RefusedError{Reason: reason}))
 	}
 	var err error
@@ -241,9 +254,14 @@ func (r *change[In, Out, P]) run(ctx context.Context) (out Out) {
 	return out
 }
 
-// refused says why the rules about guests forbid what a human would be asked about. The
-// guard below the client knows it for every request; this asks nobody in vain.
+// refused says why the call that is planned is not made: it is worse than its input told
+// and than the caller may do, or the rules about guests forbid what a human would be asked
+// about. The guard below the client knows the rules for every request; this asks nobody
+// in vain.
 func (r *change[In, Out, P]) refused(ctx context.Context, risk guard.Risk) string {
+	if reason := r.req.refusal(r.host.Policy, risk); reason != "" {
+		return reason
+	}
 	if risk < guard.Destructive || r.host.Guard == nil {
 		return ""
 	}

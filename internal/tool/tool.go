@@ -42,7 +42,14 @@ type Tool struct {
 	Output     *jsonschema.Schema
 
 	run func(ctx context.Context, h Host, req Request) Result
+	// riskOf is the risk of a call by its input.
+	riskOf func(arguments json.RawMessage) guard.Risk
 }
+
+// RiskOf returns the risk of a call as its input tells it; what the call finds out may
+// raise it. Arguments that are not understood, and do nothing, have the least risk of the
+// tool.
+func (t Tool) RiskOf(arguments json.RawMessage) guard.Risk { return t.riskOf(arguments) }
 
 // Host is what the wrapper needs of the process around it.
 type Host struct {
@@ -120,6 +127,9 @@ func lookup(client *pve.Client) guard.Lookup {
 type Request struct {
 	Arguments json.RawMessage // an object, or nothing
 	Caller    string
+	// Refuse, if not nil, says why this caller may not make a call of some risk, "" where
+	// it may. The host's policy holds besides.
+	Refuse func(guard.Risk) string
 	// CanAsk says that the caller can ask its human.
 	CanAsk bool
 	// Reply is what the human said, nil where nobody was asked, and State what came with
@@ -128,6 +138,14 @@ type Request struct {
 	State string
 	// Progress, if not nil, is told how a long call goes. Done only increases.
 	Progress func(Progress)
+}
+
+// refusal says why a call of some risk is not made, "" where it is.
+func (r Request) refusal(p guard.Policy, risk guard.Risk) string {
+	if reason := p.Refusal(risk); reason != "" || r.Refuse == nil {
+		return reason
+	}
+	return r.Refuse(risk)
 }
 
 // Progress is how far a call is.
@@ -325,8 +343,12 @@ func Read[In, Out any](s Spec[In, Out]) Tool {
 	t := Tool{
 		Name: s.Name, Title: s.Title, Doc: s.Doc, Toolset: cmp.Or(s.Toolset, Core), Needs: s.Needs, Risk: guard.Read, Idempotent: true,
 		Input: inputSchema[In](), Output: infer[Out](),
+		riskOf: func(json.RawMessage) guard.Risk { return guard.Read },
 	}
 	t.run = func(ctx context.Context, h Host, req Request) Result {
+		if reason := req.refusal(h.Policy, guard.Read); reason != "" {
+			return failure(h, &guard.RefusedError{Reason: reason})
+		}
 		var in In
 		if err := decode(t.Input, req.Arguments, &in); err != nil {
 			return failure(h, err)

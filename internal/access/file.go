@@ -1,0 +1,66 @@
+package access
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"time"
+)
+
+// File is a file of tokens that is read again when it changes.
+type File struct {
+	path string
+
+	mu     sync.Mutex
+	seen   os.FileInfo      // as it was read; guarded by mu
+	tokens map[string]Token // by hash; guarded by mu
+	err    error            // why it could not be read; guarded by mu
+}
+
+// Open reads a file of tokens.
+func Open(path string) (*File, error) {
+	f := &File{path: path}
+	f.refresh()
+	return f, f.err
+}
+
+// The reasons why a token is refused.
+var (
+	ErrUnknown = errors.New("the token is not known here: it is mistyped, or was revoked")
+	ErrExpired = errors.New("the token has expired")
+)
+
+// Find returns the token with a secret. The error is ErrUnknown or ErrExpired, or says why
+// the file cannot be read: then nobody is let in.
+func (f *File) Find(secret string, now time.Time) (Token, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refresh()
+	t, ok := f.tokens[hashOf(secret)]
+	switch {
+	case f.err != nil:
+		return Token{}, f.err
+	case !ok:
+		return Token{}, ErrUnknown
+	case t.Expired(now):
+		return Token{}, ErrExpired
+	}
+	return t, nil
+}
+
+// refresh reads the file where it is not as it was. It is called with mu held.
+func (f *File) refresh() {
+	info, err := os.Stat(f.path)
+	if err == nil && f.seen != nil && os.SameFile(info, f.seen) &&
+		info.ModTime().Equal(f.seen.ModTime()) && info.Size() == f.seen.Size() {
+		return
+	}
+	var all []Token
+	if err == nil {
+		all, err = Load(f.path)
+	}
+	f.seen, f.err, f.tokens = info, err, map[string]Token{}
+	for _, t := range all {
+		f.tokens[t.Hash] = t
+	}
+}

@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"pve-mcp/internal/access"
+	"pve-mcp/internal/config"
+	"pve-mcp/internal/httpserve"
+	"pve-mcp/internal/server"
+	"pve-mcp/internal/tool"
+)
+
+func (a *app) httpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "http",
+		Short: "Serve MCP to many clients over Streamable HTTP",
+		Long: "Serves MCP at http://127.0.0.1:8080" + httpserve.Path + " until it is told to stop. Where other machines can reach it, callers show\n" +
+			"a bearer token: see pve-mcp token, and docs/http.md.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.http(cmd.Context()) },
+	}
+}
+
+func (a *app) http(ctx context.Context) error {
+	host, cfg, err := a.host()
+	if err != nil {
+		return err
+	}
+	o, err := a.httpOptions(host, cfg.HTTP)
+	if err != nil {
+		return &exitError{exitUsage, err.Error()}
+	}
+	logger := a.logger(slog.LevelInfo)
+	o.Server = server.New(server.Options{Version: version(), Host: host, Toolsets: cfg.Toolsets, Logger: a.logger(slog.LevelWarn)})
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.HTTP.Listen)
+	if err != nil {
+		return failed(err)
+	}
+	logger.Info("pve-mcp http", "cluster", host.Cluster, "read_only", host.Policy.ReadOnly, "version", version())
+	if o.Authenticate != nil && o.TLS == nil {
+		logger.Warn("callers' tokens travel unencrypted unless a proxy with TLS stands before this server (PVE_MCP_TLS_CERT)")
+	}
+	if err := httpserve.Serve(ctx, l, o); err != nil {
+		return failed(err)
+	}
+	return nil
+}
+
+func (a *app) httpOptions(host tool.Host, cfg config.HTTP) (httpserve.Options, error) {
+	o := httpserve.Options{
+		Hosts: cfg.Hosts, Origins: cfg.Origins, Rate: cfg.Rate, SessionsOff: cfg.SessionsOff,
+		Drain: cfg.Drain, Logger: a.logger(slog.LevelInfo),
+		Ready: func(ctx context.Context) error {
+			client, err := host.Client(ctx)
+			if err == nil {
+				_, err = client.Version(ctx)
+			}
+			return err
+		},
+	}
+	if cfg.Tokens != "" {
+		file, err := access.Open(cfg.Tokens)
+		if err != nil {
+			return o, errors.New("PVE_MCP_HTTP_TOKENS: " + err.Error() + "; pve-mcp token add makes the file")
+		}
+		o.Authenticate = httpserve.ByTokens(file)
+	}
+	tls, err := certificate(cfg)
+	o.TLS = tls
+	return o, err
+}
+
+func certificate(cfg config.HTTP) (*tls.Config, error) {
+	if cfg.Cert == "" && cfg.Key == "" {
+		return nil, nil
+	}
+	if cfg.Cert == "" || cfg.Key == "" {
+		return nil, errors.New("PVE_MCP_TLS_CERT and PVE_MCP_TLS_KEY go together, and one is not set")
+	}
+	c, err := httpserve.TLS(cfg.Cert, cfg.Key)
+	if err != nil {
+		return nil, errors.New("PVE_MCP_TLS_CERT: " + err.Error())
+	}
+	return c, nil
+}

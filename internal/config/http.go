@@ -1,0 +1,81 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// HTTP are the settings of pve-mcp http.
+type HTTP struct {
+	Listen      string // host:port
+	Tokens      string // the file
+	Hosts       []string
+	Origins     []string
+	Rate        float64 // requests a second, 0 for any number
+	Drain       time.Duration
+	SessionsOff bool
+	Cert, Key   string // files
+}
+
+func parseListen(v string) (string, error) {
+	_, port, err := net.SplitHostPort(v)
+	if n, bad := strconv.Atoi(port); err != nil || bad != nil || n < 0 || n > 65535 || secretRE.MatchString(v) {
+		return "", fmt.Errorf("%s is not HOST:PORT", quoted(v))
+	}
+	return v, nil
+}
+
+// parsePath reads the name of a file.
+func parsePath(v string) (string, error) {
+	if secretRE.MatchString(v) {
+		return "", errors.New("the value looks like a secret, not like the name of a file")
+	}
+	return v, nil
+}
+
+var dnsNameRE = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
+
+func parseDNSNames(v string) ([]string, error) {
+	names := splitList(v)
+	for _, name := range names {
+		if !dnsNameRE.MatchString(name) || secretRE.MatchString(name) {
+			return nil, fmt.Errorf("%s is not the name of a host, without a port", quoted(name))
+		}
+	}
+	return names, nil
+}
+
+func parseOrigins(v string) ([]string, error) {
+	origins := splitList(v)
+	for _, origin := range origins {
+		u, err := url.Parse(origin)
+		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.Scheme+"://"+u.Host != origin || secretRE.MatchString(origin) {
+			return nil, fmt.Errorf("%s is not an origin", quoted(origin))
+		}
+	}
+	return origins, nil
+}
+
+func parseRate(v string) (float64, error) {
+	rate, err := strconv.ParseFloat(v, 64)
+	if err != nil || !(rate >= 0 && rate <= 1e6) {
+		return 0, fmt.Errorf("%s is not a number from 0 on", quoted(v))
+	}
+	return rate, nil
+}
+
+func parseLegacy(v string) (sessionsOff bool, err error) {
+	switch strings.ToLower(v) {
+	case "sessions":
+		return false, nil
+	case "stateless":
+		return true, nil
+	}
+	return false, fmt.Errorf("%s is neither sessions nor stateless", quoted(v))
+}

@@ -1,0 +1,95 @@
+package httpserve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/auth"
+
+	"pve-mcp/internal/access"
+	"pve-mcp/internal/server"
+)
+
+// Authenticator finds out whose a bearer token is. An error that wraps
+// [auth.ErrInvalidToken] tells the caller what is wrong with the token; any other means
+// that nobody could be asked.
+type Authenticator func(ctx context.Context, token string) (*auth.TokenInfo, error)
+
+// ByTokens authenticates by a file of tokens.
+func ByTokens(f *access.File) Authenticator {
+	return func(_ context.Context, token string) (*auth.TokenInfo, error) {
+		t, err := f.Find(token, time.Now())
+		switch {
+		case errors.Is(err, access.ErrUnknown), errors.Is(err, access.ErrExpired):
+			return nil, fmt.Errorf("%w: %w", auth.ErrInvalidToken, err)
+		case err != nil:
+			return nil, err
+		}
+		return &auth.TokenInfo{UserID: t.Name, Scopes: t.Scopes.Strings(), Expiration: t.Expires}, nil
+	}
+}
+
+// authenticate finds out who calls; nil where nobody is asked.
+func (h *handler) authenticate(w *stream, r *http.Request) (who *auth.TokenInfo, ok bool) {
+	if h.Authenticate == nil {
+		return nil, true
+	}
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	token = strings.TrimSpace(token)
+	if !strings.EqualFold(scheme, "Bearer") || token == "" || len(strings.Fields(token)) != 1 {
+		h.challenge(w, "", string(access.Read))
+		w.refuse(http.StatusUnauthorized, nil, "this server wants to know who calls: send Authorization: Bearer TOKEN")
+		return nil, false
+	}
+	who, err := h.Authenticate(r.Context(), token)
+	switch {
+	case errors.Is(err, auth.ErrInvalidToken):
+		h.challenge(w, "invalid_token", "")
+		w.refuse(http.StatusUnauthorized, nil, err.Error())
+		return nil, false
+	case err != nil:
+		h.Logger.Error("callers cannot be authenticated", "cause", err)
+		w.refuse(http.StatusServiceUnavailable, nil, "callers cannot be authenticated at the moment")
+		return nil, false
+	}
+	w.caller = who.UserID
+	return who, true
+}
+
+// challenge says how to get in.
+func (h *handler) challenge(w *stream, problem, scope string) {
+	params := []string{`realm="pve-mcp"`}
+	if problem != "" {
+		params = append(params, fmt.Sprintf("error=%q", problem))
+	}
+	if scope != "" {
+		params = append(params, fmt.Sprintf("scope=%q", scope))
+	}
+	w.header.Set("WWW-Authenticate", "Bearer "+strings.Join(params, ", "))
+}
+
+// checkScopes refuses calls that the caller's scopes do not cover, and says which scope
+// would. A call that turns out to be worse than its input tells is refused by the tool.
+func (h *handler) checkScopes(w *stream, who *auth.TokenInfo, all messages) bool {
+	if who == nil {
+		return true
+	}
+	has := access.ScopesOf(who.Scopes)
+	for _, m := range all {
+		if m.Method != "tools/call" {
+			continue
+		}
+		risk, known := server.RiskOf(m.Params.Name, m.Params.Arguments)
+		if !known || has.Allow(risk) {
+			continue
+		}
+		h.challenge(w, "insufficient_scope", strings.TrimSpace(has.String()+" "+string(access.For(risk))))
+		w.refuse(http.StatusForbidden, all.id(), fmt.Sprintf("%s was not called: %s", m.Params.Name, has.Refuse(risk)))
+		return false
+	}
+	return true
+}

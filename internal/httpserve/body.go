@@ -1,0 +1,78 @@
+package httpserve
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// message is what is looked at of a message before the SDK reads it. What cannot be read
+// is left to the SDK, which refuses it.
+type message struct {
+	ID     json.RawMessage `json:"id"`
+	Method string          `json:"method"`
+	Params struct {
+		Name      string          `json:"name"`
+		Arguments json.RawMessage `json:"arguments"`
+	} `json:"params"`
+}
+
+type messages []message
+
+// readBody reads the body of a request, which stays readable, and the messages in it.
+func readBody(w *stream, r *http.Request) (messages, bool) {
+	if r.Method != http.MethodPost {
+		return nil, true
+	}
+	_ = w.control.SetReadDeadline(time.Now().Add(bodyTime)) // where there is none, the limit of size remains
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyBytes))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		w.refuse(http.StatusRequestEntityTooLarge, nil, fmt.Sprintf("the request is larger than %d bytes", bodyBytes))
+		return nil, false
+	case err != nil:
+		w.refuse(http.StatusBadRequest, nil, "the body of the request did not arrive")
+		return nil, false
+	}
+	_ = w.control.SetReadDeadline(time.Time{})
+	r.Body = io.NopCloser(bytes.NewReader(data))
+	var batch messages
+	if json.Unmarshal(data, &batch) == nil {
+		return batch, true
+	}
+	one := make(messages, 1)
+	if json.Unmarshal(data, &one[0]) != nil {
+		return nil, true
+	}
+	return one, true
+}
+
+// called reports whether one of the messages is answered with a stream that may take
+// long to begin.
+func (all messages) called() bool {
+	return slices.ContainsFunc(all, func(m message) bool { return m.ID != nil && m.Method != "" && m.Method != "initialize" })
+}
+
+// endless reports whether the answer to a request ends only when the client goes away.
+func (all messages) endless(r *http.Request) bool {
+	return r.Method == http.MethodGet || slices.ContainsFunc(all, func(m message) bool { return m.Method == "subscriptions/listen" })
+}
+
+// id is what an answer to the whole request answers to.
+func (all messages) id() json.RawMessage {
+	if len(all) != 1 {
+		return nil
+	}
+	return all[0].ID
+}
+
+// initialize reports whether a session is to begin.
+func (all messages) initialize() bool {
+	return slices.ContainsFunc(all, func(m message) bool { return m.Method == "initialize" })
+}

@@ -1,0 +1,91 @@
+package httpserve
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// stateless is the first version of the protocol without sessions.
+const stateless = "2026-07-28"
+
+// sessionTime is how long a session of the handshake versions lives unused.
+const sessionTime = 30 * time.Minute
+
+type handler struct {
+	Options
+	stop    context.Context // ends when the server drains
+	endless context.Context // of streams without an end
+	modern  http.Handler
+	legacy  http.Handler
+	ready   *ready
+	rates   *rates
+	calls   slots
+	streams slots
+
+	endStreams func()
+}
+
+func newHandler(stop context.Context, o Options) *handler {
+	h := &handler{
+		Options: o, stop: stop,
+		ready: &ready{ask: o.Ready}, rates: &rates{perSecond: o.Rate},
+		calls: make(slots, maxCalls), streams: make(slots, maxStreams),
+	}
+	get := func(*http.Request) *mcp.Server { return o.Server }
+	h.modern = mcp.NewStreamableHTTPHandler(get, &mcp.StreamableHTTPOptions{
+		Stateless: true, PropagateRequestCancellation: true, DisableLocalhostProtection: true, MaxRequestBodyBytes: bodyBytes,
+	})
+	h.legacy = mcp.NewStreamableHTTPHandler(get, &mcp.StreamableHTTPOptions{
+		Stateless: o.SessionsOff, SessionTimeout: sessionTime, DisableLocalhostProtection: true, MaxRequestBodyBytes: bodyBytes,
+	})
+	h.endless, h.endStreams = context.WithCancel(context.WithoutCancel(stop))
+	return h
+}
+
+func (h *handler) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "alive") })
+	mux.HandleFunc("GET /readyz", h.serveReady)
+	mux.HandleFunc(Path, h.logged(h.serveMCP))
+	return mux
+}
+
+// serveMCP lets a request through to the SDK once everything about it is in order.
+func (h *handler) serveMCP(w *stream, r *http.Request) {
+	if !h.checkHost(w, r) || !h.checkOrigin(w, r) {
+		return
+	}
+	who, ok := h.authenticate(w, r)
+	if !ok || !h.withinRate(w, r, who) {
+		return
+	}
+	messages, ok := readBody(w, r)
+	if !ok || !h.checkScopes(w, who, messages) {
+		return
+	}
+	leave, ok := h.enter(w, r, messages)
+	if !ok {
+		return
+	}
+	defer leave()
+	next := h.legacy
+	if r.Header.Get("Mcp-Protocol-Version") >= stateless {
+		next = h.modern
+	}
+	if who != nil { // the SDK takes an identity from its own middleware alone
+		known := func(context.Context, string, *http.Request) (*auth.TokenInfo, error) { return who, nil }
+		next = auth.RequireBearerToken(known, &auth.RequireBearerTokenOptions{AllowMissingExpiration: true})(next)
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	if messages.endless(r) {
+		defer context.AfterFunc(h.endless, cancel)()
+	}
+	r = r.WithContext(ctx) // a copy, since the SDK changes it while comments may be sent
+	defer w.keepAlive(messages.called())()
+	next.ServeHTTP(w, r)
+}

@@ -1,0 +1,134 @@
+// Package httpserve serves MCP to many clients over Streamable HTTP: both eras of the
+// protocol on one path, for callers who are known, within limits.
+package httpserve
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"pve-mcp/internal/server"
+)
+
+// Path is where MCP is served.
+const Path = "/mcp"
+
+// Options configure the server.
+type Options struct {
+	Server *mcp.Server
+	// Authenticate finds out who calls; nil lets in whoever can reach the server, which
+	// must be nobody beyond this machine.
+	Authenticate Authenticator
+	// Hosts are the names by which clients call the server, besides those of this machine
+	// and its addresses. Origins are the web sites whose pages may.
+	Hosts, Origins []string
+	// Rate is how many requests a caller may make a second, in bursts of twice as many; 0
+	// for any number.
+	Rate float64
+	// SessionsOff serves clients of the handshake versions without sessions, so that any
+	// replica can; their humans cannot be asked then.
+	SessionsOff bool
+	// TLS, if not nil, is that of the listener.
+	TLS *tls.Config
+	// Ready reports whether PVE can be reached; nil stands for yes.
+	Ready func(context.Context) error
+	// Drain is how long requests under way may go on after the server was told to stop.
+	Drain  time.Duration
+	Logger *slog.Logger
+}
+
+const (
+	headerTime  = 10 * time.Second // to send the header of a request
+	bodyTime    = 30 * time.Second // to send its body
+	idleTime    = 2 * time.Minute  // between two requests on a connection
+	writeTime   = 30 * time.Second // to take what is sent
+	headerBytes = 32 << 10
+	bodyBytes   = 1 << 20
+	// stopTime is how long calls have to answer what is known by then, after they were
+	// cancelled.
+	stopTime = 5 * time.Second
+)
+
+// Serve serves until ctx ends, and then for as long as the requests under way need, at
+// most for the time of the option Drain. The listener is closed.
+func Serve(ctx context.Context, l net.Listener, o Options) error {
+	if err := check(l.Addr(), o); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	calls, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	o.Server.AddReceivingMiddleware(server.EndWith(calls))
+	h := newHandler(ctx, o)
+	s := &http.Server{
+		Handler:           h.routes(),
+		TLSConfig:         o.TLS,
+		ReadHeaderTimeout: headerTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    headerBytes,
+		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug), // clients that give up
+	}
+	scheme := "http"
+	if o.TLS != nil {
+		scheme = "https"
+	}
+	o.Logger.Info("serving MCP", "url", scheme+"://"+l.Addr().String()+Path)
+	served := make(chan error, 1)
+	go func() {
+		if o.TLS != nil {
+			served <- s.ServeTLS(l, "", "")
+			return
+		}
+		served <- s.Serve(l)
+	}()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	return drain(s, h, cancel)
+}
+
+// drain ends a server: first for those who begin something, then, when the time is up,
+// for those under way, and at last for streams without an end, since a client that loses
+// one gives up its calls.
+func drain(s *http.Server, h *handler, cancelCalls func()) error {
+	closed := make(chan error, 1)
+	patience, done := context.WithTimeout(context.Background(), h.Drain+stopTime)
+	defer done()
+	go func() { closed <- s.Shutdown(patience) }()
+	if !h.idle(h.Drain) {
+		h.Logger.Warn("calls are still under way after the time to drain; they are cancelled", "time", h.Drain)
+		cancelCalls()
+		h.idle(stopTime)
+	}
+	h.endStreams()
+	err := <-closed
+	if errors.Is(err, context.DeadlineExceeded) {
+		h.Logger.Warn("connections are cut that did not end in time")
+		err = nil
+	}
+	for session := range h.Server.Sessions() {
+		err = errors.Join(err, session.Close())
+	}
+	return errors.Join(err, s.Close())
+}
+
+// check refuses what would let strangers in.
+func check(addr net.Addr, o Options) error {
+	tcp, ok := addr.(*net.TCPAddr)
+	if o.Authenticate != nil || ok && tcp.IP.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("%v can be reached from other machines, and nobody would be asked who they are: "+
+		"set PVE_MCP_HTTP_TOKENS, or listen on 127.0.0.1", addr)
+}

@@ -1,0 +1,101 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"pve-mcp/internal/access"
+	"pve-mcp/internal/catalog"
+	"pve-mcp/internal/guard"
+	"pve-mcp/internal/tool"
+)
+
+// caller names who calls, for the record: whom the transport has authenticated, if it
+// does that, and the client program.
+func caller(req *mcp.CallToolRequest) string {
+	program := ""
+	if c := req.ClientInfo(); c != nil {
+		program = c.Name + " " + c.Version
+	}
+	switch who := identity(req); {
+	case who == nil:
+		return program
+	case program == "":
+		return who.UserID
+	default:
+		return who.UserID + " with " + program
+	}
+}
+
+// identity is whom the transport has authenticated, nil where it authenticates nobody.
+func identity(req mcp.Request) *auth.TokenInfo {
+	if extra := req.GetExtra(); extra != nil {
+		return extra.TokenInfo
+	}
+	return nil
+}
+
+// refuse says which calls the caller may not make; nil where the transport authenticates
+// nobody, and so whoever can reach it may do what the policy allows.
+func refuse(req mcp.Request) func(guard.Risk) string {
+	who := identity(req)
+	if who == nil {
+		return nil
+	}
+	return access.ScopesOf(who.Scopes).Refuse
+}
+
+// RiskOf returns the risk of a call by its input, of a tool that exists.
+func RiskOf(name string, arguments json.RawMessage) (guard.Risk, bool) {
+	all := catalog.All()
+	i := slices.IndexFunc(all, func(t tool.Tool) bool { return t.Name == name })
+	if i < 0 {
+		return guard.Read, false
+	}
+	return all[i].RiskOf(arguments), true
+}
+
+// narrow leaves out of the list of tools those of which the caller may make no call.
+func narrow(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		res, err := next(ctx, method, req)
+		list, ok := res.(*mcp.ListToolsResult)
+		refuse := refuse(req)
+		if err != nil || !ok || refuse == nil {
+			return res, err
+		}
+		own := *list
+		own.Tools = slices.DeleteFunc(slices.Clone(list.Tools), func(t *mcp.Tool) bool {
+			least, known := RiskOf(t.Name, nil)
+			return known && refuse(least) != ""
+		})
+		return &own, nil
+	}
+}
+
+// isolate answers a request that meets a bug with an error, so that it costs nobody else
+// anything. A nil logger hears nothing of it.
+func isolate(logger *slog.Logger) mcp.Middleware {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	return func(next mcp.MethodHandler) mcp.MethodHandler {
+		return func(ctx context.Context, method string, req mcp.Request) (res mcp.Result, err error) {
+			defer func() {
+				if p := recover(); p != nil {
+					logger.Error("panic", "method", method, "cause", p, "stack", string(debug.Stack()))
+					res, err = nil, &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: fmt.Sprintf("%s failed because of a bug in pve-mcp", method)}
+				}
+			}()
+			return next(ctx, method, req)
+		}
+	}
+}
