@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -52,6 +53,9 @@ type app struct {
 	demo      bool
 	demoSpeed float64
 	flags     map[string]string // settings, by key
+
+	// wire, if not nil, is put around the way to PVE.
+	wire func(http.RoundTripper) http.RoundTripper
 }
 
 // Main runs the program with the process's streams and environment, and returns its
@@ -189,7 +193,7 @@ func (a *app) connect(cfg *config.Config) (tool.Host, error) {
 	return tool.Connect(strings.Join(cfg.Hosts, ", "), pve.Options{
 		Endpoints: cfg.Hosts,
 		Token:     cfg.Token,
-		Transport: pve.NewTransport(pve.TLS{Roots: cfg.Roots, Fingerprints: cfg.Fingerprints, Insecure: !cfg.VerifySSL}),
+		Transport: a.wired(pve.NewTransport(pve.TLS{Roots: cfg.Roots, Fingerprints: cfg.Fingerprints, Insecure: !cfg.VerifySSL})),
 		Timeout:   cfg.Timeout,
 		UserAgent: "pve-mcp/" + version(),
 	}, cfg.Policy)
@@ -204,7 +208,14 @@ func (a *app) simulate(cfg *config.Config) (tool.Host, error) {
 	if err != nil {
 		return tool.Host{}, err
 	}
-	return demo.Host(sim.URL(), sim.Transport(), model.Token(demo.TokenID), cfg.Policy)
+	return demo.Host(sim.URL(), a.wired(sim.Transport()), model.Token(demo.TokenID), cfg.Policy)
+}
+
+func (a *app) wired(t http.RoundTripper) http.RoundTripper {
+	if a.wire == nil {
+		return t
+	}
+	return a.wire(t)
 }
 
 // logger returns a logger to stderr.

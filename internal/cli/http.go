@@ -6,6 +6,8 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -28,6 +30,8 @@ func (a *app) httpCommand() *cobra.Command {
 }
 
 func (a *app) http(ctx context.Context) error {
+	metrics := &httpserve.Metrics{}
+	a.wire = metrics.Transport
 	host, cfg, err := a.host()
 	if err != nil {
 		return err
@@ -36,6 +40,7 @@ func (a *app) http(ctx context.Context) error {
 	if err != nil {
 		return &exitError{exitUsage, err.Error()}
 	}
+	o.Metrics = metrics
 	logger := a.logger(slog.LevelInfo)
 	o.Server = server.New(server.Options{Version: version(), Host: host, Toolsets: cfg.Toolsets, Logger: a.logger(slog.LevelWarn)})
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.HTTP.Listen)
@@ -43,6 +48,13 @@ func (a *app) http(ctx context.Context) error {
 		return failed(err)
 	}
 	logger.Info("pve-mcp http", "cluster", host.Cluster, "read_only", host.Policy.ReadOnly, "version", version())
+	if cfg.HTTP.Metrics != "" {
+		stop, err := a.serveMetrics(ctx, cfg.HTTP.Metrics, metrics)
+		if err != nil {
+			return errors.Join(failed(err), l.Close())
+		}
+		defer stop()
+	}
 	if o.Authenticate != nil && o.TLS == nil {
 		logger.Warn("callers' tokens travel unencrypted unless a proxy with TLS stands before this server (PVE_MCP_TLS_CERT)")
 	}
@@ -50,6 +62,23 @@ func (a *app) http(ctx context.Context) error {
 		return failed(err)
 	}
 	return nil
+}
+
+// serveMetrics shows metrics on a listener of their own.
+func (a *app) serveMetrics(ctx context.Context, addr string, metrics *httpserve.Metrics) (stop func(), err error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
+	s := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}
+	go func() {
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			a.logger(slog.LevelWarn).Warn("metrics are no longer shown", "cause", err)
+		}
+	}()
+	return func() { _ = s.Close() }, nil
 }
 
 func (a *app) httpOptions(host tool.Host, cfg config.HTTP) (httpserve.Options, error) {

@@ -20,6 +20,7 @@ type HTTP struct {
 	Rate        float64 // requests a second, 0 for any number
 	Drain       time.Duration
 	SessionsOff bool
+	Metrics     string // host:port, "" for none
 	Cert, Key   string // files
 }
 

@@ -182,6 +182,11 @@ func Settings() []Setting {
 			set: func(c *Config, v string) (err error) { c.HTTP.Drain, err = parseDuration(v, 0, time.Hour); return },
 		},
 		{
+			Key: "PVE_MCP_HTTP_METRICS", Flag: "http-metrics", Example: "127.0.0.1:9090",
+			Doc: "address and port where pve-mcp http shows its metrics to whoever asks; besides, /metrics shows them to callers who say who they are",
+			set: func(c *Config, v string) (err error) { c.HTTP.Metrics, err = parseListen(v); return },
+		},
+		{
 			Key: "PVE_MCP_LEGACY", Flag: "legacy", Example: "sessions", Default: "sessions",
 			Doc: "how pve-mcp http serves clients of versions before 2026-07-28: sessions, or stateless, where any replica can and no human can be asked",
 			set: func(c *Config, v string) (err error) { c.HTTP.SessionsOff, err = parseLegacy(v); return },

@@ -39,6 +39,8 @@ type Options struct {
 	TLS *tls.Config
 	// Ready reports whether PVE can be reached; nil stands for yes.
 	Ready func(context.Context) error
+	// Metrics, if not nil, are shown at /metrics to callers who say who they are.
+	Metrics *Metrics
 	// Drain is how long requests under way may go on after the server was told to stop.
 	Drain  time.Duration
 	Logger *slog.Logger
@@ -68,6 +70,9 @@ func Serve(ctx context.Context, l net.Listener, o Options) error {
 	calls, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	o.Server.AddReceivingMiddleware(server.EndWith(calls))
+	if o.Metrics != nil {
+		o.Server.AddReceivingMiddleware(o.Metrics.count)
+	}
 	h := newHandler(ctx, o)
 	s := &http.Server{
 		Handler:           h.routes(),

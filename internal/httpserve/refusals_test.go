@@ -124,6 +124,48 @@ func TestWhoMayCall(t *testing.T) {
 	})
 }
 
+// A call that is found to be worse than its input told is refused before anything is sent.
+func TestScopeOfWhatIsFound(t *testing.T) {
+	path, secrets := tokens(t, "pve:write")
+	visit(t, simtest.Options{Model: simtest.Cluster(simtest.Set(105, "protection=1"))}, byTokens(t, path), func(s *site) {
+		_, body := s.do(s.toolCall("pve_update_guest_config", map[string]any{"vmid": 105, "delete": []string{"protection"}, "confirm": true},
+			"Authorization", "Bearer "+secrets[0]))
+		if !strings.Contains(body, `"outcome":"failed"`) || !strings.Contains(body, "it needs the scope pve:destroy") || len(simtest.Writes(s.Sent())) > 0 {
+			s.Errorf("%s", body)
+		}
+	})
+}
+
+// Metrics are behind authentication, and what callers make up is no series.
+func TestMetrics(t *testing.T) {
+	path, secrets := tokens(t, "pve:destroy")
+	o := byTokens(t, path)
+	o.Metrics = &httpserve.Metrics{}
+	w := simtest.Options{Wire: o.Metrics.Transport}
+	visit(t, w, o, func(s *site) {
+		bearer := "Bearer " + secrets[0]
+		s.do(s.toolCall("pve_guest_status", map[string]any{"vmid": 101}, "Authorization", bearer))
+		s.do(s.toolCall("pve_guest_power", map[string]any{"vmid": 105, "action": "start"}, "Authorization", bearer))
+		s.do(s.toolCall("made up", nil, "Authorization", bearer))
+		if resp, body := s.get("/metrics"); resp.StatusCode != 401 || strings.Contains(body, "pve_mcp_calls") {
+			s.Errorf("%d %s", resp.StatusCode, body)
+		}
+		_, body := s.get("/metrics", "Authorization", bearer)
+		for _, want := range []string{
+			`pve_mcp_calls_total{tool="pve_guest_power",outcome="failed"} 1`,
+			`pve_mcp_calls_total{tool="pve_guest_status",outcome="ok"} 1`,
+			`pve_mcp_calls_total{tool="unknown",outcome="refused"} 1`,
+			`pve_mcp_call_seconds_count{tool="pve_guest_status"} 1`,
+			`pve_mcp_pve_requests_total{method="GET",endpoint="/nodes/*/qemu/*/status/current",status="200"}`,
+			"pve_mcp_calls_in_flight 0\n",
+		} {
+			if !strings.Contains(body, want) {
+				s.Errorf("no %s in\n%s", want, body)
+			}
+		}
+	})
+}
+
 // The list of tools has those of which the caller can make some call.
 func TestScopesNarrowTheList(t *testing.T) {
 	path, secrets := tokens(t, "pve:read", "pve:write", "pve:destroy")

@@ -63,6 +63,16 @@ func RiskOf(name string, arguments json.RawMessage) (guard.Risk, bool) {
 	return all[i].RiskOf(arguments), true
 }
 
+// OutcomeOf returns the outcome of a change, "" of a call that only reads.
+func OutcomeOf(res *mcp.CallToolResult) string {
+	data, _ := res.StructuredContent.(json.RawMessage)
+	var out struct {
+		Outcome string `json:"outcome"`
+	}
+	_ = json.Unmarshal(data, &out) // what has none has none
+	return out.Outcome
+}
+
 // narrow leaves out of the list of tools those of which the caller may make no call.
 func narrow(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
