@@ -141,6 +141,9 @@ func edit(path string, change func([]Token) ([]Token, error)) (err error) {
 	return os.Rename(beside, path)
 }
 
+// Looks reports whether a text looks like a token that Add has made.
+func Looks(secret string) bool { return strings.HasPrefix(secret, prefix) }
+
 // hashOf is what the file has of a token.
 func hashOf(secret string) string {
 	sum := sha256.Sum256([]byte(strings.TrimSpace(secret)))

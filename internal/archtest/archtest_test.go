@@ -33,7 +33,7 @@ var order = []string{
 var imports = map[string][]string{
 	"internal/access": {"internal/guard"},
 	"internal/httpserve": {
-		"internal/access", "internal/server", "github.com/modelcontextprotocol/go-sdk", "golang.org/x/time",
+		"internal/access", "internal/server", "github.com/coreos/go-oidc/v3", "github.com/modelcontextprotocol/go-sdk", "golang.org/x/time",
 	},
 	"bench":             {},
 	"cmd/pve-mcp":       {"internal/cli"},
@@ -89,6 +89,7 @@ var imports = map[string][]string{
 var modules = map[string]string{
 	"github.com/cenkalti/backoff/v5":         "pauses between attempts",
 	"github.com/gofrs/flock":                 "locks of files, on every system: several processes write one audit log",
+	"github.com/coreos/go-oidc/v3":           "access tokens of an issuer: discovery, keys, signatures",
 	"github.com/google/go-cmp":               "tests: differences that can be read",
 	"github.com/google/jsonschema-go":        "schemas of tools, from Go types",
 	"github.com/joho/godotenv":               "reads .env",

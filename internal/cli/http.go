@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -93,16 +94,40 @@ func (a *app) httpOptions(host tool.Host, cfg config.HTTP) (httpserve.Options, e
 			return err
 		},
 	}
-	if cfg.Tokens != "" {
-		file, err := access.Open(cfg.Tokens)
-		if err != nil {
-			return o, errors.New("PVE_MCP_HTTP_TOKENS: " + err.Error() + "; pve-mcp token add makes the file")
-		}
-		o.Authenticate = httpserve.ByTokens(file)
+	if err := authentication(&o, cfg); err != nil {
+		return o, err
 	}
 	tls, err := certificate(cfg)
 	o.TLS = tls
 	return o, err
+}
+
+// authentication says who may call: those with a token of the file, of the issuer, or
+// either.
+func authentication(o *httpserve.Options, cfg config.HTTP) error {
+	if cfg.Tokens != "" {
+		file, err := access.Open(cfg.Tokens)
+		if err != nil {
+			return errors.New("PVE_MCP_HTTP_TOKENS: " + err.Error() + "; pve-mcp token add makes the file")
+		}
+		o.Authenticate = httpserve.ByTokens(file)
+	}
+	if u, err := url.Parse(cfg.URL); err == nil && cfg.URL != "" {
+		o.Hosts = append(o.Hosts, u.Hostname())
+	}
+	switch {
+	case cfg.Issuer == "":
+		return nil
+	case cfg.URL == "":
+		return errors.New("PVE_MCP_HTTP_URL: not set; tokens of PVE_MCP_OAUTH_ISSUER are made for it; for example PVE_MCP_HTTP_URL=https://mcp.example.org/mcp")
+	}
+	o.OAuth = &httpserve.OAuth{Issuer: cfg.Issuer, Resource: cfg.URL, Audience: cfg.Audience, Logger: o.Logger}
+	byOAuth := httpserve.ByOAuth(*o.OAuth)
+	if o.Authenticate != nil {
+		byOAuth = httpserve.ByEither(o.Authenticate, byOAuth)
+	}
+	o.Authenticate = byOAuth
+	return nil
 }
 
 func certificate(cfg config.HTTP) (*tls.Config, error) {

@@ -21,6 +21,9 @@ type HTTP struct {
 	Drain       time.Duration
 	SessionsOff bool
 	Metrics     string // host:port, "" for none
+	Issuer      string // URL, "" for none
+	Audience    string // "" for URL
+	URL         string
 	Cert, Key   string // files
 }
 
@@ -61,6 +64,18 @@ func parseOrigins(v string) ([]string, error) {
 		}
 	}
 	return origins, nil
+}
+
+// parseURL reads a URL that is not sent in the clear, but on this machine.
+func parseURL(v string) (string, error) {
+	u, err := url.Parse(v)
+	switch {
+	case err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || secretRE.MatchString(v):
+		return "", fmt.Errorf("%s is not a URL of scheme, host and path", quoted(v))
+	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
+		return "", fmt.Errorf("%s is not a URL with https://", quoted(v))
+	}
+	return v, nil
 }
 
 func parseRate(v string) (float64, error) {

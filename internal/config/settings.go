@@ -187,6 +187,21 @@ func Settings() []Setting {
 			set: func(c *Config, v string) (err error) { c.HTTP.Metrics, err = parseListen(v); return },
 		},
 		{
+			Key: "PVE_MCP_OAUTH_ISSUER", Flag: "oauth-issuer", Example: "https://idp.example.org",
+			Doc: "authorization server whose access tokens the callers of pve-mcp http may show, found by OpenID discovery",
+			set: func(c *Config, v string) (err error) { c.HTTP.Issuer, err = parseURL(v); return },
+		},
+		{
+			Key: "PVE_MCP_OAUTH_AUDIENCE", Flag: "oauth-audience", Example: "pve-mcp",
+			Doc: "audience that such tokens must be for, where it is not the URL of the server",
+			set: func(c *Config, v string) (err error) { c.HTTP.Audience, err = parsePath(v); return },
+		},
+		{
+			Key: "PVE_MCP_HTTP_URL", Flag: "http-url", Example: "https://mcp.example.org/mcp",
+			Doc: "URL by which clients know pve-mcp http: their tokens are for it, and its host is one of PVE_MCP_HTTP_HOSTS",
+			set: func(c *Config, v string) (err error) { c.HTTP.URL, err = parseURL(v); return },
+		},
+		{
 			Key: "PVE_MCP_LEGACY", Flag: "legacy", Example: "sessions", Default: "sessions",
 			Doc: "how pve-mcp http serves clients of versions before 2026-07-28: sessions, or stateless, where any replica can and no human can be asked",
 			set: func(c *Config, v string) (err error) { c.HTTP.SessionsOff, err = parseLegacy(v); return },

@@ -69,6 +69,9 @@ func (h *handler) challenge(w *stream, problem, scope string) {
 	if scope != "" {
 		params = append(params, fmt.Sprintf("scope=%q", scope))
 	}
+	if h.OAuth != nil {
+		params = append(params, fmt.Sprintf("resource_metadata=%q", metadataURL(h.OAuth.Resource)))
+	}
 	w.header.Set("WWW-Authenticate", "Bearer "+strings.Join(params, ", "))
 }
 

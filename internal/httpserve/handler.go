@@ -50,6 +50,10 @@ func (h *handler) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "alive") })
 	mux.HandleFunc("GET /readyz", h.serveReady)
+	if h.OAuth != nil {
+		mux.HandleFunc("GET "+wellKnown, h.serveMetadata)
+		mux.HandleFunc("GET "+wellKnown+"/", h.serveMetadata)
+	}
 	if h.Metrics != nil && h.Authenticate != nil {
 		mux.HandleFunc("GET /metrics", h.logged(h.serveMetrics))
 	}

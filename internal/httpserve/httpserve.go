@@ -26,6 +26,8 @@ type Options struct {
 	// Authenticate finds out who calls; nil lets in whoever can reach the server, which
 	// must be nobody beyond this machine.
 	Authenticate Authenticator
+	// OAuth, if not nil, tells clients where they get a token.
+	OAuth *OAuth
 	// Hosts are the names by which clients call the server, besides those of this machine
 	// and its addresses. Origins are the web sites whose pages may.
 	Hosts, Origins []string
@@ -135,5 +137,5 @@ func check(addr net.Addr, o Options) error {
 		return nil
 	}
 	return fmt.Errorf("%v can be reached from other machines, and nobody would be asked who they are: "+
-		"set PVE_MCP_HTTP_TOKENS, or listen on 127.0.0.1", addr)
+		"set PVE_MCP_HTTP_TOKENS or PVE_MCP_OAUTH_ISSUER, or listen on 127.0.0.1", addr)
 }

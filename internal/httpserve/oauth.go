@@ -1,0 +1,158 @@
+package httpserve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/oauthex"
+
+	"pve-mcp/internal/access"
+)
+
+// OAuth says whose tokens are taken, for what.
+type OAuth struct {
+	// Issuer is the authorization server, as its tokens name it.
+	Issuer string
+	// Resource is the URL by which clients know this server, and for which its tokens
+	// are made.
+	Resource string
+	// Audience, if not empty, stands in the tokens instead of Resource.
+	Audience string
+	// Client asks the issuer; nil stands for one with a timeout.
+	Client *http.Client
+	Logger *slog.Logger
+}
+
+const (
+	issuerTime  = 10 * time.Second // for an answer of the issuer
+	issuerPause = 15 * time.Second // after one that was none
+	maxSubject  = 255              // characters, as OpenID has it
+)
+
+// ByOAuth authenticates by access tokens that are JWTs of an issuer (RFC 9068), whose keys
+// are found by OpenID discovery at the first call.
+func ByOAuth(o OAuth) Authenticator {
+	if o.Client == nil {
+		o.Client = &http.Client{Timeout: issuerTime}
+	}
+	i := &issuer{OAuth: o}
+	return i.authenticate
+}
+
+type issuer struct {
+	OAuth
+
+	mu       sync.Mutex
+	verifier *oidc.IDTokenVerifier // once the issuer has answered; guarded by mu
+	until    time.Time             // nobody is asked before; guarded by mu
+}
+
+// discover asks the issuer for its keys, once.
+func (i *issuer) discover() (*oidc.IDTokenVerifier, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	switch {
+	case i.verifier != nil:
+		return i.verifier, nil
+	case time.Now().Before(i.until):
+		return nil, errors.New("the issuer did not answer lately")
+	}
+	// The context is that of all requests for keys to come.
+	provider, err := oidc.NewProvider(oidc.ClientContext(context.Background(), i.Client), i.Issuer)
+	if err != nil {
+		i.until = time.Now().Add(issuerPause)
+		return nil, err
+	}
+	audience := i.Audience
+	if audience == "" {
+		audience = i.Resource
+	}
+	i.verifier = provider.Verifier(&oidc.Config{ClientID: audience})
+	return i.verifier, nil
+}
+
+func (i *issuer) authenticate(ctx context.Context, token string) (*auth.TokenInfo, error) {
+	verifier, err := i.discover()
+	if err != nil {
+		return nil, err
+	}
+	t, err := verifier.Verify(ctx, token)
+	var expired *oidc.TokenExpiredError
+	switch {
+	case errors.As(err, &expired):
+		return nil, fmt.Errorf("%w: %w", auth.ErrInvalidToken, access.ErrExpired)
+	case err != nil:
+		if i.Logger != nil {
+			i.Logger.Warn("a token is refused", "cause", err)
+		}
+		return nil, fmt.Errorf("%w: it is not one of %s for this server", auth.ErrInvalidToken, i.Issuer)
+	}
+	var claims struct {
+		Scope words `json:"scope"`
+		Scp   words `json:"scp"` // where some issuers have the scopes
+	}
+	if err := t.Claims(&claims); err != nil || t.Subject == "" || len(t.Subject) > maxSubject {
+		return nil, fmt.Errorf("%w: its claims cannot be read", auth.ErrInvalidToken)
+	}
+	// A name of the file of tokens has no colon.
+	return &auth.TokenInfo{UserID: "oauth:" + t.Subject, Scopes: slices.Concat(claims.Scope, claims.Scp), Expiration: t.Expiry}, nil
+}
+
+// words are a list, or a text with blanks between them.
+type words []string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (w *words) UnmarshalJSON(data []byte) error {
+	var list []string
+	if json.Unmarshal(data, &list) == nil {
+		*w = list
+		return nil
+	}
+	var text string
+	err := json.Unmarshal(data, &text)
+	*w = strings.Fields(text)
+	return err
+}
+
+// ByEither authenticates by the file of tokens those that look as if they were of it, and
+// all others otherwise.
+func ByEither(file, other Authenticator) Authenticator {
+	return func(ctx context.Context, token string) (*auth.TokenInfo, error) {
+		if access.Looks(token) {
+			return file(ctx, token)
+		}
+		return other(ctx, token)
+	}
+}
+
+// wellKnown is where clients find out how to get a token (RFC 9728).
+const wellKnown = "/.well-known/oauth-protected-resource"
+
+// metadataURL is where the metadata of a resource is.
+func metadataURL(resource string) string {
+	u, err := url.Parse(resource)
+	if err != nil {
+		return ""
+	}
+	u.Path = wellKnown + strings.TrimSuffix(u.Path, "/")
+	return u.String()
+}
+
+func (h *handler) serveMetadata(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(oauthex.ProtectedResourceMetadata{
+		Resource: h.OAuth.Resource, AuthorizationServers: []string{h.OAuth.Issuer}, ResourceName: "pve-mcp",
+		ScopesSupported: access.Scopes(access.All()).Strings(), BearerMethodsSupported: []string{"header"},
+	})
+}
