@@ -33,7 +33,7 @@ var order = []string{
 var imports = map[string][]string{
 	"internal/access": {"internal/guard"},
 	"internal/httpserve": {
-		"internal/access", "internal/server", "github.com/coreos/go-oidc/v3", "github.com/modelcontextprotocol/go-sdk", "golang.org/x/time",
+		"internal/access", "internal/server", "internal/tool", "pve", "github.com/coreos/go-oidc/v3", "github.com/modelcontextprotocol/go-sdk", "golang.org/x/time",
 	},
 	"bench":             {},
 	"cmd/pve-mcp":       {"internal/cli"},

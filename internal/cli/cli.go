@@ -54,6 +54,7 @@ type app struct {
 	demoSpeed float64
 	flags     map[string]string // settings, by key
 
+	pve pve.Options // once there is a connection to a configured cluster
 	// wire, if not nil, is put around the way to PVE.
 	wire func(http.RoundTripper) http.RoundTripper
 }
@@ -190,13 +191,14 @@ func (a *app) config(noCluster bool) (*config.Config, error) {
 }
 
 func (a *app) connect(cfg *config.Config) (tool.Host, error) {
-	return tool.Connect(strings.Join(cfg.Hosts, ", "), pve.Options{
+	a.pve = pve.Options{
 		Endpoints: cfg.Hosts,
 		Token:     cfg.Token,
 		Transport: a.wired(pve.NewTransport(pve.TLS{Roots: cfg.Roots, Fingerprints: cfg.Fingerprints, Insecure: !cfg.VerifySSL})),
 		Timeout:   cfg.Timeout,
 		UserAgent: "pve-mcp/" + version(),
-	}, cfg.Policy)
+	}
+	return tool.Connect(strings.Join(cfg.Hosts, ", "), a.pve, cfg.Policy)
 }
 
 func (a *app) simulate(cfg *config.Config) (tool.Host, error) {

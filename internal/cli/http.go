@@ -17,6 +17,7 @@ import (
 	"pve-mcp/internal/httpserve"
 	"pve-mcp/internal/server"
 	"pve-mcp/internal/tool"
+	"pve-mcp/pve"
 )
 
 func (a *app) httpCommand() *cobra.Command {
@@ -43,7 +44,15 @@ func (a *app) http(ctx context.Context) error {
 	}
 	o.Metrics = metrics
 	logger := a.logger(slog.LevelInfo)
-	o.Server = server.New(server.Options{Version: version(), Host: host, Toolsets: cfg.Toolsets, Logger: a.logger(slog.LevelWarn)})
+	so := server.Options{Version: version(), Host: host, Toolsets: cfg.Toolsets, Logger: a.logger(slog.LevelWarn)}
+	if cfg.HTTP.OwnTokens != "off" {
+		if a.demo {
+			return &exitError{exitUsage, "--own-tokens does not go with --demo, whose cluster is simulated"}
+		}
+		o.OwnTokens = &httpserve.OwnTokens{Required: cfg.HTTP.OwnTokens == "required", Proxies: cfg.HTTP.Proxies, Connect: a.connectAs(host)}
+		so.HostOf = func(h http.Header) (tool.Host, error) { return o.OwnTokens.Host(h, host) }
+	}
+	o.Server = server.New(so)
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.HTTP.Listen)
 	if err != nil {
 		return failed(err)
@@ -63,6 +72,15 @@ func (a *app) http(ctx context.Context) error {
 		return failed(err)
 	}
 	return nil
+}
+
+// connectAs returns what connects callers with their own PVE tokens.
+func (a *app) connectAs(host tool.Host) func(pve.Token) (tool.Host, error) {
+	return func(token pve.Token) (tool.Host, error) {
+		o := a.pve
+		o.Token = token
+		return host.As(o)
+	}
 }
 
 // serveMetrics shows metrics on a listener of their own.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -24,6 +25,8 @@ type HTTP struct {
 	Issuer      string // URL, "" for none
 	Audience    string // "" for URL
 	URL         string
+	OwnTokens   string // off, optional or required
+	Proxies     []netip.Prefix
 	Cert, Key   string // files
 }
 
@@ -84,6 +87,30 @@ func parseRate(v string) (float64, error) {
 		return 0, fmt.Errorf("%s is not a number from 0 on", quoted(v))
 	}
 	return rate, nil
+}
+
+func parseOwnTokens(v string) (string, error) {
+	switch v {
+	case "off", "optional", "required":
+		return v, nil
+	}
+	return "", fmt.Errorf("%s is neither off nor optional nor required", quoted(v))
+}
+
+// parsePrefixes reads addresses and ranges of addresses.
+func parsePrefixes(v string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, text := range splitList(v) {
+		prefix, err := netip.ParsePrefix(text)
+		if addr, notOne := netip.ParseAddr(text); notOne == nil {
+			prefix, err = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s is neither an address nor a range such as 10.0.0.0/24", quoted(text))
+		}
+		out = append(out, prefix)
+	}
+	return out, nil
 }
 
 func parseLegacy(v string) (sessionsOff bool, err error) {

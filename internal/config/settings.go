@@ -202,6 +202,16 @@ func Settings() []Setting {
 			set: func(c *Config, v string) (err error) { c.HTTP.URL, err = parseURL(v); return },
 		},
 		{
+			Key: "PVE_MCP_OWN_TOKENS", Flag: "own-tokens", Example: "required", Default: "off",
+			Doc: "whether callers of pve-mcp http bring their own PVE token in the header X-PVE-Token, which is no authentication to it: off, optional or required",
+			set: func(c *Config, v string) (err error) { c.HTTP.OwnTokens, err = parseOwnTokens(v); return },
+		},
+		{
+			Key: "PVE_MCP_TRUSTED_PROXIES", Flag: "trusted-proxies", Example: "127.0.0.1,10.0.0.0/24",
+			Doc: "addresses of proxies with TLS, separated by commas, from which pve-mcp http takes callers' PVE tokens",
+			set: func(c *Config, v string) (err error) { c.HTTP.Proxies, err = parsePrefixes(v); return },
+		},
+		{
 			Key: "PVE_MCP_LEGACY", Flag: "legacy", Example: "sessions", Default: "sessions",
 			Doc: "how pve-mcp http serves clients of versions before 2026-07-28: sessions, or stateless, where any replica can and no human can be asked",
 			set: func(c *Config, v string) (err error) { c.HTTP.SessionsOff, err = parseLegacy(v); return },

@@ -67,7 +67,7 @@ func (h *handler) serveMCP(w *stream, r *http.Request) {
 		return
 	}
 	who, ok := h.authenticate(w, r)
-	if !ok || !h.withinRate(w, r, who) {
+	if !ok || !h.withinRate(w, r, who) || !h.checkOwn(w, r) {
 		return
 	}
 	messages, ok := readBody(w, r)

@@ -28,6 +28,8 @@ type Options struct {
 	Authenticate Authenticator
 	// OAuth, if not nil, tells clients where they get a token.
 	OAuth *OAuth
+	// OwnTokens, if not nil, takes PVE tokens of callers.
+	OwnTokens *OwnTokens
 	// Hosts are the names by which clients call the server, besides those of this machine
 	// and its addresses. Origins are the web sites whose pages may.
 	Hosts, Origins []string

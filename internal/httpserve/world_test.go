@@ -63,23 +63,37 @@ const base = "http://localhost:8080"
 // visit lets tell talk to a server.
 func visit(t *testing.T, w simtest.Options, o httpserve.Options, tell func(*site)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		s := &site{World: simtest.New(t, w), wire: &wire{conns: make(chan net.Conn), done: make(chan struct{})}}
+	visitOn(t, w, func(world *simtest.World) httpserve.Options {
 		if o.Server == nil {
-			o.Server = server.New(server.Options{Version: "test", Host: s.Host})
+			o.Server = server.New(server.Options{Version: "test", Host: world.Host})
 		}
-		s.server = o.Server
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- httpserve.Serve(ctx, s.wire, o) }()
-		s.stop = sync.OnceValue(func() error { cancel(); return <-ended })
-		s.http = &http.Client{Transport: &http.Transport{DialContext: s.wire.dial}}
+		return o
+	}, tell)
+}
+
+// visitOn is visit with a server that is made for its world.
+func visitOn(t *testing.T, w simtest.Options, build func(*simtest.World) httpserve.Options, tell func(*site)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		world := simtest.New(t, w)
+		s := open(world, build(world))
 		tell(s)
 		s.http.CloseIdleConnections()
 		if err := s.stop(); err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+// open starts a server.
+func open(world *simtest.World, o httpserve.Options) *site {
+	s := &site{World: world, server: o.Server, wire: &wire{conns: make(chan net.Conn), done: make(chan struct{})}}
+	ctx, cancel := context.WithCancel(world.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- httpserve.Serve(ctx, s.wire, o) }()
+	s.stop = sync.OnceValue(func() error { cancel(); return <-ended })
+	s.http = &http.Client{Transport: &http.Transport{DialContext: s.wire.dial}}
+	return s
 }
 
 // eras are what clients speak.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"slices"
+	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -18,21 +19,29 @@ import (
 	"pve-mcp/internal/tool"
 )
 
+// OwnTokenHeader is the header in which a caller may bring its own PVE token, where the
+// transport allows it: USER@REALM!NAME=SECRET.
+const OwnTokenHeader = "X-PVE-Token"
+
 // caller names who calls, for the record: whom the transport has authenticated, if it
-// does that, and the client program.
+// does that, as whom in PVE, if not as the server, and the client program.
 func caller(req *mcp.CallToolRequest) string {
-	program := ""
+	var parts []string
+	if who := identity(req); who != nil {
+		parts = append(parts, who.UserID)
+	}
+	if req.Extra != nil {
+		if id, _, ok := strings.Cut(req.Extra.Header.Get(OwnTokenHeader), "="); ok {
+			parts = append(parts, "as "+id)
+		}
+	}
 	if c := req.ClientInfo(); c != nil {
-		program = c.Name + " " + c.Version
+		if len(parts) > 0 {
+			parts = append(parts, "with")
+		}
+		parts = append(parts, c.Name+" "+c.Version)
 	}
-	switch who := identity(req); {
-	case who == nil:
-		return program
-	case program == "":
-		return who.UserID
-	default:
-		return who.UserID + " with " + program
-	}
+	return strings.Join(parts, " ")
 }
 
 // identity is whom the transport has authenticated, nil where it authenticates nobody.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -20,8 +21,10 @@ import (
 
 // Options configure a server.
 type Options struct {
-	Version  string
-	Host     tool.Host
+	Version string
+	Host    tool.Host
+	// HostOf, if not nil, returns the host for a request over HTTP by its header.
+	HostOf   func(http.Header) (tool.Host, error)
 	Toolsets []string // that are on; none stands for the default
 	Logger   *slog.Logger
 }
@@ -52,7 +55,7 @@ func New(o Options) *mcp.Server {
 	})
 	on, off := catalog.Offered(catalog.Selection{Policy: o.Host.Policy, Toolsets: o.Toolsets})
 	for _, t := range on {
-		s.AddTool(describe(t), handler(t, o.Host))
+		s.AddTool(describe(t), handler(t, o))
 	}
 	s.AddReceivingMiddleware(isolate(o.Logger), narrow, explainOff(off))
 	return s
@@ -79,8 +82,15 @@ func describe(t tool.Tool) *mcp.Tool {
 	}
 }
 
-func handler(t tool.Tool, h tool.Host) mcp.ToolHandler {
+func handler(t tool.Tool, o Options) mcp.ToolHandler {
 	return func(ctx context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		h := o.Host
+		if o.HostOf != nil && req.Extra != nil {
+			var err error
+			if h, err = o.HostOf(req.Extra.Header); err != nil {
+				return nil, &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: err.Error()}
+			}
+		}
 		res := t.Call(ctx, h, tool.Request{
 			Arguments: req.Params.Arguments, Caller: caller(req), Refuse: refuse(req), Progress: progress(ctx, req),
 			CanAsk: canAsk(req), Reply: reply(req), State: req.Params.RequestState,
