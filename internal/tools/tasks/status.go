@@ -151,7 +151,7 @@ const headRead = 1000
 // progress shows how far a running task is. What was seen while it was waited for is not
 // asked for again.
 func (out *statusOut) progress(ctx context.Context, c *tool.Call, in statusIn, watch *tool.Watcher) {
-	if in.Log > 0 || watch.Progress == (pve.Progress{}) && watch.Line == "" {
+	if in.Log > 0 || in.Wait == nil || *in.Wait == 0 {
 		lines, total, err := c.PVE.TaskLogEnds(ctx, in.UPID, headRead)
 		if err != nil {
 			return

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -191,4 +192,26 @@ func (o operation) follow(t *testing.T, w *simtest.World, a simtest.Answer) {
 	if b.Fields["state"] != "ok" || b.Fields["log"] != nil {
 		t.Errorf("%s", b.Text)
 	}
+}
+
+// However many wait for a task, PVE is asked as if it were one, until each has his answer.
+func TestManyWaitForATask(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.New(t, simtest.Options{})
+		args := fmt.Sprintf(`{"upid":%q,"wait":10}`, begin(w, `{"vmid":102,"action":"shutdown","wait":0}`)) // takes 25 s
+		i := slices.IndexFunc(catalog.All(), func(t tool.Tool) bool { return t.Name == "pve_task_status" })
+		var wg sync.WaitGroup
+		for range 200 {
+			wg.Go(func() {
+				res := catalog.All()[i].Call(t.Context(), w.Host, tool.Request{Arguments: json.RawMessage(args)})
+				if res.IsError || !strings.Contains(res.Text, `"state":"running"`) {
+					t.Errorf("%s", res.Text)
+				}
+			})
+		}
+		wg.Wait()
+		if n := len(w.Sent()); n > 12 {
+			t.Errorf("%d requests", n)
+		}
+	})
 }

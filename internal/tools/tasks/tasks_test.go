@@ -139,3 +139,19 @@ func TestNeeds(t *testing.T) {
 		}
 	})
 }
+
+// The exit status of a backup job says no more than that it failed.
+func TestTaskThatFailedSaysWhy(t *testing.T) {
+	w := simtest.New(t, simtest.Options{})
+	list := w.Call("pve_list_tasks", `{"node":"pve3","type":"vzdump","errors":true}`)
+	upid := list.Fields["tasks"].([]any)[0].(map[string]any)["upid"]
+	w.Sent()
+	a := w.Call("pve_task_status", fmt.Sprintf(`{"upid":%q}`, upid))
+	if a.Fields["exit_status"] != "job errors" || a.Fields["reason"] != "vma_queue_write: write error - No space left on device" ||
+		fmt.Sprint(a.Fields["log"]) != "[ERROR: Backup of VM 107 failed - vma_queue_write: write error - No space left on device]" {
+		t.Errorf("%s", a.Text)
+	}
+	if sent := w.Sent(); len(sent) != 3 {
+		t.Errorf("requests %v", sent)
+	}
+}
