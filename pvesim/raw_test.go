@@ -54,7 +54,7 @@ func raw(t *testing.T, m pvesim.Model, test func(l *line)) {
 		defer func() {
 			ours.Close()
 			close(listener)
-			server.Close()
+			_ = server.Close()
 		}()
 		test(&line{T: t, conn: ours, in: bufio.NewReader(ours), auth: "Authorization: " + m.Token("root@pam!full").Header() + "\r\n"})
 	})

@@ -180,7 +180,7 @@ func TestDrain(t *testing.T) {
 			for _, era := range []string{"2025-11-25", "2026-07-28"} {
 				client := s.connect(era, nil, nil)
 				go func() {
-					defer client.Close() // nobody may be there to hear of it
+					defer func() { _ = client.Close() }() // nobody may be there to hear of it
 					res, err := client.CallTool(s.Context(), &mcp.CallToolParams{Name: "work"})
 					if err != nil {
 						answers <- err.Error()

@@ -1,0 +1,165 @@
+package tool
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"pve-mcp/internal/explain"
+	"pve-mcp/internal/render"
+	"pve-mcp/pve"
+)
+
+// Outcome says how a change ended.
+type Outcome string
+
+// The outcomes of a change.
+const (
+	OK                Outcome = "ok"
+	Warnings          Outcome = "warnings"           // done, and PVE warned
+	Failed            Outcome = "failed"             // refused, or tried without success
+	Running           Outcome = "running"            // begun, and not over yet
+	NeedsConfirmation Outcome = "needs_confirmation" // nothing was sent
+	Declined          Outcome = "declined"           // by the human; nothing was sent
+	Unknown           Outcome = "unknown"            // sent, and the answer was lost
+)
+
+// Outcomes are all outcomes.
+func Outcomes() []Outcome {
+	return []Outcome{OK, Warnings, Failed, Running, NeedsConfirmation, Declined, Unknown}
+}
+
+// Changed is the part of a change's result that the wrapper fills. Every Out of a
+// [ChangeSpec] embeds it.
+type Changed struct {
+	Outcome      Outcome  `json:"outcome"`
+	Message      string   `json:"message" jsonschema:"what happened"`
+	Next         string   `json:"next,omitzero" jsonschema:"what to do now"`
+	UPID         string   `json:"upid,omitzero" jsonschema:"the task"`
+	ExitStatus   string   `json:"exit_status,omitzero" jsonschema:"the task's exit status"`
+	Log          []string `json:"log,omitzero" jsonschema:"the lines of its log that say why"`
+	Found        []string `json:"found,omitzero" jsonschema:"where the outcome is unknown: what is true now, and what was done lately"`
+	Consequences []string `json:"consequences,omitzero" jsonschema:"what it would do"`
+}
+
+func (c *Changed) changed() *Changed { return c }
+
+// done is what the wrapper says of a change that PVE has carried out.
+func (r *change[In, Out, P]) done(ctx context.Context, job Job, end End) Changed {
+	ch := Changed{Outcome: OK, Message: r.plan.About + ": done.", UPID: job.UPID.String()}
+	if job.Warning != "" {
+		ch.Outcome, ch.Message = Warnings, fmt.Sprintf("%s: done, with a warning: %s", r.plan.About, job.Warning)
+	}
+	if n := end.Status.Warnings(); n > 0 {
+		ch.Outcome, ch.ExitStatus = Warnings, end.Status.ExitStatus.Value
+		ch.Message = fmt.Sprintf("%s: done, with warnings (%d).", r.plan.About, n)
+		_, ch.Log = r.call.Why(ctx, job.UPID, end.Status, linesOfWhy)
+	}
+	return ch
+}
+
+// taskFailed reports why a task failed and what is true after it.
+func (r *change[In, Out, P]) taskFailed(ctx context.Context, job Job, end End) Out {
+	reason, log := r.call.Why(ctx, job.UPID, end.Status, linesOfWhy)
+	ch := Changed{
+		Outcome: Failed, Message: r.plan.About + " failed: " + reason, UPID: job.UPID.String(), Log: log,
+		ExitStatus: render.Text(end.Status.ExitStatus.Or("unexpected status"), 600),
+	}
+	if lock, ok := pve.LockIn(reason); ok {
+		ch.Next = explain.Locked(reason, lock).Next
+	}
+	out, err := r.spec.Finish(ctx, r.call, r.in, end)
+	if err != nil {
+		out = *new(Out)
+	}
+	*P(&out).changed() = ch
+	return out
+}
+
+// running reports a change that goes on after the call.
+func (r *change[In, Out, P]) running(job Job, begun time.Time, far string) Out {
+	ch := Changed{
+		Outcome: Running, UPID: job.UPID.String(),
+		Message: fmt.Sprintf("%s is under way after %s.", r.plan.About, render.Duration(r.host.Now().Sub(begun).Round(time.Second))),
+		Next:    "It goes on by itself. Follow it with pve_task_status: upid and wait.",
+	}
+	if far != "" {
+		ch.Message += " So far: " + far
+	}
+	if r.plan.Later != "" {
+		ch.Next += " " + r.plan.Later
+	}
+	return r.outcome(ch)
+}
+
+// notYet reports a change whose task has ended before its goal is reached, or before
+// that could be seen, in the tool's own words where it has some.
+func (r *change[In, Out, P]) notYet(own Changed, job Job, err error) Changed {
+	ch := Changed{
+		Outcome: Running, UPID: job.UPID.String(),
+		Message: r.plan.About + ": PVE accepted it, and the guest has not reached that state yet.",
+		Next:    "It goes on by itself, though its task has ended; look again with pve_guest_status.",
+	}
+	switch {
+	case err != ErrNotYet:
+		ch.Message = r.plan.About + ": PVE accepted it, and whether it is done cannot be seen. " + r.host.Explain.Explain(err).What
+	case own.Message != "":
+		ch.Message, ch.Next = own.Message, own.Next
+	}
+	return ch
+}
+
+// lostSight reports a task that was begun and cannot be followed.
+func (r *change[In, Out, P]) lostSight(job Job, err error) Out {
+	e := r.host.Explain.Explain(err)
+	return r.outcome(Changed{
+		Outcome: Unknown, UPID: job.UPID.String(), Next: "Look with pve_task_status at how the task ends.",
+		Message: fmt.Sprintf("%s was started, and its progress cannot be read: %s", r.plan.About, e.What),
+	})
+}
+
+// finished keeps the outcome where only the last look at the state failed.
+func (r *change[In, Out, P]) finished(out Out, err error, ch Changed) Out {
+	own := P(&out).changed()
+	switch {
+	case err != nil:
+		out = *new(Out)
+		ch.Message += " The current state could not be read: " + r.host.Explain.Explain(err).What
+	case own.Message != "" && ch.Outcome == OK:
+		ch.Message, ch.Next = own.Message, own.Next
+	}
+	*P(&out).changed() = ch
+	return out
+}
+
+// failed reports a change that was not made.
+func (r *change[In, Out, P]) failed(err error) Out {
+	e := r.host.Explain.Explain(err)
+	r.fault = faultOf(err)
+	return r.outcome(Changed{Outcome: Failed, Message: e.What, Next: e.Next})
+}
+
+// lookTime bounds the look at what became of a change whose outcome is unknown.
+const lookTime = 10 * time.Second
+
+// lost reports a change that was sent at a time and not answered, and what there is to
+// be seen of it.
+func (r *change[In, Out, P]) lost(ctx context.Context, err error, sent time.Time) Out {
+	e := r.host.Explain.Explain(err)
+	ch := Changed{Outcome: Unknown, Message: e.What, Next: e.Next}
+	if r.plan.Guest != 0 {
+		looking, done := context.WithTimeout(ctx, lookTime)
+		defer done()
+		ch.Found = append([]string{"sent at " + render.Time(sent) + " by this machine's clock"}, r.call.traces(looking, r.plan.Guest)...)
+	}
+	return r.outcome(ch)
+}
+
+func (r *change[In, Out, P]) outcome(ch Changed) Out {
+	out := *new(Out)
+	*P(&out).changed() = ch
+	return out
+}
+
+// linesOfWhy is how many lines of a log are shown that say why.
+const linesOfWhy = 5
