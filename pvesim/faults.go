@@ -17,7 +17,8 @@ import (
 // token, endpoint and privileges are in order. The first rule that applies wins.
 //
 // The first fields say which requests; Delay and at most one of those after it say
-// what befalls them. A rule with Down is about no request.
+// what befalls them. A rule with Down is about no request. [ParseFault] reads a rule
+// from a line of text.
 type Fault struct {
 	// Match is a method, or *, and a path below /api2/json, in which * stands for one
 	// element and ** at the end for the rest: "POST /nodes/*/qemu/*/status/start".
