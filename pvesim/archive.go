@@ -8,6 +8,9 @@ import (
 
 // fill puts into a backup of the model what it was made of.
 func (s *state) fill(v *volume) {
+	if v.Disks != nil {
+		return
+	}
 	g := s.guests[v.VMID]
 	if g != nil && g.Kind != v.subtype() {
 		g = nil
@@ -22,15 +25,15 @@ func (s *state) fill(v *volume) {
 		v.Config = map[string]string{"cores": "1", "memory": "512", "name": fmt.Sprintf("vm-%d", v.VMID)}
 	}
 	maps.DeleteFunc(v.Config, func(key, _ string) bool { return index(key) == "unused" || key == "lock" || key == "parent" })
-	v.disks = map[string]Volume{}
+	v.Disks = map[string]Volume{}
 	for _, key := range disks(v.subtype(), v.Config) {
 		size := sizeOf(v.Config[key])
-		v.disks[key] = Volume{Size: size, Used: size * 2 / 5, Format: "raw"}
+		v.Disks[key] = Volume{Size: size, Used: size * 2 / 5, Format: "raw"}
 		if g == nil {
 			continue
 		}
 		if disk := s.volumeOf(volumeIn(g.Config[key]), g.Node); disk != nil {
-			v.disks[key] = disk.Volume
+			v.Disks[key] = disk.Volume
 		}
 	}
 }
@@ -83,9 +86,9 @@ func (v *volume) configFile() string {
 	var b strings.Builder
 	section(&b, "", v.Config)
 	if v.subtype() == "qemu" {
-		for _, key := range sortedKeys(v.disks) {
+		for _, key := range sortedKeys(v.Disks) {
 			storage, _, _ := strings.Cut(volumeIn(v.Config[key]), ":")
-			fmt.Fprintf(&b, "#qmdump#map:%s:drive-%s:%s:%s:\n", key, key, storage, v.disks[key].Format)
+			fmt.Fprintf(&b, "#qmdump#map:%s:drive-%s:%s:%s:\n", key, key, storage, v.Disks[key].Format)
 		}
 	}
 	return b.String()

@@ -291,7 +291,7 @@ func (d *dump) archive(j *journal) outcome {
 	o.apply = func(time.Time) {
 		d.free(v.ID, d.node.Name)
 		d.made = d.put(v, d.began)
-		d.made.disks = volumes
+		d.made.Disks = volumes
 	}
 	return d.guarded(o)
 }

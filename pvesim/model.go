@@ -17,10 +17,12 @@ type Model struct {
 	Storages []Storage
 	Guests   []Guest
 	// Volumes are those that are no disks of guests, and disks of which more is to
-	// be said than the guest's configuration does. Others are derived from it.
-	Volumes []Volume
-	Pools   []Pool
-	Jobs    []BackupJob
+	// be said than the guest's configuration does. Others are derived from it, unless
+	// NoMoreVolumes says that there are none.
+	Volumes       []Volume
+	NoMoreVolumes bool
+	Pools         []Pool
+	Jobs          []BackupJob
 	// HAGroups are those of nodes up to PVE 8, HARules what took their place.
 	HAGroups, HARules []HASection
 	Users             []User
@@ -44,7 +46,8 @@ type Node struct {
 	Disk    int64         // bytes of the root file system
 	Up      time.Duration // how long it has been up
 	BIOS    bool          // it booted from a BIOS, not from EFI
-	Offline bool          // it has just gone down
+	Offline bool          // it has just gone down, or Silent ago
+	Silent  time.Duration // how long the others have heard nothing of its guests
 	// Contained nodes run in a container themselves: without disks or a bridge.
 	Contained bool
 	// Updates are the versions of packages that wait to be installed.
@@ -66,6 +69,8 @@ type Storage struct {
 	Broken string
 	Size   int64 // bytes, per node where it is not shared
 	Used   int64 // bytes, those of the model's volumes included
+	// UsedOn is Used by node, for those where it differs.
+	UsedOn map[string]int64
 }
 
 // Volume is a disk, a backup, an image or a template on a storage.
@@ -89,6 +94,9 @@ type Volume struct {
 	// Config is the configuration of the guest that was backed up; nil stands for
 	// the present one of the guest that it is of.
 	Config map[string]string
+	// Disks are the volumes in it, by their keys in Config; nil stands for what that
+	// says of them.
+	Disks map[string]Volume
 }
 
 // Snapshot is a snapshot of a guest.
@@ -101,6 +109,8 @@ type Snapshot struct {
 	VMState string
 	// Config is the guest's configuration then; nil stands for the present one.
 	Config map[string]string
+	// Phase is prepare or delete where a task broke off that was at it.
+	Phase string
 }
 
 // Guest is a VM or a container.
@@ -108,8 +118,10 @@ type Guest struct {
 	VMID int
 	Kind string // qemu or lxc
 	Node string
-	// Config has the keys and values of PVE's configuration file.
-	Config map[string]string
+	// Config has the keys and values of PVE's configuration file, and Pending those of
+	// its section of changes that wait for the next start: the key delete lists what
+	// will be removed, after ! with its volumes.
+	Config, Pending map[string]string
 	// Snapshots are the guest's, parents first. The present state comes after the
 	// one that Config names as parent.
 	Snapshots []Snapshot
@@ -227,4 +239,6 @@ type PastTask struct {
 	Took time.Duration
 	Exit string
 	Log  []string // without the final line TASK …
+	// UPID is its id; "" makes one up. Else it says what Node, Type, ID and User do.
+	UPID string
 }

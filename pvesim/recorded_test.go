@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -175,78 +174,17 @@ func TestRecordedModel(t *testing.T) {
 	if err := json.Unmarshal(data, &in); err != nil {
 		t.Fatal(err)
 	}
-	want := compact(t, in.model())
+	want := pvesim.Sparse(in.model())
 	if *update {
 		if err := os.WriteFile("recorded.json", want, 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return // what is embedded is still the old one
 	}
-	if got := compact(t, pvesim.Recorded()); string(got) != string(want) {
+	if got := pvesim.Sparse(pvesim.Recorded()); string(got) != string(want) {
 		t.Error("recorded.json is not what the recordings say; run go test ./pvesim -run RecordedModel -update")
 	}
 	if strings.Contains(string(want), "cpuinfo") {
 		t.Error("recorded.json describes the recorder's own machine")
 	}
-}
-
-// compact writes a model without zero values, a line for each of its things.
-func compact(t *testing.T, m pvesim.Model) []byte {
-	t.Helper()
-	data, err := json.Marshal(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dec := json.NewDecoder(strings.NewReader(string(data)))
-	dec.UseNumber()
-	var all map[string]any
-	if err := dec.Decode(&all); err != nil {
-		t.Fatal(err)
-	}
-	var lines []string
-	for key, value := range withoutZeros(all).(map[string]any) {
-		text, _ := json.Marshal(value)
-		if list, ok := value.([]any); ok {
-			var items []string
-			for _, item := range list {
-				one, _ := json.Marshal(item)
-				items = append(items, "  "+string(one))
-			}
-			text = []byte("[\n" + strings.Join(items, ",\n") + "\n ]")
-		}
-		lines = append(lines, fmt.Sprintf(" %q: %s", key, text))
-	}
-	slices.Sort(lines)
-	return []byte("{\n" + strings.Join(lines, ",\n") + "\n}\n")
-}
-
-func withoutZeros(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		out := map[string]any{}
-		for k, x := range v {
-			if x = withoutZeros(x); x != nil {
-				out[k] = x
-			}
-		}
-		if len(out) > 0 {
-			return out
-		}
-	case []any:
-		for i := range v {
-			v[i] = withoutZeros(v[i])
-		}
-		if len(v) > 0 {
-			return v
-		}
-	case json.Number:
-		if v != "0" {
-			return v
-		}
-	default:
-		if v != "" && v != false {
-			return v
-		}
-	}
-	return nil
 }

@@ -126,15 +126,15 @@ func (r *restoring) vm(j *journal) (madeDrives, error) {
 	if !pbs {
 		j.unpacking(path, file)
 		j.say("CFG: size: %d name: qemu-server.conf", len(r.archive.configFile()))
-		for i, key := range sortedKeys(r.archive.disks) {
-			j.say("DEV: dev_id=%d size: %d devname: drive-%s", i+1, r.archive.disks[key].Size, key)
+		for i, key := range sortedKeys(r.archive.Disks) {
+			j.say("DEV: dev_id=%d size: %d devname: drive-%s", i+1, r.archive.Disks[key].Size, key)
 		}
 		j.say("CTIME: %s", r.archive.made.UTC().Format("Mon Jan _2 15:04:05 2006"))
 	}
 	r.displace(made.config)
 	var size, used int64
 	for _, key := range disks("qemu", made.config) {
-		disk := r.archive.disks[key]
+		disk := r.archive.Disks[key]
 		name := "disk"
 		if isCloudInit(made.config[key]) {
 			name = "cloudinit"
@@ -357,7 +357,7 @@ func (r *restoring) ct(j *journal) (madeDrives, error) {
 		return made, err
 	}
 	var used int64
-	for _, from := range r.archive.disks {
+	for _, from := range r.archive.Disks {
 		used += from.Used
 	}
 	for _, v := range made.volumes {
@@ -376,7 +376,7 @@ func (r *restoring) ct(j *journal) (madeDrives, error) {
 // mounts makes the volumes that the backup had.
 func (r *restoring) mounts(j *journal, made *madeDrives) error {
 	for _, key := range disks("lxc", made.config) {
-		from, ok := r.archive.disks[key]
+		from, ok := r.archive.Disks[key]
 		if !ok {
 			from = Volume{Size: sizeOf(made.config[key]), Format: "raw"}
 		}

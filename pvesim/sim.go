@@ -46,7 +46,11 @@ type Record struct {
 }
 
 // New brings a model to life. The simulated cluster's time starts at the clock's.
-func New(m Model, o Options) (*Sim, error) {
+func New(m Model, o Options) (*Sim, error) { return newSim(m, o, time.Time{}) }
+
+// newSim brings a model to life that is as the cluster was at a time, which is the
+// clock's where it is zero.
+func newSim(m Model, o Options, at time.Time) (*Sim, error) {
 	if o.Clock == nil {
 		o.Clock = Scaled(1)
 	}
@@ -62,7 +66,10 @@ func New(m Model, o Options) (*Sim, error) {
 		}
 		s.apis[v.schema()] = api
 	}
-	if err := s.build(m, o.Clock.Now()); err != nil {
+	if at.IsZero() {
+		at = o.Clock.Now()
+	}
+	if err := s.build(m, at); err != nil {
 		return nil, err
 	}
 	return s, nil

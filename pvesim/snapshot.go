@@ -79,7 +79,7 @@ func (s *state) sharedNodes(g *guest) []string {
 func (c *call) snapshotFields(g *guest, snap *snapshot) map[string]any {
 	out := c.typedAll(g, snap.Config)
 	out["snaptime"] = snap.taken.Unix()
-	for key, value := range map[string]string{"description": snap.Description, "parent": snap.Parent, "vmstate": snap.VMState, "snapstate": snap.phase} {
+	for key, value := range map[string]string{"description": snap.Description, "parent": snap.Parent, "vmstate": snap.VMState, "snapstate": snap.Phase} {
 		delete(out, key)
 		if value != "" {
 			out[key] = value
@@ -98,8 +98,8 @@ func listSnapshots(c *call, g *guest) (any, error) {
 		if snap.Parent != "" {
 			item["parent"] = snap.Parent
 		}
-		if snap.phase != "" {
-			item["snapstate"] = snap.phase
+		if snap.Phase != "" {
+			item["snapstate"] = snap.Phase
 		}
 		out = append(out, item)
 	}
@@ -152,8 +152,8 @@ func createSnapshot(c *call, g *guest) (any, error) {
 		}
 		j := &journal{began: now}
 		snap := &snapshot{Snapshot: Snapshot{
-			Name: name, Description: c.str("description"), Parent: g.Config["parent"], Config: maps.Clone(g.Config),
-		}, taken: now, phase: "prepare"}
+			Name: name, Description: c.str("description"), Parent: g.Config["parent"], Config: maps.Clone(g.Config), Phase: "prepare",
+		}, taken: now}
 		delete(snap.Config, "parent")
 		delete(snap.Config, "description")
 		maps.DeleteFunc(snap.Config, func(key, _ string) bool { return index(key) == "unused" })
@@ -176,7 +176,7 @@ func createSnapshot(c *call, g *guest) (any, error) {
 		g.snaps = append(g.snaps, snap)
 		o := j.done(func(time.Time) {
 			delete(g.Config, "lock")
-			g.Config["parent"], snap.phase = name, ""
+			g.Config["parent"], snap.Phase = name, ""
 		})
 		o.brief = true
 		o.undo = func() {
@@ -243,7 +243,7 @@ func deleteSnapshot(c *call, g *guest) (any, error) {
 		if err != nil {
 			return died(err)
 		}
-		g.Config["lock"], snap.phase = "snapshot-delete", "delete"
+		g.Config["lock"], snap.Phase = "snapshot-delete", "delete"
 		o := done(300*time.Millisecond, func(time.Time) {
 			delete(g.Config, "lock")
 			for _, other := range g.snaps {
@@ -307,8 +307,8 @@ func (c *call) rollbackRefusal(g *guest, snap *snapshot) error {
 	if g.template() {
 		return die("you can't rollback if vm is a template")
 	}
-	if snap.phase != "" {
-		return die("unable to rollback to incomplete snapshot (snapstate = %s)", snap.phase)
+	if snap.Phase != "" {
+		return die("unable to rollback to incomplete snapshot (snapstate = %s)", snap.Phase)
 	}
 	for _, key := range disks(g.Kind, snap.Config) {
 		v := c.volumeOf(volumeIn(snap.Config[key]), g.Node)

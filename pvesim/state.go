@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"pve-mcp/pve/apischema"
 )
 
 // state is everything that a cluster knows. Sim's lock guards it.
@@ -91,7 +93,6 @@ type guest struct {
 type snapshot struct {
 	Snapshot
 	taken time.Time
-	phase string // prepare or delete while a task is at it, or after it broke off
 }
 
 // guestState is the part of a guest's state that nodes broadcast.
@@ -120,7 +121,7 @@ func (s *state) build(m Model, now time.Time) error {
 	for _, n := range m.Nodes {
 		sum := sha256.Sum256(fmt.Appendf(nil, "%d %s", m.Seed, n.Name))
 		living := &node{
-			Node: n, version: parseVersion(cmp.Or(n.PVE, m.PVE)), booted: now.Add(-n.Up), aired: now, fingerprint: fingerprint(sum[:]),
+			Node: n, version: parseVersion(cmp.Or(n.PVE, m.PVE)), booted: now.Add(-n.Up), aired: now.Add(-n.Silent), fingerprint: fingerprint(sum[:]),
 		}
 		s.nodes, s.named[n.Name] = append(s.nodes, living), living
 	}
@@ -214,10 +215,18 @@ func alive(g Guest, seed uint64) *guest {
 	if g.Files == nil {
 		g.Files = map[string]string{}
 	}
-	return &guest{
+	living := &guest{
 		Guest: g, path: aclPath(g.VMID), phases: phasesOf(seed, g.VMID),
 		pending: map[string]string{}, dropped: map[string]bool{}, run: map[int]*process{},
 	}
+	living.Pending = nil
+	maps.Copy(living.pending, g.Pending)
+	delete(living.pending, "delete")
+	for _, key := range apischema.SplitList(g.Pending["delete"]) {
+		key, force := strings.CutPrefix(key, "!")
+		living.dropped[key] = force
+	}
+	return living
 }
 
 // addVolumes makes the model's volumes exist, and those of its guests.
@@ -236,7 +245,9 @@ func (s *state) addVolumes(listed []Volume, now time.Time) error {
 		s.put(v, now.Add(-v.Age))
 	}
 	for _, id := range s.order {
-		s.derive(s.guests[id], now)
+		if !s.model.NoMoreVolumes {
+			s.derive(s.guests[id], now)
+		}
 	}
 	for _, v := range s.volumes {
 		if v.Content == "backup" {
@@ -244,6 +255,13 @@ func (s *state) addVolumes(listed []Volume, now time.Time) error {
 		}
 	}
 	clear(s.grown) // the storages' Used counts these
+	for i := range s.storages {
+		st := &s.storages[i]
+		for node, used := range st.UsedOn {
+			s.grown[s.placeOf(st.ID, node)] = used - st.Used
+		}
+		st.UsedOn = nil // it is living from now on
+	}
 	return nil
 }
 

@@ -292,24 +292,41 @@ func (t *task) logAt(now time.Time) []string {
 }
 
 func (s *state) addPastTask(p PastTask, now time.Time) error {
-	n := s.nodeNamed(p.Node)
-	if n == nil {
-		return fmt.Errorf("task %s: there is no node %q", p.Type, p.Node)
-	}
-	s.lastPID += 7
 	start := now.Add(-p.Ago)
 	t := &task{
-		node: p.Node, typ: p.Type, id: p.ID, user: p.User, pid: s.lastPID,
-		pstart: int64(max(start.Sub(n.booted), 0) / (10 * time.Millisecond)),
-		start:  start, begun: true, began: start, over: true, end: start.Add(p.Took),
+		upid: p.UPID, node: p.Node, typ: p.Type, id: p.ID, user: p.User,
+		start: start, begun: true, began: start, over: true, end: start.Add(p.Took),
 		outcome: outcome{took: p.Took, exit: p.Exit},
+	}
+	if t.upid != "" && !t.parse() {
+		return fmt.Errorf("task %q: that is no UPID", p.UPID)
+	}
+	n := s.nodeNamed(t.node)
+	if n == nil {
+		return fmt.Errorf("task %s: there is no node %q", t.typ, t.node)
 	}
 	for _, line := range p.Log {
 		t.outcome.log = append(t.outcome.log, entry{text: line})
 	}
-	t.name()
+	if t.upid == "" {
+		s.lastPID += 7
+		t.pid, t.pstart = s.lastPID, int64(max(start.Sub(n.booted), 0)/(10*time.Millisecond))
+		t.name()
+	}
 	s.ended, s.byUPID[t.upid] = append(s.ended, t), t
 	return nil
+}
+
+// parse takes what a UPID says, and reports whether it is one.
+func (t *task) parse() bool {
+	m := upidRE.FindStringSubmatch(t.upid)
+	if m == nil {
+		return false
+	}
+	pid, err1 := strconv.ParseInt(m[2], 16, 64)
+	pstart, err2 := strconv.ParseInt(m[3], 16, 64)
+	t.node, t.pid, t.pstart, t.typ, t.id, t.user = m[1], int(pid), pstart, m[5], m[6], m[7]
+	return err1 == nil && err2 == nil
 }
 
 func (g *guest) lockFile() string {

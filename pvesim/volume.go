@@ -13,8 +13,7 @@ import (
 // volume is a living [Volume].
 type volume struct {
 	Volume
-	made  time.Time
-	disks map[string]Volume // of a backup: the volumes in it, by key of Config
+	made time.Time
 }
 
 // place is where a volume, or a storage's space, is: the node is "" where all nodes

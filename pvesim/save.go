@@ -1,0 +1,161 @@
+package pvesim
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// saved is what is in a file: a model that says everything, and what belongs to its
+// life. A model alone will do as well.
+type saved struct {
+	Born    time.Time // of the simulated cluster, as is what follows
+	Time    time.Time
+	Made    uint64 // ids that were made up
+	LastPID int
+	Model
+}
+
+// Save writes the cluster as JSON, for [Load]. It does so only while no task runs and
+// nothing is about to happen by itself; see [Sim.Interrupt].
+//
+// Not in it: the certificates, what was asked ([Sim.Requests]), rules by which requests
+// go wrong, and programs that run in guests.
+func (s *Sim) Save(w io.Writer) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock.Now()
+	s.advance(now)
+	if len(s.active) > 0 {
+		return fmt.Errorf("tasks run that cannot be saved: %d, such as %s", len(s.active), s.active[0].upid)
+	}
+	if len(s.timers) > 0 {
+		return errors.New("something is about to happen that cannot be saved, such as what HA was asked for")
+	}
+	var b bytes.Buffer
+	writeSparse(&b, saved{s.born, now, s.made, s.lastPID, s.present(now)})
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// Interrupt ends all tasks that run, as they end on a node that shuts down, and lets
+// HA and guests that reboot forget what they were about to do.
+func (s *Sim) Interrupt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock.Now()
+	s.advance(now)
+	for len(s.active) > 0 {
+		s.stop(s.active[0], now)
+	}
+	s.timers = nil
+}
+
+// Load brings to life what [Sim.Save] has written, or a [Model] as JSON. The cluster's
+// time goes on where the clock is, but never back: where the clock is behind the time
+// that was saved, it goes on from there.
+func Load(r io.Reader, o Options) (*Sim, error) {
+	var from saved
+	dec := json.NewDecoder(r)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&from); err != nil {
+		return nil, fmt.Errorf("this is no model of a cluster: %w", err)
+	}
+	s, err := newSim(from.Model, o, from.Time)
+	if err != nil {
+		return nil, err
+	}
+	if !from.Born.IsZero() {
+		s.born, s.aired = from.Born, from.Time
+	}
+	s.made, s.lastPID = from.Made, max(s.lastPID, from.LastPID)
+	if behind := from.Time.Sub(s.clock.Now()); behind > 0 {
+		s.clock = ahead{s.clock, behind}
+	}
+	return s, nil
+}
+
+// ahead is a clock that is ahead of another.
+type ahead struct {
+	Clock
+	by time.Duration
+}
+
+func (c ahead) Now() time.Time { return c.Clock.Now().Add(c.by) }
+
+func (c ahead) Sleep(ctx context.Context, d time.Duration) error { return c.Clock.Sleep(ctx, d) }
+
+// present is a model of the cluster as it is.
+func (s *state) present(now time.Time) Model {
+	m := Model{
+		Seed: s.model.Seed, PVE: s.model.PVE, Cluster: s.model.Cluster, NoMoreVolumes: true,
+		Pools: s.pools, Jobs: s.jobs, HAGroups: s.haGroups, HARules: s.haRules,
+	}
+	for _, n := range s.nodes {
+		node := n.Node
+		node.Up, node.Silent = now.Sub(n.booted), now.Sub(n.aired)
+		m.Nodes = append(m.Nodes, node)
+	}
+	for _, st := range s.storages {
+		st.UsedOn = map[string]int64{}
+		for _, n := range s.nodes {
+			if used := s.taken(&st, n.Name); used != st.Used {
+				st.UsedOn[n.Name] = used
+			}
+		}
+		m.Storages = append(m.Storages, st)
+	}
+	for _, id := range s.order {
+		m.Guests = append(m.Guests, s.guests[id].present(now))
+	}
+	for _, p := range slices.SortedFunc(maps.Keys(s.volumes), func(a, b place) int { return strings.Compare(a.id+a.node, b.id+b.node) }) {
+		v := s.volumes[p].Volume
+		v.Age = now.Sub(s.volumes[p].made)
+		m.Volumes = append(m.Volumes, v)
+	}
+	for _, id := range sortedKeys(s.users) {
+		m.Users = append(m.Users, s.users[id])
+	}
+	for _, id := range sortedKeys(s.tokens) {
+		m.Tokens = append(m.Tokens, s.tokens[id])
+	}
+	for _, path := range sortedKeys(s.acl) {
+		m.ACL = append(m.ACL, s.acl[path]...)
+	}
+	for _, t := range s.ended {
+		lines := t.logAt(now)
+		m.Tasks = append(m.Tasks, PastTask{
+			UPID: t.upid, Ago: now.Sub(t.start), Took: t.end.Sub(t.start), Exit: t.outcome.exit, Log: lines[:len(lines)-1],
+		})
+	}
+	return m
+}
+
+func (g *guest) present(now time.Time) Guest {
+	out := g.Guest
+	out.Running, out.QMPStatus, out.Up, out.Snapshots = g.now.running, g.now.qmp, 0, nil
+	if out.Running {
+		out.Up = now.Sub(g.now.since)
+	}
+	for _, snap := range g.snaps {
+		was := snap.Snapshot
+		was.Age = now.Sub(snap.taken)
+		out.Snapshots = append(out.Snapshots, was)
+	}
+	out.Pending = maps.Clone(g.pending)
+	var gone []string
+	for _, key := range sortedKeys(g.dropped) {
+		gone = append(gone, map[bool]string{true: "!"}[g.dropped[key]]+key)
+	}
+	if len(gone) > 0 {
+		out.Pending["delete"] = strings.Join(gone, ",")
+	}
+	return out
+}
