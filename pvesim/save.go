@@ -29,20 +29,38 @@ type saved struct {
 // Not in it: the certificates, what was asked ([Sim.Requests]), rules by which requests
 // go wrong, and programs that run in guests.
 func (s *Sim) Save(w io.Writer) error {
+	text, err := s.text()
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(text)
+	return err
+}
+
+// Model returns a model of the cluster as it is: what [Sim.Save] would write.
+func (s *Sim) Model() (Model, error) {
+	text, err := s.text()
+	if err != nil {
+		return Model{}, err
+	}
+	var now saved
+	return now.Model, json.Unmarshal(text, &now)
+}
+
+func (s *Sim) text() ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.clock.Now()
 	s.advance(now)
 	if len(s.active) > 0 {
-		return fmt.Errorf("tasks run that cannot be saved: %d, such as %s", len(s.active), s.active[0].upid)
+		return nil, fmt.Errorf("tasks run that cannot be saved: %d, such as %s", len(s.active), s.active[0].upid)
 	}
 	if len(s.timers) > 0 {
-		return errors.New("something is about to happen that cannot be saved, such as what HA was asked for")
+		return nil, errors.New("something is about to happen that cannot be saved, such as what HA was asked for")
 	}
 	var b bytes.Buffer
 	writeSparse(&b, saved{s.born, now, s.made, s.lastPID, s.present(now)})
-	_, err := w.Write(b.Bytes())
-	return err
+	return b.Bytes(), nil
 }
 
 // Interrupt ends all tasks that run, as they end on a node that shuts down, and lets

@@ -51,11 +51,12 @@ func writeValue(b *bytes.Buffer, v reflect.Value) {
 		b.WriteByte(']')
 		return
 	}
-	text, err := json.Marshal(v.Interface())
-	if err != nil {
+	enc := json.NewEncoder(b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v.Interface()); err != nil {
 		panic(fmt.Sprintf("pvesim: %v cannot be written: %v", v, err)) // a NaN in a model
 	}
-	b.Write(text)
+	b.Truncate(b.Len() - 1) // the encoder ends each value with a newline
 }
 
 // fieldsOf are the fields of a struct that say something, those of embedded structs

@@ -1,19 +1,17 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
-	"io"
-	"log"
-	"net/http/httptest"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"pve-mcp/internal/cli"
-	"pve-mcp/pve"
-	"pve-mcp/pvesim"
 )
 
 func TestMain(m *testing.M) {
@@ -29,6 +27,11 @@ func TestStories(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"jsonrpc":  jsonrpc,
 			"simulate": simulate,
+			"endsim":   endsim,
+		},
+		Setup: func(e *testscript.Env) error {
+			e.Values[simulation{}] = &simulation{}
+			return nil
 		},
 	})
 }
@@ -52,21 +55,42 @@ func jsonrpc(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// simulate serves a simulated homelab over TLS on loopback and sets PVE_HOST,
-// PVE_TOKEN_ID, PVE_TOKEN_SECRET and FINGERPRINT for what follows.
+// simulation is the pve-mcp sim of a script, if it has one.
+type simulation struct{ cmd *exec.Cmd }
+
+// simulate starts pve-mcp sim on a free port, and sets the variables that it prints.
 func simulate(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: simulate TOKEN")
+	if neg {
+		ts.Fatalf("usage: simulate [FLAG...]")
 	}
-	model := pvesim.Lab()
-	sim, err := pvesim.New(model, pvesim.Options{Clock: pvesim.Scaled(20)})
+	var bin string
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if _, err := os.Stat(filepath.Join(dir, "pve-mcp")); err == nil && bin == "" {
+			bin = filepath.Join(dir, "pve-mcp")
+		}
+	}
+	cmd := exec.Command(bin, append([]string{"sim", "--listen", "127.0.0.1:0"}, args...)...)
+	cmd.Dir, cmd.Stderr = ts.MkAbs("."), os.Stderr
+	out, err := cmd.StdoutPipe()
 	ts.Check(err)
-	server := httptest.NewUnstartedServer(sim)
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that fail are part of stories
-	server.StartTLS()
-	ts.Defer(server.Close)
-	ts.Setenv("PVE_HOST", server.URL)
-	ts.Setenv("PVE_TOKEN_ID", args[0])
-	ts.Setenv("PVE_TOKEN_SECRET", model.Token(args[0]).Secret)
-	ts.Setenv("FINGERPRINT", pve.FingerprintOf(server.Certificate()).String())
+	ts.Check(cmd.Start())
+	ts.Value(simulation{}).(*simulation).cmd = cmd
+	ts.Defer(func() { _ = cmd.Process.Kill() })
+	for sc := bufio.NewScanner(out); sc.Scan(); {
+		ts.Logf("%s", sc.Text())
+		if strings.HasPrefix(sc.Text(), "# ready: https://127.0.0.1:") {
+			return
+		}
+		if name, value, ok := strings.Cut(strings.TrimPrefix(sc.Text(), "export "), "="); ok && !strings.HasPrefix(name, "#") {
+			ts.Setenv(name, strings.Trim(value, "'"))
+		}
+	}
+	ts.Fatalf("it is not ready: %v", cmd.Wait())
+}
+
+// endsim ends the script's pve-mcp sim, which has to end well.
+func endsim(ts *testscript.TestScript, _ bool, _ []string) {
+	cmd := ts.Value(simulation{}).(*simulation).cmd
+	ts.Check(cmd.Process.Signal(os.Interrupt))
+	ts.Check(cmd.Wait())
 }

@@ -114,7 +114,7 @@ func (a *app) root() *cobra.Command {
 			p.Lookup(s.Flag).NoOptDefVal = "true"
 		}
 	}
-	root.AddCommand(a.auditCommand(), a.callCommand(), a.demoCommand(), a.httpCommand(), a.tokenCommand(), a.toolsCommand(), a.versionCommand())
+	root.AddCommand(a.auditCommand(), a.callCommand(), a.demoCommand(), a.httpCommand(), a.simCommand(), a.tokenCommand(), a.toolsCommand(), a.versionCommand())
 	return root
 }
 

@@ -1,0 +1,159 @@
+package cli
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strconv"
+
+	"pve-mcp/internal/demo"
+	"pve-mcp/pvesim"
+)
+
+// simulation is what the flags of pve-mcp sim say.
+type simulation struct {
+	listen          string
+	allNodes        bool
+	model, version  string
+	nodes, vms, cts int
+	seed            uint64
+	speed           float64
+	state           string
+	faults          []string
+	token           string
+}
+
+// presets are the models that have a name.
+var presets = map[string]func() pvesim.Model{"lab": pvesim.Lab, "cluster": pvesim.Cluster, "recorded": pvesim.Recorded}
+
+// versions are what --pve may say for short.
+var versions = map[string]string{"7": "7.4.20", "8": "8.4.21", "9": "9.2.0"}
+
+// build brings the cluster to life, and returns what it begins with. A state file is
+// written at once: what cannot be saved at the end is better known now.
+func (s simulation) build() (*pvesim.Sim, pvesim.Model, error) {
+	none := pvesim.Model{}
+	if !(s.speed > 0) {
+		return nil, none, errors.New("--speed: it is not above 0; for example --speed 10")
+	}
+	sim, err := s.start(pvesim.Options{Clock: pvesim.Scaled(s.speed)})
+	if err != nil {
+		return nil, none, err
+	}
+	model, err := sim.Model()
+	if err != nil {
+		return nil, none, err
+	}
+	if s.state != "" {
+		if err := replaceFile(s.state, sim.Save); err != nil {
+			return nil, none, fmt.Errorf("--state: %w", err)
+		}
+	}
+	for _, text := range s.faults {
+		rule, err := pvesim.ParseFault(text)
+		if err == nil {
+			err = sim.Fault(rule)
+		}
+		if err != nil {
+			return nil, none, fmt.Errorf("--fault: %w", err)
+		}
+	}
+	return sim, model, nil
+}
+
+// start begins with the file of the state, where there is one, else with the model.
+func (s simulation) start(o pvesim.Options) (*pvesim.Sim, error) {
+	if s.state != "" {
+		sim, err := load(s.state, o)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return sim, err
+		}
+	}
+	model, named := presets[s.model]
+	switch {
+	case named:
+		return s.bring(model(), o)
+	case s.model == "generated":
+		if min(s.nodes, s.vms, s.cts) < 0 {
+			return nil, errors.New("--nodes, --vms, --cts: a number is negative")
+		}
+		return s.bring(pvesim.Generated(s.seed, s.nodes, s.vms, s.cts), o)
+	case s.version != "":
+		return nil, errors.New("--pve is not for models from files, which say it themselves")
+	}
+	sim, err := load(s.model, o)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("--model: %q is neither lab, cluster, recorded or generated nor a file", s.model)
+	}
+	return sim, err
+}
+
+// bring brings a model to life, with the version that was asked for.
+func (s simulation) bring(m pvesim.Model, o pvesim.Options) (*pvesim.Sim, error) {
+	if s.version != "" {
+		m.PVE = cmp.Or(versions[s.version], s.version)
+		for i := range m.Nodes {
+			m.Nodes[i].PVE = ""
+		}
+	}
+	return pvesim.New(m, o)
+}
+
+func load(file string, o pvesim.Options) (*pvesim.Sim, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	sim, err := pvesim.Load(f, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return sim, nil
+}
+
+// serve opens a listener for the first node, or for each.
+func (s simulation) serve(sim *pvesim.Sim, m pvesim.Model) (all []*pvesim.Listener, err error) {
+	host, port, err := net.SplitHostPort(s.listen)
+	if err != nil {
+		return nil, err
+	}
+	first, err := strconv.Atoi(port)
+	if err != nil {
+		return nil, fmt.Errorf("--listen: %q is no port", port)
+	}
+	for i, node := range m.Nodes {
+		if i > 0 && !s.allNodes {
+			break
+		}
+		if first > 0 {
+			port = strconv.Itoa(first + i)
+		}
+		l, err := sim.ListenNode(node.Name, net.JoinHostPort(host, port))
+		if err != nil {
+			return all, err
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+// tokenOf is the token that a shell is told.
+func (s simulation) tokenOf(m pvesim.Model) (pvesim.Token, error) {
+	ids := []string{s.token}
+	if s.token == "" {
+		ids = []string{demo.TokenID}
+		for _, t := range m.Tokens {
+			ids = append(ids, t.ID)
+		}
+	}
+	for _, id := range ids {
+		if t := m.Token(id); t.Secret != "" {
+			return t, nil
+		}
+	}
+	return pvesim.Token{}, fmt.Errorf("--token: the model has no token %s", cmp.Or(s.token, "at all"))
+}
