@@ -39,7 +39,8 @@ race:
 recordings:
 	@$(GO) test -run Recorded -v ./pve/... ./pvesim | grep -E '(rows|roles|recordings)' | sed 's/^ *[a-z_]*\.go:[0-9]*: */recordings: /' | sort | uniq -c
 
-# Real MCP clients and the conformance suite, from npm, talk to the binary, or a reason why not.
+# Real MCP clients and the conformance suite, from npm, talk to the binary, and PVE
+# clients of others to pve-mcp sim, or a reason why not.
 clients:
 	PVE_MCP_CLIENTS=1 $(GO) test -count=1 -v ./test/...
 

@@ -145,7 +145,7 @@ func (s simulation) serve(sim *pvesim.Sim, m pvesim.Model) (all []*pvesim.Listen
 func (s simulation) tokenOf(m pvesim.Model) (pvesim.Token, error) {
 	ids := []string{s.token}
 	if s.token == "" {
-		ids = []string{demo.TokenID}
+		ids = []string{demo.TokenID, "root@pam!full"}
 		for _, t := range m.Tokens {
 			ids = append(ids, t.ID)
 		}
