@@ -320,6 +320,16 @@ func cause(err error) error {
 	return err
 }
 
+// Get reads an endpoint for which there is no method, named by the elements of its path
+// below /api2/json, and decodes its data into v.
+func (c *Client) Get(ctx context.Context, v any, params url.Values, elements ...string) error {
+	data, err := get[json.RawMessage](ctx, c, join(elements...), params)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, v)
+}
+
 // get decodes the data of a GET as T.
 func get[T any](ctx context.Context, c *Client, p path, params url.Values) (T, error) {
 	v, _, err := list[T](ctx, c, p, params)

@@ -22,7 +22,7 @@ import (
 // order is the way that imports go: down this list. pvesim never imports pve: a
 // mistake in a type that both shared would cancel out in the tests.
 var order = []string{
-	"cmd/pve-mcp", "internal/docgen", "internal/cli", "internal/httpserve", "internal/simtest", "internal/demo", "internal/server",
+	"cmd/pve-mcp", "internal/docgen", "internal/cli", "internal/httpserve", "internal/record", "internal/simtest", "internal/demo", "internal/server",
 	"internal/config", "internal/catalog", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
 	"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks", "internal/tool",
 	"internal/access", "internal/audit", "internal/explain", "internal/guard", "internal/seal", "internal/show", "internal/render", "pve", "pvesim", "pve/apischema/gen",
@@ -45,7 +45,7 @@ var imports = map[string][]string{
 	},
 	"internal/cli": {
 		"internal/access", "internal/audit", "internal/catalog", "internal/config", "internal/demo", "internal/httpserve",
-		"internal/server", "internal/tool", "pve", "pvesim",
+		"internal/record", "internal/server", "internal/tool", "pve", "pvesim",
 		"github.com/google/jsonschema-go", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
 	},
 	"internal/config": {"internal/guard", "internal/seal", "pve", "github.com/joho/godotenv"},
@@ -56,6 +56,7 @@ var imports = map[string][]string{
 	"internal/docgen":     {"internal/catalog", "internal/config", "internal/tool", "github.com/google/jsonschema-go"},
 	"internal/explain":    {"internal/guard", "internal/render", "pve"},
 	"internal/guard":      {},
+	"internal/record":     {"pve", "pvesim"},
 	"internal/recordings": {},
 	"internal/render":     {},
 	"internal/server": {

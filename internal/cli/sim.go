@@ -46,6 +46,7 @@ func (a *app) simCommand() *cobra.Command {
 	f.StringVar(&s.state, "state", "", "file that the cluster is loaded from, where it exists, and saved to at the end")
 	f.StringArrayVar(&s.faults, "fault", nil, `rule by which requests go wrong, such as "POST /nodes/*/vzdump drop max=1"; may be given more than once`)
 	f.StringVar(&s.token, "token", "", "id of the token to print for a shell; else "+demo.TokenID+" or the model's first")
+	cmd.AddCommand(a.recordCommand())
 	return cmd
 }
 
