@@ -37,7 +37,7 @@ race:
 
 # How many rows of a real node's recordings were compared, or why none.
 recordings:
-	@$(GO) test -run Recorded -v ./pve/... ./pvesim | grep -E '(rows|roles|recordings)' | sed 's/^ *[a-z_]*\.go:[0-9]*: */recordings: /' | sort | uniq -c
+	@$(GO) test -run Recorded -v ./pve/... ./pvesim ./internal/catalog | grep -E '(rows|roles|recordings|operations)' | sed 's/^ *[a-z_]*\.go:[0-9]*: */recordings: /' | sort | uniq -c
 
 # Real MCP clients and the conformance suite, from npm, talk to the binary, and PVE
 # clients of others to pve-mcp sim, or a reason why not.
