@@ -103,7 +103,7 @@ func (s *state) addFault(f Fault) error {
 	}
 	s.faults = append(s.faults, rule)
 	if f.Down {
-		s.later(s.happens.Add(f.Delay), func(time.Time) { s.takeDown(rule) })
+		s.timers = append(s.timers, timer{s.happens.Add(f.Delay), func(time.Time) { s.takeDown(rule) }, true})
 		s.step(s.happens)
 	}
 	return nil

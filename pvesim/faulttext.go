@@ -24,9 +24,13 @@ var faultWords = []struct {
 	{"status", func(f *Fault) value { return number{&f.Status} }},
 	{"message", func(f *Fault) value { return word{&f.Message} }},
 	{"task-fails", func(f *Fault) value { return word{&f.TaskFails} }},
+	{"fails-at", func(f *Fault) value { return number{&f.FailsAt} }},
 	{"drop", func(f *Fault) value { return flag{&f.Drop} }},
 	{"truncate", func(f *Fault) value { return number{&f.Truncate} }},
 	{"slow", func(f *Fault) value { return pause{&f.Slow} }},
+	{"agent-takes", func(f *Fault) value { return pause{&f.AgentTakes} }},
+	{"down", func(f *Fault) value { return flag{&f.Down} }},
+	{"storage", func(f *Fault) value { return word{&f.Storage} }},
 }
 
 // value is a field of a rule as text.
@@ -91,8 +95,9 @@ func because(err error, text, wanted string) error {
 //	POST /nodes/*/qemu/*/status/start guest=100 drop max=1
 //	GET /cluster/resources skip=2 prob=0.1 status=596 message="Connection timed out"
 //	* /nodes/pve2/** delay=1.5s
-//	node=pve1 slow=2s
-//	POST /nodes/*/vzdump task-fails="job errors"
+//	POST /nodes/*/vzdump task-fails="job errors" fails-at=50
+//	node=pve2 down delay=1m
+//	storage=nfs down
 //
 // Without a match the rule is about every request.
 func ParseFault(text string) (Fault, error) {

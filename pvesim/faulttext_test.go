@@ -1,6 +1,7 @@
 package pvesim_test
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,10 @@ func TestParseFault(t *testing.T) {
 		`status=500 message="got timeout" delay=2m`:          {Status: 500, Message: "got timeout", Delay: 2 * time.Minute},
 		"GET /status=1 truncate=10":                          {Match: "GET /status=1", Truncate: 10},
 		"slow=2s":                                            {Slow: 2 * time.Second},
+		"agent-takes=5s guest=100":                           {AgentTakes: 5 * time.Second, Guest: 100},
+		"node=pve2 down delay=1m":                            {Node: "pve2", Down: true, Delay: time.Minute},
+		`storage=nfs message="gone" down`:                    {Storage: "nfs", Message: "gone", Down: true},
+		`task-fails="job errors" fails-at=50`:                {TaskFails: "job errors", FailsAt: 50},
 		`POST /nodes/*/vzdump task-fails="job errors" max=2`: {Match: "POST /nodes/*/vzdump", TaskFails: "job errors", Max: 2},
 	} {
 		got, err := pvesim.ParseFault(text)
@@ -86,4 +91,25 @@ func FuzzParseFault(f *testing.F) {
 			t.Errorf("%q is %+v, written as %q, which is %+v, %v", text, rule, rule, again, err)
 		}
 	})
+}
+
+// Every field of a rule has a word.
+func TestFaultWords(t *testing.T) {
+	for i := range reflect.TypeFor[pvesim.Fault]().NumField() {
+		var f pvesim.Fault
+		field := reflect.ValueOf(&f).Elem().Field(i)
+		switch field.Kind() {
+		case reflect.String:
+			field.SetString("x")
+		case reflect.Bool:
+			field.SetBool(true)
+		case reflect.Float64:
+			field.SetFloat(1)
+		default:
+			field.SetInt(1)
+		}
+		if f.String() == "" {
+			t.Errorf("%s has no word", reflect.TypeFor[pvesim.Fault]().Field(i).Name)
+		}
+	}
 }

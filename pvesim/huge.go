@@ -6,14 +6,14 @@ import (
 )
 
 // Huge is a cluster of 30 nodes with 10,000 guests, of which nine in ten run.
-func Huge() Model { return Sized(30, 7_000, 3_000) }
+func Huge() Model { return Sized(1, 30, 7_000, 3_000) }
 
 // Sized is a cluster of some nodes with some VMs and containers, spread over them.
 // Names, tags, sizes, loads and addresses are made up by the seed. One in fifty is a
 // template, and one in ten does not run. Its tokens are those of [Cluster].
-func Sized(nodes, vms, cts int) Model {
+func Sized(seed uint64, nodes, vms, cts int) Model {
 	m := Model{
-		Seed: 1, PVE: "9.0.11", Cluster: "sized",
+		Seed: seed, PVE: "9.0.11", Cluster: "sized",
 		Storages: []Storage{
 			{ID: "local", Type: "dir", Content: "iso,vztmpl,backup,snippets", Size: 94 * gib, Used: 31 * gib},
 			{ID: "ceph", Type: "rbd", Content: "images,rootdir", Shared: true, Size: int64(vms+cts+100) * 64 * gib, Used: int64(vms+cts) * 24 * gib},

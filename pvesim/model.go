@@ -130,6 +130,8 @@ type Guest struct {
 	// suspended (asleep, ACPI S3) or io-error; "" stands for running.
 	QMPStatus string
 	Up        time.Duration // how long it has been running
+	Ran       []Run         // before that
+	Age       time.Duration // how long the cluster has known of it; 0 stands for always
 	// Load is the usual share of its CPUs that is in use, 0 to 1.
 	Load float64
 	// HA is the state that the HA manager keeps, such as started; "" where the
@@ -157,6 +159,9 @@ type Guest struct {
 	// StartWarns are warnings that every start gives.
 	StartWarns []string
 }
+
+// Run is a time that a guest ran, which its RRD data show.
+type Run struct{ Ago, Took time.Duration } // since its start, until its end
 
 // Program is what a program in a guest does.
 type Program struct {

@@ -27,7 +27,7 @@ type saved struct {
 // nothing is about to happen by itself; see [Sim.Interrupt].
 //
 // Not in it: the certificates, what was asked ([Sim.Requests]), rules by which requests
-// go wrong, and programs that run in guests.
+// go wrong and what they took down, and programs that run in guests.
 func (s *Sim) Save(w io.Writer) error {
 	text, err := s.text()
 	if err != nil {
@@ -55,7 +55,7 @@ func (s *Sim) text() ([]byte, error) {
 	if len(s.active) > 0 {
 		return nil, fmt.Errorf("tasks run that cannot be saved: %d, such as %s", len(s.active), s.active[0].upid)
 	}
-	if len(s.timers) > 0 {
+	if slices.ContainsFunc(s.timers, func(t timer) bool { return !t.rule }) {
 		return nil, errors.New("something is about to happen that cannot be saved, such as what HA was asked for")
 	}
 	var b bytes.Buffer
@@ -73,7 +73,7 @@ func (s *Sim) Interrupt() {
 	for len(s.active) > 0 {
 		s.stop(s.active[0], now)
 	}
-	s.timers = nil
+	s.timers = slices.DeleteFunc(s.timers, func(t timer) bool { return !t.rule })
 }
 
 // Load brings to life what [Sim.Save] has written, or a [Model] as JSON. The cluster's
@@ -113,16 +113,22 @@ func (c ahead) Sleep(ctx context.Context, d time.Duration) error { return c.Cloc
 // present is a model of the cluster as it is.
 func (s *state) present(now time.Time) Model {
 	m := Model{
-		Seed: s.model.Seed, PVE: s.model.PVE, Cluster: s.model.Cluster, NoMoreVolumes: true,
+		Seed: s.model.Seed, PVE: s.model.PVE, Cluster: s.model.Cluster, Lag: s.model.Lag, NoMoreVolumes: true, Roles: s.model.Roles,
 		Pools: s.pools, Jobs: s.jobs, HAGroups: s.haGroups, HARules: s.haRules,
 	}
 	for _, n := range s.nodes {
 		node := n.Node
 		node.Up, node.Silent = now.Sub(n.booted), now.Sub(n.aired)
+		if s.downByRule(func(f Fault) bool { return f.Node == n.Name }) {
+			node.Offline, node.Silent = false, 0
+		}
 		m.Nodes = append(m.Nodes, node)
 	}
 	for _, st := range s.storages {
 		st.UsedOn = map[string]int64{}
+		if s.downByRule(func(f Fault) bool { return f.Storage == st.ID }) {
+			st.Broken = ""
+		}
 		for _, n := range s.nodes {
 			if used := s.taken(&st, n.Name); used != st.Used {
 				st.UsedOn[n.Name] = used
@@ -156,11 +162,23 @@ func (s *state) present(now time.Time) Model {
 	return m
 }
 
+// downByRule reports whether a rule has taken something away.
+func (s *state) downByRule(which func(Fault) bool) bool {
+	return slices.ContainsFunc(s.faults, func(f *fault) bool { return f.Down && f.fired > 0 && which(f.Fault) })
+}
+
 func (g *guest) present(now time.Time) Guest {
 	out := g.Guest
 	out.Running, out.QMPStatus, out.Up, out.Snapshots = g.now.running, g.now.qmp, 0, nil
 	if out.Running {
 		out.Up = now.Sub(g.now.since)
+	}
+	out.Ran, out.Age = nil, 0
+	for _, run := range g.runs {
+		out.Ran = append(out.Ran, Run{Ago: now.Sub(run.from), Took: run.to.Sub(run.from)})
+	}
+	if !g.known.IsZero() {
+		out.Age = now.Sub(g.known)
 	}
 	for _, snap := range g.snaps {
 		was := snap.Snapshot

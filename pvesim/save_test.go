@@ -80,7 +80,7 @@ func (w *world) everything() map[string]string {
 			read("/nodes/%s/storage/%s/content", r["node"], r["storage"])
 		case "qemu", "lxc":
 			guest := fmt.Sprintf("/nodes/%s/%s", r["node"], r["id"])
-			for _, sub := range []string{"config", "config?current=1", "pending", "status/current", "feature?feature=snapshot", "agent/get-osinfo"} {
+			for _, sub := range []string{"config", "config?current=1", "pending", "status/current", "feature?feature=snapshot", "rrddata?timeframe=hour", "agent/get-osinfo"} {
 				read("%s/%s", guest, sub)
 			}
 			snaps, _ := read("%s/snapshot", guest).([]any)
@@ -182,6 +182,21 @@ func TestSaveUnderWay(t *testing.T) {
 	w.sim.Interrupt()
 	w.clock.Advance(time.Minute)
 	w.loaded(0).story("GET /nodes/pve2/lxc/201/status/current#status => running")
+}
+
+// What rules took down is not down in what is saved.
+func TestSaveWithRules(t *testing.T) {
+	m := pvesim.Cluster()
+	m.Faults = []pvesim.Fault{{Node: "pve2", Down: true}, {Storage: "nfs", Down: true}, {Node: "pve3", Down: true, Delay: time.Hour}}
+	w := newWorld(t, m)
+	w.story("GET /cluster/resources#node/pve2#status => offline")
+	w.loaded(0).story(`
+		GET /cluster/resources#node/pve2#status     => online
+		GET /nodes/pve1/storage/nfs/status#active   => 1
+	`)
+	w.sim.Interrupt()
+	w.clock.Advance(2 * time.Hour)
+	w.story("GET /cluster/resources#node/pve3#status => offline")
 }
 
 // Time goes on while nobody looks, and never back.

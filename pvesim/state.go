@@ -199,6 +199,12 @@ func (s *state) addGuest(g Guest, now time.Time) error {
 	st := guestState{running: g.Running, qmp: g.QMPStatus, since: now.Add(-g.Up)}
 	living := alive(g, s.model.Seed)
 	living.now, living.seen = st, st
+	for _, run := range g.Ran {
+		living.runs = append(living.runs, span{now.Add(-run.Ago), now.Add(run.Took - run.Ago)})
+	}
+	if g.Age > 0 {
+		living.known = now.Add(-g.Age)
+	}
 	for _, snap := range g.Snapshots {
 		if snap.Config == nil {
 			snap.Config = g.Config

@@ -62,8 +62,9 @@ func failed(took time.Duration, format string, args ...any) outcome {
 
 // timer is something that happens by itself at a time.
 type timer struct {
-	at time.Time
-	do func(now time.Time)
+	at   time.Time
+	do   func(now time.Time)
+	rule bool // a [Fault] does it
 }
 
 // lockWait is how long PVE waits for the lock on a guest's configuration.
@@ -91,7 +92,7 @@ func (t *task) name() {
 
 // later makes something happen by itself.
 func (s *state) later(at time.Time, do func(time.Time)) {
-	s.timers = append(s.timers, timer{at, do})
+	s.timers = append(s.timers, timer{at: at, do: do})
 }
 
 // advance lets everything happen that is due until now, in its order.

@@ -30,7 +30,7 @@ type simulation struct {
 var presets = map[string]func() pvesim.Model{"lab": pvesim.Lab, "cluster": pvesim.Cluster, "recorded": pvesim.Recorded}
 
 // versions are what --pve may say for short.
-var versions = map[string]string{"7": "7.4.20", "8": "8.4.21", "9": "9.2.0"}
+var versions = map[string]string{"7": "7.4-3", "8": "8.4.21", "9": "9.2.0"}
 
 // build brings the cluster to life, and returns what it begins with. A state file is
 // written at once: what cannot be saved at the end is better known now.
@@ -39,35 +39,32 @@ func (s simulation) build() (*pvesim.Sim, pvesim.Model, error) {
 	if !(s.speed > 0) {
 		return nil, none, errors.New("--speed: it is not above 0; for example --speed 10")
 	}
-	sim, err := s.start(pvesim.Options{Clock: pvesim.Scaled(s.speed)})
+	var rules []pvesim.Fault
+	for _, text := range s.faults {
+		rule, err := pvesim.ParseFault(text)
+		if err != nil {
+			return nil, none, fmt.Errorf("--fault: %w", err)
+		}
+		rules = append(rules, rule)
+	}
+	sim, err := s.start(pvesim.Options{Clock: pvesim.Scaled(s.speed)}, rules)
 	if err != nil {
 		return nil, none, err
 	}
 	model, err := sim.Model()
+	if err == nil && s.state != "" {
+		err = replaceFile(s.state, sim.Save)
+	}
 	if err != nil {
-		return nil, none, err
-	}
-	if s.state != "" {
-		if err := replaceFile(s.state, sim.Save); err != nil {
-			return nil, none, fmt.Errorf("--state: %w", err)
-		}
-	}
-	for _, text := range s.faults {
-		rule, err := pvesim.ParseFault(text)
-		if err == nil {
-			err = sim.Fault(rule)
-		}
-		if err != nil {
-			return nil, none, fmt.Errorf("--fault: %w", err)
-		}
+		return nil, none, fmt.Errorf("--state: %w", err)
 	}
 	return sim, model, nil
 }
 
 // start begins with the file of the state, where there is one, else with the model.
-func (s simulation) start(o pvesim.Options) (*pvesim.Sim, error) {
+func (s simulation) start(o pvesim.Options, rules []pvesim.Fault) (*pvesim.Sim, error) {
 	if s.state != "" {
-		sim, err := load(s.state, o)
+		sim, err := load(s.state, o, rules)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return sim, err
 		}
@@ -75,16 +72,16 @@ func (s simulation) start(o pvesim.Options) (*pvesim.Sim, error) {
 	model, named := presets[s.model]
 	switch {
 	case named:
-		return s.bring(model(), o)
+		return s.bring(model(), o, rules)
 	case s.model == "generated":
 		if min(s.nodes, s.vms, s.cts) < 0 {
 			return nil, errors.New("--nodes, --vms, --cts: a number is negative")
 		}
-		return s.bring(pvesim.Generated(s.seed, s.nodes, s.vms, s.cts), o)
+		return s.bring(pvesim.Sized(s.seed, s.nodes, s.vms, s.cts), o, rules)
 	case s.version != "":
 		return nil, errors.New("--pve is not for models from files, which say it themselves")
 	}
-	sim, err := load(s.model, o)
+	sim, err := load(s.model, o, rules)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("--model: %q is neither lab, cluster, recorded or generated nor a file", s.model)
 	}
@@ -92,7 +89,8 @@ func (s simulation) start(o pvesim.Options) (*pvesim.Sim, error) {
 }
 
 // bring brings a model to life, with the version that was asked for.
-func (s simulation) bring(m pvesim.Model, o pvesim.Options) (*pvesim.Sim, error) {
+func (s simulation) bring(m pvesim.Model, o pvesim.Options, rules []pvesim.Fault) (*pvesim.Sim, error) {
+	m.Faults = append(m.Faults, rules...)
 	if s.version != "" {
 		m.PVE = cmp.Or(versions[s.version], s.version)
 		for i := range m.Nodes {
@@ -102,7 +100,7 @@ func (s simulation) bring(m pvesim.Model, o pvesim.Options) (*pvesim.Sim, error)
 	return pvesim.New(m, o)
 }
 
-func load(file string, o pvesim.Options) (*pvesim.Sim, error) {
+func load(file string, o pvesim.Options, rules []pvesim.Fault) (*pvesim.Sim, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
@@ -111,6 +109,11 @@ func load(file string, o pvesim.Options) (*pvesim.Sim, error) {
 	sim, err := pvesim.Load(f, o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	for _, rule := range rules {
+		if err := sim.Fault(rule); err != nil {
+			return nil, fmt.Errorf("--fault: %w", err)
+		}
 	}
 	return sim, nil
 }

@@ -302,8 +302,15 @@ func (a anonymiser) access(m *pvesim.Model) {
 	for i := range m.Tokens {
 		m.Tokens[i].ID = a.user(m.Tokens[i].ID)
 	}
+	roles := map[string][]string{}
+	for id, privs := range m.Roles {
+		roles[a.name("role", id)] = privs
+	}
 	for i := range m.ACL {
 		acl := &m.ACL[i]
+		if m.Roles[acl.Role] != nil {
+			acl.Role = a.name("role", acl.Role)
+		}
 		if group, isGroup := strings.CutPrefix(acl.Who, "@"); isGroup {
 			acl.Who = "@" + a.name("group", group)
 		} else {
@@ -318,6 +325,7 @@ func (a anonymiser) access(m *pvesim.Model) {
 		}
 		acl.Path = strings.Join(parts, "/")
 	}
+	m.Roles = roles
 }
 
 var plainExit = regexp.MustCompile(`^(OK|WARNINGS: \d+|job errors|unexpected status|got timeout|received interrupt|interrupted by signal)$`)

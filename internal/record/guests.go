@@ -148,18 +148,16 @@ func (r *Recorder) access(ctx context.Context) {
 			}
 		}
 	}
-	builtin := map[string]bool{}
+	r.model.Roles = map[string][]string{}
 	for _, o := range read[[]object](ctx, r, "access", "roles") {
-		builtin[o["roleid"]] = o["special"] == "1"
+		if o["special"] != "1" {
+			r.model.Roles[o["roleid"]] = strings.Split(o["privs"], ",")
+		}
 	}
 	for _, o := range read[[]object](ctx, r, "access", "acl") {
 		who := o["ugid"]
 		if o["type"] == "group" {
 			who = "@" + who
-		}
-		if !builtin[o["roleid"]] {
-			r.Skipped("the ACL of "+who+" on "+o["path"], errRole)
-			continue
 		}
 		r.model.ACL = append(r.model.ACL, pvesim.ACL{Path: o["path"], Who: who, Role: o["roleid"], NoPropagate: o["propagate"] == "0"})
 	}

@@ -79,7 +79,7 @@ func (c cluster) lists() map[string]any {
 		all[strings.Join(elements, "/")] = without(v)
 		return v
 	}
-	for _, path := range []string{"version", "cluster/status", "cluster/backup", "cluster/ha/resources", "cluster/ha/rules", "cluster/ha/groups", "access/users", "access/acl", "pools", "storage"} {
+	for _, path := range []string{"version", "cluster/status", "cluster/backup", "cluster/ha/resources", "cluster/ha/rules", "cluster/ha/groups", "access/users", "access/acl", "access/roles", "pools", "storage"} {
 		read(strings.Split(path, "/")...)
 	}
 	for _, item := range read("cluster", "resources").([]any) {
@@ -126,6 +126,8 @@ func lively(t *testing.T) cluster {
 	m.Guests[0].Config["cipassword"] = "$5$secret"
 	m.Guests[0].Config["sshkeys"] = "ssh-ed25519%20SECRET"
 	m.Guests[0].Config["args"] = "-vnc :1,password=secret"
+	m.Roles = map[string][]string{"ShopOperator": {"VM.Audit", "VM.PowerMgmt"}}
+	m.ACL = append(m.ACL, pvesim.ACL{Path: "/pool/web", Who: "ops@pve", Role: "ShopOperator"})
 	m.Guests[1].Config["description"] = "the customer's shop"
 	c := newCluster(t, m, time.Now(), "root@pam!full")
 	ref := pve.GuestRef{Node: "pve1", Kind: pve.QEMU, VMID: 100}
@@ -211,7 +213,7 @@ func TestAnonymise(t *testing.T) {
 		m = record.Anonymise(m)
 		text := marshal(t, m)
 		for _, name := range []string{
-			"web", "db-1", "grafana", "prod", "pve1", "pve3", `"nfs:`, `"ID":"nfs"`, `"pbs:`, `"ID":"pbs"`, "demo", "ops", "audit", "customer", "shop", "10.10.", "BC:24:11:8", "debian-12",
+			"web", "db-1", "grafana", "prod", "pve1", "pve3", `"nfs:`, `"ID":"nfs"`, `"pbs:`, `"ID":"pbs"`, "demo", "ops", "audit", "customer", "shop", "Shop", "10.10.", "BC:24:11:8", "debian-12",
 			"PostgreSQL", "upgrade", "near its", "golden", "vendor", "virtio-win", "zvol", "audit",
 		} {
 			if i := strings.Index(text, name); i >= 0 {

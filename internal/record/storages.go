@@ -11,11 +11,8 @@ import (
 	"pve-mcp/pvesim"
 )
 
-// Why something is left out.
-var (
-	errOffline = errors.New("the node is offline")
-	errRole    = errors.New("a role of this cluster's own")
-)
+// errOffline is why something is left out.
+var errOffline = errors.New("the node is offline")
 
 func (r *Recorder) offline(node string) bool {
 	i := slices.IndexFunc(r.model.Nodes, func(n pvesim.Node) bool { return n.Name == node })
