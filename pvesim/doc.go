@@ -18,9 +18,14 @@
 //
 // A cluster has several nodes, and each receives requests ([Sim.URLs]). A node can go
 // off the network and come back ([Sim.SetOnline]). Requests go wrong by rules: a
-// [Fault] refuses, delays, makes a task fail, or loses the answer to what was done.
+// [Fault] refuses, delays, makes a task fail, or loses the answer to what was done;
+// [ParseFault] reads it from a line of text.
 // [Sim.Listen] serves a node over TLS, with a certificate of the cluster's own CA,
 // for what needs a real connection.
+//
+// A cluster is saved as one JSON file and goes on from it ([Sim.Save], [Load]), which
+// is a [Model] that people can read and write. The program pve-mcp sim serves one, and
+// makes them from live clusters.
 //
 // It shares no types with any client, so that a mistake in one does not cancel out
 // here. An endpoint that PVE has and pvesim does not serve yet checks parameters

@@ -118,7 +118,7 @@ func (s *state) takeDown(f *fault) {
 	}
 	n := s.nodeNamed(f.Node)
 	n.Offline = true
-	n.unheard = s.happens.Equal(s.born)
+	n.unheard = s.happens.Equal(s.built)
 }
 
 func (f *fault) parse() error {

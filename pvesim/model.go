@@ -25,8 +25,11 @@ type Model struct {
 	Jobs          []BackupJob
 	// HAGroups are those of nodes up to PVE 8, HARules what took their place.
 	HAGroups, HARules []HASection
-	Users             []User
-	Tokens            []Token
+	// HAUsed says that the HA manager had something to do once, as it has where a guest
+	// is managed.
+	HAUsed bool
+	Users  []User
+	Tokens []Token
 	// Roles are those beside PVE's own, with their privileges.
 	Roles map[string][]string
 	ACL   []ACL

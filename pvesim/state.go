@@ -49,6 +49,7 @@ type state struct {
 	lastPID int
 	made    uint64 // ids that were made up
 	timers  []timer
+	built   time.Time             // when this began: at the birth, or when it was loaded
 	happens time.Time             // when what happens does: the clock's time, or that of an earlier event
 	dumps   map[string]*backupJob // that have their node's lock, by node
 	aired   time.Time             // of the last broadcast
@@ -104,7 +105,7 @@ type guestState struct {
 }
 
 func (s *state) build(m Model, now time.Time) error {
-	s.model, s.born, s.aired, s.happens = m, now, now, now
+	s.model, s.born, s.built, s.aired, s.happens = m, now, now, now, now
 	s.named = map[string]*node{}
 	s.guests, s.users, s.tokens, s.acl = map[int]*guest{}, map[string]User{}, map[string]Token{}, map[string][]ACL{}
 	s.unaired, s.byUPID, s.poolsWith = map[int]bool{}, map[string]*task{}, map[string][]string{}
@@ -112,7 +113,7 @@ func (s *state) build(m Model, now time.Time) error {
 	s.dumps = map[string]*backupJob{}
 	s.volumes, s.grown = map[place]*volume{}, map[place]int64{}
 	s.storages, s.pools = slices.Clone(m.Storages), slices.Clone(m.Pools)
-	s.jobs = slices.Clone(m.Jobs)
+	s.jobs, s.haUsed = slices.Clone(m.Jobs), m.HAUsed
 	s.haGroups, s.haRules = sectionsOf(m.HAGroups), sectionsOf(m.HARules)
 	s.lastPID = 1000 + int(hash(m.Seed, "pid")%1000)
 	if len(m.Nodes) == 0 {
