@@ -97,6 +97,7 @@ var modules = map[string]string{
 	"github.com/joho/godotenv":               "reads .env",
 	"github.com/modelcontextprotocol/go-sdk": "the protocol",
 	"github.com/rogpeppe/go-internal":        "tests: stories of the command line",
+	"pgregory.net/rapid":                     "tests: random operations",
 	"github.com/spf13/cobra":                 "commands, and flags that are made from a tool's schema",
 	"github.com/spf13/pflag":                 "cobra's flags",
 	"golang.org/x/term":                      "is this a terminal",
