@@ -216,6 +216,7 @@ func sendKey(c *call, g *guest) (any, error) {
 			return nil, die("invalid parameter: %s\r", name)
 		}
 	}
+	g.chord(strings.Split(c.str("key"), "-"))
 	return nil, nil
 }
 

@@ -19,7 +19,8 @@
 // A cluster has several nodes, and each receives requests ([Sim.URLs]). A node can go
 // off the network and come back ([Sim.SetOnline]). Requests go wrong by rules: a
 // [Fault] refuses, delays, makes a task fail, or loses the answer to what was done;
-// [ParseFault] reads it from a line of text.
+// it also takes a node or a storage down. [ParseFault] reads it from a line of text.
+// [Huge] has 10,000 guests.
 // [Sim.Listen] serves a node over TLS, with a certificate of the cluster's own CA,
 // for what needs a real connection.
 //

@@ -104,6 +104,9 @@ func (s *Sim) Do(ctx context.Context, req Request) (Response, error) {
 			return Response{}, down
 		}
 		resp := respond(data, err, c.node.version.atLeast(8, 4))
+		if resp.console != nil {
+			resp.Header, _ = upgrade(req.Header)
+		}
 		c.record.Status = resp.Status
 		s.keep(c.record)
 		return c.deliver(ctx, resp)

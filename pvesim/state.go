@@ -43,19 +43,20 @@ type state struct {
 	privCache map[[2]string]privSet // by who and path
 	privSets  map[string]privSet    // by key
 
-	active  []*task // that have not ended
-	ended   []*task // oldest end first
-	byUPID  map[string]*task
-	lastPID int
-	made    uint64 // ids that were made up
-	timers  []timer
-	built   time.Time             // when this began: at the birth, or when it was loaded
-	happens time.Time             // when what happens does: the clock's time, or that of an earlier event
-	dumps   map[string]*backupJob // that have their node's lock, by node
-	aired   time.Time             // of the last broadcast
-	unaired map[int]bool
-	ca      []byte   // the certificate as PEM; nil before the first [Listener]
-	faults  []*fault // in the order in which they are tried
+	active   []*task // that have not ended
+	ended    []*task // oldest end first
+	byUPID   map[string]*task
+	lastPID  int
+	made     uint64 // ids that were made up
+	timers   []timer
+	built    time.Time             // when this began: at the birth, or when it was loaded
+	happens  time.Time             // when what happens does: the clock's time, or that of an earlier event
+	dumps    map[string]*backupJob // that have their node's lock, by node
+	consoles map[string]*console   // that were offered, by ticket
+	aired    time.Time             // of the last broadcast
+	unaired  map[int]bool
+	ca       []byte   // the certificate as PEM; nil before the first [Listener]
+	faults   []*fault // in the order in which they are tried
 }
 
 // node is a living [Node].
@@ -88,6 +89,7 @@ type guest struct {
 	queued  time.Time        // until when the HA manager has not taken notice of it
 	run     map[int]*process // in the guest, by process id
 	lastPID int              // of those
+	typed   string           // into its console
 }
 
 // snapshot is a living [Snapshot].
@@ -110,7 +112,7 @@ func (s *state) build(m Model, now time.Time) error {
 	s.guests, s.users, s.tokens, s.acl = map[int]*guest{}, map[string]User{}, map[string]Token{}, map[string][]ACL{}
 	s.unaired, s.byUPID, s.poolsWith = map[int]bool{}, map[string]*task{}, map[string][]string{}
 	s.privCache, s.privSets = map[[2]string]privSet{}, map[string]privSet{}
-	s.dumps = map[string]*backupJob{}
+	s.dumps, s.consoles = map[string]*backupJob{}, map[string]*console{}
 	s.volumes, s.grown = map[place]*volume{}, map[place]int64{}
 	s.storages, s.pools = slices.Clone(m.Storages), slices.Clone(m.Pools)
 	s.jobs, s.haUsed = slices.Clone(m.Jobs), m.HAUsed
@@ -291,7 +293,7 @@ func memberPaths(p Pool) []string {
 // set changes what a guest does; others learn of it with the next broadcast.
 func (s *state) set(g *guest, now guestState) {
 	if g.now.running && !(now.running && now.since.Equal(g.now.since)) {
-		g.runs = append(g.runs, span{g.now.since, s.happens})
+		g.runs, g.typed = append(g.runs, span{g.now.since, s.happens}), ""
 	}
 	g.now = now
 	s.unaired[g.VMID] = true

@@ -70,7 +70,16 @@ func (t inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return resp.http(req), nil
+	answer := resp.http(req)
+	if resp.console != nil {
+		ours, theirs := net.Pipe()
+		go func() {
+			t.sim.serveConsole(resp.console, bufio.NewReader(ours), ours)
+			ours.Close()
+		}()
+		answer.Body, answer.ContentLength = theirs, -1
+	}
+	return answer, nil
 }
 
 // requestOf reads the body of req and closes it.
@@ -142,6 +151,12 @@ func (s *Sim) serve(ctx context.Context, node string, conn net.Conn, in *bufio.R
 		r.Node = node
 		resp, err := s.Do(ctx, r)
 		if err != nil {
+			return
+		}
+		if resp.console != nil {
+			if conn.SetReadDeadline(time.Time{}) == nil && switched(conn, resp.Header) == nil {
+				s.serveConsole(resp.console, in, conn)
+			}
 			return
 		}
 		out := resp.http(req)

@@ -8,15 +8,16 @@ import (
 
 // version is a version of PVE, such as 9.0.11 or 7.4-3.
 type version struct {
-	text         string
-	major, minor int
+	text                string
+	major, minor, patch int
 }
 
 func parseVersion(s string) version {
 	v := version{text: s}
-	parts := strings.FieldsFunc(s+".0", func(r rune) bool { return r == '.' || r == '-' })
+	parts := strings.FieldsFunc(s+".0.0", func(r rune) bool { return r == '.' || r == '-' })
 	v.major, _ = strconv.Atoi(parts[0])
 	v.minor, _ = strconv.Atoi(parts[1])
+	v.patch, _ = strconv.Atoi(parts[2])
 	return v
 }
 

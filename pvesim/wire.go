@@ -36,6 +36,8 @@ type Response struct {
 	// Cut is after how many bytes of the body the connection ends; 0 stands for
 	// after all of them.
 	Cut int
+
+	console *console // that the connection becomes
 }
 
 // refusal is an error as PVE's code raises it.
@@ -100,6 +102,9 @@ func respond(data any, err error, messageInBody bool) Response {
 		"Server":        {"pve-api-daemon/3.0"},
 		"Cache-Control": {"max-age=0"},
 		"Content-Type":  {"application/json;charset=UTF-8"},
+	}
+	if con, ok := data.(*console); ok && err == nil {
+		return Response{Status: 101, Reason: "Switching Protocols", Header: head, console: con}
 	}
 	if err == nil {
 		body := map[string]any{"data": data}
