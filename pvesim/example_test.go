@@ -1,6 +1,7 @@
 package pvesim_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"time"
@@ -69,4 +70,37 @@ func ExampleVirtual() {
 	clock.Advance(90 * time.Minute)
 	fmt.Println(clock.Now().Unix())
 	// Output: 5400
+}
+
+// A rule can be written as a line of text.
+func ExampleParseFault() {
+	rule, err := pvesim.ParseFault(`POST /nodes/*/vzdump task-fails="job errors" guest=100 fails-at=50`)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Printf("%s after %d %% of the work for guest %d\n", rule.TaskFails, rule.FailsAt, rule.Guest)
+	fmt.Println(rule)
+	// Output:
+	// job errors after 50 % of the work for guest 100
+	// POST /nodes/*/vzdump guest=100 task-fails="job errors" fails-at=50
+}
+
+// A cluster goes on from where it was saved.
+func ExampleSim_Save() {
+	clock := pvesim.NewVirtual(time.Unix(1_800_000_000, 0))
+	sim, err := pvesim.New(pvesim.Lab(), pvesim.Options{Clock: clock})
+	if err != nil {
+		panic(err)
+	}
+	var file bytes.Buffer
+	if err := sim.Save(&file); err != nil {
+		panic(err)
+	}
+	clock.Advance(time.Hour)
+	again, err := pvesim.Load(&file, pvesim.Options{Clock: clock})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(again, again.Now().Unix())
+	// Output: simulated cluster of 1 nodes and 5 guests 1800003600
 }

@@ -283,6 +283,11 @@ func (d *driver) drive(rows []recordings.Row, i int, name string, args map[strin
 		}
 		want = last.ExitStatus
 	}
+	if exit := exitOf(rows[i:]); exit != "" && want == "OK" && name == "pve_vm_exec" {
+		if own := fmt.Sprintf("%v %v %v", got.Fields["exit_code"], got.Fields["stdout"], got.Fields["stderr"]); own != exit {
+			return false, fmt.Sprintf("%s, where it was %s", own, exit)
+		}
+	}
 	ended := fmt.Sprint(got.Fields["outcome"])
 	switch {
 	case want == "OK" && !got.IsError, strings.HasPrefix(want, "WARNINGS") && ended == "warnings":
@@ -297,6 +302,19 @@ func (d *driver) drive(rows []recordings.Row, i int, name string, args map[strin
 		}
 	}
 	return false, fmt.Sprintf("%s, where it was %q", got.Text, want)
+}
+
+// exitOf is how a process ended that the first row started: its exit code and output;
+// "" where nobody looked.
+func exitOf(rows []recordings.Row) string {
+	started, _ := dataOf(rows[0].Body).(map[string]any)
+	for _, row := range rows[1:] {
+		end, _ := dataOf(row.Body).(map[string]any)
+		if strings.HasSuffix(row.Path, "/exec-status") && fmt.Sprint(row.Params["pid"]) == fmt.Sprint(started["pid"]) && end["exitcode"] != nil {
+			return fmt.Sprintf("%v %v %v", end["exitcode"], end["out-data"], end["err-data"])
+		}
+	}
+	return ""
 }
 
 var volatile = regexp.MustCompile(`\d{4}_\d\d_\d\d-\d\d_\d\d_\d\d|vzdumptmp\d+|\\`)
