@@ -15,7 +15,7 @@ func replaceFile(name string, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // there is none where it was renamed
+	defer func() { _ = os.Remove(f.Name()) }() // there is none where it was renamed
 	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
 		return err
 	}
