@@ -127,6 +127,9 @@ func (r *change[In, Out, P]) finished(out Out, err error, ch Changed) Out {
 		ch.Message += " The current state could not be read: " + r.host.Explain.Explain(err).What
 	case own.Message != "" && ch.Outcome == OK:
 		ch.Message, ch.Next = own.Message, own.Next
+		if own.Outcome == Unknown {
+			ch.Outcome = Unknown
+		}
 	}
 	*P(&out).changed() = ch
 	return out

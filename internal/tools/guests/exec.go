@@ -170,7 +170,9 @@ func finishExec(ctx context.Context, c *tool.Call, in execIn, _ tool.End) (execO
 	got := in.got
 	switch {
 	case err == errNoProcess:
+		out.Outcome = tool.Unknown
 		out.Message = "The command has ended; its exit code and output were lost on the way, and the guest agent has forgotten them."
+		out.Next = "Look in the guest at what it has done before you run it again."
 		return out, nil
 	case err != nil:
 		out.Message = fmt.Sprintf("The command was started as process %d, and its end cannot be seen: %s", in.PID, c.Explain(err).What)

@@ -55,7 +55,7 @@ func TestExec(t *testing.T) {
 		{Name: "lost sight of for a moment", Fault: pvesim.Fault{Match: "GET /nodes/*/qemu/100/agent/exec-status", Status: 500, Message: "got timeout", Max: 2}, Args: `{"vmid":100,"command":["true"]}`,
 			Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`"exit_code":0`}},
 		{Name: "the answer with the output is lost", Fault: pvesim.Fault{Match: "GET /nodes/*/qemu/100/agent/exec-status", Drop: true, Max: 1}, Args: `{"vmid":100,"command":["true"]}`,
-			Outcome: tool.OK, Writes: []string{execVM}, Says: []string{"its exit code and output were lost on the way"}, Lacks: []string{`"exit_code"`}},
+			Outcome: tool.Unknown, Writes: []string{execVM}, Says: []string{"its exit code and output were lost on the way", "before you run it again"}, Lacks: []string{`"exit_code"`}},
 	})
 }
 
