@@ -227,16 +227,41 @@ func TestCreateBackupPrunes(t *testing.T) {
 	}
 }
 
+// refusal is a call that fails before anything is written, and what it says.
+type refusal struct {
+	name, token string
+	model       *pvesim.Model
+	args        string
+	want        string
+}
+
+// refused makes the calls of a tool, each on a cluster of its own.
+func refused(t *testing.T, name string, calls []refusal) {
+	t.Helper()
+	for _, tt := range calls {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				if tt.model == nil {
+					tt.model = model()
+				}
+				w := simtest.New(t, simtest.Options{Model: tt.model, Token: tt.token})
+				a := w.Call(name, tt.args)
+				if a.Outcome != tool.Failed || !strings.Contains(a.Text, tt.want) {
+					t.Errorf("%s\nwant %s", a.Text, tt.want)
+				}
+				if sent := w.Sent(); len(simtest.Writes(sent)) != 0 {
+					t.Errorf("requests %v", sent)
+				}
+			})
+		})
+	}
+}
+
 func TestCreateBackupRefuses(t *testing.T) {
 	lost := model(func(m *pvesim.Model) {
 		m.Storages[0].Content, m.Storages[2].Broken = "iso", "mount error: no route to host"
 	})
-	for _, tt := range []struct {
-		name, token string
-		model       *pvesim.Model
-		args        string
-		want        string
-	}{
+	refused(t, "pve_create_backup", []refusal{
 		{name: "unknown guest", args: `{"vmid":999}`, want: "There is no guest 999"},
 		{name: "bad mode", args: `{"vmid":100,"mode":"live"}`, want: `The argument \"mode\" is \"live\", which is none of snapshot, suspend and stop.`},
 		{name: "bad rule", token: "root@pam!full", args: `{"vmid":100,"storage":"nfs","prune":"all"}`, want: "PVE refused the parameters: prune-backups: "},
@@ -259,23 +284,7 @@ func TestCreateBackupRefuses(t *testing.T) {
 			want: "The token none@pve!mcp lacks Datastore.AllocateSpace on /storage/nfs."},
 		{name: "no right to prune", args: `{"vmid":100,"storage":"nfs","prune":"keep-last=1","confirm":true}`, want: "The token ops@pve!mcp lacks Datastore.Allocate on /storage/nfs."},
 		{name: "its node is offline", model: model(offline), args: `{"vmid":105,"storage":"nfs"}`, want: "PVE could not get an answer from the node for /nodes/pve3/qemu/105/status/current"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				if tt.model == nil {
-					tt.model = model()
-				}
-				w := simtest.New(t, simtest.Options{Model: tt.model, Token: tt.token})
-				a := w.Call("pve_create_backup", tt.args)
-				if a.Outcome != tool.Failed || !strings.Contains(a.Text, tt.want) {
-					t.Errorf("%s\nwant %s", a.Text, tt.want)
-				}
-				if sent := w.Sent(); len(simtest.Writes(sent)) != 0 {
-					t.Errorf("requests %v", sent)
-				}
-			})
-		})
-	}
+	})
 }
 
 // interfering does something when a first write passes by.

@@ -161,12 +161,7 @@ func TestRestoreRefuses(t *testing.T) {
 	over := func(id string, vmid int) string {
 		return archive(id) + fmt.Sprintf(`,"vmid":%d,"overwrite":true,"confirm":true,"storage":"nfs"}`, vmid)
 	}
-	for _, tt := range []struct {
-		name, token string
-		model       *pvesim.Model
-		args        string
-		want        string
-	}{
+	refused(t, "pve_restore_backup", []refusal{
 		{name: "no volid", args: `{"archive":"vzdump"}`, want: `The argument \"archive\": \"vzdump\" is not a volume id`},
 		{name: "no backup", args: archive("local:iso/debian-12.11.0-amd64-netinst.iso") + "}", want: `\"archive\" is \"local:iso/debian-12.11.0-amd64-netinst.iso\", whose name is not that of a backup`},
 		{name: "it is not there", args: archive(strings.Replace(webNew, "1999", "1998", 1)) + "}", want: `There is no backup nfs:backup/vzdump-qemu-100-1998_12_31-02_00_00.vma.zst.","next":"pve_list_backups has those that there are.`},
@@ -199,23 +194,7 @@ func TestRestoreRefuses(t *testing.T) {
 		{name: "unseen, without a node", token: "none@pve!mcp", model: model(granted("PVEVMAdmin on /vms")), args: archive(webNew) + `}`, want: `or this token may not see it.","next":"Name the node.`},
 		{name: "unseen", token: "none@pve!mcp", model: model(granted("PVEVMAdmin on /vms")), args: archive(webNew) + `,"node":"pve1"}`,
 			want: "The token none@pve!mcp lacks Datastore.AllocateSpace on /storage/nfs."},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				if tt.model == nil {
-					tt.model = model()
-				}
-				w := simtest.New(t, simtest.Options{Model: tt.model, Token: tt.token})
-				a := w.Call("pve_restore_backup", tt.args)
-				if a.Outcome != tool.Failed || !strings.Contains(a.Text, tt.want) {
-					t.Errorf("%s\nwant %s", a.Text, tt.want)
-				}
-				if sent := w.Sent(); len(simtest.Writes(sent)) != 0 {
-					t.Errorf("requests %v", sent)
-				}
-			})
-		})
-	}
+	})
 }
 
 // A guest's own backup may be restored by who may not list it.
