@@ -207,6 +207,7 @@ func TestWhoSeesWhat(t *testing.T) {
 
 func TestTasksOfOthers(t *testing.T) {
 	w := newWorld(t, pvesim.Cluster())
+	w.clock.Advance(500 * time.Millisecond)
 	upid := w.as("ops@pve!mcp").start("/nodes/pve1/qemu/104/status/shutdown", nil)
 	path := "/nodes/pve1/tasks/" + url.PathEscape(upid)
 	for _, tt := range []struct {
@@ -240,6 +241,7 @@ func TestTasksOfOthers(t *testing.T) {
 		{"root@pam!full", "typefilter=vzdump&limit=2", 6},
 		{"root@pam!full", "userfilter=OPS", 1},
 		{"root@pam!full", fmt.Sprintf("since=%d", w.clock.Now().Add(-7*time.Hour).Unix()), 2},
+		{"root@pam!full", fmt.Sprintf("since=%d&until=%[1]d", w.clock.Now().Unix()), 1}, // its start is a whole second
 	} {
 		if got := list(tt.token, tt.query); got != tt.want {
 			t.Errorf("%s lists %d tasks by %q, want %d", tt.token, got, tt.query, tt.want)

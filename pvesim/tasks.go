@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"pve-mcp/pve/apischema"
 )
@@ -153,8 +152,8 @@ func (c *call) wanted(t *task) bool {
 	case c.str("vmid") != "" && t.id != c.str("vmid"),
 		c.str("typefilter") != "" && t.typ != c.str("typefilter"),
 		!strings.Contains(strings.ToLower(t.user), strings.ToLower(c.str("userfilter"))),
-		since != 0 && t.start.Before(time.Unix(int64(since), 0)),
-		until != 0 && t.start.After(time.Unix(int64(until), 0)):
+		since != 0 && t.start.Unix() < int64(since), // a task begins at a whole second
+		until != 0 && t.start.Unix() > int64(until):
 		return false
 	case c.flag("errors"):
 		return t.over && kind != "ok"
