@@ -22,7 +22,7 @@ import (
 // order is the way that imports go: down this list. pvesim never imports pve: a
 // mistake in a type that both shared would cancel out in the tests.
 var order = []string{
-	"cmd/pve-mcp", "internal/docgen", "internal/cli", "internal/httpserve", "internal/record", "internal/simtest", "internal/demo", "internal/server",
+	"cmd/pve-mcp", "internal/docgen", "internal/cli", "internal/httpserve", "internal/record", "internal/simtest", "internal/demo", "internal/server", "internal/mcptask",
 	"internal/config", "internal/catalog", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
 	"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks", "internal/tool",
 	"internal/access", "internal/audit", "internal/explain", "internal/guard", "internal/seal", "internal/show", "internal/render", "pve", "pvesim", "pve/apischema/gen",
@@ -33,14 +33,14 @@ var order = []string{
 var imports = map[string][]string{
 	"internal/access": {"internal/guard"},
 	"internal/httpserve": {
-		"internal/access", "internal/server", "internal/tool", "pve", "github.com/coreos/go-oidc/v3", "github.com/modelcontextprotocol/go-sdk", "golang.org/x/time",
+		"internal/access", "internal/guard", "internal/mcptask", "internal/server", "internal/tool", "pve", "github.com/coreos/go-oidc/v3", "github.com/modelcontextprotocol/go-sdk", "golang.org/x/time",
 	},
 	"bench":             {},
 	"cmd/pve-mcp":       {"internal/cli"},
 	"internal/archtest": {},
 	"internal/audit":    {"internal/render", "github.com/gofrs/flock"},
 	"internal/catalog": {
-		"internal/guard", "internal/render", "internal/tool", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
+		"internal/guard", "internal/render", "internal/tool", "internal/tools/backup", "pve", "internal/tools/guests", "internal/tools/nodes",
 		"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks",
 	},
 	"internal/cli": {
@@ -50,7 +50,7 @@ var imports = map[string][]string{
 	},
 	"internal/config": {"internal/guard", "internal/seal", "pve", "github.com/joho/godotenv"},
 	"internal/demo": {
-		"internal/guard", "internal/server", "internal/tool", "pve", "pvesim",
+		"internal/catalog", "internal/guard", "internal/server", "internal/tool", "pve", "pvesim",
 		"github.com/modelcontextprotocol/go-sdk",
 	},
 	"internal/docgen":     {"internal/catalog", "internal/config", "internal/tool", "github.com/google/jsonschema-go"},
@@ -59,8 +59,9 @@ var imports = map[string][]string{
 	"internal/record":     {"pve", "pvesim"},
 	"internal/recordings": {},
 	"internal/render":     {},
+	"internal/mcptask":    {"github.com/modelcontextprotocol/go-sdk"},
 	"internal/server": {
-		"internal/access", "internal/catalog", "internal/guard", "internal/render", "internal/tool",
+		"internal/access", "internal/catalog", "internal/guard", "internal/mcptask", "internal/render", "internal/tool",
 		"github.com/google/jsonschema-go", "github.com/modelcontextprotocol/go-sdk",
 	},
 	"internal/simtest": {

@@ -15,6 +15,7 @@ import (
 	"pve-mcp/internal/tools/snapshots"
 	"pve-mcp/internal/tools/storage"
 	"pve-mcp/internal/tools/tasks"
+	"pve-mcp/pve"
 )
 
 // Selection is what a configuration wants to offer.
@@ -44,6 +45,13 @@ func All() []tool.Tool {
 	all := slices.Concat(backup.Tools, guests.Tools, nodes.Tools, snapshots.Tools, storage.Tools, tasks.Tools)
 	slices.SortFunc(all, func(a, b tool.Tool) int { return strings.Compare(a.Name, b.Name) })
 	return all
+}
+
+// Connect is [tool.Connect], with every tool to answer for the changes that go on.
+func Connect(cluster string, o pve.Options, p guard.Policy) (tool.Host, error) {
+	h, err := tool.Connect(cluster, o, p)
+	h.Tools = All
+	return h, err
 }
 
 // Offered returns the tools that a selection has, by name, and why the others are off. A

@@ -198,7 +198,7 @@ func (a *app) connect(cfg *config.Config) (tool.Host, error) {
 		Timeout:   cfg.Timeout,
 		UserAgent: "pve-mcp/" + version(),
 	}
-	return tool.Connect(strings.Join(cfg.Hosts, ", "), a.pve, cfg.Policy)
+	return catalog.Connect(strings.Join(cfg.Hosts, ", "), a.pve, cfg.Policy)
 }
 
 func (a *app) simulate(cfg *config.Config) (tool.Host, error) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"pve-mcp/internal/catalog"
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/server"
 	"pve-mcp/internal/tool"
@@ -28,7 +29,7 @@ const TokenID = "ops@pve!mcp"
 
 // Host returns a host whose cluster is simulated, at the other end of a wire.
 func Host(url string, wire http.RoundTripper, token pvesim.Token, policy guard.Policy) (tool.Host, error) {
-	return tool.Connect("simulated", pve.Options{
+	return catalog.Connect("simulated", pve.Options{
 		Endpoints: []string{url},
 		Token:     pve.Token{ID: token.ID, Secret: pve.NewSecret(token.Secret)},
 		Transport: wire,

@@ -11,6 +11,8 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/auth"
 
 	"pve-mcp/internal/access"
+	"pve-mcp/internal/guard"
+	"pve-mcp/internal/mcptask"
 	"pve-mcp/internal/server"
 )
 
@@ -83,15 +85,20 @@ func (h *handler) checkScopes(w *stream, who *auth.TokenInfo, all messages) bool
 	}
 	has := access.ScopesOf(who.Scopes)
 	for _, m := range all {
-		if m.Method != "tools/call" {
+		risk, known, what := guard.Write, true, m.Method
+		switch m.Method {
+		case mcptask.MethodCancel:
+		case "tools/call":
+			what = m.Params.Name
+			risk, known = server.RiskOf(m.Params.Name, m.Params.Arguments)
+		default:
 			continue
 		}
-		risk, known := server.RiskOf(m.Params.Name, m.Params.Arguments)
 		if !known || has.Allow(risk) {
 			continue
 		}
 		h.challenge(w, "insufficient_scope", strings.TrimSpace(has.String()+" "+string(access.For(risk))))
-		w.refuse(http.StatusForbidden, all.id(), fmt.Sprintf("%s was not called: %s", m.Params.Name, has.Refuse(risk)))
+		w.refuse(http.StatusForbidden, all.id(), fmt.Sprintf("%s was not called: %s", what, has.Refuse(risk)))
 		return false
 	}
 	return true

@@ -9,6 +9,10 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"pve-mcp/internal/mcptask"
 )
 
 // message is what is looked at of a message before the SDK reads it. What cannot be read
@@ -19,6 +23,7 @@ type message struct {
 	Params struct {
 		Name      string          `json:"name"`
 		Arguments json.RawMessage `json:"arguments"`
+		TaskID    string          `json:"taskId"`
 	} `json:"params"`
 }
 
@@ -75,4 +80,22 @@ func (all messages) id() json.RawMessage {
 // initialize reports whether a session is to begin.
 func (all messages) initialize() bool {
 	return slices.ContainsFunc(all, func(m message) bool { return m.Method == "initialize" })
+}
+
+// checkTask refuses a request about a task whose header does not name it, as the SDK does
+// for the methods that it knows.
+func (all messages) checkTask(w *stream, r *http.Request) bool {
+	if r.Header.Get("Mcp-Protocol-Version") < stateless {
+		return true
+	}
+	for _, m := range all {
+		switch m.Method {
+		case mcptask.MethodGet, mcptask.MethodUpdate, mcptask.MethodCancel:
+			if r.Header.Get("Mcp-Name") != m.Params.TaskID {
+				w.refuseAs(http.StatusBadRequest, mcp.CodeHeaderMismatch, all.id(), "the header Mcp-Name is not the taskId of the request")
+				return false
+			}
+		}
+	}
+	return true
 }

@@ -71,7 +71,7 @@ func (h *handler) serveMCP(w *stream, r *http.Request) {
 		return
 	}
 	messages, ok := readBody(w, r)
-	if !ok || !h.checkScopes(w, who, messages) {
+	if !ok || !messages.checkTask(w, r) || !h.checkScopes(w, who, messages) {
 		return
 	}
 	leave, ok := h.enter(w, r, messages)

@@ -134,11 +134,16 @@ func (s *stream) comment(called bool, header http.Header) {
 // refuse answers a request with an error, as HTTP and JSON-RPC have it. The code of the
 // error is the status, which lies outside what JSON-RPC keeps for itself.
 func (s *stream) refuse(status int, id json.RawMessage, why string) {
+	s.refuseAs(status, int64(status), id, why)
+}
+
+// refuseAs is refuse with a code of the protocol.
+func (s *stream) refuseAs(status int, code int64, id json.RawMessage, why string) {
 	if id == nil {
 		id = json.RawMessage("null")
 	}
 	body, err := json.Marshal(map[string]any{
-		"jsonrpc": "2.0", "id": id, "error": map[string]any{"code": status, "message": why},
+		"jsonrpc": "2.0", "id": id, "error": map[string]any{"code": code, "message": why},
 	})
 	if err != nil {
 		body = nil // an id that is no JSON

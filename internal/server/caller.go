@@ -25,21 +25,30 @@ const OwnTokenHeader = "X-PVE-Token"
 
 // caller names who calls, for the record: whom the transport has authenticated, if it
 // does that, as whom in PVE, if not as the server, and the client program.
-func caller(req *mcp.CallToolRequest) string {
+func caller(req mcp.Request) string {
+	who := owner(req)
+	r, ok := req.(interface{ ClientInfo() *mcp.Implementation })
+	if !ok || r.ClientInfo() == nil {
+		return who
+	}
+	program := r.ClientInfo().Name + " " + r.ClientInfo().Version
+	if who == "" {
+		return program
+	}
+	return who + " with " + program
+}
+
+// owner is the part of a caller that stays when its program is updated: whom a change
+// belongs to.
+func owner(req mcp.Request) string {
 	var parts []string
 	if who := identity(req); who != nil {
 		parts = append(parts, who.UserID)
 	}
-	if req.Extra != nil {
-		if id, _, ok := strings.Cut(req.Extra.Header.Get(OwnTokenHeader), "="); ok {
+	if extra := req.GetExtra(); extra != nil {
+		if id, _, ok := strings.Cut(extra.Header.Get(OwnTokenHeader), "="); ok {
 			parts = append(parts, "as "+id)
 		}
-	}
-	if c := req.ClientInfo(); c != nil {
-		if len(parts) > 0 {
-			parts = append(parts, "with")
-		}
-		parts = append(parts, c.Name+" "+c.Version)
 	}
 	return strings.Join(parts, " ")
 }

@@ -15,6 +15,7 @@ import (
 
 	"pve-mcp/internal/catalog"
 	"pve-mcp/internal/guard"
+	"pve-mcp/internal/mcptask"
 	"pve-mcp/internal/render"
 	"pve-mcp/internal/tool"
 )
@@ -45,10 +46,12 @@ Lists show PVE's own broadcast, up to 20 s old; pve_guest_status is live. Names,
 // New returns a server that offers what the host's policy allows. It serves both
 // eras of the protocol.
 func New(o Options) *mcp.Server {
+	capabilities := &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}}
+	capabilities.AddExtension(mcptask.Extension, nil)
 	s := mcp.NewServer(&mcp.Implementation{Name: "pve-mcp", Title: "Proxmox VE", Version: o.Version}, &mcp.ServerOptions{
 		Instructions: instructions(),
 		Logger:       o.Logger,
-		Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}},
+		Capabilities: capabilities,
 		SetCacheable: func(_ context.Context, _ mcp.Request, c *mcp.Cacheable) {
 			c.TTLMs, c.CacheScope = int((5 * time.Minute).Milliseconds()), "private"
 		},
@@ -57,6 +60,7 @@ func New(o Options) *mcp.Server {
 	for _, t := range on {
 		s.AddTool(describe(t), handler(t, o))
 	}
+	mcptask.Serve(s, tasks(o))
 	s.AddReceivingMiddleware(isolate(o.Logger), narrow, explainOff(off))
 	return s
 }
@@ -84,26 +88,49 @@ func describe(t tool.Tool) *mcp.Tool {
 
 func handler(t tool.Tool, o Options) mcp.ToolHandler {
 	return func(ctx context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-		h := o.Host
-		if o.HostOf != nil && req.Extra != nil {
-			var err error
-			if h, err = o.HostOf(req.Extra.Header); err != nil {
-				return nil, &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: err.Error()}
-			}
+		h, err := o.host(req)
+		if err != nil {
+			return nil, err
 		}
-		res := t.Call(ctx, h, tool.Request{
-			Arguments: req.Params.Arguments, Caller: caller(req), Refuse: refuse(req), Progress: progress(ctx, req),
-			CanAsk: canAsk(req), Reply: reply(req), State: req.Params.RequestState,
-		})
-		if res.Question != nil {
+		call := tool.Request{
+			Arguments: req.Params.Arguments, Caller: caller(req), Owner: owner(req), Refuse: refuse(req), Progress: progress(ctx, req),
+			CanAsk: canAsk(req), Reply: reply(req), State: req.Params.RequestState, Detach: mcptask.Declared(req),
+		}
+		res := t.Call(ctx, h, call)
+		switch {
+		case res.Question != nil:
 			return ask(*res.Question), nil
+		case res.Detached:
+			b, err := tool.Open(h, call, res.Handle)
+			if err != nil {
+				return nil, err
+			}
+			return mcptask.Created(taskOf(b, message(res))), nil
 		}
-		out := &mcp.CallToolResult{IsError: res.IsError, Content: []mcp.Content{&mcp.TextContent{Text: res.Text}}}
-		if res.Structured != nil {
-			out.StructuredContent = json.RawMessage(res.Structured)
-		}
-		return out, nil
+		return answer(res), nil
 	}
+}
+
+// host is the host for a request.
+func (o Options) host(req mcp.Request) (tool.Host, error) {
+	extra := req.GetExtra()
+	if o.HostOf == nil || extra == nil {
+		return o.Host, nil
+	}
+	h, err := o.HostOf(extra.Header)
+	if err != nil {
+		return h, &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: err.Error()}
+	}
+	return h, nil
+}
+
+// answer is the result of a call.
+func answer(res tool.Result) *mcp.CallToolResult {
+	out := &mcp.CallToolResult{IsError: res.IsError, Content: []mcp.Content{&mcp.TextContent{Text: res.Text}}}
+	if res.Structured != nil {
+		out.StructuredContent = json.RawMessage(res.Structured)
+	}
+	return out
 }
 
 // progress sends what a call reports, where the client asked for it.

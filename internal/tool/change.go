@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"pve-mcp/internal/audit"
 	"pve-mcp/internal/explain"
 	"pve-mcp/internal/guard"
 	"pve-mcp/pve"
@@ -54,8 +55,9 @@ type ChangeSpec[In any, Out any] struct {
 	Plan func(ctx context.Context, c *Call, in *In) (Plan, error)
 	// Start sends the change. It may complete the input as Plan may.
 	Start func(ctx context.Context, c *Call, in *In) (Job, error)
-	// Then, if not nil, sends what comes after the task of Start has succeeded, a zero
-	// Job where nothing does. It is sent by the call that waited for it, or not at all.
+	// Then, if not nil, starts the guest after the task of Start has succeeded, where the
+	// plan says so and PVE does not do that by itself. It is sent by the call that waited
+	// for that, or not at all.
 	Then func(ctx context.Context, c *Call, in *In) (Job, error)
 	// Finish says what is true now, after the task has ended. It may answer
 	// [ErrNotYet], alone or joined with the reason why it cannot know, where the
@@ -80,8 +82,11 @@ type Plan struct {
 	Target guard.Target
 	// Names are what a human types to consent, where yes is not enough.
 	Names []string
-	// Later says what will be missing where the call does not wait for the end of the
-	// first step: nothing begins the second one then.
+	// Starts says that the guest is started after the task, in another one: by PVE itself,
+	// or by Then.
+	Starts bool
+	// Later says what to do after a task whose end the call does not wait for: nothing
+	// sends Then afterwards.
 	Later string
 }
 
@@ -136,13 +141,11 @@ func Change[In changeIn, Out any, P changeOut[Out]](s ChangeSpec[In, Out]) Tool 
 	}
 	t.run = func(ctx context.Context, h Host, req Request) Result {
 		r := change[In, Out, P]{spec: s, host: h, req: req, tool: t}
-		out := r.run(ctx)
-		res := success(out)
-		res.Fault = r.fault
-		res.Outcome = P(&out).changed().Outcome
-		res.IsError = res.Outcome == Failed || res.Outcome == Unknown
-		res.Question = r.asks
-		return res
+		return r.result(r.run(ctx))
+	}
+	t.resume = func(ctx context.Context, b *Begun, wait time.Duration) Result {
+		r := change[In, Out, P]{spec: s, host: b.host, req: b.req, tool: t, resumed: b}
+		return r.result(r.resume(ctx, wait))
 	}
 	return t
 }
@@ -168,6 +171,25 @@ type change[In changeIn, Out any, P changeOut[Out]] struct {
 	given guard.Consent
 	asks  *Question
 	fault Fault
+
+	begun       time.Time
+	sealed      string // the handle, once there is a task
+	resumed     *Begun // what is answered for, where this is not the call that sent it
+	interrupted bool
+	detached    bool
+}
+
+func (r *change[In, Out, P]) result(out Out) Result {
+	res := success(out)
+	res.Fault = r.fault
+	res.Outcome = P(&out).changed().Outcome
+	res.IsError = res.Outcome == Failed || res.Outcome == Unknown
+	res.Question = r.asks
+	res.Interrupted, res.Detached = r.interrupted, r.detached
+	if res.Outcome == Running {
+		res.Handle = r.sealed // as long as there is something to follow
+	}
+	return res
 }
 
 func (r *change[In, Out, P]) run(ctx context.Context) (out Out) {
@@ -205,8 +227,13 @@ func (r *change[In, Out, P]) run(ctx context.Context) (out Out) {
 		return r.failed(explain.Refusal("See to the audit log (PVE_MCP_AUDIT_LOG), then call again.",
 			"Nothing was sent, because it cannot be recorded: %v.", err))
 	}
-	end := Changed{Outcome: Unknown} // where a bug ends the call
 	r.host.Recent.begin(r.plan.Guest, r.host.Now())
+	return r.recorded(entry, func() Out { return r.carryOut(ctx) })
+}
+
+// recorded records how something ends that is under way.
+func (r *change[In, Out, P]) recorded(entry *audit.Entry, do func() Out) (out Out) {
+	end := Changed{Outcome: Unknown} // where a bug ends it
 	defer func() {
 		if err := entry.End(string(end.Outcome), end.UPID); err != nil {
 			P(&out).changed().Message += fmt.Sprintf(" This outcome is missing in the audit log: %v.", err)
@@ -215,7 +242,7 @@ func (r *change[In, Out, P]) run(ctx context.Context) (out Out) {
 			r.host.Recent.end(r.plan.Guest, r.host.Now())
 		}
 	}()
-	out = r.carryOut(ctx)
+	out = do()
 	end = *P(&out).changed()
 	return out
 }
@@ -244,26 +271,40 @@ func (r *change[In, Out, P]) carryOut(ctx context.Context) Out {
 	if err := ctx.Err(); err != nil {
 		return r.failed(err) // nothing was sent
 	}
-	begun := r.host.Now()
+	r.begun = r.host.Now()
 	job, stopped := r.send(ctx, r.spec.Start)
 	if stopped != nil {
 		return *stopped
 	}
+	if !job.UPID.IsZero() {
+		r.seal(job.UPID)
+	}
+	if r.detaches() {
+		return r.detach(ctx, job)
+	}
 	patience, cancel := context.WithTimeout(ctx, r.call.Patience(r.in.wait()))
 	defer cancel()
-	end, stopped := r.follow(ctx, patience, job, begun)
+	return r.see(ctx, patience, job)
+}
+
+// see follows a change to its end, as long as patience lasts.
+func (r *change[In, Out, P]) see(ctx, patience context.Context, job Job) Out {
+	end, stopped := r.follow(ctx, patience, job)
 	if stopped != nil {
 		return *stopped
 	}
 	ch := r.done(ctx, job, end)
-	if r.spec.Then != nil {
-		next, stopped := r.send(ctx, r.spec.Then)
+	if r.plan.Starts {
+		about := r.plan.About
+		r.plan.About = "the start"
+		next, stopped := r.second(ctx, job)
 		if stopped == nil && !next.UPID.IsZero() {
-			end, stopped = r.follow(ctx, patience, next, begun)
+			end, stopped = r.follow(ctx, patience, next)
 		}
 		if stopped != nil {
 			return r.halfDone(ctx, *stopped, ch)
 		}
+		r.plan.About = about
 		if after := r.done(ctx, next, end); after.Outcome == Warnings {
 			ch.Outcome, ch.Message, ch.ExitStatus, ch.Log = Warnings, after.Message, after.ExitStatus, after.Log
 		}
@@ -275,7 +316,7 @@ func (r *change[In, Out, P]) carryOut(ctx context.Context) Out {
 		}
 		select {
 		case <-patience.Done():
-			*P(&out).changed() = r.notYet(*P(&out).changed(), job, err)
+			*P(&out).changed() = r.notYet(ctx, *P(&out).changed(), job, err)
 			return out
 		case <-time.After(pause):
 		}
@@ -301,16 +342,16 @@ func (r *change[In, Out, P]) send(ctx context.Context, step func(context.Context
 
 // follow waits for the end of a task. stopped is the answer where the change ends with
 // that.
-func (r *change[In, Out, P]) follow(ctx, patience context.Context, job Job, begun time.Time) (end End, stopped *Out) {
+func (r *change[In, Out, P]) follow(ctx, patience context.Context, job Job) (end End, stopped *Out) {
 	if job.UPID.IsZero() {
 		return End{}, nil
 	}
 	watch := r.call.Watch(r.plan.About)
-	status, err := r.call.PVE.Wait(patience, job.UPID, watch.See)
+	status, err := r.await(ctx, patience, job, watch)
 	var out Out
 	switch {
-	case err != nil && patience.Err() != nil:
-		out = r.running(job, begun, watch.Says())
+	case err != nil && patience.Err() != nil, err == nil && status.Running():
+		out = r.running(job, watch.Says())
 	case err != nil:
 		out = r.lostSight(job, err)
 	case !status.Succeeded():

@@ -3,6 +3,7 @@ package tool
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"time"
 
 	"pve-mcp/internal/explain"
@@ -36,6 +37,7 @@ type Changed struct {
 	Message      string   `json:"message" jsonschema:"what happened"`
 	Next         string   `json:"next,omitzero" jsonschema:"what to do now"`
 	UPID         string   `json:"upid,omitzero" jsonschema:"the task"`
+	Handle       string   `json:"handle,omitzero" jsonschema:"the task with what comes after it, for pve_task_status"`
 	ExitStatus   string   `json:"exit_status,omitzero" jsonschema:"the task's exit status"`
 	Log          []string `json:"log,omitzero" jsonschema:"the lines of its log that say why"`
 	Found        []string `json:"found,omitzero" jsonschema:"where the outcome is unknown: what is true now, and what was done lately"`
@@ -61,6 +63,7 @@ func (r *change[In, Out, P]) done(ctx context.Context, job Job, end End) Changed
 // taskFailed reports why a task failed and what is true after it.
 func (r *change[In, Out, P]) taskFailed(ctx context.Context, job Job, end End) Out {
 	reason, log := r.call.Why(ctx, job.UPID, end.Status, linesOfWhy)
+	r.interrupted = interruptedRE.MatchString(reason)
 	ch := Changed{
 		Outcome: Failed, Message: r.plan.About + " failed: " + reason, UPID: job.UPID.String(), Log: log,
 		ExitStatus: render.Text(end.Status.ExitStatus.Or("unexpected status"), 600),
@@ -76,12 +79,18 @@ func (r *change[In, Out, P]) taskFailed(ctx context.Context, job Job, end End) O
 	return out
 }
 
+// interruptedRE matches why a task failed that somebody has stopped.
+var interruptedRE = regexp.MustCompile(`(?:interrupted by signal|received interrupt)$`)
+
 // running reports a change that goes on after the call.
-func (r *change[In, Out, P]) running(job Job, begun time.Time, far string) Out {
+func (r *change[In, Out, P]) running(job Job, far string) Out {
 	ch := Changed{
-		Outcome: Running, UPID: job.UPID.String(),
-		Message: fmt.Sprintf("%s is under way after %s.", r.plan.About, render.Duration(r.host.Now().Sub(begun).Round(time.Second))),
+		Outcome: Running, UPID: job.UPID.String(), Handle: r.shownHandle(job.UPID),
+		Message: fmt.Sprintf("%s is under way after %s.", r.plan.About, render.Duration(r.host.Now().Sub(r.begun).Round(time.Second))),
 		Next:    "It goes on by itself. Follow it with pve_task_status: upid and wait.",
+	}
+	if ch.Handle != "" {
+		ch.Next = "It goes on by itself. Follow it with pve_task_status: handle and wait."
 	}
 	if far != "" {
 		ch.Message += " So far: " + far
@@ -94,9 +103,12 @@ func (r *change[In, Out, P]) running(job Job, begun time.Time, far string) Out {
 
 // notYet reports a change whose task has ended before its goal is reached, or before
 // that could be seen, in the tool's own words where it has some.
-func (r *change[In, Out, P]) notYet(own Changed, job Job, err error) Changed {
+func (r *change[In, Out, P]) notYet(ctx context.Context, own Changed, job Job, err error) Changed {
+	if r.overdue(ctx, job.UPID) {
+		r.sealed = ""
+	}
 	ch := Changed{
-		Outcome: Running, UPID: job.UPID.String(),
+		Outcome: Running, UPID: job.UPID.String(), Handle: r.shownHandle(job.UPID),
 		Message: r.plan.About + ": PVE accepted it, and the guest has not reached that state yet.",
 		Next:    "It goes on by itself, though its task has ended; look again with pve_guest_status.",
 	}

@@ -41,7 +41,8 @@ type Tool struct {
 	Input      *jsonschema.Schema
 	Output     *jsonschema.Schema
 
-	run func(ctx context.Context, h Host, req Request) Result
+	run    func(ctx context.Context, h Host, req Request) Result
+	resume func(ctx context.Context, b *Begun, wait time.Duration) Result // of a change
 	// riskOf is the risk of a call by its input.
 	riskOf func(arguments json.RawMessage) guard.Risk
 }
@@ -68,6 +69,8 @@ type Host struct {
 	Wait time.Duration
 	// Recent is shared by all calls of the process; nil forgets.
 	Recent *Recent
+	// Tools are all tools, of which one answers for a change that was begun.
+	Tools func() []Tool
 	// Now tells the time; nil stands for the real one.
 	Now func() time.Time
 	// Logger hears of mistakes in this program; nil stands for nobody.
@@ -127,6 +130,11 @@ func lookup(client *pve.Client) guard.Lookup {
 type Request struct {
 	Arguments json.RawMessage // an object, or nothing
 	Caller    string
+	// Owner is the part of Caller that a change belongs to which goes on after its call.
+	Owner string
+	// Detach says that the caller follows a change by its handle: the call does not wait
+	// for the end of a task, unless it asks for no wait at all.
+	Detach bool
 	// Refuse, if not nil, says why this caller may not make a call of some risk, "" where
 	// it may. The host's policy holds besides.
 	Refuse func(guard.Risk) string
@@ -166,6 +174,12 @@ type Result struct {
 	IsError bool
 	// Outcome is that of a change.
 	Outcome Outcome
+	// Handle answers for a change that goes on, "" where nothing does ([Open]).
+	Handle string
+	// Detached says that the call did not wait, since its caller follows the change.
+	Detached bool
+	// Interrupted says that the change failed because somebody has stopped its task.
+	Interrupted bool
 	// Question, if not nil, is to be asked before the change is made; then the call is
 	// made again, with the reply.
 	Question *Question
@@ -297,20 +311,31 @@ func (c *Call) RefuseCommand(argv []string, shell bool) error {
 }
 
 // Call runs the tool. It returns for every input, valid or not.
-func (t Tool) Call(ctx context.Context, h Host, req Request) (res Result) {
+func (t Tool) Call(ctx context.Context, h Host, req Request) Result {
+	h = h.complete()
+	return t.guarded(h, func() Result { return t.run(ctx, h, req) })
+}
+
+// complete sets what a host may leave out.
+func (h Host) complete() Host {
 	if h.Logger == nil {
 		h.Logger = slog.New(slog.DiscardHandler)
 	}
+	if h.Now == nil {
+		h.Now = time.Now
+	}
+	return h
+}
+
+// guarded answers for a call that meets a bug, too.
+func (t Tool) guarded(h Host, call func() Result) (res Result) {
 	defer func() {
 		if p := recover(); p != nil {
 			h.Logger.Error("panic", "tool", t.Name, "cause", p, "stack", string(debug.Stack()))
 			res = t.broken(p)
 		}
 	}()
-	if h.Now == nil {
-		h.Now = time.Now
-	}
-	return t.run(ctx, h, req)
+	return call()
 }
 
 // broken is the answer to a call that met a bug in this program.

@@ -107,6 +107,17 @@ func (w *Watcher) See(u pve.TaskUpdate) {
 	}
 }
 
+// LogEnds is how much of the begin of a log is read, and of its end, for what it says of the
+// progress.
+const LogEnds = 1000
+
+// Read is told of the log of the running task, as far as it was read.
+func (w *Watcher) Read(lines []pve.LogLine) {
+	var meter pve.Meter
+	w.Progress = meter.Read(lines)
+	w.Line = strings.Join(LogText(lines, 1), "")
+}
+
 // Says is how far the task is, in a few words: what is known, or the last line of its log.
 func (w *Watcher) Says() string {
 	parts := []string{}

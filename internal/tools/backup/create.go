@@ -27,9 +27,11 @@ type createIn struct {
 	Prune     string   `json:"prune,omitzero" jsonschema:"such as keep-last=3; default: keep all"`
 	tool.Confirms
 	tool.Waits
+	tool.Finds[createFound]
+}
 
-	store  tool.Store // Storage, as far as it can be seen
-	before []string   // volids of its backups
+type createFound struct {
+	Shared bool `json:"shared"` // the storage, by all nodes
 }
 
 type createOut struct {
@@ -78,13 +80,6 @@ func planCreate(ctx context.Context, c *tool.Call, in *createIn) (tool.Plan, err
 	plan := tool.Plan{
 		Guest: in.VMID,
 		About: fmt.Sprintf("Backup of %v (%s) on %s to %s%s", g, render.Text(s.Name.Value, 60), g.Node, render.Text(in.Storage, 60), in.aside(s)),
-	}
-	volumes, err := c.PVE.Content(ctx, g.Node, in.Storage, url.Values{"content": {"backup"}, "vmid": {in.VMID.String()}})
-	if err != nil {
-		return plan, err
-	}
-	for _, v := range volumes {
-		in.before = append(in.before, v.VolID.String())
 	}
 	if in.Prune != "" {
 		plan.Target = guard.Target{Method: http.MethodPost, Path: "/nodes/*/vzdump", VMID: int(in.VMID)}
@@ -139,11 +134,10 @@ func (in *createIn) choose(ctx context.Context, c *tool.Call, g pve.GuestRef) er
 	case i < 0 && perms.Has(path, "Datastore.Audit"):
 		return tool.NoStorage(in.Storage, here)
 	case i < 0: // PVE knows
-		in.store = tool.Store{Resource: pve.Resource{Storage: pve.Some(in.Storage), Node: pve.Some(g.Node)}, Ready: []string{g.Node}}
 	case !here[i].Holds("backup"):
 		return notForBackups(in.Storage, here)
 	default:
-		in.store = here[i]
+		in.Found.Shared = here[i].Shared.Value
 	}
 	if err := tool.Require(perms, path, "Datastore.AllocateSpace"); err != nil || in.Prune == "" {
 		return err
@@ -215,29 +209,25 @@ func startCreate(ctx context.Context, c *tool.Call, in *createIn) (tool.Job, err
 	return tool.Job{UPID: upid}, err
 }
 
-// finishCreate looks for the backup that was not there before.
+// finishCreate looks for the backup that is not older than the task: PVE names it by the
+// time at which it began.
 func finishCreate(ctx context.Context, c *tool.Call, in createIn, end tool.End) (createOut, error) {
 	g, err := c.Guest(ctx, in.VMID)
 	if err != nil {
 		return createOut{}, err
 	}
+	node := end.Status.UPID.Node
 	out := createOut{VMID: in.VMID, Node: g.Node.Value}
 	if !end.Status.Succeeded() {
 		return out, nil
 	}
-	rows, _, err := backups(ctx, c, []tool.Store{in.at(g.Node.Value)}, in.VMID)
-	i := slices.IndexFunc(rows, func(r backupRow) bool { return !slices.Contains(in.before, r.VolID) })
-	if i >= 0 {
-		out.Backup = rows[i]
+	at := tool.Store{Resource: pve.Resource{Storage: pve.Some(in.Storage), Node: pve.Some(node), Shared: pve.Some(in.Found.Shared)}, Ready: []string{node}}
+	rows, _, err := backups(ctx, c, []tool.Store{at}, in.VMID)
+	for _, r := range slices.Backward(rows) { // oldest first
+		if r.time >= end.Status.UPID.Start.Unix() {
+			out.Backup = r
+			break
+		}
 	}
 	return out, err
-}
-
-// at is the storage as a node sees it, which the guest may have come to meanwhile.
-func (in createIn) at(node string) tool.Store {
-	s := in.store
-	if !s.Shared.Value {
-		s.Node, s.Ready = pve.Some(node), []string{node}
-	}
-	return s
 }

@@ -113,6 +113,9 @@ func TestCreateBackup(t *testing.T) {
 		{name: "too many", outcome: tool.Failed, args: `{"vmid":100,"storage":"nfs"}`, message: "Backup of VM 100 (web-1) on pve1 to nfs failed: There is a max backup limit of 2", after: "running",
 			model: model(small, func(m *pvesim.Model) { m.Storages[2].Options = map[string]string{"prune-backups": "keep-last=2"} }),
 			log:   "ERROR: Backup of VM 100 failed - There is a max backup limit of 2 enforced by the target storage"},
+		{name: "the storage is lost", args: `{"vmid":100,"storage":"nfs"}`, outcome: tool.Failed, after: "running",
+			model:   model(small, func(m *pvesim.Model) { m.Storages[2].Broken = "mount error: no route to host" }),
+			message: "Backup of VM 100 (web-1) on pve1 to nfs failed: could not activate storage 'nfs': mount error: no route to host"},
 		{name: "warnings", model: model(small, fault(pvesim.Fault{Match: "POST /nodes/*/vzdump", TaskFails: "WARNINGS: 1"})), args: `{"vmid":200,"storage":"nfs"}`,
 			outcome: tool.Warnings, message: "Backup of CT 200 (proxy) on pve1 to nfs: done, with warnings (1).", after: "running"},
 	} {
@@ -130,7 +133,7 @@ func TestCreateBackup(t *testing.T) {
 					t.Errorf("backup %s, want %s", volid, tt.volid)
 				}
 				sent := w.Sent()
-				if n := before(sent); n != 6 || len(simtest.Writes(sent)) != 1 {
+				if n := before(sent); n != 5 || len(simtest.Writes(sent)) != 1 {
 					t.Errorf("%d requests before the write: %v", n, sent)
 				}
 				if tt.after == "" {
@@ -258,9 +261,6 @@ func refused(t *testing.T, name string, calls []refusal) {
 }
 
 func TestCreateBackupRefuses(t *testing.T) {
-	lost := model(func(m *pvesim.Model) {
-		m.Storages[0].Content, m.Storages[2].Broken = "iso", "mount error: no route to host"
-	})
 	refused(t, "pve_create_backup", []refusal{
 		{name: "unknown guest", args: `{"vmid":999}`, want: "There is no guest 999"},
 		{name: "bad mode", args: `{"vmid":100,"mode":"live"}`, want: `The argument \"mode\" is \"live\", which is none of snapshot, suspend and stop.`},
@@ -269,7 +269,6 @@ func TestCreateBackupRefuses(t *testing.T) {
 		{name: "no storage", args: `{"vmid":100}`, model: model(func(m *pvesim.Model) {
 			m.Storages[0].Content, m.Storages[2].Broken, m.Storages[4].Disabled = "iso,vztmpl", "mount error", true
 		}), want: "pve1 has no storage for backups that this token may see"},
-		{name: "one that can be used is no choice", args: `{"vmid":100,"storage":"nfs"}`, model: lost, want: "PVE refused: mount error: no route to host."},
 		{name: "no storage of that name", args: `{"vmid":100,"storage":"old-nas"}`, want: `There is no storage \"old-nas\", or it is disabled, or this token may not see it.","next":"There are local, local-zfs, nfs and pbs.`},
 		{name: "a storage of another node", args: `{"vmid":100,"storage":"pbs"}`, model: model(func(m *pvesim.Model) { m.Storages[4].Nodes = []string{"pve2"} }),
 			want: `There is no storage \"pbs\", or it is disabled, or this token may not see it.","next":"There are local, local-zfs and nfs.`},

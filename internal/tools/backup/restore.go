@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"pve-mcp/internal/explain"
 	"pve-mcp/internal/guard"
@@ -26,12 +25,15 @@ type restoreIn struct {
 	Run       bool      `json:"start,omitzero"`
 	tool.Confirms
 	tool.Waits
+	tool.Finds[restoreFound]
 
 	kind     pve.Kind
 	original pve.VMID // that the backup is of
 	chosen   bool     // VMID was chosen here
-	task     pve.UPID
-	notes    []string
+}
+
+type restoreFound struct {
+	Notes []string `json:"notes"`
 }
 
 type restoreOut struct {
@@ -64,7 +66,6 @@ var restoreBackup = tool.Change(tool.ChangeSpec[restoreIn, restoreOut]{
 	},
 	Plan:   planRestore,
 	Start:  startRestore,
-	Then:   started,
 	Finish: finishRestore,
 })
 
@@ -97,7 +98,7 @@ func planRestore(ctx context.Context, c *tool.Call, in *restoreIn) (tool.Plan, e
 		in.note("%s", twin)
 		plan.Later = "Then " + twin + "."
 	}
-	plan.Guest = in.VMID
+	plan.Guest, plan.Starts = in.VMID, in.Run
 	plan.Target = guard.Target{Method: http.MethodPost, Path: "/nodes/*/" + string(kind), VMID: int(in.VMID)}
 	plan.About = fmt.Sprintf("Restore of %s %v from %s on %s", kind.Noun(), in.VMID, render.Text(in.Archive.String(), 200), in.Node)
 	return plan, nil
@@ -130,7 +131,7 @@ func (in *restoreIn) twin(ctx context.Context, c *tool.Call) string {
 
 // note adds a remark to the answer.
 func (in *restoreIn) note(format string, args ...any) {
-	in.notes = append(in.notes, fmt.Sprintf(format, args...))
+	in.Found.Notes = append(in.Found.Notes, fmt.Sprintf(format, args...))
 }
 
 func startRestore(ctx context.Context, c *tool.Call, in *restoreIn) (tool.Job, error) {
@@ -156,28 +157,7 @@ func startRestore(ctx context.Context, c *tool.Call, in *restoreIn) (tool.Job, e
 	if in.VMID != planned {
 		in.note("the id %v was taken meanwhile, so that it has %v", planned, in.VMID)
 	}
-	in.task = upid
 	return tool.Job{UPID: upid}, err
-}
-
-// started finds the task in which PVE starts the guest, which it begins at the end of the
-// restoration.
-func started(ctx context.Context, c *tool.Call, in *restoreIn) (tool.Job, error) {
-	if !in.Run {
-		return tool.Job{}, nil
-	}
-	list, _, err := c.PVE.NodeTasks(ctx, in.Node, url.Values{
-		"vmid": {in.VMID.String()}, "source": {"all"}, "since": {strconv.FormatInt(in.task.Start.Unix(), 10)}, "limit": {"20"},
-	})
-	if err != nil {
-		return tool.Job{}, nil // whether it runs is seen all the same
-	}
-	for _, t := range list {
-		if strings.HasSuffix(t.Type, "start") && t.UPID.User == in.task.User {
-			return tool.Job{UPID: t.UPID}, nil
-		}
-	}
-	return tool.Job{}, nil
 }
 
 // finishRestore looks whether the guest is there, and runs where it was to.
@@ -189,5 +169,5 @@ func finishRestore(ctx context.Context, c *tool.Call, in restoreIn, end tool.End
 	if in.Run && end.Status.Succeeded() && s.Status != "running" {
 		in.note("it was restored, and does not run yet")
 	}
-	return restoreOut{VMID: in.VMID, Name: render.Text(s.Name.Value, 60), Node: g.Node, Status: s.State(), Notes: in.notes}, nil
+	return restoreOut{VMID: in.VMID, Name: render.Text(s.Name.Value, 60), Node: g.Node, Status: s.State(), Notes: in.Found.Notes}, nil
 }

@@ -68,7 +68,7 @@ func TestRestore(t *testing.T) {
 		{name: "over another one, a twin", args: archive(webNew) + `,"vmid":105,"overwrite":true,"confirm":true,"storage":"nfs"`, vmid: 105, node: "pve3", status: "stopped",
 			notes: twin("VM 100 (web-1)"), before: 7, storage: "nfs"},
 		{name: "its start fails", args: archive(webNew) + `,"vmid":105,"overwrite":true,"confirm":true,"start":true,"unique":true`, outcome: tool.Failed,
-			message: "on pve3: done. What comes after it: Restore of VM 105 from " + webNew + " on pve3 failed: start failed: QEMU exited with code 1",
+			message: "on pve3: done. What comes after it: the start failed: start failed: QEMU exited with code 1",
 			vmid:    105, node: "pve3", status: "stopped", before: 7},
 		{name: "its start cannot be followed", args: archive(webNew) + `,"start":true,"unique":true`, vmid: 110, node: "pve1", status: "stopped", before: 6,
 			model: model(small, fault(pvesim.Fault{Match: "GET /nodes/*/tasks", Status: 500, Message: "got timeout"})), notes: "it was restored, and does not run yet"},

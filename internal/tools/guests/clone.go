@@ -74,7 +74,7 @@ func planClone(ctx context.Context, c *tool.Call, in *cloneIn) (tool.Plan, error
 		Guest: in.NewID,
 		About: fmt.Sprintf("Clone of %v (%s) as %v", g, render.Text(s.Name.Value, 60), in.NewID),
 	}
-	if in.Run {
+	if plan.Starts = in.Run; in.Run {
 		plan.Later = fmt.Sprintf("Then start the clone with pve_guest_power: vmid %v.", in.NewID)
 	}
 	return plan, nil
@@ -131,9 +131,6 @@ func startClone(ctx context.Context, c *tool.Call, in *cloneIn) (tool.Job, error
 }
 
 func startNew(ctx context.Context, c *tool.Call, in *cloneIn) (tool.Job, error) {
-	if !in.Run {
-		return tool.Job{}, nil
-	}
 	_, upid, err := tool.AtGuest(ctx, c, in.NewID, func(g pve.GuestRef) (pve.UPID, error) {
 		return c.PVE.Power(ctx, g, "start", nil)
 	})

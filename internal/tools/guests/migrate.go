@@ -21,8 +21,11 @@ type migrateIn struct {
 	LocalDisks    bool     `json:"with_local_disks,omitzero" jsonschema:"of a running VM"`
 	TargetStorage string   `json:"targetstorage,omitzero" jsonschema:"or a mapping: local:nfs"`
 	tool.Waits
+	tool.Finds[migrateFound]
+}
 
-	running bool // before
+type migrateFound struct {
+	Running bool `json:"running"` // before
 }
 
 type migrateOut struct {
@@ -57,7 +60,7 @@ func planMigrate(ctx context.Context, c *tool.Call, in *migrateIn) (tool.Plan, e
 	if err != nil {
 		return tool.Plan{}, err
 	}
-	in.running = s.Status == "running"
+	in.Found.Running = s.Status == "running"
 	plan := tool.Plan{
 		Guest: in.VMID,
 		About: fmt.Sprintf("Migration of %v (%s) from %s to %s", g, render.Text(s.Name.Value, 60), g.Node, in.Target),
@@ -72,7 +75,7 @@ func planMigrate(ctx context.Context, c *tool.Call, in *migrateIn) (tool.Plan, e
 		return plan, tool.BadArgument("with_local_disks", "is for VMs; a container's volumes are always moved")
 	case g.Kind == pve.QEMU && in.Restart:
 		return plan, tool.BadArgument("restart", "is for containers; a running VM is moved without interruption")
-	case g.Kind == pve.LXC && in.running && !in.Restart:
+	case g.Kind == pve.LXC && in.Found.Running && !in.Restart:
 		return plan, explain.Refusal("Allow it with restart: true, or shut the container down first.",
 			"%v runs, and a container can only be moved by stopping it for a while.", g)
 	}
@@ -107,7 +110,7 @@ func checkMigration(ctx context.Context, c *tool.Call, in migrateIn) error {
 		return explain.Refusal("Remove them from the VM first.", "%v uses devices of its node: %s.", g, render.List(m.LocalResources))
 	case len(rules) > 0:
 		return explain.Refusal("Choose another node, or change the HA rules.", "HA does not let %v go to %s because of %s.", g, in.Target, render.List(rules))
-	case g.Kind == pve.QEMU && in.running:
+	case g.Kind == pve.QEMU && in.Found.Running:
 		return refuseLocal(in, g, m)
 	}
 	return nil
@@ -170,9 +173,9 @@ func startMigrate(ctx context.Context, c *tool.Call, in *migrateIn) (tool.Job, e
 			params.Set(storage, in.TargetStorage)
 		}
 		switch {
-		case g.Kind == pve.QEMU && in.running:
+		case g.Kind == pve.QEMU && in.Found.Running:
 			params.Set("online", "1")
-		case in.running && in.Restart:
+		case in.Found.Running && in.Restart:
 			params.Set("restart", "1")
 		}
 		if in.LocalDisks {
@@ -194,7 +197,7 @@ func finishMigrate(ctx context.Context, c *tool.Call, in migrateIn, end tool.End
 		return migrateOut{}, err
 	}
 	out := migrateOut{VMID: in.VMID, Name: render.Text(s.Name.Value, 60), Node: g.Node, Status: s.State()}
-	if end.Status.Succeeded() && (g.Node != in.Target || in.running && s.Status != "running") {
+	if end.Status.Succeeded() && (g.Node != in.Target || in.Found.Running && s.Status != "running") {
 		return out, tool.ErrNotYet
 	}
 	return out, nil

@@ -40,6 +40,7 @@ var rollbackSnapshot = tool.Change(tool.ChangeSpec[rollbackIn, rollbackOut]{
 		tool.On(tool.OnGuest, "VM.Audit"),
 		tool.On(tool.OnGuest, "VM.Snapshot", "VM.Snapshot.Rollback"),
 		tool.On(tool.OnGuest, "VM.PowerMgmt").If("start").Since(9),
+		tool.On(tool.OnNode, "Sys.Audit").If("start").Else("its own tasks are seen all the same"),
 	},
 	Plan: planRollback,
 	Start: func(ctx context.Context, c *tool.Call, in *rollbackIn) (tool.Job, error) {
@@ -122,7 +123,7 @@ func planRollback(ctx context.Context, c *tool.Call, in *rollbackIn) (tool.Plan,
 			"The snapshot %s of %v is incomplete (%s), so there is no way back to it.", in.Snapname, f.guest, state)
 	}
 	plan := tool.Plan{
-		Guest: in.VMID, About: fmt.Sprintf("Rollback of %s to %s", f.who(), in.Snapname),
+		Guest: in.VMID, About: fmt.Sprintf("Rollback of %s to %s", f.who(), in.Snapname), Starts: in.Run,
 		Target: tool.Target(http.MethodPost, f.guest, "/snapshot/*/rollback"),
 	}
 	plan.Consequences = []string{fmt.Sprintf("everything on the disks of %s on %s since %s is lost; its configuration returns to that time, too",

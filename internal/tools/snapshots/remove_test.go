@@ -23,7 +23,7 @@ func TestRollback(t *testing.T) {
 			`"message":"Rollback of VM 102 (db-1) to after-upgrade: done."`, `"node":"pve2","status":"stopped"`}},
 		{Name: "started again", Args: `{"vmid":102,"snapname":"after-upgrade","start":true,"confirm":true}`, Outcome: tool.OK, Writes: []string{rollback}, Says: []string{`"status":"running"`}},
 		{Name: "it does not start again", Options: with(simtest.Guest(102, func(g *pvesim.Guest) { g.StartFails = []string{"no memory"} })), Args: `{"vmid":102,"snapname":"after-upgrade","start":true,"confirm":true}`,
-			Outcome: tool.Running, Writes: []string{rollback}, Says: []string{"VM 102 was rolled back to after-upgrade, and does not run yet.", "pve_list_tasks", `"status":"stopped"`}},
+			Outcome: tool.Failed, Writes: []string{rollback}, Says: []string{"Rollback of VM 102 (db-1) to after-upgrade: done. What comes after it: the start failed: no memory", `"status":"stopped"`}},
 		{Name: "started again, not confirmed", Args: `{"vmid":102,"snapname":"after-upgrade","start":true}`, Outcome: tool.NeedsConfirmation, Says: []string{"it is stopped, and runs again afterwards"}, Lacks: []string{"later snapshots"}},
 		{Name: "with RAM, not confirmed", Options: with(ram), Args: `{"vmid":102,"snapname":"after-upgrade"}`, Outcome: tool.NeedsConfirmation, Says: []string{"it is stopped, and runs again afterwards"}},
 		{Name: "with RAM", Options: with(ram), Args: `{"vmid":102,"snapname":"after-upgrade","confirm":true}`, Outcome: tool.OK, Writes: []string{rollback}, Says: []string{`"status":"running"`}},

@@ -2,11 +2,9 @@ package tasks
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
-	"strconv"
-	"strings"
 	"time"
 
 	"pve-mcp/internal/explain"
@@ -16,8 +14,9 @@ import (
 )
 
 type statusIn struct {
-	UPID pve.UPID `json:"upid"`
-	Log  int      `json:"log,omitzero" min:"1" max:"200" jsonschema:"last lines to show"`
+	UPID   pve.UPID `json:"upid,omitzero"`
+	Handle string   `json:"handle,omitzero" jsonschema:"or what a change gave"`
+	Log    int      `json:"log,omitzero" min:"1" max:"200" jsonschema:"last lines to show"`
 	tool.Waits
 }
 
@@ -27,7 +26,7 @@ type statusOut struct {
 	ID         string `json:"id,omitzero" jsonschema:"what it works on"`
 	Node       string `json:"node"`
 	User       string `json:"user"`
-	State      string `json:"state" jsonschema:"running, ok, warnings or failed"`
+	State      string `json:"state" jsonschema:"running, ok, warnings, failed or unknown"`
 	Reason     string `json:"reason,omitzero" jsonschema:"why it failed, where the exit status does not say"`
 	ExitStatus string `json:"exit_status,omitzero"`
 	Started    string `json:"started"`
@@ -38,6 +37,8 @@ type statusOut struct {
 	Log      []string `json:"log,omitzero" jsonschema:"what was asked for, or the lines that say why"`
 	LogLines int      `json:"log_lines,omitzero" jsonschema:"lines that the whole log has"`
 	Next     string   `json:"next,omitzero"`
+	// Change is what the change answers that the handle stands for.
+	Change map[string]any `json:"change,omitzero" jsonschema:"of a handle: what the change answers now"`
 }
 
 var taskStatus = tool.Read(tool.Spec[statusIn, statusOut]{
@@ -52,6 +53,14 @@ var taskStatus = tool.Read(tool.Spec[statusIn, statusOut]{
 const linesOfWhy = 10
 
 func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error) {
+	switch given := in.Handle != ""; {
+	case given && !in.UPID.IsZero():
+		return statusOut{}, tool.BadArgument("handle", "stands for its upid; give one of them")
+	case given:
+		return changeStatus(ctx, c, in)
+	case in.UPID.IsZero():
+		return statusOut{}, tool.BadArgument("upid", "is missing")
+	}
 	upid := in.UPID
 	watch := c.Watch(fmt.Sprintf("Task %s %s", upid.Type, upid.ID))
 	status, err := follow(ctx, c, in, watch)
@@ -70,7 +79,9 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 	}
 	c.Ended(upid)
 	out.ExitStatus = render.Text(status.ExitStatus.Value, 600)
-	out.end(ctx, c, upid)
+	if end, ok := c.EndOf(ctx, upid); ok {
+		out.Ended, out.Duration = render.Time(end), render.Duration(end.Sub(upid.Start))
+	}
 	if status.Succeeded() && upid.EndsEarly() {
 		out.Next = "What it is for happens after it; look with pve_guest_status."
 	}
@@ -84,6 +95,29 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 			out.Log, out.LogLines = tool.LogText(lines, in.Log), total
 		}
 	}
+	return out, nil
+}
+
+// changeStatus answers for a change of which the task is a part.
+func changeStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error) {
+	begun, err := c.Open(in.Handle)
+	if err != nil {
+		return statusOut{}, err
+	}
+	wait := time.Duration(0)
+	if in.Wait != nil {
+		wait = c.Patience(in.Wait)
+	}
+	res := begun.Result(ctx, wait)
+	upid := begun.UPID
+	out := statusOut{
+		UPID: upid.String(), Type: upid.Type, ID: upid.ID, Node: upid.Node, User: upid.User,
+		State: string(res.Outcome), Started: render.Time(upid.Start),
+	}
+	if err := json.Unmarshal(res.Structured, &out.Change); err != nil {
+		return statusOut{}, err
+	}
+	delete(out.Change, "handle") // the caller has it
 	return out, nil
 }
 
@@ -127,41 +161,19 @@ func stateOf(s pve.TaskStatus) string {
 	return "failed"
 }
 
-// end finds out when the task ended, which only the list of tasks says.
-func (out *statusOut) end(ctx context.Context, c *tool.Call, upid pve.UPID) {
-	at := strconv.FormatInt(upid.Start.Unix(), 10)
-	list, _, err := c.PVE.NodeTasks(ctx, upid.Node, url.Values{
-		"since": {at}, "until": {at}, "typefilter": {upid.Type}, "limit": {"100"},
-	})
-	if err != nil {
-		return // the state is known; this is an addition
-	}
-	for _, t := range list {
-		if t.UPID.String() == upid.String() && t.EndTime.Set {
-			end := time.Unix(t.EndTime.Value, 0)
-			out.Ended, out.Duration = render.Time(end), render.Duration(end.Sub(upid.Start))
-		}
-	}
-}
-
-// headRead is how much of the begin of a log is read, and of its end, for what it says of the
-// progress.
-const headRead = 1000
-
 // progress shows how far a running task is. What was seen while it was waited for is not
 // asked for again.
 func (out *statusOut) progress(ctx context.Context, c *tool.Call, in statusIn, watch *tool.Watcher) {
 	if in.Log > 0 || in.Wait == nil || *in.Wait == 0 {
-		lines, total, err := c.PVE.TaskLogEnds(ctx, in.UPID, headRead)
+		lines, total, err := c.PVE.TaskLogEnds(ctx, in.UPID, tool.LogEnds)
 		if err != nil {
 			return
 		}
-		var meter pve.Meter
-		watch.Progress, out.LogLines = meter.Read(lines), total
+		watch.Read(lines)
+		out.LogLines = total
 		if in.Log > 0 {
 			out.Log = tool.LogText(lines, in.Log)
 		}
-		watch.Line = strings.Join(tool.LogText(lines, 1), "")
 	}
 	out.Far, out.LastLine = tool.FarOf(watch.Progress), watch.Line
 }

@@ -1,0 +1,147 @@
+package tool
+
+import (
+	"context"
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"pve-mcp/internal/explain"
+	"pve-mcp/pve"
+)
+
+// HandleTime is how long the handle of a change answers for it.
+const HandleTime = 24 * time.Hour
+
+const handlePurpose = "change"
+
+// handle is what it takes to answer for a change that was begun, in any process: PVE
+// knows the rest.
+type handle struct {
+	Owner string          `json:"o,omitzero"`
+	Tool  string          `json:"t"`
+	In    json.RawMessage `json:"i"`          // as Plan and Start have completed it
+	Found json.RawMessage `json:"f,omitzero"` // what they have found out besides
+	About string          `json:"a"`
+	Guest pve.VMID        `json:"g,omitzero"`
+	UPID  pve.UPID        `json:"u"`
+	// What the plan says of the start after the task.
+	Starts bool   `json:"s,omitzero"`
+	Later  string `json:"l,omitzero"`
+	// Follows says that a process goes on with Then.
+	Follows bool `json:"n,omitzero"`
+}
+
+// finds is implemented by the In of a change whose Plan or Start finds out what Finish
+// needs besides: a pointer to it, which JSON can write.
+type finds interface{ found() any }
+
+// Finds is what a change found out; In embeds it, out of the schema.
+type Finds[T any] struct {
+	Found T `json:"-"`
+}
+
+func (f *Finds[T]) found() any { return &f.Found }
+
+// Begun is a change that was begun, by this process or another one.
+type Begun struct {
+	Handle string
+	handle
+	host Host
+	req  Request
+	tool Tool
+}
+
+// Open returns the change that a handle stands for. The error explains why there is none
+// for this caller.
+func Open(h Host, req Request, text string) (*Begun, error) {
+	h = h.complete()
+	b := &Begun{host: h, req: req, Handle: text}
+	unknown := func(why string) error {
+		return explain.Refusal("pve_list_tasks shows what PVE has done.", "The handle is not valid: %s.", why)
+	}
+	if err := h.Seal.Open(handlePurpose, text, h.Now(), &b.handle); err != nil {
+		return nil, unknown(err.Error())
+	}
+	if b.Owner != req.Owner {
+		return nil, unknown("it was given to another caller")
+	}
+	i := slices.IndexFunc(h.Tools(), func(t Tool) bool { return t.Name == b.Tool })
+	if i < 0 {
+		return nil, unknown("its tool is not part of this server")
+	}
+	b.tool = h.Tools()[i]
+	return b, nil
+}
+
+// Open returns the change that a handle stands for, of this call's caller.
+func (c *Call) Open(handle string) (*Begun, error) { return Open(c.host, c.req, handle) }
+
+// Now is the time.
+func (b *Begun) Now() time.Time { return b.host.Now() }
+
+// Result is what the change's own call would answer now. It waits for up to a time for its
+// end; where that is not there yet, the outcome is Running, with a handle as long as it may
+// come. It begins nothing.
+func (b *Begun) Result(ctx context.Context, wait time.Duration) Result {
+	return b.tool.guarded(b.host, func() Result { return b.tool.resume(ctx, b, wait) })
+}
+
+// Current is the task that runs for the change now, or else its last one.
+func (b *Begun) Current(ctx context.Context) (pve.UPID, error) {
+	c, err := newCall(ctx, b.host, b.req)
+	if err != nil {
+		return pve.UPID{}, err
+	}
+	status, err := c.PVE.TaskStatus(ctx, b.UPID)
+	if err != nil || !status.Succeeded() || !b.Starts {
+		return b.UPID, err
+	}
+	next, err := c.startedAfter(ctx, b.Guest, b.UPID)
+	if err != nil || next.IsZero() {
+		return b.UPID, err
+	}
+	return next, nil
+}
+
+// startedAfter finds the task in which a guest was started for a change, after the task
+// of its first step, none where there is no such task.
+func (c *Call) startedAfter(ctx context.Context, id pve.VMID, first pve.UPID) (pve.UPID, error) {
+	g, err := c.Guest(ctx, id)
+	if err != nil {
+		return pve.UPID{}, err
+	}
+	list, _, err := c.PVE.NodeTasks(ctx, g.Node.Value, url.Values{
+		"vmid": {id.String()}, "source": {"all"}, "since": {strconv.FormatInt(first.Start.Unix(), 10)}, "limit": {"20"},
+	})
+	if err != nil {
+		return pve.UPID{}, err
+	}
+	for _, t := range list {
+		if strings.HasSuffix(t.Type, "start") && t.UPID.User == first.User {
+			return t.UPID, nil
+		}
+	}
+	return pve.UPID{}, nil
+}
+
+// EndOf returns when a task ended, which only the list of tasks says; ok is false where
+// it does not.
+func (c *Call) EndOf(ctx context.Context, upid pve.UPID) (end time.Time, ok bool) {
+	at := strconv.FormatInt(upid.Start.Unix(), 10)
+	list, _, err := c.PVE.NodeTasks(ctx, upid.Node, url.Values{
+		"since": {at}, "until": {at}, "typefilter": {upid.Type}, "limit": {"100"},
+	})
+	if err != nil {
+		return time.Time{}, false
+	}
+	for _, t := range list {
+		if t.UPID.String() == upid.String() && t.EndTime.Set {
+			return time.Unix(t.EndTime.Value, 0), true
+		}
+	}
+	return time.Time{}, false
+}

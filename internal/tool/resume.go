@@ -1,0 +1,184 @@
+package tool
+
+import (
+	"context"
+	"encoding/json"
+	"runtime/debug"
+	"time"
+
+	"pve-mcp/pve"
+)
+
+const (
+	// handOver is how long a process that goes on with a change may not have seen its task,
+	// and begin the second step all the same.
+	handOver = 15 * time.Second
+	// begunBy is how long after the end of the first step the second one may be begun by a
+	// process that goes on with it.
+	begunBy = 2 * handOver
+	// goalTime is how long after the end of its task a change is followed that has not
+	// reached its goal.
+	goalTime = 10 * time.Minute
+)
+
+// detaches reports whether the call ends now that the task was begun, since its caller
+// follows the change.
+func (r *change[In, Out, P]) detaches() bool {
+	wait := r.in.wait()
+	return r.req.Detach && r.sealed != "" && (wait == nil || *wait > 0)
+}
+
+// seal makes the handle of the change that has become a task.
+func (r *change[In, Out, P]) seal(task pve.UPID) {
+	h := handle{
+		Owner: r.req.Owner, Tool: r.spec.Name, In: encode(r.in), About: r.plan.About, Guest: r.plan.Guest, UPID: task,
+		Starts: r.plan.Starts, Later: r.plan.Later, Follows: r.req.Detach && r.goesOn(),
+	}
+	if f, ok := any(&r.in).(finds); ok {
+		h.Found = encode(f.found())
+	}
+	text, err := r.host.Seal.Seal(handlePurpose, h, r.host.Now().Add(HandleTime))
+	if err != nil { // the UPID does, for the task alone
+		r.host.Logger.Error("no handle", "tool", r.spec.Name, "error", err)
+	}
+	r.sealed = text
+}
+
+// shownHandle is the handle for a model: where the change is more than a task.
+func (r *change[In, Out, P]) shownHandle(task pve.UPID) string {
+	if r.plan.Starts || task.EndsEarly() {
+		return r.sealed
+	}
+	return ""
+}
+
+// goesOn reports whether something is to be sent after the task.
+func (r *change[In, Out, P]) goesOn() bool { return r.plan.Starts && r.spec.Then != nil }
+
+// detach answers at once for a task that was begun. What comes after the task is sent by
+// this process, if it lives that long.
+func (r *change[In, Out, P]) detach(ctx context.Context, job Job) Out {
+	if r.goesOn() {
+		after := *r
+		go after.goOn(context.WithoutCancel(ctx), job)
+	}
+	r.detached = true
+	return r.running(job, "")
+}
+
+// goOn waits for the task of a change whose call was answered, and sends what comes after
+// it. It does not where the task may have ended a while ago: whoever follows the change
+// was told then that nothing comes any more.
+func (r *change[In, Out, P]) goOn(ctx context.Context, job Job) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.host.Logger.Error("panic", "tool", r.spec.Name, "cause", p, "stack", string(debug.Stack()))
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, HandleTime)
+	defer cancel()
+	r.req.Progress = nil
+	var err error
+	if r.call, err = newCall(ctx, r.host, r.req); err != nil {
+		return
+	}
+	seen := r.host.Now()
+	status, err := r.call.PVE.Wait(ctx, job.UPID, func(pve.TaskUpdate) { seen = r.host.Now() })
+	if err != nil || !status.Succeeded() || r.host.Now().Sub(seen) > handOver {
+		return
+	}
+	entry, err := r.host.Audit.Begin(r.record())
+	if err != nil {
+		r.host.Logger.Error("not sent, because it cannot be recorded", "tool", r.spec.Name, "error", err)
+		return
+	}
+	r.recorded(entry, func() Out {
+		next, stopped := r.send(ctx, r.spec.Then)
+		if stopped != nil {
+			return *stopped
+		}
+		return r.running(next, "")
+	})
+}
+
+// resume answers for a change that was begun, as far as it is after a wait.
+func (r *change[In, Out, P]) resume(ctx context.Context, wait time.Duration) Out {
+	b := r.resumed
+	if err := json.Unmarshal(b.In, &r.in); err != nil {
+		return r.failed(err)
+	}
+	if f, ok := any(&r.in).(finds); ok && b.Found != nil {
+		if err := json.Unmarshal(b.Found, f.found()); err != nil {
+			return r.failed(err)
+		}
+	}
+	r.plan = Plan{Guest: b.Guest, About: b.About, Starts: b.Starts, Later: b.Later}
+	r.begun, r.sealed = b.UPID.Start, b.Handle
+	var err error
+	if r.call, err = newCall(ctx, r.host, r.req); err != nil {
+		return r.failed(err)
+	}
+	patience, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	return r.see(ctx, patience, Job{UPID: b.UPID})
+}
+
+// await waits for the end of a task, or looks at it once where there is no time for that
+// and it was not this call that began it.
+func (r *change[In, Out, P]) await(ctx, patience context.Context, job Job, watch *Watcher) (pve.TaskStatus, error) {
+	if r.resumed == nil || patience.Err() == nil {
+		status, err := r.call.PVE.Wait(patience, job.UPID, watch.See)
+		if err == nil {
+			r.call.Ended(job.UPID)
+		}
+		return status, err
+	}
+	status, err := r.call.PVE.TaskStatus(ctx, job.UPID)
+	switch {
+	case err != nil:
+	case !status.Running():
+		r.call.Ended(job.UPID)
+	default:
+		if lines, _, err := r.call.PVE.TaskLogEnds(ctx, job.UPID, LogEnds); err == nil {
+			watch.Read(lines)
+		}
+	}
+	return status, err
+}
+
+// overdue reports whether a change that is answered for has not reached its goal for so
+// long that it is followed no more.
+func (r *change[In, Out, P]) overdue(ctx context.Context, task pve.UPID) bool {
+	if r.resumed == nil {
+		return false
+	}
+	end, ok := r.call.EndOf(ctx, task)
+	return !ok || r.host.Now().Sub(end) > goalTime
+}
+
+// second returns the task in which the guest is started after the first one. stopped is
+// the answer where there is none and the change ends with that.
+func (r *change[In, Out, P]) second(ctx context.Context, first Job) (next Job, stopped *Out) {
+	if r.resumed == nil && r.spec.Then != nil {
+		return r.send(ctx, r.spec.Then)
+	}
+	upid, err := r.call.startedAfter(ctx, r.plan.Guest, first.UPID)
+	if err != nil || !upid.IsZero() || r.spec.Then == nil {
+		return Job{UPID: upid}, nil // whether the guest runs is seen all the same
+	}
+	if r.resumed.Follows {
+		end, ok := r.call.EndOf(ctx, first.UPID)
+		if ok && r.host.Now().Sub(end) < begunBy {
+			out := r.outcome(Changed{
+				Outcome: Running, UPID: first.UPID.String(), Handle: r.sealed,
+				Message: "the start is about to begin.", Next: "Follow it with pve_task_status: handle and wait.",
+			})
+			return Job{}, &out
+		}
+	}
+	out := r.outcome(Changed{
+		Outcome: Failed, UPID: first.UPID.String(), Next: r.plan.Later,
+		Message: "the start was not begun, since the call that would have begun it did not see the end of the task.",
+	})
+	return Job{}, &out
+}
