@@ -92,11 +92,13 @@ func handler(t tool.Tool, o Options) mcp.ToolHandler {
 		if err != nil {
 			return nil, err
 		}
+		report, reported := progress(ctx, req)
 		call := tool.Request{
-			Arguments: req.Params.Arguments, Caller: caller(req), Owner: owner(req), Refuse: refuse(req), Progress: progress(ctx, req),
+			Arguments: req.Params.Arguments, Caller: caller(req), Owner: owner(req), Refuse: refuse(req), Progress: report,
 			CanAsk: canAsk(req), Reply: reply(req), State: req.Params.RequestState, Detach: mcptask.Declared(req),
 		}
 		res := t.Call(ctx, h, call)
+		reported()
 		switch {
 		case res.Question != nil:
 			return ask(*res.Question), nil
@@ -131,20 +133,6 @@ func answer(res tool.Result) *mcp.CallToolResult {
 		out.StructuredContent = json.RawMessage(res.Structured)
 	}
 	return out
-}
-
-// progress sends what a call reports, where the client asked for it.
-func progress(ctx context.Context, req *mcp.CallToolRequest) func(tool.Progress) {
-	token := req.Params.GetProgressToken()
-	if token == nil {
-		return nil
-	}
-	return func(p tool.Progress) {
-		// A client that does not hear of it misses nothing that the result lacks.
-		_ = req.Session.NotifyProgress(ctx, &mcp.ProgressNotificationParams{
-			ProgressToken: token, Progress: p.Done, Total: p.Total, Message: p.Message,
-		})
-	}
 }
 
 // explainOff answers a call of a tool that is off as one of an unknown tool, with

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -83,6 +84,43 @@ func TestStop(t *testing.T) {
 		if !strings.Contains(written.String(), `"outcome":"running","message":"Shutdown of VM 102 (db-1) on pve2 is under way after 3s.`) ||
 			!strings.Contains(record.String(), "outcome=running upid=UPID:pve2:") {
 			t.Errorf("answered %s\nrecorded %s", written.String(), record.String())
+		}
+	})
+}
+
+// A client that asks for progress and never reads loses the answer, and nothing else: the
+// change is followed and recorded, and the process ends when it is told to.
+func TestClientThatNeverReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var record bytes.Buffer
+		in, client := io.Pipe()
+		never, out := io.Pipe()
+		defer func() { _ = client.Close() }()
+		w := simtest.New(t, simtest.Options{})
+		w.Host.Wait = time.Minute
+		w.Host.Audit = w.Record(audit.Options{Logger: slog.New(slog.NewTextHandler(&record, nil))})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- server.Serve(ctx, server.New(server.Options{Version: "test", Host: w.Host}), in, out) }()
+		lines := bufio.NewReader(never)
+		_, _ = io.WriteString(client, handshake)
+		if _, err := lines.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(client, `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"pve_guest_power","arguments":{"vmid":102,"action":"shutdown"},"_meta":{"progressToken":1}}}
+`)
+		time.Sleep(30 * time.Second) // the task takes 25 s
+		if !strings.Contains(record.String(), "outcome=ok") {
+			t.Errorf("recorded %s", record.String())
+		}
+		stop()
+		begun := time.Now()
+		go func() { // the system closes what the process has left
+			time.Sleep(10 * time.Second)
+			_ = never.Close()
+		}()
+		if err := <-ended; err != nil || time.Since(begun) > 11*time.Second {
+			t.Errorf("%v after %v", err, time.Since(begun))
 		}
 	})
 }

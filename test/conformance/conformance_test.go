@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -122,6 +123,16 @@ func TestSuiteOnOurStack(t *testing.T) {
 	} {
 		if got := judge(t, "--url", url, "--suite", "all", "--spec-version", version); got != want {
 			t.Errorf("%s: %q, want %q", version, got, want)
+		}
+	}
+	// The scenarios about tasks, which are an extension, are no part of a version's suite.
+	for scenario, checks := range map[string]int{
+		"tasks-lifecycle": 9, "tasks-capability-negotiation": 5, "tasks-wire-fields": 4, "tasks-request-state-removal": 3, "tasks-mrtr-input": 4,
+		"tasks-request-headers": 5, "tasks-dispatch-and-envelope": 9, "tasks-required-task-error": 3, "tasks-mrtr-composition": 2,
+	} {
+		want := fmt.Sprintf("Passed: %d/%[1]d, 0 failed, 0 warnings", checks)
+		if got := judge(t, "--url", url, "--scenario", scenario, "--spec-version", "2026-07-28", "--force"); got != want {
+			t.Errorf("%s: %q, want %q", scenario, got, want)
 		}
 	}
 }

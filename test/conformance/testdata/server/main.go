@@ -15,17 +15,22 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"pve-mcp/internal/httpserve"
+	"pve-mcp/internal/mcptask"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	capabilities := &mcp.ServerCapabilities{}
+	capabilities.AddExtension(mcptask.Extension, nil)
 	server := mcp.NewServer(&mcp.Implementation{Name: "pve-mcp conformance", Version: "1"}, &mcp.ServerOptions{
 		CompletionHandler: completionHandler, SubscribeHandler: subscribeHandler, UnsubscribeHandler: unsubscribeHandler,
+		Capabilities: capabilities,
 	})
 	registerTools(server)
 	registerResources(server)
 	registerPrompts(server)
+	registerTasks(server)
 	go watchedResourceUpdater(ctx, server)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,0 +1,48 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"pve-mcp/internal/tool"
+)
+
+// lastProgress is how long an answer waits for a client to take the last progress.
+const lastProgress = time.Second
+
+// progress returns what sends the progress that a call reports, where the client asked
+// for it, and what ends that, so that none comes after the answer. A call does not wait
+// for a client that does not take it: that one hears less of it.
+func progress(ctx context.Context, req *mcp.CallToolRequest) (report func(tool.Progress), end func()) {
+	token := req.Params.GetProgressToken()
+	if token == nil {
+		return nil, func() {}
+	}
+	newest, sent := make(chan tool.Progress, 1), make(chan struct{})
+	go func() {
+		defer close(sent)
+		for p := range newest {
+			// A client that does not hear of it misses nothing that the result lacks.
+			_ = req.Session.NotifyProgress(ctx, &mcp.ProgressNotificationParams{
+				ProgressToken: token, Progress: p.Done, Total: p.Total, Message: p.Message,
+			})
+		}
+	}()
+	report = func(p tool.Progress) {
+		select {
+		case <-newest: // which nobody has taken
+		default:
+		}
+		newest <- p
+	}
+	end = func() {
+		close(newest)
+		select {
+		case <-sent:
+		case <-time.After(lastProgress):
+		}
+	}
+	return report, end
+}
