@@ -73,6 +73,18 @@ func (c *Client) CreateGuest(ctx context.Context, node string, kind Kind, params
 	return c.start(ctx, http.MethodPost, join("nodes", node, string(kind)), params)
 }
 
+// MakeTemplate turns a stopped guest into a template for good (VM.Allocate). A container is
+// turned at once.
+func (c *Client) MakeTemplate(ctx context.Context, g GuestRef) (UPID, error) {
+	return c.startOrDo(ctx, http.MethodPost, g.path("template"), nil)
+}
+
+// DeleteVolume destroys a volume of a storage, such as a backup (Datastore.Allocate, or for
+// the backup of a guest VM.Backup on it and Datastore.AllocateSpace).
+func (c *Client) DeleteVolume(ctx context.Context, node string, id VolID) (UPID, error) {
+	return c.startOrDo(ctx, http.MethodDelete, join("nodes", node, "storage", id.Storage, "content", id.String()), nil)
+}
+
 // Backup starts a backup of guests of a node (VM.Backup on each, and
 // Datastore.AllocateSpace on the storage). The parameters are vzdump's. Where none of
 // the guests is on the node, the error is one of [Elsewhere].

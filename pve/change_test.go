@@ -19,8 +19,24 @@ func TestDoneWithoutATask(t *testing.T) {
 	if upid, err := c.StartConfig(t.Context(), vm100, nil); err != nil || !upid.IsZero() {
 		t.Errorf("%v %v", upid, err)
 	}
+	if upid, err := c.MakeTemplate(t.Context(), vm100); err != nil || !upid.IsZero() {
+		t.Errorf("%v %v", upid, err)
+	}
 	if _, err := c.Clone(t.Context(), vm100, nil); !pve.OutcomeUnknown(err) {
 		t.Errorf("a clone without a task: %v", err)
+	}
+}
+
+// A volume, whose name has slashes, is one element of the path.
+func TestDeleteVolume(t *testing.T) {
+	sent := ""
+	c := newClient(t, roundTrip(func(req *http.Request) (*http.Response, error) {
+		sent = req.Method + " " + req.URL.EscapedPath()
+		return answer("200 OK", `{"data":"UPID:pve1:00001234:00005678:65000000:imgdel:100@local:root@pam:"}`)
+	}))
+	upid, err := c.DeleteVolume(t.Context(), "pve1", pve.VolID{Storage: "local", Name: "backup/a.vma.zst"})
+	if err != nil || upid.Type != "imgdel" || sent != "DELETE /api2/json/nodes/pve1/storage/local/content/local:backup%2Fa.vma.zst" {
+		t.Errorf("sent %s: %v %v", sent, upid, err)
 	}
 }
 
