@@ -2,7 +2,7 @@
 GO    ?= go
 TOOLS  = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: check test generate build bench fmt vet lint race generated recordings clients
+.PHONY: check test generate build bench fmt vet lint race generated recordings clients live
 
 check: fmt vet lint race recordings clients generated
 	@echo "check: all is well"
@@ -43,6 +43,10 @@ recordings:
 # clients of others to pve-mcp sim, or a reason why not.
 clients:
 	PVE_MCP_CLIENTS=1 $(GO) test -count=1 -v ./test/...
+
+# The tools' stories that can run anywhere, against the PVE node in the environment.
+live:
+	@$(GO) run ./test/live
 
 GENERATED = README.md .env.example docs/*.md internal/server/testdata/*.json pve/apischema/*.json.gz pve/apischema/testdata/*.txt
 generated:

@@ -22,7 +22,8 @@ import (
 // order is the way that imports go: down this list. pvesim never imports pve: a
 // mistake in a type that both shared would cancel out in the tests.
 var order = []string{
-	"cmd/pve-mcp", "internal/docgen", "internal/cli", "internal/httpserve", "internal/record", "internal/simtest", "internal/demo", "internal/server", "internal/mcptask",
+	"cmd/pve-mcp", "internal/docgen", "internal/cli", "internal/httpserve", "internal/record", "test/live", "internal/simtest", "internal/live",
+	"internal/demo", "internal/server", "internal/mcptask",
 	"internal/config", "internal/catalog", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
 	"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks", "internal/tool",
 	"internal/access", "internal/audit", "internal/explain", "internal/guard", "internal/seal", "internal/show", "internal/render", "pve", "pvesim", "pve/apischema/gen",
@@ -56,6 +57,7 @@ var imports = map[string][]string{
 	"internal/docgen":     {"internal/catalog", "internal/config", "internal/tool", "github.com/google/jsonschema-go"},
 	"internal/explain":    {"internal/guard", "internal/render", "pve"},
 	"internal/guard":      {},
+	"internal/live":       {"internal/config", "internal/guard", "internal/tool", "pve"},
 	"internal/record":     {"pve", "pvesim"},
 	"internal/recordings": {},
 	"internal/render":     {},
@@ -65,7 +67,7 @@ var imports = map[string][]string{
 		"github.com/google/jsonschema-go", "github.com/modelcontextprotocol/go-sdk",
 	},
 	"internal/simtest": {
-		"internal/audit", "internal/catalog", "internal/demo", "internal/guard", "internal/tool", "pvesim", "github.com/google/go-cmp",
+		"internal/audit", "internal/catalog", "internal/demo", "internal/guard", "internal/live", "internal/tool", "pve", "pvesim", "github.com/google/go-cmp",
 	},
 	"internal/tool": {
 		"internal/audit", "internal/explain", "internal/guard", "internal/render", "internal/seal", "pve",
@@ -86,6 +88,7 @@ var imports = map[string][]string{
 	"test/clients":             {},
 	"test/conformance":         {},
 	"test/independent":         {},
+	"test/live":                {"internal/live"},
 }
 
 // modules are what go.mod requires, with the reason.
@@ -110,8 +113,8 @@ const (
 	maxFunc = 70
 )
 
-// support are packages that only tests import.
-var support = []string{"internal/recordings", "internal/simtest"}
+// support are packages that only tests and what runs tests import.
+var support = []string{"internal/live", "internal/recordings", "internal/simtest", "test/live"}
 
 // pkg is a package of ours.
 type pkg struct {

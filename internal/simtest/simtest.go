@@ -2,6 +2,7 @@
 package simtest
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"pve-mcp/internal/catalog"
 	"pve-mcp/internal/demo"
 	"pve-mcp/internal/guard"
+	"pve-mcp/internal/live"
 	"pve-mcp/internal/tool"
 	"pve-mcp/pvesim"
 )
@@ -25,7 +27,17 @@ type World struct {
 	Host  tool.Host
 
 	token string
-	seen  int // requests that were reported by Sent
+	seen  int        // requests that were reported by Sent
+	node  *live.Node // of a live run, in the place of the simulator
+	ctx   context.Context
+}
+
+// Context returns the context of the world's calls.
+func (w *World) Context() context.Context {
+	if w.ctx != nil {
+		return w.ctx
+	}
+	return w.T.Context()
 }
 
 // Options change what a world is like.
@@ -42,6 +54,9 @@ type Options struct {
 // New brings a world to life.
 func New(t *testing.T, o Options) *World {
 	t.Helper()
+	if live.Wanted() {
+		t.Skip(live.NoStory)
+	}
 	if o.Model == nil {
 		m := pvesim.Cluster()
 		o.Model = &m
@@ -147,8 +162,12 @@ func (w *World) Run(t tool.Tool, args string) Answer {
 }
 
 // Sent returns the requests of the world's token that reached the simulator since the
-// last call of Sent, each as METHOD and endpoint.
+// last call of Sent, each as METHOD and endpoint: of a live run, those that could change
+// something.
 func (w *World) Sent() []string {
+	if w.node != nil {
+		return w.node.Sent()
+	}
 	all := w.Sim.Requests()
 	var out []string
 	for _, r := range all[w.seen:] {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"pve-mcp/internal/live"
 	"pve-mcp/internal/tool"
 	"pve-mcp/pvesim"
 )
@@ -20,8 +21,9 @@ import (
 // Story is a call of a tool and what comes of it.
 type Story struct {
 	Name    string
-	Options        // of the world
-	First   string // a call that comes before: tool and arguments
+	On      Scratch // makes it one that can run anywhere, with placeholders in its texts
+	Options         // of the world
+	First   string  // calls that come before, one in a line: tool and arguments
 	Fault   pvesim.Fault
 	Args    string
 
@@ -29,53 +31,80 @@ type Story struct {
 	Says    []string     // parts of the answer
 	Lacks   []string     // what is no part of it
 	Writes  []string     // all requests that could change something
-	Sent    int          // requests but looks at tasks; 0 is not compared
+	Sent    int          // requests but looks at tasks, by the preset cluster; 0 is not compared
 }
 
-// Tell tells stories of a tool, each in a world of its own.
+// Tell tells stories of a tool, each in a world of its own: a simulated one or, in a live
+// run, what is a real node's for those that can run anywhere.
 func Tell(t *testing.T, name string, stories []Story) {
 	t.Helper()
+	if live.Wanted() {
+		tellLive(t, name, stories)
+		return
+	}
 	for _, s := range stories {
 		t.Run(s.Name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { s.tell(t, name) })
+			synctest.Test(t, func(t *testing.T) { s.simulate(t, name) })
 		})
 	}
 }
 
-func (s Story) tell(t *testing.T, name string) {
+// simulate tells a story in a simulated world.
+func (s Story) simulate(t *testing.T, name string) {
 	s.Policy.Exec = !s.Policy.ReadOnly
-	w := New(t, s.Options)
-	if first, args, ok := strings.Cut(s.First, " "); ok {
-		if a := w.Call(first, args); a.IsError {
-			t.Fatalf("%s: %s", s.First, a.Text)
+	if s.On != "" {
+		if s.Model == nil {
+			s.Model = Cluster()
 		}
-		w.Sent()
+		s.On.simulate(s.Model)
 	}
+	s.tell(New(t, s.Options), name, simulated())
+}
+
+// tell tells a story in a world, with what its placeholders stand for.
+func (s Story) tell(w *World, name string, values map[string]string) {
+	w.Helper()
+	var answer map[string]any // of the last call of First
+	fill := func(text string) string {
+		if s.On == "" {
+			return text
+		}
+		return filler{w.T, values, answer}.fill(text)
+	}
+	for call := range strings.Lines(s.First) {
+		first, args, _ := strings.Cut(strings.TrimSpace(fill(call)), " ")
+		a := w.Call(first, args)
+		if a.IsError {
+			w.Fatalf("%s: %s", call, a.Text)
+		}
+		answer = a.Fields
+	}
+	w.Sent()
 	if s.Fault != (pvesim.Fault{}) {
 		if err := w.Sim.Fault(s.Fault); err != nil {
-			t.Fatal(err)
+			w.Fatal(err)
 		}
 	}
-	a := w.Call(name, s.Args)
+	a := w.Call(name, fill(s.Args))
 	if got := a.result(); got != s.Outcome {
-		t.Errorf("outcome %q, want %q: %s", got, s.Outcome, a.Text)
+		w.Errorf("outcome %q, want %q: %s", got, s.Outcome, a.Text)
 	}
 	for _, part := range s.Says {
-		if !strings.Contains(a.Text, part) {
-			t.Errorf("no %s in %s", part, a.Text)
+		if part = fill(part); !strings.Contains(a.Text, part) {
+			w.Errorf("no %s in %s", part, a.Text)
 		}
 	}
 	for _, part := range s.Lacks {
-		if strings.Contains(a.Text, part) {
-			t.Errorf("%s in %s", part, a.Text)
+		if part = fill(part); strings.Contains(a.Text, part) {
+			w.Errorf("%s in %s", part, a.Text)
 		}
 	}
 	sent := w.Sent()
 	if diff := cmp.Diff(s.Writes, Writes(sent)); diff != "" && len(s.Writes)+len(Writes(sent)) > 0 {
-		t.Errorf("requests that could change something (-want +got):\n%s", diff)
+		w.Errorf("requests that could change something (-want +got):\n%s", diff)
 	}
-	if all := WithoutTasks(sent); s.Sent != 0 && len(all) != s.Sent {
-		t.Errorf("%d requests, want %d: %v", len(all), s.Sent, all)
+	if all := WithoutTasks(sent); s.Sent != 0 && w.Sim != nil && len(all) != s.Sent {
+		w.Errorf("%d requests, want %d: %v", len(all), s.Sent, all)
 	}
 }
 

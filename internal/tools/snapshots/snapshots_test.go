@@ -41,12 +41,17 @@ func TestList(t *testing.T) {
 				`"total":2,"current_parent":"after-upgrade","vmid":102,"node":"pve2"}`}},
 		{Name: "CT", Options: with(simtest.Snapshot(200, "a1"), simtest.Snapshot(200, "a2")), Args: `{"vmid":200}`, Outcome: tool.OK, Sent: 2, Says: []string{
 			`{"name":"a1","created"`, `{"name":"a2","parent":"a1"`, `"current_parent":"a2"`}},
-		{Name: "none", Args: `{"vmid":100}`, Outcome: tool.OK, Says: []string{`{"snapshots":[],"total":0,"vmid":100,"node":"pve1"}`}},
+		{Name: "none", On: simtest.RunningVM, Args: `{"vmid":$vmid}`, Outcome: tool.OK, Sent: 2, Says: []string{`{"snapshots":[],"total":0,"vmid":$vmid,"node":"$node"}`}},
+		{Name: "new ones", On: simtest.VM, First: `pve_create_snapshot {"vmid":$vmid,"snapname":"monday"}
+			pve_create_snapshot {"vmid":$vmid,"snapname":"tuesday","description":"before the change"}`, Args: `{"vmid":$vmid}`, Outcome: tool.OK, Sent: 2, Says: []string{
+			`{"name":"monday","created":"`, `{"name":"tuesday","parent":"monday","created":"`, `"description":"before the change"}],"total":2,"current_parent":"tuesday"`}},
+		{Name: "new one, CT", On: simtest.CT, First: `pve_create_snapshot {"vmid":$vmid,"snapname":"monday"}`, Args: `{"vmid":$vmid}`, Outcome: tool.OK, Sent: 2, Says: []string{
+			`{"name":"monday","created":"`, `"current_parent":"monday"`}},
 		{Name: "single node, PVE 8", Options: simtest.Options{Model: simtest.Lab(simtest.Version("8.4.1"), simtest.Snapshot(100, "monday"))}, Args: `{"vmid":100}`, Outcome: tool.OK, Says: []string{`"name":"monday"`, `"node":"pve"`}},
 		{Name: "hostile", Options: with(simtest.Guest(102, func(g *pvesim.Guest) { g.Snapshots[0].Description = "a\u202e\x1b[31mb\nc" })), Args: `{"vmid":102}`, Outcome: tool.OK, Says: []string{`"description":"ab c"`}},
 		{Name: "one under way", First: `pve_create_snapshot {"vmid":100,"snapname":"monday","vmstate":true,"wait":0}`, Args: `{"vmid":100}`, Outcome: tool.OK, Says: []string{`"state":"prepare"`}},
 		{Name: "moved", Options: moved("GET", "/snapshot"), Args: `{"vmid":105}`, Outcome: tool.OK, Sent: 4, Says: []string{`"node":"pve1"`}},
-		{Name: "no guest", Args: `{"vmid":111}`, Outcome: tool.Failed, Sent: 1, Says: []string{"There is no guest 111"}},
+		{Name: "no guest", On: simtest.NoGuest, Args: `{"vmid":$vmid}`, Outcome: tool.Failed, Sent: 1, Says: []string{"There is no guest $vmid"}},
 		{Name: "no privilege", Options: simtest.Options{Token: "none@pve!mcp"}, Args: `{"vmid":102}`, Outcome: tool.Failed, Sent: 1, Says: []string{"VM.Audit"}},
 		{Name: "node down", Options: with(simtest.Offline("pve2")), Args: `{"vmid":102}`, Outcome: tool.Failed, Says: []string{"could not get an answer from the node"}},
 		{Name: "lost answer", Fault: pvesim.Fault{Match: "GET /nodes/*/qemu/*/snapshot", Drop: true}, Args: `{"vmid":102}`, Outcome: tool.Failed, Says: []string{"no usable answer"}},
@@ -57,28 +62,32 @@ func TestCreate(t *testing.T) {
 	raw := simtest.Set(105, "scsi0=nfs:105/vm-105-disk-0.raw,size=2G")
 	rawCT := simtest.Set(200, "rootfs=nfs:200/vm-200-disk-0.raw,size=2G")
 	simtest.Tell(t, "pve_create_snapshot", []simtest.Story{
-		{Name: "VM", Args: `{"vmid":105,"snapname":"monday","description":"before\nthe change; a=b&c"}`, Outcome: tool.OK, Writes: []string{create}, Sent: 6, Says: []string{
-			`"message":"Snapshot monday of VM 105 (build-1): done."`, `"vmid":105,"node":"pve3","snapshot":{"name":"monday","created":"`, `"description":"before the change; a=b&c"}`}, Lacks: []string{`"ram"`}},
+		{Name: "VM", On: simtest.VM, Args: `{"vmid":$vmid,"snapname":"monday","description":"before\nthe change; a=b&c"}`, Outcome: tool.OK, Writes: []string{create}, Sent: 6, Says: []string{
+			`"message":"Snapshot monday of VM $vmid (scratch): done."`, `"vmid":$vmid,"node":"$node","snapshot":{"name":"monday","created":"`, `"description":"before the change; a=b&c"}`}, Lacks: []string{`"ram"`}},
 		{Name: "running VM", Args: `{"vmid":102,"snapname":"monday"}`, Outcome: tool.OK, Writes: []string{create}, Says: []string{`{"name":"monday","parent":"after-upgrade"`}},
+		{Name: "running VM without an agent", On: simtest.RunningVM, Args: `{"vmid":$vmid,"snapname":"monday"}`, Outcome: tool.OK, Writes: []string{create}, Says: []string{`{"name":"monday","created":"`}},
+		{Name: "with little RAM", On: simtest.RunningVM, Args: `{"vmid":$vmid,"snapname":"monday","vmstate":true,"wait":45}`, Outcome: tool.OK, Writes: []string{create}, Says: []string{`"ram":true`}},
 		{Name: "with RAM", Args: `{"vmid":100,"snapname":"monday","vmstate":true,"wait":45}`, Outcome: tool.OK, Writes: []string{create}, Says: []string{`"ram":true`}},
-		{Name: "CT", Args: `{"vmid":200,"snapname":"monday"}`, Outcome: tool.OK, Writes: []string{createCT}, Sent: 6, Says: []string{"Snapshot monday of CT 200 (proxy): done."}},
+		{Name: "CT", On: simtest.RunningCT, Args: `{"vmid":$vmid,"snapname":"monday"}`, Outcome: tool.OK, Writes: []string{createCT}, Sent: 6, Says: []string{"Snapshot monday of CT $vmid (scratch): done."}},
 		{Name: "single node, PVE 8", Options: simtest.Options{Model: simtest.Lab(simtest.Version("8.4.1"))}, Args: `{"vmid":102,"snapname":"monday"}`, Outcome: tool.OK, Writes: []string{createCT}},
 		{Name: "moved", Options: moved("POST", "/snapshot"), Args: `{"vmid":105,"snapname":"tuesday"}`, Outcome: tool.OK, Writes: []string{create, create}, Says: []string{`"node":"pve1"`}},
 		{Name: "moved while it is looked at", Options: moved("GET", "/feature"), Args: `{"vmid":105,"snapname":"tuesday"}`, Outcome: tool.OK, Writes: []string{create}},
 
-		{Name: "template", Args: `{"vmid":900,"snapname":"monday"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM 900 is a template, of which there are no snapshots."}},
+		{Name: "template", On: simtest.Template, Args: `{"vmid":$vmid,"snapname":"monday"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM $vmid is a template, of which there are no snapshots."}},
 		{Name: "locked", Args: `{"vmid":107,"snapname":"monday"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM 107 is locked (backup)."}},
 		{Name: "suspended", Args: `{"vmid":109,"snapname":"monday"}`, Outcome: tool.Failed, Says: []string{"VM 109 is locked (suspended).", "resume it first"}},
-		{Name: "RAM of a stopped VM", Args: `{"vmid":105,"snapname":"monday","vmstate":true}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM 105 is stopped, so there is no RAM to keep.", "Leave vmstate out."}},
-		{Name: "RAM of a CT", Args: `{"vmid":200,"snapname":"monday","vmstate":true}`, Outcome: tool.Failed, Says: []string{"is for VMs only"}},
+		{Name: "RAM of a stopped VM", On: simtest.VM, Args: `{"vmid":$vmid,"snapname":"monday","vmstate":true}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM $vmid is stopped, so there is no RAM to keep.", "Leave vmstate out."}},
+		{Name: "RAM of a CT", On: simtest.RunningCT, Args: `{"vmid":$vmid,"snapname":"monday","vmstate":true}`, Outcome: tool.Failed, Says: []string{"is for VMs only"}},
+		{Name: "the only name is taken", On: simtest.VM, First: `pve_create_snapshot {"vmid":$vmid,"snapname":"monday"}`, Args: `{"vmid":$vmid,"snapname":"monday"}`, Outcome: tool.Failed, Sent: 3,
+			Says: []string{"VM $vmid has a snapshot monday already."}},
 		{Name: "the name is taken", Args: `{"vmid":102,"snapname":"before-upgrade"}`, Outcome: tool.Failed, Sent: 3, Says: []string{"VM 102 has a snapshot before-upgrade already.", "there are before-upgrade and after-upgrade."}},
 		{Name: "the name is taken meanwhile", Options: simtest.Options{Before: simtest.Meanwhile("POST", "/snapshot", `pve_create_snapshot {"vmid":105,"snapname":"monday"}`)}, Args: `{"vmid":105,"snapname":"monday"}`,
 			Outcome: tool.Failed, Writes: []string{create}, Says: []string{"failed: snapshot name 'monday' already used"}},
 		{Name: "storage without snapshots", Options: with(raw), Args: `{"vmid":105,"snapname":"monday"}`, Outcome: tool.Failed, Sent: 4, Says: []string{"The storage of VM 105 cannot make snapshots of all its disks.", "pve_create_backup"}},
 		{Name: "storage without snapshots, CT", Options: with(rawCT), Args: `{"vmid":200,"snapname":"monday"}`, Outcome: tool.Failed, Sent: 4, Says: []string{"The storage of CT 200 cannot make snapshots of all its disks."}},
 		{Name: "no privilege", Options: simtest.Options{Token: "audit@pve!mcp"}, Args: `{"vmid":105,"snapname":"monday"}`, Outcome: tool.Failed, Writes: []string{create}, Says: []string{"lacks VM.Snapshot on /vms/105.", "--roles PVEVMAdmin"}},
-		{Name: "read-only", Options: simtest.Options{Policy: guard.Policy{ReadOnly: true}}, Args: `{"vmid":105,"snapname":"monday"}`, Outcome: tool.Failed, Says: []string{"Nothing was sent"}},
-		{Name: "no guest", Args: `{"vmid":111,"snapname":"monday"}`, Outcome: tool.Failed, Sent: 1, Says: []string{"There is no guest 111"}},
+		{Name: "read-only", On: simtest.VM, Options: simtest.Options{Policy: guard.Policy{ReadOnly: true}}, Args: `{"vmid":$vmid,"snapname":"monday"}`, Outcome: tool.Failed, Says: []string{"Nothing was sent"}},
+		{Name: "no guest", On: simtest.NoGuest, Args: `{"vmid":$vmid,"snapname":"monday"}`, Outcome: tool.Failed, Sent: 1, Says: []string{"There is no guest $vmid"}},
 		{Name: "node down", Options: with(simtest.Offline("pve3")), Args: `{"vmid":105,"snapname":"monday"}`, Outcome: tool.Failed, Says: []string{"could not get an answer from the node"}},
 		{Name: "task fails", Fault: pvesim.Fault{Match: create105, TaskFails: "zfs error: out of space"}, Args: `{"vmid":105,"snapname":"monday"}`, Outcome: tool.Failed, Writes: []string{create},
 			Says: []string{"Snapshot monday of VM 105 (build-1) failed: zfs error: out of space"}, Lacks: []string{`"snapshot"`}},

@@ -1,0 +1,108 @@
+package simtest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+
+	"pve-mcp/internal/live"
+	"pve-mcp/pvesim"
+)
+
+// tellLive tells the stories that can run anywhere on the node of the environment, and says
+// of each what came of it.
+func tellLive(t *testing.T, name string, stories []Story) {
+	t.Helper()
+	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	signal.Ignore(syscall.SIGPIPE) // who reads along may be gone before it is cleaned up
+	node, err := live.Open(ctx, os.Environ())
+	if err != nil {
+		t.Fatalf("nothing was begun: %v", err)
+	}
+	for _, s := range stories {
+		title := name + ": " + s.Name
+		if why := s.simOnly(); why != "" {
+			live.Report(live.SimOnly, title, why)
+			continue
+		}
+		if key := s.missing(node); key != "" {
+			live.Report(live.NotHere, title, key+" is not set")
+			continue
+		}
+		if ctx.Err() != nil {
+			live.Report(live.NotHere, title, "it was interrupted before")
+			continue
+		}
+		ended := t.Run(s.Name, func(t *testing.T) { s.live(ctx, t, name, node) })
+		live.Report(map[bool]live.Verdict{true: live.Passed, false: live.Failed}[ended], title, fmt.Sprintf("on %s, PVE %s", node.Node, node.Version))
+	}
+	if err := node.CheckEmpty(context.WithoutCancel(ctx)); err != nil {
+		t.Errorf("after it: %v", err)
+	}
+	if ctx.Err() != nil && t.Context().Err() == nil {
+		live.Report(live.Failed, name, "interrupted; what was made is removed, unless it says otherwise above")
+		os.Exit(1) // no other test of this package may begin
+	}
+}
+
+// live tells a story on a node, with guests that are removed at its end.
+func (s Story) live(ctx context.Context, t *testing.T, name string, node *live.Node) {
+	t.Cleanup(func() {
+		if err := node.Clean(ctx); err != nil {
+			t.Errorf("not all could be removed: %v", err)
+		}
+	})
+	vmid, newid := node.IDsOfStory()
+	if s.On != NoGuest {
+		if err := node.Make(ctx, vmid, s.On.guest()); err != nil {
+			t.Fatalf("a %s could not be made: %v", s.On, err)
+		}
+	}
+	host, err := node.Host(s.Policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]string{"vmid": vmid.String(), "newid": newid.String()}
+	for placeholder := range simulated() {
+		if value, _ := node.Value(placeholder); value != "" {
+			values[placeholder] = value
+		}
+	}
+	node.Sent()
+	s.tell(&World{T: t, Host: host, node: node, ctx: ctx}, name, values)
+}
+
+// simOnly returns why a story cannot run anywhere, or "".
+func (s Story) simOnly() string {
+	switch {
+	case s.Fault != (pvesim.Fault{}):
+		return "a fault is made to happen"
+	case s.Before != nil:
+		return "something happens at a certain moment"
+	case s.Wire != nil:
+		return "an answer that PVE would not give"
+	case s.Token != "":
+		return "a token with other privileges"
+	case s.Model != nil:
+		return "a cluster that is made for it"
+	case s.On == "":
+		return "guests that the simulator has"
+	}
+	return ""
+}
+
+// missing returns the key of a setting that a story needs and that is not set, or "".
+func (s Story) missing(node *live.Node) string {
+	needs := s.placeholders()
+	needs["template"] = s.On == CT || s.On == RunningCT
+	for name, needed := range needs {
+		if value, key := node.Value(name); needed && key != "" && value == "" {
+			return key
+		}
+	}
+	return ""
+}
