@@ -89,6 +89,9 @@ func (s Story) tell(w *World, name string, values map[string]string) {
 	if got := a.result(); got != s.Outcome {
 		w.Errorf("outcome %q, want %q: %s", got, s.Outcome, a.Text)
 	}
+	if a.Outcome != "" && a.IsError != (a.Outcome == tool.Failed || a.Outcome == tool.Unknown) {
+		w.Errorf("outcome %q, and whether it is an error: %v", a.Outcome, a.IsError)
+	}
 	for _, part := range s.Says {
 		if part = fill(part); !strings.Contains(a.Text, part) {
 			w.Errorf("no %s in %s", part, a.Text)

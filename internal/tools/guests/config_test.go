@@ -32,9 +32,16 @@ func TestConfig(t *testing.T) {
 		{Name: "what waits", First: `pve_update_guest_config {"vmid":100,"set":{"cores":8},"delete":["agent"]}`, Args: `{"vmid":100}`, Outcome: tool.OK, Says: []string{
 			`"cores":"4"`, `{"key":"cores","now":"4","next":"8"}`, `{"key":"agent","now":"1","delete":true}`,
 		}},
+		{Name: "scratch VM", On: simtest.VM, Args: `{"vmid":$vmid}`, Outcome: tool.OK, Sent: 3, Says: []string{
+			`"name":"scratch","type":"qemu","node":"$node","digest":"`, `"cores":"1"`, `"memory":"128"`, `{"key":"scsi0","value":"$storage:`, `"kind":"disk","storage":"$storage","size":1073741824,"size_human":"1 GiB"}`,
+		}, Lacks: []string{`"pending"`}},
+		{Name: "scratch CT", On: simtest.RunningCT, Args: `{"vmid":$vmid}`, Outcome: tool.OK, Sent: 3, Says: []string{`"name":"scratch","type":"lxc"`, `{"key":"rootfs","value":"$storage:`, `"size_human":"2 GiB"`}, Lacks: []string{`"pending"`}},
+		{Name: "what waits for a restart", On: simtest.RunningVM, First: `pve_update_guest_config {"vmid":$vmid,"set":{"memory":256}}`, Args: `{"vmid":$vmid}`, Outcome: tool.OK, Says: []string{`"memory":"128"`, `{"key":"memory","now":"128","next":"256"}`}},
+		{Name: "of a snapshot of now", On: simtest.VM, First: `pve_create_snapshot {"vmid":$vmid,"snapname":"monday"}
+			pve_update_guest_config {"vmid":$vmid,"set":{"description":"later"}}`, Args: `{"vmid":$vmid,"snapshot":"monday"}`, Outcome: tool.OK, Sent: 2, Says: []string{`"name":"scratch"`, `"kind":"disk"`}, Lacks: []string{"later", `"pending"`}},
 		{Name: "of a snapshot", First: `pve_update_guest_config {"vmid":102,"set":{"description":"later"}}`, Args: `{"vmid":102,"snapshot":"before-upgrade"}`,
 			Outcome: tool.OK, Sent: 2, Says: []string{`"name":"db-1"`, `"kind":"disk"`}, Lacks: []string{"later", `"pending"`}},
-		{Name: "no such snapshot", Args: `{"vmid":102,"snapshot":"monday"}`, Outcome: tool.Failed, Sent: 2,
+		{Name: "no such snapshot", On: simtest.VM, Args: `{"vmid":$vmid,"snapshot":"monday"}`, Outcome: tool.Failed, Sent: 2,
 			Says: []string{"snapshot 'monday' does not exist.", "pve_list_snapshots"}},
 		{Name: "hostile", Options: simtest.Options{Model: simtest.Cluster(simtest.Set(105, "description=\x1b[31mred\u202e\nline"))},
 			Args: `{"vmid":105}`, Outcome: tool.OK, Says: []string{`"description":"red\nline"`}},
@@ -46,7 +53,7 @@ func TestConfig(t *testing.T) {
 			Args: `{"vmid":105}`, Outcome: tool.OK, Sent: 5},
 		{Name: "its node is down", Options: simtest.Options{Model: simtest.Cluster(simtest.Offline("pve3"))}, Args: `{"vmid":105}`, Outcome: tool.Failed,
 			Says: []string{"could not get an answer from the node", "(595)", "other nodes still answer"}},
-		{Name: "no guest", Args: `{"vmid":111}`, Outcome: tool.Failed, Sent: 1, Says: []string{"There is no guest 111"}},
+		{Name: "no guest", On: simtest.NoGuest, Args: `{"vmid":$vmid}`, Outcome: tool.Failed, Sent: 1, Says: []string{"There is no guest $vmid"}},
 		{Name: "no privilege", Options: simtest.Options{Token: "none@pve!mcp"}, Args: `{"vmid":104}`, Outcome: tool.Failed, Sent: 1, Says: []string{"VM.Audit", "This token sees no guests at all"}},
 		{Name: "bad vmid", Args: `{"vmid":5}`, Outcome: tool.Failed, Says: []string{`The argument "vmid" is 5, which is not`}},
 		{Name: "broken answer", Fault: pvesim.Fault{Match: "GET /nodes/*/qemu/*/pending", Drop: true}, Args: `{"vmid":104}`, Outcome: tool.Failed, Says: []string{"no usable answer", "try again"}},

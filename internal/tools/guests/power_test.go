@@ -14,60 +14,49 @@ import (
 	"pve-mcp/pvesim"
 )
 
-func TestPower(t *testing.T) {
-	for _, tt := range []struct {
-		name, args string
-		outcome    tool.Outcome
-		status     string // after it; "" where it is not said
-		message    string
-		writes     int
-	}{
-		{"start CT", `{"vmid":204,"action":"start"}`, tool.Warnings, "running", "Start of CT 204 (sandbox) on pve3: done, with warnings (1).", 1},
-		{"shutdown", `{"vmid":104,"action":"shutdown"}`, tool.OK, "stopped", "Shutdown of VM 104 (mail) on pve1: done.", 1},
-		{"stop", `{"vmid":100,"action":"stop"}`, tool.OK, "stopped", "done", 1},
-		{"reboot waits for the start", `{"vmid":104,"action":"reboot"}`, tool.OK, "running", "done", 1},
-		{"reset", `{"vmid":100,"action":"reset"}`, tool.OK, "running", "done", 1},
-		{"suspend", `{"vmid":100,"action":"suspend"}`, tool.OK, "paused", "done", 1},
-		{"suspend to disk", `{"vmid":100,"action":"suspend","todisk":true}`, tool.OK, "suspended", "done", 1},
-		{"resume", `{"vmid":108,"action":"resume"}`, tool.OK, "running", "done", 1},
-		{"start of a suspended VM", `{"vmid":109,"action":"start"}`, tool.OK, "running", "done", 1},
-		{"forced", `{"vmid":106,"action":"shutdown","timeout":5,"forceStop":true}`, tool.OK, "stopped", "done", 1},
-		{"HA is waited for", `{"vmid":103,"action":"shutdown"}`, tool.OK, "stopped", "done", 1},
-		{"HA is waited for, not long enough", `{"vmid":103,"action":"shutdown","wait":3}`, tool.Running, "running", "has not reached that state yet", 1},
-		{"fails", `{"vmid":105,"action":"start"}`, tool.Failed, "stopped", "failed: start failed: QEMU exited with code 1", 1},
-		{"times out", `{"vmid":106,"action":"shutdown","timeout":5}`, tool.Failed, "running", "VM quit/powerdown failed - got timeout", 1},
+// qemu and lxc are the endpoints that change the power state.
+func qemu(verb string) string { return "POST /nodes/{node}/qemu/{vmid}/status/" + verb }
+func lxc(verb string) string  { return "POST /nodes/{node}/lxc/{vmid}/status/" + verb }
 
-		{"stopped already", `{"vmid":105,"action":"stop"}`, tool.OK, "stopped", "VM 105 is stopped already; nothing was sent.", 0},
-		{"running already", `{"vmid":100,"action":"start"}`, tool.OK, "running", "VM 100 is running already", 0},
-		{"template", `{"vmid":900,"action":"start"}`, tool.Failed, "", "VM 900 is a template, which cannot be started.", 0},
-		{"locked", `{"vmid":107,"action":"start"}`, tool.Failed, "", "VM 107 is locked (backup).", 0},
-		{"paused", `{"vmid":108,"action":"shutdown"}`, tool.Failed, "", "VM 108 is paused, so it cannot shut down.", 0},
-		{"start of a paused VM", `{"vmid":108,"action":"start"}`, tool.Failed, "", "VM 108 is paused, so it cannot be started.", 0},
-		{"reset of a stopped VM", `{"vmid":105,"action":"reset"}`, tool.Failed, "", "VM 105 is stopped, so reset is not possible.", 0},
-		{"resume of a stopped VM", `{"vmid":105,"action":"resume"}`, tool.Failed, "", "VM 105 is stopped, not suspended.", 0},
-		{"reset of a CT", `{"vmid":200,"action":"reset"}`, tool.Failed, "", "A container cannot be reset; CT 200 was not touched.", 0},
-		{"suspend of a CT", `{"vmid":200,"action":"suspend"}`, tool.Failed, "", "PVE cannot suspend containers reliably; CT 200 was not touched.", 0},
-		{"unknown", `{"vmid":999,"action":"start"}`, tool.Failed, "", "There is no guest 999", 0},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := simtest.New(t, simtest.Options{})
-				a := w.Call("pve_guest_power", tt.args)
-				if a.Outcome != tt.outcome || a.IsError != (tt.outcome == tool.Failed) {
-					t.Errorf("outcome %q, error %v: %s", a.Outcome, a.IsError, a.Text)
-				}
-				if got := fmt.Sprint(a.Fields["message"]); !strings.Contains(got, tt.message) {
-					t.Errorf("message %q, want %q", got, tt.message)
-				}
-				if got := a.Fields["status"]; tt.status != "" && got != tt.status {
-					t.Errorf("status %v, want %s", got, tt.status)
-				}
-				if writes := simtest.Writes(w.Sent()); len(writes) != tt.writes {
-					t.Errorf("writes %v, want %d", writes, tt.writes)
-				}
-			})
-		})
-	}
+func TestPower(t *testing.T) {
+	simtest.Tell(t, "pve_guest_power", []simtest.Story{
+		{Name: "start", On: simtest.VM, Args: `{"vmid":$vmid,"action":"start"}`, Outcome: tool.OK, Writes: []string{qemu("start")}, Says: []string{"Start of VM $vmid (scratch) on $node: done.", `"status":"running"`}},
+		{Name: "forced, with no system on it", On: simtest.RunningVM, Args: `{"vmid":$vmid,"action":"shutdown","timeout":5,"forceStop":true}`, Outcome: tool.OK, Writes: []string{qemu("shutdown")}, Says: []string{": done.", `"status":"stopped"`}},
+		{Name: "start of a scratch CT", On: simtest.CT, Args: `{"vmid":$vmid,"action":"start"}`, Outcome: tool.OK, Writes: []string{lxc("start")}, Says: []string{"Start of CT $vmid (scratch) on $node: done.", `"status":"running"`}},
+		{Name: "shutdown of a CT", On: simtest.RunningCT, Args: `{"vmid":$vmid,"action":"shutdown"}`, Outcome: tool.OK, Writes: []string{lxc("shutdown")}, Says: []string{"Shutdown of CT $vmid (scratch) on $node: done.", `"status":"stopped"`}},
+		{Name: "stop of a CT", On: simtest.RunningCT, Args: `{"vmid":$vmid,"action":"stop"}`, Outcome: tool.OK, Writes: []string{lxc("stop")}, Says: []string{": done.", `"status":"stopped"`}},
+		{Name: "reboot of a CT", On: simtest.RunningCT, Args: `{"vmid":$vmid,"action":"reboot"}`, Outcome: tool.OK, Writes: []string{lxc("reboot")}, Says: []string{": done.", `"status":"running"`}},
+		{Name: "resume of what was suspended", On: simtest.RunningVM, First: `pve_guest_power {"vmid":$vmid,"action":"suspend"}`, Args: `{"vmid":$vmid,"action":"resume"}`, Outcome: tool.OK, Writes: []string{qemu("resume")}, Says: []string{": done.", `"status":"running"`}},
+		{Name: "start of what was suspended to disk", On: simtest.RunningVM, First: `pve_guest_power {"vmid":$vmid,"action":"suspend","todisk":true}`, Args: `{"vmid":$vmid,"action":"start"}`, Outcome: tool.OK, Writes: []string{qemu("start")}, Says: []string{": done.", `"status":"running"`}},
+		{Name: "of a suspended scratch VM", On: simtest.RunningVM, First: `pve_guest_power {"vmid":$vmid,"action":"suspend"}`, Args: `{"vmid":$vmid,"action":"shutdown"}`, Outcome: tool.Failed, Says: []string{"VM $vmid is paused, so it cannot shut down."}},
+		{Name: "start of a scratch VM from its CD", On: simtest.VM, First: `pve_update_guest_config {"vmid":$vmid,"set":{"ide2":"$iso,media=cdrom","boot":"order=ide2"}}`, Args: `{"vmid":$vmid,"action":"start"}`, Outcome: tool.OK, Writes: []string{qemu("start")}, Says: []string{`"status":"running"`}},
+		{Name: "start CT", Args: `{"vmid":204,"action":"start"}`, Outcome: tool.Warnings, Writes: []string{lxc("start")}, Says: []string{"Start of CT 204 (sandbox) on pve3: done, with warnings (1).", `"status":"running"`}},
+		{Name: "shutdown", Args: `{"vmid":104,"action":"shutdown"}`, Outcome: tool.OK, Writes: []string{qemu("shutdown")}, Says: []string{"Shutdown of VM 104 (mail) on pve1: done.", `"status":"stopped"`}},
+		{Name: "stop", On: simtest.RunningVM, Args: `{"vmid":$vmid,"action":"stop"}`, Outcome: tool.OK, Writes: []string{qemu("stop")}, Says: []string{"Stop of VM $vmid (scratch) on $node: done.", `"status":"stopped"`}},
+		{Name: "reboot waits for the start", Args: `{"vmid":104,"action":"reboot"}`, Outcome: tool.OK, Writes: []string{qemu("reboot")}, Says: []string{": done.", `"status":"running"`}},
+		{Name: "reset", On: simtest.RunningVM, Args: `{"vmid":$vmid,"action":"reset"}`, Outcome: tool.OK, Writes: []string{qemu("reset")}, Says: []string{": done.", `"status":"running"`}},
+		{Name: "suspend", On: simtest.RunningVM, Args: `{"vmid":$vmid,"action":"suspend"}`, Outcome: tool.OK, Writes: []string{qemu("suspend")}, Says: []string{": done.", `"status":"paused"`}},
+		{Name: "suspend to disk", On: simtest.RunningVM, Args: `{"vmid":$vmid,"action":"suspend","todisk":true}`, Outcome: tool.OK, Writes: []string{qemu("suspend")}, Says: []string{": done.", `"status":"suspended"`}},
+		{Name: "resume", Args: `{"vmid":108,"action":"resume"}`, Outcome: tool.OK, Writes: []string{qemu("resume")}, Says: []string{": done.", `"status":"running"`}},
+		{Name: "start of a suspended VM", Args: `{"vmid":109,"action":"start"}`, Outcome: tool.OK, Writes: []string{qemu("start")}, Says: []string{": done.", `"status":"running"`}},
+		{Name: "forced", Args: `{"vmid":106,"action":"shutdown","timeout":5,"forceStop":true}`, Outcome: tool.OK, Writes: []string{qemu("shutdown")}, Says: []string{": done.", `"status":"stopped"`}},
+		{Name: "HA is waited for", Args: `{"vmid":103,"action":"shutdown"}`, Outcome: tool.OK, Writes: []string{qemu("shutdown")}, Says: []string{": done.", `"status":"stopped"`}},
+		{Name: "HA is waited for, not long enough", Args: `{"vmid":103,"action":"shutdown","wait":3}`, Outcome: tool.Running, Writes: []string{qemu("shutdown")}, Says: []string{"has not reached that state yet", `"status":"running"`}},
+		{Name: "fails", Args: `{"vmid":105,"action":"start"}`, Outcome: tool.Failed, Writes: []string{qemu("start")}, Says: []string{"failed: start failed: QEMU exited with code 1", `"status":"stopped"`}},
+		{Name: "times out", Args: `{"vmid":106,"action":"shutdown","timeout":5}`, Outcome: tool.Failed, Writes: []string{qemu("shutdown")}, Says: []string{"VM quit/powerdown failed - got timeout", `"status":"running"`}},
+
+		{Name: "stopped already", On: simtest.VM, Args: `{"vmid":$vmid,"action":"stop"}`, Outcome: tool.OK, Says: []string{"VM $vmid is stopped already; nothing was sent.", `"status":"stopped"`}},
+		{Name: "running already", On: simtest.RunningVM, Args: `{"vmid":$vmid,"action":"start"}`, Outcome: tool.OK, Says: []string{"VM $vmid is running already", `"status":"running"`}},
+		{Name: "template", On: simtest.Template, Args: `{"vmid":$vmid,"action":"start"}`, Outcome: tool.Failed, Says: []string{"VM $vmid is a template, which cannot be started."}},
+		{Name: "locked", Args: `{"vmid":107,"action":"start"}`, Outcome: tool.Failed, Says: []string{"VM 107 is locked (backup)."}},
+		{Name: "paused", Args: `{"vmid":108,"action":"shutdown"}`, Outcome: tool.Failed, Says: []string{"VM 108 is paused, so it cannot shut down."}},
+		{Name: "start of a paused VM", Args: `{"vmid":108,"action":"start"}`, Outcome: tool.Failed, Says: []string{"VM 108 is paused, so it cannot be started."}},
+		{Name: "reset of a stopped VM", On: simtest.VM, Args: `{"vmid":$vmid,"action":"reset"}`, Outcome: tool.Failed, Says: []string{"VM $vmid is stopped, so reset is not possible."}},
+		{Name: "resume of a stopped VM", On: simtest.VM, Args: `{"vmid":$vmid,"action":"resume"}`, Outcome: tool.Failed, Says: []string{"VM $vmid is stopped, not suspended."}},
+		{Name: "reset of a CT", On: simtest.RunningCT, Args: `{"vmid":$vmid,"action":"reset"}`, Outcome: tool.Failed, Says: []string{"A container cannot be reset; CT $vmid was not touched."}},
+		{Name: "suspend of a CT", On: simtest.RunningCT, Args: `{"vmid":$vmid,"action":"suspend"}`, Outcome: tool.Failed, Says: []string{"PVE cannot suspend containers reliably; CT $vmid was not touched."}},
+		{Name: "unknown", On: simtest.NoGuest, Args: `{"vmid":$vmid,"action":"start"}`, Outcome: tool.Failed, Says: []string{"There is no guest $vmid"}},
+	})
 }
 
 func TestPowerWithoutPrivilege(t *testing.T) {

@@ -20,22 +20,25 @@ func TestResize(t *testing.T) {
 		return simtest.Options{Model: simtest.Cluster(changes...)}
 	}
 	simtest.Tell(t, "pve_resize_disk", []simtest.Story{
-		{Name: "by", Args: `{"vmid":105,"disk":"scsi0","size":"+10G"}`, Outcome: tool.OK, Writes: []string{resizeVM}, Sent: 4, Says: []string{
-			`"message":"Growth of scsi0 of VM 105 (build-1) by 10G: done."`, `"size_human":"130 GiB"`, "file systems in it grow only when the guest itself grows them",
+		{Name: "by", On: simtest.VM, Args: `{"vmid":$vmid,"disk":"scsi0","size":"+10G"}`, Outcome: tool.OK, Writes: []string{resizeVM}, Sent: 4, Says: []string{
+			`"message":"Growth of scsi0 of VM $vmid (scratch) by 10G: done."`, `"size_human":"11 GiB"`, "file systems in it grow only when the guest itself grows them",
 		}},
 		{Name: "to", Args: `{"vmid":100,"disk":"scsi0","size":"0.5T"}`, Outcome: tool.OK, Writes: []string{resizeVM}, Says: []string{
 			`"message":"Growth of scsi0 of VM 100 (web-1) to 0.5T: done."`, `"size_human":"512 GiB"`,
 		}},
-		{Name: "CT", Args: `{"vmid":200,"disk":"rootfs","size":"+512M"}`, Outcome: tool.OK, Writes: []string{resizeCT}, Sent: 4, Says: []string{`"size_human":"8.5 GiB"`}, Lacks: []string{"file systems"}},
+		{Name: "to, with no system on it", On: simtest.RunningVM, Args: `{"vmid":$vmid,"disk":"scsi0","size":"3G"}`, Outcome: tool.OK, Writes: []string{resizeVM}, Says: []string{
+			`"message":"Growth of scsi0 of VM $vmid (scratch) to 3G: done."`, `"size_human":"3 GiB"`,
+		}},
+		{Name: "CT", On: simtest.RunningCT, Args: `{"vmid":$vmid,"disk":"rootfs","size":"+512M"}`, Outcome: tool.OK, Writes: []string{resizeCT}, Sent: 4, Says: []string{`"size_human":"2.5 GiB"`}, Lacks: []string{"file systems"}},
 		{Name: "single node", Options: simtest.Options{Model: simtest.Lab()}, Args: `{"vmid":103,"disk":"rootfs","size":"20G"}`, Outcome: tool.OK, Writes: []string{resizeCT}, Says: []string{`"size_human":"20 GiB"`}},
 		{Name: "PVE 8", Options: with(simtest.Version("8.4.1")), Args: `{"vmid":105,"disk":"scsi0","size":"+1G"}`, Outcome: tool.OK, Writes: []string{resizeVM}, Says: []string{`"size_human":"121 GiB"`}},
-		{Name: "as large already", Args: `{"vmid":105,"disk":"scsi0","size":"120G"}`, Outcome: tool.OK, Sent: 3, Says: []string{"scsi0 of VM 105 has 120 GiB already; nothing was sent."}, Lacks: []string{"file systems"}},
-		{Name: "by nothing", Args: `{"vmid":105,"disk":"scsi0","size":"+0G"}`, Outcome: tool.OK, Says: []string{"already; nothing was sent."}},
+		{Name: "as large already", On: simtest.VM, Args: `{"vmid":$vmid,"disk":"scsi0","size":"1G"}`, Outcome: tool.OK, Sent: 3, Says: []string{"scsi0 of VM $vmid has 1 GiB already; nothing was sent."}, Lacks: []string{"file systems"}},
+		{Name: "by nothing", On: simtest.VM, Args: `{"vmid":$vmid,"disk":"scsi0","size":"+0G"}`, Outcome: tool.OK, Says: []string{"already; nothing was sent."}},
 		{Name: "moved", Options: simtest.Options{Model: simtest.Cluster(shared), Before: simtest.Moves(105, "pve1", "PUT", "/resize")},
 			Args: `{"vmid":105,"disk":"scsi0","size":"+1G"}`, Outcome: tool.OK, Writes: []string{resizeVM, resizeVM}, Sent: 6, Says: []string{`"node":"pve1"`, "121 GiB"}},
 
-		{Name: "smaller", Args: `{"vmid":105,"disk":"scsi0","size":"100G"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"scsi0 of VM 105 has 120G; a disk cannot be shrunk to 100G."}},
-		{Name: "no such disk", Args: `{"vmid":105,"disk":"scsi9","size":"+1G"}`, Outcome: tool.Failed, Sent: 2, Says: []string{`VM 105 has no disk \"scsi9\".`, "The disks of VM 105 that can grow are scsi0 (120G)."}},
+		{Name: "smaller", On: simtest.VM, Args: `{"vmid":$vmid,"disk":"scsi0","size":"1M"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"scsi0 of VM $vmid has 1G; a disk cannot be shrunk to 1M."}},
+		{Name: "no such disk", On: simtest.VM, Args: `{"vmid":$vmid,"disk":"scsi9","size":"+1G"}`, Outcome: tool.Failed, Sent: 2, Says: []string{`VM $vmid has no disk \"scsi9\".`, "The disks of VM $vmid that can grow are scsi0 (1G)."}},
 		{Name: "CD", Options: with(drives), Args: `{"vmid":105,"disk":"ide2","size":"+1G"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"ide2 of VM 105 is no disk that can be resized.", "that can grow are scsi0 (120G)."}},
 		{Name: "detached", Options: with(drives), Args: `{"vmid":105,"disk":"unused0","size":"+1G"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"unused0 of VM 105 is no disk that can be resized."}},
 		{Name: "a device of the node", Options: with(drives), Args: `{"vmid":105,"disk":"scsi1","size":"+1G"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"scsi1 of VM 105 is no disk that can be resized."}},
@@ -44,7 +47,7 @@ func TestResize(t *testing.T) {
 			Says: []string{"lacks VM.Config.Disk on /vms/105."}},
 		{Name: "no privilege for space, CT", Options: simtest.Options{Model: simtest.Cluster(simtest.Grant("/vms", "PVEVMAdmin")), Token: "none@pve!mcp"},
 			Args: `{"vmid":200,"disk":"rootfs","size":"+1G"}`, Outcome: tool.Failed, Writes: []string{resizeCT}, Says: []string{"lacks Datastore.AllocateSpace on /storage/local-zfs."}},
-		{Name: "no guest", Args: `{"vmid":111,"disk":"scsi0","size":"+1G"}`, Outcome: tool.Failed, Sent: 1, Says: []string{"There is no guest 111"}},
+		{Name: "no guest", On: simtest.NoGuest, Args: `{"vmid":$vmid,"disk":"scsi0","size":"+1G"}`, Outcome: tool.Failed, Sent: 1, Says: []string{"There is no guest $vmid"}},
 		{Name: "node down", Options: with(simtest.Offline("pve3")), Args: `{"vmid":105,"disk":"scsi0","size":"+1G"}`, Outcome: tool.Failed, Says: []string{"could not get an answer from the node"}},
 		{Name: "task fails", Fault: pvesim.Fault{Match: "PUT /nodes/*/qemu/105/resize", TaskFails: "zfs error: out of space"}, Args: `{"vmid":105,"disk":"scsi0","size":"+1G"}`,
 			Outcome: tool.Failed, Writes: []string{resizeVM}, Says: []string{"Growth of scsi0 of VM 105 (build-1) by 1G failed: zfs error: out of space", `"size_human":"120 GiB"`}, Lacks: []string{"file systems"}},
