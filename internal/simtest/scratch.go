@@ -23,7 +23,7 @@ import (
 //	$storage   the storage of its disk
 //	$backups   a storage for backups
 //	$iso       a volume with an ISO image
-//	${a.b}     the field b of the field a of what the last call of First answered
+//	${a.b}     the field b of the field a of what the calls of First answered
 //
 // VMs are named scratch and have the disk scsi0 of 1 GiB, containers the rootfs of 2 GiB.
 // No VM has a system on it.
@@ -87,8 +87,8 @@ func (s Scratch) simulate(m *pvesim.Model) {
 // filler puts values in the place of placeholders.
 type filler struct {
 	*testing.T
-	values map[string]string
-	answer map[string]any // of the last call of First
+	values  map[string]string
+	answers map[string]any // to the calls of First
 }
 
 // fill returns a text with its placeholders filled in.
@@ -97,7 +97,7 @@ func (f filler) fill(text string) string {
 		if value := f.values[name]; value != "" {
 			return value
 		}
-		var field any = f.answer
+		var field any = f.answers
 		for part := range strings.SplitSeq(name, ".") {
 			inner, _ := field.(map[string]any)
 			field = inner[part]

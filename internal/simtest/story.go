@@ -64,12 +64,12 @@ func (s Story) simulate(t *testing.T, name string) {
 // tell tells a story in a world, with what its placeholders stand for.
 func (s Story) tell(w *World, name string, values map[string]string) {
 	w.Helper()
-	var answer map[string]any // of the last call of First
+	answers := map[string]any{} // to the calls of First
 	fill := func(text string) string {
 		if s.On == "" {
 			return text
 		}
-		return filler{w.T, values, answer}.fill(text)
+		return filler{w.T, values, answers}.fill(text)
 	}
 	for call := range strings.Lines(s.First) {
 		first, args, _ := strings.Cut(strings.TrimSpace(fill(call)), " ")
@@ -77,7 +77,7 @@ func (s Story) tell(w *World, name string, values map[string]string) {
 		if a.IsError {
 			w.Fatalf("%s: %s", call, a.Text)
 		}
-		answer = a.Fields
+		maps.Copy(answers, a.Fields)
 	}
 	w.Sent()
 	if s.Fault != (pvesim.Fault{}) {
