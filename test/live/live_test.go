@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// dir has the programs that the tests run: pve-mcp, and this command as live.
+var dir string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if dir, err = os.MkdirTemp("", "live"); err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dir)
+		build := exec.Command("go", "build", "-o", dir, "../../cmd/pve-mcp", ".")
+		build.Stderr = os.Stderr
+		if err := build.Run(); err != nil {
+			panic(err)
+		}
+		return m.Run()
+	}())
+}
+
+// simulate serves a cluster, as pve-mcp sim in a process of its own, until the test ends, and
+// returns the environment of a run against it.
+func simulate(t *testing.T) (env []string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "pve-mcp"), "sim", "--listen", "127.0.0.1:0", "--speed", "100", "--token", "root@pam!full")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Wait() }) // killed when the test's context ends, before this
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if variable, ok := strings.CutPrefix(lines.Text(), "export "); ok {
+			env = append(env, strings.ReplaceAll(variable, "'", ""))
+		}
+		if strings.HasPrefix(lines.Text(), "# ready") {
+			return append(env, "PVE_LIVE_I_MEAN_IT=yes", "PVE_LIVE_VMIDS=9000-9005", "PVE_LIVE_STORAGE=local-zfs", "PVE_LIVE_BACKUPS=nfs",
+				"PVE_LIVE_TEMPLATE=local:vztmpl/alpine-3.20-default_20240908_amd64.tar.xz")
+		}
+	}
+	t.Fatal("pve-mcp sim is not ready")
+	return nil
+}
+
+// command runs a program where the module is, with none of this environment's settings.
+func command(t *testing.T, env []string, name string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), filepath.Join(dir, name), args...)
+	cmd.Dir = "../.."
+	for _, variable := range os.Environ() {
+		if !strings.HasPrefix(variable, "PVE_") {
+			cmd.Env = append(cmd.Env, variable)
+		}
+	}
+	cmd.Env = append(cmd.Env, env...)
+	return cmd
+}
+
+// guests are how many the cluster has.
+func guests(t *testing.T, env []string) string {
+	t.Helper()
+	var own []string
+	for _, variable := range env {
+		if !strings.HasPrefix(variable, "PVE_LIVE_") {
+			own = append(own, variable)
+		}
+	}
+	out, err := command(t, own, "pve-mcp", "call", "pve_list_guests", "--limit", "1").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(regexp.MustCompile(`"total":\d+`).Find(out))
+}
+
+// Stories that the tools tell on pvesim are told on what is, to them, a node like any other.
+func TestStoriesRunLive(t *testing.T) {
+	env := simulate(t)
+	before := guests(t, env)
+	out, err := command(t, env, "live", "./internal/tools/tasks", "./internal/tools/storage").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{
+		"live: pve1, PVE 9.0.11, at https://127.0.0.1:",
+		"live: passed    pve_task_status: of a snapshot (on pve1, PVE 9.0.11)\n",
+		"live: passed    pve_storage_content: a disk of a CT (on pve1, PVE 9.0.11)\n",
+		"live: 9 passed, 0 failed, 0 not here, 0 sim only\n",
+	} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	if strings.Contains(string(out), "---") {
+		t.Errorf("chatter:\n%s", out)
+	}
+	if after := guests(t, env); after != before {
+		t.Errorf("guests: %s before, %s after", before, after)
+	}
+}
+
+// Without a node there is nothing to do; with one, nothing is done that is not meant.
+func TestNothingIsBegun(t *testing.T) {
+	out, err := command(t, nil, "live").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "live: skipped: no PVE node in the environment: PVE_HOST is not set.") || !strings.Contains(string(out), "PVE_LIVE_VMIDS") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	env := append(simulate(t), "PVE_LIVE_I_MEAN_IT=")
+	out, err = command(t, env, "live").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "nothing was begun:\nPVE_LIVE_I_MEAN_IT: it is not set") || strings.Contains(string(out), "passed") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
