@@ -48,17 +48,25 @@ func (f *Fence) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, &FencedError{req.Method, req.URL.Path, err.Error()}
 	}
-	f.mu.Lock()
-	f.sent = append(f.sent, req.Method+" "+endpoint)
-	if makes != 0 {
-		f.made = append(f.made, makes) // before it is: an answer may be lost
-	}
-	f.mu.Unlock()
+	fresh := f.note(req.Method+" "+endpoint, makes) // before it is sent: an answer may be lost
 	resp, err := f.Base.RoundTrip(req)
-	if err == nil && makes != 0 && refused(resp.StatusCode) {
+	if err == nil && fresh && refused(resp.StatusCode) {
 		f.Forget(makes)
 	}
 	return resp, err
+}
+
+// note remembers a write and the guest that it makes, if it makes one, and reports whether
+// this is one that was not there before.
+func (f *Fence) note(write string, makes pve.VMID) (fresh bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sent = append(f.sent, write)
+	fresh = makes != 0 && !slices.Contains(f.made, makes)
+	if fresh {
+		f.made = append(f.made, makes)
+	}
+	return fresh
 }
 
 // refused reports whether PVE itself says that nothing was done.
@@ -156,14 +164,14 @@ func (f *Fence) checkIDs(method, endpoint string, elements map[string]string, pa
 	case elements["vmid"] == "" && on(params.Get("force")):
 		return 0, f.checkOwn(only(params, "vmid"))
 	case elements["vmid"] == "":
-		return f.checkNew(only(params, "vmid"))
+		return f.inRange(only(params, "vmid"))
 	case method == http.MethodDelete && on(params.Get("destroy-unreferenced-disks")):
 		return 0, errors.New("disks that the guest does not name may be another's")
 	}
 	if err := f.checkOwn(elements["vmid"]); err != nil || !strings.HasSuffix(endpoint, "/clone") {
 		return 0, err
 	}
-	return f.checkNew(only(params, "newid"))
+	return f.inRange(only(params, "newid"))
 }
 
 // only returns the one value of a parameter; there is none where there are several.
@@ -183,15 +191,7 @@ func (f *Fence) checkOwn(text string) error {
 	return err
 }
 
-// checkNew refuses what is not the id of a guest that this run may make.
-func (f *Fence) checkNew(text string) (pve.VMID, error) {
-	id, err := f.inRange(text)
-	if err == nil && slices.Contains(f.Made(), id) {
-		return 0, fmt.Errorf("there is a guest %d already", id)
-	}
-	return id, err
-}
-
+// inRange reads an id of the range. PVE itself does not make a guest where there is one.
 func (f *Fence) inRange(text string) (pve.VMID, error) {
 	n, err := strconv.Atoi(text)
 	if err != nil || !f.IDs.Has(pve.VMID(n)) {

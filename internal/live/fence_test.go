@@ -101,7 +101,6 @@ func TestFence(t *testing.T) {
 		{"PUT /nodes/pve/qemu/9000/config?scsi1=" + esc("local-zfs:base-900-disk-0/vm-9000-disk-0"), outside},
 
 		{"POST /nodes/pve/qemu/9000/clone?newid=9001", passes},
-		{"POST /nodes/pve/qemu/9000/clone?newid=9000", "there is a guest 9000 already"},
 		{"POST /nodes/pve/qemu/9000/clone?newid=300", outside},
 		{"POST /nodes/pve/qemu/9000/clone", outside},
 		{"POST /nodes/pve/qemu/900/clone?newid=9001", outside},
@@ -109,7 +108,7 @@ func TestFence(t *testing.T) {
 
 		{"POST /nodes/pve/qemu?vmid=9001&name=a", passes},
 		{"POST /nodes/pve/lxc?vmid=9001", passes},
-		{"POST /nodes/pve/qemu?vmid=9000", "there is a guest 9000 already"},
+		{"POST /nodes/pve/qemu?vmid=9000", passes}, // it may be no more
 		{"POST /nodes/pve/qemu?vmid=9000&force=1", passes},
 		{"POST /nodes/pve/qemu?vmid=9001&force=1", notMade},
 		{"POST /nodes/pve/qemu?vmid=100&force=1", outside},
@@ -178,6 +177,20 @@ func TestFenceKnowsWhatWasMade(t *testing.T) {
 		}
 		if got, want := f.Sent(), []string{"POST /nodes/{node}/lxc"}; !slices.Equal(got, want) {
 			t.Errorf("sent %v, want %v", got, want)
+		}
+	}
+}
+
+// PVE's refusal to make a guest again does not mean that there is none.
+func TestFenceKeepsWhatThereIs(t *testing.T) {
+	s := &sink{status: 200}
+	f := fence(s)
+	for _, s.status = range []int{200, 500} {
+		if got := try(t, f, "POST /nodes/pve/qemu?vmid=9002"); got != "" {
+			t.Error(got)
+		}
+		if got := f.Made(); !slices.Equal(got, []pve.VMID{9002}) {
+			t.Errorf("after %d: %v", s.status, got)
 		}
 	}
 }
