@@ -1,6 +1,8 @@
 package live
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -49,11 +51,29 @@ func (f *Fence) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, &FencedError{req.Method, req.URL.Path, err.Error()}
 	}
 	fresh := f.note(req.Method+" "+endpoint, makes) // before it is sent: an answer may be lost
-	resp, err := f.Base.RoundTrip(req)
+	resp, err := f.send(req)
 	if err == nil && fresh && refused(resp.StatusCode) {
 		f.Forget(makes)
 	}
 	return resp, err
+}
+
+// send sends a write and waits for its answer, even if nobody does any more: cleaning up
+// begins when PVE has either begun with it or refused it.
+func (f *Fence) send(req *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), patience)
+	defer cancel()
+	resp, err := f.Base.RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
 }
 
 // note remembers a write and the guest that it makes, if it makes one, and reports whether

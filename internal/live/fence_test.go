@@ -1,6 +1,7 @@
 package live_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -192,5 +193,31 @@ func TestFenceKeepsWhatThereIs(t *testing.T) {
 		if got := f.Made(); !slices.Equal(got, []pve.VMID{9002}) {
 			t.Errorf("after %d: %v", s.status, got)
 		}
+	}
+}
+
+// interrupted is a wire on which the run is interrupted while PVE works.
+type interrupted struct{ cancel context.CancelFunc }
+
+func (i interrupted) RoundTrip(req *http.Request) (*http.Response, error) {
+	i.cancel()
+	return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader("answer"))}, req.Context().Err()
+}
+
+// A write is not given up halfway: what comes of it would not be known.
+func TestFenceWaitsForTheAnswer(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	f := &live.Fence{Base: interrupted{cancel}, IDs: live.Range{First: 9000, Last: 9009}, Node: "pve"}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://pve:8006/api2/json/nodes/pve/qemu", strings.NewReader("vmid=9000"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := f.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "answer" {
+		t.Errorf("%q, %v", body, err)
 	}
 }

@@ -13,40 +13,47 @@ import (
 )
 
 // tellLive tells the stories that can run anywhere on the node of the environment, and says
-// of each what came of it.
+// of each what came of it. An interrupt ends the process, once it is cleaned up.
 func tellLive(t *testing.T, name string, stories []Story) {
 	t.Helper()
 	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	signal.Ignore(syscall.SIGPIPE) // who reads along may be gone before it is cleaned up
+	defer func() {
+		if ctx.Err() != nil {
+			live.Report(live.Failed, name, "interrupted; what was made is removed, unless it says otherwise above")
+			os.Exit(1) // no other test of this package may begin
+		}
+	}()
 	node, err := live.Open(ctx, os.Environ())
 	if err != nil {
 		t.Fatalf("nothing was begun: %v", err)
 	}
 	for _, s := range stories {
-		title := name + ": " + s.Name
-		if why := s.simOnly(); why != "" {
-			live.Report(live.SimOnly, title, why)
-			continue
-		}
-		if key := s.missing(node); key != "" {
-			live.Report(live.NotHere, title, key+" is not set")
-			continue
-		}
-		if ctx.Err() != nil {
-			live.Report(live.NotHere, title, "it was interrupted before")
-			continue
-		}
-		ended := t.Run(s.Name, func(t *testing.T) { s.live(ctx, t, name, node) })
-		live.Report(map[bool]live.Verdict{true: live.Passed, false: live.Failed}[ended], title, fmt.Sprintf("on %s, PVE %s", node.Node, node.Version))
+		verdict, remark := s.tellOn(ctx, t, name, node)
+		live.Report(verdict, name+": "+s.Name, remark)
 	}
 	if err := node.CheckEmpty(context.WithoutCancel(ctx)); err != nil {
 		t.Errorf("after it: %v", err)
 	}
-	if ctx.Err() != nil && t.Context().Err() == nil {
-		live.Report(live.Failed, name, "interrupted; what was made is removed, unless it says otherwise above")
-		os.Exit(1) // no other test of this package may begin
+}
+
+// tellOn tells a story on a node, if it can be told there, and returns what came of it.
+func (s Story) tellOn(ctx context.Context, t *testing.T, name string, node *live.Node) (v live.Verdict, remark string) {
+	if why := s.simOnly(); why != "" {
+		return live.SimOnly, why
 	}
+	if key := s.missing(node); key != "" {
+		return live.NotHere, key + " is not set"
+	}
+	if ctx.Err() != nil {
+		return live.NotHere, "it was interrupted before"
+	}
+	v = live.Failed
+	if t.Run(s.Name, func(t *testing.T) { s.live(ctx, t, name, node) }) {
+		v = live.Passed
+	}
+	return v, fmt.Sprintf("on %s, PVE %s", node.Node, node.Version)
 }
 
 // live tells a story on a node, with guests that are removed at its end.

@@ -81,7 +81,7 @@ func (s Scratch) simulate(m *pvesim.Model) {
 	if g.Template {
 		config["template"] = "1"
 	}
-	m.Guests = append(m.Guests, pvesim.Guest{VMID: simVMID, Kind: string(g.Kind), Node: simNode, Config: config, Running: g.Running})
+	m.Guests = append(slices.Clip(m.Guests), pvesim.Guest{VMID: simVMID, Kind: string(g.Kind), Node: simNode, Config: config, Running: g.Running})
 }
 
 // filler puts values in the place of placeholders.

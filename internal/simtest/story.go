@@ -53,10 +53,12 @@ func Tell(t *testing.T, name string, stories []Story) {
 func (s Story) simulate(t *testing.T, name string) {
 	s.Policy.Exec = !s.Policy.ReadOnly
 	if s.On != "" {
-		if s.Model == nil {
-			s.Model = Cluster()
+		m := pvesim.Cluster()
+		if s.Model != nil {
+			m = *s.Model
 		}
-		s.On.simulate(s.Model)
+		s.On.simulate(&m)
+		s.Model = &m
 	}
 	s.tell(New(t, s.Options), name, simulated())
 }

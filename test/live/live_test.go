@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 		if dir, err = os.MkdirTemp("", "live"); err != nil {
 			panic(err)
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		build := exec.Command("go", "build", "-o", dir, "../../cmd/pve-mcp", ".")
 		build.Stderr = os.Stderr
 		if err := build.Run(); err != nil {

@@ -40,6 +40,9 @@ func run(ctx context.Context, packages []string) error {
 		return fmt.Errorf("nothing was begun:\n%w", err)
 	}
 	fmt.Printf("live: %s, PVE %s, at %s: guests %v, disks on %s\n", node.Node, node.Version, node.Config.Hosts[0], node.IDs, node.Storage)
+	for _, warning := range node.Config.Warnings {
+		fmt.Println("live:", warning)
+	}
 	tests := exec.Command("go", append([]string{"test", "-count=1", "-p=1", "-timeout=0", "-v"}, packages...)...)
 	tests.Env, tests.Stderr = append(os.Environ(), live.Wanting()), os.Stderr
 	out, err := tests.StdoutPipe()
@@ -50,10 +53,9 @@ func run(ctx context.Context, packages []string) error {
 		return err
 	}
 	counted, err := live.Tally(os.Stdout, out)
-	err = errors.Join(err, tests.Wait())
-	fmt.Printf("live: %s\n", counted)
-	if ctx.Err() != nil {
-		err = errors.Join(err, ctx.Err())
+	if tests.Wait() != nil {
+		err = errors.Join(err, errors.New("not all is well, see above"))
 	}
-	return err
+	fmt.Printf("live: %s\n", counted)
+	return errors.Join(err, ctx.Err())
 }

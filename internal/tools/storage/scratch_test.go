@@ -10,7 +10,7 @@ import (
 // What is on the storages of guests that can be anywhere.
 func TestContentOfScratchGuests(t *testing.T) {
 	simtest.Tell(t, "pve_storage_content", []simtest.Story{
-		{Name: "a disk", On: simtest.VM, Args: `{"storage":"$storage","node":"$node","vmid":$vmid}`, Outcome: tool.OK, Says: []string{`"volid":"$storage:`, `"content":"images"`, `"size_human":"1 GiB"`, `"vmid":$vmid,"node":"$node"`, `"total":1`}},
+		{Name: "a disk", On: simtest.VM, Args: `{"storage":"$storage","node":"$node","vmid":$vmid}`, Outcome: tool.OK, Says: []string{`"volid":"$storage:`, `"content":"images"`, `"size_human":"1 GiB"`, `"vmid":$vmid,`, `"node":"$node"`, `"total":1`}},
 		{Name: "a disk of a CT", On: simtest.CT, Args: `{"storage":"$storage","node":"$node","vmid":$vmid}`, Outcome: tool.OK, Says: []string{`"volid":"$storage:`, `"content":"rootdir"`, `"total":1`}},
 		{Name: "none", On: simtest.NoGuest, Args: `{"storage":"$storage","node":"$node","vmid":$vmid}`, Outcome: tool.OK, Says: []string{`"content":[]`, `"total":0`}},
 		{Name: "no such storage", On: simtest.NoGuest, Args: `{"storage":"nowhere","node":"$node"}`, Outcome: tool.Failed, Says: []string{"nowhere"}},
