@@ -8,12 +8,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"pve-mcp/internal/files"
 )
 
 // Token is a line of the file of tokens.
@@ -106,39 +109,37 @@ func Revoke(path, name string) error {
 	})
 }
 
-// edit replaces the file by a changed one, whole or not at all. The new file is written
-// beside it under a name that only one process can have made.
+// edit replaces the file by a changed one. Meanwhile a file beside it keeps other
+// processes out.
 func edit(path string, change func([]Token) ([]Token, error)) (err error) {
-	beside := path + ".new"
-	f, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	lock := path + ".new"
+	f, err := os.OpenFile(lock, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there: another process is changing the tokens; if none is, remove it", beside)
+		return fmt.Errorf("%s is there: another process is changing the tokens; if none is, remove it", lock)
 	}
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(beside))
-		}
-	}()
+	defer func() { err = errors.Join(err, os.Remove(lock)) }()
+	if err := f.Close(); err != nil {
+		return err
+	}
 	all, err := Load(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(err, f.Close())
+		return err
 	}
 	all, err = change(all)
 	if err != nil {
-		return errors.Join(err, f.Close())
+		return err
 	}
 	data, err := json.MarshalIndent(file{all}, "", "  ")
 	if err != nil {
-		return errors.Join(err, f.Close())
-	}
-	_, err = f.Write(append(data, '\n'))
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(beside, path)
+	return files.Replace(path, func(w io.Writer) error {
+		_, err := w.Write(append(data, '\n'))
+		return err
+	})
 }
 
 // Looks reports whether a text looks like a token that Add has made.

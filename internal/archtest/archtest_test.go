@@ -26,13 +26,13 @@ var order = []string{
 	"internal/demo", "internal/server", "internal/mcptask",
 	"internal/config", "internal/catalog", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
 	"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks", "internal/tool",
-	"internal/access", "internal/audit", "internal/explain", "internal/guard", "internal/seal", "internal/show", "internal/render", "pve", "pvesim", "pve/apischema/gen",
+	"internal/access", "internal/audit", "internal/files", "internal/explain", "internal/guard", "internal/seal", "internal/show", "internal/render", "pve", "pvesim", "pve/apischema/gen",
 	"pve/apischema",
 }
 
 // imports are exactly the imports of each package, without the standard library's.
 var imports = map[string][]string{
-	"internal/access": {"internal/guard"},
+	"internal/access": {"internal/files", "internal/guard"},
 	"internal/httpserve": {
 		"internal/access", "internal/guard", "internal/mcptask", "internal/server", "internal/tool", "pve", "github.com/coreos/go-oidc/v3", "github.com/modelcontextprotocol/go-sdk", "golang.org/x/time",
 	},
@@ -45,7 +45,7 @@ var imports = map[string][]string{
 		"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks",
 	},
 	"internal/cli": {
-		"internal/access", "internal/audit", "internal/catalog", "internal/config", "internal/demo", "internal/httpserve",
+		"internal/access", "internal/audit", "internal/catalog", "internal/config", "internal/demo", "internal/files", "internal/httpserve",
 		"internal/record", "internal/server", "internal/tool", "pve", "pvesim",
 		"github.com/google/jsonschema-go", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
 	},
@@ -55,6 +55,7 @@ var imports = map[string][]string{
 		"github.com/modelcontextprotocol/go-sdk",
 	},
 	"internal/docgen":     {"internal/catalog", "internal/config", "internal/tool", "github.com/google/jsonschema-go"},
+	"internal/files":      {},
 	"internal/explain":    {"internal/guard", "internal/render", "pve"},
 	"internal/guard":      {},
 	"internal/live":       {"internal/config", "internal/guard", "internal/tool", "pve"},

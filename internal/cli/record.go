@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pve-mcp/internal/files"
 	"pve-mcp/internal/record"
 	"pve-mcp/pvesim"
 )
@@ -39,7 +40,7 @@ func (a *app) recordCommand() *cobra.Command {
 			if err != nil {
 				return failed(err)
 			}
-			if err := replaceFile(args[0], sim.Save); err != nil {
+			if err := files.Replace(args[0], sim.Save); err != nil {
 				return failed(err)
 			}
 			fmt.Fprintf(a.out, "%v: %s\n", sim, args[0])

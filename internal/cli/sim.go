@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pve-mcp/internal/demo"
+	"pve-mcp/internal/files"
 	"pve-mcp/pvesim"
 )
 
@@ -77,7 +78,7 @@ func (a *app) serveSim(ctx context.Context, s simulation) error {
 	}
 	stop() // no request comes between what is saved and the end
 	sim.Interrupt()
-	if err := replaceFile(s.state, sim.Save); err != nil {
+	if err := files.Replace(s.state, sim.Save); err != nil {
 		return failed(err)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"pve-mcp/internal/demo"
+	"pve-mcp/internal/files"
 	"pve-mcp/pvesim"
 )
 
@@ -53,7 +54,7 @@ func (s simulation) build() (*pvesim.Sim, pvesim.Model, error) {
 	}
 	model, err := sim.Model()
 	if err == nil && s.state != "" {
-		err = replaceFile(s.state, sim.Save)
+		err = files.Replace(s.state, sim.Save)
 	}
 	if err != nil {
 		return nil, none, fmt.Errorf("--state: %w", err)
