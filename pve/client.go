@@ -279,6 +279,10 @@ func (c *Client) timeoutOf(method string, p path) time.Duration {
 }
 
 func (c *Client) request(ctx context.Context, endpoint, method string, p path, params url.Values) (*http.Request, error) {
+	token, err := c.token.header(ctx)
+	if err != nil {
+		return nil, &SecretError{err}
+	}
 	target, query := endpoint+"/api2/json"+p.text, params.Encode()
 	var body io.Reader
 	if method == http.MethodPost || method == http.MethodPut {
@@ -289,7 +293,7 @@ func (c *Client) request(ctx context.Context, endpoint, method string, p path, p
 		return nil, err
 	}
 	req.URL.RawQuery = query
-	req.Header.Set("Authorization", c.token.header())
+	req.Header.Set("Authorization", token)
 	req.Header.Set("User-Agent", c.userAgent)
 	if body != nil {
 		// PVE 7 to 9 all take forms; JSON bodies differ between them.
@@ -297,6 +301,12 @@ func (c *Client) request(ctx context.Context, endpoint, method string, p path, p
 	}
 	return req, nil
 }
+
+// SecretError says that the secret of the token could not be had: nothing was sent.
+type SecretError struct{ Err error }
+
+func (e *SecretError) Error() string { return e.Err.Error() }
+func (e *SecretError) Unwrap() error { return e.Err }
 
 // ConnectError says that no connection to an endpoint could be made: the request
 // was not sent.

@@ -58,9 +58,15 @@ func (x Explainer) Explain(err error) Explanation {
 	var none *pve.NoGuestError
 	var lost *pve.LostError
 	var said *pve.Error
+	var secret *pve.SecretError
 	switch {
 	case errors.As(err, &own):
 		return *own
+	case errors.As(err, &secret):
+		return Explanation{
+			"Nothing was sent, because the secret of the token could not be had: " + stop(secret.Error()),
+			"Keep it again with pve-mcp secret set, unless the keyring is only waiting for its password.",
+		}
 	case errors.As(err, &refused):
 		return Explanation{"Nothing was sent: " + refused.Reason + ".", ""}
 	case errors.As(err, &none):

@@ -12,6 +12,6 @@ func (h Host) As(o pve.Options) (Host, error) {
 		return Host{}, err
 	}
 	own.Guard.Lookup = h.Guard.Lookup
-	own.Seal, own.Audit, own.Wait, own.Now, own.Logger = h.Seal, h.Audit, h.Wait, h.Now, h.Logger
+	own.Seal, own.Secret, own.Audit, own.Wait, own.Now, own.Logger = h.Seal, h.Secret, h.Audit, h.Wait, h.Now, h.Logger
 	return own, nil
 }

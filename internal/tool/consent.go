@@ -59,7 +59,11 @@ func (r *change[In, Out, P]) question(ctx context.Context, digest string) (*Ques
 	if err != nil {
 		return nil, err
 	}
-	state, err := r.host.Seal.Seal(consentPurpose, asked{r.req.Caller, r.spec.Name, digest, guest}, r.host.Now().Add(consentTime))
+	keys, err := r.host.keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	state, err := keys.Seal(consentPurpose, asked{r.req.Caller, r.spec.Name, digest, guest}, r.host.Now().Add(consentTime))
 	if err != nil {
 		return nil, err
 	}
@@ -100,8 +104,12 @@ func (r *change[In, Out, P]) answer(ctx context.Context, digest string) (a *guar
 	if a.Action != "accept" {
 		return a, "", nil
 	}
+	keys, err := r.host.keys(ctx)
+	if err != nil {
+		return nil, "", err
+	}
 	var was asked
-	switch err := r.host.Seal.Open(consentPurpose, r.req.State, r.host.Now(), &was); {
+	switch err := keys.Open(consentPurpose, r.req.State, r.host.Now(), &was); {
 	case errors.Is(err, seal.ErrExpired):
 		return nil, "it took longer than " + render.Duration(consentTime), nil
 	case err != nil:

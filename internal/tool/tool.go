@@ -61,8 +61,9 @@ type Host struct {
 	Policy guard.Policy
 	// Guard enforces the policy below the client.
 	Guard *guard.Guard
-	// Seal seals what a client hands back.
+	// Seal seals what a client hands back. Where it has no keys, Secret does.
 	Seal    seal.Keys
+	Secret  pve.Secret
 	Audit   *audit.Log
 	Explain explain.Explainer
 	// Wait is how long a change waits for its task unless the call says.
@@ -95,11 +96,20 @@ func Connect(cluster string, o pve.Options, p guard.Policy) (Host, error) {
 		Client:  func(context.Context) (*pve.Client, error) { return client, nil },
 		Policy:  p,
 		Guard:   g,
-		Seal:    seal.Keys{[]byte(o.Token.Secret.Reveal())},
+		Secret:  o.Token.Secret,
 		Explain: explain.Explainer{TokenID: o.Token.ID},
 		Wait:    usualWait,
 		Recent:  &Recent{},
 	}, nil
+}
+
+// keys returns the keys that seal what a client hands back.
+func (h Host) keys(ctx context.Context) (seal.Keys, error) {
+	if len(h.Seal) > 0 {
+		return h.Seal, nil
+	}
+	secret, err := h.Secret.Read(ctx)
+	return seal.Keys{[]byte(secret)}, err
 }
 
 // lookup reads what the guard's rules need to know.
