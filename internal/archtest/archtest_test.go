@@ -23,8 +23,8 @@ import (
 // mistake in a type that both shared would cancel out in the tests.
 var order = []string{
 	"cmd/pve-mcp", "internal/docgen", "internal/cli", "internal/httpserve", "internal/record", "test/live", "internal/simtest", "internal/live",
-	"internal/demo", "internal/server", "internal/mcptask",
-	"internal/config", "internal/catalog", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
+	"internal/demo", "internal/server", "internal/mcptask", "internal/config", "internal/clients", "internal/keyring",
+	"internal/catalog", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
 	"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks", "internal/tool",
 	"internal/access", "internal/audit", "internal/files", "internal/explain", "internal/guard", "internal/seal", "internal/show", "internal/render", "pve", "pvesim", "pve/apischema/gen",
 	"pve/apischema",
@@ -49,7 +49,9 @@ var imports = map[string][]string{
 		"internal/record", "internal/server", "internal/tool", "pve", "pvesim",
 		"github.com/google/jsonschema-go", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
 	},
-	"internal/config": {"internal/guard", "internal/seal", "pve", "github.com/joho/godotenv"},
+	"internal/clients": {"internal/files", "github.com/pelletier/go-toml/v2", "github.com/tailscale/hujson"},
+	"internal/keyring": {"github.com/zalando/go-keyring"},
+	"internal/config":  {"internal/guard", "internal/seal", "pve", "github.com/joho/godotenv"},
 	"internal/demo": {
 		"internal/catalog", "internal/guard", "internal/server", "internal/tool", "pve", "pvesim",
 		"github.com/modelcontextprotocol/go-sdk",
@@ -101,6 +103,9 @@ var modules = map[string]string{
 	"github.com/google/jsonschema-go":        "schemas of tools, from Go types",
 	"github.com/joho/godotenv":               "reads .env",
 	"github.com/modelcontextprotocol/go-sdk": "the protocol",
+	"github.com/pelletier/go-toml/v2":        "where a client's file in TOML has what",
+	"github.com/tailscale/hujson":            "changes JSON and leaves comments and layout as they are",
+	"github.com/zalando/go-keyring":          "the keyring of each system, without cgo",
 	"github.com/rogpeppe/go-internal":        "tests: stories of the command line",
 	"pgregory.net/rapid":                     "tests: random operations",
 	"github.com/spf13/cobra":                 "commands, and flags that are made from a tool's schema",

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -33,12 +34,19 @@ type Config struct {
 	Toolsets     []string
 	AuditLog     string // "" for none
 	HTTP         HTTP
+	// SecretFile is PVE_TOKEN_SECRET_FILE, "" where it is not set.
+	SecretFile string
+	// SecretFrom says where the token's secret comes from: the key of a setting, keyring,
+	// or "" where there is none.
+	SecretFrom string
+	// Given are the settings that were set, by key, but for secrets; names of files are
+	// absolute.
+	Given map[string]string
 	// Warnings are for the human: what was ignored, and what is unwise.
 	Warnings []string
 
-	secretFile string
-	caFile     string
-	pins       []pve.Fingerprint
+	caFile string
+	pins   []pve.Fingerprint
 }
 
 // Sources are where settings come from.
@@ -48,7 +56,15 @@ type Sources struct {
 	Dir     string            // the working directory, where .env may be; "" for none
 	// NoCluster leaves out the settings of the connection.
 	NoCluster bool
+	// NoSecret is for who keeps the token's secret: none need be there yet.
+	NoSecret bool
+	// Keyring finds the secret of a token where none is set, which is read when it is
+	// first needed. nil, or its error, says that there is no keyring.
+	Keyring Keyring
 }
+
+// Keyring returns how to read the secret of a token that is for these hosts alone.
+type Keyring func(token string, hosts []string) (read func() (string, error), err error)
 
 // Load reads and checks all settings. Each line of its error names one setting and
 // shows a correct one.
@@ -70,6 +86,7 @@ func Load(src Sources) (*Config, error) {
 			problems = append(problems, problem(s, err))
 		}
 	}
+	c.Given = given(values, src.Dir)
 	open := openAnywhere
 	if fromFile {
 		open = openBelow(src.Dir)
@@ -81,6 +98,9 @@ func Load(src Sources) (*Config, error) {
 	}
 	if !src.NoCluster {
 		problems = append(problems, c.finish(values, open)...)
+		if !src.NoSecret {
+			problems = append(problems, c.findSecret(values, open, src.Keyring, fromFile)...)
+		}
 	}
 	if len(problems) > 0 {
 		for _, w := range c.Warnings { // one may be why something is missing
@@ -173,26 +193,12 @@ func combine(flags, env, file map[string]string) (values map[string]string, from
 func (c *Config) finish(values map[string]string, open opener) []error {
 	var problems []error
 	bad := func(key string, format string, args ...any) {
-		for _, s := range Settings() {
-			if s.Key == key {
-				problems = append(problems, problem(s, fmt.Errorf(format, args...)))
-			}
-		}
+		problems = append(problems, badSetting(key, fmt.Errorf(format, args...)))
 	}
 	for _, key := range []string{"PVE_HOST", "PVE_TOKEN_ID"} {
 		if values[key] == "" {
 			bad(key, "not set")
 		}
-	}
-	switch hasSecret := values["PVE_TOKEN_SECRET"] != ""; {
-	case hasSecret && c.secretFile != "":
-		bad("PVE_TOKEN_SECRET", "PVE_TOKEN_SECRET_FILE is set too; set one of them")
-	case c.secretFile != "":
-		if err := c.readSecret(open); err != nil {
-			bad("PVE_TOKEN_SECRET_FILE", "%w", err)
-		}
-	case !hasSecret:
-		bad("PVE_TOKEN_SECRET", "not set, nor is PVE_TOKEN_SECRET_FILE")
 	}
 	if c.caFile != "" {
 		if err := c.readCAs(open); err != nil {
@@ -212,6 +218,64 @@ func (c *Config) finish(values map[string]string, open opener) []error {
 	return problems
 }
 
+// badSetting is one line about the setting with a key.
+func badSetting(key string, err error) error {
+	all := Settings()
+	return problem(all[slices.IndexFunc(all, func(s Setting) bool { return s.Key == key })], err)
+}
+
+// findSecret finds the secret of the token. A file .env gets none from the keyring: it may
+// come from anywhere, and must not choose how somebody's token is sent.
+func (c *Config) findSecret(values map[string]string, open opener, keyring Keyring, fromFile bool) []error {
+	bad := func(key string, format string, args ...any) []error {
+		return []error{badSetting(key, fmt.Errorf(format, args...))}
+	}
+	switch hasSecret := values[secretKey] != ""; {
+	case hasSecret && c.SecretFile != "":
+		return bad(secretKey, "PVE_TOKEN_SECRET_FILE is set too; set one of them")
+	case c.SecretFile != "":
+		c.SecretFrom = secretFileKey
+		if err := c.readSecret(open); err != nil {
+			return bad(secretFileKey, "%w", err)
+		}
+		return nil
+	case hasSecret:
+		c.SecretFrom = secretKey
+		return nil
+	case keyring == nil || fromFile || len(c.Hosts) == 0 || c.Token.ID == "":
+		return bad(secretKey, "not set, nor is PVE_TOKEN_SECRET_FILE")
+	}
+	read, err := keyring(c.Token.ID, c.Hosts)
+	if err != nil {
+		return bad(secretKey, "not set, nor is PVE_TOKEN_SECRET_FILE, and %w", err)
+	}
+	c.SecretFrom = "keyring"
+	c.Token.Secret = pve.LateSecret(func() (string, error) {
+		text, err := read()
+		if err == nil {
+			err = pve.NewSecret(text).Check()
+		}
+		return text, err
+	})
+	return nil
+}
+
+// given returns what was set and may be shown. Files are relative to dir.
+func given(values map[string]string, dir string) map[string]string {
+	out := map[string]string{}
+	for _, s := range Settings() {
+		v := values[s.Key]
+		if v == "" || s.Flag == "" {
+			continue
+		}
+		if s.file && !filepath.IsAbs(v) {
+			v = filepath.Join(dir, v)
+		}
+		out[s.Key] = v
+	}
+	return out
+}
+
 func (c *Config) pin() {
 	c.Fingerprints = map[string]pve.Fingerprint{}
 	for i, host := range c.Hosts {
@@ -222,7 +286,7 @@ func (c *Config) pin() {
 }
 
 func (c *Config) readSecret(open opener) error {
-	data, err := readFile(open, c.secretFile)
+	data, err := readFile(open, c.SecretFile)
 	if err != nil {
 		return err
 	}

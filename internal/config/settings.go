@@ -31,15 +31,24 @@ type Setting struct {
 	// limits marks a setting that makes the server safer by being set: .env may set one
 	// that nothing else does.
 	limits bool
+	// file marks the name of a file.
+	file bool
 	// set reads the value. Its error says what is wrong with it.
 	set func(c *Config, value string) error
 }
 
+// IsConnection reports whether the setting says which cluster is called as whom.
+func (s Setting) IsConnection() bool { return s.connection }
+
 // IsBool reports whether the setting is switched on or off.
 func (s Setting) IsBool() bool { return s.Default == "true" || s.Default == "false" }
 
-// auditLog is the key of a setting that is checked where its source is known.
-const auditLog = "PVE_MCP_AUDIT_LOG"
+// The keys of settings that are checked where their source is known.
+const (
+	auditLog      = "PVE_MCP_AUDIT_LOG"
+	secretKey     = "PVE_TOKEN_SECRET"
+	secretFileKey = "PVE_TOKEN_SECRET_FILE"
+)
 
 // Settings are all settings, in the order in which they are explained.
 func Settings() []Setting {
@@ -55,14 +64,14 @@ func Settings() []Setting {
 			set: func(c *Config, v string) error { c.Token.ID = v; return pve.CheckTokenID(v) },
 		},
 		{
-			Key: "PVE_TOKEN_SECRET", Example: "12345678-1234-1234-1234-123456789abc", connection: true,
-			Doc: "secret of the API token; it has no flag, because other users can read a command line",
+			Key: secretKey, Example: "12345678-1234-1234-1234-123456789abc", connection: true,
+			Doc: "secret of the API token; without it and a file, the keyring that pve-mcp secret set has filled is asked; it has no flag, because other users can read a command line",
 			set: func(c *Config, v string) error { c.Token.Secret = pve.NewSecret(v); return c.Token.Secret.Check() },
 		},
 		{
-			Key: "PVE_TOKEN_SECRET_FILE", Flag: "token-secret-file", Example: "/etc/pve-mcp/secret", connection: true,
+			Key: secretFileKey, Flag: "token-secret-file", Example: "/etc/pve-mcp/secret", connection: true, file: true,
 			Doc: "file with the secret of the API token, instead of PVE_TOKEN_SECRET",
-			set: func(c *Config, v string) error { c.secretFile = v; return nil },
+			set: func(c *Config, v string) error { c.SecretFile = v; return nil },
 		},
 		{
 			Key: "PVE_VERIFY_SSL", Flag: "verify-ssl", Example: "true", Default: "true", connection: true,
@@ -70,7 +79,7 @@ func Settings() []Setting {
 			set: func(c *Config, v string) (err error) { c.VerifySSL, err = parseBool(v); return },
 		},
 		{
-			Key: "PVE_CA_FILE", Flag: "ca-file", Example: "/etc/pve-mcp/pve-root-ca.pem", connection: true,
+			Key: "PVE_CA_FILE", Flag: "ca-file", Example: "/etc/pve-mcp/pve-root-ca.pem", connection: true, file: true,
 			Doc: "file with the certificates of the CAs to trust, in PEM form; on a node it is /etc/pve/pve-root-ca.pem",
 			set: func(c *Config, v string) error { c.caFile = v; return nil },
 		},
@@ -127,7 +136,7 @@ func Settings() []Setting {
 			set: func(c *Config, v string) (err error) { c.SealKeys, err = parseKeys(v); return },
 		},
 		{
-			Key: auditLog, Flag: "audit-log", Example: "/var/log/pve-mcp/audit.log",
+			Key: auditLog, Flag: "audit-log", Example: "/var/log/pve-mcp/audit.log", file: true,
 			Doc:     "file that gets a line before and after every call that could change something; none is made that cannot be recorded",
 			loosens: func(string) bool { return true }, // it may not lead away from another one
 			set: func(c *Config, v string) error {
@@ -157,7 +166,7 @@ func Settings() []Setting {
 			set: func(c *Config, v string) (err error) { c.HTTP.Listen, err = parseListen(v); return },
 		},
 		{
-			Key: "PVE_MCP_HTTP_TOKENS", Flag: "http-tokens", Example: "/etc/pve-mcp/tokens.json",
+			Key: "PVE_MCP_HTTP_TOKENS", Flag: "http-tokens", Example: "/etc/pve-mcp/tokens.json", file: true,
 			Doc: "file with the bearer tokens of the callers of pve-mcp http, kept by pve-mcp token and read again when it changes",
 			set: func(c *Config, v string) (err error) { c.HTTP.Tokens, err = parsePath(v); return },
 		},
@@ -217,12 +226,12 @@ func Settings() []Setting {
 			set: func(c *Config, v string) (err error) { c.HTTP.SessionsOff, err = parseLegacy(v); return },
 		},
 		{
-			Key: "PVE_MCP_TLS_CERT", Flag: "tls-cert", Example: "/etc/pve-mcp/tls.crt",
+			Key: "PVE_MCP_TLS_CERT", Flag: "tls-cert", Example: "/etc/pve-mcp/tls.crt", file: true,
 			Doc: "file with the certificate of pve-mcp http and those that vouch for it, in PEM form, read again when it changes",
 			set: func(c *Config, v string) (err error) { c.HTTP.Cert, err = parsePath(v); return },
 		},
 		{
-			Key: "PVE_MCP_TLS_KEY", Flag: "tls-key", Example: "/etc/pve-mcp/tls.key",
+			Key: "PVE_MCP_TLS_KEY", Flag: "tls-key", Example: "/etc/pve-mcp/tls.key", file: true,
 			Doc: "file with the key of that certificate",
 			set: func(c *Config, v string) (err error) { c.HTTP.Key, err = parsePath(v); return },
 		},

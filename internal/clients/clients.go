@@ -1,0 +1,195 @@
+// Package clients knows the MCP clients of the field: where each keeps its servers, in
+// which form, and how one is added there and taken out again.
+package clients
+
+import (
+	"path/filepath"
+	"regexp"
+	"slices"
+)
+
+// Client is an MCP client: everything about it is said here.
+type Client struct {
+	ID    string // on the command line
+	Title string
+	// Next is what its user does for a change to count, as a sentence.
+	Next string
+	// Note is what else to know, as sentences; "" for nothing.
+	Note string
+
+	container string // the member of the file that has the servers, by name
+	typed     bool   // a server says "type": "stdio"
+	custom    bool   // a server says "source": "custom"
+	strict    bool   // the file is plain JSON: the client reads no comments
+	tabs      bool   // how a new file is indented
+	toml      bool
+	user      func(s System) string // the user's file
+	project   string                // the file of a project, below its folder; "" for none
+}
+
+// All returns the clients.
+func All() []Client {
+	return []Client{
+		{
+			// code.claude.com/docs/en/mcp: user scope is the top-level mcpServers of ~/.claude.json, or of
+			// .claude.json in CLAUDE_CONFIG_DIR (anthropics/claude-code#48448); project scope is .mcp.json. The
+			// file is edited here, not by claude mcp add, which a user of the IDE or the desktop app may not
+			// have, and which neither makes a backup nor undoes itself.
+			ID: "claude-code", Title: "Claude Code", Next: "Start claude anew; /mcp shows the server.",
+			Note:      "With --project, it asks before it starts a server that it finds in a project.",
+			container: "mcpServers", typed: true, strict: true, project: ".mcp.json",
+			user: func(s System) string {
+				if dir := s.env("CLAUDE_CONFIG_DIR"); dir != "" {
+					return filepath.Join(dir, ".claude.json")
+				}
+				return filepath.Join(s.home(), ".claude.json")
+			},
+		},
+		{
+			// modelcontextprotocol.io/docs/develop/connect-local-servers: Application Support and %APPDATA%. Since
+			// 2026 Windows has it as a package, which reads and writes a folder of its own instead
+			// (anthropics/claude-code#25579, #26073).
+			ID: "claude-desktop", Title: "Claude Desktop", Next: "Quit Claude Desktop altogether and start it again.",
+			container: "mcpServers", strict: true,
+			user: func(s System) string {
+				if s.OS == "windows" {
+					packages, _ := filepath.Glob(filepath.Join(s.env("LOCALAPPDATA"), "Packages", "Claude_*", "LocalCache", "Roaming", "Claude"))
+					if len(packages) > 0 {
+						return filepath.Join(packages[0], "claude_desktop_config.json")
+					}
+				}
+				return filepath.Join(s.applicationData(), "Claude", "claude_desktop_config.json")
+			},
+		},
+		{
+			// cursor.com/docs/mcp: ~/.cursor/mcp.json on every system, .cursor/mcp.json in a project.
+			ID: "cursor", Title: "Cursor", Next: "Restart Cursor; its settings list the server under MCP.",
+			container: "mcpServers", project: ".cursor/mcp.json",
+			user: func(s System) string { return filepath.Join(s.home(), ".cursor", "mcp.json") },
+		},
+		{
+			// code.visualstudio.com/docs/agents/reference/mcp-configuration: servers, in mcp.json of the user's
+			// profile or of the workspace's .vscode; docs/configure/settings: where the profile is.
+			ID: "vscode", Title: "VS Code", Next: "Run MCP: List Servers from the command palette, and start the server.",
+			Note:      "The file is that of the default profile.",
+			container: "servers", typed: true, tabs: true, project: ".vscode/mcp.json",
+			user: func(s System) string { return filepath.Join(s.applicationData(), "Code", "User", "mcp.json") },
+		},
+		{
+			// learn.chatgpt.com/docs/extend/mcp and openai/codex, codex-rs/config/src/mcp_types.rs: tables
+			// mcp_servers.NAME in config.toml of CODEX_HOME, ~/.codex unless it is set; in a trusted project
+			// .codex/config.toml.
+			ID: "codex", Title: "Codex", Next: "Start codex anew; /mcp shows the server.",
+			Note:      "Its command line, its IDE extension and its app share the file. A project's file counts where the project is trusted.",
+			container: "mcp_servers", toml: true, project: ".codex/config.toml",
+			user: func(s System) string {
+				if dir := s.env("CODEX_HOME"); dir != "" {
+					return filepath.Join(dir, "config.toml")
+				}
+				return filepath.Join(s.home(), ".codex", "config.toml")
+			},
+		},
+		{
+			// geminicli.com/docs/tools/mcp-server and docs/reference/configuration: mcpServers in
+			// ~/.gemini/settings.json on every system, .gemini/settings.json in a project; comments are read.
+			ID: "gemini", Title: "Gemini CLI", Next: "Start gemini anew; /mcp shows the server.",
+			container: "mcpServers", project: ".gemini/settings.json",
+			user: func(s System) string { return filepath.Join(s.home(), ".gemini", "settings.json") },
+		},
+		{
+			// zed.dev/docs/ai/mcp; zed-industries/zed, crates/paths/src/paths.rs: ~/.config/zed on macOS too. The
+			// source was needed until 2025 and is read over since.
+			ID: "zed", Title: "Zed", Next: "Nothing: Zed takes notice at once; the agent panel's settings show the server.",
+			container: "context_servers", custom: true, project: ".zed/settings.json",
+			user: func(s System) string {
+				switch dir := s.env("FLATPAK_XDG_CONFIG_HOME"); {
+				case s.OS == "windows":
+					return filepath.Join(s.applicationData(), "Zed", "settings.json")
+				case s.OS == "darwin":
+					return filepath.Join(s.home(), ".config", "zed", "settings.json")
+				case dir != "":
+					return filepath.Join(dir, "zed", "settings.json")
+				}
+				return filepath.Join(s.applicationData(), "zed", "settings.json")
+			},
+		},
+	}
+}
+
+// Find returns the client with an id.
+func Find(id string) (Client, bool) {
+	all := All()
+	i := slices.IndexFunc(all, func(c Client) bool { return c.ID == id })
+	if i < 0 {
+		return Client{}, false
+	}
+	return all[i], true
+}
+
+// IDs are the ids of the clients.
+func IDs() []string {
+	var ids []string
+	for _, c := range All() {
+		ids = append(ids, c.ID)
+	}
+	return ids
+}
+
+// UserFile is the file of the user's own servers.
+func (c Client) UserFile(s System) string { return c.user(s) }
+
+// ProjectFile is the file of a project's servers, "" where the client knows none.
+func (c Client) ProjectFile(dir string) string {
+	if c.project == "" {
+		return ""
+	}
+	return filepath.Join(dir, filepath.FromSlash(c.project))
+}
+
+// System is the system that a client runs on.
+type System struct {
+	OS   string              // as runtime.GOOS
+	Env  func(string) string // of the user
+	Home string              // the home folder where the environment does not say
+}
+
+func (s System) env(key string) string { return s.Env(key) }
+
+func (s System) home() string {
+	key := "HOME"
+	if s.OS == "windows" {
+		key = "USERPROFILE"
+	}
+	if dir := s.env(key); dir != "" {
+		return dir
+	}
+	return s.Home
+}
+
+// applicationData is where programs with windows keep their settings: what Electron
+// calls appData.
+func (s System) applicationData() string {
+	key, usual := "XDG_CONFIG_HOME", ".config"
+	switch s.OS {
+	case "darwin":
+		return filepath.Join(s.home(), "Library", "Application Support")
+	case "windows":
+		key, usual = "APPDATA", filepath.Join("AppData", "Roaming")
+	}
+	if dir := s.env(key); dir != "" {
+		return dir
+	}
+	return filepath.Join(s.home(), usual)
+}
+
+// Server is what a client is told about a server.
+type Server struct {
+	Command string
+	Args    []string
+	Env     map[string]string
+}
+
+var nameRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
+
+// ValidName reports whether every client takes a name for a server.
+func ValidName(name string) bool { return nameRE.MatchString(name) }
