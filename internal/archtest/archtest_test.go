@@ -45,8 +45,8 @@ var imports = map[string][]string{
 		"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks",
 	},
 	"internal/cli": {
-		"internal/access", "internal/audit", "internal/catalog", "internal/config", "internal/demo", "internal/files", "internal/httpserve",
-		"internal/record", "internal/server", "internal/tool", "pve", "pvesim",
+		"internal/access", "internal/audit", "internal/catalog", "internal/clients", "internal/config", "internal/demo", "internal/files",
+		"internal/httpserve", "internal/keyring", "internal/record", "internal/server", "internal/tool", "pve", "pvesim",
 		"github.com/google/jsonschema-go", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
 	},
 	"internal/clients": {"internal/files", "github.com/pelletier/go-toml/v2", "github.com/tailscale/hujson"},

@@ -49,6 +49,7 @@ type app struct {
 	in       io.Reader
 	out, err io.Writer
 	environ  []string
+	self     func() (string, error) // the path of this program
 
 	demo      bool
 	demoSpeed float64
@@ -62,7 +63,7 @@ type app struct {
 // Main runs the program with the process's streams and environment, and returns its
 // exit status.
 func Main() int {
-	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ(), flags: map[string]string{}}
+	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ(), self: os.Executable, flags: map[string]string{}}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second signal ends the process at once
 	return a.run(ctx, os.Args[1:])
@@ -114,7 +115,8 @@ func (a *app) root() *cobra.Command {
 			p.Lookup(s.Flag).NoOptDefVal = "true"
 		}
 	}
-	root.AddCommand(a.auditCommand(), a.callCommand(), a.demoCommand(), a.httpCommand(), a.simCommand(), a.tokenCommand(), a.toolsCommand(), a.versionCommand())
+	root.AddCommand(a.auditCommand(), a.callCommand(), a.demoCommand(), a.httpCommand(), a.installCommand(),
+		a.secretCommand(), a.simCommand(), a.tokenCommand(), a.toolsCommand(), a.uninstallCommand(), a.versionCommand())
 	return root
 }
 
@@ -167,6 +169,11 @@ func selectionOf(cfg *config.Config) catalog.Selection {
 // config reads the settings, without those of the connection where no cluster is
 // wanted.
 func (a *app) config(noCluster bool) (*config.Config, error) {
+	return a.settings(config.Sources{NoCluster: noCluster})
+}
+
+// settings reads the settings from where they are.
+func (a *app) settings(src config.Sources) (*config.Config, error) {
 	load := func() (*config.Config, error) { return config.Simulated(a.flags) }
 	if !a.demo {
 		dir, err := os.Getwd()
@@ -174,7 +181,8 @@ func (a *app) config(noCluster bool) (*config.Config, error) {
 			return nil, failed(err)
 		}
 		load = func() (*config.Config, error) {
-			return config.Load(config.Sources{Flags: a.flags, Environ: a.environ, Dir: dir, NoCluster: noCluster})
+			src.Flags, src.Environ, src.Dir, src.Keyring = a.flags, a.environ, dir, findInKeyring
+			return config.Load(src)
 		}
 	}
 	cfg, err := load()

@@ -270,7 +270,7 @@ func entryOf(data map[string]any, container, name string) map[string]any {
 func isOurs(entry map[string]any) bool {
 	command, _ := entry["command"].(string)
 	base := path.Base(strings.ReplaceAll(command, `\`, "/"))
-	return strings.TrimSuffix(strings.ToLower(base), ".exe") == "pve-mcp"
+	return strings.HasPrefix(strings.ToLower(base), "pve-mcp") // such as pve-mcp.exe
 }
 
 // serverOf is the server that an entry says.

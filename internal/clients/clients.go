@@ -14,7 +14,7 @@ type Client struct {
 	Title string
 	// Next is what its user does for a change to count, as a sentence.
 	Next string
-	// Note is what else to know, as sentences; "" for nothing.
+	// Note is what else its page says, as sentences; "" for nothing.
 	Note string
 
 	container string // the member of the file that has the servers, by name
