@@ -56,7 +56,7 @@ var imports = map[string][]string{
 		"internal/catalog", "internal/guard", "internal/server", "internal/tool", "pve", "pvesim",
 		"github.com/modelcontextprotocol/go-sdk",
 	},
-	"internal/docgen":     {"internal/catalog", "internal/config", "internal/tool", "github.com/google/jsonschema-go"},
+	"internal/docgen":     {"internal/catalog", "internal/clients", "internal/config", "internal/tool", "github.com/google/jsonschema-go"},
 	"internal/files":      {},
 	"internal/explain":    {"internal/guard", "internal/render", "pve"},
 	"internal/guard":      {},

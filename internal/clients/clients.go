@@ -50,6 +50,7 @@ func All() []Client {
 			// 2026 Windows has it as a package, which reads and writes a folder of its own instead
 			// (anthropics/claude-code#25579, #26073).
 			ID: "claude-desktop", Title: "Claude Desktop", Next: "Quit Claude Desktop altogether and start it again.",
+			Note:      `On Windows the file is in %LOCALAPPDATA%\Packages\Claude_*\LocalCache\Roaming\Claude where that folder is there.`,
 			container: "mcpServers", strict: true,
 			user: func(s System) string {
 				if s.OS == "windows" {
@@ -93,13 +94,14 @@ func All() []Client {
 			// geminicli.com/docs/tools/mcp-server and docs/reference/configuration: mcpServers in
 			// ~/.gemini/settings.json on every system, .gemini/settings.json in a project; comments are read.
 			ID: "gemini", Title: "Gemini CLI", Next: "Start gemini anew; /mcp shows the server.",
+			Note:      "It starts no server, not even the user's own, in a folder that it was not told to trust.",
 			container: "mcpServers", project: ".gemini/settings.json",
 			user: func(s System) string { return filepath.Join(s.home(), ".gemini", "settings.json") },
 		},
 		{
 			// zed.dev/docs/ai/mcp; zed-industries/zed, crates/paths/src/paths.rs: ~/.config/zed on macOS too. The
 			// source was needed until 2025 and is read over since.
-			ID: "zed", Title: "Zed", Next: "Nothing: Zed takes notice at once; the agent panel's settings show the server.",
+			ID: "zed", Title: "Zed", Next: "Zed takes notice at once; the agent panel's settings show the server.",
 			container: "context_servers", custom: true, project: ".zed/settings.json",
 			user: func(s System) string {
 				switch dir := s.env("FLATPAK_XDG_CONFIG_HOME"); {

@@ -311,3 +311,31 @@ func TestPlacesElsewhere(t *testing.T) {
 		}
 	}
 }
+
+// A file that is a symbolic link, as dotfiles are, stays one.
+func TestSymlink(t *testing.T) {
+	for _, c := range clients.All() {
+		dir := t.TempDir()
+		real, link := filepath.Join(dir, "dotfiles"), filepath.Join(dir, "config")
+		before := map[bool]string{true: "a = 1\n", false: "{\"a\": 1}\n"}[c.ID == "codex"]
+		if err := os.WriteFile(real, []byte(before), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("dotfiles", link); err != nil {
+			t.Fatal(err)
+		}
+		ch, err := c.Add(link, "pve", server())
+		apply(t, ch, err)
+		if text, err := os.ReadFile(real); err != nil || !strings.Contains(string(text), "ops@pve!mcp") {
+			t.Errorf("%s: %v %s", c.ID, err, text)
+		}
+		ch, err = c.Remove(link, "pve")
+		apply(t, ch, err)
+		if to, err := os.Readlink(link); err != nil || to != "dotfiles" {
+			t.Errorf("%s: %q %v", c.ID, to, err)
+		}
+		if diff := cmp.Diff(map[string]string{"dotfiles": before, "config": before}, folder(t, dir)); diff != "" {
+			t.Errorf("%s: %s", c.ID, diff)
+		}
+	}
+}

@@ -33,6 +33,7 @@ func run(dir string) error {
 		"docs/tools.md":      toolsPage(),
 		"docs/settings.md":   settingsPage(),
 		"docs/privileges.md": privilegesPage(),
+		"docs/clients.md":    clientsPage(),
 		".env.example":       envExample(),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
@@ -180,7 +181,7 @@ func settingsPage() string {
 	b.WriteString("A flag wins over the environment. A file `.env` in the working directory is read unless the environment has any `PVE_*`\n" +
 		"variable or a flag concerns the connection; then it may only make the server safer, since a client may start the program\n" +
 		"in a folder from anywhere.\n" +
-		"Files that `.env` names must lie below its folder.\n")
+		"Files that `.env` names must lie below its folder, and the keyring is not asked for it.\n")
 	for _, s := range config.Settings() {
 		flag := "none"
 		if s.Flag != "" {

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"pve-mcp/internal/clients"
+)
+
+const clientsIntro = `One command tells a client about pve-mcp:
+
+    pve-mcp install CLIENT --host pve.example.lan --token-id 'ops@pve!mcp'
+
+It asks for the token's secret, unless it has it, keeps it in the keyring of the operating system, and adds the settings that are in
+force to the client's file. What else is there stays, with its comments and layout; a backup is made beside it. A second time there
+is nothing to do; with other settings the entry is changed, where what is not about the connection stays unless it is set anew.
+` + "`pve-mcp uninstall CLIENT`" + ` takes the entry out again: at once after ` + "`install`" + ` not a byte is left of it. ` + "`--print`" + ` shows what belongs into
+the file and changes nothing, ` + "`--name`" + ` names the server otherwise than ` + "`pve`" + `, for a second cluster, and ` + "`--project`" + ` is for the file
+of the project in the working directory, where the client has one. ` + "`pve-mcp --demo install CLIENT`" + ` needs no settings: its cluster is
+simulated.
+
+## The secret
+
+It stands in no client's file and in no list of arguments.
+
+    pve-mcp secret set --host pve.example.lan --token-id 'ops@pve!mcp'
+    pve-mcp secret list
+    pve-mcp secret delete --host pve.example.lan --token-id 'ops@pve!mcp'
+
+` + "`secret set`" + ` asks on the terminal, or reads stdin. The keyring is the Keychain on macOS, the Credential Manager on Windows, and on Linux
+what serves org.freedesktop.secrets, such as GNOME's keyring or KWallet. A secret is kept for the hosts of ` + "`PVE_HOST`" + ` together, and no
+other host is ever shown it; it is read when the first request needs it, so that a locked keyring holds up no start.
+
+Where there is no keyring, as on a server without a desktop, a file does as well: with ` + "`--token-secret-file FILE`" + `, all these commands
+keep the secret in that file, with mode 0600, and the client is told its name.
+`
+
+// clientsPage has a section for each client.
+func clientsPage() string {
+	var b strings.Builder
+	b.WriteString("# Clients\n\n" + generated + clientsIntro)
+	server := clients.Server{Command: "/usr/local/bin/pve-mcp", Env: map[string]string{"PVE_HOST": "pve.example.lan", "PVE_TOKEN_ID": "ops@pve!mcp"}}
+	for _, c := range clients.All() {
+		fmt.Fprintf(&b, "\n## %s\n\n    pve-mcp install %s --host pve.example.lan --token-id 'ops@pve!mcp'\n\n", c.Title, c.ID)
+		b.WriteString("| where | file |\n|---|---|\n")
+		for _, system := range []struct{ os, name string }{{"linux", "Linux"}, {"darwin", "macOS"}, {"windows", "Windows"}} {
+			fmt.Fprintf(&b, "| %s | `%s` |\n", system.name, userFile(c, system.os))
+		}
+		if file := c.ProjectFile(""); file != "" {
+			fmt.Fprintf(&b, "| a project | `%s` |\n", filepath.ToSlash(file))
+		}
+		text, err := c.Show("pve", server)
+		if err != nil {
+			panic(err) // the server is the one above
+		}
+		b.WriteString("\nWhat it adds, besides the secret's file where there is one:\n\n")
+		for line := range strings.Lines(string(text)) {
+			b.WriteString(strings.TrimRight("    "+line, " \n") + "\n")
+		}
+		b.WriteString("\n" + strings.TrimSpace(c.Next+" "+c.Note) + "\n")
+	}
+	return b.String()
+}
+
+// userFile is the user's file with the variables that it depends on.
+func userFile(c clients.Client, system string) string {
+	file := filepath.ToSlash(c.UserFile(clients.System{OS: system, Env: func(key string) string {
+		return map[string]string{"HOME": "~", "USERPROFILE": "%USERPROFILE%", "APPDATA": "%APPDATA%"}[key]
+	}}))
+	if system == "windows" {
+		return strings.ReplaceAll(file, "/", `\`)
+	}
+	return file
+}
