@@ -63,7 +63,13 @@ func Open(h Host, req Request, text string) (*Begun, error) {
 	unknown := func(why string) error {
 		return explain.Refusal("pve_list_tasks shows what PVE has done.", "The handle is not valid: %s.", why)
 	}
-	if err := h.Seal.Open(handlePurpose, text, h.Now(), &b.handle); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), usualWait)
+	defer cancel()
+	keys, err := h.keys(ctx)
+	if err != nil {
+		return nil, unknown(err.Error())
+	}
+	if err := keys.Open(handlePurpose, text, h.Now(), &b.handle); err != nil {
 		return nil, unknown(err.Error())
 	}
 	if b.Owner != req.Owner {

@@ -37,7 +37,12 @@ func (r *change[In, Out, P]) seal(task pve.UPID) {
 	if f, ok := any(&r.in).(finds); ok {
 		h.Found = encode(f.found())
 	}
-	text, err := r.host.Seal.Seal(handlePurpose, h, r.host.Now().Add(HandleTime))
+	keys, err := r.host.keys(context.Background()) // at hand: PVE was asked before
+	if err != nil {
+		r.host.Logger.Error("no handle", "tool", r.spec.Name, "error", err)
+		return
+	}
+	text, err := keys.Seal(handlePurpose, h, r.host.Now().Add(HandleTime))
 	if err != nil { // the UPID does, for the task alone
 		r.host.Logger.Error("no handle", "tool", r.spec.Name, "error", err)
 	}
