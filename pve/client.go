@@ -50,12 +50,13 @@ type Options struct {
 // Client calls the API of one cluster. It is safe for concurrent use.
 //
 // A read that got no answer is repeated, at other endpoints and then with growing
-// pauses. A write is sent to another endpoint only where no connection could be had, so
-// that it cannot have been carried out twice; after anything else its outcome is a
-// [LostError].
+// pauses. Identical reads at the same time are one request, as the package says. A write
+// is sent to another endpoint only where no connection could be had, so that it cannot
+// have been carried out twice; after anything else its outcome is a [LostError].
 type Client struct {
 	endpoints *endpoints
 	guests    *guestList
+	reads     *share[answer]
 	waits     *waits
 	http      *http.Client
 	token     Token
@@ -70,6 +71,7 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{
 		guests: &guestList{},
+		reads:  &share[answer]{},
 		waits:  &waits{polls: map[string]*poll{}},
 		http: &http.Client{
 			Transport: o.Transport,
@@ -113,15 +115,29 @@ const (
 )
 
 // do sends a request. The parameters of GET and DELETE go into the query, others into a
-// form. No attempt at a read begins after the time that the first one may take.
+// form.
 func (c *Client) do(ctx context.Context, method string, p path, params url.Values) (answer, error) {
 	if p.err != nil {
 		return answer{}, p.err
 	}
 	if method != http.MethodGet {
-		defer c.guests.drop()
+		defer c.changed()
 		return c.round(ctx, method, p, params)
 	}
+	key := fmt.Sprintf("%p %s?%s", c.endpoints, p, params.Encode())
+	return c.reads.get(ctx, key, func(ctx context.Context) (answer, error) { return c.read(ctx, p, params) })
+}
+
+// changed forgets what was read, or is being read, before something that is known now.
+func (c *Client) changed() {
+	c.guests.drop()
+	c.reads.drop()
+}
+
+// read sends a GET, and again where it got no answer. No attempt begins after the time
+// that the first one may take.
+func (c *Client) read(ctx context.Context, p path, params url.Values) (answer, error) {
+	const method = http.MethodGet
 	var last error
 	once := func() (answer, error) {
 		ans, err := c.round(ctx, method, p, params)
@@ -139,7 +155,7 @@ func (c *Client) do(ctx context.Context, method string, p path, params url.Value
 		return ans, nil
 	}
 	if Elsewhere(last) {
-		c.guests.drop()
+		c.changed()
 	}
 	return answer{}, last // without the wrapping of package backoff
 }
@@ -249,12 +265,12 @@ func (c *Client) send(ctx context.Context, e *endpoint, method string, p path, p
 		return answer{}, false, &ConnectError{Endpoint: e.base, Err: err}
 	}
 	defer resp.Body.Close()
-	ans, err = read(method, p, resp)
+	ans, err = answerIn(method, p, resp)
 	return ans, true, err
 }
 
-// read reads the answer to a request.
-func read(method string, p path, resp *http.Response) (ans answer, err error) {
+// answerIn reads the answer to a request.
+func answerIn(method string, p path, resp *http.Response) (ans answer, err error) {
 	lost := func(err error) error { return &LostError{Method: method, Path: p.text, Err: err} }
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {

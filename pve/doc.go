@@ -16,6 +16,12 @@
 //		log.Print(status.ExitStatus.Value)
 //	}
 //
+// Those who ask a client the same at the same time share one request to PVE, and nothing
+// is shared between clients. What comes of it, an error too, is for all who asked while it
+// was under way, and is not kept. One who gives up leaves it to the others. It was asked
+// before the last of them wanted to know, by no more than it takes; so nobody joins a
+// request once a write was answered, or a task was seen to have ended, after it was sent.
+//
 // It sends what it is given and reports what PVE says: checking parameters is
 // PVE's business. Answers are decoded leniently, since PVE writes a number as a
 // number or as a string from one version to the next; a field that PVE may leave

@@ -241,9 +241,9 @@ func TestFourAtATime(t *testing.T) {
 		}))
 		results := make(chan error)
 		begun := time.Now()
-		for range 10 {
+		for i := range 10 {
 			go func() {
-				_, err := c.GuestStatus(t.Context(), pve.GuestRef{Node: "pve1", Kind: pve.LXC, VMID: 100})
+				_, err := c.GuestStatus(t.Context(), pve.GuestRef{Node: "pve1", Kind: pve.LXC, VMID: pve.VMID(100 + i)})
 				results <- err
 			}()
 		}

@@ -19,9 +19,12 @@ type guestList struct {
 	guests map[VMID]Resource // guarded by mu
 	asked  time.Time         // guarded by mu
 	writes int               // guarded by mu
+
+	reads share[map[VMID]Resource] // of the list
 }
 
 func (l *guestList) drop() {
+	l.reads.drop()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.guests = nil
@@ -55,18 +58,12 @@ func (c *Client) FindGuest(ctx context.Context, id VMID) (Resource, error) {
 	if found {
 		return g, nil
 	}
-	asked := time.Now()
-	all, err := c.Resources(ctx, "vm")
+	list, err := c.guests.reads.get(ctx, "", func(ctx context.Context) (map[VMID]Resource, error) {
+		return c.listGuests(ctx, writes)
+	})
 	if err != nil {
 		return Resource{}, err
 	}
-	list := make(map[VMID]Resource, len(all))
-	for _, r := range all {
-		if r.IsGuest() {
-			list[r.VMID] = r
-		}
-	}
-	c.guests.keep(list, asked, writes)
 	if g, found := list[id]; found {
 		return g, nil
 	}
@@ -81,6 +78,23 @@ func (c *Client) FindGuest(ctx context.Context, id VMID) (Resource, error) {
 		return int(a.VMID - b.VMID)
 	})
 	return Resource{}, none
+}
+
+// listGuests reads the list of guests, and remembers it.
+func (c *Client) listGuests(ctx context.Context, writes int) (map[VMID]Resource, error) {
+	asked := time.Now()
+	all, err := c.Resources(ctx, "vm")
+	if err != nil {
+		return nil, err
+	}
+	list := make(map[VMID]Resource, len(all))
+	for _, r := range all {
+		if r.IsGuest() {
+			list[r.VMID] = r
+		}
+	}
+	c.guests.keep(list, asked, writes)
+	return list, nil
 }
 
 func distance(a, b VMID) int { return int(max(a, b) - min(a, b)) }

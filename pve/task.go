@@ -95,7 +95,11 @@ func taskPath(upid UPID, rest ...string) path {
 // TaskStatus asks the task's node for its state: of one's own task, or with
 // Sys.Audit on the node.
 func (c *Client) TaskStatus(ctx context.Context, upid UPID) (TaskStatus, error) {
-	return get[TaskStatus](ctx, c, taskPath(upid, "status"), nil)
+	status, err := get[TaskStatus](ctx, c, taskPath(upid, "status"), nil)
+	if err == nil && !status.Running() {
+		c.reads.drop() // whoever knows that it has ended wants to see what it did
+	}
+	return status, err
 }
 
 // TaskLog returns up to limit lines from line start (the first is 0) and how many

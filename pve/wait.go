@@ -155,7 +155,7 @@ func (p *poll) run(ctx context.Context) {
 			p.tell(true, err)
 			return
 		case err == nil && !p.status.Running():
-			p.client.guests.drop()
+			p.client.changed()
 			p.tell(true, nil)
 			return
 		case err == nil:

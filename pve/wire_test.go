@@ -105,8 +105,11 @@ func TestFourConnections(t *testing.T) {
 			_, _ = io.WriteString(w, `{"data":{}}`)
 		})
 		results := make(chan error)
-		for range 20 {
-			go func() { _, err := w.client.Version(t.Context()); results <- err }()
+		for i := range 20 {
+			go func() {
+				var any map[string]any
+				results <- w.client.Get(t.Context(), &any, nil, "nodes", fmt.Sprint("pve", i))
+			}()
 		}
 		for range 20 {
 			if err := <-results; err != nil {
