@@ -45,6 +45,9 @@ type Options struct {
 	// at least 35 s. 0 stands for 40 s.
 	Timeout   time.Duration
 	UserAgent string
+	// Waiting, if not nil, is called with 1 when the client begins to wait for a task,
+	// however many wait for it, and with -1 when it no longer does.
+	Waiting func(change int)
 }
 
 // Client calls the API of one cluster. It is safe for concurrent use.
@@ -72,7 +75,7 @@ func New(o Options) (*Client, error) {
 	c := &Client{
 		guests: &guestList{},
 		reads:  &share[answer]{},
-		waits:  &waits{polls: map[string]*poll{}},
+		waits:  &waits{polls: map[string]*poll{}, count: o.Waiting},
 		http: &http.Client{
 			Transport: o.Transport,
 			// Never follow: a redirect must not carry the token elsewhere.
@@ -84,6 +87,9 @@ func New(o Options) (*Client, error) {
 	}
 	if c.timeout == 0 {
 		c.timeout = 40 * time.Second
+	}
+	if o.Waiting == nil {
+		c.waits.count = func(int) {}
 	}
 	var all []*endpoint
 	for _, e := range o.Endpoints {

@@ -39,6 +39,7 @@ const (
 type waits struct {
 	mu    sync.Mutex
 	polls map[string]*poll // guarded by mu; by UPID
+	count func(change int) // is told how their number changes
 }
 
 // waiter is one who waits for a task.
@@ -111,6 +112,7 @@ func (c *Client) join(ctx context.Context, upid UPID, wantsLog bool) *waiter {
 		polling, stop := context.WithCancel(context.WithoutCancel(ctx))
 		p = &poll{client: c, upid: upid, stop: stop}
 		c.waits.polls[upid.String()] = p
+		c.waits.count(1)
 		go p.run(polling)
 	}
 	w := &waiter{wantsLog: wantsLog, news: make(chan struct{}, 1), update: p.seen}
@@ -129,6 +131,7 @@ func (c *Client) leave(upid UPID, w *waiter) {
 	p.waiters = slices.DeleteFunc(p.waiters, func(other *waiter) bool { return other == w })
 	if len(p.waiters) == 0 {
 		delete(c.waits.polls, upid.String())
+		c.waits.count(-1)
 		p.stop()
 	}
 }
@@ -236,8 +239,9 @@ func (p *poll) tell(over bool, err error) {
 		}
 	}
 	p.fresh = nil
-	if over {
+	if over && s.polls[p.upid.String()] == p { // the last one who waited may have left just now
 		delete(s.polls, p.upid.String())
+		s.count(-1)
 	}
 }
 

@@ -119,6 +119,35 @@ func TestWaitersComeAndGo(t *testing.T) {
 	})
 }
 
+// A task is counted while somebody waits for it, and once.
+func TestWaitingIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var counted []int
+		task := &script{lines: func(time.Duration) int { return 1 }, ends: 20 * time.Second, exit: "OK", mark: "TASK OK"}
+		c, err := pve.New(pve.Options{
+			Endpoints: []string{"https://pve1:8006"}, Token: token(), Transport: task,
+			Waiting: func(change int) { counted = append(counted, change) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, patience := range []time.Duration{5 * time.Second, time.Minute} {
+			var wg sync.WaitGroup
+			for range 2 {
+				wg.Go(func() {
+					ctx, cancel := context.WithTimeout(t.Context(), patience)
+					defer cancel()
+					_, _ = c.Wait(ctx, anyTask(t), nil)
+				})
+			}
+			wg.Wait()
+		}
+		if !slices.Equal(counted, []int{1, -1, 1, -1}) {
+			t.Errorf("%v", counted)
+		}
+	})
+}
+
 // One who is slow to hear keeps nobody waiting, and hears of every line.
 func TestWaitWithASlowListener(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -22,8 +22,8 @@ import (
 // order is the way that imports go: down this list. pvesim never imports pve: a
 // mistake in a type that both shared would cancel out in the tests.
 var order = []string{
-	"cmd/pve-mcp", "internal/docgen", "internal/cli", "internal/httpserve", "internal/record", "test/live", "internal/simtest", "internal/live",
-	"internal/demo", "internal/server", "internal/mcptask", "internal/config", "internal/clients", "internal/keyring",
+	"cmd/pve-mcp", "internal/docgen", "internal/cli", "internal/httpserve", "internal/obs", "internal/record", "test/live", "internal/simtest",
+	"internal/live", "internal/demo", "internal/server", "internal/mcptask", "internal/config", "internal/clients", "internal/keyring",
 	"internal/catalog", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
 	"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks", "internal/tool",
 	"internal/access", "internal/audit", "internal/files", "internal/explain", "internal/guard", "internal/seal", "internal/show", "internal/render", "pve", "pvesim", "pve/apischema/gen",
@@ -34,7 +34,7 @@ var order = []string{
 var imports = map[string][]string{
 	"internal/access": {"internal/files", "internal/guard"},
 	"internal/httpserve": {
-		"internal/access", "internal/guard", "internal/mcptask", "internal/server", "internal/tool", "pve", "github.com/coreos/go-oidc/v3", "github.com/modelcontextprotocol/go-sdk", "golang.org/x/time",
+		"internal/access", "internal/guard", "internal/mcptask", "internal/obs", "internal/server", "internal/tool", "pve", "github.com/coreos/go-oidc/v3", "github.com/modelcontextprotocol/go-sdk", "golang.org/x/time",
 	},
 	"bench":             {},
 	"cmd/pve-mcp":       {"internal/cli"},
@@ -61,6 +61,7 @@ var imports = map[string][]string{
 	"internal/explain":    {"internal/guard", "internal/render", "pve"},
 	"internal/guard":      {},
 	"internal/live":       {"internal/config", "internal/guard", "internal/tool", "pve"},
+	"internal/obs":        {},
 	"internal/record":     {"pve", "pvesim"},
 	"internal/recordings": {},
 	"internal/render":     {},
@@ -106,6 +107,8 @@ var modules = map[string]string{
 	"github.com/pelletier/go-toml/v2":        "where a client's file in TOML has what",
 	"github.com/tailscale/hujson":            "changes JSON and leaves comments and layout as they are",
 	"github.com/zalando/go-keyring":          "the keyring of each system, without cgo",
+	"github.com/prometheus/client_model":     "tests: what Prometheus reads of our metrics",
+	"github.com/prometheus/common":           "tests: reads metrics as Prometheus does",
 	"github.com/rogpeppe/go-internal":        "tests: stories of the command line",
 	"pgregory.net/rapid":                     "tests: random operations",
 	"github.com/spf13/cobra":                 "commands, and flags that are made from a tool's schema",

@@ -57,7 +57,8 @@ type app struct {
 
 	pve pve.Options // once there is a connection to a configured cluster
 	// wire, if not nil, is put around the way to PVE.
-	wire func(http.RoundTripper) http.RoundTripper
+	wire    func(http.RoundTripper) http.RoundTripper
+	waiting func(change int) // as of pve.Options
 }
 
 // Main runs the program with the process's streams and environment, and returns its
@@ -205,6 +206,7 @@ func (a *app) connect(cfg *config.Config) (tool.Host, error) {
 		Transport: a.wired(pve.NewTransport(pve.TLS{Roots: cfg.Roots, Fingerprints: cfg.Fingerprints, Insecure: !cfg.VerifySSL})),
 		Timeout:   cfg.Timeout,
 		UserAgent: "pve-mcp/" + version(),
+		Waiting:   a.waiting,
 	}
 	return catalog.Connect(strings.Join(cfg.Hosts, ", "), a.pve, cfg.Policy)
 }
@@ -218,7 +220,9 @@ func (a *app) simulate(cfg *config.Config) (tool.Host, error) {
 	if err != nil {
 		return tool.Host{}, err
 	}
-	return demo.Host(sim.URL(), a.wired(sim.Transport()), model.Token(demo.TokenID), cfg.Policy)
+	o := demo.Options(sim.URL(), a.wired(sim.Transport()), model.Token(demo.TokenID))
+	o.Waiting = a.waiting
+	return demo.Connect(o, cfg.Policy)
 }
 
 func (a *app) wired(t http.RoundTripper) http.RoundTripper {

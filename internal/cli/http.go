@@ -33,7 +33,7 @@ func (a *app) httpCommand() *cobra.Command {
 
 func (a *app) http(ctx context.Context) error {
 	metrics := &httpserve.Metrics{}
-	a.wire = metrics.Transport
+	a.wire, a.waiting = metrics.Transport, metrics.Waiting
 	host, cfg, err := a.host()
 	if err != nil {
 		return err

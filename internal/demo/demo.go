@@ -29,12 +29,22 @@ const TokenID = "ops@pve!mcp"
 
 // Host returns a host whose cluster is simulated, at the other end of a wire.
 func Host(url string, wire http.RoundTripper, token pvesim.Token, policy guard.Policy) (tool.Host, error) {
-	return catalog.Connect("simulated", pve.Options{
+	return Connect(Options(url, wire, token), policy)
+}
+
+// Options are those of a client of a simulated cluster, at the other end of a wire.
+func Options(url string, wire http.RoundTripper, token pvesim.Token) pve.Options {
+	return pve.Options{
 		Endpoints: []string{url},
 		Token:     pve.Token{ID: token.ID, Secret: pve.NewSecret(token.Secret)},
 		Transport: wire,
 		UserAgent: "pve-mcp demo",
-	}, policy)
+	}
+}
+
+// Connect returns a host whose cluster is simulated.
+func Connect(o pve.Options, policy guard.Policy) (tool.Host, error) {
+	return catalog.Connect("simulated", o, policy)
 }
 
 // Run tells a short story to w: what an assistant sees of a simulated cluster, by a

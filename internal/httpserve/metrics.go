@@ -14,6 +14,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"pve-mcp/internal/obs"
 	"pve-mcp/internal/server"
 )
 
@@ -25,6 +26,7 @@ type Metrics struct {
 	latency  map[string]*histogram // by tool; guarded by mu
 	requests map[[3]string]int     // to PVE, by method, endpoint and status; guarded by mu
 	flying   int                   // calls under way; guarded by mu
+	tasks    int                   // of PVE that are waited for; guarded by mu
 }
 
 // buckets are the upper bounds of a histogram, in seconds.
@@ -102,6 +104,9 @@ func outcome(res mcp.Result, err error) string {
 	return "ok"
 }
 
+// Waiting counts the tasks of PVE that are waited for.
+func (m *Metrics) Waiting(change int) { m.add(func() { m.tasks += change }) }
+
 // Transport counts the requests that pass through it to PVE.
 func (m *Metrics) Transport(base http.RoundTripper) http.RoundTripper { return counted{m, base} }
 
@@ -121,22 +126,9 @@ func (c counted) RoundTrip(req *http.Request) (*http.Response, error) {
 		if m.requests == nil {
 			m.requests = map[[3]string]int{}
 		}
-		m.requests[[3]string{req.Method, endpoint(req.URL.Path), status}]++
+		m.requests[[3]string{req.Method, obs.Endpoint(req.URL), status}]++
 	})
 	return resp, err
-}
-
-// endpoint is a path of PVE's without the names in it, of which there may be any number.
-func endpoint(path string) string {
-	_, path, _ = strings.Cut(path, "/api2/json/")
-	parts := strings.Split(path, "/")
-	for i := 1; i < len(parts); i++ {
-		switch parts[i-1] {
-		case "nodes", "qemu", "lxc", "tasks", "storage", "pools", "snapshot", "content", "users", "groups", "roles", "token", "backup", "ha", "resources":
-			parts[i] = "*"
-		}
-	}
-	return "/" + strings.Join(parts, "/")
 }
 
 // ServeHTTP writes the metrics.
@@ -161,8 +153,10 @@ func (m *Metrics) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	for _, k := range sorted(m.requests, func(a, b [3]string) int { return slices.Compare(a[:], b[:]) }) {
 		fmt.Fprintf(w, "pve_mcp_pve_requests_total{method=%q,endpoint=%q,status=%q} %d\n", k[0], k[1], k[2], m.requests[k])
 	}
-	about(w, "pve_mcp_calls_in_flight", "gauge", "Calls under way, with the tasks that they wait for.")
+	about(w, "pve_mcp_calls_in_flight", "gauge", "Calls of tools under way.")
 	fmt.Fprintf(w, "pve_mcp_calls_in_flight %d\n", m.flying)
+	about(w, "pve_mcp_pve_tasks_in_flight", "gauge", "Tasks of PVE that are waited for.")
+	fmt.Fprintf(w, "pve_mcp_pve_tasks_in_flight %d\n", m.tasks)
 }
 
 func about(w io.Writer, name, kind, help string) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"pve-mcp/internal/httpserve"
@@ -190,4 +191,9 @@ func (s *site) get(path string, more ...string) (*http.Response, string) {
 		r.Header.Set(more[i], more[i+1])
 	}
 	return s.do(r)
+}
+
+// anybody lets in whoever shows a token.
+func anybody(context.Context, string) (*auth.TokenInfo, error) {
+	return &auth.TokenInfo{UserID: "caller", Scopes: []string{"pve:destroy"}}, nil
 }

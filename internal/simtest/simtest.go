@@ -47,6 +47,8 @@ type Options struct {
 	Policy guard.Policy
 	// Wire, if not nil, lies between the client and the simulator.
 	Wire func(http.RoundTripper) http.RoundTripper
+	// Waiting, if not nil, is that of the world's client.
+	Waiting func(change int)
 	// Before, if not nil, is called before each request of the world's client.
 	Before func(*World, *http.Request)
 }
@@ -76,7 +78,9 @@ func New(t *testing.T, o Options) *World {
 	if o.Before != nil {
 		wire = before{wire, func(req *http.Request) { o.Before(w, req) }}
 	}
-	w.Host, err = demo.Host(sim.URL(), wire, o.Model.Token(o.Token), o.Policy)
+	client := demo.Options(sim.URL(), wire, o.Model.Token(o.Token))
+	client.Waiting = o.Waiting
+	w.Host, err = demo.Connect(client, o.Policy)
 	if err != nil {
 		t.Fatal(err)
 	}
