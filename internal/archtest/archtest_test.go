@@ -34,7 +34,8 @@ var order = []string{
 var imports = map[string][]string{
 	"internal/access": {"internal/files", "internal/guard"},
 	"internal/httpserve": {
-		"internal/access", "internal/guard", "internal/mcptask", "internal/obs", "internal/server", "internal/tool", "pve", "github.com/coreos/go-oidc/v3", "github.com/modelcontextprotocol/go-sdk", "golang.org/x/time",
+		"internal/access", "internal/guard", "internal/mcptask", "internal/obs", "internal/server", "internal/tool", "pve", "github.com/coreos/go-oidc/v3", "github.com/modelcontextprotocol/go-sdk",
+		"go.opentelemetry.io/otel", "golang.org/x/time",
 	},
 	"bench":             {},
 	"cmd/pve-mcp":       {"internal/cli"},
@@ -97,24 +98,46 @@ var imports = map[string][]string{
 
 // modules are what go.mod requires, with the reason.
 var modules = map[string]string{
-	"github.com/cenkalti/backoff/v5":         "pauses between attempts",
-	"github.com/gofrs/flock":                 "locks of files, on every system: several processes write one audit log",
-	"github.com/coreos/go-oidc/v3":           "access tokens of an issuer: discovery, keys, signatures",
-	"github.com/google/go-cmp":               "tests: differences that can be read",
-	"github.com/google/jsonschema-go":        "schemas of tools, from Go types",
-	"github.com/joho/godotenv":               "reads .env",
-	"github.com/modelcontextprotocol/go-sdk": "the protocol",
-	"github.com/pelletier/go-toml/v2":        "where a client's file in TOML has what",
-	"github.com/tailscale/hujson":            "changes JSON and leaves comments and layout as they are",
-	"github.com/zalando/go-keyring":          "the keyring of each system, without cgo",
-	"github.com/prometheus/client_model":     "tests: what Prometheus reads of our metrics",
-	"github.com/prometheus/common":           "tests: reads metrics as Prometheus does",
-	"github.com/rogpeppe/go-internal":        "tests: stories of the command line",
-	"pgregory.net/rapid":                     "tests: random operations",
-	"github.com/spf13/cobra":                 "commands, and flags that are made from a tool's schema",
-	"github.com/spf13/pflag":                 "cobra's flags",
-	"golang.org/x/term":                      "is this a terminal",
-	"golang.org/x/time":                      "how many requests a second",
+	"github.com/cenkalti/backoff/v5":                    "pauses between attempts",
+	"github.com/gofrs/flock":                            "locks of files, on every system: several processes write one audit log",
+	"github.com/coreos/go-oidc/v3":                      "access tokens of an issuer: discovery, keys, signatures",
+	"github.com/google/go-cmp":                          "tests: differences that can be read",
+	"github.com/google/jsonschema-go":                   "schemas of tools, from Go types",
+	"github.com/joho/godotenv":                          "reads .env",
+	"github.com/modelcontextprotocol/go-sdk":            "the protocol",
+	"github.com/pelletier/go-toml/v2":                   "where a client's file in TOML has what",
+	"github.com/tailscale/hujson":                       "changes JSON and leaves comments and layout as they are",
+	"github.com/zalando/go-keyring":                     "the keyring of each system, without cgo",
+	"github.com/prometheus/client_model":                "tests: what Prometheus reads of our metrics",
+	"github.com/prometheus/common":                      "tests: reads metrics as Prometheus does",
+	"github.com/rogpeppe/go-internal":                   "tests: stories of the command line",
+	"pgregory.net/rapid":                                "tests: random operations",
+	"github.com/spf13/cobra":                            "commands, and flags that are made from a tool's schema",
+	"github.com/spf13/pflag":                            "cobra's flags",
+	"golang.org/x/term":                                 "is this a terminal",
+	"golang.org/x/time":                                 "how many requests a second",
+	"github.com/cenkalti/backoff/v5":                    "pauses between attempts",
+	"github.com/gofrs/flock":                            "locks of files, on every system: several processes write one audit log",
+	"github.com/coreos/go-oidc/v3":                      "access tokens of an issuer: discovery, keys, signatures",
+	"github.com/go-logr/logr":                           "the logger that OpenTelemetry wants",
+	"go.opentelemetry.io/otel":                          "traces: names, propagation",
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace": "traces: spans as OTLP, without the gRPC of otlptracehttp: 5 MB",
+	"go.opentelemetry.io/otel/sdk":                      "traces",
+	"go.opentelemetry.io/otel/trace":                    "traces",
+	"go.opentelemetry.io/proto/otlp":                    "traces: what a collector reads",
+	"google.golang.org/protobuf":                        "traces: what a collector reads",
+	"github.com/google/go-cmp":                          "tests: differences that can be read",
+	"github.com/google/jsonschema-go":                   "schemas of tools, from Go types",
+	"github.com/joho/godotenv":                          "reads .env",
+	"github.com/modelcontextprotocol/go-sdk":            "the protocol",
+	"github.com/prometheus/client_model":                "tests: what Prometheus reads of our metrics",
+	"github.com/prometheus/common":                      "tests: reads metrics as Prometheus does",
+	"github.com/rogpeppe/go-internal":                   "tests: stories of the command line",
+	"pgregory.net/rapid":                                "tests: random operations",
+	"github.com/spf13/cobra":                            "commands, and flags that are made from a tool's schema",
+	"github.com/spf13/pflag":                            "cobra's flags",
+	"golang.org/x/term":                                 "is this a terminal",
+	"golang.org/x/time":                                 "how many requests a second",
 }
 
 const (
@@ -234,10 +257,14 @@ func outside(spec *ast.ImportSpec) string {
 	if own, ok := strings.CutPrefix(name, "pve-mcp/"); ok {
 		return own
 	}
+	longest := "" // modules may lie in one another
 	for module := range modules {
-		if name == module || strings.HasPrefix(name, module+"/") {
-			return module
+		if (name == module || strings.HasPrefix(name, module+"/")) && len(module) > len(longest) {
+			longest = module
 		}
+	}
+	if longest != "" {
+		return longest
 	}
 	if strings.Contains(strings.Split(name, "/")[0], ".") {
 		return name

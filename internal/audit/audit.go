@@ -68,7 +68,7 @@ type Options struct {
 	// Keys are those of the chain, the newest first: lines are written with that. Without
 	// a key the chain is one of plain hashes.
 	Keys [][]byte
-	// Logger hears of each record too; nil stands for nobody.
+	// Logger hears of each record too, with the context of the call; nil stands for nobody.
 	Logger *slog.Logger
 	// Now tells the time; nil stands for the real one.
 	Now func() time.Time
@@ -111,7 +111,7 @@ type Entry struct {
 
 // Begin writes that a call is about to be sent. After an error, which names the file and
 // says what happened, the change must not be made.
-func (l *Log) Begin(r Record) (*Entry, error) {
+func (l *Log) Begin(ctx context.Context, r Record) (*Entry, error) {
 	if l == nil {
 		return nil, nil
 	}
@@ -120,14 +120,14 @@ func (l *Log) Begin(r Record) (*Entry, error) {
 	e.line.ID = rand.Text()
 	begin := e.line
 	begin.Event = "begin"
-	if err := l.write("change begins", begin, begun); err != nil {
+	if err := l.write(ctx, "change begins", begin, begun); err != nil {
 		return nil, err
 	}
 	return e, nil
 }
 
 // End writes how the call ended.
-func (e *Entry) End(outcome, upid string) error {
+func (e *Entry) End(ctx context.Context, outcome, upid string) error {
 	if e == nil {
 		return nil
 	}
@@ -135,17 +135,17 @@ func (e *Entry) End(outcome, upid string) error {
 	end := e.line
 	took := now.Sub(e.begun).Milliseconds()
 	end.Event, end.Outcome, end.UPID, end.DurationMS = "end", outcome, upid, &took
-	return e.log.write("change ended", end, now)
+	return e.log.write(ctx, "change ended", end, now)
 }
 
 // Refuse writes a call that was not sent. The outcome is refused, declined, or failed.
-func (l *Log) Refuse(r Record, outcome string) error {
+func (l *Log) Refuse(ctx context.Context, r Record, outcome string) error {
 	if l == nil {
 		return nil
 	}
 	refused := lineOf(r)
 	refused.Event, refused.Outcome = "refused", outcome
-	return l.write("change refused", refused, l.now())
+	return l.write(ctx, "change refused", refused, l.now())
 }
 
 func lineOf(r Record) line {
@@ -157,7 +157,7 @@ func lineOf(r Record) line {
 
 // write writes a line to the file, and then to the logger, which hears of it too where
 // the file cannot be written.
-func (l *Log) write(message string, ln line, now time.Time) error {
+func (l *Log) write(ctx context.Context, message string, ln line, now time.Time) error {
 	ln.Time = now.Format("2006-01-02T15:04:05.000Z07:00")
 	var err error
 	if l.file != nil {
@@ -167,7 +167,7 @@ func (l *Log) write(message string, ln line, now time.Time) error {
 	if err != nil {
 		level, attrs = slog.LevelError, append(attrs, slog.String("not_recorded", err.Error()))
 	}
-	l.logger.LogAttrs(context.Background(), level, message, attrs...)
+	l.logger.LogAttrs(ctx, level, message, attrs...)
 	return err
 }
 

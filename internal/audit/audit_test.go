@@ -45,7 +45,7 @@ func open(t *testing.T, path string, keys ...[]byte) *audit.Log {
 func refuse(t *testing.T, l *audit.Log, n int) {
 	t.Helper()
 	for range n {
-		if err := l.Refuse(audit.Record{Tool: "t", Caller: "c"}, "refused"); err != nil {
+		if err := l.Refuse(t.Context(), audit.Record{Tool: "t", Caller: "c"}, "refused"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -87,17 +87,17 @@ func TestLines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := l.Begin(audit.Record{
+	e, err := l.Begin(t.Context(), audit.Record{
 		Tool: "pve_guest_power", Caller: "claude", Arguments: json.RawMessage(`{"vmid": 104, "action":"stop", "password":"hunter2"}`),
 		About: "Stop of VM 104 (a<b\u202e\U000e0041)", Guest: 104, Node: "pve1", Consent: "none",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.End("ok", "UPID:pve1:x"); err != nil {
+	if err := e.End(t.Context(), "ok", "UPID:pve1:x"); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Refuse(audit.Record{Tool: "t", Caller: "c", Arguments: json.RawMessage(`{"a":`), Consent: "none"}, "declined"); err != nil {
+	if err := l.Refuse(t.Context(), audit.Record{Tool: "t", Caller: "c", Arguments: json.RawMessage(`{"a":`), Consent: "none"}, "declined"); err != nil {
 		t.Fatal(err)
 	}
 	shared := `"id":"ID","caller":"claude","tool":"pve_guest_power","arguments":{"action":"stop","password":"**********","vmid":104},` +
@@ -123,8 +123,8 @@ func TestLines(t *testing.T) {
 
 func TestNilDoesNothing(t *testing.T) {
 	var l *audit.Log
-	e, err := l.Begin(audit.Record{})
-	if e != nil || err != nil || e.End("ok", "") != nil || l.Refuse(audit.Record{}, "refused") != nil {
+	e, err := l.Begin(t.Context(), audit.Record{})
+	if e != nil || err != nil || e.End(t.Context(), "ok", "") != nil || l.Refuse(t.Context(), audit.Record{}, "refused") != nil {
 		t.Errorf("%v %v", e, err)
 	}
 }
@@ -138,8 +138,8 @@ func TestManyWriters(t *testing.T) {
 		for range 2 {
 			wg.Go(func() {
 				for range lines / 2 {
-					e, err := l.Begin(audit.Record{Tool: "t"})
-					if err != nil || e.End("ok", "") != nil {
+					e, err := l.Begin(t.Context(), audit.Record{Tool: "t"})
+					if err != nil || e.End(t.Context(), "ok", "") != nil {
 						t.Errorf("%v", err)
 					}
 				}
@@ -162,7 +162,7 @@ func TestLockIsHeld(t *testing.T) {
 			t.Fatal(err)
 		}
 		begun := time.Now()
-		err := l.Refuse(audit.Record{}, "refused")
+		err := l.Refuse(t.Context(), audit.Record{}, "refused")
 		if err == nil || err.Error() != path+": another process has held its lock for 10s" || time.Since(begun) != 10*time.Second {
 			t.Errorf("after %v: %v", time.Since(begun), err)
 		}
@@ -225,8 +225,8 @@ func TestTampering(t *testing.T) {
 	for _, keys := range [][][]byte{nil, key} {
 		l, path := start(t, keys...)
 		for range 3 {
-			e, err := l.Begin(audit.Record{Tool: "t", Caller: "c"})
-			if err != nil || e.End("ok", "") != nil {
+			e, err := l.Begin(t.Context(), audit.Record{Tool: "t", Caller: "c"})
+			if err != nil || e.End(t.Context(), "ok", "") != nil {
 				t.Fatal(err)
 			}
 		}
@@ -315,11 +315,11 @@ func TestKeys(t *testing.T) {
 func TestOpen(t *testing.T) {
 	l, path := start(t)
 	refuse(t, l, 1)
-	if _, err := l.Begin(audit.Record{Tool: "pve_guest_power", About: "Stop of VM 104"}); err != nil {
+	if _, err := l.Begin(t.Context(), audit.Record{Tool: "pve_guest_power", About: "Stop of VM 104"}); err != nil {
 		t.Fatal(err)
 	}
-	e, err := l.Begin(audit.Record{Tool: "t"})
-	if err != nil || e.End("unknown", "") != nil {
+	e, err := l.Begin(t.Context(), audit.Record{Tool: "t"})
+	if err != nil || e.End(t.Context(), "unknown", "") != nil {
 		t.Fatal(err)
 	}
 	r, err := verify(nil, "", read(t, path))

@@ -43,7 +43,7 @@ func TestFullDisk(t *testing.T) {
 func fillDisk(t *testing.T, path string) {
 	signal.Ignore(syscall.SIGXFSZ)
 	l := open(t, path)
-	e, err := l.Begin(audit.Record{Tool: "t"})
+	e, err := l.Begin(t.Context(), audit.Record{Tool: "t"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,17 +58,17 @@ func fillDisk(t *testing.T, path string) {
 	}
 	defer func() { _ = syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before) }()
 	for range 20 {
-		if err = l.Refuse(audit.Record{Tool: "t"}, "refused"); err != nil {
+		if err = l.Refuse(t.Context(), audit.Record{Tool: "t"}, "refused"); err != nil {
 			break
 		}
 	}
 	if err == nil || err.Error() != path+": file too large" {
 		t.Errorf("a refusal: %v", err)
 	}
-	if begun, err := l.Begin(audit.Record{Tool: "t"}); begun != nil || err == nil || err.Error() != path+": file too large" {
+	if begun, err := l.Begin(t.Context(), audit.Record{Tool: "t"}); begun != nil || err == nil || err.Error() != path+": file too large" {
 		t.Errorf("a begin: %v %v", begun, err)
 	}
-	if err := e.End("ok", ""); err == nil || err.Error() != path+": file too large" {
+	if err := e.End(t.Context(), "ok", ""); err == nil || err.Error() != path+": file too large" {
 		t.Errorf("an end: %v", err)
 	}
 }

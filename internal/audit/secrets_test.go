@@ -42,7 +42,7 @@ func TestSecretsAreMasked(t *testing.T) {
 		{`["hunter2`, `"` + m + ` (9 bytes that are no JSON)"`},
 	} {
 		l, path := start(t)
-		if err := l.Refuse(audit.Record{Arguments: json.RawMessage(tt.give), About: "password: hunter2"}, "refused"); err != nil {
+		if err := l.Refuse(t.Context(), audit.Record{Arguments: json.RawMessage(tt.give), About: "password: hunter2"}, "refused"); err != nil {
 			t.Fatal(err)
 		}
 		text := read(t, path)

@@ -50,6 +50,7 @@ type app struct {
 	out, err io.Writer
 	environ  []string
 	self     func() (string, error) // the path of this program
+	log      *slog.Logger           // once the settings are read
 
 	demo      bool
 	demoSpeed float64
@@ -137,30 +138,36 @@ func (f settingFlag) Type() string {
 	return "string"
 }
 
-// host connects the tools: to the configured cluster, or to a simulated one. What is
-// changed is recorded on stderr, and in the audit log.
+// host reads the settings and connects the tools.
 func (a *app) host() (tool.Host, *config.Config, error) {
 	cfg, err := a.config(false)
 	if err != nil {
 		return tool.Host{}, nil, err
 	}
+	host, err := a.hostOf(cfg)
+	return host, cfg, err
+}
+
+// hostOf connects the tools: to the configured cluster, or to a simulated one. What is
+// changed is recorded on stderr, and in the audit log.
+func (a *app) hostOf(cfg *config.Config) (tool.Host, error) {
 	connect := a.connect
 	if a.demo {
 		connect = a.simulate
 	}
 	host, err := connect(cfg)
 	if err != nil {
-		return tool.Host{}, nil, &exitError{exitUsage, err.Error()}
+		return tool.Host{}, &exitError{exitUsage, err.Error()}
 	}
 	if len(cfg.SealKeys) > 0 {
 		host.Seal = cfg.SealKeys
 	}
-	host.Wait, host.Logger = cfg.TaskWait, a.logger(slog.LevelWarn)
-	host.Audit, err = audit.New(audit.Options{Path: cfg.AuditLog, Keys: auditKeys(cfg), Logger: a.logger(slog.LevelInfo)})
+	host.Wait, host.Logger = cfg.TaskWait, a.log
+	host.Audit, err = audit.New(audit.Options{Path: cfg.AuditLog, Keys: auditKeys(cfg), Logger: a.log})
 	if err != nil {
-		return tool.Host{}, nil, &exitError{exitUsage, "PVE_MCP_AUDIT_LOG: " + err.Error()}
+		return tool.Host{}, &exitError{exitUsage, "PVE_MCP_AUDIT_LOG: " + err.Error()}
 	}
-	return host, cfg, nil
+	return host, nil
 }
 
 func selectionOf(cfg *config.Config) catalog.Selection {
@@ -193,8 +200,11 @@ func (a *app) settings(src config.Sources) (*config.Config, error) {
 	if err := selectionOf(cfg).Check(); err != nil {
 		return nil, &exitError{exitUsage, "PVE_MCP_TOOLSETS: " + err.Error()}
 	}
+	if a.log, err = a.logger(cfg); err != nil {
+		return nil, &exitError{exitUsage, config.LogFile + ": " + err.Error()}
+	}
 	for _, w := range cfg.Warnings {
-		a.logger(slog.LevelWarn).Warn(w)
+		a.log.Warn(w)
 	}
 	return cfg, nil
 }
@@ -230,11 +240,6 @@ func (a *app) wired(t http.RoundTripper) http.RoundTripper {
 		return t
 	}
 	return a.wire(t)
-}
-
-// logger returns a logger to stderr.
-func (a *app) logger(least slog.Level) *slog.Logger {
-	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: least}))
 }
 
 // version is the module's version, or that of the commit it was built from.

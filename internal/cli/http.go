@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -15,6 +14,7 @@ import (
 	"pve-mcp/internal/access"
 	"pve-mcp/internal/config"
 	"pve-mcp/internal/httpserve"
+	"pve-mcp/internal/obs"
 	"pve-mcp/internal/server"
 	"pve-mcp/internal/tool"
 	"pve-mcp/pve"
@@ -32,19 +32,24 @@ func (a *app) httpCommand() *cobra.Command {
 }
 
 func (a *app) http(ctx context.Context) error {
-	metrics := &httpserve.Metrics{}
-	a.wire, a.waiting = metrics.Transport, metrics.Waiting
-	host, cfg, err := a.host()
+	cfg, err := a.config(false)
 	if err != nil {
 		return err
 	}
+	metrics := &httpserve.Metrics{}
+	a.wire, a.waiting = metrics.Transport, metrics.Waiting
+	observer := a.observe()
+	host, err := a.hostOf(cfg)
+	if err != nil {
+		return err
+	}
+	host.Trace = observer.Tool
 	o, err := a.httpOptions(host, cfg.HTTP)
 	if err != nil {
 		return &exitError{exitUsage, err.Error()}
 	}
 	o.Metrics = metrics
-	logger := a.logger(slog.LevelInfo)
-	so := server.Options{Version: version(), Host: host, Toolsets: cfg.Toolsets, Logger: a.logger(slog.LevelWarn)}
+	so := server.Options{Version: version(), Host: host, Toolsets: cfg.Toolsets, Logger: obs.Quiet(a.log)}
 	if cfg.HTTP.OwnTokens != "off" {
 		if a.demo {
 			return &exitError{exitUsage, "--own-tokens does not go with --demo, whose cluster is simulated"}
@@ -53,11 +58,12 @@ func (a *app) http(ctx context.Context) error {
 		so.HostOf = func(h http.Header) (tool.Host, error) { return o.OwnTokens.Host(h, host) }
 	}
 	o.Server = server.New(so)
+	o.Server.AddReceivingMiddleware(observer.Requests)
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.HTTP.Listen)
 	if err != nil {
 		return failed(err)
 	}
-	logger.Info("pve-mcp http", "cluster", host.Cluster, "read_only", host.Policy.ReadOnly, "version", version())
+	a.log.Info("pve-mcp http", "cluster", host.Cluster, "read_only", host.Policy.ReadOnly, "version", version())
 	if cfg.HTTP.Metrics != "" {
 		stop, err := a.serveMetrics(ctx, cfg.HTTP.Metrics, metrics)
 		if err != nil {
@@ -66,9 +72,18 @@ func (a *app) http(ctx context.Context) error {
 		defer stop()
 	}
 	if o.Authenticate != nil && o.TLS == nil {
-		logger.Warn("callers' tokens travel unencrypted unless a proxy with TLS stands before this server (PVE_MCP_TLS_CERT)")
+		a.log.Warn("callers' tokens travel unencrypted unless a proxy with TLS stands before this server (PVE_MCP_TLS_CERT)")
 	}
-	if err := httpserve.Serve(ctx, l, o); err != nil {
+	told := make(chan time.Time, 1)
+	defer context.AfterFunc(ctx, func() { told <- time.Now() })()
+	err = httpserve.Serve(ctx, l, o)
+	select {
+	case at := <-told:
+		flush(observer, at.Add(o.Drain))
+	default:
+		flush(observer, time.Time{})
+	}
+	if err != nil {
 		return failed(err)
 	}
 	return nil
@@ -94,7 +109,7 @@ func (a *app) serveMetrics(ctx context.Context, addr string, metrics *httpserve.
 	s := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}
 	go func() {
 		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			a.logger(slog.LevelWarn).Warn("metrics are no longer shown", "cause", err)
+			a.log.Warn("metrics are no longer shown", "cause", err)
 		}
 	}()
 	return func() { _ = s.Close() }, nil
@@ -103,7 +118,7 @@ func (a *app) serveMetrics(ctx context.Context, addr string, metrics *httpserve.
 func (a *app) httpOptions(host tool.Host, cfg config.HTTP) (httpserve.Options, error) {
 	o := httpserve.Options{
 		Hosts: cfg.Hosts, Origins: cfg.Origins, Rate: cfg.Rate, SessionsOff: cfg.SessionsOff,
-		Drain: cfg.Drain, Logger: a.logger(slog.LevelInfo),
+		Drain: cfg.Drain, Logger: a.log,
 		Ready: func(ctx context.Context) error {
 			client, err := host.Client(ctx)
 			if err == nil {

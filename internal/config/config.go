@@ -33,6 +33,7 @@ type Config struct {
 	TaskWait     time.Duration
 	Toolsets     []string
 	AuditLog     string // "" for none
+	Log          Log
 	HTTP         HTTP
 	// SecretFile is PVE_TOKEN_SECRET_FILE, "" where it is not set.
 	SecretFile string
@@ -91,9 +92,11 @@ func Load(src Sources) (*Config, error) {
 	if fromFile {
 		open = openBelow(src.Dir)
 	}
-	if fromFile && c.AuditLog != "" && strings.TrimSpace(src.Flags[auditLog]) == "" {
-		if c.AuditLog, err = below(src.Dir, c.AuditLog); err != nil {
-			problems = append(problems, fmt.Errorf("%s: .env: %w", auditLog, err))
+	for key, name := range map[string]*string{auditLog: &c.AuditLog, LogFile: &c.Log.File} {
+		if fromFile && *name != "" && strings.TrimSpace(src.Flags[key]) == "" {
+			if *name, err = below(src.Dir, *name); err != nil {
+				problems = append(problems, fmt.Errorf("%s: .env: %w", key, err))
+			}
 		}
 	}
 	if !src.NoCluster {

@@ -48,6 +48,8 @@ const (
 	auditLog      = "PVE_MCP_AUDIT_LOG"
 	secretKey     = "PVE_TOKEN_SECRET"
 	secretFileKey = "PVE_TOKEN_SECRET_FILE"
+	auditLog      = "PVE_MCP_AUDIT_LOG"
+	LogFile       = "PVE_MCP_LOG_FILE"
 )
 
 // Settings are all settings, in the order in which they are explained.
@@ -146,6 +148,21 @@ func Settings() []Setting {
 				}
 				return nil
 			},
+		},
+		{
+			Key: "PVE_MCP_LOG_LEVEL", Flag: "log-level", Example: "info", Default: "info",
+			Doc: "the least that is logged: debug (with every request to PVE), info, warn or error",
+			set: func(c *Config, v string) (err error) { c.Log.Level, err = parseLevel(v); return },
+		},
+		{
+			Key: "PVE_MCP_LOG_FORMAT", Flag: "log-format", Example: "text", Default: "text",
+			Doc: "form of the log on stderr and in PVE_MCP_LOG_FILE: text or json",
+			set: func(c *Config, v string) (err error) { c.Log.JSON, err = parseFormat(v); return },
+		},
+		{
+			Key: LogFile, Flag: "log-file", Example: "/var/log/pve-mcp/pve-mcp.log",
+			Doc: "file to which the log is appended, besides stderr",
+			set: func(c *Config, v string) (err error) { c.Log.File, err = parsePath(v); return },
 		},
 		{
 			Key: "PVE_MCP_TOOLSETS", Flag: "toolsets", Example: "core", Default: "core",

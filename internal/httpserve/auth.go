@@ -54,7 +54,7 @@ func (h *handler) authenticate(w *stream, r *http.Request) (who *auth.TokenInfo,
 		w.refuse(http.StatusUnauthorized, nil, err.Error())
 		return nil, false
 	case err != nil:
-		h.Logger.Error("callers cannot be authenticated", "cause", err)
+		h.Logger.ErrorContext(r.Context(), "callers cannot be authenticated", "cause", err)
 		w.refuse(http.StatusServiceUnavailable, nil, "callers cannot be authenticated at the moment")
 		return nil, false
 	}

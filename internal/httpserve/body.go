@@ -13,6 +13,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"pve-mcp/internal/mcptask"
+	"pve-mcp/internal/obs"
 )
 
 // message is what is looked at of a message before the SDK reads it. What cannot be read
@@ -24,6 +25,7 @@ type message struct {
 		Name      string          `json:"name"`
 		Arguments json.RawMessage `json:"arguments"`
 		TaskID    string          `json:"taskId"`
+		Meta      obs.Meta        `json:"_meta"`
 	} `json:"params"`
 }
 

@@ -71,6 +71,9 @@ func (h *handler) serveMCP(w *stream, r *http.Request) {
 		return
 	}
 	messages, ok := readBody(w, r)
+	if len(messages) == 1 {
+		w.meta = messages[0].Params.Meta
+	}
 	if !ok || !messages.checkTask(w, r) || !h.checkScopes(w, who, messages) {
 		return
 	}

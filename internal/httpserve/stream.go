@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"pve-mcp/internal/obs"
 )
 
 // alive is how often a stream on which nothing happens carries a comment, so that no
@@ -21,6 +23,7 @@ type stream struct {
 	control *http.ResponseController
 	header  http.Header // until it is sent
 	caller  string      // once it is known
+	meta    obs.Meta    // of the message, once it is read
 
 	mu     sync.Mutex
 	status int  // 0 until the header is sent; guarded by mu

@@ -20,6 +20,8 @@ var secrets = []*regexp.Regexp{
 	regexp.MustCompile(`\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|sk-[A-Za-z0-9_-]{20,})`),
 	regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*`), // a JSON Web Token
 	regexp.MustCompile(`(?i)://[^\s/:@]+:([^\s/@]+)@`),                                // a password in a URL
+	regexp.MustCompile(`\bpvemcp_[A-Za-z0-9_-]{20,}`),                                 // a bearer token of our own
+	regexp.MustCompile(`(?i)\bbearer\s+([A-Za-z0-9._~+/=-]{16,})`),
 }
 
 // Notes is Lines for notes of people, in which what looks like a password, a token or a

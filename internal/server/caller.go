@@ -119,7 +119,7 @@ func isolate(logger *slog.Logger) mcp.Middleware {
 		return func(ctx context.Context, method string, req mcp.Request) (res mcp.Result, err error) {
 			defer func() {
 				if p := recover(); p != nil {
-					logger.Error("panic", "method", method, "cause", p, "stack", string(debug.Stack()))
+					logger.ErrorContext(ctx, "panic", "method", method, "cause", p, "stack", string(debug.Stack()))
 					res, err = nil, &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: fmt.Sprintf("%s failed because of a bug in pve-mcp", method)}
 				}
 			}()

@@ -12,6 +12,7 @@ func (h Host) As(o pve.Options) (Host, error) {
 		return Host{}, err
 	}
 	own.Guard.Lookup = h.Guard.Lookup
-	own.Seal, own.Secret, own.Audit, own.Wait, own.Now, own.Logger = h.Seal, h.Secret, h.Audit, h.Wait, h.Now, h.Logger
+	own.Seal, own.Secret, own.Audit, own.Tools = h.Seal, h.Secret, h.Audit, h.Tools
+	own.Wait, own.Now, own.Logger, own.Trace = h.Wait, h.Now, h.Logger, h.Trace
 	return own, nil
 }

@@ -194,19 +194,19 @@ func (r *change[In, Out, P]) result(out Out) Result {
 
 func (r *change[In, Out, P]) run(ctx context.Context) (out Out) {
 	if err := decode(r.tool.Input, r.req.Arguments, &r.in); err != nil {
-		return r.notSent(r.failed(err))
+		return r.notSent(ctx, r.failed(err))
 	}
 	risk := r.spec.risk(r.in)
 	if reason := r.req.refusal(r.host.Policy, risk); reason != "" {
-		return r.notSent(r.failed(&guard.RefusedError{Reason: reason}))
+		return r.notSent(ctx, r.failed(&guard.RefusedError{Reason: reason}))
 	}
 	var err error
 	if r.call, err = newCall(ctx, r.host, r.req); err != nil {
-		return r.notSent(r.failed(err))
+		return r.notSent(ctx, r.failed(err))
 	}
 	digest := digestOf(r.in)
 	if r.plan, err = r.spec.Plan(ctx, r.call, &r.in); err != nil {
-		return r.notSent(r.failed(err))
+		return r.notSent(ctx, r.failed(err))
 	}
 	if r.plan.Already != "" {
 		out, err := r.spec.Finish(ctx, r.call, r.in, End{})
@@ -216,26 +216,26 @@ func (r *change[In, Out, P]) run(ctx context.Context) (out Out) {
 		risk = max(risk, guard.Destructive)
 	}
 	if reason := r.refused(ctx, risk); reason != "" {
-		return r.notSent(r.failed(&guard.RefusedError{Reason: reason}))
+		return r.notSent(ctx, r.failed(&guard.RefusedError{Reason: reason}))
 	}
 	var stopped *Out
 	if r.given, stopped = r.consent(ctx, risk, digest); stopped != nil {
-		return r.notSent(*stopped)
+		return r.notSent(ctx, *stopped)
 	}
-	entry, err := r.host.Audit.Begin(r.record())
+	entry, err := r.host.Audit.Begin(ctx, r.record())
 	if err != nil {
 		return r.failed(explain.Refusal("See to the audit log (PVE_MCP_AUDIT_LOG), then call again.",
 			"Nothing was sent, because it cannot be recorded: %v.", err))
 	}
 	r.host.Recent.begin(r.plan.Guest, r.host.Now())
-	return r.recorded(entry, func() Out { return r.carryOut(ctx) })
+	return r.recorded(ctx, entry, func() Out { return r.carryOut(ctx) })
 }
 
 // recorded records how something ends that is under way.
-func (r *change[In, Out, P]) recorded(entry *audit.Entry, do func() Out) (out Out) {
+func (r *change[In, Out, P]) recorded(ctx context.Context, entry *audit.Entry, do func() Out) (out Out) {
 	end := Changed{Outcome: Unknown} // where a bug ends it
 	defer func() {
-		if err := entry.End(string(end.Outcome), end.UPID); err != nil {
+		if err := entry.End(ctx, string(end.Outcome), end.UPID); err != nil {
 			P(&out).changed().Message += fmt.Sprintf(" This outcome is missing in the audit log: %v.", err)
 		}
 		if end.Outcome != Running && end.Outcome != Unknown {

@@ -93,7 +93,7 @@ func (b *Begun) Now() time.Time { return b.host.Now() }
 // end; where that is not there yet, the outcome is Running, with a handle as long as it may
 // come. It begins nothing.
 func (b *Begun) Result(ctx context.Context, wait time.Duration) Result {
-	return b.tool.guarded(b.host, func() Result { return b.tool.resume(ctx, b, wait) })
+	return b.tool.guarded(ctx, b.host, func(ctx context.Context) Result { return b.tool.resume(ctx, b, wait) })
 }
 
 // Current is the task that runs for the change now, or else its last one.

@@ -2,6 +2,7 @@ package tool
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 
 	"pve-mcp/internal/audit"
@@ -21,7 +22,7 @@ func (r *change[In, Out, P]) record() audit.Record {
 
 // notSent records a call that ends with an answer before anything was sent. One that
 // asks a human is not over.
-func (r *change[In, Out, P]) notSent(out Out) Out {
+func (r *change[In, Out, P]) notSent(ctx context.Context, out Out) Out {
 	ch := P(&out).changed()
 	outcome := "failed"
 	switch {
@@ -32,7 +33,7 @@ func (r *change[In, Out, P]) notSent(out Out) Out {
 	case ch.Outcome == NeedsConfirmation, r.fault == Refused:
 		outcome = "refused"
 	}
-	if err := r.host.Audit.Refuse(r.record(), outcome); err != nil {
+	if err := r.host.Audit.Refuse(ctx, r.record(), outcome); err != nil {
 		ch.Message += fmt.Sprintf(" This call is missing in the audit log: %v.", err)
 	}
 	return out

@@ -77,7 +77,7 @@ func (r *change[In, Out, P]) detach(ctx context.Context, job Job) Out {
 func (r *change[In, Out, P]) goOn(ctx context.Context, job Job) {
 	defer func() {
 		if p := recover(); p != nil {
-			r.host.Logger.Error("panic", "tool", r.spec.Name, "cause", p, "stack", string(debug.Stack()))
+			r.host.Logger.ErrorContext(ctx, "panic", "tool", r.spec.Name, "cause", p, "stack", string(debug.Stack()))
 		}
 	}()
 	ctx, cancel := context.WithTimeout(ctx, HandleTime)
@@ -92,12 +92,12 @@ func (r *change[In, Out, P]) goOn(ctx context.Context, job Job) {
 	if err != nil || !status.Succeeded() || r.host.Now().Sub(seen) > handOver {
 		return
 	}
-	entry, err := r.host.Audit.Begin(r.record())
+	entry, err := r.host.Audit.Begin(ctx, r.record())
 	if err != nil {
-		r.host.Logger.Error("not sent, because it cannot be recorded", "tool", r.spec.Name, "error", err)
+		r.host.Logger.ErrorContext(ctx, "not sent, because it cannot be recorded", "tool", r.spec.Name, "error", err)
 		return
 	}
-	r.recorded(entry, func() Out {
+	r.recorded(ctx, entry, func() Out {
 		next, stopped := r.send(ctx, r.spec.Then)
 		if stopped != nil {
 			return *stopped

@@ -76,6 +76,9 @@ type Host struct {
 	Now func() time.Time
 	// Logger hears of mistakes in this program; nil stands for nobody.
 	Logger *slog.Logger
+	// Trace, if not nil, is called when a call begins: it returns the context of the call,
+	// and what is told of its end.
+	Trace func(context.Context, Tool) (context.Context, func(Result))
 }
 
 // usualWait is how long a change waits for its task where nothing else is said.
@@ -323,7 +326,7 @@ func (c *Call) RefuseCommand(argv []string, shell bool) error {
 // Call runs the tool. It returns for every input, valid or not.
 func (t Tool) Call(ctx context.Context, h Host, req Request) Result {
 	h = h.complete()
-	return t.guarded(h, func() Result { return t.run(ctx, h, req) })
+	return t.guarded(ctx, h, func(ctx context.Context) Result { return t.run(ctx, h, req) })
 }
 
 // complete sets what a host may leave out.
@@ -338,14 +341,19 @@ func (h Host) complete() Host {
 }
 
 // guarded answers for a call that meets a bug, too.
-func (t Tool) guarded(h Host, call func() Result) (res Result) {
+func (t Tool) guarded(ctx context.Context, h Host, call func(context.Context) Result) (res Result) {
+	if h.Trace != nil {
+		var end func(Result)
+		ctx, end = h.Trace(ctx, t)
+		defer func() { end(res) }()
+	}
 	defer func() {
 		if p := recover(); p != nil {
-			h.Logger.Error("panic", "tool", t.Name, "cause", p, "stack", string(debug.Stack()))
+			h.Logger.ErrorContext(ctx, "panic", "tool", t.Name, "cause", p, "stack", string(debug.Stack()))
 			res = t.broken(p)
 		}
 	}()
-	return call()
+	return call(ctx)
 }
 
 // broken is the answer to a call that met a bug in this program.

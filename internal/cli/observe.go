@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"pve-mcp/internal/config"
+	"pve-mcp/internal/obs"
+)
+
+// logger returns a logger to stderr and, where one is wanted, to a file, which stays open.
+func (a *app) logger(cfg *config.Config) (*slog.Logger, error) {
+	o := obs.LogOptions{Level: cfg.Log.Level, JSON: cfg.Log.JSON, Secrets: []string{cfg.Token.Secret.Reveal()}}
+	for _, key := range cfg.SealKeys {
+		o.Secrets = append(o.Secrets, string(key))
+	}
+	to := []io.Writer{a.err}
+	if cfg.Log.File != "" {
+		f, err := os.OpenFile(cfg.Log.File, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		to = append(to, f)
+	}
+	return obs.NewLogger(o, to...), nil
+}
+
+// observe returns what logs and traces requests of MCP, tools and requests to PVE. It must
+// be called before host.
+func (a *app) observe() *obs.Observer {
+	o := obs.New(a.log, version(), func(name string) string {
+		for _, line := range slices.Backward(a.environ) {
+			if value, ok := strings.CutPrefix(line, name+"="); ok {
+				return value
+			}
+		}
+		return ""
+	})
+	outer := a.wire
+	a.wire = func(base http.RoundTripper) http.RoundTripper {
+		if base = o.Transport(base); outer != nil {
+			base = outer(base)
+		}
+		return base
+	}
+	return o
+}
+
+// flush sends what was traced until a time, and in any case within a second.
+func flush(o *obs.Observer, until time.Time) {
+	ctx, cancel := context.WithTimeout(context.Background(), max(time.Second, time.Until(until)))
+	defer cancel()
+	_ = o.Close(ctx) // whatever is wrong was logged when it was found
+}

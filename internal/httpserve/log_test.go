@@ -1,0 +1,150 @@
+package httpserve_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"pve-mcp/internal/audit"
+	"pve-mcp/internal/httpserve"
+	"pve-mcp/internal/obs"
+	"pve-mcp/internal/server"
+	"pve-mcp/internal/simtest"
+)
+
+// logbook is a log that is read while it is written.
+type logbook struct {
+	mu  sync.Mutex
+	out bytes.Buffer // guarded by mu
+}
+
+func (l *logbook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.out.Write(p)
+}
+
+// take returns the lines since it was called last.
+func (l *logbook) take(s *site) (lines []map[string]any) {
+	s.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.Lines(l.out.String()) {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			s.Fatalf("%v: %s", err, line)
+		}
+		lines = append(lines, fields)
+	}
+	l.out.Reset()
+	return lines
+}
+
+const (
+	byMeta   = "00-11111111111111111111111111111111-1111111111111111-01"
+	byHeader = "00-22222222222222222222222222222222-2222222222222222-01"
+)
+
+// Every line of a request has its id and its place in a trace: that of its _meta, or that
+// of the header. PVE hears of neither.
+func TestLinesOfARequest(t *testing.T) {
+	path, secrets := tokens(t, "pve:destroy")
+	book := &logbook{}
+	logger := obs.NewLogger(obs.LogOptions{JSON: true, Level: slog.LevelDebug}, book)
+	observer := obs.New(logger, "test", func(string) string { return "" })
+	told := func(_ *simtest.World, r *http.Request) {
+		if h := r.Header; h.Get("Traceparent")+h.Get("Tracestate")+h.Get("X-Request-Id") != "" {
+			t.Errorf("PVE was sent %v", h)
+		}
+	}
+	build := func(w *simtest.World) httpserve.Options {
+		w.Host.Audit, w.Host.Logger, w.Host.Trace = w.Record(audit.Options{Logger: logger}), logger, observer.Tool
+		o := byTokens(t, path)
+		o.Logger, o.Server = logger, server.New(server.Options{Host: w.Host, Logger: obs.Quiet(logger)})
+		o.Server.AddReceivingMiddleware(observer.Requests)
+		return o
+	}
+	visitOn(t, simtest.Options{Wire: observer.Transport, Before: told}, build, func(s *site) {
+		synctest.Wait()
+		book.take(s) // that it serves
+		for _, tt := range []struct {
+			meta, header string
+			trace        any
+		}{
+			{byMeta, byHeader, strings.Repeat("1", 32)},
+			{"", byHeader, strings.Repeat("2", 32)},
+			{"00-nonsense", byHeader, strings.Repeat("2", 32)},
+			{"", "", nil},
+		} {
+			args := map[string]any{"vmid": 101, "action": "reboot", "wait": 45}
+			params := map[string]any{"name": "pve_guest_power", "arguments": args, "_meta": map[string]any{
+				"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": map[string]any{},
+				"traceparent": tt.meta,
+			}}
+			r := s.request("tools/call", params, "Authorization", "Bearer "+secrets[0], "X-Request-Id", "made up")
+			if tt.header != "" {
+				r.Header.Set("Traceparent", tt.header)
+			}
+			resp, body := s.do(r)
+			if !strings.Contains(body, `"outcome":"ok"`) {
+				s.Fatal(body)
+			}
+			kinds := map[any]int{}
+			for _, line := range book.take(s) {
+				kinds[line["msg"]]++
+				if line["request_id"] != resp.Header.Get("X-Request-Id") || line["trace_id"] != tt.trace {
+					s.Errorf("%+v: request %s has the line %v", tt, resp.Header.Get("X-Request-Id"), line)
+				}
+				if text, _ := json.Marshal(line); strings.Contains(string(text), secrets[0]) {
+					s.Errorf("a secret: %s", text)
+				}
+			}
+			for _, kind := range []string{"request", "mcp", "pve", "change begins", "change ended"} {
+				if kinds[kind] == 0 {
+					s.Errorf("no line %q: %v", kind, kinds)
+				}
+			}
+		}
+	})
+}
+
+// Requests of the handshake versions have their ids too, and one that is refused.
+func TestLinesOfOtherRequests(t *testing.T) {
+	path, secrets := tokens(t, "pve:read")
+	book := &logbook{}
+	logger := obs.NewLogger(obs.LogOptions{JSON: true, Level: slog.LevelDebug}, book)
+	observer := obs.New(logger, "test", func(string) string { return "" })
+	build := func(w *simtest.World) httpserve.Options {
+		o := byTokens(t, path)
+		o.Logger, o.Server = logger, server.New(server.Options{Host: w.Host})
+		o.Server.AddReceivingMiddleware(observer.Requests)
+		return o
+	}
+	visitOn(t, simtest.Options{Wire: observer.Transport}, build, func(s *site) {
+		client := s.connect("2025-11-25", nil, http.Header{"Authorization": {"Bearer " + secrets[0]}})
+		if _, err := client.ListTools(s.Context(), nil); err != nil {
+			s.Fatal(err)
+		}
+		if err := client.Close(); err != nil {
+			s.Error(err)
+		}
+		s.do(s.request("tools/list", nil, "Authorization", "Bearer wrong"))
+		ids, mcp := map[any]bool{}, 0
+		for _, line := range book.take(s) {
+			switch line["msg"] {
+			case "request":
+				ids[line["request_id"]] = true
+			case "mcp":
+				mcp++
+			}
+		}
+		if len(ids) < 4 || ids[nil] || mcp < 3 {
+			s.Errorf("%d requests over HTTP, %d of MCP", len(ids), mcp)
+		}
+	})
+}
