@@ -119,6 +119,7 @@ var modules = map[string]string{
 	"github.com/cenkalti/backoff/v5":                    "pauses between attempts",
 	"github.com/gofrs/flock":                            "locks of files, on every system: several processes write one audit log",
 	"github.com/coreos/go-oidc/v3":                      "access tokens of an issuer: discovery, keys, signatures",
+	"github.com/coreos/go-systemd/v22":                  "tells systemd that the server is ready, alive, stopping",
 	"github.com/go-logr/logr":                           "the logger that OpenTelemetry wants",
 	"go.opentelemetry.io/otel":                          "traces: names, propagation",
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace": "traces: spans as OTLP, without the gRPC of otlptracehttp: 5 MB",
