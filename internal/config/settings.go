@@ -48,7 +48,6 @@ const (
 	auditLog      = "PVE_MCP_AUDIT_LOG"
 	secretKey     = "PVE_TOKEN_SECRET"
 	secretFileKey = "PVE_TOKEN_SECRET_FILE"
-	auditLog      = "PVE_MCP_AUDIT_LOG"
 	LogFile       = "PVE_MCP_LOG_FILE"
 )
 
