@@ -1,6 +1,7 @@
 package httpserve
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,43 +54,48 @@ func ByOAuth(o OAuth) Authenticator {
 type issuer struct {
 	OAuth
 
-	mu       sync.Mutex
-	verifier *oidc.IDTokenVerifier // once the issuer has answered; guarded by mu
-	until    time.Time             // nobody is asked before; guarded by mu
+	mu    sync.Mutex
+	keys  oidc.KeySet // once the issuer has answered; guarded by mu
+	until time.Time   // nobody is asked before; guarded by mu
 }
 
-// discover asks the issuer for its keys, once.
-func (i *issuer) discover() (*oidc.IDTokenVerifier, error) {
+// discover asks the issuer where its keys are, once.
+func (i *issuer) discover() (oidc.KeySet, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	switch {
-	case i.verifier != nil:
-		return i.verifier, nil
+	case i.keys != nil:
+		return i.keys, nil
 	case time.Now().Before(i.until):
 		return nil, errors.New("the issuer did not answer lately")
 	}
-	// The context is that of all requests for keys to come.
+	var found struct {
+		Keys string `json:"jwks_uri"`
+	}
 	provider, err := oidc.NewProvider(oidc.ClientContext(context.Background(), i.Client), i.Issuer)
+	if err == nil {
+		err = provider.Claims(&found)
+	}
 	if err != nil {
 		i.until = time.Now().Add(issuerPause)
 		return nil, err
 	}
-	audience := i.Audience
-	if audience == "" {
-		audience = i.Resource
-	}
-	i.verifier = provider.Verifier(&oidc.Config{ClientID: audience})
-	return i.verifier, nil
+	i.keys = keysOf(i.Client, found.Keys)
+	return i.keys, nil
 }
 
 func (i *issuer) authenticate(ctx context.Context, token string) (*auth.TokenInfo, error) {
-	verifier, err := i.discover()
+	keys, err := i.discover()
 	if err != nil {
 		return nil, err
 	}
-	t, err := verifier.Verify(ctx, token)
+	look := &attempt{KeySet: keys}
+	config := &oidc.Config{ClientID: cmp.Or(i.Audience, i.Resource), SupportedSigningAlgs: signatures}
+	t, err := oidc.NewVerifier(i.Issuer, look, config).Verify(ctx, token)
 	var expired *oidc.TokenExpiredError
 	switch {
+	case look.unanswered != nil:
+		return nil, look.unanswered
 	case errors.As(err, &expired):
 		return nil, fmt.Errorf("%w: %w", auth.ErrInvalidToken, access.ErrExpired)
 	case err != nil:
