@@ -54,7 +54,7 @@ func (a *app) http(ctx context.Context) error {
 		if a.demo {
 			return &exitError{exitUsage, "--own-tokens does not go with --demo, whose cluster is simulated"}
 		}
-		o.OwnTokens = &httpserve.OwnTokens{Required: cfg.HTTP.OwnTokens == "required", Proxies: cfg.HTTP.Proxies, Connect: a.connectAs(host)}
+		o.OwnTokens = &httpserve.OwnTokens{Required: cfg.HTTP.OwnTokens == "required", Connect: a.connectAs(host)}
 		so.HostOf = func(h http.Header) (tool.Host, error) { return o.OwnTokens.Host(h, host) }
 	}
 	o.Server = server.New(so)
@@ -118,7 +118,7 @@ func (a *app) serveMetrics(ctx context.Context, addr string, metrics *httpserve.
 
 func (a *app) httpOptions(host tool.Host, cfg config.HTTP) (httpserve.Options, error) {
 	o := httpserve.Options{
-		Hosts: cfg.Hosts, Origins: cfg.Origins, Rate: cfg.Rate, SessionsOff: cfg.SessionsOff,
+		Hosts: cfg.Hosts, Origins: cfg.Origins, Proxies: cfg.Proxies, Rate: cfg.Rate, SessionsOff: cfg.SessionsOff,
 		Drain: cfg.Drain, Logger: a.log,
 		Ready: func(ctx context.Context) error {
 			client, err := host.Client(ctx)

@@ -233,7 +233,7 @@ func Settings() []Setting {
 		},
 		{
 			Key: "PVE_MCP_TRUSTED_PROXIES", Flag: "trusted-proxies", Example: "127.0.0.1,10.0.0.0/24",
-			Doc: "addresses of proxies with TLS, separated by commas, from which pve-mcp http takes callers' PVE tokens",
+			Doc: "addresses of proxies with TLS, separated by commas: pve-mcp http believes their X-Forwarded-For, and takes callers' PVE tokens from them",
 			set: func(c *Config, v string) (err error) { c.HTTP.Proxies, err = parsePrefixes(v); return },
 		},
 		{

@@ -43,6 +43,9 @@ func (h *handler) authenticate(w *stream, r *http.Request) (who *auth.TokenInfo,
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	token = strings.TrimSpace(token)
 	if !strings.EqualFold(scheme, "Bearer") || token == "" || len(strings.Fields(token)) != 1 {
+		if !h.withinRate(w, r, nil) {
+			return nil, false
+		}
 		h.challenge(w, "", string(access.Read))
 		w.refuse(http.StatusUnauthorized, nil, "this server wants to know who calls: send Authorization: Bearer TOKEN")
 		return nil, false
@@ -50,11 +53,15 @@ func (h *handler) authenticate(w *stream, r *http.Request) (who *auth.TokenInfo,
 	who, err := h.Authenticate(r.Context(), token)
 	switch {
 	case errors.Is(err, auth.ErrInvalidToken):
+		if !h.mayFail(w, r) {
+			return nil, false
+		}
 		h.challenge(w, "invalid_token", "")
 		w.refuse(http.StatusUnauthorized, nil, err.Error())
 		return nil, false
 	case err != nil:
 		h.Logger.ErrorContext(r.Context(), "callers cannot be authenticated", "cause", err)
+		w.header.Set("Retry-After", "15")
 		w.refuse(http.StatusServiceUnavailable, nil, "callers cannot be authenticated at the moment")
 		return nil, false
 	}

@@ -2,6 +2,7 @@ package httpserve
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"time"
 
@@ -22,9 +23,11 @@ type handler struct {
 	modern  http.Handler
 	legacy  http.Handler
 	ready   *ready
-	rates   *rates
-	calls   slots
-	streams slots
+	rates   *rates // of callers
+
+	failures *rates // of addresses, to show tokens that are wrong
+	calls    slots
+	streams  slots
 
 	endStreams func()
 }
@@ -32,8 +35,9 @@ type handler struct {
 func newHandler(stop context.Context, o Options) *handler {
 	h := &handler{
 		Options: o, stop: stop,
-		ready: &ready{ask: o.Ready}, rates: &rates{perSecond: o.Rate},
-		calls: make(slots, maxCalls), streams: make(slots, maxStreams),
+		ready: &ready{ask: o.Ready}, rates: &rates{perSecond: o.Rate, burst: int(math.Ceil(2 * o.Rate))},
+		failures: &rates{perSecond: failedPerSecond, burst: failedAtOnce},
+		calls:    make(slots, maxCalls), streams: make(slots, maxStreams),
 	}
 	get := func(*http.Request) *mcp.Server { return o.Server }
 	h.modern = mcp.NewStreamableHTTPHandler(get, &mcp.StreamableHTTPOptions{

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -33,6 +34,9 @@ type Options struct {
 	// Hosts are the names by which clients call the server, besides those of this machine
 	// and its addresses. Origins are the web sites whose pages may.
 	Hosts, Origins []string
+	// Proxies are believed from which address a client has called them, and that its
+	// connection to them is encrypted.
+	Proxies []netip.Prefix
 	// Rate is how many requests a caller may make a second, in bursts of twice as many; 0
 	// for any number.
 	Rate float64

@@ -3,7 +3,6 @@ package httpserve
 import (
 	"fmt"
 	"math"
-	"net"
 	"net/http"
 	"strconv"
 	"sync"
@@ -82,33 +81,26 @@ func (h *handler) tooManySessions() bool {
 	return n >= maxSessions
 }
 
-// rates bound how often each caller calls.
+// rates bound how often each of many does something.
 type rates struct {
-	perSecond float64
+	perSecond float64 // 0 for any number
+	burst     int     // at once
 
-	mu sync.Mutex
-	of map[string]*rate.Limiter // by caller; guarded by mu
+	mu             sync.Mutex
+	lately, before map[string]*rate.Limiter // guarded by mu
 }
 
-// maxRates is how many callers are remembered.
+// maxRates is how many are remembered for sure: as soon as there are as many, those who
+// have done nothing since there were as many before are forgotten.
 const maxRates = 10000
 
-// wait takes a request of a caller into account, and returns how long to wait before the
-// next one where that was too many.
-func (l *rates) wait(caller string, now time.Time) time.Duration {
+// wait takes into account that somebody does it, and returns how long to wait before the
+// next time where that was too often.
+func (l *rates) wait(who string, now time.Time) time.Duration {
 	if l.perSecond == 0 {
 		return 0
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.of == nil || len(l.of) > maxRates {
-		l.of = map[string]*rate.Limiter{} // everybody begins anew
-	}
-	limiter := l.of[caller]
-	if limiter == nil {
-		limiter = rate.NewLimiter(rate.Limit(l.perSecond), int(math.Ceil(2*l.perSecond)))
-		l.of[caller] = limiter
-	}
+	limiter := l.limiter(who)
 	if limiter.AllowN(now, 1) {
 		return 0
 	}
@@ -116,22 +108,52 @@ func (l *rates) wait(caller string, now time.Time) time.Duration {
 	return time.Duration(missing / l.perSecond * float64(time.Second))
 }
 
+func (l *rates) limiter(who string) *rate.Limiter {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if limiter := l.lately[who]; limiter != nil {
+		return limiter
+	}
+	if l.lately == nil || len(l.lately) >= maxRates {
+		l.lately, l.before = map[string]*rate.Limiter{}, l.lately
+	}
+	limiter := l.before[who]
+	if limiter == nil {
+		limiter = rate.NewLimiter(rate.Limit(l.perSecond), l.burst)
+	}
+	l.lately[who] = limiter
+	return limiter
+}
+
 // withinRate refuses a request of a caller that makes too many.
 func (h *handler) withinRate(w *stream, r *http.Request, who *auth.TokenInfo) bool {
-	caller, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		caller = r.RemoteAddr
-	}
+	caller := h.address(r)
 	if who != nil {
 		caller = "user " + who.UserID
 	}
-	wait := h.rates.wait(caller, time.Now())
+	return h.notTooOften(w, h.rates.wait(caller, time.Now()), fmt.Sprintf(
+		"too many requests: a caller may make %g a second, and twice as many at once; nothing was done", h.Rate))
+}
+
+const (
+	failedAtOnce    = 10
+	failedPerSecond = 10. / 60
+)
+
+// mayFail refuses a request with a wrong token where too many came from its address. A
+// right token is let in even then: nobody is locked out by what others do behind the same
+// address, and looking at one more token helps no guesser, since a token has 256 bits or a
+// signature.
+func (h *handler) mayFail(w *stream, r *http.Request) bool {
+	return h.notTooOften(w, h.failures.wait(h.address(r), time.Now()), "too many wrong tokens came from this address; a right one is still let in")
+}
+
+func (h *handler) notTooOften(w *stream, wait time.Duration, why string) bool {
 	if wait == 0 {
 		return true
 	}
 	seconds := int(math.Ceil(wait.Seconds()))
 	w.header.Set("Retry-After", strconv.Itoa(seconds))
-	w.refuse(http.StatusTooManyRequests, nil, fmt.Sprintf(
-		"too many requests: a caller may make %g a second, and twice as many at once; nothing was done, try again in %d s", h.Rate, seconds))
+	w.refuse(http.StatusTooManyRequests, nil, fmt.Sprintf("%s, try again in %d s", why, seconds))
 	return false
 }

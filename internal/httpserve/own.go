@@ -4,10 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,8 +19,6 @@ import (
 type OwnTokens struct {
 	// Required refuses callers who bring none; others call with the server's own.
 	Required bool
-	// Proxies may hand the header on from clients whose connection to them is encrypted.
-	Proxies []netip.Prefix
 	// Connect returns a host that calls PVE with a token.
 	Connect func(pve.Token) (tool.Host, error)
 
@@ -103,7 +98,7 @@ func (h *handler) checkOwn(w *stream, r *http.Request) bool {
 		why = "each caller brings its own PVE token here: the header " + server.OwnTokenHeader + " is missing"
 	case h.OwnTokens == nil:
 		why = "this server does not take PVE tokens of its callers (PVE_MCP_OWN_TOKENS)"
-	case r.TLS == nil && !h.OwnTokens.trusts(r.RemoteAddr):
+	case r.TLS == nil && !h.trusts(remote(r)):
 		why = "the PVE token came unencrypted, and is known to others now: replace it, and use TLS, or a proxy that PVE_MCP_TRUSTED_PROXIES names"
 	default:
 		if _, err := parseOwn(text); err != nil {
@@ -115,13 +110,4 @@ func (h *handler) checkOwn(w *stream, r *http.Request) bool {
 	}
 	w.refuse(http.StatusBadRequest, nil, why)
 	return false
-}
-
-func (o *OwnTokens) trusts(remote string) bool {
-	host, _, err := net.SplitHostPort(remote)
-	if err != nil {
-		return false
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && slices.ContainsFunc(o.Proxies, func(p netip.Prefix) bool { return p.Contains(addr.Unmap()) })
 }

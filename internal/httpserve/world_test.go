@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -21,6 +22,7 @@ import (
 
 // wire is a listener whose connections are pipes, so that time can be simulated.
 type wire struct {
+	addr  string // where the next connections come from, "" for nowhere
 	conns chan net.Conn
 	done  chan struct{}
 	once  sync.Once
@@ -40,6 +42,9 @@ func (w *wire) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1),
 
 func (w *wire) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	ours, theirs := net.Pipe()
+	if w.addr != "" {
+		theirs = cameFrom{theirs, net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(w.addr), 999))}
+	}
 	select {
 	case w.conns <- theirs:
 		return ours, nil
@@ -48,6 +53,20 @@ func (w *wire) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// cameFrom is a connection with an address at its other end.
+type cameFrom struct {
+	net.Conn
+	addr net.Addr
+}
+
+func (c cameFrom) RemoteAddr() net.Addr { return c.addr }
+
+// from has the next connections come from an address.
+func (s *site) from(addr string) {
+	s.http.CloseIdleConnections()
+	s.wire.addr = addr
 }
 
 // site is a server that is up, within a bubble of simulated time.
