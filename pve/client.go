@@ -37,7 +37,8 @@ type Options struct {
 	// https://pve1.example.lan:8006. One that does not answer is passed over for the
 	// next, and left alone for 30 s.
 	Endpoints []string
-	Token     Token
+	// Token makes the requests; the zero value makes them as nobody, whom PVE answers 401.
+	Token Token
 	// Transport sends the requests; see [NewTransport].
 	Transport http.RoundTripper
 	// Timeout bounds each request, counted from the moment at which it may be sent:
@@ -315,7 +316,9 @@ func (c *Client) request(ctx context.Context, endpoint, method string, p path, p
 		return nil, err
 	}
 	req.URL.RawQuery = query
-	req.Header.Set("Authorization", token)
+	if token != "" {
+		req.Header.Set("Authorization", token)
+	}
 	req.Header.Set("User-Agent", c.userAgent)
 	if body != nil {
 		// PVE 7 to 9 all take forms; JSON bodies differ between them.

@@ -124,6 +124,9 @@ func (s Secret) Check() error {
 
 // header returns the value of the Authorization header.
 func (t Token) header(ctx context.Context) (string, error) {
+	if t.ID == "" {
+		return "", nil
+	}
 	secret, err := t.Secret.Read(ctx)
 	return "PVEAPIToken=" + t.ID + "=" + secret, err
 }

@@ -218,7 +218,11 @@ func (a *app) connect(cfg *config.Config) (tool.Host, error) {
 		UserAgent: "pve-mcp/" + version(),
 		Waiting:   a.waiting,
 	}
-	return catalog.Connect(strings.Join(cfg.Hosts, ", "), a.pve, cfg.Policy)
+	cluster := strings.Join(cfg.Hosts, ", ")
+	if cfg.Token.ID == "" {
+		return tool.Tokenless(cluster, cfg.Policy), nil
+	}
+	return catalog.Connect(cluster, a.pve, cfg.Policy)
 }
 
 func (a *app) simulate(cfg *config.Config) (tool.Host, error) {

@@ -32,7 +32,7 @@ func (a *app) httpCommand() *cobra.Command {
 }
 
 func (a *app) http(ctx context.Context) error {
-	cfg, err := a.config(false)
+	cfg, err := a.settings(config.Sources{CallersTokens: true})
 	if err != nil {
 		return err
 	}
@@ -64,6 +64,9 @@ func (a *app) http(ctx context.Context) error {
 		return failed(err)
 	}
 	a.log.Info("pve-mcp http", "cluster", host.Cluster, "read_only", host.Policy.ReadOnly, "version", version())
+	if host.Guard == nil {
+		a.log.Info("this server has no PVE token of its own: each caller's is used, also to evaluate PVE_MCP_PROTECT and PVE_MCP_ALLOW")
+	}
 	if cfg.HTTP.Metrics != "" {
 		stop, err := a.serveMetrics(ctx, cfg.HTTP.Metrics, metrics)
 		if err != nil {
@@ -99,6 +102,32 @@ func (a *app) connectAs(host tool.Host) func(pve.Token) (tool.Host, error) {
 	}
 }
 
+// reachable asks PVE for its version. Where there is no token to ask with, its refusal is an
+// answer too.
+func (a *app) reachable(host tool.Host) func(context.Context) error {
+	if host.Guard != nil {
+		return func(ctx context.Context) error {
+			client, err := host.Client(ctx)
+			if err == nil {
+				_, err = client.Version(ctx)
+			}
+			return err
+		}
+	}
+	client, err := pve.New(a.pve)
+	return func(ctx context.Context) error {
+		if err != nil {
+			return err
+		}
+		var refused *pve.Error
+		_, err := client.Version(ctx)
+		if errors.As(err, &refused) && refused.Status == http.StatusUnauthorized {
+			return nil
+		}
+		return err
+	}
+}
+
 // serveMetrics shows metrics on a listener of their own.
 func (a *app) serveMetrics(ctx context.Context, addr string, metrics *httpserve.Metrics) (stop func(), err error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
@@ -120,13 +149,7 @@ func (a *app) httpOptions(host tool.Host, cfg config.HTTP) (httpserve.Options, e
 	o := httpserve.Options{
 		Hosts: cfg.Hosts, Origins: cfg.Origins, Proxies: cfg.Proxies, Rate: cfg.Rate, SessionsOff: cfg.SessionsOff,
 		Drain: cfg.Drain, Logger: a.log,
-		Ready: func(ctx context.Context) error {
-			client, err := host.Client(ctx)
-			if err == nil {
-				_, err = client.Version(ctx)
-			}
-			return err
-		},
+		Ready: a.reachable(host),
 	}
 	if err := authentication(&o, cfg); err != nil {
 		return o, err

@@ -22,8 +22,8 @@ import (
 
 // Config is a validated configuration.
 type Config struct {
-	Hosts        []string // base URLs
-	Token        pve.Token
+	Hosts        []string  // base URLs
+	Token        pve.Token // the zero value where callers bring theirs and the server has none
 	VerifySSL    bool
 	Roots        *x509.CertPool // nil for the system's
 	Fingerprints map[string]pve.Fingerprint
@@ -59,6 +59,8 @@ type Sources struct {
 	NoCluster bool
 	// NoSecret is for who keeps the token's secret: none need be there yet.
 	NoSecret bool
+	// CallersTokens lets the token be absent where each caller brings its own.
+	CallersTokens bool
 	// Keyring finds the secret of a token where none is set, which is read when it is
 	// first needed. nil, or its error, says that there is no keyring.
 	Keyring Keyring
@@ -100,8 +102,9 @@ func Load(src Sources) (*Config, error) {
 		}
 	}
 	if !src.NoCluster {
-		problems = append(problems, c.finish(values, open)...)
-		if !src.NoSecret {
+		tokenless := src.CallersTokens && c.HTTP.OwnTokens == "required" && c.noToken(values)
+		problems = append(problems, c.finish(values, open, tokenless)...)
+		if !src.NoSecret && !tokenless {
 			problems = append(problems, c.findSecret(values, open, src.Keyring, fromFile)...)
 		}
 	}
@@ -193,15 +196,16 @@ func combine(flags, env, file map[string]string) (values map[string]string, from
 }
 
 // finish reads the files and checks what concerns several settings.
-func (c *Config) finish(values map[string]string, open opener) []error {
+func (c *Config) finish(values map[string]string, open opener, tokenless bool) []error {
 	var problems []error
 	bad := func(key string, format string, args ...any) {
 		problems = append(problems, badSetting(key, fmt.Errorf(format, args...)))
 	}
-	for _, key := range []string{"PVE_HOST", "PVE_TOKEN_ID"} {
-		if values[key] == "" {
-			bad(key, "not set")
-		}
+	if values["PVE_HOST"] == "" {
+		bad("PVE_HOST", "not set")
+	}
+	if values["PVE_TOKEN_ID"] == "" && !tokenless {
+		bad("PVE_TOKEN_ID", "not set")
 	}
 	if c.caFile != "" {
 		if err := c.readCAs(open); err != nil {
@@ -225,6 +229,11 @@ func (c *Config) finish(values map[string]string, open opener) []error {
 func badSetting(key string, err error) error {
 	all := Settings()
 	return problem(all[slices.IndexFunc(all, func(s Setting) bool { return s.Key == key })], err)
+}
+
+// noToken reports whether nothing about a token is set.
+func (c *Config) noToken(values map[string]string) bool {
+	return values["PVE_TOKEN_ID"] == "" && values[secretKey] == "" && c.SecretFile == ""
 }
 
 // findSecret finds the secret of the token. A file .env gets none from the keyring: it may

@@ -2,6 +2,7 @@ package httpserve
 
 import (
 	"context"
+	"crypto/rand"
 	"math"
 	"net/http"
 	"time"
@@ -30,6 +31,7 @@ type handler struct {
 	streams  slots
 
 	endStreams func()
+	sessionKey string
 }
 
 func newHandler(stop context.Context, o Options) *handler {
@@ -37,7 +39,7 @@ func newHandler(stop context.Context, o Options) *handler {
 		Options: o, stop: stop,
 		ready: &ready{ask: o.Ready}, rates: &rates{perSecond: o.Rate, burst: int(math.Ceil(2 * o.Rate))},
 		failures: &rates{perSecond: failedPerSecond, burst: failedAtOnce},
-		calls:    make(slots, maxCalls), streams: make(slots, maxStreams),
+		calls:    make(slots, maxCalls), streams: make(slots, maxStreams), sessionKey: rand.Text(),
 	}
 	get := func(*http.Request) *mcp.Server { return o.Server }
 	h.modern = mcp.NewStreamableHTTPHandler(get, &mcp.StreamableHTTPOptions{
@@ -89,6 +91,8 @@ func (h *handler) serveMCP(w *stream, r *http.Request) {
 	next := h.legacy
 	if r.Header.Get("Mcp-Protocol-Version") >= stateless {
 		next = h.modern
+	} else if !h.ownSession(w, r) {
+		return
 	}
 	if who != nil { // the SDK takes an identity from its own middleware alone
 		known := func(context.Context, string, *http.Request) (*auth.TokenInfo, error) { return who, nil }

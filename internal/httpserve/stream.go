@@ -24,6 +24,8 @@ type stream struct {
 	header  http.Header // until it is sent
 	caller  string      // once it is known
 	meta    obs.Meta    // of the message, once it is read
+	// session, if not nil, makes what the client gets to know of the id of a session.
+	session func(id string) string
 
 	mu     sync.Mutex
 	status int  // 0 until the header is sent; guarded by mu
@@ -54,6 +56,9 @@ func (s *stream) begin(status int, header http.Header) {
 	}
 	s.status, s.events = status, isEvents(header)
 	maps.Copy(s.to.Header(), header)
+	if id := header.Get(sessionHeader); id != "" && s.session != nil {
+		s.to.Header().Set(sessionHeader, s.session(id))
+	}
 	if s.events {
 		s.to.Header().Set("X-Accel-Buffering", "no")
 	}

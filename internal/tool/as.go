@@ -1,18 +1,34 @@
 package tool
 
-import "pve-mcp/pve"
+import (
+	"context"
+
+	"pve-mcp/internal/explain"
+	"pve-mcp/internal/guard"
+	"pve-mcp/pve"
+)
 
 // As returns a host that calls the same cluster as another token, so that PVE's own ACLs
 // decide what that may do. It shares nothing that was read or remembered with h. The
 // rules about guests are evaluated with the token of h, so that nobody loosens them by
-// not seeing a guest's tags.
+// not seeing a guest's tags; with that of the new host where h has none.
 func (h Host) As(o pve.Options) (Host, error) {
 	own, err := Connect(h.Cluster, o, h.Policy)
 	if err != nil {
 		return Host{}, err
 	}
-	own.Guard.Lookup = h.Guard.Lookup
-	own.Seal, own.Secret, own.Audit, own.Tools = h.Seal, h.Secret, h.Audit, h.Tools
+	if h.Guard != nil {
+		own.Guard.Lookup, own.Secret = h.Guard.Lookup, h.Secret
+	}
+	own.Seal, own.Audit, own.Tools = h.Seal, h.Audit, h.Tools
 	own.Wait, own.Now, own.Logger, own.Trace = h.Wait, h.Now, h.Logger, h.Trace
 	return own, nil
+}
+
+// Tokenless returns a host without a token, of which other hosts are made by [Host.As]. It
+// makes no call itself.
+func Tokenless(cluster string, p guard.Policy) Host {
+	return Host{Cluster: cluster, Policy: p, Wait: usualWait, Client: func(context.Context) (*pve.Client, error) {
+		return nil, explain.Refusal("Bring a token.", "This server has no PVE token of its own.")
+	}}
 }
