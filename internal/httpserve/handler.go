@@ -88,17 +88,23 @@ func (h *handler) serveMCP(w *stream, r *http.Request) {
 		return
 	}
 	defer leave()
-	next := h.legacy
-	if r.Header.Get("Mcp-Protocol-Version") >= stateless {
+	next, connected := h.legacy, r.Context()
+	switch {
+	case r.Header.Get("Mcp-Protocol-Version") >= stateless:
 		next = h.modern
-	} else if !h.ownSession(w, r) {
+	case !h.ownSession(w, r):
 		return
+	case !messages.endless(r):
+		// In the handshake versions a connection that is lost cancels nothing: the client
+		// may say so, or ask for the outcome later. The request goes on until its call has
+		// ended, so that this counts as under way for as long.
+		connected = context.WithoutCancel(connected)
 	}
 	if who != nil { // the SDK takes an identity from its own middleware alone
 		known := func(context.Context, string, *http.Request) (*auth.TokenInfo, error) { return who, nil }
 		next = auth.RequireBearerToken(known, &auth.RequireBearerTokenOptions{AllowMissingExpiration: true})(next)
 	}
-	ctx, cancel := context.WithCancel(r.Context())
+	ctx, cancel := context.WithCancel(connected)
 	defer cancel()
 	if messages.endless(r) {
 		defer context.AfterFunc(h.endless, cancel)()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -183,6 +184,21 @@ func (s *site) toolCall(name string, args map[string]any, more ...string) *http.
 		args = map[string]any{}
 	}
 	return s.request("tools/call", map[string]any{"name": name, "arguments": args}, more...)
+}
+
+// withID gives a request another id, since a session has each once at a time.
+func withID(r *http.Request, id int) *http.Request {
+	body, err := r.GetBody()
+	if err != nil {
+		panic(err)
+	}
+	data, err := io.ReadAll(body)
+	if err != nil {
+		panic(err)
+	}
+	data = bytes.Replace(data, []byte(`"id":7`), fmt.Appendf(nil, `"id":%d`, 1000+id), 1)
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(data)), int64(len(data))
+	return r
 }
 
 // do sends a request and reads the answer to its end.

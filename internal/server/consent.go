@@ -1,6 +1,9 @@
 package server
 
 import (
+	"context"
+	"errors"
+
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -41,5 +44,22 @@ func ask(q tool.Question) *mcp.CallToolResult {
 				Type: "object", Properties: map[string]*jsonschema.Schema{field: schema}, Required: []string{field},
 			},
 		}},
+	}
+}
+
+// patient gives up a question to a human whose answer would no longer count, so that no
+// call waits without end for a client that is gone.
+func patient(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		if method != "elicitation/create" {
+			return next(ctx, method, req)
+		}
+		asking, cancel := context.WithTimeout(ctx, tool.ConsentTime)
+		defer cancel()
+		res, err := next(asking, method, req)
+		if errors.Is(asking.Err(), context.DeadlineExceeded) && ctx.Err() == nil {
+			return &mcp.ElicitResult{Action: "cancel"}, nil
+		}
+		return res, err
 	}
 }

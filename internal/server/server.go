@@ -61,6 +61,7 @@ func New(o Options) *mcp.Server {
 		s.AddTool(describe(t), handler(t, o))
 	}
 	mcptask.Serve(s, tasks(o))
+	s.AddSendingMiddleware(patient)
 	s.AddReceivingMiddleware(isolate(o.Logger), narrow, explainOff(off))
 	return s
 }

@@ -50,7 +50,8 @@ type asked struct {
 
 const (
 	consentPurpose = "consent"
-	consentTime    = 5 * time.Minute
+	// ConsentTime is how long a human may take to answer.
+	ConsentTime = 5 * time.Minute
 )
 
 // question makes the question, with the consequences in it.
@@ -63,7 +64,7 @@ func (r *change[In, Out, P]) question(ctx context.Context, digest string) (*Ques
 	if err != nil {
 		return nil, err
 	}
-	state, err := keys.Seal(consentPurpose, asked{r.req.Caller, r.spec.Name, digest, guest}, r.host.Now().Add(consentTime))
+	state, err := keys.Seal(consentPurpose, asked{r.req.Caller, r.spec.Name, digest, guest}, r.host.Now().Add(ConsentTime))
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +112,7 @@ func (r *change[In, Out, P]) answer(ctx context.Context, digest string) (a *guar
 	var was asked
 	switch err := keys.Open(consentPurpose, r.req.State, r.host.Now(), &was); {
 	case errors.Is(err, seal.ErrExpired):
-		return nil, "it took longer than " + render.Duration(consentTime), nil
+		return nil, "it took longer than " + render.Duration(ConsentTime), nil
 	case err != nil:
 		return nil, "the state that came with it is not valid: " + err.Error(), nil
 	case was.Caller != r.req.Caller || was.Tool != r.spec.Name || was.Args != digest:
