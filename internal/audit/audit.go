@@ -14,6 +14,7 @@
 //	consent      param, human, or none
 //	outcome      of an end: ok, warnings, failed, running, unknown; of a call that was
 //	             not sent: refused, declined, failed
+//	reason       why a call was not sent
 //	upid         the task
 //	duration_ms  from begin to end
 //	torn         of an event torn: bytes and sha256 of what stands before this line
@@ -100,6 +101,7 @@ type Record struct {
 	Guest     int    // its vmid, 0 for none
 	Node      string
 	Consent   string // param, human, or none
+	Reason    string // why it is not sent
 }
 
 // Entry is a call under way. A nil *Entry does nothing.
@@ -151,7 +153,7 @@ func (l *Log) Refuse(ctx context.Context, r Record, outcome string) error {
 func lineOf(r Record) line {
 	return line{
 		Caller: r.Caller, Tool: r.Tool, Arguments: withoutSecrets(r.Arguments), About: maskText(r.About),
-		Guest: r.Guest, Node: r.Node, Consent: r.Consent,
+		Guest: r.Guest, Node: r.Node, Consent: r.Consent, Reason: maskText(r.Reason),
 	}
 }
 
@@ -184,6 +186,7 @@ type line struct {
 	Node       string          `json:"node,omitzero"`
 	Consent    string          `json:"consent,omitzero"`
 	Outcome    string          `json:"outcome,omitzero"`
+	Reason     string          `json:"reason,omitzero"`
 	UPID       string          `json:"upid,omitzero"`
 	DurationMS *int64          `json:"duration_ms,omitzero"`
 	Torn       *torn           `json:"torn,omitzero"`
@@ -210,6 +213,9 @@ func (ln line) attrs() []slog.Attr {
 	}
 	if ln.Outcome != "" {
 		attrs = append(attrs, slog.String("outcome", ln.Outcome))
+	}
+	if ln.Reason != "" {
+		attrs = append(attrs, slog.String("reason", ln.Reason))
 	}
 	if ln.DurationMS != nil {
 		attrs = append(attrs, slog.String("upid", ln.UPID), slog.Duration("took", time.Duration(*ln.DurationMS)*time.Millisecond))

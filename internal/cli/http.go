@@ -48,7 +48,7 @@ func (a *app) http(ctx context.Context) error {
 	if err != nil {
 		return &exitError{exitUsage, err.Error()}
 	}
-	o.Metrics = metrics
+	o.Metrics, o.Audit = metrics, host.Audit
 	so := server.Options{Version: version(), Host: host, Toolsets: cfg.Toolsets, Logger: obs.Quiet(a.log)}
 	if cfg.HTTP.OwnTokens != "off" {
 		if a.demo {

@@ -11,6 +11,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/auth"
 
 	"pve-mcp/internal/access"
+	"pve-mcp/internal/audit"
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/mcptask"
 	"pve-mcp/internal/server"
@@ -86,7 +87,7 @@ func (h *handler) challenge(w *stream, problem, scope string) {
 
 // checkScopes refuses calls that the caller's scopes do not cover, and says which scope
 // would. A call that turns out to be worse than its input tells is refused by the tool.
-func (h *handler) checkScopes(w *stream, who *auth.TokenInfo, all messages) bool {
+func (h *handler) checkScopes(w *stream, r *http.Request, who *auth.TokenInfo, all messages) bool {
 	if who == nil {
 		return true
 	}
@@ -105,8 +106,25 @@ func (h *handler) checkScopes(w *stream, who *auth.TokenInfo, all messages) bool
 			continue
 		}
 		h.challenge(w, "insufficient_scope", strings.TrimSpace(has.String()+" "+string(access.For(risk))))
-		w.refuse(http.StatusForbidden, all.id(), fmt.Sprintf("%s was not called: %s", what, has.Refuse(risk)))
+		why := fmt.Sprintf("%s was not called: %s", what, has.Refuse(risk))
+		if err := h.Audit.Refuse(r.Context(), m.record(what, server.Caller(who, r.Header), why), "refused"); err != nil {
+			h.Logger.Error("a refused call is missing in the audit log", "cause", err)
+		}
+		w.refuse(http.StatusForbidden, all.id(), why)
 		return false
 	}
 	return true
+}
+
+// refusedBytes are of the arguments of a call that is refused by its scope, of which
+// anybody with a token can make many.
+const refusedBytes = 4 << 10
+
+// record is what the audit log gets of a call that is not made.
+func (m message) record(what, caller, why string) audit.Record {
+	rec := audit.Record{Tool: what, Caller: caller, Consent: "none", Reason: why}
+	if len(m.Params.Arguments) <= refusedBytes {
+		rec.Arguments = m.Params.Arguments
+	}
+	return rec
 }

@@ -80,7 +80,7 @@ func (h *handler) serveMCP(w *stream, r *http.Request) {
 	if len(messages) == 1 {
 		w.meta = messages[0].Params.Meta
 	}
-	if !ok || !messages.checkTask(w, r) || !h.checkScopes(w, who, messages) {
+	if !ok || !messages.checkTask(w, r) || !h.checkScopes(w, r, who, messages) {
 		return
 	}
 	leave, ok := h.enter(w, r, messages)

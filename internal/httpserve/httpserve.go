@@ -15,6 +15,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"pve-mcp/internal/audit"
 	"pve-mcp/internal/server"
 )
 
@@ -29,6 +30,8 @@ type Options struct {
 	Authenticate Authenticator
 	// OAuth, if not nil, tells clients where they get a token.
 	OAuth *OAuth
+	// Audit keeps calls that a caller's scopes do not cover; nil keeps nothing.
+	Audit *audit.Log
 	// OwnTokens, if not nil, takes PVE tokens of callers.
 	OwnTokens *OwnTokens
 	// Hosts are the names by which clients call the server, besides those of this machine

@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"regexp"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
@@ -41,17 +44,31 @@ func caller(req mcp.Request) string {
 // owner is the part of a caller that stays when its program is updated: whom a change
 // belongs to.
 func owner(req mcp.Request) string {
-	var parts []string
-	if who := identity(req); who != nil {
-		parts = append(parts, who.UserID)
+	extra := req.GetExtra()
+	if extra == nil {
+		return ""
 	}
-	if extra := req.GetExtra(); extra != nil {
-		if id, _, ok := strings.Cut(extra.Header.Get(OwnTokenHeader), "="); ok {
-			parts = append(parts, "as "+id)
-		}
+	return Caller(extra.TokenInfo, extra.Header)
+}
+
+// Caller names who calls over HTTP: whom the transport has authenticated, nil where it
+// does not do that, and as whom in PVE, if not as the server. A name that could be
+// mistaken for more than one is quoted.
+func Caller(who *auth.TokenInfo, h http.Header) string {
+	var parts []string
+	if who != nil && plainRE.MatchString(who.UserID) {
+		parts = append(parts, who.UserID)
+	} else if who != nil {
+		parts = append(parts, strconv.Quote(who.UserID))
+	}
+	if id, _, ok := strings.Cut(h.Get(OwnTokenHeader), "="); ok {
+		parts = append(parts, "as "+id)
 	}
 	return strings.Join(parts, " ")
 }
+
+// plainRE matches a name that ends where it seems to.
+var plainRE = regexp.MustCompile(`^[!#-~]+$`)
 
 // identity is whom the transport has authenticated, nil where it authenticates nobody.
 func identity(req mcp.Request) *auth.TokenInfo {

@@ -33,7 +33,9 @@ func (r *change[In, Out, P]) notSent(ctx context.Context, out Out) Out {
 	case ch.Outcome == NeedsConfirmation, r.fault == Refused:
 		outcome = "refused"
 	}
-	if err := r.host.Audit.Refuse(ctx, r.record(), outcome); err != nil {
+	rec := r.record()
+	rec.Reason = ch.Message
+	if err := r.host.Audit.Refuse(ctx, rec, outcome); err != nil {
 		ch.Message += fmt.Sprintf(" This call is missing in the audit log: %v.", err)
 	}
 	return out
