@@ -10,23 +10,38 @@ import (
 	"slices"
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"pve-mcp/internal/mcptask"
 	"pve-mcp/internal/obs"
 )
 
-// message is what is looked at of a message before the SDK reads it. What cannot be read
-// is left to the SDK, which refuses it.
+// message is what is looked at of a message before the SDK reads it. What is not as it
+// should be is left out here, and refused by the SDK.
 type message struct {
-	ID     json.RawMessage `json:"id"`
-	Method string          `json:"method"`
+	ID     json.RawMessage
+	Method string
 	Params struct {
-		Name      string          `json:"name"`
-		Arguments json.RawMessage `json:"arguments"`
-		TaskID    string          `json:"taskId"`
-		Meta      obs.Meta        `json:"_meta"`
-	} `json:"params"`
+		Name      string
+		Arguments json.RawMessage
+		TaskID    string
+		Meta      obs.Meta
+	}
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. Names count as they are written, as they do
+// for the SDK: it must not see another message than is looked at here.
+func (m *message) UnmarshalJSON(data []byte) error {
+	var fields, params map[string]json.RawMessage
+	_ = json.Unmarshal(data, &fields)
+	_ = json.Unmarshal(fields["method"], &m.Method)
+	_ = json.Unmarshal(fields["params"], &params)
+	_ = json.Unmarshal(params["name"], &m.Params.Name)
+	_ = json.Unmarshal(params["taskId"], &m.Params.TaskID)
+	_ = json.Unmarshal(params["_meta"], &m.Params.Meta)
+	m.ID, m.Params.Arguments = fields["id"], params["arguments"]
+	return nil
 }
 
 type messages []message
@@ -49,15 +64,15 @@ func readBody(w *stream, r *http.Request) (messages, bool) {
 	}
 	_ = w.control.SetReadDeadline(time.Time{})
 	r.Body = io.NopCloser(bytes.NewReader(data))
-	var batch messages
-	if json.Unmarshal(data, &batch) == nil {
-		return batch, true
+	if !json.Valid(data) {
+		w.refuseAs(http.StatusBadRequest, jsonrpc.CodeParseError, nil, "the body of the request is not JSON, or is nested too deeply")
+		return nil, false
 	}
-	one := make(messages, 1)
-	if json.Unmarshal(data, &one[0]) != nil {
-		return nil, true
+	all := make(messages, 1)
+	if json.Unmarshal(data, &all) != nil {
+		_ = json.Unmarshal(data, &all[0]) // never fails
 	}
-	return one, true
+	return all, true
 }
 
 // called reports whether one of the messages is answered with a stream that may take

@@ -2,6 +2,7 @@ package httpserve_test
 
 import (
 	"encoding/json"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -59,4 +60,42 @@ func TestRefusedByScopeIsRecorded(t *testing.T) {
 	if args, _ := got["pve_guest_power"]["arguments"].(map[string]any); args["action"] != "stop" {
 		t.Errorf("%v", got["pve_guest_power"])
 	}
+}
+
+// What the SDK would call is what was looked at, however a body is written: another
+// spelling of a name hides no call, and what cannot be read is refused.
+func TestNothingHidesACall(t *testing.T) {
+	path, secrets := tokens(t, "pve:read")
+	visit(t, simtest.Options{}, byTokens(t, path), func(s *site) {
+		deep := strings.Repeat("[", 20000) + strings.Repeat("]", 20000)
+		for name, tt := range map[string]struct {
+			from, to string // replaced in a body that is good
+			status   int
+		}{
+			"as it is":            {"", "", 403},
+			"another method":      {`"method":`, `"METHOD":"ping","method":`, 403},
+			"another method last": {`"name":"pve_guest_power"}}`, `"name":"pve_guest_power"},"Method":"ping"}`, 403},
+			"another name":        {`"name":"pve_guest_power"`, `"name":"pve_guest_power","Name":"pve_list_nodes"`, 403},
+			"an odd id":           {`"id":7`, `"id":{}`, 403},
+			"a batch":             {"", "[", 403},
+			"too deep":            {`"vmid":101`, `"vmid":101,"x":` + deep, 400},
+			"not JSON":            {`"vmid":101`, `"vmid":101,`, 400},
+			"no text":             {`"vmid":101`, "\"vmid\":101,\"x\":\"\x01\"", 400},
+		} {
+			r := s.toolCall("pve_guest_power", map[string]any{"vmid": 101, "action": "stop"}, "Authorization", "Bearer "+secrets[0])
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				s.Fatal(err)
+			}
+			text := strings.Replace(string(body), tt.from, tt.to, 1)
+			if name == "a batch" {
+				text += "]"
+			}
+			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(text)), int64(len(text))
+			resp, answer := s.do(r)
+			if resp.StatusCode != tt.status || tt.status == 400 && !strings.Contains(answer, `"code":-32700`) {
+				s.Errorf("%s: %d %s\n%.300s", name, resp.StatusCode, answer, text)
+			}
+		}
+	})
 }
