@@ -39,6 +39,12 @@ func (k *kept) String() string {
 	return k.text.String()
 }
 
+func (k *kept) reset() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.text.Reset()
+}
+
 // recorded makes the options of a server whose record is kept.
 func recorded(record *kept, o httpserve.Options) func(*simtest.World) httpserve.Options {
 	return func(w *simtest.World) httpserve.Options {
