@@ -46,12 +46,18 @@ func (m *message) UnmarshalJSON(data []byte) error {
 
 type messages []message
 
-// readBody reads the body of a request, which stays readable, and the messages in it.
+// inTime gives each request a time within which its body has to arrive, also where nobody
+// wants to see that: the connection is kept until it has.
+func inTime(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // where there is none, the limit of size remains
+		next.ServeHTTP(w, r)
+	})
+}
+
+// readBody reads the body of a request, which stays readable, and the messages in it. What
+// follows has any time.
 func readBody(w *stream, r *http.Request) (messages, bool) {
-	if r.Method != http.MethodPost {
-		return nil, true
-	}
-	_ = w.control.SetReadDeadline(time.Now().Add(bodyTime)) // where there is none, the limit of size remains
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyBytes))
 	var large *http.MaxBytesError
 	switch {
@@ -64,6 +70,9 @@ func readBody(w *stream, r *http.Request) (messages, bool) {
 	}
 	_ = w.control.SetReadDeadline(time.Time{})
 	r.Body = io.NopCloser(bytes.NewReader(data))
+	if r.Method != http.MethodPost {
+		return nil, true
+	}
 	if !json.Valid(data) {
 		w.refuseAs(http.StatusBadRequest, jsonrpc.CodeParseError, nil, "the body of the request is not JSON, or is nested too deeply")
 		return nil, false

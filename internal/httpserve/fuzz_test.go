@@ -80,9 +80,12 @@ func (z *fuzzed) serve(t *testing.T, method, target, header string, body []byte)
 	r.RemoteAddr, r.RequestURI = "192.0.2.1:1234", target
 	for line := range strings.Lines(header) {
 		name, value, _ := strings.Cut(strings.TrimRight(line, "\r\n"), ":")
-		value = strings.NewReplacer("$bearer", z.bearer, "$own", z.own).Replace(strings.TrimSpace(value))
-		if name == "Host" {
+		value = strings.TrimSpace(value)
+		switch http.CanonicalHeaderKey(name) {
+		case "Host":
 			r.Host = value
+		case "Authorization", "X-Pve-Token":
+			value = strings.NewReplacer("$bearer", z.bearer, "$own", z.own).Replace(value)
 		}
 		r.Header.Add(name, value)
 	}

@@ -64,7 +64,7 @@ func (h *handler) routes() http.Handler {
 		mux.HandleFunc("GET /metrics", h.logged(h.serveMetrics))
 	}
 	mux.HandleFunc(Path, h.logged(h.serveMCP))
-	return mux
+	return inTime(mux)
 }
 
 // serveMCP lets a request through to the SDK once everything about it is in order.

@@ -33,6 +33,17 @@ func events(s *site, body string) []map[string]any {
 	return all
 }
 
+// listenInSession begins a session and returns the request for its stream.
+func (s *site) listenInSession() *http.Request {
+	s.Helper()
+	resp, _ := s.do(s.request("initialize", map[string]any{
+		"_meta": nil, "protocolVersion": "2025-06-18", "capabilities": map[string]any{}, "clientInfo": map[string]any{"name": "x", "version": "1"},
+	}, "Mcp-Protocol-Version", "2025-06-18"))
+	r := s.request("", nil, "Mcp-Protocol-Version", "2025-06-18", "Mcp-Session-Id", resp.Header.Get("Mcp-Session-Id"))
+	r.Method, r.Body, r.ContentLength = http.MethodGet, nil, 0
+	return r
+}
+
 // Who listens for changes of which there are none is told so, first, and that the stream
 // has ended as it should: it is not held open for nothing, and nobody takes it for lost.
 func TestListenToNothing(t *testing.T) {
@@ -72,14 +83,7 @@ func TestKeepAliveOfSessions(t *testing.T) {
 			s.Error(err)
 		}
 
-		begin := s.request("initialize", map[string]any{
-			"_meta": nil, "protocolVersion": "2025-06-18", "capabilities": map[string]any{}, "clientInfo": map[string]any{"name": "x", "version": "1"},
-		}, "Mcp-Protocol-Version", "2025-06-18")
-		resp, _ = s.do(begin)
-		session := resp.Header.Get("Mcp-Session-Id")
-		listen := s.request("", nil, "Mcp-Protocol-Version", "2025-06-18", "Mcp-Session-Id", session)
-		listen.Method, listen.Body, listen.ContentLength = http.MethodGet, nil, 0
-		resp, err := s.http.Do(listen)
+		resp, err := s.http.Do(s.listenInSession())
 		if err != nil {
 			s.Fatal(err)
 		}
