@@ -54,6 +54,13 @@ func Connect(cluster string, o pve.Options, p guard.Policy) (tool.Host, error) {
 	return h, err
 }
 
+// Tokenless is [tool.Tokenless], with every tool as for [Connect].
+func Tokenless(cluster string, p guard.Policy) tool.Host {
+	h := tool.Tokenless(cluster, p)
+	h.Tools = All
+	return h
+}
+
 // Offered returns the tools that a selection has, by name, and why the others are off. A
 // tool that is off does not exist for a client.
 func Offered(s Selection) (on []tool.Tool, off map[string]string) {

@@ -220,7 +220,7 @@ func (a *app) connect(cfg *config.Config) (tool.Host, error) {
 	}
 	cluster := strings.Join(cfg.Hosts, ", ")
 	if cfg.Token.ID == "" {
-		return tool.Tokenless(cluster, cfg.Policy), nil
+		return catalog.Tokenless(cluster, cfg.Policy), nil
 	}
 	return catalog.Connect(cluster, a.pve, cfg.Policy)
 }

@@ -7,11 +7,14 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"pve-mcp/internal/catalog"
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/httpserve"
+	"pve-mcp/internal/mcptask"
 	"pve-mcp/internal/server"
 	"pve-mcp/internal/simtest"
 	"pve-mcp/internal/tool"
@@ -30,7 +33,7 @@ func visitOwn(t *testing.T, w simtest.Options, tell func(s *site, bearers []stri
 		build := func(world *simtest.World) httpserve.Options {
 			host := world.Host
 			if !ofServer {
-				host = tool.Tokenless("simulated", w.Policy)
+				host = catalog.Tokenless("simulated", w.Policy)
 			}
 			o := byTokens(t, path)
 			o.Proxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.7/32")}
@@ -114,6 +117,40 @@ func TestNothingIsSharedBetweenCallers(t *testing.T) {
 		}
 		if _, body := s.ask(rich, "pve_task_status", map[string]any{"upid": upid, "wait": 45}, nil); !strings.Contains(body, "OK") {
 			s.Errorf("%s", body)
+		}
+	})
+}
+
+// An MCP task is followed and cancelled by the caller alone that has begun it: by its
+// bearer token, with its PVE token.
+func TestMCPTaskOfAnother(t *testing.T) {
+	visitOwn(t, simtest.Options{}, func(s *site, bearers []string) {
+		about := func(who http.Header, method string, params map[string]any) (int, map[string]any) {
+			params["_meta"] = declared
+			r := s.request(method, params)
+			for k, v := range who {
+				r.Header[k] = v
+			}
+			if id, ok := params["taskId"].(string); ok {
+				r.Header.Set("Mcp-Name", id)
+			}
+			return s.asked(r)
+		}
+		me := s.as(bearers[0], mine)
+		_, task := about(me, "tools/call", map[string]any{"name": "pve_guest_power", "arguments": map[string]any{"vmid": 102, "action": "shutdown"}})
+		if task["taskId"] == nil {
+			s.Fatal(task)
+		}
+		for name, who := range map[string]http.Header{"another bearer token": s.as(bearers[1], mine), "another PVE token": s.as(bearers[0], theirs)} {
+			for _, method := range []string{mcptask.MethodGet, mcptask.MethodCancel} {
+				if status, got := about(who, method, map[string]any{"taskId": task["taskId"]}); status != 400 || got["code"] != -32602. {
+					s.Errorf("%s, %s: %d %v", name, method, status, got)
+				}
+			}
+		}
+		time.Sleep(time.Minute)
+		if status, got := about(me, mcptask.MethodGet, map[string]any{"taskId": task["taskId"]}); status != 200 || got["status"] != "completed" {
+			s.Errorf("its own: %d %v", status, got)
 		}
 	})
 }
