@@ -135,7 +135,7 @@ func TestIssuerGoesDown(t *testing.T) {
 		if resp, body := ask("new"); resp.StatusCode != 503 {
 			s.Errorf("an issuer without keys: %d %s", resp.StatusCode, body)
 		}
-		v.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>sorry") })
+		v.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<html>sorry") })
 		time.Sleep(time.Minute)
 		if resp, body := ask("new"); resp.StatusCode != 503 {
 			s.Errorf("keys that are none: %d %s", resp.StatusCode, body)
