@@ -204,6 +204,9 @@ func agentSuspend(c *call, g *guest) (any, error) {
 
 // sendKey types into a VM's console. The names of keys are QEMU's.
 func sendKey(c *call, g *guest) (any, error) {
+	if err := c.onlyRoot("skiplock"); err != nil {
+		return nil, err
+	}
 	if !g.now.running {
 		return nil, die("VM %d not running", g.VMID)
 	}

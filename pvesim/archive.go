@@ -38,26 +38,34 @@ func (s *state) fill(v *volume) {
 	}
 }
 
-// theArchive returns a backup that the caller may read.
-func (c *call) theArchive(id string, vmid int) (*volume, error) {
+// mayUnpack wants access to an archive of a kind, for a guest.
+func (c *call) mayUnpack(id, kind string, vmid int) error {
 	storage, name, ok := strings.Cut(id, ":")
 	st := c.storageNamed(storage)
 	switch {
+	case id == "-":
+		return die("pipe requires cli environment")
 	case !ok:
-		return nil, die("Only root can pass arbitrary filesystem paths.")
+		return die("Only root can pass arbitrary filesystem paths.")
 	case st == nil:
-		return nil, die("storage '%s' does not exist", storage)
+		return die("storage '%s' does not exist", storage)
 	}
 	content, owner, err := st.parseName(name)
 	switch {
 	case err != nil:
-		return nil, err
-	case content != "backup":
-		return nil, die("unable to use volume %s - content type needs to be 'backup'", id)
+		return err
+	case content != kind:
+		return die("unable to use volume %s - content type needs to be '%s'", id, kind)
 	}
-	if err := c.mayRead(content, owner, storage, vmid); err != nil {
+	return c.mayRead(content, owner, storage, vmid)
+}
+
+// theArchive returns a backup that the caller may read.
+func (c *call) theArchive(id string, vmid int) (*volume, error) {
+	if err := c.mayUnpack(id, "backup", vmid); err != nil {
 		return nil, err
 	}
+	storage, _, _ := strings.Cut(id, ":")
 	if _, err := c.online(storage, c.node.Name); err != nil {
 		return nil, err
 	}

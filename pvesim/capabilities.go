@@ -7,18 +7,36 @@ import (
 	"strings"
 )
 
-// cpuModels are some of those that QEMU knows, with their vendors.
-var cpuModels = []struct{ name, vendor string }{
-	{"EPYC", "AuthenticAMD"}, {"EPYC-Milan", "AuthenticAMD"}, {"EPYC-Rome", "AuthenticAMD"}, {"Haswell", "GenuineIntel"},
-	{"Icelake-Server", "GenuineIntel"}, {"SapphireRapids", "GenuineIntel"}, {"Skylake-Server", "GenuineIntel"},
-	{"host", "default"}, {"kvm64", "default"}, {"max", "default"}, {"qemu64", "default"},
-	{"x86-64-v2", "default"}, {"x86-64-v2-AES", "default"}, {"x86-64-v3", "default"}, {"x86-64-v4", "default"},
+// cpuModels are those that VMs may have, by vendor, as PVE::QemuServer::CPUConfig
+// lists them.
+var cpuModels = map[string]string{
+	"GenuineIntel": "486 pentium pentium2 pentium3 coreduo core2duo Conroe Penryn Nehalem Nehalem-IBRS Westmere Westmere-IBRS " +
+		"SandyBridge SandyBridge-IBRS IvyBridge IvyBridge-IBRS Haswell Haswell-IBRS Haswell-noTSX Haswell-noTSX-IBRS " +
+		"Broadwell Broadwell-IBRS Broadwell-noTSX Broadwell-noTSX-IBRS Skylake-Client Skylake-Client-IBRS Skylake-Client-noTSX-IBRS " +
+		"Skylake-Client-v4 Skylake-Server Skylake-Server-IBRS Skylake-Server-noTSX-IBRS Skylake-Server-v4 Skylake-Server-v5 " +
+		"Cascadelake-Server Cascadelake-Server-v2 Cascadelake-Server-noTSX Cascadelake-Server-v4 Cascadelake-Server-v5 " +
+		"Cooperlake Cooperlake-v2 KnightsMill Icelake-Client Icelake-Client-noTSX Icelake-Server Icelake-Server-noTSX " +
+		"Icelake-Server-v3 Icelake-Server-v4 Icelake-Server-v5 Icelake-Server-v6 SapphireRapids SapphireRapids-v2 GraniteRapids",
+	"AuthenticAMD": "athlon phenom Opteron_G1 Opteron_G2 Opteron_G3 Opteron_G4 Opteron_G5 EPYC EPYC-IBPB EPYC-v3 EPYC-v4 " +
+		"EPYC-Rome EPYC-Rome-v2 EPYC-Rome-v3 EPYC-Rome-v4 EPYC-Milan EPYC-Milan-v2 EPYC-Genoa",
+	"default": "host kvm32 kvm64 qemu32 qemu64 max x86-64-v2 x86-64-v2-AES x86-64-v3 x86-64-v4",
+}
+
+func isCPUModel(name string) bool {
+	for _, names := range cpuModels {
+		if slices.Contains(strings.Fields(names), name) {
+			return true
+		}
+	}
+	return false
 }
 
 func listCPUModels(*call) (any, error) {
 	out := []any{}
-	for _, m := range cpuModels {
-		out = append(out, map[string]any{"name": m.name, "vendor": m.vendor, "custom": 0})
+	for _, vendor := range sortedKeys(cpuModels) {
+		for _, name := range strings.Fields(cpuModels[vendor]) {
+			out = append(out, map[string]any{"name": name, "vendor": vendor, "custom": 0})
+		}
 	}
 	return out, nil
 }

@@ -16,11 +16,7 @@ import (
 func (c *call) settings(not ...string) map[string]string {
 	out := map[string]string{}
 	for name, value := range c.params {
-		switch name {
-		case "node", "vmid", "digest", "skiplock", "force", "background_delay", "delete", "revert":
-			continue
-		}
-		if value != nil && !slices.Contains(not, name) {
+		if value != nil && !slices.Contains(not, name) && !slices.Contains(notOptions, name) {
 			out[name] = text(value)
 		}
 	}
@@ -47,14 +43,21 @@ func text(v any) string {
 
 // checkConfig is what PVE checks of a change before it takes the lock.
 func checkConfig(c *call) error {
-	if c.params["skiplock"] != nil {
-		return badParam("skiplock", "Only root may use this option.")
+	if err := c.onlyRoot("skiplock"); err != nil {
+		return err
 	}
-	remove, revert, settings := apischema.SplitList(c.str("delete")), apischema.SplitList(c.str("revert")), c.settings()
+	if err := c.checkValues(); err != nil {
+		return err
+	}
+	kind := "qemu"
+	if strings.Contains(c.ep.Path, "/lxc/") {
+		kind = "lxc"
+	}
+	remove, revert, settings := c.removed(), apischema.SplitList(c.str("revert")), c.settings()
 	if len(remove)+len(revert)+len(settings) == 0 {
 		return die("no options specified")
 	}
-	put := c.api().Endpoint("PUT", c.ep.Path)
+	put := c.api().Endpoint("PUT", "/nodes/{node}/"+kind+"/{vmid}/config")
 	for _, list := range []struct {
 		name string
 		keys []string
@@ -63,16 +66,12 @@ func checkConfig(c *call) error {
 			switch {
 			case c.params[key] != nil:
 				return badParam("delete", "you can't use '-%s' and -%s %s' at the same time", key, list.name, key)
-			case c.api().Param(put, key) == nil && key != "vmstate":
+			case (c.api().Param(put, key) == nil || slices.Contains(notOptions, key)) && key != "vmstate":
 				return badParam(list.name, "unknown option '%s'", key)
 			case list.name == "delete" && slices.Contains(revert, key):
 				return badParam("revert", "you can't use '-delete %s' and -revert %s' at the same time", key, key)
 			}
 		}
-	}
-	kind := "qemu"
-	if strings.Contains(c.ep.Path, "/lxc/") {
-		kind = "lxc"
 	}
 	vm := "/vms/" + c.str("vmid")
 	for _, key := range remove {
@@ -176,7 +175,7 @@ func (c *call) changeConfig(j *journal, g *guest) error {
 		c.forget(g, key)
 		delete(g.dropped, key)
 	}
-	for _, key := range apischema.SplitList(c.str("delete")) {
+	for _, key := range c.removed() {
 		if err := c.removeKey(g, key); err != nil {
 			return err
 		}
@@ -209,7 +208,7 @@ func (c *call) changeBoot(g *guest, settings map[string]string) error {
 	text, ordered := strings.CutPrefix(old, "order=")
 	if given := settings["boot"]; g.Kind != "qemu" || given != "" {
 		for device := range strings.FieldsFuncSeq(prop(given, "order"), isListBreak) {
-			if settings[device] == "" && (g.planned()[device] == "" || slices.Contains(apischema.SplitList(c.str("delete")), device)) {
+			if settings[device] == "" && (g.planned()[device] == "" || slices.Contains(c.removed(), device)) {
 				return die("invalid bootorder: device '%s' does not exist'", device)
 			}
 		}
@@ -218,7 +217,7 @@ func (c *call) changeBoot(g *guest, settings map[string]string) error {
 	if !ordered {
 		return nil
 	}
-	removed := apischema.SplitList(c.str("delete"))
+	removed := c.removed()
 	devices := slices.DeleteFunc(strings.FieldsFunc(text, isListBreak), func(d string) bool { return slices.Contains(removed, d) })
 	for _, key := range sortedKeys(settings) {
 		if isDrive(g.Kind, key) && isCDROM(settings[key]) && !slices.Contains(devices, key) {

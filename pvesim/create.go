@@ -21,6 +21,9 @@ var notConfig = []string{
 // the keys that are given, and room for the disks.
 func checkCreate(c *call) error {
 	kind, settings := "qemu", c.settings(notConfig...)
+	if err := c.checkValues(); err != nil {
+		return err
+	}
 	if c.ep.Path == "/nodes/{node}/lxc" {
 		kind = "lxc"
 		if err := c.unusedID(c.number("vmid", 0)); err != nil && !(c.flag("force") && c.flag("restore")) {
@@ -68,7 +71,7 @@ func checkCreate(c *call) error {
 // poolExists refuses a pool that is not there.
 func (c *call) poolExists() error {
 	if pool := c.str("pool"); pool != "" && c.poolNamed(pool) == nil {
-		return die("pool '%s' does not exist", pool)
+		return &apischema.PermissionError{What: "pool '" + pool + "' does not exist"}
 	}
 	return nil
 }
@@ -217,7 +220,7 @@ func createCT(c *call) (any, error) {
 		return c.restoreCT(c.str("ostemplate"))
 	}
 	id, template, settings := c.number("vmid", 0), c.str("ostemplate"), c.settings(notConfig...)
-	if err := c.mayVolume(template, id); err != nil {
+	if err := c.mayUnpack(template, "vztmpl", id); err != nil {
 		return nil, err
 	}
 	if settings["rootfs"] == "" {

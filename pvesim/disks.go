@@ -140,6 +140,9 @@ func newSize(size string, old int64) int64 {
 // resizeVM grows a disk: in a task, or before PVE 8 at once. All is checked in
 // there.
 func resizeVM(c *call, g *guest) (any, error) {
+	if err := c.onlyRoot("skiplock"); err != nil {
+		return nil, err
+	}
 	if !c.node.version.atLeast(8, 0) {
 		if err := c.awaitLock(g); err != nil {
 			return nil, err
@@ -240,6 +243,9 @@ func unlinkDisks(c *call, g *guest) (any, error) {
 	if idlist, ok := c.params["idlist"]; ok {
 		c.params["delete"] = idlist
 		delete(c.params, "idlist")
+	}
+	if err := checkConfig(c); err != nil {
+		return nil, err
 	}
 	return putConfig(c, g)
 }

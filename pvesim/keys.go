@@ -76,16 +76,31 @@ func (c *call) mayKey(kind, vm, key, value string) error {
 		if value == "" || value == "socket" {
 			return c.caller.Require(vm, "VM.Config.HWType")
 		}
+		return die("only root can set '%s' config for real devices", key)
 	case "usb":
-		if value == "" || strings.Contains(value, "spice") || prop(value, "mapping") != "" {
-			return c.caller.Require(vm, "VM.Config.HWType")
-		}
+		return c.mayDevice(vm, key, value, "real")
 	case "hostpci":
-		if value == "" || prop(value, "mapping") != "" {
-			return c.caller.Require(vm, "VM.Config.HWType")
-		}
+		return c.mayDevice(vm, key, value, "non-mapped")
 	}
 	return die("only root can set '%s' config", key)
+}
+
+// mayDevice lets nobody but root give a VM a device of its node as such. Up to PVE 7 there
+// are no mapped ones.
+func (c *call) mayDevice(vm, key, value, kind string) error {
+	mapping, spice := prop(value, "mapping"), strings.Contains(value, "spice")
+	if value != "" && mapping == "" && !spice {
+		if c.node.version.major < 8 && index(key) == "hostpci" {
+			return die("only root can set '%s' config", key)
+		}
+		return die("only root can set '%s' config for %s devices", key, kind)
+	}
+	if mapping != "" {
+		if err := c.caller.Require("/mapping/"+strings.Replace(index(key), "hostpci", "pci", 1)+"/"+mapping, "Mapping.Use"); err != nil {
+			return err
+		}
+	}
+	return c.caller.Require(vm, "VM.Config.HWType")
 }
 
 func (c *call) mayContainerKey(vm, key, value string) error {
@@ -103,6 +118,8 @@ func (c *call) mayContainerKey(vm, key, value string) error {
 		return &apischema.PermissionError{What: "configuring device passthrough is only allowed for root@pam"}
 	case key == "hookscript":
 		return &apischema.PermissionError{What: "changing the hookscript is only allowed for root@pam"}
+	case key == "features" && c.privileged():
+		return &apischema.PermissionError{What: "changing feature flags for privileged container is only allowed for root@pam"}
 	case key == "features" && withProp(value, "nesting", "") != "":
 		return &apischema.PermissionError{What: "changing feature flags (except nesting) is only allowed for root@pam"}
 	case key == "features":
@@ -148,6 +165,8 @@ func (c *call) mayDrive(kind string, vmid int, key, drive, defaultStorage string
 		return die("Only root can pass arbitrary filesystem paths.")
 	case !ok, name == "cloudinit":
 		return nil
+	case prop(drive, "import-from") != "" && c.mayImport(key, drive, vmid) != nil:
+		return c.mayImport(key, drive, vmid)
 	case newDisk(name) && storage == "" && defaultStorage == "":
 		return die("no storage ID specified (and no default storage)")
 	case newDisk(name):

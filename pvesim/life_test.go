@@ -227,7 +227,7 @@ func TestCreate(t *testing.T) {
 		POST /nodes/pve1/qemu?vmid=260&scsi0=old-nas:8                   => 400 Parameter verification failed. storage: storage 'old-nas' does not support vm images
 		POST /nodes/pve1/qemu?vmid=260&ide2=local:iso/none.iso           => 400 Parameter verification failed. ide2: explicit 'media=cdrom' is required for iso images
 		POST /nodes/pve1/qemu?vmid=260&ide2=local:iso/none.iso,media=cdrom   => unable to create VM 260 - volume 'local:iso/none.iso' does not exist
-		POST /nodes/pve1/qemu?vmid=260&pool=nopool                       => 500 pool 'nopool' does not exist
+		POST /nodes/pve1/qemu?vmid=260&pool=nopool                       => 403 Permission check failed (pool 'nopool' does not exist)
 	`)
 }
 
@@ -265,7 +265,7 @@ func TestConfigPrivileges(t *testing.T) {
 		PUT /nodes/pve1/qemu/104/config?scsi1=nfs:1                      => 403 Permission check failed (/storage/nfs, Datastore.AllocateSpace)
 		PUT /nodes/pve1/qemu/104/config?net0=virtio,bridge=vmbr0         => 403 Permission check failed (/sdn/zones/localnetwork/vmbr0, SDN.Use)
 		PUT /nodes/pve1/qemu/104/config?args=-x                          => 500 only root can set 'args' config
-		PUT /nodes/pve1/qemu/104/config?hostpci0=0000:01:00.0            => 500 only root can set 'hostpci0' config
+		PUT /nodes/pve1/qemu/104/config?hostpci0=0000:01:00.0            => 500 only root can set 'hostpci0' config for non-mapped devices
 		PUT /nodes/pve1/lxc/200/config?hostname=x                        => 403 Permission check failed (/vms/200, VM.Config.Disk|VM.Config.CPU|VM.Config.Memory|VM.Config.Network|VM.Config.Options)
 		POST /nodes/pve1/qemu?vmid=300                                   => 403 Permission check failed
 	`)

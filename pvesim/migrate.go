@@ -111,10 +111,8 @@ func migrateVM(c *call, g *guest) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range []string{"force", "migration_type", "migration_network"} {
-		if c.params[p] != nil {
-			return nil, badParam(p, "Only root may use this option.")
-		}
+	if err := c.onlyRoot("force", "migration_type", "migration_network"); err != nil {
+		return nil, err
 	}
 	if err := g.unlocked(); err != nil {
 		return nil, err

@@ -49,10 +49,8 @@ const (
 func power(name string, verbs map[string]verb) func(*call) (any, error) {
 	v := verbs[name]
 	act := onGuest(func(c *call, g *guest) (any, error) {
-		for _, p := range []string{"skiplock", "stateuri", "migratedfrom", "migration_type", "migration_network", "keepActive", "nocheck", "force-cpu"} {
-			if c.params[p] != nil {
-				return nil, badParam(p, "Only root may use this option.")
-			}
+		if err := c.onlyRoot("skiplock", "stateuri", "migratedfrom", "migration_type", "migration_network", "keepActive", "nocheck", "force-cpu"); err != nil {
+			return nil, err
 		}
 		switch {
 		case v.needsRun && !g.now.running, name == "resume" && !g.now.running && g.Config["lock"] != "suspended":

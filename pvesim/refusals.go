@@ -1,0 +1,120 @@
+package pvesim
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/binary"
+	"net/url"
+	"strings"
+
+	"pve-mcp/pve/apischema"
+)
+
+// onlyRoot refuses parameters that no token may use. One that is off is not used.
+func (c *call) onlyRoot(names ...string) error {
+	for _, name := range names {
+		if v := c.params[name]; v != nil && text(v) != "0" && text(v) != "" {
+			return badParam(name, "Only root may use this option.")
+		}
+	}
+	return nil
+}
+
+// checkValues refuses values of a guest's configuration that their formats let pass:
+// CPU models that do not exist, and SSH keys that are none.
+func (c *call) checkValues() error {
+	model := cmp.Or(prop(c.str("cpu"), "cputype"), prop(c.str("cpu"), ""))
+	if model != "" && !strings.HasPrefix(model, "custom-") && !isCPUModel(model) {
+		return badParam("cpu", "invalid format - Built-in cputype '%s' is not defined (missing 'custom-' prefix?)\n", model)
+	}
+	keys, err := url.PathUnescape(c.str("sshkeys"))
+	if err != nil {
+		keys = c.str("sshkeys")
+	}
+	for line := range strings.Lines(keys + "\n" + c.str("ssh-public-keys")) {
+		if strings.TrimSpace(line) != "" && !isPublicKey(line) {
+			return die("SSH public key validation error")
+		}
+	}
+	return nil
+}
+
+// isPublicKey reports whether a line is a key as OpenSSH writes it: its type and, in
+// base64, the key, which begins with the type.
+func isPublicKey(line string) bool {
+	words := strings.Fields(line)
+	for i := range len(words) - 1 {
+		key, err := base64.StdEncoding.DecodeString(words[i+1])
+		if err != nil || len(key) < 4 {
+			continue
+		}
+		n := binary.BigEndian.Uint32(key)
+		if int(n) == len(words[i]) && strings.HasPrefix(string(key[4:]), words[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// mayImport checks the volume that a new disk is to be filled from.
+func (c *call) mayImport(key, drive string, vmid int) error {
+	source := prop(drive, "import-from")
+	if source == "" {
+		return nil
+	}
+	_, size, _ := strings.Cut(volumeIn(drive), ":")
+	if !newDisk(size) || strings.Trim(size, "0.") != "" {
+		return badParam(key, "'import-from' requires special syntax - use <storage ID>:0,import-from=<source>")
+	}
+	for _, needed := range map[string][]string{"efidisk0": {"efitype", "pre-enrolled-keys"}, "tpmstate0": {"version"}}[key] {
+		if prop(drive, needed) == "" {
+			return badParam(key, "need to specify '%s' when using 'import-from'", needed)
+		}
+	}
+	storage, name, managed := strings.Cut(source, ":")
+	st := c.storageNamed(storage)
+	switch {
+	case !managed:
+		return die("Only root can pass arbitrary filesystem paths.")
+	case st == nil:
+		return die("storage '%s' does not exist", storage)
+	}
+	content, owner, err := st.parseName(name)
+	switch {
+	case err != nil:
+		return err
+	case content != "images" && content != "import":
+		return badParam(key, "%s has wrong type '%s' - needs to be 'images' or 'import'", source, content)
+	case owner != 0:
+		return c.caller.Require(aclPath(owner), "VM.Clone")
+	}
+	return c.mayVolume(source, vmid)
+}
+
+// notOptions are parameters of a change that are no keys of a guest's configuration.
+var notOptions = []string{
+	"background_delay", "delete", "digest", "force", "import-working-storage", "node", "revert", "skiplock", "vmid",
+}
+
+// removed are the keys that a change removes. The drive for media has an old name.
+func (c *call) removed() []string {
+	keys := apischema.SplitList(c.str("delete"))
+	for i, key := range keys {
+		if key == "cdrom" {
+			keys[i] = "ide2"
+		}
+	}
+	return keys
+}
+
+// privileged reports whether the container that the call is about is privileged, or
+// will be.
+func (c *call) privileged() bool {
+	if g := c.guests[c.number("vmid", 0)]; g != nil && c.ep.Path != "/nodes/{node}/lxc" {
+		return g.Config["unprivileged"] != "1"
+	}
+	if c.params["unprivileged"] != nil {
+		return !c.flag("unprivileged")
+	}
+	return c.node.version.major < 9
+}
