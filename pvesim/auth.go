@@ -28,8 +28,12 @@ func (c *call) authenticate() error {
 		why = "no such user ('" + owner + "')"
 	case user.Disabled:
 		why = "user '" + owner + "' is disabled"
+	case expired(user.Expire, c.now):
+		why = "user '" + owner + "' access expired"
 	case !known:
 		why = fmt.Sprintf("no such token '%s' for user '%s'", name, owner)
+	case expired(token.Expire, c.now):
+		why = "token '" + name + "' access expired"
 	case token.Secret != secret:
 		why = "invalid token value!"
 	}
@@ -44,10 +48,18 @@ func (c *call) authenticate() error {
 		User:     id,
 		Privs:    func(path string) map[string]bool { return c.privs(id, path).held },
 		Groups:   c.groupsOf,
-		GroupIDs: c.groups,
+		GroupIDs: c.groupIDs(),
 		Checked:  func(p apischema.PrivCheck) { c.record.Checks = append(c.record.Checks, p) },
 	}
 	return nil
+}
+
+func (s *state) groupIDs() []string {
+	var ids []string
+	for _, g := range s.groups {
+		ids = append(ids, g.ID)
+	}
+	return ids
 }
 
 func (s *state) groupsOf(userid string) ([]string, bool) {

@@ -29,6 +29,8 @@ type Model struct {
 	// is managed.
 	HAUsed bool
 	Users  []User
+	// Groups are those of users of which more is to be said than their members do.
+	Groups []Group
 	Tokens []Token
 	// Roles are those beside PVE's own, with their privileges.
 	Roles map[string][]string
@@ -205,15 +207,23 @@ type User struct {
 	ID       string // user@realm
 	Groups   []string
 	Disabled bool
+	Expire   int64 // seconds since 1970; 0 stands for never
 	Comment  string
 	Email    string
+	// These are rarely known.
+	FirstName, LastName, Keys string
 }
+
+// Group is a group of users, who name it.
+type Group struct{ ID, Comment string }
 
 // Token is an API token.
 type Token struct {
 	ID      string // user@realm!name
 	Secret  string
 	PrivSep bool
+	Expire  int64 // seconds since 1970; 0 stands for never
+	Comment string
 }
 
 // Token returns the model's token with an id, or one that no model accepts.

@@ -30,7 +30,7 @@ type state struct {
 	haRules  []HASection
 	haUsed   bool // the HA manager has had something to do
 	users    map[string]User
-	groups   []string
+	groups   []Group // of users, by id
 	tokens   map[string]Token
 	acl      map[string][]ACL // by path
 	roles    map[string][]string
@@ -163,12 +163,16 @@ func (s *state) build(m Model, now time.Time) error {
 
 // addUsers adds users, their tokens and what they may do.
 func (s *state) addUsers(m Model) error {
+	s.groups = slices.Clone(m.Groups)
 	for _, u := range m.Users {
 		s.users[u.ID] = u
-		s.groups = append(s.groups, u.Groups...)
+		for _, id := range u.Groups {
+			if s.groupNamed(id) == nil {
+				s.groups = append(s.groups, Group{ID: id})
+			}
+		}
 	}
-	slices.Sort(s.groups)
-	s.groups = slices.Compact(s.groups)
+	slices.SortFunc(s.groups, func(a, b Group) int { return strings.Compare(a.ID, b.ID) })
 	for _, t := range m.Tokens {
 		if owner, _, _ := strings.Cut(t.ID, "!"); s.users[owner].ID == "" {
 			return fmt.Errorf("token %s: there is no user %s", t.ID, owner)

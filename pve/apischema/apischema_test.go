@@ -235,6 +235,7 @@ func TestFormats(t *testing.T) {
 		"pve-ha-resource-or-vm-id": {"vm:100", "ct:200", "100"},
 		"pve-ha-group-node":        {"pve1", "pve1:2"},
 		"pve-ha-node":              {"pve1", "pve1:2"},
+		"pve-priv":                 {"Sys.Audit", "VM.Config.CDROM"},
 		"lxc-ip-with-ll-iface":     {"fe80::1%eth0"},
 	}
 	bad := map[string][]string{
@@ -249,6 +250,7 @@ func TestFormats(t *testing.T) {
 		"pve-userid":               {"x@", "root", strings.Repeat("a", 70) + "@pve"},
 		"pve-tokenid":              {"root@pam"},
 		"pve-ha-node":              {"pve1:", "-x:1"},
+		"pve-priv":                 {"Sys", "sys.audit"},
 		"mac-addr":                 {"BC:24:11:77:21", "BD:24:11:77:21:A2"},
 	}
 	for name, values := range good {

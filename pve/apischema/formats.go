@@ -33,6 +33,9 @@ var formats = map[string]func(string) error{
 	"pve-roleid": func(s string) error {
 		return must(idRE, s, "role name '%s' contains invalid characters", s)
 	},
+	"pve-priv": func(s string) error {
+		return must(privRE, s, "invalid privilege '%s'", s)
+	},
 	"pve-realm": func(s string) error {
 		return must(realmRE, s, "value '%s' does not look like a valid realm", s)
 	},
@@ -113,6 +116,7 @@ var (
 	storageIDRE  = anchored(`(?i:[a-z][a-z0-9\-_\.]*[a-z0-9])`)
 	poolIDRE     = anchored(`[A-Za-z0-9\.\-_]+(/[A-Za-z0-9\.\-_]+){0,2}`)
 	idRE         = anchored(`[A-Za-z0-9\.\-_]+`)
+	privRE       = anchored(`[A-Z][A-Za-z]*(\.[A-Z][A-Za-z]*)+`)
 	realmRE      = anchored(`[A-Za-z][A-Za-z0-9\.\-_]+`)
 	userIDRE     = anchored(userRE)
 	tokenIDRE    = anchored(userRE + `![A-Za-z][A-Za-z0-9\.\-_]+`)
