@@ -141,6 +141,9 @@ func (s *state) present(now time.Time) Model {
 	}
 	for _, p := range slices.SortedFunc(maps.Keys(s.volumes), func(a, b place) int { return strings.Compare(a.id+a.node, b.id+b.node) }) {
 		v := s.volumes[p].Volume
+		if s.storageNamed(v.storage()) == nil {
+			continue // it was deleted
+		}
 		v.Age = now.Sub(s.volumes[p].made)
 		m.Volumes = append(m.Volumes, v)
 	}

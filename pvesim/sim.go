@@ -165,10 +165,11 @@ type call struct {
 	caller   apischema.Caller
 	ep       *apischema.Endpoint
 	params   apischema.Values
-	accepted bool  // as far as privileges go
-	fault    Fault // that befalls it then
-	forked   *task // that an earlier attempt started
-	node     *node // that answers: the receiver, or the one that it hands the call to
+	accepted bool    // as far as privileges go
+	fault    Fault   // that befalls it then
+	file     *upload // that came with it; nil where none did
+	forked   *task   // that an earlier attempt started
+	node     *node   // that answers: the receiver, or the one that it hands the call to
 }
 
 // methods are those that PVE's server knows.
@@ -199,10 +200,14 @@ func (c *call) run() (any, error) {
 	if err := contentRefusal(c.req); err != nil {
 		return nil, err
 	}
-	if len(c.req.Body) > maxBody || len(c.req.Body) > maxBodyBefore && !c.receiver.version.atLeast(8, 4) {
+	if c.req.isUpload() {
+		c.params, err = c.multipartForm()
+	} else if len(c.req.Body) > maxBody || len(c.req.Body) > maxBodyBefore && !c.receiver.version.atLeast(8, 4) {
 		return nil, early(501, "for data too large")
+	} else {
+		c.params, err = parameters(c.req)
 	}
-	if c.params, err = parameters(c.req); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	return c.dispatch(path)

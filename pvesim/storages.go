@@ -43,10 +43,17 @@ var storageTypes = map[string]storageType{
 	"pbs":     {shared: true},
 }
 
-func (st *Storage) traits() storageType { return storageTypes[st.Type] }
+// traits are those of the storage's type. One that was deleted, though a guest's disk
+// is on it, can do nothing.
+func (st *Storage) traits() storageType {
+	if st == nil {
+		return storageType{}
+	}
+	return storageTypes[st.Type]
+}
 
 // everywhere reports whether all nodes see the same volumes.
-func (st *Storage) everywhere() bool { return st.Shared || st.traits().shared }
+func (st *Storage) everywhere() bool { return st != nil && (st.Shared || st.traits().shared) }
 
 // holds reports whether the storage may hold a kind of content.
 func (st *Storage) holds(content string) bool {

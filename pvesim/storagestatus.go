@@ -20,8 +20,14 @@ var storageRows = map[string]func(*call) (any, error){
 	"GET /nodes/{node}/storage/{storage}/content/{volume}":    getVolume,
 	"GET /nodes/{node}/storage/{storage}/prunebackups":        previewPrune,
 	"GET /nodes/{node}/storage/{storage}/status":              getStorageStatus,
-	"GET /storage":           listStorages,
-	"GET /storage/{storage}": getStorage,
+	"DELETE /storage/{storage}":                               deleteStorage,
+	"GET /storage":                                            listStorages,
+	"GET /storage/{storage}":                                  getStorage,
+	"POST /nodes/{node}/storage/{storage}/content":            allocateVolume,
+	"POST /nodes/{node}/storage/{storage}/download-url":       downloadURL,
+	"POST /nodes/{node}/storage/{storage}/upload":             uploadFile,
+	"POST /storage":          createStorage,
+	"PUT /storage/{storage}": putStorage,
 	"PUT /nodes/{node}/storage/{storage}/content/{volume}": putVolume,
 }
 

@@ -29,6 +29,7 @@ const (
 const (
 	maxBody       = 512 << 10
 	maxBodyBefore = 64 << 10
+	maxUpload     = 256 << 20 // of a file; PVE takes what its disk can hold
 )
 
 // URL is the address of the first node, for [Sim.Transport]: nothing listens there.
@@ -96,7 +97,11 @@ func requestOf(req *http.Request) (Request, error) {
 	}
 	defer req.Body.Close()
 	var err error
-	r.Body, err = io.ReadAll(io.LimitReader(req.Body, maxBody+1))
+	most := int64(maxBody)
+	if r.isUpload() {
+		most = maxUpload
+	}
+	r.Body, err = io.ReadAll(io.LimitReader(req.Body, most+1))
 	return r, err
 }
 

@@ -142,7 +142,7 @@ func encode(v any) []byte {
 
 // contentRefusal says what PVE's server has against the body of a request.
 func contentRefusal(req Request) *refusal {
-	if len(req.Body) == 0 {
+	if len(req.Body) == 0 || req.isUpload() {
 		return nil
 	}
 	if req.Method != http.MethodPost && req.Method != http.MethodPut {

@@ -236,6 +236,12 @@ func TestFormats(t *testing.T) {
 		"pve-ha-group-node":        {"pve1", "pve1:2"},
 		"pve-ha-node":              {"pve1", "pve1:2"},
 		"pve-priv":                 {"Sys.Audit", "VM.Config.CDROM"},
+		"pve-storage-path":         {"/srv/a b"},
+		"pve-storage-server":       {"10.0.0.1", "nas.example.org"},
+		"pve-storage-portal-dns":   {"10.0.0.1:3260", "[fd00::1]:3260", "san"},
+		"pve-storage-vgname":       {"pve", "vg-1"},
+		"pve-storage-options":      {"vers=4.2,noatime"},
+		"pve-dir-override":         {"iso=/images"},
 		"lxc-ip-with-ll-iface":     {"fe80::1%eth0"},
 	}
 	bad := map[string][]string{
@@ -251,6 +257,12 @@ func TestFormats(t *testing.T) {
 		"pve-tokenid":              {"root@pam"},
 		"pve-ha-node":              {"pve1:", "-x:1"},
 		"pve-priv":                 {"Sys", "sys.audit"},
+		"pve-storage-path":         {"srv", "/"},
+		"pve-storage-server":       {"a_b"},
+		"pve-storage-portal-dns":   {"a_b:1"},
+		"pve-storage-vgname":       {"-x"},
+		"pve-storage-options":      {"a b"},
+		"pve-dir-override":         {"iso"},
 		"mac-addr":                 {"BC:24:11:77:21", "BD:24:11:77:21:A2"},
 	}
 	for name, values := range good {

@@ -68,6 +68,30 @@ var formats = map[string]func(string) error{
 	"pve-lxc-mp-string":              volumeIDOrPath,
 	"pve-storage-content":            storageContent,
 	"storage-pair":                   storagePair,
+	"pve-storage-path":               matches(`/[^;()]+.*`, "value does not look like a valid absolute path"),
+	"pve-storage-options": func(s string) error {
+		return must(optionsRE, s, "invalid options: %s", s)
+	},
+	"pve-storage-server": func(s string) error {
+		if ipOrDNSName(s) != nil {
+			return errors.New("value does not look like a valid server name or IP address")
+		}
+		return nil
+	},
+	"pve-storage-portal-dns": func(s string) error {
+		host := strings.TrimSuffix(strings.TrimSuffix(s, portRE.FindString(s)), ":")
+		if ipOrDNSName(strings.Trim(host, "[]")) != nil {
+			return errors.New("value does not look like a valid portal address")
+		}
+		return nil
+	},
+	"pve-storage-vgname": func(s string) error {
+		return must(lvmRE, s, "lvm name '%s' contains illegal characters", s)
+	},
+	"pve-storage-zfs-blocksize": matches(`[1-9]\d*[kKmM]?`, "value does not look like a valid block size"),
+	"pve-dir-override": func(s string) error {
+		return must(overrideRE, s, "invalid override '%s'", s)
+	},
 	"disk-size":                      matches(`\d+(\.\d+)?[KMGT]?`, "invalid size"),
 	"urlencoded": func(s string) error {
 		return must(urlencodedRE, s, "invalid urlencoded string: %s", s)
@@ -116,6 +140,10 @@ var (
 	storageIDRE  = anchored(`(?i:[a-z][a-z0-9\-_\.]*[a-z0-9])`)
 	poolIDRE     = anchored(`[A-Za-z0-9\.\-_]+(/[A-Za-z0-9\.\-_]+){0,2}`)
 	idRE         = anchored(`[A-Za-z0-9\.\-_]+`)
+	optionsRE    = anchored(`\S+`)
+	portRE       = regexp.MustCompile(`:\d+$`)
+	lvmRE        = anchored(`(?i:[a-z0-9][a-z0-9\-_.]*[a-z0-9])`)
+	overrideRE   = anchored(`[a-z]+=/.*`)
 	privRE       = anchored(`[A-Z][A-Za-z]*(\.[A-Z][A-Za-z]*)+`)
 	realmRE      = anchored(`[A-Za-z][A-Za-z0-9\.\-_]+`)
 	userIDRE     = anchored(userRE)
