@@ -26,6 +26,7 @@ type console struct {
 	port             int
 	until            time.Time // when nobody may connect any more
 	task             *task
+	text             bool // a terminal
 }
 
 // How long a ticket may be used, and how long its task waits for that.
@@ -99,6 +100,9 @@ func openConsole(c *call) (any, error) {
 	}
 	if _, ok := upgrade(c.req.Header); !ok {
 		return map[string]any{"port": strconv.Itoa(con.port)}, nil
+	}
+	if con.text {
+		return nil, &refusal{status: 501, message: "Terminals are not implemented by pvesim"}
 	}
 	if con.task.over || con.task.outcome.exit == "OK" || con.port != c.number("port", 0) {
 		return nil, &refusal{status: 595, message: "Connection refused", plain: true}

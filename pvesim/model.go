@@ -57,6 +57,8 @@ type Node struct {
 	Contained bool
 	// Updates are the versions of packages that wait to be installed.
 	Updates map[string]string
+	// Stopped are the services that somebody has stopped.
+	Stopped []string
 }
 
 // Storage is a storage of the cluster.

@@ -18,7 +18,12 @@ var nodeRows = map[string]func(*call) (any, error){
 	"GET /nodes/{node}/capabilities/qemu/machines":   listMachines,
 	"GET /nodes/{node}/certificates/info":            listCertificates,
 	"GET /nodes/{node}/config":                       getFirewallOptions, // nothing but the digest of nothing
+	"GET /nodes/{node}/disks/directory":              listNothing,
 	"GET /nodes/{node}/disks/list":                   listDisks,
+	"GET /nodes/{node}/disks/lvm":                    listVolumeGroups,
+	"GET /nodes/{node}/disks/lvmthin":                listThinPools,
+	"GET /nodes/{node}/disks/smart":                  getSMART,
+	"GET /nodes/{node}/disks/zfs":                    listZFS,
 	"GET /nodes/{node}/dns":                          getDNS,
 	"GET /nodes/{node}/firewall/options":             getFirewallOptions,
 	"GET /nodes/{node}/firewall/rules":               listNothing,
@@ -88,7 +93,7 @@ func (c *call) show(s service) map[string]any {
 	switch {
 	case s.name == "systemd-timesyncd", s.name == "syslog":
 		out["state"], out["active-state"], out["unit-state"] = "dead", "inactive", "not-found"
-	case s.name == "corosync" && c.model.Cluster == "":
+	case c.node.stopped(s.name), s.name == "corosync" && c.model.Cluster == "":
 		out["state"], out["active-state"] = "dead", "inactive"
 	}
 	return out
@@ -220,7 +225,7 @@ func getSyslog(c *call) (any, error) {
 	var lines []string
 	for _, l := range c.log(true) {
 		if l.t.node == c.node.Name {
-			lines = append(lines, fmt.Sprintf("%s %s pvedaemon[%d]: <%s> %s", l.at.UTC().Format("Jan _2 15:04:05"), l.t.node, l.t.pid, l.t.user, l.text))
+			lines = append(lines, l.asSyslog())
 		}
 	}
 	out := []any{}

@@ -92,7 +92,7 @@ var formats = map[string]func(string) error{
 	"pve-dir-override": func(s string) error {
 		return must(overrideRE, s, "invalid override '%s'", s)
 	},
-	"disk-size":                      matches(`\d+(\.\d+)?[KMGT]?`, "invalid size"),
+	"disk-size": matches(`\d+(\.\d+)?[KMGT]?`, "invalid size"),
 	"urlencoded": func(s string) error {
 		return must(urlencodedRE, s, "invalid urlencoded string: %s", s)
 	},
