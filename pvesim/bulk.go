@@ -73,6 +73,7 @@ func (c *call) nextOf(guests []*guest, step func(*guest) step, now time.Time) ou
 		return next(now)
 	}
 	sub := *c
+	sub.ep = c.api().Endpoint("POST", "/nodes/{node}/"+g.Kind+"/{vmid}/migrate") // which tells the kind
 	sub.now, sub.arrived, sub.forked, sub.params = now, now, nil, s.params
 	upid, err := s.do(&sub, g)
 	o := outcome{log: []entry{{text: s.line}}, took: quickTakes, then: next}

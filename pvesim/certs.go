@@ -9,8 +9,10 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 )
@@ -40,6 +42,66 @@ func (s *state) certify() error {
 		}
 	}
 	s.ca = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	return nil
+}
+
+// certificates writes the CA's certificate and those of the nodes with their keys, as
+// PEM; "" where there are none yet.
+func (s *state) certificates() (string, error) {
+	if s.ca == nil {
+		return "", nil
+	}
+	out := slices.Clone(s.ca)
+	for _, n := range s.nodes {
+		key, err := x509.MarshalPKCS8PrivateKey(n.cert.PrivateKey)
+		if err != nil {
+			return "", err
+		}
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: n.cert.Certificate[0]})...)
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...)
+	}
+	return string(out), nil
+}
+
+// useCertificates takes up certificates that were saved. Where they are not those of all
+// nodes, or have run out, new ones will be made.
+func (s *state) useCertificates(saved string) error {
+	ca, rest := pem.Decode([]byte(saved))
+	if ca == nil {
+		return nil
+	}
+	certs := map[string]*tls.Certificate{} // by node
+	for {
+		var cert, key *pem.Block
+		if cert, rest = pem.Decode(rest); cert == nil {
+			break
+		}
+		if key, rest = pem.Decode(rest); key == nil {
+			return errors.New("the certificates that were saved lack a key")
+		}
+		pair, err := tls.X509KeyPair(pem.EncodeToMemory(cert), pem.EncodeToMemory(key))
+		if err != nil {
+			return fmt.Errorf("the certificates that were saved: %w", err)
+		}
+		leaf, err := x509.ParseCertificate(cert.Bytes)
+		if err != nil {
+			return fmt.Errorf("the certificates that were saved: %w", err)
+		}
+		if time.Now().Before(leaf.NotAfter) {
+			certs[strings.TrimSuffix(leaf.Subject.CommonName, ".sim")] = &pair
+		}
+	}
+	for _, n := range s.nodes {
+		if certs[n.Name] == nil {
+			return nil
+		}
+	}
+	for _, n := range s.nodes {
+		n.cert = certs[n.Name]
+		sum := sha256.Sum256(n.cert.Certificate[0])
+		n.fingerprint = fingerprint(sum[:])
+	}
+	s.ca = pem.EncodeToMemory(ca)
 	return nil
 }
 

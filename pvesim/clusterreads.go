@@ -11,16 +11,14 @@ import (
 	"time"
 )
 
-// clusterRows are reads of what the whole cluster has. There is no replication, no
-// metric server, no SDN zone and no rule of the firewall.
+// clusterRows are reads of what the whole cluster has. There is no metric
+// server, no SDN zone and no rule of the firewall.
 var clusterRows = map[string]func(*call) (any, error){
 	"GET /cluster/firewall/options": getFirewallOptions,
 	"GET /cluster/log":              getClusterLog,
 	"GET /cluster/metrics/server":   listNothing,
 	"GET /cluster/options":          getOptions,
-	"GET /cluster/replication":      listNothing,
 	"GET /cluster/sdn/zones":        listNothing,
-	"GET /nodes/{node}/replication": listNothing,
 }
 
 func listNothing(*call) (any, error) { return []any{}, nil }

@@ -8,8 +8,7 @@ import (
 	"pve-mcp/pve/apischema"
 )
 
-// sections are the HA groups or the HA rules. What a rule may have is not in PVE's
-// description, so rules are those of the model, less those that are deleted.
+// sections are the HA groups or the HA rules.
 type sections struct {
 	list *[]HASection
 	key  string // that has a section's id: group or rule
@@ -120,16 +119,14 @@ func putGroup(c *call, s sections) (any, error) {
 	return nil, nil
 }
 
-func deleteSection(c *call, s sections) (any, error) {
+func deleteHAGroup(c *call, s sections) (any, error) {
 	i, err := s.find(c)
 	if err != nil {
 		return nil, err
 	}
-	if s.key == "group" {
-		for _, id := range c.order {
-			if g := c.guests[id]; g.HAOptions["group"] == c.str("group") {
-				return nil, die("delete ha group failed: ha group is used by service '%s'", g.sid())
-			}
+	for _, id := range c.order {
+		if g := c.guests[id]; g.HAOptions["group"] == c.str("group") {
+			return nil, die("delete ha group failed: ha group is used by service '%s'", g.sid())
 		}
 	}
 	*s.list = slices.Delete(*s.list, i, i+1)

@@ -1,9 +1,14 @@
 package pvesim
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"pve-mcp/pve/apischema"
 )
 
 // theJob returns the backup job that the call names.
@@ -121,4 +126,151 @@ func weekdays(list string) int {
 		}
 	}
 	return days
+}
+
+// jobKeys are parameters of a backup job that are kept elsewhere than in its options.
+var jobKeys = []string{"delete", "dow", "enabled", "id", "schedule", "starttime"}
+
+// jobRefusal refuses what a job cannot be: root's alone, about guests in two ways, or about
+// none.
+func (c *call) jobRefusal(o map[string]string) error {
+	for _, p := range []string{"dumpdir", "script", "tmpdir"} {
+		if c.params[p] != nil {
+			return badParam(p, "Only root may set this option.")
+		}
+	}
+	for _, p := range []string{"all", "exclude", "pool"} {
+		if o[p] != "" && o[p] != "0" && o["vmid"] != "" {
+			return badParam(p, "option conflicts with option 'vmid'")
+		}
+	}
+	if o["vmid"] == "" && o["pool"] == "" && o["all"] != "1" {
+		return badParam("vmid", "property is missing")
+	}
+	if o["pool"] != "" && c.poolNamed(o["pool"]) == nil {
+		return die("pool '%s' does not exist", o["pool"])
+	}
+	if storage := c.str("storage"); storage != "" {
+		return c.caller.Require("/storage/"+storage, "Datastore.Allocate")
+	}
+	return nil
+}
+
+// change gives a job what the call says of it.
+func (c *call) change(b BackupJob) (BackupJob, error) {
+	b.Options = maps.Clone(b.Options)
+	if b.Options == nil {
+		b.Options = map[string]string{}
+	}
+	for key, value := range c.params {
+		if value != nil && !slices.Contains(jobKeys, key) {
+			b.Options[key] = text(value)
+		}
+	}
+	for _, key := range apischema.SplitList(c.str("delete")) {
+		delete(b.Options, key)
+	}
+	if c.params["enabled"] != nil {
+		b.Disabled = !c.flag("enabled")
+	}
+	if at := c.str("starttime"); at != "" {
+		b.Schedule = strings.TrimSpace(c.str("dow") + " " + at)
+	}
+	b.Schedule = cmp.Or(c.str("schedule"), b.Schedule)
+	return b, c.jobRefusal(b.Options)
+}
+
+func createJob(c *call) (any, error) {
+	if c.str("schedule") == "" && c.str("starttime") == "" {
+		return nil, badParam("schedule", "neither 'starttime' nor 'schedule' were set")
+	}
+	id := cmp.Or(c.str("id"), "backup-"+c.uuid("job")[:13])
+	if slices.ContainsFunc(c.jobs, func(b BackupJob) bool { return b.ID == id }) {
+		return nil, die("Job '%s' already exists", id)
+	}
+	b, err := c.change(BackupJob{ID: id})
+	if err != nil {
+		return nil, err
+	}
+	c.jobs = append(c.jobs, b)
+	return nil, nil
+}
+
+func putJob(c *call) (any, error) {
+	b, err := c.theJob()
+	if err != nil {
+		return nil, err
+	}
+	changed, err := c.change(*b)
+	if err != nil {
+		return nil, err
+	}
+	*b = changed
+	return nil, nil
+}
+
+func deleteJob(c *call) (any, error) {
+	b, err := c.theJob()
+	if err != nil {
+		return nil, err
+	}
+	id := b.ID
+	c.jobs = slices.DeleteFunc(c.jobs, func(b BackupJob) bool { return b.ID == id })
+	return nil, nil
+}
+
+// includedVolumes tells of each guest of a job which of its disks are backed up.
+func includedVolumes(c *call) (any, error) {
+	b, err := c.theJob()
+	if err != nil {
+		return nil, err
+	}
+	o, guests := b.Options, []any{}
+	for _, id := range c.selected(o["vmid"], o["pool"], o["all"] == "1", o["exclude"]) {
+		g := c.guests[id]
+		if g == nil {
+			guests = append(guests, map[string]any{"id": id, "type": "unknown"})
+			continue
+		}
+		if o["node"] != "" && o["node"] != g.Node || !c.may(g.path, "VM.Audit") {
+			continue
+		}
+		volumes := []any{}
+		for _, key := range disks(g.Kind, g.Config) {
+			included, reason := prop(g.Config[key], "backup") != "0", "enabled"
+			switch {
+			case g.Kind == "lxc" && key == "rootfs":
+				included, reason = true, "rootfs"
+			case g.Kind == "lxc":
+				included = prop(g.Config[key], "backup") == "1"
+			}
+			if !included {
+				reason = "disabled"
+			}
+			volumes = append(volumes, map[string]any{"id": key, "name": volumeIn(g.Config[key]), "included": included, "reason": reason})
+		}
+		guests = append(guests, map[string]any{"id": id, "type": g.Kind, "name": g.name(), "children": volumes})
+	}
+	return map[string]any{"children": guests}, nil
+}
+
+// vzdumpDefaults are those of a node of which nothing is configured, and of a storage.
+func vzdumpDefaults(c *call) (any, error) {
+	out := map[string]any{
+		"all": 0, "bwlimit": 0, "compress": "0", "ionice": 7, "lockwait": 180, "mode": "snapshot", "notification-mode": "auto",
+		"protected": 0, "pigz": 0, "remove": 1, "stopwait": 10, "stop": 0, "zstd": 1, "stdexcludes": 1, "mailnotification": "always",
+	}
+	if id := c.str("storage"); id != "" {
+		if err := c.caller.RequireAny("/storage/"+id, "Datastore.Audit", "Datastore.AllocateSpace"); err != nil {
+			return nil, err
+		}
+		st, err := c.usable(id, c.node.Name)
+		if err != nil {
+			return nil, err
+		}
+		if keep := st.Options["prune-backups"]; keep != "" {
+			out["prune-backups"] = parseRetention(keep)
+		}
+	}
+	return out, nil
 }

@@ -23,6 +23,7 @@ type Model struct {
 	NoMoreVolumes bool
 	Pools         []Pool
 	Jobs          []BackupJob
+	Replications  []Replication
 	// HAGroups are those of nodes up to PVE 8, HARules what took their place.
 	HAGroups, HARules []HASection
 	// HAUsed says that the HA manager had something to do once, as it has where a guest
@@ -194,6 +195,17 @@ type BackupJob struct {
 	Disabled bool
 	// Options are its other keys: storage, mode, all, vmid, pool, exclude, …
 	Options map[string]string
+}
+
+// Replication is a job that copies a guest to another node. The simulated cluster does not
+// run it.
+type Replication struct {
+	ID     string // of the guest, and a number: 100-0
+	Target string // a node
+	// Options are its other keys: schedule, rate, comment, disable.
+	Options map[string]string
+	// Asked says that somebody wants it to run as soon as possible.
+	Asked bool
 }
 
 // HASection is an HA group or rule.

@@ -72,7 +72,7 @@ type initial struct {
 // model leaves out the recorder's own guests.
 func (in initial) model() pvesim.Model {
 	m := pvesim.Model{
-		Seed: 1, PVE: "8.4.21", Cluster: "rig", Users: []pvesim.User{{ID: "root@pam"}, {ID: "mcp@pve", Comment: "API test user"}},
+		Seed: 1, PVE: "8.4.21", Cluster: "rig", HAUsed: true, Users: []pvesim.User{{ID: "root@pam"}, {ID: "mcp@pve", Comment: "API test user"}},
 	}
 	for i, n := range in.Nodes {
 		node := pvesim.Node{

@@ -4,7 +4,7 @@ import "maps"
 
 // rows are the endpoints that are simulated, by method and template. What an
 // endpoint accepts and whom it lets in stands in PVE's own description.
-var rows = merged(agentRows, backupRows, bulkRows, clusterRows, consoleRows, grantRows, haRows, indexRows(), nodeRows, poolRows, serviceRows, storageRows, userRows, withVerbs(map[string]func(*call) (any, error){
+var rows = merged(agentRows, backupRows, bulkRows, clusterRows, consoleRows, grantRows, haRows, indexRows(), nodeRows, poolRows, replicationRows, serviceRows, storageRows, userRows, withVerbs(map[string]func(*call) (any, error){
 	"GET /cluster/nextid":             getNextID,
 	"GET /cluster/resources":          getResources,
 	"GET /cluster/status":             getClusterStatus,

@@ -20,14 +20,19 @@ type saved struct {
 	Time    time.Time
 	Made    uint64 // ids that were made up
 	LastPID int
+	// Certificates are those of the CA and of each node that serves, with their private keys,
+	// which are good for nothing but this simulated cluster.
+	Certificates string
 	Model
 }
 
 // Save writes the cluster as JSON, for [Load]. It does so only while no task runs and
 // nothing is about to happen by itself; see [Sim.Interrupt].
 //
-// Not in it: the certificates, what was asked ([Sim.Requests]), rules by which requests
-// go wrong and what they took down, and programs that run in guests.
+// The certificates of nodes that listened are in it with their private keys, so that a
+// fingerprint that a client has pinned stays good: test keys, no secrets. Not in it: what
+// was asked ([Sim.Requests]), rules by which requests go wrong and what they took down,
+// and programs that run in guests.
 func (s *Sim) Save(w io.Writer) error {
 	text, err := s.text()
 	if err != nil {
@@ -59,7 +64,11 @@ func (s *Sim) text() ([]byte, error) {
 		return nil, errors.New("something is about to happen that cannot be saved, such as what HA was asked for")
 	}
 	var b bytes.Buffer
-	writeSparse(&b, saved{s.born, now, s.made, s.lastPID, s.present(now)})
+	certificates, err := s.certificates()
+	if err != nil {
+		return nil, err
+	}
+	writeSparse(&b, saved{s.born, now, s.made, s.lastPID, certificates, s.present(now)})
 	return b.Bytes(), nil
 }
 
@@ -93,6 +102,9 @@ func Load(r io.Reader, o Options) (*Sim, error) {
 	if !from.Born.IsZero() {
 		s.born, s.aired = from.Born, from.Time
 	}
+	if err := s.useCertificates(from.Certificates); err != nil {
+		return nil, err
+	}
 	s.made, s.lastPID = from.Made, max(s.lastPID, from.LastPID)
 	if behind := from.Time.Sub(s.clock.Now()); behind > 0 {
 		s.clock = ahead{s.clock, behind}
@@ -114,7 +126,7 @@ func (c ahead) Sleep(ctx context.Context, d time.Duration) error { return c.Cloc
 func (s *state) present(now time.Time) Model {
 	m := Model{
 		Seed: s.model.Seed, PVE: s.model.PVE, Cluster: s.model.Cluster, Lag: s.model.Lag, NoMoreVolumes: true, Roles: s.ownRoles(), Groups: s.groups,
-		Pools: s.pools, Jobs: s.jobs, HAGroups: s.haGroups, HARules: s.haRules, HAUsed: s.haUsed,
+		Pools: s.pools, Jobs: s.jobs, Replications: s.replications, HAGroups: s.haGroups, HARules: s.haRules, HAUsed: s.haUsed,
 	}
 	for _, n := range s.nodes {
 		node := n.Node

@@ -262,3 +262,22 @@ func ExampleLoad() {
 	fmt.Println(answer.Data.Name, "is", answer.Data.Status)
 	// Output: web is stopped
 }
+
+// A fingerprint that a client has pinned stays good when the cluster was saved.
+func TestCertificatesAreSaved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pvesim.Cluster())
+	pinned := w.listen("pve2").Fingerprint()
+	var file bytes.Buffer
+	if err := w.sim.Save(&file); err != nil {
+		t.Fatal(err)
+	}
+	again, err := pvesim.Load(&file, pvesim.Options{Clock: w.clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.sim = again
+	if got := w.listen("pve2").Fingerprint(); got != pinned {
+		t.Errorf("the fingerprint is %s, and was %s", got, pinned)
+	}
+}

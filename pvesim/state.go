@@ -17,23 +17,24 @@ import (
 
 // state is everything that a cluster knows. Sim's lock guards it.
 type state struct {
-	model    Model
-	born     time.Time
-	nodes    []*node
-	named    map[string]*node
-	guests   map[int]*guest
-	order    []int // the ids of guests, ascending
-	storages []Storage
-	pools    []Pool
-	jobs     []BackupJob
-	haGroups []HASection
-	haRules  []HASection
-	haUsed   bool // the HA manager has had something to do
-	users    map[string]User
-	groups   []Group // of users, by id
-	tokens   map[string]Token
-	acl      map[string][]ACL // by path
-	roles    map[string][]string
+	model        Model
+	born         time.Time
+	nodes        []*node
+	named        map[string]*node
+	guests       map[int]*guest
+	order        []int // the ids of guests, ascending
+	storages     []Storage
+	pools        []Pool
+	jobs         []BackupJob
+	replications []Replication
+	haGroups     []HASection
+	haRules      []HASection
+	haUsed       bool // the HA manager has had something to do
+	users        map[string]User
+	groups       []Group // of users, by id
+	tokens       map[string]Token
+	acl          map[string][]ACL // by path
+	roles        map[string][]string
 
 	volumes map[place]*volume
 	grown   map[place]int64 // by storage: bytes taken since the model was built
@@ -115,7 +116,7 @@ func (s *state) build(m Model, now time.Time) error {
 	s.dumps, s.consoles = map[string]*backupJob{}, map[string]*console{}
 	s.volumes, s.grown = map[place]*volume{}, map[place]int64{}
 	s.storages, s.pools = slices.Clone(m.Storages), slices.Clone(m.Pools)
-	s.jobs, s.haUsed = slices.Clone(m.Jobs), m.HAUsed
+	s.jobs, s.replications, s.haUsed = slices.Clone(m.Jobs), slices.Clone(m.Replications), m.HAUsed
 	s.haGroups, s.haRules = sectionsOf(m.HAGroups), sectionsOf(m.HARules)
 	s.lastPID = 1000 + int(hash(m.Seed, "pid")%1000)
 	if len(m.Nodes) == 0 {

@@ -88,6 +88,12 @@ var formats = map[string]func(string) error{
 	"pve-storage-vgname": func(s string) error {
 		return must(lvmRE, s, "lvm name '%s' contains illegal characters", s)
 	},
+	"pve-calendar-event": func(s string) error {
+		if !calendarRE.MatchString(s) {
+			return fmt.Errorf("unable to parse calendar event '%s'", s)
+		}
+		return nil
+	},
 	"pve-storage-zfs-blocksize": matches(`[1-9]\d*[kKmM]?`, "value does not look like a valid block size"),
 	"pve-dir-override": func(s string) error {
 		return must(overrideRE, s, "invalid override '%s'", s)
@@ -140,6 +146,7 @@ var (
 	storageIDRE  = anchored(`(?i:[a-z][a-z0-9\-_\.]*[a-z0-9])`)
 	poolIDRE     = anchored(`[A-Za-z0-9\.\-_]+(/[A-Za-z0-9\.\-_]+){0,2}`)
 	idRE         = anchored(`[A-Za-z0-9\.\-_]+`)
+	calendarRE   = regexp.MustCompile(`^(?i:(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*(?:\.\.|,| |$))*[0-9*/.,:\- ]*|minutely|hourly|daily|weekly|monthly|yearly)$`)
 	optionsRE    = anchored(`\S+`)
 	portRE       = regexp.MustCompile(`:\d+$`)
 	lvmRE        = anchored(`(?i:[a-z0-9][a-z0-9\-_.]*[a-z0-9])`)

@@ -1,0 +1,209 @@
+package pvesim
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"pve-mcp/pve/apischema"
+)
+
+// replicationRows are the endpoints of replication jobs, which nothing runs.
+var replicationRows = map[string]func(*call) (any, error){
+	"DELETE /cluster/replication/{id}":                 deleteReplication,
+	"GET /cluster/replication":                         listReplications,
+	"GET /cluster/replication/{id}":                    getReplication,
+	"GET /nodes/{node}/replication":                    listReplicationStatus,
+	"GET /nodes/{node}/replication/{id}/log":           getReplicationLog,
+	"GET /nodes/{node}/replication/{id}/status":        getReplicationStatus,
+	"POST /cluster/replication":                        createReplication,
+	"POST /nodes/{node}/replication/{id}/schedule_now": scheduleReplication,
+	"PUT /cluster/replication/{id}":                    putReplication,
+}
+
+// checkReplication wants what a job's description leaves to code since PVE 9.
+func checkReplication(c *call) error {
+	if c.node.version.major < 9 {
+		return nil
+	}
+	id, _, _ := strings.Cut(c.str("id"), "-")
+	return c.caller.Require("/vms/"+id, "VM.Replicate")
+}
+
+// guest is the id of the guest that the job is about.
+func (r *Replication) guest() int {
+	id, _, _ := strings.Cut(r.ID, "-")
+	n, _ := strconv.Atoi(id)
+	return n
+}
+
+func (c *call) showReplication(r *Replication) map[string]any {
+	out := withNumbers(r.Options)
+	_, number, _ := strings.Cut(r.ID, "-")
+	n, _ := strconv.Atoi(number)
+	out["id"], out["type"], out["guest"], out["target"], out["jobnum"] = r.ID, "local", r.guest(), r.Target, n
+	if g := c.guests[r.guest()]; g != nil {
+		out["source"] = g.Node
+	}
+	return out
+}
+
+func listReplications(c *call) (any, error) {
+	out := []any{}
+	for i := range c.replications {
+		if r := &c.replications[i]; c.may(aclPath(r.guest()), "VM.Audit") {
+			out = append(out, c.showReplication(r))
+		}
+	}
+	return out, nil
+}
+
+// theReplication returns the job that the call names, if the caller may see its guest.
+func (c *call) theReplication() (*Replication, error) {
+	i := slices.IndexFunc(c.replications, func(r Replication) bool { return r.ID == c.str("id") })
+	if i < 0 {
+		return nil, die("no such replication job '%s'", c.str("id"))
+	}
+	return &c.replications[i], c.caller.Require(aclPath(c.replications[i].guest()), "VM.Audit")
+}
+
+func getReplication(c *call) (any, error) {
+	r, err := c.theReplication()
+	if err != nil {
+		return nil, err
+	}
+	out := c.showReplication(r)
+	out["digest"] = haDigest(c.replications)
+	return out, nil
+}
+
+func createReplication(c *call) (any, error) {
+	r := Replication{ID: c.str("id"), Target: c.str("target")}
+	g := c.guests[r.guest()]
+	switch {
+	case g == nil:
+		return nil, die("Guest '%d' does not exist.", r.guest())
+	case c.nodeNamed(r.Target) == nil:
+		return nil, die("Target '%s' does not exist.", r.Target)
+	case c.str("source") != "" && c.str("source") != g.Node:
+		return nil, die("Source '%s' does not match current node of guest '%d' (%s)", c.str("source"), g.VMID, g.Node)
+	case r.Target == g.Node:
+		return nil, die("Source and target must not be identical")
+	case !c.replicatable(g):
+		return nil, die("No replicatable volumes found")
+	case slices.ContainsFunc(c.replications, func(other Replication) bool { return other.ID == r.ID }):
+		return nil, die("replication job '%s' already exists", r.ID)
+	}
+	c.setReplication(&r)
+	c.replications = append(c.replications, r)
+	slices.SortFunc(c.replications, func(a, b Replication) int { return strings.Compare(a.ID, b.ID) })
+	return nil, nil
+}
+
+// replicatable reports whether a guest has a disk on ZFS.
+func (c *call) replicatable(g *guest) bool {
+	return slices.ContainsFunc(disks(g.Kind, g.Config), func(key string) bool {
+		storage, _, _ := strings.Cut(volumeIn(g.Config[key]), ":")
+		st := c.storageNamed(storage)
+		return st != nil && st.Type == "zfspool"
+	})
+}
+
+func (c *call) setReplication(r *Replication) {
+	r.Options = maps.Clone(r.Options)
+	if r.Options == nil {
+		r.Options = map[string]string{}
+	}
+	for _, key := range []string{"comment", "disable", "rate", "remove_job", "schedule"} {
+		if c.params[key] != nil {
+			r.Options[key] = text(c.params[key])
+		}
+	}
+	for _, key := range apischema.SplitList(c.str("delete")) {
+		delete(r.Options, key)
+	}
+}
+
+func putReplication(c *call) (any, error) {
+	i := slices.IndexFunc(c.replications, func(r Replication) bool { return r.ID == c.str("id") })
+	switch {
+	case c.str("digest") != "" && c.str("digest") != haDigest(c.replications):
+		return nil, die("%s", otherDigest)
+	case i < 0:
+		return nil, die("no such job '%s'", c.str("id"))
+	}
+	c.setReplication(&c.replications[i])
+	return nil, nil
+}
+
+// deleteReplication forgets a job at once: what it has copied is not simulated.
+func deleteReplication(c *call) (any, error) {
+	if c.flag("force") && c.flag("keep") {
+		return nil, badParam("keep", "conflicts with parameter 'force'")
+	}
+	before := len(c.replications)
+	c.replications = slices.DeleteFunc(c.replications, func(r Replication) bool { return r.ID == c.str("id") })
+	if len(c.replications) == before && !c.flag("force") {
+		return nil, die("no such job '%s'", c.str("id"))
+	}
+	return nil, nil
+}
+
+// replicationStatus is that of a job that has not run yet.
+func (c *call) replicationStatus(r *Replication) map[string]any {
+	out := c.showReplication(r)
+	delete(out, "comment")
+	out["vmtype"], out["last_sync"], out["last_try"], out["fail_count"] = c.guests[r.guest()].Kind, 0, 0, 0
+	if next, ok := nextRun(r.Options["schedule"], c.now.UTC()); ok {
+		out["next_sync"] = next.Unix()
+	} else if every := c.now.Unix()/900*900 + 900; r.Options["disable"] != "1" { // */15, as is usual
+		out["next_sync"] = every
+	}
+	if r.Asked {
+		out["next_sync"] = 0
+	}
+	return out
+}
+
+func listReplicationStatus(c *call) (any, error) {
+	out, want := []any{}, c.number("guest", 0)
+	for i := range c.replications {
+		r := &c.replications[i]
+		g := c.guests[r.guest()]
+		if g == nil || g.Node != c.node.Name || want != 0 && want != g.VMID || !c.may(g.path, "VM.Audit") {
+			continue
+		}
+		out = append(out, c.replicationStatus(r))
+	}
+	return out, nil
+}
+
+func getReplicationStatus(c *call) (any, error) {
+	r, err := c.theReplication()
+	switch {
+	case err != nil:
+		return nil, err
+	case c.guests[r.guest()] == nil || c.guests[r.guest()].Node != c.node.Name:
+		return nil, die("no such replication job '%s'", c.str("id"))
+	}
+	return c.replicationStatus(r), nil
+}
+
+func getReplicationLog(c *call) (any, error) {
+	if _, err := c.theReplication(); err != nil {
+		return nil, err
+	}
+	return page{[]any{map[string]any{"n": 1, "t": "unable to open file - No such file or directory"}}, 1}, nil
+}
+
+// scheduleReplication asks for a run as soon as possible, of which PVE's answer is the
+// job's id.
+func scheduleReplication(c *call) (any, error) {
+	r, err := c.theReplication()
+	if err != nil {
+		return nil, err
+	}
+	r.Asked = true
+	return r.ID, nil
+}
