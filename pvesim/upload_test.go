@@ -3,7 +3,6 @@ package pvesim_test
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"mime/multipart"
 	"net/http"
 	"testing"
@@ -26,7 +25,9 @@ func (w *world) sendFile(path, name, content string, fields ...string) string {
 	if err != nil {
 		w.Fatal(err)
 	}
-	fmt.Fprint(part, content)
+	if _, err := part.Write([]byte(content)); err != nil {
+		w.Fatal(err)
+	}
 	if err := form.Close(); err != nil {
 		w.Fatal(err)
 	}
