@@ -149,13 +149,13 @@ func TestValidateShapes(t *testing.T) {
 
 func TestUncheckedFormatsAreCounted(t *testing.T) {
 	api := load(t, 9)
-	ep := api.Endpoint("POST", "/cluster/backup")
+	ep := api.Endpoint("POST", "/nodes/{node}/firewall/rules")
 	for range 2 {
-		if _, err := api.Validate(ep, Values{"schedule": "at some time", "all": "1"}); err != nil {
+		if _, err := api.Validate(ep, Values{"node": "pve", "type": "in", "action": "ACCEPT", "source": "somewhere"}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff(map[string]int{"pve-calendar-event": 2}, api.Unchecked()); diff != "" {
+	if diff := cmp.Diff(map[string]int{"pve-fw-addr-spec": 2}, api.Unchecked()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -237,6 +237,7 @@ func TestFormats(t *testing.T) {
 		"pve-ha-node":              {"pve1", "pve1:2"},
 		"pve-priv":                 {"Sys.Audit", "VM.Config.CDROM"},
 		"pve-storage-path":         {"/srv/a b"},
+		"pve-calendar-event":       {"daily", "sat 02:00", "mon..fri 21:30", "*/15"},
 		"pve-storage-server":       {"10.0.0.1", "nas.example.org"},
 		"pve-storage-portal-dns":   {"10.0.0.1:3260", "[fd00::1]:3260", "san"},
 		"pve-storage-vgname":       {"pve", "vg-1"},
@@ -258,6 +259,7 @@ func TestFormats(t *testing.T) {
 		"pve-ha-node":              {"pve1:", "-x:1"},
 		"pve-priv":                 {"Sys", "sys.audit"},
 		"pve-storage-path":         {"srv", "/"},
+		"pve-calendar-event":       {"at some time", "daily at"},
 		"pve-storage-server":       {"a_b"},
 		"pve-storage-portal-dns":   {"a_b:1"},
 		"pve-storage-vgname":       {"-x"},
