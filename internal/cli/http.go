@@ -49,7 +49,7 @@ func (a *app) http(ctx context.Context) error {
 		return &exitError{exitUsage, err.Error()}
 	}
 	o.Metrics, o.Audit = metrics, host.Audit
-	so := server.Options{Version: version(), Host: host, Toolsets: cfg.Toolsets, Logger: obs.Quiet(a.log)}
+	so := server.Options{Version: version(), Host: host, Toolsets: cfg.Toolsets, Replica: cfg.HTTP.Replica, Logger: obs.Quiet(a.log)}
 	if cfg.HTTP.OwnTokens != "off" {
 		if a.demo {
 			return &exitError{exitUsage, "--own-tokens does not go with --demo, whose cluster is simulated"}

@@ -102,6 +102,8 @@ func TestProblems(t *testing.T) {
 		{minimal("PVE_HOST=a,b", "PVE_FINGERPRINT="+strings.Repeat("ab", 32)), "1 fingerprint(s) for 2 host(s)"},
 		{minimal("PVE_TIMEOUT=soon"), `PVE_TIMEOUT: "soon" is not a duration; for example PVE_TIMEOUT=40s`},
 		{minimal("PVE_TIMEOUT=0"), "is not between 1s and 10m0s"},
+		{minimal("PVE_MCP_LEGACY=off"), `PVE_MCP_LEGACY: "off" is neither sessions nor stateless; for example`},
+		{minimal("PVE_MCP_REPLICA=a.b"), `PVE_MCP_REPLICA: "a.b" is not a name of letters, digits and hyphens; for example PVE_MCP_REPLICA=a`},
 		{minimal("PVE_MCP_READONLY=true"), "PVE_MCP_READONLY: there is no such setting"},
 	} {
 		_, err := config.Load(config.Sources{Environ: tt.env})

@@ -21,6 +21,7 @@ type HTTP struct {
 	Rate        float64 // requests a second, 0 for any number
 	Drain       time.Duration
 	SessionsOff bool
+	Replica     string // "" for none
 	Metrics     string // host:port, "" for none
 	Issuer      string // URL, "" for none
 	Audience    string // "" for URL
@@ -111,6 +112,16 @@ func parsePrefixes(v string) ([]netip.Prefix, error) {
 		out = append(out, prefix)
 	}
 	return out, nil
+}
+
+// replicaRE has no full stop, which ends the name at the beginning of a session's id.
+var replicaRE = regexp.MustCompile(`^[A-Za-z0-9-]{1,63}$`)
+
+func parseReplica(v string) (string, error) {
+	if !replicaRE.MatchString(v) || secretRE.MatchString(v) {
+		return "", fmt.Errorf("%s is not a name of letters, digits and hyphens", quoted(v))
+	}
+	return v, nil
 }
 
 func parseLegacy(v string) (sessionsOff bool, err error) {

@@ -242,6 +242,11 @@ func Settings() []Setting {
 			set: func(c *Config, v string) (err error) { c.HTTP.SessionsOff, err = parseLegacy(v); return },
 		},
 		{
+			Key: "PVE_MCP_REPLICA", Flag: "replica", Example: "a",
+			Doc: "name of this pve-mcp http among its replicas, with which the ids of its sessions begin, so that a proxy can route by them",
+			set: func(c *Config, v string) (err error) { c.HTTP.Replica, err = parseReplica(v); return },
+		},
+		{
 			Key: "PVE_MCP_TLS_CERT", Flag: "tls-cert", Example: "/etc/pve-mcp/tls.crt", file: true,
 			Doc: "file with the certificate of pve-mcp http and those that vouch for it, in PEM form, read again when it changes",
 			set: func(c *Config, v string) (err error) { c.HTTP.Cert, err = parsePath(v); return },

@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -27,7 +28,17 @@ type Options struct {
 	// HostOf, if not nil, returns the host for a request over HTTP by its header.
 	HostOf   func(http.Header) (tool.Host, error)
 	Toolsets []string // that are on; none stands for the default
-	Logger   *slog.Logger
+	// Replica, if not "", is the name with which the ids of sessions begin, before a full stop.
+	Replica string
+	Logger  *slog.Logger
+}
+
+// sessionID makes an id that nobody can guess.
+func (o Options) sessionID() string {
+	if o.Replica == "" {
+		return rand.Text()
+	}
+	return o.Replica + "." + rand.Text()
 }
 
 // instructions are what a model reads before it uses any tool.
@@ -51,6 +62,7 @@ func New(o Options) *mcp.Server {
 	s := mcp.NewServer(&mcp.Implementation{Name: "pve-mcp", Title: "Proxmox VE", Version: o.Version}, &mcp.ServerOptions{
 		Instructions: instructions(),
 		Logger:       o.Logger,
+		GetSessionID: o.sessionID,
 		Capabilities: capabilities,
 		SetCacheable: func(_ context.Context, _ mcp.Request, c *mcp.Cacheable) {
 			c.TTLMs, c.CacheScope = int((5 * time.Minute).Milliseconds()), "private"
