@@ -1,0 +1,94 @@
+package httpserve_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"pve-mcp/internal/guard"
+	"pve-mcp/internal/httpserve"
+	"pve-mcp/internal/server"
+	"pve-mcp/internal/simtest"
+)
+
+// Without sessions, each request of a handshake client may go to another replica. Its
+// human cannot be asked: where only that one's consent counts, nothing is lost, else
+// confirm: true is wanted.
+func TestHandshakeWithoutSessions(t *testing.T) {
+	for confirm, want := range map[guard.Confirm][]any{
+		guard.Auto:  {"needs_confirmation", "ok"},
+		guard.Human: {"failed", "failed"},
+	} {
+		build := func(w *simtest.World) httpserve.Options {
+			return httpserve.Options{Server: server.New(server.Options{Host: w.Host}), SessionsOff: true}
+		}
+		for _, era := range eras[:2] {
+			visitOn(t, simtest.Options{Policy: guard.Policy{Confirm: confirm}}, build, func(s *site) {
+				other := open(s.World, build(s.World.As("ops@pve!mcp")))
+				one := s.http
+				s.http = &http.Client{Transport: &inTurn{to: []http.RoundTripper{one.Transport, other.http.Transport}}}
+				client := s.connect(era, &mcp.ClientOptions{
+					ElicitationHandler: func(context.Context, *mcp.ElicitRequest) (*mcp.ElicitResult, error) {
+						return &mcp.ElicitResult{Action: "accept", Content: map[string]any{"confirm": true}}, nil
+					},
+				}, nil)
+				if id := client.ID(); id != "" {
+					s.Errorf("%s: there is a session %s", era, id)
+				}
+				var got []any
+				for _, confirmed := range []bool{false, true} {
+					res, err := client.CallTool(s.Context(), &mcp.CallToolParams{Name: "pve_delete_snapshot", Arguments: map[string]any{
+						"vmid": 102, "snapname": "before-upgrade", "wait": 45, "confirm": confirmed,
+					}})
+					if err != nil {
+						s.Fatal(err)
+					}
+					got = append(got, res.StructuredContent.(map[string]any)["outcome"])
+				}
+				list, err := client.CallTool(s.Context(), &mcp.CallToolParams{Name: "pve_list_snapshots", Arguments: map[string]any{"vmid": 102}})
+				if err != nil {
+					s.Fatal(err)
+				}
+				if kept := strings.Contains(fmt.Sprint(list.StructuredContent), "before-upgrade"); kept != (confirm == guard.Human) {
+					s.Errorf("%s, %q: is the snapshot there? %v", era, confirm, kept)
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					s.Errorf("%s, %q (-want +got):\n%s", era, confirm, diff)
+				}
+				if err := client.Close(); err != nil {
+					s.Error(err)
+				}
+				one.CloseIdleConnections()
+				other.http.CloseIdleConnections()
+				if err := other.stop(); err != nil {
+					s.Error(err)
+				}
+			})
+		}
+	}
+}
+
+// The id of a session tells a proxy which replica has it.
+func TestSessionsNameTheirReplica(t *testing.T) {
+	build := func(w *simtest.World) httpserve.Options {
+		return httpserve.Options{Server: server.New(server.Options{Host: w.Host, Replica: "a-1"})}
+	}
+	visitOn(t, simtest.Options{}, build, func(s *site) {
+		client := s.connect("2025-11-25", nil, nil)
+		name, rest, _ := strings.Cut(client.ID(), ".")
+		if name != "a-1" || len(rest) < 26 {
+			s.Errorf("the id is %q", client.ID())
+		}
+		if _, err := client.ListTools(s.Context(), nil); err != nil {
+			s.Error(err)
+		}
+		if err := client.Close(); err != nil {
+			s.Error(err)
+		}
+	})
+}
