@@ -99,6 +99,7 @@ var imports = map[string][]string{
 	"test/conformance":         {},
 	"test/independent":         {},
 	"test/live":                {"internal/live"},
+	"test/replicas":            {},
 }
 
 // modules are what go.mod requires, with the reason.
