@@ -97,6 +97,7 @@ var imports = map[string][]string{
 	"pvesim":                   {"pve/apischema"},
 	"test/clients":             {},
 	"test/conformance":         {},
+	"test/deploy":              {},
 	"test/independent":         {},
 	"test/live":                {"internal/live"},
 	"test/replicas":            {},
