@@ -40,7 +40,8 @@ recordings:
 	@$(GO) test -run Recorded -v ./pve/... ./pvesim ./internal/catalog | grep -E '(rows|roles|recordings|operations)' | sed 's/^ *[a-z_]*\.go:[0-9]*: */recordings: /' | sort | uniq -c
 
 # Real MCP clients and the conformance suite, from npm, talk to the binary, and PVE
-# clients of others to pve-mcp sim, or a reason why not.
+# clients of others to pve-mcp sim; replicas serve behind nginx, and what is in deploy is
+# read by those for whom it is. Or a reason why not.
 clients:
 	PVE_MCP_CLIENTS=1 $(GO) test -count=1 -v ./test/...
 

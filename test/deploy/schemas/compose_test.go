@@ -80,7 +80,7 @@ func TestComposeAgrees(t *testing.T) {
 			t.Errorf("nginx does not route sessions of %s", cfg.HTTP.Replica)
 		}
 		for _, file := range []string{settings["PVE_TOKEN_SECRET_FILE"], settings["PVE_MCP_HTTP_TOKENS"]} {
-			if s.Volumes[0].Target != path.Dir(file) || !slices.Contains([]string{"token-secret", "tokens.json"}, path.Base(file)) {
+			if s.Volumes[0].Target != path.Dir(file) || !slices.Contains([]string{"secret", "tokens.json"}, path.Base(file)) {
 				t.Errorf("%s: %s is not in %s", name, file, s.Volumes[0].Target)
 			}
 		}
