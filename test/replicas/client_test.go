@@ -21,14 +21,27 @@ type reply struct {
 	result map[string]any
 }
 
+const version = "2026-07-28"
+
+// meta is what a client says of itself: it can ask its human, and has extensions.
+func meta(extensions map[string]any) map[string]any {
+	return map[string]any{
+		"io.modelcontextprotocol/protocolVersion":    version,
+		"io.modelcontextprotocol/clientCapabilities": map[string]any{"elicitation": map[string]any{"form": map[string]any{}}, "extensions": extensions},
+	}
+}
+
+// withTasks are parameters of a client that knows tasks.
+func withTasks(params map[string]any) map[string]any {
+	out := maps.Clone(params)
+	out["_meta"] = meta(map[string]any{"io.modelcontextprotocol/tasks": map[string]any{}})
+	return out
+}
+
 // ask makes a request of the version 2026-07-28, of a client that can ask its human.
 func (w *world) ask(method string, params map[string]any) (a reply) {
 	w.Helper()
-	const version = "2026-07-28"
-	all := map[string]any{"_meta": map[string]any{
-		"io.modelcontextprotocol/protocolVersion":    version,
-		"io.modelcontextprotocol/clientCapabilities": map[string]any{"elicitation": map[string]any{"form": map[string]any{}}},
-	}}
+	all := map[string]any{"_meta": meta(nil)}
 	maps.Copy(all, params)
 	body, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 7, "method": method, "params": all})
 	if err != nil {
@@ -46,8 +59,10 @@ func (w *world) ask(method string, params map[string]any) (a reply) {
 	} {
 		req.Header.Set(k, v)
 	}
-	if name, ok := params["name"].(string); ok {
-		req.Header.Set("Mcp-Name", name)
+	for _, key := range []string{"name", "taskId"} {
+		if name, ok := params[key].(string); ok {
+			req.Header.Set("Mcp-Name", name)
+		}
 	}
 	resp, err := w.http.Do(req)
 	if err != nil {

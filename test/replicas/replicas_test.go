@@ -54,6 +54,18 @@ func eachElsewhere(w *world) {
 	if seen := content(step("tools/call", call("pve_task_status", task))); seen["exit_status"] != "OK" {
 		w.Errorf("its task at the end: %v", seen)
 	}
+	made := step("tools/call", withTasks(call("pve_clone_guest", map[string]any{"vmid": 900, "newid": 778, "full": true})))
+	handle := withTasks(map[string]any{"taskId": made["taskId"]})
+	if seen := step("tasks/get", handle); made["resultType"] != "task" || seen["status"] != "working" {
+		w.Errorf("the clone as a task of MCP: %v, and then %v", made, seen)
+	}
+	listed, _ := content(step("tools/call", call("pve_list_tasks", map[string]any{"type": "qmclone"})))["tasks"].([]any)
+	newest, _ := listed[0].(map[string]any)
+	step("tools/call", call("pve_task_status", map[string]any{"upid": newest["upid"], "wait": 45}))
+	seen := step("tasks/get", handle)
+	if result, _ := seen["result"].(map[string]any); seen["status"] != "completed" || content(result)["outcome"] != "ok" {
+		w.Errorf("that task at the end: %v", seen)
+	}
 	erase := call("pve_delete_snapshot", map[string]any{"vmid": 102, "snapname": "before-upgrade", "wait": 45})
 	asked := step("tools/call", erase)
 	if asked["resultType"] != "input_required" {
