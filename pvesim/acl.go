@@ -148,7 +148,7 @@ func getPermissions(c *call) (any, error) {
 	who := c.caller.User
 	if other := c.str("userid"); other != "" {
 		owner, _, _ := strings.Cut(who, "!")
-		if other != who && other != owner {
+		if other != who && other != owner || !c.receiver.version.atLeast(8, 3) {
 			if err := c.caller.Require("/access", "Sys.Audit"); err != nil {
 				return nil, err
 			}
