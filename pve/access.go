@@ -3,6 +3,7 @@ package pve
 import (
 	"cmp"
 	"context"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -15,6 +16,12 @@ type Permissions map[string]map[string]Opt[bool]
 // an ACL entry of their own; see [Permissions.Has].
 func (c *Client) Permissions(ctx context.Context) (Permissions, error) {
 	return get[Permissions](ctx, c, join("access", "permissions"), nil)
+}
+
+// PermissionsOf asks what a user may do. A token may ask for its own user, before PVE 8.3
+// only with Sys.Audit on /access.
+func (c *Client) PermissionsOf(ctx context.Context, user string) (Permissions, error) {
+	return get[Permissions](ctx, c, join("access", "permissions"), url.Values{"userid": {user}})
 }
 
 // top are the paths that PVE lists wherever anything at all is held on them.

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -124,6 +125,24 @@ func (e *PinError) Error() string {
 		return fmt.Sprintf("no certificate was presented, and %v is pinned", e.Pinned)
 	}
 	return fmt.Sprintf("the certificate has the fingerprint %v, not the pinned %v", FingerprintOf(e.Presented[0]), e.Pinned)
+}
+
+// Presented returns the certificate of the host that err says was not accepted, nil where
+// it is about none.
+func Presented(err error) *x509.Certificate {
+	var pin *PinError
+	var unverified *tls.CertificateVerificationError
+	var chain []*x509.Certificate
+	switch {
+	case errors.As(err, &pin):
+		chain = pin.Presented
+	case errors.As(err, &unverified):
+		chain = unverified.UnverifiedCertificates
+	}
+	if len(chain) == 0 {
+		return nil
+	}
+	return chain[0]
 }
 
 // checkPin accepts a chain whose first certificate is the pinned one, or is signed by
