@@ -78,7 +78,7 @@ func Load(src Sources) (*Config, error) {
 	if err != nil {
 		problems = append(problems, err)
 	}
-	values, fromFile, ignored := combine(src.Flags, env, file)
+	values, _, fromFile, ignored := combine(src.Flags, env, file)
 	c := &Config{Warnings: append(warnings, ignored...)}
 	for _, s := range Settings() {
 		v := cmp.Or(values[s.Key], s.Default)
@@ -167,11 +167,14 @@ func unknown(values map[string]string) []error {
 // another host or switch verification off for it: where the environment has any
 // PVE_* variable, or a flag is about the connection, the file may only make the
 // server safer.
-func combine(flags, env, file map[string]string) (values map[string]string, fromFile bool, warnings []string) {
-	values = maps.Clone(env)
+func combine(flags, env, file map[string]string) (values map[string]string, from map[string]Origin, fromFile bool, warnings []string) {
+	values, from = maps.Clone(env), map[string]Origin{}
+	for key := range env {
+		from[key] = FromEnvironment
+	}
 	for key, v := range flags {
 		if v = strings.TrimSpace(v); v != "" { // as for a variable, empty is not given
-			values[key] = v
+			values[key], from[key] = v, FromFlag
 		}
 	}
 	taken := len(env) > 0
@@ -184,7 +187,7 @@ func combine(flags, env, file map[string]string) (values map[string]string, from
 		tight := given && (s.loosens != nil && !s.loosens(v) || s.limits && values[s.Key] == "")
 		switch {
 		case tight, given && !taken && values[s.Key] == "":
-			values[s.Key] = v
+			values[s.Key], from[s.Key] = v, FromDotEnv
 		case given && taken:
 			ignored = append(ignored, s.Key)
 		}
@@ -192,7 +195,7 @@ func combine(flags, env, file map[string]string) (values map[string]string, from
 	if len(ignored) > 0 {
 		warnings = append(warnings, fmt.Sprintf(".env: ignored %s, because flags or the environment configure this server", strings.Join(ignored, ", ")))
 	}
-	return values, !taken && len(file) > 0, warnings
+	return values, from, !taken && len(file) > 0, warnings
 }
 
 // finish reads the files and checks what concerns several settings.
