@@ -214,7 +214,7 @@ func (w *World) Checked() (required, filtered map[string]bool) {
 func Needs(t tool.Tool, major int) map[string]bool {
 	out := map[string]bool{}
 	for _, n := range t.Needs {
-		if n.Before != 0 && major >= n.Before || n.From != 0 && major < n.From {
+		if !n.Holds(major) {
 			continue
 		}
 		if n.On == tool.OnNewGuest {

@@ -38,6 +38,9 @@ type Need struct {
 	// Before and From bound the major versions of PVE for which it holds; 0 does
 	// not.
 	Before, From int
+	// Admin marks a privilege that allows far more than the tool does: who is no
+	// administrator is better off without it, and without these calls.
+	Admin bool
 }
 
 // On declares a need of one of some privileges.
@@ -54,6 +57,20 @@ func (n Need) Until(v int) Need { n.Before = v; return n }
 
 // Since limits a need to major versions from v on.
 func (n Need) Since(v int) Need { n.From = v; return n }
+
+// ForAdmins marks a privilege that allows far more than the tool does.
+func (n Need) ForAdmins() Need { n.Admin = true; return n }
+
+// Holds reports whether the need is one with a major version of PVE.
+func (n Need) Holds(major int) bool {
+	return (n.Before == 0 || major < n.Before) && major >= n.From
+}
+
+// Area is the path above all that the privilege is held on, such as /vms.
+func (o Object) Area() string {
+	area, _, _ := strings.Cut(string(o), "/{")
+	return area
+}
 
 // String writes the need as its privileges and their path.
 func (n Need) String() string { return strings.Join(n.Privs, " or ") + " on " + string(n.On) }

@@ -56,7 +56,7 @@ var createBackup = tool.Change(tool.ChangeSpec[createIn, createOut]{
 		tool.On(tool.OnGuest, "VM.Backup"),
 		tool.On(tool.OnStorage, "Datastore.AllocateSpace"),
 		tool.On(tool.OnStorage, "Datastore.Audit").Else("a storage must be named"),
-		tool.On(tool.OnStorage, "Datastore.Allocate").If("prune"),
+		tool.On(tool.OnStorage, "Datastore.Allocate").If("prune").ForAdmins(),
 	},
 	Plan:   planCreate,
 	Start:  startCreate,

@@ -44,7 +44,7 @@ var cloneGuest = tool.Change(tool.ChangeSpec[cloneIn, cloneOut]{
 		tool.On(tool.OnGuest, "VM.Clone"),
 		tool.On(tool.OnNewGuest, "VM.Allocate"),
 		tool.On(tool.OnStorage, "Datastore.AllocateSpace"),
-		tool.On(tool.OnBridge, "SDN.Use"),
+		tool.On(tool.OnBridge, "SDN.Use").Since(8),
 		tool.On(tool.OnNewGuest, "VM.PowerMgmt").If("start"),
 	},
 	Plan:   planClone,

@@ -65,7 +65,7 @@ var guestStatus = tool.Read(tool.Spec[statusIn, statusOut]{
 	Doc:   "Live state of a guest: status and why, CPU, memory, disk, network, agent, IP addresses and who reports them.",
 	Needs: []tool.Need{
 		tool.On(tool.OnGuest, "VM.Audit"),
-		tool.On(tool.OnGuest, "VM.Monitor").Until(9).If("a running VM with an agent").Else("its IP addresses are unknown"),
+		tool.On(tool.OnGuest, "VM.Monitor").Until(9).If("a running VM with an agent").Else("its IP addresses are unknown").ForAdmins(),
 		tool.On(tool.OnGuest, "VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted").Since(9).If("a running VM with an agent").Else("its IP addresses are unknown"),
 	},
 	Run: runStatus,

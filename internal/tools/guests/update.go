@@ -283,7 +283,7 @@ var configNeeds = []tool.Need{
 	tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("new disks"),
 	tool.On(tool.OnGuest, "VM.Config.CDROM").If("CD drives"),
 	tool.On(tool.OnGuest, "VM.Config.Network").If("netN; of containers nameserver, searchdomain and hostname too"),
-	tool.On(tool.OnBridge, "SDN.Use").If("netN"),
+	tool.On(tool.OnBridge, "SDN.Use").Since(8).If("netN"),
 	tool.On(tool.OnGuest, "VM.Config.Cloudinit", "VM.Config.Network").If("cloud-init"),
 	tool.On(tool.OnGuest, "VM.Config.HWType").If("other hardware"),
 	tool.On(tool.OnGuest, "VM.Config.Options").If("name, notes, tags, agent, onboot, protection and other options"),

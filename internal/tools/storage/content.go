@@ -57,7 +57,7 @@ var storageContent = tool.Read(tool.Spec[contentIn, contentOut]{
 		tool.On(tool.OnGuest, "VM.Config.Disk").If("disks").Else("its disks are not listed"),
 		tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("backups").Else("backups are not listed"),
 		tool.On(tool.OnGuest, "VM.Backup").If("backups").Else("its backups are not listed"),
-		tool.On(tool.OnStorage, "Datastore.Allocate").If("snippets").Else("snippets are not listed"),
+		tool.On(tool.OnStorage, "Datastore.Allocate").If("snippets").ForAdmins().Else("snippets are not listed"),
 	},
 	Run: runContent,
 })

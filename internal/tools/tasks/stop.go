@@ -30,7 +30,7 @@ var stopTask = tool.Change(tool.ChangeSpec[stopIn, stopOut]{
 	Idempotent: true,
 	Needs: []tool.Need{
 		tool.On(tool.OnNode, "Sys.Audit").If("a task of another user or token"),
-		tool.On(tool.OnNode, "Sys.Modify").If("a task of another user or token"),
+		tool.On(tool.OnNode, "Sys.Modify").If("a task of another user or token").ForAdmins(),
 		tool.On(tool.OnGuest, "VM.Audit").Else("what it left of the guest is not said"),
 	},
 	Plan: func(ctx context.Context, c *tool.Call, in *stopIn) (tool.Plan, error) {
