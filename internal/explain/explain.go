@@ -37,13 +37,21 @@ func Refusal(next, format string, args ...any) error {
 	return &Explanation{What: fmt.Sprintf(format, args...), Next: next}
 }
 
+// LockedError says that a guest has a lock, so that it cannot be changed.
+type LockedError struct {
+	Guest   pve.GuestRef
+	Lock    string
+	Message string // PVE's, or ours before PVE is asked
+}
+
+func (e *LockedError) Error() string { return e.Message }
+
 // Unlocked refuses a change of a guest that has a lock.
 func Unlocked(g pve.GuestRef, lock string) error {
 	if lock == "" {
 		return nil
 	}
-	e := Locked(fmt.Sprintf("%v is locked (%s)", g, lock), lock)
-	return &e
+	return &LockedError{Guest: g, Lock: lock, Message: fmt.Sprintf("%v is locked (%s)", g, lock)}
 }
 
 // Explainer explains errors of calls that are made with a token.
@@ -59,6 +67,7 @@ func (x Explainer) Explain(err error) Explanation {
 	var lost *pve.LostError
 	var said *pve.Error
 	var secret *pve.SecretError
+	var locked *LockedError
 	switch {
 	case errors.As(err, &own):
 		return *own
@@ -67,6 +76,8 @@ func (x Explainer) Explain(err error) Explanation {
 			"Nothing was sent, because the secret of the token could not be had: " + stop(secret.Error()),
 			"Keep it again with pve-mcp secret set, unless the keyring is only waiting for its password.",
 		}
+	case errors.As(err, &locked):
+		return Locked(locked.Message, locked.Lock)
 	case errors.As(err, &refused):
 		return Explanation{"Nothing was sent: " + refused.Reason + ".", ""}
 	case errors.As(err, &none):
@@ -78,6 +89,11 @@ func (x Explainer) Explain(err error) Explanation {
 		}
 	case errors.As(err, &said):
 		return x.said(said)
+	case pve.Elsewhere(err):
+		return Explanation{
+			"PVE answered OK and did nothing: the guest is not on the node that was asked.",
+			"It has moved just now; call again.",
+		}
 	}
 	if e, ok := connection(err); ok {
 		return e
@@ -114,10 +130,7 @@ func (x Explainer) said(e *pve.Error) Explanation {
 	}
 	switch {
 	case e.Status == 401:
-		return Explanation{
-			fmt.Sprintf("PVE does not accept the token %s: %s", x.TokenID, stop(e.Message)),
-			"Check PVE_TOKEN_ID (USER@REALM!NAME), the secret, and that user and token are enabled and not expired.",
-		}
+		return x.unknown(e)
 	case e.Gateway():
 		return Explanation{
 			fmt.Sprintf("Something in front of PVE answered in its place: %d %s", e.Status, stop(e.Message)),
@@ -131,7 +144,7 @@ func (x Explainer) said(e *pve.Error) Explanation {
 	case e.NoSuchGuest():
 		return Explanation{"PVE says: " + stop(e.Message), "The guest was removed or has moved to another node just now; look again."}
 	case len(e.Params) > 0:
-		return Explanation{"PVE refused the parameters: " + stop(e.Refused()), ""}
+		return Explanation{"PVE refused the parameters: " + stop(e.Refused()), "Correct what it names, and call again."}
 	case e.Status == 501:
 		return Explanation{
 			fmt.Sprintf("This node's PVE does not offer %s %s.", e.Method, e.Path),
@@ -140,57 +153,34 @@ func (x Explainer) said(e *pve.Error) Explanation {
 	case e.Status < 400:
 		return Explanation{fmt.Sprintf("PVE answered %d %s.", e.Status, e.Message), "Give PVE_HOST the final URL, with https://."}
 	}
-	return Explanation{"PVE refused: " + stop(e.Message), hint(e.Message)}
+	return Explanation{"PVE refused: " + stop(e.Message), Hint(e.Message)}
 }
 
 // hints say what to do about refusals of PVE, by what is in them.
 var hints = []struct{ says, next string }{
+	{"only root can", rootOnly},
+	{"no quorum", "Too few nodes of the cluster are online: until more than half are, PVE refuses every change. pve_cluster_status shows them."},
+	{"has been disabled", "The agent's own configuration in the guest forbids it: allow it there (block-rpcs or allow-rpcs in /etc/qemu/qemu-ga.conf, " +
+		"on Red Hat's systems FILTER_RPC_ARGS or BLACKLIST_RPC in /etc/sysconfig/qemu-ga), and restart qemu-guest-agent."},
+	{"powerdown failed", "The guest does not listen, or needs longer: look at its console, or raise the timeout. pve_guest_power with the action stop ends it at once, like a power cut."},
+	{"No space left on device", full},
+	{"out of space", full},
 	{"snapshot '", "pve_list_snapshots shows those that there are."},
 	{"by other user", "Nothing was changed. Look at the configuration as it is now, then try again."},
 	{"guest agent is not running", "It may still be starting; otherwise install and start qemu-guest-agent in the guest, and restart the VM where agent: 1 was set while it ran."},
 }
 
-func hint(message string) string {
+// full is what to do where a storage is full.
+const full = "A storage is full: pve_list_storage shows how much is free where, pve_storage_content what fills it."
+
+// Hint says what to do about a reason in PVE's words, "" where there is nothing to say.
+func Hint(message string) string {
 	for _, h := range hints {
 		if strings.Contains(message, h.says) {
 			return h.next
 		}
 	}
 	return ""
-}
-
-// roles are the built-in roles to grant for a privilege, the same in PVE 8 and 9.
-var roles = map[string]string{
-	"VM.Audit": "PVEAuditor", "Sys.Audit": "PVEAuditor", "Datastore.Audit": "PVEAuditor", "Pool.Audit": "PVEAuditor",
-	"VM.GuestAgent.Audit": "PVEAuditor", "VM.PowerMgmt": "PVEVMUser", "VM.Backup": "PVEVMUser", "VM.Console": "PVEVMUser",
-	"Datastore.AllocateSpace": "PVEDatastoreUser", "VM.Monitor": "PVEVMAdmin", "VM.Snapshot": "PVEVMAdmin",
-	"VM.Migrate": "PVEVMAdmin", "VM.Clone": "PVETemplateUser", "VM.Allocate": "PVEVMAdmin", "VM.Config.Disk": "PVEVMAdmin",
-}
-
-func (x Explainer) denied(e *pve.Error) Explanation {
-	path, privs, _ := e.Denied()
-	if len(privs) == 0 {
-		what := fmt.Sprintf("The token %s may not do this: %s", x.TokenID, stop(e.Message))
-		if strings.Contains(e.Message, "root@pam") || strings.Contains(e.Message, "need proper ticket") {
-			return Explanation{what, "PVE keeps this from every API token."}
-		}
-		return Explanation{what, "PVE does not say which privilege is missing."}
-	}
-	what := fmt.Sprintf("The token %s lacks %s on %s.", x.TokenID, strings.Join(privs, " or "), path)
-	role, known := roles[privs[0]]
-	if !known {
-		return Explanation{what, fmt.Sprintf("Grant it: pveum role add mcp-extra --privs %s; %s", privs[0], x.grant(path, "mcp-extra"))}
-	}
-	return Explanation{what, "Grant it: " + x.grant(path, role)}
-}
-
-// grant says how to give a role. A token without privilege separation has what its
-// user has, one with it what both have; and an entry on a path takes the place of
-// those that the same user or token has on the paths above.
-func (x Explainer) grant(path, role string) string {
-	user, _, _ := strings.Cut(x.TokenID, "!")
-	return fmt.Sprintf("pveum acl modify %s --roles %s --users %s; for a token with privilege separation again with --tokens '%s'. "+
-		"Roles on this path replace those from the paths above: name these too.", path, role, user, x.TokenID)
 }
 
 // Locked explains PVE's refusal because of a lock.
@@ -238,7 +228,7 @@ func sentence(s string) string {
 // stop gives a text a full stop.
 func stop(s string) string {
 	s = render.Text(s, 600)
-	if s == "" || strings.HasSuffix(s, ".") || strings.HasSuffix(s, ".)") || strings.HasSuffix(s, "!") {
+	if s == "" || strings.HasSuffix(s, ".") || strings.HasSuffix(s, ".)") || strings.HasSuffix(s, "!") || strings.HasSuffix(s, "?") {
 		return s
 	}
 	return s + "."

@@ -194,19 +194,19 @@ func (r *change[In, Out, P]) result(out Out) Result {
 
 func (r *change[In, Out, P]) run(ctx context.Context) (out Out) {
 	if err := decode(r.tool.Input, r.req.Arguments, &r.in); err != nil {
-		return r.notSent(ctx, r.failed(err))
+		return r.notSent(ctx, r.failed(ctx, err))
 	}
 	risk := r.spec.risk(r.in)
 	if reason := r.req.refusal(r.host.Policy, risk); reason != "" {
-		return r.notSent(ctx, r.failed(&guard.RefusedError{Reason: reason}))
+		return r.notSent(ctx, r.failed(ctx, &guard.RefusedError{Reason: reason}))
 	}
 	var err error
 	if r.call, err = newCall(ctx, r.host, r.req); err != nil {
-		return r.notSent(ctx, r.failed(err))
+		return r.notSent(ctx, r.failed(ctx, err))
 	}
 	digest := digestOf(r.in)
 	if r.plan, err = r.spec.Plan(ctx, r.call, &r.in); err != nil {
-		return r.notSent(ctx, r.failed(err))
+		return r.notSent(ctx, r.failed(ctx, err))
 	}
 	if r.plan.Already != "" {
 		out, err := r.spec.Finish(ctx, r.call, r.in, End{})
@@ -216,7 +216,7 @@ func (r *change[In, Out, P]) run(ctx context.Context) (out Out) {
 		risk = max(risk, guard.Destructive)
 	}
 	if reason := r.refused(ctx, risk); reason != "" {
-		return r.notSent(ctx, r.failed(&guard.RefusedError{Reason: reason}))
+		return r.notSent(ctx, r.failed(ctx, &guard.RefusedError{Reason: reason}))
 	}
 	var stopped *Out
 	if r.given, stopped = r.consent(ctx, risk, digest); stopped != nil {
@@ -224,7 +224,7 @@ func (r *change[In, Out, P]) run(ctx context.Context) (out Out) {
 	}
 	entry, err := r.host.Audit.Begin(ctx, r.record())
 	if err != nil {
-		return r.failed(explain.Refusal("See to the audit log (PVE_MCP_AUDIT_LOG), then call again.",
+		return r.failed(ctx, explain.Refusal("See to the audit log (PVE_MCP_AUDIT_LOG), then call again.",
 			"Nothing was sent, because it cannot be recorded: %v.", err))
 	}
 	r.host.Recent.begin(r.plan.Guest, r.host.Now())
@@ -269,7 +269,7 @@ func confirmed(in any) bool {
 // carryOut sends the change and follows it as long as the call may wait.
 func (r *change[In, Out, P]) carryOut(ctx context.Context) Out {
 	if err := ctx.Err(); err != nil {
-		return r.failed(err) // nothing was sent
+		return r.failed(ctx, err) // nothing was sent
 	}
 	r.begun = r.host.Now()
 	job, stopped := r.send(ctx, r.spec.Start)
@@ -334,7 +334,7 @@ func (r *change[In, Out, P]) send(ctx context.Context, step func(context.Context
 		out := r.lost(ctx, err, sent)
 		return Job{}, &out
 	case err != nil:
-		out := r.failed(err)
+		out := r.failed(ctx, err)
 		return Job{}, &out
 	}
 	return job, nil

@@ -140,7 +140,7 @@ func (r *change[In, Out, P]) consent(ctx context.Context, risk guard.Risk, diges
 	answer, reason, err := r.answer(ctx, digest)
 	switch {
 	case err != nil:
-		return stop(r.failed(err))
+		return stop(r.failed(ctx, err))
 	case reason != "":
 		return stop(r.outcome(Changed{
 			Outcome: NeedsConfirmation, Message: "The confirmation does not count: " + reason + ". Nothing was done.",
@@ -153,7 +153,7 @@ func (r *change[In, Out, P]) consent(ctx context.Context, risk guard.Risk, diges
 		return given, nil
 	case guard.AskHuman:
 		if r.asks, err = r.question(ctx, digest); err != nil {
-			return stop(r.failed(err))
+			return stop(r.failed(ctx, err))
 		}
 		return stop(r.outcome(Changed{Outcome: NeedsConfirmation, Message: r.plan.About + ": the human is asked."}))
 	case guard.Declined:
@@ -163,7 +163,7 @@ func (r *change[In, Out, P]) consent(ctx context.Context, risk guard.Risk, diges
 	case guard.Mismatched:
 		return stop(r.outcome(Changed{Outcome: Declined, Message: r.plan.About + ": the human accepted without saying yes, or typed another name. Nothing was done.", Next: "Call again if the human wants to be asked once more."}))
 	case guard.Refused:
-		return stop(r.failed(&guard.RefusedError{Reason: "it needs a human's consent (PVE_MCP_CONFIRM=human), and this client cannot ask its human"}))
+		return stop(r.failed(ctx, &guard.RefusedError{Reason: "it needs a human's consent (PVE_MCP_CONFIRM=human), and this client cannot ask its human"}))
 	}
 	return stop(r.outcome(Changed{
 		Outcome: NeedsConfirmation, Message: r.plan.About + " loses what cannot be brought back; nothing was done yet.",

@@ -68,8 +68,9 @@ func (r *change[In, Out, P]) taskFailed(ctx context.Context, job Job, end End) O
 		Outcome: Failed, Message: r.plan.About + " failed: " + reason, UPID: job.UPID.String(), Log: log,
 		ExitStatus: render.Text(end.Status.ExitStatus.Or("unexpected status"), 600),
 	}
+	ch.Next = explain.Hint(reason)
 	if lock, ok := pve.LockIn(reason); ok {
-		ch.Next = explain.Locked(reason, lock).Next
+		ch.Next = r.call.locked(ctx, &explain.LockedError{Guest: pve.GuestRef{VMID: r.plan.Guest, Node: job.UPID.Node}, Lock: lock, Message: reason}).Next
 	}
 	out, err := r.spec.Finish(ctx, r.call, r.in, end)
 	if err != nil {
@@ -148,8 +149,11 @@ func (r *change[In, Out, P]) finished(out Out, err error, ch Changed) Out {
 }
 
 // failed reports a change that was not made.
-func (r *change[In, Out, P]) failed(err error) Out {
+func (r *change[In, Out, P]) failed(ctx context.Context, err error) Out {
 	e := r.host.Explain.Explain(err)
+	if r.call != nil {
+		e = r.call.refused(ctx, r.plan.Guest, err)
+	}
 	r.fault = faultOf(err)
 	return r.outcome(Changed{Outcome: Failed, Message: e.What, Next: e.Next})
 }

@@ -110,18 +110,18 @@ func (r *change[In, Out, P]) goOn(ctx context.Context, job Job) {
 func (r *change[In, Out, P]) resume(ctx context.Context, wait time.Duration) Out {
 	b := r.resumed
 	if err := json.Unmarshal(b.In, &r.in); err != nil {
-		return r.failed(err)
+		return r.failed(ctx, err)
 	}
 	if f, ok := any(&r.in).(finds); ok && b.Found != nil {
 		if err := json.Unmarshal(b.Found, f.found()); err != nil {
-			return r.failed(err)
+			return r.failed(ctx, err)
 		}
 	}
 	r.plan = Plan{Guest: b.Guest, About: b.About, Starts: b.Starts, Later: b.Later}
 	r.begun, r.sealed = b.UPID.Start, b.Handle
 	var err error
 	if r.call, err = newCall(ctx, r.host, r.req); err != nil {
-		return r.failed(err)
+		return r.failed(ctx, err)
 	}
 	patience, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()

@@ -402,7 +402,7 @@ func Read[In, Out any](s Spec[In, Out]) Tool {
 		}
 		out, err := s.Run(ctx, c, in)
 		if err != nil {
-			return failure(h, err)
+			return Result{IsError: true, Text: c.refused(ctx, 0, err).String(), Fault: faultOf(err)}
 		}
 		return success(out)
 	}

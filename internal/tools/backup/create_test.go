@@ -281,7 +281,7 @@ func TestCreateBackupRefuses(t *testing.T) {
 			want: "The token none@pve!mcp lacks Datastore.AllocateSpace on /storage/nfs."},
 		{name: "no storages to be seen", token: "none@pve!mcp", model: model(granted("PVEVMAdmin on /vms")), args: `{"vmid":100,"storage":"nfs"}`,
 			want: "The token none@pve!mcp lacks Datastore.AllocateSpace on /storage/nfs."},
-		{name: "no right to prune", args: `{"vmid":100,"storage":"nfs","prune":"keep-last=1","confirm":true}`, want: "The token ops@pve!mcp lacks Datastore.Allocate on /storage/nfs."},
+		{name: "no right to prune", args: `{"vmid":100,"storage":"nfs","prune":"keep-last=1","confirm":true}`, want: "The token ops@pve!mcp lacks Datastore.Allocate on /storage/nfs, which its user has."},
 		{name: "its node is offline", model: model(offline), args: `{"vmid":105,"storage":"nfs"}`, want: "PVE could not get an answer from the node for /nodes/pve3/qemu/105/status/current"},
 	})
 }

@@ -58,7 +58,7 @@ func TestCloneRefused(t *testing.T) {
 		return simtest.Options{Model: simtest.Cluster(changes...)}
 	}
 	simtest.Tell(t, "pve_clone_guest", []simtest.Story{
-		{Name: "locked", Args: `{"vmid":107}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM 107 is locked (backup)."}},
+		{Name: "locked", Args: `{"vmid":107}`, Outcome: tool.Failed, Sent: 3, Says: []string{"VM 107 is locked (backup)."}},
 		{Name: "linked, of no template", On: simtest.VM, Args: `{"vmid":$vmid,"full":false}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM $vmid is no template, so there are no linked clones of it.", "Make a full clone"}},
 		{Name: "linked, of a snapshot on ZFS", Args: `{"vmid":102,"full":false,"snapname":"before-upgrade"}`, Outcome: tool.Failed, Sent: 3, Says: []string{"The storage of VM 102 cannot make linked clones.", "full: true"}},
 		{Name: "in full, of a snapshot on ZFS", Args: `{"vmid":102,"snapname":"before-upgrade"}`, Outcome: tool.Failed, Writes: []string{cloneVM}, Says: []string{"Full clone feature is not supported for a snapshot of"}},

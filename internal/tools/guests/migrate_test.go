@@ -66,7 +66,7 @@ func TestMigrateRefused(t *testing.T) {
 	onFast := simtest.Set(105, "scsi0=fast:vm-105-disk-0,size=2G")
 	ctOnFast := simtest.Set(204, "rootfs=fast:vm-204-disk-0,size=2G")
 	simtest.Tell(t, "pve_migrate_guest", []simtest.Story{
-		{Name: "locked", Args: `{"vmid":107,"target":"pve1"}`, Outcome: tool.Failed, Sent: 3, Says: []string{"VM 107 is locked (backup)."}},
+		{Name: "locked", Args: `{"vmid":107,"target":"pve1"}`, Outcome: tool.Failed, Sent: 4, Says: []string{"VM 107 is locked (backup)."}},
 		{Name: "suspended", Args: `{"vmid":109,"target":"pve1"}`, Outcome: tool.Failed, Says: []string{"VM 109 is locked (suspended).", "resume it first"}},
 		{Name: "no such node", Args: `{"vmid":100,"target":"pve9"}`, Outcome: tool.Failed, Sent: 1, Says: []string{`There is no node \"pve9\".`, "The nodes are pve1, pve2 and pve3."}},
 		{Name: "single node", Options: simtest.Options{Model: simtest.Lab()}, Args: `{"vmid":100,"target":"pve2"}`, Outcome: tool.Failed, Says: []string{"The nodes are pve."}},
@@ -83,7 +83,7 @@ func TestMigrateRefused(t *testing.T) {
 		{Name: "no such target storage", Options: with(shared), Args: `{"vmid":105,"target":"pve1","targetstorage":"nowhere"}`, Outcome: tool.Failed, Writes: []string{migrateVM}, Says: []string{"storage 'nowhere' does not exist"}},
 		{Name: "restart of a VM", Args: `{"vmid":100,"target":"pve2","restart":true}`, Outcome: tool.Failed, Says: []string{"is for containers; a running VM is moved without interruption"}},
 		{Name: "local disks of a CT", Args: `{"vmid":204,"target":"pve2","with_local_disks":true}`, Outcome: tool.Failed, Says: []string{"is for VMs; a container's volumes are always moved"}},
-		{Name: "no privilege", Options: simtest.Options{Token: "audit@pve!mcp", Model: simtest.Cluster(shared)}, Args: `{"vmid":105,"target":"pve1"}`, Outcome: tool.Failed, Sent: 4, Says: []string{"lacks VM.Migrate on /vms/105.", "--roles PVEVMAdmin"}},
+		{Name: "no privilege", Options: simtest.Options{Token: "audit@pve!mcp", Model: simtest.Cluster(shared)}, Args: `{"vmid":105,"target":"pve1"}`, Outcome: tool.Failed, Sent: 5, Says: []string{"lacks VM.Migrate on /vms/105.", "--roles PVEVMAdmin"}},
 		{Name: "no privilege for the target storage", Options: simtest.Options{Token: "none@pve!mcp", Model: simtest.Cluster(shared, simtest.Grant("/vms", "PVEVMAdmin"))}, Args: `{"vmid":105,"target":"pve1","targetstorage":"nfs"}`,
 			Outcome: tool.Failed, Writes: []string{migrateVM}, Says: []string{"lacks Datastore.AllocateSpace on /storage/nfs."}},
 		{Name: "no guest", Args: `{"vmid":111,"target":"pve1"}`, Outcome: tool.Failed, Says: []string{"There is no guest 111"}},

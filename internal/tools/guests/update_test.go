@@ -97,7 +97,7 @@ func TestUpdateRefused(t *testing.T) {
 		return simtest.Options{Model: simtest.Cluster(changes...)}
 	}
 	simtest.Tell(t, "pve_update_guest_config", []simtest.Story{
-		{Name: "locked", Args: `{"vmid":107,"set":{"cores":2}}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM 107 is locked (backup).", "Wait for the backup"}},
+		{Name: "locked", Args: `{"vmid":107,"set":{"cores":2}}`, Outcome: tool.Failed, Sent: 3, Says: []string{"VM 107 is locked (backup).", "qm unlock 107"}},
 		{Name: "suspended", Args: `{"vmid":109,"set":{"cores":2}}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM 109 is locked (suspended).", "resume it first"}},
 		{Name: "stale digest", On: simtest.VM, Args: `{"vmid":$vmid,"set":{"cores":2},"digest":"0123456789012345678901234567890123456789"}`, Outcome: tool.Failed, Sent: 2,
 			Says: []string{"was changed since it had the digest 0123456789012345678901234567890123456789; nothing was sent.", "Read it again with pve_guest_config"}},

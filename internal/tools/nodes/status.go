@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"pve-mcp/internal/render"
 	"pve-mcp/internal/show"
@@ -31,7 +32,7 @@ type statusOut struct {
 	Swap      show.Use  `json:"swap,omitzero"`
 	RootDisk  show.Use  `json:"root_disk,omitzero"`
 	AsOf      string    `json:"as_of"`
-	Notes     []string  `json:"notes,omitzero" jsonschema:"what is hidden or unknown, and why"`
+	Notes     []string  `json:"notes,omitzero" jsonschema:"what is hidden, unknown or out of date, and why"`
 }
 
 type cpu struct {
@@ -65,6 +66,7 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 	switch {
 	case err == nil:
 		out.describe(s)
+		out.warn(c.Now())
 		return out, nil
 	case errors.As(err, &said) && said.NodeUnreachable():
 		out.Status = "unknown"
@@ -74,9 +76,19 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 		out.Notes = []string{c.Explain(err).What + " All but status and version is hidden."}
 		v, err := c.PVE.NodeVersion(ctx, in.Node)
 		out.Version = render.Text(v.Version, 40)
+		out.warn(c.Now())
 		return out, err
 	}
 	return statusOut{}, err
+}
+
+// warn says where the node's PVE gets no updates any more.
+func (out *statusOut) warn(now time.Time) {
+	major := pve.Version{Version: out.Version}.Major()
+	if end, _ := pve.EndOfLife(major); pve.PastEndOfLife(major, now) {
+		out.Notes = append(out.Notes, fmt.Sprintf("PVE %d is past its end of life (%s): it gets no security updates; the way to PVE %d is https://pve.proxmox.com/wiki/Upgrade_from_%d_to_%d",
+			major, end.Format(time.DateOnly), major+1, major, major+1))
+	}
 }
 
 func (out *statusOut) describe(s pve.NodeStatus) {
