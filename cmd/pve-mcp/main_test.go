@@ -28,6 +28,7 @@ func TestStories(t *testing.T) {
 			"jsonrpc":  jsonrpc,
 			"simulate": simulate,
 			"endsim":   endsim,
+			"world":    inWorld,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Values[simulation{}] = &simulation{}
@@ -60,18 +61,23 @@ func jsonrpc(ts *testscript.TestScript, neg bool, args []string) {
 // simulation is the pve-mcp sim of a script, if it has one.
 type simulation struct{ cmd *exec.Cmd }
 
+// program is where the script finds pve-mcp.
+func program(ts *testscript.TestScript) string {
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if _, err := os.Stat(filepath.Join(dir, "pve-mcp")); err == nil {
+			return filepath.Join(dir, "pve-mcp")
+		}
+	}
+	ts.Fatalf("pve-mcp is not in PATH")
+	return ""
+}
+
 // simulate starts pve-mcp sim on a free port, and sets the variables that it prints.
 func simulate(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("usage: simulate [FLAG...]")
 	}
-	var bin string
-	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
-		if _, err := os.Stat(filepath.Join(dir, "pve-mcp")); err == nil && bin == "" {
-			bin = filepath.Join(dir, "pve-mcp")
-		}
-	}
-	cmd := exec.Command(bin, append([]string{"sim", "--listen", "127.0.0.1:0"}, args...)...)
+	cmd := exec.Command(program(ts), append([]string{"sim", "--listen", "127.0.0.1:0"}, args...)...)
 	cmd.Dir, cmd.Stderr = ts.MkAbs("."), os.Stderr
 	out, err := cmd.StdoutPipe()
 	ts.Check(err)

@@ -22,7 +22,7 @@ import (
 // order is the way that imports go: down this list. pvesim never imports pve: a
 // mistake in a type that both shared would cancel out in the tests.
 var order = []string{
-	"cmd/pve-mcp", "internal/docgen", "internal/cli", "internal/httpserve", "internal/obs", "internal/record", "test/live", "internal/simtest",
+	"cmd/pve-mcp", "internal/docgen", "internal/cli", "internal/doctor", "internal/httpserve", "internal/obs", "internal/record", "test/live", "internal/simtest",
 	"internal/live", "internal/demo", "internal/server", "internal/mcptask", "internal/config", "internal/clients", "internal/keyring",
 	"internal/catalog", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
 	"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks", "internal/tool",
@@ -42,7 +42,7 @@ var imports = map[string][]string{
 		"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks",
 	},
 	"internal/cli": {
-		"internal/access", "internal/audit", "internal/catalog", "internal/clients", "internal/config", "internal/demo", "internal/files",
+		"internal/access", "internal/audit", "internal/catalog", "internal/clients", "internal/config", "internal/demo", "internal/doctor", "internal/files",
 		"internal/httpserve", "internal/keyring", "internal/obs", "internal/record", "internal/server", "internal/tool", "pve", "pvesim",
 		"github.com/coreos/go-systemd/v22", "github.com/google/jsonschema-go", "github.com/spf13/cobra", "github.com/spf13/pflag",
 		"golang.org/x/term",
@@ -52,6 +52,9 @@ var imports = map[string][]string{
 	"internal/demo": {
 		"internal/catalog", "internal/guard", "internal/server", "internal/tool", "pve", "pvesim",
 		"github.com/modelcontextprotocol/go-sdk",
+	},
+	"internal/doctor": {
+		"internal/catalog", "internal/config", "internal/explain", "internal/guard", "internal/render", "internal/tool", "pve",
 	},
 	"internal/docgen":  {"internal/catalog", "internal/clients", "internal/config", "internal/tool", "github.com/google/jsonschema-go"},
 	"internal/explain": {"internal/guard", "internal/render", "pve"},

@@ -117,7 +117,7 @@ func (a *app) root() *cobra.Command {
 			p.Lookup(s.Flag).NoOptDefVal = "true"
 		}
 	}
-	root.AddCommand(a.auditCommand(), a.callCommand(), a.demoCommand(), a.healthCommand(), a.httpCommand(), a.installCommand(),
+	root.AddCommand(a.auditCommand(), a.callCommand(), a.demoCommand(), a.doctorCommand(), a.healthCommand(), a.httpCommand(), a.installCommand(),
 		a.secretCommand(), a.simCommand(), a.tokenCommand(), a.toolsCommand(), a.uninstallCommand(), a.versionCommand())
 	return root
 }

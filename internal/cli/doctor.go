@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"pve-mcp/internal/config"
+	"pve-mcp/internal/doctor"
+	"pve-mcp/pve"
+)
+
+func (a *app) doctorCommand() *cobra.Command {
+	var asJSON, strict bool
+	var role string
+	var major int
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Check the configuration, the way to PVE and what the token may do",
+		Long: "Checks settings, name resolution, TCP, TLS, token, version, clock, cluster, quorum and privileges, and says what to do\n" +
+			"about all that is wrong. It changes nothing. With --role it prints the commands that make user, role and token.\n\n" +
+			"Exit status: 0 all is well, perhaps with warnings; 1 something failed; 2 a setting is wrong; 3 PVE refuses the token, or a\n" +
+			"tool that is offered can be used nowhere.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("role") {
+				return a.printRole(role, major)
+			}
+			return a.doctor(cmd.Context(), asJSON, strict)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&asJSON, "json", false, "print a report for scripts, when all checks are done")
+	f.BoolVar(&strict, "strict", false, "end with status 1 for a warning, too")
+	f.StringVar(&role, "role", "", "print commands that make user, role and token: read-only, operator or admin")
+	f.IntVar(&major, "pve", 0, "with --role: major version of the nodes, 7, 8 or 9; else the commands find it out")
+	return cmd
+}
+
+func (a *app) doctor(ctx context.Context, asJSON, strict bool) error {
+	if a.demo {
+		return &exitError{exitUsage, "doctor checks a cluster that is configured, which that of --demo is not"}
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return failed(err)
+	}
+	src := config.Sources{Flags: a.flags, Environ: a.environ, Dir: dir}
+	o := doctor.Options{Settings: config.Origins(src), UserAgent: "pve-mcp/" + version(), Now: time.Now, Show: func(doctor.Check) {}}
+	o.Config, o.Problem = config.Load(src)
+	if o.Problem == nil {
+		if o.Problem = selectionOf(o.Config).Check(); o.Problem != nil {
+			o.Config, o.Problem = nil, fmt.Errorf("PVE_MCP_TOOLSETS: %w", o.Problem)
+		}
+	}
+	o.Slow = func(what string) { fmt.Fprintf(a.err, "… still checking %s; ctrl-c ends it\n", what) }
+	p := doctor.Printer{W: a.out, Color: isTerminal(a.out) && os.Getenv("NO_COLOR") == ""}
+	if o.Config != nil {
+		p.Hosts = o.Config.Hosts
+	}
+	if !asJSON {
+		o.Show = p.Check
+	}
+	r := doctor.Run(ctx, o)
+	if asJSON {
+		err = a.printJSON(r)
+	} else {
+		err = p.Privileges(r)
+	}
+	if err != nil {
+		return failed(err)
+	}
+	return verdict(r, o.Config == nil, strict)
+}
+
+func (a *app) printJSON(r doctor.Report) error {
+	enc := json.NewEncoder(a.out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(r)
+}
+
+// verdict is how the program ends after a report.
+func verdict(r doctor.Report, badSettings, strict bool) error {
+	switch {
+	case badSettings:
+		return &exitError{status: exitUsage}
+	case r.Cancelled:
+		return &exitError{exitFailed, "doctor: cancelled"}
+	case r.Status == doctor.Failed, r.Status == doctor.Warning && strict:
+		return &exitError{status: exitFailed}
+	case r.Status == doctor.Refused:
+		return &exitError{status: exitRefused}
+	}
+	return nil
+}
+
+// printRole prints the commands that make user, role and token.
+func (a *app) printRole(role string, major int) error {
+	if !slices.Contains(doctor.Roles(), doctor.Role(role)) {
+		return &exitError{exitUsage, "--role: it is none of read-only, operator and admin"}
+	}
+	if major != 0 && (major < doctor.Oldest || major > doctor.Newest) {
+		return &exitError{exitUsage, fmt.Sprintf("--pve: it is not between %d and %d", doctor.Oldest, doctor.Newest)}
+	}
+	id := a.flags["PVE_TOKEN_ID"]
+	if id == "" {
+		id = "mcp@pve!mcp"
+	}
+	if err := pve.CheckTokenID(id); err != nil {
+		return &exitError{exitUsage, "--token-id: " + err.Error()}
+	}
+	if strings.Contains(id, "'") {
+		return &exitError{exitUsage, "--token-id: no quote may be in it"}
+	}
+	for _, line := range doctor.Role(role).Commands(id, major) {
+		fmt.Fprintln(a.out, line)
+	}
+	return nil
+}

@@ -1,0 +1,149 @@
+package doctor
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"pve-mcp/internal/catalog"
+	"pve-mcp/internal/guard"
+	"pve-mcp/internal/tool"
+)
+
+// Role is a role for a token of pve-mcp.
+type Role string
+
+// The roles. What they have is derived from what the tools say to need.
+const (
+	ReadOnly Role = "read-only" // looks, and has no privilege that changes anything
+	Operator Role = "operator"  // runs guests: what can be changed back
+	Admin    Role = "admin"     // every tool
+)
+
+// Roles are all roles, from the least on.
+func Roles() []Role { return []Role{ReadOnly, Operator, Admin} }
+
+// Has reports whether a tool is one for the role.
+func (r Role) Has(t tool.Tool) bool {
+	switch r {
+	case ReadOnly:
+		return t.Risk == guard.Read
+	case Operator:
+		return t.Risk <= guard.Write
+	}
+	return true
+}
+
+// Grants reports whether the role meets a need of one of its tools. One that reads does
+// without what only makes an answer richer and lets its holder change something.
+func (r Role) Grants(n tool.Need) bool {
+	looks := slices.ContainsFunc(n.Privs, func(p string) bool { return strings.HasSuffix(p, ".Audit") })
+	switch r {
+	case ReadOnly:
+		return looks || n.Without == ""
+	case Operator:
+		return !n.Admin
+	}
+	return true
+}
+
+// Privileges returns the role's privileges with a major version of PVE, by path.
+func (r Role) Privileges(major int) map[string][]string {
+	var wants []want
+	for _, t := range catalog.All() {
+		for _, n := range t.Needs {
+			if r.Has(t) && n.Holds(major) && r.Grants(n) {
+				wants = append(wants, want{n.On.Area(), n.Privs})
+			}
+		}
+	}
+	out := map[string][]string{}
+	for path, privs := range settle(wants) {
+		out[path] = slices.Sorted(maps.Keys(privs))
+	}
+	return out
+}
+
+// Commands returns the lines of a shell script for root on a node that makes user, role
+// and token from nothing. major is the version of PVE, or 0 where the script is to find
+// out.
+func (r Role) Commands(tokenID string, major int) []string {
+	user, name, _ := strings.Cut(tokenID, "!")
+	out := append([]string{
+		"# As root on a node of the cluster. To limit the role to some guests, put /pool/NAME or /vms/ID in the place of /vms.",
+	}, r.leftOut(major)...)
+	out = append(out, "pveum user add '"+user+"' --comment pve-mcp")
+	paths := map[string]bool{}
+	for v := Oldest; v <= Newest; v++ {
+		if major == 0 || v == major {
+			for path := range r.Privileges(v) {
+				paths[path] = true
+			}
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(paths)) {
+		out = append(out, r.give(path, user, major)...)
+	}
+	return append(out,
+		"# The token has what its user has. Its secret is shown once, now.",
+		fmt.Sprintf("pveum user token add '%s' %s --privsep 0", user, name))
+}
+
+// give makes the role for a path and gives it, for each version as it needs.
+func (r Role) give(path, user string, major int) []string {
+	role := "mcp-" + string(r) + strings.ReplaceAll(strings.TrimSuffix(path, "/"), "/", "-")
+	commands := func(v int) string {
+		privs := r.Privileges(v)[path]
+		if privs == nil {
+			return ""
+		}
+		give := modify(path, role, user, "")
+		if path == "/" {
+			give += " --propagate 0"
+		}
+		return addRole(role, privs) + "\n" + give
+	}
+	if major != 0 {
+		return strings.Split(commands(major), "\n")
+	}
+	same := true
+	for v := Oldest; v <= Newest; v++ {
+		same = same && commands(v) == commands(Newest)
+	}
+	if same {
+		return strings.Split(commands(Newest), "\n")
+	}
+	out := []string{"case $(pveversion) in"}
+	for v := Newest; v >= Oldest; v-- {
+		text, patterns := commands(v), fmt.Sprintf("pve-manager/%d.*", v)
+		for ; v > Oldest && commands(v-1) == text; v-- {
+			patterns += fmt.Sprintf("|pve-manager/%d.*", v-1)
+		}
+		if text != "" {
+			out = append(out, patterns+")", "  "+strings.ReplaceAll(text, "\n", "\n  "), "  ;;")
+		}
+	}
+	return append(out, "esac")
+}
+
+// leftOut says what the role goes without that its tools would use.
+func (r Role) leftOut(major int) []string {
+	var out []string
+	for _, t := range catalog.All() {
+		for _, n := range t.Needs {
+			if !r.Has(t) || r.Grants(n) || major != 0 && !n.Holds(major) {
+				continue
+			}
+			text := fmt.Sprintf("# Left out, because it allows far more: %v, which %s wants", n, t.Name)
+			if n.When != "" {
+				text += " for " + n.When
+			}
+			if n.Without != "" {
+				text += "; " + n.Without
+			}
+			out = append(out, text)
+		}
+	}
+	return out
+}
