@@ -29,12 +29,18 @@ func main() {
 }
 
 func run(dir string) error {
+	troubles, err := troubleshootingPage(dir)
+	if err != nil {
+		return err
+	}
 	for name, text := range map[string]string{
 		"docs/tools.md":      toolsPage(),
 		"docs/settings.md":   settingsPage(),
 		"docs/privileges.md": privilegesPage(),
 		"docs/clients.md":    clientsPage(),
 		".env.example":       envExample(),
+
+		"docs/troubleshooting.md": troubles,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return err
