@@ -18,10 +18,14 @@ func (c *Client) Permissions(ctx context.Context) (Permissions, error) {
 	return get[Permissions](ctx, c, join("access", "permissions"), nil)
 }
 
-// PermissionsOf asks what a user may do. A token may ask for its own user, before PVE 8.3
-// only with Sys.Audit on /access.
-func (c *Client) PermissionsOf(ctx context.Context, user string) (Permissions, error) {
-	return get[Permissions](ctx, c, join("access", "permissions"), url.Values{"userid": {user}})
+// PermissionsOf asks what a user may do, on one path or, with "", on all that PVE lists. A
+// token may ask for its own user, before PVE 8.3 only with Sys.Audit on /access.
+func (c *Client) PermissionsOf(ctx context.Context, user, path string) (Permissions, error) {
+	params := url.Values{"userid": {user}}
+	if path != "" {
+		params.Set("path", path)
+	}
+	return get[Permissions](ctx, c, join("access", "permissions"), params)
 }
 
 // top are the paths that PVE lists wherever anything at all is held on them.

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"syscall"
 	"time"
 
@@ -282,9 +281,6 @@ func (h *host) clock(context.Context) Check {
 	}
 	return Check{
 		Status: Warning, Text: fmt.Sprintf("the clock of the host is %s %s that of this machine", render.Duration(apart), side),
-		Remedy: strings.Join([]string{
-			"Set both by NTP; timedatectl and, on the node, chronyc tracking show how they are.",
-			"Until then ages and times in answers are wrong by as much.",
-		}, " "),
+		Remedy: "Set both by NTP; timedatectl and, on the node, chronyc tracking show how they are. Until then ages in answers are wrong by as much.",
 	}
 }

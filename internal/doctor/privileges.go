@@ -109,6 +109,9 @@ func (c *cluster) remedy(wants []want, token, user pve.Permissions, useless bool
 		parts = append(parts, fmt.Sprintf("The user %s has %s on %s, and the token has not.", owner, wants[ofUser].privs[0], wants[ofUser].path), explain.Separated)
 	}
 	parts = append(parts, "The commands below grant what is missing.")
+	if user == nil {
+		parts = append(parts, "What else the user may do cannot be seen: "+explain.Replaces)
+	}
 	if useless && !c.Config.Policy.ReadOnly {
 		parts = append(parts, "Or let pve-mcp offer only what reads: PVE_MCP_READ_ONLY=true.")
 	}
@@ -214,7 +217,7 @@ func pools(n tool.Need, perms pve.Permissions) []string {
 // that takes a privilege, and it only makes the answer better.
 func (c *cluster) owner(ctx context.Context, h *host) pve.Permissions {
 	user, _, _ := strings.Cut(c.Config.Token.ID, "!")
-	perms, err := h.client.PermissionsOf(ctx, user)
+	perms, err := h.client.PermissionsOf(ctx, user, "")
 	if err != nil {
 		return nil
 	}

@@ -56,17 +56,17 @@ func (x Explainer) denied(e *pve.Error) Explanation {
 	what, role, making := x.lacks(path, privs)
 	user, _, _ := strings.Cut(x.TokenID, "!")
 	return Explanation{what + ".", fmt.Sprintf("Grant it: %spveum acl modify %s --roles %s --users %s; for a token with privilege separation again with --tokens '%s'. %s",
-		making, path, role, user, x.TokenID, replaces)}
+		making, path, role, user, x.TokenID, Replaces)}
 }
 
 // Separate explains a privilege that the token's user has, and the token has not.
 func (x Explainer) Separate(path string, privs []string) Explanation {
 	what, role, making := x.lacks(path, privs)
-	return Explanation{what + ", which its user has.", fmt.Sprintf("%s Here: %spveum acl modify %s --roles %s --tokens '%s'. %s", Separated, making, path, role, x.TokenID, replaces)}
+	return Explanation{what + ", which its user has.", fmt.Sprintf("%s Here: %spveum acl modify %s --roles %s --tokens '%s'. %s", Separated, making, path, role, x.TokenID, Replaces)}
 }
 
-// replaces is PVE's rule for an entry on a path.
-const replaces = "Roles on this path replace those from the paths above: name these too."
+// Replaces is PVE's rule for an entry on a path.
+const Replaces = "Roles on this path replace those from the paths above: name these too."
 
 // lacks says which privilege is missing, and returns a role that has it, with the command
 // that makes it where there is none yet.

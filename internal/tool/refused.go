@@ -69,6 +69,6 @@ func (c *Call) userHas(ctx context.Context, path string, privs []string) bool {
 		return false
 	}
 	user, _, _ := strings.Cut(c.host.Explain.TokenID, "!")
-	perms, err := c.PVE.PermissionsOf(ctx, user)
+	perms, err := c.PVE.PermissionsOf(ctx, user, path)
 	return err == nil && slices.ContainsFunc(privs, func(p string) bool { return perms.Has(path, p) })
 }
