@@ -51,9 +51,12 @@ func (a *app) doctor(ctx context.Context, asJSON, strict bool) error {
 	if err != nil {
 		return failed(err)
 	}
-	src := config.Sources{Flags: a.flags, Environ: a.environ, Dir: dir}
+	src := config.Sources{Flags: a.flags, Environ: a.environ, Dir: dir, Keyring: findInKeyring}
 	o := doctor.Options{Settings: config.Origins(src), UserAgent: "pve-mcp/" + version(), Now: time.Now, Show: func(doctor.Check) {}}
 	o.Config, o.Problem = config.Load(src)
+	if o.Problem == nil && o.Config.SecretFrom == string(config.FromKeyring) {
+		o.Settings = append(o.Settings, config.Given{Key: "PVE_TOKEN_SECRET", From: config.FromKeyring})
+	}
 	if o.Problem == nil {
 		if o.Problem = selectionOf(o.Config).Check(); o.Problem != nil {
 			o.Config, o.Problem = nil, fmt.Errorf("PVE_MCP_TOOLSETS: %w", o.Problem)

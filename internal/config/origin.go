@@ -11,6 +11,7 @@ const (
 	FromEnvironment Origin = "environment"
 	FromDotEnv      Origin = ".env"
 	FromFile        Origin = "file" // that another setting names
+	FromKeyring     Origin = "keyring"
 	FromDefault     Origin = "default"
 )
 

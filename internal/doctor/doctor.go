@@ -56,7 +56,7 @@ type Report struct {
 }
 
 // Given is a setting that has a value, and where that comes from: flag, environment,
-// .env, file (the value names it) or default. The value of a secret is left out.
+// .env, file (the value names it), keyring or default. The value of a secret is left out.
 type Given struct {
 	Key   string        `json:"key"`
 	From  config.Origin `json:"from"`
@@ -170,7 +170,7 @@ func (d *doctor) settings() Check {
 		keys[g.From] = append(keys[g.From], key)
 	}
 	var parts []string
-	for _, from := range []config.Origin{config.FromFlag, config.FromEnvironment, config.FromDotEnv, config.FromFile} {
+	for _, from := range []config.Origin{config.FromFlag, config.FromEnvironment, config.FromDotEnv, config.FromFile, config.FromKeyring} {
 		if keys[from] != nil {
 			parts = append(parts, string(from)+": "+strings.Join(keys[from], ", "))
 		}
