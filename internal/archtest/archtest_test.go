@@ -53,10 +53,10 @@ var imports = map[string][]string{
 		"internal/catalog", "internal/guard", "internal/server", "internal/tool", "pve", "pvesim",
 		"github.com/modelcontextprotocol/go-sdk",
 	},
+	"internal/docgen": {"internal/catalog", "internal/clients", "internal/config", "internal/tool", "github.com/google/jsonschema-go"},
 	"internal/doctor": {
 		"internal/catalog", "internal/config", "internal/explain", "internal/guard", "internal/render", "internal/tool", "pve",
 	},
-	"internal/docgen":  {"internal/catalog", "internal/clients", "internal/config", "internal/tool", "github.com/google/jsonschema-go"},
 	"internal/explain": {"internal/guard", "internal/render", "pve"},
 	"internal/files":   {},
 	"internal/guard":   {},
