@@ -3,18 +3,19 @@ package pve
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"pve-mcp/pve/lazyregexp"
 )
 
 var (
-	diskKeys = map[Kind]*regexp.Regexp{
-		QEMU: regexp.MustCompile(`^(?:(?:ide|sata|scsi|virtio|unused)(?:0|[1-9]\d*)|(?:efidisk|tpmstate)0)$`),
-		LXC:  regexp.MustCompile(`^(?:rootfs|(?:mp|unused)(?:0|[1-9]\d*))$`),
+	diskKeys = map[Kind]*lazyregexp.Regexp{
+		QEMU: lazyregexp.New(`^(?:(?:ide|sata|scsi|virtio|unused)(?:0|[1-9]\d*)|(?:efidisk|tpmstate)0)$`),
+		LXC:  lazyregexp.New(`^(?:rootfs|(?:mp|unused)(?:0|[1-9]\d*))$`),
 	}
-	nicKeyRE    = regexp.MustCompile(`^net(?:0|[1-9]\d*)$`)
-	cloudInitRE = regexp.MustCompile(`(?:^|/)(?:vm-\d+-)?cloudinit(?:\.\w+)?$`)
+	nicKeyRE    = lazyregexp.New(`^net(?:0|[1-9]\d*)$`)
+	cloudInitRE = lazyregexp.New(`(?:^|/)(?:vm-\d+-)?cloudinit(?:\.\w+)?$`)
 )
 
 // IsDiskKey reports whether a key of a guest's configuration is that of a disk: a
@@ -95,7 +96,7 @@ func (d Disk) IsCDROM() bool { return d.Media == "cdrom" || d.Source == "none" |
 // IsCloudInit reports whether the disk is the drive that PVE makes for cloud-init.
 func (d Disk) IsCloudInit() bool { return cloudInitRE.MatchString(d.Volume.Name) }
 
-var sizeRE = regexp.MustCompile(`^(\d+)(\.\d+)?([KMGT]?)$`)
+var sizeRE = lazyregexp.New(`^(\d+)(\.\d+)?([KMGT]?)$`)
 
 // units are those of PVE::JSONSchema's parse_size; plain numbers are bytes.
 const units = "KMGT"

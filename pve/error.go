@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"pve-mcp/pve/lazyregexp"
 )
 
 // Error is PVE's refusal of a request, or its proxy's word that a node could not
@@ -43,9 +44,9 @@ func (e *Error) Refused() string {
 }
 
 var (
-	noConfigRE   = regexp.MustCompile(`^Configuration file 'nodes/.*' does not exist$`)
-	permissionRE = regexp.MustCompile(`^Permission check failed \((.*), ([^,()]+)\)$`)
-	lockedRE     = regexp.MustCompile(`^(?:VM|CT) is locked \((.*)\)$`)
+	noConfigRE   = lazyregexp.New(`^Configuration file 'nodes/.*' does not exist$`)
+	permissionRE = lazyregexp.New(`^Permission check failed \((.*), ([^,()]+)\)$`)
+	lockedRE     = lazyregexp.New(`^(?:VM|CT) is locked \((.*)\)$`)
 )
 
 // NoSuchGuest reports whether PVE has no such guest on the node that was asked;

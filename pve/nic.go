@@ -1,6 +1,6 @@
 package pve
 
-import "regexp"
+import "pve-mcp/pve/lazyregexp"
 
 // IPConfig is how an interface gets its addresses: that of a container, or what
 // cloud-init tells a VM.
@@ -45,7 +45,7 @@ type NIC struct {
 	Rest Property
 }
 
-var macRE = regexp.MustCompile(`^[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}$`)
+var macRE = lazyregexp.New(`^[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}$`)
 
 // NICOf reads the value of a network interface's key.
 func NICOf(kind Kind, key, value string) NIC {

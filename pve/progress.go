@@ -1,10 +1,11 @@
 package pve
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"pve-mcp/pve/lazyregexp"
 )
 
 // Progress is how far a running task is, as far as its log says.
@@ -67,7 +68,7 @@ const (
 )
 
 // stampRE is the time before each line of a migration.
-var stampRE = regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d `)
+var stampRE = lazyregexp.New(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d `)
 
 // unstamped returns a line of a log without the time before it.
 func unstamped(text string) string { return strings.TrimSpace(stampRE.ReplaceAllString(text, "")) }

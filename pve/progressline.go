@@ -1,75 +1,76 @@
 package pve
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"pve-mcp/pve/lazyregexp"
 )
 
 // lineRule is a form of lines, and what they say, by its groups.
 type lineRule struct {
-	re   *regexp.Regexp
+	re   *lazyregexp.Regexp
 	read func(m *Meter, f []string)
 }
 
 // The forms of lines that say how far a task is. PVE writes bytes as 1.5 GiB.
 var measures = []lineRule{
 	// A VM's backup. What is read makes the percentage; what is written may be less.
-	{regexp.MustCompile(`^INFO:\s+(\d+)% \(([\d.]+ \w+) of ([\d.]+ \w+)\) in ([^,]+), read: ([\d.]+ \w+)/s, write: `), func(m *Meter, f []string) {
+	{lazyregexp.New(`^INFO:\s+(\d+)% \(([\d.]+ \w+) of ([\d.]+ \w+)\) in ([^,]+), read: ([\d.]+ \w+)/s, write: `), func(m *Meter, f []string) {
 		p := m.current()
 		p.at(sizeOf(f[2]), sizeOf(f[3]), numberOf(f[1])/100)
 		p.after(secondsOf(f[4]))
 		p.rate = sizeOf(f[5])
 	}},
 	// A container's backup to a backup server.
-	{regexp.MustCompile(`^INFO: processed ([\d.]+ \w+) in ([^,]+), uploaded `), func(m *Meter, f []string) {
+	{lazyregexp.New(`^INFO: processed ([\d.]+ \w+) in ([^,]+), uploaded `), func(m *Meter, f []string) {
 		p := m.current()
 		p.at(sizeOf(f[1]), 0, 0)
 		p.after(secondsOf(f[2]))
 	}},
 	// What tar has packed or unpacked.
-	{regexp.MustCompile(`^(?:INFO: )?Total bytes (?:written|read): (\d+) \([^,]*, (\S+)/s\)`), func(m *Meter, f []string) {
+	{lazyregexp.New(`^(?:INFO: )?Total bytes (?:written|read): (\d+) \([^,]*, (\S+)/s\)`), func(m *Meter, f []string) {
 		p := m.current()
 		p.at(numberOf(f[1]), 0, 0)
 		p.rate = sizeOf(f[2])
 	}},
 	// What rsync has sent.
-	{regexp.MustCompile(`^sent ([\d,]+) bytes  received [\d,]+ bytes  ([\d,.]+) bytes/sec$`), func(m *Meter, f []string) {
+	{lazyregexp.New(`^sent ([\d,]+) bytes  received [\d,]+ bytes  ([\d,.]+) bytes/sec$`), func(m *Meter, f []string) {
 		p := m.current()
 		p.at(numberOf(f[1]), 0, 0)
 		p.rate = numberOf(f[2])
 	}},
 	// A block job: the copy of a running VM's disk. Those of several go on at once.
-	{regexp.MustCompile(`^(\S+): transferred ([\d.]+ \w+) of ([\d.]+ \w+) \(([\d.]+)%\) in (.+?)(?:, (?:ready|still busy))?$`), func(m *Meter, f []string) {
+	{lazyregexp.New(`^(\S+): transferred ([\d.]+ \w+) of ([\d.]+ \w+) \(([\d.]+)%\) in (.+?)(?:, (?:ready|still busy))?$`), func(m *Meter, f []string) {
 		p := m.named(f[1])
 		p.at(sizeOf(f[2]), sizeOf(f[3]), numberOf(f[4])/100)
 		p.after(secondsOf(f[5]))
 	}},
 	// qemu-img: the copy of a disk that is not in use.
-	{regexp.MustCompile(`^transferred ([\d.]+ \w+) of ([\d.]+ \w+) \(([\d.]+)%\)`), func(m *Meter, f []string) {
+	{lazyregexp.New(`^transferred ([\d.]+ \w+) of ([\d.]+ \w+) \(([\d.]+)%\)`), func(m *Meter, f []string) {
 		m.restarted(numberOf(f[3])/100).at(sizeOf(f[1]), sizeOf(f[2]), numberOf(f[3])/100)
 	}},
 	// The memory of a VM that is migrated. It may be more than there is, because what
 	// changes meanwhile is sent again.
-	{regexp.MustCompile(`^migration active, transferred ([\d.]+ \w+) of ([\d.]+ \w+) VM-state, ([\d.]+ \w+)/s`), func(m *Meter, f []string) {
+	{lazyregexp.New(`^migration active, transferred ([\d.]+ \w+) of ([\d.]+ \w+) VM-state, ([\d.]+ \w+)/s`), func(m *Meter, f []string) {
 		done, total := sizeOf(f[1]), sizeOf(f[2])
 		m.memory.at(done, total, min(done/max(total, 1), beforeEnd/100.0))
 		m.memory.rate = sizeOf(f[3])
 	}},
 	// A volume that is sent to another node, with dd.
-	{regexp.MustCompile(`^(\d+) bytes \([^)]*\) copied, [\d.e-]+ s, ([\d.]+ \w+)/s$`), func(m *Meter, f []string) {
+	{lazyregexp.New(`^(\d+) bytes \([^)]*\) copied, [\d.e-]+ s, ([\d.]+ \w+)/s$`), func(m *Meter, f []string) {
 		p, done := m.current(), numberOf(f[1])
 		p.at(done, m.size, done/max(m.size, 1)*min(m.size, 1))
 		p.rate = sizeOf(f[2])
 	}},
 	// The same, with zfs send.
-	{regexp.MustCompile(`^\d\d:\d\d:\d\d\s+([\d.]+[BKMGTP]?)\s+\S+@\S+$`), func(m *Meter, f []string) {
+	{lazyregexp.New(`^\d\d:\d\d:\d\d\s+([\d.]+[BKMGTP]?)\s+\S+@\S+$`), func(m *Meter, f []string) {
 		p, done := m.current(), sizeOf(f[1])
 		p.at(done, m.size, done/max(m.size, 1)*min(m.size, 1))
 	}},
 	// The restore of a VM: all disks of an archive, or one of a backup server's.
-	{regexp.MustCompile(`^progress (\d+)% \(read (\d+) bytes(?:, zeroes = .*)?, duration (\d+) sec\)$`), func(m *Meter, f []string) {
+	{lazyregexp.New(`^progress (\d+)% \(read (\d+) bytes(?:, zeroes = .*)?, duration (\d+) sec\)$`), func(m *Meter, f []string) {
 		share, done := numberOf(f[1])/100, numberOf(f[2])
 		p, total := m.restarted(share), m.sizes
 		if total == 0 && share > 0 {
@@ -79,7 +80,7 @@ var measures = []lineRule{
 		p.after(numberOf(f[3]))
 	}},
 	// A download, with a dot for each MiB.
-	{regexp.MustCompile(`^(\d+)K ([ .,]*?)\s*(\d{1,3})% +([\d.]+[BKMGT]?)(?: (\S+)|=\S+)?$`), func(m *Meter, f []string) {
+	{lazyregexp.New(`^(\d+)K ([ .,]*?)\s*(\d{1,3})% +([\d.]+[BKMGT]?)(?: (\S+)|=\S+)?$`), func(m *Meter, f []string) {
 		p := m.current()
 		p.at(numberOf(f[1])*1024+float64(strings.Count(f[2], "."))*(1<<20), m.size, numberOf(f[3])/100)
 		if m.size > 0 {
@@ -88,7 +89,7 @@ var measures = []lineRule{
 		p.rate, p.left = sizeOf(f[4]), secondsOf(f[5])
 	}},
 	// The memory of a VM that is saved with a snapshot.
-	{regexp.MustCompile(`^([\d.]+ [KMGT]?i?B) in ((?:\d+[dhms] ?)+)$`), func(m *Meter, f []string) {
+	{lazyregexp.New(`^([\d.]+ [KMGT]?i?B) in ((?:\d+[dhms] ?)+)$`), func(m *Meter, f []string) {
 		p := m.current()
 		p.at(sizeOf(f[1]), 0, 0)
 		p.after(secondsOf(f[2]))
@@ -97,15 +98,15 @@ var measures = []lineRule{
 
 // The forms of other lines that say what there is to do, or that a part of it is done.
 var frames = []lineRule{
-	{regexp.MustCompile(`^INFO: starting new backup job: vzdump((?: \d+)*)(?: -|$)`), func(m *Meter, f []string) {
+	{lazyregexp.New(`^INFO: starting new backup job: vzdump((?: \d+)*)(?: -|$)`), func(m *Meter, f []string) {
 		m.job, m.guests = true, strings.Fields(f[1])
 	}},
-	{regexp.MustCompile(`^INFO: skip external VMs: ([\d, ]+)$`), func(m *Meter, f []string) {
+	{lazyregexp.New(`^INFO: skip external VMs: ([\d, ]+)$`), func(m *Meter, f []string) {
 		skipped := strings.Split(f[1], ", ")
 		m.guests = slices.DeleteFunc(m.guests, func(id string) bool { return slices.Contains(skipped, id) })
 	}},
-	{regexp.MustCompile(`^INFO: Starting Backup of (?:VM|CT) (\d+) `), func(m *Meter, f []string) { m.begin(f[1]) }},
-	{regexp.MustCompile(`^(INFO: Finished|ERROR:) Backup of (?:VM|CT) (\d+) `), func(m *Meter, f []string) {
+	{lazyregexp.New(`^INFO: Starting Backup of (?:VM|CT) (\d+) `), func(m *Meter, f []string) { m.begin(f[1]) }},
+	{lazyregexp.New(`^(INFO: Finished|ERROR:) Backup of (?:VM|CT) (\d+) `), func(m *Meter, f []string) {
 		if f[1] != "ERROR:" {
 			m.complete()
 		}
@@ -113,25 +114,25 @@ var frames = []lineRule{
 			m.ended = append(m.ended, f[2])
 		}
 	}},
-	{regexp.MustCompile(`^create full clone of (?:drive|mountpoint) `), func(m *Meter, _ []string) { m.complete() }},
-	{regexp.MustCompile(`^Formatting '.*\bsize=(\d+)\b`), func(m *Meter, f []string) { m.next, m.size = true, numberOf(f[1]) }},
-	{regexp.MustCompile(`^total estimated size is ([\d.]+[BKMGTP]?)$`), func(m *Meter, f []string) { m.next, m.size = true, sizeOf(f[1]) }},
-	{regexp.MustCompile(`^Length: (\d+)\b`), func(m *Meter, f []string) { m.size = numberOf(f[1]) }},
-	{regexp.MustCompile(`^(?:successfully imported '|restore image complete)`), func(m *Meter, _ []string) { m.complete() }},
-	{regexp.MustCompile(`^found local (?:disk|volume) '`), func(m *Meter, _ []string) { m.expect++ }},
-	{regexp.MustCompile(`^starting VM \d+ on remote node `), func(m *Meter, _ []string) { m.live = true }},
-	{regexp.MustCompile(`^migration (?:completed, transferred ([\d.]+ \w+) VM-state|status: completed)`), func(m *Meter, f []string) {
+	{lazyregexp.New(`^create full clone of (?:drive|mountpoint) `), func(m *Meter, _ []string) { m.complete() }},
+	{lazyregexp.New(`^Formatting '.*\bsize=(\d+)\b`), func(m *Meter, f []string) { m.next, m.size = true, numberOf(f[1]) }},
+	{lazyregexp.New(`^total estimated size is ([\d.]+[BKMGTP]?)$`), func(m *Meter, f []string) { m.next, m.size = true, sizeOf(f[1]) }},
+	{lazyregexp.New(`^Length: (\d+)\b`), func(m *Meter, f []string) { m.size = numberOf(f[1]) }},
+	{lazyregexp.New(`^(?:successfully imported '|restore image complete)`), func(m *Meter, _ []string) { m.complete() }},
+	{lazyregexp.New(`^found local (?:disk|volume) '`), func(m *Meter, _ []string) { m.expect++ }},
+	{lazyregexp.New(`^starting VM \d+ on remote node `), func(m *Meter, _ []string) { m.live = true }},
+	{lazyregexp.New(`^migration (?:completed, transferred ([\d.]+ \w+) VM-state|status: completed)`), func(m *Meter, f []string) {
 		if done := sizeOf(f[1]); done > 0 {
 			m.memory.at(done, done, 1)
 		}
 		m.memory.share, m.memory.rate = 1, 0
 	}},
-	{regexp.MustCompile(`^completed saving the VM state in .*, saved ([\d.]+ \w+)`), func(m *Meter, f []string) {
+	{lazyregexp.New(`^completed saving the VM state in .*, saved ([\d.]+ \w+)`), func(m *Meter, f []string) {
 		*m.current() = part{done: sizeOf(f[1])}
 	}},
-	{regexp.MustCompile(`^DEV: dev_id=\d+ size: (\d+) devname: `), func(m *Meter, f []string) { m.sizes, m.expect = m.sizes+numberOf(f[1]), 1 }},
-	{regexp.MustCompile(`^new volume ID is '`), func(m *Meter, _ []string) { m.made++ }},
-	{regexp.MustCompile(`^restore proxmox backup image: `), func(m *Meter, _ []string) {
+	{lazyregexp.New(`^DEV: dev_id=\d+ size: (\d+) devname: `), func(m *Meter, f []string) { m.sizes, m.expect = m.sizes+numberOf(f[1]), 1 }},
+	{lazyregexp.New(`^new volume ID is '`), func(m *Meter, _ []string) { m.made++ }},
+	{lazyregexp.New(`^restore proxmox backup image: `), func(m *Meter, _ []string) {
 		m.complete()
 		m.expect = m.made // each has a progress of its own
 	}},
@@ -166,7 +167,7 @@ func numberOf(s string) float64 {
 	return min(n, maxSize)
 }
 
-var byteRE = regexp.MustCompile(`^([\d.]+) ?([kKMGTP]?)(i?)(B?)$`)
+var byteRE = lazyregexp.New(`^([\d.]+) ?([kKMGTP]?)(i?)(B?)$`)
 
 // sizeOf reads a number of bytes: 1.5 GiB and 1.5G in powers of 1024, 1.5 GB in powers
 // of 1000. 0 stands for what is none.
@@ -186,7 +187,7 @@ func sizeOf(s string) float64 {
 	return min(n, maxSize)
 }
 
-var secondsRE = regexp.MustCompile(`([\d.]+) ?([dhms])`)
+var secondsRE = lazyregexp.New(`([\d.]+) ?([dhms])`)
 
 // secondsOf reads a duration: 1h 2m 3s.
 func secondsOf(s string) float64 {

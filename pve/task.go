@@ -4,9 +4,10 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"pve-mcp/pve/lazyregexp"
 )
 
 // Task is a line of a list of tasks.
@@ -63,7 +64,7 @@ func (t TaskStatus) Succeeded() bool {
 	return !t.Running() && (t.ExitStatus.Value == "OK" || t.Warnings() > 0)
 }
 
-var warningsRE = regexp.MustCompile(`^WARNINGS: (\d+)$`)
+var warningsRE = lazyregexp.New(`^WARNINGS: (\d+)$`)
 
 // Warnings returns how many warnings a successful task gave.
 func (t TaskStatus) Warnings() int {
@@ -153,7 +154,7 @@ func noContent(lines []LogLine) bool {
 }
 
 // endRE is the line that ends a task's log.
-var endRE = regexp.MustCompile(`^TASK (OK|ERROR: .*|WARNINGS: \d+)$`)
+var endRE = lazyregexp.New(`^TASK (OK|ERROR: .*|WARNINGS: \d+)$`)
 
 // Says returns the text of the line, "" for one that only says that there is nothing
 // yet, or that the task has ended.

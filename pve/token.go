@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"sync/atomic"
+
+	"pve-mcp/pve/lazyregexp"
 )
 
 // Secret is text that is never shown: it prints, logs and encodes as [secret].
@@ -97,8 +98,8 @@ type Token struct {
 }
 
 var (
-	tokenIDRE     = regexp.MustCompile(`^[^\s:/]+@[A-Za-z][A-Za-z0-9.\-_]+![A-Za-z][A-Za-z0-9.\-_]+$`)
-	tokenSecretRE = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	tokenIDRE     = lazyregexp.New(`^[^\s:/]+@[A-Za-z][A-Za-z0-9.\-_]+![A-Za-z][A-Za-z0-9.\-_]+$`)
+	tokenSecretRE = lazyregexp.New(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 )
 
 // CheckTokenID reports whether s can be the id of an API token. The error does not

@@ -2,10 +2,11 @@ package pve
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"pve-mcp/pve/lazyregexp"
 )
 
 // UPID identifies a task in a cluster, for as long as its node keeps the log.
@@ -21,7 +22,7 @@ type UPID struct {
 
 // upidRE is the grammar of PVE::UPID; the second number has nine digits on a
 // node that has been up for over 497 days.
-var upidRE = regexp.MustCompile(`^UPID:([a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?):` +
+var upidRE = lazyregexp.New(`^UPID:([a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?):` +
 	`[0-9A-Fa-f]{8}:[0-9A-Fa-f]{8,9}:([0-9A-Fa-f]{8}):([^:\s/]+):([^:\s/]*):([^:\s/]+):$`)
 
 // ParseUPID reads a UPID.

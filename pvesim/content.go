@@ -3,12 +3,12 @@ package pvesim
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"pve-mcp/pve/apischema"
+	"pve-mcp/pve/lazyregexp"
 )
 
 // listContent lists the volumes of a storage that the caller may read. That there
@@ -97,9 +97,9 @@ func (v *volume) verifiedBy() string {
 
 // Names of volumes below a storage.
 var (
-	dumpName  = regexp.MustCompile(`^backup/(?:vzdump-(?:qemu|lxc|openvz)-(\d+)-.+|(?:vm|ct)/(\d+)/.+|[^/]+\.(?:tgz|(?:tar|vma)(?:\.(?:gz|lzo|zst))?))$`)
-	imageName = regexp.MustCompile(`^(?:.+/)?(?:vm|base|subvol|basevol)-(\d+)-[^/]+$`)
-	fileName  = regexp.MustCompile(`^(iso|vztmpl|snippets|import)/[^/]+$`)
+	dumpName  = lazyregexp.New(`^backup/(?:vzdump-(?:qemu|lxc|openvz)-(\d+)-.+|(?:vm|ct)/(\d+)/.+|[^/]+\.(?:tgz|(?:tar|vma)(?:\.(?:gz|lzo|zst))?))$`)
+	imageName = lazyregexp.New(`^(?:.+/)?(?:vm|base|subvol|basevol)-(\d+)-[^/]+$`)
+	fileName  = lazyregexp.New(`^(iso|vztmpl|snippets|import)/[^/]+$`)
 )
 
 // contentOf returns what a volume's name below its storage says that it is, and

@@ -3,14 +3,15 @@ package pvesim
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
+
+	"pve-mcp/pve/lazyregexp"
 )
 
 var (
-	qemuDrive = regexp.MustCompile(`^(?:(?:ide|sata|scsi|virtio|unused)\d+|efidisk0|tpmstate0)$`)
-	lxcDrive  = regexp.MustCompile(`^(?:rootfs|(?:mp|unused)\d+)$`)
+	qemuDrive = lazyregexp.New(`^(?:(?:ide|sata|scsi|virtio|unused)\d+|efidisk0|tpmstate0)$`)
+	lxcDrive  = lazyregexp.New(`^(?:rootfs|(?:mp|unused)\d+)$`)
 )
 
 // isDrive reports whether a key of a guest's configuration names a volume.

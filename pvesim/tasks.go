@@ -1,15 +1,15 @@
 package pvesim
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"pve-mcp/pve/apischema"
+	"pve-mcp/pve/lazyregexp"
 )
 
-var upidRE = regexp.MustCompile(`^UPID:([a-zA-Z0-9](?:[a-zA-Z0-9\-]*[a-zA-Z0-9])?):([0-9A-Fa-f]{8}):` +
+var upidRE = lazyregexp.New(`^UPID:([a-zA-Z0-9](?:[a-zA-Z0-9\-]*[a-zA-Z0-9])?):([0-9A-Fa-f]{8}):` +
 	`([0-9A-Fa-f]{8,9}):([0-9A-Fa-f]{8}):([^:\s/]+):([^:\s/]*):([^:\s/]+):$`)
 
 // theTask returns the task that the call is about.

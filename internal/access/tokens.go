@@ -11,12 +11,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"pve-mcp/internal/files"
+	"pve-mcp/pve/lazyregexp"
 )
 
 // Token is a line of the file of tokens.
@@ -38,7 +38,7 @@ const prefix = "pvemcp_"
 
 const maxFile = 1 << 20 // bytes
 
-var nameRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+var nameRE = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // file is what the file of tokens has.
 type file struct {

@@ -27,7 +27,7 @@ var order = []string{
 	"internal/catalog", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
 	"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks", "internal/tool",
 	"internal/access", "internal/audit", "internal/files", "internal/explain", "internal/guard", "internal/seal", "internal/show", "internal/render", "pve", "pvesim", "pve/apischema/gen",
-	"pve/apischema",
+	"pve/apischema", "pve/lazyregexp",
 }
 
 // imports are exactly the imports of each package, without the standard library's.
@@ -36,7 +36,7 @@ var imports = map[string][]string{
 	"cmd/pve-mcp":       {"internal/cli"},
 	"internal/access":   {"internal/files", "internal/guard"},
 	"internal/archtest": {},
-	"internal/audit":    {"internal/render", "github.com/gofrs/flock"},
+	"internal/audit":    {"internal/render", "pve/lazyregexp", "github.com/gofrs/flock"},
 	"internal/catalog": {
 		"internal/guard", "internal/render", "internal/tool", "internal/tools/backup", "pve", "internal/tools/guests", "internal/tools/nodes",
 		"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks",
@@ -85,7 +85,7 @@ var imports = map[string][]string{
 		"internal/audit", "internal/catalog", "internal/demo", "internal/guard", "internal/live", "internal/tool", "pve", "pvesim", "github.com/google/go-cmp",
 	},
 	"internal/tool": {
-		"internal/audit", "internal/explain", "internal/guard", "internal/render", "internal/seal", "pve",
+		"internal/audit", "internal/explain", "internal/guard", "internal/render", "internal/seal", "pve", "pve/lazyregexp",
 		"github.com/google/jsonschema-go",
 	},
 	"internal/tools/backup":    {"internal/explain", "internal/guard", "internal/render", "internal/show", "internal/tool", "pve"},
@@ -97,7 +97,8 @@ var imports = map[string][]string{
 	"pve":                      {"github.com/cenkalti/backoff/v5"},
 	"pve/apischema":            {},
 	"pve/apischema/gen":        {"pve/apischema"},
-	"pvesim":                   {"pve/apischema"},
+	"pve/lazyregexp":           {},
+	"pvesim":                   {"pve/apischema", "pve/lazyregexp"},
 	"test/clients":             {},
 	"test/conformance":         {},
 	"test/deploy":              {},
@@ -346,6 +347,31 @@ func TestNoHiddenState(t *testing.T) {
 							t.Errorf("%s: the variable %s", where(set, root, v.Pos()), full)
 						}
 					}
+				}
+			}
+		}
+	}
+}
+
+// A program that starts compiles no expression that it may not need.
+func TestNothingIsCompiledAtStart(t *testing.T) {
+	pkgs, set, root := load(t)
+	for _, p := range pkgs {
+		for name, file := range p.files {
+			if isTest(name) || p.dir == "pve/apischema/gen" {
+				continue
+			}
+			for _, decl := range file.Decls {
+				if d, ok := decl.(*ast.GenDecl); ok && d.Tok == token.VAR {
+					ast.Inspect(d, func(n ast.Node) bool {
+						if _, later := n.(*ast.FuncLit); later {
+							return false
+						}
+						if sel, ok := n.(*ast.SelectorExpr); ok && sel.Sel.Name == "MustCompile" {
+							t.Errorf("%s: take lazyregexp.New", where(set, root, sel.Pos()))
+						}
+						return true
+					})
 				}
 			}
 		}

@@ -7,10 +7,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf16"
+
+	"pve-mcp/pve/lazyregexp"
 )
 
 // genesis is the prev of the first line of all.
@@ -20,9 +21,9 @@ var genesis = strings.Repeat("0", 64)
 const opening = `{"time":"`
 
 var (
-	hashRE = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	hashRE = lazyregexp.New(`^[0-9a-f]{64}$`)
 	// lastRE matches the field at the end of a line, as the package's comment has it.
-	lastRE = regexp.MustCompile(`,"hash":"([0-9a-f]{64})"\}$`)
+	lastRE = lazyregexp.New(`,"hash":"([0-9a-f]{64})"\}$`)
 )
 
 // hashOf is HMAC-SHA256 with a key, SHA-256 without one.

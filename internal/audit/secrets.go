@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
 	"pve-mcp/internal/render"
+	"pve-mcp/pve/lazyregexp"
 )
 
 // secretWord is part of the names of secrets.
@@ -17,30 +17,30 @@ const secretWord = `[\w.-]*(?:passw(?:or)?d|passphrase|passwd|secret|token|api[_
 
 // secretKeyRE matches the names of arguments, and of keys in them, whose values are
 // secrets: cipassword is one.
-var secretKeyRE = regexp.MustCompile(`(?i)^` + secretWord + `$`)
+var secretKeyRE = lazyregexp.New(`(?i)^` + secretWord + `$`)
 
 // secretFlagRE matches an argument of a command that the next one is the secret of.
-var secretFlagRE = regexp.MustCompile(`(?i)^--?` + secretWord + `$`)
+var secretFlagRE = lazyregexp.New(`(?i)^--?` + secretWord + `$`)
 
 const uuid = `[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}`
 
 // patterns find secrets in text that are none in the notes of people; what with leaves is
 // the rest. A name that precedes a secret is kept.
 var patterns = []struct {
-	find *regexp.Regexp
+	find *lazyregexp.Regexp
 	with string
 }{
 	// PVE's token secrets: ops@pve!mcp=UUID, or the id and the UUID beside each other.
-	{regexp.MustCompile(`(![A-Za-z][\w.-]*["']?[\s:=,]+["']?)` + uuid), "${1}" + render.Mask},
+	{lazyregexp.New(`(![A-Za-z][\w.-]*["']?[\s:=,]+["']?)` + uuid), "${1}" + render.Mask},
 	// A UUID after an =, but that of smbios1, which is called uuid.
-	{regexp.MustCompile(`((?:^|[^d]|(?:^|[^i])d|(?:^|[^u])id|(?:^|[^u])uid)=\s*["']?)` + uuid), "${1}" + render.Mask},
+	{lazyregexp.New(`((?:^|[^d]|(?:^|[^i])d|(?:^|[^u])id|(?:^|[^u])uid)=\s*["']?)` + uuid), "${1}" + render.Mask},
 	// PVE's tickets and CSRF tokens.
-	{regexp.MustCompile(`\bPVE:[^\s:]+:[0-9A-F]{8}::[^\s"']+`), render.Mask},
-	{regexp.MustCompile(`(?i)(\b` + secretWord + `["']?\s*[=:]\s*)(?:"[^"]*"|'[^']*'|[^\s"']+)`), "${1}" + render.Mask},
-	{regexp.MustCompile(`(?i)((?:^|\s)--?` + secretWord + `\s+)(?:"[^"]*"|'[^']*'|[^\s"']+)`), "${1}" + render.Mask},
-	{regexp.MustCompile(`(?i)(\bbearer\s+)[\w+/.=~-]{8,}`), "${1}" + render.Mask},
+	{lazyregexp.New(`\bPVE:[^\s:]+:[0-9A-F]{8}::[^\s"']+`), render.Mask},
+	{lazyregexp.New(`(?i)(\b` + secretWord + `["']?\s*[=:]\s*)(?:"[^"]*"|'[^']*'|[^\s"']+)`), "${1}" + render.Mask},
+	{lazyregexp.New(`(?i)((?:^|\s)--?` + secretWord + `\s+)(?:"[^"]*"|'[^']*'|[^\s"']+)`), "${1}" + render.Mask},
+	{lazyregexp.New(`(?i)(\bbearer\s+)[\w+/.=~-]{8,}`), "${1}" + render.Mask},
 	// What crypt(3) makes of a password.
-	{regexp.MustCompile(`\$(?:1|2[abxy]|5|6|7|y|gy)\$[\w./$=,-]{8,}`), render.Mask},
+	{lazyregexp.New(`\$(?:1|2[abxy]|5|6|7|y|gy)\$[\w./$=,-]{8,}`), render.Mask},
 }
 
 // maskText masks the secrets in a text.

@@ -6,10 +6,11 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"pve-mcp/pve/lazyregexp"
 )
 
 // HTTP are the settings of pve-mcp http.
@@ -47,7 +48,7 @@ func parsePath(v string) (string, error) {
 	return v, nil
 }
 
-var dnsNameRE = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
+var dnsNameRE = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
 
 func parseDNSNames(v string) ([]string, error) {
 	names := splitList(v)

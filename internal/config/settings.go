@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/seal"
 	"pve-mcp/pve"
+	"pve-mcp/pve/lazyregexp"
 )
 
 // Setting is one setting: everything about it is said here.
@@ -294,7 +294,7 @@ func parseKeys(v string) (seal.Keys, error) {
 	return keys, nil
 }
 
-var nameRE = regexp.MustCompile(`^[a-z][a-z_-]*$`)
+var nameRE = lazyregexp.New(`^[a-z][a-z_-]*$`)
 
 func parseNames(v string) ([]string, error) {
 	names := splitList(v)
@@ -320,7 +320,7 @@ func parsePins(v string) ([]pve.Fingerprint, error) {
 
 // secretRE finds what may be the secret of a token. Such text is never shown, whatever
 // setting it was given to.
-var secretRE = regexp.MustCompile(`[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}`)
+var secretRE = lazyregexp.New(`[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}`)
 
 // quoted shows a value that is no secret.
 func quoted(v string) string {

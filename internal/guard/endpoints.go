@@ -2,9 +2,10 @@ package guard
 
 import (
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
+
+	"pve-mcp/pve/lazyregexp"
 )
 
 // endpoint is a row of the table of what may leave the process beside reads.
@@ -52,7 +53,7 @@ var endpoints = []endpoint{
 
 // readsGuest are the reads that look into a guest by its agent: what a command printed,
 // and files.
-var readsGuest = regexp.MustCompile(`^/nodes/[^/]+/qemu/[^/]+/agent/(exec-status|file-read)$`)
+var readsGuest = lazyregexp.New(`^/nodes/[^/]+/qemu/[^/]+/agent/(exec-status|file-read)$`)
 
 func always(url.Values) bool { return true }
 
@@ -60,7 +61,7 @@ func forced(params url.Values) bool { return on(params.Get("force")) }
 
 func on(v string) bool { return v != "" && v != "0" }
 
-var unusedRE = regexp.MustCompile(`^unused\d+$`)
+var unusedRE = lazyregexp.New(`^unused\d+$`)
 
 // destroysConfig reports whether a change of a configuration removes data or lays it
 // open.
@@ -117,12 +118,12 @@ func (e endpoint) riskOf(params url.Values) Risk {
 }
 
 var (
-	guestPathRE = regexp.MustCompile(`^/nodes/[^/]+/(?:qemu|lxc)/(\d+)(?:/|$)`)
-	sidRE       = regexp.MustCompile(`^(?:vm|ct):(\d+)$`)
-	upidRE      = regexp.MustCompile(`/UPID(?::[^:]*){5}:(\d+)[@:]`)
+	guestPathRE = lazyregexp.New(`^/nodes/[^/]+/(?:qemu|lxc)/(\d+)(?:/|$)`)
+	sidRE       = lazyregexp.New(`^(?:vm|ct):(\d+)$`)
+	upidRE      = lazyregexp.New(`/UPID(?::[^:]*){5}:(\d+)[@:]`)
 	// ownerRE finds the guest that a volume belongs to: of a disk, a backup in a file, a
 	// backup on a backup server.
-	ownerRE = regexp.MustCompile(`(?:^|[:/])(?:vm|base|subvol|basevol)-(\d+)-|vzdump-(?:qemu|lxc|openvz)-(\d+)-|backup/(?:vm|ct)/(\d+)/`)
+	ownerRE = lazyregexp.New(`(?:^|[:/])(?:vm|base|subvol|basevol)-(\d+)-|vzdump-(?:qemu|lxc|openvz)-(\d+)-|backup/(?:vm|ct)/(\d+)/`)
 )
 
 // touched are the guests that a request changes, and those that it makes. ok says that

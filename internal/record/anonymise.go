@@ -5,11 +5,11 @@ import (
 	"maps"
 	"net/netip"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"pve-mcp/pve/lazyregexp"
 	"pve-mcp/pvesim"
 )
 
@@ -133,8 +133,8 @@ func (a anonymiser) address(old string) string {
 }
 
 var (
-	macRE = regexp.MustCompile(`(?i)([0-9a-f]{2}:){5}[0-9a-f]{2}`)
-	hexRE = regexp.MustCompile(`[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}`)
+	macRE = lazyregexp.New(`(?i)([0-9a-f]{2}:){5}[0-9a-f]{2}`)
+	hexRE = lazyregexp.New(`[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}`)
 )
 
 func (a anonymiser) mac(old string) string {
@@ -149,9 +149,9 @@ func (a anonymiser) uuid(old string) string {
 
 // Names that PVE makes: of disks, of the RAM of a snapshot, of backups.
 var (
-	diskName   = regexp.MustCompile(`^(vm|base|subvol|basevol)-\d+-(disk-\d+|cloudinit)(\.\w+)?$`)
-	stateName  = regexp.MustCompile(`^(vm-\d+-state-)(.+?)(\.\w+)?$`)
-	backupName = regexp.MustCompile(`^vzdump-(qemu|lxc)-\d+-[\d_-]+\.[a-z.]+$`)
+	diskName   = lazyregexp.New(`^(vm|base|subvol|basevol)-\d+-(disk-\d+|cloudinit)(\.\w+)?$`)
+	stateName  = lazyregexp.New(`^(vm-\d+-state-)(.+?)(\.\w+)?$`)
+	backupName = lazyregexp.New(`^vzdump-(qemu|lxc)-\d+-[\d_-]+\.[a-z.]+$`)
 )
 
 // volume is what stands for the id of a volume.
@@ -328,7 +328,7 @@ func (a anonymiser) access(m *pvesim.Model) {
 	m.Roles = roles
 }
 
-var plainExit = regexp.MustCompile(`^(OK|WARNINGS: \d+|job errors|unexpected status|got timeout|received interrupt|interrupted by signal)$`)
+var plainExit = lazyregexp.New(`^(OK|WARNINGS: \d+|job errors|unexpected status|got timeout|received interrupt|interrupted by signal)$`)
 
 // task leaves out what a task said.
 func (a anonymiser) task(t pvesim.PastTask) pvesim.PastTask {

@@ -3,8 +3,9 @@ package render
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"regexp"
 	"strings"
+
+	"pve-mcp/pve/lazyregexp"
 )
 
 // Mask stands for a secret, as PVE itself writes it.
@@ -12,16 +13,16 @@ const Mask = "**********"
 
 // secrets are what is masked in text that people write: each expression has the secret
 // as its last group, or is one as a whole.
-var secrets = []*regexp.Regexp{
-	regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)`),
-	regexp.MustCompile(`(?i)(?:password|passwd|passphrase|\bpwd|secret|token|api[_-]?key|access[_-]?key)[a-z0-9_]*["']?\s*[:=]\s*["']?([^\s"',;]+)`),
-	regexp.MustCompile(`![A-Za-z][A-Za-z0-9._-]*=([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})`), // of a PVE token
-	regexp.MustCompile(`\b(?:AKIA|ASIA)[0-9A-Z]{16}\b`),
-	regexp.MustCompile(`\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|sk-[A-Za-z0-9_-]{20,})`),
-	regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*`), // a JSON Web Token
-	regexp.MustCompile(`(?i)://[^\s/:@]+:([^\s/@]+)@`),                                // a password in a URL
-	regexp.MustCompile(`\bpvemcp_[A-Za-z0-9_-]{20,}`),                                 // a bearer token of our own
-	regexp.MustCompile(`(?i)\bbearer\s+([A-Za-z0-9._~+/=-]{16,})`),
+var secrets = []*lazyregexp.Regexp{
+	lazyregexp.New(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)`),
+	lazyregexp.New(`(?i)(?:password|passwd|passphrase|\bpwd|secret|token|api[_-]?key|access[_-]?key)[a-z0-9_]*["']?\s*[:=]\s*["']?([^\s"',;]+)`),
+	lazyregexp.New(`![A-Za-z][A-Za-z0-9._-]*=([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})`), // of a PVE token
+	lazyregexp.New(`\b(?:AKIA|ASIA)[0-9A-Z]{16}\b`),
+	lazyregexp.New(`\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|sk-[A-Za-z0-9_-]{20,})`),
+	lazyregexp.New(`\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*`), // a JSON Web Token
+	lazyregexp.New(`(?i)://[^\s/:@]+:([^\s/@]+)@`),                                // a password in a URL
+	lazyregexp.New(`\bpvemcp_[A-Za-z0-9_-]{20,}`),                                 // a bearer token of our own
+	lazyregexp.New(`(?i)\bbearer\s+([A-Za-z0-9._~+/=-]{16,})`),
 }
 
 // Notes is Lines for notes of people, in which what looks like a password, a token or a

@@ -3,12 +3,12 @@ package tool
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"pve-mcp/internal/render"
 	"pve-mcp/pve"
+	"pve-mcp/pve/lazyregexp"
 )
 
 // How much a line says about why a task failed or warned.
@@ -22,26 +22,26 @@ const (
 
 // weighed is how much lines say that look like something.
 type weighed struct {
-	re     *regexp.Regexp
+	re     *lazyregexp.Regexp
 	weight int
 }
 
 // weights are what lines look like; the first that fits counts.
 var weights = []weighed{
-	{regexp.MustCompile(`^INFO: (?:Failed at |Backup job finished |aborting backup job|resuming VM again)|^aborting phase \d+ - cleanup`), nothing},
-	{regexp.MustCompile(`^ERROR: Backup of (?:VM|CT) \d+ failed - `), guestLost},
-	{regexp.MustCompile(`^(?:ERROR|WARN|WARNING|Warning|error|warning|fatal)\b`), reported},
-	{regexp.MustCompile(`(?i)\b(?:error|errors|failed|failure|fatal|cannot|can't|could not|couldn't|unable|denied|refused|invalid|not permitted|` +
+	{lazyregexp.New(`^INFO: (?:Failed at |Backup job finished |aborting backup job|resuming VM again)|^aborting phase \d+ - cleanup`), nothing},
+	{lazyregexp.New(`^ERROR: Backup of (?:VM|CT) \d+ failed - `), guestLost},
+	{lazyregexp.New(`^(?:ERROR|WARN|WARNING|Warning|error|warning|fatal)\b`), reported},
+	{lazyregexp.New(`(?i)\b(?:error|errors|failed|failure|fatal|cannot|can't|could not|couldn't|unable|denied|refused|invalid|not permitted|` +
 		`no space left|no such|not found|does not exist|timeout|timed out|aborted|interrupted|killed|out of memory|warning|problem)\b`), mentioned},
-	{regexp.MustCompile(`^INFO: `), nothing},
-	{regexp.MustCompile(``), near},
+	{lazyregexp.New(`^INFO: `), nothing},
+	{lazyregexp.New(``), near},
 }
 
 // nearEnd is how many lines before the end of a failed task are shown, whatever they say.
 const nearEnd = 2
 
 // stampRE is the time before each line of a migration.
-var stampRE = regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d `)
+var stampRE = lazyregexp.New(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d `)
 
 // Why returns up to most lines of the log of a task that say why it failed or warned, in
 // their order. Where there are more, the last one says how many.
@@ -87,7 +87,7 @@ func Why(lines []pve.LogLine, most int) []string {
 
 // lostRE is what a task says of its failure whose exit status says no more than that it
 // failed.
-var lostRE = regexp.MustCompile(`^ERROR: (?:Backup of (?:VM|CT) \d+ failed - |migration aborted \(duration [\d:]+\): )(.+)$`)
+var lostRE = lazyregexp.New(`^ERROR: (?:Backup of (?:VM|CT) \d+ failed - |migration aborted \(duration [\d:]+\): )(.+)$`)
 
 // reasonIn returns the reason of a failure: the exit status, or the log's last word where
 // that is more.

@@ -4,10 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"pve-mcp/pve/lazyregexp"
 )
 
 // formats are the named formats that are code in PVE, under their names without
@@ -165,9 +166,9 @@ var (
 	dnsNameRE    = anchored(`(` + nameRE + `\.)*` + nameRE)
 )
 
-func anchored(pattern string) *regexp.Regexp { return regexp.MustCompile(`^(?:` + pattern + `)\n?$`) }
+func anchored(pattern string) *lazyregexp.Regexp { return lazyregexp.New(`^(?:` + pattern + `)\n?$`) }
 
-func must(re *regexp.Regexp, s, format string, args ...any) error {
+func must(re *lazyregexp.Regexp, s, format string, args ...any) error {
 	if re.MatchString(s) {
 		return nil
 	}

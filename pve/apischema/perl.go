@@ -3,11 +3,13 @@ package apischema
 import (
 	"regexp"
 	"strings"
+
+	"pve-mcp/pve/lazyregexp"
 )
 
 var (
-	integerRE = regexp.MustCompile(`^[+-]?\d+\n?$`)
-	numberRE  = regexp.MustCompile(`^[+-]?(\d+\.\d+|\d+\.|\.\d+|\d+)([eE][+-]?\d+)?\n?$`)
+	integerRE = lazyregexp.New(`^[+-]?\d+\n?$`)
+	numberRE  = lazyregexp.New(`^[+-]?(\d+\.\d+|\d+\.|\.\d+|\d+)([eE][+-]?\d+)?\n?$`)
 )
 
 func isInteger(s string) bool { return integerRE.MatchString(s) }

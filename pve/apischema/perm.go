@@ -1,8 +1,9 @@
 package apischema
 
 import (
-	"regexp"
 	"strings"
+
+	"pve-mcp/pve/lazyregexp"
 )
 
 // Caller is who asks, as far as a permission check wants to know.
@@ -197,9 +198,9 @@ func param(params Values, name string) string {
 }
 
 var (
-	placeholderRE = regexp.MustCompile(`\{[^}]*\}`)
-	aclPathRE     = regexp.MustCompile(`^/[A-Za-z0-9.\-_/]*$`)
-	slashesRE     = regexp.MustCompile(`/+`)
+	placeholderRE = lazyregexp.New(`\{[^}]*\}`)
+	aclPathRE     = lazyregexp.New(`^/[A-Za-z0-9.\-_/]*$`)
+	slashesRE     = lazyregexp.New(`/+`)
 )
 
 // fillIn fills the placeholders of a template such as /vms/{vmid} from params;

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -13,13 +12,14 @@ import (
 	"pve-mcp/internal/render"
 	"pve-mcp/internal/tool"
 	"pve-mcp/pve"
+	"pve-mcp/pve/lazyregexp"
 )
 
 // kinds tell by the name of an archive what is in it: on a directory, on a backup
 // server.
 var (
-	archiveRE = regexp.MustCompile(`(?:^|/)vzdump-(qemu|lxc)-(\d+)-`)
-	serverRE  = regexp.MustCompile(`^backup/(vm|ct)/(\d+)/`)
+	archiveRE = lazyregexp.New(`(?:^|/)vzdump-(qemu|lxc)-(\d+)-`)
+	serverRE  = lazyregexp.New(`^backup/(vm|ct)/(\d+)/`)
 )
 
 // archive says what is in a backup, by its name.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"pve-mcp/internal/render"
 	"pve-mcp/internal/tool"
 	"pve-mcp/pve"
+	"pve-mcp/pve/lazyregexp"
 )
 
 type createIn struct {
@@ -158,7 +158,7 @@ func only(here []tool.Store, node, content, what string) (string, error) {
 }
 
 // lastRE matches the rule that keeps the last so many.
-var lastRE = regexp.MustCompile(`^keep-last=(\d+)$`)
+var lastRE = lazyregexp.New(`^keep-last=(\d+)$`)
 
 // pruned says which backups PVE would delete. It counts the new one, which is not there
 // yet, unless that is protected. What that means is known for the plain rule only.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -14,6 +13,7 @@ import (
 	"pve-mcp/internal/render"
 	"pve-mcp/internal/tool"
 	"pve-mcp/pve"
+	"pve-mcp/pve/lazyregexp"
 )
 
 type execIn struct {
@@ -145,7 +145,7 @@ func startExec(ctx context.Context, c *tool.Call, in *execIn) (tool.Job, error) 
 var errNoProcess = explain.Refusal("Its output was collected already, or the VM was started anew since.", "The guest agent knows no such process.")
 
 // noProcessRE matches how agents say so.
-var noProcessRE = regexp.MustCompile(`(?i)\bpid\b`)
+var noProcessRE = lazyregexp.New(`(?i)\bpid\b`)
 
 // look asks for the process, unless its end is known.
 func (in *execIn) look(ctx context.Context, c *tool.Call) error {

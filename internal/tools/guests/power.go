@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 
@@ -13,6 +12,7 @@ import (
 	"pve-mcp/internal/render"
 	"pve-mcp/internal/tool"
 	"pve-mcp/pve"
+	"pve-mcp/pve/lazyregexp"
 )
 
 type powerIn struct {
@@ -119,7 +119,7 @@ func misplaced(in powerIn) error {
 }
 
 // changesPower matches the types of tasks after which a guest may have another state.
-var changesPower = regexp.MustCompile(`^(qm|vz)(start|stop|shutdown|reboot|reset|pause|suspend|resume|rollback|restore|migrate|destroy)$|^qmigrate$`)
+var changesPower = lazyregexp.New(`^(qm|vz)(start|stop|shutdown|reboot|reset|pause|suspend|resume|rollback|restore|migrate|destroy)$|^qmigrate$`)
 
 // restless refuses to call a guest's state its last while a task is changing it.
 func restless(ctx context.Context, c *tool.Call, g pve.GuestRef, s pve.GuestStatus) error {

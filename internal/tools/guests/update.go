@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -17,6 +16,7 @@ import (
 	"pve-mcp/internal/render"
 	"pve-mcp/internal/tool"
 	"pve-mcp/pve"
+	"pve-mcp/pve/lazyregexp"
 )
 
 type updateIn struct {
@@ -66,7 +66,7 @@ var updateConfig = tool.Change(tool.ChangeSpec[updateIn, updateOut]{
 	Finish: finishUpdate,
 })
 
-var unusedRE = regexp.MustCompile(`^unused\d+$`)
+var unusedRE = lazyregexp.New(`^unused\d+$`)
 
 // destroys reports whether the removal of a key removes data.
 func destroys(key string) bool { return unusedRE.MatchString(key) || key == "vmstate" }
@@ -147,7 +147,7 @@ func (in *updateIn) check() error {
 }
 
 // shortenedRE matches what ends with the mark of [render.Text].
-var shortenedRE = regexp.MustCompile(`…\(\+\d+\)$`)
+var shortenedRE = lazyregexp.New(`…\(\+\d+\)$`)
 
 // splitList splits the elements of a list as PVE would, so that what it deletes is what
 // was looked at here.
@@ -194,7 +194,7 @@ func replacesDisk(kind pve.Kind, key, before, after string) bool {
 }
 
 // newVolumeRE matches the source of a disk that is made anew: STORAGE:SIZE.
-var newVolumeRE = regexp.MustCompile(`^[^:/\s]+:\d+(\.\d+)?$`)
+var newVolumeRE = lazyregexp.New(`^[^:/\s]+:\d+(\.\d+)?$`)
 
 // takesTime reports whether PVE should make the change in a task.
 func (in updateIn) takesTime(kind pve.Kind) bool {

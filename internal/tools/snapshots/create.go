@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 	"pve-mcp/internal/render"
 	"pve-mcp/internal/tool"
 	"pve-mcp/pve"
+	"pve-mcp/pve/lazyregexp"
 )
 
 type createIn struct {
@@ -60,7 +60,7 @@ var createSnapshot = tool.Change(tool.ChangeSpec[createIn, createOut]{
 })
 
 // nameRE is PVE's rule for names of snapshots; current and pending are its own.
-var nameRE = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{1,39}$`)
+var nameRE = lazyregexp.New(`^[A-Za-z][A-Za-z0-9_-]{1,39}$`)
 
 func checkName(name string) error {
 	if !nameRE.MatchString(name) || name == pve.Current || strings.EqualFold(name, "pending") {

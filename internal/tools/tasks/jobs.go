@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"regexp"
 	"strconv"
 
 	"pve-mcp/internal/render"
 	"pve-mcp/internal/tool"
 	"pve-mcp/pve"
+	"pve-mcp/pve/lazyregexp"
 )
 
 // backup is the type of a backup's task. PVE's filter by guest does not find one of
@@ -57,7 +57,7 @@ func (p *part) addJobs(ctx context.Context, c *tool.Call, node string, in listIn
 }
 
 // partRE matches the lines of a backup's log that begin or end a guest's part.
-var partRE = regexp.MustCompile(`^(?:INFO: (Starting|Finished)|ERROR:) Backup of (?:VM|CT) (\d+) ?(.*)$`)
+var partRE = lazyregexp.New(`^(?:INFO: (Starting|Finished)|ERROR:) Backup of (?:VM|CT) (\d+) ?(.*)$`)
 
 // partOf says what became of a guest in a backup job; state is "" where the job had no
 // part for it.
