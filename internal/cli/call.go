@@ -17,8 +17,8 @@ import (
 )
 
 // callCommand calls a tool from the shell: a command for each tool, with a flag for
-// each argument.
-func (a *app) callCommand() *cobra.Command {
+// each argument. They are made only where they are named, since it takes every schema.
+func (a *app) callCommand(named bool) *cobra.Command {
 	call := &cobra.Command{
 		Use:   "call TOOL",
 		Short: "Call a tool",
@@ -28,26 +28,28 @@ func (a *app) callCommand() *cobra.Command {
 			return &exitError{exitUsage, "call: name a tool; pve-mcp tools lists them"}
 		},
 	}
-	for _, t := range catalog.All() {
-		call.AddCommand(a.callOne(t))
+	if named {
+		for _, t := range catalog.All() {
+			call.AddCommand(a.callOne(t))
+		}
 	}
 	return call
 }
 
 func (a *app) callOne(t tool.Tool) *cobra.Command {
 	cmd := &cobra.Command{Use: t.Name, Short: t.Title, Long: t.Doc, Args: cobra.NoArgs}
-	for _, name := range t.Input.PropertyOrder {
-		addFlag(cmd.Flags(), name, t.Input.Properties[name])
+	for _, name := range t.Input().PropertyOrder {
+		addFlag(cmd.Flags(), name, t.Input().Properties[name])
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		args := map[string]any{}
 		cmd.Flags().Visit(func(f *pflag.Flag) {
-			if _, isArgument := t.Input.Properties[f.Name]; !isArgument {
+			if _, isArgument := t.Input().Properties[f.Name]; !isArgument {
 				return
 			}
 			list, isList := f.Value.(pflag.SliceValue)
 			switch {
-			case isList && t.Input.Properties[f.Name].Type == "object":
+			case isList && t.Input().Properties[f.Name].Type == "object":
 				args[f.Name] = object(list.GetSlice())
 			case isList:
 				args[f.Name] = list.GetSlice()

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -72,7 +73,7 @@ func Main() int {
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
-	root := a.root()
+	root := a.root(args)
 	root.SetArgs(args)
 	root.SetIn(a.in)
 	root.SetOut(a.out)
@@ -89,7 +90,8 @@ func (a *app) run(ctx context.Context, args []string) int {
 	return status.status
 }
 
-func (a *app) root() *cobra.Command {
+// root is the program with its commands, as far as the arguments may be about them.
+func (a *app) root(args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "pve-mcp",
 		Short: "Let an AI assistant and its human run Proxmox VE",
@@ -117,7 +119,7 @@ func (a *app) root() *cobra.Command {
 			p.Lookup(s.Flag).NoOptDefVal = "true"
 		}
 	}
-	root.AddCommand(a.auditCommand(), a.callCommand(), a.demoCommand(), a.doctorCommand(), a.healthCommand(), a.httpCommand(), a.installCommand(),
+	root.AddCommand(a.auditCommand(), a.callCommand(slices.Contains(args, "call")), a.demoCommand(), a.doctorCommand(), a.healthCommand(), a.httpCommand(), a.installCommand(),
 		a.secretCommand(), a.simCommand(), a.tokenCommand(), a.toolsCommand(), a.uninstallCommand(), a.versionCommand())
 	return root
 }

@@ -89,8 +89,8 @@ func toolsPage() string {
 	b.WriteString("Call them from an MCP client, or from a shell: `pve-mcp call TOOL --ARGUMENT VALUE`.\n")
 	for _, t := range catalog.All() {
 		fmt.Fprintf(&b, "\n## %s\n\n%s. %s\n\nRisk: %v.\n", t.Name, t.Title, t.Doc, t.Risk)
-		fields(&b, "Arguments", t.Input)
-		fields(&b, "Answer", t.Output)
+		fields(&b, "Arguments", t.Input())
+		fields(&b, "Answer", t.Output())
 		b.WriteString("\nPrivileges:\n\n")
 		for _, n := range t.Needs {
 			b.WriteString("- " + need(n) + "\n")

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -69,13 +71,28 @@ func New(o Options) *mcp.Server {
 		},
 	})
 	on, off := catalog.Offered(catalog.Selection{Policy: o.Host.Policy, Toolsets: o.Toolsets})
-	for _, t := range on {
-		s.AddTool(describe(t), handler(t, o))
-	}
 	mcptask.Serve(s, tasks(o))
 	s.AddSendingMiddleware(patient)
-	s.AddReceivingMiddleware(isolate(o.Logger), narrow, explainOff(off))
+	s.AddReceivingMiddleware(isolate(o.Logger), beforeTools(func() {
+		for _, t := range on {
+			s.AddTool(describe(t), handler(t, o))
+		}
+	}), narrow, explainOff(off))
 	return s
+}
+
+// beforeTools adds the tools when a client first asks for them: what describes them takes
+// longer than everything else at the start.
+func beforeTools(add func()) mcp.Middleware {
+	add = sync.OnceFunc(add)
+	return func(next mcp.MethodHandler) mcp.MethodHandler {
+		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+			if strings.HasPrefix(method, "tools/") {
+				add()
+			}
+			return next(ctx, method, req)
+		}
+	}
 }
 
 // List returns the tools of a selection, as MCP lists them.
@@ -91,7 +108,7 @@ func List(s catalog.Selection) []*mcp.Tool {
 func describe(t tool.Tool) *mcp.Tool {
 	destructive, open := t.Risk >= guard.Destructive, t.Risk == guard.Exec // a command may do anything
 	return &mcp.Tool{
-		Name: t.Name, Title: t.Title, Description: t.Doc, InputSchema: t.Input, OutputSchema: t.Output,
+		Name: t.Name, Title: t.Title, Description: t.Doc, InputSchema: t.Input(), OutputSchema: t.Output(),
 		Annotations: &mcp.ToolAnnotations{
 			Title: t.Title, ReadOnlyHint: t.Risk == guard.Read, IdempotentHint: t.Idempotent,
 			DestructiveHint: &destructive, OpenWorldHint: &open,

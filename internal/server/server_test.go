@@ -200,7 +200,7 @@ func TestToolListIsThrifty(t *testing.T) {
 		if t.Toolset != tool.Core {
 			continue
 		}
-		schema, err := json.Marshal(t.Input)
+		schema, err := json.Marshal(t.Input())
 		if err != nil {
 			panic(err)
 		}

@@ -155,7 +155,7 @@ func (w *World) Run(t tool.Tool, args string) Answer {
 	if a.Text != string(a.Structured) {
 		w.Errorf("%s: the text is not the structured answer: %s", t.Name, a.Text)
 	}
-	schema, err := t.Output.Resolve(nil)
+	schema, err := t.Output().Resolve(nil)
 	if err != nil {
 		w.Fatal(err)
 	}

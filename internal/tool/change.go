@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"pve-mcp/internal/audit"
@@ -130,11 +131,11 @@ func Change[In changeIn, Out any, P changeOut[Out]](s ChangeSpec[In, Out]) Tool 
 	t := Tool{
 		Name: s.Name, Title: s.Title, Doc: s.Doc, Toolset: cmp.Or(s.Toolset, Core), Needs: s.Needs,
 		Risk: max(s.Worst, guard.Write), Idempotent: s.Idempotent,
-		Input: inputSchema[In](), Output: infer[Out](),
+		Input: sync.OnceValue(inputSchema[In]), Output: sync.OnceValue(infer[Out]),
 	}
 	t.riskOf = func(arguments json.RawMessage) guard.Risk {
 		var in In
-		if err := decode(t.Input, arguments, &in); err != nil {
+		if err := decode(t.Input(), arguments, &in); err != nil {
 			in = *new(In)
 		}
 		return s.risk(in)
@@ -193,7 +194,7 @@ func (r *change[In, Out, P]) result(out Out) Result {
 }
 
 func (r *change[In, Out, P]) run(ctx context.Context) (out Out) {
-	if err := decode(r.tool.Input, r.req.Arguments, &r.in); err != nil {
+	if err := decode(r.tool.Input(), r.req.Arguments, &r.in); err != nil {
 		return r.notSent(ctx, r.failed(ctx, err))
 	}
 	risk := r.spec.risk(r.in)

@@ -15,6 +15,7 @@ import (
 	"reflect"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -38,8 +39,9 @@ type Tool struct {
 	// Idempotent says that a repeated call changes nothing more.
 	Idempotent bool
 	Needs      []Need
-	Input      *jsonschema.Schema
-	Output     *jsonschema.Schema
+	// Input and Output are the schemas of arguments and answer, inferred when they are
+	// first asked for.
+	Input, Output func() *jsonschema.Schema
 
 	run    func(ctx context.Context, h Host, req Request) Result
 	resume func(ctx context.Context, b *Begun, wait time.Duration) Result // of a change
@@ -385,7 +387,7 @@ type Spec[In, Out any] struct {
 func Read[In, Out any](s Spec[In, Out]) Tool {
 	t := Tool{
 		Name: s.Name, Title: s.Title, Doc: s.Doc, Toolset: cmp.Or(s.Toolset, Core), Needs: s.Needs, Risk: guard.Read, Idempotent: true,
-		Input: inputSchema[In](), Output: infer[Out](),
+		Input: sync.OnceValue(inputSchema[In]), Output: sync.OnceValue(infer[Out]),
 		riskOf: func(json.RawMessage) guard.Risk { return guard.Read },
 	}
 	t.run = func(ctx context.Context, h Host, req Request) Result {
@@ -393,7 +395,7 @@ func Read[In, Out any](s Spec[In, Out]) Tool {
 			return failure(h, &guard.RefusedError{Reason: reason})
 		}
 		var in In
-		if err := decode(t.Input, req.Arguments, &in); err != nil {
+		if err := decode(t.Input(), req.Arguments, &in); err != nil {
 			return failure(h, err)
 		}
 		c, err := newCall(ctx, h, req)
