@@ -33,6 +33,7 @@ var order = []string{
 // imports are exactly the imports of each package, without the standard library's.
 var imports = map[string][]string{
 	"bench":             {},
+	"bench/bare":        {"github.com/modelcontextprotocol/go-sdk"},
 	"cmd/pve-mcp":       {"internal/cli"},
 	"internal/access":   {"internal/files", "internal/guard"},
 	"internal/archtest": {},
