@@ -69,7 +69,7 @@ func NICOf(kind Kind, key, value string) NIC {
 	n.Tag = p.takeInt("tag")
 	n.Firewall = p.takeFlag("firewall")
 	n.LinkDown = p.takeFlag("link_down")
-	n.Rate = take(&p, "rate", parseFloat)
+	n.Rate = take(&p, "rate", func(s string) (float64, error) { return parseFloat([]byte(s)) })
 	n.MTU = p.takeInt("mtu")
 	n.Queues = p.takeInt("queues")
 	n.Rest = p

@@ -1,6 +1,7 @@
 package pve
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -19,45 +20,82 @@ type field struct {
 	omitzero bool
 }
 
-// plans remembers the fields of each type: a reflect.Type to a []field.
+// plans remembers the fields of each type, by name: a reflect.Type to a map[string]field.
 var plans sync.Map
 
-func planOf(t reflect.Type) []field {
+func planOf(t reflect.Type) map[string]field {
 	if plan, ok := plans.Load(t); ok {
-		return plan.([]field)
+		return plan.(map[string]field)
 	}
-	var plan []field
+	plan := map[string]field{}
 	for i := range t.NumField() {
 		name, options, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
 		if name != "" && name != "-" {
-			plan = append(plan, field{name, i, options == "omitzero"})
+			plan[name] = field{name, i, options == "omitzero"}
 		}
 	}
 	stored, _ := plans.LoadOrStore(t, plan)
-	return stored.([]field)
+	return stored.(map[string]field)
 }
 
 // decodeObject decodes a JSON object into the named fields of the struct that dst
-// points to, and the rest into extra. One odd field does not spoil an answer.
+// points to, and the rest into extra. One odd field does not spoil an answer. The data is
+// valid JSON, as encoding/json promises to every Unmarshaler.
 func decodeObject(data []byte, dst any, extra *Extra) error {
-	all := Extra{}
-	if err := json.Unmarshal(data, &all); err != nil {
-		return err
+	switch data = trimmed(data); {
+	case string(data) == "null":
+		return nil
+	case data[0] != '{':
+		return fmt.Errorf("%.40q where an object was expected", data)
 	}
 	v := reflect.ValueOf(dst).Elem()
-	for _, f := range planOf(v.Type()) {
-		raw, ok := all[f.name]
-		if !ok || string(raw) == "null" {
+	plan := planOf(v.Type())
+	var rest Extra
+	for name, value := range members(data) {
+		f, named := plan[string(name)]
+		if named && string(value) != "null" && decodeField(value, v.Field(f.index).Addr().Interface()) == nil {
+			delete(rest, f.name)
 			continue
 		}
-		if json.Unmarshal(raw, v.Field(f.index).Addr().Interface()) == nil {
-			delete(all, f.name)
+		if rest == nil {
+			rest = Extra{}
 		}
+		rest[string(name)] = bytes.Clone(value)
 	}
-	if len(all) > 0 {
-		*extra = all
+	if len(rest) > 0 {
+		*extra = rest
 	}
 	return nil
+}
+
+// decodeField decodes a value that is valid JSON. Those that decode themselves are asked
+// directly, since encoding/json would first read the value once more.
+func decodeField(value []byte, dst any) error {
+	if own, ok := dst.(json.Unmarshaler); ok {
+		return own.UnmarshalJSON(value)
+	}
+	return json.Unmarshal(value, dst)
+}
+
+// decodeList decodes a list that is valid JSON, of things that decode themselves.
+func decodeList[T any, P interface {
+	*T
+	json.Unmarshaler
+}](data []byte) ([]T, error) {
+	if data = trimmed(data); data[0] != '[' {
+		return nil, fmt.Errorf("%.40q where a list was expected", data)
+	}
+	var out []T
+	for element := range elements(data) {
+		if out == nil { // how many there may be, so that the list need not grow again and again
+			out = make([]T, 0, len(data)/len(element)+1)
+		}
+		out = append(out, *new(T))
+		if err := P(&out[len(out)-1]).UnmarshalJSON(element); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // encodeObject writes what decodeObject has read.

@@ -1,11 +1,12 @@
 package pve
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
+	"unicode/utf8"
 )
 
 // Opt is a value that PVE may leave out of an answer. The zero Opt is absent.
@@ -43,21 +44,19 @@ func (o Opt[T]) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads a number, a string or a boolean as T.
 func (o *Opt[T]) UnmarshalJSON(data []byte) error {
 	*o = Opt[T]{}
-	text := string(data)
 	switch {
-	case text == "null":
+	case string(data) == "null":
 		return nil
-	case strings.HasPrefix(text, `"`):
-		if err := json.Unmarshal(data, &text); err != nil {
-			return err
-		}
-	case strings.HasPrefix(text, "{"), strings.HasPrefix(text, "["):
+	case data[0] == '{', data[0] == '[':
 		return fmt.Errorf("a list or object where one value was expected")
 	}
-	var err error
+	text, err := textOf(data)
+	if err != nil {
+		return err
+	}
 	switch v := any(&o.Value).(type) {
 	case *string:
-		*v = text
+		*v = string(text)
 	case *int64:
 		*v, err = parseInt(text)
 	case *float64:
@@ -69,10 +68,24 @@ func (o *Opt[T]) UnmarshalJSON(data []byte) error {
 	return err
 }
 
+// textOf is the text of a string, and anything else as it is written: a part of data
+// where it can be.
+func textOf(data []byte) ([]byte, error) {
+	if data[0] != '"' {
+		return data, nil
+	}
+	if inner := data[1 : len(data)-1]; bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
+		return inner, nil
+	}
+	var text string
+	err := json.Unmarshal(data, &text)
+	return []byte(text), err
+}
+
 // parseInt also takes 1e3 and 5.0, which Perl writes for large or computed
 // numbers, and rounds.
-func parseInt(s string) (int64, error) {
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+func parseInt(s []byte) (int64, error) {
+	if n, err := strconv.ParseInt(string(s), 10, 64); err == nil {
 		return n, nil
 	}
 	f, err := parseFloat(s)
@@ -83,16 +96,16 @@ func parseInt(s string) (int64, error) {
 }
 
 // parseFloat refuses what Perl writes for a number that is none, and JSON cannot.
-func parseFloat(s string) (float64, error) {
-	f, err := strconv.ParseFloat(s, 64)
+func parseFloat(s []byte) (float64, error) {
+	f, err := strconv.ParseFloat(string(s), 64)
 	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
 		return 0, fmt.Errorf("%q is not a number", s)
 	}
 	return f, nil
 }
 
-func parseBool(s string) (bool, error) {
-	switch s {
+func parseBool(s []byte) (bool, error) {
+	switch string(s) {
 	case "1", "true":
 		return true, nil
 	case "0", "", "false":

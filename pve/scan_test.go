@@ -1,0 +1,43 @@
+package pve
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// What is cut out of valid JSON is what encoding/json finds there.
+func FuzzScan(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, `[]`, ` { } `, ` [ ] `, `{"a":1}`, "{ \"a\" :\t1.5e3 ,\n\"b\" : \"x\\\"}\" }", `{"":null,"\u0061\"":{"b":[{},[]]}}`,
+		`[1,-2.0,true,null,"]",{"a":"[{"}]`, "[ 1 , [ 2 ] , \"\\\\\" ]", `{"a":"\\","b":2,"a":3}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if !json.Valid(data) {
+			return
+		}
+		var object map[string]json.RawMessage
+		if json.Unmarshal(data, &object) == nil && object != nil {
+			got := map[string]json.RawMessage{}
+			for name, value := range members(data) {
+				got[string(name)] = value
+			}
+			if diff := cmp.Diff(object, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", data, diff)
+			}
+		}
+		var list []json.RawMessage
+		if json.Unmarshal(data, &list) == nil && list != nil {
+			got := []json.RawMessage{}
+			for value := range elements(data) {
+				got = append(got, value)
+			}
+			if diff := cmp.Diff(list, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", data, diff)
+			}
+		}
+	})
+}
