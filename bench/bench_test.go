@@ -46,7 +46,7 @@ func BenchmarkResourcesOf10000Guests(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		all, err := client.Resources(b.Context(), "vm")
+		all, _, err := client.Resources(b.Context(), "vm")
 		if err != nil || len(all) != 10_000 {
 			b.Fatal(len(all), err)
 		}

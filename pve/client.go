@@ -1,6 +1,7 @@
 package pve
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -59,7 +60,7 @@ type Options struct {
 // have been carried out twice; after anything else its outcome is a [LostError].
 type Client struct {
 	endpoints *endpoints
-	guests    *guestList
+	lists     *lists
 	reads     *share[answer]
 	waits     *waits
 	http      *http.Client
@@ -74,7 +75,7 @@ func New(o Options) (*Client, error) {
 		return nil, errors.New("no PVE endpoint")
 	}
 	c := &Client{
-		guests: &guestList{},
+		lists: &lists{},
 		reads:  &share[answer]{},
 		waits:  &waits{polls: map[string]*poll{}, count: o.Waiting},
 		http: &http.Client{
@@ -137,17 +138,16 @@ func (c *Client) do(ctx context.Context, method string, p path, params url.Value
 
 // changed forgets what was read, or is being read, before something that is known now.
 func (c *Client) changed() {
-	c.guests.drop()
+	c.lists.drop()
 	c.reads.drop()
 }
 
 // read sends a GET, and again where it got no answer. No attempt begins after the time
 // that the first one may take.
 func (c *Client) read(ctx context.Context, p path, params url.Values) (answer, error) {
-	const method = http.MethodGet
 	var last error
 	once := func() (answer, error) {
-		ans, err := c.round(ctx, method, p, params)
+		ans, err := c.round(ctx, http.MethodGet, p, params)
 		last = err
 		if err != nil && !repeatable(err) {
 			err = backoff.Permanent(err)
@@ -157,7 +157,7 @@ func (c *Client) read(ctx context.Context, p path, params url.Values) (answer, e
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval = retryWait
 	ans, err := backoff.Retry(ctx, once, backoff.WithBackOff(pauses),
-		backoff.WithMaxTries(attempts), backoff.WithMaxElapsedTime(c.timeoutOf(method, p)))
+		backoff.WithMaxTries(attempts), backoff.WithMaxElapsedTime(c.timeoutOf(http.MethodGet, p)))
 	if err == nil {
 		return ans, nil
 	}
@@ -272,14 +272,19 @@ func (c *Client) send(ctx context.Context, e *endpoint, method string, p path, p
 		return answer{}, false, &ConnectError{Endpoint: e.base, Err: err}
 	}
 	defer resp.Body.Close()
-	ans, err = answerIn(method, p, resp)
+	ans, err = answerTo(method, p, resp)
 	return ans, true, err
 }
 
-// answerIn reads the answer to a request.
-func answerIn(method string, p path, resp *http.Response) (ans answer, err error) {
+// answerTo reads the answer to a request.
+func answerTo(method string, p path, resp *http.Response) (ans answer, err error) {
 	lost := func(err error) error { return &LostError{Method: method, Path: p.text, Err: err} }
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	var buf bytes.Buffer
+	if said := resp.ContentLength; said > 0 && said <= maxAnswer {
+		buf.Grow(int(said) + bytes.MinRead) // so that it need not grow again
+	}
+	_, err = buf.ReadFrom(io.LimitReader(resp.Body, maxAnswer+1))
+	body := buf.Bytes()
 	switch {
 	case err != nil:
 		return answer{}, lost(err)
@@ -288,10 +293,26 @@ func answerIn(method string, p path, resp *http.Response) (ans answer, err error
 	case resp.StatusCode != http.StatusOK:
 		return answer{}, errorOf(method, p, resp, body)
 	}
-	if err := json.Unmarshal(body, &ans); err != nil {
+	if ans, err = answerIn(body); err != nil {
 		return answer{}, lost(fmt.Errorf("the answer is not PVE's: %w", err))
 	}
 	return ans, nil
+}
+
+// answerIn takes an answer apart. Its data is a part of body.
+func answerIn(body []byte) (ans answer, err error) {
+	if !json.Valid(body) || trimmed(body)[0] != '{' {
+		return ans, json.Unmarshal(body, &ans) // which knows what is wrong
+	}
+	for name, value := range members(body) {
+		switch string(name) {
+		case "data":
+			ans.Data = value
+		case "total":
+			err = ans.Total.UnmarshalJSON(value)
+		}
+	}
+	return ans, err
 }
 
 func (c *Client) timeoutOf(method string, p path) time.Duration {
@@ -373,17 +394,23 @@ func get[T any](ctx context.Context, c *Client, p path, params url.Values) (T, e
 
 // list is get with the total that PVE sends beside a part of a list.
 func list[T any](ctx context.Context, c *Client, p path, params url.Values) (v T, total int, err error) {
-	ans, err := c.do(ctx, http.MethodGet, p, params)
+	ans, err := c.ask(ctx, p, params)
 	if err != nil {
 		return v, 0, err
-	}
-	if len(ans.Data) == 0 || string(ans.Data) == "null" {
-		return v, 0, fmt.Errorf("GET %s: the answer has no data", p)
 	}
 	if err := json.Unmarshal(ans.Data, &v); err != nil {
 		return v, 0, fmt.Errorf("GET %s: %w", p, err)
 	}
 	return v, int(ans.Total.Value), nil
+}
+
+// ask sends a GET, whose answer has data.
+func (c *Client) ask(ctx context.Context, p path, params url.Values) (answer, error) {
+	ans, err := c.do(ctx, http.MethodGet, p, params)
+	if err == nil && (len(ans.Data) == 0 || string(ans.Data) == "null") {
+		err = fmt.Errorf("GET %s: the answer has no data", p)
+	}
+	return ans, err
 }
 
 // start sends a write that PVE answers with a task.

@@ -2,8 +2,12 @@ package pve
 
 import (
 	"context"
+	"fmt"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
+	"time"
 )
 
 // Resource is one line of /cluster/resources: a node, a guest, a storage on a
@@ -67,13 +71,95 @@ func SplitTags(tags string) []string {
 	return strings.FieldsFunc(tags, func(c rune) bool { return c == ';' || c == ',' || c == ' ' })
 }
 
+// ResourcesAge is how long a list of resources is used for what is asked of it. The
+// client's own writes end that, and PVE's word that a guest is elsewhere.
+const ResourcesAge = 3 * time.Second
+
 // Resources lists what the token may see of the cluster: guests with VM.Audit,
 // storages with Datastore.Audit, pools with Pool.Audit, and every node. kind may
 // be vm, storage, node or sdn; "" is everything.
-func (c *Client) Resources(ctx context.Context, kind string) ([]Resource, error) {
-	params := url.Values{}
-	if kind != "" {
-		params.Set("type", kind)
+//
+// asOf is when PVE was asked: at most [ResourcesAge] ago, and after the client's last
+// write.
+func (c *Client) Resources(ctx context.Context, kind string) (list []Resource, asOf time.Time, err error) {
+	known, ok := c.lists.kept(kind)
+	if !ok {
+		if known, err = c.readResources(ctx, kind); err != nil {
+			return nil, time.Time{}, err
+		}
 	}
-	return get[[]Resource](ctx, c, join("cluster", "resources"), params)
+	return slices.Clone(known.all), known.asked, nil // the caller's own
+}
+
+// readResources asks PVE. All who do at a time share one answer, which nobody may change.
+func (c *Client) readResources(ctx context.Context, kind string) (resources, error) {
+	return c.lists.reads.get(ctx, kind, func(ctx context.Context) (resources, error) {
+		p, params := join("cluster", "resources"), url.Values{}
+		if kind != "" {
+			params.Set("type", kind)
+		}
+		read, writes := resources{asked: time.Now()}, c.lists.count()
+		ans, err := c.ask(ctx, p, params)
+		if err != nil {
+			return read, err
+		}
+		if read.all, err = decodeList[Resource](ans.Data); err != nil {
+			return read, fmt.Errorf("GET %s: %w", p, err)
+		}
+		c.lists.keep(kind, read, writes)
+		return read, nil
+	})
+}
+
+// resources is a list as of a time.
+type resources struct {
+	all   []Resource
+	asked time.Time
+}
+
+// lists remembers lists of resources for a moment, so that a conversation about some of
+// them does not read all of them again and again. The zero value is ready for use.
+type lists struct {
+	mu     sync.Mutex
+	byKind map[string]resources // guarded by mu
+	writes int                  // guarded by mu
+
+	reads share[resources] // by kind
+}
+
+// drop forgets the lists, and lets nobody join those that are being read.
+func (l *lists) drop() {
+	l.reads.drop()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.byKind)
+	l.writes++
+}
+
+// count is how many times the lists were dropped.
+func (l *lists) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.writes
+}
+
+// kept returns a list of a moment ago.
+func (l *lists) kept(kind string) (list resources, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list, ok = l.byKind[kind]
+	return list, ok && time.Since(list.asked) < ResourcesAge
+}
+
+// keep remembers a list, unless a write came between count and now.
+func (l *lists) keep(kind string, list resources, count int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.writes != count {
+		return
+	}
+	if l.byKind == nil {
+		l.byKind = map[string]resources{}
+	}
+	l.byKind[kind] = list
 }

@@ -116,7 +116,7 @@ func parsePrefixes(v string) ([]netip.Prefix, error) {
 }
 
 // replicaRE has no full stop, which ends the name at the beginning of a session's id.
-var replicaRE = regexp.MustCompile(`^[A-Za-z0-9-]{1,63}$`)
+var replicaRE = lazyregexp.New(`^[A-Za-z0-9-]{1,63}$`)
 
 func parseReplica(v string) (string, error) {
 	if !replicaRE.MatchString(v) || secretRE.MatchString(v) {

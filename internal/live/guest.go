@@ -107,7 +107,7 @@ func (n *Node) remove(ctx context.Context, id pve.VMID) error {
 	if err := n.settle(ctx, id); err != nil {
 		return err
 	}
-	all, err := n.client.Resources(ctx, "vm")
+	all, _, err := n.client.Resources(ctx, "vm")
 	if err != nil {
 		return err
 	}

@@ -225,7 +225,7 @@ func TestAnonymise(t *testing.T) {
 			t.Errorf("%d guests, %d volumes, %d tasks; there were %d, %d, %d", len(m.Guests), len(m.Volumes), len(m.Tasks), guests, volumes, tasks)
 		}
 		// Each guest can be found with its disks and snapshots under the new names.
-		list, err := again.client.Resources(t.Context(), "vm")
+		list, _, err := again.client.Resources(t.Context(), "vm")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,7 +17,7 @@ func (c *Call) Nodes(ctx context.Context) ([]pve.Resource, error) {
 	if c.nodes != nil {
 		return c.nodes, nil
 	}
-	nodes, err := c.PVE.Resources(ctx, "node")
+	nodes, err := c.Listed(ctx, "node")
 	slices.SortFunc(nodes, func(a, b pve.Resource) int { return strings.Compare(a.Node.Value, b.Node.Value) })
 	c.nodes = nodes
 	return nodes, err

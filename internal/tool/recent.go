@@ -62,11 +62,29 @@ func (r *Recent) has(id pve.VMID, now time.Time) bool {
 	return ok
 }
 
+// Listed is [pve.Client.Resources], and notes when PVE was asked.
+func (c *Call) Listed(ctx context.Context, kind string) ([]pve.Resource, error) {
+	all, asOf, err := c.PVE.Resources(ctx, kind)
+	if err == nil && (c.asOf.IsZero() || asOf.Before(c.asOf)) {
+		c.asOf = asOf
+	}
+	return all, err
+}
+
+// AsOf is when PVE was asked for the oldest list of this call's, and now where there is
+// none.
+func (c *Call) AsOf() time.Time {
+	if c.asOf.IsZero() {
+		return c.Now()
+	}
+	return c.asOf
+}
+
 // Resources lists the cluster's resources, with the live state of the guests that
 // this process is changing or has changed in the last 20 s: it does not answer from
 // before an own change.
 func (c *Call) Resources(ctx context.Context) ([]pve.Resource, error) {
-	all, err := c.PVE.Resources(ctx, "")
+	all, err := c.Listed(ctx, "")
 	if err != nil {
 		return nil, err
 	}

@@ -88,7 +88,7 @@ func (c *Call) Stores(ctx context.Context) ([]Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := c.PVE.Resources(ctx, "storage")
+	all, err := c.Listed(ctx, "storage")
 	return Stores(append(all, nodes...)), err
 }
 

@@ -232,6 +232,7 @@ type Call struct {
 	req    Request
 	guests map[pve.VMID]pve.Resource // that were found
 	nodes  []pve.Resource            // once they were asked for
+	asOf   time.Time                 // of the oldest list of resources
 }
 
 // Now is the time.

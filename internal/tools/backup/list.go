@@ -62,7 +62,7 @@ var listBackups = tool.Read(tool.Spec[listIn, listOut]{
 
 func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	out := listOut{Backups: []backupRow{}}
-	all, err := c.PVE.Resources(ctx, "")
+	all, err := c.Listed(ctx, "")
 	if err != nil {
 		return out, err
 	}

@@ -75,16 +75,16 @@ var listGuests = tool.Read(tool.Spec[listIn, listOut]{
 var usual = []string{"vmid", "name", "type", "node", "status", "cpu_percent", "mem", "uptime", "tags", "lock", "template"}
 
 func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
-	out := listOut{AsOf: render.Time(c.Now()), Guests: []guestRow{}}
 	all, err := c.Resources(ctx)
 	if err != nil {
-		return out, err
+		return listOut{}, err
 	}
+	out := listOut{AsOf: render.Time(c.AsOf()), Guests: []guestRow{}}
 	offline := offlineNodes(all)
-	var found []pve.Resource
-	for _, r := range all {
+	var found []*pve.Resource
+	for i, r := range all {
 		if r.IsGuest() && matches(in, r, statusOf(r, offline)) {
-			found = append(found, r)
+			found = append(found, &all[i])
 		}
 	}
 	sortGuests(found, in.Sort, offline)
@@ -98,7 +98,7 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 		}
 	}
 	for _, r := range found {
-		row := rowOf(r, statusOf(r, offline))
+		row := rowOf(*r, statusOf(*r, offline))
 		row.only(fields)
 		out.Guests = append(out.Guests, row)
 	}
@@ -160,8 +160,8 @@ func matches(in listIn, r pve.Resource, status string) bool {
 
 // sortGuests sorts by a key, the largest number first, those where it is not known
 // last, and by id where it is the same.
-func sortGuests(list []pve.Resource, key string, offline []string) {
-	slices.SortFunc(list, func(a, b pve.Resource) int {
+func sortGuests(list []*pve.Resource, key string, offline []string) {
+	slices.SortFunc(list, func(a, b *pve.Resource) int {
 		order := 0
 		switch key {
 		case "name":
@@ -169,7 +169,7 @@ func sortGuests(list []pve.Resource, key string, offline []string) {
 		case "node":
 			order = cmp.Compare(a.Node.Value, b.Node.Value)
 		case "cpu", "mem", "disk", "uptime":
-			order = cmp.Compare(rank(b, key, offline), rank(a, key, offline))
+			order = cmp.Compare(rank(*b, key, offline), rank(*a, key, offline))
 		}
 		return cmp.Or(order, cmp.Compare(a.VMID, b.VMID))
 	})

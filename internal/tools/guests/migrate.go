@@ -123,7 +123,7 @@ func missingThere(ctx context.Context, c *tool.Call, in migrateIn) ([]string, er
 	if err != nil {
 		return nil, err
 	}
-	storages, err := c.PVE.Resources(ctx, "storage")
+	storages, err := c.Listed(ctx, "storage")
 	if err != nil {
 		return nil, err
 	}

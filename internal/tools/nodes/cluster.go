@@ -48,7 +48,7 @@ func runCluster(ctx context.Context, c *tool.Call, _ struct{}) (clusterOut, erro
 	if err != nil {
 		return clusterOut{}, err
 	}
-	out := clusterOut{Total: len(nodes), AsOf: render.Time(c.Now())}
+	out := clusterOut{Total: len(nodes), AsOf: render.Time(c.AsOf())}
 	if out.Notes, err = unseen(ctx, c, nodes); err != nil {
 		return clusterOut{}, err
 	}

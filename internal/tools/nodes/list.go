@@ -46,7 +46,7 @@ var listNodes = tool.Read(tool.Spec[struct{}, listOut]{
 		if err != nil {
 			return listOut{}, err
 		}
-		out := listOut{Total: len(nodes), AsOf: render.Time(c.Now())}
+		out := listOut{Total: len(nodes), AsOf: render.Time(c.AsOf())}
 		for _, n := range nodes {
 			out.Nodes = append(out.Nodes, rowOf(n))
 		}

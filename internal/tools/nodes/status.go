@@ -56,7 +56,7 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 	if err != nil {
 		return statusOut{}, err
 	}
-	out := statusOut{Node: in.Node, Status: n.Status.Or("unknown"), AsOf: render.Time(c.Now())}
+	out := statusOut{Node: in.Node, Status: n.Status.Or("unknown"), AsOf: render.Time(c.AsOf())}
 	if out.Status == "offline" {
 		out.Notes = []string{"the node is offline: nothing more is known of it"}
 		return out, nil

@@ -47,7 +47,7 @@ var listStorage = tool.Read(tool.Spec[listIn, listOut]{
 })
 
 func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
-	out := listOut{AsOf: render.Time(c.Now()), Storages: []storageRow{}}
+	out := listOut{Storages: []storageRow{}}
 	read := ofCluster
 	if in.Node != "" {
 		read = ofNode
@@ -56,7 +56,7 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	if err != nil {
 		return out, err
 	}
-	out.Total = len(rows)
+	out.AsOf, out.Total = render.Time(c.AsOf()), len(rows)
 	out.Storages = append(out.Storages, rows[:min(in.Limit, len(rows))]...)
 	if out.LeftOut = out.Total - len(out.Storages); out.LeftOut > 0 {
 		out.More = "a larger limit, or a filter"
