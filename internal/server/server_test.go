@@ -20,7 +20,6 @@ import (
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/server"
 	"pve-mcp/internal/simtest"
-	"pve-mcp/internal/tool"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -189,28 +188,5 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
 		t.Errorf("%s (-golden +now; go test ./internal/server -update writes it anew):\n%s", name, diff)
-	}
-}
-
-// What a model reads of every tool, in every conversation, costs its context.
-func TestToolListIsThrifty(t *testing.T) {
-	const mostAll, mostReading = 10_000, 4500
-	all, reading := 0, 0
-	for _, t := range catalog.All() {
-		if t.Toolset != tool.Core {
-			continue
-		}
-		schema, err := json.Marshal(t.Input())
-		if err != nil {
-			panic(err)
-		}
-		size := len(t.Name) + len(t.Doc) + len(schema)
-		all += size
-		if t.Risk == guard.Read {
-			reading += size
-		}
-	}
-	if all > mostAll || reading > mostReading {
-		t.Errorf("names, descriptions and input schemas take %d bytes, %d those that read, want at most %d and %d", all, reading, mostAll, mostReading)
 	}
 }

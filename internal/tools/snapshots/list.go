@@ -12,12 +12,15 @@ import (
 )
 
 type listIn struct {
-	VMID pve.VMID `json:"vmid"`
+	VMID  pve.VMID `json:"vmid"`
+	Limit int      `json:"limit,omitzero" min:"1" max:"500" default:"50"`
 }
 
 type listOut struct {
 	Snapshots []snapshotRow `json:"snapshots" jsonschema:"oldest first"`
 	Total     int           `json:"total"`
+	LeftOut   int           `json:"left_out,omitzero" jsonschema:"of these, older ones that are not in this answer"`
+	More      string        `json:"more,omitzero" jsonschema:"how to get them"`
 	Current   string        `json:"current_parent,omitzero" jsonschema:"the snapshot that the present state comes after"`
 	VMID      pve.VMID      `json:"vmid"`
 	Node      string        `json:"node"`
@@ -49,6 +52,9 @@ var listSnapshots = tool.Read(tool.Spec[listIn, listOut]{
 			out.Snapshots = append(out.Snapshots, rowOf(c, s))
 		}
 		out.Total = len(out.Snapshots)
+		if out.LeftOut = max(0, out.Total-in.Limit); out.LeftOut > 0 {
+			out.Snapshots, out.More = out.Snapshots[out.LeftOut:], "a larger limit"
+		}
 		return out, err
 	},
 })
@@ -63,7 +69,10 @@ func read(ctx context.Context, c *tool.Call, id pve.VMID) (pve.GuestRef, []pve.S
 			}
 			return 0
 		}
-		return cmp.Or(rank(a)-rank(b), cmp.Compare(a.Time.Value, b.Time.Value), ancestry(list, a, b), cmp.Compare(a.Name, b.Name))
+		if order := cmp.Or(rank(a)-rank(b), cmp.Compare(a.Time.Value, b.Time.Value)); order != 0 {
+			return order
+		}
+		return cmp.Or(ancestry(list, a, b), cmp.Compare(a.Name, b.Name))
 	})
 	return g, list, err
 }

@@ -1,0 +1,108 @@
+package catalog_test
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pve-mcp/internal/catalog"
+	"pve-mcp/internal/guard"
+	"pve-mcp/internal/simtest"
+	"pve-mcp/pvesim"
+)
+
+// mostBytes is what an answer has at most that was not asked to be longer.
+const mostBytes = 25_000
+
+// crowded is the cluster of 10,000 guests with a long past: backups and images by the
+// thousand, snapshots, notes, tasks with long logs.
+func crowded() *pvesim.Model {
+	m := pvesim.Huge()
+	m.Storages = append(m.Storages, pvesim.Storage{ID: "nfs", Type: "nfs", Content: "backup,iso", Shared: true, Size: 1 << 50, Used: 1 << 48})
+	for i := range 3000 {
+		m.Volumes = append(m.Volumes, pvesim.Volume{
+			ID: fmt.Sprintf("nfs:backup/vzdump-qemu-%d-*.vma.zst", 100+i), Content: "backup", Format: "vma.zst", VMID: 100 + i,
+			Size: 8 << 30, Used: 8 << 30, Age: time.Duration(i+1) * time.Hour, Notes: strings.Repeat("a note of somebody, and on it goes. ", 20),
+		}, pvesim.Volume{ID: fmt.Sprintf("nfs:iso/some-distribution-and-its-edition-%d.iso", i), Content: "iso", Format: "iso", Size: 1 << 30, Used: 1 << 30})
+	}
+	g := &m.Guests[0] // VM 100
+	g.Config = maps.Clone(g.Config)
+	g.Config["description"] = strings.Repeat("a line of notes\n", 500)
+	for i := range 32 {
+		g.Config[fmt.Sprintf("net%d", i)] = fmt.Sprintf("virtio=BC:24:11:00:00:%02X,bridge=vmbr0,firewall=1,tag=%d", i, i+1)
+	}
+	for i := range 300 {
+		name, parent := fmt.Sprintf("before-change-%d", i), g.Config["parent"]
+		g.Snapshots = append(g.Snapshots, pvesim.Snapshot{
+			Name: name, Parent: parent, Age: time.Duration(301-i) * time.Hour, Description: strings.Repeat("why it was made ", 40), Config: maps.Clone(g.Config),
+		})
+		g.Config["parent"] = name
+	}
+	log := make([]string, 20_000)
+	for i := range log {
+		log[i] = fmt.Sprintf("INFO: line %d of many, which say what nobody reads: %s", i, strings.Repeat("x", 200))
+	}
+	for i := range 400 {
+		m.Tasks = append(m.Tasks, pvesim.PastTask{
+			Node: fmt.Sprintf("pve%d", i%30+1), Type: "vzdump", User: "root@pam", Ago: time.Duration(i+1) * time.Minute, Took: 30 * time.Second,
+			Exit: strings.Repeat("something went wrong, at length; ", 10),
+		})
+	}
+	m.Tasks[0].Log = log
+	return &m
+}
+
+// Every tool that reads, on a cluster where there is much of everything.
+func TestAnswersAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.New(t, simtest.Options{Model: crowded(), Token: "root@pam!full"})
+		upid := w.Call("pve_list_tasks", `{"node":"pve1","limit":1}`).Fields["tasks"].([]any)[0].(map[string]any)["upid"]
+		calls := map[string][]string{
+			"pve_list_guests":     {`{}`, `{"sort":"disk"}`, `{"status":"running","sort":"cpu"}`},
+			"pve_guest_status":    {`{"vmid":100}`, `{"vmid":99999}`},
+			"pve_guest_config":    {`{"vmid":100}`},
+			"pve_list_snapshots":  {`{"vmid":100}`},
+			"pve_list_backups":    {`{}`, `{"vmid":100}`},
+			"pve_list_nodes":      {`{}`},
+			"pve_node_status":     {`{"node":"pve1"}`, `{"node":"pve99"}`},
+			"pve_cluster_status":  {`{}`},
+			"pve_list_storage":    {`{}`, `{"node":"pve1"}`},
+			"pve_storage_content": {`{"storage":"nfs"}`, `{"storage":"ceph"}`},
+			"pve_list_tasks":      {`{}`},
+			"pve_task_status":     {fmt.Sprintf(`{"upid":%q}`, upid), fmt.Sprintf(`{"upid":%q,"log":50}`, upid)},
+		}
+		for _, tl := range catalog.All() {
+			if tl.Risk != guard.Read {
+				continue
+			}
+			if calls[tl.Name] == nil {
+				t.Errorf("%s: no call", tl.Name)
+			}
+			for _, args := range calls[tl.Name] {
+				a := w.Run(tl, args)
+				t.Logf("%s %s: %d bytes", tl.Name, args, len(a.Text))
+				if len(a.Text) > mostBytes {
+					t.Errorf("%s %s: %d bytes, over %d: %.300s", tl.Name, args, len(a.Text), mostBytes, a.Text)
+				}
+				if tl.Name == "pve_list_snapshots" && (a.Fields["total"] != 300.0 || a.Fields["left_out"] != 250.0) {
+					t.Errorf("%s: %v snapshots, of which %v are left out", args, a.Fields["total"], a.Fields["left_out"])
+				}
+				if left, _ := a.Fields["left_out"].(float64); left > 0 && a.Fields["more"] == nil {
+					t.Errorf("%s %s: %v are left out, and no word of how to get them", tl.Name, args, left)
+				}
+			}
+		}
+	})
+}
+
+// A guest takes at most 200 bytes of a list with its usual fields.
+func TestGuestsAreShort(t *testing.T) {
+	w := simtest.New(t, simtest.Options{Model: crowded()})
+	a := w.Call("pve_list_guests", `{"limit":500,"status":"running"}`)
+	if n := len(a.Fields["guests"].([]any)); n != 500 || len(a.Text) > 200*n {
+		t.Errorf("%d bytes for %d guests", len(a.Text), n)
+	}
+}
