@@ -13,13 +13,19 @@ test:
 generate:
 	$(GO) generate ./...
 	$(GO) test ./internal/server -run Golden -update
+	$(GO) test ./internal/catalog -run Requests -update
 	$(GO) test ./pve/apischema -run Changes -update
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-s -o bin/pve-mcp ./cmd/pve-mcp
 
+# Some minutes. What the benchmarks print goes to bin/bench.txt too, for benchstat.
+BENCHCOUNT = 3
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+	@mkdir -p bin
+	$(GO) test -run '^$$' -bench 'Start|Call' -benchtime 20x -count $(BENCHCOUNT) -timeout 1h ./bench | tee bin/bench.txt
+	$(GO) test -run '^$$' -bench HTTP -benchtime 500x -timeout 1h ./bench | tee -a bin/bench.txt
+	$(GO) -C bench/report run . -docs ../../docs ../../bin/bench.txt
 
 fmt:
 	@out=$$(gofmt -l .); test -z "$$out" || { echo "gofmt -w these files:"; echo "$$out"; exit 1; }

@@ -71,8 +71,15 @@ func decodeObject(data []byte, dst any, extra *Extra) error {
 // decodeField decodes a value that is valid JSON. Those that decode themselves are asked
 // directly, since encoding/json would first read the value once more.
 func decodeField(value []byte, dst any) error {
-	if own, ok := dst.(json.Unmarshaler); ok {
-		return own.UnmarshalJSON(value)
+	switch dst := dst.(type) {
+	case json.Unmarshaler:
+		return dst.UnmarshalJSON(value)
+	case *string:
+		if value[0] == '"' {
+			text, err := textOf(value)
+			*dst = string(text)
+			return err
+		}
 	}
 	return json.Unmarshal(value, dst)
 }
