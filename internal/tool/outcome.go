@@ -3,12 +3,12 @@ package tool
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"time"
 
 	"pve-mcp/internal/explain"
 	"pve-mcp/internal/render"
 	"pve-mcp/pve"
+	"pve-mcp/pve/lazyregexp"
 )
 
 // Outcome says how a change ended.
@@ -81,7 +81,7 @@ func (r *change[In, Out, P]) taskFailed(ctx context.Context, job Job, end End) O
 }
 
 // interruptedRE matches why a task failed that somebody has stopped.
-var interruptedRE = regexp.MustCompile(`(?:interrupted by signal|received interrupt)$`)
+var interruptedRE = lazyregexp.New(`(?:interrupted by signal|received interrupt)$`)
 
 // running reports a change that goes on after the call.
 func (r *change[In, Out, P]) running(job Job, far string) Out {
