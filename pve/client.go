@@ -76,8 +76,8 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{
 		lists: &lists{},
-		reads:  &share[answer]{},
-		waits:  &waits{polls: map[string]*poll{}, count: o.Waiting},
+		reads: &share[answer]{},
+		waits: &waits{polls: map[string]*poll{}, count: o.Waiting},
 		http: &http.Client{
 			Transport: o.Transport,
 			// Never follow: a redirect must not carry the token elsewhere.

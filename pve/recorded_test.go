@@ -100,8 +100,8 @@ var reads = []struct {
 		return c.NodeStatus(ctx, m[1])
 	}},
 	{regexp.MustCompile(`^/cluster/resources$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
-		list, _, err := c.Resources(ctx, "")
-		return list, err
+		list, err := c.readResources(ctx, "") // not the one of a moment ago
+		return list.all, err
 	}},
 	{regexp.MustCompile(`^/nodes/([^/]+)/(qemu|lxc)/(\d+)/status/current$`), func(ctx context.Context, c *Client, m []string) (any, error) {
 		return c.GuestStatus(ctx, refOf(m))

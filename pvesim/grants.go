@@ -2,11 +2,11 @@ package pvesim
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"pve-mcp/pve/apischema"
+	"pve-mcp/pve/lazyregexp"
 )
 
 // grantRows are the endpoints of groups, roles and ACLs.
@@ -249,13 +249,13 @@ func (c *call) mayGrant(path string) bool {
 }
 
 // aclPaths are those that PVE knows.
-var aclPaths = regexp.MustCompile(`^(?:/|/access(?:/groups(?:/[A-Za-z0-9\.\-_]+)?|/realm(?:/[A-Za-z][A-Za-z0-9\.\-_]+)?)?` +
+var aclPaths = lazyregexp.New(`^(?:/|/access(?:/groups(?:/[A-Za-z0-9\.\-_]+)?|/realm(?:/[A-Za-z][A-Za-z0-9\.\-_]+)?)?` +
 	`|/nodes(?:/[A-Za-z0-9\.\-_]+)?|/pool(?:/[A-Za-z0-9\.\-_]+){0,3}` +
 	`|/sdn(?:/controllers|/dns|/fabrics|/ipams|/zones)?(?:/[A-Za-z0-9\.\-_]+){0,3}` +
 	`|/storage(?:/[A-Za-z0-9\.\-_]+)?|/vms(?:/[1-9][0-9]{2,})?|/mapping(?:/[A-Za-z]+(?:/[A-Za-z][A-Za-z0-9\.\-_]+)?)?)$`)
 
 // repeated are slashes of which PVE sees but one.
-var repeated = regexp.MustCompile(`/+`)
+var repeated = lazyregexp.New(`/+`)
 
 // putACL grants roles on a path to users, groups and tokens, or takes them away, all or
 // none.

@@ -1,12 +1,12 @@
 package pvesim
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"pve-mcp/pve/apischema"
+	"pve-mcp/pve/lazyregexp"
 )
 
 // undescribed are the endpoints of which PVE's description does not say what they take.
@@ -21,8 +21,8 @@ var ruleKeys = map[string]struct{ needed, other []string }{
 
 // ruleID is the id of a rule, and sidRE the name of a resource.
 var (
-	ruleID = regexp.MustCompile(`^(?i:[a-z][a-z0-9_-]+)$`)
-	sidRE  = regexp.MustCompile(`^(?:(?:vm|ct):)?[1-9][0-9]{2,8}$`)
+	ruleID = lazyregexp.New(`^(?i:[a-z][a-z0-9_-]+)$`)
+	sidRE  = lazyregexp.New(`^(?:(?:vm|ct):)?[1-9][0-9]{2,8}$`)
 )
 
 // ruleRefusals are those of parameters that PVE's description leaves out.

@@ -13,12 +13,12 @@ import (
 	"mime"
 	"mime/multipart"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"pve-mcp/pve/apischema"
+	"pve-mcp/pve/lazyregexp"
 )
 
 // upload is a file that came with a request.
@@ -71,13 +71,13 @@ func hashOf(parts ...any) []byte {
 }
 
 // Names of files, by what they hold.
-var fileExtensions = map[string]*regexp.Regexp{
-	"iso":    regexp.MustCompile(`^[^/]+\.(?i:iso|img)$`),
-	"vztmpl": regexp.MustCompile(`^[^/]+\.tar\.(?i:gz|xz|zst|bz2)$`),
-	"import": regexp.MustCompile(`^[a-zA-Z0-9\-.+=_]+\.(?:ova|qcow2|raw|vmdk)$`),
+var fileExtensions = map[string]*lazyregexp.Regexp{
+	"iso":    lazyregexp.New(`^[^/]+\.(?i:iso|img)$`),
+	"vztmpl": lazyregexp.New(`^[^/]+\.tar\.(?i:gz|xz|zst|bz2)$`),
+	"import": lazyregexp.New(`^[a-zA-Z0-9\-.+=_]+\.(?:ova|qcow2|raw|vmdk)$`),
 }
 
-var notInNames = regexp.MustCompile(`[^a-zA-Z0-9_.\-]`)
+var notInNames = lazyregexp.New(`[^a-zA-Z0-9_.\-]`)
 
 // newFile is the volume that a file will be, by the parameters of the call.
 func (c *call) newFile(refuse func(st *Storage, content string) error) (Volume, *Storage, error) {
@@ -205,7 +205,7 @@ func downloadURL(c *call) (any, error) {
 }
 
 // imageFile is the name of a disk that is a file.
-var imageFile = regexp.MustCompile(`^(?:vm-|base-|subvol-)(\d+)-[^/\s]+\.(raw|qcow2|vmdk|subvol)$`)
+var imageFile = lazyregexp.New(`^(?:vm-|base-|subvol-)(\d+)-[^/\s]+\.(raw|qcow2|vmdk|subvol)$`)
 
 // allocateVolume makes an empty disk, which belongs to a guest that need not exist.
 func allocateVolume(c *call) (any, error) {

@@ -4,8 +4,9 @@ package clients
 
 import (
 	"path/filepath"
-	"regexp"
 	"slices"
+
+	"pve-mcp/pve/lazyregexp"
 )
 
 // Client is an MCP client: everything about it is said here.
@@ -191,7 +192,7 @@ type Server struct {
 	Env     map[string]string
 }
 
-var nameRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
+var nameRE = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 
 // ValidName reports whether every client takes a name for a server.
 func ValidName(name string) bool { return nameRE.MatchString(name) }

@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"pve-mcp/pve/lazyregexp"
 )
 
 // tomlFile is a file in TOML. No library changes one and leaves the rest as it is, so
@@ -154,7 +155,7 @@ func (f *tomlFile) pairs(env map[string]string) string {
 	return b.String()
 }
 
-var bareRE = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+var bareRE = lazyregexp.New(`^[A-Za-z0-9_-]+$`)
 
 // bare writes a key.
 func bare(key string) string {

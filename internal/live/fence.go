@@ -8,13 +8,13 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
 	"pve-mcp/pve"
+	"pve-mcp/pve/lazyregexp"
 )
 
 // Fence is a transport that lets no write pass but one to a guest that this very run has
@@ -236,7 +236,7 @@ func (f *Fence) checkVolumes(values []string, makes pve.VMID) error {
 }
 
 // ownerRE finds the guest that a disk or a backup, in a file or on a backup server, is of.
-var ownerRE = regexp.MustCompile(`\b(?:vm|base|subvol|basevol|vzdump-(?:qemu|lxc|openvz))-(\d+)-|\bbackup/(?:vm|ct)/(\d+)/`)
+var ownerRE = lazyregexp.New(`\b(?:vm|base|subvol|basevol|vzdump-(?:qemu|lxc|openvz))-(\d+)-|\bbackup/(?:vm|ct)/(\d+)/`)
 
 func owners(value string) (ids []string) {
 	for _, m := range ownerRE.FindAllStringSubmatch(value, -1) {

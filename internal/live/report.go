@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"strings"
+
+	"pve-mcp/pve/lazyregexp"
 )
 
 // wanted is the variable with which a live run tells the tests that it starts what they are
@@ -42,7 +43,7 @@ func Report(v Verdict, story, remark string) {
 }
 
 // chatter are the lines of go test -v that say no more than reports do.
-var chatter = regexp.MustCompile(`^(=== |\s*--- (PASS|SKIP)|PASS$|ok  \t|\?   \t|\s+\w+\.go:\d+: ` + NoStory + `)`)
+var chatter = lazyregexp.New(`^(=== |\s*--- (PASS|SKIP)|PASS$|ok  \t|\?   \t|\s+\w+\.go:\d+: ` + NoStory + `)`)
 
 // Tally passes on what tests print, without chatter, and returns how many stories had each
 // verdict.

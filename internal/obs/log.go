@@ -4,12 +4,12 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"regexp"
 	"strings"
 
 	"go.opentelemetry.io/otel/trace"
 
 	"pve-mcp/internal/render"
+	"pve-mcp/pve/lazyregexp"
 )
 
 // LogOptions say what is logged, and where.
@@ -36,7 +36,7 @@ func NewLogger(o LogOptions, to ...io.Writer) *slog.Logger {
 }
 
 // secretKey is the key of an attribute that is a secret, whatever it looks like.
-var secretKey = regexp.MustCompile(`(?i)passw|secret|token$|authorization|cookie|api_?key|session_?id`)
+var secretKey = lazyregexp.New(`(?i)passw|secret|token$|authorization|cookie|api_?key|session_?id`)
 
 // masking masks secrets in an attribute, and in the message.
 func masking(secrets []string) func([]string, slog.Attr) slog.Attr {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"regexp"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -20,6 +19,7 @@ import (
 	"pve-mcp/internal/catalog"
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/tool"
+	"pve-mcp/pve/lazyregexp"
 )
 
 // OwnTokenHeader is the header in which a caller may bring its own PVE token, where the
@@ -68,7 +68,7 @@ func Caller(who *auth.TokenInfo, h http.Header) string {
 }
 
 // plainRE matches a name that ends where it seems to.
-var plainRE = regexp.MustCompile(`^[!#-~]+$`)
+var plainRE = lazyregexp.New(`^[!#-~]+$`)
 
 // identity is whom the transport has authenticated, nil where it authenticates nobody.
 func identity(req mcp.Request) *auth.TokenInfo {
