@@ -36,6 +36,10 @@ func (a *app) http(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// A service says at its start what is missing, not to its first caller.
+	if _, err := cfg.Token.Secret.Read(ctx); err != nil {
+		return &exitError{exitUsage, "PVE_TOKEN_SECRET: not set, nor is PVE_TOKEN_SECRET_FILE: " + err.Error()}
+	}
 	metrics := &httpserve.Metrics{}
 	a.wire, a.waiting = metrics.Transport, metrics.Waiting
 	observer := a.observe()

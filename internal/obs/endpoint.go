@@ -11,7 +11,7 @@ import (
 var words = []string{
 	"access", "agent", "clone", "cluster", "config", "content", "current", "exec", "exec-status", "feature", "interfaces",
 	"log", "lxc", "migrate", "network-get-interfaces", "nextid", "nodes", "pending", "permissions", "pools", "prunebackups",
-	"qemu", "reboot", "replication", "reset", "resize", "resources", "resume", "rollback", "shutdown", "snapshot", "start",
+	"qemu", "reboot", "replication", "reset", "resize", "resources", "resume", "rollback", "shutdown", "snapshot", "start", "template",
 	"status", "stop", "storage", "suspend", "tasks", "version", "vzdump",
 }
 

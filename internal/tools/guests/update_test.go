@@ -58,7 +58,7 @@ func TestUpdate(t *testing.T) {
 		{Name: "a detached disk", On: simtest.VM, First: `pve_update_guest_config {"vmid":$vmid,"set":{"scsi1":"$storage:1"}}
 			pve_update_guest_config {"vmid":$vmid,"delete":["scsi1"]}`, Args: `{"vmid":$vmid,"delete":["unused0"],"confirm":true}`, Outcome: tool.OK, Writes: []string{postVM}, Says: []string{`{"key":"unused0","before":"$storage:`, `"removed":true}`}},
 		{Name: "CD", On: simtest.VM, Args: `{"vmid":$vmid,"set":{"ide2":"$iso,media=cdrom"}}`, Outcome: tool.OK, Writes: []string{putVM}},
-		{Name: "cloud-init", Args: `{"vmid":105,"set":{"ciuser":"me","cipassword":"secret1","sshkeys":"ssh-ed25519 AA+B me@home\nssh-rsa CC==","ipconfig0":"ip=dhcp"}}`, Outcome: tool.OK,
+		{Name: "cloud-init", Args: `{"vmid":105,"set":{"ciuser":"me","cipassword":"secret1","sshkeys":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEkwkMV4onX7zKYikV+cTtgg2h3g8Dysq2MpztcbBpKH me@home\nssh-rsa AAAAB3NzaC1yc2EAAAAJZ01WirwHYSML","ipconfig0":"ip=dhcp"}}`, Outcome: tool.OK,
 			Writes: []string{putVM}, Lacks: []string{"secret1"}, Says: []string{
 				`{"key":"cipassword","after":"**********"}`, `{"key":"sshkeys","after":"ssh-ed25519 SHA256:`, ` me@home\nssh-rsa SHA256:`, `{"key":"ipconfig0","after":"ip=dhcp"}`,
 			}},
