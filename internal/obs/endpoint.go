@@ -11,8 +11,8 @@ import (
 var words = []string{
 	"access", "agent", "clone", "cluster", "config", "content", "current", "exec", "exec-status", "feature", "interfaces",
 	"log", "lxc", "migrate", "network-get-interfaces", "nextid", "nodes", "pending", "permissions", "pools", "prunebackups",
-	"qemu", "reboot", "replication", "reset", "resize", "resources", "resume", "rollback", "shutdown", "snapshot", "start", "template",
-	"status", "stop", "storage", "suspend", "tasks", "version", "vzdump",
+	"qemu", "reboot", "replication", "reset", "resize", "resources", "resume", "rollback", "shutdown", "snapshot", "start",
+	"status", "stop", "storage", "suspend", "tasks", "template", "version", "vzdump",
 }
 
 // Endpoint is the path of a request to PVE with * in place of every name, of which there

@@ -114,7 +114,7 @@ func TestClientThatNeverReads(t *testing.T) {
 		}
 		_ = never.Close()
 		stop()
-		<-ended // with whatever error about the client
+		_ = <-ended // with whatever error about the client
 	})
 }
 
