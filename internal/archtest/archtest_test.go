@@ -106,6 +106,7 @@ var imports = map[string][]string{
 	"test/independent":         {},
 	"test/live":                {"internal/live"},
 	"test/replicas":            {},
+	"test/simproc":             {},
 }
 
 // modules are what go.mod requires, with the reason.
@@ -144,7 +145,7 @@ const (
 )
 
 // support are packages that only tests and what runs tests import.
-var support = []string{"internal/live", "internal/recordings", "internal/simtest", "test/live"}
+var support = []string{"internal/live", "internal/recordings", "internal/simtest", "test/live", "test/simproc"}
 
 // pkg is a package of ours.
 type pkg struct {

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"pve-mcp/test/simproc"
 )
 
 // The program runs with no more than the image has: itself and a file of certificates, in a
@@ -21,7 +23,7 @@ func TestImage(t *testing.T) {
 	}
 	root := image(t)
 	sim := exec.CommandContext(t.Context(), filepath.Join(root, "pve-mcp"), "sim", "--listen", "127.0.0.1:0")
-	env := simulate(t, sim)
+	env := simproc.Serve(t, sim)
 	refused := inside(t, root, append(env, "PVE_MCP_HTTP_LISTEN=0.0.0.0:0"), "http")
 	if out, err := refused.CombinedOutput(); status(err) != 1 || !bytes.Contains(out, []byte("nobody would be asked who they are")) {
 		t.Errorf("without tokens: %v: %s", err, out)
@@ -97,29 +99,6 @@ func inside(t *testing.T, root string, env []string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), "unshare", append([]string{"--mount", "sh", "-c", script, root}, args...)...)
 	cmd.Env = append(env, "PATH="+os.Getenv("PATH"))
 	return cmd
-}
-
-// simulate serves a cluster until the test ends, and returns the variables that it prints.
-func simulate(t *testing.T, sim *exec.Cmd) (env []string) {
-	t.Helper()
-	out, err := sim.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := sim.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = sim.Wait() }) // killed when the test's context ends, before this
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if variable, ok := strings.CutPrefix(lines.Text(), "export "); ok {
-			env = append(env, strings.ReplaceAll(variable, "'", ""))
-		}
-		if strings.HasPrefix(lines.Text(), "# ready") {
-			return env
-		}
-	}
-	t.Fatal("pve-mcp sim is not ready")
-	return nil
 }
 
 func status(err error) int {

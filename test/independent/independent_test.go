@@ -3,14 +3,14 @@
 package independent
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
+
+	"pve-mcp/test/simproc"
 )
 
 // wanted skips the test unless it is for make clients.
@@ -40,24 +40,7 @@ func simulate(t *testing.T) (env []string) {
 	binary := filepath.Join(t.TempDir(), "pve-mcp")
 	run(t, nil, "go", "build", "-o", binary, "../../cmd/pve-mcp")
 	cmd := exec.CommandContext(t.Context(), binary, "sim", "--listen", "127.0.0.1:0", "--speed", "50", "--token", "root@pam!full")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Wait() }) // killed when the test's context ends, before this
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if variable, ok := strings.CutPrefix(lines.Text(), "export "); ok {
-			env = append(env, strings.ReplaceAll(variable, "'", ""))
-		}
-		if strings.HasPrefix(lines.Text(), "# ready") {
-			return env
-		}
-	}
-	t.Fatal("pve-mcp sim is not ready")
-	return nil
+	return simproc.Serve(t, cmd)
 }
 
 // Debian's own Python, which has Debian's packages.

@@ -1,13 +1,14 @@
 package main
 
 import (
-	"bufio"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"pve-mcp/test/simproc"
 )
 
 // dir has the programs that the tests run: pve-mcp, and this command as live.
@@ -34,25 +35,8 @@ func TestMain(m *testing.M) {
 func simulate(t *testing.T) (env []string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "pve-mcp"), "sim", "--listen", "127.0.0.1:0", "--speed", "100", "--token", "root@pam!full")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Wait() }) // killed when the test's context ends, before this
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if variable, ok := strings.CutPrefix(lines.Text(), "export "); ok {
-			env = append(env, strings.ReplaceAll(variable, "'", ""))
-		}
-		if strings.HasPrefix(lines.Text(), "# ready") {
-			return append(env, "PVE_LIVE_I_MEAN_IT=yes", "PVE_LIVE_VMIDS=9000-9005", "PVE_LIVE_STORAGE=local-zfs", "PVE_LIVE_BACKUPS=nfs",
-				"PVE_LIVE_TEMPLATE=local:vztmpl/alpine-3.20-default_20240908_amd64.tar.xz")
-		}
-	}
-	t.Fatal("pve-mcp sim is not ready")
-	return nil
+	return append(simproc.Serve(t, cmd), "PVE_LIVE_I_MEAN_IT=yes", "PVE_LIVE_VMIDS=9000-9005", "PVE_LIVE_STORAGE=local-zfs", "PVE_LIVE_BACKUPS=nfs",
+		"PVE_LIVE_TEMPLATE=local:vztmpl/alpine-3.20-default_20240908_amd64.tar.xz")
 }
 
 // command runs a program where the module is, with none of this environment's settings.

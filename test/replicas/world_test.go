@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"pve-mcp/test/simproc"
 )
 
 // nginx fetches Debian's nginx, without installing it, or skips the test, saying why.
@@ -104,24 +106,7 @@ func open(t *testing.T, nginx, binary string) *world {
 func simulate(t *testing.T, binary string) (env []string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, "sim", "--listen", "127.0.0.1:0", "--speed", "4")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Wait() }) // killed when the test's context ends, before this
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if variable, ok := strings.CutPrefix(lines.Text(), "export "); ok {
-			env = append(env, strings.ReplaceAll(variable, "'", ""))
-		}
-		if strings.HasPrefix(lines.Text(), "# ready") {
-			return env
-		}
-	}
-	t.Fatal("pve-mcp sim is not ready")
-	return nil
+	return simproc.Serve(t, cmd)
 }
 
 var (
