@@ -7,8 +7,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"testing"
+
+	"pve-mcp/test/simproc"
 )
 
 // process is a pve-mcp of its own.
@@ -20,14 +21,24 @@ type process struct {
 	id   int
 }
 
-// run starts pve-mcp, which is this program by another name.
-func run(t *testing.T, env []string, args ...string) *process {
+// command is pve-mcp, which is this program by another name.
+func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{T: t, cmd: &exec.Cmd{Path: self, Args: append([]string{"pve-mcp"}, args...), Env: env, Dir: t.TempDir()}}
+	cmd := exec.CommandContext(t.Context(), self, args...)
+	cmd.Args[0], cmd.Dir = "pve-mcp", t.TempDir()
+	return cmd
+}
+
+// run starts an MCP server.
+func run(t *testing.T, env []string) *process {
+	t.Helper()
+	p := &process{T: t, cmd: command(t)}
+	p.cmd.Env = env
+	var err error
 	if p.to, err = p.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
@@ -49,20 +60,12 @@ func (p *process) kill() {
 	_ = p.cmd.Wait() // it was killed
 }
 
-// simulated starts a cluster, and returns the settings for it.
+// simulated serves a cluster, and returns the settings for it.
 func simulated(t *testing.T, speed string) (env []string) {
 	t.Helper()
-	p := run(t, nil, "sim", "--listen", "127.0.0.1:0", "--speed", speed)
-	for p.from.Scan() {
-		if setting, ok := strings.CutPrefix(p.from.Text(), "export "); ok {
-			env = append(env, strings.ReplaceAll(setting, "'", ""))
-		}
-		if strings.HasPrefix(p.from.Text(), "# ready") {
-			return env
-		}
-	}
-	t.Fatal("it is not ready")
-	return nil
+	sim := command(t, "sim", "--listen", "127.0.0.1:0", "--speed", speed)
+	sim.Env = []string{}
+	return simproc.Serve(t, sim)
 }
 
 // object is a JSON object.
