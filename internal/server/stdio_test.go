@@ -109,6 +109,7 @@ func TestClientThatNeverReads(t *testing.T) {
 		_, _ = io.WriteString(client, `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"pve_guest_power","arguments":{"vmid":102,"action":"shutdown"},"_meta":{"progressToken":1}}}
 `)
 		time.Sleep(w.Host.Wait + 500*time.Millisecond)
+		synctest.Wait()
 		if !strings.Contains(record.String(), "outcome=running") {
 			t.Errorf("recorded %s", record.String())
 		}
