@@ -105,12 +105,13 @@ func TestLostConnectionCancelsNothing(t *testing.T) {
 func TestLostConnectionsKeepTheirPlaces(t *testing.T) {
 	visit(t, simtest.Options{}, httpserve.Options{}, func(s *site) {
 		var mu sync.Mutex
-		most, now := 0, 0
-		count := func(by int) {
+		most, now := 0, 0 // guarded by mu
+		count := func(by int) (int, int) {
 			mu.Lock()
 			defer mu.Unlock()
 			now += by
 			most = max(most, now)
+			return most, now
 		}
 		s.addTool("work", func(context.Context) string {
 			count(1)
@@ -137,11 +138,13 @@ func TestLostConnectionsKeepTheirPlaces(t *testing.T) {
 			<-left
 		}
 		synctest.Wait()
-		if resp, _ := s.do(s.toolCall("pve_list_nodes", nil)); most != 256 || resp.StatusCode != 503 {
+		resp, _ := s.do(s.toolCall("pve_list_nodes", nil))
+		if most, _ := count(0); most != 256 || resp.StatusCode != 503 {
 			s.Errorf("%d calls at a time; one more: %d", most, resp.StatusCode)
 		}
 		time.Sleep(time.Minute)
-		if resp, body := s.do(s.toolCall("pve_list_nodes", nil)); resp.StatusCode != 200 || now != 0 {
+		resp, body := s.do(s.toolCall("pve_list_nodes", nil))
+		if _, now := count(0); resp.StatusCode != 200 || now != 0 {
 			s.Errorf("when they have ended: %d %s, %d go on", resp.StatusCode, body, now)
 		}
 		if err := client.Close(); err != nil {
