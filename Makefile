@@ -2,7 +2,7 @@
 GO    ?= go
 TOOLS  = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: check test generate build bench fmt vet lint race generated recordings clients live
+.PHONY: check test generate build bench fmt vet lint race generated recordings clients live release snapshot
 
 check: fmt vet lint race recordings clients generated
 	@echo "check: all is well"
@@ -16,8 +16,9 @@ generate:
 	$(GO) test ./internal/catalog -run Requests -update
 	$(GO) test ./pve/apischema -run Changes -update
 
+# VERSION is for a release; without it the version is what Go knows of the commit.
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-s -o bin/pve-mcp ./cmd/pve-mcp
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags="-s -X pve-mcp/internal/cli.release=$(VERSION)" -o bin/pve-mcp ./cmd/pve-mcp
 
 # Some minutes. What the benchmarks print goes to bin/bench.txt too, for benchstat.
 BENCHCOUNT = 3
@@ -54,6 +55,15 @@ clients:
 # The tools' stories that can run anywhere, against the PVE node in the environment.
 live:
 	@$(GO) run ./test/live
+
+# What a release is made of, in dist/: docs/release.md. A snapshot is for nobody but you.
+GORELEASER = $(GO) tool -modfile=tools/release/go.mod goreleaser
+release:
+	who=$$($(GO) run ./packaging env) && env $$who $(GORELEASER) release --clean
+	$(GO) run ./packaging server --dist dist
+
+snapshot:
+	who=$$($(GO) run ./packaging env --snapshot) && env $$who $(GORELEASER) release --clean --snapshot $(if $(SKIP),--skip=$(SKIP))
 
 GENERATED = README.md .env.example docs/*.md internal/server/testdata/*.json pve/apischema/*.json.gz pve/apischema/testdata/*.txt
 generated:

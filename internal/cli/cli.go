@@ -248,14 +248,21 @@ func (a *app) wired(t http.RoundTripper) http.RoundTripper {
 	return a.wire(t)
 }
 
-// version is the module's version, or that of the commit it was built from.
+// release is the version that a release was built as: the linker sets it.
+var release string
+
+// version is that of the release, of the module, or of the commit it was built from,
+// without a v before it.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
 	}
 	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
+		return strings.TrimPrefix(v, "v")
 	}
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
