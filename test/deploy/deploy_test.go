@@ -69,7 +69,8 @@ func analyze(t *testing.T) (program string) {
 	return name
 }
 
-const program = "/usr/local/bin/pve-mcp"
+// program is found by systemd in /usr/local/bin, and where packages put it, in /usr/bin.
+const program = "pve-mcp"
 
 // What the unit says of the server, and which user the latter has.
 func TestUnitAgrees(t *testing.T) {
@@ -107,7 +108,7 @@ func TestUnit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(unit, []byte(strings.ReplaceAll(text, program, self)), 0o600); err != nil {
+	if err := os.WriteFile(unit, []byte(strings.ReplaceAll(text, "ExecStart="+program+" ", "ExecStart="+self+" ")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{

@@ -92,7 +92,7 @@ func TestImage(t *testing.T) {
 		t.Errorf("it runs as %q", i.user)
 	}
 	program := i.copied["/src/bin/pve-mcp"]
-	if !slices.Contains(i.runs, "make build") || !bytes.Contains(read(t, "Makefile"), []byte(" -o bin/pve-mcp ")) || program == "" {
+	if !slices.Contains(i.runs, "GOOS=$TARGETOS GOARCH=$TARGETARCH make build VERSION=$VERSION") || !bytes.Contains(read(t, "Makefile"), []byte(" -o bin/pve-mcp ")) || program == "" {
 		t.Errorf("the program is not what make build makes: %v %v", i.runs, i.copied)
 	}
 	want := [][]string{{"CMD", program, "health"}, {program}, {"http"}}
