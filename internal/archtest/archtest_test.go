@@ -95,6 +95,7 @@ var imports = map[string][]string{
 	"internal/tools/snapshots": {"internal/explain", "internal/guard", "internal/render", "internal/tool", "pve", "pve/lazyregexp"},
 	"internal/tools/storage":   {"internal/explain", "internal/render", "internal/show", "internal/tool", "pve"},
 	"internal/tools/tasks":     {"internal/explain", "internal/render", "internal/tool", "pve", "pve/lazyregexp"},
+	"packaging":                {},
 	"pve":                      {"pve/lazyregexp", "github.com/cenkalti/backoff/v5"},
 	"pve/apischema":            {"pve/lazyregexp"},
 	"pve/apischema/gen":        {"pve/apischema"},
@@ -105,6 +106,7 @@ var imports = map[string][]string{
 	"test/deploy":              {},
 	"test/independent":         {},
 	"test/live":                {"internal/live"},
+	"test/packages":            {},
 	"test/replicas":            {},
 	"test/simproc":             {},
 }
