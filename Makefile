@@ -48,7 +48,7 @@ recordings:
 
 # Real MCP clients and the conformance suite, from npm, talk to the binary, and PVE
 # clients of others to pve-mcp sim; replicas serve behind nginx, and what is in deploy is
-# read by those for whom it is. Or a reason why not.
+# read by those for whom it is, as are the packages of a release. Or a reason why not.
 clients:
 	PVE_MCP_CLIENTS=1 $(GO) test -count=1 -v ./test/...
 
