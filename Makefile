@@ -2,7 +2,7 @@
 GO    ?= go
 TOOLS  = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: check test generate build bench fmt vet lint race generated recordings clients live release snapshot
+.PHONY: check test generate build bench fmt vet lint race generated recordings clients live packages release snapshot
 
 check: fmt vet lint race recordings clients generated
 	@echo "check: all is well"
@@ -55,6 +55,11 @@ clients:
 # The tools' stories that can run anywhere, against the PVE node in the environment.
 live:
 	@$(GO) run ./test/live
+
+# What make clients leaves out, because compiling goreleaser and fetching Claude Code takes
+# minutes: both read what is theirs of a release.
+packages:
+	PVE_MCP_CLIENTS=1 PVE_MCP_PACKAGES=1 $(GO) test -count=1 -v -timeout 40m ./test/packages
 
 # What a release is made of, in dist/: docs/release.md. A snapshot is for nobody but you.
 GORELEASER = $(GO) tool -modfile=tools/release/go.mod goreleaser

@@ -60,7 +60,7 @@ func published(t *testing.T) (dir string) {
 // goreleaser checks its configuration and makes what a release is made of, without what
 // needs Docker or syft.
 func TestRelease(t *testing.T) {
-	wanted(t)
+	patient(t, "1 release not made")
 	fetch := exec.CommandContext(t.Context(), "go", "mod", "download", "-modfile=tools/release/go.mod")
 	fetch.Dir = "../.."
 	if out, err := fetch.CombinedOutput(); err != nil {
