@@ -10,11 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/google/jsonschema-go/jsonschema"
-
 	"pve-mcp/internal/catalog"
 	"pve-mcp/internal/config"
-	"pve-mcp/internal/tool"
+	"pve-mcp/internal/pages"
 )
 
 //go:generate go run . -dir ../..
@@ -88,75 +86,9 @@ func toolsPage() string {
 	b.WriteString("# Tools\n\n" + generated)
 	b.WriteString("Call them from an MCP client, or from a shell: `pve-mcp call TOOL --ARGUMENT VALUE`.\n")
 	for _, t := range catalog.All() {
-		fmt.Fprintf(&b, "\n## %s\n\n%s. %s\n\nRisk: %v.\n", t.Name, t.Title, t.Doc, t.Risk)
-		fields(&b, "Arguments", t.Input())
-		fields(&b, "Answer", t.Output())
-		b.WriteString("\nPrivileges:\n\n")
-		for _, n := range t.Needs {
-			b.WriteString("- " + need(n) + "\n")
-		}
+		b.WriteString("\n" + pages.Tool(t))
 	}
 	return b.String()
-}
-
-func fields(b *strings.Builder, title string, s *jsonschema.Schema) {
-	fmt.Fprintf(b, "\n%s:\n\n| name | type | meaning |\n|---|---|---|\n", title)
-	required := map[string]bool{}
-	for _, name := range s.Required {
-		required[name] = true
-	}
-	for _, name := range s.PropertyOrder {
-		p := s.Properties[name]
-		mark := ""
-		if required[name] && title == "Arguments" {
-			mark = " (required)"
-		}
-		fmt.Fprintf(b, "| `%s`%s | %s | %s |\n", name, mark, typeOf(p), p.Description)
-	}
-}
-
-func typeOf(p *jsonschema.Schema) string {
-	text := p.Type
-	if p.Type == "array" {
-		text = "list of " + typeOf(p.Items)
-		if p.Items.Type == "object" {
-			text = "list of objects"
-		}
-	}
-	if p.Enum != nil {
-		var words []string
-		for _, e := range p.Enum {
-			words = append(words, fmt.Sprintf("`%v`", e))
-		}
-		text = strings.Join(words, ", ")
-	}
-	switch {
-	case p.Minimum != nil && p.Maximum != nil:
-		text += fmt.Sprintf(", %.0f to %.0f", *p.Minimum, *p.Maximum)
-	case p.Minimum != nil:
-		text += fmt.Sprintf(", from %.0f", *p.Minimum)
-	}
-	if p.Default != nil {
-		text += ", default " + string(p.Default)
-	}
-	return text
-}
-
-func need(n tool.Need) string {
-	text := "`" + strings.Join(n.Privs, "` or `") + "` on `" + string(n.On) + "`"
-	if n.When != "" {
-		text += " for " + n.When
-	}
-	switch {
-	case n.Before != 0:
-		text += fmt.Sprintf(" (before PVE %d)", n.Before)
-	case n.From != 0:
-		text += fmt.Sprintf(" (from PVE %d on)", n.From)
-	}
-	if n.Without != "" {
-		text += "; without it " + n.Without
-	}
-	return text
 }
 
 func privilegesPage() string {
@@ -166,7 +98,7 @@ func privilegesPage() string {
 	b.WriteString("| tool | privilege |\n|---|---|\n")
 	for _, t := range catalog.All() {
 		for _, n := range t.Needs {
-			fmt.Fprintf(&b, "| `%s` | %s |\n", t.Name, need(n))
+			fmt.Fprintf(&b, "| `%s` | %s |\n", t.Name, pages.Need(n))
 		}
 	}
 	return b.String()
