@@ -29,6 +29,7 @@ func TestStories(t *testing.T) {
 			"simulate": simulate,
 			"endsim":   endsim,
 			"world":    inWorld,
+			"terminal": onTerminal,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Values[simulation{}] = &simulation{}

@@ -23,7 +23,7 @@ import (
 // mistake in a type that both shared would cancel out in the tests.
 var order = []string{
 	"cmd/pve-mcp", "internal/docgen", "internal/cli", "internal/doctor", "internal/httpserve", "internal/obs", "internal/record", "test/live", "internal/simtest",
-	"internal/live", "internal/demo", "internal/server", "internal/mcptask", "internal/config", "internal/clients", "internal/keyring",
+	"internal/live", "internal/pages", "internal/screen", "internal/demo", "internal/server", "internal/mcptask", "internal/config", "internal/clients", "internal/keyring",
 	"internal/catalog", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
 	"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks", "internal/tool",
 	"internal/access", "internal/audit", "internal/files", "internal/explain", "internal/guard", "internal/seal", "internal/show", "internal/render", "pve", "pvesim", "pve/apischema/gen",
@@ -44,7 +44,8 @@ var imports = map[string][]string{
 	},
 	"internal/cli": {
 		"internal/access", "internal/audit", "internal/catalog", "internal/clients", "internal/config", "internal/demo", "internal/doctor", "internal/files",
-		"internal/httpserve", "internal/keyring", "internal/obs", "internal/record", "internal/server", "internal/tool", "pve", "pvesim",
+		"internal/guard", "internal/httpserve", "internal/keyring", "internal/obs", "internal/pages", "internal/record", "internal/render", "internal/screen",
+		"internal/server", "internal/tool", "pve", "pvesim",
 		"github.com/coreos/go-systemd/v22", "github.com/google/jsonschema-go", "github.com/spf13/cobra", "github.com/spf13/pflag",
 		"golang.org/x/term",
 	},
@@ -54,7 +55,7 @@ var imports = map[string][]string{
 		"internal/catalog", "internal/guard", "internal/server", "internal/tool", "pve", "pvesim",
 		"github.com/modelcontextprotocol/go-sdk",
 	},
-	"internal/docgen": {"internal/catalog", "internal/clients", "internal/config", "internal/tool", "github.com/google/jsonschema-go"},
+	"internal/docgen": {"internal/catalog", "internal/cli", "internal/clients", "internal/config", "internal/pages", "github.com/spf13/cobra"},
 	"internal/doctor": {
 		"internal/catalog", "internal/config", "internal/explain", "internal/guard", "internal/render", "internal/tool", "pve",
 	},
@@ -73,6 +74,8 @@ var imports = map[string][]string{
 		"github.com/modelcontextprotocol/go-sdk", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/exporters/otlp/otlptrace",
 		"go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf",
 	},
+	"internal/pages":      {"internal/tool", "github.com/google/jsonschema-go"},
+	"internal/screen":     {"internal/render"},
 	"internal/record":     {"pve", "pve/lazyregexp", "pvesim"},
 	"internal/recordings": {},
 	"internal/render":     {"pve/lazyregexp"},
@@ -115,6 +118,7 @@ var imports = map[string][]string{
 var modules = map[string]string{
 	"github.com/cenkalti/backoff/v5":                    "pauses between attempts",
 	"github.com/gofrs/flock":                            "locks of files, on every system: several processes write one audit log",
+	"github.com/creack/pty":                             "tests: a terminal, for what is shown and asked on one",
 	"github.com/coreos/go-oidc/v3":                      "access tokens of an issuer: discovery, keys, signatures",
 	"github.com/google/go-cmp":                          "tests: differences that can be read",
 	"github.com/google/jsonschema-go":                   "schemas of tools, from Go types",

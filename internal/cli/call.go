@@ -1,10 +1,8 @@
 package cli
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -22,8 +20,11 @@ func (a *app) callCommand(named bool) *cobra.Command {
 	call := &cobra.Command{
 		Use:   "call TOOL",
 		Short: "Call a tool",
-		Long:  "Calls a tool as an MCP client would, and prints its answer as JSON.\n\nExit status: 0 done, 1 failed, 2 wrong arguments, 3 refused or needs confirmation, 4 under way.",
-		Args:  cobra.NoArgs,
+		Long: "Calls a tool as an MCP client would. On a terminal the answer is shown as tables and lines, elsewhere as JSON.\n\n" +
+			"A change is waited for to its end, unless --wait or PVE_MCP_TASK_WAIT says otherwise; ctrl-c ends the waiting alone.\n" +
+			"What needs consent is asked on the terminal.\n\n" +
+			"Exit status: 0 done, 1 failed or unknown, 2 wrong arguments, 3 refused or not confirmed, 4 under way.",
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			return &exitError{exitUsage, "call: name a tool; pve-mcp tools lists them"}
 		},
@@ -39,8 +40,12 @@ func (a *app) callCommand(named bool) *cobra.Command {
 func (a *app) callOne(t tool.Tool) *cobra.Command {
 	cmd := &cobra.Command{Use: t.Name, Short: t.Title, Long: t.Doc, Args: cobra.NoArgs}
 	for _, name := range t.Input().PropertyOrder {
-		addFlag(cmd.Flags(), name, t.Input().Properties[name])
+		addFlag(cmd.Flags(), name, t.Input().Properties[name], slices.Contains(t.Input().Required, name))
+		a.complete(cmd, name, t.Input().Properties[name])
 	}
+	o := &output{}
+	cmd.Flags().VarP(o, "output", "o", "table or json; default: a table on a terminal, JSON elsewhere")
+	must(cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputs(), cobra.ShellCompDirectiveNoFileComp)))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		args := map[string]any{}
 		cmd.Flags().Visit(func(f *pflag.Flag) {
@@ -57,14 +62,17 @@ func (a *app) callOne(t tool.Tool) *cobra.Command {
 				args[f.Name] = f.Value.String()
 			}
 		})
-		return a.call(cmd.Context(), t, args)
+		return a.call(cmd.Context(), t, args, o)
 	}
 	return cmd
 }
 
 // addFlag adds the flag of an argument.
-func addFlag(flags *pflag.FlagSet, name string, p *jsonschema.Schema) {
+func addFlag(flags *pflag.FlagSet, name string, p *jsonschema.Schema, required bool) {
 	doc := p.Description
+	if required {
+		doc = strings.TrimSpace(doc + " (required)")
+	}
 	if p.Enum != nil {
 		doc = fmt.Sprintf("%v %s", p.Enum, doc)
 	}
@@ -102,58 +110,6 @@ type argument struct{ text, typ string }
 func (a *argument) String() string     { return a.text }
 func (a *argument) Set(v string) error { a.text = v; return nil }
 func (a *argument) Type() string       { return a.typ }
-
-func (a *app) call(ctx context.Context, t tool.Tool, args map[string]any) error {
-	host, cfg, err := a.host()
-	if err != nil {
-		return err
-	}
-	if _, off := catalog.Offered(selectionOf(cfg)); off[t.Name] != "" {
-		return &exitError{exitRefused, t.Name + " is off: " + off[t.Name]}
-	}
-	data, err := json.Marshal(args)
-	if err != nil {
-		return failed(err)
-	}
-	res := t.Call(ctx, host, tool.Request{
-		Arguments: data, Caller: "command line",
-		Progress: func(p tool.Progress) { fmt.Fprintln(a.err, "…", p.Message) },
-	})
-	if res.Structured != nil {
-		fmt.Fprintln(a.out, a.pretty(res.Structured))
-	}
-	if status := statusOf(res); status != exitOK {
-		text := ""
-		if res.Structured == nil {
-			text = res.Text
-		}
-		return &exitError{status, text}
-	}
-	return nil
-}
-
-// pretty indents an answer for a terminal, and leaves it on a line for a pipe.
-func (a *app) pretty(data json.RawMessage) string {
-	var buf bytes.Buffer
-	if !isTerminal(a.out) || json.Indent(&buf, data, "", "  ") != nil {
-		return string(data)
-	}
-	return buf.String()
-}
-
-func statusOf(res tool.Result) int {
-	switch {
-	case res.Fault == tool.BadArguments:
-		return exitUsage
-	case res.Fault == tool.Refused, res.Outcome == tool.NeedsConfirmation, res.Outcome == tool.Declined:
-		return exitRefused
-	case res.IsError:
-		return exitFailed
-	case res.Outcome == tool.Running:
-		return exitRunning
-	}
-	return exitOK
-}
 
 func (a *app) demoCommand() *cobra.Command {
 	return &cobra.Command{

@@ -52,6 +52,7 @@ type app struct {
 	environ  []string
 	self     func() (string, error) // the path of this program
 	log      *slog.Logger           // once the settings are read
+	answers  bool                   // a person at a terminal reads an answer that tells what the log would
 
 	demo      bool
 	demoSpeed float64
@@ -91,6 +92,13 @@ func (a *app) run(ctx context.Context, args []string) int {
 }
 
 // root is the program with its commands, as far as the arguments may be about them.
+// Commands returns the program's commands with those of every tool, for pages and
+// completions that are made of them.
+func Commands() *cobra.Command {
+	a := &app{in: strings.NewReader(""), out: io.Discard, err: io.Discard, flags: map[string]string{}}
+	return a.root([]string{"call"})
+}
+
 func (a *app) root(args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "pve-mcp",
@@ -119,7 +127,7 @@ func (a *app) root(args []string) *cobra.Command {
 			p.Lookup(s.Flag).NoOptDefVal = "true"
 		}
 	}
-	root.AddCommand(a.auditCommand(), a.callCommand(slices.Contains(args, "call")), a.demoCommand(), a.doctorCommand(), a.healthCommand(), a.httpCommand(), a.installCommand(),
+	root.AddCommand(a.auditCommand(), a.callCommand(slices.Contains(args, "call")), a.demoCommand(), a.docsCommand(), a.doctorCommand(), a.healthCommand(), a.httpCommand(), a.installCommand(),
 		a.secretCommand(), a.simCommand(), a.tokenCommand(), a.toolsCommand(), a.uninstallCommand(), a.versionCommand())
 	return root
 }

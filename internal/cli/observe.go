@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"pve-mcp/internal/config"
@@ -19,6 +17,9 @@ func (a *app) logger(cfg *config.Config) (*slog.Logger, error) {
 	o := obs.LogOptions{Level: cfg.Log.Level, JSON: cfg.Log.JSON, Secrets: []string{cfg.Token.Secret.Reveal()}}
 	for _, key := range cfg.SealKeys {
 		o.Secrets = append(o.Secrets, string(key))
+	}
+	if a.answers && cfg.Given[config.LogLevel] == "" && cfg.Log.File == "" {
+		o.Level = slog.LevelWarn
 	}
 	to := []io.Writer{a.err}
 	if cfg.Log.File != "" {
@@ -34,14 +35,7 @@ func (a *app) logger(cfg *config.Config) (*slog.Logger, error) {
 // observe returns what logs and traces requests of MCP, tools and requests to PVE. It must
 // be called before host.
 func (a *app) observe() *obs.Observer {
-	o := obs.New(a.log, version(), func(name string) string {
-		for _, line := range slices.Backward(a.environ) {
-			if value, ok := strings.CutPrefix(line, name+"="); ok {
-				return value
-			}
-		}
-		return ""
-	})
+	o := obs.New(a.log, version(), a.env)
 	outer := a.wire
 	a.wire = func(base http.RoundTripper) http.RoundTripper {
 		if base = o.Transport(base); outer != nil {

@@ -6,11 +6,11 @@ import (
 	"maps"
 	"runtime"
 	"slices"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"pve-mcp/internal/catalog"
+	"pve-mcp/internal/screen"
 	"pve-mcp/internal/server"
 )
 
@@ -37,12 +37,11 @@ func (a *app) toolsCommand() *cobra.Command {
 
 func (a *app) toolsTable(s catalog.Selection) error {
 	on, off := catalog.Offered(s)
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "TOOL\tRISK\tDOES")
+	var rows [][]string
 	for _, t := range on {
-		fmt.Fprintf(w, "%s\t%v\t%s\n", t.Name, t.Risk, t.Title)
+		rows = append(rows, []string{t.Name, fmt.Sprint(t.Risk), t.Toolset, t.Title})
 	}
-	if err := w.Flush(); err != nil {
+	if err := screen.Table(a.out, []string{"tool", "risk", "toolset", "does"}, rows, columns(a.out)); err != nil {
 		return failed(err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(off)) {

@@ -49,6 +49,8 @@ const (
 	secretKey     = "PVE_TOKEN_SECRET"
 	secretFileKey = "PVE_TOKEN_SECRET_FILE"
 	LogFile       = "PVE_MCP_LOG_FILE"
+	LogLevel      = "PVE_MCP_LOG_LEVEL"
+	TaskWait      = "PVE_MCP_TASK_WAIT"
 )
 
 // Settings are all settings, in the order in which they are explained.
@@ -149,7 +151,7 @@ func Settings() []Setting {
 			},
 		},
 		{
-			Key: "PVE_MCP_LOG_LEVEL", Flag: "log-level", Example: "info", Default: "info",
+			Key: LogLevel, Flag: "log-level", Example: "info", Default: "info",
 			Doc: "the least that is logged: debug (with every request to PVE), info, warn or error",
 			set: func(c *Config, v string) (err error) { c.Log.Level, err = parseLevel(v); return },
 		},
@@ -169,7 +171,7 @@ func Settings() []Setting {
 			set: func(c *Config, v string) (err error) { c.Toolsets, err = parseNames(v); return },
 		},
 		{
-			Key: "PVE_MCP_TASK_WAIT", Flag: "task-wait", Example: "20s", Default: "20s",
+			Key: TaskWait, Flag: "task-wait", Example: "20s", Default: "20s",
 			Doc: "how long a change waits for its task before it answers that the task is running",
 			set: func(c *Config, v string) (err error) {
 				c.TaskWait, err = parseDuration(v, 0, time.Hour)

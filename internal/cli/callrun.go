@@ -1,0 +1,195 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"pve-mcp/internal/catalog"
+	"pve-mcp/internal/config"
+	"pve-mcp/internal/guard"
+	"pve-mcp/internal/screen"
+	"pve-mcp/internal/tool"
+)
+
+// output is how an answer is printed: the value of --output, "" where it was not given.
+type output struct{ format string }
+
+func outputs() []string { return []string{"table", "json"} }
+
+func (o *output) String() string { return o.format }
+func (o *output) Type() string   { return "string" }
+
+func (o *output) Set(v string) error {
+	if v != "table" && v != "json" {
+		return fmt.Errorf("it is table or json")
+	}
+	o.format = v
+	return nil
+}
+
+// call calls a tool, and shows a person how it goes.
+func (a *app) call(ctx context.Context, t tool.Tool, args map[string]any, o *output) error {
+	person := isTerminal(a.in) && isTerminal(a.err)
+	report, end := a.reporter()
+	defer end()
+	host, cfg, err := a.host()
+	if err != nil {
+		return err
+	}
+	if _, off := catalog.Offered(selectionOf(cfg)); off[t.Name] != "" {
+		return &exitError{exitRefused, t.Name + " is off: " + off[t.Name]}
+	}
+	if cfg.Given[config.TaskWait] == "" {
+		host.Wait = tool.HandleTime // nobody here gives up after a minute, as clients do
+	}
+	data, err := json.Marshal(args)
+	if err != nil {
+		return failed(err)
+	}
+	req := tool.Request{Arguments: data, Caller: "command line", Progress: report}
+	// Whoever types --confirm has consented, unless only an answer counts.
+	req.CanAsk = person && (args["confirm"] != "true" || cfg.Policy.Confirm == guard.Human)
+	res := t.Call(ctx, host, req)
+	if res.Question != nil {
+		end()
+		if req.Reply, err = a.ask(ctx, res.Question); err != nil {
+			return err
+		}
+		req.State = res.Question.State
+		res = t.Call(ctx, host, req)
+	}
+	end()
+	return a.answer(ctx, t, res, o)
+}
+
+// reporter returns what shows progress, and what ends that: a bar on a terminal, above
+// which everything else on stderr appears, or lines.
+func (a *app) reporter() (report func(tool.Progress), end func()) {
+	if !isTerminal(a.err) {
+		return func(p tool.Progress) { fmt.Fprintln(a.err, "…", p.Message) }, func() {}
+	}
+	stderr := a.err
+	bar := screen.NewBar(stderr, func() int { return columns(stderr) })
+	a.err, a.answers = bar, true
+	return func(p tool.Progress) { bar.Show(p.Done, p.Total, p.Message) }, bar.End
+}
+
+// columns is the width of a terminal, 0 for what is none.
+func columns(stream any) int {
+	if f, ok := stream.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return width
+		}
+	}
+	return 0
+}
+
+// ask asks the person at the terminal a question. Nobody answers it for them: an end of
+// the input, or of the program, is no answer.
+func (a *app) ask(ctx context.Context, q *tool.Question) (*tool.Reply, error) {
+	prompt := "Go on? [y/N] "
+	if q.Typed {
+		prompt = "Its name or vmid: "
+	}
+	fmt.Fprint(a.err, q.Message+"\n"+prompt)
+	typed := make(chan string, 1)
+	go func() {
+		defer close(typed)
+		if line, err := bufio.NewReader(a.in).ReadString('\n'); err == nil {
+			typed <- strings.TrimSpace(line)
+		}
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(a.err)
+		return nil, &exitError{exitRefused, "not answered; nothing was done"}
+	case line, answered := <-typed:
+		switch {
+		case !answered:
+			fmt.Fprintln(a.err)
+			return &tool.Reply{Action: "cancel"}, nil
+		case q.Typed && line != "":
+			return &tool.Reply{Action: "accept", Content: map[string]any{tool.NameField: line}}, nil
+		case strings.EqualFold(line, "y"), strings.EqualFold(line, "yes"):
+			return &tool.Reply{Action: "accept", Content: map[string]any{tool.YesField: true}}, nil
+		}
+		return &tool.Reply{Action: "decline"}, nil
+	}
+}
+
+// answer prints the answer, and says how to go on with what is under way.
+func (a *app) answer(ctx context.Context, t tool.Tool, res tool.Result, o *output) error {
+	status := statusOf(res)
+	if res.Structured == nil {
+		if ctx.Err() != nil && t.Risk == guard.Read {
+			return &exitError{exitFailed, "interrupted; it only reads, and what runs at PVE goes on"}
+		}
+		return &exitError{status, res.Text}
+	}
+	if err := a.print(res.Structured, o); err != nil {
+		return failed(err)
+	}
+	if status == exitRunning {
+		a.goOn(ctx, res.Structured)
+	}
+	if status != exitOK {
+		return &exitError{status, ""}
+	}
+	return nil
+}
+
+// goOn tells a person how to follow what is under way.
+func (a *app) goOn(ctx context.Context, answer json.RawMessage) {
+	var task struct{ UPID, Handle string }
+	if json.Unmarshal(answer, &task) != nil || task.UPID == "" {
+		return
+	}
+	if ctx.Err() != nil {
+		fmt.Fprintln(a.err, "Stopped waiting. The task goes on: "+task.UPID)
+	}
+	if a.demo {
+		fmt.Fprintln(a.err, "The simulated cluster ends with this program.")
+		return
+	}
+	how := "--upid '" + task.UPID + "'"
+	if task.Handle != "" {
+		how = "--handle " + task.Handle
+	}
+	fmt.Fprintln(a.err, "Go on waiting: pve-mcp call pve_task_status "+how+" --wait 3600")
+}
+
+// print prints an answer: for people on a terminal, and as JSON elsewhere, unless one of
+// these is asked for.
+func (a *app) print(answer json.RawMessage, o *output) error {
+	if o.format == "table" || o.format == "" && isTerminal(a.out) {
+		return screen.Answer(a.out, answer, columns(a.out))
+	}
+	var buf bytes.Buffer
+	if !isTerminal(a.out) || json.Indent(&buf, answer, "", "  ") != nil {
+		buf.Reset()
+		buf.Write(answer)
+	}
+	_, err := fmt.Fprintln(a.out, buf.String())
+	return err
+}
+
+func statusOf(res tool.Result) int {
+	switch {
+	case res.Fault == tool.BadArguments:
+		return exitUsage
+	case res.Fault == tool.Refused, res.Outcome == tool.NeedsConfirmation, res.Outcome == tool.Declined:
+		return exitRefused
+	case res.IsError:
+		return exitFailed
+	case res.Outcome == tool.Running:
+		return exitRunning
+	}
+	return exitOK
+}

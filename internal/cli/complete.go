@@ -1,0 +1,267 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/jsonschema-go/jsonschema"
+	"github.com/spf13/cobra"
+
+	"pve-mcp/internal/catalog"
+	"pve-mcp/internal/render"
+	"pve-mcp/pve"
+)
+
+// completionTime is how long a shell waits for what the cluster knows.
+const completionTime = 2 * time.Second
+
+// complete completes the value of an argument's flag: from its schema, or from what the
+// cluster has. Where that cannot be asked, nothing is offered, and nothing said.
+func (a *app) complete(cmd *cobra.Command, name string, p *jsonschema.Schema) {
+	if p.Type == "array" {
+		p = p.Items
+	}
+	ask := live[name]
+	complete := cobra.NoFileCompletions
+	switch {
+	case p.Type == "boolean":
+		complete = cobra.FixedCompletions([]string{"true", "false"}, cobra.ShellCompDirectiveNoFileComp)
+	case p.Enum != nil:
+		var words []string
+		for _, e := range p.Enum {
+			words = append(words, fmt.Sprint(e))
+		}
+		complete = cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
+	case ask != nil:
+		complete = func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+			return a.askCluster(cmd, ask), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+		}
+	}
+	must(cmd.RegisterFlagCompletionFunc(name, complete))
+}
+
+// must is for what can fail by a mistake in this program alone.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// asks asks the cluster for what an argument can be: each with a description after a tab.
+// other tells the value of another argument of the command, "" where there is none.
+type asks func(ctx context.Context, c *pve.Client, other func(name string) string) ([]string, error)
+
+// live are the arguments whose values the cluster knows, in bounded time.
+var live = map[string]asks{
+	"vmid":          guests,
+	"newid":         nextID,
+	"node":          resources("node"),
+	"target":        resources("node"),
+	"storage":       resources("storage"),
+	"targetstorage": resources("storage"),
+	"pool":          resources("pool"),
+	"tag":           tags,
+	"snapname":      snapshots,
+	"snapshot":      snapshots,
+	"archive":       archives,
+	"disk":          disks,
+	"upid":          tasks,
+}
+
+// askCluster asks the configured cluster, or the simulated one, in bounded time.
+func (a *app) askCluster(cmd *cobra.Command, ask asks) []string {
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
+	defer cancel()
+	answer := make(chan []string, 1)
+	a.err = io.Discard
+	other := func(name string) string {
+		if f := cmd.Flags().Lookup(name); f != nil {
+			return f.Value.String()
+		}
+		return ""
+	}
+	go func() { // the keyring and the resolver of names keep no time
+		defer close(answer)
+		c, err := a.client(ctx)
+		if err != nil {
+			return
+		}
+		if values, err := ask(ctx, c, other); err == nil {
+			answer <- values
+		}
+	}()
+	select {
+	case values := <-answer:
+		return values
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// client connects to the cluster, without what calls of tools leave behind.
+func (a *app) client(ctx context.Context) (*pve.Client, error) {
+	cfg, err := a.config(false)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Policy.ReadOnly = true
+	connect := a.connect
+	if a.demo {
+		connect = a.simulate
+	}
+	host, err := connect(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return host.Client(ctx)
+}
+
+// described is a value with its description, as shells show it.
+func described(value string, words ...string) string {
+	words = slices.DeleteFunc(words, func(w string) bool { return w == "" })
+	return value + "\t" + render.Text(strings.Join(words, ", "), 60)
+}
+
+func guests(ctx context.Context, c *pve.Client, _ func(string) string) ([]string, error) {
+	all, _, err := c.Resources(ctx, "vm")
+	slices.SortFunc(all, func(a, b pve.Resource) int { return int(a.VMID - b.VMID) })
+	var out []string
+	for _, r := range all {
+		out = append(out, described(r.VMID.String(), r.Name.Value, r.State(), "on "+r.Node.Value))
+	}
+	return out, err
+}
+
+func nextID(ctx context.Context, c *pve.Client, _ func(string) string) ([]string, error) {
+	id, err := c.NextID(ctx)
+	return []string{described(id.String(), "the next free one")}, err
+}
+
+// resources asks for those of a type, each once: a shared storage is on many nodes.
+func resources(kind string) asks {
+	return func(ctx context.Context, c *pve.Client, _ func(string) string) ([]string, error) {
+		all, _, err := c.Resources(ctx, "") // PVE has no list of pools alone
+		var out []string
+		for _, r := range all {
+			switch {
+			case r.Type != kind:
+			case kind == "node":
+				out = append(out, described(r.Node.Value, r.Status.Value))
+			case kind == "pool":
+				out = append(out, r.Pool.Value)
+			default:
+				out = append(out, described(r.Storage.Value, r.PluginType.Value, strings.ReplaceAll(r.Content.Value, ",", " ")))
+			}
+		}
+		slices.Sort(out)
+		return slices.Compact(out), err
+	}
+}
+
+func tags(ctx context.Context, c *pve.Client, _ func(string) string) ([]string, error) {
+	all, _, err := c.Resources(ctx, "vm")
+	var out []string
+	for _, r := range all {
+		out = append(out, r.TagList()...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out), err
+}
+
+// guestOf finds the guest that the command names.
+func guestOf(ctx context.Context, c *pve.Client, other func(string) string) (pve.GuestRef, error) {
+	id, err := strconv.Atoi(other("vmid"))
+	if err != nil {
+		return pve.GuestRef{}, err
+	}
+	g, err := c.FindGuest(ctx, pve.VMID(id))
+	return g.Ref(), err
+}
+
+func snapshots(ctx context.Context, c *pve.Client, other func(string) string) ([]string, error) {
+	g, err := guestOf(ctx, c, other)
+	if err != nil {
+		return nil, err
+	}
+	all, err := c.Snapshots(ctx, g)
+	var out []string
+	for _, s := range all {
+		if s.Name != "current" {
+			out = append(out, described(s.Name, timeOf(s.Time), s.Description.Value))
+		}
+	}
+	return out, err
+}
+
+func timeOf(t pve.Opt[int64]) string {
+	if !t.Set {
+		return ""
+	}
+	return time.Unix(t.Value, 0).Format(time.DateTime)
+}
+
+// archives asks for the backups on the storages of the cluster that can be asked from a
+// node that is online.
+func archives(ctx context.Context, c *pve.Client, other func(string) string) ([]string, error) {
+	all, _, err := c.Resources(ctx, "storage")
+	var out []string
+	seen := map[string]bool{}
+	for _, r := range all {
+		backups := slices.Contains(strings.Split(r.Content.Value, ","), "backup") && r.Status.Value == "available"
+		if !backups || r.Shared.Value && seen[r.Storage.Value] {
+			continue
+		}
+		seen[r.Storage.Value] = true
+		volumes, err := c.Content(ctx, r.Node.Value, r.Storage.Value, url.Values{"content": {"backup"}})
+		if err != nil {
+			continue // the others may answer
+		}
+		for _, v := range volumes {
+			out = append(out, described(v.VolID.String(), timeOf(v.CTime), v.Notes.Value))
+		}
+	}
+	slices.Sort(out)
+	return out, err
+}
+
+func disks(ctx context.Context, c *pve.Client, other func(string) string) ([]string, error) {
+	g, err := guestOf(ctx, c, other)
+	if err != nil {
+		return nil, err
+	}
+	config, err := c.GuestConfig(ctx, g, nil)
+	var out []string
+	for key, value := range config.Values {
+		if pve.IsDiskKey(g.Kind, key) {
+			out = append(out, described(key, value))
+		}
+	}
+	slices.Sort(out)
+	return out, err
+}
+
+func tasks(ctx context.Context, c *pve.Client, _ func(string) string) ([]string, error) {
+	var recent []pve.Task // of all nodes, the newest first
+	err := c.Get(ctx, &recent, nil, "cluster", "tasks")
+	var out []string
+	for _, t := range recent {
+		out = append(out, described(t.UPID.String(), strings.TrimSpace(t.Type+" "+t.ID), cmp.Or(t.Status.Value, "running")))
+	}
+	return out, err
+}
+
+// toolNames are the tools, as shells complete them.
+func toolNames() []string {
+	var out []string
+	for _, t := range catalog.All() {
+		out = append(out, described(t.Name, t.Title))
+	}
+	return out
+}
