@@ -1,5 +1,6 @@
 // Command docgen writes the pages that are made from the code: the tools, the
-// settings, the privileges, .env.example and parts of the README.
+// settings, the privileges, .env.example and parts of the README. With -packages it writes
+// the man pages and the shells' completions for packages instead.
 package main
 
 import (
@@ -19,8 +20,13 @@ import (
 
 func main() {
 	dir := flag.String("dir", ".", "the root of the module")
+	packages := flag.String("packages", "", "a folder for man1/*.1 and completions/*, instead of the pages")
 	flag.Parse()
-	if err := run(*dir); err != nil {
+	do := func() error { return run(*dir) }
+	if *packages != "" {
+		do = func() error { return forPackages(*packages) }
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, "docgen:", err)
 		os.Exit(1)
 	}
