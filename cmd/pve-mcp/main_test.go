@@ -103,3 +103,30 @@ func endsim(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(cmd.Process.Signal(os.Interrupt))
 	ts.Check(cmd.Wait())
 }
+
+// Every command on the page about the shell is run by its story, up to what it is piped to.
+func TestShellPage(t *testing.T) {
+	read := func(path string) string {
+		data, err := os.ReadFile(filepath.Join("../..", path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	story := read("testdata/script/shell.txtar")
+	commands := 0
+	for line := range strings.Lines(read("docs/cli.md")) {
+		command, isCommand := strings.CutPrefix(line, "    pve-mcp ")
+		if !isCommand {
+			continue
+		}
+		commands++
+		command, _, _ = strings.Cut(strings.TrimSpace(command), " | ")
+		if !strings.Contains(story, "pve-mcp "+command) {
+			t.Errorf("the story does not run pve-mcp %s", command)
+		}
+	}
+	if commands < 10 {
+		t.Errorf("only %d commands on the page", commands)
+	}
+}

@@ -172,7 +172,7 @@ func Settings() []Setting {
 		},
 		{
 			Key: TaskWait, Flag: "task-wait", Example: "20s", Default: "20s",
-			Doc: "how long a change waits for its task before it answers that the task is running",
+			Doc: "how long a change waits for its task before it answers that the task is running; pve-mcp call waits to the end unless this is set",
 			set: func(c *Config, v string) (err error) {
 				c.TaskWait, err = parseDuration(v, 0, time.Hour)
 				return

@@ -8,7 +8,7 @@ import (
 // Markdown writes a page of our own as text: its headings, paragraphs, lists and tables.
 func Markdown(w io.Writer, text string, width int) error {
 	p := page{width: width}
-	lines := strings.Split(strings.ReplaceAll(text, "`", ""), "\n")
+	lines := strings.Split(strings.TrimSuffix(strings.ReplaceAll(text, "`", ""), "\n"), "\n")
 	for len(lines) > 0 {
 		n := 1
 		line := lines[0]
