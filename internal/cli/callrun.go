@@ -98,7 +98,7 @@ func (a *app) ask(ctx context.Context, q *tool.Question) (*tool.Reply, error) {
 	if q.Typed {
 		prompt = "Its name or vmid: "
 	}
-	fmt.Fprint(a.err, q.Message+"\n"+prompt)
+	fmt.Fprintf(a.err, "%s\n%s", q.Message, prompt)
 	typed := make(chan string, 1)
 	go func() {
 		defer close(typed)

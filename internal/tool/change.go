@@ -310,6 +310,11 @@ func (r *change[In, Out, P]) see(ctx, patience context.Context, job Job) Out {
 			ch.Outcome, ch.Message, ch.ExitStatus, ch.Log = Warnings, after.Message, after.ExitStatus, after.Log
 		}
 	}
+	if !job.UPID.IsZero() { // its goal may never be reached
+		var cancel context.CancelFunc
+		patience, cancel = context.WithTimeout(patience, goalTime)
+		defer cancel()
+	}
 	for pause := 200 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		out, err := r.spec.Finish(ctx, r.call, r.in, end)
 		if !errors.Is(err, ErrNotYet) {

@@ -1,0 +1,34 @@
+package cli
+
+import (
+	"testing"
+
+	"pve-mcp/internal/catalog"
+)
+
+// An argument of a tool is no other flag besides, and completion knows no argument that
+// there is not.
+func TestArgumentsAreFlags(t *testing.T) {
+	root := Commands()
+	used := map[string]bool{}
+	for _, tl := range catalog.All() {
+		cmd, _, err := root.Find([]string{"call", tl.Name})
+		if err != nil || cmd.Name() != tl.Name {
+			t.Fatalf("%s is no command: %v", tl.Name, err)
+		}
+		for _, name := range tl.Input().PropertyOrder {
+			used[name] = true
+			if root.PersistentFlags().Lookup(name) != nil || name == "help" {
+				t.Errorf("%s: the argument %s is a flag of every command, too", tl.Name, name)
+			}
+			if _, ok := cmd.GetFlagCompletionFunc(name); !ok {
+				t.Errorf("%s: --%s is not completed", tl.Name, name)
+			}
+		}
+	}
+	for name := range live {
+		if !used[name] {
+			t.Errorf("completion knows %s, which no tool has", name)
+		}
+	}
+}
