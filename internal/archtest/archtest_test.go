@@ -75,10 +75,10 @@ var imports = map[string][]string{
 		"go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf",
 	},
 	"internal/pages":      {"internal/tool", "github.com/google/jsonschema-go"},
-	"internal/screen":     {"internal/render"},
 	"internal/record":     {"pve", "pve/lazyregexp", "pvesim"},
 	"internal/recordings": {},
 	"internal/render":     {"pve/lazyregexp"},
+	"internal/screen":     {"internal/render"},
 	"internal/seal":       {},
 	"internal/server": {
 		"internal/access", "internal/catalog", "internal/guard", "internal/mcptask", "internal/render", "internal/tool", "pve/lazyregexp",
