@@ -40,7 +40,7 @@ func visitOwn(t *testing.T, w simtest.Options, tell func(s *site, bearers []stri
 			o.OwnTokens = &httpserve.OwnTokens{Required: true, Connect: func(token pve.Token) (tool.Host, error) {
 				return host.As(pve.Options{Endpoints: []string{world.Sim.URL()}, Token: token, Transport: world.Sim.Transport()})
 			}}
-			o.Server = server.New(server.Options{Host: host, Toolsets: []string{"core", "tasks"}, HostOf: func(h http.Header) (tool.Host, error) { return o.OwnTokens.Host(h, host) }})
+			o.Server = server.New(server.Options{Host: host, Replica: "a-1", Toolsets: []string{"core", "tasks"}, HostOf: func(h http.Header) (tool.Host, error) { return o.OwnTokens.Host(h, host) }})
 			return o
 		}
 		t.Run(fmt.Sprintf("server has a token: %v", ofServer), func(t *testing.T) {
@@ -196,15 +196,21 @@ func TestSessionOfAnotherPVEToken(t *testing.T) {
 		if _, err := client.ListTools(s.Context(), nil); err != nil {
 			s.Fatal(err)
 		}
+		if !strings.HasPrefix(client.ID(), "a-1.") {
+			s.Errorf("the id is %q", client.ID())
+		}
+		const ofAnotherProcess = "a-1.ABCDEFGHIJKLMNOPQRSTUVWXYZ.0123456789abcdef0123456789abcdef"
 		for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodDelete} {
-			for _, own := range []string{theirs, nobodys} {
-				r := s.request("tools/list", map[string]any{"_meta": nil}, "Mcp-Session-Id", client.ID(), "Mcp-Protocol-Version", "2025-11-25")
+			for _, tt := range []struct{ id, own string }{
+				{client.ID(), theirs}, {client.ID(), nobodys}, {ofAnotherProcess, mine}, {"none", mine}, {".", mine},
+			} {
+				r := s.request("tools/list", map[string]any{"_meta": nil}, "Mcp-Session-Id", tt.id, "Mcp-Protocol-Version", "2025-11-25")
 				r.Method = method
-				for k, v := range s.as(bearers[0], own) {
+				for k, v := range s.as(bearers[0], tt.own) {
 					r.Header[k] = v
 				}
-				if resp, body := s.do(r); resp.StatusCode != 403 {
-					s.Errorf("%s as %s: %d %s", method, own, resp.StatusCode, body)
+				if resp, body := s.do(r); resp.StatusCode != 404 {
+					s.Errorf("%s of %s as %s: %d %s", method, tt.id, tt.own, resp.StatusCode, body)
 				}
 			}
 		}

@@ -13,8 +13,9 @@ import (
 const sessionHeader = "Mcp-Session-Id"
 
 // ownSession keeps a session of the handshake versions to the PVE token with which it was
-// begun: the id that the client gets ends in what only that token gives. The SDK keeps it
-// to the caller.
+// begun: the id that the client gets ends in what only that token gives. To any other, as in
+// another process, there is no such session: 404, as MCP has it, lets the client begin a new
+// one. The SDK keeps a session to the caller.
 func (h *handler) ownSession(w *stream, r *http.Request) bool {
 	if h.OwnTokens == nil {
 		return true
@@ -25,9 +26,10 @@ func (h *handler) ownSession(w *stream, r *http.Request) bool {
 	if named == "" {
 		return true
 	}
-	id, tag, _ := strings.Cut(named, ".")
+	end := max(strings.LastIndexByte(named, '.'), 0) // the name of a replica ends with one, too
+	id, tag := named[:end], strings.TrimPrefix(named[end:], ".")
 	if !hmac.Equal([]byte(tag), []byte(h.sessionTag(id, token))) {
-		w.refuse(http.StatusForbidden, nil, "this session was begun with another PVE token, or with another server")
+		w.refuse(http.StatusNotFound, nil, "there is no such session here, with this PVE token; begin a new one")
 		return false
 	}
 	r.Header.Set(sessionHeader, id)
