@@ -143,6 +143,7 @@ func TestLostConnectionsKeepTheirPlaces(t *testing.T) {
 			s.Errorf("%d calls at a time; one more: %d", most, resp.StatusCode)
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		resp, body := s.do(s.toolCall("pve_list_nodes", nil))
 		if _, now := count(0); resp.StatusCode != 200 || now != 0 {
 			s.Errorf("when they have ended: %d %s, %d go on", resp.StatusCode, body, now)
