@@ -14,8 +14,10 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"pve-mcp/internal/mcptask"
 	"pve-mcp/internal/obs"
 	"pve-mcp/internal/server"
+	"pve-mcp/internal/tool"
 )
 
 // Metrics counts calls and requests to PVE, and shows them as Prometheus reads them. The
@@ -48,13 +50,13 @@ func (m *Metrics) count(next mcp.MethodHandler) mcp.MethodHandler {
 		begun := time.Now()
 		m.add(func() { m.flying++ })
 		res, err := next(ctx, method, req)
-		tool := call.Params.Name
-		if _, known := server.RiskOf(tool, nil); !known {
-			tool = "unknown" // or any caller could make series without end
+		name := call.Params.Name
+		if _, known := server.RiskOf(name, nil); !known {
+			name = "unknown" // or any caller could make series without end
 		}
 		m.add(func() {
 			m.flying--
-			m.called(tool, outcome(res, err), time.Since(begun).Seconds())
+			m.called(name, outcome(res, err), time.Since(begun).Seconds())
 		})
 		return res, err
 	}
@@ -90,6 +92,8 @@ func (m *Metrics) called(tool, outcome string, seconds float64) {
 func outcome(res mcp.Result, err error) string {
 	called, ok := res.(*mcp.CallToolResult)
 	switch {
+	case err == nil && mcptask.IsCreated(res):
+		return string(tool.Running)
 	case err != nil || !ok:
 		return "refused"
 	case called.InputRequests != nil:

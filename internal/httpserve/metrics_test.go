@@ -65,6 +65,9 @@ func TestMetricsArePrometheusText(t *testing.T) {
 			<-done
 		}
 		s.do(s.toolCall("pve_guest_status", map[string]any{"vmid": 110}, bearer...))
+		s.do(s.request("tools/call", map[string]any{
+			"_meta": declared, "name": "pve_create_snapshot", "arguments": map[string]any{"vmid": 102, "snapname": "now"},
+		}, bearer...))
 		s.do(s.toolCall("pve_list_backups", map[string]any{"storage": "no such\nstorage\"\\"}, bearer...))
 		after := s.scrape()
 		for _, tt := range []struct {
@@ -76,6 +79,7 @@ func TestMetricsArePrometheusText(t *testing.T) {
 			{"pve_mcp_calls_in_flight", dto.MetricType_GAUGE, nil, 0},
 			{"pve_mcp_pve_tasks_in_flight", dto.MetricType_GAUGE, nil, 0},
 			{"pve_mcp_calls_total", dto.MetricType_COUNTER, []string{"pve_guest_status", "failed"}, 1},
+			{"pve_mcp_calls_total", dto.MetricType_COUNTER, []string{"pve_create_snapshot", "running"}, 1},
 			{"pve_mcp_call_seconds", dto.MetricType_HISTOGRAM, []string{"pve_guest_power"}, 3},
 			{"pve_mcp_pve_requests_total", dto.MetricType_COUNTER, []string{"GET", "/cluster/resources", "200"}, 2},
 		} {

@@ -179,6 +179,13 @@ func Created(t Task) *mcp.CallToolResult {
 	return &mcp.CallToolResult{Meta: mcp.Meta{Extension: t}}
 }
 
+// IsCreated reports whether an answer, as it leaves the server, is that of a call that goes
+// on as a task.
+func IsCreated(res mcp.Result) bool {
+	a, ok := res.(*answer)
+	return ok && a.Type == created
+}
+
 // deliver tells the methods of the request, and gives the answer of a call that goes on
 // as a task its form.
 func deliver(next mcp.MethodHandler) mcp.MethodHandler {
