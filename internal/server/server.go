@@ -133,11 +133,10 @@ func handler(t tool.Tool, o Options) mcp.ToolHandler {
 		case res.Question != nil:
 			return ask(*res.Question), nil
 		case res.Detached:
-			b, err := tool.Open(h, call, res.Handle)
-			if err != nil {
-				return nil, err
+			// Without a task the answer still says what was begun.
+			if b, err := tool.Open(ctx, h, call, res.Handle); err == nil {
+				return mcptask.Created(taskOf(b, message(res))), nil
 			}
-			return mcptask.Created(taskOf(b, message(res))), nil
 		}
 		return answer(res), nil
 	}

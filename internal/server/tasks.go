@@ -23,7 +23,7 @@ const (
 
 // taskOf is the task of a change that goes on.
 func taskOf(b *tool.Begun, message string) mcptask.Task {
-	begun, now, pause := b.UPID.Start, b.Now(), firstPause
+	begun, now, pause := b.Start(), b.Now(), firstPause
 	if now.Sub(begun) > shortTask {
 		pause = laterPause
 	}
@@ -38,19 +38,19 @@ func taskOf(b *tool.Begun, message string) mcptask.Task {
 func tasks(o Options) mcptask.Store {
 	return mcptask.Store{
 		Get: func(ctx context.Context, req mcp.Request, id string) (mcptask.Task, error) {
-			b, err := o.open(req, id)
+			b, err := o.open(ctx, req, id)
 			if err != nil {
 				return mcptask.Task{}, err
 			}
 			return look(ctx, b), nil
 		},
 		// No task of ours asks anything: consent is settled before there is a task.
-		Update: func(_ context.Context, req mcp.Request, id string, _ map[string]json.RawMessage) error {
-			_, err := o.open(req, id)
+		Update: func(ctx context.Context, req mcp.Request, id string, _ map[string]json.RawMessage) error {
+			_, err := o.open(ctx, req, id)
 			return err
 		},
 		Cancel: func(ctx context.Context, req mcp.Request, id string) error {
-			b, err := o.open(req, id)
+			b, err := o.open(ctx, req, id)
 			if err != nil {
 				return err
 			}
@@ -60,12 +60,12 @@ func tasks(o Options) mcptask.Store {
 }
 
 // open returns the change that a task stands for.
-func (o Options) open(req mcp.Request, id string) (*tool.Begun, error) {
+func (o Options) open(ctx context.Context, req mcp.Request, id string) (*tool.Begun, error) {
 	h, err := o.host(req)
 	if err != nil {
 		return nil, err
 	}
-	b, err := tool.Open(h, tool.Request{Owner: owner(req)}, id)
+	b, err := tool.Open(ctx, h, tool.Request{Owner: owner(req)}, id)
 	if err != nil {
 		return nil, mcptask.Unknown(err.Error())
 	}

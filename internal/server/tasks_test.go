@@ -57,7 +57,7 @@ func (c *wire) close() {
 // nothing of what the first one did.
 func (c *wire) restarted() *wire {
 	w := c.As("ops@pve!mcp")
-	w.Host.Recent = nil
+	w.Host.Recent, w.Host.Now = nil, c.Host.Now
 	return wired(w)
 }
 
@@ -228,12 +228,24 @@ func TestTasks(t *testing.T) {
 }
 
 // The start of a clone is sent by the process that began the clone. One that was started
-// since does not send it, and says so.
+// since does not send it, and says so, however wrong its clock is.
 func TestTaskOfWhichTheNextStepIsLost(t *testing.T) {
+	for _, ahead := range []time.Duration{0, time.Hour, -time.Hour} {
+		t.Run(ahead.String(), func(t *testing.T) { nextStepIsLost(t, ahead) })
+	}
+}
+
+func nextStepIsLost(t *testing.T, ahead time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
-		c := wired(simtest.New(t, simtest.Options{Wire: func(next http.RoundTripper) http.RoundTripper { return &expelled{RoundTripper: next} }}))
+		w := simtest.New(t, simtest.Options{Wire: func(next http.RoundTripper) http.RoundTripper { return &expelled{RoundTripper: next} }})
+		w.Host.Now = func() time.Time { return time.Now().Add(ahead) }
+		c := wired(w)
 		defer c.close()
-		id := c.begin("pve_clone_guest", `{"vmid":900,"newid":333,"start":true}`)["taskId"]
+		created := c.begin("pve_clone_guest", `{"vmid":900,"newid":333,"start":true}`)
+		if created["createdAt"].(string) > created["lastUpdatedAt"].(string) {
+			t.Errorf("%v", created)
+		}
+		id := created["taskId"]
 		other := c.restarted()
 		defer other.close()
 		task, said := other.settle(id)

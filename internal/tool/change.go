@@ -278,7 +278,7 @@ func (r *change[In, Out, P]) carryOut(ctx context.Context) Out {
 		return *stopped
 	}
 	if !job.UPID.IsZero() {
-		r.seal(job.UPID)
+		r.seal(ctx, job.UPID)
 	}
 	if r.detaches() {
 		return r.detach(ctx, job)
@@ -355,8 +355,13 @@ func (r *change[In, Out, P]) follow(ctx, patience context.Context, job Job) (end
 	watch := r.call.Watch(r.plan.About)
 	status, err := r.await(ctx, patience, job, watch)
 	var out Out
+	var refused *pve.Error
+	gone := errors.As(err, &refused) && refused.NoSuchTask()
+	over := err != nil && patience.Err() != nil && !gone
 	switch {
-	case err != nil && patience.Err() != nil, err == nil && status.Running():
+	case over && r.resumed != nil && !status.Running():
+		out = r.unseen(job, err)
+	case over, err == nil && status.Running():
 		out = r.running(job, watch.Says())
 	case err != nil:
 		out = r.lostSight(job, err)

@@ -33,6 +33,9 @@ type handle struct {
 	Later  string `json:"l,omitzero"`
 	// Follows says that a process goes on with Then.
 	Follows bool `json:"n,omitzero"`
+	// Apart is how far this machine's clock was ahead of the node's when the task began, in
+	// seconds, and a little more.
+	Apart int64 `json:"c,omitzero"`
 }
 
 // finds is implemented by the In of a change whose Plan or Start finds out what Finish
@@ -56,15 +59,13 @@ type Begun struct {
 }
 
 // Open returns the change that a handle stands for. The error explains why there is none
-// for this caller.
-func Open(h Host, req Request, text string) (*Begun, error) {
+// for this caller. It waits, as long as ctx lasts, for the secret that opens the handle.
+func Open(ctx context.Context, h Host, req Request, text string) (*Begun, error) {
 	h = h.complete()
 	b := &Begun{host: h, req: req, Handle: text}
 	unknown := func(why string) error {
 		return explain.Refusal("pve_list_tasks shows what PVE has done.", "The handle is not valid: %s.", why)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), usualWait)
-	defer cancel()
 	keys, err := h.keys(ctx)
 	if err != nil {
 		return nil, unknown(err.Error())
@@ -84,10 +85,20 @@ func Open(h Host, req Request, text string) (*Begun, error) {
 }
 
 // Open returns the change that a handle stands for, of this call's caller.
-func (c *Call) Open(handle string) (*Begun, error) { return Open(c.host, c.req, handle) }
+func (c *Call) Open(ctx context.Context, handle string) (*Begun, error) {
+	return Open(ctx, c.host, c.req, handle)
+}
 
 // Now is the time.
 func (b *Begun) Now() time.Time { return b.host.Now() }
+
+// Start is when the change was begun, by this machine's clock.
+func (b *Begun) Start() time.Time { return b.UPID.Start.Add(time.Duration(b.Apart) * time.Second) }
+
+// since is how long ago the clock of the task's node has shown a time.
+func (b *Begun) since(at time.Time) time.Duration {
+	return b.Now().Sub(b.Start()) - at.Sub(b.UPID.Start)
+}
 
 // Result is what the change's own call would answer now. It waits for up to a time for its
 // end; where that is not there yet, the outcome is Running, with a handle as long as it may

@@ -96,10 +96,19 @@ func (r *change[In, Out, P]) running(job Job, far string) Out {
 	if far != "" {
 		ch.Message += " So far: " + far
 	}
-	if r.plan.Later != "" {
+	if r.plan.Later != "" && !r.detached && (r.resumed == nil || !r.resumed.Follows) {
 		ch.Next += " " + r.plan.Later
 	}
 	return r.outcome(ch)
+}
+
+// unseen reports a change that was begun, and could not be looked at this time.
+func (r *change[In, Out, P]) unseen(job Job, err error) Out {
+	return r.outcome(Changed{
+		Outcome: Running, UPID: job.UPID.String(), Handle: r.shownHandle(job.UPID),
+		Message: fmt.Sprintf("%s was begun, and how far it is cannot be seen now. %s", r.plan.About, r.host.Explain.Explain(err).What),
+		Next:    "Look again later with pve_task_status.",
+	})
 }
 
 // notYet reports a change whose task has ended before its goal is reached, or before

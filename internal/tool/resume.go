@@ -23,30 +23,32 @@ const (
 
 // detaches reports whether the call ends now that the task was begun, since its caller
 // follows the change.
-func (r *change[In, Out, P]) detaches() bool {
+func (r *change[In, Out, P]) detaches() bool { return r.sealed != "" && r.detachable() }
+
+func (r *change[In, Out, P]) detachable() bool {
 	wait := r.in.wait()
-	return r.req.Detach && r.sealed != "" && (wait == nil || *wait > 0)
+	return r.req.Detach && (wait == nil || *wait > 0)
 }
 
 // seal makes the handle of the change that has become a task.
-func (r *change[In, Out, P]) seal(task pve.UPID) {
+func (r *change[In, Out, P]) seal(ctx context.Context, task pve.UPID) {
+	ctx, done := late(ctx, answerTime) // a call that is cancelled needs it, too
+	defer done()
 	h := handle{
 		Owner: r.req.Owner, Tool: r.spec.Name, In: encode(r.in), About: r.plan.About, Guest: r.plan.Guest, UPID: task,
-		Starts: r.plan.Starts, Later: r.plan.Later, Follows: r.req.Detach && r.goesOn(),
+		Starts: r.plan.Starts, Later: r.plan.Later, Follows: r.detachable() && r.goesOn(),
+		Apart: int64(r.host.Now().Sub(task.Start) / time.Second),
 	}
 	if f, ok := any(&r.in).(finds); ok {
 		h.Found = encode(f.found())
 	}
-	keys, err := r.host.keys(context.Background()) // at hand: PVE was asked before
-	if err != nil {
-		r.host.Logger.Error("no handle", "tool", r.spec.Name, "error", err)
-		return
+	keys, err := r.host.keys(ctx)
+	if err == nil {
+		r.sealed, err = keys.Seal(handlePurpose, h, r.host.Now().Add(HandleTime))
 	}
-	text, err := keys.Seal(handlePurpose, h, r.host.Now().Add(HandleTime))
 	if err != nil { // the UPID does, for the task alone
-		r.host.Logger.Error("no handle", "tool", r.spec.Name, "error", err)
+		r.host.Logger.ErrorContext(ctx, "no handle", "tool", r.spec.Name, "error", err)
 	}
-	r.sealed = text
 }
 
 // shownHandle is the handle for a model: where the change is more than a task.
@@ -85,11 +87,18 @@ func (r *change[In, Out, P]) goOn(ctx context.Context, job Job) {
 	r.req.Progress = nil
 	var err error
 	if r.call, err = newCall(ctx, r.host, r.req); err != nil {
+		r.host.Logger.WarnContext(ctx, "what comes after a task is not sent", "tool", r.spec.Name, "task", job.UPID.String(), "error", err)
 		return
 	}
-	seen := r.host.Now()
-	status, err := r.call.PVE.Wait(ctx, job.UPID, func(pve.TaskUpdate) { seen = r.host.Now() })
-	if err != nil || !status.Succeeded() || r.host.Now().Sub(seen) > handOver {
+	now := func() time.Time { return r.host.Now().Round(0) } // which goes on while a machine sleeps
+	seen := now()
+	status, err := r.call.PVE.Wait(ctx, job.UPID, func(pve.TaskUpdate) { seen = now() })
+	away := now().Sub(seen) > handOver
+	switch {
+	case err != nil || away:
+		r.host.Logger.WarnContext(ctx, "what comes after a task is not sent: its end was not seen in time", "tool", r.spec.Name, "task", job.UPID.String(), "error", err)
+		return
+	case !status.Succeeded():
 		return
 	}
 	entry, err := r.host.Audit.Begin(ctx, r.record())
@@ -109,23 +118,24 @@ func (r *change[In, Out, P]) goOn(ctx context.Context, job Job) {
 // resume answers for a change that was begun, as far as it is after a wait.
 func (r *change[In, Out, P]) resume(ctx context.Context, wait time.Duration) Out {
 	b := r.resumed
+	r.plan = Plan{Guest: b.Guest, About: b.About, Starts: b.Starts, Later: b.Later}
+	r.begun, r.sealed = b.Start(), b.Handle
+	job := Job{UPID: b.UPID}
 	if err := json.Unmarshal(b.In, &r.in); err != nil {
-		return r.failed(ctx, err)
+		return r.lostSight(job, err)
 	}
 	if f, ok := any(&r.in).(finds); ok && b.Found != nil {
 		if err := json.Unmarshal(b.Found, f.found()); err != nil {
-			return r.failed(ctx, err)
+			return r.lostSight(job, err)
 		}
 	}
-	r.plan = Plan{Guest: b.Guest, About: b.About, Starts: b.Starts, Later: b.Later}
-	r.begun, r.sealed = b.UPID.Start, b.Handle
 	var err error
 	if r.call, err = newCall(ctx, r.host, r.req); err != nil {
-		return r.failed(ctx, err)
+		return r.unseen(job, err)
 	}
 	patience, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	return r.see(ctx, patience, Job{UPID: b.UPID})
+	return r.see(ctx, patience, job)
 }
 
 // await waits for the end of a task, or looks at it once where there is no time for that
@@ -158,7 +168,7 @@ func (r *change[In, Out, P]) overdue(ctx context.Context, task pve.UPID) bool {
 		return false
 	}
 	end, ok := r.call.EndOf(ctx, task)
-	return !ok || r.host.Now().Sub(end) > goalTime
+	return !ok || r.resumed.since(end) > goalTime
 }
 
 // second returns the task in which the guest is started after the first one. stopped is
@@ -172,8 +182,7 @@ func (r *change[In, Out, P]) second(ctx context.Context, first Job) (next Job, s
 		return Job{UPID: upid}, nil // whether the guest runs is seen all the same
 	}
 	if r.resumed.Follows {
-		end, ok := r.call.EndOf(ctx, first.UPID)
-		if ok && r.host.Now().Sub(end) < begunBy {
+		if end, ok := r.call.EndOf(ctx, first.UPID); !ok || r.resumed.since(end) < begunBy {
 			out := r.outcome(Changed{
 				Outcome: Running, UPID: first.UPID.String(), Handle: r.sealed,
 				Message: "the start is about to begin.", Next: "Follow it with pve_task_status: handle and wait.",

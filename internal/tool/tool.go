@@ -114,6 +114,9 @@ func (h Host) keys(ctx context.Context) (seal.Keys, error) {
 		return h.Seal, nil
 	}
 	secret, err := h.Secret.Read(ctx)
+	if err == nil && secret == "" {
+		err = errors.New("there is no secret to seal with") // and anybody could with none
+	}
 	return seal.Keys{[]byte(secret)}, err
 }
 
@@ -339,6 +342,9 @@ func (h Host) complete() Host {
 	}
 	if h.Now == nil {
 		h.Now = time.Now
+	}
+	if h.Tools == nil {
+		h.Tools = func() []Tool { return nil }
 	}
 	return h
 }

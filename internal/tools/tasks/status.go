@@ -100,7 +100,7 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 
 // changeStatus answers for a change of which the task is a part.
 func changeStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error) {
-	begun, err := c.Open(in.Handle)
+	begun, err := c.Open(ctx, in.Handle)
 	if err != nil {
 		return statusOut{}, err
 	}

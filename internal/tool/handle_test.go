@@ -1,0 +1,27 @@
+package tool_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"pve-mcp/internal/tool"
+	"pve-mcp/pve"
+)
+
+// A handle waits for a secret that comes late no longer than its caller does, and without a
+// secret nothing is sealed or opened.
+func TestHandleWithoutASecret(t *testing.T) {
+	never := make(chan string)
+	defer close(never)
+	late := pve.LateSecret(func() (string, error) { return <-never, nil })
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(0, cancel)
+	if _, err := tool.Open(ctx, tool.Host{Secret: late}, tool.Request{}, "x"); err == nil || !strings.Contains(err.Error(), context.Canceled.Error()) {
+		t.Errorf("late: %v", err)
+	}
+	if _, err := tool.Open(t.Context(), tool.Host{}, tool.Request{}, "x"); err == nil || !strings.Contains(err.Error(), "no secret") {
+		t.Errorf("none: %v", err)
+	}
+}
