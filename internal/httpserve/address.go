@@ -9,9 +9,18 @@ import (
 )
 
 // address is where a request comes from, for limits: its address, or the network of 64
-// bits that somebody with IPv6 has. Of what proxies say in X-Forwarded-For that much is
-// believed as those say that are trusted.
+// bits that somebody with IPv6 has.
 func (h *handler) address(r *http.Request) string {
+	addr := h.client(r)
+	if addr.Is6() {
+		return netip.PrefixFrom(addr, 64).Masked().String()
+	}
+	return addr.String()
+}
+
+// client is the address from which a request comes, the zero one where it has none. Of what
+// proxies say in X-Forwarded-For that much is believed as those say that are trusted.
+func (h *handler) client(r *http.Request) netip.Addr {
 	addr := remote(r)
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for _, hop := range slices.Backward(hops) {
@@ -21,10 +30,7 @@ func (h *handler) address(r *http.Request) string {
 		}
 		addr = before.Unmap().WithZone("")
 	}
-	if addr.Is6() {
-		return netip.PrefixFrom(addr, 64).Masked().String()
-	}
-	return addr.String()
+	return addr
 }
 
 // trusts reports whether an address is that of a proxy that was named.

@@ -8,7 +8,11 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 
 	"pve-mcp/internal/obs"
+	"pve-mcp/internal/render"
 )
+
+// loggedBytes are shown of a header of a request, which anybody can make long.
+const loggedBytes = 100
 
 // logged makes a stream of the answer, and a line in the log of each request.
 func (h *handler) logged(serve func(*stream, *http.Request)) http.HandlerFunc {
@@ -20,8 +24,8 @@ func (h *handler) logged(serve func(*stream, *http.Request)) http.HandlerFunc {
 		defer func() {
 			h.Logger.LogAttrs(obs.Join(ctx, w.meta, propagation.HeaderCarrier(r.Header)), slog.LevelInfo, "request",
 				slog.String("method", r.Method), slog.Int("status", w.sent()),
-				slog.String("caller", w.caller), slog.String("mcp_method", r.Header.Get("Mcp-Method")),
-				slog.String("from", r.RemoteAddr), slog.Duration("took", time.Since(begun).Round(time.Millisecond)))
+				slog.String("caller", w.caller), slog.String("mcp_method", render.Text(r.Header.Get("Mcp-Method"), loggedBytes)),
+				slog.String("from", h.client(r).String()), slog.Duration("took", time.Since(begun).Round(time.Millisecond)))
 		}()
 		serve(w, r.WithContext(ctx))
 	}

@@ -3,8 +3,10 @@ package httpserve_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -145,6 +147,39 @@ func TestLinesOfOtherRequests(t *testing.T) {
 		}
 		if len(ids) < 4 || ids[nil] || mcp < 3 {
 			s.Errorf("%d requests over HTTP, %d of MCP", len(ids), mcp)
+		}
+	})
+}
+
+// A line names the client that a trusted proxy tells, and no header makes it long.
+func TestLinesOfClients(t *testing.T) {
+	path, _ := tokens(t, "pve:read")
+	book := &logbook{}
+	logger := obs.NewLogger(obs.LogOptions{JSON: true}, book)
+	build := func(w *simtest.World) httpserve.Options {
+		o := byTokens(t, path)
+		o.Logger, o.Proxies = logger, []netip.Prefix{netip.MustParsePrefix("10.0.0.7/32")}
+		o.Server = server.New(server.Options{Host: w.Host})
+		return o
+	}
+	visitOn(t, simtest.Options{}, build, func(s *site) {
+		long := strings.Repeat("x", 7<<10)
+		state := "a=" + strings.Repeat("x", 250)
+		for i := range 25 {
+			state += fmt.Sprintf(",a%d=%s", i, strings.Repeat("x", 250))
+		}
+		for remote, want := range map[string]string{"10.0.0.7": "2001:db8::1", "10.0.0.8": "10.0.0.8"} {
+			s.from(remote)
+			synctest.Wait()
+			book.take(s)
+			s.do(s.request("tools/list", nil, "Authorization", "Bearer wrong", "X-Forwarded-For", "2001:db8::1",
+				"Mcp-Method", long, "Traceparent", byHeader, "Tracestate", state, "X-Request-Id", long))
+			for _, line := range book.take(s) {
+				text, err := json.Marshal(line)
+				if line["from"] != want || err != nil || len(text) > 2<<10 {
+					s.Errorf("%d bytes from %v, want %s: %.300s", len(text), line["from"], want, text)
+				}
+			}
 		}
 	})
 }

@@ -2,12 +2,18 @@ package httpserve_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"pve-mcp/internal/httpserve"
 	"pve-mcp/internal/mcptask"
+	"pve-mcp/internal/obs"
+	"pve-mcp/internal/server"
 	"pve-mcp/internal/simtest"
 )
 
@@ -73,6 +79,48 @@ func TestTasksOfCallers(t *testing.T) {
 		}
 		if writes := simtest.Writes(s.Sent()); len(writes) != 1 {
 			s.Errorf("writes %v", writes)
+		}
+	})
+}
+
+// How far a task is, is seen over HTTP, too; a line of its requests has their id, and their
+// place in a trace.
+func TestProgressOfTasks(t *testing.T) {
+	path, secrets := tokens(t, "pve:write")
+	book := &logbook{}
+	logger := obs.NewLogger(obs.LogOptions{JSON: true, Level: slog.LevelDebug}, book)
+	observer := obs.New(logger, "test", func(string) string { return "" })
+	build := func(w *simtest.World) httpserve.Options {
+		o := byTokens(t, path)
+		o.Logger, o.Server = logger, server.New(server.Options{Host: w.Host})
+		o.Server.AddReceivingMiddleware(observer.Requests)
+		return o
+	}
+	visitOn(t, simtest.Options{Wire: observer.Transport}, build, func(s *site) {
+		_, task := s.asked(s.request("tools/call", map[string]any{
+			"_meta": declared, "name": "pve_create_backup", "arguments": map[string]any{"vmid": 100, "storage": "nfs"},
+		}, "Authorization", "Bearer "+secrets[0]))
+		id, _ := task["taskId"].(string)
+		var said []string
+		for task["status"] == "working" {
+			time.Sleep(time.Duration(task["pollIntervalMs"].(float64)) * time.Millisecond)
+			book.take(s)
+			_, task = s.task(mcptask.MethodGet, id, secrets[0], "Traceparent", byHeader)
+			said = append(said, fmt.Sprint(task["statusMessage"]))
+			synctest.Wait()
+			kinds := map[any]int{}
+			for _, line := range book.take(s) {
+				kinds[line["msg"]]++
+				if line["request_id"] == nil || line["trace_id"] != strings.Repeat("2", 32) || line["mcp_method"] != mcptask.MethodGet && line["msg"] != "pve" {
+					s.Errorf("%v", line)
+				}
+			}
+			if kinds["request"] != 1 || kinds["mcp"] != 1 || kinds["pve"] == 0 {
+				s.Errorf("%v", kinds)
+			}
+		}
+		if len(said) < 3 || !strings.Contains(said[len(said)/2], "%") || task["status"] != "completed" {
+			s.Errorf("%v: %q", task["status"], said)
 		}
 	})
 }

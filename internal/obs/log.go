@@ -2,6 +2,7 @@ package obs
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -62,8 +63,22 @@ func masking(secrets []string) func([]string, slog.Attr) slog.Attr {
 		if secretKey.MatchString(a.Key) {
 			return slog.String(a.Key, render.Mask)
 		}
-		return slog.String(a.Key, render.MaskSecrets(known.Replace(text)))
+		return slog.String(a.Key, short(render.MaskSecrets(known.Replace(text))))
 	}
+}
+
+const (
+	// valueBytes are shown of a value, of which some come from whoever calls: enough for a
+	// stack.
+	valueBytes = 8 << 10
+	stateBytes = 512 // of a tracestate, which may be as long as that (W3C)
+)
+
+func short(text string) string {
+	if len(text) <= valueBytes {
+		return text
+	}
+	return strings.ToValidUTF8(text[:valueBytes], "") + fmt.Sprintf("…(+%d bytes)", len(text)-valueBytes)
 }
 
 // ofRequests is a handler that says to which request a line belongs.
@@ -78,7 +93,7 @@ func (h ofRequests) Handle(ctx context.Context, r slog.Record) error {
 	if at := trace.SpanContextFromContext(ctx); at.IsValid() {
 		r.AddAttrs(slog.String("trace_id", at.TraceID().String()), slog.String("span_id", at.SpanID().String()))
 		if state := at.TraceState().String(); state != "" {
-			r.AddAttrs(slog.String("tracestate", state))
+			r.AddAttrs(slog.String("tracestate", render.Text(state, stateBytes)))
 		}
 	}
 	return h.Handler.Handle(ctx, r)

@@ -37,6 +37,17 @@ func TestNoSecretInALog(t *testing.T) {
 	}
 }
 
+// A value that is too long is cut, and no secret with it before it is masked.
+func TestLongValues(t *testing.T) {
+	const known = "only this process knows"
+	var out bytes.Buffer
+	l := obs.NewLogger(obs.LogOptions{JSON: true, Secrets: []string{known}}, &out)
+	l.Info("m", "error", errors.New(strings.Repeat("é", 4<<10-5)+known+strings.Repeat("x", 1<<20)))
+	if text := out.String(); len(text) > 10<<10 || strings.Contains(text, "only") || !strings.Contains(text, "…(+10") {
+		t.Errorf("%d bytes: …%s", len(text), text[max(0, len(text)-300):])
+	}
+}
+
 func TestLevels(t *testing.T) {
 	for level, want := range map[slog.Level]string{
 		slog.LevelDebug: "debug info warn sdk-warn ", slog.LevelInfo: "info warn sdk-warn ", slog.LevelError: "",
