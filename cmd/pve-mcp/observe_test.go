@@ -108,6 +108,10 @@ func call(tool, args string) string {
 		`"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`, tool, args, parent) + "\n"
 }
 
+// noTask asks for a task that is none, and names a place in a trace.
+const noTask = `{"jsonrpc":"2.0","id":2,"method":"tasks/get","params":{"taskId":"none","_meta":{"traceparent":"` + parent + `",` +
+	`"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}}}` + "\n"
+
 // checkSpans checks the spans of a call of pve_guest_status that names its place in a trace.
 func checkSpans(t *testing.T, spans map[string]span) {
 	t.Helper()
@@ -145,11 +149,14 @@ func TestTracesOverStdio(t *testing.T) {
 	cmd.Env = append(os.Environ(), "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL, "OTEL_RESOURCE_ATTRIBUTES=team=infra",
 		"OTEL_EXPORTER_OTLP_HEADERS=x-key=hunter2%2F", "OTEL_EXPORTER_OTLP_COMPRESSION=gzip")
 	var out, errs bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(call("pve_guest_status", `{"vmid": 101}`)), &out, &errs
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(call("pve_guest_status", `{"vmid": 101}`)+noTask), &out, &errs
 	if err := cmd.Run(); err != nil || !strings.Contains(out.String(), `"vmid":101`) {
 		t.Fatalf("%v\n%s\n%s", err, &out, &errs)
 	}
 	checkSpans(t, c.spans(t))
+	if get := c.spans(t)["tasks/get"]; get.Parent != "2222222222222222" || get.Attrs["mcp.method.name"] != "tasks/get" || get.Attrs["rpc.response.status_code"] != "-32602" {
+		t.Errorf("%+v", get)
+	}
 	if c.header.Get("X-Key") != "hunter2/" {
 		t.Errorf("%v", c.header)
 	}
