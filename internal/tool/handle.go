@@ -33,8 +33,8 @@ type handle struct {
 	Later  string `json:"l,omitzero"`
 	// Follows says that a process goes on with Then.
 	Follows bool `json:"n,omitzero"`
-	// Apart is how far this machine's clock was ahead of the node's when the task began, in
-	// seconds, and a little more.
+	// Apart is how many whole seconds this machine's clock was ahead of the node's when the
+	// task began, with the time that the answer took.
 	Apart int64 `json:"c,omitzero"`
 }
 

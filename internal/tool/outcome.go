@@ -96,7 +96,8 @@ func (r *change[In, Out, P]) running(job Job, far string) Out {
 	if far != "" {
 		ch.Message += " So far: " + far
 	}
-	if r.plan.Later != "" && !r.detached && (r.resumed == nil || !r.resumed.Follows) {
+	follows := r.detached && r.goesOn() || r.resumed != nil && r.resumed.Follows
+	if r.plan.Later != "" && !follows {
 		ch.Next += " " + r.plan.Later
 	}
 	return r.outcome(ch)

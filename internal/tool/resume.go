@@ -3,6 +3,7 @@ package tool
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"runtime/debug"
 	"time"
 
@@ -37,7 +38,7 @@ func (r *change[In, Out, P]) seal(ctx context.Context, task pve.UPID) {
 	h := handle{
 		Owner: r.req.Owner, Tool: r.spec.Name, In: encode(r.in), About: r.plan.About, Guest: r.plan.Guest, UPID: task,
 		Starts: r.plan.Starts, Later: r.plan.Later, Follows: r.detachable() && r.goesOn(),
-		Apart: int64(r.host.Now().Sub(task.Start) / time.Second),
+		Apart: int64(math.Floor(r.host.Now().Sub(task.Start).Seconds())),
 	}
 	if f, ok := any(&r.in).(finds); ok {
 		h.Found = encode(f.found())
