@@ -63,8 +63,9 @@ var imports = map[string][]string{
 	"internal/files":   {},
 	"internal/guard":   {"pve/lazyregexp"},
 	"internal/httpserve": {
-		"internal/access", "internal/audit", "internal/guard", "internal/mcptask", "internal/obs", "internal/server", "internal/tool", "pve",
-		"github.com/coreos/go-oidc/v3", "github.com/modelcontextprotocol/go-sdk", "go.opentelemetry.io/otel", "golang.org/x/time",
+		"internal/access", "internal/audit", "internal/guard", "internal/mcptask", "internal/obs", "internal/render", "internal/server",
+		"internal/tool", "pve", "github.com/coreos/go-oidc/v3", "github.com/modelcontextprotocol/go-sdk", "go.opentelemetry.io/otel",
+		"golang.org/x/time",
 	},
 	"internal/keyring": {"github.com/zalando/go-keyring"},
 	"internal/live":    {"internal/config", "internal/guard", "internal/tool", "pve", "pve/lazyregexp"},

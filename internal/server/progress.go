@@ -21,11 +21,15 @@ func progress(ctx context.Context, req *mcp.CallToolRequest) (report func(tool.P
 		return nil, func() {}
 	}
 	newest, sent := make(chan tool.Progress, 1), make(chan struct{})
+	sending, stop := context.WithCancel(ctx)
 	go func() {
 		defer close(sent)
 		for p := range newest {
+			if sending.Err() != nil {
+				return
+			}
 			// A client that does not hear of it misses nothing that the result lacks.
-			_ = req.Session.NotifyProgress(ctx, &mcp.ProgressNotificationParams{
+			_ = req.Session.NotifyProgress(sending, &mcp.ProgressNotificationParams{
 				ProgressToken: token, Progress: p.Done, Total: p.Total, Message: p.Message,
 			})
 		}
@@ -38,6 +42,7 @@ func progress(ctx context.Context, req *mcp.CallToolRequest) (report func(tool.P
 		newest <- p
 	}
 	end = func() {
+		defer stop() // of what was not taken by then, nothing comes after the answer
 		close(newest)
 		select {
 		case <-sent:
