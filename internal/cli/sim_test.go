@@ -35,8 +35,8 @@ func TestSimFlagsAreDocumented(t *testing.T) {
 
 // The rules that it shows can be read, and hold on the preset cluster.
 func TestDocumentedRules(t *testing.T) {
-	_, rest, _ := strings.Cut(simulatorPage(t), "<!-- rules -->\n")
-	rules, _, closed := strings.Cut(rest, "<!-- /rules -->")
+	_, rest, _ := strings.Cut(simulatorPage(t), "\n```rules\n")
+	rules, _, closed := strings.Cut(rest, "```\n")
 	sim, err := pvesim.New(pvesim.Cluster(), pvesim.Options{})
 	if err != nil {
 		t.Fatal(err)

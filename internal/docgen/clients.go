@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -34,6 +35,14 @@ other host is ever shown it; it is read when the first request needs it, so that
 
 Where there is no keyring, as on a server without a desktop, a file does as well: with ` + "`--token-secret-file FILE`" + `, all these commands
 keep the secret in that file, with mode 0600, and the client is told its name.
+
+## By hand
+
+Any client that takes a command and its environment will do. ` + "`secret set`" + ` has kept the secret, as above; then for Claude Code
+
+    claude mcp add pve --scope user --env PVE_HOST=pve.example.lan --env PVE_TOKEN_ID='ops@pve!mcp' -- pve-mcp
+
+and for others what is shown below. More [settings](settings.md) are more variables.
 `
 
 // clientsPage has a section for each client.
@@ -55,9 +64,7 @@ func clientsPage() string {
 			panic(err) // the server is the one above
 		}
 		b.WriteString("\nWhat it adds, besides the secret's file where there is one:\n\n")
-		for line := range strings.Lines(string(text)) {
-			b.WriteString(strings.TrimRight("    "+line, " \n") + "\n")
-		}
+		fmt.Fprintf(&b, "```%s\n%s\n```\n", strings.TrimPrefix(path.Ext(userFile(c, "linux")), "."), strings.TrimSpace(string(text)))
 		b.WriteString("\n" + strings.TrimSpace(c.Next+" "+c.Note) + "\n")
 	}
 	return b.String()

@@ -55,7 +55,7 @@ func run(dir string) error {
 	if err != nil {
 		return err
 	}
-	text, err := replace(string(data), map[string]string{"tools": toolsTable(), "settings": settingsTable()})
+	text, err := replace(string(data), map[string]string{"tools": toolsTable()})
 	if err != nil {
 		return err
 	}
@@ -106,15 +106,6 @@ func privilegesPage() string {
 		for _, n := range t.Needs {
 			fmt.Fprintf(&b, "| `%s` | %s |\n", t.Name, pages.Need(n))
 		}
-	}
-	return b.String()
-}
-
-func settingsTable() string {
-	var b strings.Builder
-	b.WriteString("| variable | default | meaning |\n|---|---|---|\n")
-	for _, s := range config.Settings() {
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", s.Key, s.Default, s.Doc)
 	}
 	return b.String()
 }
