@@ -191,16 +191,18 @@ func (s *docShell) command(line string) *exec.Cmd {
 
 var (
 	serves  = regexp.MustCompile(`pve-mcp (http|sim( --.*)?)$|pve-mcp http `)
+	filter  = regexp.MustCompile(`\| (jq|sha256sum)\b`)
 	simPort = regexp.MustCompile(`pve-mcp sim( --[^r]|$)`)
 )
 
 // run runs a command, which has to end well: by itself, or, of one that serves, when it is
 // told to after it has said that it is ready.
 func (s *docShell) run(t *testing.T, line string) {
-	if strings.Contains(line, "| jq ") {
-		if _, err := exec.LookPath("jq"); err != nil {
-			line, _, _ = strings.Cut(line, "|")
-			t.Log("without jq, which is not here")
+	if m := filter.FindStringSubmatchIndex(line); m != nil {
+		name := line[m[2]:m[3]]
+		if _, err := exec.LookPath(name); err != nil {
+			line = line[:m[0]]
+			t.Logf("without %s, which is not here", name)
 		}
 	}
 	line = s.as.Replace(line)
