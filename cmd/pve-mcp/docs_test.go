@@ -25,14 +25,15 @@ const root = "../.."
 
 // notRun says why commands of the docs are not run here, by how they begin.
 var notRun = map[string]string{
-	"claude mcp add":      "a client of others; test/clients has it",
+	"claude ":             "is of a client of others",
 	"docker ":             "wants containers; test/deploy reads the files",
 	"export PVE_":         "wants a real node",
+	"git ":                "changes the reader's repository",
 	"go test":             "runs this",
-	"install -":           "for root, on a machine with systemd",
+	"install -":           "is for root, on a machine with systemd",
 	"make ":               "runs this, or takes minutes",
 	"pve-mcp secret list": "wants a keyring",
-	"systemctl ":          "for root, on a machine with systemd",
+	"systemctl ":          "is for root, on a machine with systemd",
 }
 
 // docPages are the pages of the project, from its root.
@@ -86,17 +87,11 @@ func TestCommandsInTheDocs(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("they are for a shell that Windows has not")
 	}
-	used := map[string]bool{}
 	for _, page := range docPages(t) {
 		var shell *docShell
 		for _, command := range commandsOf(read(t, page)) {
-			why := ""
-			for begin := range notRun {
-				if strings.HasPrefix(command, begin) {
-					why, used[begin] = begin, true
-				}
-			}
-			if why != "" {
+			if why := whyNot(command); why != "" {
+				t.Logf("%s: not run, because it %s: %s", page, why, command)
 				continue
 			}
 			if shell == nil {
@@ -105,11 +100,15 @@ func TestCommandsInTheDocs(t *testing.T) {
 			t.Run(page+": "+command, func(t *testing.T) { shell.run(t, command) })
 		}
 	}
-	for begin := range notRun {
-		if !used[begin] {
-			t.Errorf("no page has a command that begins with %q any more", begin)
+}
+
+func whyNot(command string) string {
+	for begin, why := range notRun {
+		if strings.HasPrefix(command, begin) {
+			return why
 		}
 	}
+	return ""
 }
 
 // docShell is where the commands of a page are run: an empty home, a simulated cluster in
