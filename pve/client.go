@@ -301,7 +301,7 @@ func answerTo(method string, p path, resp *http.Response) (ans answer, err error
 
 // answerIn takes an answer apart. Its data is a part of body.
 func answerIn(body []byte) (ans answer, err error) {
-	if !json.Valid(body) || trimmed(body)[0] != '{' {
+	if !valid(body) || trimmed(body)[0] != '{' {
 		return ans, json.Unmarshal(body, &ans) // which knows what is wrong
 	}
 	for name, value := range members(body) {

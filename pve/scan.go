@@ -5,11 +5,23 @@ import (
 	"encoding/json"
 	"iter"
 	"unicode/utf8"
+
+	segmentio "github.com/segmentio/encoding/json"
 )
 
-// An answer is read once for whether it is JSON, by encoding/json. What follows cuts it
+// An answer is read once for whether it is JSON, by a library. What follows cuts it
 // into parts and relies on that, so that the parts of parts are not read again and again:
 // a cluster's resources may be ten thousand objects of thirty fields.
+
+// valid reports whether data is JSON, as json.Valid does, which takes three times as long.
+// encoding/json reads what may be nested deeply, since it alone has a bound for that.
+func valid(data []byte) bool {
+	const shallow = 100_000 // brackets
+	if bytes.Count(data, []byte("["))+bytes.Count(data, []byte("{")) > shallow {
+		return json.Valid(data)
+	}
+	return segmentio.Valid(data)
+}
 
 // members goes over the members of an object that is known to be valid JSON: their names,
 // and their values as they stand there.
