@@ -10,22 +10,24 @@ import (
 // [ResourcesAge] ago, and after the client's last write. A guest that is not there, or
 // that the token may not see, is a *[NoGuestError].
 func (c *Client) FindGuest(ctx context.Context, id VMID) (Resource, error) {
-	is := func(r Resource) bool { return r.VMID == id && r.IsGuest() }
 	for _, kind := range []string{"vm", ""} {
 		known, ok := c.lists.kept(kind)
-		if i := slices.IndexFunc(known.all, is); ok && i >= 0 {
-			return known.all[i], nil
+		if !ok {
+			continue
+		}
+		if g, found := known.guest(id); found {
+			return g, nil
 		}
 	}
-	list, err := c.readResources(ctx, "vm") // it may be new
+	read, err := c.readResources(ctx, "vm") // it may be new
 	if err != nil {
 		return Resource{}, err
 	}
-	if i := slices.IndexFunc(list.all, is); i >= 0 {
-		return list.all[i], nil
+	if g, found := read.guest(id); found {
+		return g, nil
 	}
 	none := &NoGuestError{VMID: id}
-	for _, r := range list.all {
+	for _, r := range read.list() {
 		if r.IsGuest() {
 			none.Have = append(none.Have, r)
 		}

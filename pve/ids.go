@@ -18,7 +18,7 @@ const (
 // ParseVMID reads a decimal VMID between [MinVMID] and [MaxVMID].
 func ParseVMID(s string) (VMID, error) {
 	n, err := strconv.Atoi(s)
-	if err != nil || VMID(n) < MinVMID || VMID(n) > MaxVMID || strconv.Itoa(n) != s {
+	if err != nil || VMID(n) < MinVMID || VMID(n) > MaxVMID || s[0] < '1' || s[0] > '9' { // neither + nor 0 before it
 		return 0, fmt.Errorf("%q is not a VMID: a whole number from %d to %d", s, MinVMID, MaxVMID)
 	}
 	return VMID(n), nil

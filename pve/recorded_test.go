@@ -100,8 +100,11 @@ var reads = []struct {
 		return c.NodeStatus(ctx, m[1])
 	}},
 	{regexp.MustCompile(`^/cluster/resources$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
-		list, err := c.readResources(ctx, "") // not the one of a moment ago
-		return list.all, err
+		read, err := c.readResources(ctx, "") // not the one of a moment ago
+		if err != nil {
+			return nil, err
+		}
+		return read.list(), nil
 	}},
 	{regexp.MustCompile(`^/nodes/([^/]+)/(qemu|lxc)/(\d+)/status/current$`), func(ctx context.Context, c *Client, m []string) (any, error) {
 		return c.GuestStatus(ctx, refOf(m))

@@ -1,6 +1,7 @@
 package pve
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/url"
@@ -88,43 +89,80 @@ func (c *Client) Resources(ctx context.Context, kind string) (list []Resource, a
 			return nil, time.Time{}, err
 		}
 	}
-	return slices.Clone(known.all), known.asked, nil // the caller's own
+	return slices.Clone(known.list()), known.asked, nil // the caller's own
 }
 
-// readResources asks PVE. All who do at a time share one answer, which nobody may change.
-func (c *Client) readResources(ctx context.Context, kind string) (resources, error) {
-	return c.lists.reads.get(ctx, kind, func(ctx context.Context) (resources, error) {
+// readResources asks PVE. All who do at a time share one answer.
+func (c *Client) readResources(ctx context.Context, kind string) (*resources, error) {
+	return c.lists.reads.get(ctx, kind, func(ctx context.Context) (*resources, error) {
 		p, params := join("cluster", "resources"), url.Values{}
 		if kind != "" {
 			params.Set("type", kind)
 		}
-		read, writes := resources{asked: time.Now()}, c.lists.count()
+		asked, writes := time.Now(), c.lists.count()
 		ans, err := c.ask(ctx, p, params)
 		if err != nil {
-			return read, err
+			return nil, err
 		}
-		if read.all, err = decodeList[Resource](ans.Data); err != nil {
-			return read, fmt.Errorf("GET %s: %w", p, err)
+		objects, err := objectsIn(ans.Data)
+		if err != nil {
+			return nil, fmt.Errorf("GET %s: %w", p, err)
 		}
+		read := &resources{asked: asked, raw: objects}
 		c.lists.keep(kind, read, writes)
 		return read, nil
 	})
 }
 
-// resources is a list as of a time.
+// resources is a list as of a time. It is decoded when somebody wants all of it: most want
+// one guest of ten thousand.
 type resources struct {
-	all   []Resource
 	asked time.Time
+
+	mu  sync.Mutex
+	raw [][]byte   // objects, until they are decoded; guarded by mu
+	all []Resource // guarded by mu, and nobody may change them
+}
+
+// list returns all of them, which nobody may change.
+func (r *resources) list() []Resource {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.raw != nil {
+		r.all, r.raw = decodeObjects[Resource](r.raw), nil
+	}
+	return r.all
+}
+
+// guest returns the guest with an id. Only what has the digits of the id somewhere is
+// decoded for it: [VMID] reads no others.
+func (r *resources) guest(id VMID) (Resource, bool) {
+	is := func(r Resource) bool { return r.VMID == id && r.IsGuest() }
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	digits := []byte(id.String())
+	for _, object := range r.raw {
+		if !bytes.Contains(object, digits) {
+			continue
+		}
+		if one := decodeObjects[Resource]([][]byte{object})[0]; is(one) {
+			return one, true
+		}
+	}
+	if i := slices.IndexFunc(r.all, is); i >= 0 {
+		return r.all[i], true
+	}
+	return Resource{}, false
 }
 
 // lists remembers lists of resources for a moment, so that a conversation about some of
 // them does not read all of them again and again. The zero value is ready for use.
 type lists struct {
 	mu     sync.Mutex
-	byKind map[string]resources // guarded by mu
-	writes int                  // guarded by mu
+	byKind map[string]*resources // guarded by mu
+	writes int                   // guarded by mu
 
-	reads share[resources] // by kind
+	reads share[*resources] // by kind
 }
 
 // drop forgets the lists, and lets nobody join those that are being read.
@@ -144,7 +182,7 @@ func (l *lists) count() int {
 }
 
 // kept returns a list of a moment ago.
-func (l *lists) kept(kind string) (list resources, ok bool) {
+func (l *lists) kept(kind string) (list *resources, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	list, ok = l.byKind[kind]
@@ -152,14 +190,14 @@ func (l *lists) kept(kind string) (list resources, ok bool) {
 }
 
 // keep remembers a list, unless a write came between count and now.
-func (l *lists) keep(kind string, list resources, count int) {
+func (l *lists) keep(kind string, list *resources, count int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.writes != count {
 		return
 	}
 	if l.byKind == nil {
-		l.byKind = map[string]resources{}
+		l.byKind = map[string]*resources{}
 	}
 	l.byKind[kind] = list
 }
