@@ -443,8 +443,7 @@ func fillLists(v reflect.Value) {
 	case reflect.Struct:
 		for i := range v.NumField() {
 			f := v.Field(i)
-			optional := strings.Contains(v.Type().Field(i).Tag.Get("json"), ",omit")
-			if f.Kind() == reflect.Slice && f.IsNil() && !optional && f.CanSet() {
+			if f.Kind() == reflect.Slice && f.IsNil() && f.CanSet() && !strings.Contains(v.Type().Field(i).Tag.Get("json"), ",omit") {
 				f.Set(reflect.MakeSlice(f.Type(), 0, 0))
 			}
 			fillLists(f)

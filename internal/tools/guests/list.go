@@ -98,10 +98,9 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 		}
 	}
 	for _, r := range found {
-		row := rowOf(*r, statusOf(*r, offline))
-		row.only(fields)
-		out.Guests = append(out.Guests, row)
+		out.Guests = append(out.Guests, rowOf(*r, statusOf(*r, offline)))
 	}
+	only(out.Guests, fields)
 	if len(offline) > 0 {
 		out.Notes = append(out.Notes, "offline nodes: "+strings.Join(offline, ", ")+"; the state of their guests is unknown")
 	}
@@ -225,18 +224,20 @@ func rowOf(r pve.Resource, status string) guestRow {
 	return row
 }
 
-// only leaves the named fields of a row; a size keeps its *_human, and a status
-// what was seen last.
-func (row *guestRow) only(fields []string) {
-	v := reflect.ValueOf(row).Elem()
-	for i := range v.NumField() {
-		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+// only leaves the named fields of rows; a size keeps its *_human, and a status what
+// was seen last.
+func only(rows []guestRow, fields []string) {
+	for i, f := range reflect.VisibleFields(reflect.TypeFor[guestRow]()) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		name = strings.TrimSuffix(name, "_human")
 		if name == "last_seen" {
 			name = "status"
 		}
-		if !slices.Contains(fields, name) {
-			v.Field(i).SetZero()
+		if slices.Contains(fields, name) {
+			continue
+		}
+		for r := range rows {
+			reflect.ValueOf(&rows[r]).Elem().Field(i).SetZero()
 		}
 	}
 }
