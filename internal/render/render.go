@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Bytes writes a size in binary units with up to two decimals: 31.25 GiB.
@@ -57,31 +58,35 @@ func decimals(f float64, n int) string {
 // escape and bidirectional characters, and with at most limit characters, of which the
 // last then say how many were cut.
 func Text(s string, limit int) string {
-	return Lines(strings.TrimSpace(strings.NewReplacer("\n", " ", "\t", " ").Replace(stripEscapes(s))), limit)
+	s = strings.ReplaceAll(stripEscapes(s), "\n", " ")
+	return Lines(strings.TrimSpace(strings.ReplaceAll(s, "\t", " ")), limit)
 }
 
 // Lines is Text for what may have several lines.
 func Lines(s string, limit int) string {
-	var b strings.Builder
-	for _, r := range stripEscapes(s) {
+	const drop = -1
+	s = strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t':
-			b.WriteRune(r)
+			return r
 		case unicode.IsControl(r), unicode.Is(unicode.Cf, r), r == unicode.ReplacementChar:
-		default:
-			b.WriteRune(r)
+			return drop
 		}
+		return r
+	}, stripEscapes(s))
+	over := utf8.RuneCountInString(s) - limit
+	if over <= 0 {
+		return s
 	}
-	runes := []rune(b.String())
-	if len(runes) <= limit {
-		return string(runes)
-	}
-	return string(runes[:limit]) + "…(+" + strconv.Itoa(len(runes)-limit) + ")"
+	return string([]rune(s)[:limit]) + "…(+" + strconv.Itoa(over) + ")"
 }
 
 // stripEscapes removes ANSI escape sequences, which are more than the control
 // character that they begin with.
 func stripEscapes(s string) string {
+	if !strings.Contains(s, "\x1b") {
+		return s
+	}
 	var b strings.Builder
 	for {
 		before, rest, found := strings.Cut(s, "\x1b")

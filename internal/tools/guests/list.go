@@ -227,8 +227,9 @@ func rowOf(r pve.Resource, status string) guestRow {
 // only leaves the named fields of rows; a size keeps its *_human, and a status what
 // was seen last.
 func only(rows []guestRow, fields []string) {
-	for i, f := range reflect.VisibleFields(reflect.TypeFor[guestRow]()) {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	row := reflect.TypeFor[guestRow]()
+	for i := range row.NumField() {
+		name, _, _ := strings.Cut(row.Field(i).Tag.Get("json"), ",")
 		name = strings.TrimSuffix(name, "_human")
 		if name == "last_seen" {
 			name = "status"
