@@ -39,10 +39,12 @@ func (k *kept) String() string {
 	return k.text.String()
 }
 
-func (k *kept) reset() {
+// take returns the text, and forgets it.
+func (k *kept) take() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.text.Reset()
+	defer k.text.Reset()
+	return k.text.String()
 }
 
 // recorded makes the options of a server whose record is kept.

@@ -1,14 +1,12 @@
 package httpserve_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -20,31 +18,35 @@ import (
 )
 
 // logbook is a log that is read while it is written.
-type logbook struct {
-	mu  sync.Mutex
-	out bytes.Buffer // guarded by mu
-}
-
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.out.Write(p)
-}
+type logbook struct{ kept }
 
 // take returns the lines since it was called last.
 func (l *logbook) take(s *site) (lines []map[string]any) {
 	s.Helper()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for line := range strings.Lines(l.out.String()) {
+	for line := range strings.Lines(l.kept.take()) {
 		var fields map[string]any
 		if err := json.Unmarshal([]byte(line), &fields); err != nil {
 			s.Fatalf("%v: %s", err, line)
 		}
 		lines = append(lines, fields)
 	}
-	l.out.Reset()
 	return lines
+}
+
+// visitLogged lets tell talk to a server for the callers in a file of tokens, whose log and
+// traces are kept.
+func visitLogged(t *testing.T, path string, tell func(*site, *logbook)) {
+	t.Helper()
+	book := &logbook{}
+	logger := obs.NewLogger(obs.LogOptions{JSON: true, Level: slog.LevelDebug}, book)
+	observer := obs.New(logger, "test", func(string) string { return "" })
+	build := func(w *simtest.World) httpserve.Options {
+		o := byTokens(t, path)
+		o.Logger, o.Server = logger, server.New(server.Options{Host: w.Host})
+		o.Server.AddReceivingMiddleware(observer.Requests)
+		return o
+	}
+	visitOn(t, simtest.Options{Wire: observer.Transport}, build, func(s *site) { tell(s, book) })
 }
 
 const (
@@ -118,16 +120,7 @@ func TestLinesOfARequest(t *testing.T) {
 // Requests of the handshake versions have their ids too, and one that is refused.
 func TestLinesOfOtherRequests(t *testing.T) {
 	path, secrets := tokens(t, "pve:read")
-	book := &logbook{}
-	logger := obs.NewLogger(obs.LogOptions{JSON: true, Level: slog.LevelDebug}, book)
-	observer := obs.New(logger, "test", func(string) string { return "" })
-	build := func(w *simtest.World) httpserve.Options {
-		o := byTokens(t, path)
-		o.Logger, o.Server = logger, server.New(server.Options{Host: w.Host})
-		o.Server.AddReceivingMiddleware(observer.Requests)
-		return o
-	}
-	visitOn(t, simtest.Options{Wire: observer.Transport}, build, func(s *site) {
+	visitLogged(t, path, func(s *site, book *logbook) {
 		client := s.connect("2025-11-25", nil, http.Header{"Authorization": {"Bearer " + secrets[0]}})
 		if _, err := client.ListTools(s.Context(), nil); err != nil {
 			s.Fatal(err)

@@ -3,17 +3,13 @@ package httpserve_test
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"pve-mcp/internal/httpserve"
 	"pve-mcp/internal/mcptask"
-	"pve-mcp/internal/obs"
-	"pve-mcp/internal/server"
 	"pve-mcp/internal/simtest"
 )
 
@@ -87,16 +83,7 @@ func TestTasksOfCallers(t *testing.T) {
 // place in a trace.
 func TestProgressOfTasks(t *testing.T) {
 	path, secrets := tokens(t, "pve:write")
-	book := &logbook{}
-	logger := obs.NewLogger(obs.LogOptions{JSON: true, Level: slog.LevelDebug}, book)
-	observer := obs.New(logger, "test", func(string) string { return "" })
-	build := func(w *simtest.World) httpserve.Options {
-		o := byTokens(t, path)
-		o.Logger, o.Server = logger, server.New(server.Options{Host: w.Host})
-		o.Server.AddReceivingMiddleware(observer.Requests)
-		return o
-	}
-	visitOn(t, simtest.Options{Wire: observer.Transport}, build, func(s *site) {
+	visitLogged(t, path, func(s *site, book *logbook) {
 		_, task := s.asked(s.request("tools/call", map[string]any{
 			"_meta": declared, "name": "pve_create_backup", "arguments": map[string]any{"vmid": 100, "storage": "nfs"},
 		}, "Authorization", "Bearer "+secrets[0]))
