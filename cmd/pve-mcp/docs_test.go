@@ -25,6 +25,7 @@ const root = "../.."
 
 // notRun says why commands of the docs are not run here, by how they begin.
 var notRun = map[string]string{
+	"CGO_ENABLED=0 go ":   "compiles all of Go's library once more; the image's test builds so",
 	"claude ":             "is of a client of others",
 	"docker ":             "wants containers; test/deploy reads the files",
 	"export PVE_":         "wants a real node",
@@ -89,17 +90,24 @@ func TestCommandsInTheDocs(t *testing.T) {
 		t.Skip("they are for a shell that Windows has not")
 	}
 	for _, page := range docPages(t) {
-		var shell *docShell
-		for _, command := range commandsOf(read(t, page)) {
-			if why := whyNot(command); why != "" {
-				t.Logf("%s: not run, because it %s: %s", page, why, command)
-				continue
-			}
-			if shell == nil {
-				shell = newDocShell(t)
-			}
-			t.Run(page+": "+command, func(t *testing.T) { shell.run(t, command) })
+		t.Run(page, func(t *testing.T) {
+			t.Parallel()
+			runCommands(t, page)
+		})
+	}
+}
+
+func runCommands(t *testing.T, page string) {
+	var shell *docShell
+	for _, command := range commandsOf(read(t, page)) {
+		if why := whyNot(command); why != "" {
+			t.Logf("not run, because it %s: %s", why, command)
+			continue
 		}
+		if shell == nil {
+			shell = newDocShell(t)
+		}
+		t.Run(command, func(t *testing.T) { shell.run(t, command) })
 	}
 }
 
