@@ -161,7 +161,7 @@ func runProgram(ts *testscript.TestScript, stdin string, args ...string) (string
 
 func environment(ts *testscript.TestScript) []string {
 	var out []string
-	for _, name := range []string{"PATH", "HOME", "PVE_HOST", "PVE_FINGERPRINT", "PVE_TOKEN_ID", "PVE_TOKEN_SECRET", "PVE_MCP_ENABLE_EXEC", "PVE_MCP_TOOLSETS"} {
+	for _, name := range []string{"GORACE", "PATH", "HOME", "PVE_HOST", "PVE_FINGERPRINT", "PVE_TOKEN_ID", "PVE_TOKEN_SECRET", "PVE_MCP_ENABLE_EXEC", "PVE_MCP_TOOLSETS"} {
 		out = append(out, name+"="+ts.Getenv(name))
 	}
 	return out
