@@ -38,19 +38,27 @@ func (s *state) fill(v *volume) {
 	}
 }
 
-// mayUnpack wants access to an archive of a kind, for a guest.
-func (c *call) mayUnpack(id, kind string, vmid int) error {
+// managed says what the name of a volume tells of it, on a storage that exists. A path is
+// for root alone.
+func (c *call) managed(id string) (storage, content string, owner int, err error) {
 	storage, name, ok := strings.Cut(id, ":")
 	st := c.storageNamed(storage)
 	switch {
-	case id == "-":
-		return die("pipe requires cli environment")
 	case !ok:
-		return die("Only root can pass arbitrary filesystem paths.")
+		return "", "", 0, die("Only root can pass arbitrary filesystem paths.")
 	case st == nil:
-		return die("storage '%s' does not exist", storage)
+		return "", "", 0, die("storage '%s' does not exist", storage)
 	}
-	content, owner, err := st.parseName(name)
+	content, owner, err = st.parseName(name)
+	return storage, content, owner, err
+}
+
+// mayUnpack wants access to an archive of a kind, for a guest.
+func (c *call) mayUnpack(id, kind string, vmid int) error {
+	if id == "-" {
+		return die("pipe requires cli environment")
+	}
+	storage, content, owner, err := c.managed(id)
 	switch {
 	case err != nil:
 		return err

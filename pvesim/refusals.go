@@ -71,15 +71,7 @@ func (c *call) mayImport(key, drive string, vmid int) error {
 			return badParam(key, "need to specify '%s' when using 'import-from'", needed)
 		}
 	}
-	storage, name, managed := strings.Cut(source, ":")
-	st := c.storageNamed(storage)
-	switch {
-	case !managed:
-		return die("Only root can pass arbitrary filesystem paths.")
-	case st == nil:
-		return die("storage '%s' does not exist", storage)
-	}
-	content, owner, err := st.parseName(name)
+	_, content, owner, err := c.managed(source)
 	switch {
 	case err != nil:
 		return err
