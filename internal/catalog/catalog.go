@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/render"
@@ -41,23 +42,35 @@ func (s Selection) Check() error {
 }
 
 // All returns every tool, sorted by name.
-func All() []tool.Tool {
-	all := slices.Concat(backup.Tools, guests.Tools, nodes.Tools, snapshots.Tools, storage.Tools, tasks.Tools)
+func All() []tool.Tool { return slices.Clone(all()) }
+
+// all are declared when they are first asked for: a process that only starts does not.
+var all = sync.OnceValue(func() []tool.Tool {
+	all := slices.Concat(backup.Tools(), guests.Tools(), nodes.Tools(), snapshots.Tools(), storage.Tools(), tasks.Tools())
 	slices.SortFunc(all, func(a, b tool.Tool) int { return strings.Compare(a.Name, b.Name) })
 	return all
+})
+
+// Named returns the tool of a name.
+func Named(name string) (t tool.Tool, ok bool) {
+	i := slices.IndexFunc(all(), func(t tool.Tool) bool { return t.Name == name })
+	if i < 0 {
+		return tool.Tool{}, false
+	}
+	return all()[i], true
 }
 
 // Connect is [tool.Connect], with every tool to answer for the changes that go on.
 func Connect(cluster string, o pve.Options, p guard.Policy) (tool.Host, error) {
 	h, err := tool.Connect(cluster, o, p)
-	h.Tools = All
+	h.Named = Named
 	return h, err
 }
 
 // Tokenless is [tool.Tokenless], with every tool as for [Connect].
 func Tokenless(cluster string, p guard.Policy) tool.Host {
 	h := tool.Tokenless(cluster, p)
-	h.Tools = All
+	h.Named = Named
 	return h
 }
 

@@ -18,7 +18,6 @@ import (
 	"pve-mcp/internal/access"
 	"pve-mcp/internal/catalog"
 	"pve-mcp/internal/guard"
-	"pve-mcp/internal/tool"
 	"pve-mcp/pve/lazyregexp"
 )
 
@@ -90,12 +89,11 @@ func refuse(req mcp.Request) func(guard.Risk) string {
 
 // RiskOf returns the risk of a call by its input, of a tool that exists.
 func RiskOf(name string, arguments json.RawMessage) (guard.Risk, bool) {
-	all := catalog.All()
-	i := slices.IndexFunc(all, func(t tool.Tool) bool { return t.Name == name })
-	if i < 0 {
+	t, ok := catalog.Named(name)
+	if !ok {
 		return guard.Read, false
 	}
-	return all[i].RiskOf(arguments), true
+	return t.RiskOf(arguments), true
 }
 
 // OutcomeOf returns the outcome of a change, "" of a call that only reads.

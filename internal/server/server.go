@@ -70,14 +70,20 @@ func New(o Options) *mcp.Server {
 			c.TTLMs, c.CacheScope = int((5 * time.Minute).Milliseconds()), "private"
 		},
 	})
-	on, off := catalog.Offered(catalog.Selection{Policy: o.Host.Policy, Toolsets: o.Toolsets})
+	offered := sync.OnceValues(func() ([]tool.Tool, map[string]string) {
+		return catalog.Offered(catalog.Selection{Policy: o.Host.Policy, Toolsets: o.Toolsets})
+	})
 	mcptask.Serve(s, tasks(o))
 	s.AddSendingMiddleware(patient)
 	s.AddReceivingMiddleware(isolate(o.Logger), beforeTools(func() {
+		on, _ := offered()
 		for _, t := range on {
 			s.AddTool(describe(t), handler(t, o))
 		}
-	}), narrow, explainOff(off))
+	}), narrow, explainOff(func(tool string) string {
+		_, off := offered()
+		return off[tool]
+	}))
 	return s
 }
 
@@ -166,13 +172,12 @@ func answer(res tool.Result) *mcp.CallToolResult {
 
 // explainOff answers a call of a tool that is off as one of an unknown tool, with
 // the reason for the human who wonders.
-func explainOff(off map[string]string) mcp.Middleware {
+func explainOff(why func(tool string) string) mcp.Middleware {
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-			if call, ok := req.(*mcp.CallToolRequest); ok && off[call.Params.Name] != "" {
-				return nil, &jsonrpc.Error{
-					Code:    jsonrpc.CodeInvalidParams,
-					Message: fmt.Sprintf("unknown tool %q: %s", call.Params.Name, off[call.Params.Name]),
+			if call, ok := req.(*mcp.CallToolRequest); ok {
+				if reason := why(call.Params.Name); reason != "" {
+					return nil, &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: fmt.Sprintf("unknown tool %q: %s", call.Params.Name, reason)}
 				}
 			}
 			return next(ctx, method, req)

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -90,8 +89,6 @@ func look(ctx context.Context, b *tool.Begun) mcptask.Task {
 
 // stop stops the task that runs for a change, by the tool that does that.
 func (o Options) stop(ctx context.Context, req mcp.Request, b *tool.Begun) error {
-	all := catalog.All()
-	i := slices.IndexFunc(all, func(t tool.Tool) bool { return t.Name == "pve_stop_task" })
 	h, err := o.host(req)
 	if err != nil {
 		return err
@@ -104,7 +101,8 @@ func (o Options) stop(ctx context.Context, req mcp.Request, b *tool.Begun) error
 	if err != nil {
 		return err
 	}
-	res := all[i].Call(ctx, h, tool.Request{Arguments: args, Caller: caller(req), Owner: owner(req), Refuse: refuse(req)})
+	stop, _ := catalog.Named("pve_stop_task")
+	res := stop.Call(ctx, h, tool.Request{Arguments: args, Caller: caller(req), Owner: owner(req), Refuse: refuse(req)})
 	if res.IsError {
 		return &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: message(res)}
 	}

@@ -114,7 +114,7 @@ func TestNextStepWhileTheEndIsNotListed(t *testing.T) {
 func TestTaskWithoutAHandle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.New(t, simtest.Options{})
-		w.Host.Tools = nil
+		w.Host.Named = nil
 		c := wired(w)
 		defer c.close()
 		res := c.call("pve_guest_power", `{"vmid":102,"action":"shutdown"}`)

@@ -131,11 +131,11 @@ type Answer struct {
 // Call calls a tool of the catalog with arguments in JSON.
 func (w *World) Call(name, args string) Answer {
 	w.Helper()
-	i := slices.IndexFunc(catalog.All(), func(t tool.Tool) bool { return t.Name == name })
-	if i < 0 {
+	t, ok := catalog.Named(name)
+	if !ok {
 		w.Fatalf("no tool %s", name)
 	}
-	return w.Run(catalog.All()[i], args)
+	return w.Run(t, args)
 }
 
 // Run calls a tool with arguments in JSON.

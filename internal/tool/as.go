@@ -20,7 +20,7 @@ func (h Host) As(o pve.Options) (Host, error) {
 	if h.Guard != nil {
 		own.Guard.Lookup, own.Secret = h.Guard.Lookup, h.Secret
 	}
-	own.Seal, own.Audit, own.Tools = h.Seal, h.Audit, h.Tools
+	own.Seal, own.Audit, own.Named = h.Seal, h.Audit, h.Named
 	own.Wait, own.Now, own.Logger, own.Trace = h.Wait, h.Now, h.Logger, h.Trace
 	return own, nil
 }

@@ -55,7 +55,7 @@ const (
 )
 
 // question makes the question, with the consequences in it.
-func (r *change[In, Out, P]) question(ctx context.Context, digest string) (*Question, error) {
+func (r *change) question(ctx context.Context, digest string) (*Question, error) {
 	guest, err := r.call.asItIs(ctx, r.plan.Guest)
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func (r *change[In, Out, P]) question(ctx context.Context, digest string) (*Ques
 	if err != nil {
 		return nil, err
 	}
-	state, err := keys.Seal(consentPurpose, asked{r.req.Caller, r.spec.Name, digest, guest}, r.host.Now().Add(ConsentTime))
+	state, err := keys.Seal(consentPurpose, asked{r.req.Caller, r.tool.Name, digest, guest}, r.host.Now().Add(ConsentTime))
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (r *change[In, Out, P]) question(ctx context.Context, digest string) (*Ques
 }
 
 // consequences are what the change would do, and what is at stake.
-func (r *change[In, Out, P]) consequences(ctx context.Context) []string {
+func (r *change) consequences(ctx context.Context) []string {
 	if r.plan.Target.Method == "" || r.tool.Risk == guard.Exec {
 		return r.plan.Consequences
 	}
@@ -97,7 +97,7 @@ func (r *change[In, Out, P]) consequences(ctx context.Context) []string {
 }
 
 // answer reads what the human said. reason says why an answer does not count.
-func (r *change[In, Out, P]) answer(ctx context.Context, digest string) (a *guard.Answer, reason string, err error) {
+func (r *change) answer(ctx context.Context, digest string) (a *guard.Answer, reason string, err error) {
 	if r.req.Reply == nil {
 		return nil, "", nil
 	}
@@ -115,7 +115,7 @@ func (r *change[In, Out, P]) answer(ctx context.Context, digest string) (a *guar
 		return nil, "it took longer than " + render.Duration(ConsentTime), nil
 	case err != nil:
 		return nil, "the state that came with it is not valid: " + err.Error(), nil
-	case was.Caller != r.req.Caller || was.Tool != r.spec.Name || was.Args != digest:
+	case was.Caller != r.req.Caller || was.Tool != r.tool.Name || was.Args != digest:
 		return nil, "it was given for another call", nil
 	}
 	is, err := r.call.asItIs(ctx, r.plan.Guest)
@@ -135,8 +135,8 @@ func (r *change[In, Out, P]) answer(ctx context.Context, digest string) (a *guar
 }
 
 // consent decides whether the change may be made. stopped is the answer where not.
-func (r *change[In, Out, P]) consent(ctx context.Context, risk guard.Risk, digest string) (given guard.Consent, stopped *Out) {
-	stop := func(out Out) (guard.Consent, *Out) { return given, &out }
+func (r *change) consent(ctx context.Context, risk guard.Risk, digest string) (given guard.Consent, stopped output) {
+	stop := func(out output) (guard.Consent, output) { return given, out }
 	answer, reason, err := r.answer(ctx, digest)
 	switch {
 	case err != nil:
@@ -167,12 +167,12 @@ func (r *change[In, Out, P]) consent(ctx context.Context, risk guard.Risk, diges
 	}
 	return stop(r.outcome(Changed{
 		Outcome: NeedsConfirmation, Message: r.plan.About + " loses what cannot be brought back; nothing was done yet.",
-		Consequences: r.consequences(ctx), Next: "If this is what the user wants, call again: " + r.spec.Name + " " + r.confirmedCall(),
+		Consequences: r.consequences(ctx), Next: "If this is what the user wants, call again: " + r.tool.Name + " " + r.confirmedCall(),
 	}))
 }
 
 // confirmedCall are the arguments that would confirm the call.
-func (r *change[In, Out, P]) confirmedCall() string {
+func (r *change) confirmedCall() string {
 	args := map[string]any{}
 	dec := json.NewDecoder(bytes.NewReader(r.req.Arguments))
 	dec.UseNumber()

@@ -2,7 +2,6 @@ package tool_test
 
 import (
 	"encoding/json"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -18,8 +17,8 @@ import (
 // asked is a call of a client that can ask its human.
 func asked(w *simtest.World, name, args string, reply *tool.Reply, state string) tool.Result {
 	w.Helper()
-	i := slices.IndexFunc(catalog.All(), func(t tool.Tool) bool { return t.Name == name })
-	return catalog.All()[i].Call(w.Context(), w.Host, tool.Request{
+	t, _ := catalog.Named(name)
+	return t.Call(w.Context(), w.Host, tool.Request{
 		Arguments: json.RawMessage(args), Caller: "test", CanAsk: true, Reply: reply, State: state,
 	})
 }

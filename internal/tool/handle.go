@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -76,11 +75,10 @@ func Open(ctx context.Context, h Host, req Request, text string) (*Begun, error)
 	if b.Owner != req.Owner {
 		return nil, unknown("it was given to another caller")
 	}
-	i := slices.IndexFunc(h.Tools(), func(t Tool) bool { return t.Name == b.Tool })
-	if i < 0 {
+	var ok bool
+	if b.tool, ok = h.Named(b.Tool); !ok {
 		return nil, unknown("its tool is not part of this server")
 	}
-	b.tool = h.Tools()[i]
 	return b, nil
 }
 

@@ -47,7 +47,7 @@ type Changed struct {
 func (c *Changed) changed() *Changed { return c }
 
 // done is what the wrapper says of a change that PVE has carried out.
-func (r *change[In, Out, P]) done(ctx context.Context, job Job, end End) Changed {
+func (r *change) done(ctx context.Context, job Job, end End) Changed {
 	ch := Changed{Outcome: OK, Message: r.plan.About + ": done.", UPID: job.UPID.String()}
 	if job.Warning != "" {
 		ch.Outcome, ch.Message = Warnings, fmt.Sprintf("%s: done, with a warning: %s", r.plan.About, job.Warning)
@@ -61,7 +61,7 @@ func (r *change[In, Out, P]) done(ctx context.Context, job Job, end End) Changed
 }
 
 // taskFailed reports why a task failed and what is true after it.
-func (r *change[In, Out, P]) taskFailed(ctx context.Context, job Job, end End) Out {
+func (r *change) taskFailed(ctx context.Context, job Job, end End) output {
 	reason, log := r.call.Why(ctx, job.UPID, end.Status, linesOfWhy)
 	r.interrupted = interruptedRE.MatchString(reason)
 	ch := Changed{
@@ -72,11 +72,11 @@ func (r *change[In, Out, P]) taskFailed(ctx context.Context, job Job, end End) O
 	if lock, ok := pve.LockIn(reason); ok {
 		ch.Next = r.call.locked(ctx, &explain.LockedError{Guest: pve.GuestRef{VMID: r.plan.Guest, Node: job.UPID.Node}, Lock: lock, Message: reason}).Next
 	}
-	out, err := r.spec.Finish(ctx, r.call, r.in, end)
+	out, err := r.steps.finish(ctx, r.call, r.in, end)
 	if err != nil {
-		out = *new(Out)
+		out = r.steps.output()
 	}
-	*P(&out).changed() = ch
+	*out.changed() = ch
 	return out
 }
 
@@ -84,7 +84,7 @@ func (r *change[In, Out, P]) taskFailed(ctx context.Context, job Job, end End) O
 var interruptedRE = lazyregexp.New(`(?:interrupted by signal|received interrupt)$`)
 
 // running reports a change that goes on after the call.
-func (r *change[In, Out, P]) running(job Job, far string) Out {
+func (r *change) running(job Job, far string) output {
 	ch := Changed{
 		Outcome: Running, UPID: job.UPID.String(), Handle: r.shownHandle(job.UPID),
 		Message: fmt.Sprintf("%s is under way after %s.", r.plan.About, render.Duration(r.host.Now().Sub(r.begun).Round(time.Second))),
@@ -104,7 +104,7 @@ func (r *change[In, Out, P]) running(job Job, far string) Out {
 }
 
 // unseen reports a change that was begun, and could not be looked at this time.
-func (r *change[In, Out, P]) unseen(job Job, err error) Out {
+func (r *change) unseen(job Job, err error) output {
 	return r.outcome(Changed{
 		Outcome: Running, UPID: job.UPID.String(), Handle: r.shownHandle(job.UPID),
 		Message: fmt.Sprintf("%s was begun, and how far it is cannot be seen now. %s", r.plan.About, r.host.Explain.Explain(err).What),
@@ -114,7 +114,7 @@ func (r *change[In, Out, P]) unseen(job Job, err error) Out {
 
 // notYet reports a change whose task has ended before its goal is reached, or before
 // that could be seen, in the tool's own words where it has some.
-func (r *change[In, Out, P]) notYet(ctx context.Context, own Changed, job Job, err error) Changed {
+func (r *change) notYet(ctx context.Context, own Changed, job Job, err error) Changed {
 	if r.overdue(ctx, job.UPID) {
 		r.sealed = ""
 	}
@@ -133,7 +133,7 @@ func (r *change[In, Out, P]) notYet(ctx context.Context, own Changed, job Job, e
 }
 
 // lostSight reports a task that was begun and cannot be followed.
-func (r *change[In, Out, P]) lostSight(job Job, err error) Out {
+func (r *change) lostSight(job Job, err error) output {
 	e := r.host.Explain.Explain(err)
 	return r.outcome(Changed{
 		Outcome: Unknown, UPID: job.UPID.String(), Next: "Look with pve_task_status at how the task ends.",
@@ -142,11 +142,11 @@ func (r *change[In, Out, P]) lostSight(job Job, err error) Out {
 }
 
 // finished keeps the outcome where only the last look at the state failed.
-func (r *change[In, Out, P]) finished(out Out, err error, ch Changed) Out {
-	own := P(&out).changed()
+func (r *change) finished(out output, err error, ch Changed) output {
+	own := out.changed()
 	switch {
 	case err != nil:
-		out = *new(Out)
+		out = r.steps.output()
 		ch.Message += " The current state could not be read: " + r.host.Explain.Explain(err).What
 	case own.Message != "" && ch.Outcome == OK:
 		ch.Message, ch.Next = own.Message, own.Next
@@ -154,12 +154,12 @@ func (r *change[In, Out, P]) finished(out Out, err error, ch Changed) Out {
 			ch.Outcome = Unknown
 		}
 	}
-	*P(&out).changed() = ch
+	*out.changed() = ch
 	return out
 }
 
 // failed reports a change that was not made.
-func (r *change[In, Out, P]) failed(ctx context.Context, err error) Out {
+func (r *change) failed(ctx context.Context, err error) output {
 	e := r.host.Explain.Explain(err)
 	if r.call != nil {
 		e = r.call.refused(ctx, r.plan.Guest, err)
@@ -173,7 +173,7 @@ const lookTime = 10 * time.Second
 
 // lost reports a change that was sent at a time and not answered, and what there is to
 // be seen of it.
-func (r *change[In, Out, P]) lost(ctx context.Context, err error, sent time.Time) Out {
+func (r *change) lost(ctx context.Context, err error, sent time.Time) output {
 	e := r.host.Explain.Explain(err)
 	ch := Changed{Outcome: Unknown, Message: e.What, Next: e.Next}
 	if r.plan.Guest != 0 {
@@ -184,9 +184,9 @@ func (r *change[In, Out, P]) lost(ctx context.Context, err error, sent time.Time
 	return r.outcome(ch)
 }
 
-func (r *change[In, Out, P]) outcome(ch Changed) Out {
-	out := *new(Out)
-	*P(&out).changed() = ch
+func (r *change) outcome(ch Changed) output {
+	out := r.steps.output()
+	*out.changed() = ch
 	return out
 }
 

@@ -9,9 +9,9 @@ import (
 )
 
 // record is what the audit log gets of the call.
-func (r *change[In, Out, P]) record() audit.Record {
+func (r *change) record() audit.Record {
 	rec := audit.Record{
-		Tool: r.spec.Name, Caller: r.req.Caller, Arguments: r.req.Arguments,
+		Tool: r.tool.Name, Caller: r.req.Caller, Arguments: r.req.Arguments,
 		About: r.plan.About, Guest: int(r.plan.Guest), Consent: cmp.Or(r.given.By(), "none"),
 	}
 	if r.call != nil {
@@ -22,8 +22,8 @@ func (r *change[In, Out, P]) record() audit.Record {
 
 // notSent records a call that ends with an answer before anything was sent. One that
 // asks a human is not over.
-func (r *change[In, Out, P]) notSent(ctx context.Context, out Out) Out {
-	ch := P(&out).changed()
+func (r *change) notSent(ctx context.Context, out output) output {
+	ch := out.changed()
 	outcome := "failed"
 	switch {
 	case r.asks != nil:

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/google/jsonschema-go/jsonschema"
 
@@ -14,10 +15,9 @@ import (
 // inputSchema infers the schema of a tool's arguments from a struct. Beside
 // jsonschema ("what it is"), fields take the tags enum ("a,b"), min, max and
 // default.
-func inputSchema[In any]() *jsonschema.Schema {
-	s := infer[In]()
+func inputSchema(t reflect.Type) *jsonschema.Schema {
+	s := infer(t)
 	s.AdditionalProperties = nil // what is not an argument is refused all the same
-	t := reflect.TypeFor[In]()
 	for _, f := range reflect.VisibleFields(t) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if p := s.Properties[name]; p != nil && !f.Anonymous {
@@ -29,15 +29,20 @@ func inputSchema[In any]() *jsonschema.Schema {
 	return s
 }
 
+// lazily returns the schema of T, made when it is first asked for.
+func lazily[T any](make func(reflect.Type) *jsonschema.Schema) func() *jsonschema.Schema {
+	return sync.OnceValue(func() *jsonschema.Schema { return make(reflect.TypeFor[T]()) })
+}
+
 // infer panics on a type that has no schema: a mistake in a declaration, which
 // every test meets.
-func infer[T any]() *jsonschema.Schema {
+func infer(t reflect.Type) *jsonschema.Schema {
 	least := float64(pve.MinVMID)
 	text, outcome := &jsonschema.Schema{Type: "string"}, &jsonschema.Schema{Type: "string"}
 	for _, o := range Outcomes() {
 		outcome.Enum = append(outcome.Enum, string(o))
 	}
-	s, err := jsonschema.For[T](&jsonschema.ForOptions{TypeSchemas: map[reflect.Type]*jsonschema.Schema{
+	s, err := jsonschema.ForType(t, &jsonschema.ForOptions{TypeSchemas: map[reflect.Type]*jsonschema.Schema{
 		reflect.TypeFor[pve.VMID]():  {Type: "integer", Minimum: &least},
 		reflect.TypeFor[pve.UPID]():  text,
 		reflect.TypeFor[pve.VolID](): text,
@@ -48,7 +53,7 @@ func infer[T any]() *jsonschema.Schema {
 		panic(err)
 	}
 	if s.Type != "object" {
-		panic(fmt.Sprintf("%v is not a struct", reflect.TypeFor[T]()))
+		panic(fmt.Sprintf("%v is not a struct", t))
 	}
 	plain(s)
 	return s

@@ -6,7 +6,6 @@ package tool
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,7 +14,6 @@ import (
 	"reflect"
 	"runtime/debug"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -72,8 +70,8 @@ type Host struct {
 	Wait time.Duration
 	// Recent is shared by all calls of the process; nil forgets.
 	Recent *Recent
-	// Tools are all tools, of which one answers for a change that was begun.
-	Tools func() []Tool
+	// Named finds the tool that answers for a change that was begun.
+	Named func(name string) (Tool, bool)
 	// Now tells the time; nil stands for the real one.
 	Now func() time.Time
 	// Logger hears of mistakes in this program; nil stands for nobody.
@@ -343,8 +341,8 @@ func (h Host) complete() Host {
 	if h.Now == nil {
 		h.Now = time.Now
 	}
-	if h.Tools == nil {
-		h.Tools = func() []Tool { return nil }
+	if h.Named == nil {
+		h.Named = func(string) (Tool, bool) { return Tool{}, false }
 	}
 	return h
 }
@@ -371,45 +369,27 @@ func (t Tool) broken(cause any) Result {
 	if t.Risk == guard.Read {
 		return Result{IsError: true, Text: text}
 	}
-	res := success(Changed{Outcome: Unknown, Message: text, Next: "Look at the state before you try again, and report the bug with what the log says."})
+	res := success(&Changed{Outcome: Unknown, Message: text, Next: "Look at the state before you try again, and report the bug with what the log says."})
 	res.IsError, res.Outcome = true, Unknown
 	return res
 }
 
-// Core is the toolset that is on by default.
-const Core = "core"
-
-// Spec declares a tool that only reads.
-type Spec[In, Out any] struct {
-	Name string
-	// Toolset is core where it is not set.
-	Toolset string
-	Title   string
-	Doc     string
-	Needs   []Need
-	Run     func(ctx context.Context, c *Call, in In) (Out, error)
-}
-
-// Read makes the tool of a spec.
-func Read[In, Out any](s Spec[In, Out]) Tool {
-	t := Tool{
-		Name: s.Name, Title: s.Title, Doc: s.Doc, Toolset: cmp.Or(s.Toolset, Core), Needs: s.Needs, Risk: guard.Read, Idempotent: true,
-		Input: sync.OnceValue(inputSchema[In]), Output: sync.OnceValue(infer[Out]),
-		riskOf: func(json.RawMessage) guard.Risk { return guard.Read },
-	}
+// reading is the tool that runs with an input.
+func reading(t Tool, input func() any, run func(ctx context.Context, c *Call, in any) (any, error)) Tool {
+	t.riskOf = func(json.RawMessage) guard.Risk { return guard.Read }
 	t.run = func(ctx context.Context, h Host, req Request) Result {
 		if reason := req.refusal(h.Policy, guard.Read); reason != "" {
 			return failure(h, &guard.RefusedError{Reason: reason})
 		}
-		var in In
-		if err := decode(t.Input(), req.Arguments, &in); err != nil {
+		in := input()
+		if err := decode(t.Input(), req.Arguments, in); err != nil {
 			return failure(h, err)
 		}
 		c, err := newCall(ctx, h, req)
 		if err != nil {
 			return failure(h, err)
 		}
-		out, err := s.Run(ctx, c, in)
+		out, err := run(ctx, c, in)
 		if err != nil {
 			return Result{IsError: true, Text: c.refused(ctx, 0, err).String(), Fault: faultOf(err)}
 		}
@@ -430,8 +410,9 @@ func failure(h Host, err error) Result {
 	return Result{IsError: true, Text: h.Explain.Explain(err).String(), Fault: faultOf(err)}
 }
 
-func success[Out any](out Out) Result {
-	fillLists(reflect.ValueOf(&out).Elem())
+// success is the result that a pointer to an answer makes.
+func success(out any) Result {
+	fillLists(reflect.ValueOf(out).Elem())
 	data := encode(out)
 	return Result{Structured: data, Text: string(data)}
 }

@@ -41,27 +41,29 @@ type createOut struct {
 	Backup backupRow `json:"backup,omitzero"`
 }
 
-var createBackup = tool.Change(tool.ChangeSpec[createIn, createOut]{
-	Name:  "pve_create_backup",
-	Title: "Back a guest up",
-	Doc:   "Backs up a guest with vzdump. Modes suspend and stop interrupt it. Older backups stay unless prune says otherwise.",
-	Risk: func(in createIn) guard.Risk {
-		if in.Prune != "" {
-			return guard.Destructive
-		}
-		return guard.Write
-	},
-	Needs: []tool.Need{
-		tool.On(tool.OnGuest, "VM.Audit"),
-		tool.On(tool.OnGuest, "VM.Backup"),
-		tool.On(tool.OnStorage, "Datastore.AllocateSpace"),
-		tool.On(tool.OnStorage, "Datastore.Audit").Else("a storage must be named"),
-		tool.On(tool.OnStorage, "Datastore.Allocate").If("prune").ForAdmins(),
-	},
-	Plan:   planCreate,
-	Start:  startCreate,
-	Finish: finishCreate,
-})
+func createBackup() tool.Tool {
+	return tool.Change(tool.ChangeSpec[createIn, createOut]{
+		Name:  "pve_create_backup",
+		Title: "Back a guest up",
+		Doc:   "Backs up a guest with vzdump. Modes suspend and stop interrupt it. Older backups stay unless prune says otherwise.",
+		Risk: func(in createIn) guard.Risk {
+			if in.Prune != "" {
+				return guard.Destructive
+			}
+			return guard.Write
+		},
+		Needs: []tool.Need{
+			tool.On(tool.OnGuest, "VM.Audit"),
+			tool.On(tool.OnGuest, "VM.Backup"),
+			tool.On(tool.OnStorage, "Datastore.AllocateSpace"),
+			tool.On(tool.OnStorage, "Datastore.Audit").Else("a storage must be named"),
+			tool.On(tool.OnStorage, "Datastore.Allocate").If("prune").ForAdmins(),
+		},
+		Plan:   planCreate,
+		Start:  startCreate,
+		Finish: finishCreate,
+	})
+}
 
 func planCreate(ctx context.Context, c *tool.Call, in *createIn) (tool.Plan, error) {
 	g, s, err := c.Live(ctx, in.VMID)

@@ -48,17 +48,19 @@ type backupRow struct {
 	time int64
 }
 
-var listBackups = tool.Read(tool.Spec[listIn, listOut]{
-	Name:  "pve_list_backups",
-	Title: "List backups",
-	Doc:   "Backups on all storages, newest first. Says which are hidden from this token.",
-	Needs: []tool.Need{
-		tool.On(tool.OnStorage, "Datastore.Audit").Else("the storage is not looked into"),
-		tool.On(tool.OnStorage, "Datastore.AllocateSpace").Else("its backups are not visible"),
-		tool.On(tool.OnGuest, "VM.Backup").Else("its backups are not visible"),
-	},
-	Run: runList,
-})
+func listBackups() tool.Tool {
+	return tool.Read(tool.Spec[listIn, listOut]{
+		Name:  "pve_list_backups",
+		Title: "List backups",
+		Doc:   "Backups on all storages, newest first. Says which are hidden from this token.",
+		Needs: []tool.Need{
+			tool.On(tool.OnStorage, "Datastore.Audit").Else("the storage is not looked into"),
+			tool.On(tool.OnStorage, "Datastore.AllocateSpace").Else("its backups are not visible"),
+			tool.On(tool.OnGuest, "VM.Backup").Else("its backups are not visible"),
+		},
+		Run: runList,
+	})
+}
 
 func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	out := listOut{Backups: []backupRow{}}

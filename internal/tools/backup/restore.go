@@ -45,29 +45,31 @@ type restoreOut struct {
 	Notes  []string `json:"notes,omitzero"`
 }
 
-var restoreBackup = tool.Change(tool.ChangeSpec[restoreIn, restoreOut]{
-	Name:  "pve_restore_backup",
-	Title: "Restore a guest from a backup",
-	Doc:   "Restores a guest under a new id, or with overwrite in place of an existing one, whose disks are lost.",
-	Worst: guard.Destructive,
-	Risk: func(in restoreIn) guard.Risk {
-		if in.Overwrite {
-			return guard.Destructive
-		}
-		return guard.Write
-	},
-	Needs: []tool.Need{
-		tool.On(tool.OnNewGuest, "VM.Allocate").If("a new guest"),
-		tool.On(tool.OnNewGuest, "VM.Audit").Else("no guest can be overwritten, and what was restored is not shown"),
-		tool.On(tool.OnGuest, "VM.Backup").If("the original, or the one that is overwritten"),
-		tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("the backup's storage, unless its guest keeps its id, and that of the disks"),
-		tool.On(tool.OnStorage, "Datastore.Audit").Else("the node and, of a container, the storage must be named"),
-		tool.On(tool.OnNewGuest, "VM.PowerMgmt").If("start of a VM").Since(9),
-	},
-	Plan:   planRestore,
-	Start:  startRestore,
-	Finish: finishRestore,
-})
+func restoreBackup() tool.Tool {
+	return tool.Change(tool.ChangeSpec[restoreIn, restoreOut]{
+		Name:  "pve_restore_backup",
+		Title: "Restore a guest from a backup",
+		Doc:   "Restores a guest under a new id, or with overwrite in place of an existing one, whose disks are lost.",
+		Worst: guard.Destructive,
+		Risk: func(in restoreIn) guard.Risk {
+			if in.Overwrite {
+				return guard.Destructive
+			}
+			return guard.Write
+		},
+		Needs: []tool.Need{
+			tool.On(tool.OnNewGuest, "VM.Allocate").If("a new guest"),
+			tool.On(tool.OnNewGuest, "VM.Audit").Else("no guest can be overwritten, and what was restored is not shown"),
+			tool.On(tool.OnGuest, "VM.Backup").If("the original, or the one that is overwritten"),
+			tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("the backup's storage, unless its guest keeps its id, and that of the disks"),
+			tool.On(tool.OnStorage, "Datastore.Audit").Else("the node and, of a container, the storage must be named"),
+			tool.On(tool.OnNewGuest, "VM.PowerMgmt").If("start of a VM").Since(9),
+		},
+		Plan:   planRestore,
+		Start:  startRestore,
+		Finish: finishRestore,
+	})
+}
 
 func planRestore(ctx context.Context, c *tool.Call, in *restoreIn) (tool.Plan, error) {
 	kind, original, ok := archive(in.Archive)

@@ -3,5 +3,7 @@ package backup
 
 import "pve-mcp/internal/tool"
 
-// Tools are the tools of this package.
-var Tools = []tool.Tool{listBackups, createBackup, restoreBackup}
+// Tools returns the tools of this package.
+func Tools() []tool.Tool {
+	return []tool.Tool{listBackups(), createBackup(), restoreBackup()}
+}

@@ -35,23 +35,25 @@ type cloneOut struct {
 	Status string   `json:"status,omitzero"`
 }
 
-var cloneGuest = tool.Change(tool.ChangeSpec[cloneIn, cloneOut]{
-	Name:  "pve_clone_guest",
-	Title: "Clone a guest",
-	Doc:   "Clones a guest: a template as a linked clone, anything else in full, unless full says otherwise.",
-	Needs: []tool.Need{
-		tool.On(tool.OnGuest, "VM.Audit"),
-		tool.On(tool.OnGuest, "VM.Clone"),
-		tool.On(tool.OnNewGuest, "VM.Allocate"),
-		tool.On(tool.OnStorage, "Datastore.AllocateSpace"),
-		tool.On(tool.OnBridge, "SDN.Use").Since(8),
-		tool.On(tool.OnNewGuest, "VM.PowerMgmt").If("start"),
-	},
-	Plan:   planClone,
-	Start:  startClone,
-	Then:   startNew,
-	Finish: finishClone,
-})
+func cloneGuest() tool.Tool {
+	return tool.Change(tool.ChangeSpec[cloneIn, cloneOut]{
+		Name:  "pve_clone_guest",
+		Title: "Clone a guest",
+		Doc:   "Clones a guest: a template as a linked clone, anything else in full, unless full says otherwise.",
+		Needs: []tool.Need{
+			tool.On(tool.OnGuest, "VM.Audit"),
+			tool.On(tool.OnGuest, "VM.Clone"),
+			tool.On(tool.OnNewGuest, "VM.Allocate"),
+			tool.On(tool.OnStorage, "Datastore.AllocateSpace"),
+			tool.On(tool.OnBridge, "SDN.Use").Since(8),
+			tool.On(tool.OnNewGuest, "VM.PowerMgmt").If("start"),
+		},
+		Plan:   planClone,
+		Start:  startClone,
+		Then:   startNew,
+		Finish: finishClone,
+	})
+}
 
 func planClone(ctx context.Context, c *tool.Call, in *cloneIn) (tool.Plan, error) {
 	g, s, err := c.Live(ctx, in.VMID)

@@ -60,13 +60,15 @@ type pendingRow struct {
 	Delete bool   `json:"delete,omitzero"`
 }
 
-var guestConfig = tool.Read(tool.Spec[configIn, configOut]{
-	Name:  "pve_guest_config",
-	Title: "Show the configuration of a guest",
-	Doc:   "Full configuration of a guest: disks and NICs parsed, what waits for a restart, digest. Secrets are masked.",
-	Needs: []tool.Need{tool.On(tool.OnGuest, "VM.Audit")},
-	Run:   runConfig,
-})
+func guestConfig() tool.Tool {
+	return tool.Read(tool.Spec[configIn, configOut]{
+		Name:  "pve_guest_config",
+		Title: "Show the configuration of a guest",
+		Doc:   "Full configuration of a guest: disks and NICs parsed, what waits for a restart, digest. Secrets are masked.",
+		Needs: []tool.Need{tool.On(tool.OnGuest, "VM.Audit")},
+		Run:   runConfig,
+	})
+}
 
 func runConfig(ctx context.Context, c *tool.Call, in configIn) (configOut, error) {
 	params := url.Values{"current": {"1"}}

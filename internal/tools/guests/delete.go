@@ -28,20 +28,22 @@ type deleteOut struct {
 	Deleted bool     `json:"deleted,omitzero"`
 }
 
-var deleteGuest = tool.Change(tool.ChangeSpec[deleteIn, deleteOut]{
-	Name:  "pve_delete_guest",
-	Title: "Delete a guest and its disks",
-	Doc:   "Deletes a stopped guest with all its disks and snapshots, for good. Backups stay.",
-	Worst: guard.Destructive,
-	Risk:  func(deleteIn) guard.Risk { return guard.Destructive },
-	Needs: []tool.Need{
-		tool.On(tool.OnGuest, "VM.Audit"),
-		tool.On(tool.OnGuest, "VM.Allocate"),
-	},
-	Plan:   planDelete,
-	Start:  startDelete,
-	Finish: finishDelete,
-})
+func deleteGuest() tool.Tool {
+	return tool.Change(tool.ChangeSpec[deleteIn, deleteOut]{
+		Name:  "pve_delete_guest",
+		Title: "Delete a guest and its disks",
+		Doc:   "Deletes a stopped guest with all its disks and snapshots, for good. Backups stay.",
+		Worst: guard.Destructive,
+		Risk:  func(deleteIn) guard.Risk { return guard.Destructive },
+		Needs: []tool.Need{
+			tool.On(tool.OnGuest, "VM.Audit"),
+			tool.On(tool.OnGuest, "VM.Allocate"),
+		},
+		Plan:   planDelete,
+		Start:  startDelete,
+		Finish: finishDelete,
+	})
+}
 
 func planDelete(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Plan, error) {
 	g, s, err := c.Live(ctx, in.VMID)

@@ -38,26 +38,28 @@ type execOut struct {
 	Cut      bool     `json:"cut,omitzero" jsonschema:"there was more output"`
 }
 
-var vmExec = tool.Change(tool.ChangeSpec[execIn, execOut]{
-	Name:  "pve_vm_exec",
-	Title: "Run a command in a VM",
-	Doc:   "Runs a command in a VM through its guest agent. After the timeout it goes on; call again with its pid.",
-	Worst: guard.Exec,
-	Risk: func(in execIn) guard.Risk {
-		if in.PID != 0 { // it runs already
-			return guard.Write
-		}
-		return guard.Exec
-	},
-	Needs: []tool.Need{
-		tool.On(tool.OnGuest, "VM.Audit"),
-		tool.On(tool.OnGuest, "VM.Monitor").Until(9),
-		tool.On(tool.OnGuest, "VM.GuestAgent.Unrestricted").Since(9),
-	},
-	Plan:   planExec,
-	Start:  startExec,
-	Finish: finishExec,
-})
+func vmExec() tool.Tool {
+	return tool.Change(tool.ChangeSpec[execIn, execOut]{
+		Name:  "pve_vm_exec",
+		Title: "Run a command in a VM",
+		Doc:   "Runs a command in a VM through its guest agent. After the timeout it goes on; call again with its pid.",
+		Worst: guard.Exec,
+		Risk: func(in execIn) guard.Risk {
+			if in.PID != 0 { // it runs already
+				return guard.Write
+			}
+			return guard.Exec
+		},
+		Needs: []tool.Need{
+			tool.On(tool.OnGuest, "VM.Audit"),
+			tool.On(tool.OnGuest, "VM.Monitor").Until(9),
+			tool.On(tool.OnGuest, "VM.GuestAgent.Unrestricted").Since(9),
+		},
+		Plan:   planExec,
+		Start:  startExec,
+		Finish: finishExec,
+	})
+}
 
 // mostStdin is what PVE passes on to a command.
 const mostStdin = 64 << 10

@@ -63,13 +63,15 @@ type guestRow struct {
 	NetOut       *int64   `json:"netout,omitzero"`
 }
 
-var listGuests = tool.Read(tool.Spec[listIn, listOut]{
-	Name:  "pve_list_guests",
-	Title: "List VMs and containers",
-	Doc:   "VMs and containers of the cluster, filtered and sorted. Says how many match.",
-	Needs: []tool.Need{tool.On(tool.OnGuest, "VM.Audit").Else("the guest is not listed")},
-	Run:   runList,
-})
+func listGuests() tool.Tool {
+	return tool.Read(tool.Spec[listIn, listOut]{
+		Name:  "pve_list_guests",
+		Title: "List VMs and containers",
+		Doc:   "VMs and containers of the cluster, filtered and sorted. Says how many match.",
+		Needs: []tool.Need{tool.On(tool.OnGuest, "VM.Audit").Else("the guest is not listed")},
+		Run:   runList,
+	})
+}
 
 // usual are the fields that are shown where none are asked for.
 var usual = []string{"vmid", "name", "type", "node", "status", "cpu_percent", "mem", "uptime", "tags", "lock", "template"}

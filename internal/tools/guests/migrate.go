@@ -36,21 +36,23 @@ type migrateOut struct {
 	Status string   `json:"status,omitzero"`
 }
 
-var migrateGuest = tool.Change(tool.ChangeSpec[migrateIn, migrateOut]{
-	Name:  "pve_migrate_guest",
-	Title: "Migrate a guest to another node",
-	Doc:   "Moves a guest to another node, a running VM without interruption. Obstacles are explained beforehand.",
-	Needs: []tool.Need{
-		tool.On(tool.OnGuest, "VM.Audit"),
-		tool.On(tool.OnGuest, "VM.Migrate"),
-		tool.On(tool.OnGuest, "VM.Config.Disk").If("targetstorage"),
-		tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("targetstorage"),
-		tool.On(tool.OnStorage, "Datastore.Audit").If("a container").Else("a storage that its target lacks is not seen before"),
-	},
-	Plan:   planMigrate,
-	Start:  startMigrate,
-	Finish: finishMigrate,
-})
+func migrateGuest() tool.Tool {
+	return tool.Change(tool.ChangeSpec[migrateIn, migrateOut]{
+		Name:  "pve_migrate_guest",
+		Title: "Migrate a guest to another node",
+		Doc:   "Moves a guest to another node, a running VM without interruption. Obstacles are explained beforehand.",
+		Needs: []tool.Need{
+			tool.On(tool.OnGuest, "VM.Audit"),
+			tool.On(tool.OnGuest, "VM.Migrate"),
+			tool.On(tool.OnGuest, "VM.Config.Disk").If("targetstorage"),
+			tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("targetstorage"),
+			tool.On(tool.OnStorage, "Datastore.Audit").If("a container").Else("a storage that its target lacks is not seen before"),
+		},
+		Plan:   planMigrate,
+		Start:  startMigrate,
+		Finish: finishMigrate,
+	})
+}
 
 func planMigrate(ctx context.Context, c *tool.Call, in *migrateIn) (tool.Plan, error) {
 	if _, err := c.OnlineNode(ctx, in.Target); err != nil {

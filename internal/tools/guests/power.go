@@ -32,21 +32,23 @@ type powerOut struct {
 	Status string   `json:"status,omitzero" jsonschema:"state after the call"`
 }
 
-var guestPower = tool.Change(tool.ChangeSpec[powerIn, powerOut]{
-	Name:  "pve_guest_power",
-	Title: "Start, stop, suspend or resume a guest",
-	Doc:   "Changes the power state of a guest and waits for the result.",
-	Needs: []tool.Need{
-		tool.On(tool.OnGuest, "VM.Audit"),
-		tool.On(tool.OnGuest, "VM.PowerMgmt"),
-		tool.On(tool.OnGuest, "VM.Config.Disk").If("suspend with todisk"),
-		tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("suspend with todisk"),
-		tool.On(tool.OnNode, "Sys.Audit").If("a guest that is in the wanted state already").Else("tasks of others that may change it are not seen"),
-	},
-	Plan:   planPower,
-	Start:  startPower,
-	Finish: finishPower,
-})
+func guestPower() tool.Tool {
+	return tool.Change(tool.ChangeSpec[powerIn, powerOut]{
+		Name:  "pve_guest_power",
+		Title: "Start, stop, suspend or resume a guest",
+		Doc:   "Changes the power state of a guest and waits for the result.",
+		Needs: []tool.Need{
+			tool.On(tool.OnGuest, "VM.Audit"),
+			tool.On(tool.OnGuest, "VM.PowerMgmt"),
+			tool.On(tool.OnGuest, "VM.Config.Disk").If("suspend with todisk"),
+			tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("suspend with todisk"),
+			tool.On(tool.OnNode, "Sys.Audit").If("a guest that is in the wanted state already").Else("tasks of others that may change it are not seen"),
+		},
+		Plan:   planPower,
+		Start:  startPower,
+		Finish: finishPower,
+	})
+}
 
 // goal is the state that a call leads to.
 func goal(in powerIn) string {

@@ -30,19 +30,21 @@ type resizeOut struct {
 	Note      string   `json:"note,omitzero"`
 }
 
-var resizeDisk = tool.Change(tool.ChangeSpec[resizeIn, resizeOut]{
-	Name:  "pve_resize_disk",
-	Title: "Grow a disk",
-	Doc:   "Grows a disk of a guest. Shrinking is not possible.",
-	Needs: []tool.Need{
-		tool.On(tool.OnGuest, "VM.Audit"),
-		tool.On(tool.OnGuest, "VM.Config.Disk"),
-		tool.On(tool.OnStorage, "Datastore.AllocateSpace"),
-	},
-	Plan:   planResize,
-	Start:  startResize,
-	Finish: finishResize,
-})
+func resizeDisk() tool.Tool {
+	return tool.Change(tool.ChangeSpec[resizeIn, resizeOut]{
+		Name:  "pve_resize_disk",
+		Title: "Grow a disk",
+		Doc:   "Grows a disk of a guest. Shrinking is not possible.",
+		Needs: []tool.Need{
+			tool.On(tool.OnGuest, "VM.Audit"),
+			tool.On(tool.OnGuest, "VM.Config.Disk"),
+			tool.On(tool.OnStorage, "Datastore.AllocateSpace"),
+		},
+		Plan:   planResize,
+		Start:  startResize,
+		Finish: finishResize,
+	})
+}
 
 // current asks for a guest's configuration as it is in force.
 func current(ctx context.Context, c *tool.Call, id pve.VMID) (pve.GuestRef, pve.GuestConfig, error) {

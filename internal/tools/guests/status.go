@@ -59,17 +59,19 @@ type address struct {
 	IPs       []string `json:"ips" jsonschema:"address/prefix"`
 }
 
-var guestStatus = tool.Read(tool.Spec[statusIn, statusOut]{
-	Name:  "pve_guest_status",
-	Title: "Show the live state of a guest",
-	Doc:   "Live state of a guest: status and why, CPU, memory, disk, network, agent, IP addresses and who reports them.",
-	Needs: []tool.Need{
-		tool.On(tool.OnGuest, "VM.Audit"),
-		tool.On(tool.OnGuest, "VM.Monitor").Until(9).If("a running VM with an agent").Else("its IP addresses are unknown").ForAdmins(),
-		tool.On(tool.OnGuest, "VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted").Since(9).If("a running VM with an agent").Else("its IP addresses are unknown"),
-	},
-	Run: runStatus,
-})
+func guestStatus() tool.Tool {
+	return tool.Read(tool.Spec[statusIn, statusOut]{
+		Name:  "pve_guest_status",
+		Title: "Show the live state of a guest",
+		Doc:   "Live state of a guest: status and why, CPU, memory, disk, network, agent, IP addresses and who reports them.",
+		Needs: []tool.Need{
+			tool.On(tool.OnGuest, "VM.Audit"),
+			tool.On(tool.OnGuest, "VM.Monitor").Until(9).If("a running VM with an agent").Else("its IP addresses are unknown").ForAdmins(),
+			tool.On(tool.OnGuest, "VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted").Since(9).If("a running VM with an agent").Else("its IP addresses are unknown"),
+		},
+		Run: runStatus,
+	})
+}
 
 func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error) {
 	g, s, err := c.Live(ctx, in.VMID)

@@ -3,5 +3,7 @@ package guests
 
 import "pve-mcp/internal/tool"
 
-// Tools are the tools of this package.
-var Tools = []tool.Tool{listGuests, guestStatus, guestConfig, guestPower, updateConfig, resizeDisk, cloneGuest, migrateGuest, deleteGuest, vmExec}
+// Tools returns the tools of this package.
+func Tools() []tool.Tool {
+	return []tool.Tool{listGuests(), guestStatus(), guestConfig(), guestPower(), updateConfig(), resizeDisk(), cloneGuest(), migrateGuest(), deleteGuest(), vmExec()}
+}

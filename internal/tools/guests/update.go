@@ -50,21 +50,23 @@ type changeRow struct {
 	Waits   bool   `json:"waits,omitzero" jsonschema:"for the next start"`
 }
 
-var updateConfig = tool.Change(tool.ChangeSpec[updateIn, updateOut]{
-	Name:  "pve_update_guest_config",
-	Title: "Change the configuration of a guest",
-	Doc:   "Sets and deletes keys of a guest's configuration. Answers with before and after, and what waits for a restart.",
-	Needs: configNeeds,
-	Risk: func(in updateIn) guard.Risk {
-		if in.Force || slices.ContainsFunc(in.Delete, destroys) {
-			return guard.Destructive
-		}
-		return guard.Write
-	},
-	Plan:   planUpdate,
-	Start:  startUpdate,
-	Finish: finishUpdate,
-})
+func updateConfig() tool.Tool {
+	return tool.Change(tool.ChangeSpec[updateIn, updateOut]{
+		Name:  "pve_update_guest_config",
+		Title: "Change the configuration of a guest",
+		Doc:   "Sets and deletes keys of a guest's configuration. Answers with before and after, and what waits for a restart.",
+		Needs: configNeeds,
+		Risk: func(in updateIn) guard.Risk {
+			if in.Force || slices.ContainsFunc(in.Delete, destroys) {
+				return guard.Destructive
+			}
+			return guard.Write
+		},
+		Plan:   planUpdate,
+		Start:  startUpdate,
+		Finish: finishUpdate,
+	})
+}
 
 var unusedRE = lazyregexp.New(`^unused\d+$`)
 

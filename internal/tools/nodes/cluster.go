@@ -32,16 +32,18 @@ type clusterNode struct {
 	Uptime      string   `json:"uptime,omitzero"`
 }
 
-var clusterStatus = tool.Read(tool.Spec[struct{}, clusterOut]{
-	Name:  "pve_cluster_status",
-	Title: "Show the state of the cluster",
-	Doc:   "Health of the cluster and its nodes: quorum, nodes that are offline or nearly full. Says so where there is a single node without a cluster.",
-	Needs: []tool.Need{
-		tool.On(tool.OnRoot, "Sys.Audit").Else("the cluster's name, its quorum and addresses are hidden"),
-		tool.On(tool.OnNode, "Sys.Audit").Else("of the node only its status is shown"),
-	},
-	Run: runCluster,
-})
+func clusterStatus() tool.Tool {
+	return tool.Read(tool.Spec[struct{}, clusterOut]{
+		Name:  "pve_cluster_status",
+		Title: "Show the state of the cluster",
+		Doc:   "Health of the cluster and its nodes: quorum, nodes that are offline or nearly full. Says so where there is a single node without a cluster.",
+		Needs: []tool.Need{
+			tool.On(tool.OnRoot, "Sys.Audit").Else("the cluster's name, its quorum and addresses are hidden"),
+			tool.On(tool.OnNode, "Sys.Audit").Else("of the node only its status is shown"),
+		},
+		Run: runCluster,
+	})
+}
 
 func runCluster(ctx context.Context, c *tool.Call, _ struct{}) (clusterOut, error) {
 	nodes, err := c.Nodes(ctx)

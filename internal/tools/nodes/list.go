@@ -36,24 +36,26 @@ type nodeRow struct {
 	Uptime       string   `json:"uptime,omitzero"`
 }
 
-var listNodes = tool.Read(tool.Spec[struct{}, listOut]{
-	Name:  "pve_list_nodes",
-	Title: "List nodes",
-	Doc:   "All nodes with status and use of CPU, memory and root disk. Offline nodes are listed too.",
-	Needs: []tool.Need{tool.On(tool.OnNode, "Sys.Audit").Else("only the node's status is shown")},
-	Run: func(ctx context.Context, c *tool.Call, _ struct{}) (listOut, error) {
-		nodes, err := c.Nodes(ctx)
-		if err != nil {
-			return listOut{}, err
-		}
-		out := listOut{Total: len(nodes), AsOf: render.Time(c.AsOf())}
-		for _, n := range nodes {
-			out.Nodes = append(out.Nodes, rowOf(n))
-		}
-		out.Notes, err = unseen(ctx, c, nodes)
-		return out, err
-	},
-})
+func listNodes() tool.Tool {
+	return tool.Read(tool.Spec[struct{}, listOut]{
+		Name:  "pve_list_nodes",
+		Title: "List nodes",
+		Doc:   "All nodes with status and use of CPU, memory and root disk. Offline nodes are listed too.",
+		Needs: []tool.Need{tool.On(tool.OnNode, "Sys.Audit").Else("only the node's status is shown")},
+		Run: func(ctx context.Context, c *tool.Call, _ struct{}) (listOut, error) {
+			nodes, err := c.Nodes(ctx)
+			if err != nil {
+				return listOut{}, err
+			}
+			out := listOut{Total: len(nodes), AsOf: render.Time(c.AsOf())}
+			for _, n := range nodes {
+				out.Nodes = append(out.Nodes, rowOf(n))
+			}
+			out.Notes, err = unseen(ctx, c, nodes)
+			return out, err
+		},
+	})
+}
 
 func rowOf(n pve.Resource) nodeRow {
 	row := nodeRow{Node: n.Node.Value, Status: n.Status.Or("unknown")}

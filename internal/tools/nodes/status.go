@@ -43,13 +43,15 @@ type cpu struct {
 	Model       string   `json:"model,omitzero"`
 }
 
-var nodeStatus = tool.Read(tool.Spec[statusIn, statusOut]{
-	Name:  "pve_node_status",
-	Title: "Show the state of a node",
-	Doc:   "One node in detail: load, CPU, memory, root disk, kernel, PVE version, uptime.",
-	Needs: []tool.Need{tool.On(tool.OnNode, "Sys.Audit").Else("only the node's status and PVE version are shown")},
-	Run:   runStatus,
-})
+func nodeStatus() tool.Tool {
+	return tool.Read(tool.Spec[statusIn, statusOut]{
+		Name:  "pve_node_status",
+		Title: "Show the state of a node",
+		Doc:   "One node in detail: load, CPU, memory, root disk, kernel, PVE version, uptime.",
+		Needs: []tool.Need{tool.On(tool.OnNode, "Sys.Audit").Else("only the node's status and PVE version are shown")},
+		Run:   runStatus,
+	})
+}
 
 func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error) {
 	n, err := c.Node(ctx, in.Node)

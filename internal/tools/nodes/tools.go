@@ -3,5 +3,7 @@ package nodes
 
 import "pve-mcp/internal/tool"
 
-// Tools are the tools of this package.
-var Tools = []tool.Tool{clusterStatus, listNodes, nodeStatus}
+// Tools returns the tools of this package.
+func Tools() []tool.Tool {
+	return []tool.Tool{clusterStatus(), listNodes(), nodeStatus()}
+}

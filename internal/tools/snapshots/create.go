@@ -29,35 +29,37 @@ type createOut struct {
 	Snapshot snapshotRow `json:"snapshot,omitzero"`
 }
 
-var createSnapshot = tool.Change(tool.ChangeSpec[createIn, createOut]{
-	Name:  "pve_create_snapshot",
-	Title: "Take a snapshot of a guest",
-	Doc:   "Takes a snapshot of a guest. Says beforehand where its storage cannot.",
-	Needs: []tool.Need{
-		tool.On(tool.OnGuest, "VM.Audit"),
-		tool.On(tool.OnGuest, "VM.Snapshot"),
-	},
-	Plan: planCreate,
-	Start: func(ctx context.Context, c *tool.Call, in *createIn) (tool.Job, error) {
-		params := url.Values{"snapname": {in.Snapname}}
-		if in.Description != "" {
-			params.Set("description", in.Description)
-		}
-		if in.RAM {
-			params.Set("vmstate", "1")
-		}
-		_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) { return c.PVE.CreateSnapshot(ctx, g, params) })
-		return tool.Job{UPID: upid}, err
-	},
-	Finish: func(ctx context.Context, c *tool.Call, in createIn, _ tool.End) (createOut, error) {
-		g, list, err := read(ctx, c, in.VMID)
-		out := createOut{VMID: in.VMID, Node: g.Node}
-		if s, ok := named(list, in.Snapname); ok {
-			out.Snapshot = rowOf(c, s)
-		}
-		return out, err
-	},
-})
+func createSnapshot() tool.Tool {
+	return tool.Change(tool.ChangeSpec[createIn, createOut]{
+		Name:  "pve_create_snapshot",
+		Title: "Take a snapshot of a guest",
+		Doc:   "Takes a snapshot of a guest. Says beforehand where its storage cannot.",
+		Needs: []tool.Need{
+			tool.On(tool.OnGuest, "VM.Audit"),
+			tool.On(tool.OnGuest, "VM.Snapshot"),
+		},
+		Plan: planCreate,
+		Start: func(ctx context.Context, c *tool.Call, in *createIn) (tool.Job, error) {
+			params := url.Values{"snapname": {in.Snapname}}
+			if in.Description != "" {
+				params.Set("description", in.Description)
+			}
+			if in.RAM {
+				params.Set("vmstate", "1")
+			}
+			_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) { return c.PVE.CreateSnapshot(ctx, g, params) })
+			return tool.Job{UPID: upid}, err
+		},
+		Finish: func(ctx context.Context, c *tool.Call, in createIn, _ tool.End) (createOut, error) {
+			g, list, err := read(ctx, c, in.VMID)
+			out := createOut{VMID: in.VMID, Node: g.Node}
+			if s, ok := named(list, in.Snapname); ok {
+				out.Snapshot = rowOf(c, s)
+			}
+			return out, err
+		},
+	})
+}
 
 // nameRE is PVE's rule for names of snapshots; current and pending are its own.
 var nameRE = lazyregexp.New(`^[A-Za-z][A-Za-z0-9_-]{1,39}$`)

@@ -36,28 +36,30 @@ type snapshotRow struct {
 	State       string `json:"state,omitzero" jsonschema:"prepare or delete: under way, or broken off"`
 }
 
-var listSnapshots = tool.Read(tool.Spec[listIn, listOut]{
-	Name:  "pve_list_snapshots",
-	Title: "List the snapshots of a guest",
-	Doc:   "The snapshots of one VM or container as a tree: each names its parent.",
-	Needs: []tool.Need{tool.On(tool.OnGuest, "VM.Audit")},
-	Run: func(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
-		g, list, err := read(ctx, c, in.VMID)
-		out := listOut{VMID: in.VMID, Node: g.Node, Snapshots: []snapshotRow{}}
-		for _, s := range list {
-			if s.Name == pve.Current {
-				out.Current = s.Parent.Value
-				continue
+func listSnapshots() tool.Tool {
+	return tool.Read(tool.Spec[listIn, listOut]{
+		Name:  "pve_list_snapshots",
+		Title: "List the snapshots of a guest",
+		Doc:   "The snapshots of one VM or container as a tree: each names its parent.",
+		Needs: []tool.Need{tool.On(tool.OnGuest, "VM.Audit")},
+		Run: func(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
+			g, list, err := read(ctx, c, in.VMID)
+			out := listOut{VMID: in.VMID, Node: g.Node, Snapshots: []snapshotRow{}}
+			for _, s := range list {
+				if s.Name == pve.Current {
+					out.Current = s.Parent.Value
+					continue
+				}
+				out.Snapshots = append(out.Snapshots, rowOf(c, s))
 			}
-			out.Snapshots = append(out.Snapshots, rowOf(c, s))
-		}
-		out.Total = len(out.Snapshots)
-		if out.LeftOut = max(0, out.Total-in.Limit); out.LeftOut > 0 {
-			out.Snapshots, out.More = out.Snapshots[out.LeftOut:], "a larger limit"
-		}
-		return out, err
-	},
-})
+			out.Total = len(out.Snapshots)
+			if out.LeftOut = max(0, out.Total-in.Limit); out.LeftOut > 0 {
+				out.Snapshots, out.More = out.Snapshots[out.LeftOut:], "a larger limit"
+			}
+			return out, err
+		},
+	})
+}
 
 // read lists a guest's snapshots, oldest first, and the present state at the end.
 func read(ctx context.Context, c *tool.Call, id pve.VMID) (pve.GuestRef, []pve.Snapshot, error) {

@@ -30,31 +30,33 @@ type rollbackOut struct {
 	Status string   `json:"status,omitzero"`
 }
 
-var rollbackSnapshot = tool.Change(tool.ChangeSpec[rollbackIn, rollbackOut]{
-	Name:  "pve_rollback_snapshot",
-	Title: "Roll a guest back to a snapshot",
-	Doc:   "Returns disks and configuration of a guest to a snapshot. What came since is lost; a running guest is stopped.",
-	Worst: guard.Destructive,
-	Risk:  func(rollbackIn) guard.Risk { return guard.Destructive },
-	Needs: []tool.Need{
-		tool.On(tool.OnGuest, "VM.Audit"),
-		tool.On(tool.OnGuest, "VM.Snapshot", "VM.Snapshot.Rollback"),
-		tool.On(tool.OnGuest, "VM.PowerMgmt").If("start").Since(9),
-		tool.On(tool.OnNode, "Sys.Audit").If("start").Else("its own tasks are seen all the same"),
-	},
-	Plan: planRollback,
-	Start: func(ctx context.Context, c *tool.Call, in *rollbackIn) (tool.Job, error) {
-		params := url.Values{}
-		if in.Run {
-			params.Set("start", "1")
-		}
-		_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) {
-			return c.PVE.Rollback(ctx, g, in.Snapname, params)
-		})
-		return tool.Job{UPID: upid}, err
-	},
-	Finish: finishRollback,
-})
+func rollbackSnapshot() tool.Tool {
+	return tool.Change(tool.ChangeSpec[rollbackIn, rollbackOut]{
+		Name:  "pve_rollback_snapshot",
+		Title: "Roll a guest back to a snapshot",
+		Doc:   "Returns disks and configuration of a guest to a snapshot. What came since is lost; a running guest is stopped.",
+		Worst: guard.Destructive,
+		Risk:  func(rollbackIn) guard.Risk { return guard.Destructive },
+		Needs: []tool.Need{
+			tool.On(tool.OnGuest, "VM.Audit"),
+			tool.On(tool.OnGuest, "VM.Snapshot", "VM.Snapshot.Rollback"),
+			tool.On(tool.OnGuest, "VM.PowerMgmt").If("start").Since(9),
+			tool.On(tool.OnNode, "Sys.Audit").If("start").Else("its own tasks are seen all the same"),
+		},
+		Plan: planRollback,
+		Start: func(ctx context.Context, c *tool.Call, in *rollbackIn) (tool.Job, error) {
+			params := url.Values{}
+			if in.Run {
+				params.Set("start", "1")
+			}
+			_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) {
+				return c.PVE.Rollback(ctx, g, in.Snapname, params)
+			})
+			return tool.Job{UPID: upid}, err
+		},
+		Finish: finishRollback,
+	})
+}
 
 // finishRollback reads the state. PVE starts the guest in another task, after the
 // rollback's own.
@@ -167,37 +169,39 @@ type deleteOut struct {
 	Snapshots []string `json:"snapshots,omitzero" jsonschema:"that are left"`
 }
 
-var deleteSnapshot = tool.Change(tool.ChangeSpec[deleteIn, deleteOut]{
-	Name:  "pve_delete_snapshot",
-	Title: "Delete a snapshot",
-	Doc:   "Deletes a snapshot of a guest, for good.",
-	Worst: guard.Destructive,
-	Risk:  func(deleteIn) guard.Risk { return guard.Destructive },
-	Needs: []tool.Need{
-		tool.On(tool.OnGuest, "VM.Audit"),
-		tool.On(tool.OnGuest, "VM.Snapshot"),
-	},
-	Plan: func(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Plan, error) {
-		f, err := find(ctx, c, in.VMID, in.Snapname)
-		return tool.Plan{
-			Guest: in.VMID, About: fmt.Sprintf("Deletion of the snapshot %s of %s", in.Snapname, f.who()),
-			Target:       tool.Target(http.MethodDelete, f.guest, "/snapshot/*"),
-			Consequences: []string{fmt.Sprintf("%s on %s can no longer return to %s", f.who(), f.guest.Node, f.taken(c))},
-		}, err
-	},
-	Start: func(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Job, error) {
-		params := url.Values{}
-		if in.Force {
-			params.Set("force", "1")
-		}
-		_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) {
-			return c.PVE.DeleteSnapshot(ctx, g, in.Snapname, params)
-		})
-		return tool.Job{UPID: upid}, err
-	},
-	Finish: func(ctx context.Context, c *tool.Call, in deleteIn, _ tool.End) (deleteOut, error) {
-		g, list, err := read(ctx, c, in.VMID)
-		_, there := named(list, in.Snapname)
-		return deleteOut{VMID: in.VMID, Node: g.Node, Deleted: err == nil && !there, Snapshots: names(list)}, err
-	},
-})
+func deleteSnapshot() tool.Tool {
+	return tool.Change(tool.ChangeSpec[deleteIn, deleteOut]{
+		Name:  "pve_delete_snapshot",
+		Title: "Delete a snapshot",
+		Doc:   "Deletes a snapshot of a guest, for good.",
+		Worst: guard.Destructive,
+		Risk:  func(deleteIn) guard.Risk { return guard.Destructive },
+		Needs: []tool.Need{
+			tool.On(tool.OnGuest, "VM.Audit"),
+			tool.On(tool.OnGuest, "VM.Snapshot"),
+		},
+		Plan: func(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Plan, error) {
+			f, err := find(ctx, c, in.VMID, in.Snapname)
+			return tool.Plan{
+				Guest: in.VMID, About: fmt.Sprintf("Deletion of the snapshot %s of %s", in.Snapname, f.who()),
+				Target:       tool.Target(http.MethodDelete, f.guest, "/snapshot/*"),
+				Consequences: []string{fmt.Sprintf("%s on %s can no longer return to %s", f.who(), f.guest.Node, f.taken(c))},
+			}, err
+		},
+		Start: func(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Job, error) {
+			params := url.Values{}
+			if in.Force {
+				params.Set("force", "1")
+			}
+			_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) {
+				return c.PVE.DeleteSnapshot(ctx, g, in.Snapname, params)
+			})
+			return tool.Job{UPID: upid}, err
+		},
+		Finish: func(ctx context.Context, c *tool.Call, in deleteIn, _ tool.End) (deleteOut, error) {
+			g, list, err := read(ctx, c, in.VMID)
+			_, there := named(list, in.Snapname)
+			return deleteOut{VMID: in.VMID, Node: g.Node, Deleted: err == nil && !there, Snapshots: names(list)}, err
+		},
+	})
+}

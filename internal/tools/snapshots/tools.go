@@ -3,5 +3,7 @@ package snapshots
 
 import "pve-mcp/internal/tool"
 
-// Tools are the tools of this package.
-var Tools = []tool.Tool{listSnapshots, createSnapshot, rollbackSnapshot, deleteSnapshot}
+// Tools returns the tools of this package.
+func Tools() []tool.Tool {
+	return []tool.Tool{listSnapshots(), createSnapshot(), rollbackSnapshot(), deleteSnapshot()}
+}

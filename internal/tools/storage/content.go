@@ -48,19 +48,21 @@ type volumeRow struct {
 	Node      string `json:"node,omitzero" jsonschema:"that has it, where the storage is not shared"`
 }
 
-var storageContent = tool.Read(tool.Spec[contentIn, contentOut]{
-	Name:  "pve_storage_content",
-	Title: "List what is on a storage",
-	Doc:   "What is on a storage: ISO images, container templates, disks, backups, snippets.",
-	Needs: []tool.Need{
-		tool.On(tool.OnStorage, "Datastore.Audit", "Datastore.AllocateSpace"),
-		tool.On(tool.OnGuest, "VM.Config.Disk").If("disks").Else("its disks are not listed"),
-		tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("backups").Else("backups are not listed"),
-		tool.On(tool.OnGuest, "VM.Backup").If("backups").Else("its backups are not listed"),
-		tool.On(tool.OnStorage, "Datastore.Allocate").If("snippets").ForAdmins().Else("snippets are not listed"),
-	},
-	Run: runContent,
-})
+func storageContent() tool.Tool {
+	return tool.Read(tool.Spec[contentIn, contentOut]{
+		Name:  "pve_storage_content",
+		Title: "List what is on a storage",
+		Doc:   "What is on a storage: ISO images, container templates, disks, backups, snippets.",
+		Needs: []tool.Need{
+			tool.On(tool.OnStorage, "Datastore.Audit", "Datastore.AllocateSpace"),
+			tool.On(tool.OnGuest, "VM.Config.Disk").If("disks").Else("its disks are not listed"),
+			tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("backups").Else("backups are not listed"),
+			tool.On(tool.OnGuest, "VM.Backup").If("backups").Else("its backups are not listed"),
+			tool.On(tool.OnStorage, "Datastore.Allocate").If("snippets").ForAdmins().Else("snippets are not listed"),
+		},
+		Run: runContent,
+	})
+}
 
 func runContent(ctx context.Context, c *tool.Call, in contentIn) (contentOut, error) {
 	out := contentOut{Content: []volumeRow{}}

@@ -38,13 +38,15 @@ type storageRow struct {
 	show.Use
 }
 
-var listStorage = tool.Read(tool.Spec[listIn, listOut]{
-	Name:  "pve_list_storage",
-	Title: "List storages",
-	Doc:   "Storages of the cluster or of a node, and how full they are; shared ones once.",
-	Needs: []tool.Need{tool.On(tool.OnStorage, "Datastore.Audit").Else("the storage is not listed")},
-	Run:   runList,
-})
+func listStorage() tool.Tool {
+	return tool.Read(tool.Spec[listIn, listOut]{
+		Name:  "pve_list_storage",
+		Title: "List storages",
+		Doc:   "Storages of the cluster or of a node, and how full they are; shared ones once.",
+		Needs: []tool.Need{tool.On(tool.OnStorage, "Datastore.Audit").Else("the storage is not listed")},
+		Run:   runList,
+	})
+}
 
 func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	out := listOut{Storages: []storageRow{}}

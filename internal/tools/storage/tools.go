@@ -3,5 +3,7 @@ package storage
 
 import "pve-mcp/internal/tool"
 
-// Tools are the tools of this package.
-var Tools = []tool.Tool{listStorage, storageContent}
+// Tools returns the tools of this package.
+func Tools() []tool.Tool {
+	return []tool.Tool{listStorage(), storageContent()}
+}

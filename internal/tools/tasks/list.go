@@ -49,13 +49,15 @@ type taskRow struct {
 	start time.Time
 }
 
-var listTasks = tool.Read(tool.Spec[listIn, listOut]{
-	Name:  "pve_list_tasks",
-	Title: "List tasks",
-	Doc:   "Recent tasks of all nodes or one, newest first: what was done, by whom, and how it ended.",
-	Needs: []tool.Need{tool.On(tool.OnNode, "Sys.Audit").Else("only this token's own tasks are listed")},
-	Run:   runList,
-})
+func listTasks() tool.Tool {
+	return tool.Read(tool.Spec[listIn, listOut]{
+		Name:  "pve_list_tasks",
+		Title: "List tasks",
+		Doc:   "Recent tasks of all nodes or one, newest first: what was done, by whom, and how it ended.",
+		Needs: []tool.Need{tool.On(tool.OnNode, "Sys.Audit").Else("only this token's own tasks are listed")},
+		Run:   runList,
+	})
+}
 
 func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	out := listOut{AsOf: render.Time(c.Now())}

@@ -41,13 +41,15 @@ type statusOut struct {
 	Change map[string]any `json:"change,omitzero" jsonschema:"of a handle: what the change answers now"`
 }
 
-var taskStatus = tool.Read(tool.Spec[statusIn, statusOut]{
-	Name:  "pve_task_status",
-	Title: "Show a task, or wait for it",
-	Doc:   "State of a task: running, ok, warnings, or failed with the reason. With wait its end is awaited.",
-	Needs: []tool.Need{tool.On(tool.OnNode, "Sys.Audit").If("a task of another user or token")},
-	Run:   runStatus,
-})
+func taskStatus() tool.Tool {
+	return tool.Read(tool.Spec[statusIn, statusOut]{
+		Name:  "pve_task_status",
+		Title: "Show a task, or wait for it",
+		Doc:   "State of a task: running, ok, warnings, or failed with the reason. With wait its end is awaited.",
+		Needs: []tool.Need{tool.On(tool.OnNode, "Sys.Audit").If("a task of another user or token")},
+		Run:   runStatus,
+	})
+}
 
 // linesOfWhy is how many lines of the log are shown that say why a task failed.
 const linesOfWhy = 10

@@ -22,34 +22,36 @@ type stopOut struct {
 	Left  []string `json:"left_behind,omitzero" jsonschema:"what it may have left behind"`
 }
 
-var stopTask = tool.Change(tool.ChangeSpec[stopIn, stopOut]{
-	Name:       "pve_stop_task",
-	Title:      "Stop a task",
-	Toolset:    "tasks",
-	Doc:        "Stops a running task of PVE, unlike cancelling a call, which only stops waiting. Says what may be left behind.",
-	Idempotent: true,
-	Needs: []tool.Need{
-		tool.On(tool.OnNode, "Sys.Audit").If("a task of another user or token"),
-		tool.On(tool.OnNode, "Sys.Modify").If("a task of another user or token").ForAdmins(),
-		tool.On(tool.OnGuest, "VM.Audit").Else("what it left of the guest is not said"),
-	},
-	Plan: func(ctx context.Context, c *tool.Call, in *stopIn) (tool.Plan, error) {
-		status, err := c.PVE.TaskStatus(ctx, in.UPID)
-		if err != nil {
-			return tool.Plan{}, unknownTask(err, in.UPID)
-		}
-		plan := tool.Plan{About: fmt.Sprintf("Stop of the task %s %s on %s", in.UPID.Type, in.UPID.ID, in.UPID.Node)}
-		plan.Guest, _ = in.UPID.Guest()
-		if !status.Running() {
-			plan.Already = fmt.Sprintf("The task has ended already (%s); nothing was sent.", render.Text(status.ExitStatus.Or("unknown"), 200))
-		}
-		return plan, nil
-	},
-	Start: func(ctx context.Context, c *tool.Call, in *stopIn) (tool.Job, error) {
-		return tool.Job{}, c.PVE.StopTask(ctx, in.UPID)
-	},
-	Finish: finishStop,
-})
+func stopTask() tool.Tool {
+	return tool.Change(tool.ChangeSpec[stopIn, stopOut]{
+		Name:       "pve_stop_task",
+		Title:      "Stop a task",
+		Toolset:    "tasks",
+		Doc:        "Stops a running task of PVE, unlike cancelling a call, which only stops waiting. Says what may be left behind.",
+		Idempotent: true,
+		Needs: []tool.Need{
+			tool.On(tool.OnNode, "Sys.Audit").If("a task of another user or token"),
+			tool.On(tool.OnNode, "Sys.Modify").If("a task of another user or token").ForAdmins(),
+			tool.On(tool.OnGuest, "VM.Audit").Else("what it left of the guest is not said"),
+		},
+		Plan: func(ctx context.Context, c *tool.Call, in *stopIn) (tool.Plan, error) {
+			status, err := c.PVE.TaskStatus(ctx, in.UPID)
+			if err != nil {
+				return tool.Plan{}, unknownTask(err, in.UPID)
+			}
+			plan := tool.Plan{About: fmt.Sprintf("Stop of the task %s %s on %s", in.UPID.Type, in.UPID.ID, in.UPID.Node)}
+			plan.Guest, _ = in.UPID.Guest()
+			if !status.Running() {
+				plan.Already = fmt.Sprintf("The task has ended already (%s); nothing was sent.", render.Text(status.ExitStatus.Or("unknown"), 200))
+			}
+			return plan, nil
+		},
+		Start: func(ctx context.Context, c *tool.Call, in *stopIn) (tool.Job, error) {
+			return tool.Job{}, c.PVE.StopTask(ctx, in.UPID)
+		},
+		Finish: finishStop,
+	})
+}
 
 func finishStop(ctx context.Context, c *tool.Call, in stopIn, _ tool.End) (stopOut, error) {
 	status, err := c.PVE.TaskStatus(ctx, in.UPID)

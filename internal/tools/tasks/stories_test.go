@@ -60,8 +60,8 @@ func small(m *pvesim.Model) {
 func (o operation) call(w *simtest.World, wait int, heard *[]tool.Progress) simtest.Answer {
 	w.Helper()
 	args := fmt.Sprintf(o.args, fmt.Sprintf(`,"wait":%d`, wait))
-	i := slices.IndexFunc(catalog.All(), func(t tool.Tool) bool { return t.Name == o.tool })
-	res := catalog.All()[i].Call(w.Context(), w.Host, tool.Request{
+	t, _ := catalog.Named(o.tool)
+	res := t.Call(w.Context(), w.Host, tool.Request{
 		Arguments: json.RawMessage(args), Caller: "test", Progress: func(p tool.Progress) { *heard = append(*heard, p) },
 	})
 	a := simtest.Answer{Result: res}
@@ -199,11 +199,11 @@ func TestManyWaitForATask(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.New(t, simtest.Options{})
 		args := fmt.Sprintf(`{"upid":%q,"wait":10}`, begin(w, `{"vmid":102,"action":"shutdown","wait":0}`)) // takes 25 s
-		i := slices.IndexFunc(catalog.All(), func(t tool.Tool) bool { return t.Name == "pve_task_status" })
+		status, _ := catalog.Named("pve_task_status")
 		var wg sync.WaitGroup
 		for range 200 {
 			wg.Go(func() {
-				res := catalog.All()[i].Call(t.Context(), w.Host, tool.Request{Arguments: json.RawMessage(args)})
+				res := status.Call(t.Context(), w.Host, tool.Request{Arguments: json.RawMessage(args)})
 				if res.IsError || !strings.Contains(res.Text, `"state":"running"`) {
 					t.Errorf("%s", res.Text)
 				}

@@ -3,5 +3,7 @@ package tasks
 
 import "pve-mcp/internal/tool"
 
-// Tools are the tools of this package.
-var Tools = []tool.Tool{listTasks, taskStatus, stopTask}
+// Tools returns the tools of this package.
+func Tools() []tool.Tool {
+	return []tool.Tool{listTasks(), taskStatus(), stopTask()}
+}

@@ -1,0 +1,199 @@
+package tool
+
+import (
+	"cmp"
+	"context"
+	"errors"
+
+	"pve-mcp/internal/guard"
+	"pve-mcp/pve"
+)
+
+// Core is the toolset that is on by default.
+const Core = "core"
+
+// Spec declares a tool that only reads.
+type Spec[In, Out any] struct {
+	Name string
+	// Toolset is core where it is not set.
+	Toolset string
+	Title   string
+	Doc     string
+	Needs   []Need
+	Run     func(ctx context.Context, c *Call, in In) (Out, error)
+}
+
+// Read makes the tool of a spec.
+func Read[In, Out any](s Spec[In, Out]) Tool {
+	return reading(Tool{
+		Name: s.Name, Title: s.Title, Doc: s.Doc, Toolset: cmp.Or(s.Toolset, Core), Needs: s.Needs, Risk: guard.Read, Idempotent: true,
+		Input: lazily[In](inputSchema), Output: lazily[Out](infer),
+	}, func() any { return new(In) }, func(ctx context.Context, c *Call, in any) (any, error) {
+		out, err := s.Run(ctx, c, *in.(*In))
+		return &out, err
+	})
+}
+
+// Waits is embedded by the In of a change.
+type Waits struct {
+	Wait *int `json:"wait,omitzero" min:"0"`
+}
+
+func (w Waits) wait() *int { return w.Wait }
+
+// Times is embedded by the In of a change that is over in seconds.
+type Times struct {
+	Timeout *int `json:"timeout,omitzero" min:"1"`
+}
+
+func (t Times) wait() *int { return t.Timeout }
+
+// Confirms is embedded by the In of a change that may be destructive.
+type Confirms struct {
+	Confirm bool `json:"confirm,omitzero"`
+}
+
+func (c Confirms) confirmed() bool { return c.Confirm }
+
+// ChangeSpec declares a tool that changes something, in three parts, so that what
+// lies between them is the wrapper's business: policy, consent, record, waiting,
+// progress. Finish may run in another process than Start.
+type ChangeSpec[In any, Out any] struct {
+	Name       string
+	Title      string
+	Doc        string
+	Toolset    string // core where it is not set
+	Idempotent bool
+	Needs      []Need
+	// Risk is that of a call by its input alone, write where not set; a plan may raise
+	// it. Worst is the worst that it can be, write where not set.
+	Risk  func(in In) guard.Risk
+	Worst guard.Risk
+	// Plan looks up what the call would do, and to what. It only reads. It may complete
+	// the input, such as with an id that it has chosen, for what follows. An error
+	// explains why the change cannot be made.
+	Plan func(ctx context.Context, c *Call, in *In) (Plan, error)
+	// Start sends the change. It may complete the input as Plan may.
+	Start func(ctx context.Context, c *Call, in *In) (Job, error)
+	// Then, if not nil, starts the guest after the task of Start has succeeded, where the
+	// plan says so and PVE does not do that by itself. It is sent by the call that waited
+	// for that, or not at all.
+	Then func(ctx context.Context, c *Call, in *In) (Job, error)
+	// Finish says what is true now, after the task has ended. It may answer
+	// [ErrNotYet], alone or joined with the reason why it cannot know, where the
+	// task was not the whole of it. The outcome that it sets counts where it is
+	// [Unknown]: the change is over, and how it ended cannot be known any more.
+	Finish func(ctx context.Context, c *Call, in In, end End) (Out, error)
+}
+
+// Plan is what a change would do.
+type Plan struct {
+	// Guest is the guest that is changed, if one is.
+	Guest pve.VMID
+	// About names action and target, to begin a sentence: "Shutdown of VM 104".
+	About string
+	// Already says that there is nothing to do, in a sentence; nothing is sent.
+	Already string
+	// Destructive says that this call is, though its input alone did not tell.
+	Destructive bool
+	// Consequences are what is lost, for a destructive change.
+	Consequences []string
+	// Target is the request that a consent is good for.
+	Target guard.Target
+	// Names are what a human types to consent, where yes is not enough.
+	Names []string
+	// Starts says that the guest is started after the task, in another one: by PVE itself,
+	// or by Then.
+	Starts bool
+	// Later says what to do after a task whose end the call does not wait for: nothing
+	// sends Then afterwards.
+	Later string
+}
+
+// Job is what was sent: a task, or, without one, a change that is done.
+type Job struct {
+	UPID pve.UPID
+	// Warning says what is not as it was wanted, of a change without a task.
+	Warning string
+}
+
+// End is how the task ended; its zero value stands for a change without one.
+type End struct{ Status pve.TaskStatus }
+
+// Target is the one request to a guest's path, such as /snapshot/*, that a consent is good
+// for.
+func Target(method string, g pve.GuestRef, rest string) guard.Target {
+	return guard.Target{Method: method, Path: "/nodes/*/" + string(g.Kind) + "/*" + rest, VMID: int(g.VMID)}
+}
+
+// Flag writes a boolean as PVE takes it.
+func Flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}
+
+// ErrNotYet says that the goal of a change may still be reached.
+var ErrNotYet = errors.New("not yet")
+
+// input is a pointer to the In of a change, output one to its Out.
+type (
+	input  interface{ wait() *int }
+	output interface{ changed() *Changed }
+
+	inputOf[In any] interface {
+		*In
+		input
+	}
+	outputOf[Out any] interface {
+		*Out
+		output
+	}
+)
+
+// steps are those of a spec without its types, so that the wrapper is compiled once and not
+// for each tool.
+type steps struct {
+	input  func() input
+	output func() output
+	risk   func(in input) guard.Risk
+	plan   func(ctx context.Context, c *Call, in input) (Plan, error)
+	start  step
+	then   step // nil where there is none
+	finish func(ctx context.Context, c *Call, in input, end End) (output, error)
+}
+
+// step sends something.
+type step func(ctx context.Context, c *Call, in input) (Job, error)
+
+// Change makes the tool of a spec.
+func Change[In, Out any, I inputOf[In], O outputOf[Out]](s ChangeSpec[In, Out]) Tool {
+	typed := func(send func(context.Context, *Call, *In) (Job, error)) step {
+		if send == nil {
+			return nil
+		}
+		return func(ctx context.Context, c *Call, in input) (Job, error) { return send(ctx, c, in.(I)) }
+	}
+	return changing(Tool{
+		Name: s.Name, Title: s.Title, Doc: s.Doc, Toolset: cmp.Or(s.Toolset, Core), Needs: s.Needs,
+		Risk: max(s.Worst, guard.Write), Idempotent: s.Idempotent,
+		Input: lazily[In](inputSchema), Output: lazily[Out](infer),
+	}, steps{
+		input:  func() input { return I(new(In)) },
+		output: func() output { return O(new(Out)) },
+		risk: func(in input) guard.Risk {
+			if s.Risk == nil {
+				return guard.Write
+			}
+			return s.Risk(*in.(I))
+		},
+		plan:  func(ctx context.Context, c *Call, in input) (Plan, error) { return s.Plan(ctx, c, in.(I)) },
+		start: typed(s.Start),
+		then:  typed(s.Then),
+		finish: func(ctx context.Context, c *Call, in input, end End) (output, error) {
+			out, err := s.Finish(ctx, c, *in.(I), end)
+			return O(&out), err
+		},
+	})
+}
