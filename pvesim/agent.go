@@ -41,33 +41,35 @@ func tells(ask func(c *call, g *guest) any) func(*call) (any, error) {
 func agentError(format string, args ...any) error { return die("Agent error: "+format, args...) }
 
 // agentRows are the endpoints of the agent.
-var agentRows = map[string]func(*call) (any, error){
-	"POST /nodes/{node}/qemu/{vmid}/agent/exec":        withAgent(agentExec),
-	"GET /nodes/{node}/qemu/{vmid}/agent/exec-status":  withAgent(agentExecStatus),
-	"GET /nodes/{node}/qemu/{vmid}/agent/file-read":    withAgent(agentFileRead),
-	"POST /nodes/{node}/qemu/{vmid}/agent/file-write":  withAgent(agentFileWrite),
-	"POST /nodes/{node}/qemu/{vmid}/agent/shutdown":    withAgent(agentShutdown),
-	"POST /nodes/{node}/qemu/{vmid}/agent/suspend-ram": withAgent(agentSuspend),
+func agentRows() map[string]func(*call) (any, error) {
+	return map[string]func(*call) (any, error){
+		"POST /nodes/{node}/qemu/{vmid}/agent/exec":        withAgent(agentExec),
+		"GET /nodes/{node}/qemu/{vmid}/agent/exec-status":  withAgent(agentExecStatus),
+		"GET /nodes/{node}/qemu/{vmid}/agent/file-read":    withAgent(agentFileRead),
+		"POST /nodes/{node}/qemu/{vmid}/agent/file-write":  withAgent(agentFileWrite),
+		"POST /nodes/{node}/qemu/{vmid}/agent/shutdown":    withAgent(agentShutdown),
+		"POST /nodes/{node}/qemu/{vmid}/agent/suspend-ram": withAgent(agentSuspend),
 
-	"POST /nodes/{node}/qemu/{vmid}/agent/set-user-password": withAgent(agentSetPassword),
+		"POST /nodes/{node}/qemu/{vmid}/agent/set-user-password": withAgent(agentSetPassword),
 
-	"GET /nodes/{node}/qemu/{vmid}/agent/get-memory-block-info": tells(func(*call, *guest) any { return map[string]any{"size": memoryBlock} }),
-	"GET /nodes/{node}/qemu/{vmid}/agent/get-memory-blocks":     tells(agentMemory),
+		"GET /nodes/{node}/qemu/{vmid}/agent/get-memory-block-info": tells(func(*call, *guest) any { return map[string]any{"size": memoryBlock} }),
+		"GET /nodes/{node}/qemu/{vmid}/agent/get-memory-blocks":     tells(agentMemory),
 
-	"GET /nodes/{node}/qemu/{vmid}/agent/get-fsinfo":             tells(agentFileSystems),
-	"GET /nodes/{node}/qemu/{vmid}/agent/get-host-name":          tells(func(_ *call, g *guest) any { return map[string]any{"host-name": g.name()} }),
-	"GET /nodes/{node}/qemu/{vmid}/agent/get-osinfo":             tells(agentSystem),
-	"GET /nodes/{node}/qemu/{vmid}/agent/get-time":               tells(func(c *call, _ *guest) any { return c.now.UnixNano() }),
-	"GET /nodes/{node}/qemu/{vmid}/agent/get-timezone":           tells(func(*call, *guest) any { return map[string]any{"zone": "UTC", "offset": 0} }),
-	"GET /nodes/{node}/qemu/{vmid}/agent/get-users":              tells(func(*call, *guest) any { return []any{} }),
-	"GET /nodes/{node}/qemu/{vmid}/agent/get-vcpus":              tells(agentCPUs),
-	"GET /nodes/{node}/qemu/{vmid}/agent/info":                   tells(agentInfo),
-	"GET /nodes/{node}/qemu/{vmid}/agent/network-get-interfaces": tells(agentInterfaces),
-	"POST /nodes/{node}/qemu/{vmid}/agent/fsfreeze-freeze":       tells(func(*call, *guest) any { return 1 }),
-	"POST /nodes/{node}/qemu/{vmid}/agent/fsfreeze-status":       tells(func(*call, *guest) any { return "thawed" }),
-	"POST /nodes/{node}/qemu/{vmid}/agent/fsfreeze-thaw":         tells(func(*call, *guest) any { return 1 }),
-	"POST /nodes/{node}/qemu/{vmid}/agent/fstrim":                tells(func(*call, *guest) any { return map[string]any{"paths": []any{}} }),
-	"POST /nodes/{node}/qemu/{vmid}/agent/ping":                  tells(func(*call, *guest) any { return map[string]any{} }),
+		"GET /nodes/{node}/qemu/{vmid}/agent/get-fsinfo":             tells(agentFileSystems),
+		"GET /nodes/{node}/qemu/{vmid}/agent/get-host-name":          tells(func(_ *call, g *guest) any { return map[string]any{"host-name": g.name()} }),
+		"GET /nodes/{node}/qemu/{vmid}/agent/get-osinfo":             tells(agentSystem),
+		"GET /nodes/{node}/qemu/{vmid}/agent/get-time":               tells(func(c *call, _ *guest) any { return c.now.UnixNano() }),
+		"GET /nodes/{node}/qemu/{vmid}/agent/get-timezone":           tells(func(*call, *guest) any { return map[string]any{"zone": "UTC", "offset": 0} }),
+		"GET /nodes/{node}/qemu/{vmid}/agent/get-users":              tells(func(*call, *guest) any { return []any{} }),
+		"GET /nodes/{node}/qemu/{vmid}/agent/get-vcpus":              tells(agentCPUs),
+		"GET /nodes/{node}/qemu/{vmid}/agent/info":                   tells(agentInfo),
+		"GET /nodes/{node}/qemu/{vmid}/agent/network-get-interfaces": tells(agentInterfaces),
+		"POST /nodes/{node}/qemu/{vmid}/agent/fsfreeze-freeze":       tells(func(*call, *guest) any { return 1 }),
+		"POST /nodes/{node}/qemu/{vmid}/agent/fsfreeze-status":       tells(func(*call, *guest) any { return "thawed" }),
+		"POST /nodes/{node}/qemu/{vmid}/agent/fsfreeze-thaw":         tells(func(*call, *guest) any { return 1 }),
+		"POST /nodes/{node}/qemu/{vmid}/agent/fstrim":                tells(func(*call, *guest) any { return map[string]any{"paths": []any{}} }),
+		"POST /nodes/{node}/qemu/{vmid}/agent/ping":                  tells(func(*call, *guest) any { return map[string]any{} }),
+	}
 }
 
 func agentInterfaces(_ *call, g *guest) any {

@@ -12,17 +12,19 @@ import (
 )
 
 // backupRows are the endpoints about backups and the jobs that make them.
-var backupRows = map[string]func(*call) (any, error){
-	"GET /cluster/backup":                       listJobs,
-	"DELETE /cluster/backup/{id}":               deleteJob,
-	"GET /cluster/backup/{id}":                  getJob,
-	"GET /cluster/backup/{id}/included_volumes": includedVolumes,
-	"GET /nodes/{node}/vzdump/defaults":         vzdumpDefaults,
-	"POST /cluster/backup":                      createJob,
-	"PUT /cluster/backup/{id}":                  putJob,
-	"GET /cluster/backup-info/not-backed-up":    listNotBackedUp,
-	"GET /nodes/{node}/vzdump/extractconfig":    extractConfig,
-	"POST /nodes/{node}/vzdump":                 startBackups,
+func backupRows() map[string]func(*call) (any, error) {
+	return map[string]func(*call) (any, error){
+		"GET /cluster/backup":                       listJobs,
+		"DELETE /cluster/backup/{id}":               deleteJob,
+		"GET /cluster/backup/{id}":                  getJob,
+		"GET /cluster/backup/{id}/included_volumes": includedVolumes,
+		"GET /nodes/{node}/vzdump/defaults":         vzdumpDefaults,
+		"POST /cluster/backup":                      createJob,
+		"PUT /cluster/backup/{id}":                  putJob,
+		"GET /cluster/backup-info/not-backed-up":    listNotBackedUp,
+		"GET /nodes/{node}/vzdump/extractconfig":    extractConfig,
+		"POST /nodes/{node}/vzdump":                 startBackups,
+	}
 }
 
 // checkVZDump checks what is checked before the task, which is not the right to

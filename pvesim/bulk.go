@@ -12,11 +12,13 @@ import (
 )
 
 // bulkRows are the endpoints that do one thing to many guests of a node.
-var bulkRows = map[string]func(*call) (any, error){
-	"POST /nodes/{node}/migrateall": migrateAll,
-	"POST /nodes/{node}/startall":   startAll,
-	"POST /nodes/{node}/stopall":    stopAll,
-	"POST /nodes/{node}/suspendall": suspendAll,
+func bulkRows() map[string]func(*call) (any, error) {
+	return map[string]func(*call) (any, error){
+		"POST /nodes/{node}/migrateall": migrateAll,
+		"POST /nodes/{node}/startall":   startAll,
+		"POST /nodes/{node}/stopall":    stopAll,
+		"POST /nodes/{node}/suspendall": suspendAll,
+	}
 }
 
 // chosen are the guests of the node that the call names, or all, in the order in

@@ -11,11 +11,13 @@ import (
 	"time"
 )
 
-var consoleRows = map[string]func(*call) (any, error){
-	"GET /nodes/{node}/lxc/{vmid}/vncwebsocket":  openConsole,
-	"GET /nodes/{node}/qemu/{vmid}/vncwebsocket": openConsole,
-	"POST /nodes/{node}/lxc/{vmid}/vncproxy":     onGuest(offerConsole),
-	"POST /nodes/{node}/qemu/{vmid}/vncproxy":    onGuest(offerConsole),
+func consoleRows() map[string]func(*call) (any, error) {
+	return map[string]func(*call) (any, error){
+		"GET /nodes/{node}/lxc/{vmid}/vncwebsocket":  openConsole,
+		"GET /nodes/{node}/qemu/{vmid}/vncwebsocket": openConsole,
+		"POST /nodes/{node}/lxc/{vmid}/vncproxy":     onGuest(offerConsole),
+		"POST /nodes/{node}/qemu/{vmid}/vncproxy":    onGuest(offerConsole),
+	}
 }
 
 // console is a console that was offered.

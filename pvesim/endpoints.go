@@ -7,4 +7,4 @@ import (
 
 // Endpoints lists what is simulated, sorted: method and path template, such as
 // "GET /nodes/{node}/qemu".
-func Endpoints() []string { return slices.Sorted(maps.Keys(rows)) }
+func Endpoints() []string { return slices.Sorted(maps.Keys(rows())) }

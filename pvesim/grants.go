@@ -10,20 +10,22 @@ import (
 )
 
 // grantRows are the endpoints of groups, roles and ACLs.
-var grantRows = map[string]func(*call) (any, error){
-	"DELETE /access/groups/{groupid}": deleteGroup,
-	"DELETE /access/roles/{roleid}":   deleteRole,
-	"GET /access/acl":                 listACL,
-	"GET /access/groups":              listUserGroups,
-	"GET /access/groups/{groupid}":    getUserGroup,
-	"GET /access/permissions":         getPermissions,
-	"GET /access/roles":               listRoles,
-	"GET /access/roles/{roleid}":      getRole,
-	"POST /access/groups":             createUserGroup,
-	"POST /access/roles":              createRole,
-	"PUT /access/acl":                 putACL,
-	"PUT /access/groups/{groupid}":    putUserGroup,
-	"PUT /access/roles/{roleid}":      putRole,
+func grantRows() map[string]func(*call) (any, error) {
+	return map[string]func(*call) (any, error){
+		"DELETE /access/groups/{groupid}": deleteGroup,
+		"DELETE /access/roles/{roleid}":   deleteRole,
+		"GET /access/acl":                 listACL,
+		"GET /access/groups":              listUserGroups,
+		"GET /access/groups/{groupid}":    getUserGroup,
+		"GET /access/permissions":         getPermissions,
+		"GET /access/roles":               listRoles,
+		"GET /access/roles/{roleid}":      getRole,
+		"POST /access/groups":             createUserGroup,
+		"POST /access/roles":              createRole,
+		"PUT /access/acl":                 putACL,
+		"PUT /access/groups/{groupid}":    putUserGroup,
+		"PUT /access/roles/{roleid}":      putRole,
+	}
 }
 
 // groupNamed returns a group of users, or nil.

@@ -10,14 +10,16 @@ import (
 
 // poolRows are the endpoints of pools. Those with the pool in the path are older,
 // and cannot name a pool in another.
-var poolRows = map[string]func(*call) (any, error){
-	"DELETE /pools":          deletePool,
-	"DELETE /pools/{poolid}": deletePool,
-	"GET /pools":             listPools,
-	"GET /pools/{poolid}":    getPool,
-	"POST /pools":            createPool,
-	"PUT /pools":             putPool,
-	"PUT /pools/{poolid}":    putPool,
+func poolRows() map[string]func(*call) (any, error) {
+	return map[string]func(*call) (any, error){
+		"DELETE /pools":          deletePool,
+		"DELETE /pools/{poolid}": deletePool,
+		"GET /pools":             listPools,
+		"GET /pools/{poolid}":    getPool,
+		"POST /pools":            createPool,
+		"PUT /pools":             putPool,
+		"PUT /pools/{poolid}":    putPool,
+	}
 }
 
 // poolNamed returns a pool, or nil.

@@ -11,18 +11,20 @@ import (
 
 // serviceRows are what can be done with services, QEMU's monitor, the agent's old
 // endpoint, and terminals.
-var serviceRows = map[string]func(*call) (any, error){
-	"GET /nodes/{node}/journal":                     getJournal,
-	"POST /nodes/{node}/lxc/{vmid}/termproxy":       onGuest(offerTerminal),
-	"POST /nodes/{node}/qemu/{vmid}/agent":          agentCommand,
-	"POST /nodes/{node}/qemu/{vmid}/monitor":        onGuest(monitorCommand),
-	"POST /nodes/{node}/qemu/{vmid}/termproxy":      onGuest(offerTerminal),
-	"POST /nodes/{node}/services/{service}/reload":  systemctl("reload"),
-	"POST /nodes/{node}/services/{service}/restart": systemctl("restart"),
-	"POST /nodes/{node}/services/{service}/start":   systemctl("start"),
-	"POST /nodes/{node}/services/{service}/stop":    systemctl("stop"),
-	"POST /nodes/{node}/termproxy":                  func(c *call) (any, error) { return c.terminal(0, "vncshell", "") },
-	"GET /nodes/{node}/vncwebsocket":                openConsole,
+func serviceRows() map[string]func(*call) (any, error) {
+	return map[string]func(*call) (any, error){
+		"GET /nodes/{node}/journal":                     getJournal,
+		"POST /nodes/{node}/lxc/{vmid}/termproxy":       onGuest(offerTerminal),
+		"POST /nodes/{node}/qemu/{vmid}/agent":          agentCommand,
+		"POST /nodes/{node}/qemu/{vmid}/monitor":        onGuest(monitorCommand),
+		"POST /nodes/{node}/qemu/{vmid}/termproxy":      onGuest(offerTerminal),
+		"POST /nodes/{node}/services/{service}/reload":  systemctl("reload"),
+		"POST /nodes/{node}/services/{service}/restart": systemctl("restart"),
+		"POST /nodes/{node}/services/{service}/start":   systemctl("start"),
+		"POST /nodes/{node}/services/{service}/stop":    systemctl("stop"),
+		"POST /nodes/{node}/termproxy":                  func(c *call) (any, error) { return c.terminal(0, "vncshell", "") },
+		"GET /nodes/{node}/vncwebsocket":                openConsole,
+	}
 }
 
 // stopped reports whether somebody has stopped a service of the node.
@@ -91,7 +93,7 @@ func monitorCommand(c *call, g *guest) (any, error) {
 // agentCommand is an old way to those commands of the agent that take nothing.
 func agentCommand(c *call) (any, error) {
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
-		if row := agentRows[method+" /nodes/{node}/qemu/{vmid}/agent/"+c.str("command")]; row != nil {
+		if row := agentRows()[method+" /nodes/{node}/qemu/{vmid}/agent/"+c.str("command")]; row != nil {
 			return row(c)
 		}
 	}

@@ -250,7 +250,7 @@ func (c *call) dispatch(path string) (any, error) {
 			return nil, err
 		}
 	}
-	row := rows[key]
+	row := rows()[key]
 	if row == nil {
 		return nil, &refusal{status: 501, message: "Method '" + key + "' not implemented by pvesim"}
 	}

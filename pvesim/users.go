@@ -9,17 +9,19 @@ import (
 )
 
 // userRows are the endpoints of users and their API tokens.
-var userRows = map[string]func(*call) (any, error){
-	"DELETE /access/users/{userid}":                 deleteUser,
-	"DELETE /access/users/{userid}/token/{tokenid}": deleteToken,
-	"GET /access/users":                             listUsers,
-	"GET /access/users/{userid}":                    getUser,
-	"GET /access/users/{userid}/token":              listTokens,
-	"GET /access/users/{userid}/token/{tokenid}":    getToken,
-	"POST /access/users":                            createUser,
-	"POST /access/users/{userid}/token/{tokenid}":   createToken,
-	"PUT /access/users/{userid}":                    putUser,
-	"PUT /access/users/{userid}/token/{tokenid}":    putToken,
+func userRows() map[string]func(*call) (any, error) {
+	return map[string]func(*call) (any, error){
+		"DELETE /access/users/{userid}":                 deleteUser,
+		"DELETE /access/users/{userid}/token/{tokenid}": deleteToken,
+		"GET /access/users":                             listUsers,
+		"GET /access/users/{userid}":                    getUser,
+		"GET /access/users/{userid}/token":              listTokens,
+		"GET /access/users/{userid}/token/{tokenid}":    getToken,
+		"POST /access/users":                            createUser,
+		"POST /access/users/{userid}/token/{tokenid}":   createToken,
+		"PUT /access/users/{userid}":                    putUser,
+		"PUT /access/users/{userid}/token/{tokenid}":    putToken,
+	}
 }
 
 // show tells of a user what PVE's configuration file has, which knows root@pam by

@@ -269,14 +269,14 @@ func TestFormats(t *testing.T) {
 	}
 	for name, values := range good {
 		for _, v := range values {
-			if err := formats[name](v); err != nil {
+			if err := formats()[name](v); err != nil {
 				t.Errorf("%s refuses %q: %v", name, v, err)
 			}
 		}
 	}
 	for name, values := range bad {
 		for _, v := range values {
-			if formats[name](v) == nil {
+			if formats()[name](v) == nil {
 				t.Errorf("%s accepts %q", name, v)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"pve-mcp/pve/lazyregexp"
 )
@@ -15,125 +16,127 @@ import (
 // "-list" and "-opt". An error's text is PVE's own, without the line break.
 // Sources: PVE/JSONSchema.pm, PVE/AccessControl.pm, PVE/QemuServer.pm,
 // PVE/Storage.pm, PVE/Tools.pm.
-var formats = map[string]func(string) error{
-	"string":   func(string) error { return nil },
-	"pve-vmid": matches(`[1-9][0-9]{2,8}`, "value does not look like a valid VM ID"),
-	"pve-node": matches(nameRE, "value does not look like a valid node name"),
-	"pve-configid": func(s string) error {
-		return must(configIDRE, s, "invalid configuration ID '%s'", s)
-	},
-	"pve-storage-id": func(s string) error {
-		return must(storageIDRE, s, "storage ID '%s' contains illegal characters", s)
-	},
-	"pve-poolid": func(s string) error {
-		return must(poolIDRE, s, "pool name '%s' contains invalid characters", s)
-	},
-	"pve-groupid": func(s string) error {
-		return must(idRE, s, "group name '%s' contains invalid characters", s)
-	},
-	"pve-roleid": func(s string) error {
-		return must(idRE, s, "role name '%s' contains invalid characters", s)
-	},
-	"pve-priv": func(s string) error {
-		return must(privRE, s, "invalid privilege '%s'", s)
-	},
-	"pve-realm": func(s string) error {
-		return must(realmRE, s, "value '%s' does not look like a valid realm", s)
-	},
-	"pve-userid": userID,
-	"pve-tokenid": func(s string) error {
-		return must(tokenIDRE, s, "value '%s' does not look like a valid token ID", s)
-	},
-	"pve-iface": func(s string) error {
-		return must(ifaceRE, s, "invalid network interface name '%s'", s)
-	},
-	"pve-bridge-id":            func(s string) error { return must(bridgeRE, s, "invalid bridge name '%s'", s) },
-	"pve-replication-job-id":   matches(`[1-9][0-9]{2,8}-\d{1,9}`, "value does not look like a valid replication job ID"),
-	"pve-tag":                  matches(`(?i:[a-z0-9_][a-z0-9_\-\+\.]*)`, "invalid characters in tag"),
-	"pve-ha-resource-or-vm-id": matches(`((vm|ct):)?[1-9][0-9]{2,8}`, "value does not look like a valid ha resource id"),
-	"pve-ha-group-node":        matches(nameRE+`(:\d+)?`, "value does not look like a valid ha group node"),
-	"pve-ha-node":              matches(nameRE+`(:\d+)?`, "value does not look like a valid ha group node"),
-	"pve-ct-timezone":          func(s string) error { return must(timeZoneRE, s, "invalid time zone '%s'", s) },
-	"pve-startup-order":        startupOrder,
-	"pve-hotplug-features":     hotplug,
-	"pve-cpuset":               matches(`\d+(-\d+)?(,\d+(-\d+)?)*`, "unable to parse cpu list"),
-	"pve-phys-bits":            physBits,
-	"pve-qm-bootdev": func(s string) error {
-		return must(bootDeviceRE, s, "invalid boot device '%s'", s)
-	},
-	"pve-qm-bootdisk": func(s string) error { return must(driveRE, s, "invalid boot disk '%s'", s) },
+var formats = sync.OnceValue(func() map[string]func(string) error {
+	return map[string]func(string) error{
+		"string":   func(string) error { return nil },
+		"pve-vmid": matches(`[1-9][0-9]{2,8}`, "value does not look like a valid VM ID"),
+		"pve-node": matches(nameRE, "value does not look like a valid node name"),
+		"pve-configid": func(s string) error {
+			return must(configIDRE, s, "invalid configuration ID '%s'", s)
+		},
+		"pve-storage-id": func(s string) error {
+			return must(storageIDRE, s, "storage ID '%s' contains illegal characters", s)
+		},
+		"pve-poolid": func(s string) error {
+			return must(poolIDRE, s, "pool name '%s' contains invalid characters", s)
+		},
+		"pve-groupid": func(s string) error {
+			return must(idRE, s, "group name '%s' contains invalid characters", s)
+		},
+		"pve-roleid": func(s string) error {
+			return must(idRE, s, "role name '%s' contains invalid characters", s)
+		},
+		"pve-priv": func(s string) error {
+			return must(privRE, s, "invalid privilege '%s'", s)
+		},
+		"pve-realm": func(s string) error {
+			return must(realmRE, s, "value '%s' does not look like a valid realm", s)
+		},
+		"pve-userid": userID,
+		"pve-tokenid": func(s string) error {
+			return must(tokenIDRE, s, "value '%s' does not look like a valid token ID", s)
+		},
+		"pve-iface": func(s string) error {
+			return must(ifaceRE, s, "invalid network interface name '%s'", s)
+		},
+		"pve-bridge-id":            func(s string) error { return must(bridgeRE, s, "invalid bridge name '%s'", s) },
+		"pve-replication-job-id":   matches(`[1-9][0-9]{2,8}-\d{1,9}`, "value does not look like a valid replication job ID"),
+		"pve-tag":                  matches(`(?i:[a-z0-9_][a-z0-9_\-\+\.]*)`, "invalid characters in tag"),
+		"pve-ha-resource-or-vm-id": matches(`((vm|ct):)?[1-9][0-9]{2,8}`, "value does not look like a valid ha resource id"),
+		"pve-ha-group-node":        matches(nameRE+`(:\d+)?`, "value does not look like a valid ha group node"),
+		"pve-ha-node":              matches(nameRE+`(:\d+)?`, "value does not look like a valid ha group node"),
+		"pve-ct-timezone":          func(s string) error { return must(timeZoneRE, s, "invalid time zone '%s'", s) },
+		"pve-startup-order":        startupOrder,
+		"pve-hotplug-features":     hotplug,
+		"pve-cpuset":               matches(`\d+(-\d+)?(,\d+(-\d+)?)*`, "unable to parse cpu list"),
+		"pve-phys-bits":            physBits,
+		"pve-qm-bootdev": func(s string) error {
+			return must(bootDeviceRE, s, "invalid boot device '%s'", s)
+		},
+		"pve-qm-bootdisk": func(s string) error { return must(driveRE, s, "invalid boot disk '%s'", s) },
 
-	"pve-volume-id":                  volumeID,
-	"pve-volume-id-or-qm-path":       volumeIDOrQMPath,
-	"pve-volume-id-or-absolute-path": volumeIDOrPath,
-	"pve-lxc-mp-string":              volumeIDOrPath,
-	"pve-storage-content":            storageContent,
-	"storage-pair":                   storagePair,
-	"pve-storage-path":               matches(`/[^;()]+.*`, "value does not look like a valid absolute path"),
-	"pve-storage-options": func(s string) error {
-		return must(optionsRE, s, "invalid options: %s", s)
-	},
-	"pve-storage-server": func(s string) error {
-		if ipOrDNSName(s) != nil {
-			return errors.New("value does not look like a valid server name or IP address")
-		}
-		return nil
-	},
-	"pve-storage-portal-dns": func(s string) error {
-		host := strings.TrimSuffix(strings.TrimSuffix(s, portRE.FindString(s)), ":")
-		if ipOrDNSName(strings.Trim(host, "[]")) != nil {
-			return errors.New("value does not look like a valid portal address")
-		}
-		return nil
-	},
-	"pve-storage-vgname": func(s string) error {
-		return must(lvmRE, s, "lvm name '%s' contains illegal characters", s)
-	},
-	"pve-calendar-event": func(s string) error {
-		if !calendarRE.MatchString(s) {
-			return fmt.Errorf("unable to parse calendar event '%s'", s)
-		}
-		return nil
-	},
-	"pve-storage-zfs-blocksize": matches(`[1-9]\d*[kKmM]?`, "value does not look like a valid block size"),
-	"pve-dir-override": func(s string) error {
-		return must(overrideRE, s, "invalid override '%s'", s)
-	},
-	"disk-size": matches(`\d+(\.\d+)?[KMGT]?`, "invalid size"),
-	"urlencoded": func(s string) error {
-		return must(urlencodedRE, s, "invalid urlencoded string: %s", s)
-	},
+		"pve-volume-id":                  volumeID,
+		"pve-volume-id-or-qm-path":       volumeIDOrQMPath,
+		"pve-volume-id-or-absolute-path": volumeIDOrPath,
+		"pve-lxc-mp-string":              volumeIDOrPath,
+		"pve-storage-content":            storageContent,
+		"storage-pair":                   storagePair,
+		"pve-storage-path":               matches(`/[^;()]+.*`, "value does not look like a valid absolute path"),
+		"pve-storage-options": func(s string) error {
+			return must(optionsRE, s, "invalid options: %s", s)
+		},
+		"pve-storage-server": func(s string) error {
+			if ipOrDNSName(s) != nil {
+				return errors.New("value does not look like a valid server name or IP address")
+			}
+			return nil
+		},
+		"pve-storage-portal-dns": func(s string) error {
+			host := strings.TrimSuffix(strings.TrimSuffix(s, portRE.FindString(s)), ":")
+			if ipOrDNSName(strings.Trim(host, "[]")) != nil {
+				return errors.New("value does not look like a valid portal address")
+			}
+			return nil
+		},
+		"pve-storage-vgname": func(s string) error {
+			return must(lvmRE, s, "lvm name '%s' contains illegal characters", s)
+		},
+		"pve-calendar-event": func(s string) error {
+			if !calendarRE.MatchString(s) {
+				return fmt.Errorf("unable to parse calendar event '%s'", s)
+			}
+			return nil
+		},
+		"pve-storage-zfs-blocksize": matches(`[1-9]\d*[kKmM]?`, "value does not look like a valid block size"),
+		"pve-dir-override": func(s string) error {
+			return must(overrideRE, s, "invalid override '%s'", s)
+		},
+		"disk-size": matches(`\d+(\.\d+)?[KMGT]?`, "invalid size"),
+		"urlencoded": func(s string) error {
+			return must(urlencodedRE, s, "invalid urlencoded string: %s", s)
+		},
 
-	"mac-addr": func(s string) error {
-		return must(macRE, s, "value does not look like a valid unicast MAC address")
-	},
-	"ip":       address(netip.Addr.IsValid, "value does not look like a valid IP address"),
-	"ipv4":     address(netip.Addr.Is4, "value does not look like a valid IPv4 address"),
-	"ipv6":     address(netip.Addr.Is6, "value does not look like a valid IPv6 address"),
-	"CIDR":     network(netip.Addr.IsValid, "value does not look like a valid CIDR network"),
-	"CIDRv4":   network(netip.Addr.Is4, "value does not look like a valid IPv4 network"),
-	"CIDRv6":   network(netip.Addr.Is6, "value does not look like a valid IPv6 network"),
-	"dns-name": dnsName,
-	"address":  ipOrDNSName,
-	"pve-ipv4-config": either(network(netip.Addr.Is4, "value does not look like a valid ipv4 network configuration"),
-		"dhcp"),
-	"pve-ipv6-config": either(network(netip.Addr.Is6, "value does not look like a valid ipv6 network configuration"),
-		"auto", "dhcp"),
-	"lxc-ip-with-ll-iface": func(s string) error {
-		addr, _, _ := strings.Cut(s, "%")
-		return address(netip.Addr.IsValid, "value does not look like a valid IP address")(addr)
-	},
+		"mac-addr": func(s string) error {
+			return must(macRE, s, "value does not look like a valid unicast MAC address")
+		},
+		"ip":       address(netip.Addr.IsValid, "value does not look like a valid IP address"),
+		"ipv4":     address(netip.Addr.Is4, "value does not look like a valid IPv4 address"),
+		"ipv6":     address(netip.Addr.Is6, "value does not look like a valid IPv6 address"),
+		"CIDR":     network(netip.Addr.IsValid, "value does not look like a valid CIDR network"),
+		"CIDRv4":   network(netip.Addr.Is4, "value does not look like a valid IPv4 network"),
+		"CIDRv6":   network(netip.Addr.Is6, "value does not look like a valid IPv6 network"),
+		"dns-name": dnsName,
+		"address":  ipOrDNSName,
+		"pve-ipv4-config": either(network(netip.Addr.Is4, "value does not look like a valid ipv4 network configuration"),
+			"dhcp"),
+		"pve-ipv6-config": either(network(netip.Addr.Is6, "value does not look like a valid ipv6 network configuration"),
+			"auto", "dhcp"),
+		"lxc-ip-with-ll-iface": func(s string) error {
+			addr, _, _ := strings.Cut(s, "%")
+			return address(netip.Addr.IsValid, "value does not look like a valid IP address")(addr)
+		},
 
-	"email":             matches(emailRE, "value does not look like a valid email address"),
-	"email-or-username": matches(emailRE+`|`+userRE, "value does not look like a valid email address or user name"),
+		"email":             matches(emailRE, "value does not look like a valid email address"),
+		"email-or-username": matches(emailRE+`|`+userRE, "value does not look like a valid email address or user name"),
 
-	"pve-task-status-type": func(s string) error {
-		return oneOf(s, "unknown task status type '%s'", "ok", "error", "warning", "unknown")
-	},
-	"pve-day-of-week": func(s string) error {
-		return oneOf(s, "invalid day '%s'", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
-	},
-}
+		"pve-task-status-type": func(s string) error {
+			return oneOf(s, "unknown task status type '%s'", "ok", "error", "warning", "unknown")
+		},
+		"pve-day-of-week": func(s string) error {
+			return oneOf(s, "invalid day '%s'", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+		},
+	}
+})
 
 const (
 	nameRE  = `[a-zA-Z0-9]([a-zA-Z0-9\-]*[a-zA-Z0-9])?`

@@ -19,7 +19,7 @@ func (v *validator) format(path string, f *Format, value string) error {
 	if data := v.api.facts.Formats[name]; data != nil {
 		return v.property(path, data.Keys, value)
 	}
-	check, ok := formats[name]
+	check, ok := formats()[name]
 	if !ok {
 		v.api.count(f.Name)
 		return nil

@@ -4,9 +4,7 @@
 package lazyregexp
 
 import (
-	"os"
 	"regexp"
-	"strings"
 	"sync"
 )
 
@@ -16,16 +14,6 @@ type Regexp struct {
 	expr     string
 	once     sync.Once
 	compiled *regexp.Regexp // set by once
-}
-
-// New returns an expression that panics at its first use where it cannot be parsed; in
-// tests at once, so that a mistake in one that no test uses is found all the same.
-func New(expr string) *Regexp {
-	r := &Regexp{expr: expr}
-	if len(os.Args) > 0 && strings.HasSuffix(strings.TrimSuffix(os.Args[0], ".exe"), ".test") {
-		r.re()
-	}
-	return r
 }
 
 func (r *Regexp) re() *regexp.Regexp {
