@@ -7,8 +7,6 @@ import (
 	"io"
 	"strings"
 	"sync/atomic"
-
-	"pve-mcp/pve/lazyregexp"
 )
 
 // Secret is text that is never shown: it prints, logs and encodes as [secret].
@@ -97,30 +95,62 @@ type Token struct {
 	Secret Secret // a UUID
 }
 
-var (
-	tokenIDRE     = lazyregexp.New(`^[^\s:/]+@[A-Za-z][A-Za-z0-9.\-_]+![A-Za-z][A-Za-z0-9.\-_]+$`)
-	tokenSecretRE = lazyregexp.New(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-)
-
 // CheckTokenID reports whether s can be the id of an API token. The error does not
 // show s, which may be a secret in the wrong place.
 func CheckTokenID(s string) error {
 	if strings.Contains(s, "=") {
 		return errors.New("the id of a token ends before the =; the secret is a setting of its own")
 	}
-	if !tokenIDRE.MatchString(s) {
+	user, name := cutLast(s, "!")
+	user, realm := cutLast(user, "@")
+	if user == "" || strings.ContainsAny(user, ":/ \t\n\f\r") || !isTokenName(realm) || !isTokenName(name) {
 		return errors.New("the value is not of the form USER@REALM!NAME")
 	}
 	return nil
 }
 
+// isTokenName reports whether s can be the name of a realm, or of a token.
+func isTokenName(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z':
+		case i > 0 && ('0' <= c && c <= '9' || c == '.' || c == '-' || c == '_'):
+		default:
+			return false
+		}
+	}
+	return len(s) > 1
+}
+
+// cutLast is [strings.Cut] at the last separator; without one all is after it.
+func cutLast(s, sep string) (before, after string) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):]
+	}
+	return "", s
+}
+
 // Check reports whether the secret can be one: PVE makes them as UUIDs. The error
 // does not show it. Of one that comes late, nothing is known yet.
 func (s Secret) Check() error {
-	if s.late == nil && !tokenSecretRE.MatchString(s.text) {
+	if s.late == nil && !isUUID(s.text) {
 		return fmt.Errorf("a token secret is a UUID; this one has %d characters and another form", len(s.text))
 	}
 	return nil
+}
+
+func isUUID(s string) bool {
+	const form = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
+	if len(s) != len(form) {
+		return false
+	}
+	for i := range len(form) {
+		isHex := strings.IndexByte("0123456789abcdefABCDEF", s[i]) >= 0
+		if form[i] == 'x' && !isHex || form[i] == '-' && s[i] != '-' {
+			return false
+		}
+	}
+	return true
 }
 
 // header returns the value of the Authorization header.

@@ -71,7 +71,7 @@ var imports = map[string][]string{
 	"internal/live":    {"internal/config", "internal/guard", "internal/tool", "pve", "pve/lazyregexp"},
 	"internal/mcptask": {"github.com/modelcontextprotocol/go-sdk"},
 	"internal/obs": {
-		"internal/render", "internal/server", "internal/tool", "pve/lazyregexp", "github.com/cenkalti/backoff/v5", "github.com/go-logr/logr",
+		"internal/render", "internal/server", "internal/tool", "github.com/cenkalti/backoff/v5", "github.com/go-logr/logr",
 		"github.com/modelcontextprotocol/go-sdk", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/exporters/otlp/otlptrace",
 		"go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf",
 	},

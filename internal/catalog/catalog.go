@@ -27,8 +27,11 @@ type Selection struct {
 
 // Check says which of the toolsets there is not.
 func (s Selection) Check() error {
+	if len(s.Toolsets) == 0 {
+		return nil
+	}
 	var names []string
-	for _, t := range All() {
+	for _, t := range all() {
 		names = append(names, t.Toolset)
 	}
 	slices.Sort(names)
@@ -82,7 +85,7 @@ func Offered(s Selection) (on []tool.Tool, off map[string]string) {
 	if len(names) == 0 {
 		names = []string{tool.Core}
 	}
-	for _, t := range All() {
+	for _, t := range all() {
 		switch reason := s.Policy.Refusal(t.Risk); {
 		case reason != "":
 			off[t.Name] = reason

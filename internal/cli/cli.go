@@ -91,7 +91,6 @@ func (a *app) run(ctx context.Context, args []string) int {
 	return status.status
 }
 
-// root is the program with its commands, as far as the arguments may be about them.
 // Commands returns the program's commands with those of every tool, for pages and
 // completions that are made of them.
 func Commands() *cobra.Command {
@@ -99,6 +98,8 @@ func Commands() *cobra.Command {
 	return a.root([]string{"call"})
 }
 
+// root is the program with its commands, as far as the arguments may be about them: most
+// clients start it without any.
 func (a *app) root(args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "pve-mcp",
@@ -126,6 +127,9 @@ func (a *app) root(args []string) *cobra.Command {
 		if s.IsBool() {
 			p.Lookup(s.Flag).NoOptDefVal = "true"
 		}
+	}
+	if len(args) == 0 {
+		return root
 	}
 	root.AddCommand(a.auditCommand(), a.callCommand(slices.Contains(args, "call")), a.demoCommand(), a.docsCommand(), a.doctorCommand(), a.healthCommand(), a.httpCommand(), a.installCommand(),
 		a.secretCommand(), a.simCommand(), a.tokenCommand(), a.toolsCommand(), a.uninstallCommand(), a.versionCommand())

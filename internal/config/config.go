@@ -80,7 +80,7 @@ func Load(src Sources) (*Config, error) {
 	}
 	values, _, fromFile, ignored := combine(src.Flags, env, file)
 	c := &Config{Warnings: append(warnings, ignored...)}
-	for _, s := range Settings() {
+	for _, s := range settings {
 		v := cmp.Or(values[s.Key], s.Default)
 		if v == "" || src.NoCluster && s.connection {
 			continue
@@ -120,7 +120,7 @@ func Load(src Sources) (*Config, error) {
 // Simulated reads the settings of a process whose cluster is simulated: from flags
 // alone, and none about a connection.
 func Simulated(flags map[string]string) (*Config, error) {
-	for _, s := range Settings() {
+	for _, s := range settings {
 		if s.connection && flags[s.Key] != "" {
 			return nil, fmt.Errorf("--%s does not go with --demo, whose cluster is simulated", s.Flag)
 		}
@@ -130,7 +130,7 @@ func Simulated(flags map[string]string) (*Config, error) {
 
 // problem is one line about one setting.
 func problem(s Setting, err error) error {
-	if secretRE.MatchString(err.Error()) {
+	if maybeSecret(err.Error()) {
 		err = errors.New("the value (not shown: it may be a secret) is not valid")
 	}
 	return fmt.Errorf("%s: %w; for example %s=%s", s.Key, err, s.Key, s.Example)
@@ -154,7 +154,7 @@ func environment(environ []string) map[string]string {
 func unknown(values map[string]string) []error {
 	var problems []error
 	for _, key := range slices.Sorted(maps.Keys(values)) {
-		isSetting := slices.ContainsFunc(Settings(), func(s Setting) bool { return s.Key == key })
+		isSetting := slices.ContainsFunc(settings, func(s Setting) bool { return s.Key == key })
 		if strings.HasPrefix(key, "PVE_MCP_") && !isSetting {
 			problems = append(problems, fmt.Errorf("%s: there is no such setting; pve-mcp --help lists them", key))
 		}
@@ -178,11 +178,11 @@ func combine(flags, env, file map[string]string) (values map[string]string, from
 		}
 	}
 	taken := len(env) > 0
-	for _, s := range Settings() {
+	for _, s := range settings {
 		taken = taken || s.connection && flags[s.Key] != ""
 	}
 	var ignored []string
-	for _, s := range Settings() {
+	for _, s := range settings {
 		v, given := file[s.Key]
 		tight := given && (s.loosens != nil && !s.loosens(v) || s.limits && values[s.Key] == "")
 		switch {
@@ -230,8 +230,7 @@ func (c *Config) finish(values map[string]string, open opener, tokenless bool) [
 
 // badSetting is one line about the setting with a key.
 func badSetting(key string, err error) error {
-	all := Settings()
-	return problem(all[slices.IndexFunc(all, func(s Setting) bool { return s.Key == key })], err)
+	return problem(settings[slices.IndexFunc(settings, func(s Setting) bool { return s.Key == key })], err)
 }
 
 // noToken reports whether nothing about a token is set.
@@ -278,7 +277,7 @@ func (c *Config) findSecret(values map[string]string, open opener, keyring Keyri
 // given returns what was set and may be shown. Files are relative to dir.
 func given(values map[string]string, dir string) map[string]string {
 	out := map[string]string{}
-	for _, s := range Settings() {
+	for _, s := range settings {
 		v := values[s.Key]
 		if v == "" || s.Flag == "" {
 			continue

@@ -92,7 +92,7 @@ func below(dir, name string) (string, error) {
 }
 
 func readFile(open opener, name string) ([]byte, error) {
-	if secretRE.MatchString(name) {
+	if maybeSecret(name) {
 		return nil, errSecretName
 	}
 	f, err := open(name)

@@ -36,7 +36,7 @@ func parseHost(text string) (string, error) {
 		}
 		raw = "https://" + raw
 	}
-	if secretRE.MatchString(raw) {
+	if maybeSecret(raw) {
 		return "", errors.New("the value looks like a secret, not like a host")
 	}
 	if strings.Contains(raw, "@") {

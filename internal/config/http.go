@@ -34,7 +34,7 @@ type HTTP struct {
 
 func parseListen(v string) (string, error) {
 	_, port, err := net.SplitHostPort(v)
-	if n, bad := strconv.Atoi(port); err != nil || bad != nil || n < 0 || n > 65535 || secretRE.MatchString(v) {
+	if n, bad := strconv.Atoi(port); err != nil || bad != nil || n < 0 || n > 65535 || maybeSecret(v) {
 		return "", fmt.Errorf("%s is not HOST:PORT", quoted(v))
 	}
 	return v, nil
@@ -42,7 +42,7 @@ func parseListen(v string) (string, error) {
 
 // parsePath reads the name of a file.
 func parsePath(v string) (string, error) {
-	if secretRE.MatchString(v) {
+	if maybeSecret(v) {
 		return "", errors.New("the value looks like a secret, not like the name of a file")
 	}
 	return v, nil
@@ -53,7 +53,7 @@ var dnsNameRE = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-
 func parseDNSNames(v string) ([]string, error) {
 	names := splitList(v)
 	for _, name := range names {
-		if !dnsNameRE.MatchString(name) || secretRE.MatchString(name) {
+		if !dnsNameRE.MatchString(name) || maybeSecret(name) {
 			return nil, fmt.Errorf("%s is not the name of a host, without a port", quoted(name))
 		}
 	}
@@ -64,7 +64,7 @@ func parseOrigins(v string) ([]string, error) {
 	origins := splitList(v)
 	for _, origin := range origins {
 		u, err := url.Parse(origin)
-		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.Scheme+"://"+u.Host != origin || secretRE.MatchString(origin) {
+		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.Scheme+"://"+u.Host != origin || maybeSecret(origin) {
 			return nil, fmt.Errorf("%s is not an origin", quoted(origin))
 		}
 	}
@@ -75,7 +75,7 @@ func parseOrigins(v string) ([]string, error) {
 func parseURL(v string) (string, error) {
 	u, err := url.Parse(v)
 	switch {
-	case err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || secretRE.MatchString(v):
+	case err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || maybeSecret(v):
 		return "", fmt.Errorf("%s is not a URL of scheme, host and path", quoted(v))
 	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
 		return "", fmt.Errorf("%s is not a URL with https://", quoted(v))
@@ -119,7 +119,7 @@ func parsePrefixes(v string) ([]netip.Prefix, error) {
 var replicaRE = lazyregexp.New(`^[A-Za-z0-9-]{1,63}$`)
 
 func parseReplica(v string) (string, error) {
-	if !replicaRE.MatchString(v) || secretRE.MatchString(v) {
+	if !replicaRE.MatchString(v) || maybeSecret(v) {
 		return "", fmt.Errorf("%s is not a name of letters, digits and hyphens", quoted(v))
 	}
 	return v, nil

@@ -31,7 +31,7 @@ func Origins(src Sources) []Given {
 	file, _, _ := readDotEnv(src.Dir) // Load complains of it
 	values, from, _, _ := combine(src.Flags, env, file)
 	var out []Given
-	for _, s := range Settings() {
+	for _, s := range settings {
 		g := Given{Key: s.Key, From: cmp.Or(from[s.Key], FromDefault), Value: cmp.Or(values[s.Key], s.Default)}
 		if g.Value == "" && s.Key == "PVE_TOKEN_SECRET" {
 			g.From, g.Value = FromFile, values["PVE_TOKEN_SECRET_FILE"]
@@ -39,7 +39,7 @@ func Origins(src Sources) []Given {
 		switch {
 		case g.Value == "":
 			continue
-		case g.From != FromFile && s.Flag == "", secretRE.MatchString(g.Value):
+		case g.From != FromFile && s.Flag == "", maybeSecret(g.Value):
 			g.Value = ""
 		}
 		out = append(out, g)

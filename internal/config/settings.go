@@ -53,212 +53,212 @@ const (
 	TaskWait      = "PVE_MCP_TASK_WAIT"
 )
 
-// Settings are all settings, in the order in which they are explained.
-func Settings() []Setting {
-	return []Setting{
-		{
-			Key: "PVE_HOST", Flag: "host", Example: "pve.example.lan", connection: true,
-			Doc: "host or URL of a node, or several of one cluster, separated by commas; the port is 8006 unless it is given",
-			set: func(c *Config, v string) (err error) { c.Hosts, err = parseHosts(v); return },
+// Settings returns all settings, in the order in which they are explained.
+func Settings() []Setting { return slices.Clone(settings) }
+
+var settings = []Setting{
+	{
+		Key: "PVE_HOST", Flag: "host", Example: "pve.example.lan", connection: true,
+		Doc: "host or URL of a node, or several of one cluster, separated by commas; the port is 8006 unless it is given",
+		set: func(c *Config, v string) (err error) { c.Hosts, err = parseHosts(v); return },
+	},
+	{
+		Key: "PVE_TOKEN_ID", Flag: "token-id", Example: "ops@pve!mcp", connection: true,
+		Doc: "id of the API token: USER@REALM!NAME",
+		set: func(c *Config, v string) error { c.Token.ID = v; return pve.CheckTokenID(v) },
+	},
+	{
+		Key: secretKey, Example: "12345678-1234-1234-1234-123456789abc", connection: true,
+		Doc: "secret of the API token; without it and a file, the keyring that pve-mcp secret set has filled is asked; it has no flag, because other users can read a command line",
+		set: func(c *Config, v string) error { c.Token.Secret = pve.NewSecret(v); return c.Token.Secret.Check() },
+	},
+	{
+		Key: secretFileKey, Flag: "token-secret-file", Example: "/etc/pve-mcp/secret", connection: true, file: true,
+		Doc: "file with the secret of the API token, instead of PVE_TOKEN_SECRET",
+		set: func(c *Config, v string) error { c.SecretFile = v; return nil },
+	},
+	{
+		Key: "PVE_VERIFY_SSL", Flag: "verify-ssl", Example: "true", Default: "true", connection: true,
+		Doc: "whether certificates are checked; pin a self-signed one with PVE_FINGERPRINT instead of turning this off",
+		set: func(c *Config, v string) (err error) { c.VerifySSL, err = parseBool(v); return },
+	},
+	{
+		Key: "PVE_CA_FILE", Flag: "ca-file", Example: "/etc/pve-mcp/pve-root-ca.pem", connection: true, file: true,
+		Doc: "file with the certificates of the CAs to trust, in PEM form; on a node it is /etc/pve/pve-root-ca.pem",
+		set: func(c *Config, v string) error { c.caFile = v; return nil },
+	},
+	{
+		Key: "PVE_FINGERPRINT", Flag: "fingerprint", connection: true,
+		Example: "AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB",
+		Doc:     "SHA-256 fingerprint of the certificate, or of its CA; one for each host, separated by commas",
+		set:     func(c *Config, v string) (err error) { c.pins, err = parsePins(v); return },
+	},
+	{
+		Key: "PVE_TIMEOUT", Flag: "pve-timeout", Example: "40s", Default: "40s",
+		Doc: "how long to wait for an answer; calls that PVE itself may hold for 30 s get at least 35 s",
+		set: func(c *Config, v string) (err error) {
+			c.Timeout, err = parseDuration(v, time.Second, 10*time.Minute)
+			return
 		},
-		{
-			Key: "PVE_TOKEN_ID", Flag: "token-id", Example: "ops@pve!mcp", connection: true,
-			Doc: "id of the API token: USER@REALM!NAME",
-			set: func(c *Config, v string) error { c.Token.ID = v; return pve.CheckTokenID(v) },
+	},
+	{
+		Key: "PVE_MCP_READ_ONLY", Flag: "read-only", Example: "true", Default: "false",
+		Doc:     "offer only tools that read, and let nothing but GET leave the process",
+		loosens: func(v string) bool { on, err := parseBool(v); return err == nil && !on },
+		set:     func(c *Config, v string) (err error) { c.Policy.ReadOnly, err = parseBool(v); return },
+	},
+	{
+		Key: "PVE_MCP_ENABLE_EXEC", Flag: "enable-exec", Example: "false", Default: "false",
+		Doc:     "offer pve_vm_exec, which runs commands inside VMs",
+		loosens: func(v string) bool { on, err := parseBool(v); return err == nil && on },
+		set:     func(c *Config, v string) (err error) { c.Policy.Exec, err = parseBool(v); return },
+	},
+	{
+		Key: "PVE_MCP_CONFIRM", Flag: "confirm-by", Example: "auto", Default: "auto",
+		Doc:     "whose consent a destructive call needs: auto (the human's where the client can ask, else confirm: true), param (confirm: true), human",
+		loosens: func(v string) bool { return v != string(guard.Human) },
+		set:     func(c *Config, v string) (err error) { c.Policy.Confirm, err = guard.ParseConfirm(v); return },
+	},
+	{
+		Key: "PVE_MCP_PROTECT", Flag: "protect", Example: "100-199,tag:prod,pool:web", limits: true,
+		Doc: "guests that are never changed, by vmid, range, tag or pool",
+		set: func(c *Config, v string) (err error) { c.Policy.Protect, err = guard.ParseRules(v); return },
+	},
+	{
+		Key: "PVE_MCP_ALLOW", Flag: "allow", Example: "900-999,pool:lab", limits: true,
+		Doc: "the only guests that are changed, by vmid, range, tag or pool; all others are as if protected",
+		set: func(c *Config, v string) (err error) { c.Policy.Allow, err = guard.ParseRules(v); return },
+	},
+	{
+		Key: "PVE_MCP_EXEC_ALLOW", Flag: "exec-allow", Example: "/usr/bin/uptime; /usr/bin/systemctl status *", limits: true,
+		Doc: "the only commands that pve_vm_exec runs, separated by semicolons: an absolute path and patterns for the arguments, ** for the rest; no shell then",
+		set: func(c *Config, v string) (err error) { c.Policy.ExecAllow, err = guard.ParseCommands(v); return },
+	},
+	{
+		Key: "PVE_MCP_SEAL_KEY", Example: "a-text-of-at-least-32-characters-that-nobody-knows",
+		Doc: "keys for what clients hand back and for the chain of the audit log, newest first, separated by commas; without it the former is sealed with a key derived from the token's secret, and the chain has none",
+		set: func(c *Config, v string) (err error) { c.SealKeys, err = parseKeys(v); return },
+	},
+	{
+		Key: auditLog, Flag: "audit-log", Example: "/var/log/pve-mcp/audit.log", file: true,
+		Doc:     "file that gets a line before and after every call that could change something; none is made that cannot be recorded",
+		loosens: func(string) bool { return true }, // it may not lead away from another one
+		set: func(c *Config, v string) error {
+			c.AuditLog = v
+			if maybeSecret(v) {
+				return errSecretName
+			}
+			return nil
 		},
-		{
-			Key: secretKey, Example: "12345678-1234-1234-1234-123456789abc", connection: true,
-			Doc: "secret of the API token; without it and a file, the keyring that pve-mcp secret set has filled is asked; it has no flag, because other users can read a command line",
-			set: func(c *Config, v string) error { c.Token.Secret = pve.NewSecret(v); return c.Token.Secret.Check() },
+	},
+	{
+		Key: LogLevel, Flag: "log-level", Example: "info", Default: "info",
+		Doc: "the least that is logged: debug (with every request to PVE), info, warn or error",
+		set: func(c *Config, v string) (err error) { c.Log.Level, err = parseLevel(v); return },
+	},
+	{
+		Key: "PVE_MCP_LOG_FORMAT", Flag: "log-format", Example: "text", Default: "text",
+		Doc: "form of the log on stderr and in PVE_MCP_LOG_FILE: text or json",
+		set: func(c *Config, v string) (err error) { c.Log.JSON, err = parseFormat(v); return },
+	},
+	{
+		Key: LogFile, Flag: "log-file", Example: "/var/log/pve-mcp/pve-mcp.log",
+		Doc: "file to which the log is appended, besides stderr",
+		set: func(c *Config, v string) (err error) { c.Log.File, err = parsePath(v); return },
+	},
+	{
+		Key: "PVE_MCP_TOOLSETS", Flag: "toolsets", Example: "core", Default: "core",
+		Doc: "names of the toolsets to offer, separated by commas",
+		set: func(c *Config, v string) (err error) { c.Toolsets, err = parseNames(v); return },
+	},
+	{
+		Key: TaskWait, Flag: "task-wait", Example: "20s", Default: "20s",
+		Doc: "how long a change waits for its task before it answers that the task is running; pve-mcp call waits to the end unless this is set",
+		set: func(c *Config, v string) (err error) {
+			c.TaskWait, err = parseDuration(v, 0, time.Hour)
+			return
 		},
-		{
-			Key: secretFileKey, Flag: "token-secret-file", Example: "/etc/pve-mcp/secret", connection: true, file: true,
-			Doc: "file with the secret of the API token, instead of PVE_TOKEN_SECRET",
-			set: func(c *Config, v string) error { c.SecretFile = v; return nil },
-		},
-		{
-			Key: "PVE_VERIFY_SSL", Flag: "verify-ssl", Example: "true", Default: "true", connection: true,
-			Doc: "whether certificates are checked; pin a self-signed one with PVE_FINGERPRINT instead of turning this off",
-			set: func(c *Config, v string) (err error) { c.VerifySSL, err = parseBool(v); return },
-		},
-		{
-			Key: "PVE_CA_FILE", Flag: "ca-file", Example: "/etc/pve-mcp/pve-root-ca.pem", connection: true, file: true,
-			Doc: "file with the certificates of the CAs to trust, in PEM form; on a node it is /etc/pve/pve-root-ca.pem",
-			set: func(c *Config, v string) error { c.caFile = v; return nil },
-		},
-		{
-			Key: "PVE_FINGERPRINT", Flag: "fingerprint", connection: true,
-			Example: strings.TrimSuffix(strings.Repeat("AB:", 32), ":"),
-			Doc:     "SHA-256 fingerprint of the certificate, or of its CA; one for each host, separated by commas",
-			set:     func(c *Config, v string) (err error) { c.pins, err = parsePins(v); return },
-		},
-		{
-			Key: "PVE_TIMEOUT", Flag: "pve-timeout", Example: "40s", Default: "40s",
-			Doc: "how long to wait for an answer; calls that PVE itself may hold for 30 s get at least 35 s",
-			set: func(c *Config, v string) (err error) {
-				c.Timeout, err = parseDuration(v, time.Second, 10*time.Minute)
-				return
-			},
-		},
-		{
-			Key: "PVE_MCP_READ_ONLY", Flag: "read-only", Example: "true", Default: "false",
-			Doc:     "offer only tools that read, and let nothing but GET leave the process",
-			loosens: func(v string) bool { on, err := parseBool(v); return err == nil && !on },
-			set:     func(c *Config, v string) (err error) { c.Policy.ReadOnly, err = parseBool(v); return },
-		},
-		{
-			Key: "PVE_MCP_ENABLE_EXEC", Flag: "enable-exec", Example: "false", Default: "false",
-			Doc:     "offer pve_vm_exec, which runs commands inside VMs",
-			loosens: func(v string) bool { on, err := parseBool(v); return err == nil && on },
-			set:     func(c *Config, v string) (err error) { c.Policy.Exec, err = parseBool(v); return },
-		},
-		{
-			Key: "PVE_MCP_CONFIRM", Flag: "confirm-by", Example: "auto", Default: "auto",
-			Doc:     "whose consent a destructive call needs: auto (the human's where the client can ask, else confirm: true), param (confirm: true), human",
-			loosens: func(v string) bool { return v != string(guard.Human) },
-			set:     func(c *Config, v string) (err error) { c.Policy.Confirm, err = guard.ParseConfirm(v); return },
-		},
-		{
-			Key: "PVE_MCP_PROTECT", Flag: "protect", Example: "100-199,tag:prod,pool:web", limits: true,
-			Doc: "guests that are never changed, by vmid, range, tag or pool",
-			set: func(c *Config, v string) (err error) { c.Policy.Protect, err = guard.ParseRules(v); return },
-		},
-		{
-			Key: "PVE_MCP_ALLOW", Flag: "allow", Example: "900-999,pool:lab", limits: true,
-			Doc: "the only guests that are changed, by vmid, range, tag or pool; all others are as if protected",
-			set: func(c *Config, v string) (err error) { c.Policy.Allow, err = guard.ParseRules(v); return },
-		},
-		{
-			Key: "PVE_MCP_EXEC_ALLOW", Flag: "exec-allow", Example: "/usr/bin/uptime; /usr/bin/systemctl status *", limits: true,
-			Doc: "the only commands that pve_vm_exec runs, separated by semicolons: an absolute path and patterns for the arguments, ** for the rest; no shell then",
-			set: func(c *Config, v string) (err error) { c.Policy.ExecAllow, err = guard.ParseCommands(v); return },
-		},
-		{
-			Key: "PVE_MCP_SEAL_KEY", Example: "a-text-of-at-least-32-characters-that-nobody-knows",
-			Doc: "keys for what clients hand back and for the chain of the audit log, newest first, separated by commas; without it the former is sealed with a key derived from the token's secret, and the chain has none",
-			set: func(c *Config, v string) (err error) { c.SealKeys, err = parseKeys(v); return },
-		},
-		{
-			Key: auditLog, Flag: "audit-log", Example: "/var/log/pve-mcp/audit.log", file: true,
-			Doc:     "file that gets a line before and after every call that could change something; none is made that cannot be recorded",
-			loosens: func(string) bool { return true }, // it may not lead away from another one
-			set: func(c *Config, v string) error {
-				c.AuditLog = v
-				if secretRE.MatchString(v) {
-					return errSecretName
-				}
-				return nil
-			},
-		},
-		{
-			Key: LogLevel, Flag: "log-level", Example: "info", Default: "info",
-			Doc: "the least that is logged: debug (with every request to PVE), info, warn or error",
-			set: func(c *Config, v string) (err error) { c.Log.Level, err = parseLevel(v); return },
-		},
-		{
-			Key: "PVE_MCP_LOG_FORMAT", Flag: "log-format", Example: "text", Default: "text",
-			Doc: "form of the log on stderr and in PVE_MCP_LOG_FILE: text or json",
-			set: func(c *Config, v string) (err error) { c.Log.JSON, err = parseFormat(v); return },
-		},
-		{
-			Key: LogFile, Flag: "log-file", Example: "/var/log/pve-mcp/pve-mcp.log",
-			Doc: "file to which the log is appended, besides stderr",
-			set: func(c *Config, v string) (err error) { c.Log.File, err = parsePath(v); return },
-		},
-		{
-			Key: "PVE_MCP_TOOLSETS", Flag: "toolsets", Example: "core", Default: "core",
-			Doc: "names of the toolsets to offer, separated by commas",
-			set: func(c *Config, v string) (err error) { c.Toolsets, err = parseNames(v); return },
-		},
-		{
-			Key: TaskWait, Flag: "task-wait", Example: "20s", Default: "20s",
-			Doc: "how long a change waits for its task before it answers that the task is running; pve-mcp call waits to the end unless this is set",
-			set: func(c *Config, v string) (err error) {
-				c.TaskWait, err = parseDuration(v, 0, time.Hour)
-				return
-			},
-		},
-		{
-			Key: "PVE_MCP_HTTP_LISTEN", Flag: "listen", Example: "0.0.0.0:8443", Default: "127.0.0.1:8080",
-			Doc: "address and port of pve-mcp http; one that other machines reach wants callers who say who they are",
-			set: func(c *Config, v string) (err error) { c.HTTP.Listen, err = parseListen(v); return },
-		},
-		{
-			Key: "PVE_MCP_HTTP_TOKENS", Flag: "http-tokens", Example: "/etc/pve-mcp/tokens.json", file: true,
-			Doc: "file with the bearer tokens of the callers of pve-mcp http, kept by pve-mcp token and read again when it changes",
-			set: func(c *Config, v string) (err error) { c.HTTP.Tokens, err = parsePath(v); return },
-		},
-		{
-			Key: "PVE_MCP_HTTP_HOSTS", Flag: "http-hosts", Example: "mcp.example.org",
-			Doc: "names by which clients call pve-mcp http, separated by commas, besides localhost and addresses",
-			set: func(c *Config, v string) (err error) { c.HTTP.Hosts, err = parseDNSNames(v); return },
-		},
-		{
-			Key: "PVE_MCP_HTTP_ORIGINS", Flag: "http-origins", Example: "https://chat.example.org",
-			Doc: "origins whose web pages may call pve-mcp http (CORS), separated by commas",
-			set: func(c *Config, v string) (err error) { c.HTTP.Origins, err = parseOrigins(v); return },
-		},
-		{
-			Key: "PVE_MCP_HTTP_RATE", Flag: "http-rate", Example: "50", Default: "50",
-			Doc: "how many requests a second each caller of pve-mcp http may make, in bursts of twice as many; 0 for any number",
-			set: func(c *Config, v string) (err error) { c.HTTP.Rate, err = parseRate(v); return },
-		},
-		{
-			Key: "PVE_MCP_HTTP_DRAIN", Flag: "http-drain", Example: "30s", Default: "30s",
-			Doc: "how long requests under way may go on after pve-mcp http was told to stop",
-			set: func(c *Config, v string) (err error) { c.HTTP.Drain, err = parseDuration(v, 0, time.Hour); return },
-		},
-		{
-			Key: "PVE_MCP_HTTP_METRICS", Flag: "http-metrics", Example: "127.0.0.1:9090",
-			Doc: "address and port where pve-mcp http shows its metrics to whoever asks; besides, /metrics shows them to callers who say who they are",
-			set: func(c *Config, v string) (err error) { c.HTTP.Metrics, err = parseListen(v); return },
-		},
-		{
-			Key: "PVE_MCP_OAUTH_ISSUER", Flag: "oauth-issuer", Example: "https://idp.example.org",
-			Doc: "authorization server whose access tokens the callers of pve-mcp http may show, found by OpenID discovery",
-			set: func(c *Config, v string) (err error) { c.HTTP.Issuer, err = parseURL(v); return },
-		},
-		{
-			Key: "PVE_MCP_OAUTH_AUDIENCE", Flag: "oauth-audience", Example: "pve-mcp",
-			Doc: "audience that such tokens must be for, where it is not the URL of the server",
-			set: func(c *Config, v string) (err error) { c.HTTP.Audience, err = parsePath(v); return },
-		},
-		{
-			Key: "PVE_MCP_HTTP_URL", Flag: "http-url", Example: "https://mcp.example.org/mcp",
-			Doc: "URL by which clients know pve-mcp http: their tokens are for it, and its host is one of PVE_MCP_HTTP_HOSTS",
-			set: func(c *Config, v string) (err error) { c.HTTP.URL, err = parseURL(v); return },
-		},
-		{
-			Key: "PVE_MCP_OWN_TOKENS", Flag: "own-tokens", Example: "required", Default: "off",
-			Doc: "whether callers of pve-mcp http bring their own PVE token in the header X-PVE-Token, which is no authentication to it: off, optional or required",
-			set: func(c *Config, v string) (err error) { c.HTTP.OwnTokens, err = parseOwnTokens(v); return },
-		},
-		{
-			Key: "PVE_MCP_TRUSTED_PROXIES", Flag: "trusted-proxies", Example: "127.0.0.1,10.0.0.0/24",
-			Doc: "addresses of proxies with TLS, separated by commas: pve-mcp http believes their X-Forwarded-For, and takes callers' PVE tokens from them",
-			set: func(c *Config, v string) (err error) { c.HTTP.Proxies, err = parsePrefixes(v); return },
-		},
-		{
-			Key: "PVE_MCP_LEGACY", Flag: "legacy", Example: "sessions", Default: "sessions",
-			Doc: "how pve-mcp http serves clients of versions before 2026-07-28: sessions, or stateless, where any replica can and no human can be asked",
-			set: func(c *Config, v string) (err error) { c.HTTP.SessionsOff, err = parseLegacy(v); return },
-		},
-		{
-			Key: "PVE_MCP_REPLICA", Flag: "replica", Example: "a",
-			Doc: "name of this pve-mcp http among its replicas, with which the ids of its sessions begin, so that a proxy can route by them",
-			set: func(c *Config, v string) (err error) { c.HTTP.Replica, err = parseReplica(v); return },
-		},
-		{
-			Key: "PVE_MCP_TLS_CERT", Flag: "tls-cert", Example: "/etc/pve-mcp/tls.crt", file: true,
-			Doc: "file with the certificate of pve-mcp http and those that vouch for it, in PEM form, read again when it changes",
-			set: func(c *Config, v string) (err error) { c.HTTP.Cert, err = parsePath(v); return },
-		},
-		{
-			Key: "PVE_MCP_TLS_KEY", Flag: "tls-key", Example: "/etc/pve-mcp/tls.key", file: true,
-			Doc: "file with the key of that certificate",
-			set: func(c *Config, v string) (err error) { c.HTTP.Key, err = parsePath(v); return },
-		},
-	}
+	},
+	{
+		Key: "PVE_MCP_HTTP_LISTEN", Flag: "listen", Example: "0.0.0.0:8443", Default: "127.0.0.1:8080",
+		Doc: "address and port of pve-mcp http; one that other machines reach wants callers who say who they are",
+		set: func(c *Config, v string) (err error) { c.HTTP.Listen, err = parseListen(v); return },
+	},
+	{
+		Key: "PVE_MCP_HTTP_TOKENS", Flag: "http-tokens", Example: "/etc/pve-mcp/tokens.json", file: true,
+		Doc: "file with the bearer tokens of the callers of pve-mcp http, kept by pve-mcp token and read again when it changes",
+		set: func(c *Config, v string) (err error) { c.HTTP.Tokens, err = parsePath(v); return },
+	},
+	{
+		Key: "PVE_MCP_HTTP_HOSTS", Flag: "http-hosts", Example: "mcp.example.org",
+		Doc: "names by which clients call pve-mcp http, separated by commas, besides localhost and addresses",
+		set: func(c *Config, v string) (err error) { c.HTTP.Hosts, err = parseDNSNames(v); return },
+	},
+	{
+		Key: "PVE_MCP_HTTP_ORIGINS", Flag: "http-origins", Example: "https://chat.example.org",
+		Doc: "origins whose web pages may call pve-mcp http (CORS), separated by commas",
+		set: func(c *Config, v string) (err error) { c.HTTP.Origins, err = parseOrigins(v); return },
+	},
+	{
+		Key: "PVE_MCP_HTTP_RATE", Flag: "http-rate", Example: "50", Default: "50",
+		Doc: "how many requests a second each caller of pve-mcp http may make, in bursts of twice as many; 0 for any number",
+		set: func(c *Config, v string) (err error) { c.HTTP.Rate, err = parseRate(v); return },
+	},
+	{
+		Key: "PVE_MCP_HTTP_DRAIN", Flag: "http-drain", Example: "30s", Default: "30s",
+		Doc: "how long requests under way may go on after pve-mcp http was told to stop",
+		set: func(c *Config, v string) (err error) { c.HTTP.Drain, err = parseDuration(v, 0, time.Hour); return },
+	},
+	{
+		Key: "PVE_MCP_HTTP_METRICS", Flag: "http-metrics", Example: "127.0.0.1:9090",
+		Doc: "address and port where pve-mcp http shows its metrics to whoever asks; besides, /metrics shows them to callers who say who they are",
+		set: func(c *Config, v string) (err error) { c.HTTP.Metrics, err = parseListen(v); return },
+	},
+	{
+		Key: "PVE_MCP_OAUTH_ISSUER", Flag: "oauth-issuer", Example: "https://idp.example.org",
+		Doc: "authorization server whose access tokens the callers of pve-mcp http may show, found by OpenID discovery",
+		set: func(c *Config, v string) (err error) { c.HTTP.Issuer, err = parseURL(v); return },
+	},
+	{
+		Key: "PVE_MCP_OAUTH_AUDIENCE", Flag: "oauth-audience", Example: "pve-mcp",
+		Doc: "audience that such tokens must be for, where it is not the URL of the server",
+		set: func(c *Config, v string) (err error) { c.HTTP.Audience, err = parsePath(v); return },
+	},
+	{
+		Key: "PVE_MCP_HTTP_URL", Flag: "http-url", Example: "https://mcp.example.org/mcp",
+		Doc: "URL by which clients know pve-mcp http: their tokens are for it, and its host is one of PVE_MCP_HTTP_HOSTS",
+		set: func(c *Config, v string) (err error) { c.HTTP.URL, err = parseURL(v); return },
+	},
+	{
+		Key: "PVE_MCP_OWN_TOKENS", Flag: "own-tokens", Example: "required", Default: "off",
+		Doc: "whether callers of pve-mcp http bring their own PVE token in the header X-PVE-Token, which is no authentication to it: off, optional or required",
+		set: func(c *Config, v string) (err error) { c.HTTP.OwnTokens, err = parseOwnTokens(v); return },
+	},
+	{
+		Key: "PVE_MCP_TRUSTED_PROXIES", Flag: "trusted-proxies", Example: "127.0.0.1,10.0.0.0/24",
+		Doc: "addresses of proxies with TLS, separated by commas: pve-mcp http believes their X-Forwarded-For, and takes callers' PVE tokens from them",
+		set: func(c *Config, v string) (err error) { c.HTTP.Proxies, err = parsePrefixes(v); return },
+	},
+	{
+		Key: "PVE_MCP_LEGACY", Flag: "legacy", Example: "sessions", Default: "sessions",
+		Doc: "how pve-mcp http serves clients of versions before 2026-07-28: sessions, or stateless, where any replica can and no human can be asked",
+		set: func(c *Config, v string) (err error) { c.HTTP.SessionsOff, err = parseLegacy(v); return },
+	},
+	{
+		Key: "PVE_MCP_REPLICA", Flag: "replica", Example: "a",
+		Doc: "name of this pve-mcp http among its replicas, with which the ids of its sessions begin, so that a proxy can route by them",
+		set: func(c *Config, v string) (err error) { c.HTTP.Replica, err = parseReplica(v); return },
+	},
+	{
+		Key: "PVE_MCP_TLS_CERT", Flag: "tls-cert", Example: "/etc/pve-mcp/tls.crt", file: true,
+		Doc: "file with the certificate of pve-mcp http and those that vouch for it, in PEM form, read again when it changes",
+		set: func(c *Config, v string) (err error) { c.HTTP.Cert, err = parsePath(v); return },
+	},
+	{
+		Key: "PVE_MCP_TLS_KEY", Flag: "tls-key", Example: "/etc/pve-mcp/tls.key", file: true,
+		Doc: "file with the key of that certificate",
+		set: func(c *Config, v string) (err error) { c.HTTP.Key, err = parsePath(v); return },
+	},
 }
 
 func parseBool(v string) (bool, error) {
@@ -296,12 +296,10 @@ func parseKeys(v string) (seal.Keys, error) {
 	return keys, nil
 }
 
-var nameRE = lazyregexp.New(`^[a-z][a-z_-]*$`)
-
 func parseNames(v string) ([]string, error) {
 	names := splitList(v)
 	for _, name := range names {
-		if !nameRE.MatchString(name) {
+		if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_-") != "" || strings.ContainsAny(name[:1], "_-") {
 			return nil, fmt.Errorf("%s is not a name", quoted(name))
 		}
 	}
@@ -320,13 +318,17 @@ func parsePins(v string) ([]pve.Fingerprint, error) {
 	return pins, nil
 }
 
-// secretRE finds what may be the secret of a token. Such text is never shown, whatever
-// setting it was given to.
 var secretRE = lazyregexp.New(`[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}`)
+
+// maybeSecret reports whether the secret of a token may be in a text. Such text is never
+// shown, whatever setting it was given to.
+func maybeSecret(v string) bool {
+	return len(v) >= len("xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx") && secretRE.MatchString(v)
+}
 
 // quoted shows a value that is no secret.
 func quoted(v string) string {
-	if secretRE.MatchString(v) || strings.Contains(v, "@") {
+	if maybeSecret(v) || strings.Contains(v, "@") {
 		return "the value (not shown: it may be a secret)"
 	}
 	return strconv.Quote(v)

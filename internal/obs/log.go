@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/otel/trace"
 
 	"pve-mcp/internal/render"
-	"pve-mcp/pve/lazyregexp"
 )
 
 // LogOptions say what is logged, and where.
@@ -36,8 +36,12 @@ func NewLogger(o LogOptions, to ...io.Writer) *slog.Logger {
 	return slog.New(ofRequests{slog.NewMultiHandler(all...)})
 }
 
-// secretKey is the key of an attribute that is a secret, whatever it looks like.
-var secretKey = lazyregexp.New(`(?i)passw|secret|token$|authorization|cookie|api_?key|session_?id`)
+// isSecret reports whether the attribute of a key is a secret, whatever it looks like.
+func isSecret(key string) bool {
+	key = strings.ToLower(strings.ReplaceAll(key, "_", ""))
+	return strings.HasSuffix(key, "token") || slices.ContainsFunc([]string{"passw", "secret", "authorization", "cookie", "apikey", "sessionid"},
+		func(word string) bool { return strings.Contains(key, word) })
+}
 
 // masking masks secrets in an attribute, and in the message.
 func masking(secrets []string) func([]string, slog.Attr) slog.Attr {
@@ -60,7 +64,7 @@ func masking(secrets []string) func([]string, slog.Attr) slog.Attr {
 				return a // a number, a time or the like
 			}
 		}
-		if secretKey.MatchString(a.Key) {
+		if isSecret(a.Key) {
 			return slog.String(a.Key, render.Mask)
 		}
 		return slog.String(a.Key, short(render.MaskSecrets(known.Replace(text))))

@@ -3,6 +3,7 @@ package render
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"slices"
 	"strings"
 
 	"pve-mcp/pve/lazyregexp"
@@ -12,17 +13,21 @@ import (
 const Mask = "**********"
 
 // secrets are what is masked in text that people write: each expression has the secret
-// as its last group, or is one as a whole.
-var secrets = []*lazyregexp.Regexp{
-	lazyregexp.New(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)`),
-	lazyregexp.New(`(?i)(?:password|passwd|passphrase|\bpwd|secret|token|api[_-]?key|access[_-]?key)[a-z0-9_]*["']?\s*[:=]\s*["']?([^\s"',;]+)`),
-	lazyregexp.New(`![A-Za-z][A-Za-z0-9._-]*=([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})`), // of a PVE token
-	lazyregexp.New(`\b(?:AKIA|ASIA)[0-9A-Z]{16}\b`),
-	lazyregexp.New(`\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|sk-[A-Za-z0-9_-]{20,})`),
-	lazyregexp.New(`\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*`), // a JSON Web Token
-	lazyregexp.New(`(?i)://[^\s/:@]+:([^\s/@]+)@`),                                // a password in a URL
-	lazyregexp.New(`\bpvemcp_[A-Za-z0-9_-]{20,}`),                                 // a bearer token of our own
-	lazyregexp.New(`(?i)\bbearer\s+([A-Za-z0-9._~+/=-]{16,})`),
+// as its last group, or is one as a whole. Text in small letters that has none of the words
+// has no such secret, which is told much sooner than by the expression.
+var secrets = []struct {
+	words []string
+	re    *lazyregexp.Regexp
+}{
+	{[]string{"private key"}, lazyregexp.New(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)`)},
+	{[]string{"passw", "passphrase", "pwd", "secret", "token", "key"}, lazyregexp.New(`(?i)(?:password|passwd|passphrase|\bpwd|secret|token|api[_-]?key|access[_-]?key)[a-z0-9_]*["']?\s*[:=]\s*["']?([^\s"',;]+)`)},
+	{[]string{"!"}, lazyregexp.New(`![A-Za-z][A-Za-z0-9._-]*=([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})`)}, // of a PVE token
+	{[]string{"akia", "asia"}, lazyregexp.New(`\b(?:AKIA|ASIA)[0-9A-Z]{16}\b`)},
+	{[]string{"gh", "glpat-", "xox", "sk-"}, lazyregexp.New(`\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|sk-[A-Za-z0-9_-]{20,})`)},
+	{[]string{"eyj"}, lazyregexp.New(`\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*`)}, // a JSON Web Token
+	{[]string{"@"}, lazyregexp.New(`(?i)://[^\s/:@]+:([^\s/@]+)@`)},                                // a password in a URL
+	{[]string{"pvemcp_"}, lazyregexp.New(`\bpvemcp_[A-Za-z0-9_-]{20,}`)},                             // a bearer token of our own
+	{[]string{"bearer"}, lazyregexp.New(`(?i)\bbearer\s+([A-Za-z0-9._~+/=-]{16,})`)},
 }
 
 // Notes is Lines for notes of people, in which what looks like a password, a token or a
@@ -31,9 +36,13 @@ func Notes(s string, limit int) string { return Lines(MaskSecrets(s), limit) }
 
 // MaskSecrets masks what looks like a password, a token or a key.
 func MaskSecrets(s string) string {
-	for _, re := range secrets {
-		s = re.ReplaceAllStringFunc(s, func(match string) string {
-			groups := re.FindStringSubmatchIndex(match)
+	small := strings.ReplaceAll(strings.ToLower(s), "ſ", "s") // as (?i) has it
+	for _, secret := range secrets {
+		if !slices.ContainsFunc(secret.words, func(word string) bool { return strings.Contains(small, word) }) {
+			continue
+		}
+		s = secret.re.ReplaceAllStringFunc(s, func(match string) string {
+			groups := secret.re.FindStringSubmatchIndex(match)
 			if len(groups) < 4 || groups[2] < 0 {
 				return Mask
 			}

@@ -23,6 +23,9 @@ func TestMaskSecrets(t *testing.T) {
 		"-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\nafter": m + "\nafter",
 		"-----BEGIN RSA PRIVATE KEY-----\ncut":                                               m,
 		"the password is on the fridge, the token machine is broken":                         "the password is on the fridge, the token machine is broken",
+		"Pa\u017f\u017fword: hunter2, acce\u017fs-\u212aey=abc":                              "Pa\u017f\u017fword: " + m + ", acce\u017fs-\u212aey=" + m,
+		"xoxb-0123456789 glpat-0123456789abcdefghij sk-0123456789abcdefghij":                 m + " " + m + " " + m,
+		"Authorization: BEARER 0123456789abcdef, pvemcp_0123456789abcdefghij":                "Authorization: BEARER " + m + ", " + m,
 		"uuid 12345678-1234-1234-1234-123456789abc of a disk":                                "uuid 12345678-1234-1234-1234-123456789abc of a disk",
 		"": "",
 	} {
