@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -114,12 +115,22 @@ func List(s catalog.Selection) []*mcp.Tool {
 func describe(t tool.Tool) *mcp.Tool {
 	destructive, open := t.Risk >= guard.Destructive, t.Risk == guard.Exec // a command may do anything
 	return &mcp.Tool{
-		Name: t.Name, Title: t.Title, Description: t.Doc, InputSchema: t.Input(), OutputSchema: t.Output(),
+		Name: t.Name, Title: t.Title, Description: t.Doc, InputSchema: written(t.Input()), OutputSchema: written(t.Output()),
 		Annotations: &mcp.ToolAnnotations{
 			Title: t.Title, ReadOnlyHint: t.Risk == guard.Read, IdempotentHint: t.Idempotent,
 			DestructiveHint: &destructive, OpenWorldHint: &open,
 		},
 	}
+}
+
+// written is a schema as it is sent: to write it takes longer than all else about a list of
+// tools.
+func written(s *jsonschema.Schema) json.RawMessage {
+	data, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // a mistake in a declaration, which every test meets
+	}
+	return data
 }
 
 func handler(t tool.Tool, o Options) mcp.ToolHandler {
