@@ -61,6 +61,9 @@ func checkVZDump(c *call) error {
 			return err
 		}
 	}
+	if pool := c.str("pool"); pool != "" && c.poolNamed(pool) == nil {
+		return die("pool '%s' does not exist", pool) // PVE/API2Tools.pm, get_resource_pool_guest_members
+	}
 	if ids, _ := c.includedGuests(); len(ids) == 0 && !c.allGuests() {
 		return nil
 	}

@@ -89,6 +89,7 @@ func TestChangeOfVolumes(t *testing.T) {
 	const old = "/nodes/pve/storage/local/content/local:backup%2Fvzdump-qemu-101-2026_10_06-12_00_00.vma.zst"
 	newWorld(t, pvesim.Lab()).story(`
 		GET /nodes/pve/storage/local/content#local:backup/vzdump-qemu-101-2026_10_06-12_00_00.vma.zst#notes  => before the move to new disks
+		POST /nodes/pve/vzdump?pool=nosuch&storage=local          => 500 pool 'nosuch' does not exist
 		DELETE ` + old + `                                        => cannot remove protected volume 'backup/vzdump-qemu-101-2026_10_06-12_00_00.vma.zst' on 'local'
 		DELETE ` + old + `?delay=5                                => 500 cannot remove protected volume 'backup/vzdump-qemu-101-2026_10_06-12_00_00.vma.zst' on 'local'
 		PUT ` + old + `?protected=0&notes=gone soon               => null
