@@ -25,7 +25,7 @@ var secrets = []struct {
 	{[]string{"akia", "asia"}, lazyregexp.New(`\b(?:AKIA|ASIA)[0-9A-Z]{16}\b`)},
 	{[]string{"gh", "glpat-", "xox", "sk-"}, lazyregexp.New(`\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|sk-[A-Za-z0-9_-]{20,})`)},
 	{[]string{"eyj"}, lazyregexp.New(`\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*`)}, // a JSON Web Token
-	{[]string{"@"}, lazyregexp.New(`(?i)://[^\s/:@]+:([^\s/@]+)@`)},                                // a password in a URL
+	{[]string{"@"}, lazyregexp.New(`(?i)://[^\s/:@]+:([^\s/@]+)@`)},                                  // a password in a URL
 	{[]string{"pvemcp_"}, lazyregexp.New(`\bpvemcp_[A-Za-z0-9_-]{20,}`)},                             // a bearer token of our own
 	{[]string{"bearer"}, lazyregexp.New(`(?i)\bbearer\s+([A-Za-z0-9._~+/=-]{16,})`)},
 }

@@ -374,6 +374,37 @@ func TestCancelledBeforeTheWrite(t *testing.T) {
 	}
 }
 
+// A call that may wait for hours does not, where the task has ended and the guest does not
+// get where it should.
+func TestGoalThatIsNeverReached(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.New(t, simtest.Options{})
+		w.Host.Wait = 5 * time.Hour
+		hoping := tool.Change(tool.ChangeSpec[powerIn, powerOut]{
+			Name: "hoping", Title: "Hoping", Doc: "Waits for what does not come.",
+			Plan: func(_ context.Context, _ *tool.Call, in *powerIn) (tool.Plan, error) {
+				return tool.Plan{Guest: in.VMID, About: "stop of 104"}, nil
+			},
+			Start: func(ctx context.Context, c *tool.Call, in *powerIn) (tool.Job, error) {
+				g, err := c.Guest(ctx, in.VMID)
+				if err != nil {
+					return tool.Job{}, err
+				}
+				upid, err := c.PVE.Power(ctx, g.Ref(), in.Action, nil)
+				return tool.Job{UPID: upid}, err
+			},
+			Finish: func(context.Context, *tool.Call, powerIn, tool.End) (powerOut, error) {
+				return powerOut{}, tool.ErrNotYet
+			},
+		})
+		begun := time.Now()
+		a := w.Run(hoping, `{"vmid":104,"action":"stop"}`)
+		if took := time.Since(begun); a.Outcome != tool.Running || took < 10*time.Minute || took > 11*time.Minute {
+			t.Errorf("after %v: %s", took, a.Text)
+		}
+	})
+}
+
 func TestPanicCostsOneCall(t *testing.T) {
 	w := simtest.New(t, simtest.Options{})
 	a := w.Run(power(guard.Write), `{"vmid":104,"action":"panic"}`)
