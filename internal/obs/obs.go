@@ -11,7 +11,6 @@ import (
 
 	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
@@ -60,16 +59,12 @@ func wanted(env environment) (bool, error) {
 
 // trace turns tracing on. The SDK reads the rest of its variables itself.
 func (o *Observer) trace(version string, env environment) error {
-	client, err := newCollector(env)
+	exporter, err := newCollector(env)
 	if err != nil {
 		return err
 	}
 	about, err := resource.New(context.Background(), resource.WithHost(), resource.WithTelemetrySDK(),
 		resource.WithAttributes(semconv.ServiceName("pve-mcp"), semconv.ServiceVersion(version)), resource.WithFromEnv())
-	if err != nil {
-		return err
-	}
-	exporter, err := otlptrace.New(context.Background(), client)
 	if err != nil {
 		return err
 	}

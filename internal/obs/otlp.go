@@ -17,12 +17,11 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// collector takes traces by OTLP over HTTP, in protobuf. It is the client of the SDK's own
-// exporter; the SDK's client would bring gRPC into every binary.
+// collector takes traces by OTLP over HTTP, in protobuf. The SDK's own exporter would bring
+// protobuf into every binary, and its client gRPC.
 type collector struct {
 	url     string
 	headers http.Header
@@ -115,23 +114,10 @@ func tlsOf(env environment) (*tls.Config, error) {
 	return config, nil
 }
 
-// Start implements otlptrace.Client.
-func (c *collector) Start(context.Context) error { return nil }
-
-// Stop implements otlptrace.Client.
-func (c *collector) Stop(context.Context) error {
-	c.http.CloseIdleConnections()
-	return nil
-}
-
-// UploadTraces implements otlptrace.Client. It tries again where the collector asks for
+// ExportSpans implements [sdk.SpanExporter]. It tries again where the collector asks for
 // that, or cannot be reached.
-func (c *collector) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpans) error {
-	// An ExportTraceServiceRequest has the same one field, and its package brings gRPC.
-	body, err := proto.Marshal(&tracepb.TracesData{ResourceSpans: spans})
-	if err != nil {
-		return err
-	}
+func (c *collector) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
+	body := []byte(tracesOf(spans))
 	if c.gzip {
 		var packed bytes.Buffer
 		z := gzip.NewWriter(&packed)
@@ -145,8 +131,14 @@ func (c *collector) UploadTraces(ctx context.Context, spans []*tracepb.ResourceS
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	_, err = backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, c.send(ctx, body) })
+	_, err := backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, c.send(ctx, body) })
 	return err
+}
+
+// Shutdown implements [sdk.SpanExporter].
+func (c *collector) Shutdown(context.Context) error {
+	c.http.CloseIdleConnections()
+	return nil
 }
 
 func (c *collector) send(ctx context.Context, body []byte) error {
