@@ -9,6 +9,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -294,6 +295,20 @@ func TestModules(t *testing.T) {
 		}
 		if len(fields) == 2 && strings.Contains(fields[0], ".") && modules[fields[0]] == "" {
 			t.Errorf("go.mod requires %s, which is not in the table", fields[0])
+		}
+	}
+}
+
+// Which modules only tests want is true: the program has none of them, and all others.
+func TestWhichModulesAreForTests(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "../../cmd/pve-mcp").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	linked := strings.Fields(string(out))
+	for module, why := range modules {
+		if in := slices.Contains(linked, module); in == strings.HasPrefix(why, "tests: ") {
+			t.Errorf("%s: in the program is %v, and its reason is %q", module, in, why)
 		}
 	}
 }
