@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -209,20 +210,7 @@ func TestNothingIsTraced(t *testing.T) {
 // Over HTTP: systemd hears that the server is ready, alive and stopping, and what was
 // traced is sent before it ends.
 func TestTracesAndNotificationsOverHTTP(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("systemd is Linux's")
-	}
-	c := collect(t)
-	dir, err := os.MkdirTemp("", "n") // the name of a socket is short
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "s"), Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = socket.Close() }()
+	c, socket := collect(t), systemd(t)
 	cmd := exec.Command("pve-mcp", "--demo", "http", "--listen", "127.0.0.1:0", "--log-format", "json", "--http-drain", "90s")
 	cmd.Env = append(os.Environ(), "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL, "OTEL_RESOURCE_ATTRIBUTES=team=infra", "OTEL_BSP_SCHEDULE_DELAY=3600000",
 		"NOTIFY_SOCKET="+socket.LocalAddr().String(), "WATCHDOG_USEC=3000000")
@@ -288,6 +276,45 @@ func TestTracesAndNotificationsOverHTTP(t *testing.T) {
 	if n := spans["tools/call pve_guest_status"].Links; n != 1 {
 		t.Errorf("%d links to the trace of the HTTP request", n)
 	}
+}
+
+// systemd hears that the server stops, however soon it ends.
+func TestStoppingIsTold(t *testing.T) {
+	for range 10 {
+		socket := systemd(t)
+		cmd := exec.Command("pve-mcp", "--demo", "http", "--listen", "127.0.0.1:0")
+		cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+socket.LocalAddr().String())
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ready := hear(t, socket)
+		if err := errors.Join(cmd.Process.Signal(os.Interrupt), cmd.Wait(), socket.SetReadDeadline(time.Now().Add(time.Second))); err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 4096)
+		if n, err := socket.Read(buf); ready != "READY=1" || !strings.HasPrefix(string(buf[:n]), "STOPPING=1") {
+			t.Fatalf("first %q, then %q, %v", ready, buf[:n], err)
+		}
+	}
+}
+
+// systemd returns a socket to which systemd lets services talk.
+func systemd(t *testing.T) *net.UnixConn {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("systemd is Linux's")
+	}
+	dir, err := os.MkdirTemp("", "n") // the name of a socket is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "s"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = socket.Close() })
+	return socket
 }
 
 // hear returns what systemd is told next.

@@ -83,7 +83,7 @@ func (a *app) http(ctx context.Context) error {
 	}
 	told := make(chan time.Time, 1)
 	defer context.AfterFunc(ctx, func() { told <- time.Now() })()
-	a.notify(ctx, l.Addr(), cfg.HTTP)
+	defer a.notify(ctx, l.Addr(), cfg.HTTP)()
 	err = httpserve.Serve(ctx, l, o)
 	select {
 	case at := <-told:

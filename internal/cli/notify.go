@@ -15,15 +15,18 @@ import (
 
 // notify tells systemd, where that started the process and wants to know (NOTIFY_SOCKET),
 // that requests are accepted at an address, that the server stops when ctx ends, and, as
-// often as it wants (WATCHDOG_USEC), that it still answers.
-func (a *app) notify(ctx context.Context, at net.Addr, cfg config.HTTP) {
+// often as it wants (WATCHDOG_USEC), that it still answers. What it returns is for the end of
+// the process, which may come before systemd has heard that the server stops: it waits for that.
+func (a *app) notify(ctx context.Context, at net.Addr, cfg config.HTTP) (end func()) {
 	say := func(state string) {
 		if _, err := daemon.SdNotify(false, state); err != nil {
 			a.log.Warn("systemd was not told", "state", state, "cause", err)
 		}
 	}
 	say(daemon.SdNotifyReady)
-	context.AfterFunc(ctx, func() {
+	told := make(chan struct{})
+	running := context.AfterFunc(ctx, func() {
+		defer close(told)
 		patience := cfg.Drain + 10*time.Second // and a little more, for what ends with it
 		say(fmt.Sprintf("%s\nEXTEND_TIMEOUT_USEC=%d", daemon.SdNotifyStopping, patience.Microseconds()))
 	})
@@ -45,6 +48,11 @@ func (a *app) notify(ctx context.Context, at net.Addr, cfg config.HTTP) {
 				}
 			}
 		}()
+	}
+	return func() {
+		if !running() {
+			<-told
+		}
 	}
 }
 
