@@ -27,8 +27,9 @@ type Selection struct {
 
 // Check says which of the toolsets there is not.
 func (s Selection) Check() error {
-	if len(s.Toolsets) == 0 {
-		return nil
+	unknown := slices.DeleteFunc(slices.Clone(s.Toolsets), func(name string) bool { return name == tool.Core })
+	if len(unknown) == 0 {
+		return nil // what most say needs no list of tools
 	}
 	var names []string
 	for _, t := range all() {
@@ -36,7 +37,7 @@ func (s Selection) Check() error {
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
-	for _, name := range s.Toolsets {
+	for _, name := range unknown {
 		if !slices.Contains(names, name) {
 			return fmt.Errorf("there is no toolset %q; the toolsets are %s", render.Text(name, 40), render.List(names))
 		}

@@ -55,7 +55,21 @@ func updateConfig() tool.Tool {
 		Name:  "pve_update_guest_config",
 		Title: "Change the configuration of a guest",
 		Doc:   "Sets and deletes keys of a guest's configuration. Answers with before and after, and what waits for a restart.",
-		Needs: configNeeds,
+		Needs: []tool.Need{
+			tool.On(tool.OnGuest, "VM.Audit"),
+			tool.On(tool.OnGuest, "VM.Config.Disk", "VM.Config.CDROM", "VM.Config.CPU", "VM.Config.Memory", "VM.Config.Network",
+				"VM.Config.HWType", "VM.Config.Options", "VM.Config.Cloudinit"),
+			tool.On(tool.OnGuest, "VM.Config.CPU").If("cores, sockets, cpu, cpulimit, cpuunits, numa, vcpus"),
+			tool.On(tool.OnGuest, "VM.Config.Memory").If("memory, balloon, shares, swap"),
+			tool.On(tool.OnGuest, "VM.Config.Disk").If("disks, boot"),
+			tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("new disks"),
+			tool.On(tool.OnGuest, "VM.Config.CDROM").If("CD drives"),
+			tool.On(tool.OnGuest, "VM.Config.Network").If("netN; of containers nameserver, searchdomain and hostname too"),
+			tool.On(tool.OnBridge, "SDN.Use").Since(8).If("netN"),
+			tool.On(tool.OnGuest, "VM.Config.Cloudinit", "VM.Config.Network").If("cloud-init"),
+			tool.On(tool.OnGuest, "VM.Config.HWType").If("other hardware"),
+			tool.On(tool.OnGuest, "VM.Config.Options").If("name, notes, tags, agent, onboot, protection and other options"),
+		},
 		Risk: func(in updateIn) guard.Risk {
 			if in.Force || slices.ContainsFunc(in.Delete, destroys) {
 				return guard.Destructive
@@ -272,21 +286,4 @@ func changeOf(key, before string, now pve.PendingValue) changeRow {
 		Key: key, Before: shown(key, before), After: shown(key, now.Value.Value), Pending: shown(key, now.Pending.Value),
 		Removed: !now.Value.Set && !now.Pending.Set || now.Delete.Value != 0, Waits: now.Waits(),
 	}
-}
-
-// configNeeds are the privileges by the class of a key.
-var configNeeds = []tool.Need{
-	tool.On(tool.OnGuest, "VM.Audit"),
-	tool.On(tool.OnGuest, "VM.Config.Disk", "VM.Config.CDROM", "VM.Config.CPU", "VM.Config.Memory", "VM.Config.Network",
-		"VM.Config.HWType", "VM.Config.Options", "VM.Config.Cloudinit"),
-	tool.On(tool.OnGuest, "VM.Config.CPU").If("cores, sockets, cpu, cpulimit, cpuunits, numa, vcpus"),
-	tool.On(tool.OnGuest, "VM.Config.Memory").If("memory, balloon, shares, swap"),
-	tool.On(tool.OnGuest, "VM.Config.Disk").If("disks, boot"),
-	tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("new disks"),
-	tool.On(tool.OnGuest, "VM.Config.CDROM").If("CD drives"),
-	tool.On(tool.OnGuest, "VM.Config.Network").If("netN; of containers nameserver, searchdomain and hostname too"),
-	tool.On(tool.OnBridge, "SDN.Use").Since(8).If("netN"),
-	tool.On(tool.OnGuest, "VM.Config.Cloudinit", "VM.Config.Network").If("cloud-init"),
-	tool.On(tool.OnGuest, "VM.Config.HWType").If("other hardware"),
-	tool.On(tool.OnGuest, "VM.Config.Options").If("name, notes, tags, agent, onboot, protection and other options"),
 }
