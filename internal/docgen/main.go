@@ -14,6 +14,7 @@ import (
 	"pve-mcp/internal/catalog"
 	"pve-mcp/internal/config"
 	"pve-mcp/internal/pages"
+	"pve-mcp/internal/server"
 )
 
 //go:generate go run . -dir ../..
@@ -37,6 +38,10 @@ func run(dir string) error {
 	if err != nil {
 		return err
 	}
+	schemas, err := server.Schemas()
+	if err != nil {
+		return err
+	}
 	for name, text := range map[string]string{
 		"docs/tools.md":      toolsPage(),
 		"docs/settings.md":   settingsPage(),
@@ -45,6 +50,8 @@ func run(dir string) error {
 		".env.example":       envExample(),
 
 		"docs/troubleshooting.md": troubles,
+
+		"internal/server/schemas.json": string(schemas),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return err

@@ -3,6 +3,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -74,22 +75,24 @@ func New(o Options) *mcp.Server {
 	offered := sync.OnceValues(func() ([]tool.Tool, map[string]string) {
 		return catalog.Offered(catalog.Selection{Policy: o.Host.Policy, Toolsets: o.Toolsets})
 	})
+	described := map[string]*mcp.Tool{} // once they are added
 	mcptask.Serve(s, tasks(o))
 	s.AddSendingMiddleware(patient)
 	s.AddReceivingMiddleware(isolate(o.Logger), beforeTools(func() {
 		on, _ := offered()
 		for _, t := range on {
-			s.AddTool(describe(t), handler(t, o))
+			described[t.Name] = describe(t)
+			s.AddTool(&mcp.Tool{Name: t.Name, InputSchema: &jsonschema.Schema{Type: "object"}}, handler(t, o))
 		}
-	}), narrow, explainOff(func(tool string) string {
+	}), narrow, listing(described), explainOff(func(tool string) string {
 		_, off := offered()
 		return off[tool]
 	}))
 	return s
 }
 
-// beforeTools adds the tools when a client first asks for them: what describes them takes
-// longer than everything else at the start.
+// beforeTools adds the tools when a client first asks for them: a client that only starts
+// the program does not wait for them.
 func beforeTools(add func()) mcp.Middleware {
 	add = sync.OnceFunc(add)
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
@@ -98,6 +101,26 @@ func beforeTools(add func()) mcp.Middleware {
 				add()
 			}
 			return next(ctx, method, req)
+		}
+	}
+}
+
+// listing describes the tools in a list of them. The SDK would read each description for
+// itself when a tool is added, and does not need it.
+func listing(described map[string]*mcp.Tool) mcp.Middleware {
+	return func(next mcp.MethodHandler) mcp.MethodHandler {
+		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+			res, err := next(ctx, method, req)
+			list, ok := res.(*mcp.ListToolsResult)
+			if err != nil || !ok {
+				return res, err
+			}
+			own := *list
+			own.Tools = make([]*mcp.Tool, len(list.Tools))
+			for i, t := range list.Tools {
+				own.Tools[i] = cmp.Or(described[t.Name], t)
+			}
+			return &own, nil
 		}
 	}
 }
@@ -113,24 +136,18 @@ func List(s catalog.Selection) []*mcp.Tool {
 }
 
 func describe(t tool.Tool) *mcp.Tool {
+	s, ok := schemasOf()[t.Name]
+	if !ok {
+		panic(t.Name + " has no schemas: run make generate")
+	}
 	destructive, open := t.Risk >= guard.Destructive, t.Risk == guard.Exec // a command may do anything
 	return &mcp.Tool{
-		Name: t.Name, Title: t.Title, Description: t.Doc, InputSchema: written(t.Input()), OutputSchema: written(t.Output()),
+		Name: t.Name, Title: t.Title, Description: t.Doc, InputSchema: s.Input, OutputSchema: s.Output,
 		Annotations: &mcp.ToolAnnotations{
 			Title: t.Title, ReadOnlyHint: t.Risk == guard.Read, IdempotentHint: t.Idempotent,
 			DestructiveHint: &destructive, OpenWorldHint: &open,
 		},
 	}
-}
-
-// written is a schema as it is sent: to write it takes longer than all else about a list of
-// tools.
-func written(s *jsonschema.Schema) json.RawMessage {
-	data, err := json.Marshal(s)
-	if err != nil {
-		panic(err) // a mistake in a declaration, which every test meets
-	}
-	return data
 }
 
 func handler(t tool.Tool, o Options) mcp.ToolHandler {
