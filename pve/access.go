@@ -1,16 +1,90 @@
 package pve
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
 )
 
-// Permissions are the privileges of a token by ACL path. Their value says whether
-// the privilege propagates to what lies below.
-type Permissions map[string]map[string]Opt[bool]
+// Permissions are the privileges of a token by ACL path.
+type Permissions map[string]Privileges
+
+// UnmarshalJSON reads PVE's answer. Where one privilege is not as PVE writes it, nothing is
+// known.
+func (p *Permissions) UnmarshalJSON(data []byte) error {
+	data = bytes.Clone(trimmed(data))
+	if string(data) == "null" {
+		return nil
+	}
+	if data[0] != '{' {
+		return fmt.Errorf("%.40q where an object was expected", data)
+	}
+	read := Permissions{}
+	for path, object := range members(data) {
+		held := Privileges{object}
+		if err := held.check(); err != nil {
+			return fmt.Errorf("privileges on %s: %w", path, err)
+		}
+		read[string(path)] = held
+	}
+	*p = read
+	return nil
+}
+
+// Privileges are those that a token has on one path. They stay as PVE has written them:
+// there are hundreds, of which most calls want to know one or two.
+type Privileges struct {
+	object json.RawMessage // nil, null, or an object of booleans
+}
+
+// all goes over the privileges as they are written, perhaps one of them twice.
+func (p Privileges) all(yield func(name, value []byte) bool) {
+	if len(p.object) > 0 && p.object[0] == '{' {
+		members(p.object)(yield)
+	}
+}
+
+func (p Privileges) check() error {
+	if p.object[0] != '{' && string(p.object) != "null" {
+		return fmt.Errorf("%.40q where an object was expected", p.object)
+	}
+	for name, value := range p.all {
+		if err := new(Opt[bool]).UnmarshalJSON(value); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Get reports whether a privilege is held on the path, and whether it propagates to what
+// lies below.
+func (p Privileges) Get(privilege string) (propagates, held bool) {
+	var last Opt[bool]
+	for name, value := range p.all {
+		if string(name) == privilege {
+			held = last.UnmarshalJSON(value) == nil
+		}
+	}
+	return last.Value, held
+}
+
+// Names are the names of the privileges, sorted.
+func (p Privileges) Names() []string {
+	var out []string
+	for name := range p.all {
+		out = append(out, string(name))
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// MarshalJSON writes what was read.
+func (p Privileges) MarshalJSON() ([]byte, error) { return p.object.MarshalJSON() }
 
 // Permissions asks what the token may do. PVE lists the top paths and those with
 // an ACL entry of their own; see [Permissions.Has].
@@ -37,13 +111,14 @@ var top = []string{"/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", 
 // an entry of its own closes altogether cannot be told from one without an entry.
 func (p Permissions) Has(path, privilege string) bool {
 	if privs, listed := p[path]; listed || slices.Contains(top, path) {
-		_, held := privs[privilege]
+		_, held := privs.Get(privilege)
 		return held
 	}
 	for path != "/" {
 		path = cmp.Or(path[:strings.LastIndexByte(path, '/')], "/")
 		if privs, listed := p[path]; listed || slices.Contains(top, path) {
-			return privs[privilege].Value
+			propagates, _ := privs.Get(privilege)
+			return propagates
 		}
 	}
 	return false
@@ -54,10 +129,14 @@ func (p Permissions) Has(path, privilege string) bool {
 // says of paths on which nothing is held goes for these as well.
 func (p Permissions) Below(path, privilege string) (all bool, except []string) {
 	for below, privs := range p {
-		if _, held := privs[privilege]; !held && strings.HasPrefix(below, path+"/") {
+		if !strings.HasPrefix(below, path+"/") {
+			continue
+		}
+		if _, held := privs.Get(privilege); !held {
 			except = append(except, below)
 		}
 	}
 	slices.Sort(except)
-	return p[path][privilege].Value, except
+	all, _ = p[path].Get(privilege)
+	return all, except
 }

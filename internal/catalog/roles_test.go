@@ -127,7 +127,7 @@ func privilegesOf(t *testing.T, version string) map[string]bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for p := range perms["/"] {
+	for _, p := range perms["/"].Names() {
 		out[p] = true
 	}
 	return out

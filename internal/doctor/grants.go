@@ -82,7 +82,7 @@ func roleName(path string, privs []string) string {
 func with(privs map[string]bool, held pve.Permissions, path string) []string {
 	all := maps.Clone(privs)
 	for _, on := range held {
-		for p := range on {
+		for _, p := range on.Names() {
 			all[p] = all[p] || held.Has(path, p)
 		}
 	}

@@ -191,15 +191,7 @@ func on(n tool.Need, perms pve.Permissions) (held, lacks []string) {
 // inherits reports whether a path has just what its area has: it is listed as a member of
 // a pool, or its entry says nothing new.
 func inherits(perms pve.Permissions, path, area string) bool {
-	if len(perms[path]) != len(perms[area]) {
-		return false
-	}
-	for priv := range perms[path] {
-		if _, ok := perms[area][priv]; !ok {
-			return false
-		}
-	}
-	return true
+	return slices.Equal(perms[path].Names(), perms[area].Names())
 }
 
 // pools are those in which a guest can be made.
