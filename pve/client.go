@@ -398,7 +398,7 @@ func list[T any](ctx context.Context, c *Client, p path, params url.Values) (v T
 	if err != nil {
 		return v, 0, err
 	}
-	if err := json.Unmarshal(ans.Data, &v); err != nil {
+	if err := decodeField(ans.Data, &v); err != nil {
 		return v, 0, fmt.Errorf("GET %s: %w", p, err)
 	}
 	return v, int(ans.Total.Value), nil
