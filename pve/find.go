@@ -15,19 +15,19 @@ func (c *Client) FindGuest(ctx context.Context, id VMID) (Resource, error) {
 		if !ok {
 			continue
 		}
-		if g, found := known.guest(id); found {
-			return g, nil
+		if g, found := known.Guest(id); found {
+			return g.Resource(), nil
 		}
 	}
 	read, err := c.readResources(ctx, "vm") // it may be new
 	if err != nil {
 		return Resource{}, err
 	}
-	if g, found := read.guest(id); found {
-		return g, nil
+	if g, found := read.Guest(id); found {
+		return g.Resource(), nil
 	}
 	none := &NoGuestError{VMID: id}
-	for _, r := range read.list() {
+	for _, r := range read.Resources() {
 		if r.IsGuest() {
 			none.Have = append(none.Have, r)
 		}

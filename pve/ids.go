@@ -1,6 +1,7 @@
 package pve
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -17,19 +18,30 @@ const (
 
 // ParseVMID reads a decimal VMID between [MinVMID] and [MaxVMID].
 func ParseVMID(s string) (VMID, error) {
-	n, err := strconv.Atoi(s)
-	if err != nil || VMID(n) < MinVMID || VMID(n) > MaxVMID || s[0] < '1' || s[0] > '9' { // neither + nor 0 before it
+	id, ok := vmidIn(s)
+	if !ok {
 		return 0, fmt.Errorf("%q is not a VMID: a whole number from %d to %d", s, MinVMID, MaxVMID)
 	}
-	return VMID(n), nil
+	return id, nil
+}
+
+// vmidIn is ParseVMID without the words, for which the text would have to be copied.
+func vmidIn(s string) (VMID, bool) {
+	n, err := strconv.Atoi(s)
+	if err != nil || VMID(n) < MinVMID || VMID(n) > MaxVMID || s[0] < '1' || s[0] > '9' { // neither + nor 0 before it
+		return 0, false
+	}
+	return VMID(n), true
 }
 
 func (v VMID) String() string { return strconv.Itoa(int(v)) }
 
 // UnmarshalJSON accepts a number or a string with one, as PVE writes either.
 func (v *VMID) UnmarshalJSON(data []byte) error {
-	id, err := ParseVMID(strings.Trim(string(data), `"`))
-	if err != nil {
+	text := bytes.Trim(data, `"`)
+	id, ok := vmidIn(string(text))
+	if !ok {
+		_, err := ParseVMID(string(text))
 		return err
 	}
 	*v = id

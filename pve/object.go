@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"runtime"
 	"strings"
 	"sync"
 )
@@ -83,47 +82,6 @@ func decodeField(value []byte, dst any) error {
 		}
 	}
 	return json.Unmarshal(value, dst)
-}
-
-// objectsIn cuts a list that is valid JSON into its objects. There may be nulls.
-func objectsIn(data []byte) ([][]byte, error) {
-	if data = trimmed(data); data[0] != '[' {
-		return nil, fmt.Errorf("%.40q where a list was expected", data)
-	}
-	var out [][]byte
-	for element := range elements(data) {
-		if out == nil { // how many there may be, so that the list need not grow again and again
-			out = make([][]byte, 0, len(data)/len(element)+1)
-		}
-		if element[0] != '{' && string(element) != "null" {
-			return nil, fmt.Errorf("%.40q where an object was expected", element)
-		}
-		out = append(out, element)
-	}
-	return out, nil
-}
-
-// together is how many objects one CPU decodes before another one is worth its while.
-const together = 500
-
-// decodeObjects decodes what objectsIn returned, a long list on all CPUs.
-func decodeObjects[T any, P interface {
-	*T
-	json.Unmarshaler
-}](objects [][]byte) []T {
-	out := make([]T, len(objects))
-	decode := func(from, to int) {
-		for i := from; i < to; i++ {
-			_ = P(&out[i]).UnmarshalJSON(objects[i]) // which refuses only what is no object
-		}
-	}
-	var all sync.WaitGroup
-	size := max(together, (len(objects)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
-	for from := 0; from < len(objects); from += size {
-		all.Go(func() { decode(from, min(from+size, len(objects))) })
-	}
-	all.Wait()
-	return out
 }
 
 // encodeObject writes what decodeObject has read.

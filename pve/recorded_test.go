@@ -104,7 +104,7 @@ var reads = []struct {
 		if err != nil {
 			return nil, err
 		}
-		return read.list(), nil
+		return read.Resources(), nil
 	}},
 	{regexp.MustCompile(`^/nodes/([^/]+)/(qemu|lxc)/(\d+)/status/current$`), func(ctx context.Context, c *Client, m []string) (any, error) {
 		return c.GuestStatus(ctx, refOf(m))

@@ -1,11 +1,9 @@
 package pve
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -79,22 +77,16 @@ const ResourcesAge = 3 * time.Second
 // Resources lists what the token may see of the cluster: guests with VM.Audit,
 // storages with Datastore.Audit, pools with Pool.Audit, and every node. kind may
 // be vm, storage, node or sdn; "" is everything.
-//
-// asOf is when PVE was asked: at most [ResourcesAge] ago, and after the client's last
-// write.
-func (c *Client) Resources(ctx context.Context, kind string) (list []Resource, asOf time.Time, err error) {
-	known, ok := c.lists.kept(kind)
-	if !ok {
-		if known, err = c.readResources(ctx, kind); err != nil {
-			return nil, time.Time{}, err
-		}
+func (c *Client) Resources(ctx context.Context, kind string) (*ResourceList, error) {
+	if known, ok := c.lists.kept(kind); ok {
+		return known, nil
 	}
-	return slices.Clone(known.list()), known.asked, nil // the caller's own
+	return c.readResources(ctx, kind)
 }
 
 // readResources asks PVE. All who do at a time share one answer.
-func (c *Client) readResources(ctx context.Context, kind string) (*resources, error) {
-	return c.lists.reads.get(ctx, kind, func(ctx context.Context) (*resources, error) {
+func (c *Client) readResources(ctx context.Context, kind string) (*ResourceList, error) {
+	return c.lists.reads.get(ctx, kind, func(ctx context.Context) (*ResourceList, error) {
 		p, params := join("cluster", "resources"), url.Values{}
 		if kind != "" {
 			params.Set("type", kind)
@@ -104,65 +96,24 @@ func (c *Client) readResources(ctx context.Context, kind string) (*resources, er
 		if err != nil {
 			return nil, err
 		}
-		objects, err := objectsIn(ans.Data)
+		rows, err := rowsIn(ans.Data)
 		if err != nil {
 			return nil, fmt.Errorf("GET %s: %w", p, err)
 		}
-		read := &resources{asked: asked, raw: objects}
+		read := &ResourceList{asked, rows}
 		c.lists.keep(kind, read, writes)
 		return read, nil
 	})
-}
-
-// resources is a list as of a time. It is decoded when somebody wants all of it: most want
-// one guest of ten thousand.
-type resources struct {
-	asked time.Time
-
-	mu  sync.Mutex
-	raw [][]byte   // objects, until they are decoded; guarded by mu
-	all []Resource // guarded by mu, and nobody may change them
-}
-
-// list returns all of them, which nobody may change.
-func (r *resources) list() []Resource {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.raw != nil {
-		r.all, r.raw = decodeObjects[Resource](r.raw), nil
-	}
-	return r.all
-}
-
-// guest returns the guest with an id. Only what has the digits of the id somewhere is
-// decoded for it: [VMID] reads no others.
-func (r *resources) guest(id VMID) (Resource, bool) {
-	is := func(r Resource) bool { return r.VMID == id && r.IsGuest() }
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	digits := []byte(id.String())
-	for _, object := range r.raw {
-		if !bytes.Contains(object, digits) {
-			continue
-		}
-		if one := decodeObjects[Resource]([][]byte{object})[0]; is(one) {
-			return one, true
-		}
-	}
-	if i := slices.IndexFunc(r.all, is); i >= 0 {
-		return r.all[i], true
-	}
-	return Resource{}, false
 }
 
 // lists remembers lists of resources for a moment, so that a conversation about some of
 // them does not read all of them again and again. The zero value is ready for use.
 type lists struct {
 	mu     sync.Mutex
-	byKind map[string]*resources // guarded by mu
-	writes int                   // guarded by mu
+	byKind map[string]*ResourceList // guarded by mu
+	writes int                      // guarded by mu
 
-	reads share[*resources] // by kind
+	reads share[*ResourceList] // by kind
 }
 
 // drop forgets the lists, and lets nobody join those that are being read.
@@ -182,22 +133,22 @@ func (l *lists) count() int {
 }
 
 // kept returns a list of a moment ago.
-func (l *lists) kept(kind string) (list *resources, ok bool) {
+func (l *lists) kept(kind string) (list *ResourceList, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	list, ok = l.byKind[kind]
-	return list, ok && time.Since(list.asked) < ResourcesAge
+	return list, ok && time.Since(list.AsOf) < ResourcesAge
 }
 
 // keep remembers a list, unless a write came between count and now.
-func (l *lists) keep(kind string, list *resources, count int) {
+func (l *lists) keep(kind string, list *ResourceList, count int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.writes != count {
 		return
 	}
 	if l.byKind == nil {
-		l.byKind = map[string]*resources{}
+		l.byKind = map[string]*ResourceList{}
 	}
 	l.byKind[kind] = list
 }

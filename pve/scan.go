@@ -28,99 +28,90 @@ func valid(data []byte) bool {
 // and their values as they stand there.
 func members(object []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
-		for rest := inside(object); len(rest) > 0; {
-			end := valueEnd(rest)
-			name := rest[1 : end-1]
-			if bytes.IndexByte(name, '\\') >= 0 || !utf8.Valid(name) {
-				name = unescaped(rest[:end])
-			}
-			rest = trimmed(rest[end:])[1:] // the colon
-			rest = trimmed(rest)
-			end = valueEnd(rest)
-			if !yield(name, rest[:end]) {
+		for i := inside(object, 0); object[i] != '}'; {
+			m := memberAt(object, i)
+			if !yield(m.name(object), object[m.from:m.to]) {
 				return
 			}
-			rest = afterComma(rest[end:])
+			i = following(object, m.to)
 		}
 	}
 }
 
-// elements goes over the elements of a list that is known to be valid JSON.
-func elements(list []byte) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		for rest := inside(list); len(rest) > 0; {
-			end := valueEnd(rest)
-			if !yield(rest[:end]) {
-				return
-			}
-			rest = afterComma(rest[end:])
-		}
+// member says where a member of an object stands: the quotes around its name, and its value.
+type member struct{ open, closed, from, to int }
+
+// memberAt is the member that begins at i.
+func memberAt(b []byte, i int) member {
+	closed := stringEnd(b, i)
+	from := unspaced(b, unspaced(b, closed+1)+1) // after the colon
+	return member{i, closed, from, valueEnd(b, from)}
+}
+
+// name is the name of a member of b: a part of it where it can be.
+func (m member) name(b []byte) []byte {
+	name := b[m.open+1 : m.closed]
+	if bytes.IndexByte(name, '\\') >= 0 || !utf8.Valid(name) {
+		name = unescaped(b[m.open : m.closed+1])
 	}
+	return name
 }
 
-// inside is what stands between the first and the last bracket of an object or a list.
-func inside(value []byte) []byte {
-	value = trimmed(value)
-	end := bytes.LastIndexAny(value, "]}")
-	return bytes.TrimRight(trimmed(value[1:end]), space)
-}
+// inside is where the first thing stands in the object or the list that begins at or after
+// i: a member or an element, or the bracket at its end.
+func inside(b []byte, i int) int { return unspaced(b, unspaced(b, i)+1) }
 
-// afterComma is what follows the comma that rest begins with, if any.
-func afterComma(rest []byte) []byte {
-	if rest = trimmed(rest); len(rest) > 0 {
-		rest = trimmed(rest[1:])
+// following is where the next thing stands after one that ends at i.
+func following(b []byte, i int) int {
+	if i = unspaced(b, i); b[i] == ',' {
+		i = unspaced(b, i+1)
 	}
-	return rest
+	return i
 }
 
-const space = " \t\r\n"
-
-func trimmed(b []byte) []byte {
-	for len(b) > 0 && (b[0] == ' ' || b[0] == '\n' || b[0] == '\t' || b[0] == '\r') {
-		b = b[1:]
+// unspaced is the first place from i on that has no space.
+func unspaced(b []byte, i int) int {
+	for b[i] <= ' ' {
+		i++
 	}
-	return b
+	return i
 }
 
-// valueEnd is where the value ends that b begins with.
-func valueEnd(b []byte) int {
-	depth := 0
-	for i := 0; i < len(b); i++ {
+func trimmed(b []byte) []byte { return bytes.Trim(b, " \t\r\n") }
+
+// valueEnd is where the value ends that begins at i.
+func valueEnd(b []byte, i int) int {
+	switch b[i] {
+	case '"':
+		return stringEnd(b, i) + 1
+	case '{', '[':
+		return nestedEnd(b, i)
+	}
+	for i < len(b) && b[i] > ' ' && b[i] != ',' && b[i] != '}' && b[i] != ']' {
+		i++ // a number, true, false or null
+	}
+	return i
+}
+
+// nestedEnd is where the object or the list ends that begins at i.
+func nestedEnd(b []byte, i int) int {
+	for depth := 0; ; i++ {
 		switch b[i] {
 		case '"':
 			i = stringEnd(b, i)
 		case '{', '[':
 			depth++
-			continue
 		case '}', ']':
-			depth--
-		default:
-			if depth > 0 {
-				continue
+			if depth--; depth == 0 {
+				return i + 1
 			}
-			return i + wordEnd(b[i:])
-		}
-		if depth == 0 {
-			return i + 1
 		}
 	}
-	return len(b)
-}
-
-// wordEnd is where a number, true, false or null ends.
-func wordEnd(b []byte) int {
-	for i, c := range b {
-		switch c {
-		case ' ', '\t', '\r', '\n', ',', ']', '}':
-			return i
-		}
-	}
-	return len(b)
 }
 
 // stringEnd is where the closing quote is of the string that begins at start.
 func stringEnd(b []byte, start int) int {
-	for i := start + 1; i < len(b); i++ {
+	for i := start + 1; ; i++ {
 		switch b[i] {
 		case '\\':
 			i++
@@ -128,7 +119,6 @@ func stringEnd(b []byte, start int) int {
 			return i
 		}
 	}
-	return len(b) - 1
 }
 
 // unescaped is the text of a string that is known to be valid JSON.

@@ -130,13 +130,15 @@ func described(value string, words ...string) string {
 }
 
 func guests(ctx context.Context, c *pve.Client, _ func(string) string) ([]string, error) {
-	all, _, err := c.Resources(ctx, "vm")
-	slices.SortFunc(all, func(a, b pve.Resource) int { return int(a.VMID - b.VMID) })
-	var out []string
-	for _, r := range all {
-		out = append(out, described(r.VMID.String(), r.Name.Value, r.State(), "on "+r.Node.Value))
+	all, err := c.Resources(ctx, "vm")
+	if err != nil {
+		return nil, err
 	}
-	return out, err
+	var out []string
+	for _, r := range slices.SortedFunc(all.Rows(), func(a, b *pve.Row) int { return int(a.VMID() - b.VMID()) }) {
+		out = append(out, described(r.VMID().String(), r.Name(), r.State(), "on "+r.Node()))
+	}
+	return out, nil
 }
 
 func nextID(ctx context.Context, c *pve.Client, _ func(string) string) ([]string, error) {
@@ -147,32 +149,39 @@ func nextID(ctx context.Context, c *pve.Client, _ func(string) string) ([]string
 // resources asks for those of a type, each once: a shared storage is on many nodes.
 func resources(kind string) asks {
 	return func(ctx context.Context, c *pve.Client, _ func(string) string) ([]string, error) {
-		all, _, err := c.Resources(ctx, "") // PVE has no list of pools alone
+		all, err := c.Resources(ctx, "") // PVE has no list of pools alone
+		if err != nil {
+			return nil, err
+		}
 		var out []string
-		for _, r := range all {
+		for row := range all.Rows() {
 			switch {
-			case r.Type != kind:
+			case row.Type() != kind:
 			case kind == "node":
-				out = append(out, described(r.Node.Value, r.Status.Value))
+				out = append(out, described(row.Node(), row.Status()))
 			case kind == "pool":
-				out = append(out, r.Pool.Value)
+				out = append(out, row.Pool())
 			default:
+				r := row.Resource()
 				out = append(out, described(r.Storage.Value, r.PluginType.Value, strings.ReplaceAll(r.Content.Value, ",", " ")))
 			}
 		}
 		slices.Sort(out)
-		return slices.Compact(out), err
+		return slices.Compact(out), nil
 	}
 }
 
 func tags(ctx context.Context, c *pve.Client, _ func(string) string) ([]string, error) {
-	all, _, err := c.Resources(ctx, "vm")
+	all, err := c.Resources(ctx, "vm")
+	if err != nil {
+		return nil, err
+	}
 	var out []string
-	for _, r := range all {
+	for r := range all.Rows() {
 		out = append(out, r.TagList()...)
 	}
 	slices.Sort(out)
-	return slices.Compact(out), err
+	return slices.Compact(out), nil
 }
 
 // guestOf finds the guest that the command names.
@@ -210,10 +219,13 @@ func timeOf(t pve.Opt[int64]) string {
 // archives asks for the backups on the storages of the cluster that can be asked from a
 // node that is online.
 func archives(ctx context.Context, c *pve.Client, other func(string) string) ([]string, error) {
-	all, _, err := c.Resources(ctx, "storage")
+	all, err := c.Resources(ctx, "storage")
+	if err != nil {
+		return nil, err
+	}
 	var out []string
 	seen := map[string]bool{}
-	for _, r := range all {
+	for _, r := range all.Resources() {
 		backups := slices.Contains(strings.Split(r.Content.Value, ","), "backup") && r.Status.Value == "available"
 		if !backups || r.Shared.Value && seen[r.Storage.Value] {
 			continue

@@ -107,15 +107,15 @@ func (n *Node) remove(ctx context.Context, id pve.VMID) error {
 	if err := n.settle(ctx, id); err != nil {
 		return err
 	}
-	all, _, err := n.client.Resources(ctx, "vm")
+	all, err := n.client.Resources(ctx, "vm")
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(all, func(r pve.Resource) bool { return r.IsGuest() && r.VMID == id })
-	if i < 0 {
+	found, ok := all.Guest(id)
+	if !ok {
 		return nil // or it cannot be seen, which the caller finds out
 	}
-	g := all[i].Ref()
+	g := found.Resource().Ref()
 	status, err := n.client.GuestStatus(ctx, g)
 	if err != nil {
 		return err

@@ -31,9 +31,11 @@ type Recorder struct {
 // ones, and those in configurations.
 func (r *Recorder) Record(ctx context.Context) (m pvesim.Model, at time.Time, err error) {
 	r.now, r.model = time.Now(), pvesim.Model{Seed: 1, NoMoreVolumes: true}
-	if r.resources, _, err = r.Client.Resources(ctx, ""); err != nil {
+	all, err := r.Client.Resources(ctx, "")
+	if err != nil {
 		return m, r.now, err
 	}
+	r.resources = all.Resources()
 	if err := r.nodes(ctx); err != nil {
 		return m, r.now, err
 	}

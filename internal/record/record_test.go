@@ -225,13 +225,13 @@ func TestAnonymise(t *testing.T) {
 			t.Errorf("%d guests, %d volumes, %d tasks; there were %d, %d, %d", len(m.Guests), len(m.Volumes), len(m.Tasks), guests, volumes, tasks)
 		}
 		// Each guest can be found with its disks and snapshots under the new names.
-		list, _, err := again.client.Resources(t.Context(), "vm")
+		list, err := again.client.Resources(t.Context(), "vm")
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, g := range list {
-			if want := fmt.Sprintf("guest-%d", g.VMID); g.Name.Value != want {
-				t.Errorf("guest %d is %s", g.VMID, g.Name.Value)
+		for g := range list.Rows() {
+			if want := fmt.Sprintf("guest-%d", g.VMID()); g.Name() != want {
+				t.Errorf("guest %d is %s", g.VMID(), g.Name())
 			}
 		}
 		ref := pve.GuestRef{Node: "node1", Kind: pve.QEMU, VMID: 100}

@@ -17,10 +17,13 @@ func (c *Call) Nodes(ctx context.Context) ([]pve.Resource, error) {
 	if c.nodes != nil {
 		return c.nodes, nil
 	}
-	nodes, err := c.Listed(ctx, "node")
-	slices.SortFunc(nodes, func(a, b pve.Resource) int { return strings.Compare(a.Node.Value, b.Node.Value) })
-	c.nodes = nodes
-	return nodes, err
+	all, err := c.Listed(ctx, "node")
+	if err != nil {
+		return nil, err
+	}
+	c.nodes = all.Resources()
+	slices.SortFunc(c.nodes, func(a, b pve.Resource) int { return strings.Compare(a.Node.Value, b.Node.Value) })
+	return c.nodes, nil
 }
 
 // Node finds a node by its name. The error for one that is not there names those that

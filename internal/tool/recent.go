@@ -2,6 +2,8 @@ package tool
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,11 +64,22 @@ func (r *Recent) has(id pve.VMID, now time.Time) bool {
 	return ok
 }
 
+// ids are the guests that are being changed or were lately. It forgets the others.
+func (r *Recent) ids(now time.Time) []pve.VMID {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.until, func(_ pve.VMID, until time.Time) bool { return now.After(until) })
+	return slices.Sorted(maps.Keys(r.until))
+}
+
 // Listed is [pve.Client.Resources], and notes when PVE was asked.
-func (c *Call) Listed(ctx context.Context, kind string) ([]pve.Resource, error) {
-	all, asOf, err := c.PVE.Resources(ctx, kind)
-	if err == nil && (c.asOf.IsZero() || asOf.Before(c.asOf)) {
-		c.asOf = asOf
+func (c *Call) Listed(ctx context.Context, kind string) (*pve.ResourceList, error) {
+	all, err := c.PVE.Resources(ctx, kind)
+	if err == nil && (c.asOf.IsZero() || all.AsOf.Before(c.asOf)) {
+		c.asOf = all.AsOf
 	}
 	return all, err
 }
@@ -80,25 +93,27 @@ func (c *Call) AsOf() time.Time {
 	return c.asOf
 }
 
-// Resources lists the cluster's resources, with the live state of the guests that
-// this process is changing or has changed in the last 20 s: it does not answer from
-// before an own change.
-func (c *Call) Resources(ctx context.Context) ([]pve.Resource, error) {
-	all, err := c.Listed(ctx, "")
-	if err != nil {
-		return nil, err
+// Resources lists the cluster's resources, and has beside them, with their live state, the
+// guests in it that this process is changing or has changed in the last 20 s: an answer
+// does not tell of the time before an own change.
+func (c *Call) Resources(ctx context.Context) (all *pve.ResourceList, changed map[pve.VMID]pve.Resource, err error) {
+	if all, err = c.Listed(ctx, ""); err != nil {
+		return nil, nil, err
 	}
-	for i, r := range all {
-		if !r.IsGuest() || !c.host.Recent.has(r.VMID, c.Now()) {
+	changed = map[pve.VMID]pve.Resource{}
+	for _, id := range c.host.Recent.ids(c.Now()) {
+		row, ok := all.Guest(id)
+		if !ok {
 			continue
 		}
-		live, err := c.PVE.GuestStatus(ctx, r.Ref())
-		if err != nil {
-			all[i].Status = pve.Some("unknown") // it may be anything by now
-			continue
+		r := row.Resource()
+		if live, err := c.PVE.GuestStatus(ctx, r.Ref()); err != nil {
+			r.Status = pve.Some("unknown") // it may be anything by now
+		} else {
+			r.Status, r.Lock, r.Uptime = pve.Some(live.State()), live.Lock, live.Uptime
+			r.CPU, r.Mem, r.Template = live.CPU, live.Mem, live.Template
 		}
-		all[i].Status, all[i].Lock, all[i].Uptime = pve.Some(live.State()), live.Lock, live.Uptime
-		all[i].CPU, all[i].Mem, all[i].Template = live.CPU, live.Mem, live.Template
+		changed[id] = r
 	}
-	return all, nil
+	return all, changed, nil
 }

@@ -89,7 +89,10 @@ func (c *Call) Stores(ctx context.Context) ([]Store, error) {
 		return nil, err
 	}
 	all, err := c.Listed(ctx, "storage")
-	return Stores(append(all, nodes...)), err
+	if err != nil {
+		return nil, err
+	}
+	return Stores(append(all.Resources(), nodes...)), nil
 }
 
 // NoStorage is the error for a storage that is not among those that there are.

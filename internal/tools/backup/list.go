@@ -72,7 +72,13 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	if err != nil {
 		return out, err
 	}
-	stores, err := choose(tool.Stores(all), perms, in.Storage)
+	var others []*pve.Row
+	for r := range all.Rows() {
+		if !r.IsGuest() {
+			others = append(others, r)
+		}
+	}
+	stores, err := choose(tool.Stores(pve.Decoded(others)), perms, in.Storage)
 	if err != nil {
 		return out, err
 	}
@@ -81,18 +87,14 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 		return out, err
 	}
 	out.Notes = append(notes, hidden(perms, stores, in.Storage)...)
-	names := map[int64]string{}
-	for _, r := range all {
-		if r.IsGuest() {
-			names[int64(r.VMID)] = render.Text(r.Name.Value, 60)
-		}
-	}
 	out.Total = len(rows)
 	var part []backupRow
 	part, out.LeftOut, out.More = tool.Page(rows, in.Limit, in.Offset)
 	for _, row := range part {
 		if row.VMID != nil {
-			row.Name = names[*row.VMID]
+			if g, ok := all.Guest(pve.VMID(*row.VMID)); ok {
+				row.Name = render.Text(g.Name(), 60)
+			}
 		}
 		out.Backups = append(out.Backups, row)
 	}

@@ -77,19 +77,19 @@ func listGuests() tool.Tool {
 var usual = []string{"vmid", "name", "type", "node", "status", "cpu_percent", "mem", "uptime", "tags", "lock", "template"}
 
 func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
-	all, err := c.Resources(ctx)
+	all, changed, err := c.Resources(ctx)
 	if err != nil {
 		return listOut{}, err
 	}
 	out := listOut{AsOf: render.Time(c.AsOf()), Guests: []guestRow{}}
-	offline := offlineNodes(all)
-	var found []*pve.Resource
-	for i, r := range all {
-		if r.IsGuest() && matches(in, r, statusOf(r, offline)) {
-			found = append(found, &all[i])
+	known := knowledge{offlineNodes(all), changed}
+	var found []*pve.Row
+	for r := range all.Rows() {
+		if r.IsGuest() && matches(in, r, known) {
+			found = append(found, r)
 		}
 	}
-	sortGuests(found, in.Sort, offline)
+	found = sorted(found, in.Sort, known)
 	out.Total = len(found)
 	found, out.LeftOut, out.More = tool.Page(found, in.Limit, in.Offset)
 	fields := in.Fields
@@ -100,11 +100,11 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 		}
 	}
 	for _, r := range found {
-		out.Guests = append(out.Guests, rowOf(*r, statusOf(*r, offline)))
+		out.Guests = append(out.Guests, rowOf(known.all(r), known.status(r)))
 	}
 	only(out.Guests, fields)
-	if len(offline) > 0 {
-		out.Notes = append(out.Notes, "offline nodes: "+strings.Join(offline, ", ")+"; the state of their guests is unknown")
+	if len(known.offline) > 0 {
+		out.Notes = append(out.Notes, "offline nodes: "+strings.Join(known.offline, ", ")+"; the state of their guests is unknown")
 	}
 	return out, hidden(ctx, c, in, &out)
 }
@@ -127,59 +127,89 @@ func hidden(ctx context.Context, c *tool.Call, in listIn, out *listOut) error {
 	return nil
 }
 
-func offlineNodes(all []pve.Resource) []string {
+// knowledge is what is known of guests besides their rows of PVE's list.
+type knowledge struct {
+	offline []string // nodes
+	changed map[pve.VMID]pve.Resource
+}
+
+func offlineNodes(all *pve.ResourceList) []string {
 	var out []string
-	for _, r := range all {
-		if r.Type == "node" && r.Status.Value != "online" {
-			out = append(out, r.Node.Value)
+	for r := range all.Rows() {
+		if r.Type() == "node" && r.Status() != "online" {
+			out = append(out, r.Node())
 		}
 	}
 	slices.Sort(out)
 	return out
 }
 
-// statusOf is a guest's status as far as it is known: PVE goes on to show what it
+// status is a guest's status as far as it is known: PVE goes on to show what it
 // saw last of a node that is offline.
-func statusOf(r pve.Resource, offline []string) string {
-	if slices.Contains(offline, r.Node.Value) {
+func (k knowledge) status(r *pve.Row) string {
+	if len(k.offline) > 0 && slices.Contains(k.offline, r.Node()) {
 		return "unknown"
+	}
+	if now, ok := k.changed[r.VMID()]; ok {
+		return now.State()
 	}
 	return r.State()
 }
 
-func matches(in listIn, r pve.Resource, status string) bool {
+// all is all that is known of a guest.
+func (k knowledge) all(r *pve.Row) pve.Resource {
+	if now, ok := k.changed[r.VMID()]; ok {
+		return now
+	}
+	return r.Resource()
+}
+
+func matches(in listIn, r *pve.Row, known knowledge) bool {
 	contains := func(s, part string) bool {
 		return strings.Contains(strings.ToLower(s), strings.ToLower(part))
 	}
-	return (in.Node == "" || r.Node.Value == in.Node) &&
-		(in.Type == "" || r.Type == in.Type) &&
-		(in.Status == "" || status == in.Status) &&
-		(in.Name == "" || contains(r.Name.Value, in.Name)) &&
+	return (in.Node == "" || r.Node() == in.Node) &&
+		(in.Type == "" || r.Type() == in.Type) &&
+		(in.Status == "" || known.status(r) == in.Status) &&
+		(in.Name == "" || contains(r.Name(), in.Name)) &&
 		(in.Tag == "" || slices.ContainsFunc(r.TagList(), func(t string) bool { return strings.EqualFold(t, in.Tag) })) &&
-		(in.Pool == "" || r.Pool.Value == in.Pool)
+		(in.Pool == "" || r.Pool() == in.Pool)
 }
 
-// sortGuests sorts by a key, the largest number first, those where it is not known
+// sorted sorts by a key, the largest number first, those where it is not known
 // last, and by id where it is the same.
-func sortGuests(list []*pve.Resource, key string, offline []string) {
-	slices.SortFunc(list, func(a, b *pve.Resource) int {
-		order := 0
+func sorted(list []*pve.Row, key string, known knowledge) []*pve.Row {
+	type ranked struct {
+		*pve.Row
+		text   string
+		number float64
+	}
+	by := make([]ranked, len(list))
+	for i, r := range list {
+		by[i].Row = r
 		switch key {
 		case "name":
-			order = cmp.Compare(a.Name.Value, b.Name.Value)
+			by[i].text = r.Name()
 		case "node":
-			order = cmp.Compare(a.Node.Value, b.Node.Value)
+			by[i].text = r.Node()
 		case "cpu", "mem", "disk", "uptime":
-			order = cmp.Compare(rank(*b, key, offline), rank(*a, key, offline))
+			by[i].number = rank(known.all(r), key, known.status(r))
 		}
-		return cmp.Or(order, cmp.Compare(a.VMID, b.VMID))
+	}
+	slices.SortFunc(by, func(a, b ranked) int {
+		return cmp.Or(strings.Compare(a.text, b.text), cmp.Compare(b.number, a.number), cmp.Compare(a.VMID(), b.VMID()))
 	})
+	out := make([]*pve.Row, len(by))
+	for i := range by {
+		out[i] = by[i].Row
+	}
+	return out
 }
 
 // rank is the number that a guest is sorted by, as it is shown; below 0 where it is
 // not.
-func rank(r pve.Resource, key string, offline []string) float64 {
-	value, known := 0.0, inUse(statusOf(r, offline))
+func rank(r pve.Resource, key, status string) float64 {
+	value, known := 0.0, inUse(status)
 	switch key {
 	case "cpu":
 		value, known = r.CPU.Value, known && r.CPU.Set

@@ -125,10 +125,11 @@ func missingThere(ctx context.Context, c *tool.Call, in migrateIn) ([]string, er
 	if err != nil {
 		return nil, err
 	}
-	storages, err := c.Listed(ctx, "storage")
+	all, err := c.Listed(ctx, "storage")
 	if err != nil {
 		return nil, err
 	}
+	storages := all.Resources()
 	on := func(node, storage string) bool {
 		return slices.ContainsFunc(storages, func(r pve.Resource) bool { return r.Node.Value == node && r.Storage.Value == storage })
 	}
