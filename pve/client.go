@@ -301,16 +301,16 @@ func answerTo(method string, p path, resp *http.Response) (ans answer, err error
 
 // answerIn takes an answer apart. Its data is a part of body.
 func answerIn(body []byte) (ans answer, err error) {
-	if !valid(body) || trimmed(body)[0] != '{' {
+	var raw struct {
+		Data  json.RawMessage `json:"data"`
+		Total json.RawMessage `json:"total"`
+	}
+	if !parse(body, &raw) {
 		return ans, json.Unmarshal(body, &ans) // which knows what is wrong
 	}
-	for name, value := range members(body) {
-		switch string(name) {
-		case "data":
-			ans.Data = value
-		case "total":
-			err = ans.Total.UnmarshalJSON(value)
-		}
+	ans.Data = raw.Data
+	if raw.Total != nil {
+		err = ans.Total.UnmarshalJSON(raw.Total)
 	}
 	return ans, err
 }

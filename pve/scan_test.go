@@ -2,6 +2,7 @@ package pve
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,8 +20,13 @@ func FuzzScan(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		is := json.Valid(data)
-		if valid(data) != is {
+		if parse(data, new(json.RawMessage)) != is {
 			t.Fatalf("%q is valid: %v", data, is)
+		}
+		body := slices.Concat([]byte(`{"total":"5","x":[{}],"data" : `), data, []byte(" }"))
+		ans, err := answerIn(body)
+		if err == nil && !json.Valid(body) || is && (err != nil || ans.Total != Some[int64](5) || string(ans.Data) != string(trimmed(data))) {
+			t.Fatalf("%s: %+v %v", body, ans, err)
 		}
 		if !is {
 			return
