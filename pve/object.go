@@ -51,16 +51,22 @@ func decodeObject(data []byte, dst any, extra *Extra) error {
 	v := reflect.ValueOf(dst).Elem()
 	plan := planOf(v.Type())
 	var rest Extra
-	for name, value := range members(data) {
-		f, named := plan[string(name)]
-		if named && string(value) != "null" && decodeField(value, v.Field(f.index).Addr().Interface()) == nil {
+	for i := inside(data, 0); data[i] != '}'; {
+		m := memberAt(data, i)
+		i = following(data, m.to)
+		value := data[m.from:m.to]
+		f, named := plan[string(data[m.open+1:m.closed])]
+		if !named { // unless it is written with an escape
+			f, named = plan[string(m.name(data))]
+		}
+		if named && value[0] != 'n' && decodeField(value, v.Field(f.index).Addr().Interface()) == nil { // null
 			delete(rest, f.name)
 			continue
 		}
 		if rest == nil {
 			rest = Extra{}
 		}
-		rest[string(name)] = bytes.Clone(value)
+		rest[string(m.name(data))] = bytes.Clone(value)
 	}
 	if len(rest) > 0 {
 		*extra = rest
