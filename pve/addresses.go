@@ -67,20 +67,24 @@ func (e *AgentError) Error() string { return "guest agent: " + e.Desc }
 // up to PVE 8, VM.GuestAgent.Audit from 9). An agent that does not answer is an
 // *[Error].
 func (c *Client) AgentInterfaces(ctx context.Context, g GuestRef) ([]Interface, error) {
-	data, err := get[struct {
-		Result json.RawMessage `json:"result"`
-	}](ctx, c, g.path("agent", "network-get-interfaces"), nil)
+	ans, err := c.ask(ctx, g.path("agent", "network-get-interfaces"), nil)
 	if err != nil {
 		return nil, err
+	}
+	var said struct {
+		Result json.RawMessage `json:"result"`
+	}
+	if !parse(ans.Data, &said) || len(said.Result) == 0 {
+		return nil, fmt.Errorf("guest agent: %.40q where a result was expected", ans.Data)
 	}
 	var refused struct {
 		Error *AgentError `json:"error"`
 	}
-	if json.Unmarshal(data.Result, &refused) == nil && refused.Error != nil {
+	if said.Result[0] == '{' && json.Unmarshal(said.Result, &refused) == nil && refused.Error != nil {
 		return nil, refused.Error
 	}
 	var list []Interface
-	if err := json.Unmarshal(data.Result, &list); err != nil {
+	if err := decodeField(said.Result, &list); err != nil {
 		return nil, errors.Join(errors.New("guest agent: not a list of interfaces"), err)
 	}
 	return list, nil

@@ -87,7 +87,26 @@ func decodeField(value []byte, dst any) error {
 			return err
 		}
 	}
+	if v := reflect.ValueOf(dst).Elem(); value[0] == '[' && v.Kind() == reflect.Slice {
+		if _, ok := reflect.New(v.Type().Elem()).Interface().(json.Unmarshaler); ok {
+			return decodeList(value, v)
+		}
+	}
 	return json.Unmarshal(value, dst)
+}
+
+// decodeList decodes a list of what decodes itself, up to the first that does not.
+func decodeList(value []byte, dst reflect.Value) error {
+	dst.Set(reflect.MakeSlice(dst.Type(), 0, 0))
+	for element := range elements(value) {
+		dst.Grow(1)
+		dst.SetLen(dst.Len() + 1)
+		last := dst.Index(dst.Len() - 1).Addr().Interface()
+		if err := last.(json.Unmarshaler).UnmarshalJSON(element); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // encodeObject writes what decodeObject has read.

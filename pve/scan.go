@@ -40,6 +40,19 @@ func members(object []byte) iter.Seq2[[]byte, []byte] {
 	}
 }
 
+// elements goes over the elements of a list that is known to be valid JSON.
+func elements(list []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for i := inside(list, 0); list[i] != ']'; {
+			end := valueEnd(list, i)
+			if !yield(list[i:end]) {
+				return
+			}
+			i = following(list, end)
+		}
+	}
+}
+
 // member says where a member of an object stands: the quotes around its name, and its value.
 type member struct{ open, closed, from, to int }
 
