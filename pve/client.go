@@ -2,6 +2,7 @@ package pve
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -113,6 +114,14 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 type answer struct {
 	Data  json.RawMessage `json:"data"`
 	Total Opt[int64]      `json:"total"` // how many items match, of which Data may hold a part
+}
+
+// complete returns an error where the answer to a GET has no data.
+func (a answer) complete(p path) error {
+	if len(a.Data) == 0 || string(a.Data) == "null" {
+		return fmt.Errorf("GET %s: the answer has no data", p)
+	}
+	return nil
 }
 
 // The most attempts at a read, and the pause before the second; the next ones are
@@ -407,10 +416,7 @@ func list[T any](ctx context.Context, c *Client, p path, params url.Values) (v T
 // ask sends a GET, whose answer has data.
 func (c *Client) ask(ctx context.Context, p path, params url.Values) (answer, error) {
 	ans, err := c.do(ctx, http.MethodGet, p, params)
-	if err == nil && (len(ans.Data) == 0 || string(ans.Data) == "null") {
-		err = fmt.Errorf("GET %s: the answer has no data", p)
-	}
-	return ans, err
+	return ans, cmp.Or(err, ans.complete(p))
 }
 
 // start sends a write that PVE answers with a task.

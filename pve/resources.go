@@ -1,6 +1,7 @@
 package pve
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -92,8 +93,8 @@ func (c *Client) readResources(ctx context.Context, kind string) (*ResourceList,
 			params.Set("type", kind)
 		}
 		asked, writes := time.Now(), c.lists.count()
-		ans, err := c.ask(ctx, p, params)
-		if err != nil {
+		ans, err := c.read(ctx, p, params) // not by do, which shares answers as well
+		if err = cmp.Or(err, ans.complete(p)); err != nil {
 			return nil, err
 		}
 		rows, err := rowsIn(ans.Data)

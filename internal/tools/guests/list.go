@@ -81,7 +81,7 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	if err != nil {
 		return listOut{}, err
 	}
-	out := listOut{AsOf: render.Time(c.AsOf()), Guests: []guestRow{}}
+	out := listOut{AsOf: render.Time(c.AsOf())}
 	known := knowledge{offlineNodes(all), changed}
 	var found []*pve.Row
 	for r := range all.Rows() {
@@ -99,32 +99,34 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 			fields = append(slices.Clone(usual), "maxdisk")
 		}
 	}
-	for _, r := range found {
-		out.Guests = append(out.Guests, rowOf(known.all(r), known.status(r)))
+	out.Guests = make([]guestRow, len(found))
+	for i, r := range found {
+		out.Guests[i] = rowOf(known.all(r), known.status(r))
 	}
 	only(out.Guests, fields)
 	if len(known.offline) > 0 {
 		out.Notes = append(out.Notes, "offline nodes: "+strings.Join(known.offline, ", ")+"; the state of their guests is unknown")
 	}
-	return out, hidden(ctx, c, in, &out)
-}
-
-// hidden says in the answer what the token cannot see.
-func hidden(ctx context.Context, c *tool.Call, in listIn, out *listOut) error {
 	perms, err := c.PVE.Permissions(ctx)
 	if err != nil {
-		return err
+		return listOut{}, err
 	}
+	out.Notes = append(out.Notes, hidden(perms, in)...)
+	return out, nil
+}
+
+// hidden says what the token cannot see.
+func hidden(perms pve.Permissions, in listIn) (notes []string) {
 	switch all, except := perms.Below("/vms", "VM.Audit"); {
 	case !all:
-		out.Notes = append(out.Notes, "this token lacks VM.Audit on /vms: there may be guests that it cannot see")
+		notes = append(notes, "this token lacks VM.Audit on /vms: there may be guests that it cannot see")
 	case len(except) > 0:
-		out.Notes = append(out.Notes, fmt.Sprintf("this token lacks VM.Audit on %s: such a guest is not listed", render.Text(render.List(except), 200)))
+		notes = append(notes, fmt.Sprintf("this token lacks VM.Audit on %s: such a guest is not listed", render.Text(render.List(except), 200)))
 	}
 	if in.Pool != "" && !perms.Has("/pool/"+in.Pool, "Pool.Audit") {
-		out.Notes = append(out.Notes, fmt.Sprintf("this token lacks Pool.Audit on /pool/%s: which guests are in it cannot be seen", render.Text(in.Pool, 60)))
+		notes = append(notes, fmt.Sprintf("this token lacks Pool.Audit on /pool/%s: which guests are in it cannot be seen", render.Text(in.Pool, 60)))
 	}
-	return nil
+	return notes
 }
 
 // knowledge is what is known of guests besides their rows of PVE's list.
