@@ -55,10 +55,7 @@ func decodeObject(data []byte, dst any, extra *Extra) error {
 		m := memberAt(data, i)
 		i = following(data, m.to)
 		value := data[m.from:m.to]
-		f, named := plan[string(data[m.open+1:m.closed])]
-		if !named { // unless it is written with an escape
-			f, named = plan[string(m.name(data))]
-		}
+		f, named := plan[string(m.key(data))]
 		if named && value[0] != 'n' && decodeField(value, v.Field(f.index).Addr().Interface()) == nil { // null
 			delete(rest, f.name)
 			continue
@@ -72,6 +69,21 @@ func decodeObject(data []byte, dst any, extra *Extra) error {
 		*extra = rest
 	}
 	return nil
+}
+
+// decodeSome decodes an object, or null, as decodeObject does, but for what is not in the
+// plan.
+func decodeSome(data []byte, v reflect.Value, plan map[string]field) {
+	if data[0] == 'n' { // null
+		return
+	}
+	for i := inside(data, 0); data[i] != '}'; {
+		m := memberAt(data, i)
+		i = following(data, m.to)
+		if f, wanted := plan[string(m.key(data))]; wanted && data[m.from] != 'n' { // null
+			_ = decodeField(data[m.from:m.to], v.Field(f.index).Addr().Interface())
+		}
+	}
 }
 
 // decodeField decodes a value that is valid JSON. Those that decode themselves are asked

@@ -1,9 +1,10 @@
 package pve
 
 import (
-	"bytes"
 	"fmt"
 	"iter"
+	"maps"
+	"reflect"
 	"runtime"
 	"slices"
 	"sync"
@@ -97,12 +98,8 @@ func (r *Row) read(b []byte, start int) (end int) {
 // note notes a member of the object that begins at start. What counts is what decodeObject
 // takes: of several values the last one, unless it is null or of no use.
 func (r *Row) note(b []byte, start int, m member) {
-	name := b[m.open+1 : m.closed]
-	if bytes.IndexByte(name, '\\') >= 0 {
-		name = m.name(b)
-	}
 	at := span{uint32(m.from - start), uint32(m.to - start)}
-	switch string(name) {
+	switch string(m.key(b)) {
 	case "type":
 		r.setKind(b[m.from:m.to])
 	case "vmid":
@@ -175,21 +172,33 @@ func (r *Row) Resource() (out Resource) {
 	return out
 }
 
-// together is how many rows one CPU decodes before another one is worth its while.
-const together = 500
-
-// Decoded decodes rows: many of them on all CPUs.
-func Decoded(rows []*Row) []Resource {
+// Decoded decodes rows, or only those fields of them that are named, as PVE names them.
+func Decoded(rows []*Row, fields ...string) []Resource {
 	out := make([]Resource, len(rows))
-	var all sync.WaitGroup
-	size := max(together, (len(rows)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
-	for from := 0; from < len(rows); from += size {
-		all.Go(func() {
-			for i := from; i < min(from+size, len(rows)); i++ {
-				out[i] = rows[i].Resource()
+	decode := func(i int) { out[i] = rows[i].Resource() }
+	if len(fields) > 0 {
+		plan := maps.Clone(planOf(reflect.TypeFor[Resource]()))
+		maps.DeleteFunc(plan, func(name string, _ field) bool { return !slices.Contains(fields, name) })
+		decode = func(i int) { decodeSome(rows[i].object, reflect.ValueOf(&out[i]).Elem(), plan) }
+	}
+	onAllCPUs(len(out), decode)
+	return out
+}
+
+// onAllCPUs does something that takes microseconds for the numbers below n.
+func onAllCPUs(n int, do func(int)) {
+	const together = 500 // on one CPU, before another one is worth its while
+	size := max(together, (n+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+	var others sync.WaitGroup
+	for from := size; from < n; from += size {
+		others.Go(func() {
+			for i := from; i < min(from+size, n); i++ {
+				do(i)
 			}
 		})
 	}
-	all.Wait()
-	return out
+	for i := range min(size, n) {
+		do(i)
+	}
+	others.Wait()
 }

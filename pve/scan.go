@@ -63,13 +63,21 @@ func memberAt(b []byte, i int) member {
 	return member{i, closed, from, valueEnd(b, from)}
 }
 
-// name is the name of a member of b: a part of it where it can be.
-func (m member) name(b []byte) []byte {
+// key is the name of a member of b, good for comparing it with names that are ASCII.
+func (m member) key(b []byte) []byte {
 	name := b[m.open+1 : m.closed]
-	if bytes.IndexByte(name, '\\') >= 0 || !utf8.Valid(name) {
+	if bytes.IndexByte(name, '\\') >= 0 {
 		name = unescaped(b[m.open : m.closed+1])
 	}
 	return name
+}
+
+// name is the name of a member of b.
+func (m member) name(b []byte) []byte {
+	if name := m.key(b); utf8.Valid(name) {
+		return name
+	}
+	return unescaped(b[m.open : m.closed+1])
 }
 
 // inside is where the first thing stands in the object or the list that begins at or after

@@ -100,8 +100,8 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 		}
 	}
 	out.Guests = make([]guestRow, len(found))
-	for i, r := range found {
-		out.Guests[i] = rowOf(known.all(r), known.status(r))
+	for i, r := range known.decoded(found, fields) {
+		out.Guests[i] = rowOf(r, known.status(found[i]))
 	}
 	only(out.Guests, fields)
 	if len(known.offline) > 0 {
@@ -158,12 +158,25 @@ func (k knowledge) status(r *pve.Row) string {
 	return r.State()
 }
 
-// all is all that is known of a guest.
-func (k knowledge) all(r *pve.Row) pve.Resource {
-	if now, ok := k.changed[r.VMID()]; ok {
-		return now
+// decoded is what is known of guests of what is shown in some fields.
+func (k knowledge) decoded(rows []*pve.Row, fields []string) []pve.Resource {
+	names := []string{"type", "vmid", "status", "lock"}
+	for _, f := range fields {
+		switch f {
+		case "cpu_percent":
+			f = "cpu"
+		case "ha":
+			f = "hastate"
+		}
+		names = append(names, f)
 	}
-	return r.Resource()
+	out := pve.Decoded(rows, names...)
+	for i, r := range out {
+		if now, ok := k.changed[r.VMID]; ok {
+			out[i] = now
+		}
+	}
+	return out
 }
 
 func matches(in listIn, r *pve.Row, known knowledge) bool {
@@ -194,8 +207,11 @@ func sorted(list []*pve.Row, key string, known knowledge) []*pve.Row {
 			by[i].text = r.Name()
 		case "node":
 			by[i].text = r.Node()
-		case "cpu", "mem", "disk", "uptime":
-			by[i].number = rank(known.all(r), key, known.status(r))
+		}
+	}
+	if fields := []string{"cpu", "mem", "maxdisk", "uptime"}; key == "disk" || slices.Contains(fields, key) {
+		for i, r := range known.decoded(list, fields) {
+			by[i].number = rank(r, key, known.status(list[i]))
 		}
 	}
 	slices.SortFunc(by, func(a, b ranked) int {
