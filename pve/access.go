@@ -54,6 +54,9 @@ func (p Privileges) check() error {
 		return fmt.Errorf("%.40q where an object was expected", p.object)
 	}
 	for name, value := range p.all {
+		if string(value) == "1" || string(value) == "0" { // as PVE writes all of them
+			continue
+		}
 		if err := new(Opt[bool]).UnmarshalJSON(value); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}

@@ -68,7 +68,7 @@ func rowsIn(data []byte) ([]Row, error) {
 			return nil, fmt.Errorf("%.40q where an object was expected", data[i:end])
 		}
 		if cap(out) < 2 { // how many there may be, so that the list need not grow again and again
-			out = slices.Grow(out, len(data)/(end-i))
+			out = slices.Grow(out, len(data)/(end-i)*5/4)
 		}
 		i = following(data, end)
 	}

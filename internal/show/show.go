@@ -31,7 +31,7 @@ func Bytes(n pve.Opt[int64]) (*int64, string) {
 	if !n.Set {
 		return nil, ""
 	}
-	return &n.Value, render.Bytes(n.Value)
+	return Number(n), render.Bytes(n.Value)
 }
 
 // Number returns a number, nil where it is absent.
@@ -39,7 +39,8 @@ func Number(n pve.Opt[int64]) *int64 {
 	if !n.Set {
 		return nil
 	}
-	return &n.Value
+	value := n.Value // which alone is kept
+	return &value
 }
 
 // Seconds writes a number of seconds as a duration, "" where it is absent.
