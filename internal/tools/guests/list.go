@@ -100,8 +100,8 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 		}
 	}
 	out.Guests = make([]guestRow, len(found))
-	for i, r := range known.decoded(found, fields) {
-		out.Guests[i] = rowOf(r, known.status(found[i]))
+	for i, use := range known.use(found, fields) {
+		out.Guests[i] = rowOf(found[i], use, known)
 	}
 	only(out.Guests, fields)
 	if len(known.offline) > 0 {
@@ -152,17 +152,24 @@ func (k knowledge) status(r *pve.Row) string {
 	if len(k.offline) > 0 && slices.Contains(k.offline, r.Node()) {
 		return "unknown"
 	}
+	return k.seen(r)
+}
+
+// seen is the status of a guest when PVE or this process saw it last.
+func (k knowledge) seen(r *pve.Row) string {
 	if now, ok := k.changed[r.VMID()]; ok {
 		return now.State()
 	}
 	return r.State()
 }
 
-// decoded is what is known of guests of what is shown in some fields.
-func (k knowledge) decoded(rows []*pve.Row, fields []string) []pve.Resource {
-	names := []string{"type", "vmid", "status", "lock"}
+// use is what fields show of guests that is not in their rows, or not as it is now.
+func (k knowledge) use(rows []*pve.Row, fields []string) []pve.Resource {
+	names := []string{"lock"}
 	for _, f := range fields {
 		switch f {
+		case "vmid", "name", "type", "node", "status", "tags", "pool":
+			continue // these are in the rows
 		case "cpu_percent":
 			f = "cpu"
 		case "ha":
@@ -171,8 +178,8 @@ func (k knowledge) decoded(rows []*pve.Row, fields []string) []pve.Resource {
 		names = append(names, f)
 	}
 	out := pve.Decoded(rows, names...)
-	for i, r := range out {
-		if now, ok := k.changed[r.VMID]; ok {
+	for i, r := range rows {
+		if now, ok := k.changed[r.VMID()]; ok {
 			out[i] = now
 		}
 	}
@@ -210,8 +217,8 @@ func sorted(list []*pve.Row, key string, known knowledge) []*pve.Row {
 		}
 	}
 	if fields := []string{"cpu", "mem", "maxdisk", "uptime"}; key == "disk" || slices.Contains(fields, key) {
-		for i, r := range known.decoded(list, fields) {
-			by[i].number = rank(r, key, known.status(list[i]))
+		for i, use := range known.use(list, fields) {
+			by[i].number = rank(use, key, known.status(list[i]))
 		}
 	}
 	slices.SortFunc(by, func(a, b ranked) int {
@@ -251,26 +258,28 @@ func inUse(status string) bool {
 
 // rowOf shows a guest. PVE does not know how full a VM's disk is, and of a guest
 // that does not run there is nothing to say about its use.
-func rowOf(r pve.Resource, status string) guestRow {
+func rowOf(r *pve.Row, use pve.Resource, known knowledge) guestRow {
 	row := guestRow{
-		VMID: r.VMID, Name: render.Text(r.Name.Value, 60), Type: r.Type, Node: r.Node.Value, Status: status,
-		Tags: cleaned(r.TagList()), Pool: r.Pool.Value, Lock: r.Lock.Value, HA: r.HAState.Value, Template: r.Template.Value,
+		VMID: r.VMID(), Name: render.Text(r.Name(), 60), Type: r.Type(), Node: r.Node(), Status: known.status(r),
+		Tags: cleaned(r.TagList()), Pool: r.Pool(), Lock: use.Lock.Value, HA: use.HAState.Value, Template: use.Template.Value,
 	}
-	row.MaxMem, row.MaxMemHuman = show.Bytes(r.MaxMem)
-	row.MaxDisk, row.MaxDiskHuman = show.Bytes(r.MaxDisk)
-	if seen := r.State(); status == "unknown" && seen != "unknown" {
-		row.LastSeen = seen
+	row.MaxMem, row.MaxMemHuman = show.Bytes(use.MaxMem)
+	row.MaxDisk, row.MaxDiskHuman = show.Bytes(use.MaxDisk)
+	if row.Status == "unknown" {
+		if seen := known.seen(r); seen != "unknown" {
+			row.LastSeen = seen
+		}
 	}
-	if !inUse(status) {
+	if !inUse(row.Status) {
 		return row
 	}
-	row.CPUPercent = show.Percent(r.CPU)
-	row.Mem, row.MemHuman = show.Bytes(r.Mem)
-	if r.Type == string(pve.LXC) {
-		row.Disk, row.DiskHuman = show.Bytes(r.Disk)
+	row.CPUPercent = show.Percent(use.CPU)
+	row.Mem, row.MemHuman = show.Bytes(use.Mem)
+	if r.Type() == string(pve.LXC) {
+		row.Disk, row.DiskHuman = show.Bytes(use.Disk)
 	}
-	row.Uptime = show.Seconds(r.Uptime)
-	row.NetIn, row.NetOut = show.Number(r.NetIn), show.Number(r.NetOut)
+	row.Uptime = show.Seconds(use.Uptime)
+	row.NetIn, row.NetOut = show.Number(use.NetIn), show.Number(use.NetOut)
 	return row
 }
 
