@@ -71,21 +71,6 @@ func decodeObject(data []byte, dst any, extra *Extra) error {
 	return nil
 }
 
-// decodeSome decodes an object, or null, as decodeObject does, but for what is not in the
-// plan.
-func decodeSome(data []byte, v reflect.Value, plan map[string]field) {
-	if data[0] == 'n' { // null
-		return
-	}
-	for i := inside(data, 0); data[i] != '}'; {
-		m := memberAt(data, i)
-		i = following(data, m.to)
-		if f, wanted := plan[string(m.key(data))]; wanted && data[m.from] != 'n' { // null
-			_ = decodeField(data[m.from:m.to], v.Field(f.index).Addr().Interface())
-		}
-	}
-}
-
 // decodeField decodes a value that is valid JSON. Those that decode themselves are asked
 // directly, since encoding/json would first read the value once more.
 func decodeField(value []byte, dst any) error {

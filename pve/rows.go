@@ -3,8 +3,6 @@ package pve
 import (
 	"fmt"
 	"iter"
-	"maps"
-	"reflect"
 	"runtime"
 	"slices"
 	"sync"
@@ -43,17 +41,39 @@ func (l *ResourceList) Guest(id VMID) (row *Row, ok bool) {
 	return &l.rows[i], true
 }
 
-// Row is a resource as PVE has written it, and what lists are filtered and sorted by: most
-// who read a list of ten thousand want to know all about a few of them, or of one.
+// Row is a resource as PVE has written it, and where in that those values stand which lists
+// of guests are made of: most who read a list of ten thousand want to know a little of all,
+// or all about a few.
 type Row struct {
-	object                               []byte // or null
-	vmid                                 VMID
-	kind                                 string
-	node, status, lock, name, pool, tags span
+	object []byte // or null
+	vmid   VMID
+	kind   string
+	at     [columns]span
 }
 
 // span says where a value stands in an object; the zero span is of none.
 type span struct{ from, to uint32 }
+
+// The columns of lists of guests.
+const (
+	cNode = iota
+	cStatus
+	cLock
+	cName
+	cPool
+	cTags
+	cHAState
+	cTemplate
+	cUptime
+	cCPU
+	cMem
+	cMaxMem
+	cDisk
+	cMaxDisk
+	cNetIn
+	cNetOut
+	columns
+)
 
 // rowsIn takes a list of objects apart that is valid JSON. There may be nulls.
 func rowsIn(data []byte) ([]Row, error) {
@@ -98,25 +118,50 @@ func (r *Row) read(b []byte, start int) (end int) {
 // note notes a member of the object that begins at start. What counts is what decodeObject
 // takes: of several values the last one, unless it is null or of no use.
 func (r *Row) note(b []byte, start int, m member) {
-	at := span{uint32(m.from - start), uint32(m.to - start)}
+	column := 0
 	switch string(m.key(b)) {
 	case "type":
 		r.setKind(b[m.from:m.to])
+		return
 	case "vmid":
 		_ = r.vmid.UnmarshalJSON(b[m.from:m.to])
+		return
 	case "node":
-		r.node = at
+		column = cNode
 	case "status":
-		r.status = at
+		column = cStatus
 	case "lock":
-		r.lock = at
+		column = cLock
 	case "name":
-		r.name = at
+		column = cName
 	case "pool":
-		r.pool = at
+		column = cPool
 	case "tags":
-		r.tags = at
+		column = cTags
+	case "hastate":
+		column = cHAState
+	case "template":
+		column = cTemplate
+	case "uptime":
+		column = cUptime
+	case "cpu":
+		column = cCPU
+	case "mem":
+		column = cMem
+	case "maxmem":
+		column = cMaxMem
+	case "disk":
+		column = cDisk
+	case "maxdisk":
+		column = cMaxDisk
+	case "netin":
+		column = cNetIn
+	case "netout":
+		column = cNetOut
+	default:
+		return
 	}
+	r.at[column] = span{uint32(m.from - start), uint32(m.to - start)}
 }
 
 // setKind has the usual kinds at hand.
@@ -131,12 +176,12 @@ func (r *Row) setKind(value []byte) {
 	}
 }
 
-// text is a value of the object as text.
-func (r *Row) text(at span) (text Opt[string]) {
-	if at.to > 0 {
-		_ = text.UnmarshalJSON(r.object[at.from:at.to]) // a list is as good as nothing
+// value decodes a column; a list or an object in it is as good as nothing.
+func value[T string | int64 | float64 | bool](r *Row, column int) (v Opt[T]) {
+	if at := r.at[column]; at.to > 0 {
+		_ = v.UnmarshalJSON(r.object[at.from:at.to])
 	}
-	return text
+	return v
 }
 
 // VMID is the id of a guest, 0 of what is none.
@@ -146,25 +191,39 @@ func (r *Row) VMID() VMID { return r.vmid }
 func (r *Row) Type() string { return r.kind }
 
 // Node is the node that the resource is on, or that it is.
-func (r *Row) Node() string { return r.text(r.node).Value }
+func (r *Row) Node() string { return value[string](r, cNode).Value }
 
 // Status is PVE's word for the state of the resource; see [Row.State] for a guest.
-func (r *Row) Status() string { return r.text(r.status).Value }
+func (r *Row) Status() string { return value[string](r, cStatus).Value }
 
 // Name is the name of a guest.
-func (r *Row) Name() string { return r.text(r.name).Value }
+func (r *Row) Name() string { return value[string](r, cName).Value }
 
 // Pool is the pool of a guest or a storage, or the one that the resource is.
-func (r *Row) Pool() string { return r.text(r.pool).Value }
+func (r *Row) Pool() string { return value[string](r, cPool).Value }
 
 // TagList returns the tags of a guest.
-func (r *Row) TagList() []string { return SplitTags(r.text(r.tags).Value) }
+func (r *Row) TagList() []string { return SplitTags(value[string](r, cTags).Value) }
 
 // IsGuest is [Resource.IsGuest].
 func (r *Row) IsGuest() bool { return r.kind == string(QEMU) || r.kind == string(LXC) }
 
 // State is [Resource.State].
-func (r *Row) State() string { return stateOf(r.text(r.status).Or("unknown"), r.text(r.lock).Value) }
+func (r *Row) State() string {
+	return stateOf(value[string](r, cStatus).Or("unknown"), value[string](r, cLock).Value)
+}
+
+// Use decodes what changes without anybody changing the guest, and its lock: Lock, HAState,
+// Template, Uptime, CPU, Mem, MaxMem, Disk, MaxDisk, NetIn and NetOut. The other fields stay
+// zero.
+func (r *Row) Use() Resource {
+	return Resource{
+		Lock: value[string](r, cLock), HAState: value[string](r, cHAState), Template: value[bool](r, cTemplate),
+		Uptime: value[int64](r, cUptime), CPU: value[float64](r, cCPU),
+		Mem: value[int64](r, cMem), MaxMem: value[int64](r, cMaxMem), Disk: value[int64](r, cDisk), MaxDisk: value[int64](r, cMaxDisk),
+		NetIn: value[int64](r, cNetIn), NetOut: value[int64](r, cNetOut),
+	}
+}
 
 // Resource decodes the row.
 func (r *Row) Resource() (out Resource) {
@@ -172,33 +231,19 @@ func (r *Row) Resource() (out Resource) {
 	return out
 }
 
-// Decoded decodes rows, or only those fields of them that are named, as PVE names them.
-func Decoded(rows []*Row, fields ...string) []Resource {
-	out := make([]Resource, len(rows))
-	decode := func(i int) { out[i] = rows[i].Resource() }
-	if len(fields) > 0 {
-		plan := maps.Clone(planOf(reflect.TypeFor[Resource]()))
-		maps.DeleteFunc(plan, func(name string, _ field) bool { return !slices.Contains(fields, name) })
-		decode = func(i int) { decodeSome(rows[i].object, reflect.ValueOf(&out[i]).Elem(), plan) }
-	}
-	onAllCPUs(len(out), decode)
-	return out
-}
-
-// onAllCPUs does something that takes microseconds for the numbers below n.
-func onAllCPUs(n int, do func(int)) {
+// Decoded decodes rows, many of them on all CPUs.
+func Decoded(rows []*Row) []Resource {
 	const together = 500 // on one CPU, before another one is worth its while
-	size := max(together, (n+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
-	var others sync.WaitGroup
-	for from := size; from < n; from += size {
-		others.Go(func() {
-			for i := from; i < min(from+size, n); i++ {
-				do(i)
+	out := make([]Resource, len(rows))
+	size := max(together, (len(rows)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+	var all sync.WaitGroup
+	for from := 0; from < len(rows); from += size {
+		all.Go(func() {
+			for i := from; i < min(from+size, len(rows)); i++ {
+				out[i] = rows[i].Resource()
 			}
 		})
 	}
-	for i := range min(size, n) {
-		do(i)
-	}
-	others.Wait()
+	all.Wait()
+	return out
 }

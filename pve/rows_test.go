@@ -10,9 +10,10 @@ import (
 )
 
 // What a row says of a resource is what the whole resource says when it is decoded, however
-// odd its JSON, and some of its fields are the same as when all are decoded.
+// odd its JSON.
 func FuzzRows(f *testing.F) {
-	const fields = `"id":"qemu/100","type":"qemu","vmid":100,"node":"pve1","status":"running","lock":"backup","name":"web","pool":"p","tags":"a;b","cpu":0.5,"mem":1`
+	const fields = `"id":"qemu/100","type":"qemu","vmid":100,"node":"pve1","status":"running","lock":"backup","name":"web","pool":"p","tags":"a;b","cpu":0.5,"mem":1,` +
+		`"maxmem":2,"disk":"3","maxdisk":4e3,"uptime":5,"template":"1","hastate":"started","netin":6,"netout":"7.0"`
 	seed(f, `[{`+fields+`}]`, `[{`+fields+`},null,{`+fields+`}]`, " [ { \"type\" :\t\"lxc\" ,\n\"vmid\" : \"101\" } , { } ] ", `[]`, `[null]`, `{}`, `[1]`, `["x"]`, `[[]]`, `5`,
 		`[{"typ\u0065":"qemu","v\u006did":100,"n\u0061me":"w\u0065b","name":"\u00e9\"\\"}]`,
 		`[{"vmid":100,"vmid":"x","vmid":null,"type":"qemu","type":5,"type":null}]`, `[{"vmid":99,"vmid":1e3,"vmid":"0100","vmid":"200"}]`,
@@ -60,9 +61,11 @@ func checkRow(t *testing.T, s string, row *Row, want Resource) {
 	}, got); diff != "" {
 		t.Errorf("%s (-decoded +row):\n%s", s, diff)
 	}
-	some := Decoded([]*Row{row}, "cpu", "lock", "node", "vmid")[0]
-	if diff := cmp.Diff(Resource{CPU: want.CPU, Lock: want.Lock, Node: want.Node, VMID: want.VMID}, some); diff != "" {
-		t.Errorf("%s (-all +some):\n%s", s, diff)
+	if diff := cmp.Diff(Resource{
+		Lock: want.Lock, HAState: want.HAState, Template: want.Template, Uptime: want.Uptime, CPU: want.CPU, Mem: want.Mem, MaxMem: want.MaxMem,
+		Disk: want.Disk, MaxDisk: want.MaxDisk, NetIn: want.NetIn, NetOut: want.NetOut,
+	}, row.Use()); diff != "" {
+		t.Errorf("%s (-decoded +use):\n%s", s, diff)
 	}
 }
 

@@ -100,8 +100,8 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 		}
 	}
 	out.Guests = make([]guestRow, len(found))
-	for i, use := range known.use(found, fields) {
-		out.Guests[i] = rowOf(found[i], use, known)
+	for i, r := range found {
+		out.Guests[i] = rowOf(r, known)
 	}
 	only(out.Guests, fields)
 	if len(known.offline) > 0 {
@@ -163,27 +163,12 @@ func (k knowledge) seen(r *pve.Row) string {
 	return r.State()
 }
 
-// use is what fields show of guests that is not in their rows, or not as it is now.
-func (k knowledge) use(rows []*pve.Row, fields []string) []pve.Resource {
-	names := []string{"lock"}
-	for _, f := range fields {
-		switch f {
-		case "vmid", "name", "type", "node", "status", "tags", "pool":
-			continue // these are in the rows
-		case "cpu_percent":
-			f = "cpu"
-		case "ha":
-			f = "hastate"
-		}
-		names = append(names, f)
+// use is what is known of the use of a guest.
+func (k knowledge) use(r *pve.Row) pve.Resource {
+	if now, ok := k.changed[r.VMID()]; ok {
+		return now
 	}
-	out := pve.Decoded(rows, names...)
-	for i, r := range rows {
-		if now, ok := k.changed[r.VMID()]; ok {
-			out[i] = now
-		}
-	}
-	return out
+	return r.Use()
 }
 
 func matches(in listIn, r *pve.Row, known knowledge) bool {
@@ -214,11 +199,8 @@ func sorted(list []*pve.Row, key string, known knowledge) []*pve.Row {
 			by[i].text = r.Name()
 		case "node":
 			by[i].text = r.Node()
-		}
-	}
-	if fields := []string{"cpu", "mem", "maxdisk", "uptime"}; key == "disk" || slices.Contains(fields, key) {
-		for i, use := range known.use(list, fields) {
-			by[i].number = rank(use, key, known.status(list[i]))
+		case "cpu", "mem", "disk", "uptime":
+			by[i].number = rank(known.use(r), key, known.status(r))
 		}
 	}
 	slices.SortFunc(by, func(a, b ranked) int {
@@ -258,7 +240,8 @@ func inUse(status string) bool {
 
 // rowOf shows a guest. PVE does not know how full a VM's disk is, and of a guest
 // that does not run there is nothing to say about its use.
-func rowOf(r *pve.Row, use pve.Resource, known knowledge) guestRow {
+func rowOf(r *pve.Row, known knowledge) guestRow {
+	use := known.use(r)
 	row := guestRow{
 		VMID: r.VMID(), Name: render.Text(r.Name(), 60), Type: r.Type(), Node: r.Node(), Status: known.status(r),
 		Tags: cleaned(r.TagList()), Pool: r.Pool(), Lock: use.Lock.Value, HA: use.HAState.Value, Template: use.Template.Value,
