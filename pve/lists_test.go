@@ -57,8 +57,8 @@ func TestResourcesAreKeptForAMoment(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if n, _, _ := wire.count("/cluster/resources"); len(list.Resources()) != 2 || !list.AsOf.Equal(asked) || n != requests {
-				t.Errorf("as of %v, want %v; %d requests", list.AsOf, asked, n)
+			if n, _, _ := wire.count("/cluster/resources"); len(list.Resources()) != 2 || !list.AsOf().Equal(asked) || n != requests {
+				t.Errorf("as of %v, want %v; %d requests", list.AsOf(), asked, n)
 			}
 		}
 		begun := time.Now()

@@ -138,7 +138,7 @@ func (l *lists) kept(kind string) (list *ResourceList, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	list, ok = l.byKind[kind]
-	return list, ok && time.Since(list.AsOf) < ResourcesAge
+	return list, ok && time.Since(list.asOf) < ResourcesAge
 }
 
 // keep remembers a list, unless a write came between count and now.

@@ -12,11 +12,13 @@ import (
 // ResourceList is a list of resources as of a time. It may be that of other callers as
 // well: nothing in it can be changed.
 type ResourceList struct {
-	// AsOf is when PVE was asked: at most [ResourcesAge] ago, and after the client's last
-	// write.
-	AsOf time.Time
+	asOf time.Time
 	rows []Row
 }
+
+// AsOf is when PVE was asked: at most [ResourcesAge] before the list was had, and after the
+// client's last write then.
+func (l *ResourceList) AsOf() time.Time { return l.asOf }
 
 // Rows goes over the rows of the list as PVE has sorted them, which is not at all.
 func (l *ResourceList) Rows() iter.Seq[*Row] {

@@ -78,8 +78,8 @@ func (r *Recent) ids(now time.Time) []pve.VMID {
 // Listed is [pve.Client.Resources], and notes when PVE was asked.
 func (c *Call) Listed(ctx context.Context, kind string) (*pve.ResourceList, error) {
 	all, err := c.PVE.Resources(ctx, kind)
-	if err == nil && (c.asOf.IsZero() || all.AsOf.Before(c.asOf)) {
-		c.asOf = all.AsOf
+	if err == nil && (c.asOf.IsZero() || all.AsOf().Before(c.asOf)) {
+		c.asOf = all.AsOf()
 	}
 	return all, err
 }
