@@ -101,7 +101,7 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	}
 	out.Guests = make([]guestRow, len(found))
 	for i, r := range found {
-		out.Guests[i] = rowOf(r, known)
+		out.Guests[i] = rowOf(r, known, fields)
 	}
 	only(out.Guests, fields)
 	if len(known.offline) > 0 {
@@ -240,14 +240,18 @@ func inUse(status string) bool {
 
 // rowOf shows a guest. PVE does not know how full a VM's disk is, and of a guest
 // that does not run there is nothing to say about its use.
-func rowOf(r *pve.Row, known knowledge) guestRow {
+func rowOf(r *pve.Row, known knowledge, fields []string) guestRow {
 	use := known.use(r)
 	row := guestRow{
 		VMID: r.VMID(), Name: render.Text(r.Name(), 60), Type: r.Type(), Node: r.Node(), Status: known.status(r),
 		Tags: cleaned(r.TagList()), Pool: r.Pool(), Lock: use.Lock.Value, HA: use.HAState.Value, Template: use.Template.Value,
 	}
-	row.MaxMem, row.MaxMemHuman = show.Bytes(use.MaxMem)
-	row.MaxDisk, row.MaxDiskHuman = show.Bytes(use.MaxDisk)
+	if slices.Contains(fields, "maxmem") {
+		row.MaxMem, row.MaxMemHuman = show.Bytes(use.MaxMem)
+	}
+	if slices.Contains(fields, "maxdisk") {
+		row.MaxDisk, row.MaxDiskHuman = show.Bytes(use.MaxDisk)
+	}
 	if row.Status == "unknown" {
 		if seen := known.seen(r); seen != "unknown" {
 			row.LastSeen = seen
