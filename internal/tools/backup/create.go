@@ -224,10 +224,10 @@ func finishCreate(ctx context.Context, c *tool.Call, in createIn, end tool.End) 
 		return out, nil
 	}
 	at := tool.Store{Resource: pve.Resource{Storage: pve.Some(in.Storage), Node: pve.Some(node), Shared: pve.Some(in.Found.Shared)}, Ready: []string{node}}
-	rows, _, err := backups(ctx, c, []tool.Store{at}, in.VMID)
-	for _, r := range slices.Backward(rows) { // oldest first
-		if r.time >= end.Status.UPID.Start.Unix() {
-			out.Backup = r
+	found, _, err := backups(ctx, c, []tool.Store{at}, in.VMID)
+	for _, b := range slices.Backward(found) { // oldest first
+		if b.CTime.Value >= end.Status.UPID.Start.Unix() {
+			out.Backup = rowOf(c, b)
 			break
 		}
 	}

@@ -44,8 +44,6 @@ type backupRow struct {
 	Protected bool   `json:"protected,omitzero"`
 	Verified  string `json:"verified,omitzero" jsonschema:"ok or failed; only a backup server verifies"`
 	Node      string `json:"node,omitzero" jsonschema:"that has it, where the storage is not shared"`
-
-	time int64
 }
 
 func listBackups() tool.Tool {
@@ -82,15 +80,15 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	if err != nil {
 		return out, err
 	}
-	rows, notes, err := backups(ctx, c, stores, in.VMID)
+	found, notes, err := backups(ctx, c, stores, in.VMID)
 	if err != nil {
 		return out, err
 	}
 	out.Notes = append(notes, hidden(perms, stores, in.Storage)...)
-	out.Total = len(rows)
-	var part []backupRow
-	part, out.LeftOut, out.More = tool.Page(rows, in.Limit, in.Offset)
-	for _, row := range part {
+	out.Total = len(found)
+	found, out.LeftOut, out.More = tool.Page(found, in.Limit, in.Offset)
+	for _, b := range found {
+		row := rowOf(c, b)
 		if row.VMID != nil {
 			if g, ok := all.Guest(pve.VMID(*row.VMID)); ok {
 				row.Name = render.Text(g.Name(), 60)
@@ -123,38 +121,43 @@ func notForBackups(name string, all []tool.Store) error {
 	return explain.Refusal(next, "The storage %s may not hold backups.", name)
 }
 
+// stored is a volume and where it is.
+type stored struct {
+	pve.Volume
+	on tool.Store
+}
+
 // backups lists what is on stores, newest first.
-func backups(ctx context.Context, c *tool.Call, stores []tool.Store, id pve.VMID) ([]backupRow, []string, error) {
+func backups(ctx context.Context, c *tool.Call, stores []tool.Store, id pve.VMID) ([]stored, []string, error) {
 	params := url.Values{"content": {"backup"}}
 	if id != 0 {
 		params.Set("vmid", id.String())
 	}
 	got, notes, err := c.Volumes(ctx, stores, params)
-	var rows []backupRow
+	var all []stored
 	for _, s := range got {
 		for _, v := range s.Value {
-			rows = append(rows, rowOf(c, s.From, v))
+			all = append(all, stored{v, s.From})
 		}
 	}
-	slices.SortFunc(rows, func(a, b backupRow) int {
-		return cmp.Or(cmp.Compare(b.time, a.time), strings.Compare(a.VolID, b.VolID))
+	slices.SortFunc(all, func(a, b stored) int {
+		return cmp.Or(cmp.Compare(b.CTime.Value, a.CTime.Value), strings.Compare(a.VolID.Storage, b.VolID.Storage), strings.Compare(a.VolID.Name, b.VolID.Name))
 	})
-	return rows, notes, err
+	return all, notes, err
 }
 
-func rowOf(c *tool.Call, s tool.Store, v pve.Volume) backupRow {
+func rowOf(c *tool.Call, v stored) backupRow {
 	row := backupRow{
 		VolID: render.Text(v.VolID.String(), 200), VMID: show.Number(v.VMID), Type: v.Subtype.Value,
 		Notes: render.Text(render.MaskSecrets(v.Notes.Value), 200), Protected: v.Protected.Value, Verified: render.Text(v.Verification["state"], 20),
-		time: v.CTime.Value,
 	}
 	row.Size, row.SizeHuman = show.Bytes(v.Size)
 	if v.CTime.Set {
 		created := time.Unix(v.CTime.Value, 0)
 		row.Created, row.Age = render.Time(created), render.Duration(max(0, c.Now().Sub(created)).Round(time.Second)) // its clock may be ahead
 	}
-	if !s.Shared.Value {
-		row.Node = s.Node.Value
+	if !v.on.Shared.Value {
+		row.Node = v.on.Node.Value
 	}
 	return row
 }

@@ -82,17 +82,20 @@ func runContent(ctx context.Context, c *tool.Call, in contentIn) (contentOut, er
 		return out, err
 	}
 	out.Notes = notes
-	var rows []volumeRow
+	var all []stored
 	for _, s := range got {
 		for _, v := range s.Value {
-			rows = append(rows, volumeOf(s.From, v))
+			all = append(all, stored{v, s.From})
 		}
 	}
-	slices.SortFunc(rows, func(a, b volumeRow) int {
-		return cmp.Or(strings.Compare(a.Content, b.Content), strings.Compare(a.VolID, b.VolID), strings.Compare(a.Node, b.Node))
+	slices.SortFunc(all, func(a, b stored) int {
+		return cmp.Or(strings.Compare(a.Content, b.Content), strings.Compare(a.VolID.Name, b.VolID.Name), strings.Compare(a.on.Node.Value, b.on.Node.Value))
 	})
-	out.Total = len(rows)
-	out.Content, out.LeftOut, out.More = tool.Page(rows, in.Limit, in.Offset)
+	out.Total = len(all)
+	all, out.LeftOut, out.More = tool.Page(all, in.Limit, in.Offset)
+	for _, v := range all {
+		out.Content = append(out.Content, rowOf(v))
+	}
 	perms, err := c.PVE.Permissions(ctx)
 	out.Notes = append(out.Notes, tool.HiddenVolumes(perms, stores[0], in.Content)...)
 	return out, err
@@ -129,7 +132,13 @@ func find(ctx context.Context, c *tool.Call, in contentIn) ([]tool.Store, error)
 	return found, nil
 }
 
-func volumeOf(s tool.Store, v pve.Volume) volumeRow {
+// stored is a volume and where it is.
+type stored struct {
+	pve.Volume
+	on tool.Store
+}
+
+func rowOf(v stored) volumeRow {
 	row := volumeRow{
 		VolID: render.Text(v.VolID.String(), 200), Content: v.Content, Format: v.Format.Value, VMID: show.Number(v.VMID),
 		Parent: render.Text(v.Parent.Value, 200), Notes: render.Text(render.MaskSecrets(v.Notes.Value), 200), Protected: v.Protected.Value,
@@ -141,8 +150,8 @@ func volumeOf(s tool.Store, v pve.Volume) volumeRow {
 	if v.CTime.Set {
 		row.Created = render.Time(time.Unix(v.CTime.Value, 0))
 	}
-	if !s.Shared.Value {
-		row.Node = s.Node.Value
+	if !v.on.Shared.Value {
+		row.Node = v.on.Node.Value
 	}
 	return row
 }
