@@ -22,7 +22,7 @@ const mostBytes = 25_000
 func crowded() *pvesim.Model {
 	m := pvesim.Huge()
 	m.Storages = append(m.Storages, pvesim.Storage{ID: "nfs", Type: "nfs", Content: "backup,iso", Shared: true, Size: 1 << 50, Used: 1 << 48})
-	for i := range 3000 {
+	for i := range 1000 {
 		m.Volumes = append(m.Volumes, pvesim.Volume{
 			ID: fmt.Sprintf("nfs:backup/vzdump-qemu-%d-*.vma.zst", 100+i), Content: "backup", Format: "vma.zst", VMID: 100 + i,
 			Size: 8 << 30, Used: 8 << 30, Age: time.Duration(i+1) * time.Hour, Notes: strings.Repeat("a note of somebody, and on it goes. ", 20),
@@ -41,9 +41,12 @@ func crowded() *pvesim.Model {
 		})
 		g.Config["parent"] = name
 	}
-	log := make([]string, 20_000)
+	log := make([]string, 5_000) // which is more than is read to find out why it failed
 	for i := range log {
-		log[i] = fmt.Sprintf("INFO: line %d of many, which say what nobody reads: %s", i, strings.Repeat("x", 200))
+		log[i] = fmt.Sprintf("INFO: line %d of many", i)
+	}
+	for i := range 100 {
+		log[len(log)-1-i] += ", which say what nobody reads: " + strings.Repeat("x", 200)
 	}
 	for i := range 400 {
 		m.Tasks = append(m.Tasks, pvesim.PastTask{
@@ -55,7 +58,8 @@ func crowded() *pvesim.Model {
 	return &m
 }
 
-// Every tool that reads, on a cluster where there is much of everything.
+// Every tool that reads, on a cluster where there is much of everything. A guest takes at
+// most 200 bytes of a list with its usual fields.
 func TestAnswersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.New(t, simtest.Options{Model: crowded(), Token: "root@pam!full"})
@@ -95,14 +99,9 @@ func TestAnswersAreBounded(t *testing.T) {
 				}
 			}
 		}
+		a := w.Call("pve_list_guests", `{"limit":500,"status":"running"}`)
+		if n := len(a.Fields["guests"].([]any)); n != 500 || len(a.Text) > 200*n {
+			t.Errorf("%d bytes for %d guests", len(a.Text), n)
+		}
 	})
-}
-
-// A guest takes at most 200 bytes of a list with its usual fields.
-func TestGuestsAreShort(t *testing.T) {
-	w := simtest.New(t, simtest.Options{Model: crowded()})
-	a := w.Call("pve_list_guests", `{"limit":500,"status":"running"}`)
-	if n := len(a.Fields["guests"].([]any)); n != 500 || len(a.Text) > 200*n {
-		t.Errorf("%d bytes for %d guests", len(a.Text), n)
-	}
 }

@@ -58,6 +58,10 @@ var limited = []string{"pve_list_backups", "pve_restore_backup", "pve_storage_co
 // time has.
 func filledIn(t *testing.T, m pvesim.Model, name string) []string {
 	t.Helper()
+	all := stories[name]
+	if !slices.ContainsFunc(all, func(args string) bool { return strings.Contains(args, "{backup}") || strings.Contains(args, "{task}") }) {
+		return all
+	}
 	w := simtest.New(t, simtest.Options{Model: &m, Token: "root@pam!full"})
 	first := func(tool, args, list, field string) string {
 		rows, _ := w.Call(tool, args).Fields[list].([]any)
@@ -71,7 +75,7 @@ func filledIn(t *testing.T, m pvesim.Model, name string) []string {
 		"{task}", first("pve_list_tasks", `{"type":"vzdump"}`, "tasks", "upid"),
 	)
 	var out []string
-	for _, args := range stories[name] {
+	for _, args := range all {
 		out = append(out, fill.Replace(args))
 	}
 	return out

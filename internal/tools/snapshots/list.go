@@ -45,16 +45,15 @@ func listSnapshots() tool.Tool {
 		Run: func(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 			g, list, err := read(ctx, c, in.VMID)
 			out := listOut{VMID: in.VMID, Node: g.Node, Snapshots: []snapshotRow{}}
-			for _, s := range list {
-				if s.Name == pve.Current {
-					out.Current = s.Parent.Value
-					continue
-				}
-				out.Snapshots = append(out.Snapshots, rowOf(c, s))
+			if last := len(list) - 1; last >= 0 && list[last].Name == pve.Current {
+				out.Current, list = list[last].Parent.Value, list[:last]
 			}
-			out.Total = len(out.Snapshots)
+			out.Total = len(list)
 			if out.LeftOut = max(0, out.Total-in.Limit); out.LeftOut > 0 {
-				out.Snapshots, out.More = out.Snapshots[out.LeftOut:], "a larger limit"
+				out.More = "a larger limit"
+			}
+			for _, s := range list[out.LeftOut:] {
+				out.Snapshots = append(out.Snapshots, rowOf(c, s))
 			}
 			return out, err
 		},
