@@ -11,6 +11,7 @@ import (
 	"pve-mcp/internal/catalog"
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/simtest"
+	"pve-mcp/internal/tool"
 	"pve-mcp/pvesim"
 )
 
@@ -34,6 +35,9 @@ func crowded() *pvesim.Model {
 	for i := range 32 {
 		g.Config[fmt.Sprintf("net%d", i)] = fmt.Sprintf("virtio=BC:24:11:00:00:%02X,bridge=vmbr0,firewall=1,tag=%d", i, i+1)
 	}
+	for i := range 200 {
+		g.Config[fmt.Sprintf("unused%d", i)] = fmt.Sprintf("ceph:vm-100-disk-%d", i+10)
+	}
 	for i := range 300 {
 		name, parent := fmt.Sprintf("before-change-%d", i), g.Config["parent"]
 		g.Snapshots = append(g.Snapshots, pvesim.Snapshot{
@@ -56,6 +60,21 @@ func crowded() *pvesim.Model {
 	}
 	m.Tasks[0].Log = log
 	return &m
+}
+
+// bounded runs a tool and holds what it answers to the bound: where something is left out,
+// it says how much and how to get it.
+func bounded(w *simtest.World, tl tool.Tool, args string) simtest.Answer {
+	w.Helper()
+	a := w.Run(tl, args)
+	w.Logf("%s %s: %d bytes", tl.Name, args, len(a.Text))
+	if len(a.Text) > mostBytes {
+		w.Errorf("%s %s: %d bytes, over %d: %.300s", tl.Name, args, len(a.Text), mostBytes, a.Text)
+	}
+	if left, _ := a.Fields["left_out"].(float64); left > 0 && a.Fields["more"] == nil {
+		w.Errorf("%s %s: %v are left out, and no word of how to get them", tl.Name, args, left)
+	}
+	return a
 }
 
 // Every tool that reads, on a cluster where there is much of everything. A guest takes at
@@ -86,16 +105,9 @@ func TestAnswersAreBounded(t *testing.T) {
 				t.Errorf("%s: no call", tl.Name)
 			}
 			for _, args := range calls[tl.Name] {
-				a := w.Run(tl, args)
-				t.Logf("%s %s: %d bytes", tl.Name, args, len(a.Text))
-				if len(a.Text) > mostBytes {
-					t.Errorf("%s %s: %d bytes, over %d: %.300s", tl.Name, args, len(a.Text), mostBytes, a.Text)
-				}
+				a := bounded(w, tl, args)
 				if tl.Name == "pve_list_snapshots" && (a.Fields["total"] != 300.0 || a.Fields["left_out"] != 250.0) {
 					t.Errorf("%s: %v snapshots, of which %v are left out", args, a.Fields["total"], a.Fields["left_out"])
-				}
-				if left, _ := a.Fields["left_out"].(float64); left > 0 && a.Fields["more"] == nil {
-					t.Errorf("%s %s: %v are left out, and no word of how to get them", tl.Name, args, left)
 				}
 			}
 		}
@@ -104,4 +116,58 @@ func TestAnswersAreBounded(t *testing.T) {
 			t.Errorf("%d bytes for %d guests", len(a.Text), n)
 		}
 	})
+}
+
+// wide is a cluster of many nodes with many storages, some of which are down.
+func wide(nodes int) *pvesim.Model {
+	m := pvesim.Sized(1, nodes, 20, 10)
+	for i := range 60 {
+		m.Storages = append(m.Storages, pvesim.Storage{
+			ID: fmt.Sprintf("filer-of-a-department-%03d", i), Type: "nfs", Content: "images,rootdir,iso,vztmpl,backup,snippets", Shared: true, Size: 1 << 50, Used: 1 << 48,
+		})
+	}
+	for i := range nodes / 3 {
+		m.Nodes[nodes-1-2*i].Offline = true
+	}
+	return &m
+}
+
+// What each list has of a cluster that is larger than any list, and how much it leaves out.
+func TestWideClustersAreBounded(t *testing.T) {
+	calls := map[string]string{
+		"pve_guest_status": `{"vmid":100}`, "pve_guest_config": `{"vmid":100}`, "pve_list_snapshots": `{"vmid":100}`,
+		"pve_node_status": `{"node":"nowhere"}`, "pve_storage_content": `{"storage":"local"}`,
+	}
+	lists := map[string]string{"pve_list_nodes": "nodes", "pve_cluster_status": "nodes", "pve_list_storage": "storages"}
+	for _, nodes := range []int{30, 200} {
+		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := wide(nodes)
+				w := simtest.New(t, simtest.Options{Model: m, Token: "root@pam!full"})
+				for _, tl := range catalog.All() {
+					if tl.Risk != guard.Read || tl.Name == "pve_task_status" {
+						continue
+					}
+					bounded(w.As("none@pve!mcp"), tl, calls[tl.Name])
+					a := bounded(w, tl, calls[tl.Name])
+					list, _ := a.Fields[lists[tl.Name]].([]any)
+					left, _ := a.Fields["left_out"].(float64)
+					if list != nil && a.Fields["total"] != float64(len(list))+left {
+						t.Errorf("%s: %d and %v left out of %v", tl.Name, len(list), left, a.Fields["total"])
+					}
+					if lists[tl.Name] != "nodes" {
+						continue
+					}
+					if online := a.Fields["online"]; online != nil && online != float64(nodes-nodes/3) {
+						t.Errorf("%v of %d nodes are online, want %d", online, nodes, nodes-nodes/3)
+					}
+					for _, n := range m.Nodes {
+						if !strings.Contains(a.Text, n.Name) {
+							t.Errorf("%s: no word of %s", tl.Name, n.Name)
+						}
+					}
+				}
+			})
+		})
+	}
 }

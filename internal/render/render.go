@@ -3,7 +3,9 @@
 package render
 
 import (
+	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -106,10 +108,27 @@ func stripEscapes(s string) string {
 	}
 }
 
-// List joins words as a sentence does: a, b and c. An empty list is "".
+// mostListed is how many words a sentence has of a list.
+const mostListed = 40
+
+// List joins words as a sentence does: a, b and c. An empty list is "", and of a long one
+// the last words are a number: a, b and 12 more.
 func List(words []string) string {
+	if over := len(words) - mostListed; over > 0 {
+		words = append(slices.Clone(words[:mostListed]), strconv.Itoa(over)+" more")
+	}
 	if len(words) < 2 {
 		return strings.Join(words, "")
 	}
 	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
+}
+
+// Few returns the first lines of a list, and where there are more than most, how many these
+// are in the place of the rest.
+func Few(lines []string, most int) []string {
+	over := len(lines) - most
+	if over <= 0 {
+		return lines
+	}
+	return append(slices.Clone(lines[:most]), fmt.Sprintf("and %d more like these", over))
 }

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -28,6 +29,9 @@ func TestRender(t *testing.T) {
 		{List(nil), ""},
 		{List([]string{"a"}), "a"},
 		{List([]string{"a", "b", "c"}), "a, b and c"},
+		{List(strings.Split(strings.Repeat("x ", 41)+"x", " ")), strings.Repeat("x, ", 39) + "x and 2 more"},
+		{strings.Join(Few([]string{"a", "b"}, 2), "|"), "a|b"},
+		{strings.Join(Few([]string{"a", "b", "c", "d"}, 2), "|"), "a|b|and 2 more like these"},
 		{Time(time.Unix(0, 0).UTC()), "1970-01-01T00:00:00Z"},
 	} {
 		if tt.got != tt.want {

@@ -2,7 +2,9 @@ package guests
 
 import (
 	"context"
+	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"pve-mcp/internal/render"
@@ -26,7 +28,7 @@ type configOut struct {
 	Disks   []diskRow         `json:"disks"`
 	NICs    []nicRow          `json:"nics"`
 	Pending []pendingRow      `json:"pending,omitzero" jsonschema:"changes that wait for the next start"`
-	Notes   []string          `json:"notes,omitzero"`
+	Notes   []string          `json:"notes,omitzero" jsonschema:"what is left out"`
 }
 
 type diskRow struct {
@@ -91,8 +93,13 @@ func runConfig(ctx context.Context, c *tool.Call, in configIn) (configOut, error
 	for key, raw := range config.Extra {
 		out.Config[key] = render.Text(string(raw), mostOfValue)
 	}
-	for _, d := range config.Disks(g.Kind) {
+	disks := config.Disks(g.Kind)
+	slices.SortStableFunc(disks, func(a, b pve.Disk) int { return rankOf(a) - rankOf(b) })
+	for _, d := range disks[:min(mostDisks, len(disks))] {
 		out.Disks = append(out.Disks, diskOf(d, config.Values[d.Key]))
+	}
+	if over := len(disks) - mostDisks; over > 0 {
+		out.Notes = append(out.Notes, fmt.Sprintf("%d further disks are left out; pve_storage_content with vmid lists their volumes", over))
 	}
 	for _, n := range config.NICs(g.Kind) {
 		out.NICs = append(out.NICs, nicOf(n, config.Values[n.Key]))
@@ -102,7 +109,25 @@ func runConfig(ctx context.Context, c *tool.Call, in configIn) (configOut, error
 	}
 	g, values, err := pending(ctx, c, in.VMID)
 	out.Node, out.Pending = g.Node, waiting(values)
+	if over := len(out.Pending) - mostPending; over > 0 {
+		out.Pending = out.Pending[:mostPending]
+		out.Notes = append(out.Notes, fmt.Sprintf("%d further changes that wait are left out", over))
+	}
 	return out, err
+}
+
+// How many disks and changes that wait an answer has.
+const (
+	mostDisks   = 50
+	mostPending = 20
+)
+
+// rankOf puts disks that the guest does not use after the others.
+func rankOf(d pve.Disk) int {
+	if d.Bus == "unused" {
+		return 1
+	}
+	return 0
 }
 
 // pending asks for a guest's configuration with the changes that wait for its next start.

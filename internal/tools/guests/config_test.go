@@ -1,6 +1,8 @@
 package guests_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"pve-mcp/internal/simtest"
@@ -14,7 +16,16 @@ var shared = simtest.Set(105, "scsi0=nfs:105/vm-105-disk-0.qcow2,size=120G")
 func TestConfig(t *testing.T) {
 	cloudInit := simtest.Set(105, "cipassword=secret", "sshkeys=ssh-ed25519%20AAAA%20me%40home%0A", "ide2=local-zfs:vm-105-cloudinit,media=cdrom",
 		"efidisk0=local-zfs:vm-105-disk-1,size=1M", "unused0=local-zfs:vm-105-disk-9", "net1=e1000=AA:BB:CC:00:11:22,bridge=vmbr1,tag=30,firewall=1,link_down=1")
+	many, later := []string{"virtio0=local-zfs:vm-105-disk-7,size=1G"}, []string{}
+	for i := range 60 {
+		many = append(many, fmt.Sprintf("unused%d=local-zfs:vm-105-disk-%d", i, 10+i))
+		later = append(later, fmt.Sprintf(`{"key":"smbios%d","value":"a","pending":"b"}`, i))
+	}
 	simtest.Tell(t, "pve_guest_config", []simtest.Story{
+		{Name: "many disks", Options: simtest.Options{Model: simtest.Cluster(simtest.Set(105, many...))}, Args: `{"vmid":105}`, Outcome: tool.OK,
+			Says: []string{`"key":"virtio0"`, `"key":"unused47"`, `"notes":["12 further disks are left out; pve_storage_content with vmid lists their volumes"]`}, Lacks: []string{`"key":"unused48"`}},
+		{Name: "much that waits", Options: simtest.Options{Wire: simtest.Answers("/pending", "["+strings.Join(later, ",")+"]")}, Args: `{"vmid":104}`, Outcome: tool.OK,
+			Says: []string{`"key":"smbios19"`, `"notes":["40 further changes that wait are left out"]`}, Lacks: []string{`"key":"smbios20"`}},
 		{Name: "VM", Args: `{"vmid":104}`, Outcome: tool.OK, Sent: 3, Says: []string{
 			`"name":"mail","type":"qemu","node":"pve1","digest":"`, `"cores":"2"`, `"memory":"8192"`,
 			`{"key":"scsi0","value":"local-zfs:vm-104-disk-0,size=80G","kind":"disk","storage":"local-zfs","size":85899345920,"size_human":"80 GiB"}`,

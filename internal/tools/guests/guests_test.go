@@ -255,6 +255,21 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// A guest may tell of any number of interfaces and addresses.
+func TestManyAddresses(t *testing.T) {
+	var list []string
+	for i := range 200 {
+		list = append(list, fmt.Sprintf(`{"name":"veth%d","hardware-address":"02:42:00:00:00:01","ip-addresses":[%s]}`, i,
+			strings.TrimSuffix(strings.Repeat(`{"ip-address":"fe80::42:ff:fe00:1","prefix":64},`, 20), ",")))
+	}
+	w := simtest.New(t, simtest.Options{Wire: simtest.Answers("/agent/network-get-interfaces", `{"result":[`+strings.Join(list, ",")+"]}")})
+	a := w.Call("pve_guest_status", `{"vmid":100}`)
+	shown := strings.Count(a.Text, "fe80::")
+	if left, _ := a.Fields["addresses_left_out"].(float64); shown == 0 || shown+int(left) != 200*20 || len(a.Text) > 25_000 {
+		t.Errorf("%d addresses are shown and %v left out, in %d bytes", shown, left, len(a.Text))
+	}
+}
+
 func TestStatusWithoutAgentPrivilege(t *testing.T) {
 	m := pvesim.Cluster()
 	m.PVE = "8.4.1" // where an auditor may not ask the agent

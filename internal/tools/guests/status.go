@@ -35,6 +35,7 @@ type statusOut struct {
 	Network   traffic   `json:"network,omitzero"`
 	Agent     string    `json:"agent,omitzero" jsonschema:"of a VM: answers, not configured, or why it does not answer"`
 	Addresses []address `json:"addresses,omitzero"`
+	LeftOut   int       `json:"addresses_left_out,omitzero" jsonschema:"further ones, which the guest itself can list"`
 	// AddressesFrom and AddressesUnknown tell "has none" from "cannot be known".
 	AddressesFrom    string `json:"addresses_from,omitzero" jsonschema:"who reports the addresses"`
 	AddressesUnknown string `json:"addresses_unknown,omitzero" jsonschema:"why they cannot be known"`
@@ -175,16 +176,28 @@ func (out *statusOut) addresses(ctx context.Context, c *tool.Call, g pve.GuestRe
 	}
 	out.Addresses = []address{}
 	for _, i := range list {
-		if i.Name == "lo" || len(i.CIDRs()) == 0 {
+		ips := i.CIDRs()
+		if i.Name == "lo" || len(ips) == 0 {
 			continue
 		}
-		ips := i.CIDRs()
-		for n := range ips {
-			ips[n] = render.Text(ips[n], 60)
+		if len(out.Addresses) == mostInterfaces {
+			out.LeftOut += len(ips)
+			continue
 		}
-		out.Addresses = append(out.Addresses, address{render.Text(i.Name, 40), render.Text(i.MAC.Value, 20), ips})
+		some := ips[:min(mostIPs, len(ips))]
+		out.LeftOut += len(ips) - len(some)
+		for n := range some {
+			some[n] = render.Text(some[n], 60)
+		}
+		out.Addresses = append(out.Addresses, address{render.Text(i.Name, 40), render.Text(i.MAC.Value, 20), some})
 	}
 }
+
+// How many interfaces an answer has, and addresses of each: a guest may tell of any number.
+const (
+	mostInterfaces = 30
+	mostIPs        = 8
+)
 
 // agentProblem says why the guest could not be asked.
 func agentProblem(c *tool.Call, err error) string {

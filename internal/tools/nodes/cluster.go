@@ -17,9 +17,10 @@ type clusterOut struct {
 	Online     int           `json:"online" jsonschema:"nodes"`
 	Total      int           `json:"total" jsonschema:"nodes"`
 	Nodes      []clusterNode `json:"nodes"`
-	Problems   []string      `json:"problems,omitzero"`
-	AsOf       string        `json:"as_of"`
-	Notes      []string      `json:"notes,omitzero" jsonschema:"what is hidden from this token"`
+	rest
+	Problems []string `json:"problems,omitzero" jsonschema:"of all nodes"`
+	AsOf     string   `json:"as_of"`
+	Notes    []string `json:"notes,omitzero" jsonschema:"what is hidden from this token"`
 }
 
 type clusterNode struct {
@@ -63,18 +64,25 @@ func runCluster(ctx context.Context, c *tool.Call, _ struct{}) (clusterOut, erro
 	}
 	ips := out.identify(items)
 	for _, n := range nodes {
+		if n.Status.Value == "online" {
+			out.Online++
+		}
+		out.Problems = append(out.Problems, troubles(rowOf(n))...)
+	}
+	out.Problems = render.Few(out.Problems, mostProblems)
+	nodes, out.rest = first(nodes)
+	for _, n := range nodes {
 		row := rowOf(n)
 		out.Nodes = append(out.Nodes, clusterNode{
 			Node: row.Node, Status: row.Status, IP: ips[row.Node],
 			CPUPercent: row.CPUPercent, MemPercent: row.MemPercent, DiskPercent: row.DiskPercent, Uptime: row.Uptime,
 		})
-		if row.Status == "online" {
-			out.Online++
-		}
-		out.Problems = append(out.Problems, troubles(row)...)
 	}
 	return out, nil
 }
+
+// mostProblems is how many problems an answer has.
+const mostProblems = 50
 
 // identify fills in what is known of the cluster as a whole, and returns the addresses
 // of its nodes. Where nothing is told, nothing is known.

@@ -3,6 +3,7 @@ package nodes
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"pve-mcp/internal/render"
 	"pve-mcp/internal/show"
@@ -13,8 +14,32 @@ import (
 type listOut struct {
 	Nodes []nodeRow `json:"nodes"`
 	Total int       `json:"total"`
-	AsOf  string    `json:"as_of" jsonschema:"when PVE was asked; its numbers are up to 20 s older"`
-	Notes []string  `json:"notes,omitzero"`
+	rest
+	AsOf  string   `json:"as_of" jsonschema:"when PVE was asked; its numbers are up to 20 s older"`
+	Notes []string `json:"notes,omitzero"`
+}
+
+// rest is what is said of the nodes that are not in an answer.
+type rest struct {
+	LeftOut int    `json:"left_out,omitzero" jsonschema:"of these, not in this answer"`
+	More    string `json:"more,omitzero" jsonschema:"how to get them"`
+}
+
+// mostNodes is how many nodes an answer has.
+const mostNodes = 60
+
+// first returns the nodes that are in an answer, and what to say of the others.
+func first(nodes []pve.Resource) ([]pve.Resource, rest) {
+	if len(nodes) <= mostNodes {
+		return nodes, rest{}
+	}
+	var names []string
+	for _, n := range nodes[mostNodes:] {
+		names = append(names, n.Node.Value)
+	}
+	return nodes[:mostNodes], rest{
+		LeftOut: len(names), More: "pve_node_status, for each by its name: " + render.Text(strings.Join(names, ", "), 3000),
+	}
 }
 
 // nodeRow is one node; of one that is offline only the state is known.
@@ -40,7 +65,7 @@ func listNodes() tool.Tool {
 	return tool.Read(tool.Spec[struct{}, listOut]{
 		Name:  "pve_list_nodes",
 		Title: "List nodes",
-		Doc:   "All nodes with status and use of CPU, memory and root disk. Offline nodes are listed too.",
+		Doc:   "Nodes with status and use of CPU, memory and root disk. Offline nodes are listed too.",
 		Needs: []tool.Need{tool.On(tool.OnNode, "Sys.Audit").Else("only the node's status is shown")},
 		Run: func(ctx context.Context, c *tool.Call, _ struct{}) (listOut, error) {
 			nodes, err := c.Nodes(ctx)
@@ -48,7 +73,9 @@ func listNodes() tool.Tool {
 				return listOut{}, err
 			}
 			out := listOut{Total: len(nodes), AsOf: render.Time(c.AsOf())}
-			for _, n := range nodes {
+			var listed []pve.Resource
+			listed, out.rest = first(nodes)
+			for _, n := range listed {
 				out.Nodes = append(out.Nodes, rowOf(n))
 			}
 			out.Notes, err = unseen(ctx, c, nodes)

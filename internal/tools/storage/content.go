@@ -81,7 +81,6 @@ func runContent(ctx context.Context, c *tool.Call, in contentIn) (contentOut, er
 	if err != nil {
 		return out, err
 	}
-	out.Notes = notes
 	var all []stored
 	for _, s := range got {
 		for _, v := range s.Value {
@@ -97,9 +96,12 @@ func runContent(ctx context.Context, c *tool.Call, in contentIn) (contentOut, er
 		out.Content = append(out.Content, rowOf(v))
 	}
 	perms, err := c.PVE.Permissions(ctx)
-	out.Notes = append(out.Notes, tool.HiddenVolumes(perms, stores[0], in.Content)...)
+	out.Notes = render.Few(append(tool.HiddenVolumes(perms, stores[0], in.Content), notes...), mostNotes)
 	return out, err
 }
+
+// mostNotes is how many notes an answer has: there may be one for each node.
+const mostNotes = 10
 
 // find returns the storage, of which each node may have its own.
 func find(ctx context.Context, c *tool.Call, in contentIn) ([]tool.Store, error) {

@@ -15,7 +15,7 @@ import (
 type listIn struct {
 	Node    string `json:"node,omitzero" jsonschema:"its own, live, disabled ones too"`
 	Content string `json:"content,omitzero" enum:"images,rootdir,iso,vztmpl,backup,snippets,import"`
-	Limit   int    `json:"limit,omitzero" min:"1" max:"500" default:"100"`
+	Limit   int    `json:"limit,omitzero" min:"1" max:"500" default:"50"`
 }
 
 type listOut struct {
@@ -33,7 +33,9 @@ type storageRow struct {
 	Status  string   `json:"status" jsonschema:"available, unknown, inactive or disabled"`
 	Shared  bool     `json:"shared,omitzero" jsonschema:"the same on all its nodes"`
 	Nodes   []string `json:"nodes"`
+	Further int      `json:"further_nodes,omitzero" jsonschema:"that have it; with node, their storages are listed"`
 	Absent  []string `json:"unavailable_on,omitzero" jsonschema:"its nodes that cannot use it now, or are offline"`
+	Lacking int      `json:"unavailable_on_further,omitzero" jsonschema:"nodes"`
 	Content []string `json:"content" jsonschema:"what it may hold"`
 	show.Use
 }
@@ -59,7 +61,11 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 		return out, err
 	}
 	out.AsOf, out.Total = render.Time(c.AsOf()), len(rows)
-	out.Storages = append(out.Storages, rows[:min(in.Limit, len(rows))]...)
+	for _, row := range rows[:min(in.Limit, len(rows))] {
+		row.Nodes, row.Further = named(row.Nodes)
+		row.Absent, row.Lacking = named(row.Absent)
+		out.Storages = append(out.Storages, row)
+	}
 	if out.LeftOut = out.Total - len(out.Storages); out.LeftOut > 0 {
 		out.More = "a larger limit, or a filter"
 	}
@@ -74,6 +80,14 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 		out.Notes = append(out.Notes, fmt.Sprintf("this token lacks Datastore.Audit on %s: such a storage may be left out", render.Text(render.List(except), 200)))
 	}
 	return out, nil
+}
+
+// mostNamed is how many of its nodes are named with a storage.
+const mostNamed = 6
+
+func named(nodes []string) (some []string, further int) {
+	n := min(mostNamed, len(nodes))
+	return nodes[:n], len(nodes) - n
 }
 
 func ofCluster(ctx context.Context, c *tool.Call, in listIn) ([]storageRow, error) {

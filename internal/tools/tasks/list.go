@@ -88,8 +88,13 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	if out.LeftOut = out.Total - len(out.Tasks); out.LeftOut > 0 {
 		out.More = "a larger limit, or a filter"
 	}
-	return out, hidden(ctx, c, nodes, &out)
+	err = hidden(ctx, c, nodes, &out)
+	out.Notes = render.Few(out.Notes, mostNotes)
+	return out, err
 }
+
+// mostNotes is how many notes an answer has: there may be some for each node.
+const mostNotes = 10
 
 // params are what PVE itself filters by.
 func (in listIn) params(now time.Time) (url.Values, error) {
@@ -204,7 +209,7 @@ func hidden(ctx context.Context, c *tool.Call, nodes []pve.Resource, out *listOu
 		}
 	}
 	if closed != nil {
-		out.Notes = append(out.Notes, "this token lacks Sys.Audit on "+render.List(closed)+": only its own tasks are listed there")
+		out.Notes = slices.Insert(out.Notes, 0, "this token lacks Sys.Audit on "+render.List(closed)+": only its own tasks are listed there")
 	}
 	return nil
 }
