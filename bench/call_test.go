@@ -48,7 +48,6 @@ func compare(b *testing.B, name, args string, guests int) {
 	b.ReportMetric(0, "ns/op") // of all together: it says nothing
 	b.ReportMetric(ms(slices.Min(ours)), "ours-ms")
 	b.ReportMetric(ms(slices.Min(bare)), "bare-ms")
-	b.ReportMetric(float64(slices.Min(ours))/float64(slices.Min(bare)), "ratio")
 	b.ReportMetric(ms(slices.Min(own)), "own-ms")
 	b.ReportMetric(ms(slices.Min(kept)), "kept-ms")
 	b.ReportMetric(float64(len(seen.seen)), "requests")

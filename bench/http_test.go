@@ -8,21 +8,27 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"pve-mcp/bench/bare"
 	"pve-mcp/internal/httpserve"
 	"pve-mcp/internal/server"
 )
 
 // clients are how many call at once.
-var clients = []int{1, 10, 100, 200}
+var clients = []int{1, 10, 100}
+
+// toolCall is a call of a tool.
+type toolCall struct{ name, args string }
 
 // mixed are what they call, one after the other.
-var mixed = []struct{ name, args string }{
+var mixed = []toolCall{
 	{"pve_list_guests", `{"status":"running","sort":"cpu"}`},
 	{"pve_guest_status", `{"vmid":100}`},
 	{"pve_list_nodes", `{}`},
@@ -35,39 +41,70 @@ var mixed = []struct{ name, args string }{
 	{"pve_node_status", `{"node":"pve1"}`},
 }
 
-// BenchmarkHTTP is one server with clients that call tools without a pause. pve/call is how
-// many requests reached PVE for a call: those of the same kind at the same time share one.
+// BenchmarkHTTP is one server with clients that call tools without a pause (ours), and
+// with as many that call the SDK's least server in the same way, whose answers are as long
+// (bare), in turns. pve/call is how many requests reached PVE for a call: those of the
+// same kind at the same time share one.
 func BenchmarkHTTP(b *testing.B) {
 	for _, guests := range sizes {
 		for _, n := range clients {
-			b.Run(fmt.Sprintf("clients=%d/%s", n, sized(guests)), func(b *testing.B) {
-				c := newCluster(b, guests)
-				url := serve(b, c)
-				b.ResetTimer()
-				all := load(b, url, n, max(b.N, n*len(mixed)/5))
-				b.StopTimer()
-				took := b.Elapsed()
-				b.ReportMetric(0, "ns/op") // it depends on how many there are
-				b.ReportMetric(float64(len(all))/took.Seconds(), "calls/s")
-				b.ReportMetric(ms(quantile(all, 0.5)), "p50-ms")
-				b.ReportMetric(ms(quantile(all, 0.99)), "p99-ms")
-				b.ReportMetric(float64(len(c.sim.Requests()))/float64(len(all)), "pve/call")
-				b.ReportMetric(inUse(), "heap-MiB")
-			})
+			b.Run(fmt.Sprintf("clients=%d/%s", n, sized(guests)), func(b *testing.B) { compareHTTP(b, guests, n) })
 		}
 	}
+}
+
+func compareHTTP(b *testing.B, guests, n int) {
+	c := newCluster(b, guests)
+	ours := side{url: serve(b, c), calls: mixed}
+	least := side{url: serveBare(b)}
+	least.calls = echoes(b, least.url, ours)
+	sent, round := len(c.sim.Requests()), 200
+	for b.Loop() {
+		ours.load(b, n, round)
+		least.load(b, n, round)
+	}
+	b.ReportMetric(0, "ns/op") // of both together: it says nothing
+	for name, s := range map[string]side{"ours": ours, "bare": least} {
+		b.ReportMetric(float64(len(s.took))/s.busy.Seconds(), name+"-calls/s")
+		b.ReportMetric(ms(quantile(s.took, 0.5)), name+"-p50-ms")
+		b.ReportMetric(ms(quantile(s.took, 0.99)), name+"-p99-ms")
+	}
+	b.ReportMetric(float64(len(c.sim.Requests())-sent)/float64(len(ours.took)), "pve/call")
+	b.ReportMetric(inUse(), "heap-MiB")
+}
+
+// echoes are calls of the bare server's tool that are answered with as many bytes as those
+// of another one.
+func echoes(b *testing.B, url string, like side) []toolCall {
+	b.Helper()
+	echo := func(times int) toolCall { return toolCall{"echo", fmt.Sprintf(`{"text":"x","times":%d}`, times)} }
+	wire := &http.Transport{}
+	defer wire.CloseIdleConnections()
+	size := func(url string, call toolCall) int {
+		n, err := post(b.Context(), wire, url, call)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return n
+	}
+	empty := size(url, echo(0))
+	var calls []toolCall
+	for _, call := range like.calls {
+		calls = append(calls, echo(max(0, size(like.url, call)-empty)/2)) // a text is in an answer twice
+	}
+	return calls
 }
 
 // Two hundred clients with mixed calls get what they ask for; what they ask at the same
 // time is asked of PVE once, and nothing of it stays.
 func TestTwoHundredClients(t *testing.T) {
 	c := newCluster(t, 1_000)
-	url := serve(t, c)
-	load(t, url, 10, 20) // what is built once
+	s := side{url: serve(t, c), calls: mixed}
+	s.load(t, 10, 20) // what is built once
 	before := inUse()
 	sent := len(c.sim.Requests())
 	const calls = 800
-	load(t, url, 200, calls)
+	s.load(t, 200, calls)
 	if n := len(c.sim.Requests()) - sent; n >= calls {
 		t.Errorf("%d requests to PVE for %d calls, each of which needs two or three", n, calls)
 	}
@@ -105,72 +142,85 @@ func serve(tb testing.TB, c *cluster) string {
 	return "http://" + l.Addr().String() + httpserve.Path
 }
 
-// load makes some calls, by n clients with a connection each, and returns how long each of
-// them took. Every call must succeed.
-func load(tb testing.TB, url string, n, calls int) []time.Duration {
+// serveBare serves the SDK's least server, and returns where.
+func serveBare(tb testing.TB) string {
+	tb.Helper()
+	s := httptest.NewServer(bare.Handler())
+	tb.Cleanup(s.Close)
+	return s.URL
+}
+
+// side is a server with what it is asked, and how long that took.
+type side struct {
+	url   string
+	calls []toolCall
+	took  []time.Duration // each call
+	busy  time.Duration   // all of them
+}
+
+// load makes some more calls, by n clients with a connection each. Every call must succeed.
+func (s *side) load(tb testing.TB, n, calls int) {
 	tb.Helper()
 	var next atomic.Int64
 	var mu sync.Mutex
-	var all []time.Duration
 	var running sync.WaitGroup
+	begun := time.Now()
 	for range n {
 		running.Go(func() {
 			wire := &http.Transport{}
 			defer wire.CloseIdleConnections()
 			var own []time.Duration
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= calls {
-					break
-				}
-				begun := time.Now()
-				if err := post(tb.Context(), wire, url, mixed[i%len(mixed)].name, mixed[i%len(mixed)].args); err != nil {
-					tb.Error(err)
-				}
-				own = append(own, time.Since(begun))
+			for i := next.Add(1) - 1; i < int64(calls); i = next.Add(1) - 1 {
+				own = append(own, took(func() {
+					if _, err := post(tb.Context(), wire, s.url, s.calls[int(i)%len(s.calls)]); err != nil {
+						tb.Error(err)
+					}
+				}))
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			all = append(all, own...)
+			s.took = append(s.took, own...)
 		})
 	}
 	running.Wait()
-	return all
+	s.busy += time.Since(begun)
 }
 
-// post calls a tool as a client of the stateless protocol does.
-func post(ctx context.Context, wire http.RoundTripper, url, name, args string) error {
+// post calls a tool as a client of the stateless protocol does, and returns how long the
+// answer is.
+func post(ctx context.Context, wire http.RoundTripper, url string, call toolCall) (int, error) {
 	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":%q,"arguments":%s,"_meta":{`+
-		`"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`, name, args)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader([]byte(body)))
+		`"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`, call.name, call.args)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for k, v := range map[string]string{
 		"Content-Type": "application/json", "Accept": "application/json, text/event-stream",
-		"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": name,
+		"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": call.name,
 	} {
 		req.Header.Set(k, v)
 	}
 	resp, err := wire.RoundTrip(req)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if _, event, ok := bytes.Cut(text, []byte("data: ")); ok {
-		text = event
+	event := text
+	if _, data, ok := bytes.Cut(text, []byte("data: ")); ok {
+		event = data
 	}
 	var answer struct {
 		Result *struct {
 			IsError bool `json:"isError"`
 		} `json:"result"`
 	}
-	if err := json.NewDecoder(bytes.NewReader(text)).Decode(&answer); err != nil || answer.Result == nil || answer.Result.IsError {
-		return fmt.Errorf("%s %s: %s %v: %.300s", name, args, resp.Status, err, text)
+	if err := json.NewDecoder(bytes.NewReader(event)).Decode(&answer); err != nil || answer.Result == nil || answer.Result.IsError {
+		return 0, fmt.Errorf("%s %s: %s %v: %.300s", call.name, call.args, resp.Status, err, text)
 	}
-	return nil
+	return len(text), nil
 }

@@ -3,7 +3,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding/csv"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -52,11 +54,23 @@ func run(docs, input string) error {
 	return plots(filepath.Join(docs, "performance.svg"), all)
 }
 
-// result is what a benchmark printed: the median of each unit where it ran several times.
+// result is what a benchmark printed: of each unit the best where it ran several times,
+// because the others tell of what else the machine did.
 type result struct {
 	name   string
 	values map[string]float64 // by unit
 }
+
+// best returns the largest of rates, and the smallest of all else.
+func best(unit string, values []float64) float64 {
+	if strings.HasSuffix(unit, "/s") {
+		return slices.Max(values)
+	}
+	return slices.Min(values)
+}
+
+// ratio is that of the best of ours to the best of bare.
+func (r result) ratio(unit string) float64 { return r.values["ours-"+unit] / r.values["bare-"+unit] }
 
 // key returns a part of the name, such as guests of guests=100.
 func (r result) key(name string) string {
@@ -73,16 +87,19 @@ func (r result) number(name string) float64 {
 	return n
 }
 
-// read returns the results of a file in the order in which they first appear.
+// read returns the results of a file in the order in which they first appear, and on what
+// they were measured. It is an error where a benchmark failed or was broken off.
 func read(file string) (all []result, machine string, err error) {
-	f, err := os.Open(file)
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, "", err
 	}
-	defer f.Close()
+	if err := complete(string(data)); err != nil {
+		return nil, "", fmt.Errorf("%s: %w", file, err)
+	}
 	several := map[string]map[string][]float64{}
 	var order []string
-	for r := benchfmt.NewReader(f, file); r.Scan(); {
+	for r := benchfmt.NewReader(bytes.NewReader(data), file); r.Scan(); {
 		res, ok := r.Result().(*benchfmt.Result)
 		if !ok {
 			continue // benchmarks say other things, too
@@ -93,7 +110,7 @@ func read(file string) (all []result, machine string, err error) {
 			if p[0] == '/' { // not -2, which is how many CPUs there are
 				name += string(p)
 			} else {
-				machine = fmt.Sprintf("%s, %s CPUs, %s/%s", res.GetConfig("cpu"), p[1:], res.GetConfig("goos"), res.GetConfig("goarch"))
+				machine = fmt.Sprintf("%s, %s CPUs, %s/%s, %s", res.GetConfig("cpu"), p[1:], res.GetConfig("goos"), res.GetConfig("goarch"), res.GetConfig("go"))
 			}
 		}
 		if several[name] == nil {
@@ -107,8 +124,7 @@ func read(file string) (all []result, machine string, err error) {
 	for _, name := range order {
 		one := result{name, map[string]float64{}}
 		for unit, values := range several[name] {
-			slices.Sort(values)
-			one.values[unit] = values[len(values)/2]
+			one.values[unit] = best(unit, values)
 		}
 		all = append(all, one)
 	}
@@ -118,24 +134,53 @@ func read(file string) (all []result, machine string, err error) {
 	return all, machine, err
 }
 
-// table shows what is compared: ours, bare and the ratio; and what clients over HTTP get.
+// complete reports what is wrong with what go test printed: every run of it that began has
+// to have ended well.
+func complete(text string) error {
+	begun, ended := 0, 0
+	for line := range strings.Lines(text) {
+		switch {
+		case strings.HasPrefix(line, "pkg: "):
+			begun++
+		case strings.HasPrefix(line, "ok "):
+			ended++
+		case strings.HasPrefix(line, "FAIL"), strings.HasPrefix(line, "--- FAIL"):
+			return errors.New("a benchmark failed")
+		}
+	}
+	if begun == 0 || begun != ended {
+		return fmt.Errorf("%d runs of benchmarks began and %d ended", begun, ended)
+	}
+	return nil
+}
+
+// table shows what is compared: ours, bare and the ratio; and more of calls, and of clients
+// over HTTP.
 func table(all []result) string {
 	var b strings.Builder
 	b.WriteString("| what | ours | bare | ratio |\n|---|--:|--:|--:|\n")
-	row := func(what, unit string, ours, bare float64) {
-		fmt.Fprintf(&b, "| %s | %s %s | %s %s | %.2f |\n", what, short(ours), unit, short(bare), unit, ours/bare)
+	row := func(r result, what, unit, of string, scale float64) {
+		ours, bare := r.values["ours-"+of]*scale, r.values["bare-"+of]*scale
+		fmt.Fprintf(&b, "| %s | %s %s | %s %s | %.2f |\n", what, short(ours), unit, short(bare), unit, r.ratio(of))
 	}
 	for _, r := range all {
 		if until := r.key("until"); until != "" {
 			what := map[string]string{"initialize": "`initialize`", "tools": "`initialize` and `tools/list`"}[until]
-			row("exec until "+what+" is answered", "ms", r.values["ours-ms"], r.values["bare-ms"])
-			row("memory then, resident", "MiB", r.values["ours-rss-KiB"]/1024, r.values["bare-rss-KiB"]/1024)
-			row("memory then, without what files hold", "MiB", r.values["ours-own-KiB"]/1024, r.values["bare-own-KiB"]/1024)
+			row(r, "exec until "+what+" is answered", "ms", "ms", 1)
+			row(r, "memory then, resident", "MiB", "rss-KiB", 1./1024)
+			row(r, "memory then, without what files hold", "MiB", "own-KiB", 1./1024)
 		}
 	}
 	for _, r := range all {
 		if tool := r.key("tool"); tool != "" {
-			row(fmt.Sprintf("`%s`, %s guests", tool, r.key("guests")), "ms", r.values["ours-ms"], r.values["bare-ms"])
+			row(r, fmt.Sprintf("`%s`, %s guests", tool, r.key("guests")), "ms", "ms", 1)
+		}
+	}
+	for _, r := range all {
+		if n := r.key("clients"); n != "" {
+			what := fmt.Sprintf("HTTP, %s guests, clients: %s", r.key("guests"), n)
+			row(r, what, "calls/s", "calls/s", 1)
+			row(r, what+", p99", "ms", "p99-ms", 1)
 		}
 	}
 	b.WriteString("\n| call | guests | requests | own time | own allocations | list kept | answer |\n|---|--:|--:|--:|--:|--:|--:|\n")
@@ -145,11 +190,11 @@ func table(all []result) string {
 				short(r.values["own-ms"]), r.values["own-allocs"], short(r.values["kept-ms"]), r.values["answer-B"])
 		}
 	}
-	b.WriteString("\n| clients over HTTP | guests | calls/s | p50 | p99 | requests to PVE for a call | memory in use |\n|--:|--:|--:|--:|--:|--:|--:|\n")
+	b.WriteString("\n| HTTP, guests | clients | p50 | p50, bare | requests to PVE for a call | memory in use |\n|--:|--:|--:|--:|--:|--:|\n")
 	for _, r := range all {
 		if n := r.key("clients"); n != "" {
-			fmt.Fprintf(&b, "| %s | %s | %.0f | %s ms | %s ms | %.2f | %.0f MiB |\n", n, r.key("guests"), r.values["calls/s"],
-				short(r.values["p50-ms"]), short(r.values["p99-ms"]), r.values["pve/call"], r.values["heap-MiB"])
+			fmt.Fprintf(&b, "| %s | %s | %s ms | %s ms | %.2f | %.0f MiB |\n", r.key("guests"), n,
+				short(r.values["ours-p50-ms"]), short(r.values["bare-p50-ms"]), r.values["pve/call"], r.values["heap-MiB"])
 		}
 	}
 	return b.String()
@@ -175,8 +220,12 @@ func writeCSV(file string, all []result) error {
 	rows := [][]string{{"benchmark", "unit", "value"}}
 	for _, r := range all {
 		for _, unit := range slices.Sorted(maps.Keys(r.values)) {
-			if unit != "sec/op" { // of several things together
-				rows = append(rows, []string{r.name, unit, strconv.FormatFloat(r.values[unit], 'g', 6, 64)})
+			if unit == "sec/op" { // of several things together
+				continue
+			}
+			rows = append(rows, []string{r.name, unit, strconv.FormatFloat(r.values[unit], 'g', 6, 64)})
+			if of, ok := strings.CutPrefix(unit, "ours-"); ok {
+				rows = append(rows, []string{r.name, "ratio-" + of, strconv.FormatFloat(r.ratio(of), 'f', 2, 64)})
 			}
 		}
 	}

@@ -47,13 +47,13 @@ func plots(file string, all []result) error {
 				{"list: bytes", "answer-B", tool(list)}, {"status: bytes", "answer-B", tool(status)}}},
 			{"Requests to PVE for a call", "", []line{
 				{"list", "requests", tool(list)}, {"status", "requests", tool(status)},
-				{"HTTP, 10 clients", "pve/call", clients("10")}, {"HTTP, 200 clients", "pve/call", clients("200")}}},
+				{"HTTP, 10 clients", "pve/call", clients("10")}, {"HTTP, 100 clients", "pve/call", clients("100")}}},
 		},
 		{
 			{"HTTP, mixed calls: calls per second", "", []line{
-				{"1 client", "calls/s", clients("1")}, {"10", "calls/s", clients("10")}, {"100", "calls/s", clients("100")}, {"200", "calls/s", clients("200")}}},
+				{"1 client", "ours-calls/s", clients("1")}, {"10", "ours-calls/s", clients("10")}, {"100", "ours-calls/s", clients("100")}, {"10, bare", "bare-calls/s", clients("10")}}},
 			{"HTTP, mixed calls: 99 of 100 take at most", "ms", []line{
-				{"1 client", "p99-ms", clients("1")}, {"10", "p99-ms", clients("10")}, {"100", "p99-ms", clients("100")}, {"200", "p99-ms", clients("200")}}},
+				{"1 client", "ours-p99-ms", clients("1")}, {"10", "ours-p99-ms", clients("10")}, {"100", "ours-p99-ms", clients("100")}, {"10, bare", "bare-p99-ms", clients("10")}}},
 		},
 	} {
 		var row []*plot.Plot

@@ -23,7 +23,7 @@ import (
 // order is the way that imports go: down this list. pvesim never imports pve: a
 // mistake in a type that both shared would cancel out in the tests.
 var order = []string{
-	"cmd/pve-mcp", "internal/docgen", "internal/cli", "internal/doctor", "internal/httpserve", "internal/obs", "internal/record", "test/live", "internal/simtest",
+	"bench/stdio", "bench/bare", "cmd/pve-mcp", "internal/docgen", "internal/cli", "internal/doctor", "internal/httpserve", "internal/obs", "internal/record", "test/live", "internal/simtest",
 	"internal/live", "internal/pages", "internal/screen", "internal/demo", "internal/server", "internal/mcptask", "internal/config", "internal/clients", "internal/keyring",
 	"internal/catalog", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
 	"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks", "internal/tool",
@@ -35,6 +35,7 @@ var order = []string{
 var imports = map[string][]string{
 	"bench":             {},
 	"bench/bare":        {"github.com/modelcontextprotocol/go-sdk"},
+	"bench/stdio":       {"bench/bare", "github.com/modelcontextprotocol/go-sdk"},
 	"cmd/pve-mcp":       {"internal/cli"},
 	"internal/access":   {"internal/files", "internal/guard", "pve/lazyregexp"},
 	"internal/archtest": {},
