@@ -3,9 +3,12 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,6 +18,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// Stories wait for programs more than they work: twice as many run at a time as there are
+	// CPUs, where -parallel does not say otherwise.
+	if err := flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"pve-mcp": func() { os.Exit(cli.Main()) }})
 }
 
