@@ -75,6 +75,7 @@ func TestEachFailureHasItsStory(t *testing.T) {
 
 // What people and models read when something goes wrong.
 func TestFailures(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir: failuresDir, RequireExplicitExec: true, RequireUniqueNames: true, UpdateScripts: *update,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"world": inWorld, "story": story},

@@ -139,6 +139,7 @@ var operations = []struct{ name, speed, tool, args, task string }{
 // A server that is killed in the middle of an operation loses nothing but the waiting: the
 // next one finds the task in PVE's list, or by the handle that the client has.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	for _, op := range operations {
 		t.Run(op.name, func(t *testing.T) {
 			t.Parallel()

@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 
 // The stories of the product: what a user types, and what comes of it.
 func TestStories(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "../../testdata/script",
 		RequireExplicitExec: true,
