@@ -60,8 +60,21 @@ func decimals(f float64, n int) string {
 // escape and bidirectional characters, and with at most limit characters, of which the
 // last then say how many were cut.
 func Text(s string, limit int) string {
+	if len(s) <= limit && isPlain(s) { // as most is
+		return strings.TrimSpace(s)
+	}
 	s = strings.ReplaceAll(stripEscapes(s), "\n", " ")
 	return Lines(strings.TrimSpace(strings.ReplaceAll(s, "\t", " ")), limit)
+}
+
+// isPlain reports whether a text has nothing but printable ASCII.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // Lines is Text for what may have several lines.

@@ -255,6 +255,26 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// A guest may have any number of tags.
+func TestManyTags(t *testing.T) {
+	m := pvesim.Cluster()
+	var tags []string
+	for i := range 50 {
+		tags = append(tags, fmt.Sprintf("tag%02d", i))
+	}
+	m.Guests[0].Config["tags"] = strings.Join(tags, ";")
+	w := simtest.New(t, simtest.Options{Model: &m})
+	for _, call := range []string{"pve_list_guests", "pve_guest_status"} {
+		args := fmt.Sprintf(`{"vmid":%d}`, m.Guests[0].VMID)
+		if call == "pve_list_guests" {
+			args = `{"tag":"TAG49"}`
+		}
+		if a := w.Call(call, args); !strings.Contains(a.Text, `"tag19","and 30 more like these"]`) {
+			t.Errorf("%s: %s", call, a.Text)
+		}
+	}
+}
+
 // A guest may tell of any number of interfaces and addresses.
 func TestManyAddresses(t *testing.T) {
 	var list []string

@@ -105,7 +105,7 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	}
 	only(out.Guests, fields)
 	if len(known.offline) > 0 {
-		out.Notes = append(out.Notes, "offline nodes: "+strings.Join(known.offline, ", ")+"; the state of their guests is unknown")
+		out.Notes = append(out.Notes, "offline nodes: "+render.List(known.offline)+"; the state of their guests is unknown")
 	}
 	perms, err := c.PVE.Permissions(ctx)
 	if err != nil {
@@ -262,11 +262,13 @@ func rowOf(r *pve.Row, known knowledge, fields []string) guestRow {
 	}
 	row.CPUPercent = show.Percent(use.CPU)
 	row.Mem, row.MemHuman = show.Bytes(use.Mem)
-	if r.Type() == string(pve.LXC) {
+	if r.Type() == string(pve.LXC) && slices.Contains(fields, "disk") {
 		row.Disk, row.DiskHuman = show.Bytes(use.Disk)
 	}
 	row.Uptime = show.Seconds(use.Uptime)
-	row.NetIn, row.NetOut = show.Number(use.NetIn), show.Number(use.NetOut)
+	if slices.Contains(fields, "netin") || slices.Contains(fields, "netout") {
+		row.NetIn, row.NetOut = show.Number(use.NetIn), show.Number(use.NetOut)
+	}
 	return row
 }
 
@@ -289,11 +291,16 @@ func only(rows []guestRow, fields []string) {
 	}
 }
 
+// mostTags are shown of a guest.
+const mostTags = 20
+
 // cleaned returns tags that are safe to show, nil where there are none.
 func cleaned(tags []string) []string {
-	var out []string
-	for _, t := range tags {
-		out = append(out, render.Text(t, 40))
+	if len(tags) == 0 {
+		return nil
 	}
-	return out
+	for i, t := range tags {
+		tags[i] = render.Text(t, 40)
+	}
+	return render.Few(tags, mostTags)
 }
