@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -22,14 +23,7 @@ func Ask[K, T any](c *Call, keys []K, name func(K) string, ask func(K) (T, error
 	errs := make([]error, len(keys))
 	var wg sync.WaitGroup
 	for i, k := range keys {
-		wg.Go(func() {
-			defer func() {
-				if p := recover(); p != nil { // it must not end the process
-					errs[i] = fmt.Errorf("a bug in pve-mcp: %v", p)
-				}
-			}()
-			answers[i], errs[i] = ask(k)
-		})
+		wg.Go(func() { answers[i], errs[i] = caught(func() (T, error) { return ask(k) }) })
 	}
 	wg.Wait()
 	for i, k := range keys {
@@ -43,6 +37,33 @@ func Ask[K, T any](c *Call, keys []K, name func(K) string, ask func(K) (T, error
 		err = errors.Join(errs...)
 	}
 	return got, notes, err
+}
+
+// caught asks, and turns a bug into an error where it would end the process.
+func caught[T any](ask func() (T, error)) (got T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("a bug in pve-mcp: %v", p)
+		}
+	}()
+	return ask()
+}
+
+// Meanwhile begins to ask for something that is needed later. wait waits for the answer;
+// cancel, which is called in any case, ends what nobody waits for any more.
+func Meanwhile[T any](ctx context.Context, ask func(context.Context) (T, error)) (wait func() (T, error), cancel func()) {
+	var got T
+	var err error
+	ctx, cancel = context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		got, err = caught(func() (T, error) { return ask(ctx) })
+	}()
+	return func() (T, error) {
+		<-done
+		return got, err
+	}, cancel
 }
 
 // AskNodes is Ask for every node that is online; the others are noted.

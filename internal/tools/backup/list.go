@@ -62,11 +62,13 @@ func listBackups() tool.Tool {
 
 func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	out := listOut{Backups: []backupRow{}}
+	held, cancel := tool.Meanwhile(ctx, c.PVE.Permissions)
+	defer cancel()
 	all, err := c.Listed(ctx, "")
 	if err != nil {
 		return out, err
 	}
-	perms, err := c.PVE.Permissions(ctx)
+	perms, err := held()
 	if err != nil {
 		return out, err
 	}

@@ -3,6 +3,7 @@ package guests_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -28,8 +29,8 @@ func ids(a simtest.Answer) string {
 func TestListFilters(t *testing.T) { synctest.Test(t, listFilters) }
 
 func listFilters(t *testing.T) {
-	w := simtest.New(t, simtest.Options{}) // whose time is the bubble's, and stands still
-	requests := []string{"GET /cluster/resources", "GET /access/permissions"}
+	w := simtest.New(t, simtest.Options{})                                    // whose time is the bubble's, and stands still
+	requests := []string{"GET /access/permissions", "GET /cluster/resources"} // at the same time
 	for _, tt := range []struct{ args, want string }{
 		{`{}`, "100 101 102 103 104 105 106 107 108 109 200 201 202 203 204 900 901 910"},
 		{`{"node":"pve3"}`, "103 105 107 202 204 910"},
@@ -50,10 +51,10 @@ func listFilters(t *testing.T) {
 		if got := ids(w.Call("pve_list_guests", tt.args)); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.args, got, tt.want)
 		}
-		if diff := cmp.Diff(requests, w.Sent()); diff != "" {
+		if diff := cmp.Diff(requests, slices.Sorted(slices.Values(w.Sent()))); diff != "" {
 			t.Errorf("%s: requests (-want +got):\n%s", tt.args, diff)
 		}
-		requests = requests[len(requests)-1:] // the list is used again for a moment
+		requests = requests[:1] // the list is used again for a moment
 	}
 }
 

@@ -77,6 +77,8 @@ func listGuests() tool.Tool {
 var usual = []string{"vmid", "name", "type", "node", "status", "cpu_percent", "mem", "uptime", "tags", "lock", "template"}
 
 func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
+	held, cancel := tool.Meanwhile(ctx, c.PVE.Permissions)
+	defer cancel()
 	all, changed, err := c.Resources(ctx)
 	if err != nil {
 		return listOut{}, err
@@ -107,7 +109,7 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	if len(known.offline) > 0 {
 		out.Notes = append(out.Notes, "offline nodes: "+render.List(known.offline)+"; the state of their guests is unknown")
 	}
-	perms, err := c.PVE.Permissions(ctx)
+	perms, err := held()
 	if err != nil {
 		return listOut{}, err
 	}
