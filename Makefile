@@ -26,7 +26,7 @@ BENCHCOUNT = 3
 bench:
 	@mkdir -p bin
 	@echo "go: $$($(GO) env GOVERSION)" | tee bin/bench.txt
-	$(GO) test -run '^$$' -bench 'Start|Call' -benchtime 20x -count $(BENCHCOUNT) -timeout 1h ./bench | tee -a bin/bench.txt
+	$(GO) test -run '^$$' -bench 'Start|Call' -benchtime 60x -count $(BENCHCOUNT) -timeout 1h ./bench | tee -a bin/bench.txt
 	$(GO) test -run '^$$' -bench HTTP -benchtime 2x -count $(BENCHCOUNT) -timeout 1h ./bench | tee -a bin/bench.txt
 	$(GO) -C bench/report run . -docs ../../docs ../../bin/bench.txt
 
