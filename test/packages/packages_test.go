@@ -173,6 +173,9 @@ func start(t *testing.T, folder string) {
 func TestPlugin(t *testing.T) {
 	patient(t, "1 plugin not read by Claude Code")
 	claude := filepath.Join(readers(t), "claude")
+	if _, err := os.Stat(claude); err != nil { // it is optional for npm
+		t.Skipf("1 plugin not read by Claude Code: npm has not installed it, for which it wants Node.js 22: %v", err)
+	}
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
