@@ -75,12 +75,11 @@ func (c *cluster) host(tb testing.TB, wire http.RoundTripper) tool.Host {
 
 func named(tb testing.TB, name string) tool.Tool {
 	tb.Helper()
-	all := catalog.All()
-	i := slices.IndexFunc(all, func(t tool.Tool) bool { return t.Name == name })
-	if i < 0 {
+	t, ok := catalog.Named(name)
+	if !ok {
 		tb.Fatalf("no tool %s", name)
 	}
-	return all[i]
+	return t
 }
 
 // call calls a tool, and fails the benchmark where it fails.

@@ -48,11 +48,12 @@ func (a *app) docsCommand() *cobra.Command {
 
 // nearest names a tool that may have been meant.
 func nearest(name string) string {
-	i := slices.IndexFunc(catalog.All(), func(t tool.Tool) bool { return strings.Contains(t.Name, strings.TrimPrefix(name, "pve_")) })
+	all := catalog.All()
+	i := slices.IndexFunc(all, func(t tool.Tool) bool { return strings.Contains(t.Name, strings.TrimPrefix(name, "pve_")) })
 	if i < 0 {
 		return ""
 	}
-	return ". Did you mean " + catalog.All()[i].Name + "?"
+	return ". Did you mean " + all[i].Name + "?"
 }
 
 // open shows a page of Markdown: as text in a pager on a terminal, else as it is.

@@ -1,6 +1,10 @@
 package tool
 
-import "fmt"
+import (
+	"fmt"
+
+	"pve-mcp/internal/render"
+)
 
 // Page cuts a part out of a list, and says how many are not in it and, where there are
 // later ones, how to get them.
@@ -12,3 +16,7 @@ func Page[T any](all []T, limit, offset int) (part []T, leftOut int, more string
 	}
 	return all[first:last], len(all) - (last - first), more
 }
+
+// FewNotes returns the notes of an answer as far as it has room for them: there may be some
+// for each storage and node.
+func FewNotes(notes []string) []string { return render.Few(notes, 10) }

@@ -86,7 +86,7 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	if err != nil {
 		return out, err
 	}
-	out.Notes = render.Few(append(hidden(perms, stores, in.Storage), notes...), mostNotes)
+	out.Notes = tool.FewNotes(append(hidden(perms, stores, in.Storage), notes...))
 	out.Total = len(found)
 	found, out.LeftOut, out.More = tool.Page(found, in.Limit, in.Offset)
 	for _, b := range found {
@@ -100,9 +100,6 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	}
 	return out, nil
 }
-
-// mostNotes is how many notes an answer has: there may be some for each storage and node.
-const mostNotes = 10
 
 // choose returns the stores for backups, or those of a name.
 func choose(all []tool.Store, perms pve.Permissions, name string) ([]tool.Store, error) {

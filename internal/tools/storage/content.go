@@ -96,12 +96,9 @@ func runContent(ctx context.Context, c *tool.Call, in contentIn) (contentOut, er
 		out.Content = append(out.Content, rowOf(v))
 	}
 	perms, err := c.PVE.Permissions(ctx)
-	out.Notes = render.Few(append(tool.HiddenVolumes(perms, stores[0], in.Content), notes...), mostNotes)
+	out.Notes = tool.FewNotes(append(tool.HiddenVolumes(perms, stores[0], in.Content), notes...))
 	return out, err
 }
-
-// mostNotes is how many notes an answer has: there may be one for each node.
-const mostNotes = 10
 
 // find returns the storage, of which each node may have its own.
 func find(ctx context.Context, c *tool.Call, in contentIn) ([]tool.Store, error) {

@@ -89,12 +89,9 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 		out.More = "a larger limit, or a filter"
 	}
 	err = hidden(ctx, c, nodes, &out)
-	out.Notes = render.Few(out.Notes, mostNotes)
+	out.Notes = tool.FewNotes(out.Notes)
 	return out, err
 }
-
-// mostNotes is how many notes an answer has: there may be some for each node.
-const mostNotes = 10
 
 // params are what PVE itself filters by.
 func (in listIn) params(now time.Time) (url.Values, error) {
