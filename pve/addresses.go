@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 )
 
 // Interface is a network interface as seen from within a guest.
@@ -93,5 +94,11 @@ func (c *Client) AgentInterfaces(ctx context.Context, g GuestRef) ([]Interface, 
 // ContainerInterfaces lists the network interfaces of a running container
 // (VM.Audit; from PVE 8.1). Of a stopped one it returns none.
 func (c *Client) ContainerInterfaces(ctx context.Context, g GuestRef) ([]Interface, error) {
-	return get[[]Interface](ctx, c, g.path("interfaces"), nil)
+	p := g.path("interfaces")
+	ans, err := c.do(ctx, http.MethodGet, p, nil)
+	if err != nil || string(ans.Data) == "null" { // what PVE says of a stopped one
+		return nil, err
+	}
+	list, _, err := decoded[[]Interface](ans, p)
+	return list, err
 }

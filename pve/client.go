@@ -403,8 +403,16 @@ func get[T any](ctx context.Context, c *Client, p path, params url.Values) (T, e
 
 // list is get with the total that PVE sends beside a part of a list.
 func list[T any](ctx context.Context, c *Client, p path, params url.Values) (v T, total int, err error) {
-	ans, err := c.ask(ctx, p, params)
+	ans, err := c.do(ctx, http.MethodGet, p, params)
 	if err != nil {
+		return v, 0, err
+	}
+	return decoded[T](ans, p)
+}
+
+// decoded returns the data of an answer as T, and the total beside it.
+func decoded[T any](ans answer, p path) (v T, total int, err error) {
+	if err := ans.complete(p); err != nil {
 		return v, 0, err
 	}
 	if err := decodeField(ans.Data, &v); err != nil {

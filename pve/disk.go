@@ -57,6 +57,7 @@ type Disk struct {
 	Replicate Opt[bool]
 	ReadOnly  Opt[bool]
 	Mount     string // where a container has it
+	EFIType   string // of an EFI disk: 2m or 4m
 	// Rest are the options that have no field here, and those whose value is odd.
 	Rest Property
 }
@@ -83,6 +84,9 @@ func DiskOf(kind Kind, key, value string) Disk {
 	d.Backup = p.takeFlag("backup")
 	d.Replicate = p.takeFlag("replicate")
 	d.ReadOnly = p.takeFlag("ro")
+	if d.Bus == "efidisk" {
+		d.EFIType = p.takeText("efitype")
+	}
 	if kind == LXC {
 		d.Mount = p.takeText("mp")
 	}

@@ -9,9 +9,6 @@ import (
 	"pve-mcp/pve/lazyregexp"
 )
 
-// undescribed are the endpoints of which PVE's description does not say what they take.
-var undescribed = []string{"POST /cluster/ha/rules", "PUT /cluster/ha/rules/{rule}"}
-
 // ruleKeys are what a type of HA rule has, first what it needs. PVE's description of
 // its API does not say, so that this is checked here.
 var ruleKeys = map[string]struct{ needed, other []string }{

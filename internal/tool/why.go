@@ -28,7 +28,11 @@ type weighed struct {
 
 // weights are what lines look like; the first that fits counts.
 var weights = []weighed{
-	{lazyregexp.New(`^INFO: (?:Failed at |Backup job finished |aborting backup job|resuming VM again)|^aborting phase \d+ - cleanup`), nothing},
+	{lazyregexp.New(`^INFO: (?:Failed at |Backup job finished |aborting backup job|resuming VM again)|^aborting phase \d+ - cleanup|` +
+		`^WARN: Skipping (?:VM|CT) \d+, already |` +
+		// What it is about to do, and what a download says of itself.
+		`^(?:update (?:VM|CT) \d+: |trying to acquire lock|starting file import from: |(?:Starting|Stopping|Suspending|Migrating) (?:(?:VM|CT) \d+$|guests to \S+: )|` +
+		`downloading |--\d{4}-|Connecting to \S+ connected|HTTP request sent, |Length: |Saving to: |\(.* saved \[|calculating checksum)`), nothing},
 	{lazyregexp.New(`^ERROR: Backup of (?:VM|CT) \d+ failed - `), guestLost},
 	{lazyregexp.New(`^(?:ERROR|WARN|WARNING|Warning|error|warning|fatal)\b`), reported},
 	{lazyregexp.New(`(?i)\b(?:error|errors|failed|failure|fatal|cannot|can't|could not|couldn't|unable|denied|refused|invalid|not permitted|` +
@@ -87,17 +91,19 @@ func Why(lines []pve.LogLine, most int) []string {
 
 // lostRE is what a task says of its failure whose exit status says no more than that it
 // failed.
-var lostRE = lazyregexp.New(`^ERROR: (?:Backup of (?:VM|CT) \d+ failed - |migration aborted \(duration [\d:]+\): )(.+)$`)
+var lostRE = lazyregexp.New(`^ERROR: (?:Backup of (?:VM|CT) \d+ failed - |migration aborted \(duration [\d:]+\): )(.+)$|^ERROR (\d{3}: .+)$`)
 
 // reasonIn returns the reason of a failure: the exit status, or the log's last word where
 // that is more.
 func reasonIn(exit string, lines []pve.LogLine) string {
-	if exit != "job errors" && exit != "migration aborted" && exit != "migration problems" {
+	saysLittle := exit == "job errors" || exit == "migration aborted" || exit == "migration problems" ||
+		strings.HasPrefix(exit, "download failed: exit code ")
+	if !saysLittle {
 		return exit
 	}
 	for _, l := range slices.Backward(lines) {
 		if m := lostRE.FindStringSubmatch(stampRE.ReplaceAllString(l.Says(), "")); m != nil {
-			return m[1]
+			return m[1] + m[2]
 		}
 	}
 	return exit

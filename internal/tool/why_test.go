@@ -114,6 +114,11 @@ func TestWhyRecordedTasksFailed(t *testing.T) {
 		"qmrestore unable to restore VM 903 - vm is running": "error before or during data restore, some or all disks were not completely restored. VM 903 state is NOT cleaned up.",
 		"vzsuspend command 'lxc-checkpoint -n 950 -s -D /var/lib/vz/dump' failed: exit code 1": "lxc-checkpoint: 950: ../src/lxc/criu.c: criu_version_ok: 767 No such file or directory - execing criu failed, is it installed?; " +
 			"lxc-checkpoint: 950: ../src/lxc/tools/lxc_checkpoint.c: checkpoint: 182 Checkpointing 950 failed",
+		"download download failed: exit code 8": "2026-11-29 18:24:51 ERROR 404: File not found.",
+		"qmconfig cannot import from 'data:930/nosuch.qcow2' - could not get size of data:930/nosuch.qcow2": "failed to stat '/mnt/data/images/930/nosuch.qcow2'",
+		"bulk-start Some guests failed to start: 200, 902": "WARN: 500 CT 200 already running; " +
+			"WARN: Starting CT 902 failed: volume 'snap:902/vm-902-disk-0.raw' does not exist",
+		"bulk-migrate Some guests failed to migrate 900": "WARN: 500 no such cluster node 'pve9'",
 	}
 	found := map[string]bool{}
 	tasks := 0

@@ -196,9 +196,9 @@ func (n *node) add(ep *Endpoint) {
 			n.any = newNode()
 		}
 		n = n.any
-		// A volume id contains slashes; PVE joins what follows (its schema's
-		// fragmentDelimiter, which the API description does not carry).
-		n.greedy = n.greedy || part == "{volume}"
+		// A volume id and a network contain slashes; PVE joins what follows (its
+		// schema's fragmentDelimiter, which the API description does not carry).
+		n.greedy = n.greedy || part == "{volume}" || part == "{cidr}"
 	}
 	n.methods[ep.Method] = ep
 }

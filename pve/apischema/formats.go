@@ -36,9 +36,6 @@ var formats = sync.OnceValue(func() map[string]func(string) error {
 		"pve-roleid": func(s string) error {
 			return must(idRE, s, "role name '%s' contains invalid characters", s)
 		},
-		"pve-priv": func(s string) error {
-			return must(privRE, s, "invalid privilege '%s'", s)
-		},
 		"pve-realm": func(s string) error {
 			return must(realmRE, s, "value '%s' does not look like a valid realm", s)
 		},
@@ -93,7 +90,7 @@ var formats = sync.OnceValue(func() map[string]func(string) error {
 		},
 		"pve-calendar-event": func(s string) error {
 			if !calendarRE.MatchString(s) {
-				return fmt.Errorf("unable to parse calendar event '%s'", s)
+				return fmt.Errorf("invalid calendar event '%s' - unable to parse calendar event\n", s)
 			}
 			return nil
 		},
@@ -126,6 +123,14 @@ var formats = sync.OnceValue(func() map[string]func(string) error {
 			return address(netip.Addr.IsValid, "value does not look like a valid IP address")(addr)
 		},
 
+		"IPorCIDR":                ipOrCIDR,
+		"IPorCIDRorAlias":         ipOrCIDROrAlias,
+		"pve-fw-dport-spec":       ports(true),
+		"pve-fw-sport-spec":       ports(false),
+		"pve-fw-protocol-spec":    protocol,
+		"pve-fw-icmp-type-spec":   icmpType,
+		"pve-fw-conntrack-helper": conntrackHelper,
+
 		"email":             matches(emailRE, "value does not look like a valid email address"),
 		"email-or-username": matches(emailRE+`|`+userRE, "value does not look like a valid email address or user name"),
 
@@ -155,7 +160,6 @@ var (
 	portRE       = lazyregexp.New(`:\d+$`)
 	lvmRE        = anchored(`(?i:[a-z0-9][a-z0-9\-_.]*[a-z0-9])`)
 	overrideRE   = anchored(`[a-z]+=/.*`)
-	privRE       = anchored(`[A-Z][A-Za-z]*(\.[A-Z][A-Za-z]*)+`)
 	realmRE      = anchored(`[A-Za-z][A-Za-z0-9\.\-_]+`)
 	userIDRE     = anchored(userRE)
 	tokenIDRE    = anchored(userRE + `![A-Za-z][A-Za-z0-9\.\-_]+`)

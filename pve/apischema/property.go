@@ -20,6 +20,9 @@ func (v *validator) format(path string, f *Format, value string) error {
 		return v.property(path, data.Keys, value)
 	}
 	check, ok := formats()[name]
+	if name == "pve-priv" { // the privileges differ from version to version
+		check, ok = v.api.privilege, true
+	}
 	if !ok {
 		v.api.count(f.Name)
 		return nil
@@ -36,6 +39,15 @@ func (v *validator) format(path string, f *Format, value string) error {
 		return nil
 	}
 	return check(value)
+}
+
+// privilege checks the name of a privilege: those that exist are the keys of a role.
+func (a *API) privilege(s string) error {
+	role := a.Endpoint("GET", "/access/roles/{roleid}")
+	if role == nil || role.Returns == nil || role.Returns.Properties[s] == nil {
+		return fmt.Errorf("invalid privilege '%s'", s)
+	}
+	return nil
 }
 
 func (a *API) count(format string) {

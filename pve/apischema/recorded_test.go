@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/url"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -25,6 +24,9 @@ var codeErrors = []string{
 	"property is missing",
 	"VM 900 already exists",
 	"target is local node.",
+	"unknown action 'NOPE'",                     // PVE::Firewall reads the whole rule first
+	"wrong file extension",                      // depends on the content
+	"VM 900 not running locally on node 'pve2'", // depends on the VM
 }
 
 func TestRecordedRefusals(t *testing.T) {
@@ -41,15 +43,16 @@ func TestRecordedRefusals(t *testing.T) {
 		if !row.IsRequest() || row.RawBody != "" || (row.Status != 200 && row.Status != 400) || row.Reason == "Bad Request" {
 			continue
 		}
-		api := apis[8]
-		if strings.HasPrefix(row.Path, "/nodes/pve2/") { // the 9.2 node validates its own
-			api = apis[9]
-		}
 		path, err := url.PathUnescape(row.Path)
 		if err != nil {
 			t.Fatal(err)
 		}
+		api := apis[8]
 		ep, params, ok := api.Find(row.Method, path)
+		if askedOfNine(row) || ok && ep.ProxyTo != "" && params[ep.ProxyTo] == "pve2" {
+			api = apis[9]
+			ep, params, ok = api.Find(row.Method, path)
+		}
 		if !ok {
 			t.Errorf("%v: no such endpoint", row)
 			continue
@@ -93,6 +96,10 @@ func TestRecordedRefusals(t *testing.T) {
 		}
 	}
 }
+
+// askedOfNine reports whether the request went to the 9.2 node. The others went to the
+// 8.4 node, which hands those that are another node's business on unread.
+func askedOfNine(row recordings.Row) bool { return row.File == "nine_hands" }
 
 func isCodeError(errs map[string]string) bool {
 	for _, msg := range errs {

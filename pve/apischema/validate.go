@@ -37,6 +37,10 @@ func (e *ParamError) Error() string {
 // value of a list is a list, the items of a "-list" string are joined. A refusal
 // is a *[ParamError].
 func (a *API) Validate(ep *Endpoint, params Values) (Values, error) {
+	// The node that is to answer is looked for first; what is false in Perl is none.
+	if node := params[ep.ProxyTo]; ep.Params[ep.ProxyTo] != nil && (node == nil || node == "" || node == "0") {
+		return nil, &ParamError{map[string]string{ep.ProxyTo: "proxyto parameter does not exist"}}
+	}
 	params = maps.Clone(params)
 	schemas := make(map[string]*Schema, len(ep.Params)+len(params))
 	for name, s := range ep.Params {

@@ -68,6 +68,10 @@ func findAbove(name string) string {
 	return ""
 }
 
+// undescribed are the endpoints of which the description of 9.2 does not say what they
+// take: an object of several kinds.
+var undescribed = []string{"POST /cluster/ha/rules", "PUT /cluster/ha/rules/{rule}"}
+
 func generate(from, out string, major int) error {
 	facts := apischema.Facts{Major: major, Formats: map[string]*apischema.Format{}}
 	var endpoints []struct {
@@ -79,6 +83,9 @@ func generate(from, out string, major int) error {
 	}
 	for _, e := range endpoints {
 		e.NoToken = e.Token != nil && !*e.Token
+		if slices.Contains(undescribed, e.Method+" "+e.Path) {
+			e.Closed = false
+		}
 		facts.Endpoints = append(facts.Endpoints, &e.Endpoint)
 	}
 	sortEndpoints(facts.Endpoints)
