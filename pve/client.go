@@ -1,7 +1,6 @@
 package pve
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -110,20 +109,6 @@ func New(o Options) (*Client, error) {
 // Close closes the connections that no request uses. The client can be used again.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// answer is the body of a success.
-type answer struct {
-	Data  json.RawMessage `json:"data"`
-	Total Opt[int64]      `json:"total"` // how many items match, of which Data may hold a part
-}
-
-// complete returns an error where the answer to a GET has no data.
-func (a answer) complete(p path) error {
-	if len(a.Data) == 0 || string(a.Data) == "null" {
-		return fmt.Errorf("GET %s: the answer has no data", p)
-	}
-	return nil
-}
-
 // The most attempts at a read, and the pause before the second; the next ones are
 // longer, and all are varied so that many clients do not come back at once.
 const (
@@ -226,7 +211,7 @@ func unanswered(err error) bool {
 	var lost *LostError
 	var said *Error
 	var unconnected *ConnectError
-	return errors.As(err, &lost) || errors.As(err, &unconnected) || errors.As(err, &said) && said.NoAnswer()
+	return errors.As(err, &lost) || errors.As(err, &unconnected) || isForeign(err) || errors.As(err, &said) && said.NodeUnreachable()
 }
 
 // repeatable reports whether a read that failed everywhere may succeed in a moment
@@ -238,7 +223,10 @@ func repeatable(err error) bool {
 	}
 	var dns *net.DNSError
 	var timeout net.Error
+	var other *ForeignError
 	switch {
+	case errors.As(err, &other) && !other.Passing():
+		return false
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), distrusted(err):
 		return false
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.As(err, &dns) && dns.IsNotFound:
@@ -281,47 +269,12 @@ func (c *Client) send(ctx context.Context, e *endpoint, method string, p path, p
 		return answer{}, false, &ConnectError{Endpoint: e.base, Err: err}
 	}
 	defer resp.Body.Close()
-	ans, err = answerTo(method, p, resp)
+	r, err := replyOf(resp)
+	if err != nil {
+		return answer{}, true, &LostError{Method: method, Path: p.text, Err: err}
+	}
+	ans, err = r.answer(method, p)
 	return ans, true, err
-}
-
-// answerTo reads the answer to a request.
-func answerTo(method string, p path, resp *http.Response) (ans answer, err error) {
-	lost := func(err error) error { return &LostError{Method: method, Path: p.text, Err: err} }
-	var buf bytes.Buffer
-	if said := resp.ContentLength; said > 0 && said <= maxAnswer {
-		buf.Grow(int(said) + bytes.MinRead) // so that it need not grow again
-	}
-	_, err = buf.ReadFrom(io.LimitReader(resp.Body, maxAnswer+1))
-	body := buf.Bytes()
-	switch {
-	case err != nil:
-		return answer{}, lost(err)
-	case len(body) > maxAnswer:
-		return answer{}, lost(fmt.Errorf("the answer has over %d bytes", maxAnswer))
-	case resp.StatusCode != http.StatusOK:
-		return answer{}, errorOf(method, p, resp, body)
-	}
-	if ans, err = answerIn(body); err != nil {
-		return answer{}, lost(fmt.Errorf("the answer is not PVE's: %w", err))
-	}
-	return ans, nil
-}
-
-// answerIn takes an answer apart. Its data is a part of body.
-func answerIn(body []byte) (ans answer, err error) {
-	var raw struct {
-		Data  json.RawMessage `json:"data"`
-		Total json.RawMessage `json:"total"`
-	}
-	if !parse(body, &raw) {
-		return ans, json.Unmarshal(body, &ans) // which knows what is wrong
-	}
-	ans.Data = raw.Data
-	if raw.Total != nil {
-		err = ans.Total.UnmarshalJSON(raw.Total)
-	}
-	return ans, err
 }
 
 func (c *Client) timeoutOf(method string, p path) time.Duration {

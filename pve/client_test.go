@@ -104,8 +104,8 @@ func TestRedirectCarriesNoToken(t *testing.T) {
 	server := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusMovedPermanently))
 	defer server.Close()
 	_, err := newClient(t, pve.NewTransport(pve.TLS{}), server.URL).Version(t.Context())
-	var said *pve.Error
-	if !errors.As(err, &said) || said.Status != 301 || !strings.Contains(said.Message, elsewhere.URL) {
+	var other *pve.ForeignError
+	if !errors.As(err, &other) || other.Status != 301 || other.Location != elsewhere.URL {
 		t.Errorf("%v", err)
 	}
 	if reached.Load() {

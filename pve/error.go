@@ -1,13 +1,11 @@
 package pve
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"pve-mcp/pve/lazyregexp"
@@ -95,10 +93,15 @@ func LockIn(message string) (lock string, ok bool) {
 // connect, so that nothing was done there.
 const statusUnreachable = 595
 
+// lastOfProxy is the last status by which PVE's proxy says that it has no answer.
+const lastOfProxy = 599
+
 // NodeUnreachable reports whether the node that the request was for did not
 // answer PVE's proxy: 595 says that it could not be reached, so that nothing was
 // done there; 596 to 599 that it was reached and its answer is missing.
-func (e *Error) NodeUnreachable() bool { return e.Status >= statusUnreachable && e.Status <= 599 }
+func (e *Error) NodeUnreachable() bool {
+	return e.Status >= statusUnreachable && e.Status <= lastOfProxy
+}
 
 // LostError says that a request was sent and its answer did not arrive. Where the
 // request was a write, PVE may or may not have carried it out.
@@ -123,41 +126,8 @@ func OutcomeUnknown(err error) bool {
 	return errors.As(err, &lost) && lost.Method != http.MethodGet
 }
 
-// errorOf makes the error of an answer that is not a success.
-func errorOf(method string, p path, resp *http.Response, body []byte) error {
-	e := &Error{
-		Method:  method,
-		Path:    p.text,
-		Status:  resp.StatusCode,
-		Message: strings.TrimSpace(strings.TrimPrefix(resp.Status, strconv.Itoa(resp.StatusCode))),
-	}
-	var parsed struct {
-		Message string          `json:"message"`
-		Errors  json.RawMessage `json:"errors"`
-	}
-	if json.Unmarshal(body, &parsed) == nil {
-		if msg := strings.TrimSpace(parsed.Message); msg != "" {
-			e.Message = msg
-		}
-		if json.Unmarshal(parsed.Errors, &e.Params) != nil {
-			e.Params = nil
-		}
-	}
-	if location := resp.Header.Get("Location"); resp.StatusCode < 400 && location != "" {
-		e.Message += " (to " + location + "; redirects are not followed, so that the token stays here)"
-	}
-	if method != http.MethodGet && e.NoAnswer() && e.Status != statusUnreachable { // what is behind the proxy may go on
-		return &LostError{Method: method, Path: p.text, Err: e}
-	}
-	return e
-}
+// sourceRE is where in PVE's source something was said, which tells people nothing.
+var sourceRE = lazyregexp.New(` at (?:/\S+\.p[lm]|\(eval \d+\)) line \d+(?:, <\w+> (?:line|chunk) \d+)?\.?`)
 
-// NoAnswer reports whether the answer is not PVE's own, but that of a proxy which got
-// none: PVE's proxy between its nodes, or another one in front of PVE.
-func (e *Error) NoAnswer() bool { return e.NodeUnreachable() || e.Gateway() }
-
-// Gateway reports whether a proxy in front of PVE answered in its place, with a status
-// that PVE's API has no use for.
-func (e *Error) Gateway() bool {
-	return e.Status == http.StatusBadGateway || e.Status == http.StatusServiceUnavailable || e.Status == http.StatusGatewayTimeout
-}
+// withoutSource is a message of PVE without the places in its source.
+func withoutSource(message string) string { return sourceRE.ReplaceAllString(message, "") }

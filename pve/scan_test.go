@@ -1,7 +1,10 @@
 package pve
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
+	"net/http"
 	"slices"
 	"testing"
 
@@ -24,7 +27,11 @@ func FuzzScan(f *testing.F) {
 			t.Fatalf("%q is valid: %v", data, is)
 		}
 		body := slices.Concat([]byte(`{"total":"5","x":[{}],"data" : `), data, []byte(" }"))
-		ans, err := answerIn(body)
+		r, err := replyOf(&http.Response{Status: "200 OK", StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(body))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ans, err := r.answer(http.MethodGet, path{})
 		if err == nil && !json.Valid(body) || is && (err != nil || ans.Total != Some[int64](5) || string(ans.Data) != string(trimmed(data))) {
 			t.Fatalf("%s: %+v %v", body, ans, err)
 		}

@@ -2,6 +2,7 @@ package pve
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -55,6 +56,11 @@ func (t *TaskStatus) UnmarshalJSON(data []byte) error { return decodeObject(data
 // MarshalJSON writes what was read.
 func (t TaskStatus) MarshalJSON() ([]byte, error) { return encodeObject(t, t.Extra) }
 
+// whole reports whether the state says what it is there to say.
+func (t TaskStatus) whole() bool {
+	return t.Running() || t.Status == "stopped" && t.ExitStatus.Value != ""
+}
+
 // Running reports whether the task has not ended.
 func (t TaskStatus) Running() bool { return t.Status == "running" }
 
@@ -94,9 +100,13 @@ func taskPath(upid UPID, rest ...string) path {
 }
 
 // TaskStatus asks the task's node for its state: of one's own task, or with
-// Sys.Audit on the node.
+// Sys.Audit on the node. An answer that does not say whether it runs is none.
 func (c *Client) TaskStatus(ctx context.Context, upid UPID) (TaskStatus, error) {
 	status, err := get[TaskStatus](ctx, c, taskPath(upid, "status"), nil)
+	if err == nil && !status.whole() {
+		err = &LostError{Method: http.MethodGet, Path: taskPath(upid, "status").text, Err: errors.New("the answer does not say whether the task runs, or how it ended")}
+		return TaskStatus{}, err
+	}
 	if err == nil && !status.Running() {
 		c.reads.drop() // whoever knows that it has ended wants to see what it did
 	}
@@ -159,7 +169,7 @@ var endRE = lazyregexp.New(`^TASK (OK|ERROR: .*|WARNINGS: \d+)$`)
 // Says returns the text of the line, "" for one that only says that there is nothing
 // yet, or that the task has ended.
 func (l LogLine) Says() string {
-	text := strings.TrimSpace(l.Text.Value)
+	text := strings.TrimSpace(withoutSource(l.Text.Value))
 	if text == "no content" || endRE.MatchString(text) {
 		return ""
 	}

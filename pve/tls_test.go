@@ -94,8 +94,8 @@ func TestNotPVE(t *testing.T) {
 	node := serve(t, newSim(t, pvesim.Lab(), 1000), "pve")
 	token := pvesim.Lab().Token("audit@pve!mcp")
 	plain := strings.Replace(node.URL(), "https://", "http://", 1)
-	var said *pve.Error
-	if _, err := connect(t, pve.TLS{}, token, plain).Version(t.Context()); !errors.As(err, &said) || said.Status != 301 {
+	var other *pve.ForeignError
+	if _, err := connect(t, pve.TLS{}, token, plain).Version(t.Context()); !errors.As(err, &other) || other.Status != 301 {
 		t.Errorf("plain HTTP: %v", err)
 	}
 	closed := serve(t, newSim(t, pvesim.Lab(), 1000), "pve")

@@ -250,7 +250,7 @@ func (p *poll) tell(over bool, err error) {
 func passing(err error, isNew bool) bool {
 	var refused *Error
 	if errors.As(err, &refused) {
-		return refused.NoAnswer() || isNew && refused.NoSuchTask()
+		return refused.NodeUnreachable() || isNew && refused.NoSuchTask()
 	}
 	return unanswered(err) && !distrusted(err)
 }

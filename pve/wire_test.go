@@ -84,6 +84,7 @@ func TestARefusalClosesItsConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Connection", "close")
+			w.Header().Set("Server", "pve-api-daemon/3.0")
 			w.WriteHeader(http.StatusForbidden)
 		})
 		for range 3 {
@@ -187,7 +188,11 @@ func TestMessages(t *testing.T) {
 		{"501 no such uri", "no such uri", "no such uri", ""},
 		{"400 ", "", "", ""}, // a message with line breaks that the status line cannot carry
 	} {
-		c := newClient(t, roundTrip(func(*http.Request) (*http.Response, error) { return answer(tt.status, tt.body) }))
+		c := newClient(t, roundTrip(func(*http.Request) (*http.Response, error) {
+			resp, err := answer(tt.status, tt.body)
+			resp.Header.Set("Server", "pve-api-daemon/3.0")
+			return resp, err
+		}))
 		_, err := c.Version(t.Context())
 		var said *pve.Error
 		if !errors.As(err, &said) || said.Message != tt.message || said.Refused() != tt.params || fmt.Sprint(said.Status) != tt.status[:3] {

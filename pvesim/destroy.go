@@ -62,6 +62,12 @@ func (c *call) destroyTask(g *guest, typ string) (any, error) {
 			g.HA = ""
 		}
 		j.pass(100 * time.Millisecond)
+		if why := c.fault.Keeps; why != "" {
+			for _, v := range owned {
+				j.say("Could not remove disk '%s', check manually: %s", v.ID, why)
+			}
+			owned = nil
+		}
 		return j.done(func(time.Time) {
 			for _, v := range owned {
 				c.drop(v)

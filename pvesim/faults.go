@@ -41,6 +41,17 @@ type Fault struct {
 	// percent of its work, which is undone as PVE undoes it. With 0 it does nothing.
 	TaskFails string
 	FailsAt   int
+	// TaskIdle has the task that the request starts end well without having done anything.
+	TaskIdle bool
+	// TaskSays is a line more in the log of that task, which does its work and ends well.
+	TaskSays string
+	// Keeps is why the task that destroys a guest cannot remove its volumes: it says so and
+	// ends well, as PVE does.
+	Keeps string
+	// Proxy has another program answer in the place of PVE, with Status and Message as its
+	// body: before the work, or with Done after it.
+	Proxy bool
+	Done  bool
 	// Drop ends the connection without an answer when the work is done.
 	Drop bool
 	// Truncate is after how many bytes the body of the answer ends, and with it the
@@ -148,7 +159,7 @@ func (f *fault) parse() error {
 // validate says what is wrong with the numbers of a rule and what it does.
 func (f Fault) validate() error {
 	kinds := 0
-	for _, set := range []bool{f.Status != 0, f.TaskFails != "", f.Drop, f.Truncate != 0, f.Slow != 0, f.AgentTakes != 0, f.Down} {
+	for _, set := range []bool{f.Status != 0, f.TaskFails != "", f.TaskIdle, f.TaskSays != "", f.Keeps != "", f.Drop, f.Truncate != 0, f.Slow != 0, f.AgentTakes != 0, f.Down} {
 		kinds += bit(set)
 	}
 	switch {
@@ -160,7 +171,9 @@ func (f Fault) validate() error {
 		return errors.New("it does several things, where one is possible")
 	case kinds == 0 && f.Delay == 0:
 		return errors.New("it does nothing")
-	case f.Status != 0 && (f.Status < 400 || f.Status > 599):
+	case f.Proxy && (f.Status < 200 || f.Status > 599), f.Done && !f.Proxy:
+		return errors.New("a proxy answers with a status from 200 to 599, and only it does so when the work is done")
+	case !f.Proxy && f.Status != 0 && (f.Status < 400 || f.Status > 599):
 		return fmt.Errorf("the status %d is no refusal", f.Status)
 	case f.Message != "" && f.Status == 0 && f.Storage == "":
 		return errors.New("a message needs a status")
@@ -234,6 +247,7 @@ func (c *call) befall() error {
 		return err
 	}
 	switch f := c.fault; {
+	case f.Proxy && f.Done:
 	case f.Status == http.StatusUnauthorized || f.Status >= 595:
 		return &refusal{status: f.Status, message: f.Message, plain: true}
 	case f.Status != 0:
@@ -247,11 +261,26 @@ func (c *call) fork(now time.Time, n *node, user, typ, id string, locks int, wor
 	switch f := c.fault; {
 	case f.TaskFails != "" && f.FailsAt == 0:
 		work = func(time.Time) outcome { return failed(failTakes, "%s", f.TaskFails) }
+	case f.TaskIdle:
+		work = func(time.Time) outcome { return done(failTakes, nil) }
+	case f.TaskSays != "":
+		whole := work
+		work = func(now time.Time) outcome { return whole(now).saying(f.TaskSays) }
 	case f.TaskFails != "":
 		whole := work
 		work = func(now time.Time) outcome { return whole(now).failing(f.TaskFails, f.FailsAt) }
 	}
 	return c.state.fork(now, n, user, typ, id, locks, work)
+}
+
+// saying is the outcome with a line more at the end of its log.
+func (o outcome) saying(line string) outcome {
+	if then := o.then; then != nil {
+		o.then = func(now time.Time) outcome { return then(now).saying(line) }
+		return o
+	}
+	o.log = append(slices.Clone(o.log), entry{o.took, line})
+	return o
 }
 
 // failing is the outcome where the work breaks off after some percent of it.
@@ -275,6 +304,8 @@ func (c *call) deliver(ctx context.Context, resp Response) (Response, error) {
 	switch f := c.fault; {
 	case f.Drop:
 		return Response{}, io.ErrUnexpectedEOF
+	case f.Proxy:
+		return foreign(f.Status, f.Message), nil
 	case f.Slow > proxyWait && (c.ep.Protected || c.ep.ProxyTo != ""):
 		return respond(nil, &refusal{status: 596, message: "Connection timed out", plain: true}, false), c.clock.Sleep(ctx, proxyWait)
 	case f.Slow > 0:
@@ -283,4 +314,19 @@ func (c *call) deliver(ctx context.Context, resp Response) (Response, error) {
 		resp.Cut = f.Truncate
 		return resp, nil
 	}
+}
+
+// foreign is what a program that is not PVE answers.
+func foreign(status int, body string) Response {
+	head := http.Header{"Server": {"nginx"}}
+	switch {
+	case strings.HasPrefix(body, "<"):
+		head.Set("Content-Type", "text/html")
+	case strings.HasPrefix(body, "{"):
+		head.Set("Content-Type", "application/json")
+	}
+	if status == http.StatusUnauthorized {
+		head.Set("WWW-Authenticate", `Basic realm="proxy"`)
+	}
+	return Response{Status: status, Reason: http.StatusText(status), Header: head, Body: []byte(body)}
 }

@@ -25,6 +25,11 @@ var faultWords = []struct {
 	{"message", func(f *Fault) value { return word{&f.Message} }},
 	{"task-fails", func(f *Fault) value { return word{&f.TaskFails} }},
 	{"fails-at", func(f *Fault) value { return number{&f.FailsAt} }},
+	{"task-idle", func(f *Fault) value { return flag{&f.TaskIdle} }},
+	{"task-says", func(f *Fault) value { return word{&f.TaskSays} }},
+	{"keeps", func(f *Fault) value { return word{&f.Keeps} }},
+	{"proxy", func(f *Fault) value { return flag{&f.Proxy} }},
+	{"done", func(f *Fault) value { return flag{&f.Done} }},
 	{"drop", func(f *Fault) value { return flag{&f.Drop} }},
 	{"truncate", func(f *Fault) value { return number{&f.Truncate} }},
 	{"slow", func(f *Fault) value { return pause{&f.Slow} }},
@@ -96,6 +101,7 @@ func because(err error, text, wanted string) error {
 //	GET /cluster/resources skip=2 prob=0.1 status=596 message="Connection timed out"
 //	* /nodes/pve2/** delay=1.5s
 //	POST /nodes/*/vzdump task-fails="job errors" fails-at=50
+//	POST /nodes/*/qemu/*/status/start proxy done status=502 message="<html>Bad Gateway</html>"
 //	node=pve2 down delay=1m
 //	storage=nfs down
 //

@@ -65,7 +65,7 @@ var imports = map[string][]string{
 	},
 	"internal/explain": {"internal/guard", "internal/render", "pve"},
 	"internal/files":   {},
-	"internal/guard":   {"pve/lazyregexp"},
+	"internal/guard":   {"pve", "pve/lazyregexp"},
 	"internal/httpserve": {
 		"internal/access", "internal/audit", "internal/guard", "internal/mcptask", "internal/obs", "internal/render", "internal/server",
 		"internal/tool", "pve", "github.com/coreos/go-oidc/v3", "github.com/modelcontextprotocol/go-sdk", "go.opentelemetry.io/otel",

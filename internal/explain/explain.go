@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -66,6 +67,7 @@ func (x Explainer) Explain(err error) Explanation {
 	var none *pve.NoGuestError
 	var lost *pve.LostError
 	var said *pve.Error
+	var other *pve.ForeignError
 	var secret *pve.SecretError
 	var locked *LockedError
 	switch {
@@ -89,6 +91,8 @@ func (x Explainer) Explain(err error) Explanation {
 		}
 	case errors.As(err, &said):
 		return x.said(said)
+	case errors.As(err, &other):
+		return foreign(other)
 	case pve.Elsewhere(err):
 		return Explanation{
 			"PVE answered OK and did nothing: the guest is not on the node that was asked.",
@@ -131,11 +135,6 @@ func (x Explainer) said(e *pve.Error) Explanation {
 	switch {
 	case e.Status == 401:
 		return x.unknown(e)
-	case e.Gateway():
-		return Explanation{
-			fmt.Sprintf("Something in front of PVE answered in its place: %d %s", e.Status, stop(e.Message)),
-			"Look at the proxy that PVE_HOST names, or name a node itself.",
-		}
 	case e.NodeUnreachable():
 		return Explanation{
 			fmt.Sprintf("PVE could not get an answer from the node for %s: %s (%d).", e.Path, e.Message, e.Status),
@@ -150,10 +149,27 @@ func (x Explainer) said(e *pve.Error) Explanation {
 			fmt.Sprintf("This node's PVE does not offer %s %s.", e.Method, e.Path),
 			"Its version is too old or too new for this call.",
 		}
-	case e.Status < 400:
-		return Explanation{fmt.Sprintf("PVE answered %d %s.", e.Status, e.Message), "Give PVE_HOST the final URL, with https://."}
 	}
 	return Explanation{"PVE refused: " + stop(e.Message), Hint(e.Message)}
+}
+
+// foreign explains an answer that is not PVE's.
+func foreign(e *pve.ForeignError) Explanation {
+	out := Explanation{What: fmt.Sprintf("Something before PVE answered %s %s in its place: %s", e.Method, e.Path, stop(e.Answer()))}
+	switch {
+	case e.Location != "":
+		out.What = fmt.Sprintf("%s %s is answered with a redirect: %s", e.Method, e.Path, stop(e.Answer()))
+		out.Next = "Give PVE_HOST the final URL, with https://."
+	case e.Login != "":
+		out.Next = "The token was not judged: a proxy wants a login of its own, which this server does not have. Let the proxy pass /api2/json, or name a node itself in PVE_HOST."
+	case e.Status == http.StatusNotFound, e.Status == http.StatusOK:
+		out.Next = "PVE_HOST may name another service, or lack the path under which a proxy has PVE: PVE's API is at https://HOST:8006/api2/json."
+	case e.Passing():
+		out.Next = "Look at the proxy that PVE_HOST names, or name a node itself."
+	default:
+		out.Next = "The token was not judged. Look at the proxy or firewall on the way to PVE, or name a node itself in PVE_HOST."
+	}
+	return out
 }
 
 // hints say what to do about refusals of PVE, by what is in them.

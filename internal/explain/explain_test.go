@@ -26,6 +26,10 @@ func TestExplain(t *testing.T) {
 	said := func(status int, msg string) *pve.Error {
 		return &pve.Error{Method: "GET", Path: "/nodes/pve1/qemu/100/config", Status: status, Message: msg}
 	}
+	other := func(status int, e pve.ForeignError) *pve.ForeignError {
+		e.Method, e.Path, e.Status, e.Shape = "GET", "/version", status, "a web page"
+		return &e
+	}
 	cert := &x509.Certificate{
 		Raw: []byte("not a real one"), Subject: pkix.Name{CommonName: "pve1.lan"}, Issuer: pkix.Name{CommonName: "Proxmox Virtual\u202e Environment"},
 		DNSNames: []string{"pve1", "pve1.lan"}, NotAfter: time.Date(2028, 1, 2, 3, 4, 5, 0, time.UTC),
@@ -54,13 +58,16 @@ func TestExplain(t *testing.T) {
 		{"agent", said(500, "QEMU guest agent is not running"), "PVE refused: QEMU guest agent is not running.", "qemu-guest-agent"},
 		{"token", said(401, "Authentication failed!"), "does not accept the token ops@pve!mcp: Authentication failed!", "pveum user token list ops@pve"},
 		{"node down", said(595, "No route to host"), "could not get an answer from the node for /nodes/pve1/qemu/100/config: No route to host (595).", "other nodes"},
-		{"proxy in front", said(503, "Service Unavailable"), "Something in front of PVE answered in its place: 503 Service Unavailable.", "PVE_HOST"},
+		{"proxy", other(503, pve.ForeignError{Reason: "Service Unavailable"}), "Something before PVE answered GET /version in its place: 503 Service Unavailable, a web page.", "Look at the proxy"},
+		{"login of a proxy", other(401, pve.ForeignError{Reason: "Unauthorized", Login: "Basic"}), "401 Unauthorized, a web page, which wants a login (Basic).", "The token was not judged: a proxy wants a login"},
+		{"page of a proxy", other(403, pve.ForeignError{Reason: "Forbidden"}), "403 Forbidden, a web page.", "The token was not judged."},
+		{"another service", other(404, pve.ForeignError{Reason: "Not Found"}), "404 Not Found, a web page.", "another service"},
 		{"gone", said(500, "Configuration file 'nodes/pve1/qemu-server/100.conf' does not exist"), "PVE says: Configuration file", "look again"},
 		{"refusal", said(500, "can't remove VM 100 - protection mode enabled"), "PVE refused: can't remove VM 100 - protection mode enabled.", ""},
 		{"parameters", &pve.Error{Status: 400, Message: "Parameter verification failed.", Params: map[string]string{"b": "too big\n", "a": "missing"}},
 			"PVE refused the parameters: a: missing; b: too big.", "call again"},
 		{"not offered", said(501, "Method 'GET /x' not implemented"), "does not offer GET /nodes/pve1/qemu/100/config", "version"},
-		{"redirect", said(301, "Moved Permanently (to https://x)"), "PVE answered 301 Moved Permanently (to https://x).", "PVE_HOST"},
+		{"redirect", other(301, pve.ForeignError{Reason: "Moved Permanently", Location: "https://x"}), "GET /version is answered with a redirect: 301 Moved Permanently, a web page, to https://x", "Give PVE_HOST the final URL"},
 		{"unknown outcome", &pve.LostError{Method: "POST", Path: "/x", Err: errors.New("EOF")}, "Whether PVE carried out POST /x is unknown", "before you try again"},
 		{"lost read", &pve.LostError{Method: "GET", Path: "/x", Err: errors.New("EOF")}, "no usable answer: EOF", "try again"},
 		{"not connected", &pve.ConnectError{Endpoint: "https://pve:8006", Err: errors.New("connection refused")}, "No connection to https://pve:8006: connection refused.", "8006"},

@@ -3,7 +3,10 @@ package guard
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"sync/atomic"
+
+	"pve-mcp/pve"
 )
 
 // Ask is what is known of a call when its consent is decided.
@@ -116,8 +119,8 @@ func spend(ctx context.Context, e endpoint, ids []int) (used *grant, reason stri
 
 // settle gives a grant back where PVE itself refused the request, so that nothing was
 // done: it may have to be sent to the node to which the guest has moved.
-func (g *grant) settle(status int) {
-	if g != nil && status >= 400 && status <= 501 {
+func (g *grant) settle(resp *http.Response) {
+	if g != nil && pve.NothingDone(resp) {
 		g.used.Store(false)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -161,6 +162,58 @@ func TestGrant(t *testing.T) {
 	}
 	if got := try(guard.Consent{}.Grant(t.Context(), target), t, g, "DELETE", "/nodes/a/qemu/100"); got != noConsent {
 		t.Errorf("a consent of nobody: %q", got)
+	}
+}
+
+// answering is a transport that answers each request alike.
+type answering struct{ status, body string }
+
+func (a answering) RoundTrip(*http.Request) (*http.Response, error) {
+	var code int
+	_, _ = fmt.Sscan(a.status, &code)
+	return &http.Response{Status: a.status, StatusCode: code, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(a.body))}, nil
+}
+
+// A consent counts again after PVE's own refusal alone: whatever else answers may have
+// passed the request on.
+func TestAGrantComesBackAfterARefusal(t *testing.T) {
+	for _, tt := range []struct {
+		status, body string
+		back         bool
+	}{
+		{"500 Configuration file 'nodes/a/qemu-server/100.conf' does not exist", `{"data":null}`, true},
+		{"403 Permission check failed (/vms/100, VM.Allocate)", "", true},
+		{"595 No route to host", "", true},
+		{"500 Internal Server Error", "<html>", false},
+		{"500 Internal Server Error", "", false},
+		{"403 Forbidden", "<html>", false},
+		{"404 Not Found", "", false},
+		{"408 Request Timeout", "", false},
+		{"499 Client Closed Request", "", false},
+		{"596 Broken pipe", "", false},
+		{"200 OK", `{"data":"UPID:..."}`, false},
+		{"200 OK", "{}", false},
+	} {
+		target := guard.Target{Method: "DELETE", Path: "/nodes/*/qemu/*", VMID: 100}
+		ctx := consented(t).Grant(t.Context(), target)
+		wire := (&guard.Guard{}).Transport(answering{tt.status, tt.body})
+		var err error
+		for range 2 {
+			req, bad := http.NewRequestWithContext(ctx, "DELETE", "https://pve/api2/json/nodes/a/qemu/100", nil)
+			if bad != nil {
+				t.Fatal(bad)
+			}
+			var resp *http.Response
+			if resp, err = wire.RoundTrip(req); err == nil {
+				if body, bad := io.ReadAll(resp.Body); bad != nil || string(body) != tt.body {
+					t.Errorf("%s: its body is read as %q, %v", tt.status, body, bad)
+				}
+				resp.Body.Close()
+			}
+		}
+		if (err == nil) != tt.back {
+			t.Errorf("%s %q: the second request: %v, and the consent should be back: %v", tt.status, tt.body, err, tt.back)
+		}
 	}
 }
 

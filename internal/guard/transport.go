@@ -45,7 +45,7 @@ func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err == nil && reason == "" {
 		resp, err := t.base.RoundTrip(req)
 		if err == nil {
-			used.settle(resp.StatusCode)
+			used.settle(resp)
 		}
 		return resp, err
 	}

@@ -134,7 +134,7 @@ func (c *Call) Volumes(ctx context.Context, stores []Store, params url.Values) (
 func (c *Call) volumes(ctx context.Context, s Store, params url.Values) ([]pve.Volume, error) {
 	list, err := c.PVE.Content(ctx, s.Ready[0], s.Storage.Value, params)
 	var said *pve.Error
-	if errors.As(err, &said) && said.NoAnswer() && len(s.Ready) > 1 {
+	if errors.As(err, &said) && said.NodeUnreachable() && len(s.Ready) > 1 {
 		return c.PVE.Content(ctx, s.Ready[1], s.Storage.Value, params)
 	}
 	return list, err

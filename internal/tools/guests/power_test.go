@@ -172,7 +172,7 @@ func (s *stale) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if s.written && s.looks > 0 && strings.HasSuffix(req.URL.Path, "/status/current") {
 		s.looks--
-		return &http.Response{Status: s.status, StatusCode: 500, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(""))}, nil
+		return &http.Response{Status: s.status, StatusCode: 500, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"data":null}`))}, nil
 	}
 	return s.RoundTripper.RoundTrip(req)
 }
