@@ -190,3 +190,20 @@ func golden(t *testing.T, name string, got []byte) {
 		t.Errorf("%s (-golden +now; go test ./internal/server -update writes it anew):\n%s", name, diff)
 	}
 }
+
+// What models and clients make of arguments arrives at the tools, in both eras.
+func TestArgumentsOfClients(t *testing.T) {
+	for _, era := range eras {
+		converse(t, era, simtest.Options{}, func(c *conversation) {
+			for args, says := range map[string]string{
+				`null`: `"guests":[{"vmid":100,`,
+				`{"fields":"[\"vmid\",\"name\"]","node":"","limit":"","toolCallId":"x","sessionId":"y","action":"sendMessage","chatInput":"z"}`: `"guests":[{"vmid":100,"name":"web-1"},`,
+			} {
+				res, err := c.client.CallTool(c.Context(), &mcp.CallToolParams{Name: "pve_list_guests", Arguments: json.RawMessage(args)})
+				if err != nil || res.IsError || !strings.Contains(res.Content[0].(*mcp.TextContent).Text, says) {
+					t.Errorf("%s: %s: %v %+v", era, args, err, res)
+				}
+			}
+		})
+	}
+}

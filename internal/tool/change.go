@@ -17,7 +17,7 @@ import (
 func changing(t Tool, s steps) Tool {
 	t.riskOf = func(arguments json.RawMessage) guard.Risk {
 		in := s.input()
-		if err := decode(t.Input(), arguments, in); err != nil {
+		if _, err := decode(t.Input(), arguments, in); err != nil {
 			in = s.input()
 		}
 		return s.risk(in)
@@ -68,7 +68,7 @@ func (r *change) result(out output) Result {
 }
 
 func (r *change) run(ctx context.Context) (out output) {
-	if err := decode(r.tool.Input(), r.req.Arguments, r.in); err != nil {
+	if err := r.tool.read(ctx, r.host, &r.req, r.in); err != nil {
 		return r.notSent(ctx, r.failed(ctx, err))
 	}
 	risk := r.steps.risk(r.in)

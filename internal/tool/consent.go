@@ -1,11 +1,9 @@
 package tool
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -173,10 +171,8 @@ func (r *change) consent(ctx context.Context, risk guard.Risk, digest string) (g
 
 // confirmedCall are the arguments that would confirm the call.
 func (r *change) confirmedCall() string {
-	args := map[string]any{}
-	dec := json.NewDecoder(bytes.NewReader(r.req.Arguments))
-	dec.UseNumber()
-	if err := dec.Decode(&args); err != nil {
+	args, err := parse(r.req.Arguments)
+	if err != nil {
 		return `with confirm: true`
 	}
 	args["confirm"] = true

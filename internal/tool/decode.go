@@ -1,7 +1,6 @@
 package tool
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -17,37 +16,44 @@ import (
 	"pve-mcp/internal/render"
 )
 
+// read is what was read of the arguments of a call.
+type read struct {
+	own   json.RawMessage // without what is in added
+	added []string        // names of arguments that the client has added to the tool's
+}
+
 // decode reads arguments by their schema into in. It takes the slips that models
-// make where the meaning is plain ("100" for 100, one value for a list of one) and
-// refuses everything else in a sentence that names the argument. Integers stay
-// exact to 64 bits.
-func decode(s *jsonschema.Schema, args json.RawMessage, in any) error {
-	all := map[string]any{}
-	if len(bytes.TrimSpace(args)) > 0 {
-		dec := json.NewDecoder(bytes.NewReader(args))
-		dec.UseNumber()
-		if err := dec.Decode(&all); err != nil || all == nil {
-			return invalid("The arguments are not a JSON object.")
-		}
+// make where the meaning is plain ("100" for 100, one value for a list of one, "" or 0
+// for nothing) and refuses everything else in a sentence that names the argument.
+// Integers stay exact to 64 bits.
+func decode(s *jsonschema.Schema, args json.RawMessage, in any) (read, error) {
+	all, err := parse(args)
+	if err != nil {
+		return read{own: args}, err
+	}
+	takes := argumentsOf(s, in)
+	r := read{own: args, added: withoutAdded(all, takes)}
+	if r.added != nil {
+		r.own = encode(all)
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		p, value := s.Properties[name], all[name]
-		if p == nil {
-			return unknownArgument(s, name)
+		a, ok := takes[name]
+		if !ok {
+			return r, unknownArgument(s, name)
 		}
-		if value == nil { // null is an argument that is left out
+		if a.absent(all[name]) {
 			delete(all, name)
 			continue
 		}
-		fixed, problem := fit(p, value)
+		fixed, problem := a.fit(name, all[name])
 		if problem != "" {
-			return invalid("The argument %q %s.", name, problem)
+			return r, BadArgument(name, problem)
 		}
 		all[name] = fixed
 	}
 	for _, name := range s.Required {
 		if _, ok := all[name]; !ok {
-			return invalid("The argument %q is missing; it takes %s.", name, describe(s.Properties[name]))
+			return r, invalid("The argument %q is missing; it takes %s.", name, describe(s.Properties[name]))
 		}
 	}
 	for name, p := range s.Properties {
@@ -55,7 +61,7 @@ func decode(s *jsonschema.Schema, args json.RawMessage, in any) error {
 			all[name] = p.Default
 		}
 	}
-	return fill(all, in)
+	return r, fill(all, in)
 }
 
 // fill sets the fields of in. A type that reads itself, such as a UPID, may refuse
@@ -98,27 +104,55 @@ func unknownArgument(s *jsonschema.Schema, name string) error {
 	return &argumentError{e}
 }
 
+// fit returns the value of an argument as the schema wants it, or what is wrong with it.
+func (a argument) fit(name string, value any) (fixed any, problem string) {
+	if value == "" {
+		return nil, "is empty; it takes " + describe(a.schema)
+	}
+	if a.line != "" {
+		if problem := a.refuseLine(name, value); problem != "" {
+			return nil, problem
+		}
+	}
+	return fit(a.schema, value)
+}
+
+// refuseLine says what is wrong with a line of words where a list of them is wanted:
+// where it was to be split, nobody knows.
+func (a argument) refuseLine(name string, value any) string {
+	text, isText := value.(string)
+	if list, ok := value.([]any); ok && len(list) == 1 {
+		text, isText = list[0].(string)
+		word, _, _ := strings.Cut(text, " ")
+		isText = isText && !strings.ContainsAny(word, `/\:`) // a program's path may have spaces
+	} else if isText {
+		if _, isList := listIn(text); isList {
+			return ""
+		}
+	}
+	words := strings.Fields(text)
+	if !isText || len(words) < 2 {
+		return ""
+	}
+	if strings.ContainsAny(text, "\"'`\\$|&;<>*?(){}~#\n") {
+		words = []string{"df", "-h"} // a shell would not split it just so
+	}
+	return fmt.Sprintf("is %s, a line, and takes a list with a word in each element, such as %s: %s; or give the line to a shell, as %s: %s",
+		show(text), name, show(words), a.line, show(text))
+}
+
 // fit returns the value as the schema wants it, or what is wrong with it.
 func fit(p *jsonschema.Schema, value any) (fixed any, problem string) {
 	switch p.Type {
 	case "array":
-		list, ok := value.([]any)
-		if !ok {
-			list = []any{value}
-		}
-		for i, e := range list {
-			if list[i], problem = fit(p.Items, e); problem != "" {
-				return nil, fmt.Sprintf("has an element %d that %s", i+1, problem)
-			}
-		}
-		return list, ""
+		return fitList(p, value)
 	case "object":
 		if text, ok := value.(string); ok { // written as text
-			dec := json.NewDecoder(strings.NewReader(text))
-			dec.UseNumber()
-			if dec.Decode(&value) != nil {
-				return nil, "is " + show(text) + ", which is not an object"
+			inner, err := readJSON([]byte(text))
+			if err != nil {
+				return nil, fmt.Sprintf("is %s, which is not an object: %v", show(text), err)
 			}
+			value = inner
 		}
 		if _, ok := value.(map[string]any); !ok {
 			return nil, "is " + show(value) + ", which is not an object"
@@ -127,7 +161,7 @@ func fit(p *jsonschema.Schema, value any) (fixed any, problem string) {
 	case "integer", "number":
 		return fitNumber(p, value)
 	case "boolean":
-		switch fmt.Sprint(value) {
+		switch strings.ToLower(strings.TrimSpace(fmt.Sprint(value))) {
 		case "true", "1":
 			return true, ""
 		case "false", "0":
@@ -135,19 +169,61 @@ func fit(p *jsonschema.Schema, value any) (fixed any, problem string) {
 		}
 		return nil, "is " + show(value) + ", which is neither true nor false"
 	case "string":
-		if n, ok := value.(json.Number); ok {
-			value = n.String()
-		}
-		text, ok := value.(string)
-		if !ok {
-			return nil, "is " + show(value) + ", which is not text"
-		}
-		if p.Enum != nil && !slices.Contains(p.Enum, any(text)) {
-			return nil, fitEnum(p, text)
-		}
-		return text, ""
+		return fitText(p, value)
 	}
 	return value, ""
+}
+
+// listIn returns the list that is written as JSON in a text.
+func listIn(text string) (list []any, ok bool) {
+	value, err := readJSON([]byte(text))
+	list, ok = value.([]any)
+	return list, ok && err == nil
+}
+
+// fitList fits a list, which may be written as JSON in a text, or be its one element; of
+// words that have no commas in them, several may be written in one text.
+func fitList(p *jsonschema.Schema, value any) (fixed any, problem string) {
+	list, ok := value.([]any)
+	text, isText := value.(string)
+	switch inner, isList := listIn(text); {
+	case ok:
+	case isText && isList:
+		list = inner
+	case isText && strings.HasPrefix(strings.TrimSpace(text), "["):
+		return nil, "is " + show(text) + ", which begins like a list and is not JSON"
+	case isText && p.Items.Enum != nil:
+		for word := range strings.SplitSeq(text, ",") {
+			list = append(list, strings.TrimSpace(word))
+		}
+	default:
+		list = []any{value}
+	}
+	for i, e := range list {
+		if list[i], problem = fit(p.Items, e); problem != "" {
+			return nil, fmt.Sprintf("has an element %d that %s", i+1, problem)
+		}
+	}
+	return list, ""
+}
+
+func fitText(p *jsonschema.Schema, value any) (fixed any, problem string) {
+	if n, ok := value.(json.Number); ok {
+		value = n.String()
+	}
+	text, ok := value.(string)
+	switch {
+	case !ok:
+		return nil, "is " + show(value) + ", which is not text"
+	case p.Enum == nil || slices.Contains(p.Enum, any(text)):
+		return text, ""
+	}
+	for _, word := range words(p.Enum) {
+		if strings.EqualFold(word, strings.TrimSpace(text)) {
+			return word, ""
+		}
+	}
+	return nil, fitEnum(p, text)
 }
 
 func fitEnum(p *jsonschema.Schema, text string) string {

@@ -68,8 +68,9 @@ type Host struct {
 	Explain explain.Explainer
 	// Wait is how long a change waits for its task unless the call says.
 	Wait time.Duration
-	// Recent is shared by all calls of the process; nil forgets.
+	// Recent and Told are shared by all calls of the process; nil forgets.
 	Recent *Recent
+	Told   *Told
 	// Named finds the tool that answers for a change that was begun.
 	Named func(name string) (Tool, bool)
 	// Now tells the time; nil stands for the real one.
@@ -103,6 +104,7 @@ func Connect(cluster string, o pve.Options, p guard.Policy) (Host, error) {
 		Explain: explain.Explainer{TokenID: o.Token.ID},
 		Wait:    usualWait,
 		Recent:  &Recent{},
+		Told:    &Told{},
 	}, nil
 }
 
@@ -374,6 +376,15 @@ func (t Tool) broken(cause any) Result {
 	return res
 }
 
+// read reads the arguments of a call into in. Those that are not the tool's own are not
+// part of the request any more.
+func (t Tool) read(ctx context.Context, h Host, req *Request, in any) error {
+	r, err := decode(t.Input(), req.Arguments, in)
+	req.Arguments = r.own
+	h.Told.ignored(ctx, h.Logger, t.Name, r.added)
+	return err
+}
+
 // reading is the tool that runs with an input.
 func reading(t Tool, input func() any, run func(ctx context.Context, c *Call, in any) (any, error)) Tool {
 	t.riskOf = func(json.RawMessage) guard.Risk { return guard.Read }
@@ -382,7 +393,7 @@ func reading(t Tool, input func() any, run func(ctx context.Context, c *Call, in
 			return failure(h, &guard.RefusedError{Reason: reason})
 		}
 		in := input()
-		if err := decode(t.Input(), req.Arguments, in); err != nil {
+		if err := t.read(ctx, h, &req, in); err != nil {
 			return failure(h, err)
 		}
 		c, err := newCall(ctx, h, req)

@@ -1,37 +1,126 @@
 package tool
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
-
-	"pve-mcp/pve"
+	"strings"
 )
 
 // Values are settings by key, as PVE takes them: text, where an argument may have
-// numbers and booleans too.
+// numbers, booleans, lists and objects too.
 type Values map[string]string
 
-// UnmarshalJSON reads text, numbers and booleans.
+// UnmarshalJSON reads text, numbers and booleans, and writes lists and objects as PVE has
+// them under their key.
 func (v *Values) UnmarshalJSON(data []byte) error {
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(data, &all); err != nil {
+	var all map[string]any
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	if err := dec.Decode(&all); err != nil {
 		return err
 	}
 	*v = Values{}
 	for _, key := range slices.Sorted(maps.Keys(all)) {
-		var value pve.Opt[string]
-		if err := json.Unmarshal(all[key], &value); err != nil || !value.Set {
-			return fmt.Errorf("the value of %q is neither text nor a number nor true or false", key)
+		text, problem := settingOf(key, all[key])
+		if problem != "" {
+			return fmt.Errorf("the value of %q %s", key, problem)
 		}
-		switch string(all[key]) {
-		case "true":
-			value.Value = "1"
-		case "false":
-			value.Value = "0"
-		}
-		(*v)[key] = value.Value
+		(*v)[key] = text
 	}
 	return nil
+}
+
+// between is what PVE has between the elements of a list under its keys.
+var between = map[string]string{
+	"affinity": ",", "boot": ";", "env": "\x00", "hotplug": ",", "nameserver": " ", "searchdomain": " ", "sshkeys": "\n", "tags": ";",
+}
+
+// plainKeys are those whose values have no inner form.
+var plainKeys = []string{"args", "ciuser", "cipassword", "description", "hostname", "name"}
+
+// settingOf is a value as PVE takes it under a key, or what is wrong with it.
+func settingOf(key string, value any) (text, problem string) {
+	switch v := value.(type) {
+	case []any:
+		return settingOfList(key, v)
+	case string:
+		if list, isList := listIn(v); isList && between[key] != "" {
+			return settingOfList(key, list)
+		}
+	case map[string]any:
+		if _, isList := between[key]; len(v) == 0 || slices.Contains(plainKeys, key) || isList && key != "boot" {
+			return "", "is an object; give text"
+		}
+		return property(v)
+	}
+	text, ok := plainText(value)
+	if !ok {
+		return "", "is neither text nor a number nor true or false"
+	}
+	return text, ""
+}
+
+func settingOfList(key string, list []any) (text, problem string) {
+	separator, known := between[key]
+	if !known {
+		return "", `is a list, which PVE does not have there; give it as PVE writes it, such as "virtio,bridge=vmbr0"`
+	}
+	text, problem = join(list, separator)
+	if key == "boot" {
+		text = "order=" + text
+	}
+	return text, problem
+}
+
+// join writes a list; no element may have the separator in it.
+func join(list []any, separator string) (text, problem string) {
+	var out []string
+	for _, e := range list {
+		text, ok := plainText(e)
+		text = strings.Trim(text, "\n") // a file with a key in it ends with one
+		if !ok || text == "" || strings.Contains(text, separator) {
+			return "", fmt.Sprintf("has the element %s, which PVE cannot keep in a list", show(e))
+		}
+		out = append(out, text)
+	}
+	if out == nil {
+		return "", `is an empty list; name it in "delete" instead`
+	}
+	return strings.Join(out, separator), ""
+}
+
+// property writes an object as the property string that PVE has for it; lists in it have
+// semicolons.
+func property(options map[string]any) (text, problem string) {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(options)) {
+		value, ok := plainText(options[name])
+		if list, isList := options[name].([]any); isList {
+			if value, problem = join(list, ";"); problem != "" {
+				return "", problem
+			}
+			ok = true
+		}
+		if !ok || value == "" || strings.ContainsAny(value, ",\n\x00") || strings.ContainsAny(name, ",=\n\x00") {
+			return "", fmt.Sprintf("has %q, which PVE cannot keep in a property string", name)
+		}
+		out = append(out, name+"="+value)
+	}
+	return strings.Join(out, ","), ""
+}
+
+// plainText is a text, number or boolean as PVE takes it.
+func plainText(value any) (text string, ok bool) {
+	switch v := value.(type) {
+	case string:
+		return v, true
+	case json.Number:
+		return v.String(), true
+	case bool:
+		return Flag(v), true
+	}
+	return "", false
 }

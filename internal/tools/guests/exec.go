@@ -18,10 +18,10 @@ import (
 
 type execIn struct {
 	VMID    pve.VMID `json:"vmid"`
-	Command []string `json:"command,omitzero" jsonschema:"argv"`
+	Command []string `json:"command,omitzero" line:"shell" jsonschema:"argv"`
 	Shell   string   `json:"shell,omitzero" jsonschema:"or a line for the shell"`
 	Stdin   string   `json:"stdin,omitzero"`
-	PID     int64    `json:"pid,omitzero" min:"1" jsonschema:"or collect its output"`
+	PID     int64    `json:"pid,omitzero" min:"1" id:"yes" jsonschema:"or collect its output"`
 	tool.Times
 
 	got pve.Executed // so far

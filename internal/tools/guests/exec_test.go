@@ -90,7 +90,7 @@ func TestExecRefusesNonsense(t *testing.T) {
 		`,"command":[]`:                   `The argument "command" is one of three: give command, shell or pid.`,
 		`,"command":["true"],"shell":"x"`: `The argument "command" is one of three: give command, shell or pid.`,
 		`,"pid":7,"stdin":"x"`:            `The argument "stdin" is for a new command.`,
-		`,"pid":0`:                        `The argument "pid" is 0, which is not a whole number from 1.`,
+		`,"pid":0`:                        `The argument "command" is one of three: give command, shell or pid.`,
 		`,"command":["cat"],"stdin":"` + strings.Repeat("x", 64<<10+1) + `"`: `The argument "stdin" has 65537 bytes, and PVE takes at most 65536.`,
 	} {
 		if a := w.Call("pve_vm_exec", fmt.Sprintf(`{"vmid":100%s}`, args)); a.Fault != tool.BadArguments || a.Fields["message"] != want {

@@ -54,13 +54,10 @@ func current(ctx context.Context, c *tool.Call, id pve.VMID) (pve.GuestRef, pve.
 }
 
 func planResize(ctx context.Context, c *tool.Call, in *resizeIn) (tool.Plan, error) {
-	grow, relative := strings.CutPrefix(in.Size, "+")
-	wanted, err := pve.ParseSize(grow)
-	switch {
-	case err != nil:
-		return tool.Plan{}, tool.BadArgument("size", fmt.Sprintf("is %q; it takes a size such as +10G or 40G", render.Text(in.Size, 40)))
-	case !strings.ContainsAny(grow, "KMGT"):
-		return tool.Plan{}, tool.BadArgument("size", fmt.Sprintf("is %q, which PVE takes for bytes; give a unit, such as %sG", in.Size, in.Size))
+	given := in.Size
+	wanted, relative, err := in.read()
+	if err != nil {
+		return tool.Plan{}, err
 	}
 	g, config, err := current(ctx, c, in.VMID)
 	if err != nil {
@@ -77,14 +74,35 @@ func planResize(ctx context.Context, c *tool.Call, in *resizeIn) (tool.Plan, err
 	if relative {
 		by = "by"
 	}
-	plan := tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Growth of %s of %v (%s) %s %s", disk.Key, g, render.Text(nameIn(config), 60), by, grow)}
+	size := pve.FormatSize(wanted)
+	plan := tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Growth of %s of %v (%s) %s %s", disk.Key, g, render.Text(nameIn(config), 60), by, size)}
+	if in.Size != given {
+		plan.About += fmt.Sprintf(" (as %s was read)", render.Text(given, 40))
+	}
 	switch {
 	case relative && wanted == 0, !relative && disk.Size.Set && wanted == disk.Size.Value:
 		plan.Already = fmt.Sprintf("%s of %v has %s already; nothing was sent.", disk.Key, g, render.Bytes(disk.Size.Value))
 	case !relative && wanted < disk.Size.Value:
-		return plan, explain.Refusal("Give a larger size, or +10G to grow it by that.", "%s of %v has %s; a disk cannot be shrunk to %s.", disk.Key, g, pve.FormatSize(disk.Size.Value), grow)
+		return plan, explain.Refusal(fmt.Sprintf("%s is the size in all: give a larger one, or +%[1]s to grow it by that.", size),
+			"%s of %v has %s; a disk cannot be shrunk to %s.", disk.Key, g, pve.FormatSize(disk.Size.Value), size)
 	}
 	return plan, nil
+}
+
+// read reads the size, and puts it into PVE's form.
+func (in *resizeIn) read() (bytes int64, relative bool, err error) {
+	size, relative := strings.CutPrefix(strings.TrimSpace(in.Size), "+")
+	if bytes, err = tool.ReadSize(size); err == nil {
+		if in.Size = pve.FormatSize(bytes); relative {
+			in.Size = "+" + in.Size
+		}
+		return bytes, relative, nil
+	}
+	problem, example := "is no size", "20G"
+	if countRE.MatchString(size) {
+		problem, example = "has no unit", size+"G"
+	}
+	return 0, false, tool.BadArgument("size", fmt.Sprintf("is %q, which %s: %s makes it that large in all, +%[3]s adds that much", render.Text(in.Size, 40), problem, example))
 }
 
 // growing finds a disk that can grow, or says which can.

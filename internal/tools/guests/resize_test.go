@@ -24,10 +24,13 @@ func TestResize(t *testing.T) {
 			`"message":"Growth of scsi0 of VM $vmid (scratch) by 10G: done."`, `"size_human":"11 GiB"`, "file systems in it grow only when the guest itself grows them",
 		}},
 		{Name: "to", Args: `{"vmid":100,"disk":"scsi0","size":"0.5T"}`, Outcome: tool.OK, Writes: []string{resizeVM}, Says: []string{
-			`"message":"Growth of scsi0 of VM 100 (web-1) to 0.5T: done."`, `"size_human":"512 GiB"`,
+			`"message":"Growth of scsi0 of VM 100 (web-1) to 512G (as 0.5T was read): done."`, `"size_human":"512 GiB"`,
 		}},
 		{Name: "to, with no system on it", On: simtest.RunningVM, Args: `{"vmid":$vmid,"disk":"scsi0","size":"3G"}`, Outcome: tool.OK, Writes: []string{resizeVM}, Says: []string{
 			`"message":"Growth of scsi0 of VM $vmid (scratch) to 3G: done."`, `"size_human":"3 GiB"`,
+		}},
+		{Name: "as people write it", Args: `{"vmid":105,"disk":"scsi0","size":" + 20 GB"}`, Outcome: tool.OK, Writes: []string{resizeVM}, Says: []string{
+			`by 20G (as + 20 GB was read): done."`, `"size_human":"140 GiB"`,
 		}},
 		{Name: "CT", On: simtest.RunningCT, Args: `{"vmid":$vmid,"disk":"rootfs","size":"+512M"}`, Outcome: tool.OK, Writes: []string{resizeCT}, Sent: 4, Says: []string{`"size_human":"2.5 GiB"`}, Lacks: []string{"file systems"}},
 		{Name: "single node", Options: simtest.Options{Model: simtest.Lab()}, Args: `{"vmid":103,"disk":"rootfs","size":"20G"}`, Outcome: tool.OK, Writes: []string{resizeCT}, Says: []string{`"size_human":"20 GiB"`}},
@@ -37,7 +40,7 @@ func TestResize(t *testing.T) {
 		{Name: "moved", Options: simtest.Options{Model: simtest.Cluster(shared), Before: simtest.Moves(105, "pve1", "PUT", "/resize")},
 			Args: `{"vmid":105,"disk":"scsi0","size":"+1G"}`, Outcome: tool.OK, Writes: []string{resizeVM, resizeVM}, Sent: 6, Says: []string{`"node":"pve1"`, "121 GiB"}},
 
-		{Name: "smaller", On: simtest.VM, Args: `{"vmid":$vmid,"disk":"scsi0","size":"1M"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"scsi0 of VM $vmid has 1G; a disk cannot be shrunk to 1M."}},
+		{Name: "smaller", On: simtest.VM, Args: `{"vmid":$vmid,"disk":"scsi0","size":"1M"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"scsi0 of VM $vmid has 1G; a disk cannot be shrunk to 1M.", "1M is the size in all: give a larger one, or +1M to grow it by that."}},
 		{Name: "no such disk", On: simtest.VM, Args: `{"vmid":$vmid,"disk":"scsi9","size":"+1G"}`, Outcome: tool.Failed, Sent: 2, Says: []string{`VM $vmid has no disk \"scsi9\".`, "The disks of VM $vmid that can grow are scsi0 (1G)."}},
 		{Name: "CD", Options: with(drives), Args: `{"vmid":105,"disk":"ide2","size":"+1G"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"ide2 of VM 105 is no disk that can be resized.", "that can grow are scsi0 (120G)."}},
 		{Name: "detached", Options: with(drives), Args: `{"vmid":105,"disk":"unused0","size":"+1G"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"unused0 of VM 105 is no disk that can be resized."}},
@@ -59,12 +62,11 @@ func TestResize(t *testing.T) {
 func TestResizeRefusesNonsense(t *testing.T) {
 	w := simtest.New(t, simtest.Options{})
 	for size, want := range map[string]string{
-		"":     `The argument "size" is ""; it takes a size such as +10G or 40G.`,
-		"-10G": `The argument "size" is "-10G"; it takes a size such as +10G or 40G.`,
-		"10GB": `The argument "size" is "10GB"; it takes a size such as +10G or 40G.`,
-		"10g":  `The argument "size" is "10g"; it takes a size such as +10G or 40G.`,
-		"10":   `The argument "size" is "10", which PVE takes for bytes; give a unit, such as 10G.`,
-		"+10":  `The argument "size" is "+10", which PVE takes for bytes; give a unit, such as +10G.`,
+		"":      `The argument "size" is empty; it takes text.`,
+		"-10G":  `The argument "size" is "-10G", which is no size: 20G makes it that large in all, +20G adds that much.`,
+		"10GiG": `The argument "size" is "10GiG", which is no size: 20G makes it that large in all, +20G adds that much.`,
+		"10":    `The argument "size" is "10", which has no unit: 10G makes it that large in all, +10G adds that much.`,
+		"+10":   `The argument "size" is "+10", which has no unit: 10G makes it that large in all, +10G adds that much.`,
 	} {
 		if a := w.Call("pve_resize_disk", fmt.Sprintf(`{"vmid":105,"disk":"scsi0","size":%q}`, size)); a.Fault != tool.BadArguments || a.Fields["message"] != want {
 			t.Errorf("%q: %s", size, a.Text)

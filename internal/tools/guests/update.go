@@ -95,9 +95,16 @@ func planUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Plan, err
 	if err != nil {
 		return tool.Plan{}, err
 	}
+	said, err := in.understand(g.Kind)
+	if err != nil {
+		return tool.Plan{}, err
+	}
 	in.before = byKey(values)
 	digest, lock := in.before["digest"].Value.Value, in.before["lock"].Value.Value
 	plan := tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Change of %v (%s) on %s", g, nameOf(in.before), g.Node)}
+	if said != nil {
+		plan.About += " (" + strings.Join(said, "; ") + ")"
+	}
 	switch {
 	case in.Digest != "" && in.Digest != digest:
 		return plan, explain.Refusal("Read it again with pve_guest_config, and base the change on what it says now.",

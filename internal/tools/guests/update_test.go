@@ -62,6 +62,23 @@ func TestUpdate(t *testing.T) {
 			Writes: []string{putVM}, Lacks: []string{"secret1"}, Says: []string{
 				`{"key":"cipassword","after":"**********"}`, `{"key":"sshkeys","after":"ssh-ed25519 SHA256:`, ` me@home\nssh-rsa SHA256:`, `{"key":"ipconfig0","after":"ip=dhcp"}`,
 			}},
+		{Name: "lists", Args: `{"vmid":105,"set":{"tags":["z","a"],"nameserver":"[\"9.9.9.9\",\"1.1.1.1\"]","boot":["scsi0","net0"],"sshkeys":["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEkwkMV4onX7zKYikV+cTtgg2h3g8Dysq2MpztcbBpKH me@home\n","ssh-rsa AAAAB3NzaC1yc2EAAAAJZ01WirwHYSML"]}}`,
+			Outcome: tool.OK, Writes: []string{putVM}, Says: []string{
+				`"after":"a;z"`, `"after":"9.9.9.9 1.1.1.1"`, `"after":"order=scsi0;net0"`, ` me@home\nssh-rsa SHA256:`,
+			}},
+		{Name: "objects", Args: `{"vmid":105,"set":{"net1":{"model":"virtio","bridge":"vmbr0","firewall":true,"trunks":[5,6]},"cores":"[2]"}}`, Outcome: tool.Failed, Writes: []string{putVM},
+			Says: []string{"got '[2]'"}},
+		{Name: "an object", Args: `{"vmid":105,"set":{"net1":{"model":"virtio","bridge":"vmbr0","firewall":true,"trunks":[5,6]}}}`, Outcome: tool.OK, Writes: []string{putVM},
+			Says: []string{`bridge=vmbr0`, `firewall=1`, `trunks=5;6`}},
+		{Name: "units", Args: `{"vmid":105,"set":{"memory":"8G","balloon":"512 MB","scsi1":"nfs:1GB,discard=on"}}`, Outcome: tool.OK, Writes: []string{postVM}, Says: []string{
+			`"message":"Change of VM 105 (build-1) on pve3 (balloon 512 MB read as 512; memory 8G read as 8192; scsi1 nfs:1GB read as nfs:1,discard=on): done."`,
+			`"after":"8192"`, `size=1G`,
+		}},
+		{Name: "units of a CT", Args: `{"vmid":204,"set":{"swap":"512M","memory":1024,"mp0":"nfs:512M,mp=/srv"}}`, Outcome: tool.OK, Writes: []string{putCT}, Says: []string{
+			"(mp0 nfs:512M read as nfs:0.5,mp=/srv; swap 512M read as 512)", `"after":"nfs:204/vm-204-disk-0.raw,mp=/srv,size=512M"`,
+		}},
+		{Name: "name of a CT", Args: `{"vmid":204,"set":{"name":"edge"}}`, Outcome: tool.OK, Writes: []string{putCT}, Says: []string{"(name read as hostname)", `{"key":"hostname","before":"sandbox","after":"edge"}`}},
+		{Name: "hostname of a VM", Args: `{"vmid":105,"set":{"hostname":"edge"}}`, Outcome: tool.OK, Writes: []string{putVM}, Says: []string{"(hostname read as name)", `"name":"edge"`}},
 		{Name: "the digest is right", Options: simtest.Options{Model: simtest.Cluster(), Before: checkDigest()}, Args: `{"vmid":105,"set":{"cores":4}}`, Outcome: tool.OK, Writes: []string{putVM}},
 		{Name: "hotplug refused", Args: `{"vmid":106,"delete":["net0"]}`, Outcome: tool.Warnings, Writes: []string{putVM}, Sent: 5, Says: []string{
 			"done, with a warning: PVE could not apply all of it now, and keeps it for the next start: net0: hotplug problem - error on hot-unplugging device 'net0'",
@@ -97,6 +114,9 @@ func TestUpdateRefused(t *testing.T) {
 		return simtest.Options{Model: simtest.Cluster(changes...)}
 	}
 	simtest.Tell(t, "pve_update_guest_config", []simtest.Story{
+		{Name: "memory without meaning", Args: `{"vmid":105,"set":{"memory":"lots"}}`, Outcome: tool.Failed, Sent: 2, Says: []string{`has \"memory\": \"lots\" is no amount of memory; give MiB, such as 8192, or a size, such as 8G.`}},
+		{Name: "half a MiB", Args: `{"vmid":105,"set":{"memory":"512K"}}`, Outcome: tool.Failed, Sent: 2, Says: []string{`is not a whole number of MiB`}},
+		{Name: "a disk without a storage", Args: `{"vmid":105,"set":{"scsi1":"20G"}}`, Outcome: tool.Failed, Sent: 2, Says: []string{`a new disk is STORAGE:SIZE in GiB, such as local-lvm:20`}},
 		{Name: "locked", Args: `{"vmid":107,"set":{"cores":2}}`, Outcome: tool.Failed, Sent: 3, Says: []string{"VM 107 is locked (backup).", "qm unlock 107"}},
 		{Name: "suspended", Args: `{"vmid":109,"set":{"cores":2}}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM 109 is locked (suspended).", "resume it first"}},
 		{Name: "stale digest", On: simtest.VM, Args: `{"vmid":$vmid,"set":{"cores":2},"digest":"0123456789012345678901234567890123456789"}`, Outcome: tool.Failed, Sent: 2,
@@ -197,7 +217,13 @@ func TestUpdateRefusesNonsense(t *testing.T) {
 		`"delete":[" , "]`:                              `The argument "set" is missing, and so is "delete": there is nothing to change.`,
 		`"set":{"cores":2},"delete":["cores"]`:          `The argument "set" has "cores", which is in "delete" too.`,
 		`"set":{"cores":""}`:                            `The argument "set" has an empty "cores"; name it in "delete" instead.`,
-		`"set":{"cores":[2]}`:                           `The argument "set": the value of "cores" is neither text nor a number nor true or false.`,
+		`"set":{"cores":[2]}`:                           `The argument "set": the value of "cores" is a list, which PVE does not have there; give it as PVE writes it, such as "virtio,bridge=vmbr0".`,
+		`"set":{"cores":2,"cores":4}`:                   `The arguments have "cores" twice; give it once.`,
+		`"set":{"cores":null}`:                          `The argument "set": the value of "cores" is neither text nor a number nor true or false.`,
+		`"set":{"description":{"a":1}}`:                 `The argument "set": the value of "description" is an object; give text.`,
+		`"set":{"tags":["a;b"]}`:                        `The argument "set": the value of "tags" has the element "a;b", which PVE cannot keep in a list.`,
+		`"set":{"tags":[]}`:                             `The argument "set": the value of "tags" is an empty list; name it in "delete" instead.`,
+		`"set":{"net0":{"bridge":"a,b"}}`:               `The argument "set": the value of "net0" has "bridge", which PVE cannot keep in a property string.`,
 		`"set":{"cipassword":"**********"}`:             `The argument "set" has a "cipassword" with the mark of a masked or shortened value, which would be stored; give the whole value.`,
 		`"set":{"description":"abc…(+99)"}`:             `The argument "set" has a "description" with the mark of a masked or shortened value, which would be stored; give the whole value.`,
 		`"set":{"cdrom":"none"}`:                        `The argument "set" has "cdrom", an old name: set ide2: …,media=cdrom.`,

@@ -1,0 +1,178 @@
+package tool
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/google/jsonschema-go/jsonschema"
+
+	"pve-mcp/internal/render"
+	"pve-mcp/pve"
+)
+
+// argument is one that a tool takes.
+type argument struct {
+	schema   *jsonschema.Schema
+	required bool
+	// id says that it is the number of something: 0 is none.
+	id bool
+	// line names the argument that takes as one text what this one takes as a list of words.
+	line string
+}
+
+// argumentsOf returns the arguments of a tool by name; in is a pointer to its input.
+func argumentsOf(s *jsonschema.Schema, in any) map[string]argument {
+	out := map[string]argument{}
+	for _, f := range reflect.VisibleFields(reflect.TypeOf(in).Elem()) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if p := s.Properties[name]; p != nil && !f.Anonymous {
+			out[name] = argument{
+				schema: p, required: slices.Contains(s.Required, name), line: f.Tag.Get("line"),
+				id: f.Type == reflect.TypeFor[pve.VMID]() || f.Tag.Get("id") != "",
+			}
+		}
+	}
+	return out
+}
+
+// absent reports whether a value says that an optional argument is left out.
+func (a argument) absent(value any) bool {
+	switch v := value.(type) {
+	case nil:
+		return true
+	case json.Number:
+		return !a.required && a.id && v == "0"
+	case string:
+		if a.schema.Type != "string" { // in a text, white space may be meant
+			v = strings.TrimSpace(v)
+		}
+		return !a.required && (v == "" || a.id && v == "0")
+	}
+	return false
+}
+
+// parse reads the arguments of a call, which are an object, null or nothing.
+func parse(args json.RawMessage) (map[string]any, error) {
+	if len(bytes.TrimSpace(args)) == 0 {
+		return map[string]any{}, nil
+	}
+	value, err := readJSON(args)
+	var twice *repeatedError
+	if errors.As(err, &twice) {
+		return nil, invalid("The arguments have %q twice; give it once.", render.Text(twice.key, 60))
+	}
+	all, ok := value.(map[string]any)
+	if value == nil && err == nil {
+		return map[string]any{}, nil
+	}
+	if !ok {
+		return nil, invalid("The arguments are not a JSON object.")
+	}
+	return all, nil
+}
+
+// addedByClients are the keys that some clients, n8n above all, add to the arguments of
+// every tool.
+var addedByClients = []string{"action", "chatInput", "sessionId", "toolCallId"}
+
+// withoutAdded takes out what the client has added and the tool does not take, and
+// returns the names. An action that stands alone may be meant for the tool, unless it is
+// the one that n8n's chat always has.
+func withoutAdded(all map[string]any, own map[string]argument) (added []string) {
+	for _, name := range addedByClients {
+		if _, is := own[name]; is {
+			continue
+		}
+		if _, given := all[name]; given {
+			added = append(added, name)
+		}
+	}
+	if slices.Equal(added, []string{"action"}) && all["action"] != "sendMessage" {
+		return nil
+	}
+	for _, name := range added {
+		delete(all, name)
+	}
+	return added
+}
+
+// Told remembers what the log of a process has been told already. A nil *Told remembers
+// nothing.
+type Told struct{ names sync.Map }
+
+// ignored tells the log once of each argument that was ignored.
+func (t *Told) ignored(ctx context.Context, to *slog.Logger, tool string, names []string) {
+	for _, name := range names {
+		if t != nil {
+			if _, before := t.names.LoadOrStore(name, true); before {
+				continue
+			}
+		}
+		to.InfoContext(ctx, "argument ignored", "argument", name, "tool", tool, "reason", "clients add it to every call")
+	}
+}
+
+// repeatedError says that an object has a key twice, of which readers may take either.
+type repeatedError struct{ key string }
+
+func (e *repeatedError) Error() string { return fmt.Sprintf("it has the key %q twice", e.key) }
+
+// readJSON reads a value with its numbers as they are written.
+func readJSON(data []byte) (value any, err error) {
+	if !json.Valid(data) { // it bounds the depth, too
+		return nil, errors.New("it is not JSON")
+	}
+	if key, ok := repeated(data); ok {
+		return nil, &repeatedError{key}
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	err = dec.Decode(&value)
+	return value, err
+}
+
+// repeated returns a key that an object in valid JSON has twice.
+func repeated(data []byte) (key string, ok bool) {
+	type level struct {
+		keys  map[string]bool // nil for a list
+		value bool            // the next text is a value, and no key
+	}
+	var open []level
+	dec := json.NewDecoder(bytes.NewReader(data))
+	for {
+		token, err := dec.Token()
+		if err != nil {
+			return "", false
+		}
+		switch delim, _ := token.(json.Delim); delim {
+		case '{':
+			open = append(open, level{keys: map[string]bool{}})
+			continue
+		case '[':
+			open = append(open, level{})
+			continue
+		case '}', ']':
+			open = open[:len(open)-1]
+		}
+		if len(open) == 0 || open[len(open)-1].keys == nil {
+			continue
+		}
+		at := &open[len(open)-1]
+		if text, isText := token.(string); isText && !at.value {
+			if at.keys[text] {
+				return text, true
+			}
+			at.keys[text], at.value = true, true
+			continue
+		}
+		at.value = false // a value has ended
+	}
+}
