@@ -94,17 +94,22 @@ type heardOf struct {
 	DiskWrite int64   `json:"diskwrite"`
 }
 
-// guestResource shows a guest as of the last broadcast; of one that is newer
-// nothing but its id is known. What stands in its configuration is known at once.
+// guestResource shows a guest as of the last broadcast. Of one that is newer nothing but its
+// id is known, or the state of the guest that had this id before. What stands in its
+// configuration is known at once.
 func (c *call) guestResource(g *guest) guestRow {
 	row := guestRow{
 		ID: g.Kind + "/" + g.path[len("/vms/"):], Type: g.Kind, VMID: g.VMID, Node: g.Node, Status: "unknown",
 		Lock: g.Config["lock"], Tags: g.Config["tags"],
 	}
-	if n := c.nodeNamed(g.Node); !g.fresh && !c.forgotten(n) {
-		row.heardOf, row.Status = c.seen(g, n), "stopped"
-		if g.seen.running {
-			row.Status = cmp.Or(g.seen.qmp, "running")
+	heard := g
+	if g.fresh {
+		heard = c.gone[g.VMID]
+	}
+	if n := c.nodeNamed(g.Node); heard != nil && !c.forgotten(n) && (heard == g || c.now.Sub(heard.last) <= kept) {
+		row.heardOf, row.Status = c.seen(heard, n), "stopped"
+		if heard.seen.running {
+			row.Status = cmp.Or(heard.seen.qmp, "running")
 		}
 	}
 	if pools := c.poolsWith[g.path]; len(pools) > 0 && c.may("/pool/"+pools[0], "Pool.Audit") {
@@ -117,7 +122,10 @@ func (c *call) guestResource(g *guest) guestRow {
 }
 
 // forgotten reports whether the cluster no longer has what a node broadcast.
-func (c *call) forgotten(n *node) bool { return n.unheard || c.now.Sub(n.aired) > 5*time.Minute }
+func (c *call) forgotten(n *node) bool { return n.unheard || c.now.Sub(n.aired) > kept }
+
+// kept is how long the cluster keeps what a node broadcast.
+const kept = 5 * time.Minute
 
 // seen is what node n said of a guest of its own when it was last heard.
 func (c *call) seen(g *guest, n *node) *heardOf {

@@ -117,6 +117,9 @@ func (s *state) join(pool string, id int) {
 // remove makes a guest cease to exist, with its place in pools and ACLs.
 func (s *state) remove(g *guest) {
 	delete(s.guests, g.VMID)
+	if !g.fresh {
+		g.last, s.gone[g.VMID] = s.aired, g
+	}
 	s.order = slices.DeleteFunc(s.order, func(id int) bool { return id == g.VMID })
 	for i := range s.pools {
 		s.pools[i].VMIDs = slices.DeleteFunc(slices.Clone(s.pools[i].VMIDs), func(id int) bool { return id == g.VMID })

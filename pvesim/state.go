@@ -56,8 +56,9 @@ type state struct {
 	consoles map[string]*console   // that were offered, by ticket
 	aired    time.Time             // of the last broadcast
 	unaired  map[int]bool
-	ca       []byte   // the certificate as PEM; nil before the first [Listener]
-	faults   []*fault // in the order in which they are tried
+	gone     map[int]*guest // that were removed, by id, until a broadcast tells of another one
+	ca       []byte         // the certificate as PEM; nil before the first [Listener]
+	faults   []*fault       // in the order in which they are tried
 }
 
 // node is a living [Node].
@@ -80,6 +81,7 @@ type guest struct {
 	now    guestState
 	seen   guestState  // as of the last broadcast
 	fresh  bool        // no broadcast has told of it yet
+	last   time.Time   // when the last broadcast told of it, after it was removed
 	known  time.Time   // when one first did; zero for those of the model
 	runs   []span      // of it, in the past
 	snaps  []*snapshot // parents first
@@ -111,7 +113,7 @@ func (s *state) build(m Model, now time.Time) error {
 	s.model, s.born, s.built, s.aired, s.happens = m, now, now, now, now
 	s.named = map[string]*node{}
 	s.guests, s.users, s.tokens, s.acl = map[int]*guest{}, map[string]User{}, map[string]Token{}, map[string][]ACL{}
-	s.unaired, s.byUPID, s.poolsWith = map[int]bool{}, map[string]*task{}, map[string][]string{}
+	s.unaired, s.gone, s.byUPID, s.poolsWith = map[int]bool{}, map[int]*guest{}, map[string]*task{}, map[string][]string{}
 	s.privCache, s.privSets = map[[2]string]privSet{}, map[string]privSet{}
 	s.dumps, s.consoles = map[string]*backupJob{}, map[string]*console{}
 	s.volumes, s.grown = map[place]*volume{}, map[place]int64{}
@@ -328,6 +330,7 @@ func (s *state) air(now time.Time) {
 				g.known = last
 			}
 			g.seen, g.fresh = g.now, false
+			delete(s.gone, id)
 		}
 		delete(s.unaired, id)
 	}

@@ -15,9 +15,6 @@ import (
 	"pve-mcp/pvesim"
 )
 
-// mostBytes is what an answer has at most that was not asked to be longer.
-const mostBytes = 25_000
-
 // crowded is the cluster of 10,000 guests with a long past: backups and images by the
 // thousand, snapshots, notes, tasks with long logs.
 func crowded() *pvesim.Model {
@@ -68,10 +65,10 @@ func bounded(w *simtest.World, tl tool.Tool, args string) simtest.Answer {
 	w.Helper()
 	a := w.Run(tl, args)
 	w.Logf("%s %s: %d bytes", tl.Name, args, len(a.Text))
-	if len(a.Text) > mostBytes {
-		w.Errorf("%s %s: %d bytes, over %d: %.300s", tl.Name, args, len(a.Text), mostBytes, a.Text)
+	if len(a.Text) > tool.AnswerBytes {
+		w.Errorf("%s %s: %d bytes, over %d: %.300s", tl.Name, args, len(a.Text), tool.AnswerBytes, a.Text)
 	}
-	if left, _ := a.Fields["left_out"].(float64); left > 0 && a.Fields["more"] == nil {
+	if left, _ := a.Fields["left_out"].(float64); left > 0 && a.Fields["more"] == nil && !strings.Contains(args, "offset") {
 		w.Errorf("%s %s: %v are left out, and no word of how to get them", tl.Name, args, left)
 	}
 	return a
@@ -95,7 +92,7 @@ func TestAnswersAreBounded(t *testing.T) {
 			"pve_list_storage":    {`{}`, `{"node":"pve1"}`},
 			"pve_storage_content": {`{"storage":"nfs"}`, `{"storage":"ceph"}`},
 			"pve_list_tasks":      {`{}`},
-			"pve_task_status":     {fmt.Sprintf(`{"upid":%q}`, upid), fmt.Sprintf(`{"upid":%q,"log":50}`, upid)},
+			"pve_task_status":     {fmt.Sprintf(`{"upid":%q}`, upid), fmt.Sprintf(`{"upid":%q,"log":50}`, upid), fmt.Sprintf(`{"upid":%q,"log":200}`, upid)},
 		}
 		for _, tl := range catalog.All() {
 			if tl.Risk != guard.Read {
@@ -111,11 +108,50 @@ func TestAnswersAreBounded(t *testing.T) {
 				}
 			}
 		}
+		w.Host.AnswerBytes = 10_000_000
 		a := w.Call("pve_list_guests", `{"limit":500,"status":"running"}`)
 		if n := len(a.Fields["guests"].([]any)); n != 500 || len(a.Text) > 200*n {
 			t.Errorf("%d bytes for %d guests", len(a.Text), n)
 		}
+		w.Host.AnswerBytes = 0
+		pagesAreWhole(w, "pve_list_guests", "guests", `"node":"pve1"`)
+		pagesAreWhole(w, "pve_storage_content", "content", `"storage":"nfs","content":"iso"`)
+		pagesAreWhole(w, "pve_list_backups", "backups", `"storage":"nfs"`)
+		pagesAreWhole(w, "pve_list_snapshots", "snapshots", `"vmid":100`)
+		pagesAreWhole(w, "pve_list_tasks", "tasks", `"since":"7d"`)
 	})
+}
+
+// pagesAreWhole reads a list with the largest limit that there is, part by part as each says
+// how to go on: every part is bounded, and all of them have each row once.
+func pagesAreWhole(w *simtest.World, name, rows, args string) {
+	w.Helper()
+	tl, _ := catalog.Named(name)
+	most := *tl.Input().Properties["limit"].Maximum
+	seen, parts, offset := map[string]bool{}, 0, 0
+	for more := true; more; parts++ {
+		a := bounded(w, tl, fmt.Sprintf(`{%s,"limit":%v,"offset":%d}`, args, most, offset))
+		list, _ := a.Fields[rows].([]any)
+		for _, row := range list {
+			seen[fmt.Sprint(row)] = true
+		}
+		if left, _ := a.Fields["left_out"].(float64); a.Fields["total"] != left+float64(len(list)) || len(list) == 0 {
+			w.Fatalf("%s at %d: %d rows and %v left out of %v", name, offset, len(list), left, a.Fields["total"])
+		}
+		if offset += len(list); len(seen) != offset {
+			w.Fatalf("%s: %d rows by %d, of which %d differ", name, offset, offset, len(seen))
+		}
+		next, _ := a.Fields["more"].(string)
+		if more = next != ""; more && !strings.HasPrefix(next, fmt.Sprintf("offset: %d, or a filter", offset)) {
+			w.Fatalf("%s: %d rows so far, and it goes on at %s", name, offset, next)
+		}
+		if !more && a.Fields["total"] != float64(offset) {
+			w.Errorf("%s: %d rows of %v", name, offset, a.Fields["total"])
+		}
+	}
+	if parts < 2 {
+		w.Errorf("%s: all rows in one part", name)
+	}
 }
 
 // wide is a cluster of many nodes with many storages, some of which are down.
@@ -136,7 +172,7 @@ func wide(nodes int) *pvesim.Model {
 func TestWideClustersAreBounded(t *testing.T) {
 	calls := map[string]string{
 		"pve_guest_status": `{"vmid":100}`, "pve_guest_config": `{"vmid":100}`, "pve_list_snapshots": `{"vmid":100}`,
-		"pve_node_status": `{"node":"nowhere"}`, "pve_storage_content": `{"storage":"local"}`,
+		"pve_node_status": `{"node":"nowhere"}`, "pve_list_storage": `{"limit":500}`, "pve_storage_content": `{"storage":"local"}`,
 	}
 	lists := map[string]string{"pve_list_nodes": "nodes", "pve_cluster_status": "nodes", "pve_list_storage": "storages"}
 	for _, nodes := range []int{30, 200} {

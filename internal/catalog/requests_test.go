@@ -27,7 +27,8 @@ const requestsHead = `# Requests
 
 How many requests to PVE a call makes, by a process that has read nothing yet: on the simulated cluster of %d nodes, %d storages and
 %d guests, and how many more for each further node (which has two storages of its own), each further shared storage for everything, and
-each further guest. Looks at a task are not counted: there are as many as it takes time. No number grows with the guests.
+each further guest. Looks at a task are not counted: there are as many as it takes time. No number grows with the guests; a search by
+name, and a list with guests that were just made, look at up to 10 guests besides.
 
 The list of the cluster's resources is used again for 3 s, which spares a call one or two of these requests, unless this server has
 changed something meanwhile. Calls at the same time share requests that read the same.

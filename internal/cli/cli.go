@@ -176,7 +176,7 @@ func (a *app) hostOf(cfg *config.Config) (tool.Host, error) {
 	if len(cfg.SealKeys) > 0 {
 		host.Seal = cfg.SealKeys
 	}
-	host.Wait, host.Logger = cfg.TaskWait, a.log
+	host.Wait, host.AnswerBytes, host.Logger = cfg.TaskWait, cfg.AnswerBytes, a.log
 	host.Audit, err = audit.New(audit.Options{Path: cfg.AuditLog, Keys: auditKeys(cfg), Logger: a.log})
 	if err != nil {
 		return tool.Host{}, &exitError{exitUsage, "PVE_MCP_AUDIT_LOG: " + err.Error()}

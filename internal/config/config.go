@@ -31,6 +31,7 @@ type Config struct {
 	Policy       guard.Policy
 	SealKeys     seal.Keys // empty where none is set
 	TaskWait     time.Duration
+	AnswerBytes  int // at most
 	Toolsets     []string
 	AuditLog     string // "" for none
 	Log          Log

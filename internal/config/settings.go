@@ -180,6 +180,11 @@ var settings = []Setting{
 		},
 	},
 	{
+		Key: "PVE_MCP_ANSWER_BYTES", Flag: "answer-bytes", Example: "100000", Default: "25000",
+		Doc: "how many bytes an answer has at most; a list ends before that, and says how to get the rest",
+		set: func(c *Config, v string) (err error) { c.AnswerBytes, err = parseCount(v, 2_000, 10_000_000); return },
+	},
+	{
 		Key: "PVE_MCP_HTTP_LISTEN", Flag: "listen", Example: "0.0.0.0:8443", Default: "127.0.0.1:8080",
 		Doc: "address and port of pve-mcp http; one that other machines reach wants callers who say who they are",
 		set: func(c *Config, v string) (err error) { c.HTTP.Listen, err = parseListen(v); return },
@@ -283,6 +288,14 @@ func parseDuration(v string, least, most time.Duration) (time.Duration, error) {
 		return 0, fmt.Errorf("%q is not between %v and %v", v, least, most)
 	}
 	return d, nil
+}
+
+func parseCount(v string, least, most int) (int, error) {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < least || n > most {
+		return 0, fmt.Errorf("%s is not a whole number from %d to %d", quoted(v), least, most)
+	}
+	return n, nil
 }
 
 func parseKeys(v string) (seal.Keys, error) {

@@ -16,8 +16,8 @@ import (
 // What a model reads before it has done anything, in bytes: names, descriptions and input
 // schemas of the tools of core, of those of them that read, and the server's instructions.
 const (
-	mostCore         = 10_000
-	mostReading      = 4_500
+	mostCore         = 13_500
+	mostReading      = 6_000
 	mostInstructions = 1_000
 )
 

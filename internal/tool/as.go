@@ -22,7 +22,7 @@ func (h Host) As(o pve.Options) (Host, error) {
 	}
 	own.Seal, own.Audit, own.Named = h.Seal, h.Audit, h.Named
 	own.Told = h.Told
-	own.Wait, own.Now, own.Logger, own.Trace = h.Wait, h.Now, h.Logger, h.Trace
+	own.Wait, own.AnswerBytes, own.Now, own.Logger, own.Trace = h.Wait, h.AnswerBytes, h.Now, h.Logger, h.Trace
 	return own, nil
 }
 

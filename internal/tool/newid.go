@@ -25,7 +25,11 @@ func (c *Call) NewID(ctx context.Context, wanted pve.VMID) (pve.VMID, error) {
 		Next: "Give another one, or none for the next free one.",
 	}
 	if g, err := c.Guest(ctx, wanted); err == nil {
-		e.What = fmt.Sprintf("The id %v is that of %s on %s; nothing was sent.", wanted, render.Text(g.Name.Or("a guest"), 60), g.Node.Value)
+		name := g.Name
+		if _, s, err := c.Live(ctx, wanted); err == nil { // the list may have the name of a guest before it, or none yet
+			name = s.Name
+		}
+		e.What = fmt.Sprintf("The id %v is that of %s on %s; nothing was sent.", wanted, render.Text(name.Or("a guest"), 60), g.Node.Value)
 	}
 	return 0, e
 }

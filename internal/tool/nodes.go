@@ -21,9 +21,20 @@ func (c *Call) Nodes(ctx context.Context) ([]pve.Resource, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.nodes = all.Resources()
-	slices.SortFunc(c.nodes, func(a, b pve.Resource) int { return strings.Compare(a.Node.Value, b.Node.Value) })
+	c.keepNodes(all)
 	return c.nodes, nil
+}
+
+// keepNodes remembers the nodes in a list of resources.
+func (c *Call) keepNodes(all *pve.ResourceList) {
+	var rows []*pve.Row
+	for r := range all.Rows() {
+		if r.Type() == "node" {
+			rows = append(rows, r)
+		}
+	}
+	c.nodes = pve.Decoded(rows)
+	slices.SortFunc(c.nodes, func(a, b pve.Resource) int { return strings.Compare(a.Node.Value, b.Node.Value) })
 }
 
 // Node finds a node by its name. The error for one that is not there names those that

@@ -1,20 +1,94 @@
 package tool
 
 import (
+	"encoding/json"
 	"fmt"
+	"reflect"
+	"sort"
 
 	"pve-mcp/internal/render"
 )
 
+// AnswerBytes is how long an answer is at most where nothing else is said.
+const AnswerBytes = 25_000
+
+// Rest is embedded by the answer of a list, and says what is not in it. The field with the
+// rows has the tag cut, which says where rows are left out of an answer that would be too
+// long: at the end, or at the start.
+type Rest struct {
+	LeftOut int    `json:"left_out,omitzero" jsonschema:"of these, not in this answer"`
+	More    string `json:"more,omitzero" jsonschema:"how to get them"`
+
+	next  int // the offset of what follows the rows of the answer
+	total int
+}
+
 // Page cuts a part out of a list, and says how many are not in it and, where there are
 // later ones, how to get them.
-func Page[T any](all []T, limit, offset int) (part []T, leftOut int, more string) {
+func Page[T any](all []T, limit, offset int) ([]T, Rest) {
 	first := min(offset, len(all))
 	last := min(first+limit, len(all))
-	if last < len(all) {
-		more = fmt.Sprintf("offset: %d, or a filter", last)
+	return all[first:last], RestOf(len(all), first, last-first)
+}
+
+// RestOf says what is not in an answer that has some of all rows, from an offset on.
+func RestOf(total, offset, rows int) Rest {
+	r := Rest{LeftOut: max(0, total-rows), next: offset + rows, total: total}
+	if r.next < total {
+		r.More = fmt.Sprintf("offset: %d, or a filter", r.next)
 	}
-	return all[first:last], len(all) - (last - first), more
+	return r
+}
+
+// without is the rest where some of the rows are left out as well, because the answer would
+// be longer than most.
+func (r Rest) without(rows, most int) Rest {
+	next := r.next - rows
+	return Rest{
+		LeftOut: r.LeftOut + rows, next: next, total: r.total,
+		More: fmt.Sprintf("offset: %d, or a filter; an answer has at most %d bytes", next, most),
+	}
+}
+
+// bounded encodes an answer. A list that is longer than most is cut, but for one row.
+func bounded(out any, most int) json.RawMessage {
+	data := encode(out)
+	if len(data) <= most {
+		return data
+	}
+	answer := reflect.ValueOf(out).Elem()
+	field, end := cuttable(answer)
+	if !field.IsValid() {
+		return data
+	}
+	rows, rest := field.Slice(0, field.Len()), &Rest{} // of an answer that says in other words how much there is
+	if f := answer.FieldByName("Rest"); f.IsValid() {
+		rest = f.Addr().Interface().(*Rest)
+	}
+	whole := *rest
+	with := func(n int) json.RawMessage {
+		over := rows.Len() - n
+		*rest = whole.without(over, most)
+		if end {
+			field.Set(rows.Slice(0, n))
+		} else {
+			field.Set(rows.Slice(over, rows.Len()))
+		}
+		return encode(out)
+	}
+	tooMany := sort.Search(rows.Len(), func(n int) bool { return len(with(n)) > most })
+	return with(max(1, tooMany-1))
+}
+
+// cuttable is the field of an answer that has its rows, and whether these are left out at
+// the end; the zero value where the answer is no list.
+func cuttable(answer reflect.Value) (field reflect.Value, end bool) {
+	for i := range answer.NumField() {
+		if where, ok := answer.Type().Field(i).Tag.Lookup("cut"); ok {
+			return answer.Field(i), where == "end"
+		}
+	}
+	return reflect.Value{}, false
 }
 
 // FewNotes returns the notes of an answer as far as it has room for them: there may be some

@@ -100,20 +100,35 @@ func (c *Call) Resources(ctx context.Context) (all *pve.ResourceList, changed ma
 	if all, err = c.Listed(ctx, ""); err != nil {
 		return nil, nil, err
 	}
-	changed = map[pve.VMID]pve.Resource{}
+	c.keepNodes(all)
+	var rows []*pve.Row
 	for _, id := range c.host.Recent.ids(c.Now()) {
-		row, ok := all.Guest(id)
-		if !ok {
-			continue
+		if row, ok := all.Guest(id); ok {
+			rows = append(rows, row)
 		}
-		r := row.Resource()
-		if live, err := c.PVE.GuestStatus(ctx, r.Ref()); err != nil {
+	}
+	changed = c.Look(ctx, rows)
+	for _, row := range rows {
+		if _, ok := changed[row.VMID()]; !ok {
+			r := row.Resource()
 			r.Status = pve.Some("unknown") // it may be anything by now
-		} else {
-			r.Status, r.Lock, r.Uptime = pve.Some(live.State()), live.Lock, live.Uptime
-			r.CPU, r.Mem, r.Template = live.CPU, live.Mem, live.Template
+			changed[r.VMID] = r
 		}
-		changed[id] = r
 	}
 	return all, changed, nil
+}
+
+// Look asks the nodes of guests for their live state, all at a time. Guests whose node does
+// not answer are left out.
+func (c *Call) Look(ctx context.Context, rows []*pve.Row) map[pve.VMID]pve.Resource {
+	out := map[pve.VMID]pve.Resource{}
+	name := func(r *pve.Row) string { return r.VMID().String() }
+	got, _, _ := Ask(c, rows, name, func(r *pve.Row) (pve.GuestStatus, error) { return c.PVE.GuestStatus(ctx, r.Resource().Ref()) })
+	for _, g := range got {
+		r, live := g.From.Resource(), g.Value
+		r.Name, r.Status, r.Lock, r.Uptime = live.Name, pve.Some(live.State()), live.Lock, live.Uptime
+		r.CPU, r.Mem, r.MaxMem, r.Template = live.CPU, live.Mem, live.MaxMem, live.Template
+		out[r.VMID] = r
+	}
+	return out
 }

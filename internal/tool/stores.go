@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"pve-mcp/internal/explain"
@@ -128,6 +130,33 @@ func (c *Call) Volumes(ctx context.Context, stores []Store, params url.Values) (
 	}
 	got, problems, err := Ask(c, usable, Store.Name, func(s Store) ([]pve.Volume, error) { return c.volumes(ctx, s, params) })
 	return got, append(notes, problems...), err
+}
+
+// OwnersNotes say whose volumes there are on stores, for an answer that has none of a guest
+// because no such guest can be seen. The parameters are those of Volumes.
+func (c *Call) OwnersNotes(ctx context.Context, stores []Store, params url.Values, id pve.VMID) ([]string, error) {
+	var none *pve.NoGuestError
+	if _, err := c.Guest(ctx, id); !errors.As(err, &none) {
+		return nil, err
+	}
+	params = maps.Clone(params)
+	params.Del("vmid")
+	got, _, err := c.Volumes(ctx, stores, params)
+	var ids []int64
+	for _, s := range got {
+		for _, v := range s.Value {
+			if v.VMID.Set {
+				ids = append(ids, v.VMID.Value)
+			}
+		}
+	}
+	slices.Sort(ids)
+	var names []string
+	for _, id := range slices.Compact(ids) {
+		names = append(names, strconv.FormatInt(id, 10))
+	}
+	note := fmt.Sprintf("no guest %v can be seen, nor anything of it; what there is, is of %s", id, cmp.Or(render.List(names), "no guest"))
+	return []string{note}, err
 }
 
 // volumes asks a node for what is on a store, and another one where that does not answer.

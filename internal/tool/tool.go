@@ -68,6 +68,9 @@ type Host struct {
 	Explain explain.Explainer
 	// Wait is how long a change waits for its task unless the call says.
 	Wait time.Duration
+	// AnswerBytes is how long the answer of a tool that reads is at most; 0 stands for the
+	// usual.
+	AnswerBytes int
 	// Recent and Told are shared by all calls of the process; nil forgets.
 	Recent *Recent
 	Told   *Told
@@ -337,6 +340,9 @@ func (t Tool) Call(ctx context.Context, h Host, req Request) Result {
 
 // complete sets what a host may leave out.
 func (h Host) complete() Host {
+	if h.AnswerBytes == 0 {
+		h.AnswerBytes = AnswerBytes
+	}
 	if h.Logger == nil {
 		h.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -404,7 +410,8 @@ func reading(t Tool, input func() any, run func(ctx context.Context, c *Call, in
 		if err != nil {
 			return Result{IsError: true, Text: c.refused(ctx, 0, err).String(), Fault: faultOf(err)}
 		}
-		return success(out)
+		fillLists(reflect.ValueOf(out).Elem())
+		return resultOf(bounded(out, h.AnswerBytes))
 	}
 	return t
 }
@@ -424,9 +431,10 @@ func failure(h Host, err error) Result {
 // success is the result that a pointer to an answer makes.
 func success(out any) Result {
 	fillLists(reflect.ValueOf(out).Elem())
-	data := encode(out)
-	return Result{Structured: data, Text: string(data)}
+	return resultOf(encode(out))
 }
+
+func resultOf(data json.RawMessage) Result { return Result{Structured: data, Text: string(data)} }
 
 // fillLists makes the lists of an answer that are nil empty, so that they are not
 // written as null; one that is left out where it is empty stays nil.

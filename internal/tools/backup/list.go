@@ -24,11 +24,10 @@ type listIn struct {
 }
 
 type listOut struct {
-	Backups []backupRow `json:"backups" jsonschema:"newest first"`
+	Backups []backupRow `json:"backups" cut:"end" jsonschema:"newest first"`
 	Total   int         `json:"total" jsonschema:"that match and that this token may see"`
-	LeftOut int         `json:"left_out,omitzero"`
-	More    string      `json:"more,omitzero"`
-	Notes   []string    `json:"notes,omitzero" jsonschema:"what is not visible, or could not be read"`
+	tool.Rest
+	Notes []string `json:"notes,omitzero" jsonschema:"what is not visible, or could not be read"`
 }
 
 type backupRow struct {
@@ -86,9 +85,16 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	if err != nil {
 		return out, err
 	}
+	if len(found) == 0 && in.VMID != 0 {
+		others, err := c.OwnersNotes(ctx, stores, ofBackups(), in.VMID)
+		if err != nil {
+			return out, err
+		}
+		notes = append(others, notes...)
+	}
 	out.Notes = tool.FewNotes(append(hidden(perms, stores, in.Storage), notes...))
 	out.Total = len(found)
-	found, out.LeftOut, out.More = tool.Page(found, in.Limit, in.Offset)
+	found, out.Rest = tool.Page(found, in.Limit, in.Offset)
 	for _, b := range found {
 		row := rowOf(c, b)
 		if row.VMID != nil {
@@ -129,9 +135,11 @@ type stored struct {
 	on tool.Store
 }
 
+func ofBackups() url.Values { return url.Values{"content": {"backup"}} }
+
 // backups lists what is on stores, newest first.
 func backups(ctx context.Context, c *tool.Call, stores []tool.Store, id pve.VMID) ([]stored, []string, error) {
-	params := url.Values{"content": {"backup"}}
+	params := ofBackups()
 	if id != 0 {
 		params.Set("vmid", id.String())
 	}

@@ -29,32 +29,39 @@ func ids(a simtest.Answer) string {
 func TestListFilters(t *testing.T) { synctest.Test(t, listFilters) }
 
 func listFilters(t *testing.T) {
-	w := simtest.New(t, simtest.Options{})                                    // whose time is the bubble's, and stands still
-	requests := []string{"GET /access/permissions", "GET /cluster/resources"} // at the same time
-	for _, tt := range []struct{ args, want string }{
-		{`{}`, "100 101 102 103 104 105 106 107 108 109 200 201 202 203 204 900 901 910"},
-		{`{"node":"pve3"}`, "103 105 107 202 204 910"},
-		{`{"type":"lxc","status":"stopped"}`, "204 910"},
-		{`{"status":"paused"}`, "108"},
-		{`{"status":"suspended"}`, "109"},
-		{`{"name":"WEB"}`, "100 101"},
-		{`{"tag":"Db"}`, "102 103"},
-		{`{"pool":"web"}`, "100 101 200"},
-		{`{"sort":"name","limit":3}`, "910 105 102"},
-		{`{"sort":"uptime","limit":2}`, "102 104"},
-		{`{"sort":"mem","limit":2}`, "102 103"},
-		{`{"sort":"disk","limit":2}`, "102 103"},
-		{`{"limit":3,"offset":16}`, "901 910"},
-		{`{"offset":99}`, ""},
-		{`{"name":"nothing like it"}`, ""},
+	w := simtest.New(t, simtest.Options{})      // whose time is the bubble's, and stands still
+	first := []string{"GET /cluster/resources"} // at the same time as the token's privileges
+	look := "GET /nodes/{node}/qemu/{vmid}/status/current"
+	for _, tt := range []struct {
+		args, want string
+		looks      int // at guests whose name the list may not have any more
+	}{
+		{`{}`, "100 101 102 103 104 105 106 107 108 109 200 201 202 203 204 900 901 910", 0},
+		{`{"node":"pve3"}`, "103 105 107 202 204 910", 0},
+		{`{"type":"lxc","status":"stopped"}`, "204 910", 0},
+		{`{"status":"paused"}`, "108", 0},
+		{`{"status":"suspended"}`, "109", 0},
+		{`{"name":"WEB"}`, "100 101", 2},
+		{`{"name":"W*1"}`, "100", 1},
+		{`{"name":"eb-*"}`, "", 0},
+		{`{"tag":"Db"}`, "102 103", 0},
+		{`{"pool":"web"}`, "100 101 200", 0},
+		{`{"sort":"name","limit":3}`, "910 105 102", 0},
+		{`{"sort":"uptime","limit":2}`, "102 104", 0},
+		{`{"sort":"mem","limit":2}`, "102 103", 0},
+		{`{"sort":"disk","limit":2}`, "102 103", 0},
+		{`{"limit":3,"offset":16}`, "901 910", 0},
+		{`{"offset":99}`, "", 0},
+		{`{"name":"nothing like it"}`, "", 0},
 	} {
 		if got := ids(w.Call("pve_list_guests", tt.args)); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.args, got, tt.want)
 		}
+		requests := slices.Concat([]string{"GET /access/permissions"}, first, slices.Repeat([]string{look}, tt.looks))
 		if diff := cmp.Diff(requests, slices.Sorted(slices.Values(w.Sent()))); diff != "" {
 			t.Errorf("%s: requests (-want +got):\n%s", tt.args, diff)
 		}
-		requests = requests[:1] // the list is used again for a moment
+		first = nil // the list is used again for a moment
 	}
 }
 

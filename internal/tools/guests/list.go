@@ -18,7 +18,7 @@ type listIn struct {
 	Node   string   `json:"node,omitzero"`
 	Type   string   `json:"type,omitzero" enum:"qemu,lxc"`
 	Status string   `json:"status,omitzero" enum:"running,stopped,paused,suspended,unknown"`
-	Name   string   `json:"name,omitzero" jsonschema:"part of it"`
+	Name   string   `json:"name,omitzero" jsonschema:"part of it, or all of it with * for any text"`
 	Tag    string   `json:"tag,omitzero"`
 	Pool   string   `json:"pool,omitzero"`
 	Sort   string   `json:"sort,omitzero" enum:"vmid,name,node,cpu,mem,disk,uptime" default:"\"vmid\""`
@@ -28,12 +28,11 @@ type listIn struct {
 }
 
 type listOut struct {
-	Guests  []guestRow `json:"guests"`
-	Total   int        `json:"total" jsonschema:"guests that match and that this token may see"`
-	LeftOut int        `json:"left_out,omitzero" jsonschema:"of these, not in this answer"`
-	More    string     `json:"more,omitzero" jsonschema:"how to get them"`
-	AsOf    string     `json:"as_of" jsonschema:"when PVE was asked; its numbers are up to 20 s older"`
-	Notes   []string   `json:"notes,omitzero"`
+	Guests []guestRow `json:"guests" cut:"end"`
+	Total  int        `json:"total" jsonschema:"guests that match and that this token may see"`
+	tool.Rest
+	AsOf  string   `json:"as_of" jsonschema:"when PVE was asked; its names, states and numbers are up to 20 s older"`
+	Notes []string `json:"notes,omitzero"`
 }
 
 // guestRow is one guest; fields that were not asked for are left out.
@@ -83,17 +82,17 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	if err != nil {
 		return listOut{}, err
 	}
-	out := listOut{AsOf: render.Time(c.AsOf())}
-	known := knowledge{offlineNodes(all), changed}
-	var found []*pve.Row
-	for r := range all.Rows() {
-		if r.IsGuest() && matches(in, r, known) {
-			found = append(found, r)
+	if in.Node != "" {
+		if _, err := c.Node(ctx, in.Node); err != nil {
+			return listOut{}, err
 		}
 	}
+	out := listOut{AsOf: render.Time(c.AsOf())}
+	known := knowledge{offlineNodes(all), changed}
+	found, notes := search(ctx, c, in, all, known)
 	found = sorted(found, in.Sort, known)
 	out.Total = len(found)
-	found, out.LeftOut, out.More = tool.Page(found, in.Limit, in.Offset)
+	found, out.Rest = tool.Page(found, in.Limit, in.Offset)
 	fields := in.Fields
 	if len(fields) == 0 {
 		fields = usual
@@ -114,6 +113,10 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 		return listOut{}, err
 	}
 	out.Notes = append(out.Notes, hidden(perms, in)...)
+	out.Notes = append(out.Notes, notes...)
+	if out.Total == 0 {
+		out.Notes = append(out.Notes, absent(in, all, perms)...)
+	}
 	return out, nil
 }
 
@@ -131,60 +134,6 @@ func hidden(perms pve.Permissions, in listIn) (notes []string) {
 	return notes
 }
 
-// knowledge is what is known of guests besides their rows of PVE's list.
-type knowledge struct {
-	offline []string // nodes
-	changed map[pve.VMID]pve.Resource
-}
-
-func offlineNodes(all *pve.ResourceList) []string {
-	var out []string
-	for r := range all.Rows() {
-		if r.Type() == "node" && r.Status() != "online" {
-			out = append(out, r.Node())
-		}
-	}
-	slices.Sort(out)
-	return out
-}
-
-// status is a guest's status as far as it is known: PVE goes on to show what it
-// saw last of a node that is offline.
-func (k knowledge) status(r *pve.Row) string {
-	if len(k.offline) > 0 && slices.Contains(k.offline, r.Node()) {
-		return "unknown"
-	}
-	return k.seen(r)
-}
-
-// seen is the status of a guest when PVE or this process saw it last.
-func (k knowledge) seen(r *pve.Row) string {
-	if now, ok := k.changed[r.VMID()]; ok {
-		return now.State()
-	}
-	return r.State()
-}
-
-// use is what is known of the use of a guest.
-func (k knowledge) use(r *pve.Row) pve.Resource {
-	if now, ok := k.changed[r.VMID()]; ok {
-		return now
-	}
-	return r.Use()
-}
-
-func matches(in listIn, r *pve.Row, known knowledge) bool {
-	contains := func(s, part string) bool {
-		return strings.Contains(strings.ToLower(s), strings.ToLower(part))
-	}
-	return (in.Node == "" || r.Node() == in.Node) &&
-		(in.Type == "" || r.Type() == in.Type) &&
-		(in.Status == "" || known.status(r) == in.Status) &&
-		(in.Name == "" || contains(r.Name(), in.Name)) &&
-		(in.Tag == "" || slices.ContainsFunc(r.TagList(), func(t string) bool { return strings.EqualFold(t, in.Tag) })) &&
-		(in.Pool == "" || r.Pool() == in.Pool)
-}
-
 // sorted sorts by a key, the largest number first, those where it is not known
 // last, and by id where it is the same.
 func sorted(list []*pve.Row, key string, known knowledge) []*pve.Row {
@@ -198,7 +147,10 @@ func sorted(list []*pve.Row, key string, known knowledge) []*pve.Row {
 		by[i].Row = r
 		switch key {
 		case "name":
-			by[i].text = r.Name()
+			by[i].text = known.name(r)
+			if by[i].text == "" {
+				by[i].text = "\U0010ffff" // behind all names
+			}
 		case "node":
 			by[i].text = r.Node()
 		case "cpu", "mem", "disk", "uptime":
@@ -245,7 +197,7 @@ func inUse(status string) bool {
 func rowOf(r *pve.Row, known knowledge, fields []string) guestRow {
 	use := known.use(r)
 	row := guestRow{
-		VMID: r.VMID(), Name: render.Text(r.Name(), 60), Type: r.Type(), Node: r.Node(), Status: known.status(r),
+		VMID: r.VMID(), Name: render.Text(known.name(r), 60), Type: r.Type(), Node: r.Node(), Status: known.status(r),
 		Tags: cleaned(r.TagList()), Pool: r.Pool(), Lock: use.Lock.Value, HA: use.HAState.Value, Template: use.Template.Value,
 	}
 	if slices.Contains(fields, "maxmem") {

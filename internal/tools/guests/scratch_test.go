@@ -18,7 +18,7 @@ func TestStatusOfScratchGuests(t *testing.T) {
 		{Name: "no guest", On: simtest.NoGuest, Args: `{"vmid":$vmid}`, Outcome: tool.Failed, Sent: 1, Says: []string{"There is no guest $vmid"}},
 	})
 	simtest.Tell(t, "pve_list_guests", []simtest.Story{
-		{Name: "by name", On: simtest.VM, Args: `{"name":"scratch","fields":["vmid","name","status"]}`, Outcome: tool.OK, Sent: 2, Says: []string{`{"vmid":$vmid,"name":"scratch","status":"stopped"}`}},
+		{Name: "by name", On: simtest.VM, Args: `{"name":"scratch","fields":["vmid","name","status"]}`, Outcome: tool.OK, Sent: 3, Says: []string{`{"vmid":$vmid,"name":"scratch","status":"stopped"}`}},
 		{Name: "after an own change", On: simtest.VM, First: `pve_guest_power {"vmid":$vmid,"action":"start"}`, Args: `{"name":"scratch","fields":["vmid","status"]}`, Outcome: tool.OK, Says: []string{`{"vmid":$vmid,"status":"running"}`}},
 	})
 }

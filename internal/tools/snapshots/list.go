@@ -12,18 +12,18 @@ import (
 )
 
 type listIn struct {
-	VMID  pve.VMID `json:"vmid"`
-	Limit int      `json:"limit,omitzero" min:"1" max:"500" default:"50"`
+	VMID   pve.VMID `json:"vmid"`
+	Limit  int      `json:"limit,omitzero" min:"1" max:"500" default:"50"`
+	Offset int      `json:"offset,omitzero" min:"0" jsonschema:"newest ones to leave out"`
 }
 
 type listOut struct {
-	Snapshots []snapshotRow `json:"snapshots" jsonschema:"oldest first"`
+	Snapshots []snapshotRow `json:"snapshots" cut:"start" jsonschema:"oldest first"`
 	Total     int           `json:"total"`
-	LeftOut   int           `json:"left_out,omitzero" jsonschema:"of these, older ones that are not in this answer"`
-	More      string        `json:"more,omitzero" jsonschema:"how to get them"`
-	Current   string        `json:"current_parent,omitzero" jsonschema:"the snapshot that the present state comes after"`
-	VMID      pve.VMID      `json:"vmid"`
-	Node      string        `json:"node"`
+	tool.Rest
+	Current string   `json:"current_parent,omitzero" jsonschema:"the snapshot that the present state comes after"`
+	VMID    pve.VMID `json:"vmid"`
+	Node    string   `json:"node"`
 }
 
 type snapshotRow struct {
@@ -49,10 +49,9 @@ func listSnapshots() tool.Tool {
 				out.Current, list = list[last].Parent.Value, list[:last]
 			}
 			out.Total = len(list)
-			if out.LeftOut = max(0, out.Total-in.Limit); out.LeftOut > 0 {
-				out.More = "a larger limit"
-			}
-			for _, s := range list[out.LeftOut:] {
+			slices.Reverse(list) // what an answer has no room for are the oldest
+			list, out.Rest = tool.Page(list, in.Limit, in.Offset)
+			for _, s := range slices.Backward(list) {
 				out.Snapshots = append(out.Snapshots, rowOf(c, s))
 			}
 			return out, err

@@ -25,11 +25,10 @@ type contentIn struct {
 }
 
 type contentOut struct {
-	Content []volumeRow `json:"content"`
+	Content []volumeRow `json:"content" cut:"end"`
 	Total   int         `json:"total" jsonschema:"volumes that match and that this token may see"`
-	LeftOut int         `json:"left_out,omitzero"`
-	More    string      `json:"more,omitzero"`
-	Notes   []string    `json:"notes,omitzero"`
+	tool.Rest
+	Notes []string `json:"notes,omitzero"`
 }
 
 type volumeRow struct {
@@ -91,9 +90,16 @@ func runContent(ctx context.Context, c *tool.Call, in contentIn) (contentOut, er
 		return cmp.Or(strings.Compare(a.Content, b.Content), strings.Compare(a.VolID.Name, b.VolID.Name), strings.Compare(a.on.Node.Value, b.on.Node.Value))
 	})
 	out.Total = len(all)
-	all, out.LeftOut, out.More = tool.Page(all, in.Limit, in.Offset)
+	all, out.Rest = tool.Page(all, in.Limit, in.Offset)
 	for _, v := range all {
 		out.Content = append(out.Content, rowOf(v))
+	}
+	if out.Total == 0 && in.VMID != 0 {
+		others, err := c.OwnersNotes(ctx, stores, params, in.VMID)
+		if err != nil {
+			return out, err
+		}
+		notes = append(others, notes...)
 	}
 	perms, err := c.PVE.Permissions(ctx)
 	out.Notes = tool.FewNotes(append(tool.HiddenVolumes(perms, stores[0], in.Content), notes...))
@@ -105,6 +111,11 @@ func find(ctx context.Context, c *tool.Call, in contentIn) ([]tool.Store, error)
 	all, err := c.Stores(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if in.Node != "" {
+		if _, err := c.Node(ctx, in.Node); err != nil {
+			return nil, err
+		}
 	}
 	var named, found []tool.Store
 	for _, s := range all {

@@ -16,15 +16,15 @@ type listIn struct {
 	Node    string `json:"node,omitzero" jsonschema:"its own, live, disabled ones too"`
 	Content string `json:"content,omitzero" enum:"images,rootdir,iso,vztmpl,backup,snippets,import"`
 	Limit   int    `json:"limit,omitzero" min:"1" max:"500" default:"50"`
+	Offset  int    `json:"offset,omitzero" min:"0"`
 }
 
 type listOut struct {
-	Storages []storageRow `json:"storages"`
+	Storages []storageRow `json:"storages" cut:"end"`
 	Total    int          `json:"total"`
-	LeftOut  int          `json:"left_out,omitzero"`
-	More     string       `json:"more,omitzero"`
-	AsOf     string       `json:"as_of" jsonschema:"when PVE was asked; without node its numbers are up to 20 s older"`
-	Notes    []string     `json:"notes,omitzero"`
+	tool.Rest
+	AsOf  string   `json:"as_of" jsonschema:"when PVE was asked; without node its numbers are up to 20 s older"`
+	Notes []string `json:"notes,omitzero"`
 }
 
 type storageRow struct {
@@ -61,13 +61,11 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 		return out, err
 	}
 	out.AsOf, out.Total = render.Time(c.AsOf()), len(rows)
-	for _, row := range rows[:min(in.Limit, len(rows))] {
+	rows, out.Rest = tool.Page(rows, in.Limit, in.Offset)
+	for _, row := range rows {
 		row.Nodes, row.Further = named(row.Nodes)
 		row.Absent, row.Lacking = named(row.Absent)
 		out.Storages = append(out.Storages, row)
-	}
-	if out.LeftOut = out.Total - len(out.Storages); out.LeftOut > 0 {
-		out.More = "a larger limit, or a filter"
 	}
 	perms, err := c.PVE.Permissions(ctx)
 	if err != nil {

@@ -164,8 +164,9 @@ func TestListStorageShowsUse(t *testing.T) {
 	w := simtest.New(t, simtest.Options{Model: broken()})
 	for args, want := range map[string]string{
 		`{"content":"snippets","limit":1}`: `{"storages":[{"storage":"local","type":"dir","status":"available","nodes":["pve1"],"content":["backup","iso","snippets","vztmpl"],` +
-			`"used":33285996544,"used_human":"31 GiB","total":100931731456,"total_human":"94 GiB","percent":33}],"total":3,"left_out":2,"more":"a larger limit, or a filter",`,
+			`"used":33285996544,"used_human":"31 GiB","total":100931731456,"total_human":"94 GiB","percent":33}],"total":3,"left_out":2,"more":"offset: 1, or a filter",`,
 		`{"node":"pve2","content":"vztmpl"}`: `"used":33285996544,"used_human":"31 GiB","total":100931731456,"total_human":"94 GiB","percent":33}],"total":1,`,
+		`{"limit":1,"offset":1}`:             `"total":7,"left_out":6,"more":"offset: 2, or a filter",`,
 		// What cannot be used has no use to show: PVE's zeros are none.
 		`{"node":"pve1","content":"backup","limit":500}`: `{"storage":"nfs","type":"nfs","status":"inactive","shared":true,"nodes":["pve1"],"content":["backup","images","iso","rootdir"]}`,
 		`{"content":"backup"}`:                           `{"storage":"nfs","type":"nfs","status":"unknown","shared":true,"nodes":["pve1","pve2","pve3"],"content":["backup","images","iso","rootdir"]}`,
@@ -233,6 +234,7 @@ func TestStorageContent(t *testing.T) {
 		{name: "snippets, hidden", args: `{"storage":"local","content":"snippets"}`, notes: noSnippets, sent: 6},
 		{name: "disks of a guest", args: `{"storage":"local-zfs","vmid":105}`, want: on("local-zfs:vm-105-disk-0", "pve3"), sent: 6},
 		{name: "disks of containers", args: `{"storage":"local-zfs","content":"rootdir","node":"pve2"}`, want: on("local-zfs:subvol-201-disk-0", "pve2"), sent: 4},
+		{name: "of a guest that is not there", args: `{"storage":"nfs","vmid":999}`, sent: 6, notes: "no guest 999 can be seen, nor anything of it; what there is, is of 100"},
 		{name: "backups of a guest", args: `{"storage":"nfs","content":"backup","vmid":100}`, want: vm, sent: 4},
 		{name: "a page", args: `{"storage":"nfs","limit":1,"offset":1}`, want: vm, sent: 4},
 		{name: "past the end", args: `{"storage":"nfs","offset":9}`, want: "", sent: 4},
@@ -297,7 +299,7 @@ func TestStorageContentRefuses(t *testing.T) {
 		{"", `{}`, `The argument "storage" is missing`},
 		{"", `{"storage":"nowhere"}`, `There is no storage "nowhere", or it is disabled, or this token may not see it. There are local, local-zfs and nfs.`},
 		{"", `{"storage":"old-nas"}`, `There is no storage "old-nas", or it is disabled`},
-		{"", `{"storage":"local","node":"pve9"}`, `"pve9" does not have the storage local. It is on pve1, pve2 and pve3.`},
+		{"", `{"storage":"local","node":"pve9"}`, `There is no node "pve9". The nodes are pve1, pve2 and pve3.`},
 		{"", `{"storage":"local","content":"images"}`, "The storage local is not for images. It may hold backup, iso, snippets and vztmpl."},
 		{"none@pve!mcp", `{"storage":"local"}`, "This token sees no storages at all. Grant it PVEAuditor on /storage."},
 	} {

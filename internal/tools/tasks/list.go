@@ -23,15 +23,15 @@ type listIn struct {
 	Running bool     `json:"running,omitzero"`
 	Since   string   `json:"since,omitzero" jsonschema:"24h, 7d or an ISO 8601 time"`
 	Limit   int      `json:"limit,omitzero" min:"1" max:"200" default:"20"`
+	Offset  int      `json:"offset,omitzero" min:"0" jsonschema:"newest ones to leave out"`
 }
 
 type listOut struct {
-	Tasks   []taskRow `json:"tasks"`
-	Total   int       `json:"total" jsonschema:"tasks that match and that this token may see"`
-	LeftOut int       `json:"left_out,omitzero" jsonschema:"of these, older ones that are not in this answer"`
-	More    string    `json:"more,omitzero" jsonschema:"how to get them"`
-	AsOf    string    `json:"as_of"`
-	Notes   []string  `json:"notes,omitzero"`
+	Tasks []taskRow `json:"tasks" cut:"end"`
+	Total int       `json:"total" jsonschema:"tasks that match and that this token may see"`
+	tool.Rest
+	AsOf  string   `json:"as_of"`
+	Notes []string `json:"notes,omitzero"`
 }
 
 type taskRow struct {
@@ -84,18 +84,57 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 		out.Notes = append(out.Notes, f.Value.notes...)
 	}
 	slices.SortStableFunc(out.Tasks, func(a, b taskRow) int { return cmp.Or(b.start.Compare(a.start), strings.Compare(a.UPID, b.UPID)) })
-	out.Tasks = out.Tasks[:min(in.Limit, len(out.Tasks))]
-	if out.LeftOut = out.Total - len(out.Tasks); out.LeftOut > 0 {
-		out.More = "a larger limit, or a filter"
+	first := min(in.Offset, len(out.Tasks))
+	out.Tasks = out.Tasks[first:min(first+in.Limit, len(out.Tasks))]
+	out.Rest = tool.RestOf(out.Total, first, len(out.Tasks))
+	if out.Total == 0 && in.Type != "" && !slices.Contains(usualTypes(), in.Type) {
+		note, err := otherTypes(ctx, c, nodes, in.Type)
+		if err != nil {
+			return out, err
+		}
+		out.Notes = append([]string{note}, out.Notes...)
 	}
 	err = hidden(ctx, c, nodes, &out)
 	out.Notes = tool.FewNotes(out.Notes)
 	return out, err
 }
 
+// usualTypes are types of tasks that PVE is known to have, of which there may just be none.
+func usualTypes() []string {
+	return strings.Fields(`aptupdate auth-realm-sync clusterjoin create dircreate download hamigrate hashutdown hastart hastop imgcopy imgdel
+		imgresize lvmcreate lvmthincreate migrateall move_volume qmclone qmconfig qmcreate qmdelsnapshot qmdestroy qmigrate qmmove qmpause qmreboot
+		qmreset qmrestore qmresume qmrollback qmshutdown qmsnapshot qmstart qmstop qmsuspend qmtemplate resize spiceproxy srvreload srvrestart
+		srvstart srvstop startall stopall suspendall vncproxy vncshell vzclone vzcreate vzdelsnapshot vzdestroy vzdump vzmigrate vzreboot vzresize
+		vzrestore vzrollback vzshutdown vzsnapshot vzstart vzstop vzsuspend vztemplate wipedisk zfscreate`)
+}
+
+// otherTypes says of which types the latest tasks are, for an answer that has none of one.
+func otherTypes(ctx context.Context, c *tool.Call, nodes []pve.Resource, typ string) (string, error) {
+	latest := url.Values{"limit": {"100"}, "source": {"all"}}
+	got, _, err := tool.AskNodes(c, nodes, func(node string) ([]pve.Task, error) {
+		list, _, err := c.PVE.NodeTasks(ctx, node, latest)
+		return list, err
+	})
+	if err != nil {
+		return "", err
+	}
+	var types []string
+	for _, g := range got {
+		for _, t := range g.Value {
+			types = append(types, t.Type)
+		}
+	}
+	slices.Sort(types)
+	types = slices.Compact(types)
+	if slices.Contains(types, typ) {
+		return fmt.Sprintf("there are tasks of the type %q, which the other filters leave out", typ), nil
+	}
+	return fmt.Sprintf("the latest tasks are of the types %s; none is %q", cmp.Or(render.List(types), "(none)"), render.Text(typ, 60)), nil
+}
+
 // params are what PVE itself filters by.
 func (in listIn) params(now time.Time) (url.Values, error) {
-	params := url.Values{"limit": {strconv.Itoa(in.Limit)}, "source": {"all"}}
+	params := url.Values{"limit": {strconv.Itoa(in.Offset + in.Limit)}, "source": {"all"}}
 	if in.Running && in.Errors {
 		return nil, tool.BadArgument("errors", "does not go with running: what runs has not failed yet")
 	}

@@ -80,10 +80,29 @@ func TestListTasksShowsHowTheyEnded(t *testing.T) {
 	})
 }
 
+// Of a type that PVE is not known for, an empty list says which types there are.
+func TestListTasksOfAnUnknownType(t *testing.T) {
+	w := simtest.New(t, simtest.Options{})
+	for args, want := range map[string]string{
+		`{"type":"backup"}`:               `[the latest tasks are of the types aptupdate, `,
+		`{"type":"aptdate","since":"1h"}`: `; none is "aptdate"]`,
+		`{"type":"vzdestroy"}`:            "<nil>",
+	} {
+		if got := fmt.Sprint(w.Call("pve_list_tasks", args).Fields["notes"]); !strings.Contains(got, want) {
+			t.Errorf("%s: notes %s, want %s", args, got, want)
+		}
+	}
+}
+
 func TestListTasksSaysWhatIsLeftOut(t *testing.T) {
 	a := simtest.New(t, simtest.Options{}).Call("pve_list_tasks", `{"limit":5}`)
-	if a.Fields["left_out"] != 14.0 || a.Fields["more"] != "a larger limit, or a filter" {
+	if a.Fields["left_out"] != 14.0 || a.Fields["more"] != "offset: 5, or a filter" {
 		t.Errorf("%s", a.Text)
+	}
+	whole := kinds(simtest.New(t, simtest.Options{}).Call("pve_list_tasks", `{}`))
+	parts := kinds(a) + ", " + kinds(simtest.New(t, simtest.Options{}).Call("pve_list_tasks", `{"offset":5}`))
+	if whole != parts {
+		t.Errorf("five, and those after them: %s, want %s", parts, whole)
 	}
 	m := pvesim.Cluster()
 	m.Nodes[2].Offline = true

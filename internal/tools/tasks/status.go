@@ -34,7 +34,7 @@ type statusOut struct {
 	Duration   string `json:"duration,omitzero"`
 	tool.Far
 	LastLine string   `json:"last_line,omitzero"`
-	Log      []string `json:"log,omitzero" jsonschema:"what was asked for, or the lines that say why"`
+	Log      []string `json:"log,omitzero" cut:"start" jsonschema:"what was asked for, or the lines that say why"`
 	LogLines int      `json:"log_lines,omitzero" jsonschema:"lines that the whole log has"`
 	Next     string   `json:"next,omitzero"`
 	// Change is what the change answers that the handle stands for.
