@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/google/jsonschema-go/jsonschema"
+
 	"pve-mcp/internal/catalog"
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/simtest"
@@ -202,6 +204,26 @@ func TestLinesOfWords(t *testing.T) {
 	for _, value := range []any{"true", `["true","a b"]`, []any{`C:\Program Files\x.exe`}} {
 		if a, _ := asTold(t, exec, with("command", value)); a.Fault == tool.BadArguments {
 			t.Errorf("%v: %s", value, a.Text)
+		}
+	}
+}
+
+// Every argument of every tool says what it is.
+func TestArgumentsAreDescribed(t *testing.T) {
+	var undescribed func(path string, s *jsonschema.Schema) []string
+	undescribed = func(path string, s *jsonschema.Schema) (out []string) {
+		for name, p := range s.Properties {
+			if len(strings.Fields(p.Description)) == 0 {
+				out = append(out, path+name)
+			}
+			out = append(out, undescribed(path+name+".", p)...)
+		}
+		return out
+	}
+	for _, tl := range catalog.All() {
+		if none := undescribed("", tl.Input()); none != nil {
+			slices.Sort(none)
+			t.Errorf("%s: no description of %s", tl.Name, strings.Join(none, ", "))
 		}
 	}
 }

@@ -36,21 +36,21 @@ func Read[In, Out any](s Spec[In, Out]) Tool {
 
 // Waits is embedded by the In of a change.
 type Waits struct {
-	Wait *int `json:"wait,omitzero" min:"0"`
+	Wait *int `json:"wait,omitzero" min:"0" jsonschema:"seconds to wait; default 20"`
 }
 
 func (w Waits) wait() *int { return w.Wait }
 
 // Times is embedded by the In of a change that is over in seconds.
 type Times struct {
-	Timeout *int `json:"timeout,omitzero" min:"1"`
+	Timeout *int `json:"timeout,omitzero" min:"1" jsonschema:"seconds to wait; default 20"`
 }
 
 func (t Times) wait() *int { return t.Timeout }
 
 // Confirms is embedded by the In of a change that may be destructive.
 type Confirms struct {
-	Confirm bool `json:"confirm,omitzero"`
+	Confirm bool `json:"confirm,omitzero" jsonschema:"the user accepts the loss"`
 }
 
 func (c Confirms) confirmed() bool { return c.Confirm }

@@ -16,13 +16,13 @@ import (
 )
 
 type restoreIn struct {
-	Archive   pve.VolID `json:"archive" jsonschema:"volid"`
-	VMID      pve.VMID  `json:"vmid,omitzero" jsonschema:"default: the next free one"`
-	Node      string    `json:"node,omitzero"`
-	Storage   string    `json:"storage,omitzero" jsonschema:"of the disks"`
-	Overwrite bool      `json:"overwrite,omitzero" jsonschema:"replace the guest vmid"`
-	Unique    bool      `json:"unique,omitzero" jsonschema:"new MAC addresses"`
-	Run       bool      `json:"start,omitzero"`
+	Archive   pve.VolID `json:"archive" jsonschema:"the backup's volid"`
+	VMID      pve.VMID  `json:"vmid,omitzero" jsonschema:"for the guest; default: next free"`
+	Node      string    `json:"node,omitzero" jsonschema:"default: the original's"`
+	Storage   string    `json:"storage,omitzero" jsonschema:"of the disks; default: as in the backup"`
+	Overwrite bool      `json:"overwrite,omitzero" jsonschema:"replace the guest vmid: its disks are lost"`
+	Unique    bool      `json:"unique,omitzero" jsonschema:"new MACs; default: the original's"`
+	Run       bool      `json:"start,omitzero" jsonschema:"start it afterwards"`
 	tool.Confirms
 	tool.Waits
 	tool.Finds[restoreFound]

@@ -12,15 +12,15 @@ import (
 )
 
 type cloneIn struct {
-	VMID     pve.VMID `json:"vmid"`
-	NewID    pve.VMID `json:"newid,omitzero" jsonschema:"default: the next free one"`
-	Name     string   `json:"name,omitzero"`
-	Full     *bool    `json:"full,omitzero" jsonschema:"default: false for a template"`
-	Snapname string   `json:"snapname,omitzero" jsonschema:"to clone"`
-	Target   string   `json:"target,omitzero" jsonschema:"node"`
-	Storage  string   `json:"storage,omitzero" jsonschema:"of a full clone"`
-	Pool     string   `json:"pool,omitzero"`
-	Run      bool     `json:"start,omitzero"`
+	VMID     pve.VMID `json:"vmid" jsonschema:"the original"`
+	NewID    pve.VMID `json:"newid,omitzero" jsonschema:"id of the clone; default: next free"`
+	Name     string   `json:"name,omitzero" jsonschema:"of the clone"`
+	Full     *bool    `json:"full,omitzero" jsonschema:"copy the disks; default: unless a template"`
+	Snapname string   `json:"snapname,omitzero" jsonschema:"snapshot to clone; default: as it is now"`
+	Target   string   `json:"target,omitzero" jsonschema:"node of the clone; default: the same"`
+	Storage  string   `json:"storage,omitzero" jsonschema:"of a full clone; default: the same"`
+	Pool     string   `json:"pool,omitzero" jsonschema:"for the clone; default: none"`
+	Run      bool     `json:"start,omitzero" jsonschema:"start the clone"`
 	tool.Waits
 
 	chosen bool // NewID was chosen here

@@ -15,7 +15,7 @@ import (
 
 type configIn struct {
 	VMID     pve.VMID `json:"vmid"`
-	Snapshot string   `json:"snapshot,omitzero" jsonschema:"as of it"`
+	Snapshot string   `json:"snapshot,omitzero" jsonschema:"as of this snapshot; default: now"`
 }
 
 type configOut struct {

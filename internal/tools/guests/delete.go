@@ -17,7 +17,7 @@ import (
 type deleteIn struct {
 	VMID         pve.VMID `json:"vmid"`
 	Purge        bool     `json:"purge,omitzero" jsonschema:"from jobs, HA and replication too"`
-	Unreferenced bool     `json:"destroy_unreferenced_disks,omitzero"`
+	Unreferenced bool     `json:"destroy_unreferenced_disks,omitzero" jsonschema:"also disks missing in its configuration"`
 	tool.Confirms
 	tool.Waits
 }

@@ -18,10 +18,10 @@ import (
 
 type execIn struct {
 	VMID    pve.VMID `json:"vmid"`
-	Command []string `json:"command,omitzero" line:"shell" jsonschema:"argv"`
-	Shell   string   `json:"shell,omitzero" jsonschema:"or a line for the shell"`
-	Stdin   string   `json:"stdin,omitzero"`
-	PID     int64    `json:"pid,omitzero" min:"1" id:"yes" jsonschema:"or collect its output"`
+	Command []string `json:"command,omitzero" line:"shell" jsonschema:"program and arguments, one each"`
+	Shell   string   `json:"shell,omitzero" jsonschema:"or: a line for sh or cmd.exe"`
+	Stdin   string   `json:"stdin,omitzero" jsonschema:"text for its input"`
+	PID     int64    `json:"pid,omitzero" min:"1" id:"yes" jsonschema:"or: of a running command, for its output"`
 	tool.Times
 
 	got pve.Executed // so far

@@ -15,16 +15,16 @@ import (
 )
 
 type listIn struct {
-	Node   string   `json:"node,omitzero"`
-	Type   string   `json:"type,omitzero" enum:"qemu,lxc"`
-	Status string   `json:"status,omitzero" enum:"running,stopped,paused,suspended,unknown"`
+	Node   string   `json:"node,omitzero" jsonschema:"only on this node"`
+	Type   string   `json:"type,omitzero" enum:"qemu,lxc" jsonschema:"only VMs (qemu) or containers (lxc)"`
+	Status string   `json:"status,omitzero" enum:"running,stopped,paused,suspended,unknown" jsonschema:"only in this state"`
 	Name   string   `json:"name,omitzero" jsonschema:"part of it, or all of it with * for any text"`
-	Tag    string   `json:"tag,omitzero"`
-	Pool   string   `json:"pool,omitzero"`
-	Sort   string   `json:"sort,omitzero" enum:"vmid,name,node,cpu,mem,disk,uptime" default:"\"vmid\""`
-	Limit  int      `json:"limit,omitzero" min:"1" max:"500" default:"50"`
-	Offset int      `json:"offset,omitzero" min:"0"`
-	Fields []string `json:"fields,omitzero" enum:"vmid,name,type,node,status,cpu_percent,mem,maxmem,disk,maxdisk,uptime,tags,pool,lock,ha,template,netin,netout" jsonschema:"instead of the usual ones"`
+	Tag    string   `json:"tag,omitzero" jsonschema:"only with this tag"`
+	Pool   string   `json:"pool,omitzero" jsonschema:"only in this pool"`
+	Sort   string   `json:"sort,omitzero" enum:"vmid,name,node,cpu,mem,disk,uptime" default:"\"vmid\"" jsonschema:"usage: highest first"`
+	Limit  int      `json:"limit,omitzero" min:"1" max:"500" default:"50" jsonschema:"most rows"`
+	Offset int      `json:"offset,omitzero" min:"0" jsonschema:"rows to skip"`
+	Fields []string `json:"fields,omitzero" enum:"vmid,name,type,node,status,cpu_percent,mem,maxmem,disk,maxdisk,uptime,tags,pool,lock,ha,template,netin,netout" jsonschema:"columns to show instead of the usual ones"`
 }
 
 type listOut struct {

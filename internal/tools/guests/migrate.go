@@ -16,10 +16,10 @@ import (
 
 type migrateIn struct {
 	VMID          pve.VMID `json:"vmid"`
-	Target        string   `json:"target"`
-	Restart       bool     `json:"restart,omitzero" jsonschema:"allow it, for a running container"`
-	LocalDisks    bool     `json:"with_local_disks,omitzero" jsonschema:"of a running VM"`
-	TargetStorage string   `json:"targetstorage,omitzero" jsonschema:"or a mapping: local:nfs"`
+	Target        string   `json:"target" jsonschema:"the node to move it to"`
+	Restart       bool     `json:"restart,omitzero" jsonschema:"let a running container restart"`
+	LocalDisks    bool     `json:"with_local_disks,omitzero" jsonschema:"move local disks of a running VM"`
+	TargetStorage string   `json:"targetstorage,omitzero" jsonschema:"for local disks, or pairs: local:nfs; default: same name"`
 	tool.Waits
 	tool.Finds[migrateFound]
 }

@@ -18,9 +18,9 @@ import (
 type powerIn struct {
 	VMID      pve.VMID `json:"vmid"`
 	Action    string   `json:"action" enum:"start,shutdown,stop,reboot,reset,suspend,resume" jsonschema:"stop, reset: like pulling the plug"`
-	Timeout   int      `json:"timeout,omitzero" min:"1" max:"3600" jsonschema:"seconds to shut down"`
-	ForceStop bool     `json:"forceStop,omitzero" jsonschema:"stop it after the timeout"`
-	ToDisk    bool     `json:"todisk,omitzero" jsonschema:"suspend to disk"`
+	Timeout   int      `json:"timeout,omitzero" min:"1" max:"3600" jsonschema:"seconds to shut down; default: PVE's"`
+	ForceStop bool     `json:"forceStop,omitzero" jsonschema:"shutdown: stop it after the timeout"`
+	ToDisk    bool     `json:"todisk,omitzero" jsonschema:"suspend: RAM to disk"`
 	tool.Waits
 }
 

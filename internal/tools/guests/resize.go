@@ -15,8 +15,8 @@ import (
 
 type resizeIn struct {
 	VMID pve.VMID `json:"vmid"`
-	Disk string   `json:"disk" jsonschema:"scsi0, rootfs, …"`
-	Size string   `json:"size" jsonschema:"+10G, or 40G in all"`
+	Disk string   `json:"disk" jsonschema:"such as scsi0 or rootfs"`
+	Size string   `json:"size" jsonschema:"+10G adds 10 GiB; 40G is the size in all"`
 	tool.Waits
 }
 

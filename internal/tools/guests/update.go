@@ -22,9 +22,9 @@ import (
 type updateIn struct {
 	VMID   pve.VMID    `json:"vmid"`
 	Set    tool.Values `json:"set,omitzero" jsonschema:"PVE's keys, such as cores: 4; property strings whole"`
-	Delete []string    `json:"delete,omitzero" jsonschema:"keys; a disk is detached"`
-	Digest string      `json:"digest,omitzero" jsonschema:"that this is based on"`
-	Force  bool        `json:"force,omitzero" jsonschema:"destroy deleted disks"`
+	Delete []string    `json:"delete,omitzero" jsonschema:"keys to remove; a disk is detached"`
+	Digest string      `json:"digest,omitzero" jsonschema:"of pve_guest_config: refuse if changed since"`
+	Force  bool        `json:"force,omitzero" jsonschema:"destroy deleted disks of a VM"`
 	tool.Confirms
 	tool.Waits
 

@@ -15,7 +15,7 @@ import (
 )
 
 type statusIn struct {
-	Node string `json:"node"`
+	Node string `json:"node" jsonschema:"its name"`
 }
 
 type statusOut struct {

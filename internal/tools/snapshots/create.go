@@ -16,9 +16,9 @@ import (
 
 type createIn struct {
 	VMID        pve.VMID `json:"vmid"`
-	Snapname    string   `json:"snapname"`
-	Description string   `json:"description,omitzero"`
-	RAM         bool     `json:"vmstate,omitzero" jsonschema:"with its RAM"`
+	Snapname    string   `json:"snapname" jsonschema:"letters, digits, - and _"`
+	Description string   `json:"description,omitzero" jsonschema:"a note to keep with it"`
+	RAM         bool     `json:"vmstate,omitzero" jsonschema:"with the RAM of a running VM"`
 	tool.Waits
 }
 

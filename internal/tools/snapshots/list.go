@@ -13,8 +13,8 @@ import (
 
 type listIn struct {
 	VMID   pve.VMID `json:"vmid"`
-	Limit  int      `json:"limit,omitzero" min:"1" max:"500" default:"50"`
-	Offset int      `json:"offset,omitzero" min:"0" jsonschema:"newest ones to leave out"`
+	Limit  int      `json:"limit,omitzero" min:"1" max:"500" default:"50" jsonschema:"most rows, newest first"`
+	Offset int      `json:"offset,omitzero" min:"0" jsonschema:"rows to skip"`
 }
 
 type listOut struct {

@@ -17,8 +17,8 @@ import (
 
 type rollbackIn struct {
 	VMID     pve.VMID `json:"vmid"`
-	Snapname string   `json:"snapname"`
-	Run      bool     `json:"start,omitzero"`
+	Snapname string   `json:"snapname" jsonschema:"the snapshot to return to"`
+	Run      bool     `json:"start,omitzero" jsonschema:"start it afterwards"`
 	tool.Confirms
 	tool.Waits
 }
@@ -155,8 +155,8 @@ func descendants(list []pve.Snapshot, name string) []string {
 
 type deleteIn struct {
 	VMID     pve.VMID `json:"vmid"`
-	Snapname string   `json:"snapname"`
-	Force    bool     `json:"force,omitzero" jsonschema:"even if its disks fail"`
+	Snapname string   `json:"snapname" jsonschema:"the snapshot"`
+	Force    bool     `json:"force,omitzero" jsonschema:"remove it even if its disks fail"`
 	tool.Confirms
 	tool.Waits
 }

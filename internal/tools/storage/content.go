@@ -16,12 +16,12 @@ import (
 )
 
 type contentIn struct {
-	Storage string   `json:"storage"`
-	Node    string   `json:"node,omitzero" jsonschema:"if not shared"`
-	Content string   `json:"content,omitzero" enum:"images,rootdir,iso,vztmpl,backup,snippets,import"`
-	VMID    pve.VMID `json:"vmid,omitzero"`
-	Limit   int      `json:"limit,omitzero" min:"1" max:"500" default:"50"`
-	Offset  int      `json:"offset,omitzero" min:"0"`
+	Storage string   `json:"storage" jsonschema:"its name"`
+	Node    string   `json:"node,omitzero" jsonschema:"needed unless it is shared"`
+	Content string   `json:"content,omitzero" enum:"images,rootdir,iso,vztmpl,backup,snippets,import" jsonschema:"only this"`
+	VMID    pve.VMID `json:"vmid,omitzero" jsonschema:"only of this guest"`
+	Limit   int      `json:"limit,omitzero" min:"1" max:"500" default:"50" jsonschema:"most rows"`
+	Offset  int      `json:"offset,omitzero" min:"0" jsonschema:"rows to skip"`
 }
 
 type contentOut struct {

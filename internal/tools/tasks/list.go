@@ -16,14 +16,14 @@ import (
 )
 
 type listIn struct {
-	Node    string   `json:"node,omitzero"`
-	VMID    pve.VMID `json:"vmid,omitzero" jsonschema:"also in jobs of several guests"`
+	Node    string   `json:"node,omitzero" jsonschema:"only on this node"`
+	VMID    pve.VMID `json:"vmid,omitzero" jsonschema:"only of this guest"`
 	Type    string   `json:"type,omitzero" jsonschema:"such as vzdump"`
-	Errors  bool     `json:"errors,omitzero" jsonschema:"failed or warned"`
-	Running bool     `json:"running,omitzero"`
-	Since   string   `json:"since,omitzero" jsonschema:"24h, 7d or an ISO 8601 time"`
-	Limit   int      `json:"limit,omitzero" min:"1" max:"200" default:"20"`
-	Offset  int      `json:"offset,omitzero" min:"0" jsonschema:"newest ones to leave out"`
+	Errors  bool     `json:"errors,omitzero" jsonschema:"only failed or warned"`
+	Running bool     `json:"running,omitzero" jsonschema:"only those under way"`
+	Since   string   `json:"since,omitzero" jsonschema:"24h, 7d or an ISO 8601 time; default: all"`
+	Limit   int      `json:"limit,omitzero" min:"1" max:"200" default:"20" jsonschema:"most rows, newest first"`
+	Offset  int      `json:"offset,omitzero" min:"0" jsonschema:"rows to skip"`
 }
 
 type listOut struct {

@@ -14,9 +14,9 @@ import (
 )
 
 type statusIn struct {
-	UPID   pve.UPID `json:"upid,omitzero"`
-	Handle string   `json:"handle,omitzero" jsonschema:"or what a change gave"`
-	Log    int      `json:"log,omitzero" min:"1" max:"200" jsonschema:"last lines to show"`
+	UPID   pve.UPID `json:"upid,omitzero" jsonschema:"the task"`
+	Handle string   `json:"handle,omitzero" jsonschema:"instead of upid, from a change"`
+	Log    int      `json:"log,omitzero" min:"1" max:"200" jsonschema:"last lines to show; default: none"`
 	tool.Waits
 }
 

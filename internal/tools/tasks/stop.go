@@ -11,7 +11,7 @@ import (
 )
 
 type stopIn struct {
-	UPID pve.UPID `json:"upid"`
+	UPID pve.UPID `json:"upid" jsonschema:"the task to stop"`
 	tool.Waits
 }
 
