@@ -99,7 +99,7 @@ func New(o Options) (*Client, error) {
 		if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
 			return nil, fmt.Errorf("endpoint %q is not a URL such as https://pve.example.lan:8006", e)
 		}
-		base := strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/")
+		base := strings.TrimSuffix((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), "/")
 		all = append(all, &endpoint{base: base, slots: make(chan struct{}, perEndpoint)})
 	}
 	c.endpoints = newEndpoints(all)

@@ -20,7 +20,7 @@ func issue(t *testing.T, isCA bool, parent *x509.Certificate, signer *ecdsa.Priv
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: isCA, BasicConstraintsValid: true, DNSNames: []string{"pve1.lan"}, IPAddresses: []net.IP{net.ParseIP("10.0.0.1")},
+		IsCA: isCA, BasicConstraintsValid: true, DNSNames: []string{"pve1.lan"}, IPAddresses: []net.IP{net.ParseIP("10.0.0.1"), net.ParseIP("fe80::1")},
 	}
 	if parent == nil {
 		parent, signer = template, key

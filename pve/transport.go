@@ -82,15 +82,42 @@ func newTransport(t TLS, dial dialer) http.RoundTripper {
 
 func overTLS(cfg *tls.Config, dial dialer) *http.Transport {
 	cfg.MinVersion = tls.VersionTLS12
+	const handshake = 10 * time.Second
 	return &http.Transport{
+		// As the transport does it itself, but for the zone of an address, which no
+		// certificate has.
+		DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dial(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			own := cfg.Clone()
+			if name, _, err := net.SplitHostPort(addr); err == nil {
+				own.ServerName = withoutZone(name)
+			}
+			ctx, cancel := context.WithTimeout(ctx, handshake)
+			defer cancel()
+			secure := tls.Client(conn, own)
+			if err := secure.HandshakeContext(ctx); err != nil {
+				_ = conn.Close()
+				return nil, err
+			}
+			return secure, nil
+		},
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         dial,
 		TLSClientConfig:     cfg,
-		TLSHandshakeTimeout: 10 * time.Second,
+		TLSHandshakeTimeout: handshake,
 		MaxConnsPerHost:     perEndpoint,
 		MaxIdleConnsPerHost: perEndpoint,
 		IdleConnTimeout:     4 * time.Second,
 	}
+}
+
+// withoutZone is an address without its zone, which is this machine's business.
+func withoutZone(host string) string {
+	name, _, _ := strings.Cut(host, "%")
+	return name
 }
 
 // pinnedTransport checks each host's certificate by its own fingerprint.
@@ -164,7 +191,7 @@ func checkPin(pin Fingerprint, host string, chain []*x509.Certificate) error {
 	if err != nil {
 		return err
 	}
-	if _, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, DNSName: name}); err != nil {
+	if _, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, DNSName: withoutZone(name)}); err != nil {
 		return &tls.CertificateVerificationError{UnverifiedCertificates: chain, Err: err}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pve-mcp/internal/access"
+	"pve-mcp/internal/files"
 	"pve-mcp/internal/guard"
 )
 
@@ -53,7 +54,7 @@ func TestScopes(t *testing.T) {
 func TestTokens(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokens.json")
 	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
-	alice, err := access.Add(path, access.Token{Name: "alice", Created: now, Scopes: access.Scopes{access.Read}})
+	alice, err := access.Add(files.At(path), access.Token{Name: "alice", Created: now, Scopes: access.Scopes{access.Read}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,14 +65,14 @@ func TestTokens(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v %v", info, err)
 	}
-	f, err := access.Open(path)
+	f, err := access.Open(files.At(path))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, err := f.Find(alice, now); err != nil || got.Name != "alice" {
 		t.Errorf("%+v %v", got, err)
 	}
-	bob, err := access.Add(path, access.Token{Name: "bob", Expires: now.Add(time.Hour), Scopes: access.Scopes{access.Exec}})
+	bob, err := access.Add(files.At(path), access.Token{Name: "bob", Expires: now.Add(time.Hour), Scopes: access.Scopes{access.Exec}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,10 +82,10 @@ func TestTokens(t *testing.T) {
 	if _, err := f.Find(bob, now.Add(time.Hour)); !errors.Is(err, access.ErrExpired) {
 		t.Errorf("after its expiry: %v", err)
 	}
-	if _, err := access.Add(path, access.Token{Name: "bob", Scopes: access.Scopes{access.Read}}); err == nil {
+	if _, err := access.Add(files.At(path), access.Token{Name: "bob", Scopes: access.Scopes{access.Read}}); err == nil {
 		t.Error("a second bob")
 	}
-	if err := access.Revoke(path, "alice"); err != nil {
+	if err := access.Revoke(files.At(path), "alice"); err != nil {
 		t.Fatal(err)
 	}
 	for _, secret := range []string{alice, "", "pvemcp_", "alice"} {
@@ -92,7 +93,7 @@ func TestTokens(t *testing.T) {
 			t.Errorf("%q: %v", secret, err)
 		}
 	}
-	if err := access.Revoke(path, "alice"); err == nil {
+	if err := access.Revoke(files.At(path), "alice"); err == nil {
 		t.Error("alice was revoked twice")
 	}
 }
@@ -100,10 +101,10 @@ func TestTokens(t *testing.T) {
 // While the file cannot be read, nobody is let in; once it can, all are again.
 func TestBrokenFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokens.json")
-	if _, err := access.Open(path); !errors.Is(err, os.ErrNotExist) {
+	if _, err := access.Open(files.At(path)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
-	secret, err := access.Add(path, access.Token{Name: "alice", Scopes: access.Scopes{access.Read}})
+	secret, err := access.Add(files.At(path), access.Token{Name: "alice", Scopes: access.Scopes{access.Read}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +112,7 @@ func TestBrokenFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := access.Open(path)
+	f, err := access.Open(files.At(path))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +138,7 @@ func TestOneEditAtATime(t *testing.T) {
 	if err := os.WriteFile(path+".new", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := access.Add(path, access.Token{Name: "alice", Scopes: access.Scopes{access.Read}})
+	_, err := access.Add(files.At(path), access.Token{Name: "alice", Scopes: access.Scopes{access.Read}})
 	if err == nil || !strings.Contains(err.Error(), "another process") {
 		t.Errorf("%v", err)
 	}

@@ -2,24 +2,27 @@ package access
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"sync"
 	"time"
+
+	"pve-mcp/internal/files"
 )
 
 // File is a file of tokens that is read again when it changes.
 type File struct {
-	path string
+	name files.Name
 
 	mu     sync.Mutex
-	seen   os.FileInfo      // as it was read; guarded by mu
+	seen   fs.FileInfo      // as it was read; guarded by mu
 	tokens map[string]Token // by hash; guarded by mu
 	err    error            // why it could not be read; guarded by mu
 }
 
 // Open reads a file of tokens.
-func Open(path string) (*File, error) {
-	f := &File{path: path}
+func Open(name files.Name) (*File, error) {
+	f := &File{name: name}
 	f.refresh()
 	return f, f.err
 }
@@ -50,14 +53,14 @@ func (f *File) Find(secret string, now time.Time) (Token, error) {
 
 // refresh reads the file where it is not as it was. It is called with mu held.
 func (f *File) refresh() {
-	info, err := os.Stat(f.path)
+	info, err := f.name.Stat()
 	if err == nil && f.seen != nil && os.SameFile(info, f.seen) &&
 		info.ModTime().Equal(f.seen.ModTime()) && info.Size() == f.seen.Size() {
 		return
 	}
 	var all []Token
 	if err == nil {
-		all, err = Load(f.path)
+		all, err = Load(f.name)
 	}
 	f.seen, f.err, f.tokens = info, err, map[string]Token{}
 	for _, t := range all {

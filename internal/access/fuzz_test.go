@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pve-mcp/internal/access"
+	"pve-mcp/internal/files"
 )
 
 // Whatever is in the file of tokens, it is read or refused: whom it lets in has a name, a
@@ -17,7 +18,7 @@ func FuzzTokenFile(f *testing.F) {
 		{Name: "alice", Scopes: access.Scopes{access.Read}},
 		{Name: "bob.b-1", Scopes: access.Scopes{access.Destroy, access.Exec}, Expires: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)},
 	} {
-		if _, err := access.Add(path, t); err != nil {
+		if _, err := access.Add(files.At(path), t); err != nil {
 			f.Fatal(err)
 		}
 		data, err := os.ReadFile(path)
@@ -33,11 +34,11 @@ func FuzzTokenFile(f *testing.F) {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		all, err := access.Load(path)
+		all, err := access.Load(files.At(path))
 		if err != nil && all != nil {
 			t.Errorf("%v, and %d tokens", err, len(all))
 		}
-		file, openErr := access.Open(path)
+		file, openErr := access.Open(files.At(path))
 		if (err == nil) != (openErr == nil) {
 			t.Errorf("%v, then %v", err, openErr)
 		}

@@ -36,8 +36,6 @@ func (t Token) Expired(now time.Time) bool { return !t.Expires.IsZero() && !now.
 // prefix begins every token, so that a scanner for secrets can find one.
 const prefix = "pvemcp_"
 
-const maxFile = 1 << 20 // bytes
-
 var nameRE = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // file is what the file of tokens has.
@@ -47,21 +45,18 @@ type file struct {
 
 // Load reads a file of tokens. One that is not there is an error that wraps
 // [fs.ErrNotExist].
-func Load(path string) ([]Token, error) {
-	data, err := os.ReadFile(path)
+func Load(name files.Name) ([]Token, error) {
+	data, err := name.Read()
 	if err != nil {
 		return nil, err
 	}
 	var f file
-	switch {
-	case len(data) > maxFile:
-		return nil, fmt.Errorf("%s is larger than 1 MiB", path)
-	case json.Unmarshal(data, &f) != nil:
-		return nil, fmt.Errorf("%s is not a file that pve-mcp token add has written", path)
+	if json.Unmarshal(data, &f) != nil {
+		return nil, fmt.Errorf("%v is not a file that pve-mcp token add has written", name)
 	}
 	for _, t := range f.Tokens {
 		if err := t.check(); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, fmt.Errorf("%v: %w", name, err)
 		}
 	}
 	return f.Tokens, nil
@@ -80,7 +75,7 @@ func (t Token) check() error {
 
 // Add makes a token and writes its hash into the file, which is made where there is
 // none. The token is returned, and is nowhere else.
-func Add(path string, t Token) (secret string, err error) {
+func Add(name files.Name, t Token) (secret string, err error) {
 	raw := make([]byte, 32)
 	if _, err := rand.Read(raw); err != nil {
 		return "", err
@@ -90,7 +85,7 @@ func Add(path string, t Token) (secret string, err error) {
 	if err := t.check(); err != nil {
 		return "", err
 	}
-	return secret, edit(path, func(all []Token) ([]Token, error) {
+	return secret, edit(name, func(all []Token) ([]Token, error) {
 		if slices.ContainsFunc(all, func(other Token) bool { return other.Name == t.Name }) {
 			return nil, fmt.Errorf("there is a token %s already; revoke it first, or choose another name", t.Name)
 		}
@@ -99,8 +94,8 @@ func Add(path string, t Token) (secret string, err error) {
 }
 
 // Revoke removes a token from the file.
-func Revoke(path, name string) error {
-	return edit(path, func(all []Token) ([]Token, error) {
+func Revoke(file files.Name, name string) error {
+	return edit(file, func(all []Token) ([]Token, error) {
 		left := slices.DeleteFunc(slices.Clone(all), func(t Token) bool { return t.Name == name })
 		if len(left) == len(all) {
 			return nil, fmt.Errorf("there is no token %q", name)
@@ -111,20 +106,20 @@ func Revoke(path, name string) error {
 
 // edit replaces the file by a changed one. Meanwhile a file beside it keeps other
 // processes out.
-func edit(path string, change func([]Token) ([]Token, error)) (err error) {
-	lock := path + ".new"
-	f, err := os.OpenFile(lock, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+func edit(name files.Name, change func([]Token) ([]Token, error)) (err error) {
+	lock := name.Beside(".new")
+	f, err := lock.Open(os.O_WRONLY | os.O_CREATE | os.O_EXCL)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there: another process is changing the tokens; if none is, remove it", lock)
+		return fmt.Errorf("%v is there: another process is changing the tokens; if none is, remove it", lock)
 	}
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.Remove(lock)) }()
+	defer func() { err = errors.Join(err, lock.Remove()) }()
 	if err := f.Close(); err != nil {
 		return err
 	}
-	all, err := Load(path)
+	all, err := Load(name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -136,7 +131,7 @@ func edit(path string, change func([]Token) ([]Token, error)) (err error) {
 	if err != nil {
 		return err
 	}
-	return files.Replace(path, func(w io.Writer) error {
+	return name.Replace(func(w io.Writer) error {
 		_, err := w.Write(append(data, '\n'))
 		return err
 	})

@@ -39,7 +39,7 @@ var imports = map[string][]string{
 	"cmd/pve-mcp":       {"internal/cli"},
 	"internal/access":   {"internal/files", "internal/guard", "pve/lazyregexp"},
 	"internal/archtest": {},
-	"internal/audit":    {"internal/render", "pve/lazyregexp", "github.com/gofrs/flock"},
+	"internal/audit":    {"internal/files", "internal/render", "pve/lazyregexp", "github.com/gofrs/flock"},
 	"internal/catalog": {
 		"internal/guard", "internal/render", "internal/tool", "internal/tools/backup", "pve", "internal/tools/guests", "internal/tools/nodes",
 		"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks",
@@ -52,7 +52,7 @@ var imports = map[string][]string{
 		"golang.org/x/term",
 	},
 	"internal/clients": {"internal/files", "pve/lazyregexp", "github.com/pelletier/go-toml/v2", "github.com/tailscale/hujson"},
-	"internal/config":  {"internal/guard", "internal/seal", "pve", "pve/lazyregexp", "github.com/joho/godotenv"},
+	"internal/config":  {"internal/files", "internal/guard", "internal/seal", "pve", "pve/lazyregexp", "github.com/joho/godotenv"},
 	"internal/demo": {
 		"internal/catalog", "internal/guard", "internal/server", "internal/tool", "pve", "pvesim",
 		"github.com/modelcontextprotocol/go-sdk",
@@ -67,7 +67,7 @@ var imports = map[string][]string{
 	"internal/files":   {},
 	"internal/guard":   {"pve", "pve/lazyregexp"},
 	"internal/httpserve": {
-		"internal/access", "internal/audit", "internal/guard", "internal/mcptask", "internal/obs", "internal/render", "internal/server",
+		"internal/access", "internal/audit", "internal/files", "internal/guard", "internal/mcptask", "internal/obs", "internal/render", "internal/server",
 		"internal/tool", "pve", "github.com/coreos/go-oidc/v3", "github.com/modelcontextprotocol/go-sdk", "go.opentelemetry.io/otel",
 		"golang.org/x/time",
 	},
@@ -75,7 +75,7 @@ var imports = map[string][]string{
 	"internal/live":    {"internal/config", "internal/guard", "internal/tool", "pve", "pve/lazyregexp"},
 	"internal/mcptask": {"github.com/modelcontextprotocol/go-sdk"},
 	"internal/obs": {
-		"internal/render", "internal/server", "internal/tool", "github.com/cenkalti/backoff/v5", "github.com/go-logr/logr",
+		"internal/files", "internal/render", "internal/server", "internal/tool", "github.com/cenkalti/backoff/v5", "github.com/go-logr/logr",
 		"github.com/modelcontextprotocol/go-sdk", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/trace",
 	},
 	"internal/pages":      {"internal/tool", "github.com/google/jsonschema-go"},
@@ -376,6 +376,45 @@ func TestNoHiddenState(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// Files that settings name, or that a folder from anywhere may hold, are opened by
+// internal/files alone, which follows no link out of their folder and waits for no pipe.
+func TestFilesAreOpenedInOnePlace(t *testing.T) {
+	opens := map[string][]string{
+		"os":  {"Open", "OpenFile", "OpenInRoot", "OpenRoot", "Create", "CreateTemp", "ReadFile", "WriteFile", "Chmod", "Chown", "Link", "Symlink", "Rename", "Truncate", "DirFS", "CopyFS"},
+		"tls": {"LoadX509KeyPair"}, "ioutil": {"ReadFile", "WriteFile"}, "syscall": {"Open"},
+	}
+	exceptions := map[string]string{
+		"internal/files":      "is the place",
+		"internal/cli.Open":   "audit verify reads what a command names, which may be a pipe",
+		"internal/docgen":     "writes this repository",
+		"internal/recordings": "is for tests",
+		"packaging":           "makes releases",
+		"pve/apischema/gen":   "writes this repository",
+	}
+	pkgs, set, root := load(t)
+	for _, p := range pkgs {
+		if _, own := imports[p.dir]; !own || strings.HasPrefix(p.dir, "test/") || strings.HasPrefix(p.dir, "bench") || slices.Contains(support, p.dir) {
+			continue
+		}
+		for name, file := range p.files {
+			if isTest(name) {
+				continue
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				sel, ok := n.(*ast.SelectorExpr)
+				if !ok {
+					return true
+				}
+				from, ok := sel.X.(*ast.Ident)
+				if ok && from.Obj == nil && slices.Contains(opens[from.Name], sel.Sel.Name) && exceptions[p.dir] == "" && exceptions[p.dir+"."+sel.Sel.Name] == "" {
+					t.Errorf("%s: %s.%s: take internal/files", where(set, root, sel.Pos()), from.Name, sel.Sel.Name)
+				}
+				return true
+			})
 		}
 	}
 }

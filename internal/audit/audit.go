@@ -53,6 +53,8 @@ import (
 	"encoding/json"
 	"log/slog"
 	"time"
+
+	"pve-mcp/internal/files"
 )
 
 // Log writes records. A nil *Log does nothing.
@@ -64,8 +66,8 @@ type Log struct {
 
 // Options say where records go.
 type Options struct {
-	// Path names the file, "" for none. Its folder has to be there.
-	Path string
+	// File is the log, the zero value for none. Its folder has to be there.
+	File files.Name
 	// Keys are those of the chain, the newest first: lines are written with that. Without
 	// a key the chain is one of plain hashes.
 	Keys [][]byte
@@ -82,10 +84,10 @@ func New(o Options) (*Log, error) {
 	if l.now == nil {
 		l.now = time.Now
 	}
-	if o.Path == "" {
+	if o.File.IsZero() {
 		return l, nil
 	}
-	l.file = newFile(o.Path, o.Keys)
+	l.file = newFile(o.File, o.Keys)
 	if err := l.file.write(); err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"pve-mcp/internal/audit"
+	"pve-mcp/internal/files"
 )
 
 var key = [][]byte{[]byte("a key")}
@@ -34,7 +35,7 @@ func start(t *testing.T, keys ...[]byte) (*audit.Log, string) {
 
 func open(t *testing.T, path string, keys ...[]byte) *audit.Log {
 	t.Helper()
-	l, err := audit.New(audit.Options{Path: path, Keys: keys})
+	l, err := audit.New(audit.Options{File: files.At(path), Keys: keys})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +82,7 @@ func TestLines(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 5e6, time.FixedZone("", 3600))
 	var heard bytes.Buffer
 	l, err := audit.New(audit.Options{
-		Path: path, Now: func() time.Time { now = now.Add(time.Second); return now },
+		File: files.At(path), Now: func() time.Time { now = now.Add(time.Second); return now },
 		Logger: slog.New(slog.NewTextHandler(&heard, nil)),
 	})
 	if err != nil {
@@ -413,7 +414,7 @@ func TestUnusable(t *testing.T) {
 			if err := tt.make(t, path); err != nil {
 				t.Skip(err)
 			}
-			_, err := audit.New(audit.Options{Path: path})
+			_, err := audit.New(audit.Options{File: files.At(path)})
 			if err == nil || err.Error() != path+tt.want {
 				t.Errorf("got %v\nwant %s", err, path+tt.want)
 			}
@@ -423,7 +424,7 @@ func TestUnusable(t *testing.T) {
 		t.Error("something was written at the other end of a link")
 	}
 	missing := filepath.Join(t.TempDir(), "no")
-	if _, err := audit.New(audit.Options{Path: filepath.Join(missing, "audit.log")}); err == nil || err.Error() != missing+": "+fs.ErrNotExist.Error() && !strings.HasSuffix(err.Error(), "no such file or directory") {
+	if _, err := audit.New(audit.Options{File: files.At(filepath.Join(missing, "audit.log"))}); err == nil || err.Error() != missing+": "+fs.ErrNotExist.Error() && !strings.HasSuffix(err.Error(), "no such file or directory") {
 		t.Errorf("a missing folder: %v", err)
 	}
 }

@@ -8,11 +8,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"pve-mcp/internal/files"
 )
 
 // The files beside the log.
@@ -30,15 +32,16 @@ const (
 // file is the log on the disk. It is opened for every write, since it may be moved away
 // at any time.
 type file struct {
-	path string
+	name files.Name
 	key  []byte
 
 	mu   sync.Mutex   // one goroutine at a time
 	lock *flock.Flock // one process at a time; guarded by mu
 }
 
-func newFile(path string, keys [][]byte) *file {
-	f := &file{path: path, lock: flock.New(path + lockSuffix)}
+func newFile(name files.Name, keys [][]byte) *file {
+	// What is locked was opened before, as a file in the right folder: here it is made nowhere.
+	f := &file{name: name, lock: flock.New(name.Beside(lockSuffix).String(), flock.SetFlag(os.O_RDWR|syscall.O_NONBLOCK))}
 	if len(keys) > 0 {
 		f.key = keys[0]
 	}
@@ -53,27 +56,21 @@ func (f *file) write(lines ...line) error {
 	var path *fs.PathError
 	switch {
 	case errors.As(err, &path):
-		name := path.Path
-		if filepath.Dir(f.path) != name { // as os.Root names them
-			name = filepath.Join(filepath.Dir(f.path), filepath.Base(name))
-		}
-		return fmt.Errorf("%s: %w", name, path.Err)
+		return fmt.Errorf("%s: %w", path.Path, path.Err)
 	case err != nil:
-		return fmt.Errorf("%s: %w", f.path, err)
+		return fmt.Errorf("%v: %w", f.name, err)
 	}
 	return nil
 }
 
 // writeLocked is called with mu held.
 func (f *file) writeLocked(lines []line) error {
-	// A file that somebody else has put there must not lead this program to write
-	// elsewhere, so that none of the three may be a link that leaves the folder.
-	dir, err := os.OpenRoot(filepath.Dir(f.path))
+	dir, err := f.name.Folder()
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
-	lock, err := dir.OpenFile(filepath.Base(f.path)+lockSuffix, os.O_RDWR|os.O_CREATE, 0o600)
+	lock, err := dir.Open(f.name.Base()+lockSuffix, os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return err
 	}
@@ -122,35 +119,29 @@ type state struct {
 }
 
 // open opens the log and reads its end.
-func (f *file) open(dir *os.Root) (s *state, err error) {
+func (f *file) open(dir *files.Folder) (s *state, err error) {
 	s = &state{}
 	defer func() {
 		if err != nil {
 			s.close()
 		}
 	}()
-	name := filepath.Base(f.path)
-	_, missing := dir.Lstat(name)
-	if s.log, err = dir.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600); err != nil {
+	name := f.name.Base()
+	there := dir.Has(name)
+	if s.log, err = dir.Open(name, os.O_RDWR|os.O_CREATE|os.O_APPEND); err != nil {
 		return s, err
 	}
-	if s.heads, err = dir.OpenFile(name+headSuffix, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+	if s.heads, err = dir.Open(name+headSuffix, os.O_RDWR|os.O_CREATE); err != nil {
 		return s, err
 	}
-	if missing != nil {
-		syncFolder(dir)
+	if !there {
+		dir.Sync()
 	}
-	for _, file := range []*os.File{s.log, s.heads} {
-		info, err := file.Stat()
-		switch {
-		case err != nil:
-			return s, err
-		case !info.Mode().IsRegular():
-			return s, &fs.PathError{Op: "write", Path: file.Name(), Err: errors.New("not a regular file")}
-		case file == s.log:
-			s.size = info.Size()
-		}
+	info, err := s.log.Stat()
+	if err != nil {
+		return s, err
 	}
+	s.size = info.Size()
 	if s.last, s.rest, s.ended, err = tail(s.log, s.size); err != nil {
 		return s, err
 	}
@@ -162,14 +153,6 @@ func (f *file) open(dir *os.Root) (s *state, err error) {
 		s.head = string(head)
 	}
 	return s, nil
-}
-
-// syncFolder keeps the name of a new file on the disk, where a folder can be synced.
-func syncFolder(dir *os.Root) {
-	if d, err := dir.Open("."); err == nil {
-		_ = d.Sync()
-		d.Close()
-	}
 }
 
 func (s *state) close() {

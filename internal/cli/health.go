@@ -52,7 +52,7 @@ func ask(ctx context.Context, cfg config.HTTP, path string) (line string, err er
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	scheme := "http"
-	if cfg.Cert != "" {
+	if !cfg.Cert.IsZero() {
 		scheme = "https"
 	}
 	host, port, err := net.SplitHostPort(cfg.Listen)

@@ -166,7 +166,7 @@ func (a *app) httpOptions(host tool.Host, cfg config.HTTP) (httpserve.Options, e
 // authentication says who may call: those with a token of the file, of the issuer, or
 // either.
 func authentication(o *httpserve.Options, cfg config.HTTP) error {
-	if cfg.Tokens != "" {
+	if !cfg.Tokens.IsZero() {
 		file, err := access.Open(cfg.Tokens)
 		if err != nil {
 			return errors.New("PVE_MCP_HTTP_TOKENS: " + err.Error() + "; pve-mcp token add makes the file")
@@ -192,10 +192,10 @@ func authentication(o *httpserve.Options, cfg config.HTTP) error {
 }
 
 func certificate(cfg config.HTTP) (*tls.Config, error) {
-	if cfg.Cert == "" && cfg.Key == "" {
+	if cfg.Cert.IsZero() && cfg.Key.IsZero() {
 		return nil, nil
 	}
-	if cfg.Cert == "" || cfg.Key == "" {
+	if cfg.Cert.IsZero() || cfg.Key.IsZero() {
 		return nil, errors.New("PVE_MCP_TLS_CERT and PVE_MCP_TLS_KEY go together, and one is not set")
 	}
 	c, err := httpserve.TLS(cfg.Cert, cfg.Key)

@@ -37,7 +37,7 @@ func (a *app) notify(ctx context.Context, at net.Addr, cfg config.HTTP) (end fun
 	case every > 0:
 		go func() {
 			for ctx.Err() == nil {
-				if err := answers(ctx, at, cfg.Cert != "", every/3); err == nil {
+				if err := answers(ctx, at, !cfg.Cert.IsZero(), every/3); err == nil {
 					say(daemon.SdNotifyWatchdog)
 				} else if ctx.Err() == nil {
 					a.log.Warn("the server does not answer itself", "cause", err)

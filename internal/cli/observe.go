@@ -18,12 +18,12 @@ func (a *app) logger(cfg *config.Config) (*slog.Logger, error) {
 	for _, key := range cfg.SealKeys {
 		o.Secrets = append(o.Secrets, string(key))
 	}
-	if a.answers && cfg.Given[config.LogLevel] == "" && cfg.Log.File == "" {
+	if a.answers && cfg.Given[config.LogLevel] == "" && cfg.Log.File.IsZero() {
 		o.Level = slog.LevelWarn
 	}
 	to := []io.Writer{a.err}
-	if cfg.Log.File != "" {
-		f, err := os.OpenFile(cfg.Log.File, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if !cfg.Log.File.IsZero() {
+		f, err := cfg.Log.File.Open(os.O_APPEND | os.O_CREATE | os.O_WRONLY)
 		if err != nil {
 			return nil, err
 		}

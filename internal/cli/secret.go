@@ -36,24 +36,24 @@ func (a *app) secretCommand() *cobra.Command {
 
 // place is where the secret of a token is kept.
 type place struct {
-	file string // "" for the keyring
-	name string // in the keyring
+	file files.Name // the zero value for the keyring
+	name string     // in the keyring
 }
 
 func placeOf(cfg *config.Config) place {
-	return place{file: cfg.Given["PVE_TOKEN_SECRET_FILE"], name: keyring.Name(cfg.Token.ID, cfg.Hosts)}
+	return place{file: cfg.SecretFile, name: keyring.Name(cfg.Token.ID, cfg.Hosts)}
 }
 
 func (p place) String() string {
-	if p.file != "" {
-		return p.file
+	if !p.file.IsZero() {
+		return p.file.String()
 	}
 	return "the keyring"
 }
 
 // check reports whether a secret could be kept there, without asking anybody.
 func (p place) check() error {
-	if p.file != "" {
+	if !p.file.IsZero() {
 		return nil
 	}
 	return p.elsewhere(keyring.Check())
@@ -73,8 +73,8 @@ func (p place) elsewhere(err error) error {
 func (p place) has() (bool, error) {
 	var err error
 	missing := keyring.ErrNotFound
-	if p.file != "" {
-		_, err = os.Stat(p.file)
+	if !p.file.IsZero() {
+		_, err = p.file.Stat()
 		missing = fs.ErrNotExist
 	} else {
 		_, err = keyring.Get(p.name)
@@ -87,16 +87,10 @@ func (p place) has() (bool, error) {
 
 // keep keeps a secret there.
 func (p place) keep(secret string) error {
-	if p.file == "" {
+	if p.file.IsZero() {
 		return p.elsewhere(keyring.Set(p.name, secret))
 	}
-	if err := os.MkdirAll(filepath.Dir(p.file), 0o700); err != nil {
-		return err
-	}
-	if err := os.Chmod(p.file, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return files.Replace(p.file, func(w io.Writer) error {
+	return p.file.ReplacePrivate(func(w io.Writer) error {
 		_, err := fmt.Fprintln(w, secret)
 		return err
 	})
@@ -104,17 +98,17 @@ func (p place) keep(secret string) error {
 
 // forget removes it from there.
 func (p place) forget() error {
-	if p.file == "" {
+	if p.file.IsZero() {
 		return p.elsewhere(keyring.Delete(p.name))
 	}
-	text, err := os.ReadFile(p.file)
+	text, err := p.file.Read()
 	if err != nil {
 		return err
 	}
 	if err := pve.NewSecret(strings.TrimSpace(string(text))).Check(); err != nil {
-		return fmt.Errorf("%s was left as it is: %w", p.file, err)
+		return fmt.Errorf("%v was left as it is: %w", p.file, err)
 	}
-	return os.Remove(p.file)
+	return p.file.Remove()
 }
 
 // findInKeyring is where the configuration finds a secret that is set nowhere.

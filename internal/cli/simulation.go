@@ -102,7 +102,7 @@ func (s simulation) bring(m pvesim.Model, o pvesim.Options, rules []pvesim.Fault
 }
 
 func load(file string, o pvesim.Options, rules []pvesim.Fault) (*pvesim.Sim, error) {
-	f, err := os.Open(file)
+	f, err := files.At(file).Open(os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pve-mcp/internal/access"
+	"pve-mcp/internal/files"
 )
 
 func (a *app) tokenCommand() *cobra.Command {
@@ -28,13 +29,13 @@ func (a *app) tokenCommand() *cobra.Command {
 }
 
 // tokenFile is the file of tokens.
-func (a *app) tokenFile() (string, error) {
+func (a *app) tokenFile() (files.Name, error) {
 	cfg, err := a.config(true)
 	if err != nil {
-		return "", err
+		return files.Name{}, err
 	}
-	if cfg.HTTP.Tokens == "" {
-		return "", &exitError{exitUsage, "PVE_MCP_HTTP_TOKENS: not set; for example --http-tokens /etc/pve-mcp/tokens.json"}
+	if cfg.HTTP.Tokens.IsZero() {
+		return files.Name{}, &exitError{exitUsage, "PVE_MCP_HTTP_TOKENS: not set; for example --http-tokens /etc/pve-mcp/tokens.json"}
 	}
 	return cfg.HTTP.Tokens, nil
 }

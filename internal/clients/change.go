@@ -227,7 +227,7 @@ func (c Client) load(file, name string) (*Change, map[string]any, error) {
 	ch := &Change{File: file}
 	_, err := os.Stat(filepath.Dir(file))
 	ch.NoFolder = errors.Is(err, fs.ErrNotExist)
-	text, err := os.ReadFile(file)
+	text, err := readAll(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return ch, nil, nil
@@ -253,6 +253,16 @@ func (c Client) load(file, name string) (*Change, map[string]any, error) {
 		return nil, nil, fmt.Errorf("%s has a server %s that is not pve-mcp; nothing was changed; choose another name with --name", file, name)
 	}
 	return ch, old, nil
+}
+
+// readAll reads a client's file, which may be large.
+func readAll(file string) ([]byte, error) {
+	f, err := files.At(file).Open(os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
 }
 
 // refused is the error of a file that is left alone.
@@ -316,7 +326,7 @@ func (ch *Change) Apply() (backup string, err error) {
 	if ch.Nothing {
 		return "", nil
 	}
-	now, err := os.ReadFile(ch.File)
+	now, err := readAll(ch.File)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
@@ -369,7 +379,7 @@ func writeBackup(file string, text []byte) (name string, err error) {
 	}
 	for n := 1; ; n++ {
 		name = backupName(file, n)
-		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, info.Mode().Perm()|0o200)
+		f, err := files.At(name).Open(os.O_WRONLY | os.O_CREATE | os.O_EXCL)
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
@@ -377,6 +387,6 @@ func writeBackup(file string, text []byte) (name string, err error) {
 			return "", err
 		}
 		_, err = f.Write(text)
-		return name, errors.Join(err, f.Sync(), f.Close())
+		return name, errors.Join(err, f.Chmod(info.Mode().Perm()|0o200), f.Sync(), f.Close())
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"pve-mcp/internal/files"
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/seal"
 	"pve-mcp/pve"
@@ -33,11 +34,11 @@ type Config struct {
 	TaskWait     time.Duration
 	AnswerBytes  int // at most
 	Toolsets     []string
-	AuditLog     string // "" for none
+	AuditLog     files.Name // the zero value for none
 	Log          Log
 	HTTP         HTTP
-	// SecretFile is PVE_TOKEN_SECRET_FILE, "" where it is not set.
-	SecretFile string
+	// SecretFile is PVE_TOKEN_SECRET_FILE, the zero value where it is not set.
+	SecretFile files.Name
 	// SecretFrom says where the token's secret comes from: the key of a setting, keyring,
 	// or "" where there is none.
 	SecretFrom string
@@ -47,7 +48,7 @@ type Config struct {
 	// Warnings are for the human: what was ignored, and what is unwise.
 	Warnings []string
 
-	caFile string
+	caFile files.Name
 	pins   []pve.Fingerprint
 }
 
@@ -79,34 +80,23 @@ func Load(src Sources) (*Config, error) {
 	if err != nil {
 		problems = append(problems, err)
 	}
-	values, _, fromFile, ignored := combine(src.Flags, env, file)
+	values, from, fromFile, ignored := combine(src.Flags, env, file)
 	c := &Config{Warnings: append(warnings, ignored...)}
 	for _, s := range settings {
 		v := cmp.Or(values[s.Key], s.Default)
 		if v == "" || src.NoCluster && s.connection {
 			continue
 		}
-		if err := s.set(c, v); err != nil {
+		if err := c.take(s, v, src.Dir, from[s.Key]); err != nil {
 			problems = append(problems, problem(s, err))
 		}
 	}
 	c.Given = given(values, src.Dir)
-	open := openAnywhere
-	if fromFile {
-		open = openBelow(src.Dir)
-	}
-	for key, name := range map[string]*string{auditLog: &c.AuditLog, LogFile: &c.Log.File} {
-		if fromFile && *name != "" && strings.TrimSpace(src.Flags[key]) == "" {
-			if *name, err = below(src.Dir, *name); err != nil {
-				problems = append(problems, fmt.Errorf("%s: .env: %w", key, err))
-			}
-		}
-	}
 	if !src.NoCluster {
 		tokenless := src.CallersTokens && c.HTTP.OwnTokens == "required" && c.noToken(values)
-		problems = append(problems, c.finish(values, open, tokenless)...)
+		problems = append(problems, c.finish(values, tokenless)...)
 		if !src.NoSecret && !tokenless {
-			problems = append(problems, c.findSecret(values, open, src.Keyring, fromFile)...)
+			problems = append(problems, c.findSecret(values, src.Keyring, fromFile)...)
 		}
 	}
 	if len(problems) > 0 {
@@ -116,6 +106,15 @@ func Load(src Sources) (*Config, error) {
 		return nil, errors.Join(problems...)
 	}
 	return c, nil
+}
+
+// take reads the value of a setting.
+func (c *Config) take(s Setting, v, dir string, from Origin) (err error) {
+	if s.file == nil {
+		return s.set(c, v)
+	}
+	*s.file(c), err = fileName(dir, v, from)
+	return err
 }
 
 // Simulated reads the settings of a process whose cluster is simulated: from flags
@@ -185,6 +184,10 @@ func combine(flags, env, file map[string]string) (values map[string]string, from
 	var ignored []string
 	for _, s := range settings {
 		v, given := file[s.Key]
+		if given && s.notFromDotEnv {
+			warnings = append(warnings, fmt.Sprintf(".env: ignored %s, which it may not set; set it in the environment, or with --%s", s.Key, s.Flag))
+			continue
+		}
 		tight := given && (s.loosens != nil && !s.loosens(v) || s.limits && values[s.Key] == "")
 		switch {
 		case tight, given && !taken && values[s.Key] == "":
@@ -200,7 +203,7 @@ func combine(flags, env, file map[string]string) (values map[string]string, from
 }
 
 // finish reads the files and checks what concerns several settings.
-func (c *Config) finish(values map[string]string, open opener, tokenless bool) []error {
+func (c *Config) finish(values map[string]string, tokenless bool) []error {
 	var problems []error
 	bad := func(key string, format string, args ...any) {
 		problems = append(problems, badSetting(key, fmt.Errorf(format, args...)))
@@ -211,8 +214,8 @@ func (c *Config) finish(values map[string]string, open opener, tokenless bool) [
 	if values["PVE_TOKEN_ID"] == "" && !tokenless {
 		bad("PVE_TOKEN_ID", "not set")
 	}
-	if c.caFile != "" {
-		if err := c.readCAs(open); err != nil {
+	if !c.caFile.IsZero() {
+		if err := c.readCAs(); err != nil {
 			bad("PVE_CA_FILE", "%w", err)
 		}
 	}
@@ -236,21 +239,21 @@ func badSetting(key string, err error) error {
 
 // noToken reports whether nothing about a token is set.
 func (c *Config) noToken(values map[string]string) bool {
-	return values["PVE_TOKEN_ID"] == "" && values[secretKey] == "" && c.SecretFile == ""
+	return values["PVE_TOKEN_ID"] == "" && values[secretKey] == "" && c.SecretFile.IsZero()
 }
 
 // findSecret finds the secret of the token. A file .env gets none from the keyring: it may
 // come from anywhere, and must not choose how somebody's token is sent.
-func (c *Config) findSecret(values map[string]string, open opener, keyring Keyring, fromFile bool) []error {
+func (c *Config) findSecret(values map[string]string, keyring Keyring, fromFile bool) []error {
 	bad := func(key string, format string, args ...any) []error {
 		return []error{badSetting(key, fmt.Errorf(format, args...))}
 	}
 	switch hasSecret := values[secretKey] != ""; {
-	case hasSecret && c.SecretFile != "":
+	case hasSecret && !c.SecretFile.IsZero():
 		return bad(secretKey, "PVE_TOKEN_SECRET_FILE is set too; set one of them")
-	case c.SecretFile != "":
+	case !c.SecretFile.IsZero():
 		c.SecretFrom = secretFileKey
-		if err := c.readSecret(open); err != nil {
+		if err := c.readSecret(); err != nil {
 			return bad(secretFileKey, "%w", err)
 		}
 		return nil
@@ -283,7 +286,7 @@ func given(values map[string]string, dir string) map[string]string {
 		if v == "" || s.Flag == "" {
 			continue
 		}
-		if s.file && !filepath.IsAbs(v) {
+		if s.file != nil && !filepath.IsAbs(v) {
 			v = filepath.Join(dir, v)
 		}
 		out[s.Key] = v
@@ -300,8 +303,8 @@ func (c *Config) pin() {
 	}
 }
 
-func (c *Config) readSecret(open opener) error {
-	data, err := readFile(open, c.SecretFile)
+func (c *Config) readSecret() error {
+	data, err := c.SecretFile.Read()
 	if err != nil {
 		return err
 	}
@@ -309,8 +312,8 @@ func (c *Config) readSecret(open opener) error {
 	return c.Token.Secret.Check()
 }
 
-func (c *Config) readCAs(open opener) error {
-	data, err := readFile(open, c.caFile)
+func (c *Config) readCAs() error {
+	data, err := c.caFile.Read()
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -63,12 +64,67 @@ func TestHosts(t *testing.T) {
 		"http://127.0.0.1:8006":             "http://127.0.0.1:8006",
 		"http://localhost:1234":             "http://localhost:1234",
 		"http://[::1]:1234":                 "http://[::1]:1234",
+		"HTTPS://pve.lan":                   "https://pve.lan:8006",
+		"pve_1.lan.":                        "https://pve_1.lan.:8006",
+		"pve.lan/api2/json":                 "https://pve.lan:8006",
+		"https://pve.lan:8006/api2/json/":   "https://pve.lan:8006",
+		"https://pve.lan:8006/api2/extjs":   "https://pve.lan:8006",
+		"https://pve.lan/api2":              "https://pve.lan:8006",
+		"https://proxy.lan/pve/api2/json":   "https://proxy.lan:8006/pve",
+		"fe80::1%eth0":                      "https://[fe80::1%25eth0]:8006",
+		"[fe80::1%eth0]:443":                "https://[fe80::1%25eth0]:443",
+		"https://[fe80::1%25vmbr0.7]/":      "https://[fe80::1%25vmbr0.7]:8006",
 	} {
 		c, err := config.Load(config.Sources{Environ: minimal("PVE_HOST=" + give)})
 		if err != nil || strings.Join(c.Hosts, " ") != want {
 			t.Errorf("%s: %v %v, want %s", give, c, err, want)
 		}
 	}
+}
+
+// What is no host by its grammar is refused, such as what a shell would run.
+func TestNoHosts(t *testing.T) {
+	for _, give := range []string{
+		"$(id)", "`id`", "pve.lan;id", "pve.lan|sh", "pve.lan&id", "x>y", "a'b", `a"b`, `a\b`, "pve.lan/$(id)", "pve.lan/;id", "pve.lan/a b", "pve.lan/%24(id)",
+		"pve.lan/../x", "pve.lan/./x", "pve.lan:", "pve.lan:0", "pve.lan:65536", "pve.lan:+1", "pve.lan:080", "pve.lan:8006:1", "10.0.0.256", "1.2.3", "8006", "-a.lan", "a-.lan",
+		"a..b", ".", "", "https://", "https:///x", "https:pve.lan", "://pve.lan", "[pve.lan]", "[10.0.0.1]", "[fe80::1", "fe80::1]", "[::1]8006", "fe80::1%", "fe80::1%a;b", "fe80::1%$(id)",
+		"pvé.lan", "pve.lan\n", "pve\x00.lan", strings.Repeat("a.", 127) + "aaaa", strings.Repeat("a", 64),
+	} {
+		c, err := config.Load(config.Sources{Flags: map[string]string{"PVE_HOST": "pve.lan," + give}, Environ: minimal()})
+		if strings.TrimSpace(give) == "" || give == "pve.lan\n" { // an end of a line is white space
+			continue
+		}
+		if err == nil {
+			t.Errorf("%q: %v", give, c.Hosts)
+		}
+	}
+}
+
+// Whatever is taken for a host has no character that means something to a shell, and is
+// the host of a request.
+func FuzzHost(f *testing.F) {
+	for _, seed := range []string{"pve.lan", "https://[fe80::1%25eth0]:443/pve/api2/json", "10.0.0.1:1", "$(id)", "fe80::1%eth0"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, give string) {
+		c, err := config.Load(config.Sources{Flags: map[string]string{"PVE_HOST": give}, Environ: minimal()})
+		if err != nil {
+			return
+		}
+		for _, host := range c.Hosts {
+			u, err := url.Parse(host)
+			if err != nil || u.Hostname() == "" || u.Port() == "" || u.User != nil || u.RawQuery != "" || u.Scheme == "http" && !strings.Contains(host, "localhost") && !strings.Contains(host, "127.") && !strings.Contains(host, "::1") {
+				t.Errorf("%q: %q %v", give, host, err)
+			}
+			if strings.Trim(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~-:/[]%") != "" {
+				t.Errorf("%q: %q", give, host)
+			}
+			again, err := config.Load(config.Sources{Flags: map[string]string{"PVE_HOST": host}, Environ: minimal()})
+			if err != nil || again.Hosts[0] != host {
+				t.Errorf("%q: %q is not read as itself: %v", give, host, err)
+			}
+		}
+	})
 }
 
 // A problem is one line that names the setting and shows a correct one, and never a
@@ -284,6 +340,37 @@ func TestDotEnvReadsFilesBelowItselfOnly(t *testing.T) {
 	}
 }
 
+// Every file that a .env names is below its folder, whichever setting names it.
+func TestDotEnvNamesFilesBelowItself(t *testing.T) {
+	outside := folder(t, map[string]string{"file": secret})
+	n := 0
+	for _, s := range config.Settings() {
+		if !s.IsFile() {
+			continue
+		}
+		n++
+		for _, name := range []string{filepath.Join(outside, "file"), "../" + filepath.Base(outside) + "/file", "link/file"} {
+			dir := folder(t, map[string]string{".env": s.Key + "=" + name + "\n"})
+			if err := os.Symlink(outside, filepath.Join(dir, "link")); err != nil {
+				t.Fatal(err)
+			}
+			c, err := config.Load(config.Sources{Dir: dir, NoCluster: true})
+			switch {
+			case s.IsConnection(): // TestDotEnvReadsFilesBelowItselfOnly
+			case s.Key == config.LogFile:
+				if err != nil || !c.Log.File.IsZero() || !strings.Contains(strings.Join(c.Warnings, ""), "ignored PVE_MCP_LOG_FILE, which it may not set; set it in the environment, or with --log-file") {
+					t.Errorf("%+v %v", c, err)
+				}
+			case err == nil || !strings.Contains(err.Error(), s.Key) || !strings.Contains(err.Error(), "what .env names lies below its folder"):
+				t.Errorf("%s=%s: %v", s.Key, name, err)
+			}
+		}
+	}
+	if n < 6 {
+		t.Errorf("%d settings name files", n)
+	}
+}
+
 // A .env must not lead the record of a server that is configured elsewhere to another
 // file, nor have any written outside its folder.
 func TestDotEnvAndTheAuditLog(t *testing.T) {
@@ -319,9 +406,9 @@ func TestDotEnvAndTheAuditLog(t *testing.T) {
 		}
 		c, err := config.Load(config.Sources{Environ: tt.env, Flags: tt.flags, Dir: dir})
 		switch {
-		case tt.fails && (err == nil || !strings.HasPrefix(err.Error(), "PVE_MCP_AUDIT_LOG: .env: ")):
+		case tt.fails && (err == nil || !strings.HasPrefix(err.Error(), "PVE_MCP_AUDIT_LOG: ") || !strings.Contains(err.Error(), "what .env names lies below its folder")):
 			t.Errorf("%s: %v", tt.name, err)
-		case !tt.fails && (err != nil || c.AuditLog != tt.want):
+		case !tt.fails && (err != nil || c.AuditLog.String() != tt.want):
 			t.Errorf("%s: %+v %v, want %s", tt.name, c, err, tt.want)
 		}
 	}

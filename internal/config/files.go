@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/joho/godotenv"
+
+	"pve-mcp/internal/files"
 )
 
 // dotEnv is the name of the file.
@@ -22,21 +24,16 @@ func readDotEnv(dir string) (values map[string]string, warnings []string, err er
 	if dir == "" {
 		return nil, nil, nil
 	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, nil, nil // nothing can be read there
-	}
-	defer root.Close()
-	info, err := root.Stat(dotEnv)
-	switch {
-	case errors.Is(err, os.ErrNotExist), err == nil && info.IsDir(): // such as a Python environment
+	info, err := os.Lstat(filepath.Join(dir, dotEnv))
+	if err != nil || info.IsDir() { // such as a Python environment
 		return nil, nil, nil
-	case err != nil || !info.Mode().IsRegular():
-		return nil, []string{".env: ignored, because it is not a file in this folder"}, nil
 	}
-	data, err := readFile(root.Open, dotEnv)
-	if err != nil {
+	data, err := files.Below(dir, dotEnv).Read()
+	if errors.Is(err, fs.ErrPermission) {
 		return nil, nil, fmt.Errorf(".env: %w", err)
+	}
+	if err != nil {
+		return nil, []string{fmt.Sprintf(".env: ignored, because it is not a file in this folder that can be read: %v", err)}, nil
 	}
 	values, err = godotenv.Parse(bytes.NewReader(data))
 	switch {
@@ -54,51 +51,19 @@ func readDotEnv(dir string) (values map[string]string, warnings []string, err er
 	return values, nil, nil
 }
 
-// opener opens a file that a setting names.
-type opener func(name string) (*os.File, error)
-
-func openAnywhere(name string) (*os.File, error) { return os.Open(name) }
-
-// openBelow opens files below a folder only: a file .env must not make this program
-// read, and send, a file elsewhere.
-func openBelow(dir string) opener {
-	return func(name string) (*os.File, error) {
-		root, err := os.OpenRoot(dir)
-		if err != nil {
-			return nil, err
-		}
-		defer root.Close()
-		return root.Open(name)
+// fileName reads the name of a file that a setting has. One that comes from .env lies below
+// its folder, which has to be there: a .env must not make this program read, and send, a
+// file elsewhere, nor write one.
+func fileName(dir, v string, from Origin) (files.Name, error) {
+	if maybeSecret(v) {
+		return files.Name{}, errors.New("the value looks like a secret, not like the name of a file")
 	}
-}
-
-var errSecretName = errors.New("the value looks like a secret, not like the name of a file")
-
-// below returns the path of a file to be written that a file .env in dir names. Its
-// folder must be there, and lie below dir: a .env must not make this program write
-// elsewhere.
-func below(dir, name string) (string, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return "", err
+	if from != FromDotEnv {
+		return files.At(v), nil
 	}
-	defer root.Close()
-	folder, err := root.OpenRoot(filepath.Dir(name))
-	if err != nil {
-		return "", err
+	name := files.Below(dir, v)
+	if err := name.Check(); err != nil {
+		return files.Name{}, fmt.Errorf("%w; what .env names lies below its folder", err)
 	}
-	folder.Close()
-	return filepath.Join(dir, name), nil
-}
-
-func readFile(open opener, name string) ([]byte, error) {
-	if maybeSecret(name) {
-		return nil, errSecretName
-	}
-	f, err := open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, 1<<20))
+	return name, nil
 }

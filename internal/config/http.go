@@ -10,13 +10,14 @@ import (
 	"strings"
 	"time"
 
+	"pve-mcp/internal/files"
 	"pve-mcp/pve/lazyregexp"
 )
 
 // HTTP are the settings of pve-mcp http.
 type HTTP struct {
 	Listen      string // host:port
-	Tokens      string // the file
+	Tokens      files.Name
 	Hosts       []string
 	Origins     []string
 	Rate        float64 // requests a second, 0 for any number
@@ -29,7 +30,7 @@ type HTTP struct {
 	URL         string
 	OwnTokens   string // off, optional or required
 	Proxies     []netip.Prefix
-	Cert, Key   string // files
+	Cert, Key   files.Name
 }
 
 func parseListen(v string) (string, error) {
@@ -40,10 +41,10 @@ func parseListen(v string) (string, error) {
 	return v, nil
 }
 
-// parsePath reads the name of a file.
-func parsePath(v string) (string, error) {
+// parseAudience reads an identifier, which is up to the issuer.
+func parseAudience(v string) (string, error) {
 	if maybeSecret(v) {
-		return "", errors.New("the value looks like a secret, not like the name of a file")
+		return "", errors.New("the value looks like a secret, not like an audience")
 	}
 	return v, nil
 }

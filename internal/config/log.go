@@ -4,14 +4,16 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+
+	"pve-mcp/internal/files"
 )
 
 // Log are the settings of the log, which is that of the program; the record of changes is
 // AuditLog.
 type Log struct {
 	Level slog.Level
-	JSON  bool   // or text
-	File  string // besides stderr, "" for none
+	JSON  bool       // or text
+	File  files.Name // besides stderr, the zero value for none
 }
 
 func parseLevel(v string) (slog.Level, error) {

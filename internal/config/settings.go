@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"pve-mcp/internal/files"
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/seal"
 	"pve-mcp/pve"
@@ -31,21 +32,26 @@ type Setting struct {
 	// limits marks a setting that makes the server safer by being set: .env may set one
 	// that nothing else does.
 	limits bool
-	// file marks the name of a file.
-	file bool
-	// set reads the value. Its error says what is wrong with it.
+	// notFromDotEnv marks a setting that .env never sets: what it says is written by other
+	// people's text too.
+	notFromDotEnv bool
+	// file is where the name of a file is kept; nil for other settings.
+	file func(c *Config) *files.Name
+	// set reads the value of other settings. Its error says what is wrong with it.
 	set func(c *Config, value string) error
 }
 
 // IsConnection reports whether the setting says which cluster is called as whom.
 func (s Setting) IsConnection() bool { return s.connection }
 
+// IsFile reports whether the setting names a file.
+func (s Setting) IsFile() bool { return s.file != nil }
+
 // IsBool reports whether the setting is switched on or off.
 func (s Setting) IsBool() bool { return s.Default == "true" || s.Default == "false" }
 
 // The keys of settings that are checked where their source is known.
 const (
-	auditLog      = "PVE_MCP_AUDIT_LOG"
 	secretKey     = "PVE_TOKEN_SECRET"
 	secretFileKey = "PVE_TOKEN_SECRET_FILE"
 	LogFile       = "PVE_MCP_LOG_FILE"
@@ -73,9 +79,9 @@ var settings = []Setting{
 		set: func(c *Config, v string) error { c.Token.Secret = pve.NewSecret(v); return c.Token.Secret.Check() },
 	},
 	{
-		Key: secretFileKey, Flag: "token-secret-file", Example: "/etc/pve-mcp/secret", connection: true, file: true,
-		Doc: "file with the secret of the API token, instead of PVE_TOKEN_SECRET",
-		set: func(c *Config, v string) error { c.SecretFile = v; return nil },
+		Key: secretFileKey, Flag: "token-secret-file", Example: "/etc/pve-mcp/secret", connection: true,
+		Doc:  "file with the secret of the API token, instead of PVE_TOKEN_SECRET",
+		file: func(c *Config) *files.Name { return &c.SecretFile },
 	},
 	{
 		Key: "PVE_VERIFY_SSL", Flag: "verify-ssl", Example: "true", Default: "true", connection: true,
@@ -83,9 +89,9 @@ var settings = []Setting{
 		set: func(c *Config, v string) (err error) { c.VerifySSL, err = parseBool(v); return },
 	},
 	{
-		Key: "PVE_CA_FILE", Flag: "ca-file", Example: "/etc/pve-mcp/pve-root-ca.pem", connection: true, file: true,
-		Doc: "file with the certificates of the CAs to trust, in PEM form; on a node it is /etc/pve/pve-root-ca.pem",
-		set: func(c *Config, v string) error { c.caFile = v; return nil },
+		Key: "PVE_CA_FILE", Flag: "ca-file", Example: "/etc/pve-mcp/pve-root-ca.pem", connection: true,
+		Doc:  "file with the certificates of the CAs to trust, in PEM form; on a node it is /etc/pve/pve-root-ca.pem",
+		file: func(c *Config) *files.Name { return &c.caFile },
 	},
 	{
 		Key: "PVE_FINGERPRINT", Flag: "fingerprint", connection: true,
@@ -140,16 +146,10 @@ var settings = []Setting{
 		set: func(c *Config, v string) (err error) { c.SealKeys, err = parseKeys(v); return },
 	},
 	{
-		Key: auditLog, Flag: "audit-log", Example: "/var/log/pve-mcp/audit.log", file: true,
+		Key: "PVE_MCP_AUDIT_LOG", Flag: "audit-log", Example: "/var/log/pve-mcp/audit.log",
 		Doc:     "file that gets a line before and after every call that could change something; none is made that cannot be recorded",
 		loosens: func(string) bool { return true }, // it may not lead away from another one
-		set: func(c *Config, v string) error {
-			c.AuditLog = v
-			if maybeSecret(v) {
-				return errSecretName
-			}
-			return nil
-		},
+		file:    func(c *Config) *files.Name { return &c.AuditLog },
 	},
 	{
 		Key: LogLevel, Flag: "log-level", Example: "info", Default: "info",
@@ -162,9 +162,9 @@ var settings = []Setting{
 		set: func(c *Config, v string) (err error) { c.Log.JSON, err = parseFormat(v); return },
 	},
 	{
-		Key: LogFile, Flag: "log-file", Example: "/var/log/pve-mcp/pve-mcp.log",
-		Doc: "file to which the log is appended, besides stderr",
-		set: func(c *Config, v string) (err error) { c.Log.File, err = parsePath(v); return },
+		Key: LogFile, Flag: "log-file", Example: "/var/log/pve-mcp/pve-mcp.log", notFromDotEnv: true,
+		Doc:  "file to which the log is appended, besides stderr",
+		file: func(c *Config) *files.Name { return &c.Log.File },
 	},
 	{
 		Key: "PVE_MCP_TOOLSETS", Flag: "toolsets", Example: "core", Default: "core",
@@ -190,9 +190,9 @@ var settings = []Setting{
 		set: func(c *Config, v string) (err error) { c.HTTP.Listen, err = parseListen(v); return },
 	},
 	{
-		Key: "PVE_MCP_HTTP_TOKENS", Flag: "http-tokens", Example: "/etc/pve-mcp/tokens.json", file: true,
-		Doc: "file with the bearer tokens of the callers of pve-mcp http, kept by pve-mcp token and read again when it changes",
-		set: func(c *Config, v string) (err error) { c.HTTP.Tokens, err = parsePath(v); return },
+		Key: "PVE_MCP_HTTP_TOKENS", Flag: "http-tokens", Example: "/etc/pve-mcp/tokens.json",
+		Doc:  "file with the bearer tokens of the callers of pve-mcp http, kept by pve-mcp token and read again when it changes",
+		file: func(c *Config) *files.Name { return &c.HTTP.Tokens },
 	},
 	{
 		Key: "PVE_MCP_HTTP_HOSTS", Flag: "http-hosts", Example: "mcp.example.org",
@@ -227,7 +227,7 @@ var settings = []Setting{
 	{
 		Key: "PVE_MCP_OAUTH_AUDIENCE", Flag: "oauth-audience", Example: "pve-mcp",
 		Doc: "audience that such tokens must be for, where it is not the URL of the server",
-		set: func(c *Config, v string) (err error) { c.HTTP.Audience, err = parsePath(v); return },
+		set: func(c *Config, v string) (err error) { c.HTTP.Audience, err = parseAudience(v); return },
 	},
 	{
 		Key: "PVE_MCP_HTTP_URL", Flag: "http-url", Example: "https://mcp.example.org/mcp",
@@ -255,14 +255,14 @@ var settings = []Setting{
 		set: func(c *Config, v string) (err error) { c.HTTP.Replica, err = parseReplica(v); return },
 	},
 	{
-		Key: "PVE_MCP_TLS_CERT", Flag: "tls-cert", Example: "/etc/pve-mcp/tls.crt", file: true,
-		Doc: "file with the certificate of pve-mcp http and those that vouch for it, in PEM form, read again when it changes",
-		set: func(c *Config, v string) (err error) { c.HTTP.Cert, err = parsePath(v); return },
+		Key: "PVE_MCP_TLS_CERT", Flag: "tls-cert", Example: "/etc/pve-mcp/tls.crt",
+		Doc:  "file with the certificate of pve-mcp http and those that vouch for it, in PEM form, read again when it changes",
+		file: func(c *Config) *files.Name { return &c.HTTP.Cert },
 	},
 	{
-		Key: "PVE_MCP_TLS_KEY", Flag: "tls-key", Example: "/etc/pve-mcp/tls.key", file: true,
-		Doc: "file with the key of that certificate",
-		set: func(c *Config, v string) (err error) { c.HTTP.Key, err = parsePath(v); return },
+		Key: "PVE_MCP_TLS_KEY", Flag: "tls-key", Example: "/etc/pve-mcp/tls.key",
+		Doc:  "file with the key of that certificate",
+		file: func(c *Config) *files.Name { return &c.HTTP.Key },
 	},
 }
 

@@ -123,7 +123,10 @@ func settingsPage() string {
 	b.WriteString("A flag wins over the environment. A file `.env` in the working directory is read unless the environment has any `PVE_*`\n" +
 		"variable or a flag concerns the connection; then it may only make the server safer, since a client may start the program\n" +
 		"in a folder from anywhere.\n" +
-		"Files that `.env` names must lie below its folder, and the keyring is not asked for it.\n")
+		"Files that `.env` names must lie below its folder, whatever links say, `PVE_MCP_LOG_FILE` is not taken from it, and the keyring is\n" +
+		"not asked for it.\n\n" +
+		"A setting that names a file names a regular one: pipes and devices are refused. A file that is written may be a link only to\n" +
+		"one in the same folder, and a new one is for its owner alone.\n")
 	for _, s := range config.Settings() {
 		flag := "none"
 		if s.Flag != "" {

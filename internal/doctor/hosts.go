@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"syscall"
 	"time"
@@ -87,7 +88,7 @@ const lookupWait = 5 * time.Second
 
 func (h *host) resolve(ctx context.Context) Check {
 	name, _, text := h.target()
-	if net.ParseIP(name) != nil {
+	if isAddress(name) {
 		return Check{Status: OK, Text: text + " is an address"}
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupWait)
@@ -113,6 +114,11 @@ func (h *host) connect(ctx context.Context) Check {
 		c.Remedy = fmt.Sprintf("Port %s of it is open, which is that of PVE's API: set PVE_HOST=%s.", usualPort, net.JoinHostPort(name, usualPort))
 	}
 	return c
+}
+
+func isAddress(name string) bool {
+	_, err := netip.ParseAddr(name) // which may have a zone
+	return err == nil
 }
 
 func dial(ctx context.Context, name, port string) error {

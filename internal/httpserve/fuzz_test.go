@@ -15,6 +15,7 @@ import (
 
 	"pve-mcp/internal/access"
 	"pve-mcp/internal/demo"
+	"pve-mcp/internal/files"
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/httpserve"
 	"pve-mcp/internal/server"
@@ -45,10 +46,10 @@ func newFuzzed(f *testing.F) *fuzzed {
 	}
 	path := f.TempDir() + "/tokens.json"
 	z := &fuzzed{own: demo.TokenID + "=" + model.Token(demo.TokenID).Secret}
-	if z.bearer, err = access.Add(path, access.Token{Name: "fuzz", Scopes: access.Scopes{access.Read}}); err != nil {
+	if z.bearer, err = access.Add(files.At(path), access.Token{Name: "fuzz", Scopes: access.Scopes{access.Read}}); err != nil {
 		f.Fatal(err)
 	}
-	file, err := access.Open(path)
+	file, err := access.Open(files.At(path))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pve-mcp/internal/access"
+	"pve-mcp/internal/files"
 	"pve-mcp/internal/httpserve"
 	"pve-mcp/internal/simtest"
 )
@@ -62,7 +63,7 @@ func tokens(t *testing.T, scopes ...string) (path string, secrets []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		secret, err := access.Add(path, access.Token{Name: fmt.Sprintf("caller-%d", i), Scopes: parsed})
+		secret, err := access.Add(files.At(path), access.Token{Name: fmt.Sprintf("caller-%d", i), Scopes: parsed})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +74,7 @@ func tokens(t *testing.T, scopes ...string) (path string, secrets []string) {
 
 func byTokens(t *testing.T, path string) httpserve.Options {
 	t.Helper()
-	file, err := access.Open(path)
+	file, err := access.Open(files.At(path))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +116,7 @@ func TestWhoMayCall(t *testing.T) {
 				s.Errorf("%q: %d %v %s", header, resp.StatusCode, resp.Header, body)
 			}
 		}
-		if err := access.Revoke(path, "caller-0"); err != nil {
+		if err := access.Revoke(files.At(path), "caller-0"); err != nil {
 			s.Fatal(err)
 		}
 		if resp, _ := s.do(s.request("tools/list", nil, "Authorization", "Bearer "+secrets[0])); resp.StatusCode != 401 {

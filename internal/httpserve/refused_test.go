@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"pve-mcp/internal/audit"
+	"pve-mcp/internal/files"
 	"pve-mcp/internal/httpserve"
 	"pve-mcp/internal/server"
 	"pve-mcp/internal/simtest"
@@ -22,7 +23,7 @@ func TestRefusedByScopeIsRecorded(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "audit.log")
 	build := func(w *simtest.World) httpserve.Options {
 		o := byTokens(t, path)
-		o.Audit = w.Record(audit.Options{Path: file, Logger: slog.New(slog.DiscardHandler)})
+		o.Audit = w.Record(audit.Options{File: files.At(file), Logger: slog.New(slog.DiscardHandler)})
 		o.Server = server.New(server.Options{Host: w.Host})
 		return o
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"pve-mcp/internal/files"
 	"pve-mcp/internal/httpserve"
 	"pve-mcp/internal/server"
 	"pve-mcp/internal/simtest"
@@ -92,7 +93,7 @@ func TestOwnTokens(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
 	certify(t, cert, key, 1)
-	config, err := httpserve.TLS(cert, key)
+	config, err := httpserve.TLS(files.At(cert), files.At(key))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,15 +2,16 @@ package httpserve
 
 import (
 	"crypto/tls"
-	"os"
 	"sync"
 	"time"
+
+	"pve-mcp/internal/files"
 )
 
 // TLS returns the configuration of a listener with a certificate from two files, which
 // are read again when one of them changes. While they do not fit together, as between two
 // writes, the certificate stays as it was.
-func TLS(certFile, keyFile string) (*tls.Config, error) {
+func TLS(certFile, keyFile files.Name) (*tls.Config, error) {
 	c := &certificate{cert: certFile, key: keyFile}
 	if _, err := c.get(nil); err != nil {
 		return nil, err
@@ -19,7 +20,7 @@ func TLS(certFile, keyFile string) (*tls.Config, error) {
 }
 
 type certificate struct {
-	cert, key string // files
+	cert, key files.Name
 
 	mu   sync.Mutex
 	seen [2]time.Time     // when the files were changed; guarded by mu
@@ -30,15 +31,15 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var seen [2]time.Time
-	for i, name := range []string{c.cert, c.key} {
-		if info, err := os.Stat(name); err == nil {
+	for i, name := range []files.Name{c.cert, c.key} {
+		if info, err := name.Stat(); err == nil {
 			seen[i] = info.ModTime()
 		}
 	}
 	if c.pair != nil && seen == c.seen {
 		return c.pair, nil
 	}
-	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	pair, err := files.KeyPair(c.cert, c.key)
 	switch {
 	case err == nil:
 		c.pair, c.seen = &pair, seen

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"pve-mcp/internal/files"
 	"pve-mcp/internal/httpserve"
 	"pve-mcp/internal/simtest"
 )
@@ -49,11 +50,11 @@ func certify(t *testing.T, certFile, keyFile string, serial int64) {
 func TestCertificateIsReplaced(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
-	if _, err := httpserve.TLS(cert, key); err == nil {
+	if _, err := httpserve.TLS(files.At(cert), files.At(key)); err == nil {
 		t.Error("files that are not there are accepted")
 	}
 	certify(t, cert, key, 1)
-	config, err := httpserve.TLS(cert, key)
+	config, err := httpserve.TLS(files.At(cert), files.At(key))
 	if err != nil {
 		t.Fatal(err)
 	}

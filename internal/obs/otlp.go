@@ -11,13 +11,14 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
+
+	"pve-mcp/internal/files"
 )
 
 // collector takes traces by OTLP over HTTP, in protobuf. The SDK's own exporter would bring
@@ -95,7 +96,7 @@ func newCollector(env environment) (*collector, error) {
 func tlsOf(env environment) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if file := env.exporter("CERTIFICATE"); file != "" {
-		data, err := os.ReadFile(file)
+		data, err := files.At(file).Read()
 		if err != nil {
 			return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_CERTIFICATE: %w", err)
 		}
@@ -105,7 +106,7 @@ func tlsOf(env environment) (*tls.Config, error) {
 		}
 	}
 	if cert, key := env.exporter("CLIENT_CERTIFICATE"), env.exporter("CLIENT_KEY"); cert != "" || key != "" {
-		pair, err := tls.LoadX509KeyPair(cert, key)
+		pair, err := files.KeyPair(files.At(cert), files.At(key))
 		if err != nil {
 			return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: %w", err)
 		}

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 
 	"pve-mcp/internal/audit"
+	"pve-mcp/internal/files"
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/simtest"
 	"pve-mcp/internal/tool"
@@ -49,7 +50,7 @@ func TestConsentIsRecorded(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "audit.log")
 				w := simtest.New(t, simtest.Options{Policy: tt.policy})
-				w.Host.Audit = w.Record(audit.Options{Path: path})
+				w.Host.Audit = w.Record(audit.Options{File: files.At(path)})
 				tt.call(w)
 				data, err := os.ReadFile(path)
 				if err != nil {

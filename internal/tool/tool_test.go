@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"pve-mcp/internal/audit"
+	"pve-mcp/internal/files"
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/simtest"
 	"pve-mcp/internal/tool"
@@ -478,7 +479,7 @@ func TestChangesThatCannotBeRecorded(t *testing.T) {
 		}
 		gone := dir + ": no such file or directory."
 		w := simtest.New(t, simtest.Options{Wire: func(rt http.RoundTripper) http.RoundTripper { return removing{rt, dir} }})
-		w.Host.Audit = w.Record(audit.Options{Path: filepath.Join(dir, "audit.log")})
+		w.Host.Audit = w.Record(audit.Options{File: files.At(filepath.Join(dir, "audit.log"))})
 		a := w.Run(power(guard.Write), `{"vmid":104,"action":"stop"}`)
 		if message, _ := a.Fields["message"].(string); a.Outcome != tool.OK || !strings.HasSuffix(message, " This outcome is missing in the audit log: "+gone) {
 			t.Errorf("the outcome: %s", a.Text)
