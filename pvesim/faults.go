@@ -45,6 +45,8 @@ type Fault struct {
 	TaskIdle bool
 	// TaskSays is a line more in the log of that task, which does its work and ends well.
 	TaskSays string
+	// TaskWarns is a warning of that task, which does its work and ends with it.
+	TaskWarns string
 	// Keeps is why the task that destroys a guest cannot remove its volumes: it says so and
 	// ends well, as PVE does.
 	Keeps string
@@ -159,7 +161,7 @@ func (f *fault) parse() error {
 // validate says what is wrong with the numbers of a rule and what it does.
 func (f Fault) validate() error {
 	kinds := 0
-	for _, set := range []bool{f.Status != 0, f.TaskFails != "", f.TaskIdle, f.TaskSays != "", f.Keeps != "", f.Drop, f.Truncate != 0, f.Slow != 0, f.AgentTakes != 0, f.Down} {
+	for _, set := range []bool{f.Status != 0, f.TaskFails != "", f.TaskIdle, f.TaskSays != "", f.TaskWarns != "", f.Keeps != "", f.Drop, f.Truncate != 0, f.Slow != 0, f.AgentTakes != 0, f.Down} {
 		kinds += bit(set)
 	}
 	switch {
@@ -263,6 +265,9 @@ func (c *call) fork(now time.Time, n *node, user, typ, id string, locks int, wor
 		work = func(time.Time) outcome { return failed(failTakes, "%s", f.TaskFails) }
 	case f.TaskIdle:
 		work = func(time.Time) outcome { return done(failTakes, nil) }
+	case f.TaskWarns != "":
+		whole := work
+		work = func(now time.Time) outcome { return whole(now).warning(f.TaskWarns) }
 	case f.TaskSays != "":
 		whole := work
 		work = func(now time.Time) outcome { return whole(now).saying(f.TaskSays) }
@@ -271,6 +276,19 @@ func (c *call) fork(now time.Time, n *node, user, typ, id string, locks int, wor
 		work = func(now time.Time) outcome { return whole(now).failing(f.TaskFails, f.FailsAt) }
 	}
 	return c.state.fork(now, n, user, typ, id, locks, work)
+}
+
+// warning is the outcome where a task that ends well gives a warning.
+func (o outcome) warning(text string) outcome {
+	if then := o.then; then != nil {
+		o.then = func(now time.Time) outcome { return then(now).warning(text) }
+		return o
+	}
+	if o.exit == "OK" {
+		o = o.saying("WARN: " + text)
+		o.exit = "WARNINGS: 1"
+	}
+	return o
 }
 
 // saying is the outcome with a line more at the end of its log.

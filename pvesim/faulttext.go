@@ -27,6 +27,7 @@ var faultWords = []struct {
 	{"fails-at", func(f *Fault) value { return number{&f.FailsAt} }},
 	{"task-idle", func(f *Fault) value { return flag{&f.TaskIdle} }},
 	{"task-says", func(f *Fault) value { return word{&f.TaskSays} }},
+	{"task-warns", func(f *Fault) value { return word{&f.TaskWarns} }},
 	{"keeps", func(f *Fault) value { return word{&f.Keeps} }},
 	{"proxy", func(f *Fault) value { return flag{&f.Proxy} }},
 	{"done", func(f *Fault) value { return flag{&f.Done} }},

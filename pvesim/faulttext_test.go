@@ -23,6 +23,7 @@ func TestParseFault(t *testing.T) {
 		"GET /status=1 truncate=10":                          {Match: "GET /status=1", Truncate: 10},
 		"task-idle":                                          {TaskIdle: true},
 		`task-says="WARN: no"`:                               {TaskSays: "WARN: no"},
+		"task-warns=late":                                    {TaskWarns: "late"},
 		"keeps=busy":                                         {Keeps: "busy"},
 		`proxy done status=201 message="<html>"`:             {Proxy: true, Done: true, Status: 201, Message: "<html>"},
 		"slow=2s":                                            {Slow: 2 * time.Second},

@@ -172,7 +172,7 @@ var operations = []struct {
 	{name: "backup", tool: "pve_create_backup", args: `{"vmid":104,"storage":"nfs"}`, outcome: "ok", says: "vzdump-qemu-104-2000_01_01"},
 	{name: "backup with warnings", tool: "pve_create_backup", args: `{"vmid":200,"storage":"nfs"}`, outcome: "warnings",
 		model: func(m *pvesim.Model) {
-			m.Faults = []pvesim.Fault{{Match: "POST /nodes/*/vzdump", TaskFails: "WARNINGS: 1"}}
+			m.Faults = []pvesim.Fault{{Match: "POST /nodes/*/vzdump", TaskWarns: "late"}}
 		}},
 	{name: "restoration and start", tool: "pve_restore_backup", args: `{"archive":"nfs:backup/vzdump-qemu-777-1999_12_28-02_00_00.vma.zst","start":true}`, model: archived,
 		outcome: "ok", says: `"status":"running"`},

@@ -3,6 +3,7 @@ package tool
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"pve-mcp/internal/explain"
@@ -46,6 +47,19 @@ type Changed struct {
 
 func (c *Changed) changed() *Changed { return c }
 
+// Tell says how a change ended by what is seen of it now.
+func (c *Changed) Tell(outcome Outcome, next, format string, args ...any) {
+	c.Outcome, c.Message, c.Next = outcome, fmt.Sprintf(format, args...), next
+}
+
+// outweighs reports whether what was seen is no success, and no better than what PVE has
+// said.
+func (c *Changed) outweighs(said Changed) bool {
+	ends := []Outcome{OK, Warnings, Failed, Unknown}
+	seen := slices.Index(ends, c.Outcome)
+	return seen > 0 && seen >= slices.Index(ends, said.Outcome)
+}
+
 // done is what the wrapper says of a change that PVE has carried out.
 func (r *change) done(ctx context.Context, job Job, end End) Changed {
 	ch := Changed{Outcome: OK, Message: r.plan.About + ": done.", UPID: job.UPID.String()}
@@ -56,6 +70,12 @@ func (r *change) done(ctx context.Context, job Job, end End) Changed {
 		ch.Outcome, ch.ExitStatus = Warnings, end.Status.ExitStatus.Value
 		ch.Message = fmt.Sprintf("%s: done, with warnings (%d).", r.plan.About, n)
 		_, ch.Log = r.call.Why(ctx, job.UPID, end.Status, linesOfWhy)
+	}
+	if ch.Outcome == OK {
+		if left := r.call.Undone(ctx, job.UPID); left != nil {
+			ch.Outcome, ch.Log = Warnings, left
+			ch.Message = fmt.Sprintf("%s: done, and something was left undone: %s", r.plan.About, left[0])
+		}
 	}
 	return ch
 }
@@ -148,11 +168,10 @@ func (r *change) finished(out output, err error, ch Changed) output {
 	case err != nil:
 		out = r.steps.output()
 		ch.Message += " The current state could not be read: " + r.host.Explain.Explain(err).What
+	case own.outweighs(ch):
+		ch.Outcome, ch.Message, ch.Next = own.Outcome, own.Message, own.Next
 	case own.Message != "" && ch.Outcome == OK:
 		ch.Message, ch.Next = own.Message, own.Next
-		if own.Outcome == Unknown {
-			ch.Outcome = Unknown
-		}
 	}
 	*out.changed() = ch
 	return out

@@ -81,8 +81,8 @@ type ChangeSpec[In any, Out any] struct {
 	Then func(ctx context.Context, c *Call, in *In) (Job, error)
 	// Finish says what is true now, after the task has ended. It may answer
 	// [ErrNotYet], alone or joined with the reason why it cannot know, where the
-	// task was not the whole of it. The outcome that it sets counts where it is
-	// [Unknown]: the change is over, and how it ended cannot be known any more.
+	// task was not the whole of it. Where what it sees is not what was to be done, it
+	// [Changed.Tell]s so, and the worse outcome counts: its own, or what the task said.
 	Finish func(ctx context.Context, c *Call, in In, end End) (Out, error)
 }
 

@@ -84,6 +84,11 @@ func Stores(all []pve.Resource) []Store {
 	return out
 }
 
+// StoreOn is a storage as a node has it, which is not looked up.
+func StoreOn(node, storage string) Store {
+	return Store{Resource: pve.Resource{Storage: pve.Some(storage), Node: pve.Some(node)}, Ready: []string{node}}
+}
+
 // Stores lists the storages that the token may see.
 func (c *Call) Stores(ctx context.Context) ([]Store, error) {
 	nodes, err := c.Nodes(ctx)

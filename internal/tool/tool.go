@@ -6,6 +6,7 @@ package tool
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -309,6 +310,23 @@ func AtGuest[T any](ctx context.Context, c *Call, id pve.VMID, do func(pve.Guest
 // Live finds a guest and asks its node for its state.
 func (c *Call) Live(ctx context.Context, id pve.VMID) (pve.GuestRef, pve.GuestStatus, error) {
 	return AtGuest(ctx, c, id, func(g pve.GuestRef) (pve.GuestStatus, error) { return c.PVE.GuestStatus(ctx, g) })
+}
+
+// Made is Live for a guest that a task was to make on a node, "" for the task's own. Where
+// the lists do not have it, that node is asked: an error of [pve.Elsewhere] says that there
+// is none.
+func (c *Call) Made(ctx context.Context, id pve.VMID, end End, node string) (pve.GuestRef, pve.GuestStatus, error) {
+	g, s, err := c.Live(ctx, id)
+	var none *pve.NoGuestError
+	if !errors.As(err, &none) || !end.Status.Succeeded() {
+		return g, s, err
+	}
+	g = pve.GuestRef{Node: cmp.Or(node, end.Status.UPID.Node), Kind: pve.QEMU, VMID: id}
+	if strings.HasPrefix(end.Status.UPID.Type, "vz") {
+		g.Kind = pve.LXC
+	}
+	s, err = c.PVE.GuestStatus(ctx, g)
+	return g, s, err
 }
 
 // Ended notes that a task was seen to have ended, and with it perhaps a change of this

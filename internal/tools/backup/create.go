@@ -223,13 +223,18 @@ func finishCreate(ctx context.Context, c *tool.Call, in createIn, end tool.End) 
 	if !end.Status.Succeeded() {
 		return out, nil
 	}
-	at := tool.Store{Resource: pve.Resource{Storage: pve.Some(in.Storage), Node: pve.Some(node), Shared: pve.Some(in.Found.Shared)}, Ready: []string{node}}
+	at := tool.StoreOn(node, in.Storage)
+	at.Shared = pve.Some(in.Found.Shared)
 	found, _, err := backups(ctx, c, []tool.Store{at}, in.VMID)
 	for _, b := range slices.Backward(found) { // oldest first
 		if b.CTime.Value >= end.Status.UPID.Start.Unix() {
 			out.Backup = rowOf(c, b)
-			break
+			return out, err
 		}
+	}
+	if err == nil {
+		out.Tell(tool.Unknown, "pve_task_status shows what its task did, pve_list_backups what is on the storage.",
+			"PVE's task ended well, and no backup of %v that is as new as it is listed on %s.", in.VMID, render.Text(in.Storage, 60))
 	}
 	return out, err
 }

@@ -116,7 +116,7 @@ func TestCreateBackup(t *testing.T) {
 		{name: "the storage is lost", args: `{"vmid":100,"storage":"nfs"}`, outcome: tool.Failed, after: "running",
 			model:   model(small, func(m *pvesim.Model) { m.Storages[2].Broken = "mount error: no route to host" }),
 			message: "Backup of VM 100 (web-1) on pve1 to nfs failed: could not activate storage 'nfs': mount error: no route to host"},
-		{name: "warnings", model: model(small, fault(pvesim.Fault{Match: "POST /nodes/*/vzdump", TaskFails: "WARNINGS: 1"})), args: `{"vmid":200,"storage":"nfs"}`,
+		{name: "warnings", model: model(small, fault(pvesim.Fault{Match: "POST /nodes/*/vzdump", TaskWarns: "late"})), args: `{"vmid":200,"storage":"nfs"}`, volid: "nfs:backup/vzdump-lxc-200-", log: "WARN: late",
 			outcome: tool.Warnings, message: "Backup of CT 200 (proxy) on pve1 to nfs: done, with warnings (1).", after: "running"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -164,7 +164,12 @@ func startRestore(ctx context.Context, c *tool.Call, in *restoreIn) (tool.Job, e
 
 // finishRestore looks whether the guest is there, and runs where it was to.
 func finishRestore(ctx context.Context, c *tool.Call, in restoreIn, end tool.End) (restoreOut, error) {
-	g, s, err := c.Live(ctx, in.VMID)
+	g, s, err := c.Made(ctx, in.VMID, end, in.Node)
+	if pve.Elsewhere(err) {
+		out := restoreOut{Notes: in.Found.Notes}
+		out.Tell(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and there is no guest %v.", in.VMID)
+		return out, nil
+	}
 	if err != nil {
 		return restoreOut{}, err
 	}

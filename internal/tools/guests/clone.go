@@ -139,8 +139,13 @@ func startNew(ctx context.Context, c *tool.Call, in *cloneIn) (tool.Job, error) 
 	return tool.Job{UPID: upid}, err
 }
 
-func finishClone(ctx context.Context, c *tool.Call, in cloneIn, _ tool.End) (cloneOut, error) {
-	g, s, err := c.Live(ctx, in.NewID)
+func finishClone(ctx context.Context, c *tool.Call, in cloneIn, end tool.End) (cloneOut, error) {
+	g, s, err := c.Made(ctx, in.NewID, end, in.Target)
+	if pve.Elsewhere(err) {
+		out := cloneOut{VMID: in.VMID}
+		out.Tell(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and there is no guest %v.", in.NewID)
+		return out, nil
+	}
 	if err != nil {
 		return cloneOut{}, err
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"pve-mcp/internal/explain"
 	"pve-mcp/internal/guard"
@@ -20,6 +22,12 @@ type deleteIn struct {
 	Unreferenced bool     `json:"destroy_unreferenced_disks,omitzero" jsonschema:"also disks missing in its configuration"`
 	tool.Confirms
 	tool.Waits
+	tool.Finds[deleteFound]
+}
+
+type deleteFound struct {
+	Node     string   `json:"node"`
+	Storages []string `json:"storages"` // that have its volumes
 }
 
 type deleteOut struct {
@@ -38,6 +46,7 @@ func deleteGuest() tool.Tool {
 		Needs: []tool.Need{
 			tool.On(tool.OnGuest, "VM.Audit"),
 			tool.On(tool.OnGuest, "VM.Allocate"),
+			tool.On(tool.OnStorage, "Datastore.Audit", "Datastore.AllocateSpace").Else("whether volumes of it are left is not seen"),
 		},
 		Plan:   planDelete,
 		Start:  startDelete,
@@ -66,6 +75,7 @@ func planDelete(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Plan, err
 	if config.Values["protection"] == "1" {
 		return tool.Plan{}, explain.Refusal("Whoever set it may clear it: pve_update_guest_config, delete: protection.", "%v (%s) is protected against removal.", g, name)
 	}
+	in.Found = deleteFound{Node: g.Node, Storages: storagesOf(g, config)}
 	return tool.Plan{
 		Guest: in.VMID, About: fmt.Sprintf("Deletion of %v (%s) on %s", g, name, g.Node),
 		Target: tool.Target(http.MethodDelete, g, ""), Names: []string{in.VMID.String(), name},
@@ -102,12 +112,63 @@ func startDelete(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Job, err
 	return tool.Job{UPID: upid}, err
 }
 
-// finishDelete looks whether the guest is gone.
-func finishDelete(ctx context.Context, c *tool.Call, in deleteIn, _ tool.End) (deleteOut, error) {
-	_, _, err := c.Live(ctx, in.VMID)
-	var none *pve.NoGuestError
-	if errors.As(err, &none) {
-		return deleteOut{VMID: in.VMID, Deleted: true}, nil
+// storagesOf are those that a configuration names for its volumes.
+func storagesOf(g pve.GuestRef, config pve.GuestConfig) []string {
+	var out []string
+	for _, d := range config.Disks(g.Kind) {
+		if name := d.Volume.Storage; name != "" && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
 	}
-	return deleteOut{VMID: in.VMID}, err
+	return out
+}
+
+// finishDelete looks whether the guest is gone, and its volumes with it.
+func finishDelete(ctx context.Context, c *tool.Call, in deleteIn, end tool.End) (deleteOut, error) {
+	out := deleteOut{VMID: in.VMID}
+	g, s, err := c.Live(ctx, in.VMID)
+	var none *pve.NoGuestError
+	switch {
+	case errors.As(err, &none), pve.Elsewhere(err): // a list may still have it
+		out.Deleted = true
+	case err != nil:
+		return out, err
+	case end.Status.Succeeded():
+		out.Tell(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and %v is still there: it is %s on %s.", g, s.State(), g.Node)
+		return out, nil
+	default:
+		return out, nil
+	}
+	switch left, unseen := in.left(ctx, c); {
+	case len(left) > 0:
+		out.Tell(tool.Warnings, "An administrator removes them on the node: pvesm free VOLUME.",
+			"The guest %v is deleted, and volumes of it are left: %s.", in.VMID, render.List(left))
+	case unseen != "":
+		out.Message = fmt.Sprintf("The guest %v is deleted. Whether volumes of it are left cannot be seen: %s", in.VMID, unseen)
+	}
+	return out, nil
+}
+
+// left lists the volumes of a deleted guest that are still there, or says why that cannot be
+// seen.
+func (in deleteIn) left(ctx context.Context, c *tool.Call) (volumes []string, unseen string) {
+	var stores []tool.Store
+	for _, name := range in.Found.Storages {
+		stores = append(stores, tool.StoreOn(in.Found.Node, name))
+	}
+	got, notes, err := c.Volumes(ctx, stores, url.Values{"vmid": {in.VMID.String()}})
+	for _, s := range got {
+		for _, v := range s.Value {
+			if v.VMID.Value == int64(in.VMID) && (v.Content == "images" || v.Content == "rootdir") {
+				volumes = append(volumes, render.Text(v.VolID.String(), 100))
+			}
+		}
+	}
+	switch {
+	case err != nil:
+		unseen = c.Explain(err).What
+	case len(notes) > 0:
+		unseen = strings.Join(notes, "; ")
+	}
+	return volumes, unseen
 }

@@ -200,8 +200,16 @@ func finishMigrate(ctx context.Context, c *tool.Call, in migrateIn, end tool.End
 		return migrateOut{}, err
 	}
 	out := migrateOut{VMID: in.VMID, Name: render.Text(s.Name.Value, 60), Node: g.Node, Status: s.State()}
-	if end.Status.Succeeded() && (g.Node != in.Target || in.Found.Running && s.Status != "running") {
+	stands := in.Found.Running && s.Status != "running"
+	switch early := end.Status.UPID.EndsEarly(); {
+	case !end.Status.Succeeded() || g.Node == in.Target && !stands:
+		return out, nil
+	case early:
 		return out, tool.ErrNotYet
+	case g.Node != in.Target:
+		out.Tell(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and %v is on %s, not on %s.", g, g.Node, in.Target)
+	default:
+		out.Tell(tool.Warnings, "Start it with pve_guest_power.", "%v is on %s now, and does not run there: it is %s.", g, g.Node, s.State())
 	}
 	return out, nil
 }

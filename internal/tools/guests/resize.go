@@ -18,6 +18,11 @@ type resizeIn struct {
 	Disk string   `json:"disk" jsonschema:"such as scsi0 or rootfs"`
 	Size string   `json:"size" jsonschema:"+10G adds 10 GiB; 40G is the size in all"`
 	tool.Waits
+	tool.Finds[resizeFound]
+}
+
+type resizeFound struct {
+	Goal int64 `json:"goal"` // bytes; 0 where the size before is unknown
 }
 
 type resizeOut struct {
@@ -71,8 +76,13 @@ func planResize(ctx context.Context, c *tool.Call, in *resizeIn) (tool.Plan, err
 		return tool.Plan{}, err
 	}
 	by := "to"
+	in.Found.Goal = wanted
 	if relative {
 		by = "by"
+		in.Found.Goal = disk.Size.Value + wanted
+	}
+	if relative && !disk.Size.Set {
+		in.Found.Goal = 0
 	}
 	size := pve.FormatSize(wanted)
 	plan := tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Growth of %s of %v (%s) %s %s", disk.Key, g, render.Text(nameIn(config), 60), by, size)}
@@ -141,6 +151,11 @@ func finishResize(ctx context.Context, c *tool.Call, in resizeIn, end tool.End) 
 	}
 	out := resizeOut{VMID: in.VMID, Node: g.Node, Disk: in.Disk}
 	out.Size, out.SizeHuman = show.Bytes(pve.DiskOf(g.Kind, in.Disk, config.Values[in.Disk]).Size)
+	if out.Size != nil && *out.Size < in.Found.Goal {
+		out.Tell(tool.Failed, "Look at the disk with pve_guest_config before you try again.", "PVE took the resize of %s of %v, and it has %s, not %s.",
+			in.Disk, g, render.Bytes(*out.Size), render.Bytes(in.Found.Goal))
+		return out, nil
+	}
 	if g.Kind == pve.QEMU && end.Status.Succeeded() {
 		out.Note = "the partitions and file systems in it grow only when the guest itself grows them"
 	}

@@ -285,6 +285,7 @@ func finishUpdate(ctx context.Context, c *tool.Call, in updateIn, _ tool.End) (u
 	for _, key := range slices.Concat(slices.Sorted(maps.Keys(in.Set)), in.Delete) {
 		out.Changes = append(out.Changes, changeOf(key, in.before[key].Value.Value, now[key]))
 	}
+	in.compare(&out, g, now)
 	return out, nil
 }
 

@@ -50,11 +50,17 @@ func createSnapshot() tool.Tool {
 			_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) { return c.PVE.CreateSnapshot(ctx, g, params) })
 			return tool.Job{UPID: upid}, err
 		},
-		Finish: func(ctx context.Context, c *tool.Call, in createIn, _ tool.End) (createOut, error) {
+		Finish: func(ctx context.Context, c *tool.Call, in createIn, end tool.End) (createOut, error) {
 			g, list, err := read(ctx, c, in.VMID)
 			out := createOut{VMID: in.VMID, Node: g.Node}
-			if s, ok := named(list, in.Snapname); ok {
+			switch s, ok := named(list, in.Snapname); {
+			case ok:
 				out.Snapshot = rowOf(c, s)
+				if s.State.Value != "" && end.Status.Succeeded() {
+					out.Tell(tool.Failed, "Delete it with pve_delete_snapshot.", "PVE's task ended well, and the snapshot %s of %v is incomplete (%s).", s.Name, g, s.State.Value)
+				}
+			case err == nil && end.Status.Succeeded():
+				out.Tell(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and %v has no snapshot %s.", g, in.Snapname)
 			}
 			return out, err
 		},

@@ -63,7 +63,21 @@ func rollbackSnapshot() tool.Tool {
 func finishRollback(ctx context.Context, c *tool.Call, in rollbackIn, end tool.End) (rollbackOut, error) {
 	g, s, err := c.Live(ctx, in.VMID)
 	out := rollbackOut{VMID: in.VMID, Node: g.Node, Status: s.State()}
-	if err == nil && in.Run && end.Status.Succeeded() && s.Status != "running" {
+	if err != nil {
+		return out, err
+	}
+	if end.Status.Succeeded() {
+		_, list, err := read(ctx, c, in.VMID)
+		if err != nil {
+			return out, err
+		}
+		if now, _ := named(list, pve.Current); now.Parent.Value != in.Snapname {
+			out.Tell(tool.Failed, "pve_task_status shows what its task did, pve_list_snapshots where the guest stands.",
+				"PVE's task ended well, and %v does not stand at the snapshot %s.", g, in.Snapname)
+			return out, nil
+		}
+	}
+	if in.Run && end.Status.Succeeded() && s.Status != "running" {
 		out.Message = fmt.Sprintf("%v was rolled back to %s, and does not run yet.", g, in.Snapname)
 		out.Next = "Look again with pve_guest_status; where it stays so, pve_list_tasks shows why its start failed."
 		return out, tool.ErrNotYet
@@ -198,10 +212,14 @@ func deleteSnapshot() tool.Tool {
 			})
 			return tool.Job{UPID: upid}, err
 		},
-		Finish: func(ctx context.Context, c *tool.Call, in deleteIn, _ tool.End) (deleteOut, error) {
+		Finish: func(ctx context.Context, c *tool.Call, in deleteIn, end tool.End) (deleteOut, error) {
 			g, list, err := read(ctx, c, in.VMID)
 			_, there := named(list, in.Snapname)
-			return deleteOut{VMID: in.VMID, Node: g.Node, Deleted: err == nil && !there, Snapshots: names(list)}, err
+			out := deleteOut{VMID: in.VMID, Node: g.Node, Deleted: err == nil && !there, Snapshots: names(list)}
+			if there && end.Status.Succeeded() {
+				out.Tell(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and %v still has the snapshot %s.", g, in.Snapname)
+			}
+			return out, err
 		},
 	})
 }

@@ -19,7 +19,7 @@ func TestRollback(t *testing.T) {
 				"it is running: it is stopped, and stays so (start: true starts it again)",
 				"the later snapshots after-upgrade stay in the list; some storages, such as ZFS, refuse the rollback because of them",
 				"call again: "}},
-		{Name: "confirmed", Args: `{"vmid":102,"snapname":"after-upgrade","confirm":true}`, Outcome: tool.OK, Writes: []string{rollback}, Sent: 5, Says: []string{
+		{Name: "confirmed", Args: `{"vmid":102,"snapname":"after-upgrade","confirm":true}`, Outcome: tool.OK, Writes: []string{rollback}, Sent: 6, Says: []string{
 			`"message":"Rollback of VM 102 (db-1) to after-upgrade: done."`, `"node":"pve2","status":"stopped"`}},
 		{Name: "started again", Args: `{"vmid":102,"snapname":"after-upgrade","start":true,"confirm":true}`, Outcome: tool.OK, Writes: []string{rollback}, Says: []string{`"status":"running"`}},
 		{Name: "it does not start again", Options: with(simtest.Guest(102, func(g *pvesim.Guest) { g.StartFails = []string{"no memory"} })), Args: `{"vmid":102,"snapname":"after-upgrade","start":true,"confirm":true}`,
@@ -27,15 +27,15 @@ func TestRollback(t *testing.T) {
 		{Name: "started again, not confirmed", Args: `{"vmid":102,"snapname":"after-upgrade","start":true}`, Outcome: tool.NeedsConfirmation, Says: []string{"it is stopped, and runs again afterwards"}, Lacks: []string{"later snapshots"}},
 		{Name: "with RAM, not confirmed", Options: with(ram), Args: `{"vmid":102,"snapname":"after-upgrade"}`, Outcome: tool.NeedsConfirmation, Says: []string{"it is stopped, and runs again afterwards"}},
 		{Name: "with RAM", Options: with(ram), Args: `{"vmid":102,"snapname":"after-upgrade","confirm":true}`, Outcome: tool.OK, Writes: []string{rollback}, Says: []string{`"status":"running"`}},
-		{Name: "CT", Options: with(ct), Args: `{"vmid":200,"snapname":"monday","confirm":true}`, Outcome: tool.OK, Writes: []string{rollbackCT}, Sent: 5, Says: []string{`"status":"stopped"`}},
+		{Name: "CT", Options: with(ct), Args: `{"vmid":200,"snapname":"monday","confirm":true}`, Outcome: tool.OK, Writes: []string{rollbackCT}, Sent: 6, Says: []string{`"status":"stopped"`}},
 		{Name: "of a scratch VM, not confirmed", On: simtest.VM, First: `pve_create_snapshot {"vmid":$vmid,"snapname":"monday"}`, Args: `{"vmid":$vmid,"snapname":"monday"}`, Outcome: tool.NeedsConfirmation,
 			Says: []string{"Rollback of VM $vmid (scratch) to monday loses what cannot be brought back; nothing was done yet.", "everything on the disks of VM $vmid (scratch) on $node since "}},
 		{Name: "of a running VM, with its configuration", On: simtest.RunningVM, First: `pve_create_snapshot {"vmid":$vmid,"snapname":"monday"}
-			pve_update_guest_config {"vmid":$vmid,"set":{"description":"later"}}`, Args: `{"vmid":$vmid,"snapname":"monday","confirm":true}`, Outcome: tool.OK, Writes: []string{rollback}, Sent: 5,
+			pve_update_guest_config {"vmid":$vmid,"set":{"description":"later"}}`, Args: `{"vmid":$vmid,"snapname":"monday","confirm":true}`, Outcome: tool.OK, Writes: []string{rollback}, Sent: 6,
 			Says: []string{`"message":"Rollback of VM $vmid (scratch) to monday: done."`, `"node":"$node","status":"stopped"`}},
 		{Name: "of a running VM, started again", On: simtest.RunningVM, First: `pve_create_snapshot {"vmid":$vmid,"snapname":"monday"}`, Args: `{"vmid":$vmid,"snapname":"monday","start":true,"confirm":true}`,
 			Outcome: tool.OK, Writes: []string{rollback}, Says: []string{`"status":"running"`}},
-		{Name: "of a CT", On: simtest.CT, First: `pve_create_snapshot {"vmid":$vmid,"snapname":"monday"}`, Args: `{"vmid":$vmid,"snapname":"monday","confirm":true}`, Outcome: tool.OK, Writes: []string{rollbackCT}, Sent: 5,
+		{Name: "of a CT", On: simtest.CT, First: `pve_create_snapshot {"vmid":$vmid,"snapname":"monday"}`, Args: `{"vmid":$vmid,"snapname":"monday","confirm":true}`, Outcome: tool.OK, Writes: []string{rollbackCT}, Sent: 6,
 			Says: []string{`"status":"stopped"`}},
 		{Name: "single node, PVE 8", Options: simtest.Options{Model: simtest.Lab(simtest.Version("8.4.1"), simtest.Snapshot(103, "monday"))}, Args: `{"vmid":103,"snapname":"monday","start":true,"confirm":true}`,
 			Outcome: tool.OK, Writes: []string{rollbackCT}, Says: []string{`"status":"running"`}},

@@ -28,25 +28,24 @@ type operation struct {
 	says             string // what some message of the progress says, as an expression
 	far              string // what the answer says of a task that still runs, as an expression
 	stop             string // what the answer says where the task was stopped
-	// warned is the outcome where the task did nothing and ended with a warning: the goal is
-	// looked at, too.
-	warned tool.Outcome
+	// idle is the outcome where the task ended OK and did nothing: the goal is looked at, too.
+	idle tool.Outcome
 }
 
 var operations = []operation{
 	{"backup", "pve_create_backup", `{"vmid":104,"storage":"nfs"%s}`, 5, "POST /nodes/*/vzdump", "vzdump",
 		`^Backup of VM 104 \(mail\) on pve1 to nfs: \d+%, [\d.]+ [MG]iB of 4 GiB, [\d.]+ MiB/s, about \d+s left$`, `under way after 5s\. So far: \d+%, .* of 4 GiB, .* left`,
-		"failed: interrupted by signal", tool.Warnings},
+		"failed: interrupted by signal", tool.Unknown},
 	{"migration with local disks", "pve_migrate_guest", `{"vmid":100,"target":"pve2","with_local_disks":true%s}`, 10, "POST /nodes/*/qemu/100/migrate", "qmigrate",
 		`^Migration of VM 100 \(web-1\) from pve1 to pve2: \d+%, [\d.]+ [MG]iB of 4 GiB, 110 MiB/s$`, `So far: \d+%, .* of 4 GiB, 110 MiB/s`,
-		"failed: received interrupt", tool.Running},
+		"failed: received interrupt", tool.Failed},
 	{"clone", "pve_clone_guest", `{"vmid":100,"full":true%s}`, 3, "POST /nodes/*/qemu/100/clone", "qmclone",
-		`^Clone of VM 100 \(web-1\) as \d+: \d+%, [\d.]+ [MG]iB of 4 GiB`, `So far: \d+%, .* of 4 GiB`, "failed: ", tool.Warnings},
+		`^Clone of VM 100 \(web-1\) as \d+: \d+%, [\d.]+ [MG]iB of 4 GiB`, `So far: \d+%, .* of 4 GiB`, "failed: ", tool.Failed},
 	{"restore", "pve_restore_backup", `{"archive":"nfs:backup/vzdump-qemu-104-1999_12_31-18_14_00.vma.zst","vmid":300,"storage":"nfs"%s}`, 3, "POST /nodes/*/qemu", "qmrestore",
-		`^Restore of .*: \d+%, [\d.]+ [MG]iB of 4 GiB, [\d.]+ [MG]iB/s, about \d+s left$`, `So far: \d+%, .* of 4 GiB`, "failed: ", tool.Warnings},
+		`^Restore of .*: \d+%, [\d.]+ [MG]iB of 4 GiB, [\d.]+ [MG]iB/s, about \d+s left$`, `So far: \d+%, .* of 4 GiB`, "failed: ", tool.Failed},
 	{"snapshot with memory", "pve_create_snapshot", `{"vmid":104,"snapname":"monday","vmstate":true%s}`, 5, "POST /nodes/*/qemu/104/snapshot", "qmsnapshot",
-		`^Snapshot .*: [\d.]+ [MG]iB, [\d.]+ MiB/s$`, `So far: [\d.]+ [MG]iB, [\d.]+ MiB/s`, "failed: ", tool.Warnings},
-	{"start", "pve_guest_power", `{"vmid":204,"action":"start"%s}`, 0, "POST /nodes/*/lxc/204/status/start", "vzstart", `^Start of CT 204 \(sandbox\) on pve3: `, "", "failed: ", tool.Warnings},
+		`^Snapshot .*: [\d.]+ [MG]iB, [\d.]+ MiB/s$`, `So far: [\d.]+ [MG]iB, [\d.]+ MiB/s`, "failed: ", tool.Failed},
+	{"start", "pve_guest_power", `{"vmid":204,"action":"start"%s}`, 0, "POST /nodes/*/lxc/204/status/start", "vzstart", `^Start of CT 204 \(sandbox\) on pve3: `, "", "failed: ", tool.Running},
 	{"shutdown", "pve_guest_power", `{"vmid":102,"action":"shutdown"%s}`, 5, "POST /nodes/*/qemu/102/status/shutdown", "qmshutdown",
 		`^Shutdown of VM 102 \(db-1\) on pve2: running for `, "under way after 5s", "failed: received interrupt", tool.Running},
 }
@@ -86,7 +85,7 @@ func checkHeard(heard []tool.Progress) string {
 
 func TestStoriesOfTasks(t *testing.T) {
 	for _, o := range operations {
-		for _, ending := range []string{"ok", "warnings", "failed", "interrupted", "running"} {
+		for _, ending := range []string{"ok", "warnings", "idle", "failed", "interrupted", "running"} {
 			t.Run(o.name+", "+ending, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { o.tell(t, ending) })
 			})
@@ -104,13 +103,16 @@ func (o operation) tell(t *testing.T, ending string) {
 	wait, want, says := 180, tool.OK, ""
 	switch ending {
 	case "warnings":
-		want, says = o.warned, ""
+		want = tool.Warnings
 		if o.name != "start" { // which warns by itself
-			o.fault(w, "WARNINGS: 1")
+			o.fault(w, pvesim.Fault{TaskWarns: "this is late"})
 		}
+	case "idle":
+		want = o.idle
+		o.fault(w, pvesim.Fault{TaskIdle: true})
 	case "failed":
 		want, says = tool.Failed, "failed: what it needs is not there"
-		o.fault(w, "what it needs is not there")
+		o.fault(w, pvesim.Fault{TaskFails: "what it needs is not there"})
 	case "interrupted":
 		want, says = tool.Failed, o.stop
 		go o.interrupt(w)
@@ -139,9 +141,10 @@ func (o operation) tell(t *testing.T, ending string) {
 	}
 }
 
-func (o operation) fault(w *simtest.World, exit string) {
+func (o operation) fault(w *simtest.World, f pvesim.Fault) {
 	w.Helper()
-	if err := w.Sim.Fault(pvesim.Fault{Match: o.match, TaskFails: exit}); err != nil {
+	f.Match = o.match
+	if err := w.Sim.Fault(f); err != nil {
 		w.Fatal(err)
 	}
 }

@@ -1,0 +1,81 @@
+package guests_test
+
+import (
+	"strings"
+	"testing"
+
+	"pve-mcp/internal/simtest"
+	"pve-mcp/internal/tool"
+	"pve-mcp/pvesim"
+)
+
+// A task that ends well and has done nothing is no success: what is true now counts.
+func TestChangesThatDidNothing(t *testing.T) {
+	idle := func(match string) pvesim.Fault { return pvesim.Fault{Match: match, TaskIdle: true} }
+	shared := simtest.Options{Model: simtest.Cluster(shared)}
+	simtest.Tell(t, "pve_delete_guest", []simtest.Story{
+		{Name: "delete", Fault: idle("DELETE /nodes/*/qemu/105"), Args: `{"vmid":105,"confirm":true}`, Outcome: tool.Failed, Writes: []string{deleteVM},
+			Says: []string{"PVE's task ended well, and VM 105 is still there: it is stopped on pve3."}, Lacks: []string{`"deleted"`}},
+	})
+	simtest.Tell(t, "pve_resize_disk", []simtest.Story{
+		{Name: "by", Fault: idle("PUT /nodes/*/qemu/105/resize"), Args: `{"vmid":105,"disk":"scsi0","size":"+10G"}`, Outcome: tool.Failed, Writes: []string{"PUT /nodes/{node}/qemu/{vmid}/resize"},
+			Says: []string{"PVE took the resize of scsi0 of VM 105, and it has 120 GiB, not 130 GiB."}},
+		{Name: "to", Fault: idle("PUT /nodes/*/qemu/105/resize"), Args: `{"vmid":105,"disk":"scsi0","size":"140G"}`, Outcome: tool.Failed, Writes: []string{"PUT /nodes/{node}/qemu/{vmid}/resize"},
+			Says: []string{"it has 120 GiB, not 140 GiB."}},
+	})
+	simtest.Tell(t, "pve_migrate_guest", []simtest.Story{
+		{Name: "migrate", Options: shared, Fault: idle("POST /nodes/*/qemu/105/migrate"), Args: `{"vmid":105,"target":"pve1"}`, Outcome: tool.Failed, Writes: []string{migrateVM},
+			Says: []string{"PVE's task ended well, and VM 105 is on pve3, not on pve1.", `"node":"pve3"`}},
+	})
+	simtest.Tell(t, "pve_clone_guest", []simtest.Story{
+		{Name: "clone", Fault: idle("POST /nodes/*/qemu/900/clone"), Args: `{"vmid":900,"newid":333}`, Outcome: tool.Failed, Writes: []string{"POST /nodes/{node}/qemu/{vmid}/clone"},
+			Says: []string{"PVE's task ended well, and there is no guest 333."}},
+	})
+	simtest.Tell(t, "pve_guest_power", []simtest.Story{
+		{Name: "power", Fault: idle("POST /nodes/*/qemu/105/status/start"), Args: `{"vmid":105,"action":"start"}`, Outcome: tool.Running, Writes: []string{"POST /nodes/{node}/qemu/{vmid}/status/start"},
+			Says: []string{"PVE accepted it, and the guest has not reached that state yet."}},
+	})
+	taken := func(path string) pvesim.Fault {
+		return pvesim.Fault{Match: path, Proxy: true, Status: 200, Message: `{"data":null}`}
+	}
+	configVM := []string{"PUT /nodes/{node}/qemu/{vmid}/config"}
+	simtest.Tell(t, "pve_update_guest_config", []simtest.Story{
+		{Name: "set", Fault: taken("PUT /nodes/*/qemu/105/config"), Args: `{"vmid":105,"set":{"cores":7}}`, Outcome: tool.Failed, Writes: configVM,
+			Says: []string{"PVE accepted the change, and the configuration of VM 105 reads as before: cores is", "not 7"}},
+		{Name: "delete", Fault: taken("PUT /nodes/*/qemu/105/config"), Args: `{"vmid":105,"delete":["memory"]}`, Outcome: tool.Failed, Writes: configVM,
+			Says: []string{"reads as before: memory is still there"}},
+		{Name: "as it is", Fault: taken("PUT /nodes/*/qemu/105/config"), Args: `{"vmid":105,"set":{"memory":16384}}`, Outcome: tool.OK, Writes: configVM},
+	})
+}
+
+// A deletion looks for what it leaves behind, beside what its log says.
+func TestDeletionsThatLeaveVolumes(t *testing.T) {
+	keeps := pvesim.Fault{Match: "DELETE /nodes/*/*/*", Keeps: "zfs error: dataset is busy"}
+	simtest.Tell(t, "pve_delete_guest", []simtest.Story{
+		{Name: "VM", Fault: keeps, Args: `{"vmid":105,"confirm":true}`, Outcome: tool.Warnings, Writes: []string{deleteVM}, Says: []string{
+			`"message":"The guest 105 is deleted, and volumes of it are left: local-zfs:vm-105-disk-0."`, `"deleted":true`,
+			`"log":["Could not remove disk 'local-zfs:vm-105-disk-0', check manually: zfs error: dataset is busy"]`,
+		}},
+		{Name: "the storage cannot be looked at", Fault: pvesim.Fault{Match: "GET /nodes/*/storage/*/content", Status: 500, Message: "got timeout"}, Args: `{"vmid":105,"confirm":true}`,
+			Outcome: tool.OK, Writes: []string{deleteVM}, Says: []string{"The guest 105 is deleted. Whether volumes of it are left cannot be seen: ", "got timeout"}},
+	})
+	without := simtest.Cluster(simtest.Grant("/vms", "PVEVMAdmin"))
+	simtest.Tell(t, "pve_delete_guest", []simtest.Story{
+		{Name: "the storage is hidden", Options: simtest.Options{Model: without, Token: "none@pve!mcp"}, Fault: keeps, Args: `{"vmid":105,"confirm":true}`,
+			Outcome: tool.Warnings, Writes: []string{deleteVM}, Says: []string{"Could not remove disk"}},
+	})
+}
+
+// What a task's log says of what was left undone is told, though it ended OK.
+func TestTasksThatLeaveSomethingUndone(t *testing.T) {
+	for _, line := range []string{"WARN: no efidisk configured", "INFO: skipping guest-agent 'fs-freeze', agent configured but not running?", "ERROR: failed to remove snapshot 'x'", "guest-fsfreeze-freeze problems - timeout"} {
+		simtest.Tell(t, "pve_clone_guest", []simtest.Story{
+			{Name: line, Fault: pvesim.Fault{Match: "POST /nodes/*/qemu/900/clone", TaskSays: line}, Args: `{"vmid":900,"newid":333}`, Outcome: tool.Warnings,
+				Writes: []string{"POST /nodes/{node}/qemu/{vmid}/clone"}, Says: []string{"something was left undone: ", strings.TrimPrefix(line, "ERROR: "), `"log":[`, `"newid":333`}},
+		})
+	}
+	simtest.Tell(t, "pve_clone_guest", []simtest.Story{
+		{Name: "nothing", Fault: pvesim.Fault{Match: "POST /nodes/*/qemu/900/clone", TaskSays: "create linked clone of drive scsi0"}, Args: `{"vmid":900,"newid":333}`, Outcome: tool.OK,
+			Writes: []string{"POST /nodes/{node}/qemu/{vmid}/clone"}},
+	})
+}
