@@ -35,7 +35,7 @@ type NodeStatus struct {
 	Uptime     Opt[int64]             `json:"uptime,omitzero"` // seconds
 	CPU        Opt[float64]           `json:"cpu,omitzero"`    // the share of all CPUs in use
 	Wait       Opt[float64]           `json:"wait,omitzero"`   // the share of time spent waiting for disks
-	LoadAvg    []Opt[string]          `json:"loadavg,omitzero"`
+	LoadAvg    []Opt[float64]         `json:"loadavg,omitzero"`
 	CPUInfo    map[string]Opt[string] `json:"cpuinfo,omitzero"`        // model, sockets, cores, cpus (threads), …
 	Memory     map[string]Opt[int64]  `json:"memory,omitzero"`         // total, used, free, from PVE 9 available; bytes; ZFS's cache counts as used
 	Swap       map[string]Opt[int64]  `json:"swap,omitzero"`           // total, used, free; bytes

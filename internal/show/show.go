@@ -3,15 +3,19 @@
 package show
 
 import (
+	"math"
 	"time"
 
 	"pve-mcp/internal/render"
 	"pve-mcp/pve"
 )
 
-// Percent returns a share of 1 in percent, nil where it is absent.
+// mostShare is above every share that PVE can mean.
+const mostShare = 1e6
+
+// Percent returns a share of 1 in percent, nil where it is absent or no share.
 func Percent(share pve.Opt[float64]) *float64 {
-	if !share.Set {
+	if !share.Set || share.Value < 0 || share.Value > mostShare {
 		return nil
 	}
 	p := render.Percent(share.Value)
@@ -43,9 +47,10 @@ func Number(n pve.Opt[int64]) *int64 {
 	return &value
 }
 
-// Seconds writes a number of seconds as a duration, "" where it is absent.
+// Seconds writes a number of seconds as a duration, "" where it is absent or none that a
+// machine can have run.
 func Seconds(n pve.Opt[int64]) string {
-	if !n.Set {
+	if !n.Set || n.Value < 0 || n.Value > int64(math.MaxInt64/time.Second) {
 		return ""
 	}
 	return render.Duration(time.Duration(n.Value) * time.Second)

@@ -99,8 +99,8 @@ func (out *statusOut) describe(s pve.NodeStatus) {
 	out.Boot = render.Text(s.Boot["mode"].Value, 20)
 	out.UptimeSec, out.Uptime = show.Number(s.Uptime), show.Seconds(s.Uptime)
 	for _, l := range s.LoadAvg {
-		if load, err := strconv.ParseFloat(l.Value, 64); err == nil {
-			out.Load = append(out.Load, load)
+		if l.Set {
+			out.Load = append(out.Load, l.Value)
 		}
 	}
 	out.CPU = &cpu{
