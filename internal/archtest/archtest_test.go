@@ -24,7 +24,7 @@ import (
 // mistake in a type that both shared would cancel out in the tests.
 var order = []string{
 	"bench/stdio", "bench/bare", "cmd/pve-mcp", "internal/docgen", "internal/cli", "internal/doctor", "internal/httpserve", "internal/obs", "internal/record", "test/live", "internal/simtest",
-	"internal/live", "internal/pages", "internal/screen", "internal/demo", "internal/server", "internal/mcptask", "internal/config", "internal/clients", "internal/keyring",
+	"internal/live", "internal/pages", "internal/screen", "internal/demo", "internal/server", "internal/rpc", "internal/mcptask", "internal/config", "internal/clients", "internal/keyring",
 	"internal/catalog", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
 	"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks", "internal/tool",
 	"internal/access", "internal/audit", "internal/files", "internal/explain", "internal/guard", "internal/seal", "internal/show", "internal/render", "pve", "pvesim", "pve/apischema/gen",
@@ -67,9 +67,9 @@ var imports = map[string][]string{
 	"internal/files":   {},
 	"internal/guard":   {"pve", "pve/lazyregexp"},
 	"internal/httpserve": {
-		"internal/access", "internal/audit", "internal/files", "internal/guard", "internal/mcptask", "internal/obs", "internal/render", "internal/server",
+		"internal/access", "internal/audit", "internal/files", "internal/guard", "internal/mcptask", "internal/obs", "internal/render", "internal/rpc", "internal/server",
 		"internal/tool", "pve", "github.com/coreos/go-oidc/v3", "github.com/modelcontextprotocol/go-sdk", "go.opentelemetry.io/otel",
-		"golang.org/x/time",
+		"golang.org/x/sync", "golang.org/x/time",
 	},
 	"internal/keyring": {"github.com/zalando/go-keyring"},
 	"internal/live":    {"internal/config", "internal/guard", "internal/tool", "pve", "pve/lazyregexp"},
@@ -82,10 +82,11 @@ var imports = map[string][]string{
 	"internal/record":     {"pve", "pve/lazyregexp", "pvesim"},
 	"internal/recordings": {},
 	"internal/render":     {"pve/lazyregexp"},
+	"internal/rpc":        {"github.com/modelcontextprotocol/go-sdk"},
 	"internal/screen":     {"internal/render"},
 	"internal/seal":       {},
 	"internal/server": {
-		"internal/access", "internal/catalog", "internal/guard", "internal/mcptask", "internal/render", "internal/tool", "pve/lazyregexp",
+		"internal/access", "internal/catalog", "internal/guard", "internal/mcptask", "internal/render", "internal/rpc", "internal/tool", "pve/lazyregexp",
 		"github.com/google/jsonschema-go", "github.com/modelcontextprotocol/go-sdk",
 	},
 	"internal/show": {"internal/render", "pve"},
@@ -139,6 +140,7 @@ var modules = map[string]string{
 	"github.com/spf13/cobra":                            "commands, and flags that are made from a tool's schema",
 	"github.com/spf13/pflag":                            "cobra's flags",
 	"golang.org/x/term":                                 "is this a terminal",
+	"golang.org/x/sync":                                 "who waits for what is limited",
 	"golang.org/x/time":                                 "how many requests a second",
 	"github.com/coreos/go-systemd/v22":                  "tells systemd that the server is ready, alive, stopping",
 	"github.com/go-logr/logr":                           "the logger that OpenTelemetry wants",

@@ -14,6 +14,7 @@ import (
 	"pve-mcp/internal/audit"
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/mcptask"
+	"pve-mcp/internal/rpc"
 	"pve-mcp/internal/server"
 )
 
@@ -44,7 +45,7 @@ func (h *handler) authenticate(w *stream, r *http.Request) (who *auth.TokenInfo,
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	token = strings.TrimSpace(token)
 	if !strings.EqualFold(scheme, "Bearer") || token == "" || len(strings.Fields(token)) != 1 {
-		if !h.withinRate(w, r, nil) {
+		if !h.withinRate(w, h.callerOf(r, nil)) {
 			return nil, false
 		}
 		h.challenge(w, "", string(access.Read))
@@ -107,7 +108,7 @@ func (h *handler) checkScopes(w *stream, r *http.Request, who *auth.TokenInfo, a
 		}
 		h.challenge(w, "insufficient_scope", strings.TrimSpace(has.String()+" "+string(access.For(risk))))
 		why := fmt.Sprintf("%s was not called: %s", what, has.Refuse(risk))
-		if err := h.Audit.Refuse(r.Context(), m.record(what, server.Caller(who, r.Header), why), "refused"); err != nil {
+		if err := h.Audit.Refuse(r.Context(), record(m, what, server.Caller(who, r.Header), why), "refused"); err != nil {
 			h.Logger.Error("a refused call is missing in the audit log", "cause", err)
 		}
 		w.refuse(http.StatusForbidden, all.id(), why)
@@ -121,7 +122,7 @@ func (h *handler) checkScopes(w *stream, r *http.Request, who *auth.TokenInfo, a
 const refusedBytes = 4 << 10
 
 // record is what the audit log gets of a call that is not made.
-func (m message) record(what, caller, why string) audit.Record {
+func record(m rpc.Message, what, caller, why string) audit.Record {
 	rec := audit.Record{Tool: what, Caller: caller, Consent: "none", Reason: why}
 	if len(m.Params.Arguments) <= refusedBytes {
 		rec.Arguments = m.Params.Arguments

@@ -15,50 +15,71 @@ import (
 
 	"pve-mcp/internal/mcptask"
 	"pve-mcp/internal/obs"
+	"pve-mcp/internal/rpc"
 )
 
-// message is what is looked at of a message before the SDK reads it. What is not as it
-// should be is left out here, and refused by the SDK.
-type message struct {
-	ID     json.RawMessage
-	Method string
-	Params struct {
-		Name      string
-		Arguments json.RawMessage
-		TaskID    string
-		Meta      obs.Meta
-	}
-}
+type messages []rpc.Message
 
-// UnmarshalJSON implements [json.Unmarshaler]. Names count as they are written, as they do
-// for the SDK: it must not see another message than is looked at here.
-func (m *message) UnmarshalJSON(data []byte) error {
-	var fields, params map[string]json.RawMessage
-	_ = json.Unmarshal(data, &fields)
-	_ = json.Unmarshal(fields["method"], &m.Method)
-	_ = json.Unmarshal(fields["params"], &params)
-	_ = json.Unmarshal(params["name"], &m.Params.Name)
-	_ = json.Unmarshal(params["taskId"], &m.Params.TaskID)
-	_ = json.Unmarshal(params["_meta"], &m.Params.Meta)
-	m.ID, m.Params.Arguments = fields["id"], params["arguments"]
-	return nil
-}
-
-type messages []message
-
-// inTime gives each request a time within which its body has to arrive, also where nobody
-// wants to see that: the connection is kept until it has.
+// inTime gives each request a time within which its body has to arrive where nobody wants
+// to see that: the connection is kept until it has. Who is let in gets more.
 func inTime(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // where there is none, the limit of size remains
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unwantedTime)) // where there is none, the limit of size remains
 		next.ServeHTTP(w, r)
 	})
 }
 
 // readBody reads the body of a request, which stays readable, and the messages in it. What
-// follows has any time.
-func readBody(w *stream, r *http.Request) (messages, bool) {
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyBytes))
+// follows has any time. The bytes of a large one are taken before it is read, so that a
+// caller cannot make this server hold more than its share.
+func (h *handler) readBody(w *stream, r *http.Request, caller string) (all messages, leave func(), ok bool) {
+	_ = w.control.SetReadDeadline(time.Now().Add(bodyTime))
+	size := r.ContentLength
+	if size < 0 || size > bodyBytes {
+		size = bodyBytes // or more, which is refused when it has come
+	}
+	var large *taken
+	if size > smallBytes {
+		var err error
+		if large, err = h.bytes.take(r.Context(), caller, size, callTime); err != nil {
+			h.refuseBusy(w, nil, err)
+			return nil, nil, false
+		}
+	}
+	defer func() {
+		if !ok {
+			large.give()
+		}
+	}()
+	data, ok := readAll(w, r)
+	if !ok {
+		return nil, nil, false
+	}
+	large.shrink(int64(len(data)))
+	_ = w.control.SetReadDeadline(time.Time{})
+	r.Body = io.NopCloser(bytes.NewReader(data))
+	if r.Method != http.MethodPost {
+		return nil, large.give, true
+	}
+	all, problem := rpc.Read(data)
+	if problem == nil && len(data) > helloBytes && messages(all).initialize() {
+		problem = &rpc.Error{
+			Code: jsonrpc.CodeInvalidRequest, ID: messages(all).id(),
+			Message: fmt.Sprintf("a request that begins a session has at most %d bytes", helloBytes),
+		}
+	}
+	if problem != nil {
+		w.refuseWith(http.StatusBadRequest, problem)
+		return nil, nil, false
+	}
+	return all, large.give, true
+}
+
+// readAll reads a body, into as much memory as it says that it has.
+func readAll(w *stream, r *http.Request) ([]byte, bool) {
+	var data bytes.Buffer
+	data.Grow(int(min(max(r.ContentLength, 0), bodyBytes)) + bytes.MinRead)
+	_, err := data.ReadFrom(http.MaxBytesReader(w, r.Body, bodyBytes))
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
@@ -68,31 +89,28 @@ func readBody(w *stream, r *http.Request) (messages, bool) {
 		w.refuse(http.StatusBadRequest, nil, "the body of the request did not arrive")
 		return nil, false
 	}
-	_ = w.control.SetReadDeadline(time.Time{})
-	r.Body = io.NopCloser(bytes.NewReader(data))
-	if r.Method != http.MethodPost {
-		return nil, true
+	return data.Bytes(), true
+}
+
+// calls is how many of the messages want to be carried out, each at the same time as the others.
+func (all messages) calls() (n int64) {
+	for _, m := range all {
+		if m.Call() {
+			n++
+		}
 	}
-	if !json.Valid(data) {
-		w.refuseAs(http.StatusBadRequest, jsonrpc.CodeParseError, nil, "the body of the request is not JSON, or is nested too deeply")
-		return nil, false
-	}
-	all := make(messages, 1)
-	if json.Unmarshal(data, &all) != nil {
-		_ = json.Unmarshal(data, &all[0]) // never fails
-	}
-	return all, true
+	return n
 }
 
 // called reports whether one of the messages is answered with a stream that may take
 // long to begin.
 func (all messages) called() bool {
-	return slices.ContainsFunc(all, func(m message) bool { return m.ID != nil && m.Method != "" && m.Method != "initialize" })
+	return slices.ContainsFunc(all, func(m rpc.Message) bool { return m.Call() && m.Method != "initialize" })
 }
 
 // endless reports whether the answer to a request ends only when the client goes away.
 func (all messages) endless(r *http.Request) bool {
-	return r.Method == http.MethodGet || slices.ContainsFunc(all, func(m message) bool { return m.Method == "subscriptions/listen" })
+	return r.Method == http.MethodGet || slices.ContainsFunc(all, func(m rpc.Message) bool { return m.Method == "subscriptions/listen" })
 }
 
 // id is what an answer to the whole request answers to.
@@ -103,9 +121,17 @@ func (all messages) id() json.RawMessage {
 	return all[0].ID
 }
 
+// meta is the _meta of the one message that there is.
+func (all messages) meta() obs.Meta {
+	if len(all) != 1 {
+		return nil
+	}
+	return all[0].Params.Meta
+}
+
 // initialize reports whether a session is to begin.
 func (all messages) initialize() bool {
-	return slices.ContainsFunc(all, func(m message) bool { return m.Method == "initialize" })
+	return slices.ContainsFunc(all, func(m rpc.Message) bool { return m.Method == "initialize" })
 }
 
 // checkTask refuses a request about a task whose header does not name it, as the SDK does
@@ -118,7 +144,9 @@ func (all messages) checkTask(w *stream, r *http.Request) bool {
 		switch m.Method {
 		case mcptask.MethodGet, mcptask.MethodUpdate, mcptask.MethodCancel:
 			if r.Header.Get("Mcp-Name") != m.Params.TaskID {
-				w.refuseAs(http.StatusBadRequest, mcp.CodeHeaderMismatch, all.id(), "the header Mcp-Name is not the taskId of the request")
+				w.refuseWith(http.StatusBadRequest, &rpc.Error{
+					Code: mcp.CodeHeaderMismatch, Message: "the header Mcp-Name is not the taskId of the request", ID: all.id(),
+				})
 				return false
 			}
 		}

@@ -141,7 +141,7 @@ func TestLostConnectionsKeepTheirPlaces(t *testing.T) {
 		}
 		synctest.Wait()
 		resp, _ := s.do(s.toolCall("pve_list_nodes", nil))
-		if most, _ := count(0); most != 256 || resp.StatusCode != 503 {
+		if most, _ := count(0); most != 64 || resp.StatusCode != 429 {
 			s.Errorf("%d calls at a time; one more: %d", most, resp.StatusCode)
 		}
 		time.Sleep(time.Minute)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"math"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
@@ -27,8 +28,11 @@ type handler struct {
 	rates   *rates // of callers
 
 	failures *rates // of addresses, to show tokens that are wrong
-	calls    slots
-	streams  slots
+	requests *share
+	calls    *share
+	streams  *share
+	bytes    *share
+	sessions *sessions
 
 	endStreams func()
 	sessionKey string
@@ -39,7 +43,9 @@ func newHandler(stop context.Context, o Options) *handler {
 		Options: o, stop: stop,
 		ready: &ready{ask: o.Ready}, rates: &rates{perSecond: o.Rate, burst: int(math.Ceil(2 * o.Rate))},
 		failures: &rates{perSecond: failedPerSecond, burst: failedAtOnce},
-		calls:    make(slots, maxCalls), streams: make(slots, maxStreams), sessionKey: rand.Text(),
+		requests: newShare(maxRequests, callersRequests), calls: newShare(maxCalls, callersCalls),
+		streams: newShare(maxStreams, callersStreams), bytes: newShare(maxBytes, callersBytes),
+		sessions: newSessions(o.Server), sessionKey: rand.Text(),
 	}
 	get := func(*http.Request) *mcp.Server { return o.Server }
 	h.modern = mcp.NewStreamableHTTPHandler(get, &mcp.StreamableHTTPOptions{
@@ -73,32 +79,52 @@ func (h *handler) serveMCP(w *stream, r *http.Request) {
 		return
 	}
 	who, ok := h.authenticate(w, r)
-	if !ok || !h.withinRate(w, r, who) || !h.checkOwn(w, r) {
+	caller := h.callerOf(r, who)
+	if !ok || !h.withinRate(w, caller) || !h.checkOwn(w, r) {
 		return
 	}
-	messages, ok := readBody(w, r)
-	if len(messages) == 1 {
-		w.meta = messages[0].Params.Meta
-	}
-	if !ok || !messages.checkTask(w, r) || !h.checkScopes(w, r, who, messages) {
-		return
-	}
-	leave, ok := h.enter(w, r, messages)
+	leave, ok := h.enter(w, r, caller)
 	if !ok {
 		return
 	}
+	leave = sync.OnceFunc(leave)
 	defer leave()
-	next, connected := h.legacy, r.Context()
-	switch {
-	case r.Header.Get("Mcp-Protocol-Version") >= stateless:
-		next = h.modern
-	case !h.ownSession(w, r):
+	all, forget, ok := h.readBody(w, r, caller)
+	if !ok {
 		return
-	case !messages.endless(r):
-		// In the handshake versions a connection that is lost cancels nothing: the client
-		// may say so, or ask for the outcome later. The request goes on until its call has
-		// ended, so that this counts as under way for as long.
-		connected = context.WithoutCancel(connected)
+	}
+	defer forget()
+	w.about = all
+	if !all.checkTask(w, r) || !h.checkScopes(w, r, who, all) {
+		return
+	}
+	end, ok := h.begin(w, r, caller, all)
+	if !ok {
+		return
+	}
+	defer end()
+	if all.endless(r) {
+		leave() // a stream has a place of its own
+	}
+	h.pass(w, r, who, caller, all)
+}
+
+// pass hands a request to the SDK.
+func (h *handler) pass(w *stream, r *http.Request, who *auth.TokenInfo, caller string, all messages) {
+	next, connected := h.modern, r.Context()
+	if r.Header.Get("Mcp-Protocol-Version") < stateless {
+		done, ok := h.useSession(w, r, caller, all)
+		if !ok {
+			return
+		}
+		defer done()
+		next = h.legacy
+		if !all.endless(r) {
+			// In the handshake versions a connection that is lost cancels nothing: the client
+			// may say so, or ask for the outcome later. The request goes on until its call has
+			// ended, so that this counts as under way for as long.
+			connected = context.WithoutCancel(connected)
+		}
 	}
 	if who != nil { // the SDK takes an identity from its own middleware alone
 		known := func(context.Context, string, *http.Request) (*auth.TokenInfo, error) { return who, nil }
@@ -106,10 +132,10 @@ func (h *handler) serveMCP(w *stream, r *http.Request) {
 	}
 	ctx, cancel := context.WithCancel(connected)
 	defer cancel()
-	if messages.endless(r) {
+	if all.endless(r) {
 		defer context.AfterFunc(h.endless, cancel)()
 	}
 	r = r.WithContext(ctx) // a copy, since the SDK changes it while comments may be sent
-	defer w.keepAlive(messages.called())()
+	defer w.keepAlive(all.called())()
 	next.ServeHTTP(w, r)
 }

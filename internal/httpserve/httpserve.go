@@ -58,12 +58,15 @@ type Options struct {
 }
 
 const (
-	headerTime  = 10 * time.Second // to send the header of a request
-	bodyTime    = 30 * time.Second // to send its body
-	idleTime    = 2 * time.Minute  // between two requests on a connection
-	writeTime   = 30 * time.Second // to take what is sent
-	headerBytes = 32 << 10
-	bodyBytes   = 1 << 20
+	headerTime = 10 * time.Second // to send the header of a request
+	bodyTime   = 30 * time.Second // to send its body
+	// unwantedTime is how long a body may take that nobody wants to read, such as that of a
+	// request that is refused for its token.
+	unwantedTime = 5 * time.Second
+	idleTime     = 2 * time.Minute  // between two requests on a connection
+	writeTime    = 30 * time.Second // to take what is sent
+	headerBytes  = 32 << 10
+	bodyBytes    = 1 << 20
 	// stopTime is how long calls have to answer what is known by then, after they were
 	// cancelled.
 	stopTime = 5 * time.Second

@@ -1,6 +1,8 @@
 package httpserve
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -12,73 +14,74 @@ import (
 	"golang.org/x/time/rate"
 )
 
+// The limits of what is under way, in all and of one caller, who leaves room for others.
+// docs/http.md says what memory they add up to.
 const (
-	// maxCalls is how many calls are carried out at a time; others wait.
-	maxCalls = 256
+	// Requests but streams without an end; more are refused at once.
+	maxRequests, callersRequests = 1024, 256
+	// Calls, of which a batch has several; more wait.
+	maxCalls, callersCalls = 256, 64
 	// callTime is how long they wait.
 	callTime = 10 * time.Second
-	// maxStreams is how many streams without an end there are at a time.
-	maxStreams = 1024
-	// maxSessions is how many sessions of the handshake versions there are at a time.
-	maxSessions = 4096
+	// Streams without an end.
+	maxStreams, callersStreams = 512, 128
+	// Sessions of the handshake versions.
+	maxSessions, callersSessions = 1024, 256
+	// Bytes of large bodies, of each of which several copies are made until the call ends.
+	maxBytes, callersBytes = 8 << 20, 2 << 20
+	// smallBytes is how long a body may be that needs no share of these.
+	smallBytes = 8 << 10
+	// helloBytes is how long a request may be that begins a session, which keeps it.
+	helloBytes = 8 << 10
 )
 
-// slots are taken by those who do something that is bounded.
-type slots chan struct{}
-
-// take takes a slot, and waits for one for a time.
-func (s slots) take(r *http.Request, patience time.Duration) bool {
-	select {
-	case s <- struct{}{}:
-		return true
-	default:
-	}
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case s <- struct{}{}:
-		return true
-	case <-timer.C:
-	case <-r.Context().Done():
-	}
-	return false
-}
-
-// enter takes the slot that a request needs. Answers to a client's human need none, so
-// that a call that waits for one cannot keep it out.
-func (h *handler) enter(w *stream, r *http.Request, all messages) (leave func(), ok bool) {
-	s, patience := h.calls, callTime
-	switch {
-	case all.endless(r):
-		s, patience = h.streams, 0
-	case !all.called() && !all.initialize():
-		return func() {}, true
-	}
-	if all.initialize() && h.tooManySessions() || !s.take(r, patience) {
-		w.header.Set("Retry-After", "5")
-		w.refuse(http.StatusServiceUnavailable, all.id(), "this server is busy; try again in some seconds")
+// enter lets a request of a caller begin where not too many are under way.
+func (h *handler) enter(w *stream, r *http.Request, caller string) (leave func(), ok bool) {
+	t, err := h.requests.take(r.Context(), caller, 1, 0)
+	if err != nil {
+		h.refuseBusy(w, nil, err)
 		return nil, false
 	}
-	return func() { <-s }, true
+	return t.give, true
+}
+
+// begin takes the places that the messages of a request need. Answers to a client's human
+// need none, so that a call that waits for one cannot keep it out.
+func (h *handler) begin(w *stream, r *http.Request, caller string, all messages) (leave func(), ok bool) {
+	of, n, patience := h.calls, all.calls(), callTime
+	switch {
+	case all.endless(r):
+		of, n, patience = h.streams, 1, 0
+	case n == 0:
+		return func() {}, true
+	}
+	t, err := of.take(r.Context(), caller, n, patience)
+	if err != nil {
+		h.refuseBusy(w, all.id(), err)
+		return nil, false
+	}
+	return t.give, true
+}
+
+// refuseBusy tells a caller that it has, or all have, too much under way.
+func (h *handler) refuseBusy(w *stream, id json.RawMessage, why error) {
+	status := http.StatusServiceUnavailable
+	if errors.Is(why, errOwnShare) {
+		status = http.StatusTooManyRequests
+	}
+	w.header.Set("Retry-After", "5")
+	w.refuse(status, id, why.Error()+"; nothing was done, try again in some seconds")
 }
 
 // idle waits for a time until no call is under way, and reports whether that is so.
 func (h *handler) idle(patience time.Duration) bool {
 	const pause = 20 * time.Millisecond
-	for end := time.Now().Add(patience); len(h.calls) > 0; time.Sleep(pause) {
+	for end := time.Now().Add(patience); h.calls.used.Load() > 0; time.Sleep(pause) {
 		if time.Now().After(end) {
 			return false
 		}
 	}
 	return true
-}
-
-func (h *handler) tooManySessions() bool {
-	n := 0
-	for range h.Server.Sessions() {
-		n++
-	}
-	return n >= maxSessions
 }
 
 // rates bound how often each of many does something.
@@ -125,12 +128,17 @@ func (l *rates) limiter(who string) *rate.Limiter {
 	return limiter
 }
 
-// withinRate refuses a request of a caller that makes too many.
-func (h *handler) withinRate(w *stream, r *http.Request, who *auth.TokenInfo) bool {
-	caller := h.address(r)
+// callerOf is whose shares and whose rate a request counts for: whoever is authenticated,
+// or an address.
+func (h *handler) callerOf(r *http.Request, who *auth.TokenInfo) string {
 	if who != nil {
-		caller = "user " + who.UserID
+		return "user " + who.UserID
 	}
+	return h.address(r)
+}
+
+// withinRate refuses a request of a caller that makes too many.
+func (h *handler) withinRate(w *stream, caller string) bool {
 	return h.notTooOften(w, h.rates.wait(caller, time.Now()), fmt.Sprintf(
 		"too many requests: a caller may make %g a second, and twice as many at once; nothing was done", h.Rate))
 }

@@ -74,10 +74,16 @@ func TestNothingHidesACall(t *testing.T) {
 			status   int
 		}{
 			"as it is":            {"", "", 403},
-			"another method":      {`"method":`, `"METHOD":"ping","method":`, 403},
-			"another method last": {`"name":"pve_guest_power"}}`, `"name":"pve_guest_power"},"Method":"ping"}`, 403},
-			"another name":        {`"name":"pve_guest_power"`, `"name":"pve_guest_power","Name":"pve_list_nodes"`, 403},
-			"an odd id":           {`"id":7`, `"id":{}`, 403},
+			"another method":      {`"method":`, `"METHOD":"ping","method":`, 400},
+			"another method last": {`"name":"pve_guest_power"}}`, `"name":"pve_guest_power"},"Method":"ping"}`, 400},
+			"another name":        {`"name":"pve_guest_power"`, `"name":"pve_guest_power","Name":"pve_list_nodes"`, 400},
+			"the name undone":     {`"name":"pve_guest_power"`, `"name":"pve_guest_power","name":null`, 400},
+			"arguments twice":     {`"arguments":`, `"arguments":{"vmid":101,"action":"start"},"arguments":`, 400},
+			"an argument twice":   {`"vmid":101`, `"vmid":101,"vmid":102`, 400},
+			"params twice":        {`"params":`, `"params":{"name":"pve_list_nodes"},"params":`, 400},
+			"a name with escapes": {`"name":`, `"n\u0061me":"pve_list_nodes","name":`, 400},
+			"no name":             {`"name":"pve_guest_power"`, `"name":null`, 400},
+			"an odd id":           {`"id":7`, `"id":{}`, 400},
 			"a batch":             {"", "[", 403},
 			"too deep":            {`"vmid":101`, `"vmid":101,"x":` + deep, 400},
 			"not JSON":            {`"vmid":101`, `"vmid":101,`, 400},
@@ -94,7 +100,7 @@ func TestNothingHidesACall(t *testing.T) {
 			}
 			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(text)), int64(len(text))
 			resp, answer := s.do(r)
-			if resp.StatusCode != tt.status || tt.status == 400 && !strings.Contains(answer, `"code":-32700`) {
+			if resp.StatusCode != tt.status || tt.status == 400 && !strings.Contains(answer, `"error":{"code":-32`) {
 				s.Errorf("%s: %d %s\n%.300s", name, resp.StatusCode, answer, text)
 			}
 		}

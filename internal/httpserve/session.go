@@ -12,28 +12,56 @@ import (
 
 const sessionHeader = "Mcp-Session-Id"
 
-// ownSession keeps a session of the handshake versions to the PVE token with which it was
-// begun: the id that the client gets ends in what only that token gives. To any other, as in
-// another process, there is no such session: 404, as MCP has it, lets the client begin a new
-// one. The SDK keeps a session to the caller.
-func (h *handler) ownSession(w *stream, r *http.Request) bool {
-	if h.OwnTokens == nil {
-		return true
-	}
+// useSession lets a request of the handshake versions begin a session, or use one that is
+// its caller's, until done is called.
+func (h *handler) useSession(w *stream, r *http.Request, caller string, all messages) (done func(), ok bool) {
 	token := r.Header.Get(server.OwnTokenHeader)
-	w.session = func(id string) string { return id + "." + h.sessionTag(id, token) }
 	named := r.Header.Get(sessionHeader)
-	if named == "" {
-		return true
+	switch {
+	case h.SessionsOff:
+		return func() {}, true
+	case named == "" && !all.initialize():
+		return func() {}, true
+	case named == "":
+		begin, err := h.sessions.reserve(caller)
+		if err != nil {
+			h.refuseBusy(w, all.id(), err)
+			return nil, false
+		}
+		w.began = func(id string) string {
+			begin.as(id)
+			return h.visibleID(id, token)
+		}
+		return begin.end, true
 	}
-	end := max(strings.LastIndexByte(named, '.'), 0) // the name of a replica ends with one, too
-	id, tag := named[:end], strings.TrimPrefix(named[end:], ".")
-	if !hmac.Equal([]byte(tag), []byte(h.sessionTag(id, token))) {
+	id, ok := h.ownID(named, token)
+	if !ok {
 		w.refuse(http.StatusNotFound, nil, "there is no such session here, with this PVE token; begin a new one")
-		return false
+		return nil, false
 	}
 	r.Header.Set(sessionHeader, id)
-	return true
+	return h.sessions.use(id), true
+}
+
+// visibleID is what a client gets to know of the id of a session, which keeps it to the PVE
+// token with which it was begun: it ends in what only that token gives. To any other, as in
+// another process, there is no such session: 404, as MCP has it, lets the client begin a
+// new one. The SDK keeps a session to the caller.
+func (h *handler) visibleID(id, token string) string {
+	if h.OwnTokens == nil {
+		return id
+	}
+	return id + "." + h.sessionTag(id, token)
+}
+
+// ownID is the id of a session by what its client knows of it.
+func (h *handler) ownID(visible, token string) (id string, ok bool) {
+	if h.OwnTokens == nil {
+		return visible, true
+	}
+	end := max(strings.LastIndexByte(visible, '.'), 0) // the name of a replica ends with one, too
+	id, tag := visible[:end], strings.TrimPrefix(visible[end:], ".")
+	return id, hmac.Equal([]byte(tag), []byte(h.sessionTag(id, token)))
 }
 
 func (h *handler) sessionTag(id, token string) string {

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"pve-mcp/internal/obs"
+	"pve-mcp/internal/rpc"
 )
 
 // alive is how often a stream on which nothing happens carries a comment, so that no
@@ -23,9 +23,10 @@ type stream struct {
 	control *http.ResponseController
 	header  http.Header // until it is sent
 	caller  string      // once it is known
-	meta    obs.Meta    // of the message, once it is read
-	// session, if not nil, makes what the client gets to know of the id of a session.
-	session func(id string) string
+	about   messages    // once they are read
+	// began, if not nil, hears of the id of a session that begins, and makes of it what
+	// the client gets to know.
+	began func(id string) string
 
 	mu     sync.Mutex
 	status int  // 0 until the header is sent; guarded by mu
@@ -56,8 +57,8 @@ func (s *stream) begin(status int, header http.Header) {
 	}
 	s.status, s.events = status, isEvents(header)
 	maps.Copy(s.to.Header(), header)
-	if id := header.Get(sessionHeader); id != "" && s.session != nil {
-		s.to.Header().Set(sessionHeader, s.session(id))
+	if id := header.Get(sessionHeader); id != "" && s.began != nil {
+		s.to.Header().Set(sessionHeader, s.began(id))
 	}
 	if s.events {
 		s.to.Header().Set("X-Accel-Buffering", "no")
@@ -142,23 +143,14 @@ func (s *stream) comment(called bool, header http.Header) {
 // refuse answers a request with an error, as HTTP and JSON-RPC have it. The code of the
 // error is the status, which lies outside what JSON-RPC keeps for itself.
 func (s *stream) refuse(status int, id json.RawMessage, why string) {
-	s.refuseAs(status, int64(status), id, why)
+	s.refuseWith(status, &rpc.Error{Code: int64(status), Message: why, ID: id})
 }
 
-// refuseAs is refuse with a code of the protocol.
-func (s *stream) refuseAs(status int, code int64, id json.RawMessage, why string) {
-	if id == nil {
-		id = json.RawMessage("null")
-	}
-	body, err := json.Marshal(map[string]any{
-		"jsonrpc": "2.0", "id": id, "error": map[string]any{"code": code, "message": why},
-	})
-	if err != nil {
-		body = nil // an id that is no JSON
-	}
+// refuseWith is refuse with a code of the protocol.
+func (s *stream) refuseWith(status int, why *rpc.Error) {
 	s.header.Set("Content-Type", "application/json")
 	s.WriteHeader(status)
-	_, _ = s.Write(body)
+	_, _ = s.Write(why.Answer())
 }
 
 // say answers with a line of text.

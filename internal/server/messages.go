@@ -8,6 +8,8 @@ import (
 	"io"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+
+	"pve-mcp/internal/rpc"
 )
 
 // maxMessage bounds the bytes of a message from the client.
@@ -64,31 +66,20 @@ func (m *messages) next() ([]byte, error) {
 }
 
 // problemWith returns what is wrong with a line, nil where it is a message.
-func problemWith(line []byte) *jsonrpc.Error {
-	var batch []json.RawMessage
-	switch {
-	case len(line) > maxMessage:
-		return &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: "the message is longer than 8 MiB"}
-	case !json.Valid(line):
-		return &jsonrpc.Error{Code: jsonrpc.CodeParseError, Message: "the line is not JSON; a message is one line"}
-	case json.Unmarshal(line, &batch) != nil:
-		batch = []json.RawMessage{line}
+func problemWith(line []byte) *rpc.Error {
+	if len(line) > maxMessage {
+		return &rpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: "the message is longer than 8 MiB"}
 	}
-	for _, message := range batch {
-		if _, err := jsonrpc.DecodeMessage(message); err != nil {
-			return &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: "not a message of JSON-RPC 2.0: " + err.Error()}
-		}
+	_, problem := rpc.Read(line)
+	if problem != nil && problem.Code == jsonrpc.CodeParseError {
+		problem.Message = "the line is not JSON; a message is one line"
 	}
-	if len(batch) == 0 {
-		return &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: "the batch is empty"}
-	}
-	return nil
+	return problem
 }
 
 // refuse answers a line that is no message, unless it was meant as an answer itself.
-func (m *messages) refuse(line []byte, problem *jsonrpc.Error) error {
+func (m *messages) refuse(line []byte, problem *rpc.Error) error {
 	var seen struct {
-		ID     json.RawMessage `json:"id"`
 		Result json.RawMessage `json:"result"`
 		Error  json.RawMessage `json:"error"`
 	}
@@ -96,26 +87,6 @@ func (m *messages) refuse(line []byte, problem *jsonrpc.Error) error {
 	if seen.Result != nil || seen.Error != nil {
 		return nil
 	}
-	answer, err := json.Marshal(struct {
-		Version string          `json:"jsonrpc"`
-		ID      json.RawMessage `json:"id"`
-		Error   *jsonrpc.Error  `json:"error"`
-	}{"2.0", idOf(seen.ID), problem})
-	if err != nil {
-		return err
-	}
-	_, err = m.out.Write(append(answer, '\n'))
+	_, err := m.out.Write(append(problem.Answer(), '\n'))
 	return err
-}
-
-// idOf returns an id that can be answered to, or null.
-func idOf(raw json.RawMessage) json.RawMessage {
-	var id any
-	if json.Unmarshal(raw, &id) == nil {
-		switch id.(type) {
-		case string, float64:
-			return raw
-		}
-	}
-	return json.RawMessage("null")
 }
