@@ -115,6 +115,7 @@ var imports = map[string][]string{
 	"test/independent":         {},
 	"test/live":                {"internal/live"},
 	"test/packages":            {},
+	"test/memory":              {},
 	"test/replicas":            {},
 	"test/simproc":             {},
 }

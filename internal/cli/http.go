@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,7 +33,14 @@ func (a *app) httpCommand() *cobra.Command {
 	}
 }
 
+// memory is what the server strives to stay within, unless GOMEMLIMIT says otherwise: what
+// callers may have under way at most needs less, and garbage is collected in time.
+const memory = 192 << 20
+
 func (a *app) http(ctx context.Context) error {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(memory)
+	}
 	cfg, err := a.settings(config.Sources{CallersTokens: true})
 	if err != nil {
 		return err

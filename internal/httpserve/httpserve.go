@@ -67,6 +67,8 @@ const (
 	writeTime    = 30 * time.Second // to take what is sent
 	headerBytes  = 32 << 10
 	bodyBytes    = 1 << 20
+	frameBytes   = 16 << 10 // of HTTP/2
+	windowBytes  = 64 << 10 // of HTTP/2: what may arrive before it is read
 	// stopTime is how long calls have to answer what is known by then, after they were
 	// cancelled.
 	stopTime = 5 * time.Second
@@ -94,7 +96,12 @@ func Serve(ctx context.Context, l net.Listener, o Options) error {
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    headerBytes,
-		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug), // clients that give up
+		ConnState:         newConns().changed,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: callersRequests, MaxReadFrameSize: frameBytes,
+			MaxReceiveBufferPerConnection: windowBytes, MaxReceiveBufferPerStream: windowBytes,
+		},
+		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug), // clients that give up
 	}
 	scheme := "http"
 	if o.TLS != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -191,5 +192,28 @@ func TestWhatASessionKeepsIsBounded(t *testing.T) {
 		if resp.StatusCode != http.StatusBadRequest || !strings.Contains(body, `"id":7,"error":{"code":-32600,"message":"a request that begins a session has at most 8192 bytes"`) {
 			s.Errorf("%d %.200s", resp.StatusCode, body)
 		}
+	})
+}
+
+// Connections on which nothing is asked keep nobody out, however many there are.
+func TestIdleConnectionsLeaveRoom(t *testing.T) {
+	crowd(t, func(s *site, _, other string) {
+		var cut atomic.Int32
+		for range 3000 {
+			conn, err := s.wire.dial(s.Context(), "", "")
+			if err != nil {
+				s.Fatal(err)
+			}
+			go func() {
+				_, _ = io.WriteString(conn, "POST /mcp HTTP/1.1\r\nHost: lo")
+				_, _ = io.Copy(io.Discard, conn)
+				cut.Add(1)
+			}()
+		}
+		synctest.Wait()
+		if got := cut.Load(); got != 3000-2048 {
+			s.Errorf("%d of 3000 connections were cut", got)
+		}
+		s.prompt(other)
 	})
 }

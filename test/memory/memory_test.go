@@ -1,0 +1,116 @@
+package memory
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// most is what docs/http.md promises, in MB.
+const most = 256
+
+// However many callers there are, whatever they send, leave half sent, or do not read: the
+// memory of the server stays within what its documentation says.
+func TestMemoryUnderLoad(t *testing.T) {
+	const callers = 8
+	w := open(t, callers)
+	idle := w.peak()
+
+	// Sessions that keep all that they may, each with a stream, and connections that are
+	// never done with their header.
+	each(callers, func(caller int) {
+		for i := range 140 {
+			if err := w.begin(caller, i); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	header := "POST /mcp HTTP/1.1\r\nHost: localhost\r\nX: " + strings.Repeat("x", 30<<10)
+	for range 1000 {
+		if err := w.say(header); err != nil {
+			t.Error(err)
+		}
+	}
+	sessions := w.peak()
+
+	// Large bodies that are never sent to their end, and calls that wait for the cluster:
+	// with large bodies, with bodies of many values, and many small ones.
+	slow := "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\nAuthorization: Bearer "
+	for caller := range callers {
+		for range 20 {
+			if err := w.say(slow + w.tokens[caller] + "\r\n\r\n{" + strings.Repeat(" ", 900<<10)); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	values := map[string]any{}
+	for i := range 4000 {
+		values["a name of a value that nobody reads "+strconv.Itoa(i)] = i
+	}
+	var answers sync.WaitGroup
+	var mu sync.Mutex
+	status := map[int]int{} // guarded by mu
+	const calls, running = callers * 150, 256
+	held, refused := make(chan *http.Response, calls), make(chan struct{}, calls)
+	for i := range calls {
+		more := any(strings.Repeat("x", 6<<10))
+		switch i / callers % 3 {
+		case 0:
+			more = strings.Repeat("x", 1000<<10)
+		case 1:
+			more = values
+		}
+		answers.Go(func() {
+			resp, err := w.post(i%callers, list(i, more))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			status[resp.StatusCode]++
+			if held <- resp; resp.StatusCode != http.StatusOK {
+				refused <- struct{}{}
+			}
+		})
+	}
+	for range calls - running { // those that find no place wait for one, and are refused
+		<-refused
+	}
+	waiting := w.peak()
+
+	// All answers at once, which are large, and which nobody reads at first.
+	w.answer()
+	done := make(chan struct{})
+	go func() { answers.Wait(); close(done) }()
+	w.within(2*time.Minute, "answers", done)
+	close(held)
+	bytes := int64(0)
+	for resp := range held {
+		n, _ := io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		bytes += n
+	}
+	end := w.peak()
+	t.Logf("MB at most: idle %d, with sessions and streams %d, with calls that wait %d, with %d MB of answers %d; statuses: %v",
+		idle, sessions, waiting, bytes>>20, end, status)
+	if end >= most {
+		t.Errorf("%d MB", end)
+	}
+	if status[http.StatusOK] < running/2 {
+		t.Errorf("the load is not what it should be: %v", status)
+	}
+}
+
+// each does something for each of some callers at the same time.
+func each(callers int, do func(caller int)) {
+	var all sync.WaitGroup
+	for caller := range callers {
+		all.Go(func() { do(caller) })
+	}
+	all.Wait()
+}
