@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"pve-mcp/internal/access"
+	"pve-mcp/internal/files"
 	"pve-mcp/pvesim"
 )
 
@@ -56,7 +57,7 @@ func open(t *testing.T, callers int) *world {
 	t.Cleanup(w.http.CloseIdleConnections)
 	path := filepath.Join(dir, "tokens.json")
 	for i := range callers {
-		token, err := access.Add(path, access.Token{Name: fmt.Sprintf("caller-%d", i), Scopes: access.Scopes{access.Read}})
+		token, err := access.Add(files.At(path), access.Token{Name: fmt.Sprintf("caller-%d", i), Scopes: access.Scopes{access.Read}})
 		if err != nil {
 			t.Fatal(err)
 		}
