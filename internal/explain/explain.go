@@ -181,6 +181,7 @@ var hints = []struct{ says, next string }{
 	{"powerdown failed", "The guest does not listen, or needs longer: look at its console, or raise the timeout. pve_guest_power with the action stop ends it at once, like a power cut."},
 	{"No space left on device", full},
 	{"out of space", full},
+	{"uses local storage", "Clone it where it is in full: full: true, without target. Then move the clone with pve_migrate_guest."},
 	{"snapshot '", "pve_list_snapshots shows those that there are."},
 	{"by other user", "Nothing was changed. Look at the configuration as it is now, then try again."},
 	{"guest agent is not running", "It may still be starting; otherwise install and start qemu-guest-agent in the guest, and restart the VM where agent: 1 was set while it ran."},

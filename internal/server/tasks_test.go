@@ -167,7 +167,10 @@ var operations = []struct {
 	{name: "clone and start", tool: "pve_clone_guest", args: `{"vmid":900,"newid":333,"start":true}`, outcome: "ok", says: `"status":"running"`},
 	{name: "snapshot", tool: "pve_create_snapshot", args: `{"vmid":102,"snapname":"now"}`, outcome: "ok"},
 	{name: "rollback and start", tool: "pve_rollback_snapshot", args: `{"vmid":102,"snapname":"after-upgrade","start":true,"confirm":true}`, outcome: "ok"},
-	{name: "rollback fails", tool: "pve_rollback_snapshot", args: `{"vmid":102,"snapname":"before-upgrade","confirm":true}`, outcome: "failed", says: "is not most recent snapshot"},
+	{name: "rollback fails", tool: "pve_rollback_snapshot", args: `{"vmid":102,"snapname":"after-upgrade","confirm":true}`, outcome: "failed", says: "zfs error: dataset is busy",
+		model: func(m *pvesim.Model) {
+			m.Faults = []pvesim.Fault{{Match: "POST /nodes/*/qemu/102/snapshot/*/rollback", TaskFails: "zfs error: dataset is busy"}}
+		}},
 	{name: "deletion of a snapshot", tool: "pve_delete_snapshot", args: `{"vmid":102,"snapname":"after-upgrade","confirm":true}`, outcome: "ok"},
 	{name: "backup", tool: "pve_create_backup", args: `{"vmid":104,"storage":"nfs"}`, outcome: "ok", says: "vzdump-qemu-104-2000_01_01"},
 	{name: "backup with warnings", tool: "pve_create_backup", args: `{"vmid":200,"storage":"nfs"}`, outcome: "warnings",

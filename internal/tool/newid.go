@@ -1,8 +1,11 @@
 package tool
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"pve-mcp/internal/explain"
@@ -47,4 +50,42 @@ func WithNewID(ctx context.Context, c *Call, id *pve.VMID, chosen bool, send fun
 			return pve.UPID{}, err
 		}
 	}
+}
+
+// MayMake returns why the token may not make a guest of an id, in a pool or, with "", in
+// none, nil where it may. A token that may make guests in some pools only has to name one.
+func MayMake(perms pve.Permissions, id pve.VMID, pool string) error {
+	const privilege = "VM.Allocate"
+	if perms.Has("/vms/"+id.String(), privilege) || pool != "" && perms.Has("/pool/"+pool, privilege) {
+		return nil
+	}
+	var pools []string
+	for path := range perms {
+		if name, ok := strings.CutPrefix(path, "/pool/"); ok && perms.Has(path, privilege) {
+			pools = append(pools, render.Text(name, 60))
+		}
+	}
+	if pools == nil {
+		return Require(perms, "/vms/"+id.String(), privilege)
+	}
+	slices.Sort(pools)
+	const most = 10
+	return explain.Refusal(fmt.Sprintf("Name one of them, such as pool: %q.", pools[0]),
+		"This token may make guests only in a pool: %s.", render.List(pools[:min(most, len(pools))]))
+}
+
+// NotMade explains why PVE has refused to make a guest, where it did not say why.
+func (c *Call) NotMade(ctx context.Context, err error, id pve.VMID, pool string) error {
+	var said *pve.Error
+	if !errors.As(err, &said) {
+		return err
+	}
+	if _, privs, denied := said.Denied(); !denied || privs != nil {
+		return err
+	}
+	perms, failed := c.PVE.Permissions(ctx)
+	if failed != nil {
+		return err
+	}
+	return cmp.Or(MayMake(perms, id, pool), err)
 }

@@ -129,7 +129,7 @@ func startClone(ctx context.Context, c *tool.Call, in *cloneIn) (tool.Job, error
 		})
 		return upid, err
 	})
-	return tool.Job{UPID: upid}, err
+	return tool.Job{UPID: upid}, c.NotMade(ctx, err, in.NewID, in.Pool)
 }
 
 func startNew(ctx context.Context, c *tool.Call, in *cloneIn) (tool.Job, error) {

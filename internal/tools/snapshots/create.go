@@ -16,7 +16,7 @@ import (
 
 type createIn struct {
 	VMID        pve.VMID `json:"vmid"`
-	Snapname    string   `json:"snapname" jsonschema:"letters, digits, - and _"`
+	Snapname    string   `json:"snapname" jsonschema:"a letter, then letters, digits, - and _"`
 	Description string   `json:"description,omitzero" jsonschema:"a note to keep with it"`
 	RAM         bool     `json:"vmstate,omitzero" jsonschema:"with the RAM of a running VM"`
 	tool.Waits

@@ -150,10 +150,11 @@ func planRollback(ctx context.Context, c *tool.Call, in *rollbackIn) (tool.Plan,
 	case runs:
 		plan.Consequences = append(plan.Consequences, "it is running: it is stopped, and stays so (start: true starts it again)")
 	}
-	if later := descendants(f.list, in.Snapname); len(later) > 0 {
-		plan.Consequences = append(plan.Consequences, fmt.Sprintf("the later snapshots %s stay in the list; some storages, such as ZFS, refuse the rollback because of them", render.List(later)))
+	later, err := f.passLater(ctx, c)
+	if later != "" {
+		plan.Consequences = append(plan.Consequences, later)
 	}
-	return plan, nil
+	return plan, err
 }
 
 // descendants are the snapshots that came after one, parents first as in the list.

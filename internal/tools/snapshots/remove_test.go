@@ -1,6 +1,7 @@
 package snapshots_test
 
 import (
+	"strings"
 	"testing"
 
 	"pve-mcp/internal/simtest"
@@ -8,17 +9,40 @@ import (
 	"pve-mcp/pvesim"
 )
 
+// onStorage moves the disks of VM 102, and of its snapshots, to a storage, and makes that one
+// of a type.
+func onStorage(storage, typ string) func(*pvesim.Model) {
+	return func(m *pvesim.Model) {
+		simtest.Guest(102, func(g *pvesim.Guest) {
+			for _, config := range []map[string]string{g.Config, g.Snapshots[0].Config, g.Snapshots[1].Config} {
+				for key, value := range config {
+					config[key] = strings.Replace(value, "local-zfs:vm-102", storage+":102/vm-102", 1)
+				}
+			}
+		})(m)
+		for i := range m.Storages {
+			if m.Storages[i].ID == storage {
+				m.Storages[i].Type = typ
+			}
+		}
+	}
+}
+
 func TestRollback(t *testing.T) {
 	ram := simtest.Guest(102, func(g *pvesim.Guest) { g.Snapshots[1].VMState = "local-zfs:vm-102-state-after-upgrade" })
 	ct := simtest.Snapshot(200, "monday")
 	simtest.Tell(t, "pve_rollback_snapshot", []simtest.Story{
-		{Name: "not confirmed", Args: `{"vmid":102,"snapname":"before-upgrade"}`, Outcome: tool.NeedsConfirmation, Sent: 10 + 5, // five places may have backups
+		{Name: "not confirmed", Options: with(onStorage("nfs", "lvmthin")), Args: `{"vmid":102,"snapname":"before-upgrade"}`, Outcome: tool.NeedsConfirmation, Sent: 11 + 5, // five places may have backups
 			Says: []string{
 				"Rollback of VM 102 (db-1) to before-upgrade loses what cannot be brought back; nothing was done yet.",
 				"everything on the disks of VM 102 (db-1) on pve2 since 1999-12-30T22:00:00Z (1d 2h ago) is lost; its configuration returns to that time, too",
 				"it is running: it is stopped, and stays so (start: true starts it again)",
-				"the later snapshots after-upgrade stay in the list; some storages, such as ZFS, refuse the rollback because of them",
+				`"the later snapshots after-upgrade stay in the list"`,
 				"call again: "}},
+		{Name: "on a storage that may keep chains", Options: with(onStorage("nfs", "nfs")), Args: `{"vmid":102,"snapname":"before-upgrade"}`, Outcome: tool.NeedsConfirmation,
+			Says: []string{`"the later snapshots after-upgrade stay in the list; if nfs is ZFS or keeps snapshots as a chain of volumes, PVE refuses the rollback because of them"`}},
+		{Name: "on a storage that is not seen", Options: simtest.Options{Token: "none@pve!mcp", Model: simtest.Cluster(simtest.Grant("/vms", "PVEVMAdmin"))}, Args: `{"vmid":102,"snapname":"before-upgrade"}`,
+			Outcome: tool.NeedsConfirmation, Says: []string{"if local-zfs is ZFS or keeps snapshots as a chain"}},
 		{Name: "confirmed", Args: `{"vmid":102,"snapname":"after-upgrade","confirm":true}`, Outcome: tool.OK, Writes: []string{rollback}, Sent: 6, Says: []string{
 			`"message":"Rollback of VM 102 (db-1) to after-upgrade: done."`, `"node":"pve2","status":"stopped"`}},
 		{Name: "started again", Args: `{"vmid":102,"snapname":"after-upgrade","start":true,"confirm":true}`, Outcome: tool.OK, Writes: []string{rollback}, Says: []string{`"status":"running"`}},
@@ -42,8 +66,11 @@ func TestRollback(t *testing.T) {
 		{Name: "moved", Options: moved("POST", "/rollback"), Args: `{"vmid":105,"snapname":"monday","confirm":true}`, Outcome: tool.OK, Writes: []string{rollback, rollback}, Says: []string{`"node":"pve1"`}},
 		{Name: "moved while it is looked at", Options: moved("GET", "/snapshot"), Args: `{"vmid":105,"snapname":"monday"}`, Outcome: tool.NeedsConfirmation, Says: []string{"on pve1"}},
 
-		{Name: "not the latest one on ZFS", Args: `{"vmid":102,"snapname":"before-upgrade","confirm":true}`, Outcome: tool.Failed, Writes: []string{rollback},
-			Says: []string{"failed: can't rollback, 'before-upgrade' is not most recent snapshot on", `"status":"running"`}},
+		{Name: "not the latest one on ZFS", Args: `{"vmid":102,"snapname":"before-upgrade","confirm":true}`, Outcome: tool.Failed, Sent: 6, Says: []string{
+			"VM 102 (db-1) cannot return to before-upgrade now, and nothing was done: scsi0 is on local-zfs (zfspool), which returns to its newest snapshot only.",
+			"delete them first with pve_delete_snapshot, in this order: after-upgrade. Then roll back."}},
+		{Name: "not the latest one, unseen", Options: simtest.Options{Token: "none@pve!mcp", Model: simtest.Cluster(simtest.Grant("/vms", "PVEVMAdmin"))}, Args: `{"vmid":102,"snapname":"before-upgrade","confirm":true}`,
+			Outcome: tool.Failed, Writes: []string{rollback}, Says: []string{"failed: can't rollback, 'before-upgrade' is not most recent snapshot on", `"status":"running"`}},
 		{Name: "incomplete", Options: simtest.Options{Wire: simtest.Answers("/snapshot", `[{"name":"monday","snaptime":946000000,"snapstate":"delete"},{"name":"current","parent":"monday"}]`)},
 			Args: `{"vmid":105,"snapname":"monday","confirm":true}`, Outcome: tool.Failed, Sent: 2, Says: []string{"The snapshot monday of VM 105 is incomplete (delete), so there is no way back to it.", "force: true"}},
 		{Name: "of an unknown time", Options: simtest.Options{Wire: simtest.Answers("/snapshot", `[{"name":"monday","snaptime":0},{"name":"current","parent":"monday"}]`)},
