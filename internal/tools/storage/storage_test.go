@@ -234,7 +234,7 @@ func TestStorageContent(t *testing.T) {
 		{name: "snippets, hidden", args: `{"storage":"local","content":"snippets"}`, notes: noSnippets, sent: 6},
 		{name: "disks of a guest", args: `{"storage":"local-zfs","vmid":105}`, want: on("local-zfs:vm-105-disk-0", "pve3"), sent: 6},
 		{name: "disks of containers", args: `{"storage":"local-zfs","content":"rootdir","node":"pve2"}`, want: on("local-zfs:subvol-201-disk-0", "pve2"), sent: 4},
-		{name: "of a guest that is not there", args: `{"storage":"nfs","vmid":999}`, sent: 6, notes: "no guest 999 can be seen, nor anything of it; what there is, is of 100"},
+		{name: "of a guest that is not there", args: `{"storage":"nfs","vmid":999}`, sent: 6, notes: "no guest 999 can be seen, nor anything of it; what there is, is of 100 and 200"},
 		{name: "backups of a guest", args: `{"storage":"nfs","content":"backup","vmid":100}`, want: vm, sent: 4},
 		{name: "a page", args: `{"storage":"nfs","limit":1,"offset":1}`, want: vm, sent: 4},
 		{name: "past the end", args: `{"storage":"nfs","offset":9}`, want: "", sent: 4},
