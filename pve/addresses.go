@@ -68,27 +68,53 @@ func (e *AgentError) Error() string { return "guest agent: " + e.Desc }
 // up to PVE 8, VM.GuestAgent.Audit from 9). An agent that does not answer is an
 // *[Error].
 func (c *Client) AgentInterfaces(ctx context.Context, g GuestRef) ([]Interface, error) {
-	ans, err := c.ask(ctx, g.path("agent", "network-get-interfaces"), nil)
+	return fromAgent[[]Interface](ctx, c, g, "network-get-interfaces")
+}
+
+// FileSystem is a file system in a VM.
+type FileSystem struct {
+	Name  string     `json:"name"` // of its device
+	Mount string     `json:"mountpoint"`
+	Type  string     `json:"type"`
+	Used  Opt[int64] `json:"used-bytes,omitzero"` // absent where the agent is old or nothing is stored
+	Total Opt[int64] `json:"total-bytes,omitzero"`
+	Extra Extra      `json:"-"`
+}
+
+// UnmarshalJSON keeps unknown fields in Extra.
+func (f *FileSystem) UnmarshalJSON(data []byte) error { return decodeObject(data, f, &f.Extra) }
+
+// MarshalJSON writes what was read.
+func (f FileSystem) MarshalJSON() ([]byte, error) { return encodeObject(f, f.Extra) }
+
+// AgentFileSystems asks a VM's guest agent for the file systems that are mounted. The
+// privileges are those of AgentInterfaces.
+func (c *Client) AgentFileSystems(ctx context.Context, g GuestRef) ([]FileSystem, error) {
+	return fromAgent[[]FileSystem](ctx, c, g, "get-fsinfo")
+}
+
+// fromAgent asks a VM's guest agent for something.
+func fromAgent[T any](ctx context.Context, c *Client, g GuestRef, command string) (out T, err error) {
+	ans, err := c.ask(ctx, g.path("agent", command), nil)
 	if err != nil {
-		return nil, err
+		return out, err
 	}
 	var said struct {
 		Result json.RawMessage `json:"result"`
 	}
 	if !parse(ans.Data, &said) || len(said.Result) == 0 {
-		return nil, fmt.Errorf("guest agent: %.40q where a result was expected", ans.Data)
+		return out, fmt.Errorf("guest agent: %.40q where a result was expected", ans.Data)
 	}
 	var refused struct {
 		Error *AgentError `json:"error"`
 	}
 	if said.Result[0] == '{' && json.Unmarshal(said.Result, &refused) == nil && refused.Error != nil {
-		return nil, refused.Error
+		return out, refused.Error
 	}
-	var list []Interface
-	if err := decodeField(said.Result, &list); err != nil {
-		return nil, errors.Join(errors.New("guest agent: not a list of interfaces"), err)
+	if err := decodeField(said.Result, &out); err != nil {
+		return out, errors.Join(fmt.Errorf("guest agent: %s answered in another form", command), err)
 	}
-	return list, nil
+	return out, nil
 }
 
 // ContainerInterfaces lists the network interfaces of a running container

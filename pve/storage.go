@@ -37,8 +37,9 @@ type Volume struct {
 	VolID        VolID             `json:"volid"`
 	Content      string            `json:"content"` // images, rootdir, backup, iso, vztmpl, snippets, import
 	Format       Opt[string]       `json:"format,omitzero"`
-	Size         Opt[int64]        `json:"size,omitzero"` // bytes, as the guest sees them
-	Used         Opt[int64]        `json:"used,omitzero"` // bytes on the storage, where it knows
+	Size         Opt[int64]        `json:"size,omitzero"`             // bytes, as the guest sees them
+	ApproxSize   Opt[int64]        `json:"approximate-size,omitzero"` // in the place of Size, where that wants the volume active; PVE 9.1
+	Used         Opt[int64]        `json:"used,omitzero"`             // bytes on the storage, where it knows
 	CTime        Opt[int64]        `json:"ctime,omitzero"`
 	VMID         Opt[int64]        `json:"vmid,omitzero"` // the guest that owns it; 0 is possible
 	Parent       Opt[string]       `json:"parent,omitzero"`

@@ -152,6 +152,9 @@ func (c *call) nodeResource(n *node, guests []*guest) map[string]any {
 	}
 	if c.haUsed && c.node.version.atLeast(8, 3) {
 		out["hastate"] = map[bool]string{false: "online", true: "unknown"}[n.Offline]
+		if n.Maintenance {
+			out["hastate"] = "maintenance"
+		}
 	}
 	if n.Offline {
 		return out

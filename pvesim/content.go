@@ -46,6 +46,10 @@ func (c *call) contentItem(st *Storage, v *volume) map[string]any {
 	if v.VMID != 0 {
 		out["vmid"] = v.VMID
 	}
+	if v.Inactive && c.node.version.atLeast(9, 1) {
+		delete(out, "size")
+		out["approximate-size"] = v.Size
+	}
 	switch v.Content {
 	case "images", "rootdir":
 		t := st.traits()
@@ -71,6 +75,9 @@ func (c *call) contentItem(st *Storage, v *volume) map[string]any {
 		}
 		if v.Protected {
 			out["protected"] = 1
+		}
+		if v.Encrypted != "" {
+			out["encrypted"] = v.Encrypted
 		}
 		if v.Verification != "" {
 			out["verification"] = map[string]any{"state": v.Verification, "upid": v.verifiedBy()}

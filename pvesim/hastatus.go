@@ -54,6 +54,9 @@ func (c *call) heard(id, kind string, n *node, active bool) map[string]any {
 	if active {
 		word = "active"
 	}
+	if n.Maintenance && kind == "lrm" {
+		word = "maintenance mode"
+	}
 	if n.Offline {
 		at, word = n.aired, "old timestamp - dead?"
 	}

@@ -56,6 +56,8 @@ type Node struct {
 	Silent  time.Duration // how long the others have heard nothing of its guests
 	// Contained nodes run in a container themselves: without disks or a bridge.
 	Contained bool
+	// Maintenance is HA's: its manager moves guests away, and starts none there.
+	Maintenance bool
 	// Updates are the versions of packages that wait to be installed.
 	Updates map[string]string
 	// Stopped are the services that somebody has stopped.
@@ -95,10 +97,13 @@ type Volume struct {
 	Age     time.Duration
 	Parent  string // the id of the base that this is a linked clone of
 	Blank   bool   // no system is on it, so that nothing boots from it
+	// Inactive is a qcow2 image on LVM whose size PVE knows about, since 9.1.
+	Inactive bool
 	// These are for backups.
 	Notes        string
 	Protected    bool
 	Verification string // ok or failed; "" where it was not verified
+	Encrypted    string // the fingerprint of the key; "" where it is not
 	// Config is the configuration of the guest that was backed up; nil stands for
 	// the present one of the guest that it is of.
 	Config map[string]string

@@ -125,6 +125,7 @@ func (s *state) build(m Model, now time.Time) error {
 		return fmt.Errorf("a model needs a node")
 	}
 	for _, n := range m.Nodes {
+		s.haUsed = s.haUsed || n.Maintenance
 		sum := sha256.Sum256(fmt.Appendf(nil, "%d %s", m.Seed, n.Name))
 		living := &node{
 			Node: n, version: parseVersion(cmp.Or(n.PVE, m.PVE)), booted: now.Add(-n.Up), aired: now.Add(-n.Silent), fingerprint: fingerprint(sum[:]),

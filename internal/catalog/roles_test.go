@@ -70,11 +70,16 @@ const secret = "12345678-1234-1234-1234-123456789abc"
 // use for.
 func TestRoles(t *testing.T) {
 	for _, version := range []string{"7.4-3", "8.4.1", "9.2.0"} {
-		for _, role := range doctor.Roles() {
-			t.Run(fmt.Sprint(version, " ", role), func(t *testing.T) {
+		for _, r := range []struct {
+			doctor.Role
+			extras []string
+		}{{doctor.ReadOnly, nil}, {doctor.ReadOnly, doctor.Extras()}, {doctor.Operator, nil}, {doctor.Operator, doctor.Extras()}, {doctor.Admin, nil}} {
+			role := r.Role
+			t.Run(fmt.Sprint(version, " ", role, r.extras), func(t *testing.T) {
 				m := pvesim.Cluster()
 				m.PVE = version
-				carryOut(t, &m, role.Commands("mcp@pve!mcp", 0))
+				carryOut(t, &m, role.Commands("mcp@pve!mcp", 0, r.extras...))
+				seesAddresses(t, m, version[0] == '9' || role == doctor.Admin || len(r.extras) > 0)
 				knows := privilegesOf(t, version)
 				used := map[string]bool{}
 				for _, tl := range catalog.All() {
@@ -95,7 +100,7 @@ func TestRoles(t *testing.T) {
 				if diff := cmp.Diff(given, used); diff != "" {
 					t.Errorf("privileges (-given +used):\n%s", diff)
 				}
-				explicit := carriedOut(t, version, role)
+				explicit := carriedOut(t, version, role, r.extras)
 				if diff := cmp.Diff(m.Roles, explicit.Roles); diff != "" {
 					t.Errorf("roles (-found out +by version):\n%s", diff)
 				}
@@ -104,11 +109,20 @@ func TestRoles(t *testing.T) {
 	}
 }
 
+// seesAddresses holds a role's token to what it may see of a VM whose agent answers.
+func seesAddresses(t *testing.T, m pvesim.Model, want bool) {
+	t.Helper()
+	a := simtest.New(t, simtest.Options{Model: &m, Token: "mcp@pve!mcp"}).Call("pve_guest_status", `{"vmid":100}`)
+	if sees := a.Fields["addresses"] != nil; a.IsError || sees != want {
+		t.Errorf("addresses are seen: %v, want %v: %s", sees, want, a.Text)
+	}
+}
+
 // carriedOut is a model after the commands for a version that was named.
-func carriedOut(t *testing.T, version string, role doctor.Role) pvesim.Model {
+func carriedOut(t *testing.T, version string, role doctor.Role, extras []string) pvesim.Model {
 	t.Helper()
 	m := pvesim.Model{PVE: version}
-	carryOut(t, &m, role.Commands("mcp@pve!mcp", int(version[0]-'0')))
+	carryOut(t, &m, role.Commands("mcp@pve!mcp", int(version[0]-'0'), extras...))
 	return m
 }
 

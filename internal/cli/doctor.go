@@ -19,6 +19,7 @@ import (
 func (a *app) doctorCommand() *cobra.Command {
 	var asJSON, strict bool
 	var role string
+	var extras []string
 	var major int
 	cmd := &cobra.Command{
 		Use:   "doctor",
@@ -30,7 +31,7 @@ func (a *app) doctorCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("role") {
-				return a.printRole(role, major)
+				return a.printRole(role, major, extras)
 			}
 			return a.doctor(cmd.Context(), asJSON, strict)
 		},
@@ -39,6 +40,7 @@ func (a *app) doctorCommand() *cobra.Command {
 	f.BoolVar(&asJSON, "json", false, "print a report for scripts, when all checks are done")
 	f.BoolVar(&strict, "strict", false, "end with status 1 for a warning, too")
 	f.StringVar(&role, "role", "", "print commands that make user, role and token: read-only, operator or admin")
+	f.StringSliceVar(&extras, "with", nil, "with --role: what the role has besides; guest-agent shows IP addresses and file systems of VMs")
 	f.IntVar(&major, "pve", 0, "with --role: major version of the nodes, 7, 8 or 9; else the commands find it out")
 	return cmd
 }
@@ -105,9 +107,14 @@ func verdict(r doctor.Report, badSettings, strict bool) error {
 }
 
 // printRole prints the commands that make user, role and token.
-func (a *app) printRole(role string, major int) error {
+func (a *app) printRole(role string, major int, extras []string) error {
 	if !slices.Contains(doctor.Roles(), doctor.Role(role)) {
 		return &exitError{exitUsage, "--role: it is none of read-only, operator and admin"}
+	}
+	for _, e := range extras {
+		if !slices.Contains(doctor.Extras(), e) {
+			return &exitError{exitUsage, fmt.Sprintf("--with: %q is none of %s", e, strings.Join(doctor.Extras(), ", "))}
+		}
 	}
 	if major != 0 && (major < doctor.Oldest || major > doctor.Newest) {
 		return &exitError{exitUsage, fmt.Sprintf("--pve: it is not between %d and %d", doctor.Oldest, doctor.Newest)}
@@ -122,7 +129,7 @@ func (a *app) printRole(role string, major int) error {
 	if strings.Contains(id, "'") {
 		return &exitError{exitUsage, "--token-id: no quote may be in it"}
 	}
-	for _, line := range doctor.Role(role).Commands(id, major) {
+	for _, line := range doctor.Role(role).Commands(id, major, extras...) {
 		fmt.Fprintln(a.out, line)
 	}
 	return nil

@@ -24,6 +24,20 @@ const (
 // Roles are all roles, from the least on.
 func Roles() []Role { return []Role{ReadOnly, Operator, Admin} }
 
+// Extras are what a role can have beside what it is for, by the names that needs of its
+// tools have.
+func Extras() []string {
+	var out []string
+	for _, t := range catalog.All() {
+		for _, n := range t.Needs {
+			if n.Extra != "" && !slices.Contains(out, n.Extra) {
+				out = append(out, n.Extra)
+			}
+		}
+	}
+	return out
+}
+
 // Has reports whether a tool is one for the role.
 func (r Role) Has(t tool.Tool) bool {
 	switch r {
@@ -35,9 +49,13 @@ func (r Role) Has(t tool.Tool) bool {
 	return true
 }
 
-// Grants reports whether the role meets a need of one of its tools. One that reads does
-// without what only makes an answer richer and lets its holder change something.
-func (r Role) Grants(n tool.Need) bool {
+// Grants reports whether the role, with some extras, meets a need of one of its tools. One
+// that reads does without what only makes an answer richer and lets its holder change
+// something.
+func (r Role) Grants(n tool.Need, extras ...string) bool {
+	if n.Extra != "" && slices.Contains(extras, n.Extra) {
+		return true
+	}
 	looks := slices.ContainsFunc(n.Privs, func(p string) bool { return strings.HasSuffix(p, ".Audit") })
 	switch r {
 	case ReadOnly:
@@ -48,12 +66,13 @@ func (r Role) Grants(n tool.Need) bool {
 	return true
 }
 
-// Privileges returns the role's privileges with a major version of PVE, by path.
-func (r Role) Privileges(major int) map[string][]string {
+// Privileges returns the privileges of the role with some extras on a major version of PVE,
+// by path.
+func (r Role) Privileges(major int, extras ...string) map[string][]string {
 	var wants []want
 	for _, t := range catalog.All() {
 		for _, n := range t.Needs {
-			if r.Has(t) && n.Holds(major) && r.Grants(n) {
+			if r.Has(t) && n.Holds(major) && r.Grants(n, extras...) {
 				wants = append(wants, want{n.On.Area(), n.Privs})
 			}
 		}
@@ -66,24 +85,24 @@ func (r Role) Privileges(major int) map[string][]string {
 }
 
 // Commands returns the lines of a shell script for root on a node that makes user, role
-// and token from nothing. major is the version of PVE, or 0 where the script is to find
-// out.
-func (r Role) Commands(tokenID string, major int) []string {
+// with some extras, and token from nothing. major is the version of PVE, or 0 where the
+// script is to find out.
+func (r Role) Commands(tokenID string, major int, extras ...string) []string {
 	user, name, _ := strings.Cut(tokenID, "!")
 	out := append([]string{
 		"# As root on a node of the cluster. To limit the role to some guests, put /pool/NAME or /vms/ID in the place of /vms.",
-	}, r.leftOut(major)...)
+	}, r.leftOut(major, extras)...)
 	out = append(out, "pveum user add '"+user+"' --comment pve-mcp")
 	paths := map[string]bool{}
 	for v := Oldest; v <= Newest; v++ {
 		if major == 0 || v == major {
-			for path := range r.Privileges(v) {
+			for path := range r.Privileges(v, extras...) {
 				paths[path] = true
 			}
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(paths)) {
-		out = append(out, r.give(path, user, major)...)
+		out = append(out, r.give(path, user, major, extras)...)
 	}
 	return append(out,
 		"# The token has what its user has. Its secret is shown once, now.",
@@ -91,10 +110,10 @@ func (r Role) Commands(tokenID string, major int) []string {
 }
 
 // give makes the role for a path and gives it, for each version as it needs.
-func (r Role) give(path, user string, major int) []string {
+func (r Role) give(path, user string, major int, extras []string) []string {
 	role := "mcp-" + string(r) + strings.ReplaceAll(strings.TrimSuffix(path, "/"), "/", "-")
 	commands := func(v int) string {
-		privs := r.Privileges(v)[path]
+		privs := r.Privileges(v, extras...)[path]
 		if privs == nil {
 			return ""
 		}
@@ -128,11 +147,11 @@ func (r Role) give(path, user string, major int) []string {
 }
 
 // leftOut says what the role goes without that its tools would use.
-func (r Role) leftOut(major int) []string {
+func (r Role) leftOut(major int, extras []string) []string {
 	var out []string
 	for _, t := range catalog.All() {
 		for _, n := range t.Needs {
-			if !r.Has(t) || r.Grants(n) || major != 0 && !n.Holds(major) {
+			if !r.Has(t) || r.Grants(n, extras...) || major != 0 && !n.Holds(major) {
 				continue
 			}
 			text := fmt.Sprintf("# Left out, because it allows far more: %v, which %s wants", n, t.Name)
@@ -141,6 +160,9 @@ func (r Role) leftOut(major int) []string {
 			}
 			if n.Without != "" {
 				text += "; " + n.Without
+			}
+			if n.Extra != "" {
+				text += "; --with " + n.Extra + " grants it"
 			}
 			out = append(out, text)
 		}

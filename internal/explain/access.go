@@ -40,7 +40,7 @@ func (x Explainer) unknown(e *pve.Error) Explanation {
 var roles = map[string]string{
 	"VM.Audit": "PVEAuditor", "Sys.Audit": "PVEAuditor", "Datastore.Audit": "PVEAuditor", "Pool.Audit": "PVEAuditor",
 	"VM.GuestAgent.Audit": "PVEAuditor", "VM.PowerMgmt": "PVEVMUser", "VM.Backup": "PVEVMUser", "VM.Console": "PVEVMUser",
-	"Datastore.AllocateSpace": "PVEDatastoreUser", "VM.Monitor": "PVEVMAdmin", "VM.Snapshot": "PVEVMAdmin",
+	"Datastore.AllocateSpace": "PVEDatastoreUser", "VM.Snapshot": "PVEVMAdmin",
 	"VM.Migrate": "PVEVMAdmin", "VM.Clone": "PVETemplateUser", "VM.Allocate": "PVEVMAdmin", "VM.Config.Disk": "PVEVMAdmin",
 }
 

@@ -41,6 +41,9 @@ type Need struct {
 	// Admin marks a privilege that allows far more than the tool does: who is no
 	// administrator is better off without it, and without these calls.
 	Admin bool
+	// Extra names an Admin need by which whoever is no administrator may ask for it all the
+	// same; "" where it has no name.
+	Extra string
 }
 
 // On declares a need of one of some privileges.
@@ -60,6 +63,9 @@ func (n Need) Since(v int) Need { n.From = v; return n }
 
 // ForAdmins marks a privilege that allows far more than the tool does.
 func (n Need) ForAdmins() Need { n.Admin = true; return n }
+
+// Named names a need for those who ask for it all the same.
+func (n Need) Named(extra string) Need { n.Extra = extra; return n }
 
 // Holds reports whether the need is one with a major version of PVE.
 func (n Need) Holds(major int) bool {

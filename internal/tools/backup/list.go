@@ -42,6 +42,7 @@ type backupRow struct {
 	Notes     string `json:"notes,omitzero"`
 	Protected bool   `json:"protected,omitzero"`
 	Verified  string `json:"verified,omitzero" jsonschema:"ok or failed; only a backup server verifies"`
+	Encrypted bool   `json:"encrypted,omitzero"`
 	Node      string `json:"node,omitzero" jsonschema:"that has it, where the storage is not shared"`
 }
 
@@ -160,6 +161,7 @@ func rowOf(c *tool.Call, v stored) backupRow {
 	row := backupRow{
 		VolID: render.Text(v.VolID.String(), 200), VMID: show.Number(v.VMID), Type: v.Subtype.Value,
 		Notes: render.Text(render.MaskSecrets(v.Notes.Value), 200), Protected: v.Protected.Value, Verified: render.Text(v.Verification["state"], 20),
+		Encrypted: v.Encrypted.Value != "",
 	}
 	row.Size, row.SizeHuman = show.Bytes(v.Size)
 	if v.CTime.Set {

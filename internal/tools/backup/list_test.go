@@ -42,7 +42,7 @@ func model(changes ...func(*pvesim.Model)) *pvesim.Model {
 	m.Volumes = append(m.Volumes,
 		backup(webOld, "", 100, 7*day-2*time.Hour), backup(webNew, "", 100, day-2*time.Hour), backup(gone, "", 777, 4*day-2*time.Hour),
 		backup(proxy, "pve1", 200, 2*day-2*time.Hour), backup(sandbox, "pve3", 204, 3*day-2*time.Hour),
-		pvesim.Volume{ID: served, Content: "backup", Format: "pbs-vm", Size: 200 * gib, Used: 200 * gib, VMID: 102, Age: 21 * time.Hour, Verification: "ok"},
+		pvesim.Volume{ID: served, Content: "backup", Format: "pbs-vm", Size: 200 * gib, Used: 200 * gib, VMID: 102, Age: 21 * time.Hour, Verification: "ok", Encrypted: "a1:b2:c3:d4"},
 		pvesim.Volume{ID: servedCT, Content: "backup", Format: "pbs-ct", Size: 50 * gib, Used: 50 * gib, VMID: 202, Age: 4*day + 21*time.Hour, Verification: "failed"},
 	)
 	for _, change := range changes {
@@ -209,7 +209,7 @@ func TestListBackupsShowsWhatPVEKnows(t *testing.T) {
 			`{"vmid":100,"offset":7}`:           `{"backups":[],"total":2,"left_out":2}`,
 			`{"vmid":777}`:                      `{"backups":[{"volid":"` + gone + `","vmid":777,"type":"qemu","created":"1999-12-28T02:00:00Z","age":"3d 22h",`,
 			`{"vmid":200}`:                      `"name":"proxy","type":"lxc","created":"1999-12-30T02:00:00Z","age":"1d 22h","size":9663676416,"size_human":"9 GiB","node":"pve1"}`,
-			`{"vmid":102}`:                      `"name":"db-1","type":"qemu","created":"1999-12-31T03:00:00Z","age":"21h","size":214748364800,"size_human":"200 GiB","verified":"ok"}`,
+			`{"vmid":102}`:                      `"name":"db-1","type":"qemu","created":"1999-12-31T03:00:00Z","age":"21h","size":214748364800,"size_human":"200 GiB","verified":"ok","encrypted":true}`,
 			`{"vmid":202}`:                      `"verified":"failed"`,
 		} {
 			if a := w.Call("pve_list_backups", args); !strings.Contains(a.Text, want) {

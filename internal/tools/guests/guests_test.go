@@ -49,6 +49,7 @@ func listFilters(t *testing.T) {
 		{`{"sort":"name","limit":3}`, "910 105 102", 0},
 		{`{"sort":"uptime","limit":2}`, "102 104", 0},
 		{`{"sort":"mem","limit":2}`, "102 103", 0},
+		{`{"sort":"mem_percent","limit":2}`, "102 101", 0},
 		{`{"sort":"disk","limit":2}`, "102 103", 0},
 		{`{"limit":3,"offset":16}`, "901 910", 0},
 		{`{"offset":99}`, "", 0},
@@ -77,11 +78,14 @@ func TestListSaysWhatIsLeftOut(t *testing.T) {
 	}
 }
 
+// mostOfRow is how many bytes a guest takes of a list with its usual fields.
+const mostOfRow = 230
+
 func TestListIsThrifty(t *testing.T) {
 	a := simtest.New(t, simtest.Options{}).Call("pve_list_guests", `{}`)
 	list := a.Fields["guests"].([]any)
-	if each := len(a.Structured) / len(list); each > 200 {
-		t.Errorf("%d bytes for each guest, want at most 200", each)
+	if each := len(a.Structured) / len(list); each > mostOfRow {
+		t.Errorf("%d bytes for each guest, want at most %d", each, mostOfRow)
 	}
 }
 
@@ -99,8 +103,8 @@ func TestListOfManyIsBounded(t *testing.T) {
 		more        string
 		bytes       int
 	}{
-		{`{}`, 10_000, 50, "offset: 50, or a filter", 50*200 + 500},
-		{`{"limit":500,"offset":9900}`, 10_000, 100, "", 100*200 + 500},
+		{`{}`, 10_000, 50, "offset: 50, or a filter", 50*mostOfRow + 500},
+		{`{"limit":500,"offset":9900}`, 10_000, 100, "", 100*mostOfRow + 500},
 	} {
 		a := w.Call("pve_list_guests", tt.args)
 		more, _ := a.Fields["more"].(string)
@@ -151,7 +155,7 @@ func TestListIsSortedByWhatItShows(t *testing.T) {
 	m := pvesim.Cluster()
 	m.Nodes[2].Offline = true
 	w := simtest.New(t, simtest.Options{Model: &m})
-	for sort, field := range map[string]string{"cpu": "cpu_percent", "mem": "mem", "disk": "maxdisk"} {
+	for sort, field := range map[string]string{"cpu": "cpu_percent", "mem": "mem", "mem_percent": "mem_percent", "disk": "maxdisk"} {
 		last, ended := math.Inf(1), false
 		for _, g := range w.Call("pve_list_guests", fmt.Sprintf(`{"sort":%q}`, sort)).Fields["guests"].([]any) {
 			value, known := g.(map[string]any)[field].(float64)
@@ -223,17 +227,18 @@ func TestStatus(t *testing.T) {
 		sent     int
 	}{
 		{"running VM", 100, map[string]any{"status": "running", "type": "qemu", "agent": "answers", "addresses_from": "guest agent"},
-			[]string{`"10.10.1.11/24"`, `"fd00:10::11/64"`, `PVE does not know how full a VM's disk is`}, []string{`"lo"`, `"addresses_unknown"`}, 3},
+			[]string{`"10.10.1.11/24"`, `"fd00:10::11/64"`, `"disk":{"used":13743895347,"used_human":"12.8 GiB","total":34359738368,"total_human":"32 GiB","percent":40,"note":"of /, as the guest agent tells"}`},
+			[]string{`"lo"`, `"addresses_unknown"`, "file_systems"}, 4},
 		{"running CT", 200, map[string]any{"status": "running", "type": "lxc", "addresses_from": "the container's network namespace"},
 			[]string{`"10.10.1.2/24"`, `"used_human"`}, []string{`"agent"`}, 3},
 		{"stopped", 105, map[string]any{"status": "stopped", "addresses_unknown": "the guest is not running"},
 			nil, []string{`"uptime"`, `"addresses"`, `"used"`}, 2},
 		{"agent does not answer", 106, map[string]any{"agent": "QEMU guest agent is not running", "addresses_unknown": "QEMU guest agent is not running"},
-			nil, []string{`"addresses":`, `"addresses_from"`}, 3},
+			[]string{`PVE does not know how full a VM's disk is`}, []string{`"addresses":`, `"addresses_from"`}, 3},
 		{"locked", 107, map[string]any{"status": "stopped", "lock": "backup"}, []string{"locked by backup"}, nil, 2},
 		{"paused", 108, map[string]any{"status": "paused"}, []string{"resume continues it"}, nil, 3},
 		{"suspended", 109, map[string]any{"status": "suspended"}, []string{"suspended to disk"}, nil, 2},
-		{"managed by HA", 103, map[string]any{"ha": "started"}, []string{"managed by HA"}, nil, 3},
+		{"managed by HA", 103, map[string]any{"ha": "started"}, []string{"managed by HA"}, nil, 4},
 		{"template", 900, map[string]any{"template": true}, []string{"only cloned"}, nil, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -283,27 +288,87 @@ func TestManyTags(t *testing.T) {
 	}
 }
 
+// told is an interface as a guest agent tells of it.
+func told(name, mac string, ips int) string {
+	list := strings.TrimSuffix(strings.Repeat(`{"ip-address":"fe80::42:ff:fe00:1","prefix":64},`, ips), ",")
+	return fmt.Sprintf(`{"name":%q,"hardware-address":%q,"ip-addresses":[%s]}`, name, mac, list)
+}
+
+func interfaces(list ...string) simtest.Options {
+	return simtest.Options{Wire: simtest.Answers("/agent/network-get-interfaces", `{"result":[`+strings.Join(list, ",")+"]}")}
+}
+
 // A guest may tell of any number of interfaces and addresses.
 func TestManyAddresses(t *testing.T) {
 	var list []string
 	for i := range 200 {
-		list = append(list, fmt.Sprintf(`{"name":"veth%d","hardware-address":"02:42:00:00:00:01","ip-addresses":[%s]}`, i,
-			strings.TrimSuffix(strings.Repeat(`{"ip-address":"fe80::42:ff:fe00:1","prefix":64},`, 20), ",")))
+		list = append(list, told(fmt.Sprintf("eth%d", i), "02:42:00:00:00:01", 20))
 	}
-	w := simtest.New(t, simtest.Options{Wire: simtest.Answers("/agent/network-get-interfaces", `{"result":[`+strings.Join(list, ",")+"]}")})
-	a := w.Call("pve_guest_status", `{"vmid":100}`)
+	a := simtest.New(t, interfaces(list...)).Call("pve_guest_status", `{"vmid":100}`)
 	shown := strings.Count(a.Text, "fe80::")
 	if left, _ := a.Fields["addresses_left_out"].(float64); shown == 0 || shown+int(left) != 200*20 || len(a.Text) > 25_000 {
 		t.Errorf("%d addresses are shown and %v left out, in %d bytes", shown, left, len(a.Text))
 	}
 }
 
+// A VM full of containers shows its own interfaces, wherever it tells of them and whatever
+// they are called, and counts those of the containers.
+func TestOwnInterfacesComeFirst(t *testing.T) {
+	own := simtest.Set(100, "net0=virtio=BC:24:11:00:00:01,bridge=vmbr0", "net1=virtio=BC:24:11:00:00:02,bridge=vmbr1")
+	var list []string
+	for i := range 248 {
+		list = append(list, told(fmt.Sprintf("veth%07x", i), "02:42:00:00:00:01", 1))
+	}
+	list = append(list, told("docker0", "02:42:00:00:00:02", 1), told("wg0", "", 1), told("br-lan", "bc:24:11:00:00:02", 1), told("ens18", "bc:24:11:00:00:01", 2))
+	o := interfaces(list...)
+	o.Model = simtest.Cluster(own)
+	w := simtest.New(t, o)
+	a := w.Call("pve_guest_status", `{"vmid":100}`)
+	var names []string
+	for _, i := range a.Fields["addresses"].([]any) {
+		names = append(names, i.(map[string]any)["interface"].(string))
+	}
+	if got := strings.Join(names, " "); got != "br-lan ens18 wg0" || a.Fields["container_interfaces"] != 249.0 || a.Fields["addresses_left_out"] != nil {
+		t.Errorf("%s: %s", got, a.Text)
+	}
+	if sent := w.Sent(); len(sent) != 4 { // and the one for interfaces, which does not reach the simulator
+		t.Errorf("requests %v", sent)
+	}
+}
+
+// What the file systems of a VM hold, each device once.
+func TestFileSystemsOfAVM(t *testing.T) {
+	for answer, want := range map[string]string{
+		`{"result":[{"name":"sda1","mountpoint":"/","type":"ext4","used-bytes":1073741824,"total-bytes":4294967296,"disk":[]},
+			{"name":"sdb1","mountpoint":"/srv","type":"xfs","used-bytes":3221225472,"total-bytes":4294967296},
+			{"name":"sdb1","mountpoint":"/srv/again","type":"xfs","used-bytes":3221225472,"total-bytes":4294967296},
+			{"name":"loop0","mountpoint":"/snap/core","type":"squashfs","used-bytes":1,"total-bytes":1},
+			{"name":"sdc1","mountpoint":"/old","type":"ext4"}]}`: `"disk":{"used":4294967296,"used_human":"4 GiB","total":8589934592,"total_human":"8 GiB","percent":50,` +
+			`"note":"the sum of its file systems, as the guest agent tells"},"file_systems":[{"mount":"/srv","used":3221225472,"used_human":"3 GiB",` +
+			`"total":4294967296,"total_human":"4 GiB","percent":75},{"mount":"/","used":1073741824,"used_human":"1 GiB","total":4294967296,"total_human":"4 GiB","percent":25}]`,
+		`{"result":[]}`: `"disk":{"total":34359738368,"total_human":"32 GiB","note":"the boot disk's size; PVE does not know how full a VM's disk is"}`,
+		`{"result":{"error":{"class":"CommandNotFound","desc":"The command guest-get-fsinfo has been disabled"}}}`: `PVE does not know how full a VM's disk is`,
+	} {
+		a := simtest.New(t, simtest.Options{Wire: simtest.Answers("/agent/get-fsinfo", answer)}).Call("pve_guest_status", `{"vmid":100}`)
+		if a.IsError || !strings.Contains(a.Text, want) || a.Fields["agent"] != "answers" {
+			t.Errorf("%s\nwant %s", a.Text, want)
+		}
+	}
+}
+
+// Where the token may not ask the agent, the answer has the commands that let it.
 func TestStatusWithoutAgentPrivilege(t *testing.T) {
 	m := pvesim.Cluster()
 	m.PVE = "8.4.1" // where an auditor may not ask the agent
-	a := simtest.New(t, simtest.Options{Model: &m, Token: "audit@pve!mcp"}).Call("pve_guest_status", `{"vmid":100}`)
-	if a.IsError || a.Fields["addresses_unknown"] != "The token audit@pve!mcp lacks VM.Monitor on /vms/100." {
+	w := simtest.New(t, simtest.Options{Model: &m, Token: "audit@pve!mcp"})
+	a := w.Call("pve_guest_status", `{"vmid":100}`)
+	const lacks = "The token audit@pve!mcp lacks VM.Monitor on /vms/100."
+	if a.IsError || a.Fields["agent"] != lacks || !strings.HasPrefix(fmt.Sprint(a.Fields["addresses_unknown"]),
+		lacks+" Grant it: pveum role add mcp-extra --privs VM.Monitor; pveum acl modify /vms/100 --roles mcp-extra --users audit@pve;") {
 		t.Errorf("%s", a.Text)
+	}
+	if sent := w.Sent(); len(sent) != 3 {
+		t.Errorf("requests %v", sent)
 	}
 }
 

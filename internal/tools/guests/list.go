@@ -21,10 +21,10 @@ type listIn struct {
 	Name   string   `json:"name,omitzero" jsonschema:"part of it, or all of it with * for any text"`
 	Tag    string   `json:"tag,omitzero" jsonschema:"only with this tag"`
 	Pool   string   `json:"pool,omitzero" jsonschema:"only in this pool"`
-	Sort   string   `json:"sort,omitzero" enum:"vmid,name,node,cpu,mem,disk,uptime" default:"\"vmid\"" jsonschema:"usage: highest first"`
+	Sort   string   `json:"sort,omitzero" enum:"vmid,name,node,cpu,mem,mem_percent,disk,uptime" default:"\"vmid\"" jsonschema:"usage: highest first"`
 	Limit  int      `json:"limit,omitzero" min:"1" max:"500" default:"50" jsonschema:"most rows"`
 	Offset int      `json:"offset,omitzero" min:"0" jsonschema:"rows to skip"`
-	Fields []string `json:"fields,omitzero" enum:"vmid,name,type,node,status,cpu_percent,mem,maxmem,disk,maxdisk,uptime,tags,pool,lock,ha,template,netin,netout" jsonschema:"columns to show instead of the usual ones"`
+	Fields []string `json:"fields,omitzero" enum:"vmid,name,type,node,status,cpu_percent,mem,maxmem,mem_percent,disk,maxdisk,uptime,tags,pool,lock,ha,template,netin,netout" jsonschema:"columns to show instead of the usual ones"`
 }
 
 type listOut struct {
@@ -48,6 +48,7 @@ type guestRow struct {
 	MemHuman     string   `json:"mem_human,omitzero"`
 	MaxMem       *int64   `json:"maxmem,omitzero"`
 	MaxMemHuman  string   `json:"maxmem_human,omitzero"`
+	MemPercent   *float64 `json:"mem_percent,omitzero"`
 	Disk         *int64   `json:"disk,omitzero" jsonschema:"bytes in use; PVE knows it for containers only"`
 	DiskHuman    string   `json:"disk_human,omitzero"`
 	MaxDisk      *int64   `json:"maxdisk,omitzero" jsonschema:"bytes of the boot disk"`
@@ -73,7 +74,7 @@ func listGuests() tool.Tool {
 }
 
 // usual are the fields that are shown where none are asked for.
-var usual = []string{"vmid", "name", "type", "node", "status", "cpu_percent", "mem", "uptime", "tags", "lock", "template"}
+var usual = []string{"vmid", "name", "type", "node", "status", "cpu_percent", "mem", "maxmem", "uptime", "tags", "lock", "template"}
 
 func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	held, cancel := tool.Meanwhile(ctx, c.PVE.Permissions)
@@ -96,8 +97,11 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	fields := in.Fields
 	if len(fields) == 0 {
 		fields = usual
-		if in.Sort == "disk" {
+		switch in.Sort {
+		case "disk":
 			fields = append(slices.Clone(usual), "maxdisk")
+		case "mem_percent":
+			fields = append(slices.Clone(usual), "mem_percent")
 		}
 	}
 	out.Guests = make([]guestRow, len(found))
@@ -153,7 +157,7 @@ func sorted(list []*pve.Row, key string, known knowledge) []*pve.Row {
 			}
 		case "node":
 			by[i].text = r.Node()
-		case "cpu", "mem", "disk", "uptime":
+		case "cpu", "mem", "mem_percent", "disk", "uptime":
 			by[i].number = rank(known.use(r), key, known.status(r))
 		}
 	}
@@ -176,6 +180,8 @@ func rank(r pve.Resource, key, status string) float64 {
 		value, known = r.CPU.Value, known && r.CPU.Set
 	case "mem":
 		value, known = float64(r.Mem.Value), known && r.Mem.Set
+	case "mem_percent":
+		value, known = share(r.Mem, r.MaxMem), known && r.Mem.Set && r.MaxMem.Value > 0
 	case "uptime":
 		value = float64(r.Uptime.Value)
 	case "disk":
@@ -185,6 +191,10 @@ func rank(r pve.Resource, key, status string) float64 {
 		return -1
 	}
 	return value
+}
+
+func share(used, total pve.Opt[int64]) float64 {
+	return float64(used.Value) / float64(max(1, total.Value))
 }
 
 // inUse reports whether a guest of a status uses anything.
@@ -216,6 +226,9 @@ func rowOf(r *pve.Row, known knowledge, fields []string) guestRow {
 	}
 	row.CPUPercent = show.Percent(use.CPU)
 	row.Mem, row.MemHuman = show.Bytes(use.Mem)
+	if slices.Contains(fields, "mem_percent") {
+		row.MemPercent = show.PercentOf(use.Mem, use.MaxMem)
+	}
 	if r.Type() == string(pve.LXC) && slices.Contains(fields, "disk") {
 		row.Disk, row.DiskHuman = show.Bytes(use.Disk)
 	}

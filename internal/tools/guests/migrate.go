@@ -81,6 +81,16 @@ func planMigrate(ctx context.Context, c *tool.Call, in *migrateIn) (tool.Plan, e
 		return plan, explain.Refusal("Allow it with restart: true, or shut the container down first.",
 			"%v runs, and a container can only be moved by stopping it for a while.", g)
 	}
+	maintained, err := c.InMaintenance(ctx)
+	if err != nil {
+		return plan, err
+	}
+	if maintained[in.Target] {
+		plan.About += ", which is in HA maintenance"
+		if s.HA.Managed.Value {
+			return plan, explain.Refusal("Choose another node, or end the maintenance first.", "HA manages %v, and moves no guest to %s while that is in maintenance.", g, in.Target)
+		}
+	}
 	return plan, checkMigration(ctx, c, *in)
 }
 

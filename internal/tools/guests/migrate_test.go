@@ -55,6 +55,22 @@ func TestMigrate(t *testing.T) {
 	})
 }
 
+func TestMigrateToANodeInMaintenance(t *testing.T) {
+	maintained := func(m *pvesim.Model) { m.Nodes[0].Maintenance = true }
+	with := func(changes ...func(*pvesim.Model)) simtest.Options {
+		return simtest.Options{Model: simtest.Cluster(append(changes, maintained)...)}
+	}
+	simtest.Tell(t, "pve_migrate_guest", []simtest.Story{
+		{Name: "it is said", Options: with(shared), Args: `{"vmid":105,"target":"pve1"}`, Outcome: tool.OK, Writes: []string{migrateVM}, Sent: 8,
+			Says: []string{"Migration of VM 105 (build-1) from pve3 to pve1, which is in HA maintenance: done."}},
+		{Name: "before PVE 8.3", Options: with(shared, simtest.Version("8.2.4")), Args: `{"vmid":105,"target":"pve1"}`, Outcome: tool.OK, Writes: []string{migrateVM},
+			Sent: 9, Says: []string{"to pve1, which is in HA maintenance: done."}},
+		{Name: "HA moves none there", Options: with(), Args: `{"vmid":103,"target":"pve1","with_local_disks":true}`, Outcome: tool.Failed,
+			Says: []string{"HA manages VM 103, and moves no guest to pve1 while that is in maintenance.", "Choose another node"}},
+		{Name: "another node", Options: with(shared), Args: `{"vmid":105,"target":"pve2"}`, Outcome: tool.OK, Writes: []string{migrateVM}, Lacks: []string{"maintenance"}},
+	})
+}
+
 func TestMigrateRefused(t *testing.T) {
 	with := func(changes ...func(*pvesim.Model)) simtest.Options {
 		return simtest.Options{Model: simtest.Cluster(changes...)}

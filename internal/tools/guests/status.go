@@ -2,9 +2,6 @@ package guests
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net/http"
 
 	"pve-mcp/internal/render"
 	"pve-mcp/internal/show"
@@ -32,10 +29,12 @@ type statusOut struct {
 	CPU       cpuUse    `json:"cpu"`
 	Memory    show.Use  `json:"memory"`
 	Disk      show.Use  `json:"disk"`
+	Mounts    []mount   `json:"file_systems,omitzero" jsonschema:"of a VM whose agent answers, the fullest first"`
 	Network   traffic   `json:"network,omitzero"`
 	Agent     string    `json:"agent,omitzero" jsonschema:"of a VM: answers, not configured, or why it does not answer"`
 	Addresses []address `json:"addresses,omitzero"`
 	LeftOut   int       `json:"addresses_left_out,omitzero" jsonschema:"further ones, which the guest itself can list"`
+	Dropped   int       `json:"container_interfaces,omitzero" jsonschema:"bridges and veths of containers in it, which are left out"`
 	// AddressesFrom and AddressesUnknown tell "has none" from "cannot be known".
 	AddressesFrom    string `json:"addresses_from,omitzero" jsonschema:"who reports the addresses"`
 	AddressesUnknown string `json:"addresses_unknown,omitzero" jsonschema:"why they cannot be known"`
@@ -67,8 +66,8 @@ func guestStatus() tool.Tool {
 		Doc:   "Live state of a guest: status and why, CPU, memory, disk, network, agent, IP addresses and who reports them.",
 		Needs: []tool.Need{
 			tool.On(tool.OnGuest, "VM.Audit"),
-			tool.On(tool.OnGuest, "VM.Monitor").Until(9).If("a running VM with an agent").Else("its IP addresses are unknown").ForAdmins(),
-			tool.On(tool.OnGuest, "VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted").Since(9).If("a running VM with an agent").Else("its IP addresses are unknown"),
+			tool.On(tool.OnGuest, "VM.Monitor").Until(9).If("a running VM with an agent").Else("its IP addresses and file systems are unknown").ForAdmins().Named("guest-agent"),
+			tool.On(tool.OnGuest, "VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted").Since(9).If("a running VM with an agent").Else("its IP addresses and file systems are unknown"),
 		},
 		Run: runStatus,
 	})
@@ -85,7 +84,7 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 		out.AddressesUnknown = "the guest is not running"
 		return out, nil
 	}
-	out.addresses(ctx, c, g, s)
+	out.ask(ctx, c, g, s)
 	return out, nil
 }
 
@@ -148,62 +147,4 @@ func why(s pve.GuestStatus) []string {
 		out = append(out, "managed by HA, which starts and stops it some seconds after it is asked")
 	}
 	return out
-}
-
-// addresses asks the guest itself, where it can be asked.
-func (out *statusOut) addresses(ctx context.Context, c *tool.Call, g pve.GuestRef, s pve.GuestStatus) {
-	var list []pve.Interface
-	var err error
-	switch {
-	case g.Kind == pve.LXC:
-		out.AddressesFrom = "the container's network namespace"
-		list, err = c.PVE.ContainerInterfaces(ctx, g)
-	case !s.Agent.Value:
-		out.Agent, out.AddressesUnknown = "not configured", "no guest agent is configured"
-		return
-	default:
-		out.AddressesFrom = "guest agent"
-		c.Report(tool.Progress{Done: 1, Message: fmt.Sprintf("asking the guest agent of %v, which takes some seconds where it does not answer", g)})
-		if list, err = c.PVE.AgentInterfaces(ctx, g); err == nil {
-			out.Agent = "answers"
-		} else {
-			out.Agent = agentProblem(c, err)
-		}
-	}
-	if err != nil {
-		out.AddressesFrom, out.AddressesUnknown = "", agentProblem(c, err)
-		return
-	}
-	out.Addresses = []address{}
-	for _, i := range list {
-		ips := i.CIDRs()
-		if i.Name == "lo" || len(ips) == 0 {
-			continue
-		}
-		if len(out.Addresses) == mostInterfaces {
-			out.LeftOut += len(ips)
-			continue
-		}
-		some := ips[:min(mostIPs, len(ips))]
-		out.LeftOut += len(ips) - len(some)
-		for n := range some {
-			some[n] = render.Text(some[n], 60)
-		}
-		out.Addresses = append(out.Addresses, address{render.Text(i.Name, 40), render.Text(i.MAC.Value, 20), some})
-	}
-}
-
-// How many interfaces an answer has, and addresses of each: a guest may tell of any number.
-const (
-	mostInterfaces = 30
-	mostIPs        = 8
-)
-
-// agentProblem says why the guest could not be asked.
-func agentProblem(c *tool.Call, err error) string {
-	var said *pve.Error
-	if errors.As(err, &said) && said.Status == http.StatusInternalServerError {
-		return render.Text(said.Message, 200)
-	}
-	return c.Explain(err).What
 }

@@ -31,6 +31,7 @@ type clusterNode struct {
 	MemPercent  *float64 `json:"mem_percent,omitzero"`
 	DiskPercent *float64 `json:"disk_percent,omitzero" jsonschema:"of the root disk"`
 	Uptime      string   `json:"uptime,omitzero"`
+	Maintenance bool     `json:"ha_maintenance,omitzero"`
 }
 
 func clusterStatus() tool.Tool {
@@ -62,20 +63,25 @@ func runCluster(ctx context.Context, c *tool.Call, _ struct{}) (clusterOut, erro
 	} else if err != nil {
 		return clusterOut{}, err
 	}
+	maintained, err := c.InMaintenance(ctx)
+	if err != nil {
+		return clusterOut{}, err
+	}
 	ips := out.identify(items)
 	for _, n := range nodes {
 		if n.Status.Value == "online" {
 			out.Online++
 		}
-		out.Problems = append(out.Problems, troubles(rowOf(n))...)
+		out.Problems = append(out.Problems, troubles(rowOf(n, maintained))...)
 	}
 	out.Problems = render.Few(out.Problems, mostProblems)
 	nodes, out.rest = first(nodes)
 	for _, n := range nodes {
-		row := rowOf(n)
+		row := rowOf(n, maintained)
 		out.Nodes = append(out.Nodes, clusterNode{
 			Node: row.Node, Status: row.Status, IP: ips[row.Node],
 			CPUPercent: row.CPUPercent, MemPercent: row.MemPercent, DiskPercent: row.DiskPercent, Uptime: row.Uptime,
+			Maintenance: row.Maintenance,
 		})
 	}
 	return out, nil
@@ -109,6 +115,9 @@ func troubles(n nodeRow) []string {
 	var out []string
 	if n.Status != "online" {
 		out = append(out, fmt.Sprintf("node %s is %s", n.Node, n.Status))
+	}
+	if n.Maintenance {
+		out = append(out, fmt.Sprintf("node %s is in HA maintenance: HA has moved its guests away, and starts none there", n.Node))
 	}
 	for _, u := range []struct {
 		what    string

@@ -59,6 +59,7 @@ type nodeRow struct {
 	MaxDiskHuman string   `json:"maxdisk_human,omitzero"`
 	DiskPercent  *float64 `json:"disk_percent,omitzero"`
 	Uptime       string   `json:"uptime,omitzero"`
+	Maintenance  bool     `json:"ha_maintenance,omitzero" jsonschema:"HA has moved its guests away, and starts none there"`
 }
 
 func listNodes() tool.Tool {
@@ -75,8 +76,12 @@ func listNodes() tool.Tool {
 			out := listOut{Total: len(nodes), AsOf: render.Time(c.AsOf())}
 			var listed []pve.Resource
 			listed, out.rest = first(nodes)
+			maintained, err := c.InMaintenance(ctx)
+			if err != nil {
+				return listOut{}, err
+			}
 			for _, n := range listed {
-				out.Nodes = append(out.Nodes, rowOf(n))
+				out.Nodes = append(out.Nodes, rowOf(n, maintained))
 			}
 			out.Notes, err = unseen(ctx, c, nodes)
 			return out, err
@@ -84,8 +89,8 @@ func listNodes() tool.Tool {
 	})
 }
 
-func rowOf(n pve.Resource) nodeRow {
-	row := nodeRow{Node: n.Node.Value, Status: n.Status.Or("unknown")}
+func rowOf(n pve.Resource, maintained map[string]bool) nodeRow {
+	row := nodeRow{Node: n.Node.Value, Status: n.Status.Or("unknown"), Maintenance: maintained[n.Node.Value]}
 	if row.Status != "online" {
 		return row
 	}

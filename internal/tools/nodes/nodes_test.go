@@ -200,3 +200,45 @@ func TestUnknownNode(t *testing.T) {
 		t.Errorf("%s", a.Text)
 	}
 }
+
+// Nodes in HA maintenance are shown as such, by every version: PVE has it in its list from
+// 8.3 on, and before that HA is asked, where there are several nodes.
+func TestMaintenance(t *testing.T) {
+	lab := pvesim.Lab()
+	for _, tt := range []struct {
+		version string
+		asks    int
+	}{{"9.0.11", 0}, {"8.2.4", 1}} {
+		m := pvesim.Cluster()
+		m.PVE, m.Nodes[1].Maintenance = tt.version, true
+		for name, want := range map[string]string{
+			"pve_list_nodes {}":               `{"node":"pve2","status":"online",`,
+			"pve_cluster_status {}":           `node pve2 is in HA maintenance: HA has moved its guests away, and starts none there`,
+			`pve_node_status {"node":"pve2"}`: `"node":"pve2","status":"online","ha_maintenance":true`,
+			`pve_node_status {"node":"pve1"}`: `"node":"pve1"`,
+		} {
+			w := simtest.New(t, simtest.Options{Model: &m})
+			call, args, _ := strings.Cut(name, " ")
+			a := w.Call(call, args)
+			if is := strings.Contains(a.Text, `"ha_maintenance":true`); is == strings.Contains(args, "pve1") || !strings.Contains(a.Text, want) {
+				t.Errorf("PVE %s: %s: %s", tt.version, name, a.Text)
+			}
+			asked := 0
+			for _, s := range w.Sent() {
+				if s == "GET /cluster/ha/status/current" {
+					asked++
+				}
+			}
+			if asked != tt.asks {
+				t.Errorf("PVE %s: %s: HA is asked %d times, want %d", tt.version, name, asked, tt.asks)
+			}
+			if a := simtest.New(t, simtest.Options{Model: &m, Token: "none@pve!mcp"}).Call(call, args); a.IsError {
+				t.Errorf("PVE %s: %s: without privileges: %s", tt.version, name, a.Text)
+			}
+		}
+	}
+	w := simtest.New(t, simtest.Options{Model: &lab})
+	if a := w.Call("pve_list_nodes", `{}`); a.IsError || len(w.Sent()) != 1 {
+		t.Errorf("a single node: %s", a.Text)
+	}
+}

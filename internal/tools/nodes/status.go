@@ -19,20 +19,21 @@ type statusIn struct {
 }
 
 type statusOut struct {
-	Node      string    `json:"node"`
-	Status    string    `json:"status" jsonschema:"online, offline or unknown"`
-	Version   string    `json:"pve_version,omitzero"`
-	Kernel    string    `json:"kernel,omitzero"`
-	Boot      string    `json:"boot,omitzero" jsonschema:"efi or legacy-bios"`
-	Uptime    string    `json:"uptime,omitzero"`
-	UptimeSec *int64    `json:"uptime_seconds,omitzero"`
-	Load      []float64 `json:"load,omitzero" jsonschema:"average over 1, 5 and 15 minutes"`
-	CPU       *cpu      `json:"cpu,omitzero"`
-	Memory    show.Use  `json:"memory,omitzero"`
-	Swap      show.Use  `json:"swap,omitzero"`
-	RootDisk  show.Use  `json:"root_disk,omitzero"`
-	AsOf      string    `json:"as_of"`
-	Notes     []string  `json:"notes,omitzero" jsonschema:"what is hidden, unknown or out of date, and why"`
+	Node        string    `json:"node"`
+	Status      string    `json:"status" jsonschema:"online, offline or unknown"`
+	Maintenance bool      `json:"ha_maintenance,omitzero" jsonschema:"HA has moved its guests away, and starts none there"`
+	Version     string    `json:"pve_version,omitzero"`
+	Kernel      string    `json:"kernel,omitzero"`
+	Boot        string    `json:"boot,omitzero" jsonschema:"efi or legacy-bios"`
+	Uptime      string    `json:"uptime,omitzero"`
+	UptimeSec   *int64    `json:"uptime_seconds,omitzero"`
+	Load        []float64 `json:"load,omitzero" jsonschema:"average over 1, 5 and 15 minutes"`
+	CPU         *cpu      `json:"cpu,omitzero"`
+	Memory      show.Use  `json:"memory,omitzero"`
+	Swap        show.Use  `json:"swap,omitzero"`
+	RootDisk    show.Use  `json:"root_disk,omitzero"`
+	AsOf        string    `json:"as_of"`
+	Notes       []string  `json:"notes,omitzero" jsonschema:"what is hidden, unknown or out of date, and why"`
 }
 
 type cpu struct {
@@ -59,6 +60,11 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 		return statusOut{}, err
 	}
 	out := statusOut{Node: in.Node, Status: n.Status.Or("unknown"), AsOf: render.Time(c.AsOf())}
+	maintained, err := c.InMaintenance(ctx)
+	if err != nil {
+		return statusOut{}, err
+	}
+	out.Maintenance = maintained[in.Node]
 	if out.Status == "offline" {
 		out.Notes = []string{"the node is offline: nothing more is known of it"}
 		return out, nil

@@ -37,6 +37,7 @@ type volumeRow struct {
 	Format    string `json:"format,omitzero"`
 	Size      *int64 `json:"size,omitzero" jsonschema:"bytes"`
 	SizeHuman string `json:"size_human,omitzero"`
+	Approx    bool   `json:"size_approximate,omitzero" jsonschema:"because the volume is not active"`
 	Used      *int64 `json:"used,omitzero" jsonschema:"bytes on the storage, where it knows"`
 	UsedHuman string `json:"used_human,omitzero"`
 	VMID      *int64 `json:"vmid,omitzero" jsonschema:"the guest that it belongs to"`
@@ -44,6 +45,8 @@ type volumeRow struct {
 	Created   string `json:"created,omitzero"`
 	Notes     string `json:"notes,omitzero"`
 	Protected bool   `json:"protected,omitzero"`
+	Verified  string `json:"verified,omitzero" jsonschema:"of a backup: ok or failed; only a backup server verifies"`
+	Encrypted bool   `json:"encrypted,omitzero"`
 	Node      string `json:"node,omitzero" jsonschema:"that has it, where the storage is not shared"`
 }
 
@@ -152,8 +155,13 @@ func rowOf(v stored) volumeRow {
 	row := volumeRow{
 		VolID: render.Text(v.VolID.String(), 200), Content: v.Content, Format: v.Format.Value, VMID: show.Number(v.VMID),
 		Parent: render.Text(v.Parent.Value, 200), Notes: render.Text(render.MaskSecrets(v.Notes.Value), 200), Protected: v.Protected.Value,
+		Verified: render.Text(v.Verification["state"], 20), Encrypted: v.Encrypted.Value != "",
 	}
 	row.Size, row.SizeHuman = show.Bytes(v.Size)
+	if !v.Size.Set && v.ApproxSize.Set {
+		row.Approx = true
+		row.Size, row.SizeHuman = show.Bytes(v.ApproxSize)
+	}
 	if v.Used.Set && v.Used != v.Size {
 		row.Used, row.UsedHuman = show.Bytes(v.Used)
 	}

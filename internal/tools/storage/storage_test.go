@@ -278,13 +278,18 @@ func TestStorageContentShowsWhatPVEKnows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := full()
 		m.Volumes = append(m.Volumes, pvesim.Volume{ID: "local-zfs:base-900-disk-0/vm-104-disk-1", Node: "pve1", Content: "images", Format: "raw",
-			Size: 16 << 30, Used: 1 << 30, VMID: 104, Parent: "local-zfs:base-900-disk-0"})
+			Size: 16 << 30, Used: 1 << 30, VMID: 104, Parent: "local-zfs:base-900-disk-0"},
+			pvesim.Volume{ID: "nfs:103/vm-103-disk-7.qcow2", Content: "images", Format: "qcow2", Size: 16 << 30, Used: 1 << 30, VMID: 103, Inactive: true},
+			pvesim.Volume{ID: "nfs:backup/vzdump-qemu-109-*.vma.zst", Content: "backup", Format: "vma.zst", Size: 1 << 30, Used: 1 << 30, VMID: 109, Verification: "failed", Encrypted: "1"})
+		m.PVE = "9.1.5"
 		w := simtest.New(t, simtest.Options{Model: m})
 		for args, want := range map[string]string{
 			`{"storage":"nfs","vmid":100}`: `{"content":[{"volid":"nfs:backup/vzdump-qemu-100-2026_11_20-02_00_00.vma.zst","content":"backup","format":"vma.zst",` +
 				`"size":9663676416,"size_human":"9 GiB","vmid":100,"created":"1999-12-30T00:00:00Z","notes":"web-1, before","protected":true}],"total":1}`,
 			`{"storage":"local-zfs","vmid":104}`: `{"volid":"local-zfs:base-900-disk-0/vm-104-disk-1","content":"images","format":"raw","size":17179869184,"size_human":"16 GiB",` +
 				`"used":1073741824,"used_human":"1 GiB","vmid":104,"parent":"base-900-disk-0@__base__","node":"pve1"}`,
+			`{"storage":"nfs","vmid":103}`:      `"size":17179869184,"size_human":"16 GiB","size_approximate":true,`,
+			`{"storage":"nfs","vmid":109}`:      `"verified":"failed","encrypted":true`,
 			`{"storage":"local-zfs","limit":2}`: `"total":20,"left_out":18,"more":"offset: 2, or a filter"`,
 		} {
 			if a := w.Call("pve_storage_content", args); !strings.Contains(a.Text, want) {
