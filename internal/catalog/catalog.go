@@ -31,18 +31,23 @@ func (s Selection) Check() error {
 	if len(unknown) == 0 {
 		return nil // what most say needs no list of tools
 	}
-	var names []string
-	for _, t := range all() {
-		names = append(names, t.Toolset)
-	}
-	slices.Sort(names)
-	names = slices.Compact(names)
+	names := Toolsets()
 	for _, name := range unknown {
 		if !slices.Contains(names, name) {
 			return fmt.Errorf("there is no toolset %q; the toolsets are %s", render.Text(name, 40), render.List(names))
 		}
 	}
 	return nil
+}
+
+// Toolsets returns the names of the toolsets, sorted.
+func Toolsets() []string {
+	var names []string
+	for _, t := range all() {
+		names = append(names, t.Toolset)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // All returns every tool, sorted by name.

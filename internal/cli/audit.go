@@ -18,7 +18,7 @@ func (a *app) auditCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Verify the audit log",
-		Args:  cobra.NoArgs,
+		Args:  a.noCommand,
 		RunE: func(*cobra.Command, []string) error {
 			return &exitError{exitUsage, "audit: give a command: pve-mcp audit verify FILE..."}
 		},

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -10,7 +11,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"pve-mcp/internal/catalog"
+	"pve-mcp/internal/config"
 	"pve-mcp/internal/demo"
+	"pve-mcp/internal/guard"
 	"pve-mcp/internal/tool"
 )
 
@@ -24,11 +27,12 @@ func (a *app) callCommand(named bool) *cobra.Command {
 			"A change is waited for to its end, unless --wait or PVE_MCP_TASK_WAIT says otherwise; ctrl-c ends the waiting alone.\n" +
 			"What needs consent is asked on the terminal.\n\n" +
 			"Exit status: 0 done, 1 failed or unknown, 2 wrong arguments, 3 refused or not confirmed, 4 under way.",
-		Args: cobra.NoArgs,
+		Args: a.noCommand,
 		RunE: func(*cobra.Command, []string) error {
 			return &exitError{exitUsage, "call: name a tool; pve-mcp tools lists them"}
 		},
 	}
+	uses(call, config.Connection, config.Safety, config.Tools, config.Logging)
 	if named {
 		for _, t := range catalog.All() {
 			call.AddCommand(a.callOne(t))
@@ -39,6 +43,18 @@ func (a *app) callCommand(named bool) *cobra.Command {
 
 func (a *app) callOne(t tool.Tool) *cobra.Command {
 	cmd := &cobra.Command{Use: t.Name, Short: t.Title, Long: t.Doc, Args: cobra.NoArgs}
+	if t.Risk == guard.Read {
+		uses(cmd, config.Connection, config.Tools, config.Logging)
+	}
+	if t.Input().Properties[vmid] != nil {
+		cmd.Use, cmd.Args = t.Name+" [GUEST]", cobra.MaximumNArgs(1)
+		cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 || cmd.Flags().Changed(vmid) {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return a.askCluster(cmd, live[vmid]), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+		}
+	}
 	for _, name := range t.Input().PropertyOrder {
 		addFlag(cmd.Flags(), name, t.Input().Properties[name], slices.Contains(t.Input().Required, name))
 		a.complete(cmd, name, t.Input().Properties[name])
@@ -46,8 +62,14 @@ func (a *app) callOne(t tool.Tool) *cobra.Command {
 	o := &output{}
 	cmd.Flags().VarP(o, "output", "o", "table or json; default: a table on a terminal, JSON elsewhere")
 	must(cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputs(), cobra.ShellCompDirectiveNoFileComp)))
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	cmd.RunE = func(cmd *cobra.Command, positional []string) error {
 		args := map[string]any{}
+		if len(positional) > 0 {
+			if cmd.Flags().Changed(vmid) {
+				return &exitError{exitUsage, "the guest is named twice: as " + positional[0] + " and by --vmid"}
+			}
+			args[vmid] = typed(positional[0], "integer")
+		}
 		cmd.Flags().Visit(func(f *pflag.Flag) {
 			if _, isArgument := t.Input().Properties[f.Name]; !isArgument {
 				return
@@ -59,12 +81,28 @@ func (a *app) callOne(t tool.Tool) *cobra.Command {
 			case isList:
 				args[f.Name] = list.GetSlice()
 			default:
-				args[f.Name] = f.Value.String()
+				args[f.Name] = typed(f.Value.String(), t.Input().Properties[f.Name].Type)
 			}
 		})
 		return a.call(cmd.Context(), t, args, o)
 	}
 	return cmd
+}
+
+// typed is a text as the JSON that a client would send for it. What is not of the type is
+// left to the tool, which says so.
+func typed(text, typ string) any {
+	switch typ {
+	case "integer":
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return n
+		}
+	case "boolean":
+		if on, err := strconv.ParseBool(text); err == nil {
+			return on
+		}
+	}
+	return text
 }
 
 // addFlag adds the flag of an argument.

@@ -49,13 +49,16 @@ func (a *app) call(ctx context.Context, t tool.Tool, args map[string]any, o *out
 	if cfg.Given[config.TaskWait] == "" {
 		host.Wait = tool.HandleTime // nobody here gives up after a minute, as clients do
 	}
+	if err := resolveGuest(ctx, host, args); err != nil {
+		return err
+	}
 	data, err := json.Marshal(args)
 	if err != nil {
 		return failed(err)
 	}
 	req := tool.Request{Arguments: data, Caller: "command line", Progress: report}
 	// Whoever types --confirm has consented, unless only an answer counts.
-	req.CanAsk = person && (args["confirm"] != "true" || cfg.Policy.Confirm == guard.Human)
+	req.CanAsk = person && (args["confirm"] != true || cfg.Policy.Confirm == guard.Human)
 	res := t.Call(ctx, host, req)
 	if res.Question != nil {
 		end()

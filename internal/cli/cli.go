@@ -107,11 +107,14 @@ func (a *app) root(args []string) *cobra.Command {
 		Long: "pve-mcp serves the Model Context Protocol on stdin and stdout, for a client such as Claude Code,\n" +
 			"Claude Desktop, VS Code or Cursor. Its tools read and change a Proxmox VE node or cluster.\n\n" +
 			"Try it without one: pve-mcp demo",
-		Args:          cobra.NoArgs,
+		Args:          a.noCommand,
+		Version:       versionLine(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return a.stdio(cmd.Context()) },
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.SetHelpFunc(a.help)
 	p := root.PersistentFlags()
 	p.BoolVar(&a.demo, "demo", false, "use the embedded simulated cluster; no configuration is read")
 	p.Float64Var(&a.demoSpeed, "demo-speed", 1, "speed of the simulated cluster, relative to real time")
@@ -124,13 +127,21 @@ func (a *app) root(args []string) *cobra.Command {
 			doc += ", default " + s.Default
 		}
 		p.Var(settingFlag{a.flags, s}, s.Flag, doc)
+		p.Lookup(s.Flag).Annotations = map[string][]string{groupOf: {string(s.Group())}}
 		if s.IsBool() {
 			p.Lookup(s.Flag).NoOptDefVal = "true"
 		}
 	}
+	for _, name := range []string{"demo", "demo-speed"} {
+		p.Lookup(name).Annotations = map[string][]string{groupOf: {string(config.Connection)}}
+	}
+	uses(root, config.Groups()...)
 	if len(args) == 0 {
 		return root
 	}
+	must(root.RegisterFlagCompletionFunc("toolsets", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return catalog.Toolsets(), cobra.ShellCompDirectiveNoFileComp
+	}))
 	root.AddCommand(a.auditCommand(), a.callCommand(slices.Contains(args, "call")), a.demoCommand(), a.docsCommand(), a.doctorCommand(), a.healthCommand(), a.httpCommand(), a.installCommand(),
 		a.secretCommand(), a.simCommand(), a.tokenCommand(), a.toolsCommand(), a.uninstallCommand(), a.versionCommand())
 	return root

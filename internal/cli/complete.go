@@ -29,6 +29,9 @@ func (a *app) complete(cmd *cobra.Command, name string, p *jsonschema.Schema) {
 		p = p.Items
 	}
 	ask := live[name]
+	if p.Type == "object" {
+		ask = parameters
+	}
 	complete := cobra.NoFileCompletions
 	switch {
 	case p.Type == "boolean":
@@ -41,7 +44,11 @@ func (a *app) complete(cmd *cobra.Command, name string, p *jsonschema.Schema) {
 		complete = cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
 	case ask != nil:
 		complete = func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-			return a.askCluster(cmd, ask), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+			directive := cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+			if p.Type == "object" {
+				directive |= cobra.ShellCompDirectiveNoSpace
+			}
+			return a.askCluster(cmd, ask), directive
 		}
 	}
 	must(cmd.RegisterFlagCompletionFunc(name, complete))
@@ -82,6 +89,9 @@ func (a *app) askCluster(cmd *cobra.Command, ask asks) []string {
 	answer := make(chan []string, 1)
 	a.err = io.Discard
 	other := func(name string) string {
+		if name == vmid && cmd.Flags().Lookup(vmid) != nil && !cmd.Flags().Changed(vmid) && cmd.Flags().NArg() > 0 {
+			return cmd.Flags().Arg(0)
+		}
 		if f := cmd.Flags().Lookup(name); f != nil {
 			return f.Value.String()
 		}
@@ -184,14 +194,44 @@ func tags(ctx context.Context, c *pve.Client, _ func(string) string) ([]string, 
 	return slices.Compact(out), nil
 }
 
-// guestOf finds the guest that the command names.
+// guestOf finds the guest that the command names, by vmid or name.
 func guestOf(ctx context.Context, c *pve.Client, other func(string) string) (pve.GuestRef, error) {
-	id, err := strconv.Atoi(other("vmid"))
+	id, err := strconv.Atoi(other(vmid))
 	if err != nil {
-		return pve.GuestRef{}, err
+		var named pve.VMID
+		if named, err = guestNamed(ctx, c, other(vmid)); err != nil {
+			return pve.GuestRef{}, err
+		}
+		id = int(named)
 	}
 	g, err := c.FindGuest(ctx, pve.VMID(id))
 	return g.Ref(), err
+}
+
+// usual are parameters that guests of both kinds have, for who sets a new one.
+var usual = []string{"cores", "description", "hostname", "memory", "name", "onboot", "protection", "tags"}
+
+// parameters are those of the configuration, as KEY= to be filled in.
+func parameters(ctx context.Context, c *pve.Client, other func(string) string) ([]string, error) {
+	g, err := guestOf(ctx, c, other)
+	if err != nil {
+		return nil, err
+	}
+	config, err := c.GuestConfig(ctx, g, nil)
+	var out []string
+	for key, value := range config.Values {
+		if key != "digest" {
+			out = append(out, described(key+"=", value))
+		}
+	}
+	for _, key := range usual {
+		wrong := g.Kind == pve.QEMU && key == "hostname" || g.Kind != pve.QEMU && key == "name"
+		if _, has := config.Values[key]; !has && !wrong {
+			out = append(out, described(key+"=", "not set"))
+		}
+	}
+	slices.Sort(out)
+	return out, err
 }
 
 func snapshots(ctx context.Context, c *pve.Client, other func(string) string) ([]string, error) {

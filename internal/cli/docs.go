@@ -14,7 +14,6 @@ import (
 	"pve-mcp/internal/catalog"
 	"pve-mcp/internal/pages"
 	"pve-mcp/internal/screen"
-	"pve-mcp/internal/tool"
 )
 
 // docsCommand shows the page of a tool as the program has it, so that it is true for this
@@ -39,21 +38,11 @@ func (a *app) docsCommand() *cobra.Command {
 				}
 			}
 			if text == nil {
-				return &exitError{exitUsage, "docs: there is no tool " + args[0] + "; pve-mcp tools lists them" + nearest(args[0])}
+				return &exitError{exitUsage, "docs: there is no tool " + args[0] + "; pve-mcp tools lists them" + didYouMean(a.callCommand(true), args[0], "")}
 			}
 			return a.open(cmd.Context(), strings.Join(text, "\n"))
 		},
 	}
-}
-
-// nearest names a tool that may have been meant.
-func nearest(name string) string {
-	all := catalog.All()
-	i := slices.IndexFunc(all, func(t tool.Tool) bool { return strings.Contains(t.Name, strings.TrimPrefix(name, "pve_")) })
-	if i < 0 {
-		return ""
-	}
-	return ". Did you mean " + all[i].Name + "?"
 }
 
 // open shows a page of Markdown: as text in a pager on a terminal, else as it is.

@@ -36,6 +36,7 @@ func (a *app) doctorCommand() *cobra.Command {
 			return a.doctor(cmd.Context(), asJSON, strict)
 		},
 	}
+	uses(cmd, config.Connection, config.Safety, config.Tools)
 	f := cmd.Flags()
 	f.BoolVar(&asJSON, "json", false, "print a report for scripts, when all checks are done")
 	f.BoolVar(&strict, "strict", false, "end with status 1 for a warning, too")

@@ -42,6 +42,7 @@ func (a *app) healthCommand() *cobra.Command {
 			return nil
 		},
 	}
+	usesFlags(cmd, "listen", "tls-cert")
 	cmd.Flags().BoolVar(&ready, "ready", false, "ask whether it is ready: PVE answers it, and it is not about to stop")
 	return cmd
 }

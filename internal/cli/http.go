@@ -23,7 +23,7 @@ import (
 )
 
 func (a *app) httpCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "http",
 		Short: "Serve MCP to many clients over Streamable HTTP",
 		Long: "Serves MCP at http://127.0.0.1:8080" + httpserve.Path + " until it is told to stop. Where other machines can reach it, callers show\n" +
@@ -31,6 +31,8 @@ func (a *app) httpCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.http(cmd.Context()) },
 	}
+	uses(cmd, config.Groups()...)
+	return cmd
 }
 
 // memory is what the server strives to stay within, unless GOMEMLIMIT says otherwise: what

@@ -85,13 +85,23 @@ func (a *app) installCommand() *cobra.Command {
 	cmd.Example = "  pve-mcp install claude-code --host pve.example.lan --token-id 'ops@pve!mcp'\n" +
 		"  pve-mcp --demo install cursor"
 	cmd.Flags().BoolVar(&t.show, "print", false, "print what belongs into the file, and change nothing")
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	uses(cmd, config.Connection, config.Safety, config.Tools, config.Logging)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := t.find(args, a); err != nil {
 			return err
 		}
 		cfg, err := a.settings(config.Sources{NoSecret: true})
 		if err != nil {
 			return err
+		}
+		problem := ""
+		if !a.demo && !t.show {
+			if problem, err = a.reach(cmd.Context(), cfg); err != nil {
+				return err
+			}
+			if cfg, err = a.settings(config.Sources{NoSecret: true}); err != nil { // a certificate may be pinned now
+				return err
+			}
 		}
 		server, err := a.serverFor(cfg, t.project)
 		if err != nil {
@@ -100,7 +110,16 @@ func (a *app) installCommand() *cobra.Command {
 		if t.show {
 			return a.show(t, server)
 		}
-		return a.install(t, cfg, server)
+		if err := a.install(t, cfg, server); err != nil || a.demo {
+			return err
+		}
+		if problem == "" {
+			problem = a.login(cmd.Context(), server.Env)
+		}
+		if problem != "" {
+			fmt.Fprintln(a.out, "It cannot work yet: "+problem)
+		}
+		return nil
 	}
 	return cmd
 }

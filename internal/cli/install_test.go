@@ -37,9 +37,9 @@ func TestSecretStaysInTheKeyring(t *testing.T) {
 	t.Chdir(home)
 	environ := []string{
 		"HOME=" + home, "USERPROFILE=" + home, "APPDATA=" + filepath.Join(home, "AppData"),
-		"PVE_HOST=b.lan,a.lan", "PVE_TOKEN_ID=ops@pve!mcp",
+		"PVE_HOST=127.0.0.2:9,127.0.0.1:9", "PVE_TOKEN_ID=ops@pve!mcp",
 	}
-	const name = "ops@pve!mcp at https://a.lan:8006, https://b.lan:8006"
+	const name = "ops@pve!mcp at https://127.0.0.1:9, https://127.0.0.2:9"
 
 	got := run(t, "", environ, "install", "codex")
 	if got.status != exitOK || !strings.Contains(got.out, "Its secret is not kept in the keyring yet: run pve-mcp secret set") {
@@ -83,7 +83,7 @@ func TestSecretStaysInTheKeyring(t *testing.T) {
 	if text, err := cfg.Token.Secret.Read(t.Context()); text != testSecret || err != nil {
 		t.Errorf("%v", err)
 	}
-	if _, err := library.Get("pve-mcp", "ops@pve!mcp at https://a.lan:8006"); err == nil {
+	if _, err := library.Get("pve-mcp", "ops@pve!mcp at https://127.0.0.1:9"); err == nil {
 		t.Error("one of the hosts alone has it too")
 	}
 }
@@ -98,7 +98,7 @@ func TestSecretMovesOut(t *testing.T) {
 	if err := os.WriteFile(file, []byte(before), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	environ := []string{"HOME=" + home, "USERPROFILE=" + home, "PVE_HOST=a.lan", "PVE_TOKEN_ID=ops@pve!mcp"}
+	environ := []string{"HOME=" + home, "USERPROFILE=" + home, "PVE_HOST=127.0.0.1:9", "PVE_TOKEN_ID=ops@pve!mcp"}
 	got := run(t, "", environ, "install", "claude-code")
 	if got.status != exitOK || !strings.Contains(got.out, "still stands in its backup") {
 		t.Errorf("%+v", got)
@@ -110,7 +110,7 @@ func TestSecretMovesOut(t *testing.T) {
 	if err != nil || !strings.Contains(string(text), `"HTTPS_PROXY":"http://proxy"`) {
 		t.Errorf("%v %s", err, text)
 	}
-	if kept, err := library.Get("pve-mcp", "ops@pve!mcp at https://a.lan:8006"); kept != testSecret || err != nil {
+	if kept, err := library.Get("pve-mcp", "ops@pve!mcp at https://127.0.0.1:9"); kept != testSecret || err != nil {
 		t.Errorf("%v", err)
 	}
 }

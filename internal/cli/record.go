@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pve-mcp/internal/config"
 	"pve-mcp/internal/files"
 	"pve-mcp/internal/record"
 	"pve-mcp/pvesim"
@@ -47,6 +48,7 @@ func (a *app) recordCommand() *cobra.Command {
 			return nil
 		},
 	}
+	uses(cmd, config.Connection, config.Logging)
 	cmd.Flags().BoolVar(&anonymise, "anonymise", false, "replace names, tags, notes, addresses and users")
 	return cmd
 }

@@ -25,11 +25,12 @@ func (a *app) secretCommand() *cobra.Command {
 		Long: "Keeps the secret of the token that PVE_TOKEN_ID (--token-id) names, for PVE_HOST (--host) alone, in the keyring of\n" +
 			"the operating system. Where PVE_TOKEN_SECRET_FILE (--token-secret-file) is set, it is kept in that file instead,\n" +
 			"which only its owner can read. pve-mcp finds it there whenever it is started with the same settings.",
-		Args: cobra.NoArgs,
+		Args: a.noCommand,
 		RunE: func(*cobra.Command, []string) error {
 			return &exitError{exitUsage, "secret: say set, list or delete"}
 		},
 	}
+	uses(cmd, config.Connection)
 	cmd.AddCommand(a.secretSet(), a.secretList(), a.secretDelete())
 	return cmd
 }

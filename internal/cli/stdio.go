@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/term"
 
+	"pve-mcp/internal/config"
 	"pve-mcp/internal/obs"
 	"pve-mcp/internal/server"
 )
@@ -17,6 +20,9 @@ import (
 // stdio serves MCP on stdin and stdout until the client goes away or the process is
 // told to end.
 func (a *app) stdio(ctx context.Context) error {
+	if isTerminal(a.in) && !a.demo && !a.configured() {
+		return &exitError{exitUsage, firstSteps}
+	}
 	cfg, err := a.config(false)
 	if err != nil {
 		return err
@@ -41,6 +47,24 @@ func (a *app) stdio(ctx context.Context) error {
 		return failed(err)
 	}
 	return nil
+}
+
+const firstSteps = `no cluster is configured. Begin with one of these:
+  pve-mcp demo                     see what it does, on a simulated cluster
+  pve-mcp doctor --role operator   make a token: prints the commands for root on a node
+  pve-mcp install CLIENT --host HOST --token-id 'USER@REALM!NAME'
+                                   tell an MCP client, such as claude-code
+  pve-mcp --help                   all commands and settings`
+
+// configured reports whether anything says which cluster is meant.
+func (a *app) configured() bool {
+	dir, err := os.Getwd()
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(config.Origins(config.Sources{Flags: a.flags, Environ: a.environ, Dir: dir}), func(g config.Given) bool {
+		return g.From != config.FromDefault && strings.HasPrefix(g.Key, "PVE_") && !strings.HasPrefix(g.Key, "PVE_MCP_")
+	})
 }
 
 func isTerminal(stream any) bool {

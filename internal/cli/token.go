@@ -19,11 +19,12 @@ func (a *app) tokenCommand() *cobra.Command {
 		Short: "Keep the tokens of those who may call pve-mcp http",
 		Long: "Keeps the file that PVE_MCP_HTTP_TOKENS (--http-tokens) names. A server that uses it takes notice at once.\n" +
 			"The file has hashes: a token is shown when it is made, and never again.",
-		Args: cobra.NoArgs,
+		Args: a.noCommand,
 		RunE: func(*cobra.Command, []string) error {
 			return &exitError{exitUsage, "token: say add, list or revoke"}
 		},
 	}
+	usesFlags(cmd, "http-tokens")
 	cmd.AddCommand(a.tokenAdd(), a.tokenList(), a.tokenRevoke())
 	return cmd
 }

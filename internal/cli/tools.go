@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pve-mcp/internal/catalog"
+	"pve-mcp/internal/config"
 	"pve-mcp/internal/screen"
 	"pve-mcp/internal/server"
 )
@@ -31,6 +32,7 @@ func (a *app) toolsCommand() *cobra.Command {
 			return a.toolsTable(selectionOf(cfg))
 		},
 	}
+	uses(cmd, config.Safety, config.Tools)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print them as MCP's tools/list does")
 	return cmd
 }
@@ -59,13 +61,17 @@ func (a *app) toolsJSON(s catalog.Selection) error {
 	return nil
 }
 
+func versionLine() string {
+	return fmt.Sprintf("pve-mcp %s (%s, %s/%s)", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		Run: func(*cobra.Command, []string) {
-			fmt.Fprintf(a.out, "pve-mcp %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			fmt.Fprintln(a.out, versionLine())
 		},
 	}
 }

@@ -44,6 +44,38 @@ type Setting struct {
 // IsConnection reports whether the setting says which cluster is called as whom.
 func (s Setting) IsConnection() bool { return s.connection }
 
+// Group is what a setting is about.
+type Group string
+
+// The groups of settings, in the order in which they are explained.
+const (
+	Connection Group = "Connection"
+	Safety     Group = "Safety"
+	Tools      Group = "Tools"
+	Logging    Group = "Log"
+	HTTPServer Group = "HTTP server (pve-mcp http)"
+)
+
+// Groups returns the groups of settings.
+func Groups() []Group { return []Group{Connection, Safety, Tools, Logging, HTTPServer} }
+
+// Group returns what the setting is about.
+func (s Setting) Group() Group {
+	name, own := strings.CutPrefix(s.Key, "PVE_MCP_")
+	word, _, _ := strings.Cut(name, "_")
+	switch {
+	case !own:
+		return Connection
+	case slices.Contains([]string{"HTTP", "OAUTH", "OWN", "TRUSTED", "LEGACY", "REPLICA", "TLS"}, word):
+		return HTTPServer
+	case word == "LOG", word == "AUDIT":
+		return Logging
+	case word == "TOOLSETS", word == "TASK", word == "ANSWER":
+		return Tools
+	}
+	return Safety
+}
+
 // IsFile reports whether the setting names a file.
 func (s Setting) IsFile() bool { return s.file != nil }
 

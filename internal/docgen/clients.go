@@ -13,6 +13,9 @@ const clientsIntro = `One command tells a client about pve-mcp:
 
     pve-mcp install CLIENT --host pve.example.lan --token-id 'ops@pve!mcp'
 
+It asks the host for its certificate first. If that is not trusted, as a node's own is not, it shows the fingerprint and pins it if you
+agree. Whatever keeps the server from working is said: a host that does not answer, a token that PVE refuses.
+
 It asks for the token's secret, unless it has it, keeps it in the keyring of the operating system, and adds the settings that are in
 force to the client's file. What else is there stays, with its comments and layout; a backup is made beside it. A second time there
 is nothing to do; with other settings the entry is changed, where what is not about the connection stays unless it is set anew.

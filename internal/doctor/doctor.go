@@ -109,7 +109,7 @@ func Run(ctx context.Context, o Options) Report {
 	}
 	d.token.TokenID = o.Config.Token.ID
 	var clients []*host
-	for _, h := range d.hosts(ctx) {
+	for _, h := range d.hosts(ctx, (*host).steps) {
 		add((<-h.done)...)
 		if h.version.Version != "" {
 			clients = append(clients, h)

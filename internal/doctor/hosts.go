@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"syscall"
 	"time"
 
@@ -33,13 +34,60 @@ type host struct {
 	client    *pve.Client
 	done      chan []Check
 
+	cert       *x509.Certificate // that it presented
+	distrusted bool              // that certificate, and nothing else is wrong
+
 	date    time.Time     // that it said
 	apart   time.Duration // its time, minus that of this machine
 	version pve.Version   // once it let the token in
 }
 
+// Host is a configured host, and what came of its checks.
+type Host struct {
+	Base        string // URL
+	Checks      []Check
+	Certificate *x509.Certificate // that it presented, nil for none
+	// Distrusted says that the certificate is the problem, and would be none if it were
+	// pinned.
+	Distrusted bool
+}
+
+// Problem is the first check that did not pass, the zero value where all did.
+func (h Host) Problem() Check {
+	i := slices.IndexFunc(h.Checks, func(c Check) bool { return c.Status == Failed || c.Status == Refused })
+	if i < 0 {
+		return Check{}
+	}
+	return h.Checks[i]
+}
+
+// Hosts checks the way to each configured host and its certificate, and, if login is set,
+// whether it accepts the token. Nothing else is asked.
+func Hosts(ctx context.Context, o Options, login bool) []Host {
+	d := &doctor{Options: o}
+	d.token.TokenID = o.Config.Token.ID
+	steps := (*host).way
+	if login {
+		steps = (*host).steps
+	}
+	var out []Host
+	for _, h := range d.hosts(ctx, steps) {
+		out = append(out, Host{Base: h.base, Checks: <-h.done, Certificate: h.cert, Distrusted: h.distrusted})
+	}
+	return out
+}
+
+// way are the checks that show no token.
+func (h *host) way() []step {
+	return []step{{"name", "", h.resolve}, {"tcp", "name", h.connect}, {"tls", "tcp", h.secure}}
+}
+
+func (h *host) steps() []step {
+	return append(h.way(), step{"token", "tls", h.login}, step{"version", "token", h.support}, step{"clock", "tls", h.clock})
+}
+
 // hosts begins to check all hosts at once; each one's checks come at its done.
-func (d *doctor) hosts(ctx context.Context) []*host {
+func (d *doctor) hosts(ctx context.Context, steps func(*host) []step) []*host {
 	cfg := d.Config
 	transport := pve.NewTransport(pve.TLS{Roots: cfg.Roots, Fingerprints: cfg.Fingerprints, Insecure: !cfg.VerifySSL})
 	readOnly := &guard.Guard{Policy: guard.Policy{ReadOnly: true}}
@@ -62,10 +110,7 @@ func (d *doctor) hosts(ctx context.Context) []*host {
 			h.to, h.proxy = proxy.Host, true
 		}
 		go func() {
-			h.done <- d.chain(ctx, base, []step{
-				{"name", "", h.resolve}, {"tcp", "name", h.connect}, {"tls", "tcp", h.secure},
-				{"token", "tls", h.login}, {"version", "token", h.support}, {"clock", "tls", h.clock},
-			})
+			h.done <- d.chain(ctx, base, steps(h))
 		}()
 	}
 	return out
@@ -142,7 +187,7 @@ func (h *host) secure(ctx context.Context) Check {
 	asked := h.Now()
 	resp, err := h.transport.RoundTrip(req)
 	if err != nil {
-		return h.distrusted(&pve.ConnectError{Endpoint: h.base, Err: err})
+		return h.untrusted(&pve.ConnectError{Endpoint: h.base, Err: err})
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20)) // so that the connection can be used again
@@ -153,7 +198,8 @@ func (h *host) secure(ctx context.Context) Check {
 	if resp.TLS == nil || len(resp.TLS.PeerCertificates) == 0 {
 		return h.plain(resp)
 	}
-	return h.trusted(resp.TLS.PeerCertificates[0])
+	h.cert = resp.TLS.PeerCertificates[0]
+	return h.trusted(h.cert)
 }
 
 // plain judges an answer that came without TLS.
@@ -192,13 +238,14 @@ func (h *host) trusted(cert *x509.Certificate) Check {
 // renew is how a certificate is replaced.
 const renew = "Renew it on the node: pvenode acme cert renew, or pvecm updatecerts --force && systemctl restart pveproxy for PVE's own."
 
-// distrusted explains why no answer could be had over TLS.
-func (h *host) distrusted(err error) Check {
+// untrusted explains why no answer could be had over TLS.
+func (h *host) untrusted(err error) Check {
 	c := h.failed(err)
 	var invalid x509.CertificateInvalidError
 	var otherName x509.HostnameError
 	cert := pve.Presented(err)
 	var pin *pve.PinError
+	h.cert, h.distrusted = cert, cert != nil && !errors.As(err, &pin)
 	switch {
 	case cert == nil, errors.As(err, &pin): // what is explained of it is all there is to say
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && h.Now().Before(cert.NotBefore):

@@ -144,6 +144,27 @@ func (p *page) lines(indent int, fields object) {
 	}
 }
 
+// Wrap breaks the paragraphs of a text between words where they are wider than the page; 0
+// leaves them as they are. Lines that are indented stay as they are.
+func Wrap(text string, width int) string {
+	if width <= 0 {
+		return text
+	}
+	var p page
+	p.width = width
+	for i, paragraph := range strings.Split(text, "\n\n") {
+		if i > 0 {
+			p.WriteString("\n")
+		}
+		if strings.HasPrefix(paragraph, " ") {
+			p.WriteString(paragraph + "\n")
+			continue
+		}
+		p.wrap("", "", paragraph)
+	}
+	return strings.TrimRight(p.String(), "\n")
+}
+
 // wrap writes a text after a first part, broken between words where it is wider than the
 // page; the lines after the first begin with rest.
 func (p *page) wrap(first, rest, text string) {
