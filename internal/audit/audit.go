@@ -55,6 +55,7 @@ import (
 	"time"
 
 	"pve-mcp/internal/files"
+	"pve-mcp/internal/render"
 )
 
 // Log writes records. A nil *Log does nothing.
@@ -154,8 +155,8 @@ func (l *Log) Refuse(ctx context.Context, r Record, outcome string) error {
 
 func lineOf(r Record) line {
 	return line{
-		Caller: r.Caller, Tool: r.Tool, Arguments: withoutSecrets(r.Arguments), About: maskText(r.About),
-		Guest: r.Guest, Node: r.Node, Consent: r.Consent, Reason: maskText(r.Reason),
+		Caller: r.Caller, Tool: r.Tool, Arguments: withoutSecrets(r.Arguments), About: render.MaskSecrets(r.About),
+		Guest: r.Guest, Node: r.Node, Consent: r.Consent, Reason: render.MaskSecrets(r.Reason),
 	}
 }
 

@@ -9,47 +9,7 @@ import (
 	"strings"
 
 	"pve-mcp/internal/render"
-	"pve-mcp/pve/lazyregexp"
 )
-
-// secretWord is part of the names of secrets.
-const secretWord = `[\w.-]*(?:passw(?:or)?d|passphrase|passwd|secret|token|api[_-]?key|private[_-]?key|credential)[\w.-]*`
-
-// secretKeyRE matches the names of arguments, and of keys in them, whose values are
-// secrets: cipassword is one.
-var secretKeyRE = lazyregexp.New(`(?i)^` + secretWord + `$`)
-
-// secretFlagRE matches an argument of a command that the next one is the secret of.
-var secretFlagRE = lazyregexp.New(`(?i)^--?` + secretWord + `$`)
-
-const uuid = `[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}`
-
-// patterns find secrets in text that are none in the notes of people; what with leaves is
-// the rest. A name that precedes a secret is kept.
-var patterns = []struct {
-	find *lazyregexp.Regexp
-	with string
-}{
-	// PVE's token secrets: ops@pve!mcp=UUID, or the id and the UUID beside each other.
-	{lazyregexp.New(`(![A-Za-z][\w.-]*["']?[\s:=,]+["']?)` + uuid), "${1}" + render.Mask},
-	// A UUID after an =, but that of smbios1, which is called uuid.
-	{lazyregexp.New(`((?:^|[^d]|(?:^|[^i])d|(?:^|[^u])id|(?:^|[^u])uid)=\s*["']?)` + uuid), "${1}" + render.Mask},
-	// PVE's tickets and CSRF tokens.
-	{lazyregexp.New(`\bPVE:[^\s:]+:[0-9A-F]{8}::[^\s"']+`), render.Mask},
-	{lazyregexp.New(`(?i)(\b` + secretWord + `["']?\s*[=:]\s*)(?:"[^"]*"|'[^']*'|[^\s"']+)`), "${1}" + render.Mask},
-	{lazyregexp.New(`(?i)((?:^|\s)--?` + secretWord + `\s+)(?:"[^"]*"|'[^']*'|[^\s"']+)`), "${1}" + render.Mask},
-	{lazyregexp.New(`(?i)(\bbearer\s+)[\w+/.=~-]{8,}`), "${1}" + render.Mask},
-	// What crypt(3) makes of a password.
-	{lazyregexp.New(`\$(?:1|2[abxy]|5|6|7|y|gy)\$[\w./$=,-]{8,}`), render.Mask},
-}
-
-// maskText masks the secrets in a text.
-func maskText(s string) string {
-	for _, p := range patterns {
-		s = p.find.ReplaceAllString(s, p.with)
-	}
-	return render.MaskSecrets(s)
-}
 
 // withoutSecrets returns the arguments of a call as an object without its secrets. Of
 // what is no JSON only the length is told, since nothing can be found in it.
@@ -76,37 +36,51 @@ func masked(name string, value any) any {
 		if plain, err := url.PathUnescape(text); err == nil { // as PVE takes them
 			text = plain
 		}
-		return maskText(render.SSHKeys(text))
-	case name == "stdin", isSSHKeys(name), secretKeyRE.MatchString(name):
+		return render.MaskSecrets(render.SSHKeys(text))
+	case name == "stdin", isSSHKeys(name), render.NamesSecret(name):
 		return render.Mask
 	}
 	switch v := value.(type) {
 	case map[string]any:
 		out := map[string]any{}
 		for key, e := range v {
-			out[maskText(key)] = masked(strings.ToLower(key), e)
+			out[render.MaskSecrets(key)] = masked(strings.ToLower(key), e)
 		}
 		return out
 	case []any:
 		out := make([]any, len(v))
 		for i, e := range v {
 			out[i] = masked("", e)
-			if before, ok := at(v, i-1).(string); ok && secretFlagRE.MatchString(before) {
-				out[i] = render.Mask
-			}
+			out[i] = maskedAfter(at(v, i-1), e, out[i])
 		}
 		return out
 	case string:
 		if !strings.HasPrefix(strings.TrimSpace(v), "{") && !strings.HasPrefix(strings.TrimSpace(v), "[") {
-			return maskText(v)
+			return render.MaskSecrets(v)
 		}
 		inner, rest, ok := decode([]byte(v)) // an object may be given as text, too
 		if !ok {
-			return maskText(v)
+			return render.MaskSecrets(v)
 		}
-		return string(encode(masked("", inner))) + maskText(string(rest))
+		return string(encode(masked("", inner))) + render.MaskSecrets(string(rest))
 	}
 	return value
+}
+
+// maskedAfter is the argument of a command after another one, which may say that it is a
+// secret or has one.
+func maskedAfter(before, value, shown any) any {
+	flag, isFlag := before.(string)
+	text, isText := value.(string)
+	switch {
+	case isFlag && strings.HasPrefix(flag, "-") && render.NamesSecret(flag):
+		return render.Mask
+	case isFlag && isText && strings.HasPrefix(flag, "-"): // -u user:password
+		if after, ok := strings.CutPrefix(render.MaskSecrets(flag+" "+text), flag+" "); ok && after != text {
+			return after
+		}
+	}
+	return shown
 }
 
 func at(list []any, i int) any {

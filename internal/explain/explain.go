@@ -126,6 +126,7 @@ func noGuest(err *pve.NoGuestError) Explanation {
 
 // said explains what PVE said.
 func (x Explainer) said(e *pve.Error) Explanation {
+	e = withoutSecrets(e)
 	if _, _, denied := e.Denied(); denied {
 		return x.denied(e)
 	}
@@ -153,12 +154,23 @@ func (x Explainer) said(e *pve.Error) Explanation {
 	return Explanation{"PVE refused: " + stop(e.Message), Hint(e.Message)}
 }
 
+// withoutSecrets is an error of PVE, which may repeat what it was given, with its secrets
+// masked.
+func withoutSecrets(e *pve.Error) *pve.Error {
+	masked := *e
+	masked.Message, masked.Params = render.MaskSecrets(e.Message), map[string]string{}
+	for name, problem := range e.Params {
+		masked.Params[name] = render.MaskSecrets(problem)
+	}
+	return &masked
+}
+
 // foreign explains an answer that is not PVE's.
 func foreign(e *pve.ForeignError) Explanation {
-	out := Explanation{What: fmt.Sprintf("Something before PVE answered %s %s in its place: %s", e.Method, e.Path, stop(e.Answer()))}
+	out := Explanation{What: fmt.Sprintf("Something before PVE answered %s %s in its place: %s", e.Method, e.Path, stop(render.MaskSecrets(e.Answer())))}
 	switch {
 	case e.Location != "":
-		out.What = fmt.Sprintf("%s %s is answered with a redirect: %s", e.Method, e.Path, stop(e.Answer()))
+		out.What = fmt.Sprintf("%s %s is answered with a redirect: %s", e.Method, e.Path, stop(render.MaskSecrets(e.Answer())))
 		out.Next = "Give PVE_HOST the final URL, with https://."
 	case e.Login != "":
 		out.Next = "The token was not judged: a proxy wants a login of its own, which this server does not have. Let the proxy pass /api2/json, or name a node itself in PVE_HOST."
@@ -202,6 +214,7 @@ func Hint(message string) string {
 
 // Locked explains PVE's refusal because of a lock.
 func Locked(message, lock string) Explanation {
+	message = render.MaskSecrets(message)
 	if lock == "suspended" {
 		return Explanation{sentence(message), "It is suspended to disk: resume it first with pve_guest_power."}
 	}

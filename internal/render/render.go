@@ -56,16 +56,18 @@ func decimals(f float64, n int) string {
 	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
 }
 
-// Text makes text from a guest or a log safe to show, on one line: without control,
-// escape and bidirectional characters, and with at most limit characters, of which the
-// last then say how many were cut.
+// Text makes text from a guest or a log safe to show, on one line: without what is not
+// seen, such as control, escape and bidirectional characters, and with at most limit
+// characters, of which the last then say how many were cut.
 func Text(s string, limit int) string {
 	if len(s) <= limit && isPlain(s) { // as most is
 		return strings.TrimSpace(s)
 	}
-	s = strings.ReplaceAll(stripEscapes(s), "\n", " ")
-	return Lines(strings.TrimSpace(strings.ReplaceAll(s, "\t", " ")), limit)
+	return cut(line(s), limit)
 }
+
+// Lines is Text for what may have several lines.
+func Lines(s string, limit int) string { return cut(clean(s), limit) }
 
 // isPlain reports whether a text has nothing but printable ASCII.
 func isPlain(s string) bool {
@@ -77,18 +79,38 @@ func isPlain(s string) bool {
 	return true
 }
 
-// Lines is Text for what may have several lines.
-func Lines(s string, limit int) string {
+// line is a text on one line, without what is not seen.
+func line(s string) string {
+	return strings.TrimSpace(strings.NewReplacer("\n", " ", "\t", " ").Replace(clean(s)))
+}
+
+// clean is a text without what is not seen. What ends a line in Unicode ends one, and
+// any space is one.
+func clean(s string) string {
 	const drop = -1
-	s = strings.Map(func(r rune) rune {
+	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t':
 			return r
-		case unicode.IsControl(r), unicode.Is(unicode.Cf, r), r == unicode.ReplacementChar:
+		case r == '\u0085', unicode.In(r, unicode.Zl, unicode.Zp):
+			return '\n'
+		case unicode.Is(unicode.Zs, r):
+			return ' '
+		case !unicode.IsPrint(r), r == unicode.ReplacementChar, isBlank(r):
 			return drop
 		}
 		return r
 	}, stripEscapes(s))
+}
+
+// isBlank reports whether a printable character shows nothing: a filler, a selector of a
+// variant, a joiner, or the empty pattern of Braille.
+func isBlank(r rune) bool {
+	return r > unicode.MaxASCII && (r == '\u2800' || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector))
+}
+
+// cut is a text with at most limit characters, and how many more there were.
+func cut(s string, limit int) string {
 	over := utf8.RuneCountInString(s) - limit
 	if over <= 0 {
 		return s

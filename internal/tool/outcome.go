@@ -86,7 +86,7 @@ func (r *change) taskFailed(ctx context.Context, job Job, end End) output {
 	r.interrupted = interruptedRE.MatchString(reason)
 	ch := Changed{
 		Outcome: Failed, Message: r.plan.About + " failed: " + reason, UPID: job.UPID.String(), Log: log,
-		ExitStatus: render.Text(end.Status.ExitStatus.Or("unexpected status"), 600),
+		ExitStatus: render.Said(end.Status.ExitStatus.Or("unexpected status"), 600),
 	}
 	ch.Next = explain.Hint(reason)
 	if lock, ok := pve.LockIn(reason); ok {

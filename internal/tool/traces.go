@@ -41,7 +41,7 @@ func (c *Call) traces(ctx context.Context, id pve.VMID) []string {
 func taskLine(t pve.Task) string {
 	state := "running"
 	if t.EndTime.Set {
-		state = "ended with " + render.Text(t.Status.Or("an unknown status"), 200)
+		state = "ended with " + render.Said(t.Status.Or("an unknown status"), 200)
 	}
 	return fmt.Sprintf("%s by %s, begun at %s, %s: %v", t.Type, t.UPID.User, render.Time(time.Unix(t.StartTime.Value, 0)), state, t.UPID)
 }

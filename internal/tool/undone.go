@@ -22,7 +22,7 @@ func Undone(lines []pve.LogLine) []string {
 	var out []string
 	for _, l := range lines {
 		text := stampRE.ReplaceAllString(l.Says(), "")
-		if line := render.Text(text, maxLine); undoneRE.MatchString(text) && !slices.Contains(out, line) {
+		if line := render.Said(text, maxLine); undoneRE.MatchString(text) && !slices.Contains(out, line) {
 			out = append(out, line)
 		}
 	}

@@ -17,7 +17,7 @@ const maxLine = 400
 func LogText(lines []pve.LogLine, most int) []string {
 	out := []string{}
 	for _, l := range lines {
-		if text := render.Text(l.Says(), maxLine); text != "" {
+		if text := render.Said(l.Says(), maxLine); text != "" {
 			out = append(out, text)
 		}
 	}
@@ -88,7 +88,7 @@ type Watcher struct {
 func (w *Watcher) See(u pve.TaskUpdate) {
 	w.Progress = u.Progress
 	for _, l := range u.Lines {
-		if text := render.Text(l.Says(), maxLine); l.Measures() {
+		if text := render.Said(l.Says(), maxLine); l.Measures() {
 			w.Line = ""
 		} else if text != "" {
 			w.Line = text

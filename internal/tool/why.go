@@ -72,7 +72,7 @@ func Why(lines []pve.LogLine, most int) []string {
 			continue
 		}
 		tail--
-		all = append(all, reason{render.Text(l.Says(), maxLine), core, weight})
+		all = append(all, reason{render.Said(l.Says(), maxLine), core, weight})
 	}
 	kept := slices.Clone(all)
 	slices.SortStableFunc(kept, func(a, b reason) int { return b.weight - a.weight })
@@ -120,5 +120,5 @@ func (c *Call) Why(ctx context.Context, upid pve.UPID, status pve.TaskStatus, mo
 	if err == nil {
 		exit, log = reasonIn(exit, lines), Why(lines, most)
 	}
-	return render.Text(exit, 600), log
+	return render.Said(exit, 600), log
 }

@@ -160,7 +160,7 @@ func backups(ctx context.Context, c *tool.Call, stores []tool.Store, id pve.VMID
 func rowOf(c *tool.Call, v stored) backupRow {
 	row := backupRow{
 		VolID: render.Text(v.VolID.String(), 200), VMID: show.Number(v.VMID), Type: v.Subtype.Value,
-		Notes: render.Text(render.MaskSecrets(v.Notes.Value), 200), Protected: v.Protected.Value, Verified: render.Text(v.Verification["state"], 20),
+		Notes: render.Said(v.Notes.Value, 200), Protected: v.Protected.Value, Verified: render.Text(v.Verification["state"], 20),
 		Encrypted: v.Encrypted.Value != "",
 	}
 	row.Size, row.SizeHuman = show.Bytes(v.Size)

@@ -66,7 +66,7 @@ func (out *statusOut) ask(ctx context.Context, c *tool.Call, g pve.GuestRef, s p
 func problemWithin(c *tool.Call, err error) explain.Explanation {
 	var said *pve.Error
 	if errors.As(err, &said) && said.Status == http.StatusInternalServerError {
-		return explain.Explanation{What: render.Text(said.Message, 200)}
+		return explain.Explanation{What: render.Said(said.Message, 200)}
 	}
 	return c.Explain(err)
 }

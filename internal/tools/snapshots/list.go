@@ -98,7 +98,7 @@ func depth(list []pve.Snapshot, s pve.Snapshot) int {
 
 func rowOf(c *tool.Call, s pve.Snapshot) snapshotRow {
 	row := snapshotRow{
-		Name: s.Name, Parent: s.Parent.Value, Description: render.Text(render.MaskSecrets(s.Description.Value), 200),
+		Name: s.Name, Parent: s.Parent.Value, Description: render.Said(s.Description.Value, 200),
 		RAM: s.VMState.Value, State: s.State.Value,
 	}
 	if s.Time.Value > 0 {

@@ -154,7 +154,7 @@ type stored struct {
 func rowOf(v stored) volumeRow {
 	row := volumeRow{
 		VolID: render.Text(v.VolID.String(), 200), Content: v.Content, Format: v.Format.Value, VMID: show.Number(v.VMID),
-		Parent: render.Text(v.Parent.Value, 200), Notes: render.Text(render.MaskSecrets(v.Notes.Value), 200), Protected: v.Protected.Value,
+		Parent: render.Text(v.Parent.Value, 200), Notes: render.Said(v.Notes.Value, 200), Protected: v.Protected.Value,
 		Verified: render.Text(v.Verification["state"], 20), Encrypted: v.Encrypted.Value != "",
 	}
 	row.Size, row.SizeHuman = show.Bytes(v.Size)

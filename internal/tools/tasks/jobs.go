@@ -73,7 +73,7 @@ func partOf(lines []pve.LogLine, id pve.VMID) (state, text string) {
 		case "Finished":
 			state, text = "ok", "ok "+m[3]
 		default:
-			state, text = "failed", render.Text(m[3], 200)
+			state, text = "failed", render.Said(m[3], 200)
 		}
 	}
 	return state, text

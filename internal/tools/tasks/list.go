@@ -227,7 +227,7 @@ func rowOf(c *tool.Call, t pve.Task) taskRow {
 	row.Duration = render.Duration(time.Unix(t.EndTime.Value, 0).Sub(start))
 	row.State = stateOf(pve.TaskStatus{Status: "stopped", ExitStatus: t.Status})
 	if row.State != "ok" {
-		row.ExitStatus = render.Text(t.Status.Value, 200)
+		row.ExitStatus = render.Said(t.Status.Value, 200)
 	}
 	return row
 }

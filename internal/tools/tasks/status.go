@@ -80,7 +80,7 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 		return out, nil
 	}
 	c.Ended(upid)
-	out.ExitStatus = render.Text(status.ExitStatus.Value, 600)
+	out.ExitStatus = render.Said(status.ExitStatus.Value, 600)
 	if end, ok := c.EndOf(ctx, upid); ok {
 		out.Ended, out.Duration = render.Time(end), render.Duration(end.Sub(upid.Start))
 	}

@@ -42,7 +42,7 @@ func stopTask() tool.Tool {
 			plan := tool.Plan{About: fmt.Sprintf("Stop of the task %s %s on %s", in.UPID.Type, in.UPID.ID, in.UPID.Node)}
 			plan.Guest, _ = in.UPID.Guest()
 			if !status.Running() {
-				plan.Already = fmt.Sprintf("The task has ended already (%s); nothing was sent.", render.Text(status.ExitStatus.Or("unknown"), 200))
+				plan.Already = fmt.Sprintf("The task has ended already (%s); nothing was sent.", render.Said(status.ExitStatus.Or("unknown"), 200))
 			}
 			return plan, nil
 		},
@@ -58,7 +58,7 @@ func finishStop(ctx context.Context, c *tool.Call, in stopIn, _ tool.End) (stopO
 	if err != nil {
 		return stopOut{}, err
 	}
-	out := stopOut{State: stateOf(status), Exit: render.Text(status.ExitStatus.Value, 200)}
+	out := stopOut{State: stateOf(status), Exit: render.Said(status.ExitStatus.Value, 200)}
 	if status.Running() {
 		out.Message, out.Next = "The task was told to stop, and still runs.", "Look again with pve_task_status."
 		return out, tool.ErrNotYet

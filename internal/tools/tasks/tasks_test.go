@@ -10,6 +10,7 @@ import (
 	"pve-mcp/internal/simtest"
 	"pve-mcp/internal/tool"
 	"pve-mcp/internal/tools/tasks"
+	"pve-mcp/pvesim"
 )
 
 // begin starts something that takes its time and returns its task.
@@ -154,4 +155,32 @@ func TestTaskThatFailedSaysWhy(t *testing.T) {
 	if sent := w.Sent(); len(sent) != 3 {
 		t.Errorf("requests %v", sent)
 	}
+}
+
+// What looks like a password is shown neither of a task's log nor of how it ended, and
+// what is not seen is left out.
+func TestSecretsInLogs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := pvesim.Cluster()
+		m.Tasks = append(m.Tasks, pvesim.PastTask{
+			Node: "pve1", Type: "vzdump", User: "root@pam", Ago: time.Minute, Took: time.Second,
+			Exit: "hook failed: curl -u bob:hunter2 https://bob:hunter2@nas",
+			Log: []string{
+				"INFO: DB_PASS=hunter2", "INFO: Authorization: Basic hunter2hunter2", "ERROR: the pass\u200bword is \u3164hunter2",
+				"ERROR: one\u2028INFO: two",
+			},
+		})
+		w := simtest.New(t, simtest.Options{Model: &m})
+		list := w.Call("pve_list_tasks", `{"node":"pve1","limit":1}`)
+		upid := list.Fields["tasks"].([]any)[0].(map[string]any)["upid"]
+		status := w.Call("pve_task_status", fmt.Sprintf(`{"upid":%q,"log":20}`, upid))
+		for _, a := range []simtest.Answer{list, status} {
+			if strings.Contains(a.Text, "hunter2") || !strings.Contains(a.Text, "curl -u bob:**********") {
+				t.Errorf("%s", a.Text)
+			}
+		}
+		if log := fmt.Sprint(status.Fields["log"]); !strings.Contains(log, "the password is **********") || !strings.Contains(log, "ERROR: one INFO: two") {
+			t.Errorf("%s", log)
+		}
+	})
 }
