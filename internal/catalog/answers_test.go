@@ -42,6 +42,11 @@ func crowded() *pvesim.Model {
 		})
 		g.Config["parent"] = name
 	}
+	g = &m.Guests[1] // VM 101, of whose configuration every part is as long as can be
+	g.Config, g.Pending = maps.Clone(g.Config), map[string]string{}
+	for _, key := range []string{"description", "args", "hookscript", "smbios1", "cicustom", "searchdomain", "nameserver"} {
+		g.Config[key], g.Pending[key] = strings.Repeat("ä", 8_000), strings.Repeat("ö", 8_000)
+	}
 	log := make([]string, 5_000) // which is more than is read to find out why it failed
 	for i := range log {
 		log[i] = fmt.Sprintf("INFO: line %d of many", i)
@@ -83,7 +88,7 @@ func TestAnswersAreBounded(t *testing.T) {
 		calls := map[string][]string{
 			"pve_list_guests":     {`{}`, `{"sort":"disk"}`, `{"status":"running","sort":"cpu"}`},
 			"pve_guest_status":    {`{"vmid":100}`, `{"vmid":99999}`},
-			"pve_guest_config":    {`{"vmid":100}`},
+			"pve_guest_config":    {`{"vmid":100}`, `{"vmid":101}`},
 			"pve_list_snapshots":  {`{"vmid":100}`},
 			"pve_list_backups":    {`{}`, `{"vmid":100}`},
 			"pve_list_nodes":      {`{}`},

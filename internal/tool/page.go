@@ -5,8 +5,12 @@ import (
 	"fmt"
 	"reflect"
 	"sort"
+	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"pve-mcp/internal/render"
+	"pve-mcp/pve/lazyregexp"
 )
 
 // AnswerBytes is how long an answer is at most where nothing else is said.
@@ -50,17 +54,28 @@ func (r Rest) without(rows, most int) Rest {
 	}
 }
 
-// bounded encodes an answer. A list that is longer than most is cut, but for one row.
+// bounded encodes an answer. One that is longer than most loses rows where it is a list, but
+// for one; what is still too long, the ends of its longest texts.
 func bounded(out any, most int) json.RawMessage {
 	data := encode(out)
 	if len(data) <= most {
 		return data
 	}
 	answer := reflect.ValueOf(out).Elem()
-	field, end := cuttable(answer)
-	if !field.IsValid() {
-		return data
+	if field, end := cuttable(answer); field.Len() > 0 {
+		data = fewerRows(out, field, end, most)
 	}
+	const least = 100 // characters; ids and names are shorter
+	for limit := 2000; len(data) > most && limit >= least; limit /= 2 {
+		shorten(answer, limit)
+		data = encode(out)
+	}
+	return data
+}
+
+// fewerRows encodes an answer with as many rows as it has room for.
+func fewerRows(out any, field reflect.Value, end bool, most int) json.RawMessage {
+	answer := reflect.ValueOf(out).Elem()
 	rows, rest := field.Slice(0, field.Len()), &Rest{} // of an answer that says in other words how much there is
 	if f := answer.FieldByName("Rest"); f.IsValid() {
 		rest = f.Addr().Interface().(*Rest)
@@ -81,14 +96,67 @@ func bounded(out any, most int) json.RawMessage {
 }
 
 // cuttable is the field of an answer that has its rows, and whether these are left out at
-// the end; the zero value where the answer is no list.
+// the end; an empty one where the answer is no list.
 func cuttable(answer reflect.Value) (field reflect.Value, end bool) {
 	for i := range answer.NumField() {
 		if where, ok := answer.Type().Field(i).Tag.Lookup("cut"); ok {
 			return answer.Field(i), where == "end"
 		}
 	}
-	return reflect.Value{}, false
+	return reflect.ValueOf([]struct{}{}), false
+}
+
+// shorten cuts all texts of an answer that are longer than some characters; their ends say
+// how many are missing.
+func shorten(v reflect.Value, limit int) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			shorten(v.Elem(), limit)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				shorten(v.Field(i), limit)
+			}
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			shorten(v.Index(i), limit)
+		}
+	case reflect.Map:
+		for _, key := range v.MapKeys() {
+			value := reflect.New(v.Type().Elem()).Elem()
+			value.Set(v.MapIndex(key))
+			shorten(value, limit)
+			v.SetMapIndex(key, value)
+		}
+	case reflect.Interface:
+		if v.Elem().Kind() == reflect.String {
+			v.Set(reflect.ValueOf(shorter(v.Elem().String(), limit)))
+		} else if k := v.Elem().Kind(); k == reflect.Map || k == reflect.Slice {
+			shorten(v.Elem(), limit)
+		}
+	case reflect.String:
+		v.SetString(shorter(v.String(), limit))
+	}
+}
+
+// cutRE matches the end of a text that was cut before.
+var cutRE = lazyregexp.New(`…\(\+(\d+)\)$`)
+
+// shorter is a text with at most limit characters, and how many are missing.
+func shorter(s string, limit int) string {
+	if utf8.RuneCountInString(s) <= limit+len("…(+12345)") {
+		return s
+	}
+	missing := 0
+	if m := cutRE.FindStringSubmatch(s); m != nil {
+		s = strings.TrimSuffix(s, m[0])
+		missing, _ = strconv.Atoi(m[1])
+	}
+	runes := []rune(s)
+	return fmt.Sprintf("%s…(+%d)", string(runes[:limit]), missing+len(runes)-limit)
 }
 
 // FewNotes returns the notes of an answer as far as it has room for them: there may be some
