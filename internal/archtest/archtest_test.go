@@ -27,7 +27,7 @@ var order = []string{
 	"internal/live", "internal/pages", "internal/screen", "internal/demo", "internal/server", "internal/rpc", "internal/mcptask", "internal/config", "internal/clients", "internal/keyring",
 	"internal/catalog", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
 	"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks", "internal/tool",
-	"internal/access", "internal/audit", "internal/files", "internal/explain", "internal/guard", "internal/seal", "internal/show", "internal/render", "pve", "pvesim", "pve/apischema/gen",
+	"internal/access", "internal/audit", "internal/files", "internal/explain", "internal/guard", "internal/once", "internal/seal", "internal/show", "internal/render", "pve", "pvesim", "pve/apischema/gen",
 	"pve/apischema", "pve/lazyregexp",
 }
 
@@ -46,7 +46,7 @@ var imports = map[string][]string{
 	},
 	"internal/cli": {
 		"internal/access", "internal/audit", "internal/catalog", "internal/clients", "internal/config", "internal/demo", "internal/doctor", "internal/files",
-		"internal/guard", "internal/httpserve", "internal/keyring", "internal/obs", "internal/pages", "internal/record", "internal/render", "internal/screen",
+		"internal/guard", "internal/httpserve", "internal/keyring", "internal/obs", "internal/once", "internal/pages", "internal/record", "internal/render", "internal/screen",
 		"internal/server", "internal/tool", "pve", "pvesim",
 		"github.com/coreos/go-systemd/v22", "github.com/google/jsonschema-go", "github.com/spf13/cobra", "github.com/spf13/pflag",
 		"golang.org/x/term",
@@ -78,6 +78,7 @@ var imports = map[string][]string{
 		"internal/files", "internal/render", "internal/server", "internal/tool", "github.com/cenkalti/backoff/v5", "github.com/go-logr/logr",
 		"github.com/modelcontextprotocol/go-sdk", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/trace",
 	},
+	"internal/once":       {"github.com/gomodule/redigo"},
 	"internal/pages":      {"internal/tool", "github.com/google/jsonschema-go"},
 	"internal/record":     {"pve", "pve/lazyregexp", "pvesim"},
 	"internal/recordings": {},
@@ -94,7 +95,7 @@ var imports = map[string][]string{
 		"internal/audit", "internal/catalog", "internal/demo", "internal/guard", "internal/live", "internal/tool", "pve", "pvesim", "github.com/google/go-cmp",
 	},
 	"internal/tool": {
-		"internal/audit", "internal/explain", "internal/guard", "internal/render", "internal/seal", "pve", "pve/lazyregexp",
+		"internal/audit", "internal/explain", "internal/guard", "internal/once", "internal/render", "internal/seal", "pve", "pve/lazyregexp",
 		"github.com/google/jsonschema-go",
 	},
 	"internal/tools/backup":    {"internal/explain", "internal/guard", "internal/render", "internal/show", "internal/tool", "pve", "pve/lazyregexp"},
@@ -126,6 +127,8 @@ var modules = map[string]string{
 	"github.com/gofrs/flock":                            "locks of files, on every system: several processes write one audit log",
 	"github.com/creack/pty":                             "tests: a terminal, for what is shown and asked on one",
 	"github.com/coreos/go-oidc/v3":                      "access tokens of an issuer: discovery, keys, signatures",
+	"github.com/gomodule/redigo":                        "a store that replicas share, in a server of Redis: a tenth of the size of its own client",
+	"github.com/alicebob/miniredis/v2":                  "tests: a server of Redis",
 	"github.com/google/go-cmp":                          "tests: differences that can be read",
 	"github.com/google/jsonschema-go":                   "schemas of tools, from Go types",
 	"github.com/joho/godotenv":                          "reads .env",

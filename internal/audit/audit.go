@@ -7,13 +7,13 @@
 // nothing to say are left out:
 //
 //	time         RFC 3339 with milliseconds and zone
-//	event        begin, end, refused, or torn
+//	event        asked, begin, end, refused, or torn
 //	id           the same in the begin and the end of a call
 //	caller, tool, about, guest (a vmid), node
 //	arguments    of the call, without its secrets
 //	consent      param, human, or none
 //	outcome      of an end: ok, warnings, failed, running, unknown; of a call that was
-//	             not sent: refused, declined, failed
+//	             not sent: refused, declined, unanswered, failed
 //	reason       why a call was not sent
 //	upid         the task
 //	duration_ms  from begin to end
@@ -143,7 +143,19 @@ func (e *Entry) End(ctx context.Context, outcome, upid string) error {
 	return e.log.write(ctx, "change ended", end, now)
 }
 
-// Refuse writes a call that was not sent. The outcome is refused, declined, or failed.
+// Ask writes that a human is asked about a call. What comes of it is another line, where an
+// answer comes.
+func (l *Log) Ask(ctx context.Context, r Record) error {
+	if l == nil {
+		return nil
+	}
+	asked := lineOf(r)
+	asked.Event = "asked"
+	return l.write(ctx, "consent asked", asked, l.now())
+}
+
+// Refuse writes a call that was not sent. The outcome is refused, declined, unanswered, or
+// failed.
 func (l *Log) Refuse(ctx context.Context, r Record, outcome string) error {
 	if l == nil {
 		return nil

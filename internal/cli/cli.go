@@ -21,6 +21,7 @@ import (
 	"pve-mcp/internal/catalog"
 	"pve-mcp/internal/config"
 	"pve-mcp/internal/demo"
+	"pve-mcp/internal/once"
 	"pve-mcp/internal/tool"
 	"pve-mcp/pve"
 	"pve-mcp/pvesim"
@@ -187,12 +188,29 @@ func (a *app) hostOf(cfg *config.Config) (tool.Host, error) {
 	if len(cfg.SealKeys) > 0 {
 		host.Seal = cfg.SealKeys
 	}
+	store, err := sharedStore(cfg.ConsentStore)
+	if err != nil {
+		return tool.Host{}, &exitError{exitUsage, "PVE_MCP_CONSENT_STORE: " + err.Error()}
+	}
+	host.Used = once.NewLedger(store)
 	host.Wait, host.AnswerBytes, host.Logger = cfg.TaskWait, cfg.AnswerBytes, a.log
 	host.Audit, err = audit.New(audit.Options{File: cfg.AuditLog, Keys: auditKeys(cfg), Logger: a.log})
 	if err != nil {
 		return tool.Host{}, &exitError{exitUsage, "PVE_MCP_AUDIT_LOG: " + err.Error()}
 	}
 	return host, nil
+}
+
+// sharedStore opens where replicas remember which answers of humans were used, nil where
+// each remembers its own.
+func sharedStore(s config.Store) (once.Store, error) {
+	switch {
+	case s.Folder != "":
+		return once.OpenFolder(s.Folder)
+	case s.Redis != nil:
+		return once.Redis{URL: s.Redis, Password: s.Password}, nil
+	}
+	return nil, nil
 }
 
 func selectionOf(cfg *config.Config) catalog.Selection {

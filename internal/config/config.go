@@ -35,6 +35,7 @@ type Config struct {
 	AnswerBytes  int // at most
 	Toolsets     []string
 	AuditLog     files.Name // the zero value for none
+	ConsentStore Store
 	Log          Log
 	HTTP         HTTP
 	// SecretFile is PVE_TOKEN_SECRET_FILE, the zero value where it is not set.
@@ -92,6 +93,7 @@ func Load(src Sources) (*Config, error) {
 		}
 	}
 	c.Given = given(values, src.Dir)
+	problems = append(problems, c.ConsentStore.check()...)
 	if !src.NoCluster {
 		tokenless := src.CallersTokens && c.HTTP.OwnTokens == "required" && c.noToken(values)
 		problems = append(problems, c.finish(values, tokenless)...)

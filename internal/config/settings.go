@@ -86,6 +86,8 @@ func (s Setting) IsBool() bool { return s.Default == "true" || s.Default == "fal
 const (
 	secretKey     = "PVE_TOKEN_SECRET"
 	secretFileKey = "PVE_TOKEN_SECRET_FILE"
+	consentSecret = "PVE_MCP_CONSENT_STORE_PASSWORD"
+	consentFile   = "PVE_MCP_CONSENT_STORE_PASSWORD_FILE"
 	LogFile       = "PVE_MCP_LOG_FILE"
 	LogLevel      = "PVE_MCP_LOG_LEVEL"
 	TaskWait      = "PVE_MCP_TASK_WAIT"
@@ -169,13 +171,33 @@ var settings = []Setting{
 	},
 	{
 		Key: "PVE_MCP_EXEC_ALLOW", Flag: "exec-allow", Example: "/usr/bin/uptime; /usr/bin/systemctl status *", limits: true,
-		Doc: "the only commands that pve_vm_exec runs, separated by semicolons: an absolute path and patterns for the arguments, ** for the rest; no shell then",
+		Doc: "the only commands that pve_vm_exec runs, separated by semicolons: an absolute path and patterns for the arguments, ** for the rest, and < at the end where it may have standard input; no shell then",
 		set: func(c *Config, v string) (err error) { c.Policy.ExecAllow, err = guard.ParseCommands(v); return },
 	},
 	{
 		Key: "PVE_MCP_SEAL_KEY", Example: "a-text-of-at-least-32-characters-that-nobody-knows",
 		Doc: "keys for what clients hand back and for the chain of the audit log, newest first, separated by commas; without it the former is sealed with a key derived from the token's secret, and the chain has none",
 		set: func(c *Config, v string) (err error) { c.SealKeys, err = parseKeys(v); return },
+	},
+	{
+		Key: "PVE_MCP_CONSENT_STORE", Flag: "consent-store", Example: "rediss://redis.example.org:6379",
+		Doc:           "where replicas remember which answers of humans were used: a folder that they share, or a Redis-compatible server, redis://HOST:PORT or with TLS rediss://; without it an answer counts only in the process that has asked",
+		notFromDotEnv: true,
+		set: func(c *Config, v string) (err error) {
+			c.ConsentStore.Folder, c.ConsentStore.Redis, err = parseStore(v)
+			return
+		},
+	},
+	{
+		Key: consentSecret, Example: "a-password",
+		Doc:           "password of that server; it has no flag, because other users can read a command line",
+		notFromDotEnv: true,
+		set:           func(c *Config, v string) error { c.ConsentStore.Secret = pve.NewSecret(v); return nil },
+	},
+	{
+		Key: consentFile, Flag: "consent-store-password-file", Example: "/etc/pve-mcp/consent-store-password", notFromDotEnv: true,
+		Doc:  "file with that password, read for each answer, instead of PVE_MCP_CONSENT_STORE_PASSWORD",
+		file: func(c *Config) *files.Name { return &c.ConsentStore.SecretFile },
 	},
 	{
 		Key: "PVE_MCP_AUDIT_LOG", Flag: "audit-log", Example: "/var/log/pve-mcp/audit.log",

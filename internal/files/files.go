@@ -189,6 +189,19 @@ func (d *Folder) Has(name string) bool {
 	return err == nil
 }
 
+// Names are the names of all that the folder has.
+func (d *Folder) Names() ([]string, error) {
+	entries, err := fs.ReadDir(d.root.FS(), ".")
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, err
+}
+
+// Remove removes a file of the folder.
+func (d *Folder) Remove(name string) error { return d.root.Remove(name) }
+
 // Sync keeps names of new files on the disk, where a folder can be synced.
 func (d *Folder) Sync() {
 	if f, err := d.root.Open("."); err == nil {

@@ -331,6 +331,36 @@ func TestExecAllow(t *testing.T) {
 	}
 }
 
+// Standard input may be a script: it is allowed only where a pattern says so.
+func TestExecAllowOfStandardInput(t *testing.T) {
+	allowed, err := guard.ParseCommands("/bin/cat <; /usr/bin/tee /etc/motd <; /bin/ls ** <; /bin/bash; /bin/echo [<]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for argv, want := range map[string]struct{ without, with bool }{
+		"/bin/cat":                 {true, true},
+		"/usr/bin/tee /etc/motd":   {true, true},
+		"/usr/bin/tee /etc/shadow": {false, false},
+		"/bin/ls -l /etc":          {true, true},
+		"/bin/bash":                {true, false},
+		"/bin/echo <":              {true, false},
+		"/bin/cat <":               {false, false},
+	} {
+		for input, ok := range map[string]bool{"": want.without, "rm -rf /": want.with} {
+			params := url.Values{"command": strings.Split(argv, " "), "input-data": {input}}
+			got := try(t.Context(), t, &guard.Guard{Policy: guard.Policy{Exec: true, ExecAllow: allowed}}, "POST", "/nodes/a/qemu/100/agent/exec?"+params.Encode())
+			if (got == "") != ok {
+				t.Errorf("%s with %q: %q", argv, input, got)
+			}
+		}
+	}
+	for _, bad := range []string{"<", "/bin/ls ** x <", "/bin/ls < < **"} {
+		if _, err := guard.ParseCommands(bad); err == nil {
+			t.Errorf("%q: no error", bad)
+		}
+	}
+}
+
 func TestDecide(t *testing.T) {
 	accept, refuse := &guard.Answer{Action: "accept", Agreed: true}, &guard.Answer{Action: "accept"}
 	for _, tt := range []struct {

@@ -92,7 +92,8 @@ type Command []string
 
 // ParseCommands reads commands that are separated by semicolons, their elements by
 // blanks. The first element is an absolute path; the others may be patterns as of
-// [path.Match], and ** at the end stands for any number of elements.
+// [path.Match], and ** at the end stands for any number of elements. A < after all of them
+// lets the command have standard input.
 func ParseCommands(s string) ([]Command, error) {
 	var out []Command
 	for part := range strings.SplitSeq(s, ";") {
@@ -103,14 +104,27 @@ func ParseCommands(s string) ([]Command, error) {
 		if !strings.HasPrefix(elems[0], "/") && !(len(elems[0]) > 2 && elems[0][1] == ':') || strings.ContainsAny(elems[0], "*?[") {
 			return nil, fmt.Errorf("%q does not begin with an absolute path", strings.TrimSpace(part))
 		}
-		for i, e := range elems {
-			if _, err := path.Match(e, ""); err != nil || strings.Contains(e, "**") && (e != "**" || i != len(elems)-1) {
+		command, _ := Command(elems).stdin()
+		for i, e := range command {
+			if e == "<" {
+				return nil, fmt.Errorf("%q has a < that is not its last element; an argument < is written [<]", strings.TrimSpace(part))
+			}
+			if _, err := path.Match(e, ""); err != nil || strings.Contains(e, "**") && (e != "**" || i != len(command)-1) {
 				return nil, fmt.Errorf("%q is no pattern for an argument", e)
 			}
 		}
 		out = append(out, elems)
 	}
 	return out, nil
+}
+
+// stdin returns a command without the mark that it may have standard input, and whether it
+// has that.
+func (c Command) stdin() (Command, bool) {
+	if last := len(c) - 1; last > 0 && c[last] == "<" {
+		return c[:last], true
+	}
+	return c, false
 }
 
 // allows reports whether a command matches element by element.
@@ -130,10 +144,21 @@ func (c Command) allows(argv []string) bool {
 	return len(argv) == len(c)
 }
 
-// RefuseCommand returns why a command must not be run in a guest, or "".
-func (p Policy) RefuseCommand(argv []string) string {
-	if len(p.ExecAllow) == 0 || slices.ContainsFunc(p.ExecAllow, func(c Command) bool { return c.allows(argv) }) {
+// RefuseCommand returns why a command, which gets standard input or not, must not be run in
+// a guest, or "".
+func (p Policy) RefuseCommand(argv []string, stdin bool) string {
+	if len(p.ExecAllow) == 0 {
 		return ""
 	}
-	return "the command is none of those that PVE_MCP_EXEC_ALLOW names"
+	reason := "the command is none of those that PVE_MCP_EXEC_ALLOW names"
+	for _, allowed := range p.ExecAllow {
+		command, takes := allowed.stdin()
+		switch matches := command.allows(argv); {
+		case matches && (takes || !stdin):
+			return ""
+		case matches:
+			reason = "PVE_MCP_EXEC_ALLOW lets the command have no standard input: its pattern does not end with <"
+		}
+	}
+	return reason
 }

@@ -90,7 +90,7 @@ func (g *Guard) refuseWrite(req *http.Request, escaped string) (used *grant, rea
 		return nil, reason, nil
 	}
 	if risk == Exec {
-		if reason := g.Policy.RefuseCommand(params["command"]); reason != "" {
+		if reason := g.Policy.RefuseCommand(params["command"], strings.Join(params["input-data"], "") != ""); reason != "" {
 			return nil, reason, nil
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"pve-mcp/internal/files"
 	"pve-mcp/internal/httpserve"
+	"pve-mcp/internal/once"
 	"pve-mcp/internal/server"
 	"pve-mcp/internal/simtest"
 	"pve-mcp/internal/tool"
@@ -32,15 +33,20 @@ func (r *inTurn) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // A client of 2026-07-28 needs no replica twice: not for the tasks that it starts, and not
-// for the answer of its human.
+// for the answer of its human, where they share a store.
 func TestReplicas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		world := simtest.New(t, simtest.Options{})
 		turn := &inTurn{}
+		used, err := once.OpenFolder(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
 		var sites []*site
 		for range 3 {
 			replica := world.As("ops@pve!mcp")
 			replica.Host.Recent = &tool.Recent{} // a process of its own has nothing of another
+			replica.Host.Used = once.NewLedger(used)
 			s := open(replica, httpserve.Options{Server: server.New(server.Options{Version: "test", Host: replica.Host})})
 			sites, turn.to = append(sites, s), append(turn.to, s.http.Transport)
 		}

@@ -2,12 +2,20 @@ package server_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"pve-mcp/internal/audit"
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/simtest"
 	"pve-mcp/pvesim"
@@ -125,6 +133,111 @@ func TestTheQuestionNamesTheConsequences(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A question that nobody answers, or that the client answers with an error, is told as that, and both that it was asked and what came of it are recorded.
+func TestTheQuestionWithoutAnAnswer(t *testing.T) {
+	for name, tt := range map[string]struct {
+		answer  func(context.Context) (*mcp.ElicitResult, error)
+		outcome string
+		message string
+		records []string
+	}{
+		"an error": {func(context.Context) (*mcp.ElicitResult, error) {
+			return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "no such method"}
+		}, "failed", `the human could not be asked: its client answered: method not found: "elicitation/create". Nothing was done.`, []string{"asked ", "refused unanswered"}},
+		"silence": {func(ctx context.Context) (*mcp.ElicitResult, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}, "declined", "the human did not answer the question. Nothing was done.", []string{"asked ", "refused unanswered"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "audit.log")
+			ask := func(ctx context.Context, _ *mcp.ElicitRequest) (*mcp.ElicitResult, error) { return tt.answer(ctx) }
+			log := func(w *simtest.World) { w.Host.Audit = w.Record(audit.Options{Path: path}) }
+			converseIn(t, "2025-11-25", simtest.Options{}, log, ask, func(c *conversation) {
+				res, err := c.call("pve_rollback_snapshot", map[string]any{"vmid": 102, "snapname": "after-upgrade"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				fields, _ := res.StructuredContent.(map[string]any)
+				if got := fmt.Sprint(fields["message"]); fields["outcome"] != tt.outcome || !strings.Contains(got, tt.message) {
+					t.Errorf("%v: %s", fields["outcome"], got)
+				}
+				if writes := simtest.Writes(c.Sent()); len(writes) > 0 {
+					t.Errorf("writes %v", writes)
+				}
+			})
+			if got := recorded(t, path); !slices.Equal(got, tt.records) {
+				t.Errorf("recorded %q, want %q", got, tt.records)
+			}
+		})
+	}
+}
+
+// An answer that has not the form that was asked for is no consent, whatever else it is.
+func TestTheAnswerOfAnotherForm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "audit.log")
+		w := simtest.New(t, simtest.Options{})
+		w.Host.Audit = w.Record(audit.Options{Path: path})
+		c := wired(w)
+		for _, line := range []string{
+			`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"elicitation":{}},"clientInfo":{"name":"c","version":"1"}}}`,
+			`{"jsonrpc":"2.0","method":"notifications/initialized"}`,
+			`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"pve_rollback_snapshot","arguments":{"vmid":102,"snapname":"after-upgrade"}}}`,
+		} {
+			if _, err := io.WriteString(c.to, line+"\n"); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(line, `"id":1`) && !c.from.Scan() {
+				t.Fatal("no answer")
+			}
+		}
+		for c.from.Scan() {
+			var said struct {
+				ID     any
+				Method string
+				Result struct {
+					StructuredContent struct{ Outcome, Message string }
+				}
+			}
+			if err := json.Unmarshal(c.from.Bytes(), &said); err != nil {
+				t.Fatal(err)
+			}
+			if said.Method == "elicitation/create" {
+				if _, err := fmt.Fprintf(c.to, `{"jsonrpc":"2.0","id":%v,"result":{"action":"accept","content":{"confirm":"true"}}}`+"\n", said.ID); err != nil {
+					t.Fatal(err)
+				}
+				continue
+			}
+			if got := said.Result.StructuredContent; got.Outcome != "declined" || !strings.Contains(got.Message, "accepted without saying yes") {
+				t.Errorf("%s", c.from.Text())
+			}
+			break
+		}
+		c.close()
+		if got, want := recorded(t, path), []string{"asked ", "refused declined"}; !slices.Equal(got, want) {
+			t.Errorf("recorded %q, want %q", got, want)
+		}
+	})
+}
+
+// recorded reads event and outcome of each line of an audit log.
+func recorded(t *testing.T, path string) (lines []string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text := range strings.Lines(string(data)) {
+		var line struct{ Event, Outcome string }
+		if err := json.Unmarshal([]byte(text), &line); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, line.Event+" "+line.Outcome)
+	}
+	return lines
 }
 
 // What others have named a guest cannot forge a line of the question.

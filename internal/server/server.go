@@ -77,7 +77,7 @@ func New(o Options) *mcp.Server {
 	})
 	described := map[string]*mcp.Tool{} // once they are added
 	mcptask.Serve(s, tasks(o))
-	s.AddSendingMiddleware(patient)
+	s.AddSendingMiddleware(asking)
 	s.AddReceivingMiddleware(isolate(o.Logger), beforeTools(func() {
 		on, _ := offered()
 		for _, t := range on {

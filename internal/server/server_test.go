@@ -42,8 +42,15 @@ func converse(t *testing.T, era string, o simtest.Options, tell func(*conversati
 // converseBy is converse with a client that asks its human, where ask is not nil.
 func converseBy(t *testing.T, era string, o simtest.Options, ask func(context.Context, *mcp.ElicitRequest) (*mcp.ElicitResult, error), tell func(*conversation)) {
 	t.Helper()
+	converseIn(t, era, o, func(*simtest.World) {}, ask, tell)
+}
+
+// converseIn is converseBy in a world that was prepared.
+func converseIn(t *testing.T, era string, o simtest.Options, prepare func(*simtest.World), ask func(context.Context, *mcp.ElicitRequest) (*mcp.ElicitResult, error), tell func(*conversation)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		c := &conversation{World: simtest.New(t, o)}
+		prepare(c.World)
 		ours, theirs := mcp.NewInMemoryTransports()
 		s := server.New(server.Options{Version: "test", Host: c.Host})
 		session, err := s.Connect(t.Context(), theirs, nil)

@@ -5,6 +5,7 @@ import (
 
 	"pve-mcp/internal/explain"
 	"pve-mcp/internal/guard"
+	"pve-mcp/internal/once"
 	"pve-mcp/pve"
 )
 
@@ -21,7 +22,7 @@ func (h Host) As(o pve.Options) (Host, error) {
 		own.Guard.Lookup, own.Secret = h.Guard.Lookup, h.Secret
 	}
 	own.Seal, own.Audit, own.Named = h.Seal, h.Audit, h.Named
-	own.Told = h.Told
+	own.Told, own.Used = h.Told, h.Used
 	own.Wait, own.AnswerBytes, own.Now, own.Logger, own.Trace = h.Wait, h.AnswerBytes, h.Now, h.Logger, h.Trace
 	return own, nil
 }
@@ -29,7 +30,7 @@ func (h Host) As(o pve.Options) (Host, error) {
 // Tokenless returns a host without a token, of which other hosts are made by [Host.As]. It
 // makes no call itself.
 func Tokenless(cluster string, p guard.Policy) Host {
-	return Host{Cluster: cluster, Policy: p, Wait: usualWait, Told: &Told{}, Client: func(context.Context) (*pve.Client, error) {
+	return Host{Cluster: cluster, Policy: p, Wait: usualWait, Told: &Told{}, Used: once.NewLedger(nil), Client: func(context.Context) (*pve.Client, error) {
 		return nil, explain.Refusal("Bring a token.", "This server has no PVE token of its own.")
 	}}
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"pve-mcp/internal/audit"
-	"pve-mcp/internal/explain"
 	"pve-mcp/internal/guard"
 	"pve-mcp/pve"
 )
@@ -47,6 +46,10 @@ type change struct {
 	asks  *Question
 	fault Fault
 
+	was        asked  // the question whose answer came
+	void       string // why that answer does not count
+	unanswered bool   // the human was asked, and said nothing
+
 	begun       time.Time
 	sealed      string // the handle, once there is a task
 	resumed     *Begun // what is answered for, where this is not the call that sent it
@@ -80,6 +83,9 @@ func (r *change) run(ctx context.Context) (out output) {
 		return r.notSent(ctx, r.failed(ctx, err))
 	}
 	digest := digestOf(r.in)
+	if err := r.recall(ctx, digest); err != nil {
+		return r.notSent(ctx, r.failed(ctx, err))
+	}
 	if r.plan, err = r.steps.plan(ctx, r.call, r.in); err != nil {
 		return r.notSent(ctx, r.failed(ctx, err))
 	}
@@ -94,13 +100,16 @@ func (r *change) run(ctx context.Context) (out output) {
 		return r.notSent(ctx, r.failed(ctx, &guard.RefusedError{Reason: reason}))
 	}
 	var stopped output
+	if r.plan.Looks {
+		risk = guard.Read
+	}
 	if r.given, stopped = r.consent(ctx, risk, digest); stopped != nil {
 		return r.notSent(ctx, stopped)
 	}
+	r.call.at = time.Time{}
 	entry, err := r.host.Audit.Begin(ctx, r.record())
 	if err != nil {
-		return r.failed(ctx, explain.Refusal("See to the audit log (PVE_MCP_AUDIT_LOG), then call again.",
-			"Nothing was sent, because it cannot be recorded: %v.", err))
+		return r.failed(ctx, unrecorded(err))
 	}
 	r.host.Recent.begin(r.plan.Guest, r.host.Now())
 	return r.recorded(ctx, entry, func() output { return r.carryOut(ctx) })

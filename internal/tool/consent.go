@@ -2,15 +2,20 @@ package tool
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
+	"pve-mcp/internal/explain"
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/render"
 	"pve-mcp/internal/seal"
@@ -36,25 +41,38 @@ const (
 type Reply struct {
 	Action  string // accept, decline or cancel
 	Content map[string]any
+	// Problem says why the human could not be asked, "" where that is not known.
+	Problem string
 }
 
 // asked is what a question was about, sealed until the answer comes.
 type asked struct {
-	Caller string `json:"caller"`
-	Tool   string `json:"tool"`
-	Args   string `json:"args"`  // digest
-	Guest  string `json:"guest"` // as it was: a digest
+	ID      string `json:"id"`
+	Process string `json:"process"` // that asked
+	At      int64  `json:"at"`      // nanoseconds since 1970
+	Caller  string `json:"caller"`
+	Tool    string `json:"tool"`
+	Args    string `json:"args"`  // digest
+	Guest   string `json:"guest"` // as it was: a digest
+	Words   string `json:"words"` // that the human saw: a digest
 }
 
 const (
 	consentPurpose = "consent"
 	// ConsentTime is how long a human may take to answer.
 	ConsentTime = 5 * time.Minute
+	// mostAsked bounds the characters of a question: what nobody reads to its end is not
+	// agreed to.
+	mostAsked = 8000
 )
 
-// question makes the question, with the consequences in it.
+// question makes the question.
 func (r *change) question(ctx context.Context, digest string) (*Question, error) {
 	guest, err := r.call.asItIs(ctx, r.plan.Guest)
+	if err != nil {
+		return nil, err
+	}
+	words, err := r.words(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -62,20 +80,68 @@ func (r *change) question(ctx context.Context, digest string) (*Question, error)
 	if err != nil {
 		return nil, err
 	}
-	state, err := keys.Seal(consentPurpose, asked{r.req.Caller, r.tool.Name, digest, guest}, r.host.Now().Add(ConsentTime))
+	state, err := keys.Seal(consentPurpose, asked{
+		ID: rand.Text(), Process: r.host.Used.Process(), At: r.call.Now().UnixNano(),
+		Caller: r.req.Caller, Tool: r.tool.Name, Args: digest, Guest: guest, Words: digestOf(words),
+	}, r.host.Now().Add(ConsentTime))
 	if err != nil {
 		return nil, err
 	}
+	return &Question{Message: words, Typed: r.plan.Names != nil, State: state}, nil
+}
+
+// words are all that a human is shown: what would be done, what is at stake, and every
+// argument as it would be carried out. They are an error where they are too long to be
+// read.
+func (r *change) words(ctx context.Context) (string, error) {
 	lines := []string{r.plan.About + " (cluster " + render.Text(r.host.Cluster, 60) + ")"}
 	for _, c := range r.consequences(ctx) {
 		lines = append(lines, "- "+c)
 	}
-	q := &Question{Typed: r.plan.Names != nil, State: state}
-	if q.Typed {
-		lines = append(lines, "To go on, type "+strings.Join(r.plan.Names, " or ")+".")
+	for i, line := range lines {
+		lines[i] = render.Text(line, mostAsked+1) // nothing else begins a line
 	}
-	q.Message = strings.Join(lines, "\n")
-	return q, nil
+	lines = append(lines, ArgumentsHeading)
+	lines = append(lines, arguments(r.in)...)
+	if r.plan.Names != nil {
+		lines = append(lines, "To go on, type "+strings.Join(r.typed(), " or ")+".")
+	}
+	words := strings.Join(lines, "\n")
+	if n := utf8.RuneCountInString(words); n > mostAsked {
+		next := "Make it several calls, each with fewer arguments."
+		if r.tool.Risk == guard.Exec {
+			next = "Write the command or its input to a file in the guest, check the SHA-256 of that file, and run it by its name."
+		}
+		return "", explain.Refusal(next, "%s needs a human's consent, and is too long to be shown whole: %d characters, of at most %d. Nothing was sent.", r.plan.About, n, mostAsked)
+	}
+	return words, nil
+}
+
+// ArgumentsHeading begins the arguments in a question: a line for each, its name and its
+// value in JSON.
+const ArgumentsHeading = "Arguments:"
+
+// arguments are what a call was given and what was decided for it, but for confirm, which
+// is what the human is asked.
+func arguments(in input) []string {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(encode(in), &all); err != nil {
+		panic(fmt.Sprintf("an input that is not an object: %v", err))
+	}
+	delete(all, "confirm")
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		lines = append(lines, "  "+name+": "+render.VisibleJSON(all[name]))
+	}
+	return lines
+}
+
+// typed are the names that count as consent: none that is empty, or that could be the id of
+// another guest.
+func (r *change) typed() []string {
+	return slices.DeleteFunc(slices.Clone(r.plan.Names), func(name string) bool {
+		return name == "" || strings.Trim(name, "0123456789") == "" && name != r.plan.Guest.String()
+	})
 }
 
 // consequences are what the change would do, and what is at stake.
@@ -94,48 +160,86 @@ func (r *change) consequences(ctx context.Context) []string {
 	return slices.Concat(r.plan.Consequences, stakes)
 }
 
+// recall opens what came back with an answer. From then on the call's time is that of the
+// question, so that the words of an answer that counts are the same.
+func (r *change) recall(ctx context.Context, digest string) error {
+	r.call.at = r.host.Now()
+	if r.req.Reply == nil || r.req.Reply.Action != "accept" {
+		return nil
+	}
+	keys, err := r.host.keys(ctx)
+	if err != nil {
+		return err
+	}
+	switch err := keys.Open(consentPurpose, r.req.State, r.host.Now(), &r.was); {
+	case errors.Is(err, seal.ErrExpired):
+		r.void = "it took longer than " + render.Duration(ConsentTime)
+	case err != nil:
+		r.void = "the state that came with it is not valid: " + err.Error()
+	case r.was.Caller != r.req.Caller || r.was.Tool != r.tool.Name || r.was.Args != digest:
+		r.void = "it was given for another call"
+	case !r.host.Used.Knows(r.was.Process):
+		r.void = "another process of this server has asked the question, and without PVE_MCP_CONSENT_STORE this one cannot know whether the answer was used"
+	default:
+		r.call.at = time.Unix(0, r.was.At)
+	}
+	return nil
+}
+
 // answer reads what the human said. reason says why an answer does not count.
-func (r *change) answer(ctx context.Context, digest string) (a *guard.Answer, reason string, err error) {
+func (r *change) answer(ctx context.Context) (a *guard.Answer, reason string, err error) {
 	if r.req.Reply == nil {
 		return nil, "", nil
 	}
 	a = &guard.Answer{Action: r.req.Reply.Action}
-	if a.Action != "accept" {
-		return a, "", nil
-	}
-	keys, err := r.host.keys(ctx)
-	if err != nil {
-		return nil, "", err
-	}
-	var was asked
-	switch err := keys.Open(consentPurpose, r.req.State, r.host.Now(), &was); {
-	case errors.Is(err, seal.ErrExpired):
-		return nil, "it took longer than " + render.Duration(ConsentTime), nil
-	case err != nil:
-		return nil, "the state that came with it is not valid: " + err.Error(), nil
-	case was.Caller != r.req.Caller || was.Tool != r.tool.Name || was.Args != digest:
-		return nil, "it was given for another call", nil
+	if a.Action != "accept" || r.void != "" {
+		return a, r.void, nil
 	}
 	is, err := r.call.asItIs(ctx, r.plan.Guest)
 	if err != nil {
 		return nil, "", err
 	}
-	if was.Guest != is {
+	if r.was.Guest != is {
 		return nil, "the guest is no longer as it was when the question was asked", nil
+	}
+	words, err := r.words(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	if r.was.Words != digestOf(words) {
+		return nil, "what would be done, or what is at stake, is no longer what the question said", nil
 	}
 	if r.plan.Names == nil {
 		a.Agreed = r.req.Reply.Content[YesField] == true
 	} else {
 		typed, _ := r.req.Reply.Content[NameField].(string)
-		a.Agreed = slices.Contains(r.plan.Names, strings.TrimSpace(typed))
+		a.Agreed = slices.Contains(r.typed(), strings.TrimSpace(typed))
 	}
 	return a, "", nil
+}
+
+// use uses the answer up. reason says why it does not count.
+func (r *change) use(ctx context.Context) (reason string, err error) {
+	until := time.Unix(0, r.was.At).Add(ConsentTime + time.Minute) // the seal's own end is by the second
+	first, err := r.host.Used.Claim(ctx, r.was.ID, r.host.Now(), until)
+	switch {
+	case err != nil:
+		return "", explain.Refusal("See to that store, then call again: the human is asked anew.",
+			"Whether the human's answer was used already cannot be told, because PVE_MCP_CONSENT_STORE does not answer: %v. Nothing was sent.", err)
+	case !first:
+		return "it was used already", nil
+	}
+	return "", nil
 }
 
 // consent decides whether the change may be made. stopped is the answer where not.
 func (r *change) consent(ctx context.Context, risk guard.Risk, digest string) (given guard.Consent, stopped output) {
 	stop := func(out output) (guard.Consent, output) { return given, out }
-	answer, reason, err := r.answer(ctx, digest)
+	answer, reason, err := r.answer(ctx)
+	decision, given := r.host.Policy.Decide(guard.Ask{Risk: risk, Confirmed: confirmed(r.in), CanAsk: r.req.CanAsk, Answer: answer})
+	if err == nil && reason == "" && decision == guard.Granted && given.By() == "human" {
+		reason, err = r.use(ctx)
+	}
 	switch {
 	case err != nil:
 		return stop(r.failed(ctx, err))
@@ -145,7 +249,6 @@ func (r *change) consent(ctx context.Context, risk guard.Risk, digest string) (g
 			Consequences: r.consequences(ctx), Next: "Call again: the human is asked anew.",
 		}))
 	}
-	decision, given := r.host.Policy.Decide(guard.Ask{Risk: risk, Confirmed: confirmed(r.in), CanAsk: r.req.CanAsk, Answer: answer})
 	switch decision {
 	case guard.Granted:
 		return given, nil
@@ -157,6 +260,10 @@ func (r *change) consent(ctx context.Context, risk guard.Risk, digest string) (g
 	case guard.Declined:
 		return stop(r.outcome(Changed{Outcome: Declined, Message: r.plan.About + ": the human declined. Nothing was done.", Next: "Do not try again unless the human asks for it."}))
 	case guard.Cancelled:
+		r.unanswered = true
+		if problem := r.req.Reply.Problem; problem != "" {
+			return stop(r.outcome(Changed{Outcome: Failed, Message: r.plan.About + ": the human could not be asked: " + render.Text(problem, 300) + ". Nothing was done.", Next: "See to the client's way of asking its human (elicitation), then call again."}))
+		}
 		return stop(r.outcome(Changed{Outcome: Declined, Message: r.plan.About + ": the human did not answer the question. Nothing was done.", Next: "Call again if the human wants to be asked once more."}))
 	case guard.Mismatched:
 		return stop(r.outcome(Changed{Outcome: Declined, Message: r.plan.About + ": the human accepted without saying yes, or typed another name. Nothing was done.", Next: "Call again if the human wants to be asked once more."}))

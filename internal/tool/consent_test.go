@@ -1,17 +1,31 @@
 package tool_test
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
+
+	"github.com/alicebob/miniredis/v2"
 
 	"pve-mcp/internal/catalog"
 	"pve-mcp/internal/guard"
+	"pve-mcp/internal/once"
 	"pve-mcp/internal/seal"
 	"pve-mcp/internal/simtest"
 	"pve-mcp/internal/tool"
+	"pve-mcp/pvesim"
 )
 
 // asked is a call of a client that can ask its human.
@@ -89,21 +103,347 @@ func TestSealedConsent(t *testing.T) {
 	}
 }
 
-// An executed change spends the consent for every replica: PVE remembers it. So does
-// another replica's key, which is derived from the same token.
-func TestConsentIsSpentOnEveryReplica(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+// Six answers at once, each to another process, make the change once: where they share a
+// store, and where only the process that asked takes one.
+func TestOneAnswerOneChange(t *testing.T) {
+	server := miniredis.RunT(t)
+	server.RequireUserAuth("mcp", "not shown")
+	folder, err := once.OpenFolder(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, shared := range map[string]once.Store{
+		"none":   nil,
+		"folder": folder,
+		"redis": once.Redis{
+			URL: &url.URL{Scheme: "redis", Host: server.Addr(), User: url.User("mcp")}, Password: func() (string, error) { return "not shown", nil },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := simtest.New(t, simtest.Options{})
+			replicas := make([]*simtest.World, 6)
+			var claims sync.WaitGroup
+			claims.Add(len(replicas))
+			for i := range replicas {
+				replicas[i] = w.As("ops@pve!mcp")
+				replicas[i].Host.Used = once.NewLedger(shared)
+				if shared != nil {
+					replicas[i].Host.Used = once.NewLedger(together{shared, &claims})
+				}
+			}
+			const call = `{"vmid":102,"snapname":"after-upgrade","wait":0}`
+			state := asked(replicas[0], "pve_rollback_snapshot", call, nil, "").Question.State
+			results := make([]tool.Result, len(replicas))
+			var all sync.WaitGroup
+			for i, replica := range replicas {
+				all.Go(func() { results[i] = asked(replica, "pve_rollback_snapshot", call, yes(), state) })
+			}
+			all.Wait()
+			done := 0
+			for _, res := range results {
+				late := strings.Contains(res.Text, "VM 102 is locked (rollback)")
+				if res.Outcome == tool.Running {
+					done++
+				} else if !late && (res.Outcome != tool.NeedsConfirmation || !strings.Contains(res.Text, "The confirmation does not count")) {
+					t.Errorf("%s", res.Text)
+				}
+			}
+			sent := 0
+			for _, r := range w.Sim.Requests() {
+				if r.Method == "POST" && strings.HasSuffix(r.Endpoint, "/rollback") {
+					sent++
+				}
+			}
+			if done != 1 || sent != 1 {
+				t.Errorf("%d answers counted, %d rollbacks were sent", done, sent)
+			}
+		})
+	}
+}
+
+// together is a store in which nobody's claim is decided before all have made theirs.
+type together struct {
+	once.Store
+	claims *sync.WaitGroup
+}
+
+func (s together) Claim(ctx context.Context, id string, until time.Time) (bool, error) {
+	s.claims.Done()
+	s.claims.Wait()
+	return s.Store.Claim(ctx, id, until)
+}
+
+// A store that does not answer lets nothing pass, and its password is not told.
+func TestStoreThatDoesNotAnswer(t *testing.T) {
+	server := miniredis.RunT(t)
+	server.RequireAuth("another")
+	gone := filepath.Join(t.TempDir(), "used")
+	if err := os.Mkdir(gone, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	folder, err := once.OpenFolder(gone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(gone); err != nil {
+		t.Fatal(err)
+	}
+	secret := func() (string, error) { return "hunter2", nil }
+	closed, err := miniredis.Run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := closed.Addr()
+	closed.Close()
+	for name, store := range map[string]once.Store{
+		"the folder is gone":    folder,
+		"nobody listens":        once.Redis{URL: &url.URL{Scheme: "redis", Host: nobody}, Password: secret},
+		"wrong password":        once.Redis{URL: &url.URL{Scheme: "redis", Host: server.Addr()}, Password: secret},
+		"no password to read":   once.Redis{URL: &url.URL{Scheme: "redis", Host: server.Addr()}, Password: func() (string, error) { return "", os.ErrNotExist }},
+		"it speaks without TLS": once.Redis{URL: &url.URL{Scheme: "rediss", Host: server.Addr()}, Password: secret},
+	} {
 		w := simtest.New(t, simtest.Options{})
-		other := w.As("ops@pve!mcp")
+		w.Host.Used = once.NewLedger(store)
 		state := asked(w, "pve_rollback_snapshot", rollback, nil, "").Question.State
-		if res := asked(other, "pve_rollback_snapshot", rollback, yes(), state); res.Outcome != tool.OK {
-			t.Fatalf("on another replica: %s", res.Text)
+		res := asked(w, "pve_rollback_snapshot", rollback, yes(), state)
+		if res.Outcome != tool.Failed || !strings.Contains(res.Text, "PVE_MCP_CONSENT_STORE does not answer") || strings.Contains(res.Text, "hunter2") {
+			t.Errorf("%s: %s", name, res.Text)
 		}
-		for _, replica := range []*simtest.World{w, other} {
-			if res := asked(replica, "pve_rollback_snapshot", rollback, yes(), state); res.Outcome != tool.NeedsConfirmation || !strings.Contains(res.Text, "no longer as it was") {
-				t.Errorf("again: %s", res.Text)
+		if writes := simtest.Writes(w.Sent()); len(writes) > 0 {
+			t.Errorf("%s: %v", name, writes)
+		}
+	}
+}
+
+// A command leaves no task in PVE, and its consent is used up all the same.
+func TestOneAnswerOneCommand(t *testing.T) {
+	w := simtest.New(t, simtest.Options{Policy: guard.Policy{Exec: true, Confirm: guard.Human}})
+	const call = `{"vmid":100,"command":["true"]}`
+	state := asked(w, "pve_vm_exec", call, nil, "").Question.State
+	if res := asked(w, "pve_vm_exec", call, yes(), state); res.Outcome != tool.OK {
+		t.Fatal(res.Text)
+	}
+	if res := asked(w, "pve_vm_exec", call, yes(), state); res.Outcome != tool.NeedsConfirmation || !strings.Contains(res.Text, "it was used already") {
+		t.Error(res.Text)
+	}
+}
+
+// The words that a human saw are what counts: the answer may come minutes later, when what
+// is so long ago is longer ago, and does not where something else would go.
+func TestConsentIsToWhatWasShown(t *testing.T) {
+	const prune = `{"vmid":100,"storage":"nfs","prune":"keep-last=1","wait":0}`
+	for _, later := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := simtest.New(t, simtest.Options{Token: "root@pam!full", Policy: guard.Policy{Confirm: guard.Human}})
+			q := asked(w, "pve_create_backup", prune, nil, "").Question
+			shown := regexp.MustCompile(`the backup (\S+) is deleted`).FindStringSubmatch(q.Message)
+			if shown == nil {
+				t.Fatal(q.Message)
+			}
+			time.Sleep(4 * time.Minute)
+			if later {
+				remove(w, "/api2/json/nodes/pve1/storage/nfs/content/"+url.PathEscape(shown[1]))
+				time.Sleep(10 * time.Second) // that takes a task
+			}
+			res := asked(w, "pve_create_backup", prune, yes(), q.State)
+			want, says := tool.Running, "under way"
+			if later {
+				want, says = tool.NeedsConfirmation, "is no longer what the question said"
+			}
+			if res.Outcome != want || !strings.Contains(res.Text, says) {
+				t.Errorf("%s\n%s", q.Message, res.Text)
+			}
+		})
+	}
+}
+
+// remove deletes something as an administrator would.
+func remove(w *simtest.World, path string) {
+	w.Helper()
+	req, err := http.NewRequestWithContext(w.Context(), http.MethodDelete, w.Sim.URL()+path, nil)
+	if err != nil {
+		w.Fatal(err)
+	}
+	req.Header.Set("Authorization", "PVEAPIToken=root@pam!full="+w.Model.Token("root@pam!full").Secret)
+	resp, err := w.Sim.Transport().RoundTrip(req)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if resp.Body.Close(); resp.StatusCode != http.StatusOK {
+		w.Fatal(resp.Status)
+	}
+}
+
+// A name that is empty, or may be another guest's id, is no consent.
+func TestNamesThatAreNoConsent(t *testing.T) {
+	for name, typed := range map[string]string{"": "", "205": "205", "204": "", "box": "Box"} {
+		m := pvesim.Cluster()
+		for i := range m.Guests {
+			if m.Guests[i].VMID == 204 {
+				m.Guests[i].Config["hostname"] = name
 			}
 		}
+		w := simtest.New(t, simtest.Options{Model: &m})
+		q := asked(w, "pve_delete_guest", `{"vmid":204}`, nil, "").Question
+		if !strings.Contains(q.Message, "To go on, type 204") || typed != "" && strings.Contains(q.Message, "or "+typed) {
+			t.Errorf("%q: %s", name, q.Message)
+		}
+		reply := &tool.Reply{Action: "accept", Content: map[string]any{tool.NameField: typed}}
+		if res := asked(w, "pve_delete_guest", `{"vmid":204}`, reply, q.State); res.Outcome != tool.Declined {
+			t.Errorf("%q: %s", name, res.Text)
+		}
+	}
+}
+
+// Nothing of what is at stake is cut.
+func TestTheQuestionNamesEverySnapshot(t *testing.T) {
+	m := pvesim.Cluster()
+	var names []string
+	for i := range m.Guests {
+		if g := &m.Guests[i]; g.VMID == 102 {
+			for n := range 60 {
+				names = append(names, fmt.Sprintf("before-the-change-number-%d", n))
+				g.Snapshots = append(g.Snapshots, pvesim.Snapshot{Name: names[n], Parent: "after-upgrade"})
+			}
+		}
+	}
+	w := simtest.New(t, simtest.Options{Model: &m})
+	for _, call := range []string{`{"vmid":102,"snapname":"after-upgrade"}`, `{"vmid":102,"snapname":"before-upgrade"}`} {
+		q := asked(w, "pve_rollback_snapshot", call, nil, "").Question
+		for _, name := range names {
+			if strings.Count(q.Message, name) < 2 { // as later ones, and as what is at stake
+				t.Fatalf("no %s in %s", name, q.Message)
+			}
+		}
+	}
+}
+
+// What is too long to be read is not asked.
+func TestTooLongToBeShown(t *testing.T) {
+	w := simtest.New(t, simtest.Options{Policy: guard.Policy{Exec: true, Confirm: guard.Human}})
+	for _, args := range []string{`{"vmid":100,"shell":"%s"}`, `{"vmid":100,"command":["cat"],"stdin":"%s"}`, `{"vmid":102,"delete":["unused0"],"set":{"description":"%s"}}`} {
+		name := "pve_vm_exec"
+		if strings.Contains(args, "unused0") {
+			name = "pve_update_guest_config"
+		}
+		res := asked(w, name, fmt.Sprintf(args, strings.Repeat("x", 9000)), nil, "")
+		if res.Outcome != tool.Failed || res.Question != nil || !strings.Contains(res.Text, "too long to be shown whole") {
+			t.Errorf("%.200s", res.Text)
+		}
+	}
+	if writes := simtest.Writes(w.Sent()); len(writes) > 0 {
+		t.Error(writes)
+	}
+}
+
+// shownIn reads the arguments in a question.
+func shownIn(t *testing.T, q *tool.Question) map[string]any {
+	t.Helper()
+	_, list, ok := strings.Cut(q.Message, "\n"+tool.ArgumentsHeading+"\n")
+	if !ok {
+		t.Fatalf("no arguments: %q", q.Message)
+	}
+	got := map[string]any{}
+	for line := range strings.Lines(list) {
+		name, value, is := strings.Cut(strings.TrimPrefix(strings.TrimSuffix(line, "\n"), "  "), ": ")
+		if !strings.HasPrefix(line, "  ") || !is {
+			continue // what is typed
+		}
+		for _, r := range value {
+			if !unicode.IsPrint(r) || unicode.Is(unicode.Variation_Selector, r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) {
+				t.Errorf("%q does not show", r)
+			}
+		}
+		var v any
+		if err := json.Unmarshal([]byte(value), &v); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		got[name] = v
+	}
+	return got
+}
+
+// question is a call that a human is asked about.
+type question struct {
+	name string
+	args map[string]any
+}
+
+// questions are calls of every kind that a human is asked about, some of whose arguments
+// are given.
+func questions(a, b string, flag bool) []question {
+	return []question{
+		{"pve_vm_exec", map[string]any{"vmid": 100, "shell": a, "stdin": b, "timeout": 3}},
+		{"pve_vm_exec", map[string]any{"vmid": 100, "command": []any{a, b, "x"}, "stdin": a + b}},
+		{"pve_create_backup", map[string]any{"vmid": 102, "storage": "nfs", "prune": "keep-last=1", "notes": a, "protected": flag, "mode": "stop"}},
+		{"pve_update_guest_config", map[string]any{"vmid": 104, "delete": []any{"unused0"}, "set": map[string]any{"description": a, "name": b}, "force": flag}},
+		{"pve_delete_guest", map[string]any{"vmid": 204, "purge": flag, "destroy_unreferenced_disks": !flag}},
+		{"pve_rollback_snapshot", map[string]any{"vmid": 102, "snapname": "after-upgrade", "start": flag}},
+		{"pve_delete_snapshot", map[string]any{"vmid": 102, "snapname": "after-upgrade", "force": flag}},
+		{"pve_restore_backup", map[string]any{"vmid": 105, "storage": b, "overwrite": true, "unique": flag, "start": !flag}},
+	}
+}
+
+// ask puts the question, if there is one, and holds it to the arguments.
+func (call question) ask(t *testing.T) *tool.Question {
+	t.Helper()
+	w := simtest.New(t, simtest.Options{Token: "root@pam!full", Policy: guard.Policy{Exec: true, Confirm: guard.Human}})
+	if call.name == "pve_restore_backup" {
+		backups := w.Call("pve_list_backups", `{"vmid":102,"storage":"pbs"}`)
+		call.args["archive"] = backups.Fields["backups"].([]any)[0].(map[string]any)["volid"]
+	}
+	args, err := json.Marshal(call.args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res := asked(w, call.name, string(args), nil, "")
+	if res.Question == nil {
+		t.Logf("%s: %s", call.name, res.Text)
+		return nil
+	}
+	var want map[string]any // as JSON has it
+	if err := json.Unmarshal(args, &want); err != nil {
+		t.Fatal(err)
+	}
+	got := shownIn(t, res.Question)
+	for name, value := range want {
+		if left := value == false || value == ""; !left && !reflect.DeepEqual(got[name], value) {
+			t.Errorf("%s: %q is shown as %q in\n%s", name, value, got[name], res.Question.Message)
+		}
+	}
+	return res.Question
+}
+
+// Every tool that asks a human shows every argument, and every tool that may lose data or
+// runs commands is among them.
+func TestTheQuestionShowsEveryArgument(t *testing.T) {
+	left := map[string]bool{}
+	for _, declared := range catalog.All() {
+		left[declared.Name] = declared.Risk >= guard.Destructive
+	}
+	for _, call := range questions("a b", "nfs", true) {
+		if call.ask(t) == nil {
+			t.Errorf("%s asks nothing", call.name)
+		}
+		delete(left, call.name)
+	}
+	for name, destructive := range left {
+		if destructive {
+			t.Errorf("%s is not asked about here", name)
+		}
+	}
+}
+
+// Nothing that is in the arguments of a call is missing from the question about it.
+func FuzzQuestion(f *testing.F) {
+	for i := range uint8(8) {
+		f.Add(i, "rm -rf /srv; "+strings.Repeat("x", 2000)+" reboot", "in", true)
+		f.Add(i, "-- \u202e\u3164\u2028\n"+tool.ArgumentsHeading, "a\n  vmid: 1", false)
+		f.Add(i, "\x00\U000e0100\u2800\xff<&>\r", "\u00ad\u034f", i%2 == 0)
+	}
+	f.Fuzz(func(t *testing.T, which uint8, a, b string, flag bool) {
+		calls := questions(a, b, flag)
+		calls[int(which)%len(calls)].ask(t)
 	})
 }
 

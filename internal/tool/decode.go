@@ -228,11 +228,15 @@ func fitText(p *jsonschema.Schema, value any) (fixed any, problem string) {
 
 func fitEnum(p *jsonschema.Schema, text string) string {
 	problem := fmt.Sprintf("is %s, which is none of %s", show(text), render.List(words(p.Enum)))
-	if near := nearest(text, words(p.Enum)); near != "" {
-		problem += fmt.Sprintf(" (did you mean %q?)", near)
+	if meant, ok := synonyms[strings.ToLower(text)]; ok && slices.Contains(p.Enum, any(meant)) {
+		problem += fmt.Sprintf(" (%q is what PVE calls it)", meant)
 	}
 	return problem
 }
+
+// synonyms are words for values that PVE calls otherwise. Nothing is guessed by how a word
+// is spelt: the nearest one may be the opposite.
+var synonyms = map[string]string{"restart": "reboot"}
 
 func fitNumber(p *jsonschema.Schema, value any) (any, string) {
 	text, isText := value.(string)

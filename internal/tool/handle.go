@@ -3,6 +3,7 @@ package tool
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/url"
 	"strconv"
 	"strings"
@@ -85,6 +86,42 @@ func Open(ctx context.Context, h Host, req Request, text string) (*Begun, error)
 // Open returns the change that a handle stands for, of this call's caller.
 func (c *Call) Open(ctx context.Context, handle string) (*Begun, error) {
 	return Open(ctx, c.host, c.req, handle)
+}
+
+// owned is what a caller hands back, and nobody else.
+type owned struct {
+	Owner string          `json:"o,omitzero"`
+	Body  json.RawMessage `json:"b"`
+}
+
+// Seal makes a handle of a body for a purpose, with which this caller goes on later, in any
+// process. It returns "" where there is no secret to seal with, which is logged.
+func (c *Call) Seal(ctx context.Context, purpose string, body any) string {
+	keys, err := c.host.keys(ctx)
+	sealed := ""
+	if err == nil {
+		sealed, err = keys.Seal(purpose, owned{c.req.Owner, encode(body)}, c.host.Now().Add(HandleTime))
+	}
+	if err != nil {
+		c.host.Logger.ErrorContext(ctx, "no handle", "purpose", purpose, "error", err)
+	}
+	return sealed
+}
+
+// Unseal opens what Seal has made for this caller.
+func (c *Call) Unseal(ctx context.Context, purpose, text string, body any) error {
+	keys, err := c.host.keys(ctx)
+	if err != nil {
+		return err
+	}
+	var is owned
+	if err := keys.Open(purpose, text, c.host.Now(), &is); err != nil {
+		return err
+	}
+	if is.Owner != c.req.Owner {
+		return errors.New("it was given to another caller")
+	}
+	return json.Unmarshal(is.Body, body)
 }
 
 // Now is the time.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"pve-mcp/internal/audit"
+	"pve-mcp/internal/explain"
 )
 
 // record is what the audit log gets of the call.
@@ -20,14 +21,17 @@ func (r *change) record() audit.Record {
 	return rec
 }
 
-// notSent records a call that ends with an answer before anything was sent. One that
-// asks a human is not over.
+// notSent records a call that ends with an answer, or with a question, before anything was
+// sent.
 func (r *change) notSent(ctx context.Context, out output) output {
+	if r.asks != nil {
+		return r.recordQuestion(ctx, out)
+	}
 	ch := out.changed()
 	outcome := "failed"
 	switch {
-	case r.asks != nil:
-		return out
+	case r.unanswered:
+		outcome = "unanswered"
 	case ch.Outcome == Declined:
 		outcome = "declined"
 	case ch.Outcome == NeedsConfirmation, r.fault == Refused:
@@ -39,4 +43,18 @@ func (r *change) notSent(ctx context.Context, out output) output {
 		ch.Message += fmt.Sprintf(" This call is missing in the audit log: %v.", err)
 	}
 	return out
+}
+
+// recordQuestion records that a human is asked, who is not where that cannot be recorded.
+func (r *change) recordQuestion(ctx context.Context, out output) output {
+	if err := r.host.Audit.Ask(ctx, r.record()); err != nil {
+		r.asks = nil
+		return r.failed(ctx, unrecorded(err))
+	}
+	return out
+}
+
+// unrecorded refuses what the audit log cannot take.
+func unrecorded(err error) error {
+	return explain.Refusal("See to the audit log (PVE_MCP_AUDIT_LOG), then call again.", "Nothing was sent, because it cannot be recorded: %v.", err)
 }

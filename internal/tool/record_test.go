@@ -27,13 +27,19 @@ func TestConsentIsRecorded(t *testing.T) {
 		want   []string
 	}{
 		{"the human agrees", human, func(w *simtest.World) {
-			q := asked(w, "pve_rollback_snapshot", rollback, nil, "").Question // of which nothing is recorded yet
+			q := asked(w, "pve_rollback_snapshot", rollback, nil, "").Question
 			asked(w, "pve_rollback_snapshot", rollback, yes(), q.State)
-		}, []string{"begin 102 pve2 human ", "end 102 pve2 human ok"}},
+		}, []string{"asked 102 pve2 none ", "begin 102 pve2 human ", "end 102 pve2 human ok"}},
 		{"the human declines", human, func(w *simtest.World) {
 			q := asked(w, "pve_rollback_snapshot", rollback, nil, "").Question
 			asked(w, "pve_rollback_snapshot", rollback, &tool.Reply{Action: "decline"}, q.State)
-		}, []string{"refused 102 pve2 human declined"}},
+		}, []string{"asked 102 pve2 none ", "refused 102 pve2 human declined"}},
+		{"the human says nothing", human, func(w *simtest.World) {
+			q := asked(w, "pve_rollback_snapshot", rollback, nil, "").Question
+			asked(w, "pve_rollback_snapshot", rollback, &tool.Reply{Action: "cancel"}, q.State)
+		}, []string{"asked 102 pve2 none ", "refused 102 pve2 human unanswered"}},
+		{"the client goes away", human, func(w *simtest.World) { asked(w, "pve_rollback_snapshot", rollback, nil, "") },
+			[]string{"asked 102 pve2 none "}},
 		{"the human cannot be asked", human, func(w *simtest.World) { w.Call("pve_rollback_snapshot", rollback) },
 			[]string{"refused 102 pve2 none refused"}},
 		{"by argument", param, func(w *simtest.World) {

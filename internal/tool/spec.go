@@ -94,6 +94,8 @@ type Plan struct {
 	About string
 	// Already says that there is nothing to do, in a sentence; nothing is sent.
 	Already string
+	// Looks says that the call only looks at what was begun before, so that nobody is asked.
+	Looks bool
 	// Destructive says that this call is, though its input alone did not tell.
 	Destructive bool
 	// Consequences are what is lost, for a destructive change.

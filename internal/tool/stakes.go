@@ -81,7 +81,7 @@ func (c *Call) linkedClones(ctx context.Context, g pve.GuestRef, config pve.Gues
 	if clones == nil {
 		return "no linked clone of it can be seen"
 	}
-	return "linked clones of it need its disks: " + render.List(clones)
+	return "linked clones of it need its disks: " + strings.Join(clones, ", ")
 }
 
 func snapshotNames(snapshots []pve.Snapshot) string {
@@ -95,7 +95,7 @@ func snapshotNames(snapshots []pve.Snapshot) string {
 		return "it has no snapshots"
 	}
 	slices.Sort(names)
-	return "its snapshots: " + render.Text(render.List(names), 400)
+	return "its snapshots: " + strings.Join(names, ", ")
 }
 
 // newestBackup says how old the newest backup is that the token can see.

@@ -22,6 +22,7 @@ import (
 	"pve-mcp/internal/audit"
 	"pve-mcp/internal/explain"
 	"pve-mcp/internal/guard"
+	"pve-mcp/internal/once"
 	"pve-mcp/internal/seal"
 	"pve-mcp/pve"
 )
@@ -75,6 +76,8 @@ type Host struct {
 	// Recent and Told are shared by all calls of the process; nil forgets.
 	Recent *Recent
 	Told   *Told
+	// Used are the answers of humans that were used; with nil none counts.
+	Used *once.Ledger
 	// Named finds the tool that answers for a change that was begun.
 	Named func(name string) (Tool, bool)
 	// Now tells the time; nil stands for the real one.
@@ -109,6 +112,7 @@ func Connect(cluster string, o pve.Options, p guard.Policy) (Host, error) {
 		Wait:    usualWait,
 		Recent:  &Recent{},
 		Told:    &Told{},
+		Used:    once.NewLedger(nil),
 	}, nil
 }
 
@@ -240,10 +244,16 @@ type Call struct {
 	guests map[pve.VMID]pve.Resource // that were found
 	nodes  []pve.Resource            // once they were asked for
 	asOf   time.Time                 // of the oldest list of resources
+	at     time.Time                 // of the question that is asked or answered; zero afterwards
 }
 
-// Now is the time.
-func (c *Call) Now() time.Time { return c.host.Now() }
+// Now is the time; while consent is asked for, that of the question.
+func (c *Call) Now() time.Time {
+	if !c.at.IsZero() {
+		return c.at
+	}
+	return c.host.Now()
+}
 
 // maxWait bounds the wait that a call may ask for, since many clients give up
 // after 60 s. A longer setting of the host counts.
@@ -337,10 +347,10 @@ func (c *Call) Ended(task pve.UPID) {
 	}
 }
 
-// RefuseCommand says why a command must not be run in a guest: the policy may name those
-// that may, and then no shell.
-func (c *Call) RefuseCommand(argv []string, shell bool) error {
-	reason := c.host.Policy.RefuseCommand(argv)
+// RefuseCommand says why a command, which gets standard input or not, must not be run in a
+// guest: the policy may name those that may, and then no shell.
+func (c *Call) RefuseCommand(argv []string, stdin, shell bool) error {
+	reason := c.host.Policy.RefuseCommand(argv, stdin)
 	if shell && len(c.host.Policy.ExecAllow) > 0 {
 		reason = "a shell is none of the commands that PVE_MCP_EXEC_ALLOW names"
 	}
@@ -366,6 +376,9 @@ func (h Host) complete() Host {
 	}
 	if h.Now == nil {
 		h.Now = time.Now
+	}
+	if h.Used == nil {
+		h.Used = once.NewLedger(nil)
 	}
 	if h.Named == nil {
 		h.Named = func(string) (Tool, bool) { return Tool{}, false }

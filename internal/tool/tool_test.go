@@ -82,7 +82,7 @@ func TestArguments(t *testing.T) {
 		{`{"vmid":100,"big":9223372036854775808}`, `The argument "big" is 9223372036854775808, which is too large.`},
 		{`{"vmid":100,"limit":501}`, `The argument "limit" is 501, which is not a whole number from 1 to 500.`},
 		{`{"vmid":100,"share":1.01}`, `The argument "share" is 1.01, which is not a number from 0 to 1.`},
-		{`{"vmid":100,"mode":"stopp"}`, `The argument "mode" is "stopp", which is none of snapshot, suspend and stop (did you mean "stop"?).`},
+		{`{"vmid":100,"mode":"stopp"}`, `The argument "mode" is "stopp", which is none of snapshot, suspend and stop.`},
 		{`{"vmid":100,"tags":["a","c"]}`, `The argument "tags" has an element 2 that is "c", which is none of a and b.`},
 		{`{"vmid":100,"force":"maybe"}`, `The argument "force" is "maybe", which is neither true nor false.`},
 		{`{"vmid":100,"name":{}}`, `The argument "name" is {}, which is not text.`},

@@ -98,6 +98,9 @@ func planRestore(ctx context.Context, c *tool.Call, in *restoreIn) (tool.Plan, e
 	}
 	if twin := in.twin(ctx, c); twin != "" {
 		in.note("%s", twin)
+		if in.Overwrite {
+			plan.Consequences = append(plan.Consequences, twin)
+		}
 		plan.Later = "Then " + twin + "."
 	}
 	plan.Guest, plan.Starts = in.VMID, in.Run

@@ -139,6 +139,7 @@ func TestRestoreSaysWhatIsLost(t *testing.T) {
 		{"VM", archive(webNew) + `,"vmid":104,"overwrite":true}`,
 			"VM 104 (mail) on pve1 is replaced by the backup: its configuration, disks and snapshots are lost\n" +
 				"a disk in a slot in which the backup has none is kept as an unused one\n" +
+				"it has the MAC addresses of VM 100 (web-1), which still exists: do not run both in one network; unique: true makes new ones\n" +
 				"VM 104 (mail) on pve1 is stopped\ndisk scsi0: local-zfs:vm-104-disk-0, 80 GiB\n"},
 		{"CT", archive(proxy) + `,"vmid":200,"overwrite":true,"storage":"nfs"}`,
 			"CT 200 (proxy) on pve1 is replaced by the backup: its configuration, disks and snapshots are lost\n" +

@@ -1,12 +1,14 @@
 package guests_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"pve-mcp/internal/catalog"
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/simtest"
 	"pve-mcp/internal/tool"
@@ -21,6 +23,7 @@ var programs = simtest.Guest(100, func(g *pvesim.Guest) {
 		"killed":           {Out: "so far\n", Signal: 9},
 		"many":             {Out: strings.Repeat("ä", 10_001), Err: "\x1b[31mred\x1b[0m\u202e\n"},
 		"cmd.exe /c dir":   {Out: "C:\\\n"},
+		"cmd.exe /c fail":  {Exit: 3221225786},
 		"/bin/sh -c a & b": {Out: "both\n"},
 		"slow":             {Takes: 30 * time.Second, Out: "at last\n"},
 	}
@@ -33,25 +36,28 @@ func TestExec(t *testing.T) {
 	eight := simtest.Version("8.4.1")
 	simtest.Tell(t, "pve_vm_exec", []simtest.Story{
 		{Name: "argv", Args: `{"vmid":100,"command":["echo","a b","c"]}`, Outcome: tool.OK, Writes: []string{execVM}, Sent: 4, Says: []string{
-			`"message":"The command ended with exit code 0."`, `"vmid":100,"pid":120,"exit_code":0,"stdout":"a b c\n"`}, Lacks: []string{`"cut"`, `"stderr"`}},
+			`"message":"The command ended with exit code 0."`, `"vmid":100,"exit_code":0,"stdout":"a b c\n"`}, Lacks: []string{`"cut"`, `"stderr"`}},
 		{Name: "PVE 8", Options: with(eight), Args: `{"vmid":100,"command":["hostname"]}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`"stdout":"web-1\n"`}},
 		{Name: "single node", Options: simtest.Options{Model: simtest.Lab()}, Args: `{"vmid":100,"command":["hostname"]}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`"stdout":"homeassistant\n"`}},
-		{Name: "exit code and both outputs", Args: `{"vmid":100,"shell":"echo out; echo err >&2; exit 3"}`, Outcome: tool.OK, Writes: []string{execVM}, Sent: 5, Says: []string{
-			`"message":"The command ended with exit code 3."`, `"exit_code":3,"stdout":"out\n","stderr":"err\n"`}},
+		{Name: "exit code and both outputs", Args: `{"vmid":100,"shell":"echo out; echo err >&2; exit 3"}`, Outcome: tool.Failed, Writes: []string{execVM}, Sent: 5, Says: []string{
+			`"message":"The command ended with exit code 3."`, "ok_codes", `"exit_code":3,"stdout":"out\n","stderr":"err\n"`}},
+		{Name: "a code that is expected", Args: `{"vmid":100,"shell":"exit 3","ok_codes":[0,3]}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`"exit_code":3`}, Lacks: []string{"ok_codes"}},
+		{Name: "0 where another is expected", Args: `{"vmid":100,"shell":"exit 0","ok_codes":1}`, Outcome: tool.Failed, Writes: []string{execVM}, Says: []string{`"exit_code":0`}},
+		{Name: "a code on Windows", Options: with(programs, simtest.Set(100, "ostype=win11")), Args: `{"vmid":100,"shell":"fail"}`, Outcome: tool.Failed, Writes: []string{execVM}, Says: []string{"exit code 3221225786"}},
 		{Name: "shell", Options: with(programs), Args: `{"vmid":100,"shell":"a & b"}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`"stdout":"both\n"`}},
 		{Name: "shell of Windows", Options: with(programs, simtest.Set(100, "ostype=win11")), Args: `{"vmid":100,"shell":"dir"}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`C:\\`}},
 		{Name: "stdin", Args: `{"vmid":100,"command":["cat"],"stdin":"a=b&c;d\n+ü"}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`"stdout":"a=b&c;d\n+ü"`}},
-		{Name: "signal", Options: with(programs), Args: `{"vmid":100,"command":["killed"]}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`"message":"The command was ended by signal 9."`, `"signal":9,"stdout":"so far\n"`}, Lacks: []string{`"exit_code"`}},
+		{Name: "signal", Options: with(programs), Args: `{"vmid":100,"command":["killed"],"ok_codes":[9]}`, Outcome: tool.Failed, Writes: []string{execVM}, Says: []string{`"message":"The command was ended by signal 9."`, `"signal":9,"stdout":"so far\n"`}, Lacks: []string{`"exit_code"`}},
 		{Name: "much output, and hostile", Options: with(programs), Args: `{"vmid":100,"command":["many"]}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`…(+1)"`, `"cut":true`, `"stderr":"red\n"`}},
 		{Name: "slow, waited for", Options: with(programs), Args: `{"vmid":100,"command":["slow"],"timeout":40}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{"at last"}},
 		{Name: "too slow", Options: with(programs), Args: `{"vmid":100,"command":["slow"],"timeout":5}`, Outcome: tool.Running, Writes: []string{execVM}, Says: []string{
-			`"message":"The command still runs in the guest, as process 120."`, `"next":"Collect its output with pid: 120. PVE cannot end it."`, `"pid":120`}, Lacks: []string{`"exit_code"`}},
+			`"message":"The command still runs in the guest."`, `"next":"Collect its output with process. PVE cannot end it."`, `"process":"`}, Lacks: []string{`"exit_code"`}},
 		{Name: "moved", Options: simtest.Options{Model: simtest.Cluster(onNFS(100)), Before: simtest.Moves(100, "pve2", "POST", "/agent/exec")}, Args: `{"vmid":100,"command":["true"]}`,
 			Outcome: tool.OK, Writes: []string{execVM, execVM}},
 		{Name: "moved while it is looked at", Options: simtest.Options{Model: simtest.Cluster(onNFS(100)), Before: simtest.Moves(100, "pve2", "GET", "/config")}, Args: `{"vmid":100,"shell":"true"}`,
 			Outcome: tool.OK, Writes: []string{execVM}},
 		{Name: "lost sight of", Fault: pvesim.Fault{Match: "GET /nodes/*/qemu/100/agent/exec-status", Status: 500, Message: "VM 100 is not running"}, Args: `{"vmid":100,"command":["true"],"timeout":5}`,
-			Outcome: tool.Running, Writes: []string{execVM}, Says: []string{"process 120", "its end cannot be seen: PVE refused: VM 100 is not running.", "pid: 120", `"pid":120`}},
+			Outcome: tool.Running, Writes: []string{execVM}, Says: []string{"its end cannot be seen: PVE refused: VM 100 is not running.", `"process":"`}},
 		{Name: "lost sight of for a moment", Fault: pvesim.Fault{Match: "GET /nodes/*/qemu/100/agent/exec-status", Status: 500, Message: "got timeout", Max: 2}, Args: `{"vmid":100,"command":["true"]}`,
 			Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`"exit_code":0`}},
 		{Name: "the answer with the output is lost", Fault: pvesim.Fault{Match: "GET /nodes/*/qemu/100/agent/exec-status", Drop: true, Max: 1}, Args: `{"vmid":100,"command":["true"]}`,
@@ -78,19 +84,18 @@ func TestExecRefused(t *testing.T) {
 		{Name: "no guest", Args: `{"vmid":111,"command":["true"]}`, Outcome: tool.Failed, Sent: 1, Says: []string{"There is no guest 111"}},
 		{Name: "node down", Options: with(simtest.Offline("pve3")), Args: `{"vmid":103,"command":["true"]}`, Outcome: tool.Failed, Says: []string{"could not get an answer from the node"}},
 		{Name: "lost answer", Fault: pvesim.Fault{Match: "POST /nodes/*/qemu/100/agent/exec", Drop: true}, Args: `{"vmid":100,"command":["true"]}`, Outcome: tool.Unknown, Writes: []string{execVM}, Says: []string{"is unknown", "before you try again"}},
-		{Name: "no such process", Args: `{"vmid":100,"pid":999}`, Outcome: tool.Failed, Sent: 3, Says: []string{"The guest agent knows no such process.", "collected already"}},
-		{Name: "process, and the agent is dead", Args: `{"vmid":106,"pid":120}`, Outcome: tool.Failed, Sent: 3, Says: []string{"guest agent is not running"}},
 	})
 }
 
 func TestExecRefusesNonsense(t *testing.T) {
 	w := simtest.New(t, simtest.Options{Policy: guard.Policy{Exec: true}})
 	for args, want := range map[string]string{
-		``:                                `The argument "command" is one of three: give command, shell or pid.`,
-		`,"command":[]`:                   `The argument "command" is one of three: give command, shell or pid.`,
-		`,"command":["true"],"shell":"x"`: `The argument "command" is one of three: give command, shell or pid.`,
-		`,"pid":7,"stdin":"x"`:            `The argument "stdin" is for a new command.`,
-		`,"pid":0`:                        `The argument "command" is one of three: give command, shell or pid.`,
+		``:                                `The argument "command" is one of three: give command, shell or process.`,
+		`,"command":[]`:                   `The argument "command" is one of three: give command, shell or process.`,
+		`,"command":["true"],"shell":"x"`: `The argument "command" is one of three: give command, shell or process.`,
+		`,"process":"x","stdin":"x"`:      `The argument "stdin" is for a new command.`,
+		`,"process":"120"`:                `The argument "process" is not valid: it was not made by this server, or was changed; take it as it is from the answer of the command.`,
+		`,"ok_codes":["x"]`:               `The argument "ok_codes" has an element 1 that is "x", which is not a number.`,
 		`,"command":["cat"],"stdin":"` + strings.Repeat("x", 64<<10+1) + `"`: `The argument "stdin" has 65537 bytes, and PVE takes at most 65536.`,
 	} {
 		if a := w.Call("pve_vm_exec", fmt.Sprintf(`{"vmid":100%s}`, args)); a.Fault != tool.BadArguments || a.Fields["message"] != want {
@@ -102,18 +107,20 @@ func TestExecRefusesNonsense(t *testing.T) {
 	}
 }
 
-// A later call collects what an earlier one began, once.
+// A later call collects what an earlier one began, once, though a human has to agree to each
+// new command.
 func TestExecIsCollected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.New(t, simtest.Options{Model: simtest.Cluster(programs), Policy: guard.Policy{Exec: true}})
-		first := w.Call("pve_vm_exec", `{"vmid":100,"command":["slow"],"timeout":1}`)
-		collect := fmt.Sprintf(`{"vmid":100,"pid":%v,"timeout":2}`, first.Fields["pid"])
+		first := w.Call("pve_vm_exec", `{"vmid":100,"command":["slow"],"timeout":1,"ok_codes":[7]}`)
+		collect := fmt.Sprintf(`{"vmid":100,"process":%q,"timeout":2}`, first.Fields["process"])
 		w.Sent()
-		if a := w.Call("pve_vm_exec", collect); a.Outcome != tool.Running || !strings.Contains(a.Text, "still runs in the guest, as process 120") {
+		if a := w.Call("pve_vm_exec", collect); a.Outcome != tool.Running || a.Fields["process"] != first.Fields["process"] {
 			t.Errorf("before its end: %s", a.Text)
 		}
 		time.Sleep(time.Minute)
-		if a := w.Call("pve_vm_exec", collect); a.Outcome != tool.OK || a.Fields["stdout"] != "at last\n" || a.Fields["exit_code"] != 0.0 {
+		w.Host.Policy.Confirm = guard.Human
+		if a := w.Call("pve_vm_exec", collect); a.Outcome != tool.Failed || a.Fields["stdout"] != "at last\n" || a.Fields["exit_code"] != 0.0 {
 			t.Errorf("after its end: %s", a.Text)
 		}
 		if a := w.Call("pve_vm_exec", collect); a.Outcome != tool.Failed || !strings.Contains(a.Text, "collected already") {
@@ -121,6 +128,49 @@ func TestExecIsCollected(t *testing.T) {
 		}
 		if writes := simtest.Writes(w.Sent()); len(writes) > 0 {
 			t.Errorf("writes %v", writes)
+		}
+	})
+}
+
+// The output of a command is for the caller that has begun it, and who may run commands.
+func TestExecOfAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.New(t, simtest.Options{Model: simtest.Cluster(programs), Policy: guard.Policy{Exec: true}})
+		exec, _ := catalog.Named("pve_vm_exec")
+		call := func(owner, args string, refuse func(guard.Risk) string) tool.Result {
+			return exec.Call(t.Context(), w.Host, tool.Request{Arguments: json.RawMessage(args), Owner: owner, Caller: owner, Refuse: refuse})
+		}
+		var first struct{ Process string }
+		if err := json.Unmarshal(call("alice", `{"vmid":100,"command":["slow"],"timeout":1}`, nil).Structured, &first); err != nil || first.Process == "" {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		w.Sent()
+		collect := fmt.Sprintf(`{"vmid":%%d,"process":%q}`, first.Process)
+		noExec := func(r guard.Risk) string {
+			if r == guard.Exec {
+				return "no exec"
+			}
+			return ""
+		}
+		for _, tt := range []struct {
+			owner, args, says string
+			refuse            func(guard.Risk) string
+		}{
+			{"bob", fmt.Sprintf(collect, 100), "it was given to another caller", nil},
+			{"alice", fmt.Sprintf(collect, 101), "is of a command in the guest 100", nil},
+			{"alice", fmt.Sprintf(collect, 100), "no exec", noExec},
+			{"alice", `{"vmid":100,"process":120}`, "it was not made by this server, or was changed", nil},
+		} {
+			if res := call(tt.owner, tt.args, tt.refuse); res.Outcome != tool.Failed || !strings.Contains(res.Text, tt.says) {
+				t.Errorf("%s %s: %s", tt.owner, tt.args, res.Text)
+			}
+		}
+		if sent := w.Sent(); len(sent) > 0 {
+			t.Errorf("requests %v", sent)
+		}
+		if res := call("alice", fmt.Sprintf(collect, 100), nil); res.Outcome != tool.OK || !strings.Contains(res.Text, "at last") {
+			t.Errorf("the rightful one: %s", res.Text)
 		}
 	})
 }

@@ -218,3 +218,21 @@ func TestPowerWhereTheStateCannotBeRead(t *testing.T) {
 		})
 	}
 }
+
+// A word that is no action is never taken for another action, however near it is.
+func TestPowerSuggestsNoOtherAction(t *testing.T) {
+	w := simtest.New(t, simtest.Options{})
+	const actions = "start, shutdown, stop, reboot, reset, suspend and resume"
+	for word, want := range map[string]string{
+		"restart": ` (\"reboot\" is what PVE calls it).`, "Restart": ` (\"reboot\" is what PVE calls it).`,
+		"starts": ".", "stopp": ".", "rest": ".", "resum": ".", "halt": ".",
+	} {
+		a := w.Call("pve_guest_power", fmt.Sprintf(`{"vmid":100,"action":%q}`, word))
+		if says := "which is none of " + actions + want; a.Fault != tool.BadArguments || !strings.Contains(a.Text, says) {
+			t.Errorf("%s: %s\nwant %s", word, a.Text, says)
+		}
+	}
+	if sent := w.Sent(); len(sent) > 0 {
+		t.Errorf("requests %v", sent)
+	}
+}

@@ -27,7 +27,7 @@ func (f found) passLater(ctx context.Context, c *tool.Call) (consequence string,
 	if len(later) == 0 {
 		return "", nil
 	}
-	consequence = fmt.Sprintf("the later snapshots %s stay in the list", render.List(later))
+	consequence = fmt.Sprintf("the later snapshots %s stay in the list", strings.Join(later, ", "))
 	_, config, err := tool.AtGuest(ctx, c, f.guest.VMID, func(g pve.GuestRef) (pve.GuestConfig, error) {
 		return c.PVE.GuestConfig(ctx, g, url.Values{"snapshot": {f.snap.Name}})
 	})
