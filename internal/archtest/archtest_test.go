@@ -27,7 +27,7 @@ var order = []string{
 	"internal/live", "internal/pages", "internal/screen", "internal/demo", "internal/server", "internal/rpc", "internal/mcptask", "internal/config", "internal/clients", "internal/keyring",
 	"internal/catalog", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
 	"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks", "internal/tool",
-	"internal/access", "internal/audit", "internal/files", "internal/explain", "internal/guard", "internal/once", "internal/seal", "internal/show", "internal/render", "pve", "pvesim", "pve/apischema/gen",
+	"internal/access", "internal/audit", "internal/once", "internal/files", "internal/explain", "internal/guard", "internal/seal", "internal/show", "internal/render", "pve", "pvesim", "pve/apischema/gen",
 	"pve/apischema", "pve/lazyregexp",
 }
 
@@ -78,7 +78,7 @@ var imports = map[string][]string{
 		"internal/files", "internal/render", "internal/server", "internal/tool", "github.com/cenkalti/backoff/v5", "github.com/go-logr/logr",
 		"github.com/modelcontextprotocol/go-sdk", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/trace",
 	},
-	"internal/once":       {"github.com/gomodule/redigo"},
+	"internal/once":       {"internal/files", "github.com/gomodule/redigo"},
 	"internal/pages":      {"internal/tool", "github.com/google/jsonschema-go"},
 	"internal/record":     {"pve", "pve/lazyregexp", "pvesim"},
 	"internal/recordings": {},

@@ -195,7 +195,7 @@ var settings = []Setting{
 		set:           func(c *Config, v string) error { c.ConsentStore.Secret = pve.NewSecret(v); return nil },
 	},
 	{
-		Key: consentFile, Flag: "consent-store-password-file", Example: "/etc/pve-mcp/consent-store-password", notFromDotEnv: true,
+		Key: consentFile, Flag: "consent-store-password-file", Example: "/etc/pve-mcp/consent-store-password",
 		Doc:  "file with that password, read for each answer, instead of PVE_MCP_CONSENT_STORE_PASSWORD",
 		file: func(c *Config) *files.Name { return &c.ConsentStore.SecretFile },
 	},

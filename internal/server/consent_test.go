@@ -16,6 +16,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"pve-mcp/internal/audit"
+	"pve-mcp/internal/files"
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/simtest"
 	"pve-mcp/pvesim"
@@ -154,7 +155,7 @@ func TestTheQuestionWithoutAnAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "audit.log")
 			ask := func(ctx context.Context, _ *mcp.ElicitRequest) (*mcp.ElicitResult, error) { return tt.answer(ctx) }
-			log := func(w *simtest.World) { w.Host.Audit = w.Record(audit.Options{Path: path}) }
+			log := func(w *simtest.World) { w.Host.Audit = w.Record(audit.Options{File: files.At(path)}) }
 			converseIn(t, "2025-11-25", simtest.Options{}, log, ask, func(c *conversation) {
 				res, err := c.call("pve_rollback_snapshot", map[string]any{"vmid": 102, "snapname": "after-upgrade"})
 				if err != nil {
@@ -180,7 +181,7 @@ func TestTheAnswerOfAnotherForm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "audit.log")
 		w := simtest.New(t, simtest.Options{})
-		w.Host.Audit = w.Record(audit.Options{Path: path})
+		w.Host.Audit = w.Record(audit.Options{File: files.At(path)})
 		c := wired(w)
 		for _, line := range []string{
 			`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"elicitation":{}},"clientInfo":{"name":"c","version":"1"}}}`,
