@@ -67,7 +67,7 @@ func TestSealedConsent(t *testing.T) {
 			outcome: tool.NeedsConfirmation, message: "the guest is no longer as it was"},
 		{name: "its configuration was changed", between: func(w *simtest.World) { w.Call("pve_update_guest_config", `{"vmid":102,"set":{"description":"x"}}`) },
 			outcome: tool.NeedsConfirmation, message: "the guest is no longer as it was"},
-		{name: "a snapshot was taken", between: func(w *simtest.World) { w.Call("pve_create_snapshot", `{"vmid":102,"snapname":"third"}`) },
+		{name: "a snapshot was deleted", between: func(w *simtest.World) { w.Call("pve_delete_snapshot", `{"vmid":102,"snapname":"before-upgrade","confirm":true}`) },
 			outcome: tool.NeedsConfirmation, message: "the guest is no longer as it was"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -307,13 +307,10 @@ func TestTheQuestionNamesEverySnapshot(t *testing.T) {
 			}
 		}
 	}
-	w := simtest.New(t, simtest.Options{Model: &m})
-	for _, call := range []string{`{"vmid":102,"snapname":"after-upgrade"}`, `{"vmid":102,"snapname":"before-upgrade"}`} {
-		q := asked(w, "pve_rollback_snapshot", call, nil, "").Question
-		for _, name := range names {
-			if strings.Count(q.Message, name) < 2 { // as later ones, and as what is at stake
-				t.Fatalf("no %s in %s", name, q.Message)
-			}
+	q := asked(simtest.New(t, simtest.Options{Model: &m}), "pve_delete_snapshot", rollback, nil, "").Question
+	for _, name := range names {
+		if !strings.Contains(q.Message, name) {
+			t.Fatalf("no %s in %s", name, q.Message)
 		}
 	}
 }
