@@ -67,7 +67,9 @@ func TestSealedConsent(t *testing.T) {
 			outcome: tool.NeedsConfirmation, message: "the guest is no longer as it was"},
 		{name: "its configuration was changed", between: func(w *simtest.World) { w.Call("pve_update_guest_config", `{"vmid":102,"set":{"description":"x"}}`) },
 			outcome: tool.NeedsConfirmation, message: "the guest is no longer as it was"},
-		{name: "a snapshot was deleted", between: func(w *simtest.World) { w.Call("pve_delete_snapshot", `{"vmid":102,"snapname":"before-upgrade","confirm":true}`) },
+		{name: "a snapshot was deleted", between: func(w *simtest.World) {
+			w.Call("pve_delete_snapshot", `{"vmid":102,"snapname":"before-upgrade","confirm":true}`)
+		},
 			outcome: tool.NeedsConfirmation, message: "the guest is no longer as it was"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
