@@ -107,6 +107,7 @@ func (c *Client) TaskStatus(ctx context.Context, upid UPID) (TaskStatus, error) 
 		err = &LostError{Method: http.MethodGet, Path: taskPath(upid, "status").text, Err: errors.New("the answer does not say whether the task runs, or how it ended")}
 		return TaskStatus{}, err
 	}
+	status.ExitStatus.Value = withoutSource(status.ExitStatus.Value)
 	if err == nil && !status.Running() {
 		c.reads.drop() // whoever knows that it has ended wants to see what it did
 	}
@@ -149,7 +150,11 @@ func (c *Client) TaskLogEnds(ctx context.Context, upid UPID, n int) ([]LogLine, 
 // Sys.Audit. The parameters are PVE's: source, limit, since, until, vmid,
 // typefilter, errors and others.
 func (c *Client) NodeTasks(ctx context.Context, node string, params url.Values) ([]Task, int, error) {
-	return list[[]Task](ctx, c, join("nodes", node, "tasks"), params)
+	tasks, total, err := list[[]Task](ctx, c, join("nodes", node, "tasks"), params)
+	for i := range tasks {
+		tasks[i].Status.Value = withoutSource(tasks[i].Status.Value)
+	}
+	return tasks, total, err
 }
 
 // StopTask asks PVE to end a task. It returns when PVE has signalled it; the exit

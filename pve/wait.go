@@ -3,6 +3,7 @@ package pve
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -49,9 +50,19 @@ type waiter struct {
 
 	// What he has not heard of yet, guarded by waits.mu.
 	update TaskUpdate
+	failed error // of the last look
 	over   bool
 	err    error
 }
+
+// UnseenError says that the time was over before a task had ended, and that the last look
+// at it had failed.
+type UnseenError struct{ Over, Look error }
+
+func (e *UnseenError) Error() string {
+	return fmt.Sprintf("%v; the last look failed: %v", e.Over, e.Look)
+}
+func (e *UnseenError) Unwrap() []error { return []error{e.Over, e.Look} }
 
 // poll is the poller of a task. Its own goroutine alone uses what is not guarded.
 type poll struct {
@@ -61,6 +72,7 @@ type poll struct {
 
 	waiters []*waiter  // guarded by waits.mu
 	seen    TaskUpdate // guarded by waits.mu
+	failed  error      // of the last look, guarded by waits.mu
 
 	status TaskStatus
 	meter  Meter
@@ -72,7 +84,8 @@ type poll struct {
 }
 
 // Wait follows a task until it has ended, and returns its last state. Where ctx
-// ends first, the error is ctx's and the state is the last one seen, if any. each,
+// ends first, the error is ctx's, or an [UnseenError] of it, and the state is the last one
+// seen, if any. each,
 // if not nil, is told about looks at the running task, and never after Wait has
 // returned. A look that fails for a passing reason, such as a node that does not
 // answer, is repeated.
@@ -89,7 +102,10 @@ func (c *Client) Wait(ctx context.Context, upid UPID, each func(TaskUpdate)) (Ta
 	for {
 		select {
 		case <-ctx.Done():
-			update, _, _ := c.waits.take(w)
+			update, failed := c.waits.last(w)
+			if failed != nil {
+				return update.Status, &UnseenError{ctx.Err(), failed}
+			}
 			return update.Status, ctx.Err()
 		case <-w.news:
 		}
@@ -115,7 +131,7 @@ func (c *Client) join(ctx context.Context, upid UPID, wantsLog bool) *waiter {
 		c.waits.count(1)
 		go p.run(polling)
 	}
-	w := &waiter{wantsLog: wantsLog, news: make(chan struct{}, 1), update: p.seen}
+	w := &waiter{wantsLog: wantsLog, news: make(chan struct{}, 1), update: p.seen, failed: p.failed}
 	p.waiters = append(p.waiters, w)
 	return w
 }
@@ -145,6 +161,13 @@ func (s *waits) take(w *waiter) (update TaskUpdate, over bool, err error) {
 	return update, w.over, w.err
 }
 
+// last returns what a waiter knows who waits no longer, and why the last look failed.
+func (s *waits) last(w *waiter) (update TaskUpdate, failed error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return w.update, w.failed
+}
+
 // run looks at the task until it has ended, or cannot be looked at, or nobody waits.
 func (p *poll) run(ctx context.Context) {
 	defer p.stop()
@@ -163,6 +186,8 @@ func (p *poll) run(ctx context.Context) {
 			return
 		case err == nil:
 			p.tell(false, nil)
+		default:
+			p.miss(err)
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -232,16 +257,27 @@ func (p *poll) tell(over bool, err error) {
 	for _, w := range p.waiters {
 		lines := append(slices.Clip(w.update.Lines), p.fresh...)
 		w.update = TaskUpdate{Status: p.status, Progress: p.now, Lines: lines[max(0, len(lines)-linesKept):]}
-		w.over, w.err = over, err
+		w.failed, w.over, w.err = nil, over, err
 		select {
 		case w.news <- struct{}{}:
 		default:
 		}
 	}
-	p.fresh = nil
+	p.fresh, p.failed = nil, nil
 	if over && s.polls[p.upid.String()] == p { // the last one who waited may have left just now
 		delete(s.polls, p.upid.String())
 		s.count(-1)
+	}
+}
+
+// miss remembers why a look has failed, which is not over.
+func (p *poll) miss(err error) {
+	s := p.client.waits
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.failed = err
+	for _, w := range p.waiters {
+		w.failed = err
 	}
 }
 

@@ -47,8 +47,8 @@ type Fault struct {
 	TaskSays string
 	// TaskWarns is a warning of that task, which does its work and ends with it.
 	TaskWarns string
-	// Keeps is why the task that destroys a guest cannot remove its volumes: it says so and
-	// ends well, as PVE does.
+	// Keeps is why the task that destroys or migrates a guest cannot remove volumes: it says
+	// so and, as PVE does, ends well or with migration problems.
 	Keeps string
 	// Proxy has another program answer in the place of PVE, with Status and Message as its
 	// body: before the work, or with Done after it.

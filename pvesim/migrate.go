@@ -295,11 +295,28 @@ func (c *call) migrating(g *guest, j *journal, target *node, stores map[string]s
 	if stop {
 		c.set(g, guestState{})
 	}
+	var kept []*volume
+	if why := c.fault.Keeps; why != "" {
+		for _, v := range c.ownedVolumes(g) {
+			if v.Node != "" {
+				left := *v
+				kept = append(kept, &left)
+				j.say("ERROR: removing local copy of '%s' failed - %s", v.ID, why)
+			}
+		}
+		j.say("ERROR: migration finished with problems (duration %s)", clockText(j.at))
+	}
 	o := j.done(func(end time.Time) {
 		delete(g.Config, "lock")
 		c.transport(g, target.Name, stores)
+		for _, v := range kept {
+			c.volumes[place{v.Node, v.ID}] = v
+		}
 		then(end)
 	})
+	if c.fault.Keeps != "" {
+		o.exit = "migration problems"
+	}
 	o.brief, o.undo = true, func() { delete(g.Config, "lock") }
 	return o
 }

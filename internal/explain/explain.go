@@ -187,6 +187,7 @@ func foreign(e *pve.ForeignError) Explanation {
 // hints say what to do about refusals of PVE, by what is in them.
 var hints = []struct{ says, next string }{
 	{"only root can", rootOnly},
+	{"migration problems", "The guest has moved all the same: pve_guest_status says where it is. What the log names was left on the node that it came from."},
 	{"no quorum", "Too few nodes of the cluster are online: until more than half are, PVE refuses every change. pve_cluster_status shows them."},
 	{"has been disabled", "The agent's own configuration in the guest forbids it: allow it there (block-rpcs or allow-rpcs in /etc/qemu/qemu-ga.conf, " +
 		"on Red Hat's systems FILTER_RPC_ARGS or BLACKLIST_RPC in /etc/sysconfig/qemu-ga), and restart qemu-guest-agent."},

@@ -239,9 +239,14 @@ func (r *change) follow(ctx, patience context.Context, job Job) (end End, stoppe
 	var refused *pve.Error
 	gone := errors.As(err, &refused) && refused.NoSuchTask()
 	over := err != nil && patience.Err() != nil && !gone
+	var unseen *pve.UnseenError
+	missed := errors.As(err, &unseen)
 	switch {
-	case over && r.resumed != nil && !status.Running():
+	case over && !status.Running() && (r.resumed != nil || missed):
 		out = r.unseen(job, err)
+	case over && missed:
+		out = r.running(job, watch.Says())
+		out.changed().Message += " It could not be looked at last: " + r.call.Explain(unseen.Look).What
 	case over, err == nil && status.Running():
 		out = r.running(job, watch.Says())
 	case err != nil:

@@ -2,6 +2,7 @@ package tool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -89,12 +90,18 @@ func (r *change) taskFailed(ctx context.Context, job Job, end End) output {
 		ExitStatus: render.Said(end.Status.ExitStatus.Or("unexpected status"), 600),
 	}
 	ch.Next = explain.Hint(reason)
+	if busyRE.MatchString(reason) {
+		ch.Next = r.call.busy(ctx, r.plan.Guest, reason).Next
+	}
 	if lock, ok := pve.LockIn(reason); ok {
 		ch.Next = r.call.locked(ctx, &explain.LockedError{Guest: pve.GuestRef{VMID: r.plan.Guest, Node: job.UPID.Node}, Lock: lock, Message: reason}).Next
 	}
 	out, err := r.steps.finish(ctx, r.call, r.in, end)
 	if err != nil {
 		out = r.steps.output()
+	}
+	if own := out.changed(); own.Outcome == Warnings {
+		ch.Outcome, ch.Message, ch.Next = Warnings, own.Message, own.Next
 	}
 	*out.changed() = ch
 	return out
@@ -125,11 +132,21 @@ func (r *change) running(job Job, far string) output {
 
 // unseen reports a change that was begun, and could not be looked at this time.
 func (r *change) unseen(job Job, err error) output {
+	why := r.host.Explain.Explain(lookOf(err)).What
 	return r.outcome(Changed{
 		Outcome: Running, UPID: job.UPID.String(), Handle: r.shownHandle(job.UPID),
-		Message: fmt.Sprintf("%s was begun, and how far it is cannot be seen now. %s", r.plan.About, r.host.Explain.Explain(err).What),
+		Message: fmt.Sprintf("%s was begun, and how far it is cannot be seen now. %s", r.plan.About, why),
 		Next:    "Look again later with pve_task_status.",
 	})
+}
+
+// lookOf is why the last look at a task failed, where that is known.
+func lookOf(err error) error {
+	var unseen *pve.UnseenError
+	if errors.As(err, &unseen) {
+		return unseen.Look
+	}
+	return err
 }
 
 // notYet reports a change whose task has ended before its goal is reached, or before

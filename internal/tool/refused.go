@@ -11,6 +11,7 @@ import (
 	"pve-mcp/internal/explain"
 	"pve-mcp/internal/render"
 	"pve-mcp/pve"
+	"pve-mcp/pve/lazyregexp"
 )
 
 // refused explains why a call about a guest, or 0, is refused: a lock by the task that
@@ -26,11 +27,49 @@ func (c *Call) refused(ctx context.Context, id pve.VMID, err error) explain.Expl
 			g := c.guests[id]
 			return c.locked(ctx, &explain.LockedError{Guest: g.Ref(), Lock: lock, Message: said.Message})
 		}
+		if busyRE.MatchString(said.Message) {
+			return c.busy(ctx, id, said.Message)
+		}
 		if path, privs, denied := said.Denied(); denied && c.userHas(ctx, path, privs) {
 			return c.host.Explain.Separate(path, privs)
 		}
 	}
 	return c.Explain(err)
+}
+
+// busyRE matches that PVE could not have a lock in time, on a guest's configuration or on
+// one of the cluster's files. Nothing was done then.
+var busyRE = lazyregexp.New(`can't lock file '.*' - got timeout|cfs-lock '.*' error: .*timeout`)
+
+// busy explains that a lock was not to be had in time.
+func (c *Call) busy(ctx context.Context, id pve.VMID, message string) explain.Explanation {
+	e := explain.Explanation{
+		What: "PVE is busy, and nothing was changed: " + render.Said(message, 300) + ".",
+		Next: "Call again in a moment.",
+	}
+	g, found := c.guests[id]
+	if !found {
+		return e
+	}
+	if running, err := c.holders(ctx, g.Ref()); err == nil && len(running) > 0 {
+		e.Next = "The lock is probably held by " + strings.Join(running, "; ") + ". Wait for its end with pve_task_status: upid and wait. Then call again."
+	}
+	return e
+}
+
+// holders are the tasks that work on a guest now, at most two, as far as they can be seen.
+func (c *Call) holders(ctx context.Context, g pve.GuestRef) ([]string, error) {
+	tasks, _, err := c.PVE.NodeTasks(ctx, g.Node, url.Values{"source": {"active"}})
+	if err != nil {
+		return nil, err
+	}
+	var running []string
+	for _, t := range tasks {
+		if !t.EndTime.Set && (t.ID == g.VMID.String() || t.Type == "vzdump" && t.ID == "") { // a job of several guests
+			running = append(running, taskLine(t))
+		}
+	}
+	return running[:min(2, len(running))], nil
 }
 
 // locked explains a lock by the task that holds it, where one can be seen.
@@ -39,18 +78,12 @@ func (c *Call) locked(ctx context.Context, err *explain.LockedError) explain.Exp
 	if err.Lock == "suspended" { // no task holds that
 		return e
 	}
-	tasks, _, failed := c.PVE.NodeTasks(ctx, err.Guest.Node, url.Values{"source": {"active"}})
+	running, failed := c.holders(ctx, err.Guest)
 	if failed != nil {
 		return e
 	}
-	var running []string
-	for _, t := range tasks {
-		if t.ID == err.Guest.VMID.String() || t.Type == "vzdump" && t.ID == "" { // a job of several guests
-			running = append(running, taskLine(t))
-		}
-	}
 	if len(running) > 0 {
-		e.Next = "It is probably held by " + strings.Join(running[:min(2, len(running))], "; ") + ". Wait for its end with pve_task_status: upid and wait."
+		e.Next = "It is probably held by " + strings.Join(running, "; ") + ". Wait for its end with pve_task_status: upid and wait."
 		return e
 	}
 	tool := "qm"

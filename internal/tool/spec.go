@@ -83,6 +83,7 @@ type ChangeSpec[In any, Out any] struct {
 	// [ErrNotYet], alone or joined with the reason why it cannot know, where the
 	// task was not the whole of it. Where what it sees is not what was to be done, it
 	// [Changed.Tell]s so, and the worse outcome counts: its own, or what the task said.
+	// Warnings of a change whose task has failed say that it was made all the same.
 	Finish func(ctx context.Context, c *Call, in In, end End) (Out, error)
 }
 
@@ -121,6 +122,11 @@ type Job struct {
 
 // End is how the task ended; its zero value stands for a change without one.
 type End struct{ Status pve.TaskStatus }
+
+// Failed reports whether there was a task, and it has failed.
+func (e End) Failed() bool {
+	return !e.Status.UPID.IsZero() && !e.Status.Running() && !e.Status.Succeeded()
+}
 
 // Target is the one request to a guest's path, such as /snapshot/*, that a consent is good
 // for.

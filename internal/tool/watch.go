@@ -3,6 +3,7 @@ package tool
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,11 +14,23 @@ import (
 // maxLine is the length to which a line of a log is shown.
 const maxLine = 400
 
-// LogText returns up to most of the last lines of a log that say something.
+// LogLines is how many lines a log has, of which some were read, without those that say
+// nothing, such as that the task has ended.
+func LogLines(read []pve.LogLine, total int) int {
+	for _, l := range read {
+		if l.Says() == "" {
+			total--
+		}
+	}
+	return max(total, 0)
+}
+
+// LogText returns up to most of the last lines of a log that say something else than how
+// far the task is.
 func LogText(lines []pve.LogLine, most int) []string {
 	out := []string{}
 	for _, l := range lines {
-		if text := render.Said(l.Says(), maxLine); text != "" {
+		if text := render.Said(l.Says(), maxLine); text != "" && !l.Measures() {
 			out = append(out, text)
 		}
 	}
@@ -115,7 +128,12 @@ const LogEnds = 1000
 func (w *Watcher) Read(lines []pve.LogLine) {
 	var meter pve.Meter
 	w.Progress = meter.Read(lines)
-	w.Line = strings.Join(LogText(lines, 1), "")
+	for _, l := range slices.Backward(lines) {
+		if l.Says() != "" {
+			w.Line = strings.Join(LogText([]pve.LogLine{l}, 1), "")
+			break
+		}
+	}
 }
 
 // Says is how far the task is, in a few words: what is known, or the last line of its log.

@@ -91,7 +91,7 @@ func Why(lines []pve.LogLine, most int) []string {
 
 // lostRE is what a task says of its failure whose exit status says no more than that it
 // failed.
-var lostRE = lazyregexp.New(`^ERROR: (?:Backup of (?:VM|CT) \d+ failed - |migration aborted \(duration [\d:]+\): )(.+)$|^ERROR (\d{3}: .+)$`)
+var lostRE = lazyregexp.New(`^ERROR: (?:Backup of (?:VM|CT) \d+ failed - |migration aborted \(duration [\d:]+\): )(.+)$|^ERROR:? (\d{3}: .+|removing local copy of .+)$`)
 
 // reasonIn returns the reason of a failure: the exit status, or the log's last word where
 // that is more.

@@ -139,7 +139,11 @@ func finishDelete(ctx context.Context, c *tool.Call, in deleteIn, end tool.End) 
 	default:
 		return out, nil
 	}
-	switch left, unseen := in.left(ctx, c); {
+	var stores []tool.Store
+	for _, name := range in.Found.Storages {
+		stores = append(stores, tool.StoreOn(in.Found.Node, name))
+	}
+	switch left, unseen := leftVolumes(ctx, c, stores, in.VMID); {
 	case len(left) > 0:
 		out.Tell(tool.Warnings, "An administrator removes them on the node: pvesm free VOLUME.",
 			"The guest %v is deleted, and volumes of it are left: %s.", in.VMID, render.List(left))
@@ -149,17 +153,13 @@ func finishDelete(ctx context.Context, c *tool.Call, in deleteIn, end tool.End) 
 	return out, nil
 }
 
-// left lists the volumes of a deleted guest that are still there, or says why that cannot be
+// leftVolumes lists the volumes of a guest that are on stores, or says why that cannot be
 // seen.
-func (in deleteIn) left(ctx context.Context, c *tool.Call) (volumes []string, unseen string) {
-	var stores []tool.Store
-	for _, name := range in.Found.Storages {
-		stores = append(stores, tool.StoreOn(in.Found.Node, name))
-	}
-	got, notes, err := c.Volumes(ctx, stores, url.Values{"vmid": {in.VMID.String()}})
+func leftVolumes(ctx context.Context, c *tool.Call, stores []tool.Store, id pve.VMID) (volumes []string, unseen string) {
+	got, notes, err := c.Volumes(ctx, stores, url.Values{"vmid": {id.String()}})
 	for _, s := range got {
 		for _, v := range s.Value {
-			if v.VMID.Value == int64(in.VMID) && (v.Content == "images" || v.Content == "rootdir") {
+			if v.VMID.Value == int64(id) && (v.Content == "images" || v.Content == "rootdir") {
 				volumes = append(volumes, render.Text(v.VolID.String(), 100))
 			}
 		}

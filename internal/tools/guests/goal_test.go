@@ -79,3 +79,36 @@ func TestTasksThatLeaveSomethingUndone(t *testing.T) {
 			Writes: []string{"POST /nodes/{node}/qemu/{vmid}/clone"}},
 	})
 }
+
+// Migration problems come after the guest has moved.
+func TestMigrationProblems(t *testing.T) {
+	simtest.Tell(t, "pve_migrate_guest", []simtest.Story{
+		{Name: "stopped VM", Fault: pvesim.Fault{Match: "POST /nodes/*/qemu/105/migrate", Keeps: "dataset is busy"}, Args: `{"vmid":105,"target":"pve1","wait":45}`, Options: simtest.Options{Model: simtest.Cluster(simtest.Set(105, "scsi0=local-zfs:vm-105-disk-0,size=2G"))},
+			Outcome: tool.Warnings, Writes: []string{migrateVM}, Says: []string{
+				"The migration ended with problems, and VM 105 has moved: it is stopped on pve1 now. Volumes of it are left on pve3: local-zfs:vm-105-disk-0.",
+				"ERROR: removing local copy of 'local-zfs:vm-105-disk-0' failed - dataset is busy", `"exit_status":"migration problems"`, `"node":"pve1"`,
+			}},
+	})
+}
+
+// PVE moves no linked clone from a local storage, and says so only in the task.
+func TestMigrationOfALinkedClone(t *testing.T) {
+	linked := simtest.Options{Model: simtest.Cluster(simtest.Guest(105, func(g *pvesim.Guest) {
+		g.Node, g.Config["scsi0"] = "pve1", "local-zfs:base-900-disk-0/vm-105-disk-0,size=16G"
+	}))}
+	simtest.Tell(t, "pve_migrate_guest", []simtest.Story{
+		{Name: "linked clone", Options: linked, Args: `{"vmid":105,"target":"pve2"}`, Outcome: tool.Failed, Says: []string{
+			"VM 105 is a linked clone, and PVE does not migrate one from a local storage: local-zfs:base-900-disk-0/vm-105-disk-0.", "full: true"}},
+	})
+}
+
+// A lock that was not to be had says that nothing was changed, and who has it.
+func TestLocksThatAreNotHadInTime(t *testing.T) {
+	configVM := []string{"PUT /nodes/{node}/qemu/{vmid}/config"}
+	simtest.Tell(t, "pve_update_guest_config", []simtest.Story{
+		{Name: "while a shutdown waits", First: `pve_guest_power {"vmid":106,"action":"shutdown","wait":0}`, Args: `{"vmid":106,"set":{"cores":7}}`, Outcome: tool.Failed, Writes: configVM, Says: []string{
+			"PVE is busy, and nothing was changed: can't lock file '/var/lock/qemu-server/lock-106.conf' - got timeout.", "The lock is probably held by qmshutdown by ", "Then call again."}},
+		{Name: "of the cluster", Fault: pvesim.Fault{Match: "PUT /nodes/*/qemu/105/config", Status: 500, Message: "cfs-lock 'domain-ha' error: got lock request timeout"}, Args: `{"vmid":105,"set":{"cores":7}}`,
+			Outcome: tool.Failed, Writes: configVM, Says: []string{"PVE is busy, and nothing was changed: cfs-lock 'domain-ha' error: got lock request timeout.", "Call again in a moment."}},
+	})
+}

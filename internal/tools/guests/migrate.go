@@ -12,6 +12,7 @@ import (
 	"pve-mcp/internal/render"
 	"pve-mcp/internal/tool"
 	"pve-mcp/pve"
+	"pve-mcp/pve/lazyregexp"
 )
 
 type migrateIn struct {
@@ -25,7 +26,8 @@ type migrateIn struct {
 }
 
 type migrateFound struct {
-	Running bool `json:"running"` // before
+	Running bool   `json:"running"` // before
+	Source  string `json:"source"`  // node
 }
 
 type migrateOut struct {
@@ -62,7 +64,7 @@ func planMigrate(ctx context.Context, c *tool.Call, in *migrateIn) (tool.Plan, e
 	if err != nil {
 		return tool.Plan{}, err
 	}
-	in.Found.Running = s.Status == "running"
+	in.Found = migrateFound{Running: s.Status == "running", Source: g.Node}
 	plan := tool.Plan{
 		Guest: in.VMID,
 		About: fmt.Sprintf("Migration of %v (%s) from %s to %s", g, render.Text(s.Name.Value, 60), g.Node, in.Target),
@@ -118,6 +120,9 @@ func checkMigration(ctx context.Context, c *tool.Call, in migrateIn) error {
 			"%s has no storage %s, on which %v has disks.", in.Target, render.List(missing), g)
 	case len(refused.Resources) > 0:
 		return explain.Refusal("Remove them from the VM, or choose another node.", "%s does not offer %s, which %v uses.", in.Target, render.List(refused.Resources), g)
+	case len(clones(m)) > 0:
+		return explain.Refusal("Make a full clone of it (pve_clone_guest, full: true) and migrate that, or have its disk moved to a storage that both nodes share.",
+			"%v is a linked clone, and PVE does not migrate one from a local storage: %s.", g, render.List(clones(m)))
 	case len(m.LocalResources) > 0:
 		return explain.Refusal("Remove them from the VM first.", "%v uses devices of its node: %s.", g, render.List(m.LocalResources))
 	case len(rules) > 0:
@@ -212,6 +217,9 @@ func finishMigrate(ctx context.Context, c *tool.Call, in migrateIn, end tool.End
 	out := migrateOut{VMID: in.VMID, Name: render.Text(s.Name.Value, 60), Node: g.Node, Status: s.State()}
 	stands := in.Found.Running && s.Status != "running"
 	switch early := end.Status.UPID.EndsEarly(); {
+	case end.Failed() && g.Node == in.Target && in.Found.Source != in.Target:
+		in.moved(ctx, c, &out, g, s)
+		return out, nil
 	case !end.Status.Succeeded() || g.Node == in.Target && !stands:
 		return out, nil
 	case early:
@@ -222,4 +230,43 @@ func finishMigrate(ctx context.Context, c *tool.Call, in migrateIn, end tool.End
 		out.Tell(tool.Warnings, "Start it with pve_guest_power.", "%v is on %s now, and does not run there: it is %s.", g, g.Node, s.State())
 	}
 	return out, nil
+}
+
+// moved tells of a migration that has failed after the guest had moved.
+func (in migrateIn) moved(ctx context.Context, c *tool.Call, out *migrateOut, g pve.GuestRef, s pve.GuestStatus) {
+	text := fmt.Sprintf("The migration ended with problems, and %v has moved: it is %s on %s now.", g, s.State(), g.Node)
+	stores, err := c.Stores(ctx)
+	stores = slices.DeleteFunc(stores, func(s tool.Store) bool {
+		return s.Shared.Value || s.Node.Value != in.Found.Source || !s.Holds("images") && !s.Holds("rootdir")
+	})
+	left, unseen := leftVolumes(ctx, c, stores, in.VMID)
+	if err != nil {
+		unseen = c.Explain(err).What
+	}
+	next := "Look at what the log says before you migrate it again."
+	switch {
+	case len(left) > 0:
+		text += fmt.Sprintf(" Volumes of it are left on %s: %s.", in.Found.Source, render.List(left))
+		next = fmt.Sprintf("An administrator removes them on %s: pvesm free VOLUME.", in.Found.Source)
+	case unseen != "":
+		text += fmt.Sprintf(" Whether volumes of it are left on %s cannot be seen: %s", in.Found.Source, unseen)
+	}
+	if in.Found.Running && s.Status != "running" {
+		next = "Start it with pve_guest_power. " + next
+	}
+	out.Tell(tool.Warnings, next, "%s", text)
+}
+
+// cloneRE matches a volume that is linked to another one, its base.
+var cloneRE = lazyregexp.New(`:(?:.*/)?base(?:vol)?-\d+-[^/]*/[^/]+$`)
+
+// clones lists the local disks of a guest that are linked clones.
+func clones(m pve.Migration) []string {
+	var out []string
+	for _, d := range m.LocalDisks {
+		if !d.IsCloudInit() && cloneRE.MatchString(d.Volume.Value) {
+			out = append(out, render.Text(d.Volume.Value, 100))
+		}
+	}
+	return out
 }

@@ -274,7 +274,7 @@ func (in updateIn) kept(ctx context.Context, c *tool.Call, refused map[string]st
 	})
 }
 
-func finishUpdate(ctx context.Context, c *tool.Call, in updateIn, _ tool.End) (updateOut, error) {
+func finishUpdate(ctx context.Context, c *tool.Call, in updateIn, end tool.End) (updateOut, error) {
 	g, values, err := pending(ctx, c, in.VMID)
 	if err != nil {
 		return updateOut{}, err
@@ -285,7 +285,9 @@ func finishUpdate(ctx context.Context, c *tool.Call, in updateIn, _ tool.End) (u
 	for _, key := range slices.Concat(slices.Sorted(maps.Keys(in.Set)), in.Delete) {
 		out.Changes = append(out.Changes, changeOf(key, in.before[key].Value.Value, now[key]))
 	}
-	in.compare(&out, g, now)
+	if !end.Failed() {
+		in.compare(&out, g, now)
+	}
 	return out, nil
 }
 

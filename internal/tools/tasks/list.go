@@ -42,11 +42,13 @@ type taskRow struct {
 	User       string `json:"user"`
 	State      string `json:"state" jsonschema:"running, ok, warnings or failed"`
 	ExitStatus string `json:"exit_status,omitzero" jsonschema:"where it is not OK"`
+	Reason     string `json:"reason,omitzero" jsonschema:"why it failed, by its log, where the exit status does not say"`
 	OfGuest    string `json:"of_guest,omitzero" jsonschema:"of a job of several guests: what became of this one"`
 	Started    string `json:"started"`
 	Duration   string `json:"duration"`
 
 	start time.Time
+	upid  pve.UPID
 }
 
 func listTasks() tool.Tool {
@@ -94,6 +96,7 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 		}
 		out.Notes = append([]string{note}, out.Notes...)
 	}
+	addReasons(ctx, c, out.Tasks)
 	err = hidden(ctx, c, nodes, &out)
 	out.Notes = tool.FewNotes(out.Notes)
 	return out, err
@@ -219,7 +222,7 @@ func rowOf(c *tool.Call, t pve.Task) taskRow {
 	start := time.Unix(t.StartTime.Value, 0)
 	row := taskRow{
 		UPID: t.UPID.String(), Type: t.Type, ID: render.Text(t.ID, 80), Node: t.Node, User: render.Text(t.UPID.User, 80),
-		State: "running", Started: render.Time(start), Duration: render.Duration(max(0, c.Now().Sub(start)).Round(time.Second)), start: start,
+		State: "running", Started: render.Time(start), Duration: render.Duration(max(0, c.Now().Sub(start)).Round(time.Second)), start: start, upid: t.UPID,
 	}
 	if !t.EndTime.Set {
 		return row

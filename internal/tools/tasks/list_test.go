@@ -32,15 +32,15 @@ func TestListTasks(t *testing.T) {
 		total      float64
 		sent       int
 	}{
-		{`{"since":"3h"}`, "qmstart 105", 1, 5},
-		{`{"since":"1d","errors":true}`, "qmstart 105, vzdump", 2, 5},
+		{`{"since":"3h"}`, "qmstart 105", 1, 5 + 1},
+		{`{"since":"1d","errors":true}`, "qmstart 105, vzdump", 2, 5 + 2},
 		{`{"node":"pve2","since":"2d"}`, "vzdump, qmsnapshot 102, vzdump", 3, 3},
 		{`{"type":"vzstart"}`, "vzstart 203", 1, 5},
 		{`{"vmid":106}`, "qmshutdown 106", 1, 5 + 3 + 5 + 5 + 1}, // its tasks, the jobs, and a log of each that may be about it
 		{`{"vmid":107,"type":"vzdump","errors":true}`, "vzdump", 1, 5 + 3 + 5 + 5 + 1},
 		{`{"vmid":107,"type":"qmstart"}`, "", 0, 5},
 		{`{"running":true}`, "", 0, 5},
-		{`{"limit":2}`, "qmstart 105, vzdump", 19, 5},
+		{`{"limit":2}`, "qmstart 105, vzdump", 19, 5 + 1},
 	} {
 		w := simtest.New(t, simtest.Options{})
 		a := w.Call("pve_list_tasks", tt.args)

@@ -92,9 +92,17 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 			out.Reason = ""
 		}
 	}
+	if out.State == "ok" {
+		if left := c.Undone(ctx, upid); left != nil {
+			out.State, out.Log = "warnings", left
+		}
+	}
+	if out.State == "failed" {
+		out.Next = explain.Hint(status.ExitStatus.Value)
+	}
 	if in.Log > 0 {
-		if lines, total, err := c.PVE.TaskLogTail(ctx, upid, in.Log+1); err == nil {
-			out.Log, out.LogLines = tool.LogText(lines, in.Log), total
+		if lines, total, err := c.PVE.TaskLogTail(ctx, upid, tool.LogEnds); err == nil {
+			out.Log, out.LogLines = tool.LogText(lines, in.Log), tool.LogLines(lines, total)
 		}
 	}
 	return out, nil
@@ -172,7 +180,7 @@ func (out *statusOut) progress(ctx context.Context, c *tool.Call, in statusIn, w
 			return
 		}
 		watch.Read(lines)
-		out.LogLines = total
+		out.LogLines = tool.LogLines(lines, total)
 		if in.Log > 0 {
 			out.Log = tool.LogText(lines, in.Log)
 		}

@@ -122,7 +122,7 @@ func TestTaskLogOnRequest(t *testing.T) {
 		w := simtest.New(t, simtest.Options{})
 		a := w.Call("pve_guest_power", `{"vmid":103,"action":"shutdown"}`)
 		b := w.Call("pve_task_status", fmt.Sprintf(`{"upid":%q,"log":5}`, a.Fields["upid"]))
-		if got := fmt.Sprint(b.Fields["log"]); got != "[Requesting HA stop for VM 103]" || b.Fields["log_lines"] != 2.0 {
+		if got := fmt.Sprint(b.Fields["log"]); got != "[Requesting HA stop for VM 103]" || b.Fields["log_lines"] != 1.0 {
 			t.Errorf("%s", b.Text)
 		}
 	})
