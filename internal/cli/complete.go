@@ -176,7 +176,7 @@ func resources(kind string) asks {
 				out = append(out, described(r.Storage.Value, r.PluginType.Value, strings.ReplaceAll(r.Content.Value, ",", " ")))
 			}
 		}
-		slices.Sort(out)
+		slices.SortFunc(out, pve.CompareNames)
 		return slices.Compact(out), nil
 	}
 }

@@ -68,7 +68,7 @@ func MayMake(perms pve.Permissions, id pve.VMID, pool string) error {
 	if pools == nil {
 		return Require(perms, "/vms/"+id.String(), privilege)
 	}
-	slices.Sort(pools)
+	slices.SortFunc(pools, pve.CompareNames)
 	const most = 10
 	return explain.Refusal(fmt.Sprintf("Name one of them, such as pool: %q.", pools[0]),
 		"This token may make guests only in a pool: %s.", render.List(pools[:min(most, len(pools))]))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"pve-mcp/internal/explain"
 	"pve-mcp/internal/render"
@@ -34,7 +33,7 @@ func (c *Call) keepNodes(all *pve.ResourceList) {
 		}
 	}
 	c.nodes = pve.Decoded(rows)
-	slices.SortFunc(c.nodes, func(a, b pve.Resource) int { return strings.Compare(a.Node.Value, b.Node.Value) })
+	slices.SortFunc(c.nodes, func(a, b pve.Resource) int { return pve.CompareNames(a.Node.Value, b.Node.Value) })
 }
 
 // Node finds a node by its name. The error for one that is not there names those that

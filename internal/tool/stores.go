@@ -59,7 +59,7 @@ func Stores(all []pve.Resource) []Store {
 		}
 	}
 	slices.SortFunc(rows, func(a, b pve.Resource) int {
-		return cmp.Or(strings.Compare(a.Storage.Value, b.Storage.Value), strings.Compare(a.Node.Value, b.Node.Value))
+		return cmp.Or(pve.CompareNames(a.Storage.Value, b.Storage.Value), pve.CompareNames(a.Node.Value, b.Node.Value))
 	})
 	var out []Store
 	for _, r := range rows {

@@ -28,7 +28,7 @@ func offlineNodes(all *pve.ResourceList) []string {
 			out = append(out, r.Node())
 		}
 	}
-	slices.Sort(out)
+	slices.SortFunc(out, pve.CompareNames)
 	return out
 }
 
@@ -170,7 +170,7 @@ func none(what, wanted string, have map[string]bool) string {
 	if len(have) == 0 {
 		return note + ", nor any other"
 	}
-	return note + "; there are " + render.Text(render.List(slices.Sorted(maps.Keys(have))), 500)
+	return note + "; there are " + render.Text(render.List(slices.SortedFunc(maps.Keys(have), pve.CompareNames)), 500)
 }
 
 // isAddress reports whether a text is an address, one with its prefix, or a part of one.

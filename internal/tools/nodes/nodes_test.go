@@ -242,3 +242,20 @@ func TestMaintenance(t *testing.T) {
 		t.Errorf("a single node: %s", a.Text)
 	}
 }
+
+// Nodes are listed as people count.
+func TestNodesInTheirOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := pvesim.Sized(1, 12, 4, 4)
+		w := simtest.New(t, simtest.Options{Model: &m})
+		for tool, list := range map[string]string{"pve_list_nodes": "nodes", "pve_cluster_status": "nodes"} {
+			var names []string
+			for _, row := range w.Call(tool, `{}`).Fields[list].([]any) {
+				names = append(names, row.(map[string]any)["node"].(string))
+			}
+			if got := strings.Join(names, " "); got != "pve1 pve2 pve3 pve4 pve5 pve6 pve7 pve8 pve9 pve10 pve11 pve12" {
+				t.Errorf("%s: %s", tool, got)
+			}
+		}
+	})
+}

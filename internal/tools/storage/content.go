@@ -90,7 +90,7 @@ func runContent(ctx context.Context, c *tool.Call, in contentIn) (contentOut, er
 		}
 	}
 	slices.SortFunc(all, func(a, b stored) int {
-		return cmp.Or(strings.Compare(a.Content, b.Content), strings.Compare(a.VolID.Name, b.VolID.Name), strings.Compare(a.on.Node.Value, b.on.Node.Value))
+		return cmp.Or(strings.Compare(a.Content, b.Content), strings.Compare(a.VolID.Name, b.VolID.Name), pve.CompareNames(a.on.Node.Value, b.on.Node.Value))
 	})
 	out.Total = len(all)
 	all, out.Rest = tool.Page(all, in.Limit, in.Offset)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"pve-mcp/internal/render"
 	"pve-mcp/internal/show"
@@ -138,6 +137,6 @@ func ofNode(ctx context.Context, c *tool.Call, in listIn) ([]storageRow, error) 
 		}
 		rows = append(rows, row)
 	}
-	slices.SortFunc(rows, func(a, b storageRow) int { return strings.Compare(a.Storage, b.Storage) })
+	slices.SortFunc(rows, func(a, b storageRow) int { return pve.CompareNames(a.Storage, b.Storage) })
 	return rows, err
 }
