@@ -130,3 +130,19 @@ func (p PendingValue) Waits() bool { return p.Pending.Set || p.Delete.Value != 0
 func (c *Client) Pending(ctx context.Context, g GuestRef) ([]PendingValue, error) {
 	return get[[]PendingValue](ctx, c, g.path("pending"), nil)
 }
+
+// BackupConfig reads the configuration of the guest in a backup (VM.Backup on the guest,
+// Datastore.AllocateSpace on the storage), without its snapshots and its notes.
+func (c *Client) BackupConfig(ctx context.Context, node string, backup VolID) (GuestConfig, error) {
+	text, err := get[string](ctx, c, join("nodes", node, "vzdump", "extractconfig"), url.Values{"volume": {backup.String()}})
+	config := GuestConfig{Values: map[string]string{}}
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "[") { // the snapshots follow
+			break
+		}
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), ": "); ok && !strings.HasPrefix(key, "#") {
+			config.Values[key] = strings.TrimSpace(value)
+		}
+	}
+	return config, err
+}

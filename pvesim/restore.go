@@ -179,11 +179,13 @@ func (r *restoring) restoredConfig() map[string]string {
 	return config
 }
 
-// overridden are the keys that the call gives.
+// overridden are the keys that the call gives. A container that gets addresses of its own
+// has the backup's interfaces, whatever the call gives for them.
 func (r *restoring) overridden() map[string]string {
 	out := map[string]string{}
 	for key, value := range r.over {
-		if !isDrive(r.kind, key) {
+		kept := r.kind == "lxc" && r.flag("unique") && index(key) == "net" && r.archive.Config[key] != ""
+		if !isDrive(r.kind, key) && !kept {
 			out[key] = r.normal(r.kind, key, value, "")
 		}
 	}

@@ -32,7 +32,7 @@ var stories = map[string][]string{
 	"pve_list_tasks":      {`{}`},
 	"pve_migrate_guest":   {`{"vmid":105,"target":"pve1","targetstorage":"nfs"}`, `{"vmid":204,"target":"pve2"}`},
 	"pve_restore_backup": {
-		`{"archive":"{backup}","start":true}`, `{"archive":"{backup}","vmid":105,"overwrite":true,"storage":"nfs","confirm":true}`,
+		`{"archive":"{backup}","start":true}`, `{"archive":"{backup}","name":"copy","disconnect_nics":true}`, `{"archive":"{backup}","vmid":105,"overwrite":true,"storage":"nfs","confirm":true}`,
 	},
 	"pve_resize_disk":       {`{"vmid":105,"disk":"scsi0","size":"+1G"}`},
 	"pve_rollback_snapshot": {`{"vmid":102,"snapname":"after-upgrade","start":true,"confirm":true}`},

@@ -149,6 +149,15 @@ func archived(m *pvesim.Model) {
 	})
 }
 
+// copied adds the backups of guests that still exist.
+func copied(m *pvesim.Model) {
+	m.Volumes = append(m.Volumes, pvesim.Volume{
+		ID: "nfs:backup/vzdump-qemu-105-1999_12_28-02_00_00.vma.zst", Content: "backup", Format: "vma.zst", Size: 1 << 30, Used: 1 << 30, VMID: 105, Age: 94 * time.Hour,
+	}, pvesim.Volume{
+		ID: "nfs:backup/vzdump-lxc-204-1999_12_28-02_00_00.tar.zst", Content: "backup", Format: "tar.zst", Size: 1 << 30, Used: 1 << 30, VMID: 204, Age: 94 * time.Hour,
+	})
+}
+
 // operations are calls that become a task of PVE, and how they end.
 var operations = []struct {
 	name, tool, args string
@@ -182,6 +191,12 @@ var operations = []struct {
 	{name: "restoration of what does not start", tool: "pve_restore_backup", model: archived,
 		args:    `{"archive":"nfs:backup/vzdump-qemu-777-1999_12_28-02_00_00.vma.zst","vmid":105,"overwrite":true,"start":true,"confirm":true}`,
 		outcome: "failed", says: "the start failed"},
+	{name: "restoration with its NICs down", tool: "pve_restore_backup", model: copied,
+		args: `{"archive":"nfs:backup/vzdump-qemu-105-1999_12_28-02_00_00.vma.zst","name":"copy","disconnect_nics":true}`, outcome: "ok",
+		says: `"name":"copy","node":"pve3","status":"stopped","notes":["it has the MAC addresses of VM 105 (build-1), which still exists: do not run both in one network; unique: true makes new ones","NICs that are down (link_down=1): net0;`},
+	{name: "restoration of a CT with its NICs down", tool: "pve_restore_backup", model: copied,
+		args: `{"archive":"nfs:backup/vzdump-lxc-204-1999_12_28-02_00_00.tar.zst","storage":"nfs","name":"copy","disconnect_nics":true,"unique":true,"start":true}`, outcome: "ok",
+		says: `"name":"copy","node":"pve3","status":"running","notes":["NICs that are down (link_down=1): net0;`},
 	{name: "migration", tool: "pve_migrate_guest", args: `{"vmid":104,"target":"pve2","with_local_disks":true}`, outcome: "ok", says: `"node":"pve2"`},
 	{name: "deletion", tool: "pve_delete_guest", args: `{"vmid":105,"confirm":true}`, outcome: "ok"},
 }

@@ -50,7 +50,7 @@ func (t Times) wait() *int { return t.Timeout }
 
 // Confirms is embedded by the In of a change that may be destructive.
 type Confirms struct {
-	Confirm bool `json:"confirm,omitzero" jsonschema:"the user accepts the loss"`
+	Confirm bool `json:"confirm,omitzero" jsonschema:"the user agreed"`
 }
 
 func (c Confirms) confirmed() bool { return c.Confirm }

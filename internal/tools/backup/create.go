@@ -45,7 +45,7 @@ func createBackup() tool.Tool {
 	return tool.Change(tool.ChangeSpec[createIn, createOut]{
 		Name:  "pve_create_backup",
 		Title: "Back a guest up",
-		Doc:   "Backs up a guest with vzdump. Modes suspend and stop interrupt it. Older backups stay unless prune says otherwise.",
+		Doc:   "Backs up a guest with vzdump. Older backups stay unless prune says otherwise.",
 		Risk: func(in createIn) guard.Risk {
 			if in.Prune != "" {
 				return guard.Destructive

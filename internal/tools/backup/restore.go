@@ -16,20 +16,24 @@ import (
 )
 
 type restoreIn struct {
-	Archive   pve.VolID `json:"archive" jsonschema:"the backup's volid"`
-	VMID      pve.VMID  `json:"vmid,omitzero" jsonschema:"for the guest; default: next free"`
-	Node      string    `json:"node,omitzero" jsonschema:"default: the original's"`
-	Storage   string    `json:"storage,omitzero" jsonschema:"of the disks; default: as in the backup"`
-	Overwrite bool      `json:"overwrite,omitzero" jsonschema:"replace the guest vmid: its disks are lost"`
-	Unique    bool      `json:"unique,omitzero" jsonschema:"new MACs; default: the original's"`
-	Run       bool      `json:"start,omitzero" jsonschema:"start it afterwards"`
+	Archive    pve.VolID `json:"archive" jsonschema:"the backup's volid"`
+	VMID       pve.VMID  `json:"vmid,omitzero" jsonschema:"for the guest; default: next free"`
+	Node       string    `json:"node,omitzero" jsonschema:"default: the original's"`
+	Storage    string    `json:"storage,omitzero" jsonschema:"of its disks; default: as backed up"`
+	Overwrite  bool      `json:"overwrite,omitzero" jsonschema:"replace the guest vmid"`
+	Unique     bool      `json:"unique,omitzero" jsonschema:"new MACs; default: the original's"`
+	Name       string    `json:"name,omitzero" jsonschema:"for the guest; default: the original's"`
+	Pool       string    `json:"pool,omitzero" jsonschema:"for a new guest; default: none"`
+	Disconnect bool      `json:"disconnect_nics,omitzero" jsonschema:"NICs down: a copy takes no address"`
+	Run        bool      `json:"start,omitzero" jsonschema:"start it afterwards"`
 	tool.Confirms
 	tool.Waits
 	tool.Finds[restoreFound]
 
 	kind     pve.Kind
-	original pve.VMID // that the backup is of
-	chosen   bool     // VMID was chosen here
+	original pve.VMID          // that the backup is of
+	chosen   bool              // VMID was chosen here
+	down     map[string]string // NICs by key, as they are to be
 }
 
 type restoreFound struct {
@@ -64,6 +68,9 @@ func restoreBackup() tool.Tool {
 			tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("the backup's storage, unless its guest keeps its id, and that of the disks"),
 			tool.On(tool.OnStorage, "Datastore.Audit").Else("the node and, of a container, the storage must be named"),
 			tool.On(tool.OnNewGuest, "VM.PowerMgmt").If("start of a VM").Since(9),
+			tool.On(tool.OnNewGuest, "VM.Config.Options").If("name of a VM"),
+			tool.On(tool.OnNewGuest, "VM.Config.Network").If("disconnect_nics, name of a container"),
+			tool.On(tool.OnBridge, "SDN.Use").If("disconnect_nics").Since(8),
 		},
 		Plan:   planRestore,
 		Start:  startRestore,
@@ -96,6 +103,11 @@ func planRestore(ctx context.Context, c *tool.Call, in *restoreIn) (tool.Plan, e
 	if err := in.place(ctx, c, perms); err != nil {
 		return plan, err
 	}
+	if in.Disconnect {
+		if err := in.unplug(ctx, c); err != nil {
+			return plan, err
+		}
+	}
 	if twin := in.twin(ctx, c); twin != "" {
 		in.note("%s", twin)
 		if in.Overwrite {
@@ -121,7 +133,7 @@ func (in *restoreIn) newID(ctx context.Context, c *tool.Call, perms pve.Permissi
 	if err != nil {
 		return err
 	}
-	return tool.Require(perms, "/vms/"+in.VMID.String(), "VM.Allocate")
+	return tool.MayMake(perms, in.VMID, in.Pool)
 }
 
 // twin says that the guest will have the MAC addresses of its original, where it will.
@@ -142,27 +154,41 @@ func (in *restoreIn) note(format string, args ...any) {
 func startRestore(ctx context.Context, c *tool.Call, in *restoreIn) (tool.Job, error) {
 	planned := in.VMID
 	upid, err := tool.WithNewID(ctx, c, &in.VMID, in.chosen, func(id pve.VMID) (pve.UPID, error) {
-		params := url.Values{"vmid": {strconv.Itoa(int(id))}}
-		if in.kind == pve.LXC {
-			params.Set("ostemplate", in.Archive.String())
-			params.Set("restore", "1")
-		} else {
-			params.Set("archive", in.Archive.String())
-		}
-		for key, on := range map[string]bool{"force": in.Overwrite, "unique": in.Unique, "start": in.Run} {
-			if on {
-				params.Set(key, "1")
-			}
-		}
-		if in.Storage != "" {
-			params.Set("storage", in.Storage)
-		}
-		return c.PVE.CreateGuest(ctx, in.Node, in.kind, params)
+		return c.PVE.CreateGuest(ctx, in.Node, in.kind, in.params(id))
 	})
 	if in.VMID != planned {
 		in.note("the id %v was taken meanwhile, so that it has %v", planned, in.VMID)
 	}
 	return tool.Job{UPID: upid}, err
+}
+
+// params are those of the request that restores the guest.
+func (in *restoreIn) params(id pve.VMID) url.Values {
+	params := url.Values{"vmid": {strconv.Itoa(int(id))}}
+	archive, name := "archive", "name"
+	unique := in.Unique
+	if in.kind == pve.LXC {
+		archive, name = "ostemplate", "hostname"
+		params.Set("restore", "1")
+		// With unique, PVE takes the NICs of the backup, whatever else is said of them; those
+		// that are given here have no address, so that they get new ones all the same.
+		unique = unique && len(in.down) == 0
+	}
+	params.Set(archive, in.Archive.String())
+	for key, on := range map[string]bool{"force": in.Overwrite, "unique": unique, "start": in.Run} {
+		if on {
+			params.Set(key, "1")
+		}
+	}
+	for key, value := range map[string]string{"storage": in.Storage, name: in.Name, "pool": in.Pool} {
+		if value != "" {
+			params.Set(key, value)
+		}
+	}
+	for key, value := range in.down {
+		params.Set(key, value)
+	}
+	return params
 }
 
 // finishRestore looks whether the guest is there, and runs where it was to.
@@ -178,6 +204,9 @@ func finishRestore(ctx context.Context, c *tool.Call, in restoreIn, end tool.End
 	}
 	if in.Run && end.Status.Succeeded() && s.Status != "running" {
 		in.note("it was restored, and does not run yet")
+	}
+	if in.Disconnect {
+		in.checkNICs(ctx, c, g)
 	}
 	return restoreOut{VMID: in.VMID, Name: render.Text(s.Name.Value, 60), Node: g.Node, Status: s.State(), Notes: in.Found.Notes}, nil
 }

@@ -3,6 +3,7 @@ package backup_test
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -112,12 +113,82 @@ func TestRestore(t *testing.T) {
 	}
 }
 
+// A copy whose NICs are down when it is started takes no address of its original.
+func TestRestoreWithNICsDown(t *testing.T) {
+	two := func(m *pvesim.Model) {
+		set(100, "net0", "virtio=BC:24:11:00:00:64,bridge=vmbr0,firewall=1,link_down=0")(m)
+		set(100, "net1", "model=e1000,macaddr=BC:24:11:00:00:65,bridge=vmbr0,tag=30")(m)
+	}
+	for _, tt := range []struct {
+		name, args string
+		change     func(*pvesim.Model)
+		nics       map[string]string // patterns of their values
+		notes      string
+		status     string
+	}{
+		{"VM", archive(webNew) + `,"disconnect_nics":true,"start":true`, two, map[string]string{
+			"net0": `^virtio=BC:24:11:00:00:64,bridge=vmbr0,firewall=1,link_down=1$`, "net1": `^model=e1000,macaddr=BC:24:11:00:00:65,bridge=vmbr0,tag=30,link_down=1$`,
+		}, "NICs that are down (link_down=1): net0 and net1; pve", "running"},
+		{"VM, addresses of its own", archive(webNew) + `,"disconnect_nics":true,"unique":true`, two, map[string]string{
+			"net0": `^virtio=BC:24:11:[0-9A-F:]{8},bridge=vmbr0,firewall=1,link_down=1$`, "net1": `^e1000=BC:24:11:[0-9A-F:]{8},bridge=vmbr0,tag=30,link_down=1$`,
+		}, "NICs that are down (link_down=1): net0 and net1; pve", "stopped"},
+		{"CT", archive(proxy) + `,"storage":"nfs","disconnect_nics":true,"start":true`, nil, map[string]string{"net0": `hwaddr=.*link_down=1`}, "NICs that are down (link_down=1): net0; pve", "running"},
+		{"CT, addresses of its own", archive(proxy) + `,"storage":"nfs","disconnect_nics":true,"unique":true`, nil, map[string]string{"net0": `link_down=1.*hwaddr=`}, "NICs that are down (link_down=1): net0; pve", "stopped"},
+		{"without any", archive(webNew) + `,"disconnect_nics":true`, guest(100, func(g *pvesim.Guest) { delete(g.Config, "net0") }), nil, "it has no NICs", "stopped"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				changes := []func(*pvesim.Model){small}
+				if tt.change != nil {
+					changes = append(changes, tt.change)
+				}
+				w := simtest.New(t, simtest.Options{Model: model(changes...)})
+				old := w.As("root@pam!full").Call("pve_guest_config", `{"vmid":100}`)
+				a := w.Call("pve_restore_backup", tt.args+"}")
+				if a.Outcome != tool.OK || a.Fields["status"] != tt.status || !strings.Contains(texts(a, "notes"), tt.notes) {
+					t.Fatalf("%s", a.Text)
+				}
+				nics := map[string]string{}
+				for _, n := range w.As("root@pam!full").Call("pve_guest_config", `{"vmid":110}`).Fields["nics"].([]any) {
+					nics[n.(map[string]any)["key"].(string)] = n.(map[string]any)["value"].(string)
+				}
+				for key, pattern := range tt.nics {
+					if !regexp.MustCompile(pattern).MatchString(nics[key]) {
+						t.Errorf("%s: %s, want %s", key, nics[key], pattern)
+					}
+				}
+				for _, mac := range []string{"BC:24:11:00:00:64", "BC:24:11:00:00:65"} {
+					if strings.Contains(tt.name, "own") && strings.Contains(fmt.Sprint(nics), mac) {
+						t.Errorf("%v has the address of %s", nics, old.Text)
+					}
+				}
+				if len(nics) != len(tt.nics) {
+					t.Errorf("%v", nics)
+				}
+			})
+		})
+	}
+}
+
+// A token that may make guests only in a pool has to name it.
+func TestRestoreInAPool(t *testing.T) {
+	m := model(small, simtest.Grant("/pool/web", "PVEVMAdmin"), simtest.Grant("/vms/100", "PVEVMUser"), simtest.Grant("/storage", "PVEDatastoreUser"), simtest.Grant("/sdn", "PVESDNUser"))
+	simtest.Tell(t, "pve_restore_backup", []simtest.Story{
+		{Name: "not named", Options: simtest.Options{Model: m, Token: "none@pve!mcp"}, Args: archive(webNew) + `}`, Outcome: tool.Failed,
+			Says: []string{"This token may make guests only in a pool: web.", `Name one of them, such as pool: \"web\".`}},
+		{Name: "named", Options: simtest.Options{Model: m, Token: "none@pve!mcp"}, Args: archive(webNew) + `,"pool":"web","name":"copy"}`, Outcome: tool.OK, Writes: []string{restoreVM},
+			Says: []string{`"vmid":110,"name":"copy"`}},
+	})
+}
+
 // What is sent is what was asked for; force only ever together with overwrite.
 func TestRestoreSends(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{archive(webNew), "archive:" + webNew + " node:pve1 vmid:110"},
 		{archive(webNew) + `,"start":true,"unique":true,"node":"pve2","storage":"nfs"`, "archive:" + webNew + " node:pve2 start:1 storage:nfs unique:1 vmid:110"},
 		{archive(gone) + `,"vmid":105,"overwrite":true,"confirm":true`, "archive:" + gone + " force:1 node:pve3 vmid:105"},
+		{archive(webNew) + `,"name":"copy","pool":"web"`, "archive:" + webNew + " name:copy node:pve1 pool:web vmid:110"},
+		{archive(proxy) + `,"storage":"nfs","name":"copy"`, "hostname:copy node:pve1 ostemplate:" + proxy + " restore:1 storage:nfs vmid:110"},
 		{archive(proxy) + `,"storage":"nfs","unique":true`, "node:pve1 ostemplate:" + proxy + " restore:1 storage:nfs unique:1 vmid:110"},
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -39,7 +39,7 @@ func cloneGuest() tool.Tool {
 	return tool.Change(tool.ChangeSpec[cloneIn, cloneOut]{
 		Name:  "pve_clone_guest",
 		Title: "Clone a guest",
-		Doc:   "Clones a guest: a template as a linked clone, anything else in full, unless full says otherwise.",
+		Doc:   "Clones a guest: a template linked, anything else in full, unless full says otherwise.",
 		Needs: []tool.Need{
 			tool.On(tool.OnGuest, "VM.Audit"),
 			tool.On(tool.OnGuest, "VM.Clone"),

@@ -39,7 +39,7 @@ func resizeDisk() tool.Tool {
 	return tool.Change(tool.ChangeSpec[resizeIn, resizeOut]{
 		Name:  "pve_resize_disk",
 		Title: "Grow a disk",
-		Doc:   "Grows a disk of a guest. Shrinking is not possible.",
+		Doc:   "Grows a disk of a guest; none can shrink.",
 		Needs: []tool.Need{
 			tool.On(tool.OnGuest, "VM.Audit"),
 			tool.On(tool.OnGuest, "VM.Config.Disk"),
