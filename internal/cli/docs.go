@@ -40,7 +40,11 @@ func (a *app) docsCommand() *cobra.Command {
 			if text == nil {
 				return &exitError{exitUsage, "docs: there is no tool " + args[0] + "; pve-mcp tools lists them" + didYouMean(a.callCommand(true), args[0], "")}
 			}
-			return a.open(cmd.Context(), strings.Join(text, "\n"))
+			page := "# Tools\n\n" + strings.Join(text, "\n")
+			if len(args) > 0 { // a page of its own
+				page = strings.TrimPrefix(text[0], "#")
+			}
+			return a.open(cmd.Context(), page)
 		},
 	}
 }

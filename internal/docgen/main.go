@@ -97,7 +97,8 @@ func toolsTable() string {
 func toolsPage() string {
 	var b strings.Builder
 	b.WriteString("# Tools\n\n" + generated)
-	b.WriteString("Call them from an MCP client, or from a shell: `pve-mcp call TOOL --ARGUMENT VALUE`.\n")
+	b.WriteString("Call them from an MCP client, or from a shell: `pve-mcp call TOOL --ARGUMENT VALUE`.\n" +
+		"In the examples `$ARCHIVE` is a backup, as `pve_list_backups` names it, and `$UPID` a task of `pve_list_tasks`.\n")
 	for _, t := range catalog.All() {
 		b.WriteString("\n" + pages.Tool(t))
 	}
@@ -127,6 +128,16 @@ func settingsPage() string {
 		"not asked for it.\n\n" +
 		"A setting that names a file names a regular one: pipes and devices are refused. A file that is written may be a link only to\n" +
 		"one in the same folder, and a new one is for its owner alone.\n")
+	b.WriteString("\n## Toolsets\n\nA tool is offered if its toolset is (`PVE_MCP_TOOLSETS`); `core` is unless something else is said.\n\n| toolset | tools |\n|---|---|\n")
+	for _, name := range catalog.Toolsets() {
+		var tools []string
+		for _, t := range catalog.All() {
+			if t.Toolset == name {
+				tools = append(tools, "`"+t.Name+"`")
+			}
+		}
+		fmt.Fprintf(&b, "| `%s` | %s |\n", name, strings.Join(tools, ", "))
+	}
 	for _, s := range config.Settings() {
 		flag := "none"
 		if s.Flag != "" {

@@ -10,10 +10,14 @@ import (
 	"pve-mcp/internal/tool"
 )
 
-// Tool writes the page of a tool: what it does, its risk, arguments, answer and privileges.
+// Tool writes the page of a tool: what it does, its risk, an example, arguments, answer
+// and privileges.
 func Tool(t tool.Tool) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "## %s\n\n%s. %s\n\nRisk: %v.\n", t.Name, t.Title, t.Doc, t.Risk)
+	fmt.Fprintf(&b, "## %s\n\n%s\n\nRisk: %v.\n", t.Name, t.Doc, t.Risk)
+	if example := examples()[t.Name]; example != "" {
+		fmt.Fprintf(&b, "\nExample:\n\n    pve-mcp %s\n", example)
+	}
 	fields(&b, "Arguments", t.Input())
 	fields(&b, "Answer", t.Output())
 	b.WriteString("\nPrivileges:\n\n")
