@@ -34,7 +34,7 @@ var notRun = map[string]string{
 	"install -":           "is for root, on a machine with systemd",
 	"make ":               "runs this, or takes minutes",
 	"pve-mcp secret list": "wants a keyring",
-	"systemctl ": "is for root, on a machine with systemd",
+	"systemctl ":          "is for root, on a machine with systemd",
 }
 
 // docPages are the pages of the project, from its root.
