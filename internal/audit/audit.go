@@ -167,8 +167,8 @@ func (l *Log) Refuse(ctx context.Context, r Record, outcome string) error {
 
 func lineOf(r Record) line {
 	return line{
-		Caller: r.Caller, Tool: r.Tool, Arguments: withoutSecrets(r.Arguments), About: render.MaskSecrets(r.About),
-		Guest: r.Guest, Node: r.Node, Consent: r.Consent, Reason: render.MaskSecrets(r.Reason),
+		Caller: cut(r.Caller, maxName), Tool: cut(r.Tool, maxName), Arguments: withoutSecrets(r.Arguments), About: cut(render.MaskSecrets(r.About), maxText),
+		Guest: r.Guest, Node: cut(r.Node, maxName), Consent: r.Consent, Reason: cut(render.MaskSecrets(r.Reason), maxText),
 	}
 }
 

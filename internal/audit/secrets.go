@@ -21,7 +21,7 @@ func withoutSecrets(args json.RawMessage) json.RawMessage {
 	if !ok {
 		value = fmt.Sprintf("%s (%d bytes that are no JSON)", render.Mask, len(args))
 	}
-	return encode(masked("", value))
+	return bounded(masked("", value))
 }
 
 // masked is a value without its secrets, under the name that it has.

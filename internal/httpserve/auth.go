@@ -14,6 +14,7 @@ import (
 	"pve-mcp/internal/audit"
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/mcptask"
+	"pve-mcp/internal/render"
 	"pve-mcp/internal/rpc"
 	"pve-mcp/internal/server"
 )
@@ -107,14 +108,27 @@ func (h *handler) checkScopes(w *stream, r *http.Request, who *auth.TokenInfo, a
 			continue
 		}
 		h.challenge(w, "insufficient_scope", strings.TrimSpace(has.String()+" "+string(access.For(risk))))
-		why := fmt.Sprintf("%s was not called: %s", what, has.Refuse(risk))
-		if err := h.Audit.Refuse(r.Context(), record(m, what, server.Caller(who, r.Header), why), "refused"); err != nil {
-			h.Logger.Error("a refused call is missing in the audit log", "cause", err)
-		}
+		why := fmt.Sprintf("%s was not called: %s", render.Text(what, loggedBytes), has.Refuse(risk))
+		h.recordRefused(r, who, record(m, what, server.Caller(who, r.Header), why))
 		w.refuse(http.StatusForbidden, all.id(), why)
 		return false
 	}
 	return true
+}
+
+// recordRefused keeps a call that a caller's scopes do not cover. Of a caller that makes
+// many they are counted, and the next that is kept says how many.
+func (h *handler) recordRefused(r *http.Request, who *auth.TokenInfo, rec audit.Record) {
+	n, keep := h.refused.more(h.callerOf(r, who), time.Now())
+	if !keep {
+		return
+	}
+	if n > 0 {
+		rec.Reason += fmt.Sprintf(" (%d more such calls of this caller were not recorded before)", n)
+	}
+	if err := h.Audit.Refuse(r.Context(), rec, "refused"); err != nil {
+		h.Logger.Error("a refused call is missing in the audit log", "cause", err)
+	}
 }
 
 // refusedBytes are of the arguments of a call that is refused by its scope, of which

@@ -28,6 +28,7 @@ type handler struct {
 	rates   *rates // of callers
 
 	failures *rates // of addresses, to show tokens that are wrong
+	refused  *tally // calls that a caller's scopes do not cover
 	requests *share
 	calls    *share
 	streams  *share
@@ -43,6 +44,7 @@ func newHandler(stop context.Context, o Options) *handler {
 		Options: o, stop: stop,
 		ready: &ready{ask: o.Ready}, rates: &rates{perSecond: o.Rate, burst: int(math.Ceil(2 * o.Rate))},
 		failures: &rates{perSecond: failedPerSecond, burst: failedAtOnce},
+		refused:  &tally{rates: rates{perSecond: failedPerSecond, burst: failedAtOnce}},
 		requests: newShare(maxRequests, callersRequests), calls: newShare(maxCalls, callersCalls),
 		streams: newShare(maxStreams, callersStreams), bytes: newShare(maxBytes, callersBytes),
 		sessions: newSessions(o.Server), sessionKey: rand.Text(),

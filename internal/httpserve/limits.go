@@ -143,6 +143,32 @@ func (h *handler) withinRate(w *stream, caller string) bool {
 		"too many requests: a caller may make %g a second, and twice as many at once; nothing was done", h.Rate))
 }
 
+// tally counts what each of many does too often.
+type tally struct {
+	rates
+
+	mu   sync.Mutex
+	left map[string]int // out, since one was kept; guarded by mu
+}
+
+// more takes into account that somebody does it, and reports whether that is to be kept, and
+// how many times were not since one was.
+func (t *tally) more(who string, now time.Time) (left int, keep bool) {
+	keep = t.wait(who, now) == 0
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	left = t.left[who]
+	switch {
+	case keep:
+		delete(t.left, who)
+	case t.left == nil, len(t.left) >= maxRates:
+		t.left = map[string]int{who: 1}
+	default:
+		t.left[who]++
+	}
+	return left, keep
+}
+
 const (
 	failedAtOnce    = 10
 	failedPerSecond = 10. / 60

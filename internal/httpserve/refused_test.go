@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"pve-mcp/internal/audit"
 	"pve-mcp/internal/files"
@@ -60,6 +61,39 @@ func TestRefusedByScopeIsRecorded(t *testing.T) {
 	}
 	if args, _ := got["pve_guest_power"]["arguments"].(map[string]any); args["action"] != "stop" {
 		t.Errorf("%v", got["pve_guest_power"])
+	}
+}
+
+// Who makes many such calls fills no disk: they are counted.
+func TestManyRefusedCallsAreCounted(t *testing.T) {
+	path, secrets := tokens(t, "pve:read", "pve:read")
+	file := filepath.Join(t.TempDir(), "audit.log")
+	build := func(w *simtest.World) httpserve.Options {
+		o := byTokens(t, path)
+		o.Audit = w.Record(audit.Options{File: files.At(file), Logger: slog.New(slog.DiscardHandler)})
+		o.Server = server.New(server.Options{Host: w.Host})
+		return o
+	}
+	visitOn(t, simtest.Options{}, build, func(s *site) {
+		refused := func(caller int) {
+			if resp, _ := s.do(s.toolCall("pve_guest_power", map[string]any{"vmid": 101, "action": "stop"}, "Authorization", "Bearer "+secrets[caller])); resp.StatusCode != 403 {
+				s.Errorf("%d", resp.StatusCode)
+			}
+		}
+		for range 100 {
+			refused(0)
+		}
+		refused(1)
+		time.Sleep(6 * time.Second)
+		refused(0)
+	})
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	if len(lines) != 12 || !strings.Contains(lines[10], "caller-1") || !strings.Contains(lines[11], "(90 more such calls of this caller were not recorded before)") {
+		t.Errorf("%d lines: %s", len(lines), data)
 	}
 }
 
