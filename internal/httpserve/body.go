@@ -16,6 +16,7 @@ import (
 	"pve-mcp/internal/mcptask"
 	"pve-mcp/internal/obs"
 	"pve-mcp/internal/rpc"
+	"pve-mcp/internal/server"
 )
 
 type messages []rpc.Message
@@ -127,6 +128,37 @@ func (all messages) meta() obs.Meta {
 		return nil
 	}
 	return all[0].Params.Meta
+}
+
+// method is that of the messages; what the header says, which may be anything, where they
+// were not read.
+func (all messages) method(r *http.Request) string {
+	switch len(all) {
+	case 0:
+		return r.Header.Get("Mcp-Method")
+	case 1:
+		return all[0].Method
+	}
+	return fmt.Sprintf("batch of %d", len(all))
+}
+
+// tool is the one that a call names, "unknown" for one that callers make up.
+func (all messages) tool() string {
+	if len(all) != 1 || all[0].Method != "tools/call" {
+		return ""
+	}
+	if _, known := server.RiskOf(all[0].Params.Name, nil); !known {
+		return "unknown"
+	}
+	return all[0].Params.Name
+}
+
+// beforeSession reports whether a message asks for what there is only in a session.
+func (all messages) beforeSession() bool {
+	return !all.initialize() && slices.ContainsFunc(all, func(m rpc.Message) bool {
+		_, stateless := m.Params.Meta[mcp.MetaKeyProtocolVersion] // which the SDK refuses better
+		return m.Call() && m.Method != "ping" && m.Method != "server/discover" && !stateless
+	})
 }
 
 // initialize reports whether a session is to begin.

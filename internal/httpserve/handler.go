@@ -72,7 +72,7 @@ func (h *handler) routes() http.Handler {
 		mux.HandleFunc("GET /metrics", h.logged(h.serveMetrics))
 	}
 	mux.HandleFunc(Path, h.logged(h.serveMCP))
-	return inTime(mux)
+	return inTime(h.Metrics.statuses(mux))
 }
 
 // serveMCP lets a request through to the SDK once everything about it is in order.

@@ -92,3 +92,19 @@ func TestSessionsNameTheirReplica(t *testing.T) {
 		}
 	})
 }
+
+// Who asks before a session has begun is told to begin one, with a code of JSON-RPC.
+func TestBeforeInitialize(t *testing.T) {
+	visit(t, simtest.Options{}, httpserve.Options{}, func(s *site) {
+		for method, want := range map[string]string{
+			"tools/list": `{"jsonrpc":"2.0","id":7,"error":{"code":-32600,"message":"there is no session yet: send initialize first`,
+			"tools/call": `"id":7,"error":{"code":-32600,`,
+			"ping":       `"id":7,"result":{}`,
+		} {
+			resp, body := s.do(s.request(method, map[string]any{"_meta": nil, "name": "pve_list_nodes"}, "Mcp-Protocol-Version", "2025-11-25"))
+			if !strings.Contains(body, want) || (resp.StatusCode == http.StatusBadRequest) != (method != "ping") {
+				s.Errorf("%s: %d %s", method, resp.StatusCode, body)
+			}
+		}
+	})
+}

@@ -24,7 +24,7 @@ func (h *handler) logged(serve func(*stream, *http.Request)) http.HandlerFunc {
 		defer func() {
 			h.Logger.LogAttrs(obs.Join(ctx, w.about.meta(), propagation.HeaderCarrier(r.Header)), slog.LevelInfo, "request",
 				slog.String("method", r.Method), slog.Int("status", w.sent()),
-				slog.String("caller", w.caller), slog.String("mcp_method", render.Text(r.Header.Get("Mcp-Method"), loggedBytes)),
+				slog.String("caller", w.caller), slog.String("mcp_method", render.Text(w.about.method(r), loggedBytes)), slog.String("tool", w.about.tool()),
 				slog.String("from", h.client(r).String()), slog.Duration("took", time.Since(begun).Round(time.Millisecond)))
 		}()
 		serve(w, r.WithContext(ctx))

@@ -13,6 +13,7 @@ import (
 	"pve-mcp/internal/audit"
 	"pve-mcp/internal/httpserve"
 	"pve-mcp/internal/obs"
+	"pve-mcp/internal/render"
 	"pve-mcp/internal/server"
 	"pve-mcp/internal/simtest"
 )
@@ -172,6 +173,43 @@ func TestLinesOfClients(t *testing.T) {
 				if line["from"] != want || err != nil || len(text) > 2<<10 {
 					s.Errorf("%d bytes from %v, want %s: %.300s", len(text), line["from"], want, text)
 				}
+			}
+		}
+	})
+}
+
+// The log of requests says what was asked, also of clients that do not say so in a header,
+// and no more of what they make up than its length allows.
+func TestRequestsAreNamedByTheirBody(t *testing.T) {
+	path, secrets := tokens(t, "pve:read")
+	visitLogged(t, path, func(s *site, book *logbook) {
+		bearer := "Bearer " + secrets[0]
+		legacy := []string{"Mcp-Protocol-Version", "2025-06-18", "Mcp-Method", "lies", "Authorization", bearer}
+		legacy = append(legacy, "Mcp-Session-Id", s.hello(bearer))
+		call := func(name string) *http.Request {
+			return s.request("tools/call", map[string]any{"name": name, "arguments": map[string]any{"vmid": 101, "action": "stop"}, "_meta": nil}, legacy...)
+		}
+		for _, tt := range []struct {
+			r                    *http.Request
+			method, tool, status string
+		}{
+			{call("pve_guest_status"), "tools/call", "pve_guest_status", "200"},
+			{call("made up"), "tools/call", "unknown", "200"},
+			{call("pve_guest_power"), "tools/call", "pve_guest_power", "403"},
+			{s.request(strings.Repeat("y", 500), nil, legacy...), render.Text(strings.Repeat("y", 500), 100), "", "400"},
+			{s.request("tools/list", nil, "Authorization", "Bearer x"), "tools/list", "", "401"},
+		} {
+			book.take(s)
+			s.do(tt.r)
+			synctest.Wait()
+			var got []string
+			for _, line := range book.take(s) {
+				if line["msg"] == "request" {
+					got = append(got, fmt.Sprint(line["mcp_method"], line["tool"], line["status"]))
+				}
+			}
+			if want := fmt.Sprint([]string{fmt.Sprint(tt.method, tt.tool, tt.status)}); fmt.Sprint(got) != want {
+				s.Errorf("%v, want %s", got, want)
 			}
 		}
 	})

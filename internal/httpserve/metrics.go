@@ -1,6 +1,7 @@
 package httpserve
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -27,6 +28,7 @@ type Metrics struct {
 	calls    map[[2]string]int     // by tool and outcome; guarded by mu
 	latency  map[string]*histogram // by tool; guarded by mu
 	requests map[[3]string]int     // to PVE, by method, endpoint and status; guarded by mu
+	answers  map[[3]string]int     // of answers over HTTP, by path, method and status; guarded by mu
 	flying   int                   // calls under way; guarded by mu
 	tasks    int                   // of PVE that are waited for; guarded by mu
 }
@@ -108,6 +110,60 @@ func outcome(res mcp.Result, err error) string {
 	return "ok"
 }
 
+// statuses counts what requests over HTTP are answered with. A nil *Metrics counts nothing.
+func (m *Metrics) statuses(next http.Handler) http.Handler {
+	if m == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a := &answer{ResponseWriter: w, request: r, metrics: m}
+		next.ServeHTTP(a, r)
+		a.count(http.StatusOK) // what nobody has answered otherwise
+	})
+}
+
+// answer is counted when its header is sent.
+type answer struct {
+	http.ResponseWriter
+	request *http.Request
+	metrics *Metrics
+	counted bool
+}
+
+// Unwrap is what [http.ResponseController] looks for.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// WriteHeader implements [http.ResponseWriter].
+func (a *answer) WriteHeader(status int) {
+	a.count(status)
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answer) Write(p []byte) (int, error) {
+	a.count(http.StatusOK)
+	return a.ResponseWriter.Write(p)
+}
+
+// count counts once. What callers make up is no series of its own.
+func (a *answer) count(status int) {
+	if a.counted || status < http.StatusOK {
+		return
+	}
+	a.counted = true
+	_, path, _ := strings.Cut(a.request.Pattern, "/")
+	method := a.request.Method
+	if !slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete, http.MethodOptions, http.MethodPut, http.MethodPatch}, method) {
+		method = "other"
+	}
+	m := a.metrics
+	m.add(func() {
+		if m.answers == nil {
+			m.answers = map[[3]string]int{}
+		}
+		m.answers[[3]string{"/" + path, method, strconv.Itoa(status)}]++
+	})
+}
+
 // Waiting counts the tasks of PVE that are waited for.
 func (m *Metrics) Waiting(change int) { m.add(func() { m.tasks += change }) }
 
@@ -138,8 +194,13 @@ func (c counted) RoundTrip(req *http.Request) (*http.Response, error) {
 // ServeHTTP writes the metrics.
 func (m *Metrics) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	var text bytes.Buffer
+	m.add(func() { m.write(&text) })
+	_, _ = w.Write(text.Bytes())
+}
+
+// write is called with mu held.
+func (m *Metrics) write(w io.Writer) {
 	about(w, "pve_mcp_calls_total", "counter", "Calls by tool and outcome.")
 	for _, k := range sorted(m.calls, func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
 		fmt.Fprintf(w, "pve_mcp_calls_total{tool=%q,outcome=%q} %d\n", k[0], k[1], m.calls[k])
@@ -152,6 +213,10 @@ func (m *Metrics) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 		}
 		fmt.Fprintf(w, "pve_mcp_call_seconds_bucket{tool=%q,le=\"+Inf\"} %d\n", tool, h.count)
 		fmt.Fprintf(w, "pve_mcp_call_seconds_sum{tool=%q} %g\npve_mcp_call_seconds_count{tool=%q} %d\n", tool, h.sum, tool, h.count)
+	}
+	about(w, "pve_mcp_http_answers_total", "counter", "Answers over HTTP by path, method and status.")
+	for _, k := range sorted(m.answers, func(a, b [3]string) int { return slices.Compare(a[:], b[:]) }) {
+		fmt.Fprintf(w, "pve_mcp_http_answers_total{path=%q,method=%q,status=%q} %d\n", k[0], k[1], k[2], m.answers[k])
 	}
 	about(w, "pve_mcp_pve_requests_total", "counter", "Requests to PVE by method, endpoint and status.")
 	for _, k := range sorted(m.requests, func(a, b [3]string) int { return slices.Compare(a[:], b[:]) }) {

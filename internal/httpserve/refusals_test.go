@@ -148,6 +148,9 @@ func TestMetrics(t *testing.T) {
 		s.do(s.toolCall("pve_guest_status", map[string]any{"vmid": 101}, "Authorization", bearer))
 		s.do(s.toolCall("pve_guest_power", map[string]any{"vmid": 105, "action": "start"}, "Authorization", bearer))
 		s.do(s.toolCall("made up", nil, "Authorization", bearer))
+		s.do(s.toolCall("pve_vm_exec", nil, "Authorization", bearer))
+		s.do(s.toolCall("pve_vm_exec", nil, "Authorization", bearer, "Host", "evil.example"))
+		s.get("/nothing/of/this/name")
 		if resp, body := s.get("/metrics"); resp.StatusCode != 401 || strings.Contains(body, "pve_mcp_calls") {
 			s.Errorf("%d %s", resp.StatusCode, body)
 		}
@@ -157,6 +160,11 @@ func TestMetrics(t *testing.T) {
 			`pve_mcp_calls_total{tool="pve_guest_status",outcome="ok"} 1`,
 			`pve_mcp_calls_total{tool="unknown",outcome="refused"} 1`,
 			`pve_mcp_call_seconds_count{tool="pve_guest_status"} 1`,
+			`pve_mcp_http_answers_total{path="/mcp",method="POST",status="200"} 2`,
+			`pve_mcp_http_answers_total{path="/mcp",method="POST",status="400"} 1`,
+			`pve_mcp_http_answers_total{path="/mcp",method="POST",status="403"} 2`,
+			`pve_mcp_http_answers_total{path="/metrics",method="GET",status="401"} 1`,
+			`pve_mcp_http_answers_total{path="/",method="GET",status="404"} 1`,
 			`pve_mcp_pve_requests_total{method="GET",endpoint="/nodes/*/qemu/*/status/current",status="200"}`,
 			"pve_mcp_calls_in_flight 0\n",
 		} {

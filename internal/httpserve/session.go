@@ -7,6 +7,9 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+
+	"pve-mcp/internal/rpc"
 	"pve-mcp/internal/server"
 )
 
@@ -20,6 +23,12 @@ func (h *handler) useSession(w *stream, r *http.Request, caller string, all mess
 	switch {
 	case h.SessionsOff:
 		return func() {}, true
+	case named == "" && all.beforeSession():
+		w.refuseWith(http.StatusBadRequest, &rpc.Error{
+			Code: jsonrpc.CodeInvalidRequest, ID: all.id(),
+			Message: "there is no session yet: send initialize first, then the header " + sessionHeader + " of its answer with each request",
+		})
+		return nil, false
 	case named == "" && !all.initialize():
 		return func() {}, true
 	case named == "":

@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"math"
+
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -30,7 +32,7 @@ func progress(ctx context.Context, req *mcp.CallToolRequest) (report func(tool.P
 			}
 			// A client that does not hear of it misses nothing that the result lacks.
 			_ = req.Session.NotifyProgress(sending, &mcp.ProgressNotificationParams{
-				ProgressToken: token, Progress: p.Done, Total: p.Total, Message: p.Message,
+				ProgressToken: token, Progress: rounded(p.Done), Total: rounded(p.Total), Message: p.Message,
 			})
 		}
 	}()
@@ -51,3 +53,6 @@ func progress(ctx context.Context, req *mcp.CallToolRequest) (report func(tool.P
 	}
 	return report, end
 }
+
+// rounded has no digits that come from computing, but enough that what goes on goes up.
+func rounded(done float64) float64 { return math.Round(done*1e6) / 1e6 }

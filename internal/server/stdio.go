@@ -2,7 +2,9 @@ package server
 
 import (
 	"context"
+	"errors"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -123,14 +125,33 @@ func (c *drainedConn) drain(ctx context.Context) {
 }
 
 func (c *drainedConn) Write(ctx context.Context, msg jsonrpc.Message) error {
+	resp, answers := msg.(*jsonrpc.Response)
+	if answers {
+		msg = withCode(resp)
+	}
 	err := c.Connection.Write(ctx, msg)
-	if resp, ok := msg.(*jsonrpc.Response); ok {
+	if answers {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		delete(c.open, resp.ID)
 		c.settle()
 	}
 	return err
+}
+
+// withCode gives an error a code of JSON-RPC where the SDK gives it none: to a request that
+// comes before initialize.
+func withCode(resp *jsonrpc.Response) *jsonrpc.Response {
+	var wire *jsonrpc.Error
+	if resp.Error == nil || errors.As(resp.Error, &wire) && wire.Code != 0 {
+		return resp
+	}
+	own, code := *resp, int64(jsonrpc.CodeInternalError)
+	if strings.Contains(resp.Error.Error(), "session initialization") {
+		code = jsonrpc.CodeInvalidRequest
+	}
+	own.Error = &jsonrpc.Error{Code: code, Message: resp.Error.Error()}
+	return &own
 }
 
 // settle closes idle, once. It is called with mu held.

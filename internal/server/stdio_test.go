@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -176,3 +178,28 @@ func TestLinesThatAreMessages(t *testing.T) {
 }
 
 func ping(id int) string { return fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"ping"}`, id) }
+
+// A request that comes before initialize is refused with a code of JSON-RPC.
+func TestBeforeInitialize(t *testing.T) {
+	out, _ := closeAfter(t, `{"jsonrpc":"2.0","id":5,"method":"tools/list"}`+"\n"+handshake+ping(6)+"\n")
+	if !strings.Contains(out, `"id":5,"error":{"code":-32600,"message":"method \"tools/list\" is invalid during session initialization"}`) || !strings.Contains(out, `"id":6,"result"`) {
+		t.Errorf("%s", out)
+	}
+}
+
+// Numbers of progress go up, and have no digits that say nothing.
+func TestProgressIsReadable(t *testing.T) {
+	out, _ := closeAfter(t, handshake+`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"pve_create_backup","arguments":{"vmid":101,"storage":"nfs","wait":45},"_meta":{"progressToken":1}}}
+`)
+	last, n := -1.0, 0
+	for _, found := range regexp.MustCompile(`"progress":([0-9.e-]+)`).FindAllStringSubmatch(out, -1) {
+		done, err := strconv.ParseFloat(found[1], 64)
+		if err != nil || len(found[1]) > len("99.123456") || done <= last {
+			t.Errorf("%s after %v: %v", found[1], last, err)
+		}
+		last, n = done, n+1
+	}
+	if n < 3 {
+		t.Errorf("%d notifications: %s", n, out)
+	}
+}
