@@ -146,3 +146,12 @@ func TestOneEditAtATime(t *testing.T) {
 		t.Error("the other's file was removed")
 	}
 }
+
+// Where the folder of the file is not there, it is said how to make it.
+func TestAddWithoutAFolder(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "missing")
+	_, err := access.Add(files.At(filepath.Join(folder, "tokens.json")), access.Token{Name: "x", Scopes: access.Scopes{access.Read}})
+	if err == nil || err.Error() != "the folder "+folder+" is not there; make it first: install -d -m 700 "+folder {
+		t.Error(err)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path/filepath"
 	"os"
 	"slices"
 	"strings"
@@ -111,6 +112,10 @@ func edit(name files.Name, change func([]Token) ([]Token, error)) (err error) {
 	f, err := lock.Open(os.O_WRONLY | os.O_CREATE | os.O_EXCL)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%v is there: another process is changing the tokens; if none is, remove it", lock)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		folder := filepath.Dir(fmt.Sprint(name))
+		return fmt.Errorf("the folder %s is not there; make it first: install -d -m 700 %s", folder, folder)
 	}
 	if err != nil {
 		return err
