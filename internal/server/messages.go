@@ -33,13 +33,13 @@ func (m *messages) Read(p []byte) (int, error) {
 	for len(m.rest) == 0 {
 		line, err := m.next()
 		line = bytes.TrimSpace(line)
-		problem := problemWith(line)
+		all, problem := readLine(line)
 		switch {
 		case len(line) == 0 && err != nil:
 			return 0, err
 		case len(line) == 0:
 		case problem == nil:
-			m.rest = append(line, '\n')
+			m.rest = apart(line, all)
 		default:
 			if err := m.refuse(line, problem); err != nil {
 				return 0, err
@@ -65,16 +65,42 @@ func (m *messages) next() ([]byte, error) {
 	}
 }
 
-// problemWith returns what is wrong with a line, nil where it is a message.
-func problemWith(line []byte) *rpc.Error {
+// readLine reads the messages of a line, or says what is wrong with it.
+func readLine(line []byte) ([]rpc.Message, *rpc.Error) {
 	if len(line) > maxMessage {
-		return &rpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: "the message is longer than 8 MiB"}
+		return nil, &rpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: "the message is longer than 8 MiB"}
 	}
-	_, problem := rpc.Read(line)
+	all, problem := rpc.Read(line)
 	if problem != nil && problem.Code == jsonrpc.CodeParseError {
 		problem.Message = "the line is not JSON; a message is one line"
 	}
-	return problem
+	return all, problem
+}
+
+// apart gives each message of a batch that wants no answer a line of its own: the SDK ends
+// the session where a batch has two of them.
+func apart(line []byte, all []rpc.Message) []byte {
+	var raws, calls []json.RawMessage
+	if len(all) == 1 || json.Unmarshal(line, &raws) != nil {
+		return append(line, '\n')
+	}
+	var out []byte
+	for i, m := range all {
+		if m.Call() {
+			calls = append(calls, raws[i])
+			continue
+		}
+		out = append(append(out, raws[i]...), '\n')
+	}
+	if len(calls) == 0 {
+		return out
+	}
+	batch := []byte("[")
+	for _, call := range calls {
+		batch = append(append(batch, call...), ',')
+	}
+	batch[len(batch)-1] = ']'
+	return append(append(out, batch...), '\n')
 }
 
 // refuse answers a line that is no message, unless it was meant as an answer itself.

@@ -177,6 +177,17 @@ func TestLinesThatAreMessages(t *testing.T) {
 	}
 }
 
+// A batch may have several messages that want no answer.
+func TestBatchOfNotifications(t *testing.T) {
+	const notification = `{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}`
+	out, _ := closeAfter(t, handshake+fmt.Sprintf("[%s,%s,%s,%s]\n[%s,%s]\n%s\n", notification, ping(5), notification, ping(6), notification, notification, ping(7)))
+	for _, want := range []string{`"id":5,"result"`, `"id":6,"result"`, `"id":7,"result"`} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %s in %s", want, out)
+		}
+	}
+}
+
 func ping(id int) string { return fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"ping"}`, id) }
 
 // A request that comes before initialize is refused with a code of JSON-RPC.
