@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"pve-mcp/pve/apischema"
 	"pve-mcp/pve/lazyregexp"
 )
 
@@ -92,6 +93,13 @@ func DiskOf(kind Kind, key, value string) Disk {
 	}
 	d.Rest = p
 	return d
+}
+
+// Owner returns the guest that the volume belongs to by its name, 0 where it belongs to
+// none. ok is false where the name does not tell.
+func (d Disk) Owner() (id VMID, ok bool) {
+	owner, ok := apischema.VolumeOwner(d.Source)
+	return VMID(owner), ok
 }
 
 // IsCDROM reports whether a VM sees a CD drive, which may be empty.

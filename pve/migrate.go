@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // Migration says what PVE has for and against the migration of a guest. A container's
@@ -16,7 +17,9 @@ type Migration struct {
 	NotAllowedCT   map[string]Refused `json:"not-allowed-nodes,omitzero"`
 	LocalDisks     []LocalDisk        `json:"local_disks,omitzero"`
 	LocalResources []string           `json:"local_resources,omitzero"` // USB and PCI devices
-	Extra          Extra              `json:"-"`
+	// Dependent are the resources of HA, such as vm:100, that go along (PVE 9).
+	Dependent []string `json:"dependent-ha-resources,omitzero"`
+	Extra     Extra    `json:"-"`
 }
 
 // UnmarshalJSON keeps unknown fields in Extra.
@@ -24,6 +27,19 @@ func (m *Migration) UnmarshalJSON(data []byte) error { return decodeObject(data,
 
 // MarshalJSON writes what was read.
 func (m Migration) MarshalJSON() ([]byte, error) { return encodeObject(m, m.Extra) }
+
+// TakenAlong are the guests that HA moves to the same node, since a rule keeps them
+// together.
+func (m Migration) TakenAlong() []VMID {
+	var ids []VMID
+	for _, sid := range m.Dependent {
+		_, id, _ := strings.Cut(sid, ":")
+		if vmid, err := ParseVMID(id); err == nil {
+			ids = append(ids, vmid)
+		}
+	}
+	return ids
+}
 
 // Refused says why a guest cannot go to a node. PVE names a node without a reason, too,
 // that it allows at the same time.

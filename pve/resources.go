@@ -5,9 +5,10 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
+
+	"pve-mcp/pve/apischema"
 )
 
 // Resource is one line of /cluster/resources: a node, a guest, a storage on a
@@ -67,9 +68,7 @@ func (r Resource) Ref() GuestRef {
 func (r Resource) TagList() []string { return SplitTags(r.Tags.Value) }
 
 // SplitTags splits PVE's list of tags.
-func SplitTags(tags string) []string {
-	return strings.FieldsFunc(tags, func(c rune) bool { return c == ';' || c == ',' || c == ' ' })
-}
+func SplitTags(tags string) []string { return apischema.SplitList(tags) }
 
 // ResourcesAge is how long a list of resources is used for what is asked of it. The
 // client's own writes end that, and PVE's word that a guest is elsewhere.

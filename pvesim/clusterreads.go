@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
+
+	"pve-mcp/pve/apischema"
 )
 
 // clusterRows are reads of what the whole cluster has. There is no metric
@@ -35,7 +36,7 @@ func getFirewallOptions(*call) (any, error) {
 func getOptions(c *call) (any, error) {
 	tags := map[string]bool{}
 	for _, g := range c.guests {
-		for _, tag := range strings.FieldsFunc(g.Config["tags"], func(r rune) bool { return strings.ContainsRune(",; ", r) }) {
+		for _, tag := range apischema.SplitList(g.Config["tags"]) {
 			tags[tag] = true
 		}
 	}

@@ -207,7 +207,7 @@ func (c *call) changeBoot(g *guest, settings map[string]string) error {
 	old := g.planned()["boot"]
 	text, ordered := strings.CutPrefix(old, "order=")
 	if given := settings["boot"]; g.Kind != "qemu" || given != "" {
-		for device := range strings.FieldsFuncSeq(prop(given, "order"), isListBreak) {
+		for _, device := range apischema.SplitList(prop(given, "order")) {
 			if settings[device] == "" && (g.planned()[device] == "" || slices.Contains(c.removed(), device)) {
 				return die("invalid bootorder: device '%s' does not exist'", device)
 			}
@@ -218,7 +218,7 @@ func (c *call) changeBoot(g *guest, settings map[string]string) error {
 		return nil
 	}
 	removed := c.removed()
-	devices := slices.DeleteFunc(strings.FieldsFunc(text, isListBreak), func(d string) bool { return slices.Contains(removed, d) })
+	devices := slices.DeleteFunc(apischema.SplitList(text), func(d string) bool { return slices.Contains(removed, d) })
 	for _, key := range sortedKeys(settings) {
 		if isDrive(g.Kind, key) && isCDROM(settings[key]) && !slices.Contains(devices, key) {
 			devices = append(devices, key)
@@ -229,8 +229,6 @@ func (c *call) changeBoot(g *guest, settings map[string]string) error {
 	}
 	return nil
 }
-
-func isListBreak(r rune) bool { return r == ';' || r == ',' || r == ' ' }
 
 // forget drops a pending change. The volume that was made for it stays, unused.
 func (c *call) forget(g *guest, key string) {
@@ -283,7 +281,7 @@ func (c *call) removeKey(g *guest, key string) error {
 func (c *call) normal(kind, key, value, old string) string {
 	switch {
 	case key == "tags":
-		tags := strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(",; ", r) })
+		tags := apischema.SplitList(value)
 		slices.Sort(tags)
 		return strings.Join(slices.Compact(tags), ";")
 	case key == "description" && kind == "lxc" && !strings.HasSuffix(value, "\n"):

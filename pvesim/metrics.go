@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"pve-mcp/pve/apischema"
 )
 
 // usage is what a guest uses at a moment: a function of the model's seed, the guest
@@ -79,7 +81,7 @@ func (g *guest) maxDisk() int64 {
 		return sizeOf(g.Config["rootfs"])
 	}
 	order, _ := strings.CutPrefix(g.Config["boot"], "order=")
-	for key := range strings.FieldsFuncSeq(order, func(r rune) bool { return r == ';' || r == ',' }) {
+	for _, key := range apischema.SplitList(order) {
 		if drive := g.Config[key]; drive != "" && !strings.Contains(drive, "media=cdrom") && !strings.HasPrefix(key, "net") {
 			return sizeOf(drive)
 		}

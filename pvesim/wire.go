@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -167,41 +166,11 @@ func parameters(req Request) (apischema.Values, error) {
 			return nil, err
 		}
 	default:
-		params = parseForm(string(req.Body))
+		params = apischema.ReadForm(string(req.Body))
 	}
-	maps.Copy(params, parseForm(req.Query))
+	maps.Copy(params, apischema.ReadForm(req.Query))
 	delete(params, "_dc")
 	return params, nil
-}
-
-// parseForm follows PVE's own parser: & and ; separate, a value ends at a second
-// =, one without text is undefined, and a repeated key makes a list.
-func parseForm(s string) apischema.Values {
-	params := apischema.Values{}
-	for part := range strings.FieldsFuncSeq(s, func(r rune) bool { return r == '&' || r == ';' }) {
-		fields := strings.SplitN(part, "=", 3)
-		key := unescape(fields[0])
-		var value any
-		if len(fields) > 1 && fields[1] != "" {
-			value = unescape(fields[1])
-		}
-		switch old := params[key].(type) {
-		case nil:
-			params[key] = value
-		case []any:
-			params[key] = append(old, value)
-		default:
-			params[key] = []any{old, value}
-		}
-	}
-	return params
-}
-
-func unescape(s string) string {
-	if plain, err := url.QueryUnescape(s); err == nil {
-		return plain
-	}
-	return s
 }
 
 func parseJSON(body []byte) (apischema.Values, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync/atomic"
 
 	"pve-mcp/pve"
@@ -82,6 +83,20 @@ type Target struct {
 	Method string
 	Path   string
 	VMID   int
+	// Also are the other guests whose volumes it names.
+	Also []int
+	// Snapshots says which snapshots of the guest it is about, as in [Where].
+	Snapshots string
+	// Makes says that the guest is made, in Pool where that is not "".
+	Makes bool
+	Pool  string
+}
+
+// covers reports whether a request touches no other guests than the target says.
+func (t Target) covers(touched touch) bool {
+	ids := slices.Concat(touched.changed, touched.made)
+	return len(ids) == 1 && ids[0] == t.VMID &&
+		!slices.ContainsFunc(owners(touched.named), func(id int) bool { return !slices.Contains(t.Also, id) })
 }
 
 // grant lets one request pass.
@@ -104,12 +119,12 @@ func (c Consent) Grant(ctx context.Context, t Target) context.Context {
 }
 
 // spend uses the grant of a context up for a request, or says why it does not cover it.
-func spend(ctx context.Context, e endpoint, ids []int) (used *grant, reason string) {
+func spend(ctx context.Context, e endpoint, t touch) (used *grant, reason string) {
 	g, _ := ctx.Value(grantKey{}).(*grant)
 	switch {
 	case g == nil:
 		return nil, "it would lose data, and nobody has consented"
-	case g.target.Method != e.method || g.target.Path != e.path || len(ids) != 1 || ids[0] != g.target.VMID:
+	case g.target.Method != e.method || g.target.Path != e.path || !g.target.covers(t):
 		return nil, fmt.Sprintf("the consent was for %s %s of guest %d", g.target.Method, g.target.Path, g.target.VMID)
 	case g.used.Swap(true):
 		return nil, "the consent was used already"

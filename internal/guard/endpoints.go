@@ -1,10 +1,11 @@
 package guard
 
 import (
-	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
+	"pve-mcp/pve/apischema"
 	"pve-mcp/pve/lazyregexp"
 )
 
@@ -14,11 +15,19 @@ type endpoint struct {
 	path   string // below /api2/json; * stands for one element, ** at the end for the rest
 	risk   Risk
 	// worse says, by the parameters, whether the request is destructive after all.
-	worse func(params url.Values) bool
+	worse func(r request) bool
 	// spares reports whether the guest that the path or vmid names is left as it is.
-	spares func(params url.Values) bool
+	spares func(r request) bool
 	// makes names the parameter with the id of a guest that is made.
 	makes string
+	// repeats names the parameter that is a list to PVE.
+	repeats string
+	// from names the snapshots of the guest whose disks count beside those that it has now.
+	from func(r request) string
+	// every says that the request is about guests that it does not name.
+	every func(r request) bool
+	// takes says that HA may take other guests along.
+	takes bool
 }
 
 // endpoints are all that is known beside GET; what is not here is refused.
@@ -30,65 +39,93 @@ var endpoints = []endpoint{
 	{method: "PUT", path: "/nodes/*/lxc/*/config", risk: Write, worse: destroysConfig},
 	{method: "PUT", path: "/nodes/*/qemu/*/resize", risk: Write},
 	{method: "PUT", path: "/nodes/*/lxc/*/resize", risk: Write},
-	{method: "POST", path: "/nodes/*/qemu/*/clone", risk: Write, spares: always, makes: "newid"},
-	{method: "POST", path: "/nodes/*/lxc/*/clone", risk: Write, spares: always, makes: "newid"},
-	{method: "POST", path: "/nodes/*/qemu/*/migrate", risk: Write},
-	{method: "POST", path: "/nodes/*/lxc/*/migrate", risk: Write},
+	{method: "POST", path: "/nodes/*/qemu/*/clone", risk: Write, spares: always, makes: "newid", from: snapname},
+	{method: "POST", path: "/nodes/*/lxc/*/clone", risk: Write, spares: always, makes: "newid", from: snapname},
+	{method: "POST", path: "/nodes/*/qemu/*/migrate", risk: Write, from: allSnapshots, takes: true},
+	{method: "POST", path: "/nodes/*/lxc/*/migrate", risk: Write, from: allSnapshots, takes: true},
 	{method: "POST", path: "/nodes/*/qemu/*/snapshot", risk: Write},
 	{method: "POST", path: "/nodes/*/lxc/*/snapshot", risk: Write},
-	{method: "DELETE", path: "/nodes/*/qemu/*/snapshot/*", risk: Destructive},
-	{method: "DELETE", path: "/nodes/*/lxc/*/snapshot/*", risk: Destructive},
-	{method: "POST", path: "/nodes/*/qemu/*/snapshot/*/rollback", risk: Destructive},
-	{method: "POST", path: "/nodes/*/lxc/*/snapshot/*/rollback", risk: Destructive},
-	{method: "DELETE", path: "/nodes/*/qemu/*", risk: Destructive},
-	{method: "DELETE", path: "/nodes/*/lxc/*", risk: Destructive},
-	{method: "POST", path: "/nodes/*/qemu", risk: Write, worse: forced, makes: "vmid"},
-	{method: "POST", path: "/nodes/*/lxc", risk: Write, worse: forced, makes: "vmid"},
-	{method: "POST", path: "/nodes/*/vzdump", risk: Write, worse: prunes, spares: snapshotMode},
+	{method: "DELETE", path: "/nodes/*/qemu/*/snapshot/*", risk: Destructive, from: thatSnapshot},
+	{method: "DELETE", path: "/nodes/*/lxc/*/snapshot/*", risk: Destructive, from: thatSnapshot},
+	{method: "POST", path: "/nodes/*/qemu/*/snapshot/*/rollback", risk: Destructive, from: thatSnapshot},
+	{method: "POST", path: "/nodes/*/lxc/*/snapshot/*/rollback", risk: Destructive, from: thatSnapshot},
+	{method: "DELETE", path: "/nodes/*/qemu/*", risk: Destructive, from: allSnapshots},
+	{method: "DELETE", path: "/nodes/*/lxc/*", risk: Destructive, from: allSnapshots},
+	{method: "POST", path: "/nodes/*/qemu", risk: Write, worse: forced, makes: "vmid", from: allSnapshots},
+	{method: "POST", path: "/nodes/*/lxc", risk: Write, worse: forced, makes: "vmid", from: allSnapshots},
+	{method: "POST", path: "/nodes/*/vzdump", risk: Write, worse: prunes, spares: snapshotMode, every: notByID},
 	{method: "DELETE", path: "/nodes/*/storage/*/content/**", risk: Destructive},
 	{method: "DELETE", path: "/nodes/*/storage/*/prunebackups", risk: Destructive},
-	{method: "DELETE", path: "/nodes/*/tasks/*", risk: Write},
-	{method: "POST", path: "/nodes/*/qemu/*/agent/exec", risk: Exec},
+	{method: "DELETE", path: "/nodes/*/tasks/*", risk: Write, worse: stopsLoss},
+	{method: "POST", path: "/nodes/*/qemu/*/agent/exec", risk: Exec, repeats: "command"},
 }
 
 // readsGuest are the reads that look into a guest by its agent: what a command printed,
 // and files.
 var readsGuest = lazyregexp.New(`^/nodes/[^/]+/qemu/[^/]+/agent/(exec-status|file-read)$`)
 
-func always(url.Values) bool { return true }
+func always(request) bool { return true }
 
-func forced(params url.Values) bool { return on(params.Get("force")) }
+func forced(r request) bool { return r.on("force") }
 
-func on(v string) bool { return v != "" && v != "0" }
+// AllSnapshots stands for every snapshot of a guest.
+const AllSnapshots = "*"
+
+func allSnapshots(request) string { return AllSnapshots }
+
+func thatSnapshot(r request) string { return r.at(5) }
+
+func snapname(r request) string { return r.params.Get("snapname") }
 
 var unusedRE = lazyregexp.New(`^unused\d+$`)
 
 // destroysConfig reports whether a change of a configuration removes data or lays it
-// open.
-func destroysConfig(params url.Values) bool {
-	remove := strings.FieldsFunc(strings.Join(params["delete"], ","), func(r rune) bool { return strings.ContainsRune(",; \x00", r) })
-	return forced(params) || params.Has("protection") && !on(params.Get("protection")) ||
-		slices.ContainsFunc(remove, func(key string) bool {
+// open, or makes a template, which there is no way back from.
+func destroysConfig(r request) bool {
+	return forced(r) || r.on("template") || r.params.Has("protection") && r.params.Get("protection") != "1" ||
+		slices.ContainsFunc(apischema.SplitList(r.params.Get("delete")), func(key string) bool {
 			return unusedRE.MatchString(key) || key == "vmstate" || key == "protection"
 		})
 }
 
 // prunes reports whether a backup may delete older ones: PVE does by itself unless it is
 // told not to.
-func prunes(params url.Values) bool {
-	return params.Get("remove") != "0" || params.Has("prune-backups")
+func prunes(r request) bool {
+	return r.params.Get("remove") != "0" || r.params.Has("prune-backups")
 }
 
 // snapshotMode reports whether a backup leaves its guests running and older backups
 // alone.
-func snapshotMode(params url.Values) bool {
-	mode := params.Get("mode")
-	return (mode == "" || mode == "snapshot") && !prunes(params)
+func snapshotMode(r request) bool {
+	mode := r.params.Get("mode")
+	return (mode == "" || mode == "snapshot") && !prunes(r)
+}
+
+// notByID reports whether a backup is not of the guests alone that vmid names.
+func notByID(r request) bool { return r.on("all") || r.params.Has("pool") }
+
+// StoppedIsLost reports whether a task of PVE leaves a guest without what it had, or with
+// half of it, when it is stopped.
+func StoppedIsLost(taskType string) bool {
+	switch taskType {
+	case "qmrestore", "vzrestore", "qmrollback", "vzrollback", "qmdelsnapshot", "vzdelsnapshot", "qmdestroy", "vzdestroy",
+		"qmmove", "move_volume", "qmigrate", "vzmigrate", "qmtemplate", "vztemplate", "imgdel":
+		return true
+	}
+	return false
+}
+
+var upidRE = lazyregexp.New(`^UPID:[^:]*:[^:]*:[^:]*:[^:]*:([^:]*):(\d+)[@:]`)
+
+// stopsLoss reports whether a task must not be stopped without consent.
+func stopsLoss(r request) bool {
+	m := upidRE.FindStringSubmatch(r.at(3))
+	return m != nil && StoppedIsLost(m[1])
 }
 
 // find returns the row of a request.
-func find(method, path string) (endpoint, bool) {
-	i := slices.IndexFunc(endpoints, func(e endpoint) bool { return e.method == method && matches(e.path, path) })
+func find(method string, elems []string) (endpoint, bool) {
+	i := slices.IndexFunc(endpoints, func(e endpoint) bool { return e.method == method && matches(e.path, elems) })
 	if i < 0 {
 		return endpoint{}, false
 	}
@@ -96,77 +133,93 @@ func find(method, path string) (endpoint, bool) {
 }
 
 // matches compares a path with a pattern, element by element.
-func matches(pattern, path string) bool {
-	want, got := strings.Split(pattern, "/"), strings.Split(path, "/")
+func matches(pattern string, elems []string) bool {
+	want := strings.Split(pattern, "/")[1:]
 	for i, w := range want {
 		switch {
 		case w == "**":
-			return i < len(got) && got[i] != ""
-		case i >= len(got), w != "*" && w != got[i], w == "*" && got[i] == "":
+			return i < len(elems)
+		case i >= len(elems), w != "*" && w != elems[i]:
 			return false
 		}
 	}
-	return len(got) == len(want)
+	return len(elems) == len(want)
 }
 
-// riskOf is what a request can do.
-func (e endpoint) riskOf(params url.Values) Risk {
-	if e.worse != nil && e.worse(params) {
-		return max(e.risk, Destructive)
-	}
-	return e.risk
+// touch is what a request does to guests.
+type touch struct {
+	changed []int    // the guests that it changes
+	made    []int    // those that it makes
+	uses    []Where  // those whose volumes it changes or copies, wherever they belong to
+	named   []Volume // the volumes of others that its parameters name
+	pool    string   // that guests are made in
+	takes   string   // the node that HA may take others to, too
+	known   bool     // that these are all: a request that names none may be about any
 }
 
-var (
-	guestPathRE = lazyregexp.New(`^/nodes/[^/]+/(?:qemu|lxc)/(\d+)(?:/|$)`)
-	sidRE       = lazyregexp.New(`^(?:vm|ct):(\d+)$`)
-	upidRE      = lazyregexp.New(`/UPID(?::[^:]*){5}:(\d+)[@:]`)
-	// ownerRE finds the guest that a volume belongs to: of a disk, a backup in a file, a
-	// backup on a backup server.
-	ownerRE = lazyregexp.New(`(?:^|[:/])(?:vm|base|subvol|basevol)-(\d+)-|vzdump-(?:qemu|lxc|openvz)-(\d+)-|backup/(?:vm|ct)/(\d+)/`)
-)
-
-// touched are the guests that a request changes, and those that it makes. ok says that
-// they are known: a request that names none may be about any.
-func (e endpoint) touched(path string, params url.Values) (changed, made []int, ok bool) {
+// touched is what a request does to guests.
+func (e endpoint) touched(r request) touch {
+	none := touch{}
+	where, inPath := r.guest()
 	var ids []string
-	if m := guestPathRE.FindStringSubmatch(path); m != nil {
-		ids = append(ids, m[1])
+	if r.at(0) == "nodes" && (r.at(2) == "qemu" || r.at(2) == "lxc") && len(r.elems) > 3 {
+		ids = append(ids, r.at(3))
 	}
-	for _, key := range []string{"vmid", "vms"} {
-		for _, list := range params[key] {
-			ids = append(ids, strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune(",; \x00", r) })...)
-		}
+	ids = append(ids, apischema.SplitList(r.params.Get("vmid"))...)
+	if owner, ok := apischema.VolumeOwner(r.at(5)); ok && owner > 0 && r.at(2) == "storage" {
+		ids = append(ids, strconv.Itoa(owner))
 	}
-	for _, sid := range params["sid"] {
-		if m := sidRE.FindStringSubmatch(sid); m != nil {
-			ids = append(ids, m[1])
-		}
+	if m := upidRE.FindStringSubmatch(r.at(3)); m != nil && r.at(2) == "tasks" {
+		ids = append(ids, m[2])
 	}
-	if m := ownerRE.FindStringSubmatch(path); m != nil {
-		ids = append(ids, m[1]+m[2]+m[3])
+	t := touch{pool: r.params.Get("pool"), known: len(ids) > 0 && !(e.every != nil && e.every(r))}
+	if len(ids) > 0 {
+		own, _ := vmid(ids[0])
+		t.named = foreign(own, r.params)
 	}
-	if m := upidRE.FindStringSubmatch(path); m != nil {
-		ids = append(ids, m[1])
-	}
-	creates := e.makes == "vmid" && !forced(params)
+	disks := r.at(2) != "tasks" && r.at(2) != "storage"
+	creates, spared := e.makes == "vmid" && !forced(r), e.spares != nil && e.spares(r)
 	for _, text := range ids {
 		id, err := vmid(text)
+		if err != nil {
+			return none
+		}
+		use := Where{VMID: id}
+		if inPath && where.VMID == id {
+			use = where
+		}
+		if e.from != nil {
+			use.Snapshots = e.from(r)
+		}
 		switch {
-		case err != nil:
-			return nil, nil, false
 		case creates:
-			made = append(made, id)
-		case e.spares == nil || !e.spares(params):
-			changed = append(changed, id)
+			t.made = append(t.made, id)
+		case !spared:
+			t.changed = append(t.changed, id)
+		}
+		// A copy may have what its original only refers to.
+		if disks && !creates && (!spared || e.makes != "") {
+			t.uses = append(t.uses, use)
 		}
 	}
 	if e.makes == "newid" {
-		id, err := vmid(params.Get("newid"))
+		id, err := vmid(r.params.Get("newid"))
 		if err != nil {
-			return nil, nil, false
+			return none
 		}
-		made = append(made, id)
+		t.made = append(t.made, id)
 	}
-	return changed, made, len(ids) > 0 || len(made) > 0
+	if e.takes {
+		t.takes = r.params.Get("target")
+	}
+	return t
+}
+
+// riskOf is what a request can do. One that names a volume of another guest can do to that
+// guest what it says of its own.
+func (e endpoint) riskOf(r request, t touch) Risk {
+	if e.worse != nil && e.worse(r) || len(owners(t.named)) > 0 {
+		return max(e.risk, Destructive)
+	}
+	return e.risk
 }

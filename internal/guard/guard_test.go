@@ -1,10 +1,12 @@
 package guard_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -64,6 +66,9 @@ const (
 	noExec    = "commands in guests are off"
 	noConsent = "it would lose data, and nobody has consented"
 	unknown   = "nothing is known of what it changes"
+	twice     = "the parameter"
+	noText    = "a parameter is no text"
+	oddPath   = "its path is not in the form in which it would be read"
 )
 
 // What leaves the process under each policy, without any consent.
@@ -87,11 +92,37 @@ func TestTransport(t *testing.T) {
 		{"POST", "/nodes/a/qemu/100/snapshot", sent, sent},
 		{"POST", "/nodes/a/qemu?vmid=100&archive=x", sent, sent},
 		{"POST", "/nodes/a/qemu?vmid=100&archive=x&force=1", noConsent, noConsent},
-		{"POST", "/nodes/a/lxc?vmid=100&ostemplate=x&force=1&force=0", noConsent, noConsent},
+		{"POST", "/nodes/a/lxc?vmid=100&ostemplate=x&force=1&force=0", twice, twice},
+		{"POST", "/nodes/a/qemu?vmid=100&archive=x&force=yes", noConsent, noConsent}, // PVE refuses it
+		{"PUT", "/nodes/a/qemu/100/config?delete=cores%09unused0", noConsent, noConsent},
+		{"PUT", "/nodes/a/qemu/100/config?delete=cores%C2%A0unused0", noConsent, noConsent},
+		{"PUT", "/nodes/a/qemu/100/config?delete=cores%0Aprotection", noConsent, noConsent},
+		{"PUT", "/nodes/a/qemu/100/config?delete=cores%00unused0", noText, noText},
+		{"PUT", "/nodes/a/qemu/100/config?delete=cores%FFunused0", noText, noText},
+		{"PUT", "/nodes/a/qemu/100/config?protection=false", noConsent, noConsent},
+		{"PUT", "/nodes/a/qemu/100/config?protection=1&protection=0", twice, twice},
+		{"PUT", "/nodes/a/qemu/100/config?template=1", noConsent, noConsent},
+		{"PUT", "/nodes/a/qemu/100/config?template=0", sent, sent},
+		{"POST", "/nodes/a/vzdump?vmid=100&remove=1&remove=0", twice, twice},
+		{"PUT", "/nodes/a/qemu//100/config?cores=2", oddPath, oddPath},
+		{"PUT", "/nodes/a/qemu/100/config/?cores=2", oddPath, oddPath},
+		{"PUT", "/nodes/a/qemu/100/snapshot/../config?cores=2", oddPath, oddPath},
+		{"DELETE", "/nodes/a/qemu/100%2Fsnapshot/x", oddPath, oddPath},
+		{"DELETE", "/nodes/a/qemu/1%30%30", oddPath, oddPath},
+		{"DELETE", "/nodes/a/storage/s/content/s:iso%2F..%2Fimages%2Fx", oddPath, oddPath},
+		{"DELETE", "/nodes/a/storage/s/content/s:iso/x.iso", noConsent, noConsent},
+		{"GET", "/nodes/a/qemu/100/agent/exec%2Dstatus?pid=1", oddPath, oddPath},
+		{"GET", "/nodes/a/qemu/100/agent/file-read/?file=x", oddPath, oddPath},
+		{"GET", "/nodes/a/qemu/100//agent/file-read?file=x", oddPath, oddPath},
+		{"GET", "/nodes/a/qemu/100/agent%2Ffile-read?file=x", oddPath, oddPath},
+		{"GET", "/nodes/a/qemu/100/x/../agent/file-read?file=x", oddPath, oddPath},
+		{"DELETE", "/nodes/a/tasks/UPID:a:00000001:00000001:60000000:qmstart:100:root@pam:", sent, sent},
+		{"DELETE", "/nodes/a/tasks/UPID:a:00000001:00000001:60000000:qmrestore:100:root@pam:", noConsent, noConsent},
+		{"DELETE", "/nodes/a/tasks/UPID:a:00000001:00000001:60000000:imgdel:100@local:root@pam:", noConsent, noConsent},
 		{"POST", "/nodes/a/vzdump?vmid=100&remove=0", sent, sent},
 		{"POST", "/nodes/a/vzdump?vmid=100", noConsent, noConsent},
 		{"POST", "/nodes/a/vzdump?vmid=100&remove=0&prune-backups=keep-last%3D1", noConsent, noConsent},
-		{"DELETE", "/nodes/a/storage/s/content/s%3Abackup%2Fvzdump-qemu-100-x.vma", noConsent, noConsent},
+		{"DELETE", "/nodes/a/storage/s/content/s:backup%2Fvzdump-qemu-100-x.vma", noConsent, noConsent},
 		{"DELETE", "/nodes/a/storage/s/prunebackups?vmid=100", noConsent, noConsent},
 		{"POST", "/nodes/a/qemu/100/agent/exec?command=ls", noExec, sent},
 		{"GET", "/nodes/a/qemu/100/agent/exec-status?pid=1", noExec, sent},
@@ -112,9 +143,9 @@ func TestTransport(t *testing.T) {
 		}{
 			{guard.Policy{}, tt.byDefault},
 			{guard.Policy{Exec: true}, tt.withExec},
-			{guard.Policy{ReadOnly: true, Exec: true}, map[bool]string{
+			{guard.Policy{ReadOnly: true, Exec: true}, cmp.Or(map[bool]string{true: oddPath}[tt.byDefault == oddPath], map[bool]string{
 				true: readOnly, false: sent,
-			}[tt.method != "GET" || strings.Contains(tt.target, "exec-status") || strings.Contains(tt.target, "file-read")]},
+			}[tt.method != "GET" || strings.Contains(tt.target, "exec-status") || strings.Contains(tt.target, "file-read")])},
 		} {
 			got := try(t.Context(), t, &guard.Guard{Policy: p.policy}, tt.method, tt.target)
 			if !strings.HasPrefix(got, p.want) || p.want == "" && got != "" {
@@ -232,11 +263,15 @@ func rules(t *testing.T, protect, allow string) *guard.Guard {
 	return &guard.Guard{
 		Policy: guard.Policy{Protect: p, Allow: a, Exec: true},
 		Lookup: guard.Lookup{
-			Tags: func(_ context.Context, id int) ([]string, error) {
-				if id == 666 {
+			Config: func(_ context.Context, w guard.Where) (map[string][]string, error) {
+				if w.VMID == 666 {
 					return nil, errors.New("no answer")
 				}
-				return map[int][]string{100: {"Prod", "x"}}[id], nil
+				config := maps.Clone(configs[w.VMID])
+				if w.Snapshots != "" && w.VMID == 106 {
+					config["scsi3"] = []string{"local-zfs:vm-103-disk-3"}
+				}
+				return config, nil
 			},
 			Members: func(_ context.Context, pool string) ([]int, error) {
 				if pool == "broken" {
@@ -244,8 +279,32 @@ func rules(t *testing.T, protect, allow string) *guard.Guard {
 				}
 				return map[string][]int{"web": {101}}[pool], nil
 			},
+			Pool: func(_ context.Context, id int) (string, error) {
+				return map[int]string{101: "web", 104: "web/sub"}[id], nil
+			},
+			Runs: func(_ context.Context, id int) (bool, error) {
+				if id == 666 {
+					return false, errors.New("no answer")
+				}
+				return id == 102, nil
+			},
+			TakenAlong: func(_ context.Context, w guard.Where, _ string) ([]int, error) {
+				return map[int][]int{107: {103}}[w.VMID], nil
+			},
 		},
 	}
+}
+
+// configs are those of the guests that have one worth telling. 105 has a disk of 103, 106
+// had one when its snapshot was taken, and 108 is about to get one.
+var configs = map[int]map[string][]string{
+	100: {"tags": {"Prod;x"}},
+	103: {"scsi0": {"local-zfs:vm-103-disk-0,size=8G"}},
+	105: {"scsi0": {"local-zfs:vm-105-disk-0,size=8G"}, "scsi1": {"local-zfs:vm-103-disk-1,size=8G"}},
+	106: {"scsi0": {"local-zfs:vm-106-disk-0,size=8G"}, "ide2": {"local:iso/x.iso,media=cdrom"}, "mp0": {"/mnt/data,mp=/data"}},
+	108: {"scsi0": {"local-zfs:vm-108-disk-0,size=8G", "file=local-zfs:vm-103-disk-2"}},
+	109: {"scsi0": {"local-zfs:base-103-disk-0/vm-109-disk-0,size=8G"}},
+	110: {"scsi0": {"iscsi:0.0.0.scsi-1"}},
 }
 
 func TestProtectedGuests(t *testing.T) {
@@ -272,12 +331,68 @@ func TestProtectedGuests(t *testing.T) {
 		{"pool:web", "", "POST /nodes/a/qemu/102/clone?newid=300&pool=web", "the new guest 300 would be protected (PVE_MCP_PROTECT: pool:web)"},
 		{"100", "", "POST /nodes/a/qemu?vmid=100&archive=x", "the new guest 100 would be protected"},
 		{"100", "", "POST /nodes/a/qemu?vmid=100&archive=x&force=1", "guest 100 is protected"},
-		{"100", "", "DELETE /nodes/a/storage/s/content/s%3Avm-100-disk-0", "guest 100 is protected"},
-		{"100", "", "DELETE /nodes/a/storage/s/content/s%3A100%2Fvm-100-disk-0.qcow2", "guest 100 is protected"},
-		{"100", "", "DELETE /nodes/a/storage/s/content/s%3Abackup%2Fvzdump-lxc-100-x.tar", "guest 100 is protected"},
-		{"100", "", "DELETE /nodes/a/storage/s/content/s%3Abackup%2Fvm%2F100%2F2026-01-01T00:00:00Z", "guest 100 is protected"},
-		{"100", "", "DELETE /nodes/a/storage/s/content/s%3Aiso%2Fx.iso", "which guests it changes cannot be told"},
-		{"100", "", "DELETE /nodes/a/tasks/UPID%3Aa%3A00000001%3A00000001%3A60000000%3Aqmstart%3A100%3Aroot@pam%3A", "guest 100 is protected"},
+		{"100", "", "DELETE /nodes/a/storage/s/content/s:vm-100-disk-0", "guest 100 is protected"},
+		{"100", "", "DELETE /nodes/a/storage/s/content/s:100%2Fvm-100-disk-0.qcow2", "guest 100 is protected"},
+		{"100", "", "DELETE /nodes/a/storage/s/content/s:backup%2Fvzdump-lxc-100-x.tar", "guest 100 is protected"},
+		{"100", "", "DELETE /nodes/a/storage/s/content/s:backup%2Fvm%2F100%2F2026-01-01T00:00:00Z", "guest 100 is protected"},
+		{"100", "", "DELETE /nodes/a/storage/s/content/s:iso%2Fx.iso", "which guests it changes cannot be told"},
+		{"100", "", "DELETE /nodes/a/tasks/UPID:a:00000001:00000001:60000000:qmstart:100:root@pam:", "guest 100 is protected"},
+
+		{"100", "", "POST /nodes/a/vzdump?vmid=101&all=1&remove=0&mode=stop", "which guests it changes cannot be told"},
+		{"100", "", "POST /nodes/a/vzdump?vmid=101&pool=x&remove=0&mode=stop", "which guests it changes cannot be told"},
+		{"100", "", "POST /nodes/a/vzdump?vmid=101&all=0&remove=0&mode=stop", sent},
+		{"100", "", "POST /nodes/a/vzdump?vmid=101%09100&remove=0&mode=stop", "guest 100 is protected"},
+
+		{"pool:web", "", "POST /nodes/a/qemu/104/status/stop", "guest 104 is protected (PVE_MCP_PROTECT: pool:web)"},
+		{"pool:web/sub", "", "POST /nodes/a/qemu/101/status/stop", sent},
+		{"pool:we", "", "POST /nodes/a/qemu/104/status/stop", sent},
+		{"pool:web", "", "POST /nodes/a/qemu/102/clone?newid=300&pool=web%2Fsub", "the new guest 300 would be protected (PVE_MCP_PROTECT: pool:web)"},
+		{"", "pool:web", "POST /nodes/a/qemu/104/status/stop", sent},
+		{"", "pool:web", "POST /nodes/a/qemu/104/clone?newid=300&pool=web%2Fsub", sent},
+		{"", "pool:web", "POST /nodes/a/qemu/104/clone?newid=300&pool=website", "the new guest 300 is not among those"},
+
+		{"103", "", "PUT /nodes/a/qemu/100/config?scsi1=local-zfs:vm-103-disk-0", "guest 103 is protected"},
+		{"103", "", "PUT /nodes/a/qemu/100/config?scsi1=size=8G,file=local-zfs:vm-103-disk-0", "guest 103 is protected"},
+		{"103", "", "PUT /nodes/a/qemu/100/config?scsi1=local-zfs:0,import-from=local-zfs:vm-103-disk-0", "guest 103 is protected"},
+		{"103", "", "PUT /nodes/a/qemu/100/config?unused3=local-zfs:vm-103-disk-0", "guest 103 is protected"},
+		{"103", "", "PUT /nodes/a/qemu/100/config?efidisk0=local-zfs:vm-103-disk-0", "guest 103 is protected"},
+		{"103", "", "PUT /nodes/a/qemu/100/config?tpmstate0=local-zfs:vm-103-disk-0", "guest 103 is protected"},
+		{"103", "", "PUT /nodes/a/qemu/100/config?cdrom=local-zfs:vm-103-cloudinit", "guest 103 is protected"},
+		{"103", "", "PUT /nodes/a/lxc/100/config?mp0=local-zfs:subvol-103-disk-0,mp%3D/x", "guest 103 is protected"},
+		{"103", "", "PUT /nodes/a/lxc/100/config?rootfs=volume%3Dlocal:103/vm-103-disk-0.raw", "guest 103 is protected"},
+		{"103", "", "PUT /nodes/a/qemu/100/config?scsi1=/dev/zvol/rpool/data/vm-103-disk-0", "guest 103 is protected"},
+		{"103", "", "PUT /nodes/a/qemu/100/config?scsi1=/dev/zd16", "whose volume /dev/zd16 is cannot be told"},
+		{"103", "", "PUT /nodes/a/qemu/100/config?scsi1=iscsi:0.0.0.scsi-1", "whose volume iscsi:0.0.0.scsi-1 is cannot be told"},
+		{"103", "", "PUT /nodes/a/qemu/100/config?net0=virtio%3DAA:BB:CC:DD:EE:FF&description=vm-103-disk-0", sent},
+		{"103", "", "PUT /nodes/a/qemu/100/config?scsi1=local-zfs:8&ide2=local:iso/x.iso,media%3Dcdrom&scsi2=local-zfs:vm-100-disk-7", sent},
+		{"103", "", "POST /nodes/a/qemu?vmid=300&scsi0=local-zfs:vm-103-disk-0", "guest 103 is protected"},
+		{"", "100", "PUT /nodes/a/qemu/100/config?scsi1=local-zfs:vm-103-disk-0", "guest 103 is not among those"},
+
+		{"103", "", "PUT /nodes/a/qemu/105/resize?disk=scsi0&size=%2B1G", "guest 105 has local-zfs:vm-103-disk-1 as scsi1: guest 103 is protected"},
+		{"103", "", "POST /nodes/a/qemu/105/snapshot?snapname=x", "guest 105 has"},
+		{"103", "", "POST /nodes/a/qemu/105/snapshot/x/rollback", "guest 105 has"},
+		{"103", "", "DELETE /nodes/a/qemu/105/snapshot/x", "guest 105 has"},
+		{"103", "", "DELETE /nodes/a/qemu/105", "guest 105 has"},
+		{"103", "", "POST /nodes/a/qemu/105/status/start", "guest 105 has"},
+		{"103", "", "POST /nodes/a/qemu/105/migrate?target=b", "guest 105 has"},
+		{"103", "", "POST /nodes/a/qemu/105/clone?newid=300", "guest 105 has"},
+		{"103", "", "POST /nodes/a/qemu?vmid=105&archive=x&force=1", "guest 105 has"},
+		{"103", "", "POST /nodes/a/vzdump?vmid=105&remove=0&mode=stop", "guest 105 has"},
+		{"103", "", "POST /nodes/a/vzdump?vmid=105&remove=0", sent},
+		{"", "105", "POST /nodes/a/qemu/105/status/start", "guest 105 has local-zfs:vm-103-disk-1 as scsi1: guest 103 is not among those"},
+		{"103", "", "POST /nodes/a/qemu/106/status/start", sent},
+		{"103", "", "POST /nodes/a/qemu/106/snapshot/x/rollback", "guest 106 has local-zfs:vm-103-disk-3 as scsi3: guest 103 is protected"},
+		{"103", "", "POST /nodes/a/qemu/106/clone?newid=300", sent},
+		{"103", "", "POST /nodes/a/qemu/106/clone?newid=300&snapname=x", "guest 106 has"},
+		{"103", "", "DELETE /nodes/a/qemu/106", "guest 106 has"},
+		{"103", "", "POST /nodes/a/qemu/108/status/start", "guest 108 has local-zfs:vm-103-disk-2 as scsi0"},
+		{"103", "", "POST /nodes/a/qemu/109/status/start", sent}, // its base nobody can change
+		{"103", "", "POST /nodes/a/qemu/110/status/start", "guest 110 has iscsi:0.0.0.scsi-1 as scsi0: whose volume"},
+		{"1000", "", "POST /nodes/a/qemu/666/status/start", "whose volumes guest 666 has cannot be told: no answer"},
+
+		{"103", "", "POST /nodes/a/qemu/107/migrate?target=b", "HA moves guest 103, too: guest 103 is protected"},
+		{"", "107", "POST /nodes/a/qemu/107/migrate?target=b", "HA moves guest 103, too: guest 103 is not among"},
+		{"104", "", "POST /nodes/a/qemu/107/migrate?target=b", sent},
 
 		{"", "200-299,tag:prod", "POST /nodes/a/qemu/200/status/stop", sent},
 		{"", "200-299,tag:prod", "POST /nodes/a/qemu/100/status/stop", sent},
@@ -295,6 +410,70 @@ func TestProtectedGuests(t *testing.T) {
 		if got == noConsent && strings.Contains(tt.want, "protected") || !strings.HasPrefix(got, tt.want) || tt.want == "" && got != "" {
 			t.Errorf("protect %q, allow %q: %s: %q, want %q", tt.protect, tt.allow, tt.request, got, tt.want)
 		}
+	}
+}
+
+// Without rules, a volume of another guest is not named without consent to that very guest,
+// and not at all while that runs.
+func TestForeignVolumes(t *testing.T) {
+	target := guard.Target{Method: "PUT", Path: "/nodes/*/qemu/*/config", VMID: 100, Also: []int{103}}
+	for request, want := range map[string]string{
+		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:vm-103-disk-0":                               sent,
+		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:vm-100-disk-0":                               sent,
+		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:vm-104-disk-0":                               "the consent was for",
+		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:vm-103-disk-0&scsi2=local-zfs:vm-104-disk-0": "the consent was for",
+		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:vm-102-disk-0":                               "a volume of guest 102 is named, which runs",
+		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:vm-666-disk-0":                               "whether guest 666 runs, whose volume is named, cannot be told: no answer",
+		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:0,import-from%3Dlocal-zfs:vm-102-disk-0":     "a volume of guest 102 is named, which runs",
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		got := try(consented(t).Grant(t.Context(), target), t, rules(t, "", ""), method, path)
+		if !strings.HasPrefix(got, want) || want == "" && got != "" {
+			t.Errorf("%s: %q, want %q", request, got, want)
+		}
+	}
+	if got := try(t.Context(), t, rules(t, "", ""), "PUT", "/nodes/a/qemu/100/config?scsi1=local-zfs:vm-103-disk-0"); got != noConsent {
+		t.Error(got)
+	}
+}
+
+// What is not written as the client writes it may be read in another way by PVE.
+func TestOddForms(t *testing.T) {
+	const odd = "its parameters are not in the form in which they would be read"
+	for body, want := range map[string]string{
+		"cores=2":                    "",
+		"cores=2&delete=a%3Bunused0": "it would lose data",
+		"cores=2;delete=unused0":     odd,
+		"delete=cores=unused0":       odd, // PVE takes what is before the second =
+		"delete=c%6Fres":             odd,
+		"delete=%zz":                 odd,
+		"cores":                      odd,
+		`{"delete":"unused0"}`:       odd,
+		"sockets=1&cores=2":          odd, // in another order
+		"":                           "",
+	} {
+		below := &sink{}
+		req, err := http.NewRequestWithContext(t.Context(), "PUT", "https://pve/api2/json/nodes/a/qemu/100/config", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		reason := ""
+		resp, err := (&guard.Guard{}).Transport(below).RoundTrip(req)
+		var refused *guard.RefusedError
+		switch {
+		case errors.As(err, &refused):
+			reason = refused.Reason
+		case err != nil:
+			t.Fatal(err)
+		default:
+			resp.Body.Close()
+		}
+		if !strings.HasPrefix(reason, want) || want == "" && reason != "" {
+			t.Errorf("%s: %q, want %q", body, reason, want)
+		}
+	}
+	if got := try(t.Context(), t, &guard.Guard{}, "GET", "/nodes"); got != "" {
+		t.Error(got)
 	}
 }
 

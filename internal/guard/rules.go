@@ -87,6 +87,11 @@ func (rs Rules) byID(id int) (Rule, bool) {
 	return rs[i], true
 }
 
+// inPool reports whether a rule names a pool, or one that a pool is in.
+func (r Rule) inPool(pool string) bool {
+	return r.Pool != "" && (pool == r.Pool || strings.HasPrefix(pool, r.Pool+"/"))
+}
+
 // Command is a command that is allowed in guests: a pattern for each element.
 type Command []string
 

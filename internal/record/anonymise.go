@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"pve-mcp/pve"
 	"pve-mcp/pve/lazyregexp"
 	"pve-mcp/pvesim"
 )
@@ -212,7 +213,7 @@ func (a anonymiser) config(old map[string]string, vmid int) map[string]string {
 		case key == "parent":
 			out[key] = a.name("snap", value)
 		case key == "tags":
-			tags := a.all("tag", strings.FieldsFunc(value, func(c rune) bool { return c == ';' || c == ',' || c == ' ' }))
+			tags := a.all("tag", pve.SplitTags(value))
 			slices.Sort(tags)
 			out[key] = strings.Join(tags, ";")
 		case key == "smbios1":

@@ -142,7 +142,9 @@ func (r *change) refused(ctx context.Context, risk guard.Risk) string {
 	if risk < guard.Destructive || r.host.Guard == nil {
 		return ""
 	}
-	return r.host.Guard.RefuseGuest(ctx, int(r.plan.Guest))
+	target := r.plan.Target
+	target.VMID = int(r.plan.Guest)
+	return r.host.Guard.Refuse(ctx, target)
 }
 
 func confirmed(in any) bool {

@@ -128,30 +128,6 @@ func (h Host) keys(ctx context.Context) (seal.Keys, error) {
 	return seal.Keys{[]byte(secret)}, err
 }
 
-// lookup reads what the guard's rules need to know.
-func lookup(client *pve.Client) guard.Lookup {
-	return guard.Lookup{
-		Tags: func(ctx context.Context, id int) ([]string, error) {
-			g, err := client.FindGuest(ctx, pve.VMID(id))
-			if err != nil {
-				return nil, err
-			}
-			config, err := client.GuestConfig(ctx, g.Ref(), nil)
-			return pve.SplitTags(config.Values["tags"]), err
-		},
-		Members: func(ctx context.Context, pool string) ([]int, error) {
-			members, err := client.PoolMembers(ctx, pool)
-			var ids []int
-			for _, m := range members {
-				if m.IsGuest() {
-					ids = append(ids, int(m.VMID))
-				}
-			}
-			return ids, err
-		},
-	}
-}
-
 // Request is one call.
 type Request struct {
 	Arguments json.RawMessage // an object, or nothing

@@ -3,6 +3,7 @@ package apischema
 import (
 	"regexp"
 	"strings"
+	"unicode"
 
 	"pve-mcp/pve/lazyregexp"
 )
@@ -73,10 +74,11 @@ func perlPattern(pattern string) string {
 	return b.String()
 }
 
-// SplitList splits a parameter of a "-list" format as PVE::Tools::split_list does.
+// SplitList splits a list as PVE::Tools::split_list does: at every NUL where it has one,
+// else at commas, semicolons and white space of any kind.
 func SplitList(s string) []string {
 	if strings.Contains(s, "\x00") {
-		return strings.Split(s, "\x00")
+		return strings.Split(strings.TrimRight(s, "\x00"), "\x00") // Perl drops what is empty at the end
 	}
-	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ';' || isSpace(r) })
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ';' || unicode.IsSpace(r) })
 }

@@ -9,13 +9,13 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"unicode"
 
 	"pve-mcp/internal/explain"
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/render"
 	"pve-mcp/internal/tool"
 	"pve-mcp/pve"
+	"pve-mcp/pve/apischema"
 	"pve-mcp/pve/lazyregexp"
 )
 
@@ -141,7 +141,8 @@ var notKeys = []string{"digest", "delete", "revert", "force", "skiplock", "node"
 
 // check refuses what has no meaning, and what was not meant.
 func (in *updateIn) check() error {
-	in.Delete = splitList(in.Delete)
+	// As PVE will split what is sent, so that what it deletes is what was looked at here.
+	in.Delete = apischema.SplitList(strings.ReplaceAll(strings.Join(in.Delete, ","), "\x00", ","))
 	if len(in.Set) == 0 && len(in.Delete) == 0 {
 		return tool.BadArgument("set", "is missing, and so is \"delete\": there is nothing to change")
 	}
@@ -171,16 +172,6 @@ func (in *updateIn) check() error {
 
 // shortenedRE matches what ends with the mark of [render.Text].
 var shortenedRE = lazyregexp.New(`…\(\+\d+\)$`)
-
-// splitList splits the elements of a list as PVE would, so that what it deletes is what
-// was looked at here.
-func splitList(list []string) []string {
-	var out []string
-	for _, e := range list {
-		out = append(out, strings.FieldsFunc(e, func(r rune) bool { return unicode.IsSpace(r) || r == ',' || r == ';' || r == 0 })...)
-	}
-	return out
-}
 
 // losses says what the change destroys or lays open.
 func (in *updateIn) losses(kind pve.Kind) []string {
