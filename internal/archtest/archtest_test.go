@@ -103,7 +103,7 @@ var imports = map[string][]string{
 	"internal/tools/nodes":     {"internal/render", "internal/show", "internal/tool", "pve"},
 	"internal/tools/snapshots": {"internal/explain", "internal/guard", "internal/render", "internal/tool", "pve", "pve/lazyregexp"},
 	"internal/tools/storage":   {"internal/explain", "internal/render", "internal/show", "internal/tool", "pve"},
-	"internal/tools/tasks":     {"internal/explain", "internal/render", "internal/tool", "pve", "pve/lazyregexp"},
+	"internal/tools/tasks":     {"internal/explain", "internal/guard", "internal/render", "internal/tool", "pve", "pve/lazyregexp"},
 	"packaging":                {},
 	"pve":                      {"pve/apischema", "pve/lazyregexp", "github.com/cenkalti/backoff/v5", "github.com/segmentio/encoding"},
 	"pve/apischema":            {"pve/lazyregexp"},

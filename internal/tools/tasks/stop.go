@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
+	"pve-mcp/internal/guard"
 	"pve-mcp/internal/render"
 	"pve-mcp/internal/tool"
 	"pve-mcp/pve"
@@ -12,6 +14,7 @@ import (
 
 type stopIn struct {
 	UPID pve.UPID `json:"upid" jsonschema:"the task to stop"`
+	tool.Confirms
 	tool.Waits
 }
 
@@ -29,6 +32,12 @@ func stopTask() tool.Tool {
 		Toolset:    "tasks",
 		Doc:        "Stops a running task of PVE, unlike cancelling a call, which only stops waiting. Says what may be left behind.",
 		Idempotent: true,
+		Risk: func(in stopIn) guard.Risk {
+			if losses(in.UPID) != nil {
+				return guard.Destructive
+			}
+			return guard.Write
+		},
 		Needs: []tool.Need{
 			tool.On(tool.OnNode, "Sys.Audit").If("a task of another user or token"),
 			tool.On(tool.OnNode, "Sys.Modify").If("a task of another user or token").ForAdmins(),
@@ -41,6 +50,9 @@ func stopTask() tool.Tool {
 			}
 			plan := tool.Plan{About: fmt.Sprintf("Stop of the task %s %s on %s", in.UPID.Type, in.UPID.ID, in.UPID.Node)}
 			plan.Guest, _ = in.UPID.Guest()
+			if plan.Consequences = losses(in.UPID); plan.Consequences != nil {
+				plan.Target = guard.Target{Method: http.MethodDelete, Path: "/nodes/*/tasks/*", VMID: int(plan.Guest)}
+			}
 			if !status.Running() {
 				plan.Already = fmt.Sprintf("The task has ended already (%s); nothing was sent.", render.Said(status.ExitStatus.Or("unknown"), 200))
 			}
@@ -51,6 +63,33 @@ func stopTask() tool.Tool {
 		},
 		Finish: finishStop,
 	})
+}
+
+// losses says what a guest is left without when a task is stopped that overwrites or
+// deletes, nil where nothing of it is lost.
+func losses(upid pve.UPID) []string {
+	id, ok := upid.Guest()
+	if !ok || !guard.StoppedIsLost(upid.Type) {
+		return nil
+	}
+	what := "guest %v is left half deleted"
+	switch upid.Type {
+	case "qmrestore", "vzrestore":
+		what = "guest %v is left half restored: what it had is gone, what the backup has is not all there"
+	case "qmrollback", "vzrollback":
+		what = "guest %v is left half rolled back: its disks may be of different times"
+	case "qmdelsnapshot", "vzdelsnapshot":
+		what = "guest %v is left with half a snapshot, to which it cannot return"
+	case "qmmove", "move_volume":
+		what = "a disk of guest %v is left half moved: on both storages, or on neither"
+	case "qmigrate", "vzmigrate":
+		what = "guest %v is left half migrated: it may be stopped, locked, or have disks on both nodes"
+	case "qmtemplate", "vztemplate":
+		what = "guest %v is left half a template"
+	case "imgdel":
+		what = "a volume of guest %v is left half deleted"
+	}
+	return []string{fmt.Sprintf(what, id)}
 }
 
 func finishStop(ctx context.Context, c *tool.Call, in stopIn, _ tool.End) (stopOut, error) {

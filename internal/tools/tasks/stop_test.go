@@ -17,10 +17,11 @@ func TestStopTask(t *testing.T) {
 		tool         string
 		left, status string
 		exit         string
+		lost         string // what a human has to agree to
 	}{
-		{"a shutdown", `{"vmid":102,"action":"shutdown","wait":0}`, "pve_guest_power", "VM 102 is running now", "running", "received interrupt"},
-		{"a backup", `{"vmid":102,"storage":"nfs","wait":0}`, "pve_create_backup", "volumes that it has begun may still be there", "running", "interrupted by signal"},
-		{"a migration", `{"vmid":105,"target":"pve1","wait":0}`, "pve_migrate_guest", "volumes that it has begun may still be there", "stopped", ""},
+		{"a shutdown", `{"vmid":102,"action":"shutdown","wait":0}`, "pve_guest_power", "VM 102 is running now", "running", "received interrupt", ""},
+		{"a backup", `{"vmid":102,"storage":"nfs","wait":0}`, "pve_create_backup", "volumes that it has begun may still be there", "running", "interrupted by signal", ""},
+		{"a migration", `{"vmid":105,"target":"pve1","wait":0}`, "pve_migrate_guest", "volumes that it has begun may still be there", "stopped", "", "guest 105 is left half migrated"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -31,6 +32,13 @@ func TestStopTask(t *testing.T) {
 				}
 				w.Sent()
 				stop := fmt.Sprintf(`{"upid":%q}`, begun.Fields["upid"])
+				if tt.lost != "" {
+					a := w.Call("pve_stop_task", stop)
+					if a.Outcome != tool.NeedsConfirmation || !strings.Contains(a.Text, tt.lost) || len(simtest.Writes(w.Sent())) != 0 {
+						t.Errorf("%s", a.Text)
+					}
+					stop = fmt.Sprintf(`{"upid":%q,"confirm":true}`, begun.Fields["upid"])
+				}
 				a := w.Call("pve_stop_task", stop)
 				if a.Outcome != tool.OK || a.Fields["state"] != "failed" || !strings.Contains(a.Text, tt.left) || !strings.Contains(fmt.Sprint(a.Fields["task_exit_status"]), tt.exit) {
 					t.Errorf("%s", a.Text)

@@ -2,6 +2,7 @@ package tasks_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -157,10 +158,11 @@ func (o operation) interrupt(w *simtest.World) {
 		for _, n := range w.Model.Nodes {
 			list, _, _ := client.NodeTasks(w.Context(), n.Name, url.Values{"source": {"active"}, "typefilter": {o.typ}})
 			if len(list) > 0 {
-				err = client.StopTask(w.Context(), list[0].UPID)
-				if err == nil {
+				a := w.As("root@pam!full").Call("pve_stop_task", fmt.Sprintf(`{"upid":%q,"confirm":true}`, list[0].UPID))
+				if a.Outcome != tool.Failed {
 					return
 				}
+				err = errors.New(a.Text)
 			}
 		}
 	}
