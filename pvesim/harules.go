@@ -198,3 +198,40 @@ func deleteRule(c *call, s sections) (any, error) {
 	*s.list = slices.DeleteFunc(*s.list, func(rule HASection) bool { return rule.ID == c.str("rule") })
 	return nil, nil
 }
+
+// affine are the resources that rules keep together with a guest, or apart from it, where
+// the HA manager takes care of both.
+func (s *state) affine(g *guest, affinity string) []string {
+	out := []string{}
+	for _, rule := range s.haRules {
+		sids := apischema.SplitList(rule.Options["resources"])
+		if rule.Type != "resource-affinity" || rule.Options["affinity"] != affinity || rule.Options["disable"] == "1" || !slices.Contains(sids, g.sid()) {
+			continue
+		}
+		for _, sid := range sids {
+			if other := s.guestOf(sid); sid != g.sid() && other != nil && other.managed() && g.managed() && !slices.Contains(out, sid) {
+				out = append(out, sid)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// blocking are the resources that keep a guest away from a node.
+func (s *state) blocking(g *guest, node string) []any {
+	var out []any
+	for _, sid := range s.affine(g, "negative") {
+		if s.guestOf(sid).Node == node {
+			out = append(out, map[string]any{"sid": sid, "cause": "resource-affinity"})
+		}
+	}
+	return out
+}
+
+// guestOf returns the guest that a resource is, or nil.
+func (s *state) guestOf(sid string) *guest {
+	_, id, _ := strings.Cut(sid, ":")
+	n, _ := strconv.Atoi(id)
+	return s.guests[n]
+}

@@ -75,6 +75,9 @@ func getMigrateVM(c *call, g *guest) (any, error) {
 	if c.node.version.major >= 9 {
 		out["has-dbus-vmstate"] = 1
 	}
+	if c.node.version.major >= 9 && g.managed() {
+		out["dependent-ha-resources"] = c.affine(g, "positive")
+	}
 	if c.node.version.major < 8 && g.now.running {
 		delete(out, "allowed_nodes")
 		delete(out, "not_allowed_nodes")
@@ -84,7 +87,11 @@ func getMigrateVM(c *call, g *guest) (any, error) {
 
 func getMigrateCT(c *call, g *guest) (any, error) {
 	allowed, not := c.migrationNodes(g)
-	return map[string]any{"running": bit(g.now.running), "allowed-nodes": allowed, "not-allowed-nodes": not}, nil
+	out := map[string]any{"running": bit(g.now.running), "allowed-nodes": allowed, "not-allowed-nodes": not}
+	if g.managed() {
+		out["dependent-ha-resources"] = c.affine(g, "positive")
+	}
+	return out, nil
 }
 
 // migrationNodes are the nodes where a guest's storages are, and for each other
@@ -98,7 +105,11 @@ func (c *call) migrationNodes(g *guest) (allowed []string, not map[string]any) {
 		lacks := map[string]any{}
 		if missing := c.unavailable(g, n.Name); len(missing) > 0 && g.Kind == "qemu" {
 			lacks["unavailable_storages"] = missing
-		} else {
+		}
+		if blocking := c.blocking(g, n.Name); len(blocking) > 0 {
+			lacks["blocking-ha-resources"] = blocking
+		}
+		if len(lacks) == 0 {
 			allowed = append(allowed, n.Name)
 		}
 		not[n.Name] = lacks
@@ -230,7 +241,12 @@ func mapped(stores map[string]string, storage string) string {
 func (c *call) migrationTask(g *guest, target *node, typ string, special func(*journal, map[string]string) (outcome, bool)) (any, error) {
 	if g.managed() {
 		return c.fork(c.now, c.node, c.caller.User, "hamigrate", fmt.Sprint(g.VMID), 0, func(time.Time) outcome {
-			o := done(haTakes, func(end time.Time) { c.moveByHA(g, target, false, end) })
+			o := done(haTakes, func(end time.Time) {
+				c.moveByHA(g, target, false, end)
+				for _, sid := range c.affine(g, "positive") {
+					c.moveByHA(c.guestOf(sid), target, false, end)
+				}
+			})
 			o.log = []entry{{text: fmt.Sprintf("Requesting HA migration for %s %d to node %s", g.noun(), g.VMID, target.Name)}}
 			return o
 		}), nil

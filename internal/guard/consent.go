@@ -85,18 +85,15 @@ type Target struct {
 	VMID   int
 	// Also are the other guests whose volumes it names.
 	Also []int
-	// Snapshots says which snapshots of the guest it is about, as in [Where].
-	Snapshots string
-	// Makes says that the guest is made, in Pool where that is not "".
-	Makes bool
-	Pool  string
+	// Snapshot says which snapshot of the guest it is about, as in [Where].
+	Snapshot string
 }
 
 // covers reports whether a request touches no other guests than the target says.
 func (t Target) covers(touched touch) bool {
 	ids := slices.Concat(touched.changed, touched.made)
 	return len(ids) == 1 && ids[0] == t.VMID &&
-		!slices.ContainsFunc(owners(touched.named), func(id int) bool { return !slices.Contains(t.Also, id) })
+		!slices.ContainsFunc(Owners(touched.named), func(id int) bool { return !slices.Contains(t.Also, id) })
 }
 
 // grant lets one request pass.
@@ -118,13 +115,19 @@ func (c Consent) Grant(ctx context.Context, t Target) context.Context {
 	return context.WithValue(ctx, grantKey{}, &grant{target: t})
 }
 
+// granted reports whether a context has a grant for a row of the table.
+func granted(ctx context.Context, e endpoint) bool {
+	g, _ := ctx.Value(grantKey{}).(*grant)
+	return g != nil && g.target.Method == e.method && g.target.Path == e.path
+}
+
 // spend uses the grant of a context up for a request, or says why it does not cover it.
 func spend(ctx context.Context, e endpoint, t touch) (used *grant, reason string) {
 	g, _ := ctx.Value(grantKey{}).(*grant)
 	switch {
 	case g == nil:
 		return nil, "it would lose data, and nobody has consented"
-	case g.target.Method != e.method || g.target.Path != e.path || !g.target.covers(t):
+	case !granted(ctx, e) || !g.target.covers(t):
 		return nil, fmt.Sprintf("the consent was for %s %s of guest %d", g.target.Method, g.target.Path, g.target.VMID)
 	case g.used.Swap(true):
 		return nil, "the consent was used already"

@@ -22,12 +22,15 @@ type endpoint struct {
 	makes string
 	// repeats names the parameter that is a list to PVE.
 	repeats string
-	// from names the snapshots of the guest whose disks count beside those that it has now.
+	// from names the snapshot whose disks count, as in [Where].
 	from func(r request) string
 	// every says that the request is about guests that it does not name.
 	every func(r request) bool
 	// takes says that HA may take other guests along.
 	takes bool
+	// rewrites says that what is on the disks of the guest is replaced: a volume of another
+	// guest among them counts as one that the request names.
+	rewrites bool
 }
 
 // endpoints are all that is known beside GET; what is not here is refused.
@@ -47,8 +50,8 @@ var endpoints = []endpoint{
 	{method: "POST", path: "/nodes/*/lxc/*/snapshot", risk: Write},
 	{method: "DELETE", path: "/nodes/*/qemu/*/snapshot/*", risk: Destructive, from: thatSnapshot},
 	{method: "DELETE", path: "/nodes/*/lxc/*/snapshot/*", risk: Destructive, from: thatSnapshot},
-	{method: "POST", path: "/nodes/*/qemu/*/snapshot/*/rollback", risk: Destructive, from: thatSnapshot},
-	{method: "POST", path: "/nodes/*/lxc/*/snapshot/*/rollback", risk: Destructive, from: thatSnapshot},
+	{method: "POST", path: "/nodes/*/qemu/*/snapshot/*/rollback", risk: Destructive, from: thatSnapshot, rewrites: true},
+	{method: "POST", path: "/nodes/*/lxc/*/snapshot/*/rollback", risk: Destructive, from: thatSnapshot, rewrites: true},
 	{method: "DELETE", path: "/nodes/*/qemu/*", risk: Destructive, from: allSnapshots},
 	{method: "DELETE", path: "/nodes/*/lxc/*", risk: Destructive, from: allSnapshots},
 	{method: "POST", path: "/nodes/*/qemu", risk: Write, worse: forced, makes: "vmid", from: allSnapshots},
@@ -175,7 +178,7 @@ func (e endpoint) touched(r request) touch {
 	t := touch{pool: r.params.Get("pool"), known: len(ids) > 0 && !(e.every != nil && e.every(r))}
 	if len(ids) > 0 {
 		own, _ := vmid(ids[0])
-		t.named = foreign(own, r.params)
+		t.named = Foreign(own, r.params)
 	}
 	disks := r.at(2) != "tasks" && r.at(2) != "storage"
 	creates, spared := e.makes == "vmid" && !forced(r), e.spares != nil && e.spares(r)
@@ -189,7 +192,7 @@ func (e endpoint) touched(r request) touch {
 			use = where
 		}
 		if e.from != nil {
-			use.Snapshots = e.from(r)
+			use.Snapshot = e.from(r)
 		}
 		switch {
 		case creates:
@@ -218,7 +221,7 @@ func (e endpoint) touched(r request) touch {
 // riskOf is what a request can do. One that names a volume of another guest can do to that
 // guest what it says of its own.
 func (e endpoint) riskOf(r request, t touch) Risk {
-	if e.worse != nil && e.worse(r) || len(owners(t.named)) > 0 {
+	if e.worse != nil && e.worse(r) || len(Owners(t.named)) > 0 {
 		return max(e.risk, Destructive)
 	}
 	return e.risk

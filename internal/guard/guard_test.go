@@ -268,7 +268,7 @@ func rules(t *testing.T, protect, allow string) *guard.Guard {
 					return nil, errors.New("no answer")
 				}
 				config := maps.Clone(configs[w.VMID])
-				if w.Snapshots != "" && w.VMID == 106 {
+				if w.Snapshot != "" && w.VMID == 106 {
 					config["scsi3"] = []string{"local-zfs:vm-103-disk-3"}
 				}
 				return config, nil
@@ -478,24 +478,35 @@ func TestOddForms(t *testing.T) {
 }
 
 func TestExecAllow(t *testing.T) {
-	allowed, err := guard.ParseCommands("/usr/bin/uptime; /usr/bin/systemctl status *; /bin/ls **")
+	allowed, err := guard.ParseCommands("/usr/bin/uptime; /usr/bin/systemctl status *; /bin/ls **; /bin/df -* *; /bin/cat -**; /bin/echo ?x [^a]*")
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := guard.Policy{Exec: true, ExecAllow: allowed}
 	for argv, ok := range map[string]bool{
-		"/usr/bin/uptime":                   true,
-		"/usr/bin/uptime -p":                false,
-		"uptime":                            false,
-		"/usr/bin/systemctl status x/y":     true,
-		"/usr/bin/systemctl stop x":         false,
-		"/usr/bin/systemctl status":         false,
-		"/usr/bin/systemctl status x y":     false,
-		"/bin/ls":                           true,
-		"/bin/ls -la /etc":                  true,
-		"/bin/sh -c ls":                     false,
-		"/usr/bin/../bin/uptime":            false,
-		"/usr/bin/systemctl status *; true": false,
+		"/usr/bin/uptime":                       true,
+		"/usr/bin/uptime -p":                    false,
+		"uptime":                                false,
+		"/usr/bin/systemctl status x/y":         true,
+		"/usr/bin/systemctl stop x":             false,
+		"/usr/bin/systemctl status":             false,
+		"/usr/bin/systemctl status x y":         false,
+		"/bin/ls":                               true,
+		"/bin/ls /etc /usr":                     true,
+		"/bin/ls -la /etc":                      false,
+		"/bin/ls /etc -la":                      false,
+		"/usr/bin/systemctl status -Hroot@evil": false,
+		"/bin/df -h /":                          true,
+		"/bin/df / -h":                          false,
+		"/bin/df / /":                           false,
+		"/bin/cat -n /etc/hosts":                true,
+		"/bin/cat":                              true,
+		"/bin/echo -x b":                        false,
+		"/bin/echo ax -n":                       false,
+		"/bin/echo ax b":                        true,
+		"/bin/sh -c ls":                         false,
+		"/usr/bin/../bin/uptime":                false,
+		"/usr/bin/systemctl status *; true":     false,
 	} {
 		command := url.Values{"command": strings.Split(argv, " ")}
 		got := try(t.Context(), t, &guard.Guard{Policy: p}, "POST", "/nodes/a/qemu/100/agent/exec?"+command.Encode())
@@ -503,7 +514,7 @@ func TestExecAllow(t *testing.T) {
 			t.Errorf("%s: %q", argv, got)
 		}
 	}
-	for _, bad := range []string{"uptime", "/usr/bin/*", "/bin/ls ** x", "/bin/ls a**", "/bin/ls [", "x; /bin/ls"} {
+	for _, bad := range []string{"uptime", "/usr/bin/*", "/bin/ls ** x", "/bin/ls a**", "/bin/ls --**", "/bin/ls -** x", "/bin/ls [", "x; /bin/ls"} {
 		if _, err := guard.ParseCommands(bad); err == nil {
 			t.Errorf("%q: no error", bad)
 		}

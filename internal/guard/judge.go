@@ -17,9 +17,13 @@ type judging struct {
 	pools   map[string][]int
 }
 
+func (g *Guard) judging() judging {
+	return judging{g, map[Where]map[string][]string{}, map[string][]int{}}
+}
+
 // judge applies the rules about guests to those that a request touches.
-func (g *Guard) judge(ctx context.Context, t touch) string {
-	j := judging{g, map[Where]map[string][]string{}, map[string][]int{}}
+func (j judging) judge(ctx context.Context, t touch) string {
+	g := j.Guard
 	var reasons []string
 	add := func(reason string) {
 		if reason != "" && !slices.Contains(reasons, reason) {
@@ -42,7 +46,7 @@ func (g *Guard) judge(ctx context.Context, t touch) string {
 		}
 		add(j.refuseVolumes(ctx, "", t.named))
 	}
-	for _, id := range owners(t.named) {
+	for _, id := range Owners(t.named) {
 		add(g.refuseRunning(ctx, id))
 	}
 	return strings.Join(reasons, "; ")
@@ -53,31 +57,37 @@ func (p Policy) hasRules() bool { return len(p.Protect) > 0 || len(p.Allow) > 0 
 // Refuse returns why a request that a plan needs consent for will not be sent, or "", so
 // that nobody is asked in vain.
 func (g *Guard) Refuse(ctx context.Context, t Target) string {
-	w := Where{VMID: t.VMID, Snapshots: t.Snapshots}
+	w := Where{VMID: t.VMID, Snapshot: t.Snapshot}
 	touched := touch{changed: []int{t.VMID}, uses: []Where{w}, known: true}
 	for _, id := range t.Also {
 		touched.named = append(touched.named, Volume{Owner: id, Known: true})
 	}
-	if t.Makes {
-		touched = touch{made: []int{t.VMID}, named: touched.named, pool: t.Pool, known: true}
-	}
 	if strings.HasPrefix(t.Path, "/nodes/*/tasks/") {
 		touched.uses = nil
 	}
-	return g.judge(ctx, touched)
+	return g.judging().judge(ctx, touched)
 }
 
 // refuseHeld returns why nothing must be done with the disks of a guest, or "": one of them
 // may be another's.
 func (j judging) refuseHeld(ctx context.Context, w Where) string {
+	held, reason := j.held(ctx, w)
+	if reason != "" {
+		return reason
+	}
+	return j.refuseVolumes(ctx, fmt.Sprintf("guest %d has ", w.VMID), held)
+}
+
+// held are the volumes among a guest's that are not its own. reason says why they cannot
+// be told.
+func (j judging) held(ctx context.Context, w Where) (held []Volume, reason string) {
 	config, err := j.config(ctx, w)
 	if err != nil {
-		return fmt.Sprintf("whose volumes guest %d has cannot be told: %v", w.VMID, err)
+		return nil, fmt.Sprintf("whose volumes guest %d has cannot be told: %v", w.VMID, err)
 	}
-	held := slices.DeleteFunc(foreign(w.VMID, config), func(v Volume) bool {
+	return slices.DeleteFunc(Foreign(w.VMID, config), func(v Volume) bool {
 		return !v.Known && strings.HasPrefix(v.Source, "/") // a device or folder that root gave it, which PVE itself never changes
-	})
-	return j.refuseVolumes(ctx, fmt.Sprintf("guest %d has ", w.VMID), held)
+	}), ""
 }
 
 // refuseVolumes returns why volumes of others must not be touched, or "".
@@ -142,7 +152,7 @@ func (g *Guard) RefuseGuest(ctx context.Context, id int) string {
 	if !g.Policy.hasRules() {
 		return ""
 	}
-	return judging{g, map[Where]map[string][]string{}, map[string][]int{}}.refuseGuest(ctx, Where{VMID: id}, nil)
+	return g.judging().refuseGuest(ctx, Where{VMID: id}, nil)
 }
 
 // refuseGuest returns why a guest must not be changed, or "". Where the request says more
@@ -195,6 +205,9 @@ func (j judging) covered(ctx context.Context, rules Rules, w Where) (Rule, bool,
 
 // tagged reports whether a guest has a tag, in lower case.
 func (j judging) tagged(ctx context.Context, w Where, tag string) (bool, error) {
+	if w.Snapshot != AllSnapshots {
+		w.Snapshot = ""
+	}
 	config, err := j.config(ctx, w)
 	if err != nil || len(config["tags"]) == 0 {
 		return false, err

@@ -97,8 +97,10 @@ type Command []string
 
 // ParseCommands reads commands that are separated by semicolons, their elements by
 // blanks. The first element is an absolute path; the others may be patterns as of
-// [path.Match], and ** at the end stands for any number of elements. A < after all of them
-// lets the command have standard input.
+// [path.Match], and ** at the end stands for any number of elements. What begins with a -
+// is an option, which another host, file or command may follow: only a pattern that begins
+// so matches it, and -** stands for any number of elements, options among them. A < after
+// all of them lets the command have standard input.
 func ParseCommands(s string) ([]Command, error) {
 	var out []Command
 	for part := range strings.SplitSeq(s, ";") {
@@ -114,7 +116,7 @@ func ParseCommands(s string) ([]Command, error) {
 			if e == "<" {
 				return nil, fmt.Errorf("%q has a < that is not its last element; an argument < is written [<]", strings.TrimSpace(part))
 			}
-			if _, err := path.Match(e, ""); err != nil || strings.Contains(e, "**") && (e != "**" || i != len(command)-1) {
+			if _, err := path.Match(e, ""); err != nil || strings.Contains(e, "**") && (strings.TrimPrefix(e, "-") != "**" || i != len(command)-1) {
 				return nil, fmt.Errorf("%q is no pattern for an argument", e)
 			}
 		}
@@ -135,10 +137,16 @@ func (c Command) stdin() (Command, bool) {
 // allows reports whether a command matches element by element.
 func (c Command) allows(argv []string) bool {
 	for i, pattern := range c {
-		if pattern == "**" {
+		if pattern == "-**" {
 			return true
 		}
+		if pattern == "**" {
+			return !slices.ContainsFunc(argv[min(i, len(argv)):], isOption)
+		}
 		if i >= len(argv) {
+			return false
+		}
+		if isOption(argv[i]) && !isOption(pattern) {
 			return false
 		}
 		// A * within an element stands for anything, a slash too.
@@ -148,6 +156,8 @@ func (c Command) allows(argv []string) bool {
 	}
 	return len(argv) == len(c)
 }
+
+func isOption(arg string) bool { return strings.HasPrefix(arg, "-") }
 
 // RefuseCommand returns why a command, which gets standard input or not, must not be run in
 // a guest, or "".

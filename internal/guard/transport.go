@@ -11,9 +11,9 @@ import (
 type Where struct {
 	VMID       int
 	Node, Kind string // "" where the request does not tell
-	// Snapshots is the name of a snapshot whose configuration counts, too, or
-	// [AllSnapshots].
-	Snapshots string
+	// Snapshot is the name of the snapshot whose configuration counts instead of that which
+	// the guest has now, or [AllSnapshots] beside it.
+	Snapshot string
 }
 
 // Lookup tells what the guard needs to know beside a request. An error means that it
@@ -110,7 +110,17 @@ func (g *Guard) refuseWrite(req *http.Request, r request) (used *grant, reason s
 			return nil, reason, nil
 		}
 	}
-	if reason := g.judge(bare{req.Context()}, t); reason != "" {
+	j := g.judging()
+	if e.rewrites && granted(req.Context(), e) {
+		for _, w := range t.uses {
+			held, reason := j.held(bare{req.Context()}, w)
+			if reason != "" {
+				return nil, reason, nil
+			}
+			t.named = append(t.named, held...)
+		}
+	}
+	if reason := j.judge(bare{req.Context()}, t); reason != "" {
 		return nil, reason, nil
 	}
 	if risk == Destructive || risk == Exec && g.Policy.Confirm == Human {

@@ -41,8 +41,8 @@ func VolumesIn(key, value string) []Volume {
 	return out
 }
 
-// foreign are the volumes among values that are not the guest's own, nor nobody's.
-func foreign(own int, values map[string][]string) []Volume {
+// Foreign are the volumes among values that are not the guest's own, nor nobody's.
+func Foreign(own int, values map[string][]string) []Volume {
 	var out []Volume
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		for _, value := range values[key] {
@@ -56,8 +56,8 @@ func foreign(own int, values map[string][]string) []Volume {
 	return out
 }
 
-// owners are the guests that volumes belong to, each once.
-func owners(volumes []Volume) []int {
+// Owners are the guests that volumes belong to, each once.
+func Owners(volumes []Volume) []int {
 	var out []int
 	for _, v := range volumes {
 		if v.Known && !slices.Contains(out, v.Owner) {

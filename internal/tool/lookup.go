@@ -3,9 +3,8 @@ package tool
 import (
 	"context"
 	"errors"
-	"maps"
 	"net/http"
-	"slices"
+	"net/url"
 
 	"pve-mcp/internal/guard"
 	"pve-mcp/pve"
@@ -75,50 +74,46 @@ func at[T any](ctx context.Context, client *pve.Client, w guard.Where, ask func(
 	return ask(g.Ref())
 }
 
-// guestValues are the values of a guest's configuration: in force, waiting, and those of
-// its snapshots that are asked for.
+// guestValues are the values of a guest's configuration: those in force first, then those
+// that wait, then those of its snapshots; or those of one snapshot.
 func guestValues(ctx context.Context, client *pve.Client, w guard.Where) (map[string][]string, error) {
 	return at(ctx, client, w, func(g pve.GuestRef) (map[string][]string, error) {
-		now, err := client.Pending(ctx, g)
-		if err != nil {
-			return nil, err
-		}
 		out := map[string][]string{}
-		for _, v := range now {
-			for _, value := range []pve.Opt[string]{v.Value, v.Pending} {
-				if value.Set {
-					out[v.Key] = append(out[v.Key], value.Value)
-				}
-			}
-		}
-		names := []string{w.Snapshots}
-		if w.Snapshots == guard.AllSnapshots {
-			if names, err = snapshotsOf(ctx, client, g); err != nil {
-				return nil, err
-			}
-		}
-		for _, name := range names {
-			if name == "" {
-				continue
-			}
-			then, err := client.GuestConfig(ctx, g, map[string][]string{"snapshot": {name}})
+		names := []string{w.Snapshot}
+		if w.Snapshot == "" || w.Snapshot == guard.AllSnapshots {
+			now, err := client.Pending(ctx, g)
 			if err != nil {
 				return nil, err
 			}
-			for _, key := range slices.Sorted(maps.Keys(then.Values)) {
-				out[key] = append(out[key], then.Values[key])
+			for _, v := range now {
+				for _, value := range []pve.Opt[string]{v.Value, v.Pending} {
+					if value.Set {
+						out[v.Key] = append(out[v.Key], value.Value)
+					}
+				}
+			}
+			names = nil
+		}
+		if w.Snapshot == guard.AllSnapshots {
+			list, err := client.Snapshots(ctx, g)
+			if err != nil {
+				return nil, err
+			}
+			for _, s := range list {
+				if s.Name != pve.Current {
+					names = append(names, s.Name)
+				}
+			}
+		}
+		for _, name := range names {
+			then, err := client.GuestConfig(ctx, g, url.Values{"snapshot": {name}})
+			if err != nil {
+				return nil, err
+			}
+			for key, value := range then.Values {
+				out[key] = append(out[key], value)
 			}
 		}
 		return out, nil
 	})
-}
-
-func snapshotsOf(ctx context.Context, client *pve.Client, g pve.GuestRef) (names []string, err error) {
-	list, err := client.Snapshots(ctx, g)
-	for _, s := range list {
-		if s.Name != pve.Current {
-			names = append(names, s.Name)
-		}
-	}
-	return names, err
 }

@@ -26,7 +26,11 @@ func (c *Call) Stakes(ctx context.Context, g pve.GuestRef, s pve.GuestStatus) ([
 	}
 	out := []string{fmt.Sprintf("%v (%s) on %s is %s", g, render.Text(s.Name.Value, 60), g.Node, s.State())}
 	for _, d := range config.Disks(g.Kind) {
-		if d.IsCDROM() || d.Volume.Storage == "" {
+		if d.IsCDROM() {
+			continue
+		}
+		if kept := c.Keeps(ctx, g.VMID, d); kept != "" {
+			out = append(out, fmt.Sprintf("disk %s: %s: %s", d.Key, render.Text(d.Source, 100), kept))
 			continue
 		}
 		size := "of unknown size"
@@ -53,6 +57,23 @@ func (c *Call) Stakes(ctx context.Context, g pve.GuestRef, s pve.GuestStatus) ([
 		out = append(out, c.linkedClones(ctx, g, config))
 	}
 	return out, nil
+}
+
+// Keeps says why PVE does not destroy the volume of a guest's disk together with the guest
+// or the disk, "" where it does.
+func (c *Call) Keeps(ctx context.Context, id pve.VMID, d pve.Disk) string {
+	owner, known := d.Owner()
+	switch {
+	case d.IsCDROM() && !d.IsCloudInit():
+		return "it is a CD"
+	case known && owner != 0 && owner != id:
+		return "it belongs to " + c.Called(ctx, owner)
+	case d.Volume.Storage == "":
+		return "it is a device or a folder of the node"
+	case known && owner == 0:
+		return "it belongs to no guest"
+	}
+	return ""
 }
 
 // linkedClones names the guests whose disks build on a template's.

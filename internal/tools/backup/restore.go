@@ -116,7 +116,7 @@ func planRestore(ctx context.Context, c *tool.Call, in *restoreIn) (tool.Plan, e
 		plan.Later = "Then " + twin + "."
 	}
 	plan.Guest, plan.Starts = in.VMID, in.Run
-	plan.Target = guard.Target{Method: http.MethodPost, Path: "/nodes/*/" + string(kind), VMID: int(in.VMID)}
+	plan.Target = guard.Target{Method: http.MethodPost, Path: "/nodes/*/" + string(kind), VMID: int(in.VMID), Snapshot: guard.AllSnapshots}
 	plan.About = fmt.Sprintf("Restore of %s %v from %s on %s", kind.Noun(), in.VMID, render.Text(in.Archive.String(), 200), in.Node)
 	return plan, nil
 }

@@ -76,16 +76,23 @@ func planDelete(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Plan, err
 		return tool.Plan{}, explain.Refusal("Whoever set it may clear it: pve_update_guest_config, delete: protection.", "%v (%s) is protected against removal.", g, name)
 	}
 	in.Found = deleteFound{Node: g.Node, Storages: storagesOf(g, config)}
+	target := tool.Target(http.MethodDelete, g, "")
+	target.Snapshot = guard.AllSnapshots
 	return tool.Plan{
 		Guest: in.VMID, About: fmt.Sprintf("Deletion of %v (%s) on %s", g, name, g.Node),
-		Target: tool.Target(http.MethodDelete, g, ""), Names: []string{in.VMID.String(), name},
-		Consequences: in.losses(config),
+		Target: target, Names: []string{in.VMID.String(), name},
+		Consequences: in.losses(ctx, c, g, config),
 	}, nil
 }
 
 // losses says what goes with a guest beside what everybody can see of it.
-func (in *deleteIn) losses(config pve.GuestConfig) []string {
+func (in *deleteIn) losses(ctx context.Context, c *tool.Call, g pve.GuestRef, config pve.GuestConfig) []string {
 	out := []string{"the guest, all its disks and its snapshots are destroyed; its backups stay"}
+	for _, d := range config.Disks(g.Kind) {
+		if kept := c.Keeps(ctx, in.VMID, d); kept != "" && !d.IsCDROM() {
+			out = append(out, fmt.Sprintf("%s (%s) is only taken off: %s", d.Key, render.Text(d.Source, 100), kept))
+		}
+	}
 	if in.Unreferenced {
 		out = append(out, fmt.Sprintf("every other disk of the id %v on any storage is destroyed, too", in.VMID))
 	}

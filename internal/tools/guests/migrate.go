@@ -93,16 +93,23 @@ func planMigrate(ctx context.Context, c *tool.Call, in *migrateIn) (tool.Plan, e
 			return plan, explain.Refusal("Choose another node, or end the maintenance first.", "HA manages %v, and moves no guest to %s while that is in maintenance.", g, in.Target)
 		}
 	}
-	return plan, checkMigration(ctx, c, *in)
-}
-
-// checkMigration asks PVE what it has against a migration, and explains it.
-func checkMigration(ctx context.Context, c *tool.Call, in migrateIn) error {
 	g, m, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.Migration, error) { return c.PVE.CheckMigration(ctx, g, in.Target) })
 	var said *pve.Error
 	if err != nil && !(errors.As(err, &said) && said.Status == http.StatusNotImplemented) { // of containers before PVE 9
-		return err
+		return plan, err
 	}
+	var taken []string
+	for _, id := range m.TakenAlong() {
+		taken = append(taken, c.Called(ctx, id))
+	}
+	if taken != nil {
+		plan.About += ", and with it, by rules of HA, " + render.List(taken)
+	}
+	return plan, checkMigration(ctx, c, *in, g, m)
+}
+
+// checkMigration explains what PVE has against a migration.
+func checkMigration(ctx context.Context, c *tool.Call, in migrateIn, g pve.GuestRef, m pve.Migration) (err error) {
 	refused := m.NotAllowed[in.Target]
 	missing := refused.Storages
 	if g.Kind == pve.LXC {

@@ -71,7 +71,7 @@ func updateConfig() tool.Tool {
 			tool.On(tool.OnGuest, "VM.Config.Options").If("name, notes, tags, agent, onboot, protection and other options"),
 		},
 		Risk: func(in updateIn) guard.Risk {
-			if in.Force || slices.ContainsFunc(in.Delete, destroys) {
+			if in.Force || in.makesTemplate() || in.namesOthers() || slices.ContainsFunc(in.Delete, destroys) {
 				return guard.Destructive
 			}
 			return guard.Write
@@ -81,11 +81,6 @@ func updateConfig() tool.Tool {
 		Finish: finishUpdate,
 	})
 }
-
-var unusedRE = lazyregexp.New(`^unused\d+$`)
-
-// destroys reports whether the removal of a key removes data.
-func destroys(key string) bool { return unusedRE.MatchString(key) || key == "vmstate" }
 
 func planUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Plan, error) {
 	if err := in.check(); err != nil {
@@ -115,9 +110,15 @@ func planUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Plan, err
 		return plan, explain.Unlocked(g, lock)
 	}
 	in.Digest = digest
-	plan.Consequences = in.losses(g.Kind)
+	runs, err := in.runs(ctx, c, g.Kind)
+	if err != nil {
+		return plan, err
+	}
+	owners, others := c.Foreign(ctx, g, in.Set)
+	plan.Consequences = slices.Concat(others, in.losses(ctx, c, g.Kind, runs))
 	plan.Destructive = len(plan.Consequences) > 0
 	plan.Target = tool.Target(http.MethodPut, g, "/config")
+	plan.Target.Also = owners
 	if in.takesTime(g.Kind) {
 		plan.Target.Method = http.MethodPost
 	}
@@ -172,40 +173,6 @@ func (in *updateIn) check() error {
 
 // shortenedRE matches what ends with the mark of [render.Text].
 var shortenedRE = lazyregexp.New(`…\(\+\d+\)$`)
-
-// losses says what the change destroys or lays open.
-func (in *updateIn) losses(kind pve.Kind) []string {
-	var out []string
-	now := func(key string) string { return render.Text(in.before[key].Value.Value, 100) }
-	for _, key := range in.Delete {
-		switch {
-		case unusedRE.MatchString(key):
-			out = append(out, fmt.Sprintf("the detached volume %s (%s) is destroyed", key, now(key)))
-		case key == "vmstate":
-			out = append(out, "the suspended state is thrown away: the VM will start anew")
-		case in.Force && pve.IsDiskKey(kind, key):
-			out = append(out, fmt.Sprintf("the disk %s (%s) is destroyed", key, now(key)))
-		}
-	}
-	if now("protection") == "1" && (slices.Contains(in.Delete, "protection") || in.Set["protection"] == "0") {
-		out = append(out, "its protection against removal ends")
-	}
-	for _, key := range slices.Sorted(maps.Keys(in.Set)) {
-		if replacesDisk(kind, key, in.before[key].Value.Value, in.Set[key]) {
-			out = append(out, fmt.Sprintf("the disk %s (%s) is replaced by another volume, and detached", key, now(key)))
-		}
-	}
-	return out
-}
-
-// replacesDisk reports whether a disk with data is exchanged for another one.
-func replacesDisk(kind pve.Kind, key, before, after string) bool {
-	if before == "" || !pve.IsDiskKey(kind, key) {
-		return false
-	}
-	old, next := pve.DiskOf(kind, key, before), pve.DiskOf(kind, key, after)
-	return !old.IsCDROM() && !old.IsCloudInit() && old.Source != next.Source
-}
 
 // newVolumeRE matches the source of a disk that is made anew: STORAGE:SIZE.
 var newVolumeRE = lazyregexp.New(`^[^:/\s]+:\d+(\.\d+)?$`)

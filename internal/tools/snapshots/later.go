@@ -3,7 +3,6 @@ package snapshots
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -22,18 +21,12 @@ var anySnapshot = []string{"btrfs", "lvmthin", "rbd"}
 
 // passLater says what becomes of the snapshots that came later, or refuses a rollback that
 // the storage of a disk cannot make while they are there.
-func (f found) passLater(ctx context.Context, c *tool.Call) (consequence string, err error) {
+func (f found) passLater(ctx context.Context, c *tool.Call, config pve.GuestConfig) (consequence string, err error) {
 	later := laterThan(f.list, f.snap)
 	if len(later) == 0 {
 		return "", nil
 	}
 	consequence = fmt.Sprintf("the later snapshots %s stay in the list", strings.Join(later, ", "))
-	_, config, err := tool.AtGuest(ctx, c, f.guest.VMID, func(g pve.GuestRef) (pve.GuestConfig, error) {
-		return c.PVE.GuestConfig(ctx, g, url.Values{"snapshot": {f.snap.Name}})
-	})
-	if err != nil {
-		return "", err
-	}
 	stores, err := c.Stores(ctx)
 	if err != nil {
 		return "", err

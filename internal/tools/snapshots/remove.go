@@ -142,15 +142,25 @@ func planRollback(ctx context.Context, c *tool.Call, in *rollbackIn) (tool.Plan,
 		Guest: in.VMID, About: fmt.Sprintf("Rollback of %s to %s", f.who(), in.Snapname), Starts: in.Run,
 		Target: tool.Target(http.MethodPost, f.guest, "/snapshot/*/rollback"),
 	}
+	plan.Target.Snapshot = in.Snapname
+	_, config, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.GuestConfig, error) {
+		return c.PVE.GuestConfig(ctx, g, url.Values{"snapshot": {in.Snapname}})
+	})
+	if err != nil {
+		return plan, err
+	}
+	owners, others := c.Foreign(ctx, f.guest, config.Values)
+	plan.Target.Also = owners
 	plan.Consequences = []string{fmt.Sprintf("everything on the disks of %s on %s since %s is lost; its configuration returns to that time, too",
 		f.who(), f.guest.Node, f.taken(c))}
+	plan.Consequences = append(plan.Consequences, others...)
 	switch runs := f.status.Status == "running"; {
 	case runs && (in.Run || f.snap.VMState.Value):
 		plan.Consequences = append(plan.Consequences, "it is running: it is stopped, and runs again afterwards")
 	case runs:
 		plan.Consequences = append(plan.Consequences, "it is running: it is stopped, and stays so (start: true starts it again)")
 	}
-	later, err := f.passLater(ctx, c)
+	later, err := f.passLater(ctx, c, config)
 	if later != "" {
 		plan.Consequences = append(plan.Consequences, later)
 	}
@@ -166,6 +176,13 @@ func descendants(list []pve.Snapshot, name string) []string {
 		}
 	}
 	return after[1:]
+}
+
+// snapshotTarget is the request that deletes a snapshot.
+func snapshotTarget(g pve.GuestRef, name string) guard.Target {
+	t := tool.Target(http.MethodDelete, g, "/snapshot/*")
+	t.Snapshot = name
+	return t
 }
 
 type deleteIn struct {
@@ -199,7 +216,7 @@ func deleteSnapshot() tool.Tool {
 			f, err := find(ctx, c, in.VMID, in.Snapname)
 			return tool.Plan{
 				Guest: in.VMID, About: fmt.Sprintf("Deletion of the snapshot %s of %s", in.Snapname, f.who()),
-				Target:       tool.Target(http.MethodDelete, f.guest, "/snapshot/*"),
+				Target:       snapshotTarget(f.guest, in.Snapname),
 				Consequences: []string{fmt.Sprintf("%s on %s can no longer return to %s", f.who(), f.guest.Node, f.taken(c))},
 			}, err
 		},

@@ -1,0 +1,40 @@
+package tool
+
+import (
+	"context"
+	"fmt"
+
+	"pve-mcp/internal/guard"
+	"pve-mcp/internal/render"
+	"pve-mcp/pve"
+)
+
+// Called names a guest for a person, whether it can be seen or not.
+func (c *Call) Called(ctx context.Context, id pve.VMID) string {
+	g, err := c.Guest(ctx, id)
+	if err != nil {
+		return fmt.Sprintf("guest %v, which cannot be seen", id)
+	}
+	return fmt.Sprintf("%v (%s)", g.Ref(), render.Text(g.Name.Value, 60))
+}
+
+// Foreign names the guests to which volumes belong that the values of a guest's
+// configuration name, with a sentence about each volume.
+func (c *Call) Foreign(ctx context.Context, g pve.GuestRef, values map[string]string) (owners []int, lines []string) {
+	volumes := guard.Foreign(int(g.VMID), listed(values))
+	for _, v := range volumes {
+		if v.Known {
+			lines = append(lines, fmt.Sprintf("%s: %s is a volume of %s: what happens to it in %v happens to that guest",
+				v.Key, render.Text(v.Source, 200), c.Called(ctx, pve.VMID(v.Owner)), g))
+		}
+	}
+	return guard.Owners(volumes), lines
+}
+
+func listed(values map[string]string) map[string][]string {
+	out := map[string][]string{}
+	for key, value := range values {
+		out[key] = []string{value}
+	}
+	return out
+}

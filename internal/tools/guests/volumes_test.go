@@ -1,0 +1,188 @@
+package guests_test
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"pve-mcp/internal/guard"
+	"pve-mcp/internal/simtest"
+	"pve-mcp/internal/tool"
+	"pve-mcp/pvesim"
+)
+
+// protecting is a policy that protects guests.
+func protecting(t *testing.T, rules string) guard.Policy {
+	t.Helper()
+	protect, err := guard.ParseRules(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return guard.Policy{Protect: protect, Confirm: guard.Param}
+}
+
+func turnedOff(vmid int) func(*pvesim.Model) {
+	return simtest.Guest(vmid, func(g *pvesim.Guest) { g.Running, g.HA = false, "" })
+}
+
+// A protected guest is not changed through another one, whatever the volume is named in.
+func TestVolumesOfProtectedGuests(t *testing.T) {
+	for _, set := range []string{
+		`"scsi1":"local-zfs:vm-103-disk-0"`,
+		`"scsi1":"size=200G,file=local-zfs:vm-103-disk-0"`,
+		`"scsi1":"local-zfs:0,import-from=local-zfs:vm-103-disk-0"`,
+		`"unused3":"local-zfs:vm-103-disk-0"`,
+		`"efidisk0":"local-zfs:vm-103-disk-0"`,
+		`"tpmstate0":"local-zfs:vm-103-disk-0,version=v2.0"`,
+		`"ide2":"local-zfs:vm-103-cloudinit,media=cdrom"`,
+		`"scsi1":"/dev/zvol/rpool/data/vm-103-disk-0"`,
+	} {
+		w := simtest.New(t, simtest.Options{Token: "root@pam!full", Policy: protecting(t, "103")})
+		a := w.Call("pve_update_guest_config", fmt.Sprintf(`{"vmid":105,"confirm":true,"set":{%s}}`, set))
+		if a.Outcome != tool.Failed || !strings.Contains(a.Text, "guest 103 is protected (PVE_MCP_PROTECT: 103)") || len(simtest.Writes(w.Sent())) != 0 {
+			t.Errorf("%s: %s", set, a.Text)
+		}
+	}
+}
+
+// What has a disk of a protected guest is left alone, now, from its next start on, or in the
+// snapshot that it is about.
+func TestGuestsWithVolumesOfProtectedOnes(t *testing.T) {
+	disk := simtest.Set(105, "scsi1=local-zfs:vm-103-disk-0,size=200G")
+	for _, tt := range []struct {
+		name   string
+		change []func(*pvesim.Model)
+		call   string
+	}{
+		{"start", nil, `pve_guest_power {"vmid":105,"action":"start"}`},
+		{"configuration", nil, `pve_update_guest_config {"vmid":105,"set":{"cores":2}}`},
+		{"snapshot", nil, `pve_create_snapshot {"vmid":105,"snapname":"before"}`},
+		{"resize", nil, `pve_resize_disk {"vmid":105,"disk":"scsi1","size":"+1G","confirm":true}`},
+		{"rollback", []func(*pvesim.Model){simtest.Snapshot(105, "before")}, `pve_rollback_snapshot {"vmid":105,"snapname":"before","confirm":true}`},
+		{"delete snapshot", []func(*pvesim.Model){simtest.Snapshot(105, "before")}, `pve_delete_snapshot {"vmid":105,"snapname":"before","confirm":true}`},
+		{"delete", nil, `pve_delete_guest {"vmid":105,"confirm":true}`},
+		{"restore", nil, `pve_restore_backup {"archive":"%s","vmid":105,"node":"pve3","storage":"nfs","overwrite":true,"confirm":true}`},
+		{"clone", nil, `pve_clone_guest {"vmid":105,"newid":300}`},
+		{"migrate", nil, `pve_migrate_guest {"vmid":105,"target":"pve1"}`},
+		{"backup", nil, `pve_create_backup {"vmid":105,"storage":"nfs","mode":"stop"}`},
+	} {
+		w := simtest.New(t, simtest.Options{Model: simtest.Cluster(append([]func(*pvesim.Model){disk}, tt.change...)...), Token: "root@pam!full", Policy: protecting(t, "103")})
+		name, args, _ := strings.Cut(tt.call, " ")
+		if strings.Contains(args, "%s") {
+			args = fmt.Sprintf(args, regexp.MustCompile(`nfs:backup/vzdump-qemu-104-[^"]*`).FindString(w.Call("pve_list_backups", `{"vmid":104}`).Text))
+		}
+		a := w.Call(name, args)
+		if a.Outcome != tool.Failed || !strings.Contains(a.Text, "guest 103 is protected (PVE_MCP_PROTECT: 103)") || len(simtest.Writes(w.Sent())) != 0 {
+			t.Errorf("%s: %s", tt.name, a.Text)
+		}
+	}
+}
+
+// Without rules a human is asked about both guests, and a running one keeps its volumes.
+func TestVolumesOfOtherGuests(t *testing.T) {
+	quiet := simtest.Options{Model: simtest.Cluster(turnedOff(103)), Token: "root@pam!full"}
+	const set = `"vmid":105,"set":{"scsi1":"local-zfs:vm-103-disk-0"}`
+	simtest.Tell(t, "pve_update_guest_config", []simtest.Story{
+		{Name: "asks", Options: quiet, Args: "{" + set + "}", Outcome: tool.NeedsConfirmation,
+			Says: []string{"scsi1: local-zfs:vm-103-disk-0 is a volume of VM 103 (db-2): what happens to it in VM 105 happens to that guest"}},
+		{Name: "confirmed", Options: quiet, Args: "{" + set + `,"confirm":true}`, Outcome: tool.OK, Writes: []string{putVM}},
+		{Name: "runs", Options: simtest.Options{Token: "root@pam!full"}, Args: "{" + set + `,"confirm":true}`, Outcome: tool.Failed,
+			Says: []string{"a volume of guest 103 is named, which runs"}},
+		{Name: "its own", Options: simtest.Options{Model: simtest.Cluster(simtest.Set(105, "unused0=local-zfs:vm-105-disk-0")), Token: "root@pam!full"},
+			Args: `{"vmid":105,"set":{"scsi1":"local-zfs:vm-105-disk-0"}}`, Outcome: tool.OK, Writes: []string{putVM}},
+	})
+	shared := func(more ...func(*pvesim.Model)) simtest.Options {
+		return simtest.Options{Model: simtest.Cluster(append(more, simtest.Set(105, "scsi1=local-zfs:vm-103-disk-0,size=200G"), simtest.Snapshot(105, "before"))...), Token: "root@pam!full"}
+	}
+	simtest.Tell(t, "pve_rollback_snapshot", []simtest.Story{
+		{Name: "asks", Options: shared(turnedOff(103)), Args: `{"vmid":105,"snapname":"before"}`, Outcome: tool.NeedsConfirmation, Says: []string{"is a volume of VM 103 (db-2)"}},
+		{Name: "runs", Options: shared(), Args: `{"vmid":105,"snapname":"before","confirm":true}`, Outcome: tool.Failed, Says: []string{"a volume of guest 103 is named, which runs"}},
+	})
+	simtest.Tell(t, "pve_resize_disk", []simtest.Story{
+		{Name: "asks", Options: shared(turnedOff(103)), Args: `{"vmid":105,"disk":"scsi1","size":"+1G"}`, Outcome: tool.NeedsConfirmation, Says: []string{"is a volume of VM 103 (db-2)"}},
+		{Name: "runs", Options: shared(), Args: `{"vmid":105,"disk":"scsi1","size":"+1G","confirm":true}`, Outcome: tool.Failed, Says: []string{"a volume of guest 103 is named, which runs"}},
+		{Name: "its own", Options: shared(), Args: `{"vmid":105,"disk":"scsi0","size":"+1G"}`, Outcome: tool.OK, Writes: []string{"PUT /nodes/{node}/qemu/{vmid}/resize"}},
+	})
+	simtest.Tell(t, "pve_delete_guest", []simtest.Story{
+		{Name: "keeps it", Options: shared(), Args: `{"vmid":105}`, Outcome: tool.NeedsConfirmation,
+			Says: []string{"scsi1 (local-zfs:vm-103-disk-0) is only taken off: it belongs to VM 103 (db-2)"}},
+	})
+}
+
+// What a change of a configuration takes from a guest that needs it is asked about.
+func TestTakenOff(t *testing.T) {
+	disks := simtest.Set(105, "scsi1=nfs:105/vm-105-disk-1.qcow2,size=5G", "scsi2=local-zfs:vm-103-disk-0", "scsi3=/dev/disk/by-id/ata-X", "ide2=local:iso/debian-12.11.0-amd64-netinst.iso,media=cdrom")
+	still := simtest.Options{Model: simtest.Cluster(disks), Token: "root@pam!full"}
+	runs := simtest.Options{Model: simtest.Cluster(disks, simtest.Guest(105, func(g *pvesim.Guest) { g.Running = true })), Token: "root@pam!full"}
+	boots := simtest.Options{Model: simtest.Cluster(disks, simtest.Set(105, "boot=order=ide2;scsi2;scsi3")), Token: "root@pam!full"}
+	ask, ok := tool.NeedsConfirmation, tool.OK
+	var stories []simtest.Story
+	for _, tt := range []struct {
+		name    string
+		options simtest.Options
+		args    string
+		outcome tool.Outcome
+		says    string
+	}{
+		{"of a stopped VM", still, `"delete":["scsi1"]`, ok, ""},
+		{"of a running VM", runs, `"delete":["scsi1"]`, ask, "the disk scsi1 (nfs:105/vm-105-disk-1.qcow2,size=5G) is taken off while the guest runs"},
+		{"its boot disk", still, `"delete":["scsi0"]`, ask, "the disk scsi0 (local-zfs:vm-105-disk-0,size=120G), from which it boots, is taken off"},
+		{"CD of a running VM", runs, `"delete":["ide2"]`, ok, ""},
+		{"CD that it boots from", boots, `"delete":["ide2"]`, ok, ""},
+		{"another's volume", boots, `"delete":["scsi2"]`, ok, ""},
+		{"another's volume, running", runs, `"delete":["scsi2"]`, ask, "taken off while the guest runs"},
+		{"device", boots, `"delete":["scsi3"]`, ok, ""},
+		{"another's volume, replaced", still, `"set":{"scsi2":"nfs:105/vm-105-disk-1.qcow2"}`, ok, ""},
+		{"another's volume, with force", still, `"delete":["scsi2"],"force":true`, ask, "scsi2 (local-zfs:vm-103-disk-0) is only taken off: it belongs to VM 103 (db-2)"},
+		{"device, with force", still, `"delete":["scsi3"],"force":true`, ask, "scsi3 (/dev/disk/by-id/ata-X) is only taken off: it is a device or a folder of the node"},
+		{"CD, with force", still, `"delete":["ide2"],"force":true`, ask, "is only taken off: it is a CD"},
+		{"template", still, `"set":{"template":true}`, ask, "it becomes a template, which cannot run and never be a guest again"},
+	} {
+		s := simtest.Story{Name: tt.name, Options: tt.options, Args: `{"vmid":105,` + tt.args + `}`, Outcome: tt.outcome}
+		if tt.says != "" {
+			s.Says = []string{tt.says}
+		} else {
+			s.Writes = []string{putVM}
+		}
+		stories = append(stories, s)
+	}
+	simtest.Tell(t, "pve_update_guest_config", stories)
+}
+
+// What HA moves together with a guest is named, and is not moved where it is protected.
+func TestMigrationTakesAlong(t *testing.T) {
+	together := simtest.Cluster(func(m *pvesim.Model) {
+		m.HARules = append(m.HARules, pvesim.HASection{ID: "pair", Type: "resource-affinity", Options: map[string]string{"affinity": "positive", "resources": "vm:103,vm:105"}})
+	}, simtest.Guest(105, func(g *pvesim.Guest) { g.HA = "stopped" }))
+	synctest.Test(t, func(t *testing.T) {
+		w := simtest.New(t, simtest.Options{Model: together, Token: "root@pam!full"})
+		a := w.Call("pve_migrate_guest", `{"vmid":105,"target":"pve2","wait":40}`)
+		if a.Outcome != tool.OK || !strings.Contains(a.Text, "Migration of VM 105 (build-1) from pve3 to pve2, and with it, by rules of HA, VM 103 (db-2)") {
+			t.Errorf("%s", a.Text)
+		}
+		if b := w.Call("pve_guest_status", `{"vmid":103}`); b.Fields["node"] != "pve2" {
+			t.Errorf("it stayed: %s", b.Text)
+		}
+	})
+	w := simtest.New(t, simtest.Options{Model: together, Token: "root@pam!full", Policy: protecting(t, "103")})
+	a := w.Call("pve_migrate_guest", `{"vmid":105,"target":"pve2"}`)
+	if a.Outcome != tool.Failed || !strings.Contains(a.Text, "HA moves guest 103, too: guest 103 is protected") || len(simtest.Writes(w.Sent())) != 0 {
+		t.Errorf("%s", a.Text)
+	}
+}
+
+// A rule about a pool is about the pools in it, too.
+func TestNestedPools(t *testing.T) {
+	nested := simtest.Cluster(func(m *pvesim.Model) { m.Pools = append(m.Pools, pvesim.Pool{ID: "db/old", VMIDs: []int{105}}) })
+	w := simtest.New(t, simtest.Options{Model: nested, Policy: protecting(t, "pool:db")})
+	a := w.Call("pve_update_guest_config", `{"vmid":105,"set":{"cores":2}}`)
+	if a.Outcome != tool.Failed || !strings.Contains(a.Text, "guest 105 is protected (PVE_MCP_PROTECT: pool:db)") {
+		t.Errorf("%s", a.Text)
+	}
+	w = simtest.New(t, simtest.Options{Model: nested, Policy: protecting(t, "pool:db/old")})
+	if a := w.Call("pve_update_guest_config", `{"vmid":103,"set":{"cores":2}}`); a.Outcome != tool.OK {
+		t.Errorf("%s", a.Text)
+	}
+}
