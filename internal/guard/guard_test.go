@@ -523,7 +523,7 @@ func TestExecAllow(t *testing.T) {
 
 // Standard input may be a script: it is allowed only where a pattern says so.
 func TestExecAllowOfStandardInput(t *testing.T) {
-	allowed, err := guard.ParseCommands("/bin/cat <; /usr/bin/tee /etc/motd <; /bin/ls ** <; /bin/bash; /bin/echo [<]")
+	allowed, err := guard.ParseCommands("/bin/cat <; /usr/bin/tee /etc/motd <; /bin/ls -** <; /bin/bash; /bin/echo [<]")
 	if err != nil {
 		t.Fatal(err)
 	}

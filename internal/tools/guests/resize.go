@@ -3,7 +3,6 @@ package guests
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 
@@ -18,7 +17,6 @@ type resizeIn struct {
 	VMID pve.VMID `json:"vmid"`
 	Disk string   `json:"disk" jsonschema:"such as scsi0 or rootfs"`
 	Size string   `json:"size" jsonschema:"+10G adds 10 GiB; 40G is the size in all"`
-	tool.Confirms
 	tool.Waits
 	tool.Finds[resizeFound]
 }
@@ -91,9 +89,9 @@ func planResize(ctx context.Context, c *tool.Call, in *resizeIn) (tool.Plan, err
 	if in.Size != given {
 		plan.About += fmt.Sprintf(" (as %s was read)", render.Text(given, 40))
 	}
-	plan.Target = tool.Target(http.MethodPut, g, "/resize")
-	plan.Target.Also, plan.Consequences = c.Foreign(ctx, g, map[string]string{disk.Key: disk.Source})
-	plan.Destructive = plan.Consequences != nil
+	if owner, known := disk.Owner(); known && owner != 0 && owner != in.VMID {
+		return plan, explain.Refusal("Grow it there.", "%s of %v is a volume of %s; nothing was sent.", disk.Key, g, c.Called(ctx, owner))
+	}
 	switch {
 	case relative && wanted == 0, !relative && disk.Size.Set && wanted == disk.Size.Value:
 		plan.Already = fmt.Sprintf("%s of %v has %s already; nothing was sent.", disk.Key, g, render.Bytes(disk.Size.Value))

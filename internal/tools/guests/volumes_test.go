@@ -59,7 +59,7 @@ func TestGuestsWithVolumesOfProtectedOnes(t *testing.T) {
 		{"start", nil, `pve_guest_power {"vmid":105,"action":"start"}`},
 		{"configuration", nil, `pve_update_guest_config {"vmid":105,"set":{"cores":2}}`},
 		{"snapshot", nil, `pve_create_snapshot {"vmid":105,"snapname":"before"}`},
-		{"resize", nil, `pve_resize_disk {"vmid":105,"disk":"scsi1","size":"+1G","confirm":true}`},
+		{"resize", nil, `pve_resize_disk {"vmid":105,"disk":"scsi0","size":"+1G"}`},
 		{"rollback", []func(*pvesim.Model){simtest.Snapshot(105, "before")}, `pve_rollback_snapshot {"vmid":105,"snapname":"before","confirm":true}`},
 		{"delete snapshot", []func(*pvesim.Model){simtest.Snapshot(105, "before")}, `pve_delete_snapshot {"vmid":105,"snapname":"before","confirm":true}`},
 		{"delete", nil, `pve_delete_guest {"vmid":105,"confirm":true}`},
@@ -101,8 +101,8 @@ func TestVolumesOfOtherGuests(t *testing.T) {
 		{Name: "runs", Options: shared(), Args: `{"vmid":105,"snapname":"before","confirm":true}`, Outcome: tool.Failed, Says: []string{"a volume of guest 103 is named, which runs"}},
 	})
 	simtest.Tell(t, "pve_resize_disk", []simtest.Story{
-		{Name: "asks", Options: shared(turnedOff(103)), Args: `{"vmid":105,"disk":"scsi1","size":"+1G"}`, Outcome: tool.NeedsConfirmation, Says: []string{"is a volume of VM 103 (db-2)"}},
-		{Name: "runs", Options: shared(), Args: `{"vmid":105,"disk":"scsi1","size":"+1G","confirm":true}`, Outcome: tool.Failed, Says: []string{"a volume of guest 103 is named, which runs"}},
+		{Name: "another's", Options: shared(turnedOff(103)), Args: `{"vmid":105,"disk":"scsi1","size":"+1G"}`, Outcome: tool.Failed,
+			Says: []string{"scsi1 of VM 105 is a volume of VM 103 (db-2); nothing was sent.", "Grow it there."}},
 		{Name: "its own", Options: shared(), Args: `{"vmid":105,"disk":"scsi0","size":"+1G"}`, Outcome: tool.OK, Writes: []string{"PUT /nodes/{node}/qemu/{vmid}/resize"}},
 	})
 	simtest.Tell(t, "pve_delete_guest", []simtest.Story{
