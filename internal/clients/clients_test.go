@@ -339,3 +339,16 @@ func TestSymlink(t *testing.T) {
 		}
 	}
 }
+
+// A name that TOML does not take as it is stands in quotes.
+func TestQuotedKeys(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config")
+	s := server()
+	s.Env = map[string]string{"PVE_HOST": "pve.lan", "odd key.1": "x"}
+	ch, err := find(t, "codex").Add(file, "pve.lab 1", s)
+	apply(t, ch, err)
+	got, err := os.ReadFile(file)
+	if err != nil || !strings.Contains(string(got), `[mcp_servers."pve.lab 1"]`) || !strings.Contains(string(got), `"odd key.1" = "x"`) || !strings.Contains(string(got), "PVE_HOST = ") {
+		t.Errorf("%v\n%s", err, got)
+	}
+}
