@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -193,13 +194,36 @@ func authentication(o *httpserve.Options, cfg config.HTTP) error {
 	case cfg.URL == "":
 		return errors.New("PVE_MCP_HTTP_URL: not set; tokens of PVE_MCP_OAUTH_ISSUER are made for it; for example PVE_MCP_HTTP_URL=https://mcp.example.org/mcp")
 	}
-	o.OAuth = &httpserve.OAuth{Issuer: cfg.Issuer, Resource: cfg.URL, Audience: cfg.Audience, Logger: o.Logger}
+	scopes, err := claimScopes(cfg)
+	if err != nil {
+		return err
+	}
+	o.OAuth = &httpserve.OAuth{
+		Issuer: cfg.Issuer, Resource: cfg.URL, Audience: cfg.Audience, Logger: o.Logger,
+		AnyJWT: cfg.AnyJWT, NameClaim: cfg.NameClaim, ScopeClaim: cfg.ScopeClaim, ScopesOf: scopes,
+	}
 	byOAuth := httpserve.ByOAuth(*o.OAuth)
 	if o.Authenticate != nil {
 		byOAuth = httpserve.ByEither(o.Authenticate, byOAuth)
 	}
 	o.Authenticate = byOAuth
 	return nil
+}
+
+// claimScopes are the scopes that values of a claim give.
+func claimScopes(cfg config.HTTP) (map[string]access.Scopes, error) {
+	if (cfg.ScopeClaim == "") != (len(cfg.ClaimScopes) == 0) {
+		return nil, errors.New("PVE_MCP_OAUTH_SCOPE_CLAIM and PVE_MCP_OAUTH_CLAIM_SCOPES go together, and one is not set")
+	}
+	all := map[string]access.Scopes{}
+	for value, words := range cfg.ClaimScopes {
+		scopes, err := access.ParseScopes(strings.Join(words, ","))
+		if err != nil {
+			return nil, errors.New("PVE_MCP_OAUTH_CLAIM_SCOPES: " + err.Error())
+		}
+		all[value] = scopes
+	}
+	return all, nil
 }
 
 func certificate(cfg config.HTTP) (*tls.Config, error) {

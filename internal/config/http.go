@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"pve-mcp/internal/files"
 	"pve-mcp/pve/lazyregexp"
@@ -27,6 +28,10 @@ type HTTP struct {
 	Metrics     string // host:port, "" for none
 	Issuer      string // URL, "" for none
 	Audience    string // "" for URL
+	AnyJWT      bool
+	NameClaim   string // "" for none
+	ScopeClaim  string // "" for none
+	ClaimScopes map[string][]string
 	URL         string
 	OwnTokens   string // off, optional or required
 	Proxies     []netip.Prefix
@@ -134,4 +139,35 @@ func parseLegacy(v string) (sessionsOff bool, err error) {
 		return true, nil
 	}
 	return false, fmt.Errorf("%s is neither sessions nor stateless", quoted(v))
+}
+
+func parseTyp(v string) (anyJWT bool, err error) {
+	switch strings.ToLower(v) {
+	case "at+jwt":
+		return false, nil
+	case "jwt":
+		return true, nil
+	}
+	return false, fmt.Errorf("%s is neither at+jwt nor jwt", quoted(v))
+}
+
+func parseClaim(v string) (string, error) {
+	if strings.ContainsFunc(v, unicode.IsSpace) || maybeSecret(v) {
+		return "", fmt.Errorf("%s is not the name of a claim", quoted(v))
+	}
+	return v, nil
+}
+
+// parseClaimScopes reads VALUE=SCOPE pairs. A value may have the sign = in it, as the names of a
+// directory have, and no comma.
+func parseClaimScopes(v string) (map[string][]string, error) {
+	out := map[string][]string{}
+	for _, pair := range splitList(v) {
+		at := strings.LastIndexByte(pair, '=')
+		if at < 1 || !strings.HasPrefix(pair[at+1:], "pve:") {
+			return nil, fmt.Errorf("%s is not VALUE=SCOPE, such as pve-admins=pve:destroy", quoted(pair))
+		}
+		out[pair[:at]] = append(out[pair[:at]], pair[at+1:])
+	}
+	return out, nil
 }

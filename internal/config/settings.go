@@ -284,6 +284,26 @@ var settings = []Setting{
 		set: func(c *Config, v string) (err error) { c.HTTP.Audience, err = parseAudience(v); return },
 	},
 	{
+		Key: "PVE_MCP_OAUTH_TYP", Flag: "oauth-typ", Example: "jwt", Default: "at+jwt",
+		Doc: "type that the header of such tokens must name: at+jwt (RFC 9068), or jwt for identity providers that cannot, where a token has scopes and nothing of an ID token",
+		set: func(c *Config, v string) (err error) { c.HTTP.AnyJWT, err = parseTyp(v); return },
+	},
+	{
+		Key: "PVE_MCP_OAUTH_NAME_CLAIM", Flag: "oauth-name-claim", Example: "preferred_username",
+		Doc: "claim of such tokens with the caller's name in logs and the audit log, beside its sub, which alone says who it is",
+		set: func(c *Config, v string) (err error) { c.HTTP.NameClaim, err = parseClaim(v); return },
+	},
+	{
+		Key: "PVE_MCP_OAUTH_SCOPE_CLAIM", Flag: "oauth-scope-claim", Example: "groups",
+		Doc: "claim of such tokens whose values give scopes by PVE_MCP_OAUTH_CLAIM_SCOPES, besides those of the token; a.b is the claim b in a",
+		set: func(c *Config, v string) (err error) { c.HTTP.ScopeClaim, err = parseClaim(v); return },
+	},
+	{
+		Key: "PVE_MCP_OAUTH_CLAIM_SCOPES", Flag: "oauth-claim-scopes", Example: "pve-ops=pve:write,pve-admins=pve:destroy",
+		Doc: "scopes that values of that claim give, separated by commas; one value may stand there several times",
+		set: func(c *Config, v string) (err error) { c.HTTP.ClaimScopes, err = parseClaimScopes(v); return },
+	},
+	{
 		Key: "PVE_MCP_HTTP_URL", Flag: "http-url", Example: "https://mcp.example.org/mcp",
 		Doc: "URL by which clients know pve-mcp http: their tokens are for it, and its host is one of PVE_MCP_HTTP_HOSTS",
 		set: func(c *Config, v string) (err error) { c.HTTP.URL, err = parseURL(v); return },

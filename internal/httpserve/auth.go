@@ -68,7 +68,7 @@ func (h *handler) authenticate(w *stream, r *http.Request) (who *auth.TokenInfo,
 		w.refuse(http.StatusServiceUnavailable, nil, "callers cannot be authenticated at the moment")
 		return nil, false
 	}
-	w.caller = who.UserID
+	w.caller = server.Named(who, http.Header{})
 	return who, true
 }
 
@@ -109,7 +109,7 @@ func (h *handler) checkScopes(w *stream, r *http.Request, who *auth.TokenInfo, a
 		}
 		h.challenge(w, "insufficient_scope", strings.TrimSpace(has.String()+" "+string(access.For(risk))))
 		why := fmt.Sprintf("%s was not called: %s", render.Text(what, loggedBytes), has.Refuse(risk))
-		h.recordRefused(r, who, record(m, what, server.Caller(who, r.Header), why))
+		h.recordRefused(r, who, record(m, what, server.Named(who, r.Header), why))
 		w.refuse(http.StatusForbidden, all.id(), why)
 		return false
 	}

@@ -67,7 +67,7 @@ func (v *vouched) claims(change map[string]any) string {
 
 // token is a token whose header names a key.
 func (v *vouched) token(kid string, change map[string]any) string {
-	return oidctest.SignIDToken(v.key, kid, oidc.RS256, v.claims(change))
+	return signAs(v.key, kid, "at+jwt", v.claims(change))
 }
 
 // byHand is a token with a header of any kind, whose signature somebody else makes.

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 
 	"pve-mcp/internal/access"
+	"pve-mcp/internal/server"
 )
 
 // OAuth says whose tokens are taken, for what.
@@ -30,6 +30,15 @@ type OAuth struct {
 	Resource string
 	// Audience, if not empty, stands in the tokens instead of Resource.
 	Audience string
+	// AnyJWT takes tokens too that do not say that they are access tokens (typ at+jwt), as
+	// long as nothing in them says that they are something else.
+	AnyJWT bool
+	// NameClaim, if not empty, is the claim with the name of a caller in logs and the record.
+	NameClaim string
+	// ScopeClaim, if not empty, is a claim whose values give the scopes that ScopesOf has
+	// for them, besides those of the token.
+	ScopeClaim string
+	ScopesOf   map[string]access.Scopes
 	// Client asks the issuer; nil stands for one with a timeout.
 	Client *http.Client
 	Logger *slog.Logger
@@ -104,15 +113,22 @@ func (i *issuer) authenticate(ctx context.Context, token string) (*auth.TokenInf
 		}
 		return nil, fmt.Errorf("%w: it is not one of %s for this server", auth.ErrInvalidToken, i.Issuer)
 	}
-	var claims struct {
-		Scope words `json:"scope"`
-		Scp   words `json:"scp"` // where some issuers have the scopes
-	}
-	if err := t.Claims(&claims); err != nil || t.Subject == "" || len(t.Subject) > maxSubject {
+	var all map[string]json.RawMessage
+	if err := t.Claims(&all); err != nil || t.Subject == "" || len(t.Subject) > maxSubject {
 		return nil, fmt.Errorf("%w: its claims cannot be read", auth.ErrInvalidToken)
 	}
+	if why := i.noAccessToken(token, all); why != "" {
+		if i.Logger != nil {
+			i.Logger.Warn("a token is refused", "cause", why)
+		}
+		return nil, fmt.Errorf("%w: %s", auth.ErrInvalidToken, why)
+	}
 	// A name of the file of tokens has no colon.
-	return &auth.TokenInfo{UserID: "oauth:" + t.Subject, Scopes: slices.Concat(claims.Scope, claims.Scp), Expiration: t.Expiry}, nil
+	who := &auth.TokenInfo{UserID: "oauth:" + t.Subject, Scopes: i.scopes(all), Expiration: t.Expiry}
+	if name, ok := textOf(claim(all, i.NameClaim)); ok && i.NameClaim != "" {
+		who.Extra = map[string]any{server.NameKey: name}
+	}
+	return who, nil
 }
 
 // words are a list, or a text with blanks between them.

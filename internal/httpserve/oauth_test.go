@@ -1,8 +1,11 @@
 package httpserve_test
 
 import (
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +18,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/coreos/go-oidc/v3/oidc/oidctest"
 
+	"pve-mcp/internal/access"
 	"pve-mcp/internal/httpserve"
 	"pve-mcp/internal/simtest"
 )
@@ -34,6 +38,96 @@ func (p *idp) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()
 	p.ServeHTTP(w, r)
 	return w.Result(), nil
+}
+
+// signAs signs a token whose header names its type, or none.
+func signAs(key *rsa.PrivateKey, kid, typ, claims string) string {
+	header := map[string]any{"alg": "RS256", "kid": kid}
+	if typ != "" {
+		header["typ"] = typ
+	}
+	first, err := json.Marshal(header)
+	if err != nil {
+		panic(err)
+	}
+	enc := base64.RawURLEncoding.EncodeToString
+	text := enc(first) + "." + enc([]byte(claims))
+	sum := sha256.Sum256([]byte(text))
+	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:])
+	if err != nil {
+		panic(err)
+	}
+	return text + "." + enc(signature)
+}
+
+// A token has to say that it is an access token. Where its issuer cannot say so, nothing in
+// it may say that it is another, and it has to have scopes, which no ID token has.
+func TestKindsOfTokens(t *testing.T) {
+	for _, tt := range []struct {
+		name, typ     string
+		claims        map[string]any
+		strict, loose int
+	}{
+		{"an access token", "at+jwt", nil, 200, 200},
+		{"in full", "application/at+JWT", nil, 200, 200},
+		{"a JWT", "JWT", nil, 401, 200},
+		{"no type", "", nil, 401, 200},
+		{"Keycloak's", "JWT", map[string]any{"typ": "Bearer"}, 401, 200},
+		{"Keycloak's ID token", "JWT", map[string]any{"typ": "ID"}, 401, 401},
+		{"an ID token", "JWT", map[string]any{"scope": nil, "groups": []string{"admins"}}, 401, 401},
+		{"an ID token of a browser", "JWT", map[string]any{"nonce": "x"}, 401, 401},
+		{"one that goes with an access token", "", map[string]any{"at_hash": "x"}, 401, 401},
+		{"a logout token", "logout+jwt", nil, 401, 401},
+		{"a logout token of old", "JWT", map[string]any{"events": map[string]any{}}, 401, 401},
+	} {
+		for anyJWT, want := range map[bool]int{false: tt.strict, true: tt.loose} {
+			v := vouch(t)
+			v.AnyJWT, v.ScopeClaim, v.ScopesOf = anyJWT, "groups", map[string]access.Scopes{"admins": {access.Destroy}}
+			visit(t, simtest.Options{}, v.options(), func(s *site) {
+				resp, body := s.do(s.toolCall("pve_list_nodes", nil, "Authorization", "Bearer "+signAs(v.key, "k", tt.typ, v.claims(tt.claims))))
+				if resp.StatusCode != want {
+					s.Errorf("%s (any JWT: %v): %d %s", tt.name, anyJWT, resp.StatusCode, body)
+				}
+			})
+		}
+	}
+}
+
+// Claims give scopes, and the name under which a caller is recorded; who it is, its sub
+// alone says.
+func TestClaims(t *testing.T) {
+	v := vouch(t)
+	v.NameClaim, v.ScopeClaim = "preferred_username", "realm_access.roles"
+	v.ScopesOf = map[string]access.Scopes{"ops": {access.Write}, "cn=admins": {access.Destroy, access.Exec}}
+	for _, tt := range []struct {
+		roles     any
+		read, del int
+	}{
+		{[]string{"ops"}, 200, 403},
+		{[]string{"else", "cn=admins"}, 200, 200},
+		{"ops", 200, 403},
+		{[]string{"pve:destroy"}, 403, 403},
+		{[]string{"OPS"}, 403, 403},
+		{7, 403, 403},
+		{nil, 403, 403},
+	} {
+		var record kept
+		build := recorded(&record, v.options())
+		visitOn(t, simtest.Options{}, build, func(s *site) {
+			token := signAs(v.key, "k", "at+jwt", v.claims(map[string]any{
+				"scope": "openid", "preferred_username": "Alice (admin)", "realm_access": map[string]any{"roles": tt.roles},
+			}))
+			for tool, want := range map[string]int{"pve_list_nodes": tt.read, "pve_delete_guest": tt.del} {
+				resp, body := s.do(s.toolCall(tool, map[string]any{"vmid": 204}, "Authorization", "Bearer "+token))
+				if resp.StatusCode != want {
+					s.Errorf("%v: %s: %d %s", tt.roles, tool, resp.StatusCode, body)
+				}
+			}
+		})
+		if got := record.String(); tt.del == 200 && !strings.Contains(got, `oauth:carol (\"Alice (admin)\")`) {
+			t.Errorf("%v: recorded %s", tt.roles, got)
+		}
+	}
 }
 
 func TestOAuth(t *testing.T) {
@@ -62,7 +156,7 @@ func TestOAuth(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return oidctest.SignIDToken(k, "k", oidc.RS256, string(raw))
+		return signAs(k, "k", "at+jwt", string(raw))
 	}
 	visit(t, simtest.Options{}, o, func(s *site) {
 		ask := func(token, tool string) (*http.Response, string) {

@@ -29,6 +29,9 @@ const OwnTokenHeader = "X-PVE-Token"
 // does that, as whom in PVE, if not as the server, and the client program.
 func caller(req mcp.Request) string {
 	who := owner(req)
+	if extra := req.GetExtra(); extra != nil {
+		who = Named(extra.TokenInfo, extra.Header)
+	}
 	r, ok := req.(interface{ ClientInfo() *mcp.Implementation })
 	if !ok || r.ClientInfo() == nil {
 		return who
@@ -64,6 +67,22 @@ func Caller(who *auth.TokenInfo, h http.Header) string {
 		parts = append(parts, "as "+id)
 	}
 	return strings.Join(parts, " ")
+}
+
+// NameKey is where the Extra of a token's info has the name that its issuer vouches for.
+const NameKey = "name"
+
+// Named is [Caller] with the name that a caller's token has for people. What belongs to a
+// caller never hangs on that: names change, and are given to others.
+func Named(who *auth.TokenInfo, h http.Header) string {
+	id := Caller(who, h)
+	if who == nil {
+		return id
+	}
+	if name, _ := who.Extra[NameKey].(string); name != "" {
+		return id + " (" + strconv.Quote(name) + ")"
+	}
+	return id
 }
 
 // plainRE matches a name that ends where it seems to.
