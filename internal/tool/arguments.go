@@ -22,7 +22,7 @@ import (
 type argument struct {
 	schema   *jsonschema.Schema
 	required bool
-	// id says that it is the number of something: 0 is none.
+	// id says that it is the number of a guest: 0 is none.
 	id bool
 	// line names the argument that takes as one text what this one takes as a list of words.
 	line string
@@ -36,7 +36,7 @@ func argumentsOf(s *jsonschema.Schema, in any) map[string]argument {
 		if p := s.Properties[name]; p != nil && !f.Anonymous {
 			out[name] = argument{
 				schema: p, required: slices.Contains(s.Required, name), line: f.Tag.Get("line"),
-				id: f.Type == reflect.TypeFor[pve.VMID]() || f.Tag.Get("id") != "",
+				id: f.Type == reflect.TypeFor[pve.VMID](),
 			}
 		}
 	}

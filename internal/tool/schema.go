@@ -14,8 +14,7 @@ import (
 
 // inputSchema infers the schema of a tool's arguments from a struct. Beside
 // jsonschema ("what it is"), fields take the tags enum ("a,b"), min, max and
-// default, id (a number of which 0 is none) and line (the argument that takes this
-// list of words as one text).
+// default, and line (the argument that takes this list of words as one text).
 func inputSchema(t reflect.Type) *jsonschema.Schema {
 	s := infer(t)
 	s.AdditionalProperties = nil // what is not an argument is refused all the same

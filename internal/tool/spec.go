@@ -36,14 +36,14 @@ func Read[In, Out any](s Spec[In, Out]) Tool {
 
 // Waits is embedded by the In of a change.
 type Waits struct {
-	Wait *int `json:"wait,omitzero" min:"0" jsonschema:"seconds to wait; default 20"`
+	Wait *int `json:"wait,omitzero" min:"0" jsonschema:"seconds; default 20"`
 }
 
 func (w Waits) wait() *int { return w.Wait }
 
 // Times is embedded by the In of a change that is over in seconds.
 type Times struct {
-	Timeout *int `json:"timeout,omitzero" min:"1" jsonschema:"seconds to wait; default 20"`
+	Timeout *int `json:"timeout,omitzero" min:"1" jsonschema:"seconds; default 20"`
 }
 
 func (t Times) wait() *int { return t.Timeout }
