@@ -171,6 +171,8 @@ var operations = []struct {
 	{name: "shutdown takes too long", tool: "pve_guest_power", args: `{"vmid":106,"action":"shutdown","timeout":5}`, outcome: "failed", says: "got timeout"},
 	{name: "reboot", tool: "pve_guest_power", args: `{"vmid":104,"action":"reboot"}`, outcome: "ok"},
 	{name: "suspend to disk", tool: "pve_guest_power", args: `{"vmid":100,"action":"suspend","todisk":true}`, outcome: "ok"},
+	{name: "change of a configuration", tool: "pve_update_guest_config", args: `{"vmid":104,"delete":["unused0"],"confirm":true}`,
+		outcome: "ok", says: `"before":"local-zfs:vm-104-disk-1"`},
 	{name: "HA", tool: "pve_guest_power", args: `{"vmid":103,"action":"shutdown"}`, outcome: "ok"},
 	{name: "clone", tool: "pve_clone_guest", args: `{"vmid":900,"full":true}`, outcome: "ok"},
 	{name: "clone and start", tool: "pve_clone_guest", args: `{"vmid":900,"newid":333,"start":true}`, outcome: "ok", says: `"status":"running"`},

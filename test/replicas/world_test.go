@@ -84,8 +84,11 @@ func open(t *testing.T, nginx, binary string) *world {
 	w := &world{T: t, replicas: map[string]*replica{}, at: map[string]string{}, begins: map[string][]string{}}
 	w.heard = sync.NewCond(&w.mu)
 	env := simulate(t, binary) // and nothing of this process
-	tokens := filepath.Join(dir, "tokens.json")
-	env = append(env, "PVE_MCP_HTTP_TOKENS="+tokens, "PVE_MCP_HTTP_HOSTS="+name, "PVE_MCP_SEAL_KEY=the same text for each of the replicas", "PVE_MCP_HTTP_RATE=0")
+	tokens, used := filepath.Join(dir, "tokens.json"), filepath.Join(dir, "used")
+	if err := os.Mkdir(used, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	env = append(env, "PVE_MCP_HTTP_TOKENS="+tokens, "PVE_MCP_HTTP_HOSTS="+name, "PVE_MCP_SEAL_KEY=the same text for each of the replicas", "PVE_MCP_HTTP_RATE=0", "PVE_MCP_CONSENT_STORE="+used)
 	add := exec.CommandContext(t.Context(), binary, "token", "add", "tester", "--scopes", "pve:destroy")
 	add.Env = env
 	var problem bytes.Buffer

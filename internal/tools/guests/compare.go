@@ -16,7 +16,7 @@ import (
 func (in updateIn) compare(out *updateOut, g pve.GuestRef, now map[string]pve.PendingValue) {
 	untouched := in.Digest != "" && in.Digest == out.Digest
 	unchanged := func(key string) bool {
-		was, known := in.before[key]
+		was, known := in.Found.Before[key]
 		return untouched || known && was.Value == now[key].Value && was.Pending == now[key].Pending && was.Delete == now[key].Delete
 	}
 	var differs []string

@@ -27,8 +27,13 @@ type updateIn struct {
 	Force  bool        `json:"force,omitzero" jsonschema:"destroy deleted disks of a VM"`
 	tool.Confirms
 	tool.Waits
+	tool.Finds[updateFound]
 
-	before map[string]pve.PendingValue
+	before map[string]pve.PendingValue // all of it, for the plan
+}
+
+type updateFound struct {
+	Before map[string]pve.PendingValue `json:"before"` // of the keys that are changed, where they were set
 }
 
 type updateOut struct {
@@ -94,9 +99,9 @@ func planUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Plan, err
 	if err != nil {
 		return tool.Plan{}, err
 	}
-	in.before = byKey(values)
-	digest, lock := in.before["digest"].Value.Value, in.before["lock"].Value.Value
-	plan := tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Change of %v (%s) on %s", g, nameOf(in.before), g.Node)}
+	before := byKey(values)
+	digest, lock := before["digest"].Value.Value, before["lock"].Value.Value
+	plan := tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Change of %v (%s) on %s", g, nameOf(before), g.Node)}
 	if said != nil {
 		plan.About += " (" + strings.Join(said, "; ") + ")"
 	}
@@ -110,6 +115,8 @@ func planUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Plan, err
 		return plan, explain.Unlocked(g, lock)
 	}
 	in.Digest = digest
+	in.before, in.Found.Before = before, maps.Clone(before)
+	maps.DeleteFunc(in.Found.Before, func(key string, _ pve.PendingValue) bool { return !in.touches(key) })
 	runs, err := in.runs(ctx, c, g.Kind)
 	if err != nil {
 		return plan, err
@@ -225,11 +232,17 @@ func (in updateIn) kept(ctx context.Context, c *tool.Call, refused map[string]st
 	}
 	_, values, err := pending(ctx, c, in.VMID)
 	return err == nil && slices.ContainsFunc(values, func(v pve.PendingValue) bool {
-		before := in.before[v.Key]
+		before := in.Found.Before[v.Key]
 		anew := v.Pending != before.Pending || v.Delete != before.Delete
 		asked := v.Pending.Set && v.Pending.Value == in.Set[v.Key] || slices.Contains(in.Delete, v.Key)
-		return refused[v.Key] != "" && v.Waits() && (anew || asked)
+		return in.touches(v.Key) && refused[v.Key] != "" && v.Waits() && (anew || asked)
 	})
+}
+
+// touches reports whether a key is changed.
+func (in updateIn) touches(key string) bool {
+	_, set := in.Set[key]
+	return set || slices.Contains(in.Delete, key)
 }
 
 func finishUpdate(ctx context.Context, c *tool.Call, in updateIn, end tool.End) (updateOut, error) {
@@ -241,7 +254,7 @@ func finishUpdate(ctx context.Context, c *tool.Call, in updateIn, end tool.End) 
 	out := updateOut{VMID: in.VMID, Node: g.Node, Name: nameOf(now), Digest: now["digest"].Value.Value}
 	out.Restart = slices.ContainsFunc(values, pve.PendingValue.Waits)
 	for _, key := range slices.Concat(slices.Sorted(maps.Keys(in.Set)), in.Delete) {
-		out.Changes = append(out.Changes, changeOf(key, in.before[key].Value.Value, now[key]))
+		out.Changes = append(out.Changes, changeOf(key, in.Found.Before[key].Value.Value, now[key]))
 	}
 	if !end.Failed() {
 		in.compare(&out, g, now)
