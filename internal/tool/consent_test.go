@@ -20,6 +20,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"pve-mcp/internal/catalog"
+	"pve-mcp/internal/demo"
 	"pve-mcp/internal/guard"
 	"pve-mcp/internal/once"
 	"pve-mcp/internal/seal"
@@ -383,19 +384,33 @@ func questions(a, b string, flag bool) []question {
 	}
 }
 
+// asker is a host on a cluster of its own, on which questions change nothing.
+func asker(tb testing.TB) tool.Host {
+	tb.Helper()
+	m := pvesim.Cluster()
+	sim, err := pvesim.New(m, pvesim.Options{Clock: pvesim.Scaled(1)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	host, err := demo.Host(sim.URL(), sim.Transport(), m.Token("root@pam!full"), guard.Policy{Exec: true, Confirm: guard.Human})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return host
+}
+
 // ask puts the question, if there is one, and holds it to the arguments.
-func (call question) ask(t *testing.T) *tool.Question {
+func (call question) ask(t *testing.T, h tool.Host) *tool.Question {
 	t.Helper()
-	w := simtest.New(t, simtest.Options{Token: "root@pam!full", Policy: guard.Policy{Exec: true, Confirm: guard.Human}})
 	if call.name == "pve_restore_backup" {
-		backups := w.Call("pve_list_backups", `{"vmid":102,"storage":"pbs"}`)
-		call.args["archive"] = backups.Fields["backups"].([]any)[0].(map[string]any)["volid"]
+		call.args["archive"] = someBackup(t, h)
 	}
 	args, err := json.Marshal(call.args)
 	if err != nil {
 		t.Fatal(err)
 	}
-	res := asked(w, call.name, string(args), nil, "")
+	declared, _ := catalog.Named(call.name)
+	res := declared.Call(t.Context(), h, tool.Request{Arguments: args, Caller: "test", CanAsk: true})
 	if res.Question == nil {
 		t.Logf("%s: %s", call.name, res.Text)
 		return nil
@@ -413,6 +428,18 @@ func (call question) ask(t *testing.T) *tool.Question {
 	return res.Question
 }
 
+// someBackup is a backup that there is.
+func someBackup(t *testing.T, h tool.Host) string {
+	t.Helper()
+	list, _ := catalog.Named("pve_list_backups")
+	var found struct{ Backups []struct{ VolID string } }
+	res := list.Call(t.Context(), h, tool.Request{Arguments: json.RawMessage(`{"vmid":102,"storage":"pbs"}`)})
+	if err := json.Unmarshal(res.Structured, &found); err != nil || found.Backups == nil {
+		t.Fatal(err, res.Text)
+	}
+	return found.Backups[0].VolID
+}
+
 // Every tool that asks a human shows every argument, and every tool that may lose data or
 // runs commands is among them.
 func TestTheQuestionShowsEveryArgument(t *testing.T) {
@@ -420,8 +447,9 @@ func TestTheQuestionShowsEveryArgument(t *testing.T) {
 	for _, declared := range catalog.All() {
 		left[declared.Name] = declared.Risk >= guard.Destructive
 	}
+	h := asker(t)
 	for _, call := range questions("a b", "nfs", true) {
-		if call.ask(t) == nil {
+		if call.ask(t, h) == nil {
 			t.Errorf("%s asks nothing", call.name)
 		}
 		delete(left, call.name)
@@ -440,9 +468,10 @@ func FuzzQuestion(f *testing.F) {
 		f.Add(i, "-- \u202e\u3164\u2028\n"+tool.ArgumentsHeading, "a\n  vmid: 1", false)
 		f.Add(i, "\x00\U000e0100\u2800\xff<&>\r", "\u00ad\u034f", i%2 == 0)
 	}
+	h := asker(f)
 	f.Fuzz(func(t *testing.T, which uint8, a, b string, flag bool) {
 		calls := questions(a, b, flag)
-		calls[int(which)%len(calls)].ask(t)
+		calls[int(which)%len(calls)].ask(t, h)
 	})
 }
 

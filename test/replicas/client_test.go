@@ -39,7 +39,13 @@ func withTasks(params map[string]any) map[string]any {
 }
 
 // ask makes a request of the version 2026-07-28, of a client that can ask its human.
-func (w *world) ask(method string, params map[string]any) (a reply) {
+func (w *world) ask(method string, params map[string]any) reply {
+	w.Helper()
+	return w.askAt(w.url, method, params)
+}
+
+// askAt is ask of whoever is at a URL.
+func (w *world) askAt(url, method string, params map[string]any) (a reply) {
 	w.Helper()
 	all := map[string]any{"_meta": meta(nil)}
 	maps.Copy(all, params)
@@ -48,7 +54,7 @@ func (w *world) ask(method string, params map[string]any) (a reply) {
 		w.Error(err)
 		return a
 	}
-	req, err := http.NewRequestWithContext(w.Context(), http.MethodPost, w.url+"/mcp", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(w.Context(), http.MethodPost, url+"/mcp", bytes.NewReader(body))
 	if err != nil {
 		w.Error(err)
 		return a

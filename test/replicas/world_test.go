@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -80,15 +81,21 @@ type replica struct {
 
 func open(t *testing.T, nginx, binary string) *world {
 	t.Helper()
-	dir := t.TempDir()
+	used := t.TempDir()
+	w := serve(t, binary, []string{"a", "b", "c"}, "PVE_MCP_CONSENT_STORE="+used)
+	w.front(nginx, t.TempDir())
+	return w
+}
+
+// serve starts replicas, with more in their environment.
+func serve(t *testing.T, binary string, names []string, more ...string) *world {
+	t.Helper()
 	w := &world{T: t, replicas: map[string]*replica{}, at: map[string]string{}, begins: map[string][]string{}}
 	w.heard = sync.NewCond(&w.mu)
 	env := simulate(t, binary) // and nothing of this process
-	tokens, used := filepath.Join(dir, "tokens.json"), filepath.Join(dir, "used")
-	if err := os.Mkdir(used, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	env = append(env, "PVE_MCP_HTTP_TOKENS="+tokens, "PVE_MCP_HTTP_HOSTS="+name, "PVE_MCP_SEAL_KEY=the same text for each of the replicas", "PVE_MCP_HTTP_RATE=0", "PVE_MCP_CONSENT_STORE="+used)
+	tokens := filepath.Join(t.TempDir(), "tokens.json")
+	env = append(env, "PVE_MCP_HTTP_TOKENS="+tokens, "PVE_MCP_HTTP_HOSTS="+name, "PVE_MCP_SEAL_KEY=the same text for each of the replicas", "PVE_MCP_HTTP_RATE=0")
+	env = append(env, more...)
 	add := exec.CommandContext(t.Context(), binary, "token", "add", "tester", "--scopes", "pve:destroy")
 	add.Env = env
 	var problem bytes.Buffer
@@ -98,10 +105,9 @@ func open(t *testing.T, nginx, binary string) *world {
 		t.Fatalf("%v: %s", err, problem.String())
 	}
 	w.token = strings.TrimSpace(string(secret))
-	for _, r := range []string{"a", "b", "c"} {
-		w.replicas[r] = w.start(r, binary, append(env, "PVE_MCP_REPLICA="+r))
+	for _, r := range names {
+		w.replicas[r] = w.start(r, binary, append(slices.Clone(env), "PVE_MCP_REPLICA="+r))
 	}
-	w.front(nginx, dir)
 	return w
 }
 
