@@ -19,11 +19,11 @@ import (
 
 type execIn struct {
 	VMID    pve.VMID `json:"vmid"`
-	Command []string `json:"command,omitzero" line:"shell" jsonschema:"program and arguments, one each"`
-	Shell   string   `json:"shell,omitzero" jsonschema:"or: a line for sh or cmd.exe"`
-	Stdin   string   `json:"stdin,omitzero" jsonschema:"text for its input"`
-	Process string   `json:"process,omitzero" jsonschema:"or: of a running command, for its output"`
-	OKCodes []int64  `json:"ok_codes,omitzero" jsonschema:"exit codes of success; default: 0"`
+	Command []string `json:"command,omitzero" line:"shell" jsonschema:"program, arguments"`
+	Shell   string   `json:"shell,omitzero" jsonschema:"or: a shell line"`
+	Stdin   string   `json:"stdin,omitzero" jsonschema:"its input"`
+	Process string   `json:"process,omitzero" jsonschema:"or: of one that runs"`
+	OKCodes []int64  `json:"ok_codes,omitzero" jsonschema:"of success; default: 0"`
 	tool.Times
 
 	argv []string     // that is run
@@ -58,7 +58,7 @@ func vmExec() tool.Tool {
 	return tool.Change(tool.ChangeSpec[execIn, execOut]{
 		Name:  "pve_vm_exec",
 		Title: "Run a command in a VM",
-		Doc:   "Runs a command in a VM by its guest agent. One that outlasts the timeout goes on: call again with its process.",
+		Doc:   "Runs a command by a VM's guest agent. After the timeout: call again with process.",
 		Worst: guard.Exec,
 		Risk:  func(execIn) guard.Risk { return guard.Exec },
 		Needs: []tool.Need{
