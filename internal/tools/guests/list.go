@@ -67,7 +67,7 @@ func listGuests() tool.Tool {
 	return tool.Read(tool.Spec[listIn, listOut]{
 		Name:  "pve_list_guests",
 		Title: "List VMs and containers",
-		Doc:   "VMs and containers of the cluster, filtered and sorted. Says how many match.",
+		Doc:   "VMs and containers of the cluster, filtered and sorted.",
 		Needs: []tool.Need{tool.On(tool.OnGuest, "VM.Audit").Else("the guest is not listed")},
 		Run:   runList,
 	})

@@ -14,7 +14,7 @@ import (
 type listIn struct {
 	VMID   pve.VMID `json:"vmid"`
 	Limit  int      `json:"limit,omitzero" min:"1" max:"500" default:"50" jsonschema:"most rows, newest first"`
-	Offset int      `json:"offset,omitzero" min:"0" jsonschema:"rows to skip"`
+	Offset int      `json:"offset,omitzero" min:"0" jsonschema:"newest to skip"`
 }
 
 type listOut struct {
