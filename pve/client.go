@@ -67,6 +67,7 @@ type Client struct {
 	token     Token
 	timeout   time.Duration
 	userAgent string
+	clock     clock
 }
 
 // New returns a client. It connects when it is first used.
@@ -269,6 +270,7 @@ func (c *Client) send(ctx context.Context, e *endpoint, method string, p path, p
 		return answer{}, false, &ConnectError{Endpoint: e.base, Err: err}
 	}
 	defer resp.Body.Close()
+	c.clock.hear(resp.Header)
 	r, err := replyOf(resp)
 	if err != nil {
 		return answer{}, true, &LostError{Method: method, Path: p.text, Err: err}

@@ -153,7 +153,7 @@ func (c *Call) newestBackup(ctx context.Context, g pve.GuestRef) string {
 		notes = append(notes, "its backups are not visible to this token (VM.Backup)")
 	}
 	if newest.CTime.Value > 0 {
-		age := max(c.Now().Sub(time.Unix(newest.CTime.Value, 0)).Round(time.Minute), 0)
+		age := c.Ago(time.Unix(newest.CTime.Value, 0)).Round(time.Minute)
 		return fmt.Sprintf("its newest backup is %s old: %s", render.Duration(age), render.Text(newest.VolID.String(), 200))
 	}
 	if len(notes) > 0 {

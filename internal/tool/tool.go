@@ -231,6 +231,9 @@ func (c *Call) Now() time.Time {
 	return c.host.Now()
 }
 
+// Ago is how long ago a time was that PVE has said, by PVE's clock.
+func (c *Call) Ago(at time.Time) time.Duration { return c.PVE.Ago(c.Now(), at) }
+
 // maxWait bounds the wait that a call may ask for, since many clients give up
 // after 60 s. A longer setting of the host counts.
 const maxWait = 45 * time.Second

@@ -166,7 +166,7 @@ func rowOf(c *tool.Call, v stored) backupRow {
 	row.Size, row.SizeHuman = show.Bytes(v.Size)
 	if v.CTime.Set {
 		created := time.Unix(v.CTime.Value, 0)
-		row.Created, row.Age = render.Time(created), render.Duration(max(0, c.Now().Sub(created)).Round(time.Second)) // its clock may be ahead
+		row.Created, row.Age = render.Time(created), render.Duration(c.Ago(created).Round(time.Second))
 	}
 	if !v.on.Shared.Value {
 		row.Node = v.on.Node.Value

@@ -103,7 +103,7 @@ func rowOf(c *tool.Call, s pve.Snapshot) snapshotRow {
 	}
 	if s.Time.Value > 0 {
 		created := time.Unix(s.Time.Value, 0)
-		row.Created, row.Age = render.Time(created), render.Duration(c.Now().Sub(created).Round(time.Second))
+		row.Created, row.Age = render.Time(created), render.Duration(c.Ago(created).Round(time.Second))
 	}
 	return row
 }

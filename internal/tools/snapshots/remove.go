@@ -126,7 +126,7 @@ func (f found) taken(c *tool.Call) string {
 		return "an unknown time"
 	}
 	at := time.Unix(f.snap.Time.Value, 0)
-	return fmt.Sprintf("%s (%s ago)", render.Time(at), render.Duration(c.Now().Sub(at).Round(time.Minute)))
+	return fmt.Sprintf("%s (%s ago)", render.Time(at), render.Duration(c.Ago(at).Round(time.Minute)))
 }
 
 func planRollback(ctx context.Context, c *tool.Call, in *rollbackIn) (tool.Plan, error) {

@@ -222,12 +222,12 @@ func rowOf(c *tool.Call, t pve.Task) taskRow {
 	start := time.Unix(t.StartTime.Value, 0)
 	row := taskRow{
 		UPID: t.UPID.String(), Type: t.Type, ID: render.Text(t.ID, 80), Node: t.Node, User: render.Text(t.UPID.User, 80),
-		State: "running", Started: render.Time(start), Duration: render.Duration(max(0, c.Now().Sub(start)).Round(time.Second)), start: start, upid: t.UPID,
+		State: "running", Started: render.Time(start), Duration: render.Duration(c.Ago(start).Round(time.Second)), start: start, upid: t.UPID,
 	}
 	if !t.EndTime.Set {
 		return row
 	}
-	row.Duration = render.Duration(time.Unix(t.EndTime.Value, 0).Sub(start))
+	row.Duration = render.Duration(max(0, time.Unix(t.EndTime.Value, 0).Sub(start)))
 	row.State = stateOf(pve.TaskStatus{Status: "stopped", ExitStatus: t.Status})
 	if row.State != "ok" {
 		row.ExitStatus = render.Said(t.Status.Value, 200)

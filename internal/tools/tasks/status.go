@@ -74,7 +74,7 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 		State: stateOf(status), Started: render.Time(upid.Start),
 	}
 	if status.Running() {
-		out.Duration = render.Duration(c.Now().Sub(upid.Start).Round(time.Second))
+		out.Duration = render.Duration(c.Ago(upid.Start).Round(time.Second))
 		out.Next = "Still running; call again with wait."
 		out.progress(ctx, c, in, watch)
 		return out, nil
@@ -82,7 +82,7 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 	c.Ended(upid)
 	out.ExitStatus = render.Said(status.ExitStatus.Value, 600)
 	if end, ok := c.EndOf(ctx, upid); ok {
-		out.Ended, out.Duration = render.Time(end), render.Duration(end.Sub(upid.Start))
+		out.Ended, out.Duration = render.Time(end), render.Duration(max(0, end.Sub(upid.Start)))
 	}
 	if status.Succeeded() && upid.EndsEarly() {
 		out.Next = "What it is for happens after it; look with pve_guest_status."
