@@ -67,7 +67,7 @@ type Client struct {
 	token     Token
 	timeout   time.Duration
 	userAgent string
-	clock     clock
+	clock     *clock
 }
 
 // New returns a client. It connects when it is first used.
@@ -77,6 +77,7 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{
 		lists: &lists{},
+		clock: &clock{},
 		reads: &share[answer]{},
 		waits: &waits{polls: map[string]*poll{}, count: o.Waiting},
 		http: &http.Client{
