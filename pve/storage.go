@@ -3,6 +3,7 @@ package pve
 import (
 	"context"
 	"net/url"
+	"strings"
 )
 
 // Storage is a storage as one node has it.
@@ -30,6 +31,20 @@ func (s Storage) MarshalJSON() ([]byte, error) { return encodeObject(s, s.Extra)
 // parameters are PVE's: content, storage, enabled, target, format.
 func (c *Client) NodeStorages(ctx context.Context, node string, params url.Values) ([]Storage, error) {
 	return get[[]Storage](ctx, c, join("nodes", node, "storage"), params)
+}
+
+// KeepsBase reports whether a storage of a type keeps the volume of a template while a
+// linked clone of it is there. PVE knows such a clone by its id, which begins with that of
+// the template's volume. LVM-thin names clones as any other volume, and so does Btrfs unless
+// they are qcow2 or vmdk files: they live on without the template, which can be deleted.
+func KeepsBase(storageType string, base VolID) bool {
+	switch storageType {
+	case "lvmthin":
+		return false
+	case "btrfs":
+		return strings.HasSuffix(base.Name, ".qcow2") || strings.HasSuffix(base.Name, ".vmdk")
+	}
+	return true
 }
 
 // Volume is a volume of a storage. Its other fields depend on the kind of content.

@@ -252,7 +252,7 @@ func (c *call) linkDisk(j *journal, kind, key string, base *volume, vmid int) *v
 		what = "mountpoint"
 	}
 	j.say("create linked clone of %s %s (%s)", what, key, base.ID)
-	if st := c.storageNamed(base.storage()); st.traits().files {
+	if st := c.storageNamed(base.storage()); st.traits().files && v.Parent != "" {
 		_, name, _ := strings.Cut(base.ID, ":")
 		j.say("clone %s: images, %s, %d to %s (base=../%s)", name, v.file(), vmid, v.file(), name)
 		j.formatting(st, v)

@@ -231,6 +231,31 @@ func TestCreate(t *testing.T) {
 	`)
 }
 
+// LVM-thin and Btrfs name linked clones as any other volume: their templates can go.
+func TestClonesThatKeepNothing(t *testing.T) {
+	m := pvesim.Lab()
+	m.Storages = append(m.Storages, pvesim.Storage{ID: "snap", Type: "btrfs", Content: "images,rootdir", Size: 100 << 30})
+	newWorld(t, m).story(`
+		POST /nodes/pve/qemu?vmid=300&scsi0=local-lvm:1                  => OK
+		POST /nodes/pve/qemu/300/template                                => OK
+		POST /nodes/pve/qemu/300/clone?newid=301                         => OK
+		GET /nodes/pve/qemu/301/config#scsi0                             => local-lvm:vm-301-disk-0,size=1G
+		DELETE /nodes/pve/qemu/300                                       => OK
+		POST /nodes/pve/qemu/301/status/start                            => OK
+		POST /nodes/pve/qemu?vmid=310&scsi0=snap:1                       => OK
+		POST /nodes/pve/qemu/310/template                                => OK
+		POST /nodes/pve/qemu/310/clone?newid=311                         => OK
+		GET /nodes/pve/qemu/311/config#scsi0                             => snap:311/vm-311-disk-0.raw,size=1G
+		DELETE /nodes/pve/qemu/310                                       => OK
+		POST /nodes/pve/qemu/311/status/start                            => OK
+		POST /nodes/pve/qemu?vmid=320&scsi0=snap:1,format%3Dqcow2        => OK
+		POST /nodes/pve/qemu/320/template                                => OK
+		POST /nodes/pve/qemu/320/clone?newid=321                         => OK
+		GET /nodes/pve/qemu/321/config#scsi0                             => snap:320/base-320-disk-0.qcow2/321/vm-321-disk-0.qcow2,size=1G
+		DELETE /nodes/pve/qemu/320                                       => base volume 'snap:320/base-320-disk-0.qcow2' is still in use by linked cloned
+	`)
+}
+
 // Space that is taken is told of, and freed again.
 func TestSpace(t *testing.T) {
 	w := newWorld(t, pvesim.Cluster())

@@ -95,7 +95,7 @@ type Volume struct {
 	Used    int64  // bytes
 	VMID    int    // of the owner, or 0
 	Age     time.Duration
-	Parent  string // the id of the base that this is a linked clone of
+	Parent  string // the id of the base that this is a linked clone of, as far as its own id says
 	Blank   bool   // no system is on it, so that nothing boots from it
 	// Inactive is a qcow2 image on LVM whose size PVE knows about, since 9.1.
 	Inactive bool

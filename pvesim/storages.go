@@ -21,11 +21,13 @@ type storageType struct {
 	clones    bool // linked clones of base images
 	// snapClones says that a snapshot can be cloned, linked too.
 	snapClones bool
-	chained    bool // the name of a linked clone begins with that of its base
-	copySnaps  bool // a full clone can be made of a snapshot
-	shared     bool // whatever its configuration says
-	thick      bool // a volume takes its whole size at once
-	images     bool // holds disks of guests at all
+	// chained says that the id of a linked clone begins with that of its base,
+	// which keeps the base: PVE knows the clones of a base by their ids alone.
+	chained   bool
+	copySnaps bool // a full clone can be made of a snapshot
+	shared    bool // whatever its configuration says
+	thick     bool // a volume takes its whole size at once
+	images    bool // holds disks of guests at all
 }
 
 var storageTypes = map[string]storageType{
@@ -50,6 +52,12 @@ func (st *Storage) traits() storageType {
 		return storageType{}
 	}
 	return storageTypes[st.Type]
+}
+
+// chains reports whether a linked clone in a format is chained. What Btrfs snapshots
+// itself is not; its other files are as those of a directory.
+func (t storageType) chains(format string) bool {
+	return t.chained || t.files && (format == "qcow2" || format == "vmdk")
 }
 
 // everywhere reports whether all nodes see the same volumes.

@@ -92,7 +92,7 @@ func (s *state) move(v *volume, id, node string) *volume {
 	return s.put(moved, v.made)
 }
 
-// clones returns the linked clones of a volume.
+// clones returns the linked clones of a volume that keep it.
 func (s *state) clones(v *volume) []*volume {
 	var out []*volume
 	for _, other := range s.volumes {
@@ -139,8 +139,9 @@ func (s *state) newVolume(r request) Volume {
 		name = fmt.Sprintf("%d/%s", r.vmid, name)
 	}
 	if r.base != nil {
-		v.Parent, v.Blank = r.base.ID, r.base.Blank
-		if t.chained {
+		v.Blank = r.base.Blank
+		if t.chains(v.Format) {
+			v.Parent = r.base.ID
 			_, parent, _ := strings.Cut(r.base.ID, ":")
 			name = parent + "/" + name
 		}

@@ -54,7 +54,7 @@ func (c *Call) Stakes(ctx context.Context, g pve.GuestRef, s pve.GuestStatus) ([
 		out = append(out, "PVE protects it against removal")
 	}
 	if s.Template.Value {
-		out = append(out, c.linkedClones(ctx, g, config))
+		out = append(out, c.linkedClones(ctx, g, config)...)
 	}
 	return out, nil
 }
@@ -76,33 +76,59 @@ func (c *Call) Keeps(ctx context.Context, id pve.VMID, d pve.Disk) string {
 	return ""
 }
 
-// linkedClones names the guests whose disks build on a template's.
-func (c *Call) linkedClones(ctx context.Context, g pve.GuestRef, config pve.GuestConfig) string {
-	var clones, read []string
+// linkedClones names the guests whose disks build on a template's, and says where clones
+// live without it.
+func (c *Call) linkedClones(ctx context.Context, g pve.GuestRef, config pve.GuestConfig) []string {
+	unseen := func(err error) []string {
+		return []string{"whether there are linked clones of it cannot be seen: " + c.Explain(err).What}
+	}
+	stores, err := c.Stores(ctx)
+	if err != nil {
+		return unseen(err)
+	}
+	var keep, free []string // storages
 	for _, d := range config.Disks(g.Kind) {
-		if d.IsCDROM() || d.Volume.Storage == "" || slices.Contains(read, d.Volume.Storage) {
-			continue
+		list := &keep
+		if !pve.KeepsBase(TypeOf(stores, d.Volume.Storage), d.Volume) {
+			list = &free
 		}
-		read = append(read, d.Volume.Storage)
-		volumes, err := c.PVE.Content(ctx, g.Node, d.Volume.Storage, nil)
+		if !d.IsCDROM() && d.Volume.Storage != "" && !slices.Contains(*list, d.Volume.Storage) {
+			*list = append(*list, d.Volume.Storage)
+		}
+	}
+	var clones, out []string
+	for _, storage := range keep {
+		volumes, err := c.PVE.Content(ctx, g.Node, storage, nil)
 		if err != nil {
-			return "whether there are linked clones of it cannot be seen: " + c.Explain(err).What
+			return unseen(err)
 		}
-		base := fmt.Sprintf("base-%v-", g.VMID)
-		if g.Kind == pve.LXC {
-			base = fmt.Sprintf("basevol-%v-", g.VMID)
-		}
-		for _, v := range volumes {
-			clone := v.VMID.Value != int64(g.VMID) && strings.Contains(v.Parent.Value+"\n"+v.VolID.Name, base)
-			if name := fmt.Sprint(v.VMID.Value); clone && !slices.Contains(clones, name) {
-				clones = append(clones, name)
-			}
+		clones = append(clones, clonesIn(volumes, g)...)
+	}
+	switch {
+	case clones != nil:
+		slices.Sort(clones)
+		out = append(out, "linked clones of it need its disks: "+strings.Join(slices.Compact(clones), ", "))
+	case keep != nil || free == nil:
+		out = append(out, "no linked clone of it can be seen")
+	}
+	for _, storage := range free {
+		out = append(out, fmt.Sprintf("linked clones of it on %s (%s) are not known as such to PVE, and live on without it", render.Text(storage, 60), TypeOf(stores, storage)))
+	}
+	return out
+}
+
+// clonesIn are the ids of the guests that have linked clones of a template's volumes.
+func clonesIn(volumes []pve.Volume, template pve.GuestRef) (out []string) {
+	base := fmt.Sprintf("base-%v-", template.VMID)
+	if template.Kind == pve.LXC {
+		base = fmt.Sprintf("basevol-%v-", template.VMID)
+	}
+	for _, v := range volumes {
+		if v.VMID.Value != int64(template.VMID) && strings.Contains(v.Parent.Value+"\n"+v.VolID.Name, base) {
+			out = append(out, fmt.Sprint(v.VMID.Value))
 		}
 	}
-	if clones == nil {
-		return "no linked clone of it can be seen"
-	}
-	return "linked clones of it need its disks: " + strings.Join(clones, ", ")
+	return out
 }
 
 func snapshotNames(snapshots []pve.Snapshot) string {

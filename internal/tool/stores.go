@@ -102,6 +102,16 @@ func (c *Call) Stores(ctx context.Context) ([]Store, error) {
 	return Stores(append(all.Resources(), nodes...)), nil
 }
 
+// TypeOf is the type of a storage, "" if the token may not see it.
+func TypeOf(stores []Store, name string) string {
+	for _, s := range stores {
+		if s.Storage.Value == name {
+			return s.PluginType.Value
+		}
+	}
+	return ""
+}
+
 // NoStorage is the error for a storage that is not among those that there are.
 func NoStorage(name string, among []Store) error {
 	if len(among) == 0 {

@@ -36,7 +36,7 @@ func (f found) passLater(ctx context.Context, c *tool.Call, config pve.GuestConf
 		if d.IsCDROM() || d.Bus == "unused" || d.Volume.Storage == "" {
 			continue
 		}
-		switch typ := typeOf(stores, d.Volume.Storage); {
+		switch typ := tool.TypeOf(stores, d.Volume.Storage); {
 		case slices.Contains(newestOnly, typ):
 			slices.Reverse(later)
 			return "", explain.Refusal(
@@ -51,16 +51,6 @@ func (f found) passLater(ctx context.Context, c *tool.Call, config pve.GuestConf
 		consequence += fmt.Sprintf("; if %s is ZFS or keeps snapshots as a chain of volumes, PVE refuses the rollback because of them", render.List(unsure))
 	}
 	return consequence, nil
-}
-
-// typeOf is the type of a storage, "" where the token may not see it.
-func typeOf(stores []tool.Store, name string) string {
-	for _, s := range stores {
-		if s.Storage.Value == name {
-			return s.PluginType.Value
-		}
-	}
-	return ""
 }
 
 // laterThan are the snapshots that were taken after one, oldest first.
