@@ -40,12 +40,15 @@ func (n *Node) Make(ctx context.Context, id pve.VMID, g Guest) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	key, gib := g.Disk()
-	params := url.Values{"vmid": {id.String()}, key: {fmt.Sprintf("%s:%d", n.Storage, gib)}}
+	params := url.Values{"vmid": {id.String()}, key: {n.newDisk(g.Kind, gib)}}
 	for key, value := range g.Config {
 		params.Set(key, value)
 	}
-	if g.Kind == pve.LXC {
+	switch {
+	case g.Kind == pve.LXC:
 		params.Set("ostemplate", n.Template.String())
+	case n.Emulated:
+		params.Set("kvm", "0")
 	}
 	if err := n.done(ctx)(n.client.CreateGuest(ctx, n.Node, g.Kind, params)); err != nil {
 		return err

@@ -18,9 +18,10 @@ type Node struct {
 	Settings
 	Version string // of PVE
 
-	fence  *Fence
-	client *pve.Client // of the run itself, on the fence
-	next   int         // of the ids, the next one that a story gets
+	fence   *Fence
+	client  *pve.Client // of the run itself, on the fence
+	storage pve.Storage // that of the guests
+	next    int         // of the ids, the next one that a story gets
 }
 
 // Open looks whether a run may begin on the node that the environment says: it is meant, and
@@ -93,9 +94,6 @@ func (n *Node) find(ctx context.Context) error {
 	return fmt.Errorf("PVE_LIVE_NODE: there is no node %q", n.Node)
 }
 
-// withSnapshots are the types of storages that can make snapshots of VMs and containers.
-var withSnapshots = []string{"btrfs", "lvmthin", "rbd", "zfs", "zfspool"}
-
 // checkStorages looks whether the storages can do what stories want.
 func (n *Node) checkStorages(ctx context.Context) error {
 	all, err := n.client.NodeStorages(ctx, n.Node, url.Values{"enabled": {"1"}})
@@ -111,12 +109,10 @@ func (n *Node) checkStorages(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("%s: %s, of type %s with %s, is not for %s", key, id, all[i].Type, all[i].Content.Value, purpose))
 		}
 	}
-	holds := func(s pve.Storage, content string) bool {
-		return slices.Contains(strings.Split(s.Content.Value, ","), content)
-	}
 	_, key := n.Value("storage")
-	check(key, n.Storage, "disks of VMs and containers with snapshots of both", func(s pve.Storage) bool {
-		return holds(s, "images") && holds(s, "rootdir") && slices.Contains(withSnapshots, s.Type)
+	check(key, n.Storage, "disks of VMs with snapshots", func(s pve.Storage) bool {
+		n.storage = s
+		return holds(s, "images") && slices.Contains(snapshotsOf[s.Type], pve.QEMU)
 	})
 	if n.Backups != "" {
 		_, key := n.Value("backups")

@@ -106,10 +106,11 @@ func TestOpenRefuses(t *testing.T) {
 		{"PVE_LIVE_VMIDS", "109-120", "the scratch range 109-120 is not empty: guest 109"},
 		{"PVE_LIVE_STORAGE", "", "PVE_LIVE_STORAGE: it is not set"},
 		{"PVE_LIVE_STORAGE", "nowhere", `PVE_LIVE_STORAGE: pve1 has no storage "nowhere"`},
-		{"PVE_LIVE_STORAGE", "nfs", "PVE_LIVE_STORAGE: nfs, of type nfs with "},
+		{"PVE_LIVE_STORAGE", "local", "PVE_LIVE_STORAGE: local, of type dir with "},
 		{"PVE_LIVE_BACKUPS", "local-zfs", "is not for backups"},
 		{"PVE_LIVE_TEMPLATE", "local:vztmpl/none.tar.xz", "PVE_LIVE_TEMPLATE: local:vztmpl/none.tar.xz cannot be found on pve1"},
 		{"PVE_LIVE_ISO", "none", "PVE_LIVE_ISO: "},
+		{"PVE_LIVE_KVM", "false", "PVE_LIVE_KVM: it is neither yes nor no"},
 		{"PVE_LIVE_NODE", "pve9", `PVE_LIVE_NODE: there is no node "pve9"`},
 		{"PVE_FINGERPRINT", strings.TrimSuffix(strings.Repeat("AB:", 32), ":"), "fingerprint"},
 		{"PVE_MCP_READ_ONLY", "true", "PVE_MCP_READ_ONLY: a live run changes things"},
@@ -125,6 +126,24 @@ func TestOpenRefuses(t *testing.T) {
 	for _, r := range w.sim.Requests() {
 		if r.Method != http.MethodGet {
 			t.Errorf("%s %s was sent", r.Method, r.Path)
+		}
+	}
+}
+
+// A node without hardware virtualisation gets VMs that do without it.
+func TestMakeWithoutKVM(t *testing.T) {
+	for kvm, want := range map[string]string{"": "", "yes": "", "no": "0"} {
+		w := newWorld(t)
+		w.env["PVE_LIVE_KVM"] = kvm
+		n := w.open()
+		for id, kind := range map[pve.VMID]pve.Kind{9000: pve.QEMU, 9002: pve.LXC} {
+			if err := n.Make(t.Context(), id, live.Guest{Kind: kind}); err != nil {
+				t.Fatal(err)
+			}
+			config, err := w.elsewhere().GuestConfig(t.Context(), pve.GuestRef{Node: "pve1", Kind: kind, VMID: id}, nil)
+			if got := config.Values["kvm"]; err != nil || kind == pve.QEMU && got != want || kind == pve.LXC && got != "" {
+				t.Errorf("PVE_LIVE_KVM=%s, %s: kvm %q, %v", kvm, kind, got, err)
+			}
 		}
 	}
 }

@@ -46,7 +46,8 @@ func Table() []Setting {
 			set: func(s *Settings, v string) (err error) { s.IDs, err = parseRange(v); return },
 		},
 		{
-			Key: "PVE_LIVE_STORAGE", Example: "local-zfs", Doc: "storage for disks of VMs and containers, which can make snapshots of both",
+			Key: "PVE_LIVE_STORAGE", Example: "local-zfs",
+			Doc:   "storage for disks, with snapshots of VMs; what it cannot do for containers is left out",
 			set:   func(s *Settings, v string) error { s.Storage = v; return nil },
 			Fills: "storage", gives: func(s Settings) string { return s.Storage },
 		},
@@ -70,6 +71,17 @@ func Table() []Setting {
 			Key: "PVE_LIVE_NODE", Example: "pve", Doc: "name of the node", Optional: "it is the one that answers",
 			set:   func(s *Settings, v string) error { s.Node = v; return nil },
 			Fills: "node", gives: func(s Settings) string { return s.Node },
+		},
+		{
+			Key: "PVE_LIVE_KVM", Example: "no", Doc: "no on a node without hardware virtualisation, where each VM that is made gets kvm: 0",
+			Optional: "it is yes",
+			set: func(s *Settings, v string) error {
+				if v != "yes" && v != "no" {
+					return errors.New("it is neither yes nor no")
+				}
+				s.Emulated = v == "no"
+				return nil
+			},
 		},
 	}
 }
@@ -112,6 +124,7 @@ type Settings struct {
 	Storage       string
 	Backups       string
 	Template, ISO pve.VolID
+	Emulated      bool           // VMs run without hardware virtualisation
 	Config        *config.Config // of pve-mcp itself
 }
 

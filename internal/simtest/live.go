@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -43,8 +44,8 @@ func (s Story) tellOn(ctx context.Context, t *testing.T, name string, node *live
 	if why := s.simOnly(); why != "" {
 		return live.SimOnly, why
 	}
-	if key := s.missing(node); key != "" {
-		return live.NotHere, key + " is not set"
+	if why := s.notHere(name, node); why != "" {
+		return live.NotHere, why
 	}
 	if ctx.Err() != nil {
 		return live.NotHere, "it was interrupted before"
@@ -102,14 +103,24 @@ func (s Story) simOnly() string {
 	return ""
 }
 
-// missing returns the key of a setting that a story needs and that is not set, or "".
-func (s Story) missing(node *live.Node) string {
+// notHere returns why the node cannot tell a story of a tool, or "".
+func (s Story) notHere(name string, node *live.Node) string {
+	container := s.On == CT || s.On == RunningCT
 	needs := s.placeholders()
-	needs["template"] = s.On == CT || s.On == RunningCT
-	for name, needed := range needs {
-		if value, key := node.Value(name); needed && key != "" && value == "" {
-			return key
+	needs["template"] = container
+	for placeholder, needed := range needs {
+		if value, key := node.Value(placeholder); needed && key != "" && value == "" {
+			return key + " is not set"
 		}
+	}
+	if s.On != NoGuest {
+		snapshots := strings.Contains(name+" "+s.First, "pve_create_snapshot")
+		if why := node.CannotHold(s.On.guest().Kind, snapshots); why != "" {
+			return why
+		}
+	}
+	if keeps, typ := node.KeepsBases(); s.Bases != "" && keeps != (s.Bases == KeepsBases) {
+		return fmt.Sprintf("it takes a storage that %s, and not %s", s.Bases, typ)
 	}
 	return ""
 }

@@ -51,6 +51,22 @@ func (s Scratch) guest() live.Guest {
 	}}
 }
 
+// Bases says what a storage does with a template's disk while there is a linked clone of it.
+type Bases string
+
+// What a storage can do with it.
+const (
+	KeepsBases Bases = "keeps disks of templates that are in use"
+	FreesBases Bases = "lets go of disks of templates: linked clones live without them"
+)
+
+// addBtrfs adds a storage to a model that lets go of disks of templates, and returns its name.
+func addBtrfs(m *pvesim.Model) string {
+	st := pvesim.Storage{ID: "snap", Type: "btrfs", Content: "images,rootdir", Size: 100 << 30}
+	m.Storages = append(slices.Clip(m.Storages), st)
+	return st.ID
+}
+
 // The surroundings of a scratch guest in the preset cluster.
 const (
 	simVMID = 190
@@ -65,8 +81,8 @@ func simulated() map[string]string {
 	}
 }
 
-// simulate puts the guest into a model.
-func (s Scratch) simulate(m *pvesim.Model) {
+// simulate puts the guest into a model, with its disk on a storage.
+func (s Scratch) simulate(m *pvesim.Model, storage string) {
 	if s == NoGuest {
 		return
 	}
@@ -77,7 +93,11 @@ func (s Scratch) simulate(m *pvesim.Model) {
 	if volume == "" {
 		volume = "vm"
 	}
-	config[key] = fmt.Sprintf("%s:%s-%d-disk-0,size=%dG", simulated()["storage"], volume, simVMID, gib)
+	disk := fmt.Sprintf("%s-%d-disk-0", volume, simVMID)
+	if storage != simulated()["storage"] { // one of files
+		disk = fmt.Sprintf("%d/%s.raw", simVMID, disk)
+	}
+	config[key] = fmt.Sprintf("%s:%s,size=%dG", storage, disk, gib)
 	if g.Template {
 		config["template"] = "1"
 	}

@@ -22,6 +22,7 @@ import (
 type Story struct {
 	Name    string
 	On      Scratch // makes it one that can run anywhere, with placeholders in its texts
+	Bases   Bases   // what the storage of the scratch guest has to do with templates, if it matters
 	Options         // of the world
 	First   string  // calls that come before, one in a line: tool and arguments
 	Fault   pvesim.Fault
@@ -52,15 +53,19 @@ func Tell(t *testing.T, name string, stories []Story) {
 // simulate tells a story in a simulated world.
 func (s Story) simulate(t *testing.T, name string) {
 	s.Policy.Exec = !s.Policy.ReadOnly
+	values := simulated()
 	if s.On != "" {
 		m := pvesim.Cluster()
 		if s.Model != nil {
 			m = *s.Model
 		}
-		s.On.simulate(&m)
+		if s.Bases == FreesBases {
+			values["storage"] = addBtrfs(&m)
+		}
+		s.On.simulate(&m, values["storage"])
 		s.Model = &m
 	}
-	s.tell(New(t, s.Options), name, simulated())
+	s.tell(New(t, s.Options), name, values)
 }
 
 // tell tells a story in a world, with what its placeholders stand for.

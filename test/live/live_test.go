@@ -95,6 +95,24 @@ func TestStoriesRunLive(t *testing.T) {
 	}
 }
 
+// Where the storage makes no snapshots of containers, their stories are left out, and all
+// others are told.
+func TestSnapshotsOfContainersAreLeftOut(t *testing.T) {
+	env := append(simulate(t), "PVE_LIVE_STORAGE=nfs", "PVE_LIVE_KVM=no")
+	out, err := command(t, env, "live", "./internal/tools/snapshots").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{
+		"live: passed    pve_create_snapshot: VM (on pve1, PVE 9.0.11)\n",
+		"live: not here  pve_create_snapshot: CT (nfs, of type nfs, makes no snapshots of containers)\n",
+	} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+}
+
 // Without a node there is nothing to do; with one, nothing is done that is not meant.
 func TestNothingIsBegun(t *testing.T) {
 	out, err := command(t, nil, "live").CombinedOutput()
