@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"flag"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,6 +38,7 @@ func TestStories(t *testing.T) {
 			"jsonrpc":  jsonrpc,
 			"simulate": simulate,
 			"endsim":   endsim,
+			"serve":    serveHTTP,
 			"world":    inWorld,
 			"terminal": onTerminal,
 		},
@@ -112,6 +114,29 @@ func endsim(ts *testscript.TestScript, _ bool, _ []string) {
 	cmd := ts.Value(simulation{}).(*simulation).cmd
 	ts.Check(cmd.Process.Signal(os.Interrupt))
 	ts.Check(cmd.Wait())
+}
+
+// serveHTTP starts pve-mcp http about the simulated cluster on a free port, and sets MCP_URL.
+func serveHTTP(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("usage: serve [FLAG...]")
+	}
+	cmd := exec.Command(program(ts), append([]string{"--demo", "http", "--listen", "127.0.0.1:0"}, args...)...)
+	cmd.Dir = ts.MkAbs(".")
+	log, err := cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	ts.Defer(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	for sc := bufio.NewScanner(log); sc.Scan(); {
+		ts.Logf("%s", sc.Text())
+		if _, at, ok := strings.Cut(sc.Text(), `msg="serving MCP" url=`); ok {
+			url, _, _ := strings.Cut(at, " ")
+			ts.Setenv("MCP_URL", url)
+			go func() { _, _ = io.Copy(io.Discard, log) }()
+			return
+		}
+	}
+	ts.Fatalf("it does not serve: %v", cmd.Wait())
 }
 
 // Every command on the page about the shell is run by its story, up to what it is piped to.

@@ -46,8 +46,8 @@ var imports = map[string][]string{
 	},
 	"internal/cli": {
 		"internal/access", "internal/audit", "internal/catalog", "internal/clients", "internal/config", "internal/demo", "internal/doctor", "internal/files",
-		"internal/guard", "internal/httpserve", "internal/keyring", "internal/obs", "internal/once", "internal/pages", "internal/record", "internal/render", "internal/screen",
-		"internal/server", "internal/tool", "pve", "pvesim",
+		"internal/guard", "internal/httpserve", "internal/keyring", "internal/obs", "internal/once", "internal/pages", "internal/record", "internal/remote", "internal/render", "internal/screen",
+		"internal/server", "internal/tool", "pve", "pve/lazyregexp", "pvesim",
 		"github.com/coreos/go-systemd/v22", "github.com/google/jsonschema-go", "github.com/spf13/cobra", "github.com/spf13/pflag",
 		"golang.org/x/term",
 	},
@@ -83,6 +83,7 @@ var imports = map[string][]string{
 	"internal/record":     {"pve", "pve/lazyregexp", "pvesim"},
 	"internal/recordings": {},
 	"internal/render":     {"pve/lazyregexp"},
+	"internal/remote":     {"internal/render", "github.com/modelcontextprotocol/go-sdk"},
 	"internal/rpc":        {"github.com/modelcontextprotocol/go-sdk"},
 	"internal/screen":     {"internal/render"},
 	"internal/seal":       {},

@@ -22,6 +22,7 @@ type target struct {
 	name    string
 	project bool
 	show    bool
+	remote  remoteFlags
 	client  clients.Client
 	file    string
 }
@@ -34,6 +35,7 @@ func (t *target) command(use, short string) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&t.name, "name", "pve", "name of the server in the client")
 	cmd.Flags().BoolVar(&t.project, "project", false, "change the file of the project in this folder, not the user's")
+	cmd.Flags().StringVar(&t.remote.url, "url", "", "URL of a pve-mcp http that runs elsewhere, such as https://mcp.example.org/mcp")
 	return cmd
 }
 
@@ -81,14 +83,21 @@ func (a *app) installCommand() *cobra.Command {
 	cmd.Long = "Adds pve-mcp, with the settings that are in force now, to the configuration of an MCP client: " + strings.Join(clients.IDs(), ", ") + ".\n" +
 		"What else is in the file stays as it is, comments and layout too, and a backup is made. The secret of the token is\n" +
 		"never written there: it is kept in the keyring, or in the file that --token-secret-file names.\n" +
-		"uninstall takes the server out again."
+		"uninstall takes the server out again.\n\n" +
+		"With --url, the client calls a pve-mcp http that runs elsewhere. Its bearer token is in a variable of the client's\n" +
+		"environment, which --token-env names, or comes by OAuth, for which the URL alone is enough."
 	cmd.Example = "  pve-mcp install claude-code --host pve.example.lan --token-id 'ops@pve!mcp'\n" +
+		"  pve-mcp install claude-code --url https://mcp.example.org/mcp --token-env PVE_MCP_BEARER\n" +
 		"  pve-mcp --demo install cursor"
 	cmd.Flags().BoolVar(&t.show, "print", false, "print what belongs into the file, and change nothing")
+	t.remote.define(cmd.Flags())
 	uses(cmd, config.Connection, config.Safety, config.Tools, config.Logging)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := t.find(args, a); err != nil {
 			return err
+		}
+		if t.remote.given() {
+			return a.installRemote(cmd.Context(), t)
 		}
 		cfg, err := a.settings(config.Sources{NoSecret: true})
 		if err != nil {
@@ -183,7 +192,7 @@ func (a *app) show(t *target, s clients.Server) error {
 }
 
 func (a *app) install(t *target, cfg *config.Config, server clients.Server) error {
-	old, _, err := t.client.Read(t.file, t.name)
+	old, _, err := t.client.Read(t.file, t.name, "")
 	if err != nil {
 		return failed(err)
 	}
@@ -290,12 +299,13 @@ func (a *app) secretFor(cfg *config.Config, fromFile string) (string, error) {
 func (a *app) uninstallCommand() *cobra.Command {
 	t := &target{}
 	cmd := t.command("uninstall", "Take pve-mcp out of an MCP client's configuration")
-	cmd.Long = "Takes out what install has added, and nothing else. A secret stays in the keyring: pve-mcp secret delete forgets it."
+	cmd.Long = "Takes out what install has added, and nothing else; a remote server is named by its URL. A secret stays in the keyring:\n" +
+		"pve-mcp secret delete forgets it."
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		if err := t.find(args, a); err != nil {
 			return err
 		}
-		change, err := t.client.Remove(t.file, t.name)
+		change, err := t.client.Remove(t.file, t.name, t.remote.url)
 		if err != nil {
 			return failed(err)
 		}

@@ -127,22 +127,27 @@ func findInKeyring(token string, hosts []string) (func() (string, error), error)
 	}, nil
 }
 
-// askSecret reads a secret: from the terminal, where it is not shown, or from stdin.
+// askSecret reads the secret of an API token.
 func (a *app) askSecret(about string) (string, error) {
+	secret, err := a.askHidden("Secret of " + about)
+	if err != nil {
+		return "", err
+	}
+	return secret, pve.NewSecret(secret).Check()
+}
+
+// askHidden reads a secret: from the terminal, where it is not shown, or from stdin.
+func (a *app) askHidden(what string) (string, error) {
 	var text []byte
 	var err error
 	if f, ok := a.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		fmt.Fprintf(a.err, "Secret of %s (it is not shown): ", about)
+		fmt.Fprintf(a.err, "%s (it is not shown): ", what)
 		text, err = term.ReadPassword(int(f.Fd()))
 		fmt.Fprintln(a.err)
 	} else {
 		text, err = io.ReadAll(io.LimitReader(a.in, 4096))
 	}
-	if err != nil {
-		return "", err
-	}
-	secret := strings.TrimSpace(string(text))
-	return secret, pve.NewSecret(secret).Check()
+	return strings.TrimSpace(string(text)), err
 }
 
 // whose reads the settings that say whose secret is meant.

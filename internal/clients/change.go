@@ -39,7 +39,7 @@ type document interface {
 	data() (map[string]any, error)
 }
 
-// member is a named value of an entry.
+// member is a named value of an entry; nil is for one that is not to be there.
 type member struct {
 	name  string
 	value any
@@ -55,6 +55,9 @@ func (c Client) parse(text []byte) (document, error) {
 
 // entry is how the client's file says a server. A nil Env leaves that of a file alone.
 func (c Client) entry(s Server) []member {
+	if s.URL != "" {
+		return c.remoteEntry(s)
+	}
 	var out []member
 	if c.typed {
 		out = append(out, member{"type", "stdio"})
@@ -73,6 +76,25 @@ func (c Client) entry(s Server) []member {
 	return out
 }
 
+func (c Client) remoteEntry(s Server) []member {
+	var out []member
+	if c.remote.typed {
+		out = append(out, member{"type", "http"})
+	}
+	out = append(out, member{"url", s.URL})
+	if c.remote.tokenEnv != "" {
+		return append(out, member{c.remote.tokenEnv, orNothing(s.TokenEnv != "", s.TokenEnv)})
+	}
+	return append(out, member{"headers", orNothing(len(s.Headers) > 0, s.Headers)})
+}
+
+func orNothing(there bool, v any) any {
+	if there {
+		return v
+	}
+	return nil
+}
+
 // Show returns a file that has nothing but a server.
 func (c Client) Show(name string, s Server) ([]byte, error) {
 	doc, err := c.parse(nil)
@@ -83,19 +105,20 @@ func (c Client) Show(name string, s Server) ([]byte, error) {
 }
 
 // Read returns the server with a name from a file; found says whether it is there. One
-// that is not pve-mcp is an error.
-func (c Client) Read(file, name string) (s Server, found bool, err error) {
-	_, old, err := c.load(file, name)
+// that is not pve-mcp, nor at the URL, is an error; no URL is for one that the client
+// starts.
+func (c Client) Read(file, name, url string) (s Server, found bool, err error) {
+	_, old, err := c.load(file, name, url)
 	if old == nil || err != nil {
 		return Server{}, false, err
 	}
-	return serverOf(old), true, nil
+	return c.serverOf(old), true, nil
 }
 
 // Add plans to add a server to a file, or to change it there: the members that are ours
 // are set, and all else stays as it is.
 func (c Client) Add(file, name string, s Server) (*Change, error) {
-	ch, old, err := c.load(file, name)
+	ch, old, err := c.load(file, name, s.URL)
 	if err != nil {
 		return nil, err
 	}
@@ -141,15 +164,19 @@ func (c Client) set(before []byte, name string, s Server) ([]byte, error) {
 		servers[name] = old
 	}
 	for _, m := range c.entry(s) {
+		if m.value == nil {
+			delete(old, m.name)
+			continue
+		}
 		old[m.name] = plain(m.value)
 	}
 	return after, c.says(after, want)
 }
 
-// Remove plans to take a server out of a file. Where the file is just what Add made of
-// an earlier one, of which there is a backup, it is that again.
-func (c Client) Remove(file, name string) (*Change, error) {
-	ch, old, err := c.load(file, name)
+// Remove plans to take a server out of a file, with its URL if it has one. Where the file
+// is just what Add made of an earlier one, of which there is a backup, it is that again.
+func (c Client) Remove(file, name, url string) (*Change, error) {
+	ch, old, err := c.load(file, name, url)
 	if err != nil {
 		return nil, err
 	}
@@ -157,13 +184,13 @@ func (c Client) Remove(file, name string) (*Change, error) {
 		ch.Nothing = true
 		return ch, nil
 	}
-	s := serverOf(old)
+	s := c.serverOf(old)
 	made := func(of []byte) bool {
 		again, err := c.set(of, name, s)
 		return err == nil && bytes.Equal(again, ch.before)
 	}
 	for _, backup := range backups(file) {
-		earlier, had, err := c.load(backup, name)
+		earlier, had, err := c.load(backup, name, url)
 		if err == nil && had == nil && made(earlier.before) {
 			ch.after, ch.undoes = earlier.before, backup
 			return ch, nil
@@ -222,8 +249,9 @@ func (c Client) says(text []byte, want map[string]any) error {
 	return nil
 }
 
-// load reads a file and its entry with a name, nil where there is none.
-func (c Client) load(file, name string) (*Change, map[string]any, error) {
+// load reads a file and its entry with a name, nil where there is none. An entry of
+// something else is an error.
+func (c Client) load(file, name, url string) (*Change, map[string]any, error) {
 	ch := &Change{File: file}
 	_, err := os.Stat(filepath.Dir(file))
 	ch.NoFolder = errors.Is(err, fs.ErrNotExist)
@@ -249,10 +277,30 @@ func (c Client) load(file, name string) (*Change, map[string]any, error) {
 		}
 	}
 	old := entryOf(data, c.container, name)
-	if old != nil && !isOurs(old) {
-		return nil, nil, fmt.Errorf("%s has a server %s that is not pve-mcp; nothing was changed; choose another name with --name", file, name)
+	if old != nil {
+		if what := c.notOurs(old, url); what != "" {
+			return nil, nil, fmt.Errorf("%s has a server %s %s; nothing was changed; choose another name with --name", file, name, what)
+		}
 	}
 	return ch, old, nil
+}
+
+// notOurs says what an entry is that is neither this program nor, where a URL is given, the
+// server there. An entry does not tell what answers at its URL, so that its user has to say
+// it.
+func (c Client) notOurs(entry map[string]any, url string) string {
+	at, remote := entry["url"].(string)
+	switch {
+	case remote && at == url:
+		return ""
+	case remote:
+		return fmt.Sprintf("at %s; if that is pve-mcp, take it out with pve-mcp uninstall %s --url %s", at, c.ID, at)
+	case !startsUs(entry):
+		return "that is not pve-mcp"
+	case url != "":
+		return fmt.Sprintf("that starts pve-mcp itself; take it out with pve-mcp uninstall %s", c.ID)
+	}
+	return ""
 }
 
 // readAll reads a client's file, which may be large.
@@ -276,29 +324,39 @@ func entryOf(data map[string]any, container, name string) map[string]any {
 	return entry
 }
 
-// isOurs reports whether an entry starts this program.
-func isOurs(entry map[string]any) bool {
+// startsUs reports whether an entry starts this program.
+func startsUs(entry map[string]any) bool {
 	command, _ := entry["command"].(string)
 	base := path.Base(strings.ReplaceAll(command, `\`, "/"))
 	return strings.HasPrefix(strings.ToLower(base), "pve-mcp") // such as pve-mcp.exe
 }
 
 // serverOf is the server that an entry says.
-func serverOf(entry map[string]any) Server {
+func (c Client) serverOf(entry map[string]any) Server {
 	var s Server
 	s.Command, _ = entry["command"].(string)
+	s.URL, _ = entry["url"].(string)
+	s.TokenEnv, _ = entry[c.remote.tokenEnv].(string)
 	list, _ := entry["args"].([]any)
 	for _, v := range list {
 		text, _ := v.(string)
 		s.Args = append(s.Args, text)
 	}
-	if env, ok := entry["env"].(map[string]any); ok {
-		s.Env = map[string]string{}
-		for key, v := range env {
-			s.Env[key], _ = v.(string)
-		}
-	}
+	s.Env, s.Headers = texts(entry["env"]), texts(entry["headers"])
 	return s
+}
+
+// texts are the texts of an object, nil for none.
+func texts(v any) map[string]string {
+	all, ok := v.(map[string]any)
+	if !ok {
+		return nil
+	}
+	out := map[string]string{}
+	for key, v := range all {
+		out[key], _ = v.(string)
+	}
+	return out
 }
 
 // plain is a value as it is read from a file.

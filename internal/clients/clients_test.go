@@ -111,7 +111,7 @@ func TestGolden(t *testing.T) {
 			if err != nil || !ch.Nothing || apply(t, ch, err) != "" || len(folder(t, dir)) != 2 {
 				t.Errorf("again: %v %v", err, slices.Collect(maps.Keys(folder(t, dir))))
 			}
-			ch, err = c.Remove(file, "pve")
+			ch, err = c.Remove(file, "pve", "")
 			apply(t, ch, err)
 			if diff := cmp.Diff(map[string]string{"config": string(before)}, folder(t, dir)); diff != "" {
 				t.Errorf("undone (-want +got):\n%s", diff)
@@ -138,7 +138,7 @@ func TestRemoveWithoutBackup(t *testing.T) {
 			if err := os.WriteFile(file, ar.Files[1].Data, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			ch, err := find(t, id).Remove(file, "pve")
+			ch, err := find(t, id).Remove(file, "pve", "")
 			apply(t, ch, err)
 			got, err := os.ReadFile(file)
 			if err != nil {
@@ -168,11 +168,11 @@ func TestNewFile(t *testing.T) {
 		if err != nil || folder(t, dir)["deep/config"] != string(shown) {
 			t.Errorf("%s: %v %s", c.ID, err, shown)
 		}
-		s, found, err := c.Read(file, "pve")
+		s, found, err := c.Read(file, "pve", "")
 		if diff := cmp.Diff(server(), s); err != nil || !found || diff != "" {
 			t.Errorf("%s: %v %v %s", c.ID, err, found, diff)
 		}
-		ch, err = c.Remove(file, "pve")
+		ch, err = c.Remove(file, "pve", "")
 		apply(t, ch, err)
 		if left := folder(t, dir); len(left) > 0 {
 			t.Errorf("%s: %v", c.ID, left)
@@ -218,7 +218,7 @@ func TestRefused(t *testing.T) {
 		{"codex", "mcp_servers = { other = { command = \"x\" } }\n", "in a form that this program does not change"},
 		{"codex", "mcp_servers = 1\n", "its mcp_servers is not what Codex expects"},
 		{"zed", `{"context_servers": {"pve": {"command": "node", "args": ["/x/pve-mcp"]}}}`, "a server pve that is not pve-mcp"},
-		{"codex", "[mcp_servers.pve]\nurl = \"https://x\"\n", "a server pve that is not pve-mcp"},
+		{"codex", "[mcp_servers.pve]\nurl = \"https://x\"\n", "a server pve at https://x; if that is pve-mcp, take it out with pve-mcp uninstall codex --url https://x; nothing was changed"},
 	} {
 		dir := t.TempDir()
 		file := filepath.Join(dir, "config")
@@ -329,7 +329,7 @@ func TestSymlink(t *testing.T) {
 		if text, err := os.ReadFile(real); err != nil || !strings.Contains(string(text), "ops@pve!mcp") {
 			t.Errorf("%s: %v %s", c.ID, err, text)
 		}
-		ch, err = c.Remove(link, "pve")
+		ch, err = c.Remove(link, "pve", "")
 		apply(t, ch, err)
 		if to, err := os.Readlink(link); err != nil || to != "dotfiles" {
 			t.Errorf("%s: %q %v", c.ID, to, err)

@@ -77,6 +77,12 @@ func (f *jsonFile) with(name string, entry []member) ([]byte, error) {
 		return nil, err
 	}
 	for _, m := range entry {
+		if m.value == nil {
+			if at := find(server, m.name); at >= 0 {
+				f.cut(server, at)
+			}
+			continue
+		}
 		value, err := f.value(m.value, 3)
 		if err != nil {
 			return nil, err

@@ -109,6 +109,7 @@ func (f *tomlFile) with(name string, entry []member) ([]byte, error) {
 		for _, m := range entry {
 			env, isEnv := m.value.(map[string]string)
 			switch {
+			case m.value == nil:
 			case i == envTable && isEnv:
 				out.WriteString(f.pairs(env))
 			case i == at && (!isEnv || envTable < 0):
@@ -137,6 +138,9 @@ func (f *tomlFile) appended(own []string, entry []member) []byte {
 	header := "[" + bare(own[0]) + "." + bare(own[1])
 	out.WriteString(header + "]" + f.newline)
 	for _, m := range entry {
+		if m.value == nil {
+			continue
+		}
 		if env, ok := m.value.(map[string]string); ok {
 			out.WriteString(f.newline + header + "." + m.name + "]" + f.newline + f.pairs(env))
 			continue
