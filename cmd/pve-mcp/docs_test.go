@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"crypto/x509"
 	"encoding/pem"
@@ -154,16 +155,27 @@ func newDocShell(t *testing.T, speed float64) *docShell {
 		"PVE_HOST="+l.URL(), "PVE_FINGERPRINT="+l.Fingerprint(), "PVE_TOKEN_ID="+token.ID, "PVE_TOKEN_SECRET_FILE="+filepath.Join(dir, "secret"),
 		"PVE_MCP_HTTP_LISTEN=127.0.0.1:0")
 	files := s.readersFiles(t)
-	files["secret"] = token.Secret
+	files["secret"], files["token"] = token.Secret, "pvemcp_AEOL\n"
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	s.env = append(s.env, "UPID="+s.first(t, "pve_list_tasks", `UPID:[^"]+`), "ARCHIVE="+s.first(t, "pve_list_backups", `nfs:backup/[^"]+`))
-	s.as = strings.NewReplacer("pve.example.lan", l.URL(), "mcp@pve!mcp", token.ID, "0.0.0.0:8443", "127.0.0.1:0", "/etc/pve-mcp", dir,
+	s.as = strings.NewReplacer("--url https://mcp.example.org/mcp", "--url "+s.remote(t), "pve.example.lan", l.URL(), "mcp@pve!mcp", token.ID, "0.0.0.0:8443", "127.0.0.1:0", "/etc/pve-mcp", dir,
 		" CLIENT ", " claude-code ", "--head HASH", "--head "+files["head"])
 	return s
+}
+
+// remote is the URL of a pve-mcp that runs elsewhere.
+func (s *docShell) remote(t *testing.T) string {
+	t.Helper()
+	url, stop, err := startHTTP("pve-mcp", s.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	return url
 }
 
 // first is what a list of the reader's cluster has first.
@@ -242,6 +254,9 @@ func (s *docShell) run(t *testing.T, line string) {
 		cmd.Dir, cmd.Env = root, append(os.Environ(), "GOBIN="+s.dir)
 	}
 	out, err := cmd.CombinedOutput()
+	if strings.Contains(line, " --url ") && bytes.Contains(out, []byte("cannot work")) {
+		t.Errorf("%s", out)
+	}
 	if strings.HasSuffix(line, " --wait 1") && cmd.ProcessState.ExitCode() == 4 {
 		return // under way, as such a call wants it
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"flag"
 	"io"
 	"os"
@@ -121,22 +122,35 @@ func serveHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("usage: serve [FLAG...]")
 	}
-	cmd := exec.Command(program(ts), append([]string{"--demo", "http", "--listen", "127.0.0.1:0"}, args...)...)
-	cmd.Dir = ts.MkAbs(".")
-	log, err := cmd.StderrPipe()
+	url, stop, err := startHTTP(program(ts), ts.MkAbs("."), args...)
 	ts.Check(err)
-	ts.Check(cmd.Start())
-	ts.Defer(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	ts.Defer(stop)
+	ts.Setenv("MCP_URL", url)
+}
+
+// startHTTP starts pve-mcp http about the simulated cluster on a free port.
+func startHTTP(program, dir string, args ...string) (url string, stop func(), err error) {
+	cmd := exec.Command(program, append([]string{"--demo", "http", "--listen", "127.0.0.1:0"}, args...)...)
+	cmd.Dir = dir
+	log, err := cmd.StderrPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return "", nil, err
+	}
+	stop = func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
+	said := ""
 	for sc := bufio.NewScanner(log); sc.Scan(); {
-		ts.Logf("%s", sc.Text())
+		said += sc.Text() + "\n"
 		if _, at, ok := strings.Cut(sc.Text(), `msg="serving MCP" url=`); ok {
 			url, _, _ := strings.Cut(at, " ")
-			ts.Setenv("MCP_URL", url)
 			go func() { _, _ = io.Copy(io.Discard, log) }()
-			return
+			return url, stop, nil
 		}
 	}
-	ts.Fatalf("it does not serve: %v", cmd.Wait())
+	stop()
+	return "", nil, errors.New("it does not serve:\n" + said)
 }
 
 // Every command on the page about the shell is run by its story, up to what it is piped to.

@@ -24,7 +24,7 @@ import (
 // mistake in a type that both shared would cancel out in the tests.
 var order = []string{
 	"bench/stdio", "bench/bare", "cmd/pve-mcp", "internal/docgen", "internal/cli", "internal/doctor", "internal/httpserve", "internal/obs", "internal/record", "test/live", "internal/simtest",
-	"internal/live", "internal/pages", "internal/screen", "internal/demo", "internal/server", "internal/rpc", "internal/mcptask", "internal/config", "internal/clients", "internal/keyring",
+	"internal/live", "internal/pages", "internal/screen", "internal/demo", "internal/server", "internal/rpc", "internal/mcptask", "internal/config", "internal/clients", "internal/remote", "internal/keyring",
 	"internal/catalog", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
 	"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks", "internal/tool",
 	"internal/access", "internal/audit", "internal/once", "internal/files", "internal/explain", "internal/guard", "internal/seal", "internal/show", "internal/render", "pve", "pvesim", "pve/apischema/gen",

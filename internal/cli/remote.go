@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"net/netip"
 	"net/url"
-	"os"
-	"runtime"
 	"strings"
 	"time"
 
@@ -94,22 +91,14 @@ func (a *app) installRemote(ctx context.Context, t *target) error {
 	if err != nil {
 		return failed(err)
 	}
-	closed := false
-	if r.stdin {
-		if closed, err = closeToOthers(t.file); err != nil {
-			return failed(err)
-		}
-	}
+	change.Private = r.stdin
 	backup, err := change.Apply()
 	if err != nil {
 		return failed(err)
 	}
 	a.say(t, change, backup, "added to")
-	if r.stdin {
-		fmt.Fprintf(a.out, "The token stands in %s, since %s takes it from nowhere else.\n", t.file, t.client.Title)
-	}
-	if closed {
-		fmt.Fprintln(a.out, "Others on this machine could read that file; now only you can.")
+	if r.stdin && !change.Nothing {
+		fmt.Fprintf(a.out, "The token stands in %s, which only you can read: %s takes it from nowhere else.\n", t.file, t.client.Title)
 	}
 	for _, note := range notes {
 		fmt.Fprintln(a.out, note)
@@ -214,18 +203,4 @@ func inClear(at string) bool {
 	}
 	addr, err := netip.ParseAddr(u.Hostname())
 	return u.Hostname() != "localhost" && (err != nil || !addr.IsLoopback())
-}
-
-// closeToOthers lets nobody but its owner read a file that is there.
-func closeToOthers(file string) (changed bool, err error) {
-	info, err := os.Stat(file)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return false, nil
-	case err != nil:
-		return false, err
-	case runtime.GOOS == "windows" || info.Mode().Perm()&0o077 == 0:
-		return false, nil
-	}
-	return true, os.Chmod(file, info.Mode().Perm()&0o700)
 }

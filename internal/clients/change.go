@@ -7,11 +7,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"reflect"
 	"slices"
-	"strings"
 
 	"pve-mcp/internal/files"
 )
@@ -24,6 +22,8 @@ type Change struct {
 	// NoFolder says that the folder of the file is not there, so that the client may not
 	// be either.
 	NoFolder bool
+	// Private is set for a file that nobody but its owner may read from now on.
+	Private bool
 
 	before, after []byte // nil for no file
 	undoes        string // the backup that after is the same as, "" for none
@@ -39,60 +39,12 @@ type document interface {
 	data() (map[string]any, error)
 }
 
-// member is a named value of an entry; nil is for one that is not to be there.
-type member struct {
-	name  string
-	value any
-}
-
 // parse reads the content of a client's file; nil and blank text is an empty one.
 func (c Client) parse(text []byte) (document, error) {
 	if c.toml {
 		return parseTOML(text, c.container)
 	}
 	return parseJSON(text, c)
-}
-
-// entry is how the client's file says a server. A nil Env leaves that of a file alone.
-func (c Client) entry(s Server) []member {
-	if s.URL != "" {
-		return c.remoteEntry(s)
-	}
-	var out []member
-	if c.typed {
-		out = append(out, member{"type", "stdio"})
-	}
-	if c.custom {
-		out = append(out, member{"source", "custom"})
-	}
-	args := s.Args
-	if args == nil {
-		args = []string{}
-	}
-	out = append(out, member{"command", s.Command}, member{"args", args})
-	if s.Env != nil {
-		out = append(out, member{"env", s.Env})
-	}
-	return out
-}
-
-func (c Client) remoteEntry(s Server) []member {
-	var out []member
-	if c.remote.typed {
-		out = append(out, member{"type", "http"})
-	}
-	out = append(out, member{"url", s.URL})
-	if c.remote.tokenEnv != "" {
-		return append(out, member{c.remote.tokenEnv, orNothing(s.TokenEnv != "", s.TokenEnv)})
-	}
-	return append(out, member{"headers", orNothing(len(s.Headers) > 0, s.Headers)})
-}
-
-func orNothing(there bool, v any) any {
-	if there {
-		return v
-	}
-	return nil
 }
 
 // Show returns a file that has nothing but a server.
@@ -285,24 +237,6 @@ func (c Client) load(file, name, url string) (*Change, map[string]any, error) {
 	return ch, old, nil
 }
 
-// notOurs says what an entry is that is neither this program nor, where a URL is given, the
-// server there. An entry does not tell what answers at its URL, so that its user has to say
-// it.
-func (c Client) notOurs(entry map[string]any, url string) string {
-	at, remote := entry["url"].(string)
-	switch {
-	case remote && at == url:
-		return ""
-	case remote:
-		return fmt.Sprintf("at %s; if that is pve-mcp, take it out with pve-mcp uninstall %s --url %s", at, c.ID, at)
-	case !startsUs(entry):
-		return "that is not pve-mcp"
-	case url != "":
-		return fmt.Sprintf("that starts pve-mcp itself; take it out with pve-mcp uninstall %s", c.ID)
-	}
-	return ""
-}
-
 // readAll reads a client's file, which may be large.
 func readAll(file string) ([]byte, error) {
 	f, err := files.At(file).Open(os.O_RDONLY)
@@ -322,60 +256,6 @@ func entryOf(data map[string]any, container, name string) map[string]any {
 	servers, _ := data[container].(map[string]any)
 	entry, _ := servers[name].(map[string]any)
 	return entry
-}
-
-// startsUs reports whether an entry starts this program.
-func startsUs(entry map[string]any) bool {
-	command, _ := entry["command"].(string)
-	base := path.Base(strings.ReplaceAll(command, `\`, "/"))
-	return strings.HasPrefix(strings.ToLower(base), "pve-mcp") // such as pve-mcp.exe
-}
-
-// serverOf is the server that an entry says.
-func (c Client) serverOf(entry map[string]any) Server {
-	var s Server
-	s.Command, _ = entry["command"].(string)
-	s.URL, _ = entry["url"].(string)
-	s.TokenEnv, _ = entry[c.remote.tokenEnv].(string)
-	list, _ := entry["args"].([]any)
-	for _, v := range list {
-		text, _ := v.(string)
-		s.Args = append(s.Args, text)
-	}
-	s.Env, s.Headers = texts(entry["env"]), texts(entry["headers"])
-	return s
-}
-
-// texts are the texts of an object, nil for none.
-func texts(v any) map[string]string {
-	all, ok := v.(map[string]any)
-	if !ok {
-		return nil
-	}
-	out := map[string]string{}
-	for key, v := range all {
-		out[key], _ = v.(string)
-	}
-	return out
-}
-
-// plain is a value as it is read from a file.
-func plain(v any) any {
-	switch v := v.(type) {
-	case []string:
-		out := make([]any, len(v))
-		for i, text := range v {
-			out[i] = text
-		}
-		return out
-	case map[string]string:
-		out := map[string]any{}
-		for key, text := range v {
-			out[key] = text
-		}
-		return out
-	}
-	return v
 }
 
 // Apply makes the change, having made a backup of a file that is there; backup is its
@@ -402,7 +282,11 @@ func (ch *Change) Apply() (backup string, err error) {
 	if err := os.MkdirAll(filepath.Dir(ch.File), 0o700); err != nil {
 		return backup, err
 	}
-	err = files.Replace(ch.File, func(w io.Writer) error {
+	replace := files.At(ch.File).Replace
+	if ch.Private {
+		replace = files.At(ch.File).ReplacePrivate
+	}
+	err = replace(func(w io.Writer) error {
 		_, err := w.Write(ch.after)
 		return err
 	})

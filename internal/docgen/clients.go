@@ -24,6 +24,8 @@ the file and changes nothing, ` + "`--name`" + ` names the server otherwise than
 of the project in the working directory, where the client has one. ` + "`pve-mcp --demo install CLIENT`" + ` needs no settings: its cluster is
 simulated.
 
+A client can also call a pve-mcp that runs elsewhere, with ` + "`--url`" + `: [how each of them connects](http.md#connect-a-client).
+
 ## The secret
 
 It stands in no client's file and in no list of arguments.
@@ -67,8 +69,42 @@ func clientsPage() string {
 			panic(err) // the server is the one above
 		}
 		b.WriteString("\nWhat it adds, besides the secret's file where there is one:\n\n")
-		fmt.Fprintf(&b, "```%s\n%s\n```\n", strings.TrimPrefix(path.Ext(userFile(c, "linux")), "."), strings.TrimSpace(string(text)))
+		b.WriteString(fence(c, text))
 		b.WriteString("\n" + strings.TrimSpace(c.Next+" "+c.Note) + "\n")
+	}
+	return b.String()
+}
+
+// fence shows a text of a client's file.
+func fence(c clients.Client, text []byte) string {
+	return fmt.Sprintf("```%s\n%s\n```\n", strings.TrimPrefix(path.Ext(userFile(c, "linux")), "."), strings.TrimSpace(string(text)))
+}
+
+// remoteClients has an example for each client that speaks HTTP.
+func remoteClients() string {
+	const url, variable = "https://mcp.example.org/mcp", "PVE_MCP_BEARER"
+	var b strings.Builder
+	for _, c := range clients.All() {
+		fmt.Fprintf(&b, "\n### %s\n\n", c.Title)
+		if c.NoRemote() != "" {
+			b.WriteString(c.NoRemote() + "\n")
+			continue
+		}
+		flag, server := "--token-env "+variable, c.Remote(url, variable, "")
+		if !c.TokenByVariable() {
+			flag, server = "--token-stdin < token", c.Remote(url, "", "TOKEN")
+		}
+		text, err := c.Show("pve", server)
+		if err != nil {
+			panic(err) // the server is the one above
+		}
+		fmt.Fprintf(&b, "    pve-mcp install %s --url %s %s\n\n", c.ID, url, flag)
+		fmt.Fprintf(&b, "adds to `%s`:\n\n%s\n", userFile(c, "linux"), fence(c, text))
+		if !c.TokenByVariable() {
+			fmt.Fprintf(&b, "%s reads no variables there, so that the token itself stands in the file, which nobody else can read then. Without\n"+
+				"`< token` the command asks for it.\n\n", c.Title)
+		}
+		fmt.Fprintf(&b, "With OAuth:\n\n    pve-mcp install %s --url %s\n\nadds the URL alone. %s\n", c.ID, url, c.Login())
 	}
 	return b.String()
 }

@@ -1,5 +1,5 @@
 // Command docgen writes the pages that are made from the code: the tools, the
-// settings, the privileges, .env.example and parts of the README. With -packages it writes
+// settings, the privileges, .env.example and parts of others. With -packages it writes
 // the man pages and the shells' completions for packages instead.
 package main
 
@@ -57,16 +57,28 @@ func run(dir string) error {
 			return err
 		}
 	}
-	readme := filepath.Join(dir, "README.md")
-	data, err := os.ReadFile(readme)
+	for page, parts := range map[string]map[string]string{
+		"README.md":    {"tools": toolsTable()},
+		"docs/http.md": {"clients": remoteClients()},
+	} {
+		if err := fill(filepath.Join(dir, page), parts); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill writes the parts of a page that are made from the code.
+func fill(page string, parts map[string]string) error {
+	data, err := os.ReadFile(page)
 	if err != nil {
 		return err
 	}
-	text, err := replace(string(data), map[string]string{"tools": toolsTable()})
+	text, err := replace(string(data), parts)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", page, err)
 	}
-	return os.WriteFile(readme, []byte(text), 0o644)
+	return os.WriteFile(page, []byte(text), 0o644)
 }
 
 // replace fills the parts of a page between <!-- NAME --> and <!-- /NAME -->.
@@ -76,7 +88,7 @@ func replace(text string, parts map[string]string) (string, error) {
 		before, rest, ok := strings.Cut(text, open)
 		_, after, closed := strings.Cut(rest, end)
 		if !ok || !closed {
-			return "", fmt.Errorf("README.md has no part between %s and %s", strings.TrimSpace(open), end)
+			return "", fmt.Errorf("there is no part between %s and %s", strings.TrimSpace(open), end)
 		}
 		text = before + open + part + end + after
 	}
