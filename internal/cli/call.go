@@ -42,17 +42,17 @@ func (a *app) callCommand(named bool) *cobra.Command {
 }
 
 func (a *app) callOne(t tool.Tool) *cobra.Command {
-	cmd := &cobra.Command{Use: t.Name, Short: t.Title, Long: t.Doc, Args: cobra.NoArgs}
+	subject, label := subjectOf(t.Input())
+	cmd := &cobra.Command{Use: strings.TrimSpace(t.Name + " " + label), Short: t.Title, Long: t.Doc, Args: oneSubject(t.Name, label)}
 	if t.Risk == guard.Read {
 		uses(cmd, config.Connection, config.Tools, config.Logging)
 	}
-	if t.Input().Properties[vmid] != nil {
-		cmd.Use, cmd.Args = t.Name+" [GUEST]", cobra.MaximumNArgs(1)
+	if ask := live[subject]; ask != nil {
 		cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			if len(args) > 0 || cmd.Flags().Changed(vmid) {
+			if len(args) > 0 || cmd.Flags().Changed(subject) {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
-			return a.askCluster(cmd, live[vmid]), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+			return a.askCluster(cmd, ask), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 		}
 	}
 	for _, name := range t.Input().PropertyOrder {
@@ -65,10 +65,11 @@ func (a *app) callOne(t tool.Tool) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, positional []string) error {
 		args := map[string]any{}
 		if len(positional) > 0 {
-			if cmd.Flags().Changed(vmid) {
-				return &exitError{exitUsage, "the guest is named twice: as " + positional[0] + " and by --vmid"}
+			if cmd.Flags().Changed(subject) {
+				what := strings.ToLower(strings.Trim(label, "[]"))
+				return &exitError{exitUsage, "the " + what + " is named twice: as " + positional[0] + " and by --" + subject}
 			}
-			args[vmid] = typed(positional[0], "integer")
+			args[subject] = typed(positional[0], t.Input().Properties[subject].Type)
 		}
 		cmd.Flags().Visit(func(f *pflag.Flag) {
 			if _, isArgument := t.Input().Properties[f.Name]; !isArgument {
@@ -87,6 +88,32 @@ func (a *app) callOne(t tool.Tool) *cobra.Command {
 		return a.call(cmd.Context(), t, args, o)
 	}
 	return cmd
+}
+
+// subjectOf is the argument that a person may give without its name, and how its place is
+// labelled: the guest, or else the only one that a tool requires; "" for none.
+func subjectOf(in *jsonschema.Schema) (name, label string) {
+	switch {
+	case in.Properties[vmid] != nil:
+		return vmid, "[GUEST]"
+	case len(in.Required) == 1:
+		return in.Required[0], "[" + strings.ToUpper(in.Required[0]) + "]"
+	}
+	return "", ""
+}
+
+// oneSubject refuses words beside the flags, but for the one that a tool is about.
+func oneSubject(tool, label string) cobra.PositionalArgs {
+	allowed := 0
+	if label != "" {
+		allowed = 1
+	}
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) <= allowed {
+			return nil
+		}
+		return &exitError{exitUsage, fmt.Sprintf("%q is no argument of %s: each has a name, as pve-mcp call %s --help shows", args[allowed], tool, tool)}
+	}
 }
 
 // typed is a text as the JSON that a client would send for it. What is not of the type is

@@ -86,12 +86,18 @@ func (a *app) help(cmd *cobra.Command, _ []string) {
 		}
 		groups[g].AddFlag(f)
 	})
-	section("Flags", own.FlagUsagesWrapped(width))
+	section("Flags", usages(own, width))
 	for _, g := range config.Groups() {
 		if groups[g] != nil {
-			section(string(g), groups[g].FlagUsagesWrapped(width))
+			section(string(g), usages(groups[g], width))
 		}
 	}
+}
+
+// usages describes flags. That --read-only could be --read-only=true as well is left out.
+func usages(f *pflag.FlagSet, width int) string {
+	const noise = "[=true|false]"
+	return strings.ReplaceAll(f.FlagUsagesWrapped(width), noise, strings.Repeat(" ", len(noise)))
 }
 
 // noCommand complains of a word that is no command, and says which may have been meant.
@@ -107,6 +113,9 @@ func (a *app) noCommand(cmd *cobra.Command, args []string) error {
 	meant := didYouMean(cmd, args[0], cmd.Root().Name()+" "+prefix)
 	if strings.HasPrefix(args[0], "pve_") && !cmd.HasParent() {
 		meant = didYouMean(a.callCommand(true), args[0], cmd.Name()+" call ")
+	}
+	if meant == "" && !cmd.HasParent() {
+		text += "; pve-mcp --help lists the commands"
 	}
 	return &exitError{exitUsage, text + meant}
 }

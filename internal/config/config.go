@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/url"
 	"path/filepath"
@@ -255,7 +256,10 @@ func (c *Config) findSecret(values map[string]string, keyring Keyring, fromFile 
 		return bad(secretKey, "PVE_TOKEN_SECRET_FILE is set too; set one of them")
 	case !c.SecretFile.IsZero():
 		c.SecretFrom = secretFileKey
-		if err := c.readSecret(); err != nil {
+		switch err := c.readSecret(); {
+		case errors.Is(err, fs.ErrNotExist):
+			return bad(secretFileKey, "%w; pve-mcp secret set makes the file", err)
+		case err != nil:
 			return bad(secretFileKey, "%w", err)
 		}
 		return nil

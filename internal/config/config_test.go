@@ -151,7 +151,7 @@ func TestProblems(t *testing.T) {
 		{minimal("PVE_TOKEN_ID=ops@pve!mcp=hunter22"), "PVE_TOKEN_ID: the id of a token ends before the =; the secret is a setting of its own"},
 		{minimal("PVE_TOKEN_SECRET=hunter22"), "PVE_TOKEN_SECRET: a token secret is a UUID; this one has 8 characters and another form"},
 		{minimal("PVE_TOKEN_SECRET_FILE=/x"), "PVE_TOKEN_SECRET_FILE is set too"},
-		{[]string{"PVE_HOST=a", "PVE_TOKEN_ID=ops@pve!mcp", "PVE_TOKEN_SECRET_FILE=/no/such/file"}, "PVE_TOKEN_SECRET_FILE: open /no/such/file: no such file or directory; for example"},
+		{[]string{"PVE_HOST=a", "PVE_TOKEN_ID=ops@pve!mcp", "PVE_TOKEN_SECRET_FILE=/no/such/file"}, "PVE_TOKEN_SECRET_FILE: open /no/such/file: no such file or directory; pve-mcp secret set makes the file; for example"},
 		{[]string{"PVE_HOST=a", "PVE_TOKEN_ID=ops@pve!mcp", "PVE_TOKEN_SECRET_FILE=" + other}, "PVE_TOKEN_SECRET_FILE: the value looks like a secret, not like the name of a file"},
 		{minimal("PVE_VERIFY_SSL=maybe"), `PVE_VERIFY_SSL: "maybe" is neither true nor false; for example PVE_VERIFY_SSL=true`},
 		{minimal("PVE_CA_FILE=/no/such/ca"), "PVE_CA_FILE: open /no/such/ca"},

@@ -72,7 +72,7 @@ func Run(ctx context.Context, w io.Writer, version string) error {
 			return err
 		}
 	}
-	s.say("\nThat is all. Next: configure PVE_HOST, PVE_TOKEN_ID and PVE_TOKEN_SECRET (README), or add --demo to any command.")
+	s.say("\nThat is all. Next: pve-mcp doctor --role operator makes a token, and pve-mcp install tells your client; or add --demo to any command.")
 	return s.err
 }
 
