@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"pve-mcp/pve"
 	"pve-mcp/pve/apischema"
 	"pve-mcp/pve/lazyregexp"
 )
@@ -118,12 +119,11 @@ func StoppedIsLost(taskType string) bool {
 	return false
 }
 
-var upidRE = lazyregexp.New(`^UPID:[^:]*:[^:]*:[^:]*:[^:]*:([^:]*):(\d+)[@:]`)
-
-// stopsLoss reports whether a task must not be stopped without consent.
+// stopsLoss reports whether a task must not be stopped without consent: nor must what is
+// no task by its name.
 func stopsLoss(r request) bool {
-	m := upidRE.FindStringSubmatch(r.at(3))
-	return m != nil && StoppedIsLost(m[1])
+	upid, err := pve.ParseUPID(r.at(3))
+	return err != nil || StoppedIsLost(upid.Type)
 }
 
 // find returns the row of a request.
@@ -172,8 +172,10 @@ func (e endpoint) touched(r request) touch {
 	if owner, ok := apischema.VolumeOwner(r.at(5)); ok && owner > 0 && r.at(2) == "storage" {
 		ids = append(ids, strconv.Itoa(owner))
 	}
-	if m := upidRE.FindStringSubmatch(r.at(3)); m != nil && r.at(2) == "tasks" {
-		ids = append(ids, m[2])
+	if upid, err := pve.ParseUPID(r.at(3)); err == nil && r.at(2) == "tasks" {
+		if id, ok := upid.Guest(); ok {
+			ids = append(ids, id.String())
+		}
 	}
 	t := touch{pool: r.params.Get("pool"), known: len(ids) > 0 && !(e.every != nil && e.every(r))}
 	if len(ids) > 0 {

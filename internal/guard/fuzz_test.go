@@ -65,6 +65,15 @@ func FuzzReadsAsPVE(f *testing.F) {
 	})
 }
 
+// taskType is the type of a task, as PVE::Tools::upid_decode reads it.
+func taskType(upid string) string {
+	fields := strings.Split(upid, ":")
+	if len(fields) != 9 || fields[0] != "UPID" {
+		return ""
+	}
+	return fields[5]
+}
+
 var (
 	diskRE    = regexp.MustCompile(`^(ide|sata|scsi|virtio|efidisk|tpmstate|unused|mp)\d+$|^rootfs$`)
 	ownedRE   = regexp.MustCompile(`(^|[,=])[a-z0-9-]+:(103/|(vm|base|subvol|basevol)-103-)`)
@@ -115,7 +124,7 @@ func harmOf(api *apischema.API, method, escaped, form string) string {
 		return "destroys a volume, or lays it open"
 	case method == http.MethodDelete && !strings.Contains(ep.Path, "/tasks/"), strings.HasSuffix(ep.Path, "/rollback"):
 		return "loses data"
-	case strings.Contains(text("upid"), ":qmrestore:"), strings.Contains(ep.Path, "/agent"):
+	case taskType(text("upid")) == "qmrestore", strings.Contains(ep.Path, "/agent"):
 		return "is not allowed"
 	}
 	for key, value := range params {

@@ -118,6 +118,7 @@ func TestTransport(t *testing.T) {
 		{"GET", "/nodes/a/qemu/100/x/../agent/file-read?file=x", oddPath, oddPath},
 		{"DELETE", "/nodes/a/tasks/UPID:a:00000001:00000001:60000000:qmstart:100:root@pam:", sent, sent},
 		{"DELETE", "/nodes/a/tasks/UPID:a:00000001:00000001:60000000:qmrestore:100:root@pam:", noConsent, noConsent},
+		{"DELETE", "/nodes/a/tasks/UPID::::::100:qmrestore:", noConsent, noConsent},
 		{"DELETE", "/nodes/a/tasks/UPID:a:00000001:00000001:60000000:imgdel:100@local:root@pam:", noConsent, noConsent},
 		{"POST", "/nodes/a/vzdump?vmid=100&remove=0", sent, sent},
 		{"POST", "/nodes/a/vzdump?vmid=100", noConsent, noConsent},
