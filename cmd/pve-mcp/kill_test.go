@@ -133,7 +133,7 @@ var operations = []struct{ name, speed, tool, args, task string }{
 	{"clone", "100", "pve_clone_guest", `{"vmid":900,"newid":333,"full":true}`, "qmclone"},
 	{"backup", "100", "pve_create_backup", `{"vmid":104,"storage":"nfs"}`, "vzdump"},
 	{"migration", "100", "pve_migrate_guest", `{"vmid":104,"target":"pve2","with_local_disks":true}`, "qmigrate"},
-	{"deletion", "3", "pve_delete_guest", `{"vmid":105,"confirm":true}`, "qmdestroy"},
+	{"deletion", "0.05", "pve_delete_guest", `{"vmid":105,"confirm":true}`, "qmdestroy"},
 }
 
 // A server that is killed in the middle of an operation loses nothing but the waiting: the

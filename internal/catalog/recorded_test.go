@@ -287,6 +287,9 @@ func (d *driver) drive(rows []recordings.Row, i int, name string, args map[strin
 		if own := fmt.Sprintf("%v %v %v", got.Fields["exit_code"], got.Fields["stdout"], got.Fields["stderr"]); own != exit {
 			return false, fmt.Sprintf("%s, where it was %s", own, exit)
 		}
+		if code, _, _ := strings.Cut(exit, " "); code != "0" { // it ran, and failed
+			want = "The command ended with exit code " + code
+		}
 	}
 	ended := fmt.Sprint(got.Fields["outcome"])
 	switch {
