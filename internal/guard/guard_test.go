@@ -269,6 +269,9 @@ func rules(t *testing.T, protect, allow string) *guard.Guard {
 					return nil, errors.New("no answer")
 				}
 				config := maps.Clone(configs[w.VMID])
+				if w.Snapshot == guard.AllSnapshots && w.VMID == 111 {
+					config["tags"] = []string{"lab"}
+				}
 				if w.Snapshot != "" && w.VMID == 106 {
 					config["scsi3"] = []string{"local-zfs:vm-103-disk-3"}
 				}
@@ -306,6 +309,7 @@ var configs = map[int]map[string][]string{
 	108: {"scsi0": {"local-zfs:vm-108-disk-0,size=8G", "file=local-zfs:vm-103-disk-2"}},
 	109: {"scsi0": {"local-zfs:base-103-disk-0/vm-109-disk-0,size=8G"}},
 	110: {"scsi0": {"iscsi:0.0.0.scsi-1"}},
+	111: {"scsi0": {"local-zfs:vm-111-disk-0"}},
 }
 
 func TestProtectedGuests(t *testing.T) {
@@ -320,6 +324,9 @@ func TestProtectedGuests(t *testing.T) {
 		{"tag:prod", "", "POST /nodes/a/qemu/666/status/stop", "whether guest 666 is protected cannot be told: rule tag:prod: no answer"},
 		{"pool:broken", "", "POST /nodes/a/qemu/100/status/stop", "whether guest 100 is protected cannot be told: rule pool:broken: no privilege"},
 		{"666,tag:prod", "", "POST /nodes/a/qemu/666/status/stop", "guest 666 is protected (PVE_MCP_PROTECT: 666)"},
+
+		{"", "tag:lab", "POST /nodes/a/qemu/111/migrate?target=b", "guest 111 is not among those that this server may change"}, // its snapshots have the tag
+		{"tag:lab", "", "POST /nodes/a/qemu/111/migrate?target=b", sent},
 
 		{"100", "", "POST /nodes/a/vzdump?vmid=100&remove=0", sent},
 		{"100", "", "POST /nodes/a/vzdump?vmid=100&remove=0&mode=stop", "guest 100 is protected"},
@@ -479,7 +486,8 @@ func TestOddForms(t *testing.T) {
 }
 
 func TestExecAllow(t *testing.T) {
-	allowed, err := guard.ParseCommands("/usr/bin/uptime; /usr/bin/systemctl status *; /bin/ls **; /bin/df -* *; /bin/cat -**; /bin/echo ?x [^a]*")
+	allowed, err := guard.ParseCommands("/usr/bin/uptime; /usr/bin/systemctl status *; /bin/ls **; /bin/df -* *; /bin/cat -**; /bin/echo ?x [^a]*; " +
+		`/bin/tail /var/log/*; /bin/cp ../*; C:\Windows\ipconfig.exe *; C:\Windows\ping.exe -* /*; C:\Windows\more.com *`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -508,6 +516,18 @@ func TestExecAllow(t *testing.T) {
 		"/bin/sh -c ls":                         false,
 		"/usr/bin/../bin/uptime":                false,
 		"/usr/bin/systemctl status *; true":     false,
+		"/bin/tail /var/log/syslog":             true,
+		"/bin/tail /var/log/apt/term.log":       true,
+		"/bin/tail /var/log/a..b":               true,
+		"/bin/tail /var/log/../../etc/shadow":   false,
+		"/bin/ls /var/..":                       true,
+		"/bin/cat -n ../etc/shadow":             true,
+		"/bin/cp ../x":                          true,
+		`C:\Windows\ipconfig.exe Ethernet`:      true,
+		`C:\Windows\ipconfig.exe /release`:      false,
+		`C:\Windows\ping.exe -n /t`:             true,
+		`C:\Windows\more.com c:\x\..\y`:         false,
+		`C:Windowsipconfig.exe Ethernet`:        false,
 	} {
 		command := url.Values{"command": strings.Split(argv, " ")}
 		got := try(t.Context(), t, &guard.Guard{Policy: p}, "POST", "/nodes/a/qemu/100/agent/exec?"+command.Encode())

@@ -203,11 +203,10 @@ func (j judging) covered(ctx context.Context, rules Rules, w Where) (Rule, bool,
 	return Rule{}, false, nil
 }
 
-// tagged reports whether a guest has a tag, in lower case.
+// tagged reports whether a guest has a tag, in lower case. Those that it had when a
+// snapshot was taken do not count.
 func (j judging) tagged(ctx context.Context, w Where, tag string) (bool, error) {
-	if w.Snapshot != AllSnapshots {
-		w.Snapshot = ""
-	}
+	w.Snapshot = ""
 	config, err := j.config(ctx, w)
 	if err != nil || len(config["tags"]) == 0 {
 		return false, err

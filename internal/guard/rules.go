@@ -99,8 +99,9 @@ type Command []string
 // blanks. The first element is an absolute path; the others may be patterns as of
 // [path.Match], and ** at the end stands for any number of elements. What begins with a -
 // is an option, which another host, file or command may follow: only a pattern that begins
-// so matches it, and -** stands for any number of elements, options among them. A < after
-// all of them lets the command have standard input.
+// so matches it, and -** stands for any number of elements, options among them. On Windows,
+// whose paths begin with a drive, / begins an option, too. A step up (..) is matched only by
+// a pattern that has one. A < after all of them lets the command have standard input.
 func ParseCommands(s string) ([]Command, error) {
 	var out []Command
 	for part := range strings.SplitSeq(s, ";") {
@@ -112,11 +113,11 @@ func ParseCommands(s string) ([]Command, error) {
 			return nil, fmt.Errorf("%q does not begin with an absolute path", strings.TrimSpace(part))
 		}
 		command, _ := Command(elems).stdin()
-		for i, e := range command {
+		for i, e := range command[1:] {
 			if e == "<" {
 				return nil, fmt.Errorf("%q has a < that is not its last element; an argument < is written [<]", strings.TrimSpace(part))
 			}
-			if _, err := path.Match(e, ""); err != nil || strings.Contains(e, "**") && (strings.TrimPrefix(e, "-") != "**" || i != len(command)-1) {
+			if _, err := path.Match(e, ""); err != nil || strings.Contains(e, "**") && (strings.TrimPrefix(e, "-") != "**" || i != len(command)-2) {
 				return nil, fmt.Errorf("%q is no pattern for an argument", e)
 			}
 		}
@@ -136,6 +137,10 @@ func (c Command) stdin() (Command, bool) {
 
 // allows reports whether a command matches element by element.
 func (c Command) allows(argv []string) bool {
+	if len(argv) == 0 || argv[0] != c[0] {
+		return false
+	}
+	c, argv, isOption := c[1:], argv[1:], c.isOption
 	for i, pattern := range c {
 		if pattern == "-**" {
 			return true
@@ -146,7 +151,7 @@ func (c Command) allows(argv []string) bool {
 		if i >= len(argv) {
 			return false
 		}
-		if isOption(argv[i]) && !isOption(pattern) {
+		if isOption(argv[i]) && !isOption(pattern) || stepsUp(argv[i]) && !stepsUp(pattern) {
 			return false
 		}
 		// A * within an element stands for anything, a slash too.
@@ -157,7 +162,16 @@ func (c Command) allows(argv []string) bool {
 	return len(argv) == len(c)
 }
 
-func isOption(arg string) bool { return strings.HasPrefix(arg, "-") }
+// isOption reports whether the command would take an argument for an option.
+func (c Command) isOption(arg string) bool {
+	windows := !strings.HasPrefix(c[0], "/")
+	return strings.HasPrefix(arg, "-") || windows && strings.HasPrefix(arg, "/")
+}
+
+// stepsUp reports whether a path leads out of the folder that it begins with.
+func stepsUp(arg string) bool {
+	return slices.Contains(strings.FieldsFunc(arg, func(r rune) bool { return r == '/' || r == '\\' }), "..")
+}
 
 // RefuseCommand returns why a command, which gets standard input or not, must not be run in
 // a guest, or "".

@@ -13,10 +13,11 @@ var (
 	fileRE = lazyregexp.New(`^(?:iso|vztmpl|snippets|import)/.`)
 	// folderRE matches a volume in the folder of its guest: 100/vm-100-disk-0.qcow2, and the
 	// linked clone 100/base-100-disk-0.qcow2/101/vm-101-disk-0.qcow2.
-	folderRE = lazyregexp.New(`^(?:\d+/[^/]+/)?(\d+)/[^/]+$`)
+	// The private folder of a container is named after it.
+	folderRE = lazyregexp.New(`^(?:(?:\d+/[^/]+/)?(\d+)/[^/]+|rootdir/(\d+))$`)
 	// blockRE matches a volume that has its guest in its name, and the linked clone
-	// base-100-disk-0/vm-101-disk-0.
-	blockRE  = lazyregexp.New(`^(?:base(?:vol)?-\d+-[^/]+/)?(?:vm|base|subvol|basevol)-(\d+)-[^/]+$`)
+	// base-100-disk-0/vm-101-disk-0, of which PVE takes what is after the last slash.
+	blockRE  = lazyregexp.New(`^(?:base(?:vol)?-\d+-.+/)?(?:vm|base|subvol|basevol)-(\d+)-[^/]+$`)
 	backupRE = lazyregexp.New(`^backup/(?:vzdump-(?:qemu|lxc|openvz)-(\d+)-[^/]+|(?:vm|ct)/(\d+)/[^/]+)$`)
 	// pathRE finds the guest in a path on a node, such as /dev/zvol/rpool/data/vm-100-disk-0,
 	// /dev/mapper/pve-vm--100--disk--0 and /var/lib/vz/images/100/disk.raw.

@@ -19,6 +19,8 @@ func TestVolumeOwner(t *testing.T) {
 		"local-zfs:basevol-103-disk-0":                             103,
 		"local-zfs:base-100-disk-0/vm-101-disk-0":                  101,
 		"local-zfs:basevol-100-disk-0/subvol-101-disk-0":           101,
+		"local-zfs:base-1-a/base-105-b/vm-103-disk-0":              103, // the last part is the volume
+		"local:rootdir/103":                                        103,
 		"local:103/vm-103-disk-0.qcow2":                            103,
 		"local:103/data.raw":                                       103,
 		"local:103/vm-105-disk-0.qcow2":                            103, // the folder counts
