@@ -220,10 +220,10 @@ func (e endpoint) touched(r request) touch {
 	return t
 }
 
-// riskOf is what a request can do. One that names a volume of another guest can do to that
-// guest what it says of its own.
+// riskOf is what a request can do. One that names a volume of another guest, or of nobody
+// knows whom, can do to that guest what it says of its own.
 func (e endpoint) riskOf(r request, t touch) Risk {
-	if e.worse != nil && e.worse(r) || len(Owners(t.named)) > 0 {
+	if e.worse != nil && e.worse(r) || Lend(t.named) {
 		return max(e.risk, Destructive)
 	}
 	return e.risk

@@ -440,8 +440,16 @@ func TestForeignVolumes(t *testing.T) {
 			t.Errorf("%s: %q, want %q", request, got, want)
 		}
 	}
-	if got := try(t.Context(), t, rules(t, "", ""), "PUT", "/nodes/a/qemu/100/config?scsi1=local-zfs:vm-103-disk-0"); got != noConsent {
-		t.Error(got)
+	for query, want := range map[string]string{
+		"scsi1=local-zfs:vm-103-disk-0":                 noConsent,
+		"scsi1=iscsi:0.0.0.scsi-1":                      noConsent, // whose it is, is not known
+		"scsi1=local-zfs:0,import-from%3Desxi:a/b.vmdk": sent,      // a copy
+		"scsi1=local-zfs:8":                             sent,
+		"ide2=local:iso/x.iso,media%3Dcdrom":            sent,
+	} {
+		if got := try(t.Context(), t, rules(t, "", ""), "PUT", "/nodes/a/qemu/100/config?"+query); got != want {
+			t.Errorf("%s: %q, want %q", query, got, want)
+		}
 	}
 }
 
@@ -630,7 +638,7 @@ func TestParseRules(t *testing.T) {
 	if err != nil || fmt.Sprint(got) != "[100 200-299 tag:prod pool:web/a]" {
 		t.Errorf("%v %v", got, err)
 	}
-	for _, bad := range []string{"99", "1000000000", "300-200", "tag:", "pool:", "x", "100-", "-100", "100 200", "tag:a b", "0100"} {
+	for _, bad := range []string{"99", "1000000000", "300-200", "tag:", "pool:", "x", "100-", "-100", "100 200", "tag:a b", "0100", ",", " , "} {
 		if got, err := guard.ParseRules(bad); err == nil {
 			t.Errorf("%q: %v", bad, got)
 		}

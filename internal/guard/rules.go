@@ -45,6 +45,9 @@ func ParseRules(s string) (Rules, error) {
 		}
 		rules = append(rules, rule)
 	}
+	if rules == nil && s != "" {
+		return nil, fmt.Errorf("%q has no rule, such as 100, 100-199, tag:prod or pool:web", s)
+	}
 	return rules, nil
 }
 

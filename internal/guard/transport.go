@@ -25,7 +25,7 @@ type Lookup struct {
 	// Members are the guests in a pool itself; Pool is the pool that a guest is in.
 	Members func(ctx context.Context, pool string) ([]int, error)
 	Pool    func(ctx context.Context, vmid int) (string, error)
-	// Runs reports whether a guest runs. One that cannot be seen does not.
+	// Runs reports whether a guest runs. One that there is not does not.
 	Runs func(ctx context.Context, vmid int) (bool, error)
 	// TakenAlong are the guests that HA moves together with one.
 	TakenAlong func(ctx context.Context, w Where, target string) ([]int, error)

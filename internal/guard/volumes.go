@@ -15,6 +15,7 @@ type Volume struct {
 	Source string // a volume id, or a path on the node
 	Owner  int    // the guest that it belongs to, 0 where it belongs to none
 	Known  bool   // that Owner is
+	Copied bool   // it is only read
 }
 
 // diskKeyRE matches the keys whose values name volumes.
@@ -36,7 +37,7 @@ func VolumesIn(key, value string) []Volume {
 		}
 		source = strings.TrimSpace(source)
 		owner, known := apischema.VolumeOwner(source)
-		out = append(out, Volume{key, source, owner, known})
+		out = append(out, Volume{Key: key, Source: source, Owner: owner, Known: known, Copied: name == "import-from"})
 	}
 	return out
 }
@@ -54,6 +55,12 @@ func Foreign(own int, values map[string][]string) []Volume {
 		}
 	}
 	return out
+}
+
+// Lend reports whether a request that names volumes of others lends them, with what is done
+// to them from then on. Where their names do not tell whose they are, they may be anybody's.
+func Lend(volumes []Volume) bool {
+	return slices.ContainsFunc(volumes, func(v Volume) bool { return v.Known && v.Owner != 0 || !v.Known && !v.Copied })
 }
 
 // Owners are the guests that volumes belong to, each once.

@@ -3,6 +3,7 @@ package tool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 
@@ -34,7 +35,7 @@ func lookup(client *pve.Client) guard.Lookup {
 			g, err := client.FindGuest(ctx, pve.VMID(id))
 			var none *pve.NoGuestError
 			if errors.As(err, &none) {
-				return false, nil
+				return false, mayBeHidden(ctx, client, id)
 			}
 			if err != nil {
 				return false, err
@@ -55,6 +56,15 @@ func lookup(client *pve.Client) guard.Lookup {
 			return ids, err
 		},
 	}
+}
+
+// mayBeHidden is an error where a guest that is not in the lists may be there for all that.
+func mayBeHidden(ctx context.Context, client *pve.Client, id int) error {
+	perms, err := client.Permissions(ctx)
+	if err != nil {
+		return err
+	}
+	return Require(perms, fmt.Sprintf("/vms/%d", id), "VM.Audit")
 }
 
 // at asks for something of a guest where it is said to be, or else where it is.

@@ -23,9 +23,14 @@ func (c *Call) Called(ctx context.Context, id pve.VMID) string {
 func (c *Call) Foreign(ctx context.Context, g pve.GuestRef, values map[string]string) (owners []int, lines []string) {
 	volumes := guard.Foreign(int(g.VMID), listed(values))
 	for _, v := range volumes {
-		if v.Known {
+		source := render.Text(v.Source, 200)
+		switch {
+		case v.Known:
 			lines = append(lines, fmt.Sprintf("%s: %s is a volume of %s: what happens to it in %v happens to that guest",
-				v.Key, render.Text(v.Source, 200), c.Called(ctx, pve.VMID(v.Owner)), g))
+				v.Key, source, c.Called(ctx, pve.VMID(v.Owner)), g))
+		case !v.Copied:
+			lines = append(lines, fmt.Sprintf("%s: whose volume %s is cannot be told by its name: what happens to it in %v happens to whoever has it, too",
+				v.Key, source, g))
 		}
 	}
 	return guard.Owners(volumes), lines

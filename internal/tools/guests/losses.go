@@ -26,10 +26,11 @@ func (in updateIn) makesTemplate() bool {
 	return value != "" && value != "0"
 }
 
-// namesOthers reports whether the change names a volume of another guest.
+// namesOthers reports whether the change names a volume of another guest, or of nobody
+// knows whom.
 func (in updateIn) namesOthers() bool {
 	return slices.ContainsFunc(slices.Collect(maps.Keys(in.Set)), func(key string) bool {
-		return len(guard.Owners(guard.Foreign(int(in.VMID), map[string][]string{key: {in.Set[key]}}))) > 0
+		return guard.Lend(guard.Foreign(int(in.VMID), map[string][]string{key: {in.Set[key]}}))
 	})
 }
 

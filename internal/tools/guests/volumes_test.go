@@ -90,6 +90,11 @@ func TestVolumesOfOtherGuests(t *testing.T) {
 		{Name: "confirmed", Options: quiet, Args: "{" + set + `,"confirm":true}`, Outcome: tool.OK, Writes: []string{putVM}},
 		{Name: "runs", Options: simtest.Options{Token: "root@pam!full"}, Args: "{" + set + `,"confirm":true}`, Outcome: tool.Failed,
 			Says: []string{"a volume of guest 103 is named, which runs"}},
+		{Name: "not to be seen", Options: simtest.Options{Model: simtest.Cluster(simtest.Grant("/vms/105", "Administrator"), simtest.Grant("/storage", "Administrator")), Token: "none@pve!mcp"},
+			Args: "{" + set + `,"confirm":true}`, Outcome: tool.Failed, Says: []string{"whether guest 103 runs, whose volume is named, cannot be told", "VM.Audit"}},
+		{Name: "of a guest that is gone", Options: quiet, Args: `{"vmid":105,"confirm":true,"set":{"scsi1":"local-zfs:vm-777-disk-0"}}`, Outcome: tool.Failed, Says: []string{"does not exist"}, Writes: []string{putVM}},
+		{Name: "nobody's by its name", Options: quiet, Args: `{"vmid":105,"set":{"scsi1":"iscsi:0.0.0.scsi-1"}}`, Outcome: tool.NeedsConfirmation,
+			Says: []string{"scsi1: whose volume iscsi:0.0.0.scsi-1 is cannot be told by its name"}},
 		{Name: "its own", Options: simtest.Options{Model: simtest.Cluster(simtest.Set(105, "unused0=local-zfs:vm-105-disk-0")), Token: "root@pam!full"},
 			Args: `{"vmid":105,"set":{"scsi1":"local-zfs:vm-105-disk-0"}}`, Outcome: tool.OK, Writes: []string{putVM}},
 	})
