@@ -171,7 +171,7 @@ var settings = []Setting{
 	},
 	{
 		Key: "PVE_MCP_EXEC_ALLOW", Flag: "exec-allow", Example: "/usr/bin/uptime; /usr/bin/systemctl status *", limits: true,
-		Doc: "the only commands that pve_vm_exec runs, separated by semicolons: an absolute path and patterns for the arguments, ** for the rest, and < at the end where it may have standard input. An argument that begins with - needs a pattern that does: -* for one, -** for the rest; no shell then",
+		Doc: "the only commands that pve_vm_exec runs, separated by semicolons: an absolute path and patterns for the arguments, ** for the rest, and < at the end where it may have standard input. An argument that begins with - needs a pattern that does: -* for one, -** for the rest; so does one with .. in its path; no shell then",
 		set: func(c *Config, v string) (err error) { c.Policy.ExecAllow, err = guard.ParseCommands(v); return },
 	},
 	{
