@@ -96,7 +96,7 @@ func (a *app) installCommand() *cobra.Command {
 		if err := t.find(args, a); err != nil {
 			return err
 		}
-		if t.remote.given() {
+		if t.remote.given(cmd.Flags()) {
 			return a.installRemote(cmd.Context(), t)
 		}
 		cfg, err := a.settings(config.Sources{NoSecret: true})

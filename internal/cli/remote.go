@@ -21,9 +21,10 @@ import (
 // remoteFlags say which server elsewhere a client is to call, and where its bearer token
 // is.
 type remoteFlags struct {
-	url      string
-	variable string
-	stdin    bool
+	url        string
+	byVariable bool // --token-env is there, even if it is empty
+	variable   string
+	stdin      bool
 }
 
 func (r *remoteFlags) define(f *pflag.FlagSet) {
@@ -31,10 +32,15 @@ func (r *remoteFlags) define(f *pflag.FlagSet) {
 	f.BoolVar(&r.stdin, "token-stdin", false, "ask for the bearer token for --url, or read it from stdin, for a client that has it in its file alone (zed)")
 }
 
-func (r *remoteFlags) given() bool { return r.url != "" || r.variable != "" || r.stdin }
+// given reports whether any of them stands on the command line, even if it is empty, as an
+// unset variable of the shell is.
+func (r *remoteFlags) given(f *pflag.FlagSet) bool {
+	r.byVariable = f.Changed("token-env")
+	return f.Changed("url") || r.withToken()
+}
 
 // withToken reports whether the entry has a bearer token.
-func (r *remoteFlags) withToken() bool { return r.variable != "" || r.stdin }
+func (r *remoteFlags) withToken() bool { return r.byVariable || r.stdin }
 
 var variableRE = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
@@ -42,19 +48,19 @@ var variableRE = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 func (r *remoteFlags) check(c clients.Client, project bool) error {
 	u, err := url.Parse(r.url)
 	switch {
-	case r.url == "":
+	case r.url == "" && r.withToken():
 		return errors.New("--token-env and --token-stdin go with --url")
+	case strings.ContainsAny(r.url, "@?#"): // what stands there may be a secret
+		return errors.New("--url: it has a user, a query or a fragment, which pve-mcp does not read; for example https://mcp.example.org/mcp")
 	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
 		return fmt.Errorf("--url: %q is not the URL of a server; for example https://mcp.example.org/mcp", r.url)
-	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return errors.New("--url: it has a user, a query or a fragment, which pve-mcp does not read; for example https://mcp.example.org/mcp")
 	case c.NoRemote() != "":
 		return errors.New(c.NoRemote())
-	case r.variable != "" && r.stdin:
+	case r.byVariable && r.stdin:
 		return errors.New("--token-env and --token-stdin exclude each other")
-	case r.variable != "" && !variableRE.MatchString(r.variable):
+	case r.byVariable && !variableRE.MatchString(r.variable):
 		return fmt.Errorf("--token-env: %q is not the name of a variable; for example PVE_MCP_BEARER", r.variable)
-	case r.variable != "" && !c.TokenByVariable():
+	case r.byVariable && !c.TokenByVariable():
 		return fmt.Errorf("--token-env: %s reads no variables in its file; with --token-stdin the token stands there itself", c.Title)
 	case r.stdin && c.TokenByVariable():
 		return fmt.Errorf("--token-stdin: %s need not have the token in its file; name the variable that has it, for example --token-env PVE_MCP_BEARER", c.Title)
@@ -133,7 +139,7 @@ func placeholder(withToken bool) string {
 
 // bearer is the bearer token: asked for, or that of the variable, "" where it is not set.
 func (a *app) bearer(r *remoteFlags) (string, error) {
-	if r.variable != "" {
+	if r.byVariable {
 		return a.getenv(r.variable), nil
 	}
 	if !r.stdin {
@@ -167,7 +173,7 @@ func (a *app) lookAt(ctx context.Context, t *target, token string) (notes []stri
 	slow := time.AfterFunc(time.Second, func() { fmt.Fprintf(a.err, "… still asking %s; ctrl-c ends it\n", r.url) })
 	issuer, err := remote.Check(ctx, r.url, token, version())
 	slow.Stop()
-	unset := r.variable != "" && token == ""
+	unset := r.byVariable && token == ""
 	switch {
 	case unset && (errors.Is(err, remote.ErrNoToken) || issuer != ""):
 		notes = append(notes, fmt.Sprintf("%s is not set here, so that the token was not tried. The server is there, and wants one.", r.variable))
@@ -178,7 +184,7 @@ func (a *app) lookAt(ctx context.Context, t *target, token string) (notes []stri
 	case issuer != "":
 		notes = append(notes, fmt.Sprintf("Callers log in with %s. %s", issuer, t.client.Login()))
 	}
-	if r.variable != "" {
+	if r.byVariable {
 		notes = append(notes, fmt.Sprintf("%s reads the token from %s: set it where %s is started.", t.client.Title, r.variable, t.client.Title))
 	}
 	if r.withToken() && inClear(r.url) {

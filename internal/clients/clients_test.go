@@ -218,6 +218,7 @@ func TestRefused(t *testing.T) {
 		{"codex", "mcp_servers = { other = { command = \"x\" } }\n", "in a form that this program does not change"},
 		{"codex", "mcp_servers = 1\n", "its mcp_servers is not what Codex expects"},
 		{"zed", `{"context_servers": {"pve": {"command": "node", "args": ["/x/pve-mcp"]}}}`, "a server pve that is not pve-mcp"},
+		{"cursor", `{"mcpServers": {"pve": {"url": "https://x/mcp?key=hunter2"}}}`, "a server pve that is not pve-mcp; nothing was changed"},
 		{"codex", "[mcp_servers.pve]\nurl = \"https://x\"\n", "a server pve at https://x; if that is pve-mcp, take it out with pve-mcp uninstall codex --url https://x; nothing was changed"},
 	} {
 		dir := t.TempDir()

@@ -62,6 +62,8 @@ func (c Client) notOurs(entry map[string]any, url string) string {
 	switch {
 	case remote && at == url:
 		return ""
+	case remote && strings.ContainsAny(at, "@?#"): // where others have secrets
+		return "that is not pve-mcp"
 	case remote:
 		return fmt.Sprintf("at %s; if that is pve-mcp, take it out with pve-mcp uninstall %s --url %s", at, c.ID, at)
 	case !startsUs(entry):
