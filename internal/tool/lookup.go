@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"pve-mcp/internal/guard"
 	"pve-mcp/pve"
@@ -18,6 +19,9 @@ func lookup(client *pve.Client) guard.Lookup {
 			return guestValues(ctx, client, w)
 		},
 		Members: func(ctx context.Context, pool string) ([]int, error) {
+			if err := seesPoolsIn(ctx, client, pool); err != nil {
+				return nil, err
+			}
 			members, err := client.PoolMembers(ctx, pool)
 			var ids []int
 			for _, m := range members {
@@ -56,6 +60,23 @@ func lookup(client *pve.Client) guard.Lookup {
 			return ids, err
 		},
 	}
+}
+
+// seesPoolsIn is an error where a pool may have others in it that the token may not see.
+func seesPoolsIn(ctx context.Context, client *pve.Client, pool string) error {
+	perms, err := client.Permissions(ctx)
+	if err != nil {
+		return err
+	}
+	path := "/pool/" + pool
+	_, hidden := perms.Below(path, "Pool.Audit")
+	if propagates, held := perms[path].Get("Pool.Audit"); held && !propagates {
+		hidden = append(hidden, "what is in "+path)
+	}
+	if hidden != nil {
+		return fmt.Errorf("the token may not see %s (Pool.Audit)", strings.Join(hidden, ", "))
+	}
+	return nil
 }
 
 // mayBeHidden is an error where a guest that is not in the lists may be there for all that.

@@ -30,7 +30,8 @@ func (in updateIn) makesTemplate() bool {
 // knows whom.
 func (in updateIn) namesOthers() bool {
 	return slices.ContainsFunc(slices.Collect(maps.Keys(in.Set)), func(key string) bool {
-		return guard.Lend(guard.Foreign(int(in.VMID), map[string][]string{key: {in.Set[key]}}))
+		value, _, _ := inGiB(pve.QEMU, key, in.Set[key]) // a new disk's size may have a unit
+		return guard.Lend(guard.Foreign(int(in.VMID), map[string][]string{key: {value}}))
 	})
 }
 

@@ -67,6 +67,9 @@ func understood(kind pve.Kind, key, value string) (out, note, problem string) {
 	case slices.Contains(mebibytes[kind], key):
 		return inMiB(value)
 	case pve.IsDiskKey(kind, key):
+		if sources(value) > 1 {
+			return "", "", fmt.Sprintf("%q names two volumes, of which PVE would take one; name one, such as local-lvm:20", render.Text(value, 100))
+		}
 		return inGiB(kind, key, value)
 	}
 	return value, "", ""
@@ -90,6 +93,17 @@ func inMiB(value string) (out, note, problem string) {
 		out = "current=" + out
 	}
 	return out, amount, ""
+}
+
+// sources counts how often the value of a disk's key names its volume. For a VM, file and
+// volume are the same key, and the later one counts.
+func sources(value string) (names int) {
+	for key := range pve.ParseProperty(value, "file").All() {
+		if key == "file" || key == "volume" {
+			names++
+		}
+	}
+	return names
 }
 
 // inGiB writes the size of a new disk as PVE counts it: STORAGE:GiB.

@@ -3,6 +3,7 @@ package guests_test
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -116,6 +117,16 @@ func TestVolumesOfOtherGuests(t *testing.T) {
 	})
 }
 
+// A disk that is named in two ways is not exchanged unseen: PVE takes one of the two.
+func TestDiskNamedTwice(t *testing.T) {
+	var stories []simtest.Story
+	for _, set := range []string{"local-zfs:vm-105-disk-0,volume=nfs:105/vm-105-disk-1.qcow2", "file=local-zfs:vm-105-disk-0,size=1G,volume=local-zfs:8"} {
+		stories = append(stories, simtest.Story{Name: set, Options: simtest.Options{Token: "root@pam!full", Model: simtest.Cluster(simtest.Set(105, "unused0=nfs:105/vm-105-disk-1.qcow2"))},
+			Args: fmt.Sprintf(`{"vmid":105,"set":{"scsi0":%q}}`, set), Outcome: tool.Failed, Says: []string{"names two volumes"}})
+	}
+	simtest.Tell(t, "pve_update_guest_config", stories)
+}
+
 // What a change of a configuration takes from a guest that needs it is asked about.
 func TestTakenOff(t *testing.T) {
 	disks := simtest.Set(105, "scsi1=nfs:105/vm-105-disk-1.qcow2,size=5G", "scsi2=local-zfs:vm-103-disk-0", "scsi3=/dev/disk/by-id/ata-X", "ide2=local:iso/debian-12.11.0-amd64-netinst.iso,media=cdrom")
@@ -189,5 +200,25 @@ func TestNestedPools(t *testing.T) {
 	w = simtest.New(t, simtest.Options{Model: nested, Policy: protecting(t, "pool:db/old")})
 	if a := w.Call("pve_update_guest_config", `{"vmid":103,"set":{"cores":2}}`); a.Outcome != tool.OK {
 		t.Errorf("%s", a.Text)
+	}
+}
+
+// Pools that the token may not see may be in one that a rule names, and have any guest.
+func TestHiddenPools(t *testing.T) {
+	for name, acl := range map[string]pvesim.ACL{
+		"not propagated": {Path: "/pool/db", Role: "PVEPoolUser", NoPropagate: true},
+		"closed below":   {Path: "/pool/db/old", Role: "PVEVMUser"},
+	} {
+		w := simtest.New(t, simtest.Options{Model: simtest.Cluster(simtest.Grant("/vms", "PVEVMAdmin"), simtest.Grant("/pool/db", "PVEPoolUser"), func(m *pvesim.Model) {
+			m.Pools = append(m.Pools, pvesim.Pool{ID: "db/old", VMIDs: []int{105}})
+			m.ACL = slices.DeleteFunc(m.ACL, func(a pvesim.ACL) bool { return a.Path == acl.Path && strings.HasPrefix(a.Who, "none@pve") })
+			for _, who := range []string{"none@pve", "none@pve!mcp"} {
+				m.ACL = append(m.ACL, pvesim.ACL{Path: acl.Path, Who: who, Role: acl.Role, NoPropagate: acl.NoPropagate})
+			}
+		}), Token: "none@pve!mcp", Policy: protecting(t, "pool:db")})
+		a := w.Call("pve_update_guest_config", `{"vmid":105,"set":{"cores":2}}`)
+		if a.Outcome != tool.Failed || !strings.Contains(a.Text, "whether guest 105 is protected cannot be told: rule pool:db") || len(simtest.Writes(w.Sent())) != 0 {
+			t.Errorf("%s: %s", name, a.Text)
+		}
 	}
 }
