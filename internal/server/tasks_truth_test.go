@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -122,4 +123,30 @@ func TestTaskWithoutAHandle(t *testing.T) {
 			t.Errorf("%v", res)
 		}
 	})
+}
+
+// A process that did not see a task for long sends no next step: whoever follows the change
+// was told meanwhile that nothing comes any more.
+func TestNextStepAfterATaskOutOfSight(t *testing.T) {
+	for hangs, want := range map[time.Duration]bool{10 * time.Second: true, 20 * time.Second: false} {
+		t.Run(hangs.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begun, hung := time.Now(), false
+				outOfSight := func(_ *simtest.World, r *http.Request) {
+					if !hung && strings.HasSuffix(r.URL.Path, "/status") && strings.Contains(r.URL.Path, "/tasks/") && time.Since(begun) > 10*time.Second {
+						hung = true
+						time.Sleep(hangs)
+					}
+				}
+				w := simtest.New(t, simtest.Options{Before: outOfSight})
+				c := wired(w)
+				defer c.close()
+				c.begin("pve_clone_guest", `{"vmid":900,"newid":333,"full":true,"start":true}`)
+				time.Sleep(time.Minute)
+				if sent := slices.Contains(simtest.Writes(w.Sent()), "POST /nodes/{node}/qemu/{vmid}/status/start"); !hung || sent != want {
+					t.Errorf("hung: %v; the start was sent: %v, want %v", hung, sent, want)
+				}
+			})
+		})
+	}
 }

@@ -2,6 +2,7 @@ package guests_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -133,5 +134,25 @@ func TestFiltersThatCannotMatch(t *testing.T) {
 	}
 	if a := w.Call("pve_list_guests", `{"node":"pve9"}`); !a.IsError || a.Text != `There is no node "pve9". The nodes are pve1, pve2 and pve3.` {
 		t.Errorf("an unknown node: %s", a.Text)
+	}
+}
+
+// A guest that was changed is asked itself until every list shows it as it is, and no longer.
+func TestOwnChangesAreLookedAt(t *testing.T) {
+	for after, want := range map[time.Duration]bool{15 * time.Second: true, 25 * time.Second: false} {
+		t.Run(after.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := simtest.New(t, simtest.Options{Token: "root@pam!full"})
+				if a := w.Call("pve_guest_power", `{"vmid":102,"action":"stop"}`); a.Outcome != tool.OK {
+					t.Fatal(a.Text)
+				}
+				time.Sleep(after)
+				w.Sent()
+				a := w.Call("pve_list_guests", `{}`)
+				if looked := slices.Contains(w.Sent(), "GET /nodes/{node}/qemu/{vmid}/status/current"); looked != want {
+					t.Errorf("the guest was looked at: %v, want %v: %s", looked, want, a.Text)
+				}
+			})
+		})
 	}
 }
