@@ -42,6 +42,7 @@ func (e *Error) Refused() string {
 }
 
 var (
+	idInUseRE    = lazyregexp.New(`(?:VM|CT) \d+ already exists|config file already exists`)
 	noConfigRE   = lazyregexp.New(`^Configuration file 'nodes/.*' does not exist$`)
 	permissionRE = lazyregexp.New(`^Permission check failed \((.*), ([^,()]+)\)$`)
 	lockedRE     = lazyregexp.New(`^(?:VM|CT) is locked \((.*)\)$`)
@@ -63,6 +64,22 @@ func Elsewhere(err error) bool {
 
 // NoSuchTask reports whether PVE has no such task, or has forgotten it.
 func (e *Error) NoSuchTask() bool { return e.Params["upid"] == "no such task" }
+
+// IDInUse reports whether PVE refused to make a guest because one has its id.
+func IDInUse(err error) bool {
+	var said *Error
+	return errors.As(err, &said) && idInUseRE.MatchString(said.Message)
+}
+
+// IsDenied reports whether PVE refused a request because its caller may not make it.
+func IsDenied(err error) bool {
+	var said *Error
+	if !errors.As(err, &said) {
+		return false
+	}
+	_, _, denied := said.Denied()
+	return denied
+}
 
 // Denied returns the ACL path and the alternative privileges that a refused
 // caller lacks. ok says that the caller was refused; PVE does not always say for

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -22,9 +21,8 @@ func (c *cluster) members(ctx context.Context) Check {
 	var names []string
 	for _, h := range c.hosts {
 		items, err := h.client.ClusterStatus(ctx)
-		var said *pve.Error
 		switch {
-		case errors.As(err, &said) && said.Status == 403:
+		case pve.IsDenied(err):
 			check := c.failed(err)
 			check.Status = NotChecked
 			return check

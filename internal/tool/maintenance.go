@@ -2,8 +2,6 @@ package tool
 
 import (
 	"context"
-	"errors"
-	"net/http"
 	"strings"
 
 	"pve-mcp/pve"
@@ -26,8 +24,7 @@ func (c *Call) InMaintenance(ctx context.Context) (map[string]bool, error) {
 		return out, nil
 	}
 	items, err := c.PVE.HAStatus(ctx)
-	var said *pve.Error
-	if errors.As(err, &said) && said.Status == http.StatusForbidden {
+	if pve.IsDenied(err) {
 		return out, nil
 	}
 	for _, i := range items {

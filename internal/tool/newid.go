@@ -43,7 +43,7 @@ func WithNewID(ctx context.Context, c *Call, id *pve.VMID, chosen bool, send fun
 	const tries = 3
 	for try := 1; ; try++ {
 		upid, err := send(*id)
-		if err == nil || !chosen || try == tries || pve.OutcomeUnknown(err) || !strings.Contains(err.Error(), "already exists") {
+		if err == nil || !chosen || try == tries || pve.OutcomeUnknown(err) || !pve.IDInUse(err) {
 			return upid, err
 		}
 		if *id, err = c.PVE.NextID(ctx); err != nil {

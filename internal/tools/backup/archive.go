@@ -145,8 +145,7 @@ func (in *restoreIn) find(ctx context.Context, c *tool.Call, perms pve.Permissio
 			return s.From.Ready, nil
 		}
 	}
-	var said *pve.Error
-	if err != nil && !(errors.As(err, &said) && said.Status == 403) {
+	if err != nil && !pve.IsDenied(err) {
 		return nil, err
 	}
 	hidden := tool.Require(perms, "/storage/"+in.Archive.Storage, "Datastore.AllocateSpace")

@@ -2,7 +2,6 @@ package nodes
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"pve-mcp/internal/render"
@@ -57,8 +56,7 @@ func runCluster(ctx context.Context, c *tool.Call, _ struct{}) (clusterOut, erro
 		return clusterOut{}, err
 	}
 	items, err := c.PVE.ClusterStatus(ctx)
-	var said *pve.Error
-	if errors.As(err, &said) && said.Status == 403 {
+	if pve.IsDenied(err) {
 		out.Notes = append(out.Notes, c.Explain(err).What+" Quorum, name and addresses of the cluster are hidden.")
 	} else if err != nil {
 		return clusterOut{}, err

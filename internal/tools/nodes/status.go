@@ -80,7 +80,7 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 		out.Status = "unknown"
 		out.Notes = []string{fmt.Sprintf("the cluster counts it as %s; %s", n.Status.Or("unknown"), c.Explain(err).What)}
 		return out, nil
-	case errors.As(err, &said) && said.Status == 403:
+	case pve.IsDenied(err):
 		out.Notes = []string{c.Explain(err).What + " All but status and version is hidden."}
 		v, err := c.PVE.NodeVersion(ctx, in.Node)
 		out.Version = render.Text(v.Version, 40)
