@@ -116,18 +116,18 @@ func (c Consent) Grant(ctx context.Context, t Target) context.Context {
 }
 
 // granted reports whether a context has a grant for a row of the table.
-func granted(ctx context.Context, e endpoint) bool {
+func granted(ctx context.Context, e row, r request) bool {
 	g, _ := ctx.Value(grantKey{}).(*grant)
-	return g != nil && g.target.Method == e.method && g.target.Path == e.path
+	return g != nil && g.target.Method == e.method && g.target.Path == e.target(r)
 }
 
 // spend uses the grant of a context up for a request, or says why it does not cover it.
-func spend(ctx context.Context, e endpoint, t touch) (used *grant, reason string) {
+func spend(ctx context.Context, e row, r request, t touch) (used *grant, reason string) {
 	g, _ := ctx.Value(grantKey{}).(*grant)
 	switch {
 	case g == nil:
 		return nil, "it would lose data, and nobody has consented"
-	case !granted(ctx, e) || !g.target.covers(t):
+	case !granted(ctx, e, r) || !g.target.covers(t):
 		return nil, fmt.Sprintf("the consent was for %s %s of guest %d", g.target.Method, g.target.Path, g.target.VMID)
 	case g.used.Swap(true):
 		return nil, "the consent was used already"

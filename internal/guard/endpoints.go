@@ -3,20 +3,56 @@ package guard
 import (
 	"slices"
 	"strconv"
-	"strings"
 
 	"pve-mcp/pve"
 	"pve-mcp/pve/apischema"
 	"pve-mcp/pve/lazyregexp"
 )
 
-// endpoint is a row of the table of what may leave the process beside reads.
+// endpoint is one of PVE's API, of version 8 or 9.
 type endpoint struct {
 	method string
-	path   string // below /api2/json; * stands for one element, ** at the end for the rest
-	risk   Risk
-	// worse says, by the parameters, whether the request is destructive after all.
+	path   string // below /api2/json, as PVE describes it; qemu|lxc stands for both
+	class  class
+	// subject is what is changed: a kind, and names of parameters in braces.
+	subject string
+	// why says what a request does to it, or why it is never sent.
+	why string
+}
+
+// class is what requests to an endpoint do.
+type class int
+
+const (
+	reads         class = iota
+	showsSecrets        // reads, and the answer may have secrets in it
+	actsOutside         // reads, and has the node ask other machines, or wake its disks
+	writes              // what can be changed back
+	destroys            // data or state, for good
+	entersGuest         // runs, types, reads or writes inside of a guest
+	changesAccess       // users, tokens, roles, permissions
+	never               // is not sent
+)
+
+// risk is that of the class.
+func (c class) risk() Risk {
+	switch c {
+	case reads, showsSecrets:
+		return Read
+	case actsOutside, writes:
+		return Write
+	case entersGuest:
+		return Exec
+	}
+	return Destructive
+}
+
+// detail is what the parameters of requests to an endpoint say.
+type detail struct {
+	// worse says whether the request is destructive after all.
 	worse func(r request) bool
+	// harmless says whether it only reads after all.
+	harmless func(r request) bool
 	// spares reports whether the guest that the path or vmid names is left as it is.
 	spares func(r request) bool
 	// makes names the parameter with the id of a guest that is made.
@@ -34,39 +70,35 @@ type endpoint struct {
 	rewrites bool
 }
 
-// endpoints are all that is known beside GET; what is not here is refused.
-var endpoints = []endpoint{
-	{method: "POST", path: "/nodes/*/qemu/*/status/*", risk: Write},
-	{method: "POST", path: "/nodes/*/lxc/*/status/*", risk: Write},
-	{method: "PUT", path: "/nodes/*/qemu/*/config", risk: Write, worse: destroysConfig},
-	{method: "POST", path: "/nodes/*/qemu/*/config", risk: Write, worse: destroysConfig},
-	{method: "PUT", path: "/nodes/*/lxc/*/config", risk: Write, worse: destroysConfig},
-	{method: "PUT", path: "/nodes/*/qemu/*/resize", risk: Write},
-	{method: "PUT", path: "/nodes/*/lxc/*/resize", risk: Write},
-	{method: "POST", path: "/nodes/*/qemu/*/clone", risk: Write, spares: always, makes: "newid", from: snapname},
-	{method: "POST", path: "/nodes/*/lxc/*/clone", risk: Write, spares: always, makes: "newid", from: snapname},
-	{method: "POST", path: "/nodes/*/qemu/*/migrate", risk: Write, from: allSnapshots, takes: true},
-	{method: "POST", path: "/nodes/*/lxc/*/migrate", risk: Write, from: allSnapshots, takes: true},
-	{method: "POST", path: "/nodes/*/qemu/*/snapshot", risk: Write},
-	{method: "POST", path: "/nodes/*/lxc/*/snapshot", risk: Write},
-	{method: "DELETE", path: "/nodes/*/qemu/*/snapshot/*", risk: Destructive, from: thatSnapshot},
-	{method: "DELETE", path: "/nodes/*/lxc/*/snapshot/*", risk: Destructive, from: thatSnapshot},
-	{method: "POST", path: "/nodes/*/qemu/*/snapshot/*/rollback", risk: Destructive, from: thatSnapshot, rewrites: true},
-	{method: "POST", path: "/nodes/*/lxc/*/snapshot/*/rollback", risk: Destructive, from: thatSnapshot, rewrites: true},
-	{method: "DELETE", path: "/nodes/*/qemu/*", risk: Destructive, from: allSnapshots},
-	{method: "DELETE", path: "/nodes/*/lxc/*", risk: Destructive, from: allSnapshots},
-	{method: "POST", path: "/nodes/*/qemu", risk: Write, worse: forced, makes: "vmid", from: allSnapshots},
-	{method: "POST", path: "/nodes/*/lxc", risk: Write, worse: forced, makes: "vmid", from: allSnapshots},
-	{method: "POST", path: "/nodes/*/vzdump", risk: Write, worse: prunes, spares: snapshotMode, every: notByID},
-	{method: "DELETE", path: "/nodes/*/storage/*/content/**", risk: Destructive},
-	{method: "DELETE", path: "/nodes/*/storage/*/prunebackups", risk: Destructive},
-	{method: "DELETE", path: "/nodes/*/tasks/*", risk: Write, worse: stopsLoss},
-	{method: "POST", path: "/nodes/*/qemu/*/agent/exec", risk: Exec, repeats: "command"},
+// details are those of the endpoints whose parameters matter, by method and path.
+func details() map[string]detail {
+	return map[string]detail{
+		"PUT /nodes/{node}/qemu|lxc/{vmid}/config":                        {worse: destroysConfig},
+		"POST /nodes/{node}/qemu/{vmid}/config":                           {worse: destroysConfig},
+		"POST /nodes/{node}/qemu|lxc/{vmid}/clone":                        {spares: always, makes: "newid", from: snapname},
+		"POST /nodes/{node}/qemu|lxc/{vmid}/migrate":                      {from: allSnapshots, takes: true},
+		"DELETE /nodes/{node}/qemu|lxc/{vmid}/snapshot/{snapname}":        {from: thatSnapshot},
+		"POST /nodes/{node}/qemu|lxc/{vmid}/snapshot/{snapname}/rollback": {from: thatSnapshot, rewrites: true},
+		"DELETE /nodes/{node}/qemu|lxc/{vmid}":                            {from: allSnapshots},
+		"POST /nodes/{node}/qemu|lxc":                                     {worse: forced, makes: "vmid", from: allSnapshots},
+		"POST /nodes/{node}/qemu/{vmid}/move_disk":                        {worse: movesAway, from: allSnapshots},
+		"POST /nodes/{node}/lxc/{vmid}/move_volume":                       {worse: movesAway, from: allSnapshots},
+		"POST /nodes/{node}/vzdump":                                       {worse: prunes, spares: snapshotMode, every: notByID},
+		"DELETE /nodes/{node}/tasks/{upid}":                               {worse: stopsLoss},
+		"PUT /nodes/{node}/storage/{storage}/content/{volume}":            {worse: unprotects},
+		"POST /nodes/{node}/qemu/{vmid}/agent/exec":                       {repeats: "command"},
+		"GET /nodes/{node}/disks/list":                                    {harmless: skipsSMART},
+		"PUT /cluster/replication/{id}":                                   {worse: func(r request) bool { return r.params.Has("remove_job") }},
+	}
 }
 
-// readsGuest are the reads that look into a guest by its agent: what a command printed,
-// and files.
-var readsGuest = lazyregexp.New(`^/nodes/[^/]+/qemu/[^/]+/agent/(exec-status|file-read)$`)
+// movesAway reports whether the volume is no longer where, or whose, it was.
+func movesAway(r request) bool { return r.on("delete") || r.params.Has("target-vmid") }
+
+// unprotects reports whether a backup may be pruned and deleted afterwards.
+func unprotects(r request) bool { return r.params.Has("protected") && r.params.Get("protected") != "1" }
+
+func skipsSMART(r request) bool { return r.params.Get("skipsmart") == "1" }
 
 func always(request) bool { return true }
 
@@ -126,29 +158,6 @@ func stopsLoss(r request) bool {
 	return err != nil || StoppedIsLost(upid.Type)
 }
 
-// find returns the row of a request.
-func find(method string, elems []string) (endpoint, bool) {
-	i := slices.IndexFunc(endpoints, func(e endpoint) bool { return e.method == method && matches(e.path, elems) })
-	if i < 0 {
-		return endpoint{}, false
-	}
-	return endpoints[i], true
-}
-
-// matches compares a path with a pattern, element by element.
-func matches(pattern string, elems []string) bool {
-	want := strings.Split(pattern, "/")[1:]
-	for i, w := range want {
-		switch {
-		case w == "**":
-			return i < len(elems)
-		case i >= len(elems), w != "*" && w != elems[i]:
-			return false
-		}
-	}
-	return len(elems) == len(want)
-}
-
 // touch is what a request does to guests.
 type touch struct {
 	changed []int    // the guests that it changes
@@ -161,7 +170,7 @@ type touch struct {
 }
 
 // touched is what a request does to guests.
-func (e endpoint) touched(r request) touch {
+func (e row) touched(r request) touch {
 	none := touch{}
 	where, inPath := r.guest()
 	var ids []string
@@ -222,9 +231,9 @@ func (e endpoint) touched(r request) touch {
 
 // riskOf is what a request can do. One that names a volume of another guest, or of nobody
 // knows whom, can do to that guest what it says of its own.
-func (e endpoint) riskOf(r request, t touch) Risk {
+func (e row) riskOf(r request, t touch) Risk {
 	if e.worse != nil && e.worse(r) || Lend(t.named) {
-		return max(e.risk, Destructive)
+		return max(e.class.risk(), Destructive)
 	}
-	return e.risk
+	return e.class.risk()
 }

@@ -1,7 +1,6 @@
 package guard_test
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,6 +65,9 @@ const (
 	noExec    = "commands in guests are off"
 	noConsent = "it would lose data, and nobody has consented"
 	unknown   = "nothing is known of what it changes"
+	unread    = "nothing is known of what it reads"
+	nodeShell = "it is a shell of the node itself"
+	access    = "it changes who may do what"
 	twice     = "the parameter"
 	noText    = "a parameter is no text"
 	oddPath   = "its path is not in the form in which it would be read"
@@ -129,29 +131,65 @@ func TestTransport(t *testing.T) {
 		{"GET", "/nodes/a/qemu/100/agent/exec-status?pid=1", noExec, sent},
 		{"GET", "/nodes/a/qemu/100/agent/file-read?file=x", noExec, sent},
 		{"GET", "/nodes/a/qemu/100/agent/network-get-interfaces", sent, sent},
-		{"POST", "/nodes/a/qemu/100/agent/file-write?file=x", unknown, unknown},
-		{"POST", "/nodes/a/qemu/100/agent/set-user-password", unknown, unknown},
-		{"POST", "/nodes/a/qemu/100/monitor?command=quit", unknown, unknown},
-		{"PUT", "/nodes/a/qemu/100/sendkey?key=ret", unknown, unknown},
-		{"POST", "/nodes/a/qemu/100/vncproxy", unknown, unknown},
-		{"POST", "/access/users?userid=x", unknown, unknown},
+		{"POST", "/nodes/a/qemu/100/agent/file-write?file=x", noExec, sent},
+		{"POST", "/nodes/a/qemu/100/agent/set-user-password", noExec, sent},
+		{"POST", "/nodes/a/qemu/100/monitor?command=quit", "QEMU's monitor", "QEMU's monitor"},
+		{"PUT", "/nodes/a/qemu/100/sendkey?key=ret", noExec, sent},
+		{"POST", "/nodes/a/qemu/100/vncproxy", noExec, sent},
+		{"GET", "/nodes/a/qemu/100/vncwebsocket?port=5900&vncticket=x", noExec, sent},
+		{"GET", "/nodes/a/vncwebsocket?port=5900&vncticket=x", nodeShell, nodeShell},
+		{"POST", "/nodes/a/termproxy", nodeShell, nodeShell},
+		{"POST", "/nodes/a/execute?commands=[]", "it makes other requests", "it makes other requests"},
+		{"POST", "/access/ticket?username=x&password=y", "it is a login", "it is a login"},
+		{"POST", "/nodes/a/qemu/100/status/start?skiplock=1", "skiplock works around a lock", "skiplock works around a lock"},
+		{"DELETE", "/nodes/a/qemu/100?skiplock=0", "skiplock works around a lock", "skiplock works around a lock"},
+		{"POST", "/nodes/a/status?command=reboot", noConsent, noConsent},
+		{"PUT", "/nodes/a/disks/wipedisk?disk=/dev/sda", noConsent, noConsent},
+		{"DELETE", "/cluster/backup/nightly", noConsent, noConsent},
+		{"DELETE", "/cluster/firewall/ipset/lan/10.0.0.0%2F8", noConsent, noConsent},
+		{"POST", "/nodes/a/qemu/100/move_disk?disk=scsi0&storage=x", sent, sent},
+		{"POST", "/nodes/a/qemu/100/move_disk?delete=1&disk=scsi0&storage=x", noConsent, noConsent},
+		{"PUT", "/nodes/a/storage/s/content/s:backup%2Fx?protected=0", noConsent, noConsent},
+		{"GET", "/nodes/a/nothing", unread, unread},
+		{"GET", "/nodes/a/disks/list?skipsmart=1", sent, sent},
+		{"POST", "/access/users?userid=x", access, access},
+		{"PUT", "/access/acl?path=/&roles=Administrator", access, access},
 		{"DELETE", "/nodes/a", unknown, unknown},
 		{"PATCH", "/nodes/a/qemu/100/config", unknown, unknown},
 	} {
+		inReadOnly := readOnly
+		if tt.byDefault == oddPath || tt.method == http.MethodGet && tt.byDefault != noExec {
+			inReadOnly = tt.byDefault
+		}
 		for _, p := range []struct {
 			policy guard.Policy
 			want   string
 		}{
 			{guard.Policy{}, tt.byDefault},
 			{guard.Policy{Exec: true}, tt.withExec},
-			{guard.Policy{ReadOnly: true, Exec: true}, cmp.Or(map[bool]string{true: oddPath}[tt.byDefault == oddPath], map[bool]string{
-				true: readOnly, false: sent,
-			}[tt.method != "GET" || strings.Contains(tt.target, "exec-status") || strings.Contains(tt.target, "file-read")])},
+			{guard.Policy{ReadOnly: true, Exec: true}, inReadOnly},
 		} {
 			got := try(t.Context(), t, &guard.Guard{Policy: p.policy}, tt.method, tt.target)
 			if !strings.HasPrefix(got, p.want) || p.want == "" && got != "" {
 				t.Errorf("%+v: %s %s: %q, want %q", p.policy, tt.method, tt.target, got, p.want)
 			}
+		}
+	}
+}
+
+// A read that has the node ask others, or wakes what sleeps, is none in read-only mode.
+func TestReadsThatAct(t *testing.T) {
+	for target, want := range map[string]string{
+		"/nodes/a/query-url-metadata?url=http://x/": readOnly,
+		"/nodes/a/scan/nfs?server=x":                readOnly,
+		"/nodes/a/disks/smart?disk=/dev/sda":        readOnly,
+		"/nodes/a/disks/list":                       readOnly,
+		"/nodes/a/disks/list?skipsmart=0":           readOnly,
+		"/nodes/a/disks/list?skipsmart=1":           sent,
+		"/nodes/a/scan/zfs":                         sent,
+	} {
+		if got := try(t.Context(), t, &guard.Guard{Policy: guard.Policy{ReadOnly: true}}, http.MethodGet, target); !strings.HasPrefix(got, want) || want == "" && got != "" {
+			t.Errorf("%s: %q, want %q", target, got, want)
 		}
 	}
 }

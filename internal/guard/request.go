@@ -57,7 +57,8 @@ func splitPath(escaped string) (elems []string, reason string) {
 			return nil, odd
 		}
 		isVolume := len(elems) == 5 && elems[0] == "nodes" && elems[2] == "storage" && elems[4] == "content"
-		if strings.Contains(elem, "/") && !isVolume {
+		isNetwork := len(elems) > 3 && elems[len(elems)-2] == "ipset"
+		if strings.Contains(elem, "/") && !isVolume && !isNetwork {
 			return nil, odd
 		}
 		if slices.ContainsFunc(strings.Split(elem, "/"), func(part string) bool { return part == "." || part == ".." }) {

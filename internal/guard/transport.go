@@ -55,7 +55,7 @@ func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	switch {
 	case reason != "":
 	case req.Method == http.MethodGet:
-		reason = t.guard.refuseRead(r)
+		reason = t.guard.refuseRead(req, r)
 	default:
 		used, reason, err = t.guard.refuseWrite(req, r)
 	}
@@ -77,11 +77,21 @@ func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // refuseRead returns why a read must not be made, or "".
-func (g *Guard) refuseRead(r request) string {
-	if readsGuest.MatchString(r.path()) {
-		return g.Policy.Refusal(Exec)
+func (g *Guard) refuseRead(req *http.Request, r request) string {
+	e := known().find(r.method, r.elems)
+	if e == nil {
+		return "nothing is known of what it reads"
 	}
-	return ""
+	if reason := e.never(); reason != "" {
+		return reason
+	}
+	if e.harmless != nil {
+		var reason string
+		if r.params, reason, _ = readParams(req); reason == "" && e.harmless(r) {
+			return ""
+		}
+	}
+	return g.Policy.Refusal(e.class.risk())
 }
 
 // refuseWrite returns why a request that may change something must not be sent, or "", and
@@ -93,9 +103,15 @@ func (g *Guard) refuseWrite(req *http.Request, r request) (used *grant, reason s
 	if r.params, reason, err = readParams(req); err != nil || reason != "" {
 		return nil, reason, err
 	}
-	e, known := find(r.method, r.elems)
-	if !known {
+	e := known().find(r.method, r.elems)
+	if e == nil {
 		return nil, "nothing is known of what it changes", nil
+	}
+	if reason := e.never(); reason != "" {
+		return nil, reason, nil
+	}
+	if r.params.Has("skiplock") {
+		return nil, "skiplock works around a lock that PVE has set for a reason", nil
 	}
 	if key := repeated(r.params, e.repeats); key != "" {
 		return nil, "the parameter " + key + " is given twice", nil
@@ -111,7 +127,7 @@ func (g *Guard) refuseWrite(req *http.Request, r request) (used *grant, reason s
 		}
 	}
 	j := g.judging()
-	if e.rewrites && granted(req.Context(), e) {
+	if e.rewrites && granted(req.Context(), *e, r) {
 		for _, w := range t.uses {
 			held, reason := j.held(bare{req.Context()}, w)
 			if reason != "" {
@@ -124,7 +140,7 @@ func (g *Guard) refuseWrite(req *http.Request, r request) (used *grant, reason s
 		return nil, reason, nil
 	}
 	if risk == Destructive || risk == Exec && g.Policy.Confirm == Human {
-		used, reason = spend(req.Context(), e, t)
+		used, reason = spend(req.Context(), *e, r, t)
 		return used, reason, nil
 	}
 	return nil, "", nil
