@@ -193,6 +193,13 @@ var operations = []struct {
 	{name: "restoration of what does not start", tool: "pve_restore_backup", model: archived,
 		args:    `{"archive":"nfs:backup/vzdump-qemu-777-1999_12_28-02_00_00.vma.zst","vmid":105,"overwrite":true,"start":true,"confirm":true}`,
 		outcome: "failed", says: "the start failed"},
+	{name: "restoration that replaces nothing", tool: "pve_restore_backup",
+		model: func(m *pvesim.Model) {
+			archived(m)
+			m.Faults = append(m.Faults, pvesim.Fault{Match: "POST /nodes/*/qemu", TaskIdle: true})
+		},
+		args:    `{"archive":"nfs:backup/vzdump-qemu-777-1999_12_28-02_00_00.vma.zst","vmid":105,"overwrite":true,"confirm":true}`,
+		outcome: "failed", says: "the configuration of VM 105 is the one from before: the backup did not replace it."},
 	{name: "restoration with its NICs down", tool: "pve_restore_backup", model: copied,
 		args: `{"archive":"nfs:backup/vzdump-qemu-105-1999_12_28-02_00_00.vma.zst","name":"copy","disconnect_nics":true}`, outcome: "ok",
 		says: `"name":"copy","node":"pve3","status":"stopped","notes":["it has the MAC addresses of VM 105 (build-1), which still exists: do not run both in one network; unique: true makes new ones","NICs that are down (link_down=1): net0;`},

@@ -101,6 +101,9 @@ func (s Scratch) simulate(m *pvesim.Model, storage string) {
 	if g.Template {
 		config["template"] = "1"
 	}
+	if g.Kind == pve.QEMU { // as PVE does when it creates one
+		config["vmgenid"] = "0f6b2a5e-3f0c-4c1e-9d7a-5b1f6f2c9a10"
+	}
 	m.Guests = append(slices.Clip(m.Guests), pvesim.Guest{VMID: simVMID, Kind: string(g.Kind), Node: simNode, Config: config, Running: g.Running})
 }
 

@@ -64,7 +64,7 @@ func (in *restoreIn) overwrites(ctx context.Context, c *tool.Call) ([]string, er
 	case in.Node != "" && in.Node != g.Node:
 		return nil, tool.BadArgument("node", fmt.Sprintf("is %q, and the guest to overwrite is on %s", render.Text(in.Node, 60), g.Node))
 	}
-	in.Node = g.Node
+	in.Node, in.Found.Old = g.Node, replacedBy(g.Kind, config)
 	out := []string{fmt.Sprintf("%v (%s) on %s is replaced by the backup: its configuration, disks and snapshots are lost", g, name, g.Node)}
 	if g.Kind == pve.QEMU {
 		out = append(out, "a disk in a slot in which the backup has none is kept as an unused one")

@@ -21,5 +21,29 @@ func TestChangesThatDidNothing(t *testing.T) {
 		{Name: "restore", Options: simtest.Options{Model: model(small)}, Fault: pvesim.Fault{Match: "POST /nodes/*/qemu", TaskIdle: true},
 			Args: archive(webNew) + `,"vmid":300}`, Outcome: tool.Failed, Writes: []string{"POST /nodes/{node}/qemu"},
 			Says: []string{"PVE's task ended well, and there is no guest 300."}},
+		{Name: "restore over a VM", Options: simtest.Options{Model: model(small)}, Fault: pvesim.Fault{Match: "POST /nodes/*/qemu", TaskIdle: true},
+			Args: archive(gone) + `,"vmid":105,"overwrite":true,"confirm":true}`, Outcome: tool.Failed, Writes: []string{"POST /nodes/{node}/qemu"},
+			Says: []string{"PVE's task ended well, and the configuration of VM 105 is the one from before: the backup did not replace it."}},
+		{Name: "restore over its original", Options: simtest.Options{Model: model(small, stopped(100))}, Fault: pvesim.Fault{Match: "POST /nodes/*/qemu", TaskIdle: true},
+			Args: archive(webNew) + `,"vmid":100,"overwrite":true,"confirm":true,"wait":45}`, Outcome: tool.Failed, Writes: []string{"POST /nodes/{node}/qemu"},
+			Says: []string{"of VM 100 is the one from before"}},
+		{Name: "restore over a container", Options: simtest.Options{Model: model(small, stopped(200))}, Fault: pvesim.Fault{Match: "POST /nodes/*/lxc", TaskIdle: true},
+			Args: archive(proxy) + `,"vmid":200,"overwrite":true,"storage":"local-zfs","confirm":true}`, Outcome: tool.Failed, Writes: []string{"POST /nodes/{node}/lxc"},
+			Says: []string{"of CT 200 is the one from before"}},
+		{Name: "restore over a VM without a generation id", Options: simtest.Options{Model: model(small, stopped(100), unborn)}, Fault: pvesim.Fault{Match: "POST /nodes/*/qemu", TaskIdle: true},
+			Args: archive(webNew) + `,"vmid":100,"overwrite":true,"confirm":true}`, Outcome: tool.Unknown, Writes: []string{"POST /nodes/{node}/qemu"},
+			Says: []string{"of VM 100 reads as before. Whether its disks are those of the backup cannot be told."}},
+		{Name: "such a VM is restored over itself", Options: simtest.Options{Model: model(small, stopped(100), unborn)},
+			Args: archive(webNew) + `,"vmid":100,"overwrite":true,"confirm":true,"wait":45}`, Outcome: tool.Warnings, Writes: []string{"POST /nodes/{node}/qemu"},
+			Says: []string{"its log says that the disks were written. The configuration of VM 100 reads as before"}},
 	})
+}
+
+// unborn takes the generation id from VM 100 and its backups.
+func unborn(m *pvesim.Model) {
+	for i := range m.Guests {
+		if m.Guests[i].VMID == 100 {
+			delete(m.Guests[i].Config, "vmgenid")
+		}
+	}
 }

@@ -38,6 +38,7 @@ type restoreIn struct {
 
 type restoreFound struct {
 	Notes []string `json:"notes"`
+	Old   replaced `json:"old,omitzero"`
 }
 
 type restoreOut struct {
@@ -191,7 +192,8 @@ func (in *restoreIn) params(id pve.VMID) url.Values {
 	return params
 }
 
-// finishRestore looks whether the guest is there, and runs where it was to.
+// finishRestore looks whether the guest is there, is the one from the backup, and runs if it
+// was to.
 func finishRestore(ctx context.Context, c *tool.Call, in restoreIn, end tool.End) (restoreOut, error) {
 	g, s, err := c.Made(ctx, in.VMID, end, in.Node)
 	if pve.Elsewhere(err) {
@@ -202,11 +204,18 @@ func finishRestore(ctx context.Context, c *tool.Call, in restoreIn, end tool.End
 	if err != nil {
 		return restoreOut{}, err
 	}
+	out := restoreOut{VMID: in.VMID, Name: render.Text(s.Name.Value, 60), Node: g.Node, Status: s.State()}
+	if in.Overwrite && end.Status.Succeeded() {
+		if err := in.checkReplaced(ctx, c, g, end, &out.Changed); err != nil {
+			return restoreOut{}, err
+		}
+	}
 	if in.Run && end.Status.Succeeded() && s.Status != "running" {
 		in.note("it was restored, and does not run yet")
 	}
 	if in.Disconnect {
 		in.checkNICs(ctx, c, g)
 	}
-	return restoreOut{VMID: in.VMID, Name: render.Text(s.Name.Value, 60), Node: g.Node, Status: s.State(), Notes: in.Found.Notes}, nil
+	out.Notes = in.Found.Notes
+	return out, nil
 }
