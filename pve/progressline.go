@@ -98,15 +98,15 @@ var measures = []lineRule{
 
 // The forms of other lines that say what there is to do, or that a part of it is done.
 var frames = []lineRule{
-	{lazyregexp.New(`^INFO: starting new backup job: vzdump((?: \d+)*)(?: -|$)`), func(m *Meter, f []string) {
+	{jobBeginRE, func(m *Meter, f []string) {
 		m.job, m.guests = true, strings.Fields(f[1])
 	}},
-	{lazyregexp.New(`^INFO: skip external VMs: ([\d, ]+)$`), func(m *Meter, f []string) {
+	{jobSkipsRE, func(m *Meter, f []string) {
 		skipped := strings.Split(f[1], ", ")
 		m.guests = slices.DeleteFunc(m.guests, func(id string) bool { return slices.Contains(skipped, id) })
 	}},
-	{lazyregexp.New(`^INFO: Starting Backup of (?:VM|CT) (\d+) `), func(m *Meter, f []string) { m.begin(f[1]) }},
-	{lazyregexp.New(`^(INFO: Finished|ERROR:) Backup of (?:VM|CT) (\d+) `), func(m *Meter, f []string) {
+	{guestBeginRE, func(m *Meter, f []string) { m.begin(f[1]) }},
+	{guestEndRE, func(m *Meter, f []string) {
 		if f[1] != "ERROR:" {
 			m.complete()
 		}

@@ -146,6 +146,19 @@ func (c *Client) TaskLogEnds(ctx context.Context, upid UPID, n int) ([]LogLine, 
 	return append(lines, rest...), total, err
 }
 
+// TaskLogPages returns the log from its begin, up to so many pages of n lines, and how many
+// lines there are. It sends one request for each page.
+func (c *Client) TaskLogPages(ctx context.Context, upid UPID, n, pages int) ([]LogLine, int, error) {
+	var lines []LogLine
+	for {
+		page, total, err := c.TaskLog(ctx, upid, len(lines), n)
+		lines = append(lines, page...)
+		if pages--; err != nil || pages <= 0 || len(page) == 0 || len(lines) >= total {
+			return lines, total, err
+		}
+	}
+}
+
 // NodeTasks lists the tasks of a node, newest first: one's own, or all with
 // Sys.Audit. The parameters are PVE's: source, limit, since, until, vmid,
 // typefilter, errors and others.

@@ -115,10 +115,14 @@ const endsRead = 2000
 // Why returns why a task failed or warned, and up to most lines of its log that say so,
 // none where it cannot be read.
 func (c *Call) Why(ctx context.Context, upid pve.UPID, status pve.TaskStatus, most int) (reason string, log []string) {
-	exit := status.ExitStatus.Or("unexpected status")
 	lines, _, err := c.PVE.TaskLogEnds(ctx, upid, endsRead)
-	if err == nil {
-		exit, log = reasonIn(exit, lines), Why(lines, most)
+	if err != nil {
+		return render.Said(status.ExitStatus.Or("unexpected status"), 600), nil
 	}
-	return render.Said(exit, 600), log
+	return WhyIn(lines, status, most)
+}
+
+// WhyIn is [Call.Why] for a task whose log was read.
+func WhyIn(lines []pve.LogLine, status pve.TaskStatus, most int) (reason string, log []string) {
+	return render.Said(reasonIn(status.ExitStatus.Or("unexpected status"), lines), 600), Why(lines, most)
 }

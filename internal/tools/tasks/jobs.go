@@ -9,19 +9,10 @@ import (
 	"pve-mcp/internal/render"
 	"pve-mcp/internal/tool"
 	"pve-mcp/pve"
-	"pve-mcp/pve/lazyregexp"
 )
 
-// backup is the type of a backup's task. PVE's filter by guest does not find one of
-// several guests: only its log names them.
-const backup = "vzdump"
-
-const (
-	// jobsRead is how many backup jobs of several guests a call looks into, per node.
-	jobsRead = 5
-	// jobLines is how much of a job's log it reads.
-	jobLines = 5000
-)
+// jobsRead is how many backup jobs of several guests a call looks into, per node.
+const jobsRead = 5
 
 // addJobs adds the backup jobs of several guests that had a part for the guest.
 func (p *part) addJobs(ctx context.Context, c *tool.Call, node string, in listIn, params url.Values) error {
@@ -41,12 +32,15 @@ func (p *part) addJobs(ctx context.Context, c *tool.Call, node string, in listIn
 			p.notes = append(p.notes, fmt.Sprintf("of the backup jobs of several guests on %s only the newest %d were looked into", node, jobsRead))
 			return nil
 		}
-		lines, _, err := c.PVE.TaskLog(ctx, t.UPID, 0, jobLines)
+		j, err := readJob(ctx, c, t.UPID)
 		if err != nil {
 			return err
 		}
-		state, text := partOf(lines, in.VMID)
-		if state == "" || in.Errors && state == "ok" {
+		state, text := j.partOf(in.VMID)
+		if state == "" && !j.whole() {
+			p.notes = append(p.notes, fmt.Sprintf("the log of a backup job on %s is too long to be read whole: whether the guest was in it is not known (%v)", node, t.UPID))
+		}
+		if state == "" || in.Errors && state == pve.BackupDone {
 			continue
 		}
 		row := rowOf(c, t)
@@ -56,25 +50,19 @@ func (p *part) addJobs(ctx context.Context, c *tool.Call, node string, in listIn
 	return nil
 }
 
-// partRE matches the lines of a backup's log that begin or end a guest's part.
-var partRE = lazyregexp.New(`^(?:INFO: (Starting|Finished)|ERROR:) Backup of (?:VM|CT) (\d+) ?(.*)$`)
-
-// partOf says what became of a guest in a backup job; state is "" where the job had no
-// part for it.
-func partOf(lines []pve.LogLine, id pve.VMID) (state, text string) {
-	for _, l := range lines {
-		m := partRE.FindStringSubmatch(l.Text.Value)
-		if m == nil || m[2] != id.String() {
-			continue
-		}
-		switch m[1] {
-		case "Starting":
-			state, text = "running", "begun, and not ended"
-		case "Finished":
-			state, text = "ok", "ok "+m[3]
+// partOf says what became of a guest in a backup job; state is "" if the job had no part for
+// it.
+func (j *job) partOf(id pve.VMID) (state pve.BackupState, text string) {
+	for _, g := range j.Guests {
+		switch {
+		case g.VMID != id:
+		case g.State == pve.BackupDone:
+			return g.State, "ok (" + render.Duration(g.Took) + ")"
+		case g.State == pve.BackupFailed:
+			return g.State, render.Said("failed - "+g.Reason, 200)
 		default:
-			state, text = "failed", render.Said(m[3], 200)
+			return g.State, "begun, and not ended"
 		}
 	}
-	return state, text
+	return "", ""
 }

@@ -1,6 +1,7 @@
 package tasks_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -143,8 +144,8 @@ func nightly(version string) *pvesim.Model {
 func TestListTasksOfAGuest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, tt := range []struct{ version, args, want, ofGuest string }{
-			{"9.0.11", `{"vmid":100}`, "vzdump 100, vzdump, vzdump, qmigrate 100, vzdump, vzdump, vzdump", "ok (00:10:07)"},
-			{"8.4.1", `{"vmid":100,"since":"12h"}`, "vzdump 100, vzdump", "ok (00:10:07)"},
+			{"9.0.11", `{"vmid":100}`, "vzdump 100, vzdump, vzdump, qmigrate 100, vzdump, vzdump, vzdump", "ok (10m 7s)"},
+			{"8.4.1", `{"vmid":100,"since":"12h"}`, "vzdump 100, vzdump", "ok (10m 7s)"},
 			{"9.0.11", `{"vmid":200,"since":"1999-12-31"}`, "vzdump", "failed - command 'tar' failed: exit code 2"},
 			{"9.0.11", `{"vmid":200,"errors":true}`, "vzdump", "failed - command 'tar' failed: exit code 2"},
 			{"9.0.11", `{"vmid":100,"errors":true}`, "vzdump 100", "<nil>"}, // the job failed for another guest
@@ -168,22 +169,32 @@ func TestListTasksOfAGuest(t *testing.T) {
 	})
 }
 
+// backUp begins a backup as another client, and returns its task.
+func backUp(w *simtest.World, node, form string) (upid string) {
+	w.Helper()
+	req, err := http.NewRequestWithContext(w.Context(), http.MethodPost, w.Sim.URL()+"/api2/json/nodes/"+node+"/vzdump", strings.NewReader(form))
+	if err != nil {
+		w.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Authorization", w.Model.Token("root@pam!full").Header())
+	resp, err := w.Sim.Transport().RoundTrip(req)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		w.Fatal(resp, err)
+	}
+	defer resp.Body.Close()
+	var answer struct{ Data string }
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		w.Fatal(err)
+	}
+	return answer.Data
+}
+
 // A job of several guests is found by each of them while it runs, too.
 func TestListTasksOfAJobUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := simtest.New(t, simtest.Options{Model: nightly("9.0.11")})
-		form := strings.NewReader("vmid=100,104,200&storage=nfs&mode=snapshot&remove=0")
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.Sim.URL()+"/api2/json/nodes/pve1/vzdump", form)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		req.Header.Set("Authorization", w.Model.Token("root@pam!full").Header())
-		resp, err := w.Sim.Transport().RoundTrip(req)
-		if err != nil || resp.StatusCode != http.StatusOK {
-			t.Fatal(resp, err)
-		}
-		resp.Body.Close()
+		backUp(w, "pve1", "vmid=100,104,200&storage=nfs&mode=snapshot&remove=0")
 		time.Sleep(10 * time.Second)
 		for vmid, want := range map[int]string{100: "vzdump", 104: "", 203: ""} { // 104 has not begun
 			a := w.Call("pve_list_tasks", fmt.Sprintf(`{"vmid":%d,"running":true}`, vmid))

@@ -24,7 +24,9 @@ func addReasons(ctx context.Context, c *tool.Call, rows []taskRow) {
 		}
 	}
 	got, _, _ := tool.Ask(c, bare, func(r *taskRow) string { return r.UPID }, func(r *taskRow) (string, error) {
-		reason, log := c.Why(ctx, r.upid, pve.TaskStatus{ExitStatus: pve.Some(r.ExitStatus)}, 1)
+		status := pve.TaskStatus{ExitStatus: pve.Some(r.ExitStatus)}
+		j, _ := jobOf(ctx, c, r.upid)
+		reason, log := why(ctx, c, r.upid, status, j, 1)
 		if reason == r.ExitStatus && len(log) > 0 {
 			reason = log[0]
 		}

@@ -33,10 +33,12 @@ type statusOut struct {
 	Ended      string `json:"ended,omitzero"`
 	Duration   string `json:"duration,omitzero"`
 	tool.Far
-	LastLine string   `json:"last_line,omitzero"`
-	Log      []string `json:"log,omitzero" cut:"start" jsonschema:"what was asked for, or the lines that say why"`
-	LogLines int      `json:"log_lines,omitzero" jsonschema:"lines that the whole log has"`
-	Next     string   `json:"next,omitzero"`
+	LastLine string     `json:"last_line,omitzero"`
+	Log      []string   `json:"log,omitzero" cut:"start" jsonschema:"what was asked for, or the lines that say why"`
+	LogLines int        `json:"log_lines,omitzero" jsonschema:"lines that the whole log has"`
+	Guests   *guestsOut `json:"guests,omitzero" jsonschema:"of a backup of several: what became of each"`
+	Notes    []string   `json:"notes,omitzero"`
+	Next     string     `json:"next,omitzero"`
 	// Change is what the change answers that the handle stands for.
 	Change map[string]any `json:"change,omitzero" jsonschema:"of a handle: what the change answers now"`
 }
@@ -73,6 +75,13 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 		UPID: upid.String(), Type: upid.Type, ID: upid.ID, Node: upid.Node, User: upid.User,
 		State: stateOf(status), Started: render.Time(upid.Start),
 	}
+	j, err := jobOf(ctx, c, upid)
+	switch {
+	case err != nil:
+		out.Notes = []string{"what became of each guest is not known: the log could not be read: " + c.Explain(err).What}
+	case j != nil:
+		out.Guests, out.Notes = j.results(status.Running())
+	}
 	if status.Running() {
 		out.Duration = render.Duration(c.Ago(upid.Start).Round(time.Second))
 		out.Next = "Still running; call again with wait."
@@ -88,12 +97,12 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 		out.Next = "What it is for happens after it; look with pve_guest_status."
 	}
 	if out.State != "ok" {
-		if out.Reason, out.Log = c.Why(ctx, upid, status, linesOfWhy); out.Reason == out.ExitStatus || out.State == "warnings" {
+		if out.Reason, out.Log = why(ctx, c, upid, status, j, linesOfWhy); out.Reason == out.ExitStatus || out.State == "warnings" {
 			out.Reason = ""
 		}
 	}
 	if out.State == "ok" {
-		if left := c.Undone(ctx, upid); left != nil {
+		if left := undone(ctx, c, upid, j); left != nil {
 			out.State, out.Log = "warnings", left
 		}
 	}
@@ -102,7 +111,7 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 	}
 	if in.Log > 0 {
 		if lines, total, err := c.PVE.TaskLogTail(ctx, upid, tool.LogEnds); err == nil {
-			out.Log, out.LogLines = tool.LogText(lines, in.Log), tool.LogLines(lines, total)
+			out.Log, out.LogLines = lastLines(ctx, c, upid, lines, total, in.Log), tool.LogLines(lines, total)
 		}
 	}
 	return out, nil
@@ -182,8 +191,29 @@ func (out *statusOut) progress(ctx context.Context, c *tool.Call, in statusIn, w
 		watch.Read(lines)
 		out.LogLines = tool.LogLines(lines, total)
 		if in.Log > 0 {
-			out.Log = tool.LogText(lines, in.Log)
+			end := lines[max(0, len(lines)-tool.LogEnds):]
+			out.Log = lastLines(ctx, c, in.UPID, end, total, in.Log)
 		}
 	}
 	out.Far, out.LastLine = tool.FarOf(watch.Progress), watch.Line
+}
+
+// lastLines returns up to most of the last lines of a log that say something else than how far
+// the task is. end is the end of the log; what comes before it is read if it has too few.
+func lastLines(ctx context.Context, c *tool.Call, upid pve.UPID, end []pve.LogLine, total, most int) []string {
+	text := tool.LogText(end, most)
+	before := total - len(end)
+	for range logPages {
+		if before <= 0 || len(text) >= most {
+			break
+		}
+		first := max(0, before-logPage)
+		lines, _, err := c.PVE.TaskLog(ctx, upid, first, before-first)
+		if err != nil {
+			break
+		}
+		text = append(tool.LogText(lines, most-len(text)), text...)
+		before = first
+	}
+	return text
 }
