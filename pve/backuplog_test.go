@@ -1,10 +1,14 @@
 package pve
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"pve-mcp/internal/recordings"
 )
 
 func TestBackups(t *testing.T) {
@@ -62,5 +66,30 @@ func TestBackups(t *testing.T) {
 		if diff := cmp.Diff(tt.want, Backups(linesOf(tt.lines...))); diff != "" {
 			t.Errorf("%s: %s", tt.name, diff)
 		}
+	}
+}
+
+// What a recorded log says of its guests agrees with how the task ended.
+func TestRecordedBackups(t *testing.T) {
+	found := 0
+	for _, row := range recordings.Rows(t) {
+		var lines []LogLine
+		if !strings.Contains(row.Task, ":vzdump:") || json.Unmarshal(row.Log, &lines) != nil || len(lines) == 0 {
+			continue
+		}
+		found++
+		log, well := Backups(lines), lines[len(lines)-1].Text.Value == "TASK OK"
+		for _, g := range log.Guests {
+			if well != (g.State == BackupDone) || well != (g.Size != "") || well == (g.Reason != "") {
+				t.Errorf("%v: %+v", row, g)
+			}
+		}
+		began := strings.HasPrefix(lines[0].Text.Value, "INFO: starting new backup job: ")
+		if began != (len(log.Guests) > 0) || len(log.Waiting) > 0 {
+			t.Errorf("%v: %+v", row, log)
+		}
+	}
+	if found < 5 {
+		t.Errorf("only %d recorded backups", found)
 	}
 }
