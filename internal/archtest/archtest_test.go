@@ -97,7 +97,7 @@ var imports = map[string][]string{
 	},
 	"internal/tool": {
 		"internal/audit", "internal/explain", "internal/guard", "internal/once", "internal/render", "internal/seal", "pve", "pve/lazyregexp",
-		"github.com/google/jsonschema-go",
+		"github.com/google/jsonschema-go", "golang.org/x/sync",
 	},
 	"internal/tools/backup":    {"internal/explain", "internal/guard", "internal/render", "internal/show", "internal/tool", "pve", "pve/lazyregexp"},
 	"internal/tools/guests":    {"internal/explain", "internal/guard", "internal/render", "internal/show", "internal/tool", "pve", "pve/apischema", "pve/lazyregexp"},

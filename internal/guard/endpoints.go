@@ -65,6 +65,9 @@ type detail struct {
 	every func(r request) bool
 	// takes says that HA may take other guests along.
 	takes bool
+	// spreads says that the disks of the guest are changed, wherever they are attached, though
+	// the request is not destructive.
+	spreads bool
 	// rewrites says that what is on the disks of the guest is replaced: a volume of another
 	// guest among them counts as one that the request names.
 	rewrites bool
@@ -75,6 +78,7 @@ func details() map[string]detail {
 	return map[string]detail{
 		"PUT /nodes/{node}/qemu|lxc/{vmid}/config":                        {worse: destroysConfig},
 		"POST /nodes/{node}/qemu/{vmid}/config":                           {worse: destroysConfig},
+		"PUT /nodes/{node}/qemu|lxc/{vmid}/resize":                        {spreads: true},
 		"POST /nodes/{node}/qemu|lxc/{vmid}/clone":                        {spares: always, makes: "newid", from: snapname},
 		"POST /nodes/{node}/qemu|lxc/{vmid}/migrate":                      {from: allSnapshots, takes: true},
 		"DELETE /nodes/{node}/qemu|lxc/{vmid}/snapshot/{snapname}":        {from: thatSnapshot},
@@ -164,6 +168,7 @@ type touch struct {
 	made    []int    // those that it makes
 	uses    []Where  // those whose volumes it changes or copies, wherever they belong to
 	named   []Volume // the volumes of others that its parameters name
+	spreads bool     // what becomes of their own volumes concerns every guest that has one
 	pool    string   // that guests are made in
 	takes   string   // the node that HA may take others to, too
 	known   bool     // that these are all: a request that names none may be about any
@@ -178,6 +183,7 @@ func (e row) touched(r request) touch {
 		ids = append(ids, r.at(3))
 	}
 	ids = append(ids, apischema.SplitList(r.params.Get("vmid"))...)
+	ids = append(ids, apischema.SplitList(r.params.Get("target-vmid"))...)
 	if owner, ok := apischema.VolumeOwner(r.at(5)); ok && owner > 0 && r.at(2) == "storage" {
 		ids = append(ids, strconv.Itoa(owner))
 	}

@@ -330,6 +330,19 @@ func rules(t *testing.T, protect, allow string) *guard.Guard {
 				}
 				return id == 102, nil
 			},
+			Having: func(_ context.Context, owner int, might func(int) bool) (out []guard.Holder, err error) {
+				for id, config := range configs {
+					for _, v := range guard.Foreign(id, config) {
+						if v.Owner == owner && might(id) {
+							out = append(out, guard.Holder{VMID: id, Volume: v})
+						}
+					}
+				}
+				if owner == 112 && might(666) {
+					out = append(out, guard.Holder{VMID: 666, Err: errors.New("no answer")})
+				}
+				return out, nil
+			},
 			TakenAlong: func(_ context.Context, w guard.Where, _ string) ([]int, error) {
 				return map[int][]int{107: {103}}[w.VMID], nil
 			},
@@ -347,6 +360,7 @@ var configs = map[int]map[string][]string{
 	108: {"scsi0": {"local-zfs:vm-108-disk-0,size=8G", "file=local-zfs:vm-103-disk-2"}},
 	109: {"scsi0": {"local-zfs:base-103-disk-0/vm-109-disk-0,size=8G"}},
 	110: {"scsi0": {"iscsi:0.0.0.scsi-1"}},
+	113: {"scsi1": {"local-zfs:vm-114-disk-0,size=8G"}},
 	111: {"scsi0": {"local-zfs:vm-111-disk-0"}},
 }
 
@@ -365,6 +379,17 @@ func TestProtectedGuests(t *testing.T) {
 
 		{"", "tag:lab", "POST /nodes/a/qemu/111/migrate?target=b", "guest 111 is not among those that this server may change"}, // its snapshots have the tag
 		{"tag:lab", "", "POST /nodes/a/qemu/111/migrate?target=b", sent},
+
+		{"103", "", "POST /nodes/a/qemu/100/move_disk?disk=scsi0&target-vmid=103", "guest 103 is protected (PVE_MCP_PROTECT: 103)"},
+		{"", "100", "POST /nodes/a/lxc/100/move_volume?volume=mp0&target-vmid=103", "guest 103 is not among those"},
+		{"113", "", "PUT /nodes/a/qemu/114/resize?disk=scsi0", "guest 113 has local-zfs:vm-114-disk-0 as scsi1: guest 113 is protected (PVE_MCP_PROTECT: 113)"},
+		{"113", "", "DELETE /nodes/a/qemu/114", "guest 113 has local-zfs:vm-114-disk-0 as scsi1: guest 113 is protected (PVE_MCP_PROTECT: 113)"},
+		{"", "114", "DELETE /nodes/a/qemu/114", "guest 113 has local-zfs:vm-114-disk-0 as scsi1: guest 113 is not among those"},
+		{"", "113-114", "DELETE /nodes/a/qemu/114", noConsent},
+		{"113", "", "PUT /nodes/a/qemu/114/config?cores=2", sent},
+		{"113", "", "PUT /nodes/a/qemu/114/config?delete=unused0", "guest 113 has local-zfs:vm-114-disk-0 as scsi1"},
+		{"tag:prod", "", "DELETE /nodes/a/qemu/112", "whether guest 666 has a volume of guest 112 cannot be told (no answer)"},
+		{"113", "", "DELETE /nodes/a/qemu/112", noConsent},
 
 		{"100", "", "POST /nodes/a/vzdump?vmid=100&remove=0", sent},
 		{"100", "", "POST /nodes/a/vzdump?vmid=100&remove=0&mode=stop", "guest 100 is protected"},

@@ -36,6 +36,9 @@ func (j judging) judge(ctx context.Context, t touch) string {
 		}
 		for _, id := range t.changed {
 			add(j.refuseGuest(ctx, Where{VMID: id}, t.uses))
+			if t.spreads {
+				add(j.refuseHolders(ctx, id))
+			}
 		}
 		for _, id := range t.made {
 			add(g.refuseNew(id, t.pool))
@@ -58,7 +61,7 @@ func (p Policy) hasRules() bool { return len(p.Protect) > 0 || len(p.Allow) > 0 
 // that nobody is asked in vain.
 func (g *Guard) Refuse(ctx context.Context, t Target) string {
 	w := Where{VMID: t.VMID, Snapshot: t.Snapshot}
-	touched := touch{changed: []int{t.VMID}, uses: []Where{w}, known: true}
+	touched := touch{changed: []int{t.VMID}, uses: []Where{w}, spreads: true, known: true}
 	for _, id := range t.Also {
 		touched.named = append(touched.named, Volume{Owner: id, Known: true})
 	}
@@ -109,6 +112,40 @@ func (j judging) refuseVolumes(ctx context.Context, prefix string, volumes []Vol
 		}
 	}
 	return strings.Join(reasons, "; ")
+}
+
+// refuseHolders returns why the volumes of a guest must not be changed, or "": another one
+// may have one of them.
+func (j judging) refuseHolders(ctx context.Context, id int) string {
+	if j.Lookup.Having == nil {
+		return fmt.Sprintf("which guests have volumes of guest %d cannot be told", id)
+	}
+	holders, err := j.Lookup.Having(ctx, id, j.mayCover)
+	if err != nil {
+		return fmt.Sprintf("which guests have volumes of guest %d cannot be told: %v", id, err)
+	}
+	var reasons []string
+	for _, h := range holders {
+		reason := j.refuseGuest(ctx, Where{VMID: h.VMID}, nil)
+		switch {
+		case reason == "":
+			continue
+		case h.Err != nil:
+			reason = fmt.Sprintf("whether guest %d has a volume of guest %d cannot be told (%v): %s", h.VMID, id, h.Err, reason)
+		default:
+			reason = fmt.Sprintf("guest %d has %s as %s: %s", h.VMID, h.Volume.Source, h.Volume.Key, reason)
+		}
+		reasons = append(reasons, reason)
+	}
+	return strings.Join(reasons, "; ")
+}
+
+// mayCover reports whether the rules may forbid a change of a guest, as far as its id tells.
+func (j judging) mayCover(id int) bool {
+	byOther := func(rules Rules) bool { return slices.ContainsFunc(rules, func(r Rule) bool { return r.Low == 0 }) }
+	_, protected := j.Policy.Protect.byID(id)
+	_, allowed := j.Policy.Allow.byID(id)
+	return protected || byOther(j.Policy.Protect) || len(j.Policy.Allow) > 0 && !allowed
 }
 
 // refuseTaken returns why a guest must not go to a node, or "": HA may take others along.

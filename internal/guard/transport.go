@@ -27,8 +27,18 @@ type Lookup struct {
 	Pool    func(ctx context.Context, vmid int) (string, error)
 	// Runs reports whether a guest runs. One that there is not does not.
 	Runs func(ctx context.Context, vmid int) (bool, error)
+	// Having are the guests, among those that might says, that have a volume of another one,
+	// now or from their next start on, and those of which that cannot be told.
+	Having func(ctx context.Context, owner int, might func(vmid int) bool) ([]Holder, error)
 	// TakenAlong are the guests that HA moves together with one.
 	TakenAlong func(ctx context.Context, w Where, target string) ([]int, error)
+}
+
+// Holder is a guest that has a volume of another one, or Err says why that cannot be told.
+type Holder struct {
+	VMID   int
+	Volume Volume
+	Err    error
 }
 
 // Guard enforces a policy on every request that passes through its transport.
@@ -126,6 +136,7 @@ func (g *Guard) refuseWrite(req *http.Request, r request) (used *grant, reason s
 			return nil, reason, nil
 		}
 	}
+	t.spreads = risk == Destructive || e.spreads
 	j := g.judging()
 	if e.rewrites && granted(req.Context(), *e, r) {
 		for _, w := range t.uses {

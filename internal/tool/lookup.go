@@ -6,7 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"pve-mcp/internal/guard"
 	"pve-mcp/pve"
@@ -47,6 +51,9 @@ func lookup(client *pve.Client) guard.Lookup {
 			s, err := client.GuestStatus(ctx, g.Ref())
 			return s.Status == "running", err
 		},
+		Having: func(ctx context.Context, owner int, might func(int) bool) ([]guard.Holder, error) {
+			return holders(ctx, client, owner, might)
+		},
 		TakenAlong: func(ctx context.Context, w guard.Where, target string) ([]int, error) {
 			m, err := at(ctx, client, w, func(g pve.GuestRef) (pve.Migration, error) { return client.CheckMigration(ctx, g, target) })
 			var said *pve.Error
@@ -86,6 +93,44 @@ func mayBeHidden(ctx context.Context, client *pve.Client, id int) error {
 		return err
 	}
 	return Require(perms, fmt.Sprintf("/vms/%d", id), "VM.Audit")
+}
+
+// atOnce is how many configurations are read at a time.
+const atOnce = 8
+
+// holders are the guests that have a volume of another one, and those of which that cannot
+// be told.
+func holders(ctx context.Context, client *pve.Client, owner int, might func(int) bool) ([]guard.Holder, error) {
+	list, err := client.Resources(ctx, "vm")
+	if err != nil {
+		return nil, err
+	}
+	var out []guard.Holder
+	var mu sync.Mutex
+	var all errgroup.Group
+	all.SetLimit(atOnce)
+	for _, r := range list.Resources() {
+		if !r.IsGuest() || int(r.VMID) == owner || !might(int(r.VMID)) {
+			continue
+		}
+		all.Go(func() error {
+			g := r.Ref()
+			values, err := guestValues(ctx, client, guard.Where{VMID: int(g.VMID), Node: g.Node, Kind: string(g.Kind)})
+			held := slices.DeleteFunc(guard.Foreign(int(g.VMID), values), func(v guard.Volume) bool { return v.Owner != owner })
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				out = append(out, guard.Holder{VMID: int(g.VMID), Err: err})
+			}
+			for _, v := range held {
+				out = append(out, guard.Holder{VMID: int(g.VMID), Volume: v})
+			}
+			return nil
+		})
+	}
+	_ = all.Wait() // its errors are in out
+	slices.SortFunc(out, func(a, b guard.Holder) int { return a.VMID - b.VMID })
+	return out, nil
 }
 
 // at asks for something of a guest where it is said to be, or else where it is.

@@ -222,3 +222,23 @@ func TestHiddenPools(t *testing.T) {
 		}
 	}
 }
+
+// What a protected guest has of another one's is not changed through that one either.
+func TestVolumesThatProtectedGuestsHave(t *testing.T) {
+	model := simtest.Cluster(simtest.Snapshot(105, "before"), simtest.Set(103, "scsi1=local-zfs:vm-105-disk-0,size=120G"))
+	for _, rules := range []string{"103", "tag:db"} {
+		for _, call := range []string{
+			`pve_delete_guest {"vmid":105,"confirm":true}`,
+			`pve_resize_disk {"vmid":105,"disk":"scsi0","size":"+1G"}`,
+			`pve_rollback_snapshot {"vmid":105,"snapname":"before","confirm":true}`,
+			`pve_update_guest_config {"vmid":105,"delete":["scsi0"],"force":true,"confirm":true}`,
+		} {
+			w := simtest.New(t, simtest.Options{Model: model, Token: "root@pam!full", Policy: protecting(t, rules)})
+			name, args, _ := strings.Cut(call, " ")
+			a := w.Call(name, args)
+			if a.Outcome != tool.Failed || !strings.Contains(a.Text, "guest 103 has local-zfs:vm-105-disk-0 as scsi1: guest 103 is protected") || len(simtest.Writes(w.Sent())) != 0 {
+				t.Errorf("%s, %s: %s", rules, call, a.Text)
+			}
+		}
+	}
+}
