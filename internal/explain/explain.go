@@ -150,6 +150,8 @@ func (x Explainer) said(e *pve.Error) Explanation {
 			fmt.Sprintf("This node's PVE does not offer %s %s.", e.Method, e.Path),
 			"Its version is too old or too new for this call.",
 		}
+	case e.Message == "":
+		return Explanation{What: fmt.Sprintf("PVE refused %s %s with the status %d, and gives no reason.", e.Method, e.Path, e.Status)}
 	}
 	return Explanation{"PVE refused: " + stop(e.Message), Hint(e.Message)}
 }

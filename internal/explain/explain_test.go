@@ -67,6 +67,7 @@ func TestExplain(t *testing.T) {
 		{"page of a proxy", other(403, pve.ForeignError{Reason: "Forbidden"}), "403 Forbidden, a web page.", "The token was not judged."},
 		{"another service", other(404, pve.ForeignError{Reason: "Not Found"}), "404 Not Found, a web page.", "another service"},
 		{"gone", said(500, "Configuration file 'nodes/pve1/qemu-server/100.conf' does not exist"), "PVE says: Configuration file", "look again"},
+		{"no reason", said(408, ""), "PVE refused GET /nodes/pve1/qemu/100/config with the status 408, and gives no reason.", ""},
 		{"refusal", said(500, "can't remove VM 100 - protection mode enabled"), "PVE refused: can't remove VM 100 - protection mode enabled.", ""},
 		{"parameters", &pve.Error{Status: 400, Message: "Parameter verification failed.", Params: map[string]string{"b": "too big\n", "a": "missing"}},
 			"PVE refused the parameters: a: missing; b: too big.", "call again"},
