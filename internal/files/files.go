@@ -54,7 +54,8 @@ func (n Name) Check() error {
 	if err != nil {
 		return err
 	}
-	return dir.Close()
+	dir.Close()
+	return nil
 }
 
 // Open opens the file with the flags of [os.OpenFile]. One that it makes is for its owner
@@ -211,7 +212,7 @@ func (d *Folder) Sync() {
 }
 
 // Close ends the use of the folder.
-func (d *Folder) Close() error { return d.root.Close() }
+func (d *Folder) Close() { _ = d.root.Close() }
 
 // Remove removes the file.
 func (n Name) Remove() error {

@@ -17,9 +17,6 @@ type request struct {
 	params url.Values
 }
 
-// path is the path below /api2/json, with nothing escaped.
-func (r request) path() string { return "/" + strings.Join(r.elems, "/") }
-
 // at returns an element of the path, or "".
 func (r request) at(i int) string {
 	if i >= len(r.elems) {

@@ -90,6 +90,7 @@ var formats = sync.OnceValue(func() map[string]func(string) error {
 		},
 		"pve-calendar-event": func(s string) error {
 			if !calendarRE.MatchString(s) {
+				//lint:ignore ST1005 the text is PVE's own
 				return fmt.Errorf("invalid calendar event '%s' - unable to parse calendar event\n", s)
 			}
 			return nil
