@@ -24,11 +24,14 @@ func (a *app) notify(ctx context.Context, at net.Addr, cfg config.HTTP) (end fun
 		}
 	}
 	say(daemon.SdNotifyReady)
+	sayStopping := func() {
+		patience := cfg.Drain + 10*time.Second // and a little more, for what ends with it
+		say(fmt.Sprintf("%s\nEXTEND_TIMEOUT_USEC=%d", daemon.SdNotifyStopping, patience.Microseconds()))
+	}
 	told := make(chan struct{})
 	running := context.AfterFunc(ctx, func() {
 		defer close(told)
-		patience := cfg.Drain + 10*time.Second // and a little more, for what ends with it
-		say(fmt.Sprintf("%s\nEXTEND_TIMEOUT_USEC=%d", daemon.SdNotifyStopping, patience.Microseconds()))
+		sayStopping()
 	})
 	every, err := daemon.SdWatchdogEnabled(false)
 	switch {
@@ -50,8 +53,11 @@ func (a *app) notify(ctx context.Context, at net.Addr, cfg config.HTTP) (end fun
 		}()
 	}
 	return func() {
-		if !running() {
+		switch kept := running(); {
+		case !kept:
 			<-told
+		case ctx.Err() != nil: // the end of ctx was seen before what it was to call
+			sayStopping()
 		}
 	}
 }
