@@ -34,6 +34,7 @@ type handler struct {
 	streams  *share
 	bytes    *share
 	sessions *sessions
+	conns    *conns
 
 	endStreams func()
 	sessionKey string
@@ -47,7 +48,7 @@ func newHandler(stop context.Context, o Options) *handler {
 		refused:  &tally{rates: rates{perSecond: failedPerSecond, burst: failedAtOnce}},
 		requests: newShare(maxRequests, callersRequests), calls: newShare(maxCalls, callersCalls),
 		streams: newShare(maxStreams, callersStreams), bytes: newShare(maxBytes, callersBytes),
-		sessions: newSessions(o.Server), sessionKey: rand.Text(),
+		sessions: newSessions(o.Server), conns: newConns(), sessionKey: rand.Text(),
 	}
 	get := func(*http.Request) *mcp.Server { return o.Server }
 	h.modern = mcp.NewStreamableHTTPHandler(get, &mcp.StreamableHTTPOptions{
@@ -91,6 +92,7 @@ func (h *handler) serveMCP(w *stream, r *http.Request) {
 	}
 	leave = sync.OnceFunc(leave)
 	defer leave()
+	defer h.conns.keep(r)()
 	all, forget, ok := h.readBody(w, r, caller)
 	if !ok {
 		return

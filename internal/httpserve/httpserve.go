@@ -94,9 +94,11 @@ func Serve(ctx context.Context, l net.Listener, o Options) error {
 		Handler:           h.routes(),
 		TLSConfig:         o.TLS,
 		ReadHeaderTimeout: headerTime,
+		WriteTimeout:      writeTime, // of what is no stream
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    headerBytes,
-		ConnState:         newConns().changed,
+		ConnState:         h.conns.changed,
+		ConnContext:       h.conns.name,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: callersRequests, MaxReadFrameSize: frameBytes,
 			MaxReceiveBufferPerConnection: windowBytes, MaxReceiveBufferPerStream: windowBytes,

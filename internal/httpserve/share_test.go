@@ -217,3 +217,31 @@ func TestIdleConnectionsLeaveRoom(t *testing.T) {
 		s.prompt(other)
 	})
 }
+
+// Nor do requests that are not let in, however many connections they are on: whoever is let
+// in takes the place of one of them.
+func TestRefusedConnectionsLeaveRoom(t *testing.T) {
+	path, secrets := tokens(t, "pve:read")
+	visit(t, simtest.Options{}, byTokens(t, path), func(s *site) {
+		for range 3000 {
+			conn, err := s.wire.dial(s.Context(), "", "")
+			if err != nil {
+				s.Fatal(err)
+			}
+			defer conn.Close()
+			go func() {
+				_, _ = io.WriteString(conn, "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer wrong\r\nContent-Length: 1000\r\n\r\n{")
+				_, _ = io.Copy(io.Discard, conn)
+			}()
+		}
+		synctest.Wait()
+		resp, err := s.http.Do(s.toolCall("pve_list_nodes", nil, "Authorization", "Bearer "+secrets[0]))
+		if err != nil {
+			s.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			s.Errorf("who is let in got %d", resp.StatusCode)
+		}
+	})
+}

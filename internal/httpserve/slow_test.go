@@ -1,6 +1,7 @@
 package httpserve_test
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -56,6 +57,49 @@ func TestSlowRequests(t *testing.T) {
 		}
 	})
 }
+
+// Nobody holds a connection by not taking its answer, wherever that is from.
+func TestAnswersNobodyTakes(t *testing.T) {
+	path, secrets := tokens(t, "pve:read")
+	const host = " HTTP/1.1\r\nHost: localhost\r\n"
+	right := "Authorization: Bearer " + secrets[0] + "\r\n"
+	o := byTokens(t, path)
+	o.Metrics = &httpserve.Metrics{}
+	visit(t, simtest.Options{}, o, func(s *site) {
+		for name, text := range map[string]string{
+			"a look at health":        "GET /healthz" + host + "\r\n",
+			"one whether it is ready": "GET /readyz" + host + "\r\n",
+			"a path of nobody":        "GET /nothing" + host + "\r\n",
+			"a long redirect":         "GET //" + strings.Repeat("x", 20<<10) + host + "\r\n",
+			"a wrong method":          "PUT /healthz" + host + "\r\n",
+			"no token":                "POST /mcp" + host + "\r\n",
+			"the metrics":             "GET /metrics" + host + right + "\r\n",
+			"a right token":           "POST /mcp" + host + right + "Content-Length: 1\r\n\r\n{",
+			"a GET":                   "GET /mcp" + host + right + "Accept: text/event-stream\r\n\r\n",
+			"a notification":          "POST /mcp" + host + right + note,
+		} {
+			conn, err := s.wire.dial(s.Context(), "", "")
+			if err != nil {
+				s.Fatal(err)
+			}
+			if _, err := io.WriteString(conn, text); err != nil {
+				s.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			if err = conn.SetWriteDeadline(time.Now().Add(time.Second)); err == nil {
+				_, err = io.WriteString(conn, "GET")
+			}
+			if !errors.Is(err, io.ErrClosedPipe) {
+				s.Errorf("%s: the connection is kept: %v", name, err)
+			}
+			conn.Close()
+		}
+	})
+}
+
+// note is the rest of a request with a message that is answered without a body.
+const note = "Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\nMcp-Protocol-Version: 2026-07-28\r\n" +
+	"Mcp-Method: notifications/initialized\r\nContent-Length: 54\r\n\r\n" + `{"jsonrpc":"2.0","method":"notifications/initialized"}`
 
 // The time for a request does not count for a stream that follows it.
 func TestStreamsOutliveTheTimeForTheirRequest(t *testing.T) {

@@ -34,8 +34,11 @@ type stream struct {
 	framed bool // whether what is written is made an event; guarded by mu
 }
 
+// newStream makes a stream, which has any time until something is sent.
 func newStream(w http.ResponseWriter) *stream {
-	return &stream{to: w, control: http.NewResponseController(w), header: http.Header{}}
+	s := &stream{to: w, control: http.NewResponseController(w), header: http.Header{}}
+	_ = s.control.SetWriteDeadline(time.Time{}) // not every writer has one
+	return s
 }
 
 // Header implements [http.ResponseWriter].
@@ -56,6 +59,7 @@ func (s *stream) begin(status int, header http.Header) {
 		return
 	}
 	s.status, s.events = status, isEvents(header)
+	s.limit()
 	maps.Copy(s.to.Header(), header)
 	if id := header.Get(sessionHeader); id != "" && s.began != nil {
 		s.to.Header().Set(sessionHeader, s.began(id))
@@ -86,9 +90,12 @@ func (s *stream) Write(p []byte) (int, error) {
 
 // send writes, within the time for that. It is called with mu held.
 func (s *stream) send(p []byte) (int, error) {
-	_ = s.control.SetWriteDeadline(time.Now().Add(writeTime)) // not every writer has one
+	s.limit()
 	return s.to.Write(p)
 }
+
+// limit gives what is sent next its time to be taken.
+func (s *stream) limit() { _ = s.control.SetWriteDeadline(time.Now().Add(writeTime)) }
 
 // sent is the status that was sent, 0 for none.
 func (s *stream) sent() int {
@@ -101,6 +108,7 @@ func (s *stream) sent() int {
 func (s *stream) FlushError() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.limit()
 	return s.control.Flush()
 }
 
