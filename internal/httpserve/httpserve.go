@@ -65,7 +65,7 @@ const (
 	unwantedTime = 5 * time.Second
 	idleTime     = 2 * time.Minute  // between two requests on a connection
 	writeTime    = 30 * time.Second // to take what is sent
-	headerBytes  = 32 << 10
+	headerBytes  = 16 << 10
 	bodyBytes    = 1 << 20
 	frameBytes   = 16 << 10 // of HTTP/2
 	windowBytes  = 64 << 10 // of HTTP/2: what may arrive before it is read

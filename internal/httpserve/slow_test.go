@@ -70,7 +70,7 @@ func TestAnswersNobodyTakes(t *testing.T) {
 			"a look at health":        "GET /healthz" + host + "\r\n",
 			"one whether it is ready": "GET /readyz" + host + "\r\n",
 			"a path of nobody":        "GET /nothing" + host + "\r\n",
-			"a long redirect":         "GET //" + strings.Repeat("x", 20<<10) + host + "\r\n",
+			"a long redirect":         "GET //" + strings.Repeat("x", 12<<10) + host + "\r\n",
 			"a wrong method":          "PUT /healthz" + host + "\r\n",
 			"no token":                "POST /mcp" + host + "\r\n",
 			"the metrics":             "GET /metrics" + host + right + "\r\n",
