@@ -12,13 +12,13 @@ test:
 
 generate:
 	$(GO) generate ./...
-	$(GO) test ./internal/server -run Golden -update
-	$(GO) test ./internal/catalog -run Requests -update
+	$(GO) test ./internal/mcpserver -run Golden -update
+	$(GO) test ./internal/toolset -run Requests -update
 	$(GO) test ./pve/apischema -run Changes -update
 
 # VERSION is for a release; without it the version is what Go knows of the commit.
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags="-s -X pve-mcp/internal/cli.release=$(VERSION)" -o bin/pve-mcp ./cmd/pve-mcp
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags="-s -X github.com/pve-mcp/pve-mcp/internal/cli.release=$(VERSION)" -o bin/pve-mcp ./cmd/pve-mcp
 
 # Some minutes. What the benchmarks print goes to bin/bench.txt too, for benchstat; where
 # one failed, report refuses it.
@@ -53,7 +53,7 @@ report:
 
 # How many rows of a real node's recordings were compared, or why none.
 recordings:
-	@$(GO) test -run Recorded -v ./pve/... ./pvesim ./internal/catalog | grep -E '(rows|roles|recordings|operations)' | sed 's/^ *[a-z_]*\.go:[0-9]*: */recordings: /' | sort | uniq -c
+	@$(GO) test -run Recorded -v ./pve/... ./pvesim ./internal/toolset | grep -E '(rows|roles|recordings|operations)' | sed 's/^ *[a-z_]*\.go:[0-9]*: */recordings: /' | sort | uniq -c
 
 # Real MCP clients and the conformance suite, from npm, talk to the binary, and PVE
 # clients of others to pve-mcp sim; replicas serve behind nginx, and what is in deploy is
@@ -79,7 +79,7 @@ release:
 snapshot:
 	who=$$($(GO) run ./packaging env --snapshot) && env $$who $(GORELEASER) release --clean --snapshot $(if $(SKIP),--skip=$(SKIP))
 
-GENERATED = README.md .env.example docs/*.md internal/server/*.json internal/server/testdata/*.json pve/apischema/*.json.gz pve/apischema/testdata/*.txt
+GENERATED = README.md .env.example docs/*.md internal/mcpserver/*.json internal/mcpserver/testdata/*.json pve/apischema/*.json.gz pve/apischema/testdata/*.txt
 generated:
 	@before=$$(cat $(GENERATED) | cksum); $(MAKE) -s generate; \
 	test "$$before" = "$$(cat $(GENERATED) | cksum)" || { echo "generated files were not up to date; commit what make generate has made"; exit 1; }

@@ -1,4 +1,4 @@
-module pve-mcp
+module github.com/pve-mcp/pve-mcp
 
 go 1.26.0
 

@@ -16,9 +16,9 @@ import (
 	"testing"
 	"time"
 
-	"pve-mcp/bench/bare"
-	"pve-mcp/internal/httpserve"
-	"pve-mcp/internal/server"
+	"github.com/pve-mcp/pve-mcp/bench/bare"
+	"github.com/pve-mcp/pve-mcp/internal/mcphttp"
+	"github.com/pve-mcp/pve-mcp/internal/mcpserver"
 )
 
 // clients are how many call at once.
@@ -131,15 +131,15 @@ func serve(tb testing.TB, c *cluster) string {
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(tb.Context()))
 	ended := make(chan error, 1)
-	s := server.New(server.Options{Version: "bench", Host: c.host(tb, c.transport)})
-	go func() { ended <- httpserve.Serve(ctx, l, httpserve.Options{Server: s}) }()
+	s := mcpserver.New(mcpserver.Options{Version: "bench", Host: c.host(tb, c.transport)})
+	go func() { ended <- mcphttp.Serve(ctx, l, mcphttp.Options{Server: s}) }()
 	tb.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
 			tb.Error(err)
 		}
 	})
-	return "http://" + l.Addr().String() + httpserve.Path
+	return "http://" + l.Addr().String() + mcphttp.Path
 }
 
 // serveBare serves the SDK's least server, and returns where.

@@ -15,12 +15,12 @@ import (
 	"testing"
 	"time"
 
-	"pve-mcp/internal/catalog"
-	"pve-mcp/internal/demo"
-	"pve-mcp/internal/guard"
-	"pve-mcp/internal/tool"
-	"pve-mcp/pve"
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/internal/cli/demo"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
+	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // sizes are how many guests the clusters have.
@@ -66,7 +66,7 @@ func (c *cluster) wire() http.RoundTripper {
 // host is a process that has read nothing yet, on connections that are there.
 func (c *cluster) host(tb testing.TB, wire http.RoundTripper) tool.Host {
 	tb.Helper()
-	h, err := demo.Host(c.listener.URL(), wire, c.model.Token(demo.TokenID), guard.Policy{})
+	h, err := demo.Host(c.listener.URL(), wire, c.model.Token(demo.TokenID), policy.Policy{})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func (c *cluster) host(tb testing.TB, wire http.RoundTripper) tool.Host {
 
 func named(tb testing.TB, name string) tool.Tool {
 	tb.Helper()
-	t, ok := catalog.Named(name)
+	t, ok := toolset.Named(name)
 	if !ok {
 		tb.Fatalf("no tool %s", name)
 	}

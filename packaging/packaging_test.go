@@ -13,8 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"pve-mcp/internal/catalog"
-	"pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
 )
 
 // files are those of the repository, by their names below its root.
@@ -68,7 +68,7 @@ func TestPublisherStandsInOneFile(t *testing.T) {
 // What looks like a tool or a setting is one, and what skills say of arguments is true.
 func TestWordsOfThePlugin(t *testing.T) {
 	arguments := map[string]map[string]bool{}
-	for _, tool := range catalog.All() {
+	for _, tool := range toolset.All() {
 		arguments[tool.Name] = map[string]bool{}
 		for key := range tool.Input().Properties {
 			arguments[tool.Name][key] = true

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // What is answered to a write tells whether it was done, or leaves it open: by its body and

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 )
 
 // BackupLog is what the log of a backup task says of its guests.

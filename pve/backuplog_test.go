@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"pve-mcp/internal/recordings"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/recorded"
 )
 
 func TestBackups(t *testing.T) {
@@ -72,7 +72,7 @@ func TestBackups(t *testing.T) {
 // What a recorded log says of its guests agrees with how the task ended.
 func TestRecordedBackups(t *testing.T) {
 	found := 0
-	for _, row := range recordings.Rows(t) {
+	for _, row := range recorded.Rows(t) {
 		var lines []LogLine
 		if !strings.Contains(row.Task, ":vzdump:") || json.Unmarshal(row.Log, &lines) != nil || len(lines) == 0 {
 			continue

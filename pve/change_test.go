@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 var vm100 = pve.GuestRef{Node: "pve1", Kind: pve.QEMU, VMID: 100}

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 const secret = "12345678-1234-1234-1234-123456789abc"

@@ -6,8 +6,8 @@ import (
 	"strconv"
 	"strings"
 
-	"pve-mcp/pve/apischema"
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 var (

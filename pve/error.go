@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 )
 
 // Error is PVE's refusal of a request, or its proxy's word that a node could not

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"pve-mcp/pve"
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // A task that failed is a failure, although its start was a success.

@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // cluster answers for several endpoints, by host name; an entry of down says how one

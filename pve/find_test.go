@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // Where a guest is, is remembered for 3 s, unless the client writes or learns that a

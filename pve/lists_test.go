@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // slow answers every request after a second, and counts them by method and query.

@@ -1,6 +1,6 @@
 package pve
 
-import "pve-mcp/pve/lazyregexp"
+import "github.com/pve-mcp/pve-mcp/lazyregexp"
 
 // IPConfig is how an interface gets its addresses: that of a container, or what
 // cloud-init tells a VM.

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"pve-mcp/internal/recordings"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/recorded"
 )
 
 // poke calls every method of v, and of what v is made of, that wants no arguments or
@@ -63,7 +63,7 @@ func odd(t *testing.T, what string, call func(context.Context, *Client) (any, er
 			t.Errorf("%s: %v: %.2000s", what, p, body)
 		}
 	}()
-	row := recordings.Row{Status: http.StatusOK, Reason: "OK", Body: body}
+	row := recorded.Row{Status: http.StatusOK, Reason: "OK", Body: body}
 	c, err := New(Options{Endpoints: []string{"https://pve1:8006"}, Transport: &playback{row: row}})
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +82,7 @@ func odd(t *testing.T, what string, call func(context.Context, *Client) (any, er
 func TestOddAnswers(t *testing.T) {
 	const rows, seeds, longest = 5, 40, 20_000 // of each kind of answer; bytes
 	used, answers := map[int]int{}, 0
-	for _, row := range recordings.Rows(t) {
+	for _, row := range recorded.Rows(t) {
 		if row.Method != http.MethodGet || row.Status != http.StatusOK || len(row.Body) > longest {
 			continue
 		}
@@ -97,7 +97,7 @@ func TestOddAnswers(t *testing.T) {
 					answers++
 					rng := rand.New(rand.NewPCG(seed, uint64(row.Line)))
 					odd(t, fmt.Sprintf("%v, seed %d", row, seed), func(ctx context.Context, c *Client) (any, error) { return r.call(ctx, c, m) },
-						recordings.Spoil(rng, row.Body))
+						recorded.Spoil(rng, row.Body))
 				}
 			})
 		}

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 )
 
 // Progress is how far a running task is, as far as its log says.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"pve-mcp/internal/recordings"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/recorded"
 )
 
 // inShort writes progress in short: 42% 10/20 5/s 2s.
@@ -231,7 +231,7 @@ func checkProgress(before, p Progress) string {
 
 func TestProgressOfRecordedTasks(t *testing.T) {
 	tasks, figures := 0, 0
-	for _, row := range recordings.Rows(t) {
+	for _, row := range recorded.Rows(t) {
 		var lines []LogLine
 		if row.Task == "" || json.Unmarshal(row.Log, &lines) != nil || len(lines) == 0 {
 			continue

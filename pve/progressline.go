@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 )
 
 // lineRule is a form of lines, and what they say, by its groups.

@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"pve-mcp/pve"
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // keysOf shows what All yields.

@@ -8,14 +8,14 @@ import (
 	"strings"
 	"testing"
 
-	"pve-mcp/internal/recordings"
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/recorded"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // recordedConfigs calls each with every configuration that was recorded.
 func recordedConfigs(t *testing.T, each func(what string, kind Kind, data json.RawMessage)) {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(recordings.Dir(t), "initial.json"))
+	data, err := os.ReadFile(filepath.Join(recorded.Dir(t), "initial.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func recordedConfigs(t *testing.T, each func(what string, kind Kind, data json.R
 		each("initial.json: "+g.VMID.String(), g.Type, g.Config)
 	}
 	configRE := regexp.MustCompile(`^/nodes/[^/]+/(qemu|lxc)/\d+/(?:snapshot/[^/]+/)?config$`)
-	for _, row := range recordings.Rows(t) {
+	for _, row := range recorded.Rows(t) {
 		m := configRE.FindStringSubmatch(row.Path)
 		if m == nil || row.Method != "GET" || row.Status != 200 {
 			continue

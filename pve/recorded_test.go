@@ -19,12 +19,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"pve-mcp/internal/recordings"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/recorded"
 )
 
 // playback answers every request with one recorded row.
 type playback struct {
-	row  recordings.Row
+	row  recorded.Row
 	path string     // of the last request, unescaped
 	form url.Values // its parameters
 }
@@ -152,7 +152,7 @@ func upidOf(escaped string) UPID {
 func TestRecordedAnswersDecode(t *testing.T) {
 	c, p := player(t)
 	rows := 0
-	for _, row := range recordings.Rows(t) {
+	for _, row := range recorded.Rows(t) {
 		p.row = row
 		if row.Task != "" {
 			rows += checkRecordedTask(t, row)
@@ -189,7 +189,7 @@ func TestRecordedAnswersDecode(t *testing.T) {
 	t.Logf("%d rows decode and encode back equal", rows)
 }
 
-func checkRecordedTask(t *testing.T, row recordings.Row) int {
+func checkRecordedTask(t *testing.T, row recorded.Row) int {
 	t.Helper()
 	for _, raw := range row.Statuses {
 		var status TaskStatus
@@ -263,7 +263,7 @@ func onGuest(rest string) *regexp.Regexp {
 
 // checkRecordedStart makes the recorded write, and checks what was sent and what became
 // of the answer.
-func checkRecordedStart(t *testing.T, c *Client, p *playback, row recordings.Row) int {
+func checkRecordedStart(t *testing.T, c *Client, p *playback, row recorded.Row) int {
 	t.Helper()
 	for _, w := range writes {
 		m := w.path.FindStringSubmatch(row.Path)
@@ -368,7 +368,7 @@ func undecoded(t *testing.T, what string, v reflect.Value) {
 
 func TestRecordedErrors(t *testing.T) {
 	rows, statuses := 0, map[int]int{}
-	for _, row := range recordings.Rows(t) {
+	for _, row := range recorded.Rows(t) {
 		if !row.IsRequest() || row.Status == 200 {
 			continue
 		}

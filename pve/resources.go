@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // Resource is one line of /cluster/resources: a node, a guest, a storage on a

@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"pve-mcp/pve"
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // late is a wire to the simulator on which the answers to reads take a second: what they

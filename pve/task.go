@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 )
 
 // Task is a line of a list of tasks.

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 func TestWait(t *testing.T) {

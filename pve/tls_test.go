@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"pve-mcp/pve"
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // serve runs a simulated node on loopback, over TLS.

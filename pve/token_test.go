@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"pve-mcp/pve"
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // A late secret is read once, when the first request needs it, and again after an error.

@@ -5,7 +5,7 @@ import (
 	"regexp"
 	"testing"
 
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // What PVE takes for the id of a token, and makes as its secret: PVE::AccessControl and

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 func TestOpt(t *testing.T) {

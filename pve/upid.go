@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 )
 
 // UPID identifies a task in a cluster, for as long as its node keeps the log.

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // Support ends with the last day of a month.

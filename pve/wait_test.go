@@ -12,8 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"pve-mcp/pve"
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // demo is the preset cluster with a client, in the time of a bubble.

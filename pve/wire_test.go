@@ -16,7 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // pipes is a listener in memory, so that a test's clock rules the connections too.

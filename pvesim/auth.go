@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"strings"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // authenticate accepts an API token as PVE does and sets the caller.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // backupRows are the endpoints about backups and the jobs that make them.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // One storage that is broken spoils nothing for the others.

@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"testing"
 
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // The model of 10,000 guests on 30 nodes, brought to life.

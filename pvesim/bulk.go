@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // bulkRows are the endpoints that do one thing to many guests of a node.

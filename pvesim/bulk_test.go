@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // All guests of a node are started, stopped, suspended and moved by a task that starts

@@ -3,7 +3,7 @@ package pvesim
 import (
 	"fmt"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // checks are what PVE checks in code: the privileges of endpoints whose

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"time"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // clusterRows are reads of what the whole cluster has. There is no metric

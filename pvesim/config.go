@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // file is the guest's configuration as PVE writes it.

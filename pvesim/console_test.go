@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // viewer is a VNC client on a websocket.

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"pve-mcp/pve/apischema"
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // listContent lists the volumes of a storage that the caller may read. That there

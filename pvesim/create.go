@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // notConfig are the parameters of a creation that no configuration keeps.

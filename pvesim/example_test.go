@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // A simulated cluster is a transport: any HTTP client can use it.

@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // faulty is the preset cluster with rules.

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"pve-mcp/pve/apischema"
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // grantRows are the endpoints of groups, roles and ACLs.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // haRows are the endpoints of the HA manager.

@@ -3,7 +3,7 @@ package pvesim_test
 import (
 	"testing"
 
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // The HA manager takes notice of a guest some seconds later, and sees to the state

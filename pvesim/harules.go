@@ -5,8 +5,8 @@ import (
 	"strconv"
 	"strings"
 
-	"pve-mcp/pve/apischema"
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // ruleKeys are what a type of HA rule has, first what it needs. PVE's description of

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // sections are the HA groups or the HA rules.

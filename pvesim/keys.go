@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // qemuClasses say which privilege a key of a VM's configuration needs, as

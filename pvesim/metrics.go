@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // usage is what a guest uses at a moment: a function of the model's seed, the guest

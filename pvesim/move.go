@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"time"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // moveDisk moves a VM's disk to another storage or format, or to another VM.

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // rows are the rows of GET …/rrddata.

@@ -3,7 +3,7 @@ package pvesim_test
 import (
 	"testing"
 
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // HA rules of PVE 9 are made, changed and deleted.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // fast are the keys that change at once while the guest runs: they are PVE's own

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // poolRows are the endpoints of pools. Those with the pool in the path are older,

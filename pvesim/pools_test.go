@@ -3,7 +3,7 @@ package pvesim_test
 import (
 	"testing"
 
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // A guest is in one pool at most; pools may hold pools.

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"testing"
 
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // Fifty clients at once, each of which makes a guest of its own, and all of which

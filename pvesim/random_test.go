@@ -10,7 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // thing is what the reference model knows of a guest.

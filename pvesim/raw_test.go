@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // pipes is a listener of connections within the process, on which time can be

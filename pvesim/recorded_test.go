@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"pve-mcp/internal/recordings"
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/recorded"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 var update = flag.Bool("update", false, "write recorded.json anew from the recordings")
@@ -166,7 +166,7 @@ func (in initial) addGuests(m *pvesim.Model) {
 
 // The embedded model is what initial.json says.
 func TestRecordedModel(t *testing.T) {
-	data, err := os.ReadFile(filepath.Join(recordings.Dir(t), "initial.json"))
+	data, err := os.ReadFile(filepath.Join(recorded.Dir(t), "initial.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"strings"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // onlyRoot refuses parameters that no token may use. One that is off is not used.

@@ -3,7 +3,7 @@ package pvesim_test
 import (
 	"testing"
 
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // What PVE's code refuses beyond the description of its API, in its words.

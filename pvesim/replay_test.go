@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"pve-mcp/internal/recordings"
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/recorded"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // replayed are the files in the order in which they build on one another.
@@ -32,7 +32,7 @@ var excused = map[string]string{
 // the data must be the same, and how tasks end. With -v the rows are counted.
 func TestRecordedReplay(t *testing.T) {
 	clock := pvesim.NewVirtual(recordedAt)
-	recordings.Dir(t)
+	recorded.Dir(t)
 	sim, err := pvesim.New(pvesim.Recorded(), pvesim.Options{Clock: clock})
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +44,7 @@ func TestRecordedReplay(t *testing.T) {
 		if file == "offline" {
 			r.offline(t)
 		}
-		for _, row := range recordings.Rows(t, file) {
+		for _, row := range recorded.Rows(t, file) {
 			if !row.IsRequest() && row.Task == "" {
 				continue
 			}
@@ -90,7 +90,7 @@ type replay struct {
 	pids   map[string]string // of processes in guests
 }
 
-func (r *replay) row(t *testing.T, row recordings.Row) []string {
+func (r *replay) row(t *testing.T, row recorded.Row) []string {
 	t.Helper()
 	if row.Task != "" {
 		return r.task(t, row)
@@ -121,7 +121,7 @@ func (r *replay) row(t *testing.T, row recordings.Row) []string {
 // quoted escapes as the recorder did: colons and the like too.
 func quoted(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
-func (r *replay) ask(t *testing.T, row recordings.Row, path string, form url.Values) pvesim.Response {
+func (r *replay) ask(t *testing.T, row recorded.Row, path string, form url.Values) pvesim.Response {
 	t.Helper()
 	head := http.Header{}
 	for k, v := range row.Headers {
@@ -144,7 +144,7 @@ func (r *replay) ask(t *testing.T, row recordings.Row, path string, form url.Val
 }
 
 // learn remembers what stands for what in later requests.
-func (r *replay) learn(row recordings.Row, got pvesim.Response) {
+func (r *replay) learn(row recorded.Row, got pvesim.Response) {
 	theirs, ours := dataOf(row.Body), dataOf(got.Body)
 	if upid, ok := theirs.(string); ok && strings.HasPrefix(upid, "UPID:") {
 		if own, ok := ours.(string); ok {
@@ -179,7 +179,7 @@ func backupsIn(data any) []string {
 }
 
 // task awaits the task that a recorded one stands for.
-func (r *replay) task(t *testing.T, row recordings.Row) []string {
+func (r *replay) task(t *testing.T, row recorded.Row) []string {
 	t.Helper()
 	upid := r.mine[row.Task]
 	if upid == "" {
@@ -187,7 +187,7 @@ func (r *replay) task(t *testing.T, row recordings.Row) []string {
 	}
 	const patience = 200 * time.Second
 	path := "/nodes/" + strings.Split(upid, ":")[1] + "/tasks/" + url.PathEscape(upid)
-	full := recordings.Row{Method: "GET", Token: "full"}
+	full := recorded.Row{Method: "GET", Token: "full"}
 	var status map[string]any
 	for began := r.sim.Now(); ; r.clock.Advance(500 * time.Millisecond) {
 		status, _ = dataOf(r.ask(t, full, path+"/status", nil).Body).(map[string]any)
@@ -220,7 +220,7 @@ func typeOf(upid string) string {
 	return ""
 }
 
-func compared(row recordings.Row, got pvesim.Response) []string {
+func compared(row recorded.Row, got pvesim.Response) []string {
 	var diffs []string
 	if got.Status != row.Status {
 		diffs = append(diffs, fmt.Sprintf("status %d, not %d", got.Status, row.Status))

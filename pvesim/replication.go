@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // replicationRows are the endpoints of replication jobs, which nothing runs.

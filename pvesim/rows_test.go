@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // A row, or a check, of an endpoint that PVE does not have is a mistake.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // saved returns what Save writes.

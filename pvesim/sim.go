@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // Options are what a model does not say.

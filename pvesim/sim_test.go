@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // world is a simulator on a clock of its own, and one of its tokens.

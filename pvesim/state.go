@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // state is everything that a cluster knows. Sim's lock guards it.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // storageKeys are the options of a type of storage: those that it needs, which

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // storageRows are the endpoints about storages and what is on them.

@@ -5,8 +5,8 @@ import (
 	"strconv"
 	"strings"
 
-	"pve-mcp/pve/apischema"
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 var upidRE = lazyregexp.New(`^UPID:([a-zA-Z0-9](?:[a-zA-Z0-9\-]*[a-zA-Z0-9])?):([0-9A-Fa-f]{8}):` +

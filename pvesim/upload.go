@@ -17,8 +17,8 @@ import (
 	"strings"
 	"time"
 
-	"pve-mcp/pve/apischema"
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // upload is a file that came with a request.

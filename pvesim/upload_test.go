@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"testing"
 
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // sendFile uploads a file after some fields, and returns the answer and the exit of

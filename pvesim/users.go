@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // userRows are the endpoints of users and their API tokens.

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // Users, groups, roles, tokens and ACLs can be made, changed and deleted, and count

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"testing"
 
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // What differs between versions, asked of each: "" stands for an answer that is not

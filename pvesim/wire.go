@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // Request is an HTTP request, as far as PVE looks at one.

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 func TestUnservedEndpointsAreStrictToo(t *testing.T) {

@@ -1,4 +1,4 @@
-module pve-mcp/tools
+module github.com/pve-mcp/pve-mcp/tools
 
 go 1.26.0
 

@@ -1,4 +1,4 @@
-module pve-mcp/bench/report
+module github.com/pve-mcp/pve-mcp/bench/report
 
 go 1.26.0
 

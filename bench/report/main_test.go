@@ -64,9 +64,9 @@ func TestBenchmarksThatFailed(t *testing.T) {
 	for name, printed := range map[string]string{
 		"nothing":     "",
 		"broken off":  brokenOff,
-		"failed":      strings.Replace(whole, "PASS\nok  \tpve-mcp/bench\t10.000s\n", "--- FAIL: BenchmarkCall\nFAIL\n", 1),
-		"not built":   whole + "FAIL\tpve-mcp/bench [build failed]\n",
-		"no results":  "pkg: pve-mcp/bench\nPASS\nok  \tpve-mcp/bench\t0.1s\n",
+		"failed":      strings.Replace(whole, "PASS\nok  \tgithub.com/pve-mcp/pve-mcp/bench\t10.000s\n", "--- FAIL: BenchmarkCall\nFAIL\n", 1),
+		"not built":   whole + "FAIL\tgithub.com/pve-mcp/pve-mcp/bench [build failed]\n",
+		"no results":  "pkg: github.com/pve-mcp/pve-mcp/bench\nPASS\nok  \tgithub.com/pve-mcp/pve-mcp/bench\t0.1s\n",
 		"other words": "make: Nothing to be done for 'bench'.\n",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
-	"pve-mcp/bench/bare"
+	"github.com/pve-mcp/pve-mcp/bench/bare"
 )
 
 func main() {

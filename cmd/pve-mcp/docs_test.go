@@ -19,7 +19,7 @@ import (
 	"testing"
 	"unicode"
 
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 const root = "../.."

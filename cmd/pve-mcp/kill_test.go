@@ -9,7 +9,7 @@ import (
 	"os/exec"
 	"testing"
 
-	"pve-mcp/test/simproc"
+	"github.com/pve-mcp/pve-mcp/test/simproc"
 )
 
 // process is a pve-mcp of its own.

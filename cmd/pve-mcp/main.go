@@ -5,7 +5,7 @@ package main
 import (
 	"os"
 
-	"pve-mcp/internal/cli"
+	"github.com/pve-mcp/pve-mcp/internal/cli"
 )
 
 func main() { os.Exit(cli.Main()) }

@@ -16,7 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"pve-mcp/internal/cli"
+	"github.com/pve-mcp/pve-mcp/internal/cli"
 )
 
 func TestMain(m *testing.M) {

@@ -54,8 +54,8 @@ import (
 	"log/slog"
 	"time"
 
-	"pve-mcp/internal/files"
-	"pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/files"
+	"github.com/pve-mcp/pve-mcp/internal/render"
 )
 
 // Log writes records. A nil *Log does nothing.

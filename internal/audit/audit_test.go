@@ -20,8 +20,8 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/google/go-cmp/cmp"
 
-	"pve-mcp/internal/audit"
-	"pve-mcp/internal/files"
+	"github.com/pve-mcp/pve-mcp/internal/audit"
+	"github.com/pve-mcp/pve-mcp/internal/files"
 )
 
 var key = [][]byte{[]byte("a key")}

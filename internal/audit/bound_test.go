@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"pve-mcp/internal/audit"
+	"github.com/pve-mcp/pve-mcp/internal/audit"
 )
 
 // Whatever a call has, its record has a limit, tells what was cut, and keeps the rest.

@@ -14,7 +14,7 @@ import (
 
 	"github.com/gofrs/flock"
 
-	"pve-mcp/internal/files"
+	"github.com/pve-mcp/pve-mcp/internal/files"
 )
 
 // The files beside the log.

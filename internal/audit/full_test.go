@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"pve-mcp/internal/audit"
+	"github.com/pve-mcp/pve-mcp/internal/audit"
 )
 
 // A file that may not grow is a disk that is full, to whoever writes it: part of a line

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/render"
 )
 
 // withoutSecrets returns the arguments of a call as an object without its secrets. Of

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"pve-mcp/internal/audit"
+	"github.com/pve-mcp/pve-mcp/internal/audit"
 )
 
 const (

@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pve-mcp/internal/audit"
-	"pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/audit"
+	"github.com/pve-mcp/pve-mcp/internal/config"
 )
 
 // auditKeys are the keys of the audit log's chain, the newest first, none where none is

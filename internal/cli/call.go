@@ -10,11 +10,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"pve-mcp/internal/catalog"
-	"pve-mcp/internal/config"
-	"pve-mcp/internal/demo"
-	"pve-mcp/internal/guard"
-	"pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/internal/cli/demo"
+	"github.com/pve-mcp/pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
 )
 
 // callCommand calls a tool from the shell: a command for each tool, with a flag for
@@ -34,7 +34,7 @@ func (a *app) callCommand(named bool) *cobra.Command {
 	}
 	uses(call, config.Connection, config.Safety, config.Tools, config.Logging)
 	if named {
-		for _, t := range catalog.All() {
+		for _, t := range toolset.All() {
 			call.AddCommand(a.callOne(t))
 		}
 	}
@@ -44,7 +44,7 @@ func (a *app) callCommand(named bool) *cobra.Command {
 func (a *app) callOne(t tool.Tool) *cobra.Command {
 	subject, label := subjectOf(t.Input())
 	cmd := &cobra.Command{Use: strings.TrimSpace(t.Name + " " + label), Short: t.Title, Long: t.Doc, Args: oneSubject(t.Name, label)}
-	if t.Risk == guard.Read {
+	if t.Risk == policy.Read {
 		uses(cmd, config.Connection, config.Tools, config.Logging)
 	}
 	if ask := live[subject]; ask != nil {

@@ -3,7 +3,7 @@ package cli
 import (
 	"testing"
 
-	"pve-mcp/internal/catalog"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
 )
 
 // An argument of a tool is no other flag besides, and completion knows no argument that
@@ -11,7 +11,7 @@ import (
 func TestArgumentsAreFlags(t *testing.T) {
 	root := Commands()
 	used := map[string]bool{}
-	for _, tl := range catalog.All() {
+	for _, tl := range toolset.All() {
 		cmd, _, err := root.Find([]string{"call", tl.Name})
 		if err != nil || cmd.Name() != tl.Name {
 			t.Fatalf("%s is no command: %v", tl.Name, err)

@@ -11,11 +11,11 @@ import (
 
 	"golang.org/x/term"
 
-	"pve-mcp/internal/catalog"
-	"pve-mcp/internal/config"
-	"pve-mcp/internal/guard"
-	"pve-mcp/internal/screen"
-	"pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/internal/cli/terminal"
+	"github.com/pve-mcp/pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
 )
 
 // output is how an answer is printed: the value of --output, "" where it was not given.
@@ -43,7 +43,7 @@ func (a *app) call(ctx context.Context, t tool.Tool, args map[string]any, o *out
 	if err != nil {
 		return err
 	}
-	if _, off := catalog.Offered(selectionOf(cfg)); off[t.Name] != "" {
+	if _, off := toolset.Offered(selectionOf(cfg)); off[t.Name] != "" {
 		return &exitError{exitRefused, t.Name + " is off: " + off[t.Name]}
 	}
 	if cfg.Given[config.TaskWait] == "" {
@@ -58,7 +58,7 @@ func (a *app) call(ctx context.Context, t tool.Tool, args map[string]any, o *out
 	}
 	req := tool.Request{Arguments: data, Caller: "command line", Progress: report}
 	// Whoever types --confirm has consented, unless only an answer counts.
-	req.CanAsk = person && (args["confirm"] != true || cfg.Policy.Confirm == guard.Human)
+	req.CanAsk = person && (args["confirm"] != true || cfg.Policy.Confirm == policy.Human)
 	res := t.Call(ctx, host, req)
 	if res.Question != nil {
 		end()
@@ -79,7 +79,7 @@ func (a *app) reporter() (report func(tool.Progress), end func()) {
 		return func(p tool.Progress) { fmt.Fprintln(a.err, "…", p.Message) }, func() {}
 	}
 	stderr := a.err
-	bar := screen.NewBar(stderr, func() int { return columns(stderr) })
+	bar := terminal.NewBar(stderr, func() int { return columns(stderr) })
 	a.err, a.answers = bar, true
 	return func(p tool.Progress) { bar.Show(p.Done, p.Total, p.Message) }, bar.End
 }
@@ -131,7 +131,7 @@ func (a *app) ask(ctx context.Context, q *tool.Question) (*tool.Reply, error) {
 func (a *app) answer(ctx context.Context, t tool.Tool, res tool.Result, o *output) error {
 	status := statusOf(res)
 	if res.Structured == nil {
-		if ctx.Err() != nil && t.Risk == guard.Read {
+		if ctx.Err() != nil && t.Risk == policy.Read {
 			return &exitError{exitFailed, "interrupted; it only reads, and what runs at PVE goes on"}
 		}
 		return &exitError{status, res.Text}
@@ -172,7 +172,7 @@ func (a *app) goOn(ctx context.Context, answer json.RawMessage) {
 // these is asked for.
 func (a *app) print(answer json.RawMessage, o *output) error {
 	if o.format == "table" || o.format == "" && isTerminal(a.out) {
-		return screen.Answer(a.out, answer, columns(a.out))
+		return terminal.Answer(a.out, answer, columns(a.out))
 	}
 	var buf bytes.Buffer
 	if !isTerminal(a.out) || json.Indent(&buf, answer, "", "  ") != nil {

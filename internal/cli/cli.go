@@ -17,14 +17,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pve-mcp/internal/audit"
-	"pve-mcp/internal/catalog"
-	"pve-mcp/internal/config"
-	"pve-mcp/internal/demo"
-	"pve-mcp/internal/once"
-	"pve-mcp/internal/tool"
-	"pve-mcp/pve"
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/internal/audit"
+	"github.com/pve-mcp/pve-mcp/internal/cli/demo"
+	"github.com/pve-mcp/pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/once"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
+	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // The exit statuses of the program.
@@ -141,7 +141,7 @@ func (a *app) root(args []string) *cobra.Command {
 		return root
 	}
 	must(root.RegisterFlagCompletionFunc("toolsets", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		return catalog.Toolsets(), cobra.ShellCompDirectiveNoFileComp
+		return toolset.Toolsets(), cobra.ShellCompDirectiveNoFileComp
 	}))
 	root.AddCommand(a.auditCommand(), a.callCommand(slices.Contains(args, "call")), a.demoCommand(), a.docsCommand(), a.doctorCommand(), a.healthCommand(), a.httpCommand(), a.installCommand(),
 		a.secretCommand(), a.simCommand(), a.tokenCommand(), a.toolsCommand(), a.uninstallCommand(), a.versionCommand())
@@ -213,8 +213,8 @@ func sharedStore(s config.Store) (once.Store, error) {
 	return nil, nil
 }
 
-func selectionOf(cfg *config.Config) catalog.Selection {
-	return catalog.Selection{Policy: cfg.Policy, Toolsets: cfg.Toolsets}
+func selectionOf(cfg *config.Config) toolset.Selection {
+	return toolset.Selection{Policy: cfg.Policy, Toolsets: cfg.Toolsets}
 }
 
 // config reads the settings, without those of the connection where no cluster is
@@ -263,9 +263,9 @@ func (a *app) connect(cfg *config.Config) (tool.Host, error) {
 	}
 	cluster := strings.Join(cfg.Hosts, ", ")
 	if cfg.Token.ID == "" {
-		return catalog.Tokenless(cluster, cfg.Policy), nil
+		return toolset.Tokenless(cluster, cfg.Policy), nil
 	}
-	return catalog.Connect(cluster, a.pve, cfg.Policy)
+	return toolset.Connect(cluster, a.pve, cfg.Policy)
 }
 
 func (a *app) simulate(cfg *config.Config) (tool.Host, error) {

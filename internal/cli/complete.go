@@ -14,9 +14,9 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/spf13/cobra"
 
-	"pve-mcp/internal/catalog"
-	"pve-mcp/internal/render"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // completionTime is how long a shell waits for what the cluster knows.
@@ -312,7 +312,7 @@ func tasks(ctx context.Context, c *pve.Client, _ func(string) string) ([]string,
 // toolNames are the tools, as shells complete them.
 func toolNames() []string {
 	var out []string
-	for _, t := range catalog.All() {
+	for _, t := range toolset.All() {
 		out = append(out, described(t.Name, t.Title))
 	}
 	return out

@@ -11,9 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pve-mcp/internal/catalog"
-	"pve-mcp/internal/pages"
-	"pve-mcp/internal/screen"
+	"github.com/pve-mcp/pve-mcp/internal/cli/terminal"
+	"github.com/pve-mcp/pve-mcp/internal/docs"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
 )
 
 // docsCommand shows the page of a tool as the program has it, so that it is true for this
@@ -32,9 +32,9 @@ func (a *app) docsCommand() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var text []string
-			for _, t := range catalog.All() {
+			for _, t := range toolset.All() {
 				if len(args) == 0 || args[0] == t.Name {
-					text = append(text, pages.Tool(t))
+					text = append(text, docs.Tool(t))
 				}
 			}
 			if text == nil {
@@ -58,7 +58,7 @@ func (a *app) open(ctx context.Context, page string) error {
 		return nil
 	}
 	var text bytes.Buffer
-	if err := screen.Markdown(&text, page, columns(a.out)); err != nil {
+	if err := terminal.Markdown(&text, page, columns(a.out)); err != nil {
 		return failed(err)
 	}
 	pager := strings.Fields(cmp.Or(a.env("PAGER"), "less"))

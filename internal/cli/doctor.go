@@ -11,9 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pve-mcp/internal/config"
-	"pve-mcp/internal/doctor"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/doctor"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 func (a *app) doctorCommand() *cobra.Command {

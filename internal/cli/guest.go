@@ -7,9 +7,9 @@ import (
 	"strconv"
 	"strings"
 
-	"pve-mcp/internal/render"
-	"pve-mcp/internal/tool"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // vmid is the argument by which tools know a guest.

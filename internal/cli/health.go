@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/config"
 )
 
 func (a *app) healthCommand() *cobra.Command {

@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"pve-mcp/internal/config"
-	"pve-mcp/internal/screen"
+	"github.com/pve-mcp/pve-mcp/internal/cli/terminal"
+	"github.com/pve-mcp/pve-mcp/internal/config"
 )
 
 const (
@@ -57,7 +57,7 @@ func (a *app) help(cmd *cobra.Command, _ []string) {
 	if about == "" {
 		about = cmd.Short
 	}
-	fmt.Fprintln(a.out, screen.Wrap(about, width))
+	fmt.Fprintln(a.out, terminal.Wrap(about, width))
 	use := cmd.UseLine()
 	if cmd.HasAvailableSubCommands() {
 		use += "\n  " + cmd.CommandPath() + " COMMAND"

@@ -14,20 +14,20 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pve-mcp/internal/access"
-	"pve-mcp/internal/config"
-	"pve-mcp/internal/httpserve"
-	"pve-mcp/internal/obs"
-	"pve-mcp/internal/server"
-	"pve-mcp/internal/tool"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/callers"
+	"github.com/pve-mcp/pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/mcphttp"
+	"github.com/pve-mcp/pve-mcp/internal/mcpserver"
+	"github.com/pve-mcp/pve-mcp/internal/telemetry"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 func (a *app) httpCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "http",
 		Short: "Serve MCP to many clients over Streamable HTTP",
-		Long: "Serves MCP at http://127.0.0.1:8080" + httpserve.Path + " until it is told to stop. Where other machines can reach it, callers show\n" +
+		Long: "Serves MCP at http://127.0.0.1:8080" + mcphttp.Path + " until it is told to stop. Where other machines can reach it, callers show\n" +
 			"a bearer token: see pve-mcp token, and docs/http.md.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.http(cmd.Context()) },
@@ -52,7 +52,7 @@ func (a *app) http(ctx context.Context) error {
 	if _, err := cfg.Token.Secret.Read(ctx); err != nil {
 		return &exitError{exitUsage, "PVE_TOKEN_SECRET: not set, nor is PVE_TOKEN_SECRET_FILE: " + err.Error()}
 	}
-	metrics := &httpserve.Metrics{}
+	metrics := &mcphttp.Metrics{}
 	a.wire, a.waiting = metrics.Transport, metrics.Waiting
 	observer := a.observe()
 	host, err := a.hostOf(cfg)
@@ -65,15 +65,15 @@ func (a *app) http(ctx context.Context) error {
 		return &exitError{exitUsage, err.Error()}
 	}
 	o.Metrics, o.Audit = metrics, host.Audit
-	so := server.Options{Version: version(), Host: host, Toolsets: cfg.Toolsets, Replica: cfg.HTTP.Replica, Logger: obs.Quiet(a.log)}
+	so := mcpserver.Options{Version: version(), Host: host, Toolsets: cfg.Toolsets, Replica: cfg.HTTP.Replica, Logger: telemetry.Quiet(a.log)}
 	if cfg.HTTP.OwnTokens != "off" {
 		if a.demo {
 			return &exitError{exitUsage, "--own-tokens does not go with --demo, whose cluster is simulated"}
 		}
-		o.OwnTokens = &httpserve.OwnTokens{Required: cfg.HTTP.OwnTokens == "required", Connect: a.connectAs(host)}
+		o.OwnTokens = &mcphttp.OwnTokens{Required: cfg.HTTP.OwnTokens == "required", Connect: a.connectAs(host)}
 		so.HostOf = func(h http.Header) (tool.Host, error) { return o.OwnTokens.Host(h, host) }
 	}
-	o.Server = server.New(so)
+	o.Server = mcpserver.New(so)
 	o.Server.AddReceivingMiddleware(observer.Requests)
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.HTTP.Listen)
 	if err != nil {
@@ -96,7 +96,7 @@ func (a *app) http(ctx context.Context) error {
 	told := make(chan time.Time, 1)
 	defer context.AfterFunc(ctx, func() { told <- time.Now() })()
 	defer a.notify(ctx, l.Addr(), cfg.HTTP)()
-	err = httpserve.Serve(ctx, l, o)
+	err = mcphttp.Serve(ctx, l, o)
 	select {
 	case at := <-told:
 		flush(observer, at.Add(o.Drain))
@@ -145,7 +145,7 @@ func (a *app) reachable(host tool.Host) func(context.Context) error {
 }
 
 // serveMetrics shows metrics on a listener of their own.
-func (a *app) serveMetrics(ctx context.Context, addr string, metrics *httpserve.Metrics) (stop func(), err error) {
+func (a *app) serveMetrics(ctx context.Context, addr string, metrics *mcphttp.Metrics) (stop func(), err error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
@@ -161,8 +161,8 @@ func (a *app) serveMetrics(ctx context.Context, addr string, metrics *httpserve.
 	return func() { _ = s.Close() }, nil
 }
 
-func (a *app) httpOptions(host tool.Host, cfg config.HTTP) (httpserve.Options, error) {
-	o := httpserve.Options{
+func (a *app) httpOptions(host tool.Host, cfg config.HTTP) (mcphttp.Options, error) {
+	o := mcphttp.Options{
 		Hosts: cfg.Hosts, Origins: cfg.Origins, Proxies: cfg.Proxies, Rate: cfg.Rate, SessionsOff: cfg.SessionsOff,
 		Drain: cfg.Drain, Logger: a.log,
 		Ready: a.reachable(host),
@@ -177,13 +177,13 @@ func (a *app) httpOptions(host tool.Host, cfg config.HTTP) (httpserve.Options, e
 
 // authentication says who may call: those with a token of the file, of the issuer, or
 // either.
-func authentication(o *httpserve.Options, cfg config.HTTP) error {
+func authentication(o *mcphttp.Options, cfg config.HTTP) error {
 	if !cfg.Tokens.IsZero() {
-		file, err := access.Open(cfg.Tokens)
+		file, err := callers.Open(cfg.Tokens)
 		if err != nil {
 			return errors.New("PVE_MCP_HTTP_TOKENS: " + err.Error() + "; pve-mcp token add makes the file")
 		}
-		o.Authenticate = httpserve.ByTokens(file)
+		o.Authenticate = mcphttp.ByTokens(file)
 	}
 	if u, err := url.Parse(cfg.URL); err == nil && cfg.URL != "" {
 		o.Hosts = append(o.Hosts, u.Hostname())
@@ -198,26 +198,26 @@ func authentication(o *httpserve.Options, cfg config.HTTP) error {
 	if err != nil {
 		return err
 	}
-	o.OAuth = &httpserve.OAuth{
+	o.OAuth = &mcphttp.OAuth{
 		Issuer: cfg.Issuer, Resource: cfg.URL, Audience: cfg.Audience, Logger: o.Logger,
 		AnyJWT: cfg.AnyJWT, NameClaim: cfg.NameClaim, ScopeClaim: cfg.ScopeClaim, ScopesOf: scopes,
 	}
-	byOAuth := httpserve.ByOAuth(*o.OAuth)
+	byOAuth := mcphttp.ByOAuth(*o.OAuth)
 	if o.Authenticate != nil {
-		byOAuth = httpserve.ByEither(o.Authenticate, byOAuth)
+		byOAuth = mcphttp.ByEither(o.Authenticate, byOAuth)
 	}
 	o.Authenticate = byOAuth
 	return nil
 }
 
 // claimScopes are the scopes that values of a claim give.
-func claimScopes(cfg config.HTTP) (map[string]access.Scopes, error) {
+func claimScopes(cfg config.HTTP) (map[string]callers.Scopes, error) {
 	if (cfg.ScopeClaim == "") != (len(cfg.ClaimScopes) == 0) {
 		return nil, errors.New("PVE_MCP_OAUTH_SCOPE_CLAIM and PVE_MCP_OAUTH_CLAIM_SCOPES go together, and one is not set")
 	}
-	all := map[string]access.Scopes{}
+	all := map[string]callers.Scopes{}
 	for value, words := range cfg.ClaimScopes {
-		scopes, err := access.ParseScopes(strings.Join(words, ","))
+		scopes, err := callers.ParseScopes(strings.Join(words, ","))
 		if err != nil {
 			return nil, errors.New("PVE_MCP_OAUTH_CLAIM_SCOPES: " + err.Error())
 		}
@@ -233,7 +233,7 @@ func certificate(cfg config.HTTP) (*tls.Config, error) {
 	if cfg.Cert.IsZero() || cfg.Key.IsZero() {
 		return nil, errors.New("PVE_MCP_TLS_CERT and PVE_MCP_TLS_KEY go together, and one is not set")
 	}
-	c, err := httpserve.TLS(cfg.Cert, cfg.Key)
+	c, err := mcphttp.TLS(cfg.Cert, cfg.Key)
 	if err != nil {
 		return nil, errors.New("PVE_MCP_TLS_CERT: " + err.Error())
 	}

@@ -13,8 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pve-mcp/internal/clients"
-	"pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/install"
 )
 
 // target is what install and uninstall are about.
@@ -23,7 +23,7 @@ type target struct {
 	project bool
 	show    bool
 	remote  remoteFlags
-	client  clients.Client
+	client  install.Client
 	file    string
 }
 
@@ -31,7 +31,7 @@ func (t *target) command(use, short string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:       use + " CLIENT",
 		Short:     short,
-		ValidArgs: clients.IDs(),
+		ValidArgs: install.IDs(),
 	}
 	cmd.Flags().StringVar(&t.name, "name", "pve", "name of the server in the client")
 	cmd.Flags().BoolVar(&t.project, "project", false, "change the file of the project in this folder, not the user's")
@@ -41,20 +41,20 @@ func (t *target) command(use, short string) *cobra.Command {
 
 // find reads which client is meant, and finds its file.
 func (t *target) find(args []string, a *app) (err error) {
-	known := strings.Join(clients.IDs(), ", ")
+	known := strings.Join(install.IDs(), ", ")
 	if len(args) != 1 {
 		return &exitError{exitUsage, "name one client: " + known}
 	}
 	found := false
-	if t.client, found = clients.Find(args[0]); !found {
+	if t.client, found = install.Find(args[0]); !found {
 		return &exitError{exitUsage, fmt.Sprintf("there is no client %q here; there are %s", args[0], known)}
 	}
-	if !clients.ValidName(t.name) {
+	if !install.ValidName(t.name) {
 		return &exitError{exitUsage, fmt.Sprintf("--name: %q is not made of letters, digits, hyphens and underscores", t.name)}
 	}
 	if !t.project {
 		home, _ := os.UserHomeDir() // the environment may say it too
-		t.file = t.client.UserFile(clients.System{OS: runtime.GOOS, Env: a.getenv, Home: home})
+		t.file = t.client.UserFile(install.System{OS: runtime.GOOS, Env: a.getenv, Home: home})
 		return nil
 	}
 	dir, err := os.Getwd()
@@ -80,7 +80,7 @@ func (a *app) getenv(key string) string {
 func (a *app) installCommand() *cobra.Command {
 	t := &target{}
 	cmd := t.command("install", "Tell an MCP client about pve-mcp")
-	cmd.Long = "Adds pve-mcp, with the settings that are in force now, to the configuration of an MCP client: " + strings.Join(clients.IDs(), ", ") + ".\n" +
+	cmd.Long = "Adds pve-mcp, with the settings that are in force now, to the configuration of an MCP client: " + strings.Join(install.IDs(), ", ") + ".\n" +
 		"What else is in the file stays as it is, comments and layout too, and a backup is made. The secret of the token is\n" +
 		"never written there: it is kept in the keyring, or in the file that --token-secret-file names.\n" +
 		"uninstall takes the server out again.\n\n" +
@@ -135,8 +135,8 @@ func (a *app) installCommand() *cobra.Command {
 
 // serverFor is what a client is told: the settings as its environment, or as flags where
 // the cluster is simulated, which reads no environment.
-func (a *app) serverFor(cfg *config.Config, project bool) (clients.Server, error) {
-	s := clients.Server{Env: map[string]string{}}
+func (a *app) serverFor(cfg *config.Config, project bool) (install.Server, error) {
+	s := install.Server{Env: map[string]string{}}
 	var err error
 	if s.Command, err = a.ownCommand(project); err != nil || !a.demo {
 		s.Env = cfg.Given
@@ -181,7 +181,7 @@ func sameFile(a, b string) bool {
 	return err == nil && other == nil && os.SameFile(x, y)
 }
 
-func (a *app) show(t *target, s clients.Server) error {
+func (a *app) show(t *target, s install.Server) error {
 	text, err := t.client.Show(t.name, s)
 	if err != nil {
 		return failed(err)
@@ -191,7 +191,7 @@ func (a *app) show(t *target, s clients.Server) error {
 	return nil
 }
 
-func (a *app) install(t *target, cfg *config.Config, server clients.Server) error {
+func (a *app) install(t *target, cfg *config.Config, server install.Server) error {
 	old, _, err := t.client.Read(t.file, t.name, "")
 	if err != nil {
 		return failed(err)
@@ -233,7 +233,7 @@ func (a *app) install(t *target, cfg *config.Config, server clients.Server) erro
 }
 
 // say tells what was done.
-func (a *app) say(t *target, change *clients.Change, backup, done string) {
+func (a *app) say(t *target, change *install.Change, backup, done string) {
 	switch {
 	case change.Nothing:
 		fmt.Fprintf(a.out, "%s: nothing to do in %s.\n", t.client.Title, t.file)

@@ -9,7 +9,7 @@ import (
 
 	library "github.com/zalando/go-keyring"
 
-	"pve-mcp/internal/clients"
+	"github.com/pve-mcp/pve-mcp/internal/install"
 )
 
 const testSecret = "12345678-1234-1234-1234-123456789abc"
@@ -61,7 +61,7 @@ func TestSecretStaysInTheKeyring(t *testing.T) {
 	if got = run(t, "", environ, "secret", "delete"); got.status != exitFailed || !strings.Contains(got.err, "the keyring does not have it") {
 		t.Errorf("%+v", got)
 	}
-	for _, c := range clients.All() {
+	for _, c := range install.All() {
 		got := run(t, "", append(environ, "PVE_TOKEN_SECRET="+testSecret), "install", c.ID)
 		if got.status != exitOK || !strings.Contains(got.out, "The secret of "+name+" is ") {
 			t.Errorf("%s: %+v", c.ID, got)

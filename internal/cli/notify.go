@@ -10,7 +10,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
-	"pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/config"
 )
 
 // notify tells systemd, where that started the process and wants to know (NOTIFY_SOCKET),

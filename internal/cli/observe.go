@@ -8,13 +8,13 @@ import (
 	"os"
 	"time"
 
-	"pve-mcp/internal/config"
-	"pve-mcp/internal/obs"
+	"github.com/pve-mcp/pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/telemetry"
 )
 
 // logger returns a logger to stderr and, where one is wanted, to a file, which stays open.
 func (a *app) logger(cfg *config.Config) (*slog.Logger, error) {
-	o := obs.LogOptions{Level: cfg.Log.Level, JSON: cfg.Log.JSON, Secrets: []string{cfg.Token.Secret.Reveal()}}
+	o := telemetry.LogOptions{Level: cfg.Log.Level, JSON: cfg.Log.JSON, Secrets: []string{cfg.Token.Secret.Reveal()}}
 	for _, key := range cfg.SealKeys {
 		o.Secrets = append(o.Secrets, string(key))
 	}
@@ -29,13 +29,13 @@ func (a *app) logger(cfg *config.Config) (*slog.Logger, error) {
 		}
 		to = append(to, f)
 	}
-	return obs.NewLogger(o, to...), nil
+	return telemetry.NewLogger(o, to...), nil
 }
 
 // observe returns what logs and traces requests of MCP, tools and requests to PVE. It must
 // be called before host.
-func (a *app) observe() *obs.Observer {
-	o := obs.New(a.log, version(), a.env)
+func (a *app) observe() *telemetry.Observer {
+	o := telemetry.New(a.log, version(), a.env)
 	outer := a.wire
 	a.wire = func(base http.RoundTripper) http.RoundTripper {
 		if base = o.Transport(base); outer != nil {
@@ -47,7 +47,7 @@ func (a *app) observe() *obs.Observer {
 }
 
 // flush sends what was traced until a time, and in any case within a second.
-func flush(o *obs.Observer, until time.Time) {
+func flush(o *telemetry.Observer, until time.Time) {
 	ctx, cancel := context.WithTimeout(context.Background(), max(time.Second, time.Until(until)))
 	defer cancel()
 	_ = o.Close(ctx) // whatever is wrong was logged when it was found

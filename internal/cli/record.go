@@ -5,10 +5,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pve-mcp/internal/config"
-	"pve-mcp/internal/files"
-	"pve-mcp/internal/record"
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/files"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/capture"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 func (a *app) recordCommand() *cobra.Command {
@@ -29,13 +29,13 @@ func (a *app) recordCommand() *cobra.Command {
 			if err != nil {
 				return failed(err)
 			}
-			r := record.Recorder{Client: client, Skipped: func(what string, err error) { fmt.Fprintf(a.err, "left out: %s: %v\n", what, err) }}
+			r := capture.Recorder{Client: client, Skipped: func(what string, err error) { fmt.Fprintf(a.err, "left out: %s: %v\n", what, err) }}
 			model, at, err := r.Record(cmd.Context())
 			if err != nil {
 				return failed(err)
 			}
 			if anonymise {
-				model = record.Anonymise(model)
+				model = capture.Anonymise(model)
 			}
 			sim, err := pvesim.New(model, pvesim.Options{Clock: pvesim.NewVirtual(at)})
 			if err != nil {

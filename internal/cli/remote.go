@@ -12,10 +12,10 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"pve-mcp/internal/clients"
-	"pve-mcp/internal/config"
-	"pve-mcp/internal/remote"
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/install"
+	"github.com/pve-mcp/pve-mcp/internal/install/remote"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 )
 
 // remoteFlags say which server elsewhere a client is to call, and where its bearer token
@@ -45,7 +45,7 @@ func (r *remoteFlags) withToken() bool { return r.byVariable || r.stdin }
 var variableRE = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // check says what is wrong with the flags for a client, without asking anybody.
-func (r *remoteFlags) check(c clients.Client, project bool) error {
+func (r *remoteFlags) check(c install.Client, project bool) error {
 	u, err := url.Parse(r.url)
 	switch {
 	case r.url == "" && r.withToken():
@@ -158,7 +158,7 @@ func (a *app) bearer(r *remoteFlags) (string, error) {
 // withOthers adds the headers that the client's user has added to those of an entry.
 func withOthers(headers, old map[string]string) map[string]string {
 	others := maps.Clone(old)
-	maps.DeleteFunc(others, func(name, _ string) bool { return strings.EqualFold(name, clients.Authorization) })
+	maps.DeleteFunc(others, func(name, _ string) bool { return strings.EqualFold(name, install.Authorization) })
 	if len(others) == 0 {
 		return headers
 	}
@@ -194,7 +194,7 @@ func (a *app) lookAt(ctx context.Context, t *target, token string) (notes []stri
 }
 
 // tokenFlag is how a client is given a bearer token.
-func tokenFlag(c clients.Client) string {
+func tokenFlag(c install.Client) string {
 	if c.TokenByVariable() {
 		return "--token-env PVE_MCP_BEARER"
 	}

@@ -12,10 +12,10 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"pve-mcp/internal/config"
-	"pve-mcp/internal/files"
-	"pve-mcp/internal/keyring"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/config/keyring"
+	"github.com/pve-mcp/pve-mcp/internal/files"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 func (a *app) secretCommand() *cobra.Command {

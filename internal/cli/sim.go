@@ -7,9 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pve-mcp/internal/demo"
-	"pve-mcp/internal/files"
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/internal/cli/demo"
+	"github.com/pve-mcp/pve-mcp/internal/files"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 func (a *app) simCommand() *cobra.Command {

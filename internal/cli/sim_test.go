@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 func simulatorPage(t *testing.T) string {

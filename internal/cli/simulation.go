@@ -9,9 +9,9 @@ import (
 	"os"
 	"strconv"
 
-	"pve-mcp/internal/demo"
-	"pve-mcp/internal/files"
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/internal/cli/demo"
+	"github.com/pve-mcp/pve-mcp/internal/files"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // simulation is what the flags of pve-mcp sim say.

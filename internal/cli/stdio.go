@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/term"
 
-	"pve-mcp/internal/config"
-	"pve-mcp/internal/obs"
-	"pve-mcp/internal/server"
+	"github.com/pve-mcp/pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/mcpserver"
+	"github.com/pve-mcp/pve-mcp/internal/telemetry"
 )
 
 // stdio serves MCP on stdin and stdout until the client goes away or the process is
@@ -37,13 +37,13 @@ func (a *app) stdio(ctx context.Context) error {
 		fmt.Fprintln(a.err, "pve-mcp waits for an MCP client on stdin. For a look without one: pve-mcp demo; for the commands: pve-mcp --help")
 	}
 	a.log.Info("serving MCP on stdin and stdout", "cluster", host.Cluster, "read_only", host.Policy.ReadOnly, "version", version())
-	s := server.New(server.Options{Version: version(), Host: host, Toolsets: cfg.Toolsets, Logger: obs.Quiet(a.log)})
+	s := mcpserver.New(mcpserver.Options{Version: version(), Host: host, Toolsets: cfg.Toolsets, Logger: telemetry.Quiet(a.log)})
 	s.AddReceivingMiddleware(o.Requests)
 	defer flush(o, time.Time{})
 	// A client that is gone must not end the process before a change under way has
 	// been recorded.
 	signal.Ignore(syscall.SIGPIPE)
-	if err := server.Serve(ctx, s, a.in, a.out); err != nil {
+	if err := mcpserver.Serve(ctx, s, a.in, a.out); err != nil {
 		return failed(err)
 	}
 	return nil

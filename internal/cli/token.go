@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pve-mcp/internal/access"
-	"pve-mcp/internal/files"
+	"github.com/pve-mcp/pve-mcp/internal/callers"
+	"github.com/pve-mcp/pve-mcp/internal/files"
 )
 
 func (a *app) tokenCommand() *cobra.Command {
@@ -52,8 +52,8 @@ func (a *app) tokenAdd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			t := access.Token{Name: args[0], Created: time.Now().UTC().Truncate(time.Second)}
-			if t.Scopes, err = access.ParseScopes(scopes); err != nil {
+			t := callers.Token{Name: args[0], Created: time.Now().UTC().Truncate(time.Second)}
+			if t.Scopes, err = callers.ParseScopes(scopes); err != nil {
 				return &exitError{exitUsage, "--scopes: " + err.Error()}
 			}
 			if expires < 0 {
@@ -62,7 +62,7 @@ func (a *app) tokenAdd() *cobra.Command {
 			if expires > 0 {
 				t.Expires = t.Created.Add(expires)
 			}
-			secret, err := access.Add(path, t)
+			secret, err := callers.Add(path, t)
 			if err != nil {
 				return failed(err)
 			}
@@ -70,7 +70,7 @@ func (a *app) tokenAdd() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&scopes, "scopes", string(access.Read), "what it allows, separated by commas: "+access.Scopes(access.All()).String())
+	cmd.Flags().StringVar(&scopes, "scopes", string(callers.Read), "what it allows, separated by commas: "+callers.Scopes(callers.All()).String())
 	cmd.Flags().DurationVar(&expires, "expires", 90*24*time.Hour, "how long it is valid; 0 for ever")
 	return cmd
 }
@@ -85,7 +85,7 @@ func (a *app) tokenList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all, err := access.Load(path)
+			all, err := callers.Load(path)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return failed(err)
 			}
@@ -102,7 +102,7 @@ func (a *app) tokenList() *cobra.Command {
 	}
 }
 
-func expiry(t access.Token, now time.Time) string {
+func expiry(t callers.Token, now time.Time) string {
 	switch {
 	case t.Expires.IsZero():
 		return "never"
@@ -122,7 +122,7 @@ func (a *app) tokenRevoke() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := access.Revoke(path, args[0]); err != nil {
+			if err := callers.Revoke(path, args[0]); err != nil {
 				return failed(err)
 			}
 			return nil

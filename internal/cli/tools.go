@@ -9,10 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pve-mcp/internal/catalog"
-	"pve-mcp/internal/config"
-	"pve-mcp/internal/screen"
-	"pve-mcp/internal/server"
+	"github.com/pve-mcp/pve-mcp/internal/cli/terminal"
+	"github.com/pve-mcp/pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/mcpserver"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
 )
 
 func (a *app) toolsCommand() *cobra.Command {
@@ -37,13 +37,13 @@ func (a *app) toolsCommand() *cobra.Command {
 	return cmd
 }
 
-func (a *app) toolsTable(s catalog.Selection) error {
-	on, off := catalog.Offered(s)
+func (a *app) toolsTable(s toolset.Selection) error {
+	on, off := toolset.Offered(s)
 	var rows [][]string
 	for _, t := range on {
 		rows = append(rows, []string{t.Name, fmt.Sprint(t.Risk), t.Toolset, t.Title})
 	}
-	if err := screen.Table(a.out, []string{"tool", "risk", "toolset", "does"}, rows, columns(a.out)); err != nil {
+	if err := terminal.Table(a.out, []string{"tool", "risk", "toolset", "does"}, rows, columns(a.out)); err != nil {
 		return failed(err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(off)) {
@@ -52,10 +52,10 @@ func (a *app) toolsTable(s catalog.Selection) error {
 	return nil
 }
 
-func (a *app) toolsJSON(s catalog.Selection) error {
+func (a *app) toolsJSON(s toolset.Selection) error {
 	enc := json.NewEncoder(a.out)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(map[string]any{"tools": server.List(s)}); err != nil {
+	if err := enc.Encode(map[string]any{"tools": mcpserver.List(s)}); err != nil {
 		return failed(err)
 	}
 	return nil

@@ -7,10 +7,10 @@ import (
 	"strings"
 	"time"
 
-	"pve-mcp/internal/config"
-	"pve-mcp/internal/doctor"
-	"pve-mcp/internal/render"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/doctor"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // reach asks the hosts for their certificates. Where one is not trusted, a person is shown

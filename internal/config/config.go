@@ -16,10 +16,10 @@ import (
 	"strings"
 	"time"
 
-	"pve-mcp/internal/files"
-	"pve-mcp/internal/guard"
-	"pve-mcp/internal/seal"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/files"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/seal"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // Config is a validated configuration.
@@ -30,7 +30,7 @@ type Config struct {
 	Roots        *x509.CertPool // nil for the system's
 	Fingerprints map[string]pve.Fingerprint
 	Timeout      time.Duration
-	Policy       guard.Policy
+	Policy       policy.Policy
 	SealKeys     seal.Keys // empty where none is set
 	TaskWait     time.Duration
 	AnswerBytes  int // at most

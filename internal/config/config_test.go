@@ -15,8 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"pve-mcp/internal/config"
-	"pve-mcp/internal/guard"
+	"github.com/pve-mcp/pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
 )
 
 const secret = "12345678-1234-1234-1234-123456789abc"
@@ -223,7 +223,7 @@ func TestDotEnvMayTighten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Policy.Confirm != guard.Human || len(c.Policy.ExecAllow) != 1 || fmt.Sprint(c.Policy.Allow) != "[200-299]" {
+	if c.Policy.Confirm != policy.Human || len(c.Policy.ExecAllow) != 1 || fmt.Sprint(c.Policy.Allow) != "[200-299]" {
 		t.Errorf("%+v", c.Policy)
 	}
 	if fmt.Sprint(c.Policy.Protect) != "[900]" {
@@ -232,7 +232,7 @@ func TestDotEnvMayTighten(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte("PVE_MCP_CONFIRM=param\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if c, err := config.Load(config.Sources{Environ: minimal(), Dir: dir}); err != nil || c.Policy.Confirm != guard.Auto {
+	if c, err := config.Load(config.Sources{Environ: minimal(), Dir: dir}); err != nil || c.Policy.Confirm != policy.Auto {
 		t.Errorf("%+v %v", c.Policy, err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/joho/godotenv"
 
-	"pve-mcp/internal/files"
+	"github.com/pve-mcp/pve-mcp/internal/files"
 )
 
 // dotEnv is the name of the file.

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 )
 
 // defaultPort is where PVE's proxy listens.

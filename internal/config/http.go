@@ -11,8 +11,8 @@ import (
 	"time"
 	"unicode"
 
-	"pve-mcp/internal/files"
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/internal/files"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 )
 
 // HTTP are the settings of pve-mcp http.

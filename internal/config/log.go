@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"strings"
 
-	"pve-mcp/internal/files"
+	"github.com/pve-mcp/pve-mcp/internal/files"
 )
 
 // Log are the settings of the log, which is that of the program; the record of changes is

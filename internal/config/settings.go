@@ -7,11 +7,11 @@ import (
 	"strings"
 	"time"
 
-	"pve-mcp/internal/files"
-	"pve-mcp/internal/guard"
-	"pve-mcp/internal/seal"
-	"pve-mcp/pve"
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/internal/files"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/seal"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // Setting is one setting: everything about it is said here.
@@ -156,23 +156,23 @@ var settings = []Setting{
 	{
 		Key: "PVE_MCP_CONFIRM", Flag: "confirm-by", Example: "auto", Default: "auto",
 		Doc:     "whose consent a destructive call needs: auto (the human's where the client can ask, else confirm: true), param (confirm: true), human",
-		loosens: func(v string) bool { return v != string(guard.Human) },
-		set:     func(c *Config, v string) (err error) { c.Policy.Confirm, err = guard.ParseConfirm(v); return },
+		loosens: func(v string) bool { return v != string(policy.Human) },
+		set:     func(c *Config, v string) (err error) { c.Policy.Confirm, err = policy.ParseConfirm(v); return },
 	},
 	{
 		Key: "PVE_MCP_PROTECT", Flag: "protect", Example: "100-199,tag:prod,pool:web", limits: true,
 		Doc: "guests that are never changed, by vmid, range, tag or pool",
-		set: func(c *Config, v string) (err error) { c.Policy.Protect, err = guard.ParseRules(v); return },
+		set: func(c *Config, v string) (err error) { c.Policy.Protect, err = policy.ParseRules(v); return },
 	},
 	{
 		Key: "PVE_MCP_ALLOW", Flag: "allow", Example: "900-999,pool:lab", limits: true,
 		Doc: "the only guests that are changed, by vmid, range, tag or pool; all others are as if protected",
-		set: func(c *Config, v string) (err error) { c.Policy.Allow, err = guard.ParseRules(v); return },
+		set: func(c *Config, v string) (err error) { c.Policy.Allow, err = policy.ParseRules(v); return },
 	},
 	{
 		Key: "PVE_MCP_EXEC_ALLOW", Flag: "exec-allow", Example: "/usr/bin/uptime; /usr/bin/systemctl status *", limits: true,
 		Doc: "the only commands that pve_vm_exec runs, separated by semicolons: an absolute path and patterns for the arguments, ** for the rest, and < at the end where it may have standard input. An argument that begins with - needs a pattern that does: -* for one, -** for the rest; so does one with .. in its path; no shell then",
-		set: func(c *Config, v string) (err error) { c.Policy.ExecAllow, err = guard.ParseCommands(v); return },
+		set: func(c *Config, v string) (err error) { c.Policy.ExecAllow, err = policy.ParseCommands(v); return },
 	},
 	{
 		Key: "PVE_MCP_SEAL_KEY", Example: "a-text-of-at-least-32-characters-that-nobody-knows",

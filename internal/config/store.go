@@ -6,8 +6,8 @@ import (
 	"net/url"
 	"strings"
 
-	"pve-mcp/internal/files"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/files"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // Store is where replicas remember which answers of humans were used. The zero value is

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/config"
 )
 
 func TestConsentStore(t *testing.T) {

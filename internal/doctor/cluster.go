@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"slices"
 
-	"pve-mcp/internal/render"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // cluster is what the hosts belong to.

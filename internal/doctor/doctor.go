@@ -11,11 +11,11 @@ import (
 	"sync"
 	"time"
 
-	"pve-mcp/internal/catalog"
-	"pve-mcp/internal/config"
-	"pve-mcp/internal/explain"
-	"pve-mcp/internal/render"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // Status is what came of a check.
@@ -225,8 +225,8 @@ func (d *doctor) failed(err error) Check {
 }
 
 // selection are the tools that the configuration offers.
-func (d *doctor) selection() catalog.Selection {
-	return catalog.Selection{Policy: d.Config.Policy, Toolsets: d.Config.Toolsets}
+func (d *doctor) selection() toolset.Selection {
+	return toolset.Selection{Policy: d.Config.Policy, Toolsets: d.Config.Toolsets}
 }
 
 // versionOf is the major version of the cluster, as its first host says it.

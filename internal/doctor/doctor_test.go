@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"pve-mcp/internal/doctor"
+	"github.com/pve-mcp/pve-mcp/internal/doctor"
 )
 
 // Every field of the report is documented.

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // want is a privilege, or one of several, on a path.

@@ -14,9 +14,9 @@ import (
 	"syscall"
 	"time"
 
-	"pve-mcp/internal/guard"
-	"pve-mcp/internal/render"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // usualPort is where PVE's API is.
@@ -90,7 +90,7 @@ func (h *host) steps() []step {
 func (d *doctor) hosts(ctx context.Context, steps func(*host) []step) []*host {
 	cfg := d.Config
 	transport := pve.NewTransport(pve.TLS{Roots: cfg.Roots, Fingerprints: cfg.Fingerprints, Insecure: !cfg.VerifySSL})
-	readOnly := &guard.Guard{Policy: guard.Policy{ReadOnly: true}}
+	readOnly := &policy.Guard{Policy: policy.Policy{ReadOnly: true}}
 	var out []*host
 	for _, base := range cfg.Hosts {
 		h := &host{doctor: d, base: base, transport: transport, done: make(chan []Check, 1)}

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strings"
 
-	"pve-mcp/internal/catalog"
-	"pve-mcp/internal/explain"
-	"pve-mcp/internal/tool"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // Use is how far a tool can be used with the token.
@@ -54,10 +54,10 @@ func (c *cluster) privileges(ctx context.Context, r *Report) Check {
 		return c.failed(err)
 	}
 	major := versionOf(h.version)
-	_, off := catalog.Offered(c.selection())
+	_, off := toolset.Offered(c.selection())
 	var inUse []Tool
 	count := map[Use]int{}
-	for _, t := range catalog.All() {
+	for _, t := range toolset.All() {
 		found := permitted(t, perms, major)
 		found.Off = off[t.Name]
 		r.Tools = append(r.Tools, found)

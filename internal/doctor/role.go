@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"pve-mcp/internal/catalog"
-	"pve-mcp/internal/guard"
-	"pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
 )
 
 // Role is a role for a token of pve-mcp.
@@ -28,7 +28,7 @@ func Roles() []Role { return []Role{ReadOnly, Operator, Admin} }
 // tools have.
 func Extras() []string {
 	var out []string
-	for _, t := range catalog.All() {
+	for _, t := range toolset.All() {
 		for _, n := range t.Needs {
 			if n.Extra != "" && !slices.Contains(out, n.Extra) {
 				out = append(out, n.Extra)
@@ -42,9 +42,9 @@ func Extras() []string {
 func (r Role) Has(t tool.Tool) bool {
 	switch r {
 	case ReadOnly:
-		return t.Risk == guard.Read
+		return t.Risk == policy.Read
 	case Operator:
-		return t.Risk <= guard.Write
+		return t.Risk <= policy.Write
 	}
 	return true
 }
@@ -70,7 +70,7 @@ func (r Role) Grants(n tool.Need, extras ...string) bool {
 // by path.
 func (r Role) Privileges(major int, extras ...string) map[string][]string {
 	var wants []want
-	for _, t := range catalog.All() {
+	for _, t := range toolset.All() {
 		for _, n := range t.Needs {
 			if r.Has(t) && n.Holds(major) && r.Grants(n, extras...) {
 				wants = append(wants, want{n.On.Area(), n.Privs})
@@ -149,7 +149,7 @@ func (r Role) give(path, user string, major int, extras []string) []string {
 // leftOut says what the role goes without that its tools would use.
 func (r Role) leftOut(major int, extras []string) []string {
 	var out []string
-	for _, t := range catalog.All() {
+	for _, t := range toolset.All() {
 		for _, n := range t.Needs {
 			if !r.Has(t) || r.Grants(n, extras...) || major != 0 && !n.Holds(major) {
 				continue

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/render"
 )
 
 // Printer writes checks and reports for people.

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // rootOnly is what to do where PVE wants root@pam itself, whom no token is.

@@ -12,9 +12,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"pve-mcp/internal/guard"
-	"pve-mcp/internal/render"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // Explanation is an error in two sentences. Next is "" where there is nothing to
@@ -63,7 +63,7 @@ type Explainer struct {
 // Explain returns the explanation of err.
 func (x Explainer) Explain(err error) Explanation {
 	var own *Explanation
-	var refused *guard.RefusedError
+	var refused *policy.RefusedError
 	var none *pve.NoGuestError
 	var lost *pve.LostError
 	var said *pve.Error

@@ -14,11 +14,11 @@ import (
 	"testing"
 	"time"
 
-	"pve-mcp/internal/explain"
-	"pve-mcp/internal/guard"
-	"pve-mcp/pve"
-	"pve-mcp/pve/apischema"
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 func TestExplain(t *testing.T) {
@@ -83,7 +83,7 @@ func TestExplain(t *testing.T) {
 		{"pin", &pve.ConnectError{Err: &pve.PinError{Presented: []*x509.Certificate{cert}}}, "another certificate than the pinned one: " + shown, "PVE_FINGERPRINT"},
 		{"no TLS", &pve.ConnectError{Endpoint: "https://pve:80", Err: http.ErrSchemeMismatch}, "No connection to https://pve:80: http: server gave HTTP response to HTTPS client.", "does not speak TLS"},
 		{"cancelled", &pve.ConnectError{Err: context.Canceled}, "cancelled", ""},
-		{"policy", fmt.Errorf("x: %w", &guard.RefusedError{Reason: "this server is read-only"}), "Nothing was sent: this server is read-only.", ""},
+		{"policy", fmt.Errorf("x: %w", &policy.RefusedError{Reason: "this server is read-only"}), "Nothing was sent: this server is read-only.", ""},
 		{"own words", &explain.Explanation{What: "Two and two.", Next: "Add."}, "Two and two.", "Add."},
 		{"anything", errors.New("strange things"), "Strange things.", ""},
 	} {

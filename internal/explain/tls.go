@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"net/http"
 
-	"pve-mcp/internal/render"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // distrust explains why a host was not believed to be the right one, and what it

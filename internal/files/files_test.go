@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"pve-mcp/internal/files"
+	"github.com/pve-mcp/pve-mcp/internal/files"
 )
 
 func text(s string) func(io.Writer) error {

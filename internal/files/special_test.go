@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"pve-mcp/internal/files"
+	"github.com/pve-mcp/pve-mcp/internal/files"
 )
 
 // A pipe or a device is neither read nor written, and never waited for.

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"pve-mcp/internal/files"
+	"github.com/pve-mcp/pve-mcp/internal/files"
 )
 
 // skew is how far the clocks of processes that share a store may be apart.

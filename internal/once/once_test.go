@@ -12,7 +12,7 @@ import (
 
 	"net/url"
 
-	"pve-mcp/internal/once"
+	"github.com/pve-mcp/pve-mcp/internal/once"
 )
 
 func claim(t *testing.T, s once.Store, id string, until time.Time) bool {

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 )
 
 // Mask stands for a secret, as PVE itself writes it.

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/render"
 )
 
 func TestMaskSecrets(t *testing.T) {

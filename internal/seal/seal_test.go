@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"pve-mcp/internal/seal"
+	"github.com/pve-mcp/pve-mcp/internal/seal"
 )
 
 func TestSeal(t *testing.T) {

@@ -6,8 +6,8 @@ import (
 	"math"
 	"time"
 
-	"pve-mcp/internal/render"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // mostShare is above every share that PVE can mean.

@@ -4,8 +4,8 @@ import (
 	"math"
 	"testing"
 
-	"pve-mcp/internal/show"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/show"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // What cannot be a share or a time is left out.

@@ -3,10 +3,10 @@ package tool
 import (
 	"context"
 
-	"pve-mcp/internal/explain"
-	"pve-mcp/internal/guard"
-	"pve-mcp/internal/once"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/once"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // As returns a host that calls the same cluster as another token, so that PVE's own ACLs
@@ -29,7 +29,7 @@ func (h Host) As(o pve.Options) (Host, error) {
 
 // Tokenless returns a host without a token, of which other hosts are made by [Host.As]. It
 // makes no call itself.
-func Tokenless(cluster string, p guard.Policy) Host {
+func Tokenless(cluster string, p policy.Policy) Host {
 	return Host{Cluster: cluster, Policy: p, Wait: usualWait, Told: &Told{}, Used: once.NewLedger(nil), Client: func(context.Context) (*pve.Client, error) {
 		return nil, explain.Refusal("Bring a token.", "This server has no PVE token of its own.")
 	}}

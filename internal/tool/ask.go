@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"sync"
 
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // Answered is what came back from one of several that were asked.

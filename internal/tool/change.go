@@ -7,14 +7,14 @@ import (
 	"fmt"
 	"time"
 
-	"pve-mcp/internal/audit"
-	"pve-mcp/internal/guard"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/audit"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // changing is the tool that takes the steps.
 func changing(t Tool, s steps) Tool {
-	t.riskOf = func(arguments json.RawMessage) guard.Risk {
+	t.riskOf = func(arguments json.RawMessage) policy.Risk {
 		in := s.input()
 		if _, err := decode(t.Input(), arguments, in); err != nil {
 			in = s.input()
@@ -42,7 +42,7 @@ type change struct {
 	in    input
 	call  *Call
 	plan  Plan
-	given guard.Consent
+	given policy.Consent
 	asks  *Question
 	fault Fault
 
@@ -76,7 +76,7 @@ func (r *change) run(ctx context.Context) (out output) {
 	}
 	risk := r.steps.risk(r.in)
 	if reason := r.req.refusal(r.host.Policy, risk); reason != "" {
-		return r.notSent(ctx, r.failed(ctx, &guard.RefusedError{Reason: reason}))
+		return r.notSent(ctx, r.failed(ctx, &policy.RefusedError{Reason: reason}))
 	}
 	var err error
 	if r.call, err = newCall(ctx, r.host, r.req); err != nil {
@@ -94,14 +94,14 @@ func (r *change) run(ctx context.Context) (out output) {
 		return r.finished(out, err, Changed{Outcome: OK, Message: r.plan.Already})
 	}
 	if r.plan.Destructive {
-		risk = max(risk, guard.Destructive)
+		risk = max(risk, policy.Destructive)
 	}
 	if reason := r.refused(ctx, risk); reason != "" {
-		return r.notSent(ctx, r.failed(ctx, &guard.RefusedError{Reason: reason}))
+		return r.notSent(ctx, r.failed(ctx, &policy.RefusedError{Reason: reason}))
 	}
 	var stopped output
 	if r.plan.Looks {
-		risk = guard.Read
+		risk = policy.Read
 	}
 	if r.given, stopped = r.consent(ctx, risk, digest); stopped != nil {
 		return r.notSent(ctx, stopped)
@@ -135,11 +135,11 @@ func (r *change) recorded(ctx context.Context, entry *audit.Entry, do func() out
 // and than the caller may do, or the rules about guests forbid what a human would be asked
 // about. The guard below the client knows the rules for every request; this asks nobody
 // in vain.
-func (r *change) refused(ctx context.Context, risk guard.Risk) string {
+func (r *change) refused(ctx context.Context, risk policy.Risk) string {
 	if reason := r.req.refusal(r.host.Policy, risk); reason != "" {
 		return reason
 	}
-	if risk < guard.Destructive || r.host.Guard == nil {
+	if risk < policy.Destructive || r.host.Guard == nil {
 		return ""
 	}
 	target := r.plan.Target

@@ -15,11 +15,11 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"pve-mcp/internal/explain"
-	"pve-mcp/internal/guard"
-	"pve-mcp/internal/render"
-	"pve-mcp/internal/seal"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/seal"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // Question is what a client is to ask its human before a change is made.
@@ -109,7 +109,7 @@ func (r *change) words(ctx context.Context) (string, error) {
 	words := strings.Join(lines, "\n")
 	if n := utf8.RuneCountInString(words); n > mostAsked {
 		next := "Make it several calls, each with fewer arguments."
-		if r.tool.Risk == guard.Exec {
+		if r.tool.Risk == policy.Exec {
 			next = "Write the command or its input to a file in the guest, check the SHA-256 of that file, and run it by its name."
 		}
 		return "", explain.Refusal(next, "%s needs a human's consent, and is too long to be shown whole: %d characters, of at most %d. Nothing was sent.", r.plan.About, n, mostAsked)
@@ -146,7 +146,7 @@ func (r *change) typed() []string {
 
 // consequences are what the change would do, and what is at stake.
 func (r *change) consequences(ctx context.Context) []string {
-	if r.plan.Target.Method == "" || r.tool.Risk == guard.Exec {
+	if r.plan.Target.Method == "" || r.tool.Risk == policy.Exec {
 		return r.plan.Consequences
 	}
 	g, s, err := r.call.Live(ctx, r.plan.Guest)
@@ -187,11 +187,11 @@ func (r *change) recall(ctx context.Context, digest string) error {
 }
 
 // answer reads what the human said. reason says why an answer does not count.
-func (r *change) answer(ctx context.Context) (a *guard.Answer, reason string, err error) {
+func (r *change) answer(ctx context.Context) (a *policy.Answer, reason string, err error) {
 	if r.req.Reply == nil {
 		return nil, "", nil
 	}
-	a = &guard.Answer{Action: r.req.Reply.Action}
+	a = &policy.Answer{Action: r.req.Reply.Action}
 	if a.Action != "accept" || r.void != "" {
 		return a, r.void, nil
 	}
@@ -233,11 +233,11 @@ func (r *change) use(ctx context.Context) (reason string, err error) {
 }
 
 // consent decides whether the change may be made. stopped is the answer where not.
-func (r *change) consent(ctx context.Context, risk guard.Risk, digest string) (given guard.Consent, stopped output) {
-	stop := func(out output) (guard.Consent, output) { return given, out }
+func (r *change) consent(ctx context.Context, risk policy.Risk, digest string) (given policy.Consent, stopped output) {
+	stop := func(out output) (policy.Consent, output) { return given, out }
 	answer, reason, err := r.answer(ctx)
-	decision, given := r.host.Policy.Decide(guard.Ask{Risk: risk, Confirmed: confirmed(r.in), CanAsk: r.req.CanAsk, Answer: answer})
-	if err == nil && reason == "" && decision == guard.Granted && given.By() == "human" {
+	decision, given := r.host.Policy.Decide(policy.Ask{Risk: risk, Confirmed: confirmed(r.in), CanAsk: r.req.CanAsk, Answer: answer})
+	if err == nil && reason == "" && decision == policy.Granted && given.By() == "human" {
 		reason, err = r.use(ctx)
 	}
 	switch {
@@ -250,25 +250,25 @@ func (r *change) consent(ctx context.Context, risk guard.Risk, digest string) (g
 		}))
 	}
 	switch decision {
-	case guard.Granted:
+	case policy.Granted:
 		return given, nil
-	case guard.AskHuman:
+	case policy.AskHuman:
 		if r.asks, err = r.question(ctx, digest); err != nil {
 			return stop(r.failed(ctx, err))
 		}
 		return stop(r.outcome(Changed{Outcome: NeedsConfirmation, Message: r.plan.About + ": the human is asked."}))
-	case guard.Declined:
+	case policy.Declined:
 		return stop(r.outcome(Changed{Outcome: Declined, Message: r.plan.About + ": the human declined. Nothing was done.", Next: "Do not try again unless the human asks for it."}))
-	case guard.Cancelled:
+	case policy.Cancelled:
 		r.unanswered = true
 		if problem := r.req.Reply.Problem; problem != "" {
 			return stop(r.outcome(Changed{Outcome: Failed, Message: r.plan.About + ": the human could not be asked: " + render.Text(problem, 300) + ". Nothing was done.", Next: "See to the client's way of asking its human (elicitation), then call again."}))
 		}
 		return stop(r.outcome(Changed{Outcome: Declined, Message: r.plan.About + ": the human did not answer the question. Nothing was done.", Next: "Call again if the human wants to be asked once more."}))
-	case guard.Mismatched:
+	case policy.Mismatched:
 		return stop(r.outcome(Changed{Outcome: Declined, Message: r.plan.About + ": the human accepted without saying yes, or typed another name. Nothing was done.", Next: "Call again if the human wants to be asked once more."}))
-	case guard.Refused:
-		return stop(r.failed(ctx, &guard.RefusedError{Reason: "it needs a human's consent (PVE_MCP_CONFIRM=human), and this client cannot ask its human"}))
+	case policy.Refused:
+		return stop(r.failed(ctx, &policy.RefusedError{Reason: "it needs a human's consent (PVE_MCP_CONFIRM=human), and this client cannot ask its human"}))
 	}
 	return stop(r.outcome(Changed{
 		Outcome: NeedsConfirmation, Message: r.plan.About + " loses what cannot be brought back; nothing was done yet.",

@@ -19,20 +19,20 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
-	"pve-mcp/internal/catalog"
-	"pve-mcp/internal/demo"
-	"pve-mcp/internal/guard"
-	"pve-mcp/internal/once"
-	"pve-mcp/internal/seal"
-	"pve-mcp/internal/simtest"
-	"pve-mcp/internal/tool"
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/internal/cli/demo"
+	"github.com/pve-mcp/pve-mcp/internal/once"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/seal"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // asked is a call of a client that can ask its human.
-func asked(w *simtest.World, name, args string, reply *tool.Reply, state string) tool.Result {
+func asked(w *sim.World, name, args string, reply *tool.Reply, state string) tool.Result {
 	w.Helper()
-	t, _ := catalog.Named(name)
+	t, _ := toolset.Named(name)
 	return t.Call(w.Context(), w.Host, tool.Request{
 		Arguments: json.RawMessage(args), Caller: "test", CanAsk: true, Reply: reply, State: state,
 	})
@@ -52,7 +52,7 @@ func TestSealedConsent(t *testing.T) {
 		args    string // of the second call; "" for the same
 		tool    string
 		caller  string
-		between func(w *simtest.World)
+		between func(w *sim.World)
 		state   func(string) string
 		outcome tool.Outcome
 		message string
@@ -60,22 +60,22 @@ func TestSealedConsent(t *testing.T) {
 		{name: "the same call", outcome: tool.OK, message: "done"},
 		{name: "other arguments", args: `{"vmid":102,"snapname":"after-upgrade","start":true}`, outcome: tool.NeedsConfirmation, message: "it was given for another call"},
 		{name: "another tool", tool: "pve_delete_snapshot", outcome: tool.NeedsConfirmation, message: "it was given for another call"},
-		{name: "too late", between: func(*simtest.World) { time.Sleep(6 * time.Minute) }, outcome: tool.NeedsConfirmation, message: "it took longer than 5m"},
+		{name: "too late", between: func(*sim.World) { time.Sleep(6 * time.Minute) }, outcome: tool.NeedsConfirmation, message: "it took longer than 5m"},
 		{name: "tampered with", state: func(s string) string { return s[1:] + s[:1] }, outcome: tool.NeedsConfirmation, message: "the state that came with it is not valid"},
 		{name: "no state", state: func(string) string { return "" }, outcome: tool.NeedsConfirmation, message: "the state that came with it is not valid"},
-		{name: "another server's", between: func(w *simtest.World) { w.Host.Seal = seal.Keys{[]byte("other")} }, outcome: tool.NeedsConfirmation, message: "not valid"},
-		{name: "the guest was stopped", between: func(w *simtest.World) { w.Call("pve_guest_power", `{"vmid":102,"action":"stop"}`) },
+		{name: "another server's", between: func(w *sim.World) { w.Host.Seal = seal.Keys{[]byte("other")} }, outcome: tool.NeedsConfirmation, message: "not valid"},
+		{name: "the guest was stopped", between: func(w *sim.World) { w.Call("pve_guest_power", `{"vmid":102,"action":"stop"}`) },
 			outcome: tool.NeedsConfirmation, message: "the guest is no longer as it was"},
-		{name: "its configuration was changed", between: func(w *simtest.World) { w.Call("pve_update_guest_config", `{"vmid":102,"set":{"description":"x"}}`) },
+		{name: "its configuration was changed", between: func(w *sim.World) { w.Call("pve_update_guest_config", `{"vmid":102,"set":{"description":"x"}}`) },
 			outcome: tool.NeedsConfirmation, message: "the guest is no longer as it was"},
-		{name: "a snapshot was deleted", between: func(w *simtest.World) {
+		{name: "a snapshot was deleted", between: func(w *sim.World) {
 			w.Call("pve_delete_snapshot", `{"vmid":102,"snapname":"before-upgrade","confirm":true}`)
 		},
 			outcome: tool.NeedsConfirmation, message: "the guest is no longer as it was"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := simtest.New(t, simtest.Options{})
+				w := sim.New(t, sim.Options{})
 				first := asked(w, "pve_rollback_snapshot", rollback, nil, "")
 				if first.Question == nil || first.Question.State == "" {
 					t.Fatalf("%+v", first)
@@ -98,7 +98,7 @@ func TestSealedConsent(t *testing.T) {
 				if second.Outcome != tt.outcome || !strings.Contains(second.Text, tt.message) {
 					t.Errorf("%s", second.Text)
 				}
-				if writes := simtest.Writes(w.Sent()); (len(writes) > 0) != (tt.outcome == tool.OK) {
+				if writes := sim.Writes(w.Sent()); (len(writes) > 0) != (tt.outcome == tool.OK) {
 					t.Errorf("writes: %v", writes)
 				}
 			})
@@ -123,8 +123,8 @@ func TestOneAnswerOneChange(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := simtest.New(t, simtest.Options{})
-			replicas := make([]*simtest.World, 6)
+			w := sim.New(t, sim.Options{})
+			replicas := make([]*sim.World, 6)
 			var claims sync.WaitGroup
 			claims.Add(len(replicas))
 			for i := range replicas {
@@ -205,14 +205,14 @@ func TestStoreThatDoesNotAnswer(t *testing.T) {
 		"no password to read":   once.Redis{URL: &url.URL{Scheme: "redis", Host: server.Addr()}, Password: func() (string, error) { return "", os.ErrNotExist }},
 		"it speaks without TLS": once.Redis{URL: &url.URL{Scheme: "rediss", Host: server.Addr()}, Password: secret},
 	} {
-		w := simtest.New(t, simtest.Options{})
+		w := sim.New(t, sim.Options{})
 		w.Host.Used = once.NewLedger(store)
 		state := asked(w, "pve_rollback_snapshot", rollback, nil, "").Question.State
 		res := asked(w, "pve_rollback_snapshot", rollback, yes(), state)
 		if res.Outcome != tool.Failed || !strings.Contains(res.Text, "PVE_MCP_CONSENT_STORE does not answer") || strings.Contains(res.Text, "hunter2") {
 			t.Errorf("%s: %s", name, res.Text)
 		}
-		if writes := simtest.Writes(w.Sent()); len(writes) > 0 {
+		if writes := sim.Writes(w.Sent()); len(writes) > 0 {
 			t.Errorf("%s: %v", name, writes)
 		}
 	}
@@ -220,7 +220,7 @@ func TestStoreThatDoesNotAnswer(t *testing.T) {
 
 // A command leaves no task in PVE, and its consent is used up all the same.
 func TestOneAnswerOneCommand(t *testing.T) {
-	w := simtest.New(t, simtest.Options{Policy: guard.Policy{Exec: true, Confirm: guard.Human}})
+	w := sim.New(t, sim.Options{Policy: policy.Policy{Exec: true, Confirm: policy.Human}})
 	const call = `{"vmid":100,"command":["true"]}`
 	state := asked(w, "pve_vm_exec", call, nil, "").Question.State
 	if res := asked(w, "pve_vm_exec", call, yes(), state); res.Outcome != tool.OK {
@@ -237,7 +237,7 @@ func TestConsentIsToWhatWasShown(t *testing.T) {
 	const prune = `{"vmid":100,"storage":"nfs","prune":"keep-last=1","wait":0}`
 	for _, later := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			w := simtest.New(t, simtest.Options{Token: "root@pam!full", Policy: guard.Policy{Confirm: guard.Human}})
+			w := sim.New(t, sim.Options{Token: "root@pam!full", Policy: policy.Policy{Confirm: policy.Human}})
 			q := asked(w, "pve_create_backup", prune, nil, "").Question
 			shown := regexp.MustCompile(`the backup (\S+) is deleted`).FindStringSubmatch(q.Message)
 			if shown == nil {
@@ -261,7 +261,7 @@ func TestConsentIsToWhatWasShown(t *testing.T) {
 }
 
 // remove deletes something as an administrator would.
-func remove(w *simtest.World, path string) {
+func remove(w *sim.World, path string) {
 	w.Helper()
 	req, err := http.NewRequestWithContext(w.Context(), http.MethodDelete, w.Sim.URL()+path, nil)
 	if err != nil {
@@ -286,7 +286,7 @@ func TestNamesThatAreNoConsent(t *testing.T) {
 				m.Guests[i].Config["hostname"] = name
 			}
 		}
-		w := simtest.New(t, simtest.Options{Model: &m})
+		w := sim.New(t, sim.Options{Model: &m})
 		q := asked(w, "pve_delete_guest", `{"vmid":204}`, nil, "").Question
 		if !strings.Contains(q.Message, "To go on, type 204") || typed != "" && strings.Contains(q.Message, "or "+typed) {
 			t.Errorf("%q: %s", name, q.Message)
@@ -310,7 +310,7 @@ func TestTheQuestionNamesEverySnapshot(t *testing.T) {
 			}
 		}
 	}
-	q := asked(simtest.New(t, simtest.Options{Model: &m}), "pve_delete_snapshot", rollback, nil, "").Question
+	q := asked(sim.New(t, sim.Options{Model: &m}), "pve_delete_snapshot", rollback, nil, "").Question
 	for _, name := range names {
 		if !strings.Contains(q.Message, name) {
 			t.Fatalf("no %s in %s", name, q.Message)
@@ -320,7 +320,7 @@ func TestTheQuestionNamesEverySnapshot(t *testing.T) {
 
 // What is too long to be read is not asked.
 func TestTooLongToBeShown(t *testing.T) {
-	w := simtest.New(t, simtest.Options{Policy: guard.Policy{Exec: true, Confirm: guard.Human}})
+	w := sim.New(t, sim.Options{Policy: policy.Policy{Exec: true, Confirm: policy.Human}})
 	for _, args := range []string{`{"vmid":100,"shell":"%s"}`, `{"vmid":100,"command":["cat"],"stdin":"%s"}`, `{"vmid":102,"delete":["unused0"],"set":{"description":"%s"}}`} {
 		name := "pve_vm_exec"
 		if strings.Contains(args, "unused0") {
@@ -331,7 +331,7 @@ func TestTooLongToBeShown(t *testing.T) {
 			t.Errorf("%.200s", res.Text)
 		}
 	}
-	if writes := simtest.Writes(w.Sent()); len(writes) > 0 {
+	if writes := sim.Writes(w.Sent()); len(writes) > 0 {
 		t.Error(writes)
 	}
 }
@@ -392,7 +392,7 @@ func asker(tb testing.TB) tool.Host {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	host, err := demo.Host(sim.URL(), sim.Transport(), m.Token("root@pam!full"), guard.Policy{Exec: true, Confirm: guard.Human})
+	host, err := demo.Host(sim.URL(), sim.Transport(), m.Token("root@pam!full"), policy.Policy{Exec: true, Confirm: policy.Human})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -409,7 +409,7 @@ func (call question) ask(t *testing.T, h tool.Host) *tool.Question {
 	if err != nil {
 		t.Fatal(err)
 	}
-	declared, _ := catalog.Named(call.name)
+	declared, _ := toolset.Named(call.name)
 	res := declared.Call(t.Context(), h, tool.Request{Arguments: args, Caller: "test", CanAsk: true})
 	if res.Question == nil {
 		t.Logf("%s: %s", call.name, res.Text)
@@ -431,7 +431,7 @@ func (call question) ask(t *testing.T, h tool.Host) *tool.Question {
 // someBackup is a backup that there is.
 func someBackup(t *testing.T, h tool.Host) string {
 	t.Helper()
-	list, _ := catalog.Named("pve_list_backups")
+	list, _ := toolset.Named("pve_list_backups")
 	var found struct{ Backups []struct{ VolID string } }
 	res := list.Call(t.Context(), h, tool.Request{Arguments: json.RawMessage(`{"vmid":102,"storage":"pbs"}`)})
 	if err := json.Unmarshal(res.Structured, &found); err != nil || found.Backups == nil {
@@ -444,8 +444,8 @@ func someBackup(t *testing.T, h tool.Host) string {
 // runs commands is among them.
 func TestTheQuestionShowsEveryArgument(t *testing.T) {
 	left := map[string]bool{}
-	for _, declared := range catalog.All() {
-		left[declared.Name] = declared.Risk >= guard.Destructive
+	for _, declared := range toolset.All() {
+		left[declared.Name] = declared.Risk >= policy.Destructive
 	}
 	h := asker(t)
 	for _, call := range questions("a b", "nfs", true) {
@@ -477,7 +477,7 @@ func FuzzQuestion(f *testing.F) {
 
 // Where nobody can be asked, the answer says what would be lost and the exact call.
 func TestTheCallThatWouldConfirm(t *testing.T) {
-	w := simtest.New(t, simtest.Options{Policy: guard.Policy{Confirm: guard.Param}})
+	w := sim.New(t, sim.Options{Policy: policy.Policy{Confirm: policy.Param}})
 	a := w.Call("pve_delete_snapshot", `{"vmid":"102","snapname":"after-upgrade"}`)
 	want := `If this is what the user wants, call again: pve_delete_snapshot {"confirm":true,"snapname":"after-upgrade","vmid":"102"}`
 	if a.Outcome != tool.NeedsConfirmation || a.Fields["next"] != want {

@@ -12,8 +12,8 @@ import (
 
 	"github.com/google/jsonschema-go/jsonschema"
 
-	"pve-mcp/internal/explain"
-	"pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/render"
 )
 
 // read is what was read of the arguments of a call.

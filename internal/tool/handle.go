@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"pve-mcp/internal/explain"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // HandleTime is how long the handle of a change answers for it.

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"pve-mcp/internal/tool"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // A handle waits for a secret that comes late no longer than its caller does, and without a

@@ -12,14 +12,14 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"pve-mcp/internal/guard"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // lookup reads what the guard needs to know.
-func lookup(client *pve.Client) guard.Lookup {
-	return guard.Lookup{
-		Config: func(ctx context.Context, w guard.Where) (map[string][]string, error) {
+func lookup(client *pve.Client) policy.Lookup {
+	return policy.Lookup{
+		Config: func(ctx context.Context, w policy.Where) (map[string][]string, error) {
 			return guestValues(ctx, client, w)
 		},
 		Members: func(ctx context.Context, pool string) ([]int, error) {
@@ -51,10 +51,10 @@ func lookup(client *pve.Client) guard.Lookup {
 			s, err := client.GuestStatus(ctx, g.Ref())
 			return s.Status == "running", err
 		},
-		Having: func(ctx context.Context, owner int, might func(int) bool) ([]guard.Holder, error) {
+		Having: func(ctx context.Context, owner int, might func(int) bool) ([]policy.Holder, error) {
 			return holders(ctx, client, owner, might)
 		},
-		TakenAlong: func(ctx context.Context, w guard.Where, target string) ([]int, error) {
+		TakenAlong: func(ctx context.Context, w policy.Where, target string) ([]int, error) {
 			m, err := at(ctx, client, w, func(g pve.GuestRef) (pve.Migration, error) { return client.CheckMigration(ctx, g, target) })
 			var said *pve.Error
 			if errors.As(err, &said) && said.Status == http.StatusNotImplemented { // of containers before PVE 9, where HA takes nothing along
@@ -100,12 +100,12 @@ const atOnce = 8
 
 // holders are the guests that have a volume of another one, and those of which that cannot
 // be told.
-func holders(ctx context.Context, client *pve.Client, owner int, might func(int) bool) ([]guard.Holder, error) {
+func holders(ctx context.Context, client *pve.Client, owner int, might func(int) bool) ([]policy.Holder, error) {
 	list, err := client.Resources(ctx, "vm")
 	if err != nil {
 		return nil, err
 	}
-	var out []guard.Holder
+	var out []policy.Holder
 	var mu sync.Mutex
 	var all errgroup.Group
 	all.SetLimit(atOnce)
@@ -115,26 +115,26 @@ func holders(ctx context.Context, client *pve.Client, owner int, might func(int)
 		}
 		all.Go(func() error {
 			g := r.Ref()
-			values, err := guestValues(ctx, client, guard.Where{VMID: int(g.VMID), Node: g.Node, Kind: string(g.Kind)})
-			held := slices.DeleteFunc(guard.Foreign(int(g.VMID), values), func(v guard.Volume) bool { return v.Owner != owner })
+			values, err := guestValues(ctx, client, policy.Where{VMID: int(g.VMID), Node: g.Node, Kind: string(g.Kind)})
+			held := slices.DeleteFunc(policy.Foreign(int(g.VMID), values), func(v policy.Volume) bool { return v.Owner != owner })
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				out = append(out, guard.Holder{VMID: int(g.VMID), Err: err})
+				out = append(out, policy.Holder{VMID: int(g.VMID), Err: err})
 			}
 			for _, v := range held {
-				out = append(out, guard.Holder{VMID: int(g.VMID), Volume: v})
+				out = append(out, policy.Holder{VMID: int(g.VMID), Volume: v})
 			}
 			return nil
 		})
 	}
 	_ = all.Wait() // its errors are in out
-	slices.SortFunc(out, func(a, b guard.Holder) int { return a.VMID - b.VMID })
+	slices.SortFunc(out, func(a, b policy.Holder) int { return a.VMID - b.VMID })
 	return out, nil
 }
 
 // at asks for something of a guest where it is said to be, or else where it is.
-func at[T any](ctx context.Context, client *pve.Client, w guard.Where, ask func(pve.GuestRef) (T, error)) (T, error) {
+func at[T any](ctx context.Context, client *pve.Client, w policy.Where, ask func(pve.GuestRef) (T, error)) (T, error) {
 	ref := pve.GuestRef{Node: w.Node, Kind: pve.Kind(w.Kind), VMID: pve.VMID(w.VMID)}
 	if w.Node != "" {
 		out, err := ask(ref)
@@ -152,11 +152,11 @@ func at[T any](ctx context.Context, client *pve.Client, w guard.Where, ask func(
 
 // guestValues are the values of a guest's configuration: those in force first, then those
 // that wait, then those of its snapshots; or those of one snapshot.
-func guestValues(ctx context.Context, client *pve.Client, w guard.Where) (map[string][]string, error) {
+func guestValues(ctx context.Context, client *pve.Client, w policy.Where) (map[string][]string, error) {
 	return at(ctx, client, w, func(g pve.GuestRef) (map[string][]string, error) {
 		out := map[string][]string{}
 		names := []string{w.Snapshot}
-		if w.Snapshot == "" || w.Snapshot == guard.AllSnapshots {
+		if w.Snapshot == "" || w.Snapshot == policy.AllSnapshots {
 			now, err := client.Pending(ctx, g)
 			if err != nil {
 				return nil, err
@@ -170,7 +170,7 @@ func guestValues(ctx context.Context, client *pve.Client, w guard.Where) (map[st
 			}
 			names = nil
 		}
-		if w.Snapshot == guard.AllSnapshots {
+		if w.Snapshot == policy.AllSnapshots {
 			list, err := client.Snapshots(ctx, g)
 			if err != nil {
 				return nil, err

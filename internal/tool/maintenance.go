@@ -4,7 +4,7 @@ import (
 	"context"
 	"strings"
 
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // InMaintenance returns the nodes from which HA has moved its guests away because somebody

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strings"
 
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // Object is what a privilege is held on.

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"pve-mcp/internal/explain"
-	"pve-mcp/internal/render"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // NewID returns an id for a new guest: the wanted one, where it is free, or the lowest

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"slices"
 
-	"pve-mcp/internal/explain"
-	"pve-mcp/internal/render"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // Nodes lists the nodes of the cluster by name, offline ones too. They are asked for once

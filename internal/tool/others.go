@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 
-	"pve-mcp/internal/guard"
-	"pve-mcp/internal/render"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // Called names a guest for a person, whether it can be seen or not.
@@ -21,7 +21,7 @@ func (c *Call) Called(ctx context.Context, id pve.VMID) string {
 // Foreign names the guests to which volumes belong that the values of a guest's
 // configuration name, with a sentence about each volume.
 func (c *Call) Foreign(ctx context.Context, g pve.GuestRef, values map[string]string) (owners []int, lines []string) {
-	volumes := guard.Foreign(int(g.VMID), listed(values))
+	volumes := policy.Foreign(int(g.VMID), listed(values))
 	for _, v := range volumes {
 		source := render.Text(v.Source, 200)
 		switch {
@@ -33,7 +33,7 @@ func (c *Call) Foreign(ctx context.Context, g pve.GuestRef, values map[string]st
 				v.Key, source, g))
 		}
 	}
-	return guard.Owners(volumes), lines
+	return policy.Owners(volumes), lines
 }
 
 func listed(values map[string]string) map[string][]string {

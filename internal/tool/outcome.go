@@ -7,10 +7,10 @@ import (
 	"slices"
 	"time"
 
-	"pve-mcp/internal/explain"
-	"pve-mcp/internal/render"
-	"pve-mcp/pve"
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // Outcome says how a change ended.

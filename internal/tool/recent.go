@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 const (

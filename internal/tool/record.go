@@ -5,8 +5,8 @@ import (
 	"context"
 	"fmt"
 
-	"pve-mcp/internal/audit"
-	"pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/audit"
+	"github.com/pve-mcp/pve-mcp/internal/explain"
 )
 
 // record is what the audit log gets of the call.

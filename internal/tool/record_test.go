@@ -10,52 +10,52 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"pve-mcp/internal/audit"
-	"pve-mcp/internal/files"
-	"pve-mcp/internal/guard"
-	"pve-mcp/internal/simtest"
-	"pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/internal/audit"
+	"github.com/pve-mcp/pve-mcp/internal/files"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
 )
 
 // What is recorded of a call by how it was decided: event, guest, node, consent, outcome.
 func TestConsentIsRecorded(t *testing.T) {
-	human, param := guard.Policy{Confirm: guard.Human}, guard.Policy{Confirm: guard.Param}
+	human, param := policy.Policy{Confirm: policy.Human}, policy.Policy{Confirm: policy.Param}
 	for _, tt := range []struct {
 		name   string
-		policy guard.Policy
-		call   func(w *simtest.World)
+		policy policy.Policy
+		call   func(w *sim.World)
 		want   []string
 	}{
-		{"the human agrees", human, func(w *simtest.World) {
+		{"the human agrees", human, func(w *sim.World) {
 			q := asked(w, "pve_rollback_snapshot", rollback, nil, "").Question
 			asked(w, "pve_rollback_snapshot", rollback, yes(), q.State)
 		}, []string{"asked 102 pve2 none ", "begin 102 pve2 human ", "end 102 pve2 human ok"}},
-		{"the human declines", human, func(w *simtest.World) {
+		{"the human declines", human, func(w *sim.World) {
 			q := asked(w, "pve_rollback_snapshot", rollback, nil, "").Question
 			asked(w, "pve_rollback_snapshot", rollback, &tool.Reply{Action: "decline"}, q.State)
 		}, []string{"asked 102 pve2 none ", "refused 102 pve2 human declined"}},
-		{"the human says nothing", human, func(w *simtest.World) {
+		{"the human says nothing", human, func(w *sim.World) {
 			q := asked(w, "pve_rollback_snapshot", rollback, nil, "").Question
 			asked(w, "pve_rollback_snapshot", rollback, &tool.Reply{Action: "cancel"}, q.State)
 		}, []string{"asked 102 pve2 none ", "refused 102 pve2 human unanswered"}},
-		{"the client goes away", human, func(w *simtest.World) { asked(w, "pve_rollback_snapshot", rollback, nil, "") },
+		{"the client goes away", human, func(w *sim.World) { asked(w, "pve_rollback_snapshot", rollback, nil, "") },
 			[]string{"asked 102 pve2 none "}},
-		{"the human cannot be asked", human, func(w *simtest.World) { w.Call("pve_rollback_snapshot", rollback) },
+		{"the human cannot be asked", human, func(w *sim.World) { w.Call("pve_rollback_snapshot", rollback) },
 			[]string{"refused 102 pve2 none refused"}},
-		{"by argument", param, func(w *simtest.World) {
+		{"by argument", param, func(w *sim.World) {
 			w.Call("pve_rollback_snapshot", rollback)
 			w.Call("pve_rollback_snapshot", strings.Replace(rollback, "{", `{"confirm":true,`, 1))
 		}, []string{"refused 102 pve2 none refused", "begin 102 pve2 param ", "end 102 pve2 param ok"}},
-		{"read-only", guard.Policy{ReadOnly: true}, func(w *simtest.World) { w.Call("pve_rollback_snapshot", rollback) },
+		{"read-only", policy.Policy{ReadOnly: true}, func(w *sim.World) { w.Call("pve_rollback_snapshot", rollback) },
 			[]string{"refused 0  none refused"}},
-		{"not understood", param, func(w *simtest.World) { w.Call("pve_rollback_snapshot", `{"vmid":"x"}`) },
+		{"not understood", param, func(w *sim.World) { w.Call("pve_rollback_snapshot", `{"vmid":"x"}`) },
 			[]string{"refused 0  none failed"}},
-		{"nothing to do", param, func(w *simtest.World) { w.Call("pve_guest_power", `{"vmid":102,"action":"start"}`) }, nil},
+		{"nothing to do", param, func(w *sim.World) { w.Call("pve_guest_power", `{"vmid":102,"action":"start"}`) }, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "audit.log")
-				w := simtest.New(t, simtest.Options{Policy: tt.policy})
+				w := sim.New(t, sim.Options{Policy: tt.policy})
 				w.Host.Audit = w.Record(audit.Options{File: files.At(path)})
 				tt.call(w)
 				data, err := os.ReadFile(path)

@@ -8,10 +8,10 @@ import (
 	"slices"
 	"strings"
 
-	"pve-mcp/internal/explain"
-	"pve-mcp/internal/render"
-	"pve-mcp/pve"
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // refused explains why a call about a guest, or 0, is refused: a lock by the task that

@@ -7,7 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 const (

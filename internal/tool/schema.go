@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/jsonschema-go/jsonschema"
 
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // inputSchema infers the schema of a tool's arguments from a struct. Beside

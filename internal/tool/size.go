@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"strings"
 
-	"pve-mcp/internal/render"
-	"pve-mcp/pve"
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 var sizeRE = lazyregexp.New(`(?i)^(\d+(?:\.\d+)?)\s*([KMGT])(?:i?B)?$`)

@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 
-	"pve-mcp/internal/guard"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // Core is the toolset that is on by default.
@@ -26,7 +26,7 @@ type Spec[In, Out any] struct {
 // Read makes the tool of a spec.
 func Read[In, Out any](s Spec[In, Out]) Tool {
 	return reading(Tool{
-		Name: s.Name, Title: s.Title, Doc: s.Doc, Toolset: cmp.Or(s.Toolset, Core), Needs: s.Needs, Risk: guard.Read, Idempotent: true,
+		Name: s.Name, Title: s.Title, Doc: s.Doc, Toolset: cmp.Or(s.Toolset, Core), Needs: s.Needs, Risk: policy.Read, Idempotent: true,
 		Input: lazily[In](inputSchema), Output: lazily[Out](infer),
 	}, func() any { return new(In) }, func(ctx context.Context, c *Call, in any) (any, error) {
 		out, err := s.Run(ctx, c, *in.(*In))
@@ -67,8 +67,8 @@ type ChangeSpec[In any, Out any] struct {
 	Needs      []Need
 	// Risk is that of a call by its input alone, write where not set; a plan may raise
 	// it. Worst is the worst that it can be, write where not set.
-	Risk  func(in In) guard.Risk
-	Worst guard.Risk
+	Risk  func(in In) policy.Risk
+	Worst policy.Risk
 	// Plan looks up what the call would do, and to what. It only reads. It may complete
 	// the input, such as with an id that it has chosen, for what follows. An error
 	// explains why the change cannot be made.
@@ -102,7 +102,7 @@ type Plan struct {
 	// Consequences are what is lost, for a destructive change.
 	Consequences []string
 	// Target is the request that a consent is good for.
-	Target guard.Target
+	Target policy.Target
 	// Names are what a human types to consent, where yes is not enough.
 	Names []string
 	// Starts says that the guest is started after the task, in another one: by PVE itself,
@@ -130,8 +130,8 @@ func (e End) Failed() bool {
 
 // Target is the one request to a guest's path, such as /snapshot/*, that a consent is good
 // for.
-func Target(method string, g pve.GuestRef, rest string) guard.Target {
-	return guard.Target{Method: method, Path: "/nodes/*/" + string(g.Kind) + "/*" + rest, VMID: int(g.VMID)}
+func Target(method string, g pve.GuestRef, rest string) policy.Target {
+	return policy.Target{Method: method, Path: "/nodes/*/" + string(g.Kind) + "/*" + rest, VMID: int(g.VMID)}
 }
 
 // Flag writes a boolean as PVE takes it.
@@ -165,7 +165,7 @@ type (
 type steps struct {
 	input  func() input
 	output func() output
-	risk   func(in input) guard.Risk
+	risk   func(in input) policy.Risk
 	plan   func(ctx context.Context, c *Call, in input) (Plan, error)
 	start  step
 	then   step // nil where there is none
@@ -185,14 +185,14 @@ func Change[In, Out any, I inputOf[In], O outputOf[Out]](s ChangeSpec[In, Out]) 
 	}
 	return changing(Tool{
 		Name: s.Name, Title: s.Title, Doc: s.Doc, Toolset: cmp.Or(s.Toolset, Core), Needs: s.Needs,
-		Risk: max(s.Worst, guard.Write), Idempotent: s.Idempotent,
+		Risk: max(s.Worst, policy.Write), Idempotent: s.Idempotent,
 		Input: lazily[In](inputSchema), Output: lazily[Out](infer),
 	}, steps{
 		input:  func() input { return I(new(In)) },
 		output: func() output { return O(new(Out)) },
-		risk: func(in input) guard.Risk {
+		risk: func(in input) policy.Risk {
 			if s.Risk == nil {
-				return guard.Write
+				return policy.Write
 			}
 			return s.Risk(*in.(I))
 		},

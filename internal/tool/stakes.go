@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"pve-mcp/internal/render"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // Stakes says what is at stake when a guest is changed for good: its state, every disk

@@ -11,9 +11,9 @@ import (
 	"strconv"
 	"strings"
 
-	"pve-mcp/internal/explain"
-	"pve-mcp/internal/render"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // Store is a storage: a shared one for all nodes that have it, another one for each

@@ -19,12 +19,12 @@ import (
 
 	"github.com/google/jsonschema-go/jsonschema"
 
-	"pve-mcp/internal/audit"
-	"pve-mcp/internal/explain"
-	"pve-mcp/internal/guard"
-	"pve-mcp/internal/once"
-	"pve-mcp/internal/seal"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/audit"
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/once"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/seal"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // Tool is a declared tool.
@@ -35,7 +35,7 @@ type Tool struct {
 	// Toolset is the set that the tool belongs to.
 	Toolset string
 	// Risk is the worst that the tool is known for; a call's own may be less.
-	Risk guard.Risk
+	Risk policy.Risk
 	// Idempotent says that a repeated call changes nothing more.
 	Idempotent bool
 	Needs      []Need
@@ -46,13 +46,13 @@ type Tool struct {
 	run    func(ctx context.Context, h Host, req Request) Result
 	resume func(ctx context.Context, b *Begun, wait time.Duration) Result // of a change
 	// riskOf is the risk of a call by its input.
-	riskOf func(arguments json.RawMessage) guard.Risk
+	riskOf func(arguments json.RawMessage) policy.Risk
 }
 
 // RiskOf returns the risk of a call as its input tells it; what the call finds out may
 // raise it. Arguments that are not understood, and do nothing, have the least risk of the
 // tool.
-func (t Tool) RiskOf(arguments json.RawMessage) guard.Risk { return t.riskOf(arguments) }
+func (t Tool) RiskOf(arguments json.RawMessage) policy.Risk { return t.riskOf(arguments) }
 
 // Host is what the wrapper needs of the process around it.
 type Host struct {
@@ -60,9 +60,9 @@ type Host struct {
 	Cluster string
 	// Client returns the client for a call.
 	Client func(ctx context.Context) (*pve.Client, error)
-	Policy guard.Policy
+	Policy policy.Policy
 	// Guard enforces the policy below the client.
-	Guard *guard.Guard
+	Guard *policy.Guard
 	// Seal seals what a client hands back. Where it has no keys, Secret does.
 	Seal    seal.Keys
 	Secret  pve.Secret
@@ -94,8 +94,8 @@ const usualWait = 20 * time.Second
 
 // Connect returns a host whose tools call one cluster under a policy, which holds
 // for everything that the client sends.
-func Connect(cluster string, o pve.Options, p guard.Policy) (Host, error) {
-	g := &guard.Guard{Policy: p}
+func Connect(cluster string, o pve.Options, p policy.Policy) (Host, error) {
+	g := &policy.Guard{Policy: p}
 	o.Transport = g.Transport(o.Transport)
 	client, err := pve.New(o)
 	if err != nil {
@@ -139,7 +139,7 @@ type Request struct {
 	Detach bool
 	// Refuse, if not nil, says why this caller may not make a call of some risk, "" where
 	// it may. The host's policy holds besides.
-	Refuse func(guard.Risk) string
+	Refuse func(policy.Risk) string
 	// CanAsk says that the caller can ask its human.
 	CanAsk bool
 	// Reply is what the human said, nil where nobody was asked, and State what came with
@@ -151,7 +151,7 @@ type Request struct {
 }
 
 // refusal says why a call of some risk is not made, "" where it is.
-func (r Request) refusal(p guard.Policy, risk guard.Risk) string {
+func (r Request) refusal(p policy.Policy, risk policy.Risk) string {
 	if reason := p.Refusal(risk); reason != "" || r.Refuse == nil {
 		return reason
 	}
@@ -201,7 +201,7 @@ const (
 
 func faultOf(err error) Fault {
 	var bad *argumentError
-	var refused *guard.RefusedError
+	var refused *policy.RefusedError
 	switch {
 	case errors.As(err, &bad):
 		return BadArguments
@@ -336,7 +336,7 @@ func (c *Call) RefuseCommand(argv []string, stdin, shell bool) error {
 	if reason == "" {
 		return nil
 	}
-	return &guard.RefusedError{Reason: reason}
+	return &policy.RefusedError{Reason: reason}
 }
 
 // Call runs the tool. It returns for every input, valid or not.
@@ -384,7 +384,7 @@ func (t Tool) guarded(ctx context.Context, h Host, call func(context.Context) Re
 // broken is the answer to a call that met a bug in this program.
 func (t Tool) broken(cause any) Result {
 	text := fmt.Sprintf("%s failed because of a bug in pve-mcp: %v.", t.Name, cause)
-	if t.Risk == guard.Read {
+	if t.Risk == policy.Read {
 		return Result{IsError: true, Text: text}
 	}
 	res := success(&Changed{Outcome: Unknown, Message: text, Next: "Look at the state before you try again, and report the bug with what the log says."})
@@ -403,10 +403,10 @@ func (t Tool) read(ctx context.Context, h Host, req *Request, in any) error {
 
 // reading is the tool that runs with an input.
 func reading(t Tool, input func() any, run func(ctx context.Context, c *Call, in any) (any, error)) Tool {
-	t.riskOf = func(json.RawMessage) guard.Risk { return guard.Read }
+	t.riskOf = func(json.RawMessage) policy.Risk { return policy.Read }
 	t.run = func(ctx context.Context, h Host, req Request) Result {
-		if reason := req.refusal(h.Policy, guard.Read); reason != "" {
-			return failure(h, &guard.RefusedError{Reason: reason})
+		if reason := req.refusal(h.Policy, policy.Read); reason != "" {
+			return failure(h, &policy.RefusedError{Reason: reason})
 		}
 		in := input()
 		if err := t.read(ctx, h, &req, in); err != nil {

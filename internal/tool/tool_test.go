@@ -17,12 +17,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"pve-mcp/internal/audit"
-	"pve-mcp/internal/files"
-	"pve-mcp/internal/guard"
-	"pve-mcp/internal/simtest"
-	"pve-mcp/internal/tool"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/audit"
+	"github.com/pve-mcp/pve-mcp/internal/files"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 type argsIn struct {
@@ -54,7 +54,7 @@ var echo = tool.Read(tool.Spec[argsIn, argsOut]{
 })
 
 func TestArguments(t *testing.T) {
-	w := simtest.New(t, simtest.Options{})
+	w := sim.New(t, sim.Options{})
 	for _, tt := range []struct{ give, want string }{
 		{`{"vmid":100}`, `{"vmid":100,"list":[],"nested":[{"inner":[]}]}`},
 		{`{"vmid":"100"}`, `{"vmid":100,`},
@@ -129,10 +129,10 @@ type powerOut struct {
 	Status string `json:"status,omitzero"`
 }
 
-func power(risk guard.Risk) tool.Tool {
+func power(risk policy.Risk) tool.Tool {
 	return tool.Change(tool.ChangeSpec[powerIn, powerOut]{
 		Name: "power", Title: "Power", Doc: "Changes a power state.", Worst: risk,
-		Risk: func(powerIn) guard.Risk { return risk },
+		Risk: func(powerIn) policy.Risk { return risk },
 		Plan: func(ctx context.Context, c *tool.Call, in *powerIn) (tool.Plan, error) {
 			_, err := c.Guest(ctx, in.VMID)
 			return tool.Plan{Guest: in.VMID, About: fmt.Sprintf("%s of %v", in.Action, in.VMID), Consequences: []string{"it is gone"}}, err
@@ -162,8 +162,8 @@ func power(risk guard.Risk) tool.Tool {
 func TestOutcomes(t *testing.T) {
 	for _, tt := range []struct {
 		name, args string
-		risk       guard.Risk
-		policy     guard.Policy
+		risk       policy.Risk
+		policy     policy.Policy
 		want       tool.Outcome
 		isError    bool
 		message    string
@@ -177,21 +177,21 @@ func TestOutcomes(t *testing.T) {
 		{name: "bad argument", args: `{"vmid":104}`, want: tool.Failed, isError: true, message: `"action" is missing`},
 		{name: "does not wait", args: `{"vmid":102,"action":"shutdown","wait":0}`, want: tool.Running, message: "is under way", writes: 1},
 		{name: "waits too short", args: `{"vmid":102,"action":"shutdown","wait":5}`, want: tool.Running, message: "is under way after 5s", writes: 1},
-		{name: "destructive, unconfirmed", args: `{"vmid":104,"action":"stop"}`, risk: guard.Destructive, want: tool.NeedsConfirmation, message: "nothing was done yet"},
-		{name: "destructive, confirmed", args: `{"vmid":104,"action":"stop","confirm":true}`, risk: guard.Destructive, want: tool.OK, message: "done", writes: 1},
-		{name: "read-only", args: `{"vmid":104,"action":"stop"}`, policy: guard.Policy{ReadOnly: true}, want: tool.Failed, isError: true, message: "read-only"},
+		{name: "destructive, unconfirmed", args: `{"vmid":104,"action":"stop"}`, risk: policy.Destructive, want: tool.NeedsConfirmation, message: "nothing was done yet"},
+		{name: "destructive, confirmed", args: `{"vmid":104,"action":"stop","confirm":true}`, risk: policy.Destructive, want: tool.OK, message: "done", writes: 1},
+		{name: "read-only", args: `{"vmid":104,"action":"stop"}`, policy: policy.Policy{ReadOnly: true}, want: tool.Failed, isError: true, message: "read-only"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := simtest.New(t, simtest.Options{Policy: tt.policy})
-				a := w.Run(power(max(tt.risk, guard.Write)), tt.args)
+				w := sim.New(t, sim.Options{Policy: tt.policy})
+				a := w.Run(power(max(tt.risk, policy.Write)), tt.args)
 				if a.Outcome != tt.want || a.Fields["outcome"] != string(tt.want) || a.IsError != tt.isError {
 					t.Errorf("outcome %q, error %v, want %q, %v: %s", a.Outcome, a.IsError, tt.want, tt.isError, a.Text)
 				}
 				if got := fmt.Sprint(a.Fields["message"]); !strings.Contains(got, tt.message) {
 					t.Errorf("message %q, want %q in it", got, tt.message)
 				}
-				if writes := simtest.Writes(w.Sent()); len(writes) != tt.writes {
+				if writes := sim.Writes(w.Sent()); len(writes) != tt.writes {
 					t.Errorf("writes %v, want %d", writes, tt.writes)
 				}
 			})
@@ -201,7 +201,7 @@ func TestOutcomes(t *testing.T) {
 
 func TestFailureKeepsTheReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := simtest.New(t, simtest.Options{}).Run(power(guard.Write), `{"vmid":105,"action":"start"}`)
+		a := sim.New(t, sim.Options{}).Run(power(policy.Write), `{"vmid":105,"action":"start"}`)
 		log, _ := a.Fields["log"].([]any)
 		if len(log) != 1 || !strings.Contains(log[0].(string), "No such file or directory") {
 			t.Errorf("log %v, want the line of the log that says why", log)
@@ -256,10 +256,10 @@ func TestLostAnswers(t *testing.T) {
 	} {
 		t.Run(how, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := simtest.New(t, simtest.Options{Wire: func(rt http.RoundTripper) http.RoundTripper {
+				w := sim.New(t, sim.Options{Wire: func(rt http.RoundTripper) http.RoundTripper {
 					return &lossy{RoundTripper: rt, how: how}
 				}})
-				a := w.Run(power(guard.Write), `{"vmid":104,"action":"stop"}`)
+				a := w.Run(power(policy.Write), `{"vmid":104,"action":"stop"}`)
 				if a.Outcome != tt.want || !a.IsError {
 					t.Errorf("outcome %q, want %q: %s", a.Outcome, tt.want, a.Text)
 				}
@@ -272,7 +272,7 @@ func TestLostAnswers(t *testing.T) {
 						t.Errorf("found %q, want %s", found[i], pattern)
 					}
 				}
-				if n := len(simtest.Writes(w.Sent())); n != tt.writes {
+				if n := len(sim.Writes(w.Sent())); n != tt.writes {
 					t.Errorf("PVE saw %d writes", n)
 				}
 			})
@@ -282,8 +282,8 @@ func TestLostAnswers(t *testing.T) {
 
 func TestProgressOnlyIncreases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := simtest.New(t, simtest.Options{})
-		a := w.Run(power(guard.Write), `{"vmid":102,"action":"shutdown","wait":40}`) // takes 25 s
+		w := sim.New(t, sim.Options{})
+		a := w.Run(power(policy.Write), `{"vmid":102,"action":"shutdown","wait":40}`) // takes 25 s
 		if a.Outcome != tool.OK || len(a.Progress) < 5 {
 			t.Fatalf("outcome %q with %d notifications", a.Outcome, len(a.Progress))
 		}
@@ -300,9 +300,9 @@ func TestProgressOnlyIncreases(t *testing.T) {
 func TestWaitIsCapped(t *testing.T) {
 	for _, wait := range []string{"600", "9223372036854775807"} {
 		synctest.Test(t, func(t *testing.T) {
-			w := simtest.New(t, simtest.Options{})
+			w := sim.New(t, sim.Options{})
 			begun := time.Now()
-			a := w.Run(power(guard.Write), `{"vmid":106,"action":"shutdown","wait":`+wait+`}`) // times out after 60 s
+			a := w.Run(power(policy.Write), `{"vmid":106,"action":"shutdown","wait":`+wait+`}`) // times out after 60 s
 			if took := time.Since(begun); a.Outcome != tool.Running || took != 45*time.Second {
 				t.Errorf("wait %s: outcome %q after %v, want running after 45s", wait, a.Outcome, took)
 			}
@@ -312,11 +312,11 @@ func TestWaitIsCapped(t *testing.T) {
 
 func TestCancelledCallReturns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := simtest.New(t, simtest.Options{})
+		w := sim.New(t, sim.Options{})
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		begun := time.Now()
-		res := power(guard.Write).Call(ctx, w.Host, tool.Request{Arguments: []byte(`{"vmid":106,"action":"shutdown"}`)})
+		res := power(policy.Write).Call(ctx, w.Host, tool.Request{Arguments: []byte(`{"vmid":106,"action":"shutdown"}`)})
 		if took := time.Since(begun); took != 2*time.Second || res.Outcome != tool.Running {
 			t.Errorf("outcome %q after %v", res.Outcome, took)
 		}
@@ -353,11 +353,11 @@ func TestCancelledWhileAWriteIsOnItsWay(t *testing.T) {
 		{20 * time.Second, time.Second, 4 * time.Second, tool.Unknown},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			w := simtest.New(t, simtest.Options{Wire: func(rt http.RoundTripper) http.RoundTripper { return slow{rt, tt.takes} }})
+			w := sim.New(t, sim.Options{Wire: func(rt http.RoundTripper) http.RoundTripper { return slow{rt, tt.takes} }})
 			ctx, cancel := context.WithTimeout(t.Context(), tt.cancelled)
 			defer cancel()
 			begun := time.Now()
-			res := power(guard.Write).Call(ctx, w.Host, tool.Request{Arguments: []byte(`{"vmid":106,"action":"shutdown"}`)})
+			res := power(policy.Write).Call(ctx, w.Host, tool.Request{Arguments: []byte(`{"vmid":106,"action":"shutdown"}`)})
 			if took := time.Since(begun); took != tt.ends || res.Outcome != tt.want {
 				t.Errorf("an answer after %v: outcome %q after %v: %s", tt.takes, res.Outcome, took, res.Text)
 			}
@@ -366,7 +366,7 @@ func TestCancelledWhileAWriteIsOnItsWay(t *testing.T) {
 }
 
 func TestCancelledBeforeTheWrite(t *testing.T) {
-	w := simtest.New(t, simtest.Options{})
+	w := sim.New(t, sim.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
 	planned := tool.Change(tool.ChangeSpec[powerIn, powerOut]{
 		Name: "cancelled", Title: "Cancelled", Doc: "Is cancelled while it is planned.",
@@ -386,7 +386,7 @@ func TestCancelledBeforeTheWrite(t *testing.T) {
 // get where it should.
 func TestGoalThatIsNeverReached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := simtest.New(t, simtest.Options{})
+		w := sim.New(t, sim.Options{})
 		w.Host.Wait = 5 * time.Hour
 		hoping := tool.Change(tool.ChangeSpec[powerIn, powerOut]{
 			Name: "hoping", Title: "Hoping", Doc: "Waits for what does not come.",
@@ -414,8 +414,8 @@ func TestGoalThatIsNeverReached(t *testing.T) {
 }
 
 func TestPanicCostsOneCall(t *testing.T) {
-	w := simtest.New(t, simtest.Options{})
-	a := w.Run(power(guard.Write), `{"vmid":104,"action":"panic"}`)
+	w := sim.New(t, sim.Options{})
+	a := w.Run(power(policy.Write), `{"vmid":104,"action":"panic"}`)
 	if !a.IsError || a.Outcome != tool.Unknown || a.Fields["message"] != "power failed because of a bug in pve-mcp: a mistake." {
 		t.Errorf("%s", a.Text)
 	}
@@ -423,7 +423,7 @@ func TestPanicCostsOneCall(t *testing.T) {
 
 // What is wrong with a call is said in the same words every time.
 func TestFirstProblemIsTheSame(t *testing.T) {
-	w := simtest.New(t, simtest.Options{})
+	w := sim.New(t, sim.Options{})
 	for range 20 {
 		if a := w.Run(echo, `{"zz":1,"vmid":"x","limit":"x","yy":2}`); a.Text != `The argument "limit" is "x", which is not a number.` {
 			t.Fatalf("%s", a.Text)
@@ -434,12 +434,12 @@ func TestFirstProblemIsTheSame(t *testing.T) {
 func TestChangesAreRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		w := simtest.New(t, simtest.Options{})
+		w := sim.New(t, sim.Options{})
 		w.Host.Audit = w.Record(audit.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-		w.Run(power(guard.Write), `{"vmid":104,"action":"stop"}`)
+		w.Run(power(policy.Write), `{"vmid":104,"action":"stop"}`)
 		w.Run(echo, `{"vmid":104}`)
-		w.Run(power(guard.Write), `{"vmid":999,"action":"stop"}`) // never sent
-		w.Run(power(guard.Write), `{"vmid":100,"action":"panic"}`)
+		w.Run(power(policy.Write), `{"vmid":999,"action":"stop"}`) // never sent
+		w.Run(power(policy.Write), `{"vmid":100,"action":"panic"}`)
 		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
 		for i, want := range []string{
 			`msg="change begins" tool=power caller=test arguments="{\"action\":\"stop\",\"vmid\":104}" about="stop of 104"`,
@@ -478,21 +478,21 @@ func TestChangesThatCannotBeRecorded(t *testing.T) {
 			t.Fatal(err)
 		}
 		gone := dir + ": no such file or directory."
-		w := simtest.New(t, simtest.Options{Wire: func(rt http.RoundTripper) http.RoundTripper { return removing{rt, dir} }})
+		w := sim.New(t, sim.Options{Wire: func(rt http.RoundTripper) http.RoundTripper { return removing{rt, dir} }})
 		w.Host.Audit = w.Record(audit.Options{File: files.At(filepath.Join(dir, "audit.log"))})
-		a := w.Run(power(guard.Write), `{"vmid":104,"action":"stop"}`)
+		a := w.Run(power(policy.Write), `{"vmid":104,"action":"stop"}`)
 		if message, _ := a.Fields["message"].(string); a.Outcome != tool.OK || !strings.HasSuffix(message, " This outcome is missing in the audit log: "+gone) {
 			t.Errorf("the outcome: %s", a.Text)
 		}
 		w.Sent()
-		a = w.Run(power(guard.Write), `{"vmid":100,"action":"stop"}`)
+		a = w.Run(power(policy.Write), `{"vmid":100,"action":"stop"}`)
 		if a.Outcome != tool.Failed || a.Fields["message"] != "Nothing was sent, because it cannot be recorded: "+gone {
 			t.Errorf("the beginning: %s", a.Text)
 		}
-		if sent := simtest.Writes(w.Sent()); len(sent) > 0 {
+		if sent := sim.Writes(w.Sent()); len(sent) > 0 {
 			t.Errorf("sent %v", sent)
 		}
-		a = w.Run(power(guard.Destructive), `{"vmid":100,"action":"stop"}`)
+		a = w.Run(power(policy.Destructive), `{"vmid":100,"action":"stop"}`)
 		if message, _ := a.Fields["message"].(string); a.Outcome != tool.NeedsConfirmation || !strings.HasSuffix(message, " This call is missing in the audit log: "+gone) {
 			t.Errorf("the refusal: %s", a.Text)
 		}

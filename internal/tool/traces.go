@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"time"
 
-	"pve-mcp/internal/render"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // traces says what can be seen of a guest after a change whose outcome is unknown: its

@@ -4,9 +4,9 @@ import (
 	"context"
 	"slices"
 
-	"pve-mcp/internal/render"
-	"pve-mcp/pve"
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // powerRE matches the types of tasks that leave nothing undone which their guest's state

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"pve-mcp/internal/render"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // maxLine is the length to which a line of a log is shown.

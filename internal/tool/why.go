@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"pve-mcp/internal/render"
-	"pve-mcp/pve"
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // How much a line says about why a task failed or warned.

@@ -8,9 +8,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"pve-mcp/internal/recordings"
-	"pve-mcp/internal/tool"
-	"pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/recorded"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 func logOf(text string) []pve.LogLine {
@@ -122,7 +122,7 @@ func TestWhyRecordedTasksFailed(t *testing.T) {
 	}
 	found := map[string]bool{}
 	tasks := 0
-	for _, row := range recordings.Rows(t) {
+	for _, row := range recorded.Rows(t) {
 		var lines []pve.LogLine
 		if row.Task == "" || len(row.Statuses) == 0 || json.Unmarshal(row.Log, &lines) != nil {
 			continue

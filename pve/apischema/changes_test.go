@@ -13,8 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"pve-mcp/pve/apischema"
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden file")

@@ -3,7 +3,7 @@ package apischema_test
 import (
 	"fmt"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 func ExampleAPI_Validate() {

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 )
 
 // The formats of PVE::Firewall. A node knows services and protocols from its

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"sync"
 
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 )
 
 // formats are the named formats that are code in PVE, under their names without

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"unicode"
 
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 )
 
 var (

@@ -3,7 +3,7 @@ package apischema
 import (
 	"strings"
 
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 )
 
 // Caller is who asks, as far as a permission check wants to know.

@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"pve-mcp/internal/recordings"
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/recorded"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // codeErrors are recorded refusals of parameters that PVE makes in the code
@@ -39,7 +39,7 @@ func TestRecordedRefusals(t *testing.T) {
 		apis[major] = api
 	}
 	refused, accepted, inCode := 0, 0, 0
-	for _, row := range recordings.Rows(t) {
+	for _, row := range recorded.Rows(t) {
 		if !row.IsRequest() || row.RawBody != "" || (row.Status != 200 && row.Status != 400) || row.Reason == "Bad Request" {
 			continue
 		}
@@ -99,7 +99,7 @@ func TestRecordedRefusals(t *testing.T) {
 
 // askedOfNine reports whether the request went to the 9.2 node. The others went to the
 // 8.4 node, which hands those that are another node's business on unread.
-func askedOfNine(row recordings.Row) bool { return row.File == "nine_hands" }
+func askedOfNine(row recorded.Row) bool { return row.File == "nine_hands" }
 
 func isCodeError(errs map[string]string) bool {
 	for _, msg := range errs {

@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"strings"
 
-	"pve-mcp/pve/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 )
 
 var (

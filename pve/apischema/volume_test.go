@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // The forms of PVE's storage plugins (PVE/Storage/*.pm, parse_volname and list_images).

@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"pve-mcp/internal/catalog"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
 )
 
 // install builds the binary and fetches the clients, or skips the test, saying why.
@@ -91,7 +91,7 @@ func TestClients(t *testing.T) {
 // names are those of the tools that are offered by default.
 func names() []string {
 	var out []string
-	tools, _ := catalog.Offered(catalog.Selection{})
+	tools, _ := toolset.Offered(toolset.Selection{})
 	for _, t := range tools {
 		out = append(out, t.Name)
 	}

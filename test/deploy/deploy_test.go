@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/config"
 )
 
 func read(t *testing.T, name string) string {

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"pve-mcp/test/simproc"
+	"github.com/pve-mcp/pve-mcp/test/simproc"
 )
 
 // The program runs with no more than the image has: itself and a file of certificates, in a

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"pve-mcp/test/simproc"
+	"github.com/pve-mcp/pve-mcp/test/simproc"
 )
 
 // wanted skips the test unless it is for make clients.

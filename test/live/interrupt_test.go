@@ -16,7 +16,7 @@ import (
 func TestInterrupt(t *testing.T) {
 	env := simulate(t)
 	before := guests(t, env)
-	cmd := command(t, env, "live", "./internal/tools/snapshots")
+	cmd := command(t, env, "live", "./internal/toolsets/snapshots")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a terminal interrupts a group
 	out, err := cmd.StdoutPipe()
 	if err != nil {

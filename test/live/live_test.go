@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"pve-mcp/test/simproc"
+	"github.com/pve-mcp/pve-mcp/test/simproc"
 )
 
 // dir has the programs that the tests run: pve-mcp, and this command as live.
@@ -73,7 +73,7 @@ func guests(t *testing.T, env []string) string {
 func TestStoriesRunLive(t *testing.T) {
 	env := simulate(t)
 	before := guests(t, env)
-	out, err := command(t, env, "live", "./internal/tools/tasks", "./internal/tools/storage").CombinedOutput()
+	out, err := command(t, env, "live", "./internal/toolsets/tasks", "./internal/toolsets/storage").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -99,7 +99,7 @@ func TestStoriesRunLive(t *testing.T) {
 // others are told.
 func TestSnapshotsOfContainersAreLeftOut(t *testing.T) {
 	env := append(simulate(t), "PVE_LIVE_STORAGE=nfs", "PVE_LIVE_KVM=no")
-	out, err := command(t, env, "live", "./internal/tools/snapshots").CombinedOutput()
+	out, err := command(t, env, "live", "./internal/toolsets/snapshots").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

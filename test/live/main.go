@@ -12,13 +12,13 @@ import (
 	"os/signal"
 	"syscall"
 
-	"pve-mcp/internal/live"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/live"
 )
 
 func main() {
 	packages := os.Args[1:]
 	if len(packages) == 0 {
-		packages = []string{"./internal/tools/..."}
+		packages = []string{"./internal/toolsets/..."}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

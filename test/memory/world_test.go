@@ -26,9 +26,9 @@ import (
 	"testing"
 	"time"
 
-	"pve-mcp/internal/access"
-	"pve-mcp/internal/files"
-	"pve-mcp/pvesim"
+	"github.com/pve-mcp/pve-mcp/internal/callers"
+	"github.com/pve-mcp/pve-mcp/internal/files"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // world is a process of pve-mcp http that several callers share, before a simulated
@@ -43,7 +43,7 @@ type world struct {
 }
 
 // open starts the server.
-func open(t *testing.T, callers int) *world {
+func open(t *testing.T, count int) *world {
 	t.Helper()
 	if runtime.GOOS != "linux" {
 		t.Skip("the memory of a process is read from /proc")
@@ -56,8 +56,8 @@ func open(t *testing.T, callers int) *world {
 	w := &world{T: t, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}}
 	t.Cleanup(w.http.CloseIdleConnections)
 	path := filepath.Join(dir, "tokens.json")
-	for i := range callers {
-		token, err := access.Add(files.At(path), access.Token{Name: fmt.Sprintf("caller-%d", i), Scopes: access.Scopes{access.Read}})
+	for i := range count {
+		token, err := callers.Add(files.At(path), callers.Token{Name: fmt.Sprintf("caller-%d", i), Scopes: callers.Scopes{callers.Read}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,8 +16,8 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
-	"pve-mcp/internal/catalog"
-	"pve-mcp/internal/guard"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
 )
 
 // wanted skips the test unless it is for make clients.
@@ -75,7 +75,7 @@ func TestBundle(t *testing.T) {
 	mcpb := filepath.Join(readers(t), "mcpb")
 	dir := t.TempDir()
 	binary, ours := filepath.Join(dir, "built"), filepath.Join(dir, "ours.mcpb")
-	output(t, "../..", "go", "build", "-ldflags=-X pve-mcp/internal/cli.release=1.2.3", "-o", binary, "./cmd/pve-mcp")
+	output(t, "../..", "go", "build", "-ldflags=-X github.com/pve-mcp/pve-mcp/internal/cli.release=1.2.3", "-o", binary, "./cmd/pve-mcp")
 	output(t, "../..", "go", "run", "./packaging", "mcpb", "--os", runtime.GOOS, "--version", "1.2.3", "--binary", binary, "--out", ours)
 	output(t, dir, mcpb, "unpack", ours, "folder")
 	output(t, dir, mcpb, "validate", "folder/manifest.json")
@@ -159,7 +159,7 @@ func start(t *testing.T, folder string) {
 	for _, tool := range list.Tools {
 		got = append(got, tool.Name)
 	}
-	tools, _ := catalog.Offered(catalog.Selection{Policy: guard.Policy{ReadOnly: true}})
+	tools, _ := toolset.Offered(toolset.Selection{Policy: policy.Policy{ReadOnly: true}})
 	for _, tool := range tools {
 		want = append(want, tool.Name)
 	}

@@ -21,7 +21,7 @@ import (
 	"testing"
 	"time"
 
-	"pve-mcp/test/simproc"
+	"github.com/pve-mcp/pve-mcp/test/simproc"
 )
 
 // nginx fetches Debian's nginx, without installing it, or skips the test, saying why.

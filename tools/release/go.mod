@@ -1,4 +1,4 @@
-module pve-mcp/tools/release
+module github.com/pve-mcp/pve-mcp/tools/release
 
 go 1.26.3
 

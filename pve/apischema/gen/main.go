@@ -24,7 +24,7 @@ import (
 	"slices"
 	"strings"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 func main() {

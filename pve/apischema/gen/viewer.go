@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // generateFromViewer makes the facts of a major version from the API viewer's data of

@@ -1,4 +1,4 @@
-module pve-mcp/test/deploy/schemas
+module github.com/pve-mcp/pve-mcp/test/deploy/schemas
 
 go 1.26.8
 
@@ -9,7 +9,7 @@ require (
 	k8s.io/api v0.37.2
 	k8s.io/apimachinery v0.37.2
 	k8s.io/pod-security-admission v0.37.2
-	pve-mcp v0.0.0
+	github.com/pve-mcp/pve-mcp v0.0.0
 	sigs.k8s.io/yaml v1.6.0
 )
 
@@ -57,4 +57,4 @@ require (
 	sigs.k8s.io/structured-merge-diff/v6 v6.4.2 // indirect
 )
 
-replace pve-mcp => ../../..
+replace github.com/pve-mcp/pve-mcp => ../../..

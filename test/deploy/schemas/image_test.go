@@ -12,7 +12,7 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 
-	"pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/config"
 )
 
 // image is what deploy/Containerfile makes.

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"pve-mcp/internal/access"
-	"pve-mcp/internal/config"
-	"pve-mcp/internal/files"
+	"github.com/pve-mcp/pve-mcp/internal/callers"
+	"github.com/pve-mcp/pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/files"
 )
 
 // stopTime is how long the server needs to stop after PVE_MCP_HTTP_DRAIN.
@@ -36,7 +36,7 @@ func load(t *testing.T, settings map[string]string) *config.Config {
 	if err := os.WriteFile(secret, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := access.Open(files.At(secret)); err == nil {
+	if _, err := callers.Open(files.At(secret)); err == nil {
 		t.Error("as shipped, the file of tokens is not refused")
 	}
 	settings = maps.Clone(settings)

@@ -14,8 +14,8 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
-	"pve-mcp/internal/httpserve"
-	"pve-mcp/internal/mcptask"
+	"github.com/pve-mcp/pve-mcp/internal/mcphttp"
+	"github.com/pve-mcp/pve-mcp/internal/mcpserver/mcptask"
 )
 
 func main() {
@@ -36,8 +36,8 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Fprintf(os.Stderr, "http://%v%s\n", l.Addr(), httpserve.Path)
-	if err := httpserve.Serve(ctx, l, httpserve.Options{Server: server}); err != nil {
+	fmt.Fprintf(os.Stderr, "http://%v%s\n", l.Addr(), mcphttp.Path)
+	if err := mcphttp.Serve(ctx, l, mcphttp.Options{Server: server}); err != nil {
 		log.Fatal(err)
 	}
 }

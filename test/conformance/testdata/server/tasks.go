@@ -14,7 +14,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
-	"pve-mcp/internal/mcptask"
+	"github.com/pve-mcp/pve-mcp/internal/mcpserver/mcptask"
 )
 
 // job does what a tool is for. It may ask the client, and answers with a text or an error:

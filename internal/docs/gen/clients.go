@@ -1,0 +1,121 @@
+package main
+
+import (
+	"fmt"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/pve-mcp/pve-mcp/internal/install"
+)
+
+const clientsIntro = `One command tells a client about pve-mcp:
+
+    pve-mcp install CLIENT --host pve.example.lan --token-id 'ops@pve!mcp'
+
+It asks the host for its certificate first. If that is not trusted, as a node's own is not, it shows the fingerprint and pins it if you
+agree. Whatever keeps the server from working is said: a host that does not answer, a token that PVE refuses.
+
+It asks for the token's secret, unless it has it, keeps it in the keyring of the operating system, and adds the settings that are in
+force to the client's file. What else is there stays, with its comments and layout; a backup is made beside it. A second time there
+is nothing to do; with other settings the entry is changed, where what is not about the connection stays unless it is set anew.
+` + "`pve-mcp uninstall CLIENT`" + ` takes the entry out again: at once after ` + "`install`" + ` not a byte is left of it. ` + "`--print`" + ` shows what belongs into
+the file and changes nothing, ` + "`--name`" + ` names the server otherwise than ` + "`pve`" + `, for a second cluster, and ` + "`--project`" + ` is for the file
+of the project in the working directory, where the client has one. ` + "`pve-mcp --demo install CLIENT`" + ` needs no settings: its cluster is
+simulated.
+
+A client can also call a pve-mcp that runs elsewhere, with ` + "`--url`" + `: [how each of them connects](http.md#connect-a-client).
+
+## The secret
+
+It stands in no client's file and in no list of arguments.
+
+    pve-mcp secret set --host pve.example.lan --token-id 'ops@pve!mcp'
+    pve-mcp secret list
+    pve-mcp secret delete --host pve.example.lan --token-id 'ops@pve!mcp'
+
+` + "`secret set`" + ` asks on the terminal, or reads stdin. The keyring is the Keychain on macOS, the Credential Manager on Windows, and on Linux
+what serves org.freedesktop.secrets, such as GNOME's keyring or KWallet. A secret is kept for the hosts of ` + "`PVE_HOST`" + ` together, and no
+other host is ever shown it; it is read when the first request needs it, so that a locked keyring holds up no start.
+
+Where there is no keyring, as on a server without a desktop, a file does as well: with ` + "`--token-secret-file FILE`" + `, all these commands
+keep the secret in that file, with mode 0600, and the client is told its name.
+
+## By hand
+
+Any client that takes a command and its environment will do. ` + "`secret set`" + ` has kept the secret, as above; then for Claude Code
+
+    claude mcp add pve --scope user --env PVE_HOST=pve.example.lan --env PVE_TOKEN_ID='ops@pve!mcp' -- pve-mcp
+
+and for others what is shown below. More [settings](settings.md) are more variables.
+`
+
+// clientsPage has a section for each client.
+func clientsPage() string {
+	var b strings.Builder
+	b.WriteString("# Clients\n\n" + generated + clientsIntro)
+	server := install.Server{Command: "/usr/local/bin/pve-mcp", Env: map[string]string{"PVE_HOST": "pve.example.lan", "PVE_TOKEN_ID": "ops@pve!mcp"}}
+	for _, c := range install.All() {
+		fmt.Fprintf(&b, "\n## %s\n\n    pve-mcp install %s --host pve.example.lan --token-id 'ops@pve!mcp'\n\n", c.Title, c.ID)
+		b.WriteString("| where | file |\n|---|---|\n")
+		for _, system := range []struct{ os, name string }{{"linux", "Linux"}, {"darwin", "macOS"}, {"windows", "Windows"}} {
+			fmt.Fprintf(&b, "| %s | `%s` |\n", system.name, userFile(c, system.os))
+		}
+		if file := c.ProjectFile(""); file != "" {
+			fmt.Fprintf(&b, "| a project | `%s` |\n", filepath.ToSlash(file))
+		}
+		text, err := c.Show("pve", server)
+		if err != nil {
+			panic(err) // the server is the one above
+		}
+		b.WriteString("\nWhat it adds, besides the secret's file where there is one:\n\n")
+		b.WriteString(fence(c, text))
+		b.WriteString("\n" + strings.TrimSpace(c.Next+" "+c.Note) + "\n")
+	}
+	return b.String()
+}
+
+// fence shows a text of a client's file.
+func fence(c install.Client, text []byte) string {
+	return fmt.Sprintf("```%s\n%s\n```\n", strings.TrimPrefix(path.Ext(userFile(c, "linux")), "."), strings.TrimSpace(string(text)))
+}
+
+// remoteClients has an example for each client that speaks HTTP.
+func remoteClients() string {
+	const url, variable = "https://mcp.example.org/mcp", "PVE_MCP_BEARER"
+	var b strings.Builder
+	for _, c := range install.All() {
+		fmt.Fprintf(&b, "\n### %s\n\n", c.Title)
+		if c.NoRemote() != "" {
+			b.WriteString(c.NoRemote() + "\n")
+			continue
+		}
+		flag, server := "--token-env "+variable, c.Remote(url, variable, "")
+		if !c.TokenByVariable() {
+			flag, server = "--token-stdin < token", c.Remote(url, "", "TOKEN")
+		}
+		text, err := c.Show("pve", server)
+		if err != nil {
+			panic(err) // the server is the one above
+		}
+		fmt.Fprintf(&b, "    pve-mcp install %s --url %s %s\n\n", c.ID, url, flag)
+		fmt.Fprintf(&b, "adds to `%s`:\n\n%s\n", userFile(c, "linux"), fence(c, text))
+		if !c.TokenByVariable() {
+			fmt.Fprintf(&b, "%s reads no variables there, so that the token itself stands in the file, which nobody else can read then. Without\n"+
+				"`< token` the command asks for it.\n\n", c.Title)
+		}
+		fmt.Fprintf(&b, "With OAuth:\n\n    pve-mcp install %s --url %s\n\nadds the URL alone. %s\n", c.ID, url, c.Login())
+	}
+	return b.String()
+}
+
+// userFile is the user's file with the variables that it depends on.
+func userFile(c install.Client, system string) string {
+	file := filepath.ToSlash(c.UserFile(install.System{OS: system, Env: func(key string) string {
+		return map[string]string{"HOME": "~", "USERPROFILE": "%USERPROFILE%", "APPDATA": "%APPDATA%"}[key]
+	}}))
+	if system == "windows" {
+		return strings.ReplaceAll(file, "/", `\`)
+	}
+	return file
+}

@@ -1,9 +1,0 @@
-package httpserve
-
-import (
-	"context"
-	"net/http"
-)
-
-// Handler is what [Serve] serves, without a listener.
-func Handler(ctx context.Context, o Options) http.Handler { return newHandler(ctx, o).routes() }

@@ -1,0 +1,54 @@
+package mcpserver
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
+)
+
+// schemas are those of a tool, as they are sent.
+type schemas struct {
+	Input  json.RawMessage `json:"input"`
+	Output json.RawMessage `json:"output"`
+}
+
+//go:embed schemas.json
+var schemasFile []byte
+
+// schemasOf has the schemas by tool. To infer them all and to write them takes several
+// times as long as everything else until a client has the list of tools.
+var schemasOf = sync.OnceValue(func() (all map[string]schemas) {
+	if err := json.Unmarshal(schemasFile, &all); err != nil {
+		panic(err) // go generate has made it
+	}
+	return all
+})
+
+// Schemas returns what the file of schemas has to be by the types of the tools, a line for
+// each tool.
+func Schemas() ([]byte, error) {
+	var file bytes.Buffer
+	between := "{\n"
+	for _, t := range toolset.All() {
+		input, err := json.Marshal(t.Input())
+		if err != nil {
+			return nil, err
+		}
+		output, err := json.Marshal(t.Output())
+		if err != nil {
+			return nil, err
+		}
+		line, err := json.Marshal(schemas{input, output})
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(&file, "%s%q:%s", between, t.Name, line)
+		between = ",\n"
+	}
+	file.WriteString("\n}\n")
+	return file.Bytes(), nil
+}

@@ -1,0 +1,144 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync/atomic"
+
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+// Ask is what is known of a call when its consent is decided.
+type Ask struct {
+	Risk Risk
+	// Confirmed says that its arguments have confirm: true.
+	Confirmed bool
+	// CanAsk says that the client can ask its human.
+	CanAsk bool
+	// Answer is what the human said to this very question, nil where nobody was asked.
+	Answer *Answer
+}
+
+// Answer is what a human said.
+type Answer struct {
+	Action string // accept, decline or cancel, as MCP has it
+	// Agreed says that an answer that was accepted also says yes, or has the right name.
+	Agreed bool
+}
+
+// Decision is what becomes of a call.
+type Decision int
+
+// The decisions.
+const (
+	Granted    Decision = iota
+	AskHuman            // the human is to be asked
+	AskParam            // it may be called again with confirm: true
+	Declined            // the human said no
+	Cancelled           // the human did not answer
+	Mismatched          // the human accepted, but did not say yes or typed another name
+	Refused             // nobody can consent
+)
+
+// Consent is the proof that a call may be made. Only [Policy.Decide] makes one that is
+// worth something.
+type Consent struct {
+	by      string
+	granted bool
+}
+
+// By says who consented: human, param, or none where none was needed.
+func (c Consent) By() string { return c.by }
+
+// Decide says what becomes of a call.
+func (p Policy) Decide(a Ask) (Decision, Consent) {
+	needed := a.Risk == Destructive || a.Risk == Exec && p.Confirm == Human
+	byHuman := p.Confirm == Human || p.Confirm == Auto && a.CanAsk
+	switch {
+	case !needed:
+		return Granted, Consent{by: "none", granted: true}
+	case !byHuman && a.Confirmed:
+		return Granted, Consent{by: "param", granted: true}
+	case !byHuman:
+		return AskParam, Consent{by: "none"}
+	case !a.CanAsk:
+		return Refused, Consent{by: "none"}
+	case a.Answer == nil:
+		return AskHuman, Consent{by: "none"}
+	case a.Answer.Action == "decline":
+		return Declined, Consent{by: "human"}
+	case a.Answer.Action != "accept":
+		return Cancelled, Consent{by: "human"}
+	case !a.Answer.Agreed:
+		return Mismatched, Consent{by: "human"}
+	}
+	return Granted, Consent{by: "human", granted: true}
+}
+
+// Target is one request: a method, a path as in the table of endpoints, and the guest
+// that it is about.
+type Target struct {
+	Method string
+	Path   string
+	VMID   int
+	// Also are the other guests whose volumes it names.
+	Also []int
+	// Snapshot says which snapshot of the guest it is about, as in [Where].
+	Snapshot string
+}
+
+// covers reports whether a request touches no other guests than the target says.
+func (t Target) covers(touched touch) bool {
+	ids := slices.Concat(touched.changed, touched.made)
+	return len(ids) == 1 && ids[0] == t.VMID &&
+		!slices.ContainsFunc(Owners(touched.named), func(id int) bool { return !slices.Contains(t.Also, id) })
+}
+
+// grant lets one request pass.
+type grant struct {
+	target Target
+	used   atomic.Bool
+}
+
+// grantKey is the key of a grant in a context: nothing else in this program is handed
+// on in one.
+type grantKey struct{}
+
+// Grant returns a context in which one request to the target may be destructive. It
+// returns ctx itself for a consent that nobody gave.
+func (c Consent) Grant(ctx context.Context, t Target) context.Context {
+	if !c.granted {
+		return ctx
+	}
+	return context.WithValue(ctx, grantKey{}, &grant{target: t})
+}
+
+// granted reports whether a context has a grant for a row of the table.
+func granted(ctx context.Context, e row, r request) bool {
+	g, _ := ctx.Value(grantKey{}).(*grant)
+	return g != nil && g.target.Method == e.method && g.target.Path == e.target(r)
+}
+
+// spend uses the grant of a context up for a request, or says why it does not cover it.
+func spend(ctx context.Context, e row, r request, t touch) (used *grant, reason string) {
+	g, _ := ctx.Value(grantKey{}).(*grant)
+	switch {
+	case g == nil:
+		return nil, "it would lose data, and nobody has consented"
+	case !granted(ctx, e, r) || !g.target.covers(t):
+		return nil, fmt.Sprintf("the consent was for %s %s of guest %d", g.target.Method, g.target.Path, g.target.VMID)
+	case g.used.Swap(true):
+		return nil, "the consent was used already"
+	}
+	return g, ""
+}
+
+// settle gives a grant back where PVE itself refused the request, so that nothing was
+// done: it may have to be sent to the node to which the guest has moved.
+func (g *grant) settle(resp *http.Response) {
+	if g != nil && pve.NothingDone(resp) {
+		g.used.Store(false)
+	}
+}

@@ -1,0 +1,80 @@
+// Package policy decides what this process may do to a cluster, whatever its tools
+// ask for: by policy before a tool runs, and in the transport under the PVE client.
+package policy
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Risk is what a call can do.
+type Risk int
+
+// The risks, from the least on.
+const (
+	Read        Risk = iota // changes nothing
+	Write                   // changes something that can be changed back
+	Destructive             // loses data or state for good
+	Exec                    // runs commands inside a guest
+)
+
+func (r Risk) String() string { return [...]string{"read", "write", "destructive", "exec"}[r] }
+
+// Policy is what the operator of this process allows.
+type Policy struct {
+	// ReadOnly lets nothing but GET leave the process.
+	ReadOnly bool
+	// Exec allows commands inside guests.
+	Exec bool
+	// ExecAllow, where not empty, are the commands that are allowed.
+	ExecAllow []Command
+	// Confirm says whose consent a destructive call needs.
+	Confirm Confirm
+	// Protect are the guests that are never changed.
+	Protect Rules
+	// Allow, where not empty, are the only guests that are changed.
+	Allow Rules
+}
+
+// Confirm says whose consent a destructive call needs.
+type Confirm string
+
+// The kinds of consent.
+const (
+	Auto  Confirm = ""      // a human's where the client can ask one, else an argument
+	Param Confirm = "param" // the argument confirm: true
+	Human Confirm = "human" // a human's, for commands inside guests too
+)
+
+// ParseConfirm reads auto, param or human.
+func ParseConfirm(s string) (Confirm, error) {
+	switch s {
+	case "auto":
+		return Auto, nil
+	case string(Param), string(Human):
+		return Confirm(s), nil
+	}
+	return Auto, errors.New("it is neither auto nor param nor human")
+}
+
+// Refusal returns why calls of a risk are off, or "".
+func (p Policy) Refusal(r Risk) string {
+	switch {
+	case p.ReadOnly && r != Read:
+		return "this server is read-only (PVE_MCP_READ_ONLY=true)"
+	case r == Exec && !p.Exec:
+		return "commands in guests are off (PVE_MCP_ENABLE_EXEC is not true)"
+	}
+	return ""
+}
+
+// RefusedError says that a request was not sent because the policy forbids it.
+type RefusedError struct {
+	Method string
+	Path   string
+	Reason string
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("%s %s was not sent: %s", e.Method, e.Path, e.Reason)
+}

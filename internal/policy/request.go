@@ -1,0 +1,124 @@
+package policy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// request is a request as PVE reads it.
+type request struct {
+	method string
+	elems  []string // of the path below /api2/json
+	params url.Values
+}
+
+// at returns an element of the path, or "".
+func (r request) at(i int) string {
+	if i >= len(r.elems) {
+		return ""
+	}
+	return r.elems[i]
+}
+
+// guest returns where the guest is that the path names.
+func (r request) guest() (w Where, ok bool) {
+	if r.at(0) != "nodes" || r.at(2) != "qemu" && r.at(2) != "lxc" {
+		return w, false
+	}
+	id, err := vmid(r.at(3))
+	return Where{Node: r.at(1), Kind: r.at(2), VMID: id}, err == nil
+}
+
+// on reports whether a parameter is set that is a boolean to PVE. What is no boolean
+// counts as set.
+func (r request) on(key string) bool { return r.params.Get(key) != "" && r.params.Get(key) != "0" }
+
+// splitPath returns the elements of an escaped path. PVE unescapes a path before it splits
+// it, passes over empty elements, and takes what a step up leads to from the proxy before
+// it. So reason says what is refused: all that is written in another way than the client
+// writes it.
+func splitPath(escaped string) (elems []string, reason string) {
+	const odd = "its path is not in the form in which it would be read"
+	rest, ok := strings.CutPrefix(escaped, "/")
+	if !ok {
+		return nil, odd
+	}
+	for text := range strings.SplitSeq(rest, "/") {
+		elem, err := url.PathUnescape(text)
+		if err != nil || url.PathEscape(elem) != text || slices.Contains(strings.Split(elem, "/"), "") || !plain(elem) {
+			return nil, odd
+		}
+		isVolume := len(elems) == 5 && elems[0] == "nodes" && elems[2] == "storage" && elems[4] == "content"
+		isNetwork := len(elems) > 3 && elems[len(elems)-2] == "ipset"
+		if strings.Contains(elem, "/") && !isVolume && !isNetwork {
+			return nil, odd
+		}
+		if slices.ContainsFunc(strings.Split(elem, "/"), func(part string) bool { return part == "." || part == ".." }) {
+			return nil, odd
+		}
+		elems = append(elems, elem)
+	}
+	return elems, ""
+}
+
+// plain reports whether a text has no control characters, and is UTF-8.
+func plain(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
+}
+
+// readParams reads query and form, and leaves the body as it is. reason says why they are
+// refused: PVE would read them in another way than they are read here.
+func readParams(req *http.Request) (params url.Values, reason string, err error) {
+	texts := []string{req.URL.RawQuery}
+	if req.Body != nil {
+		body, err := readBody(req)
+		if err != nil {
+			return nil, "", err
+		}
+		texts = append(texts, body)
+	}
+	params = url.Values{}
+	for _, text := range texts {
+		form, err := url.ParseQuery(text)
+		if err != nil || form.Encode() != text {
+			return nil, "its parameters are not in the form in which they would be read", nil // their text may have secrets
+		}
+		for key, values := range form {
+			params[key] = append(params[key], values...)
+		}
+	}
+	for key, values := range params {
+		if !plain(key) || slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) || strings.Contains(v, "\x00") }) {
+			return nil, "a parameter is no text", nil
+		}
+	}
+	return params, "", nil
+}
+
+func readBody(req *http.Request) (string, error) {
+	if req.GetBody == nil {
+		return "", errors.New("the body cannot be read twice")
+	}
+	body, err := req.GetBody()
+	if err != nil {
+		return "", err
+	}
+	data, err := io.ReadAll(body)
+	return string(data), err
+}
+
+// repeated returns a parameter that is given more than once, "" where none is. PVE takes
+// one or the other, or a list.
+func repeated(params url.Values, except string) string {
+	for key, values := range params {
+		if len(values) > 1 && key != except {
+			return key
+		}
+	}
+	return ""
+}

@@ -1,0 +1,165 @@
+package policy
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// Where says which guest is meant, and where it was when the request was made.
+type Where struct {
+	VMID       int
+	Node, Kind string // "" where the request does not tell
+	// Snapshot is the name of the snapshot whose configuration counts instead of that which
+	// the guest has now, or [AllSnapshots] beside it.
+	Snapshot string
+}
+
+// Lookup tells what the guard needs to know beside a request. An error means that it
+// cannot be told.
+type Lookup struct {
+	// Config has the values of a guest's configuration by key: those in force first, then
+	// those that wait for its next start, then those of its snapshots.
+	Config func(ctx context.Context, w Where) (map[string][]string, error)
+	// Members are the guests in a pool itself; Pool is the pool that a guest is in.
+	Members func(ctx context.Context, pool string) ([]int, error)
+	Pool    func(ctx context.Context, vmid int) (string, error)
+	// Runs reports whether a guest runs. One that there is not does not.
+	Runs func(ctx context.Context, vmid int) (bool, error)
+	// Having are the guests, among those that might says, that have a volume of another one,
+	// now or from their next start on, and those of which that cannot be told.
+	Having func(ctx context.Context, owner int, might func(vmid int) bool) ([]Holder, error)
+	// TakenAlong are the guests that HA moves together with one.
+	TakenAlong func(ctx context.Context, w Where, target string) ([]int, error)
+}
+
+// Holder is a guest that has a volume of another one, or Err says why that cannot be told.
+type Holder struct {
+	VMID   int
+	Volume Volume
+	Err    error
+}
+
+// Guard enforces a policy on every request that passes through its transport.
+type Guard struct {
+	Policy Policy
+	// Lookup reads through the same transport, once there is a client on it.
+	Lookup Lookup
+}
+
+// Transport returns a transport that lets pass to base what the policy allows.
+func (g *Guard) Transport(base http.RoundTripper) http.RoundTripper {
+	return transport{guard: g, base: base}
+}
+
+type transport struct {
+	guard *Guard
+	base  http.RoundTripper
+}
+
+func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	_, escaped, _ := strings.Cut(req.URL.EscapedPath(), "/api2/json")
+	elems, reason := splitPath(escaped)
+	r, used, err := request{method: req.Method, elems: elems}, (*grant)(nil), error(nil)
+	switch {
+	case reason != "":
+	case req.Method == http.MethodGet:
+		reason = t.guard.refuseRead(req, r)
+	default:
+		used, reason, err = t.guard.refuseWrite(req, r)
+	}
+	if err == nil && reason == "" {
+		resp, err := t.base.RoundTrip(req)
+		if err == nil {
+			used.settle(resp)
+		}
+		return resp, err
+	}
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+	if err != nil {
+		return nil, err
+	}
+	path, _ := url.PathUnescape(escaped)
+	return nil, &RefusedError{Method: req.Method, Path: path, Reason: reason}
+}
+
+// refuseRead returns why a read must not be made, or "".
+func (g *Guard) refuseRead(req *http.Request, r request) string {
+	e := known().find(r.method, r.elems)
+	if e == nil {
+		return "nothing is known of what it reads"
+	}
+	if reason := e.never(); reason != "" {
+		return reason
+	}
+	if e.harmless != nil {
+		var reason string
+		if r.params, reason, _ = readParams(req); reason == "" && e.harmless(r) {
+			return ""
+		}
+	}
+	return g.Policy.Refusal(e.class.risk())
+}
+
+// refuseWrite returns why a request that may change something must not be sent, or "", and
+// the grant that it uses up.
+func (g *Guard) refuseWrite(req *http.Request, r request) (used *grant, reason string, err error) {
+	if reason := g.Policy.Refusal(Write); reason != "" {
+		return nil, reason, nil
+	}
+	if r.params, reason, err = readParams(req); err != nil || reason != "" {
+		return nil, reason, err
+	}
+	e := known().find(r.method, r.elems)
+	if e == nil {
+		return nil, "nothing is known of what it changes", nil
+	}
+	if reason := e.never(); reason != "" {
+		return nil, reason, nil
+	}
+	if r.params.Has("skiplock") {
+		return nil, "skiplock works around a lock that PVE has set for a reason", nil
+	}
+	if key := repeated(r.params, e.repeats); key != "" {
+		return nil, "the parameter " + key + " is given twice", nil
+	}
+	t := e.touched(r)
+	risk := e.riskOf(r, t)
+	if reason := g.Policy.Refusal(risk); reason != "" {
+		return nil, reason, nil
+	}
+	if risk == Exec {
+		if reason := g.Policy.RefuseCommand(r.params["command"], r.params.Get("input-data") != ""); reason != "" {
+			return nil, reason, nil
+		}
+	}
+	t.spreads = risk == Destructive || e.spreads
+	j := g.judging()
+	if e.rewrites && granted(req.Context(), *e, r) {
+		for _, w := range t.uses {
+			held, reason := j.held(bare{req.Context()}, w)
+			if reason != "" {
+				return nil, reason, nil
+			}
+			t.named = append(t.named, held...)
+		}
+	}
+	if reason := j.judge(bare{req.Context()}, t); reason != "" {
+		return nil, reason, nil
+	}
+	if risk == Destructive || risk == Exec && g.Policy.Confirm == Human {
+		used, reason = spend(req.Context(), *e, r, t)
+		return used, reason, nil
+	}
+	return nil, "", nil
+}
+
+// bare is a context without the values of a request, whose hooks must not hear of the
+// reads that a rule needs.
+type bare struct{ context.Context }
+
+// Value has nothing.
+func (bare) Value(any) any { return nil }

@@ -1,9 +1,0 @@
-// Package snapshots has the tools about snapshots of guests.
-package snapshots
-
-import "pve-mcp/internal/tool"
-
-// Tools returns the tools of this package.
-func Tools() []tool.Tool {
-	return []tool.Tool{listSnapshots(), createSnapshot(), rollbackSnapshot(), deleteSnapshot()}
-}

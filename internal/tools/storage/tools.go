@@ -1,9 +1,0 @@
-// Package storage has the tools about storages.
-package storage
-
-import "pve-mcp/internal/tool"
-
-// Tools returns the tools of this package.
-func Tools() []tool.Tool {
-	return []tool.Tool{listStorage(), storageContent()}
-}

@@ -1,9 +1,0 @@
-// Package tasks has the tools about PVE's tasks.
-package tasks
-
-import "pve-mcp/internal/tool"
-
-// Tools returns the tools of this package.
-func Tools() []tool.Tool {
-	return []tool.Tool{listTasks(), taskStatus(), stopTask()}
-}

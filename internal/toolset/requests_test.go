@@ -1,0 +1,121 @@
+package toolset_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
+	"github.com/pve-mcp/pve-mcp/pvesim"
+)
+
+var update = flag.Bool("update", false, "write docs/requests.md anew")
+
+const requestsPage = "../../docs/requests.md"
+
+const requestsHead = `# Requests
+
+<!-- Made from what the tools send: go test ./internal/toolset -run Requests -update. -->
+
+How many requests to PVE a call makes, by a process that has read nothing yet: on the simulated cluster of %d nodes, %d storages and
+%d guests, and how many more for each further node (which has two storages of its own), each further shared storage for everything, and
+each further guest. Looks at a task are not counted: there are as many as it takes time. No number grows with the guests; a search by
+name, and a list with guests that were just made, look at up to 10 guests besides.
+
+The list of the cluster's resources is used again for 3 s, which spares a call one or two of these requests, unless this server has
+changed something meanwhile. Calls at the same time share requests that read the same.
+
+| tool | arguments | requests | per node | per storage | per guest |
+|---|---|--:|--:|--:|--:|
+`
+
+// more makes a cluster larger by some nodes, storages and guests.
+func more(nodes, storages, guests int) func(*pvesim.Model) {
+	return func(m *pvesim.Model) {
+		for i := range nodes {
+			n := m.Nodes[0]
+			n.Name, n.IP = fmt.Sprintf("pve%d", i+4), fmt.Sprintf("10.10.0.%d", i+4)
+			m.Nodes = append(m.Nodes, n)
+		}
+		for i := range storages {
+			m.Storages = append(m.Storages, pvesim.Storage{
+				ID: fmt.Sprintf("more%d", i), Type: "nfs", Content: "images,rootdir,iso,vztmpl,backup", Shared: true, Size: 1 << 42, Used: 1 << 40,
+			})
+		}
+		g := m.Guests[0]
+		for i := range guests {
+			g.VMID = 1000 + i
+			m.Guests = append(m.Guests, g)
+		}
+	}
+}
+
+// How many requests each tool makes, on clusters of several sizes, is what docs/requests.md
+// says.
+func TestRequests(t *testing.T) {
+	const nodes, storages, guests = 2, 3, 300
+	base := pvesim.Cluster()
+	page := fmt.Sprintf(requestsHead, len(base.Nodes), len(base.Storages), len(base.Guests))
+	for _, tl := range toolset.All() {
+		for i, args := range stories[tl.Name] {
+			count := func(nodes, storages, guests int) (n int) {
+				synctest.Test(t, func(t *testing.T) { n = requests(t, tl, i, sim.Cluster(more(nodes, storages, guests))) })
+				return n
+			}
+			n := count(0, 0, 0)
+			byNode, byStorage, byGuest := count(nodes, 0, 0)-n, count(0, storages, 0)-n, count(0, 0, guests)-n
+			if byGuest != 0 {
+				t.Errorf("%s %s: %d more requests for %d more guests", tl.Name, args, byGuest, guests)
+			}
+			if byNode%nodes != 0 || byStorage%storages != 0 {
+				t.Errorf("%s %s: %d more requests for %d more nodes, %d for %d more storages", tl.Name, args, byNode, nodes, byStorage, storages)
+			}
+			if all := count(nodes, storages, guests); all != n+byNode+byStorage {
+				t.Errorf("%s %s: %d requests on a cluster that is larger in every way, want %d", tl.Name, args, all, n+byNode+byStorage)
+			}
+			page += fmt.Sprintf("| `%s` | `%s` | %d | %s | %s | %s |\n", tl.Name, args, n, each(byNode/nodes), each(byStorage/storages), each(byGuest))
+		}
+	}
+	if *update {
+		if err := os.WriteFile(requestsPage, []byte(page), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	was, err := os.ReadFile(requestsPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(was), page); diff != "" {
+		t.Errorf("docs/requests.md (-page +now; go test ./internal/toolset -run Requests -update writes it anew):\n%s", diff)
+	}
+}
+
+func each(n int) string {
+	if n == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("+%d", n)
+}
+
+// requests are how many a story of a tool makes.
+func requests(t *testing.T, tl tool.Tool, story int, m *pvesim.Model) int {
+	args := filledIn(t, *m, tl.Name)[story]
+	w := sim.New(t, sim.Options{Model: m, Token: "root@pam!full", Policy: policy.Policy{Exec: true}})
+	if strings.Contains(args, "{running}") {
+		other := w.As("ops@pve!mcp").Call("pve_guest_power", `{"vmid":102,"action":"shutdown","wait":0}`)
+		args = strings.Replace(args, "{running}", fmt.Sprint(other.Fields["upid"]), 1)
+		w.Sent()
+	}
+	if a := w.Run(tl, args); a.IsError {
+		t.Errorf("%s %s: %s", tl.Name, args, a.Text)
+	}
+	return len(sim.WithoutTasks(w.Sent()))
+}

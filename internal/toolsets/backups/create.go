@@ -1,0 +1,240 @@
+package backups
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+type createIn struct {
+	VMID      pve.VMID `json:"vmid"`
+	Storage   string   `json:"storage,omitzero" jsonschema:"default: the only one for backups"`
+	Mode      string   `json:"mode,omitzero" enum:"snapshot,suspend,stop" default:"\"snapshot\"" jsonschema:"stop: shuts it down; suspend: pauses it"`
+	Compress  string   `json:"compress,omitzero" enum:"0,gzip,lzo,zstd" default:"\"zstd\"" jsonschema:"0: not at all"`
+	Notes     string   `json:"notes,omitzero" jsonschema:"kept with it"`
+	Protected bool     `json:"protected,omitzero" jsonschema:"from pruning and deletion"`
+	Prune     string   `json:"prune,omitzero" jsonschema:"keep only these of the guest: keep-last=3; default: all"`
+	tool.Confirms
+	tool.Waits
+	tool.Finds[createFound]
+}
+
+type createFound struct {
+	Shared bool `json:"shared"` // the storage, by all nodes
+}
+
+type createOut struct {
+	tool.Changed
+	VMID   pve.VMID  `json:"vmid,omitzero"`
+	Node   string    `json:"node,omitzero"`
+	Backup backupRow `json:"backup,omitzero"`
+}
+
+func createBackup() tool.Tool {
+	return tool.Change(tool.ChangeSpec[createIn, createOut]{
+		Name:  "pve_create_backup",
+		Title: "Back a guest up",
+		Doc:   "Backs up a guest with vzdump. Older backups stay unless prune says otherwise.",
+		Risk: func(in createIn) policy.Risk {
+			if in.Prune != "" {
+				return policy.Destructive
+			}
+			return policy.Write
+		},
+		Needs: []tool.Need{
+			tool.On(tool.OnGuest, "VM.Audit"),
+			tool.On(tool.OnGuest, "VM.Backup"),
+			tool.On(tool.OnStorage, "Datastore.AllocateSpace"),
+			tool.On(tool.OnStorage, "Datastore.Audit").Else("a storage must be named"),
+			tool.On(tool.OnStorage, "Datastore.Allocate").If("prune").ForAdmins(),
+		},
+		Plan:   planCreate,
+		Start:  startCreate,
+		Finish: finishCreate,
+	})
+}
+
+func planCreate(ctx context.Context, c *tool.Call, in *createIn) (tool.Plan, error) {
+	g, s, err := c.Live(ctx, in.VMID)
+	if err != nil {
+		return tool.Plan{}, err
+	}
+	if err := explain.Unlocked(g, s.Lock.Value); err != nil {
+		return tool.Plan{}, err
+	}
+	if in.Mode == "stop" && s.HA.Managed.Value && s.HA.State.Value == "started" {
+		return tool.Plan{}, explain.Refusal("Use mode snapshot.", "HA keeps %v running, so PVE does not stop it for a backup.", g)
+	}
+	if err := in.choose(ctx, c, g); err != nil {
+		return tool.Plan{}, err
+	}
+	plan := tool.Plan{
+		Guest: in.VMID,
+		About: fmt.Sprintf("Backup of %v (%s) on %s to %s%s", g, render.Text(s.Name.Value, 60), g.Node, render.Text(in.Storage, 60), in.aside(s)),
+	}
+	if in.Prune != "" {
+		plan.Target = policy.Target{Method: http.MethodPost, Path: "/nodes/*/vzdump", VMID: int(in.VMID)}
+		plan.Consequences, err = pruned(ctx, c, g, *in)
+	}
+	return plan, err
+}
+
+// aside says what else the backup does.
+func (in *createIn) aside(s pve.GuestStatus) string {
+	var what []string
+	switch {
+	case s.Status != "running":
+	case in.Mode == "stop":
+		what = append(what, "mode stop: it is shut down and started again")
+	case in.Mode == "suspend":
+		what = append(what, "mode suspend: it stands still meanwhile")
+	}
+	if in.Prune != "" {
+		what = append(what, "older ones pruned by "+render.Text(in.Prune, 100))
+	}
+	if what == nil {
+		return ""
+	}
+	return " (" + strings.Join(what, "; ") + ")"
+}
+
+// choose finds the storage, or picks it where none is named. What PVE would find out in
+// the task only, or when pruning was agreed to, is found out here.
+func (in *createIn) choose(ctx context.Context, c *tool.Call, g pve.GuestRef) error {
+	perms, err := c.PVE.Permissions(ctx)
+	if err != nil {
+		return err
+	}
+	if err := tool.Require(perms, "/vms/"+in.VMID.String(), "VM.Backup"); err != nil {
+		return err
+	}
+	all, err := c.Stores(ctx)
+	if err != nil {
+		return err
+	}
+	here := slices.DeleteFunc(all, func(s tool.Store) bool { return !slices.Contains(s.Nodes, g.Node) })
+	if in.Storage == "" {
+		in.Storage, err = only(here, g.Node, "backup", "backups")
+	}
+	if err != nil {
+		return err
+	}
+	path := "/storage/" + in.Storage
+	i := slices.IndexFunc(here, func(s tool.Store) bool { return s.Storage.Value == in.Storage })
+	switch {
+	case i < 0 && perms.Has(path, "Datastore.Audit"):
+		return tool.NoStorage(in.Storage, here)
+	case i < 0: // PVE knows
+	case !here[i].Holds("backup"):
+		return notForBackups(in.Storage, here)
+	default:
+		in.Found.Shared = here[i].Shared.Value
+	}
+	if err := tool.Require(perms, path, "Datastore.AllocateSpace"); err != nil || in.Prune == "" {
+		return err
+	}
+	return tool.Require(perms, path, "Datastore.Allocate")
+}
+
+// only returns the name of the one store for a kind of content that a node can use.
+func only(here []tool.Store, node, content, what string) (string, error) {
+	names := tool.Names(slices.DeleteFunc(slices.Clone(here), func(s tool.Store) bool { return !s.Holds(content) || !s.UsableOn(node) }))
+	switch len(names) {
+	case 0:
+		return "", explain.Refusal("Name one with storage.", "%s has no storage for %s that this token may see and that is available.", node, what)
+	case 1:
+		return names[0], nil
+	}
+	return "", explain.Refusal("Name one with storage.", "%s has several storages for %s: %s.", node, what, render.List(names))
+}
+
+// lastRE matches the rule that keeps the last so many.
+var lastRE = lazyregexp.New(`^keep-last=(\d+)$`)
+
+// pruned says which backups PVE would delete. It counts the new one, which is not there
+// yet, unless that is protected. What that means is known for the plain rule only.
+func pruned(ctx context.Context, c *tool.Call, g pve.GuestRef, in createIn) ([]string, error) {
+	rule, goes := in.Prune, []string{"remove"}
+	out := []string{fmt.Sprintf("older backups of %v on %s are deleted by the rule %s", g, in.Storage, render.Text(rule, 100))}
+	if m := lastRE.FindStringSubmatch(rule); in.Protected {
+		out[0] += "; the new one is protected and does not count"
+	} else if m == nil {
+		out[0] += ", which counts the new one: it may take the place of another one than these"
+	} else if n, err := strconv.Atoi(m[1]); err == nil && n > 1 {
+		rule = fmt.Sprintf("keep-last=%d", n-1)
+	} else if n == 1 {
+		goes = append(goes, "keep")
+	}
+	marks, err := c.PVE.PrunePlan(ctx, g.Node, in.Storage, url.Values{
+		"prune-backups": {rule}, "vmid": {in.VMID.String()}, "type": {string(g.Kind)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range marks {
+		if slices.Contains(goes, m.Mark) {
+			out = append(out, "the backup "+render.Text(m.VolID.String(), 200)+" is deleted")
+		}
+	}
+	if len(out) == 1 {
+		out = append(out, "none of those that there are now")
+	}
+	return out, nil
+}
+
+func startCreate(ctx context.Context, c *tool.Call, in *createIn) (tool.Job, error) {
+	params := url.Values{
+		"vmid": {in.VMID.String()}, "storage": {in.Storage}, "mode": {in.Mode}, "compress": {in.Compress}, "remove": {"0"},
+	}
+	if in.Notes != "" { // a template in which these two are special
+		params.Set("notes-template", strings.NewReplacer(`\`, `\\`, "\r\n", `\n`, "\n", `\n`).Replace(in.Notes))
+	}
+	if in.Protected {
+		params.Set("protected", "1")
+	}
+	if in.Prune != "" {
+		params.Set("prune-backups", in.Prune)
+		params.Set("remove", "1")
+	}
+	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) { return c.PVE.Backup(ctx, g.Node, params) })
+	return tool.Job{UPID: upid}, err
+}
+
+// finishCreate looks for the backup that is not older than the task: PVE names it by the
+// time at which it began.
+func finishCreate(ctx context.Context, c *tool.Call, in createIn, end tool.End) (createOut, error) {
+	g, err := c.Guest(ctx, in.VMID)
+	if err != nil {
+		return createOut{}, err
+	}
+	node := end.Status.UPID.Node
+	out := createOut{VMID: in.VMID, Node: g.Node.Value}
+	if !end.Status.Succeeded() {
+		return out, nil
+	}
+	at := tool.StoreOn(node, in.Storage)
+	at.Shared = pve.Some(in.Found.Shared)
+	found, _, err := backups(ctx, c, []tool.Store{at}, in.VMID)
+	for _, b := range slices.Backward(found) { // oldest first
+		if b.CTime.Value >= end.Status.UPID.Start.Unix() {
+			out.Backup = rowOf(c, b)
+			return out, err
+		}
+	}
+	if err == nil {
+		out.Tell(tool.Unknown, "pve_task_status shows what its task did, pve_list_backups what is on the storage.",
+			"PVE's task ended well, and no backup of %v that is as new as it is listed on %s.", in.VMID, render.Text(in.Storage, 60))
+	}
+	return out, err
+}

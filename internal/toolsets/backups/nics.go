@@ -1,0 +1,70 @@
+package backups
+
+import (
+	"context"
+
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+// unplug reads the NICs in the backup, and writes them as they are to be: the link down,
+// and without an address where a new one is wanted.
+func (in *restoreIn) unplug(ctx context.Context, c *tool.Call) error {
+	config, err := c.PVE.BackupConfig(ctx, in.Node, in.Archive)
+	if err != nil {
+		return err
+	}
+	in.down = map[string]string{}
+	for _, n := range config.NICs(in.kind) {
+		if in.down[n.Key], err = unplugged(in.kind, n, config.Values[n.Key], in.Unique); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unplugged is the value of a NIC with its link down.
+func unplugged(kind pve.Kind, n pve.NIC, value string, anew bool) (string, error) {
+	model := "model"
+	if kind == pve.LXC {
+		model = ""
+	}
+	p := pve.ParseProperty(value, model)
+	if err := p.Set("link_down", "1"); err != nil || !anew {
+		return p.String(), err
+	}
+	if kind == pve.LXC {
+		p.Delete("hwaddr")
+		return p.String(), nil
+	}
+	p.Delete("macaddr")
+	p.Delete(n.Model)
+	err := p.Set("model", n.Model)
+	return p.String(), err
+}
+
+// checkNICs says which NICs of the restored guest are down, and which are not.
+func (in *restoreIn) checkNICs(ctx context.Context, c *tool.Call, g pve.GuestRef) {
+	config, err := c.PVE.GuestConfig(ctx, g, nil)
+	if err != nil {
+		in.note("whether its NICs are down could not be seen: %s", c.Explain(err).What)
+		return
+	}
+	var down, up []string
+	for _, n := range config.NICs(g.Kind) {
+		if n.LinkDown.Value {
+			down = append(down, n.Key)
+		} else {
+			up = append(up, n.Key)
+		}
+	}
+	switch {
+	case up != nil:
+		in.note("NICs that are not down, although they were to be: %s; set link_down=1 with pve_update_guest_config", render.List(up))
+	case down != nil:
+		in.note("NICs that are down (link_down=1): %s; pve_update_guest_config connects them", render.List(down))
+	default:
+		in.note("it has no NICs")
+	}
+}

@@ -1,0 +1,51 @@
+package backups
+
+import (
+	"context"
+	"slices"
+
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+// replaced is what is remembered of a guest that is restored over.
+type replaced struct {
+	Digest string `json:"digest"`
+	// Differs reports whether its configuration cannot be the same afterwards.
+	Differs bool `json:"differs"`
+}
+
+// replacedBy returns what to remember of a guest before it is restored over. PVE makes the
+// volumes of a container before it removes the old ones, so that they have other names, and
+// gives a VM a new vmgenid. A VM without one may read the same: its volumes are removed first.
+func replacedBy(kind pve.Kind, config pve.GuestConfig) replaced {
+	id := config.Values["vmgenid"]
+	return replaced{Digest: config.Digest, Differs: kind == pve.LXC || id != "" && id != "0"}
+}
+
+// writtenRE matches lines of the log of a VM's restore that say that its disks were written.
+var writtenRE = lazyregexp.New(`^(?:progress 100% |restore image complete|total bytes read )`)
+
+// checkReplaced tells of a guest that reads as it did before it was restored over.
+func (in *restoreIn) checkReplaced(ctx context.Context, c *tool.Call, g pve.GuestRef, end tool.End, ch *tool.Changed) error {
+	config, err := c.PVE.GuestConfig(ctx, g, nil)
+	if err != nil || config.Digest != in.Found.Old.Digest {
+		return err
+	}
+	const next = "pve_task_status with log shows what its task did."
+	if in.Found.Old.Differs {
+		ch.Tell(tool.Failed, next, "PVE's task ended well, and the configuration of %v is the one from before: the backup did not replace it.", g)
+		return nil
+	}
+	lines, _, err := c.PVE.TaskLogEnds(ctx, end.Status.UPID, tool.LogEnds)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(lines, func(l pve.LogLine) bool { return writtenRE.MatchString(l.Says()) }) {
+		ch.Tell(tool.Warnings, "", "PVE's task ended well, and its log says that the disks were written. The configuration of %v reads as before, so nothing else shows it.", g)
+		return nil
+	}
+	ch.Tell(tool.Unknown, next, "PVE's task ended well, and the configuration of %v reads as before. Whether its disks are those of the backup cannot be told.", g)
+	return nil
+}

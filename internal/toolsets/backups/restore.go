@@ -1,0 +1,221 @@
+package backups
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+type restoreIn struct {
+	Archive    pve.VolID `json:"archive" jsonschema:"the backup's volid"`
+	VMID       pve.VMID  `json:"vmid,omitzero" jsonschema:"for the guest; default: next free"`
+	Node       string    `json:"node,omitzero" jsonschema:"default: the original's"`
+	Storage    string    `json:"storage,omitzero" jsonschema:"of its disks; default: as backed up"`
+	Overwrite  bool      `json:"overwrite,omitzero" jsonschema:"replace the guest vmid"`
+	Unique     bool      `json:"unique,omitzero" jsonschema:"new MACs; default: the original's"`
+	Name       string    `json:"name,omitzero" jsonschema:"for the guest; default: the original's"`
+	Pool       string    `json:"pool,omitzero" jsonschema:"for a new guest; default: none"`
+	Disconnect bool      `json:"disconnect_nics,omitzero" jsonschema:"NICs down: a copy takes no address"`
+	Run        bool      `json:"start,omitzero" jsonschema:"start it afterwards"`
+	tool.Confirms
+	tool.Waits
+	tool.Finds[restoreFound]
+
+	kind     pve.Kind
+	original pve.VMID          // that the backup is of
+	chosen   bool              // VMID was chosen here
+	down     map[string]string // NICs by key, as they are to be
+}
+
+type restoreFound struct {
+	Notes []string `json:"notes"`
+	Old   replaced `json:"old,omitzero"`
+}
+
+type restoreOut struct {
+	tool.Changed
+	VMID   pve.VMID `json:"vmid,omitzero"`
+	Name   string   `json:"name,omitzero"`
+	Node   string   `json:"node,omitzero"`
+	Status string   `json:"status,omitzero"`
+	Notes  []string `json:"notes,omitzero"`
+}
+
+func restoreBackup() tool.Tool {
+	return tool.Change(tool.ChangeSpec[restoreIn, restoreOut]{
+		Name:  "pve_restore_backup",
+		Title: "Restore a guest from a backup",
+		Doc:   "Restores a guest under a new id, or with overwrite in place of an existing one, whose disks are lost.",
+		Worst: policy.Destructive,
+		Risk: func(in restoreIn) policy.Risk {
+			if in.Overwrite {
+				return policy.Destructive
+			}
+			return policy.Write
+		},
+		Needs: []tool.Need{
+			tool.On(tool.OnNewGuest, "VM.Allocate").If("a new guest"),
+			tool.On(tool.OnNewGuest, "VM.Audit").Else("no guest can be overwritten, and what was restored is not shown"),
+			tool.On(tool.OnGuest, "VM.Backup").If("the original, or the one that is overwritten"),
+			tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("the backup's storage, unless its guest keeps its id, and that of the disks"),
+			tool.On(tool.OnStorage, "Datastore.Audit").Else("the node and, of a container, the storage must be named"),
+			tool.On(tool.OnNewGuest, "VM.PowerMgmt").If("start of a VM").Since(9),
+			tool.On(tool.OnNewGuest, "VM.Config.Options").If("name of a VM"),
+			tool.On(tool.OnNewGuest, "VM.Config.Network").If("disconnect_nics, name of a container"),
+			tool.On(tool.OnBridge, "SDN.Use").If("disconnect_nics").Since(8),
+		},
+		Plan:   planRestore,
+		Start:  startRestore,
+		Finish: finishRestore,
+	})
+}
+
+func planRestore(ctx context.Context, c *tool.Call, in *restoreIn) (tool.Plan, error) {
+	kind, original, ok := archive(in.Archive)
+	if !ok {
+		return tool.Plan{}, tool.BadArgument("archive", fmt.Sprintf("is %q, whose name is not that of a backup; pve_list_backups has their volids", render.Text(in.Archive.String(), 200)))
+	}
+	in.kind, in.original = kind, original
+	if in.Overwrite && in.VMID == 0 {
+		return tool.Plan{}, tool.BadArgument("overwrite", "needs a vmid")
+	}
+	perms, err := c.PVE.Permissions(ctx)
+	if err != nil {
+		return tool.Plan{}, err
+	}
+	plan := tool.Plan{}
+	if in.Overwrite {
+		plan.Consequences, err = in.overwrites(ctx, c)
+	} else {
+		err = in.newID(ctx, c, perms)
+	}
+	if err != nil {
+		return plan, err
+	}
+	if err := in.place(ctx, c, perms); err != nil {
+		return plan, err
+	}
+	if in.Disconnect {
+		if err := in.unplug(ctx, c); err != nil {
+			return plan, err
+		}
+	}
+	if twin := in.twin(ctx, c); twin != "" {
+		in.note("%s", twin)
+		if in.Overwrite {
+			plan.Consequences = append(plan.Consequences, twin)
+		}
+		plan.Later = "Then " + twin + "."
+	}
+	plan.Guest, plan.Starts = in.VMID, in.Run
+	plan.Target = policy.Target{Method: http.MethodPost, Path: "/nodes/*/" + string(kind), VMID: int(in.VMID), Snapshot: policy.AllSnapshots}
+	plan.About = fmt.Sprintf("Restore of %s %v from %s on %s", kind.Noun(), in.VMID, render.Text(in.Archive.String(), 200), in.Node)
+	return plan, nil
+}
+
+// newID finds the id of the new guest.
+func (in *restoreIn) newID(ctx context.Context, c *tool.Call, perms pve.Permissions) (err error) {
+	in.chosen = in.VMID == 0
+	wanted := in.VMID
+	in.VMID, err = c.NewID(ctx, wanted)
+	var taken *explain.Explanation
+	if errors.As(err, &taken) {
+		return explain.Refusal("Give another one, or none for the next free one; overwrite: true replaces the guest that has it.", "%s", taken.What)
+	}
+	if err != nil {
+		return err
+	}
+	return tool.MayMake(perms, in.VMID, in.Pool)
+}
+
+// twin says that the guest will have the MAC addresses of its original, where it will.
+func (in *restoreIn) twin(ctx context.Context, c *tool.Call) string {
+	g, err := c.Guest(ctx, in.original)
+	if err != nil || in.VMID == in.original || in.Unique || g.Type != string(in.kind) {
+		return ""
+	}
+	return fmt.Sprintf("it has the MAC addresses of %v (%s), which still exists: do not run both in one network; unique: true makes new ones",
+		g.Ref(), render.Text(g.Name.Value, 60))
+}
+
+// note adds a remark to the answer.
+func (in *restoreIn) note(format string, args ...any) {
+	in.Found.Notes = append(in.Found.Notes, fmt.Sprintf(format, args...))
+}
+
+func startRestore(ctx context.Context, c *tool.Call, in *restoreIn) (tool.Job, error) {
+	planned := in.VMID
+	upid, err := tool.WithNewID(ctx, c, &in.VMID, in.chosen, func(id pve.VMID) (pve.UPID, error) {
+		return c.PVE.CreateGuest(ctx, in.Node, in.kind, in.params(id))
+	})
+	if in.VMID != planned {
+		in.note("the id %v was taken meanwhile, so that it has %v", planned, in.VMID)
+	}
+	return tool.Job{UPID: upid}, err
+}
+
+// params are those of the request that restores the guest.
+func (in *restoreIn) params(id pve.VMID) url.Values {
+	params := url.Values{"vmid": {strconv.Itoa(int(id))}}
+	archive, name := "archive", "name"
+	unique := in.Unique
+	if in.kind == pve.LXC {
+		archive, name = "ostemplate", "hostname"
+		params.Set("restore", "1")
+		// With unique, PVE takes the NICs of the backup, whatever else is said of them; those
+		// that are given here have no address, so that they get new ones all the same.
+		unique = unique && len(in.down) == 0
+	}
+	params.Set(archive, in.Archive.String())
+	for key, on := range map[string]bool{"force": in.Overwrite, "unique": unique, "start": in.Run} {
+		if on {
+			params.Set(key, "1")
+		}
+	}
+	for key, value := range map[string]string{"storage": in.Storage, name: in.Name, "pool": in.Pool} {
+		if value != "" {
+			params.Set(key, value)
+		}
+	}
+	for key, value := range in.down {
+		params.Set(key, value)
+	}
+	return params
+}
+
+// finishRestore looks whether the guest is there, is the one from the backup, and runs if it
+// was to.
+func finishRestore(ctx context.Context, c *tool.Call, in restoreIn, end tool.End) (restoreOut, error) {
+	g, s, err := c.Made(ctx, in.VMID, end, in.Node)
+	if pve.Elsewhere(err) {
+		out := restoreOut{Notes: in.Found.Notes}
+		out.Tell(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and there is no guest %v.", in.VMID)
+		return out, nil
+	}
+	if err != nil {
+		return restoreOut{}, err
+	}
+	out := restoreOut{VMID: in.VMID, Name: render.Text(s.Name.Value, 60), Node: g.Node, Status: s.State()}
+	if in.Overwrite && end.Status.Succeeded() {
+		if err := in.checkReplaced(ctx, c, g, end, &out.Changed); err != nil {
+			return restoreOut{}, err
+		}
+	}
+	if in.Run && end.Status.Succeeded() && s.Status != "running" {
+		in.note("it was restored, and does not run yet")
+	}
+	if in.Disconnect {
+		in.checkNICs(ctx, c, g)
+	}
+	out.Notes = in.Found.Notes
+	return out, nil
+}

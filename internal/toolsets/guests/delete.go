@@ -1,0 +1,181 @@
+package guests
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+type deleteIn struct {
+	VMID         pve.VMID `json:"vmid"`
+	Purge        bool     `json:"purge,omitzero" jsonschema:"from jobs, HA and replication too"`
+	Unreferenced bool     `json:"destroy_unreferenced_disks,omitzero" jsonschema:"also disks missing in its configuration"`
+	tool.Confirms
+	tool.Waits
+	tool.Finds[deleteFound]
+}
+
+type deleteFound struct {
+	Node     string   `json:"node"`
+	Storages []string `json:"storages"` // that have its volumes
+}
+
+type deleteOut struct {
+	tool.Changed
+	VMID    pve.VMID `json:"vmid,omitzero"`
+	Deleted bool     `json:"deleted,omitzero"`
+}
+
+func deleteGuest() tool.Tool {
+	return tool.Change(tool.ChangeSpec[deleteIn, deleteOut]{
+		Name:  "pve_delete_guest",
+		Title: "Delete a guest and its disks",
+		Doc:   "Deletes a stopped guest with all its disks and snapshots, for good. Backups stay.",
+		Worst: policy.Destructive,
+		Risk:  func(deleteIn) policy.Risk { return policy.Destructive },
+		Needs: []tool.Need{
+			tool.On(tool.OnGuest, "VM.Audit"),
+			tool.On(tool.OnGuest, "VM.Allocate"),
+			tool.On(tool.OnStorage, "Datastore.Audit", "Datastore.AllocateSpace").Else("whether volumes of it are left is not seen"),
+		},
+		Plan:   planDelete,
+		Start:  startDelete,
+		Finish: finishDelete,
+	})
+}
+
+func planDelete(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Plan, error) {
+	g, s, err := c.Live(ctx, in.VMID)
+	if err != nil {
+		return tool.Plan{}, err
+	}
+	name := render.Text(s.Name.Value, 60)
+	switch {
+	case s.Status != "stopped":
+		return tool.Plan{}, explain.Refusal("Shut it down first with pve_guest_power.", "%v (%s) is %s; only a stopped guest can be deleted.", g, name, s.State())
+	case s.Lock.Value != "" && s.Lock.Value != "suspended":
+		return tool.Plan{}, explain.Unlocked(g, s.Lock.Value)
+	case s.HA.Managed.Value && !in.Purge:
+		return tool.Plan{}, explain.Refusal("With purge: true it is removed from HA, replication and backup jobs too.", "%v (%s) is managed by HA, so PVE does not delete it.", g, name)
+	}
+	g, config, err := current(ctx, c, in.VMID)
+	if err != nil {
+		return tool.Plan{}, err
+	}
+	if config.Values["protection"] == "1" {
+		return tool.Plan{}, explain.Refusal("Whoever set it may clear it: pve_update_guest_config, delete: protection.", "%v (%s) is protected against removal.", g, name)
+	}
+	in.Found = deleteFound{Node: g.Node, Storages: storagesOf(g, config)}
+	target := tool.Target(http.MethodDelete, g, "")
+	target.Snapshot = policy.AllSnapshots
+	return tool.Plan{
+		Guest: in.VMID, About: fmt.Sprintf("Deletion of %v (%s) on %s", g, name, g.Node),
+		Target: target, Names: []string{in.VMID.String(), name},
+		Consequences: in.losses(ctx, c, g, config),
+	}, nil
+}
+
+// losses says what goes with a guest beside what everybody can see of it.
+func (in *deleteIn) losses(ctx context.Context, c *tool.Call, g pve.GuestRef, config pve.GuestConfig) []string {
+	out := []string{"the guest, all its disks and its snapshots are destroyed; its backups stay"}
+	for _, d := range config.Disks(g.Kind) {
+		if kept := c.Keeps(ctx, in.VMID, d); kept != "" && !d.IsCDROM() {
+			out = append(out, fmt.Sprintf("%s (%s) is only taken off: %s", d.Key, render.Text(d.Source, 100), kept))
+		}
+	}
+	if in.Unreferenced {
+		out = append(out, fmt.Sprintf("every other disk of the id %v on any storage is destroyed, too", in.VMID))
+	}
+	if config.Values["lock"] == "suspended" {
+		out = append(out, "its suspended state is lost")
+	}
+	if in.Purge {
+		out = append(out, "it is removed from backup jobs, HA and replication")
+	}
+	return out
+}
+
+func startDelete(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Job, error) {
+	params := url.Values{}
+	if in.Purge {
+		params.Set("purge", "1")
+	}
+	if in.Unreferenced {
+		params.Set("destroy-unreferenced-disks", "1")
+	}
+	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) {
+		return c.PVE.DeleteGuest(ctx, g, params)
+	})
+	return tool.Job{UPID: upid}, err
+}
+
+// storagesOf are those that a configuration names for its volumes.
+func storagesOf(g pve.GuestRef, config pve.GuestConfig) []string {
+	var out []string
+	for _, d := range config.Disks(g.Kind) {
+		if name := d.Volume.Storage; name != "" && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// finishDelete looks whether the guest is gone, and its volumes with it.
+func finishDelete(ctx context.Context, c *tool.Call, in deleteIn, end tool.End) (deleteOut, error) {
+	out := deleteOut{VMID: in.VMID}
+	g, s, err := c.Live(ctx, in.VMID)
+	var none *pve.NoGuestError
+	switch {
+	case errors.As(err, &none), pve.Elsewhere(err): // a list may still have it
+		out.Deleted = true
+	case err != nil:
+		return out, err
+	case end.Status.Succeeded():
+		out.Tell(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and %v is still there: it is %s on %s.", g, s.State(), g.Node)
+		return out, nil
+	default:
+		return out, nil
+	}
+	var stores []tool.Store
+	for _, name := range in.Found.Storages {
+		stores = append(stores, tool.StoreOn(in.Found.Node, name))
+	}
+	switch left, unseen := leftVolumes(ctx, c, stores, in.VMID); {
+	case len(left) > 0:
+		out.Tell(tool.Warnings, "An administrator removes them on the node: pvesm free VOLUME.",
+			"The guest %v is deleted, and volumes of it are left: %s.", in.VMID, render.List(left))
+	case unseen != "":
+		out.Message = fmt.Sprintf("The guest %v is deleted. Whether volumes of it are left cannot be seen: %s", in.VMID, unseen)
+	}
+	return out, nil
+}
+
+// leftVolumes lists the volumes of a guest that are on stores, or says why that cannot be
+// seen.
+func leftVolumes(ctx context.Context, c *tool.Call, stores []tool.Store, id pve.VMID) (volumes []string, unseen string) {
+	got, notes, err := c.Volumes(ctx, stores, url.Values{"vmid": {id.String()}})
+	for _, s := range got {
+		for _, v := range s.Value {
+			if v.VMID.Value == int64(id) && (v.Content == "images" || v.Content == "rootdir") {
+				volumes = append(volumes, render.Text(v.VolID.String(), 100))
+			}
+		}
+	}
+	switch {
+	case err != nil:
+		unseen = c.Explain(err).What
+	case len(notes) > 0:
+		unseen = strings.Join(notes, "; ")
+	}
+	return volumes, unseen
+}

@@ -1,0 +1,166 @@
+package guests
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/show"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+// mount is a file system in a VM.
+type mount struct {
+	Mount string `json:"mount"`
+	show.Use
+}
+
+// How many interfaces and file systems an answer has, and addresses of each interface: a
+// guest may tell of any number.
+const (
+	mostInterfaces = 30
+	mostIPs        = 8
+	mostMounts     = 15
+)
+
+// ask asks the guest itself, where it can be asked.
+func (out *statusOut) ask(ctx context.Context, c *tool.Call, g pve.GuestRef, s pve.GuestStatus) {
+	var list []pve.Interface
+	var err error
+	switch {
+	case g.Kind == pve.LXC:
+		out.AddressesFrom = "the container's network namespace"
+		list, err = c.PVE.ContainerInterfaces(ctx, g)
+	case !s.Agent.Value:
+		out.Agent, out.AddressesUnknown = "not configured", "no guest agent is configured"
+		return
+	default:
+		out.AddressesFrom = "guest agent"
+		c.Report(tool.Progress{Done: 1, Message: fmt.Sprintf("asking the guest agent of %v, which takes some seconds where it does not answer", g)})
+		out.Agent = "answers"
+		list, err = c.PVE.AgentInterfaces(ctx, g)
+	}
+	if err != nil {
+		why := problemWithin(c, err)
+		out.AddressesFrom, out.AddressesUnknown = "", why.String()
+		if g.Kind == pve.QEMU {
+			out.Agent = why.What
+		}
+		return
+	}
+	out.addresses(ctx, c, g, list)
+	if g.Kind == pve.QEMU {
+		out.fileSystems(ctx, c, g)
+	}
+}
+
+// problemWithin says why the guest could not be asked, and what to do about it.
+func problemWithin(c *tool.Call, err error) explain.Explanation {
+	var said *pve.Error
+	if errors.As(err, &said) && said.Status == http.StatusInternalServerError {
+		return explain.Explanation{What: render.Said(said.Message, 200)}
+	}
+	return c.Explain(err)
+}
+
+// addresses shows interfaces that have addresses: the guest's own first, and none of those
+// that it has only for containers in it.
+func (out *statusOut) addresses(ctx context.Context, c *tool.Call, g pve.GuestRef, list []pve.Interface) {
+	out.Addresses = []address{}
+	list = slices.DeleteFunc(list, func(i pve.Interface) bool { return i.Name == "lo" || len(i.CIDRs()) == 0 })
+	if len(list) > mostInterfaces || slices.ContainsFunc(list, forContainers) {
+		all := len(list)
+		list = ownFirst(ctx, c, g, list)
+		out.Dropped = all - len(list)
+	}
+	for _, i := range list {
+		ips := i.CIDRs()
+		if len(out.Addresses) == mostInterfaces {
+			out.LeftOut += len(ips)
+			continue
+		}
+		some := ips[:min(mostIPs, len(ips))]
+		out.LeftOut += len(ips) - len(some)
+		for n := range some {
+			some[n] = render.Text(some[n], 60)
+		}
+		out.Addresses = append(out.Addresses, address{render.Text(i.Name, 40), render.Text(i.MAC.Value, 20), some})
+	}
+}
+
+// containerRE matches the names of bridges and interfaces that container engines make.
+var containerRE = lazyregexp.New(`^(veth|docker|br-[0-9a-f]{12}|podman|cni|cali|flannel|cilium|lxc|lxd|incus|virbr|kube-|weave|nodelocaldns|tunl)`)
+
+func forContainers(i pve.Interface) bool { return containerRE.MatchString(i.Name) }
+
+// ownFirst returns interfaces with those first whose MAC is in the guest's configuration,
+// and of the others not those for containers. Where the configuration cannot be read, all
+// are others.
+func ownFirst(ctx context.Context, c *tool.Call, g pve.GuestRef, list []pve.Interface) []pve.Interface {
+	macs := map[string]bool{}
+	if config, err := c.PVE.GuestConfig(ctx, g, nil); err == nil {
+		for _, n := range config.NICs(g.Kind) {
+			macs[strings.ToLower(n.MAC)] = true
+		}
+	}
+	own := func(i pve.Interface) bool { return i.MAC.Value != "" && macs[strings.ToLower(i.MAC.Value)] }
+	list = slices.DeleteFunc(list, func(i pve.Interface) bool { return !own(i) && forContainers(i) })
+	slices.SortStableFunc(list, func(a, b pve.Interface) int {
+		rank := func(i pve.Interface) int {
+			if own(i) {
+				return 0
+			}
+			return 1
+		}
+		return rank(a) - rank(b)
+	})
+	return list
+}
+
+// noStore are types of file systems on which nothing of the guest's is stored.
+var noStore = []string{"squashfs", "iso9660", "udf", "CDFS", "UDF", "tmpfs", "devtmpfs", "overlay", "proc", "sysfs"}
+
+// fileSystems shows how full the guest's file systems are, and their sum as the use of its
+// disks. An agent that does not say leaves the disk's size as it is.
+func (out *statusOut) fileSystems(ctx context.Context, c *tool.Call, g pve.GuestRef) {
+	list, err := c.PVE.AgentFileSystems(ctx, g)
+	if err != nil {
+		return
+	}
+	list = slices.DeleteFunc(list, func(f pve.FileSystem) bool {
+		return !f.Used.Set || f.Total.Value <= 0 || slices.Contains(noStore, f.Type)
+	})
+	slices.SortStableFunc(list, func(a, b pve.FileSystem) int { return cmp.Compare(len(a.Mount), len(b.Mount)) })
+	var used, total int64
+	seen := map[string]bool{}
+	for _, f := range list {
+		if seen[f.Name] { // mounted once more
+			continue
+		}
+		seen[f.Name] = true
+		used, total = used+f.Used.Value, total+f.Total.Value
+		out.Mounts = append(out.Mounts, mount{render.Text(f.Mount, 100), show.UseOf(f.Used, f.Total)})
+	}
+	if out.Mounts == nil {
+		return
+	}
+	out.Disk = show.UseOf(pve.Some(used), pve.Some(total))
+	out.Disk.Note = "the sum of its file systems, as the guest agent tells"
+	slices.SortStableFunc(out.Mounts, func(a, b mount) int { return cmp.Compare(*b.Percent, *a.Percent) })
+	if over := len(out.Mounts) - mostMounts; over > 0 {
+		out.Mounts = out.Mounts[:mostMounts]
+		out.Disk.Note += fmt.Sprintf("; %d further ones are less full than those listed", over)
+	}
+	if len(out.Mounts) == 1 { // of which the sum tells all but where it is
+		out.Disk.Note = "of " + out.Mounts[0].Mount + ", as the guest agent tells"
+		out.Mounts = nil
+	}
+}

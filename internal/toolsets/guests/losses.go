@@ -1,0 +1,126 @@
+package guests
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
+)
+
+var unusedRE = lazyregexp.New(`^unused\d+$`)
+
+// destroys reports whether the removal of a key removes data.
+func destroys(key string) bool { return unusedRE.MatchString(key) || key == "vmstate" }
+
+// makesTemplate reports whether the guest becomes a template.
+func (in updateIn) makesTemplate() bool {
+	value := in.Set["template"]
+	return value != "" && value != "0"
+}
+
+// namesOthers reports whether the change names a volume of another guest, or of nobody
+// knows whom.
+func (in updateIn) namesOthers() bool {
+	return slices.ContainsFunc(slices.Collect(maps.Keys(in.Set)), func(key string) bool {
+		value, _, _ := inGiB(pve.QEMU, key, in.Set[key]) // a new disk's size may have a unit
+		return policy.Lend(policy.Foreign(int(in.VMID), map[string][]string{key: {value}}))
+	})
+}
+
+// runs reports whether the guest runs, where that matters.
+func (in *updateIn) runs(ctx context.Context, c *tool.Call, kind pve.Kind) (bool, error) {
+	matters := func(key string) bool {
+		value := in.before[key].Value.Value
+		switch {
+		case value == "" || !pve.IsDiskKey(kind, key) || unusedRE.MatchString(key):
+			return false
+		case slices.Contains(in.Delete, key):
+			return !in.Force && !pve.DiskOf(kind, key, value).IsCDROM()
+		}
+		return in.replaces(kind, key) && in.keeps(ctx, c, kind, key) != ""
+	}
+	if !slices.ContainsFunc(slices.Concat(in.Delete, slices.Collect(maps.Keys(in.Set))), matters) {
+		return false, nil
+	}
+	_, s, err := c.Live(ctx, in.VMID)
+	return s.Status == "running", err
+}
+
+// losses says what the change destroys or lays open.
+func (in *updateIn) losses(ctx context.Context, c *tool.Call, kind pve.Kind, runs bool) []string {
+	var out []string
+	for _, key := range in.Delete {
+		if loss := in.loss(ctx, c, kind, key, runs); loss != "" {
+			out = append(out, loss)
+		}
+	}
+	now := func(key string) string { return in.before[key].Value.Value }
+	if now("protection") == "1" && (slices.Contains(in.Delete, "protection") || in.Set["protection"] == "0") {
+		out = append(out, "its protection against removal ends")
+	}
+	if in.makesTemplate() && now("template") != "1" {
+		out = append(out, "it becomes a template, which cannot run and never be a guest again")
+	}
+	for _, key := range slices.Sorted(maps.Keys(in.Set)) {
+		if in.replaces(kind, key) && (runs || in.keeps(ctx, c, kind, key) == "") {
+			out = append(out, fmt.Sprintf("the disk %s (%s) is replaced by another volume, and detached", key, render.Text(now(key), 100)))
+		}
+	}
+	return out
+}
+
+// loss says what the removal of a key destroys, or takes from a guest that needs it; ""
+// where that is nothing.
+func (in *updateIn) loss(ctx context.Context, c *tool.Call, kind pve.Kind, key string, runs bool) string {
+	value := in.before[key].Value.Value
+	disk, now := pve.IsDiskKey(kind, key), render.Text(value, 100)
+	kept := in.keeps(ctx, c, kind, key)
+	switch {
+	case key == "vmstate":
+		return "the suspended state is thrown away: the VM will start anew"
+	case !disk || value == "":
+		return ""
+	case kept != "" && (in.Force || unusedRE.MatchString(key)):
+		return fmt.Sprintf("%s (%s) is only taken off: %s", key, now, kept)
+	case unusedRE.MatchString(key):
+		return fmt.Sprintf("the detached volume %s (%s) is destroyed", key, now)
+	case in.Force:
+		return fmt.Sprintf("the disk %s (%s) is destroyed", key, now)
+	case pve.DiskOf(kind, key, value).IsCDROM():
+		return ""
+	case runs:
+		return fmt.Sprintf("the disk %s (%s) is taken off while the guest runs", key, now)
+	case kept == "" && in.boots(key):
+		return fmt.Sprintf("the disk %s (%s), from which it boots, is taken off", key, now)
+	}
+	return ""
+}
+
+// keeps says why PVE does not destroy the volume of a key with the key, "" where it does.
+func (in *updateIn) keeps(ctx context.Context, c *tool.Call, kind pve.Kind, key string) string {
+	return c.Keeps(ctx, in.VMID, pve.DiskOf(kind, key, in.before[key].Value.Value))
+}
+
+// boots reports whether the guest boots from a disk.
+func (in *updateIn) boots(key string) bool {
+	order := strings.TrimPrefix(in.before["boot"].Value.Value, "order=")
+	return in.before["bootdisk"].Value.Value == key || slices.Contains(apischema.SplitList(order), key)
+}
+
+// replaces reports whether a disk with data is exchanged for another one.
+func (in *updateIn) replaces(kind pve.Kind, key string) bool {
+	before, after := in.before[key].Value.Value, in.Set[key]
+	if before == "" || after == "" || !pve.IsDiskKey(kind, key) {
+		return false
+	}
+	old, next := pve.DiskOf(kind, key, before), pve.DiskOf(kind, key, after)
+	return !old.IsCDROM() && !old.IsCloudInit() && old.Source != next.Source
+}

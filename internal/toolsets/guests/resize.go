@@ -1,0 +1,166 @@
+package guests
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/show"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+type resizeIn struct {
+	VMID pve.VMID `json:"vmid"`
+	Disk string   `json:"disk" jsonschema:"such as scsi0 or rootfs"`
+	Size string   `json:"size" jsonschema:"+10G adds 10 GiB; 40G is the size in all"`
+	tool.Waits
+	tool.Finds[resizeFound]
+}
+
+type resizeFound struct {
+	Goal int64 `json:"goal"` // bytes; 0 where the size before is unknown
+}
+
+type resizeOut struct {
+	tool.Changed
+	VMID      pve.VMID `json:"vmid,omitzero"`
+	Node      string   `json:"node,omitzero"`
+	Disk      string   `json:"disk,omitzero"`
+	Size      *int64   `json:"size,omitzero" jsonschema:"bytes, after the call"`
+	SizeHuman string   `json:"size_human,omitzero"`
+	Note      string   `json:"note,omitzero"`
+}
+
+func resizeDisk() tool.Tool {
+	return tool.Change(tool.ChangeSpec[resizeIn, resizeOut]{
+		Name:  "pve_resize_disk",
+		Title: "Grow a disk",
+		Doc:   "Grows a disk of a guest; none can shrink.",
+		Needs: []tool.Need{
+			tool.On(tool.OnGuest, "VM.Audit"),
+			tool.On(tool.OnGuest, "VM.Config.Disk"),
+			tool.On(tool.OnStorage, "Datastore.AllocateSpace"),
+		},
+		Plan:   planResize,
+		Start:  startResize,
+		Finish: finishResize,
+	})
+}
+
+// current asks for a guest's configuration as it is in force.
+func current(ctx context.Context, c *tool.Call, id pve.VMID) (pve.GuestRef, pve.GuestConfig, error) {
+	return tool.AtGuest(ctx, c, id, func(g pve.GuestRef) (pve.GuestConfig, error) {
+		return c.PVE.GuestConfig(ctx, g, url.Values{"current": {"1"}})
+	})
+}
+
+func planResize(ctx context.Context, c *tool.Call, in *resizeIn) (tool.Plan, error) {
+	given := in.Size
+	wanted, relative, err := in.read()
+	if err != nil {
+		return tool.Plan{}, err
+	}
+	g, config, err := current(ctx, c, in.VMID)
+	if err != nil {
+		return tool.Plan{}, err
+	}
+	if err := explain.Unlocked(g, config.Values["lock"]); err != nil {
+		return tool.Plan{}, err
+	}
+	disk, err := growing(g, config, in.Disk)
+	if err != nil {
+		return tool.Plan{}, err
+	}
+	by := "to"
+	in.Found.Goal = wanted
+	if relative {
+		by = "by"
+		in.Found.Goal = disk.Size.Value + wanted
+	}
+	if relative && !disk.Size.Set {
+		in.Found.Goal = 0
+	}
+	size := pve.FormatSize(wanted)
+	plan := tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Growth of %s of %v (%s) %s %s", disk.Key, g, render.Text(nameIn(config), 60), by, size)}
+	if in.Size != given {
+		plan.About += fmt.Sprintf(" (as %s was read)", render.Text(given, 40))
+	}
+	if owner, known := disk.Owner(); known && owner != 0 && owner != in.VMID {
+		return plan, explain.Refusal("Grow it there.", "%s of %v is a volume of %s; nothing was sent.", disk.Key, g, c.Called(ctx, owner))
+	}
+	switch {
+	case relative && wanted == 0, !relative && disk.Size.Set && wanted == disk.Size.Value:
+		plan.Already = fmt.Sprintf("%s of %v has %s already; nothing was sent.", disk.Key, g, render.Bytes(disk.Size.Value))
+	case !relative && wanted < disk.Size.Value:
+		return plan, explain.Refusal(fmt.Sprintf("%s is the size in all: give a larger one, or +%[1]s to grow it by that.", size),
+			"%s of %v has %s; a disk cannot be shrunk to %s.", disk.Key, g, pve.FormatSize(disk.Size.Value), size)
+	}
+	return plan, nil
+}
+
+// read reads the size, and puts it into PVE's form.
+func (in *resizeIn) read() (bytes int64, relative bool, err error) {
+	size, relative := strings.CutPrefix(strings.TrimSpace(in.Size), "+")
+	if bytes, err = tool.ReadSize(size); err == nil {
+		if in.Size = pve.FormatSize(bytes); relative {
+			in.Size = "+" + in.Size
+		}
+		return bytes, relative, nil
+	}
+	problem, example := "is no size", "20G"
+	if countRE.MatchString(size) {
+		problem, example = "has no unit", size+"G"
+	}
+	return 0, false, tool.BadArgument("size", fmt.Sprintf("is %q, which %s: %s makes it that large in all, +%[3]s adds that much", render.Text(in.Size, 40), problem, example))
+}
+
+// growing finds a disk that can grow, or says which can.
+func growing(g pve.GuestRef, config pve.GuestConfig, key string) (pve.Disk, error) {
+	var disks []string
+	for _, d := range config.Disks(g.Kind) {
+		switch {
+		case d.IsCDROM() || d.Bus == "unused" || d.Volume.Storage == "":
+			continue
+		case d.Key == key:
+			return d, nil
+		case d.Size.Set:
+			disks = append(disks, fmt.Sprintf("%s (%s)", d.Key, pve.FormatSize(d.Size.Value)))
+		default:
+			disks = append(disks, d.Key)
+		}
+	}
+	next := fmt.Sprintf("The disks of %v that can grow are %s.", g, render.List(disks))
+	if _, there := config.Values[key]; there {
+		return pve.Disk{}, explain.Refusal(next, "%s of %v is no disk that can be resized.", render.Text(key, 40), g)
+	}
+	return pve.Disk{}, explain.Refusal(next, "%v has no disk %q.", g, render.Text(key, 40))
+}
+
+func startResize(ctx context.Context, c *tool.Call, in *resizeIn) (tool.Job, error) {
+	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) {
+		return c.PVE.ResizeDisk(ctx, g, in.Disk, in.Size, "")
+	})
+	return tool.Job{UPID: upid}, err
+}
+
+func finishResize(ctx context.Context, c *tool.Call, in resizeIn, end tool.End) (resizeOut, error) {
+	g, config, err := current(ctx, c, in.VMID)
+	if err != nil {
+		return resizeOut{}, err
+	}
+	out := resizeOut{VMID: in.VMID, Node: g.Node, Disk: in.Disk}
+	out.Size, out.SizeHuman = show.Bytes(pve.DiskOf(g.Kind, in.Disk, config.Values[in.Disk]).Size)
+	if out.Size != nil && *out.Size < in.Found.Goal {
+		out.Tell(tool.Failed, "Look at the disk with pve_guest_config before you try again.", "PVE took the resize of %s of %v, and it has %s, not %s.",
+			in.Disk, g, render.Bytes(*out.Size), render.Bytes(in.Found.Goal))
+		return out, nil
+	}
+	if g.Kind == pve.QEMU && end.Status.Succeeded() {
+		out.Note = "the partitions and file systems in it grow only when the guest itself grows them"
+	}
+	return out, nil
+}

@@ -1,0 +1,125 @@
+package guests
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+const (
+	mib = 1 << 20
+	gib = 1 << 30
+)
+
+// understand puts the settings into the form that PVE takes, where it is plain what is
+// meant, and says what it took for what.
+func (in *updateIn) understand(kind pve.Kind) (said []string, err error) {
+	if named := in.rename(kind); named != "" {
+		said = append(said, named)
+	}
+	for _, key := range slices.Sorted(maps.Keys(in.Set)) {
+		value, note, problem := understood(kind, key, in.Set[key])
+		if problem != "" {
+			return nil, tool.BadArgument("set", fmt.Sprintf("has %q: %s", key, problem))
+		}
+		if in.Set[key] = value; note != "" {
+			said = append(said, fmt.Sprintf("%s %s read as %s", key, render.Text(note, 60), render.Text(value, 60)))
+		}
+	}
+	return said, nil
+}
+
+// rename takes the key of a VM's name for that of a container's, and the other way round.
+func (in *updateIn) rename(kind pve.Kind) string {
+	wrong, right := "hostname", "name"
+	if kind == pve.LXC {
+		wrong, right = right, wrong
+	}
+	value, given := in.Set[wrong]
+	_, both := in.Set[right]
+	if !given || both { // PVE refuses the wrong one
+		return ""
+	}
+	delete(in.Set, wrong)
+	in.Set[right] = value
+	return fmt.Sprintf("%s read as %s", wrong, right)
+}
+
+// mebibytes are the keys whose values PVE counts in MiB.
+var mebibytes = map[pve.Kind][]string{pve.QEMU: {"balloon", "memory"}, pve.LXC: {"memory", "swap"}}
+
+var (
+	countRE   = lazyregexp.New(`^\d+$`)
+	newDiskRE = lazyregexp.New(`^([^:/\s]+):([^:/]+)$`)
+)
+
+// understood is a value as PVE takes it. note is what it was, where that was something
+// else; problem says why it has no meaning.
+func understood(kind pve.Kind, key, value string) (out, note, problem string) {
+	switch {
+	case slices.Contains(mebibytes[kind], key):
+		return inMiB(value)
+	case pve.IsDiskKey(kind, key):
+		if sources(value) > 1 {
+			return "", "", fmt.Sprintf("%q names two volumes, of which PVE would take one; name one, such as local-lvm:20", render.Text(value, 100))
+		}
+		return inGiB(kind, key, value)
+	}
+	return value, "", ""
+}
+
+// inMiB writes an amount of memory as PVE counts it.
+func inMiB(value string) (out, note, problem string) {
+	amount, current := strings.CutPrefix(value, "current=")
+	if countRE.MatchString(amount) {
+		return value, "", ""
+	}
+	bytes, err := tool.ReadSize(amount)
+	switch {
+	case err != nil:
+		return "", "", fmt.Sprintf("%q is no amount of memory; give MiB, such as 8192, or a size, such as 8G", render.Text(value, 40))
+	case bytes%mib != 0:
+		return "", "", fmt.Sprintf("%q is not a whole number of MiB; give MiB, such as 8192, or a size, such as 8G", render.Text(value, 40))
+	}
+	out = strconv.FormatInt(bytes/mib, 10)
+	if current {
+		out = "current=" + out
+	}
+	return out, amount, ""
+}
+
+// sources counts how often the value of a disk's key names its volume. For a VM, file and
+// volume are the same key, and the later one counts.
+func sources(value string) (names int) {
+	for key := range pve.ParseProperty(value, "file").All() {
+		if key == "file" || key == "volume" {
+			names++
+		}
+	}
+	return names
+}
+
+// inGiB writes the size of a new disk as PVE counts it: STORAGE:GiB.
+func inGiB(kind pve.Kind, key, value string) (out, note, problem string) {
+	source := pve.DiskOf(kind, key, value).Source
+	if _, err := tool.ReadSize(source); err == nil {
+		return "", "", fmt.Sprintf("%q names no storage; a new disk is STORAGE:SIZE in GiB, such as local-lvm:20", render.Text(value, 40))
+	}
+	m := newDiskRE.FindStringSubmatch(source)
+	if m == nil {
+		return value, "", ""
+	}
+	bytes, err := tool.ReadSize(m[2])
+	if err != nil { // a volume, or GiB already
+		return value, "", ""
+	}
+	wanted := m[1] + ":" + strconv.FormatFloat(float64(bytes)/gib, 'f', -1, 64)
+	return strings.Replace(value, source, wanted, 1), source, ""
+}

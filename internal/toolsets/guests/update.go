@@ -1,0 +1,270 @@
+package guests
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
+)
+
+type updateIn struct {
+	VMID   pve.VMID    `json:"vmid"`
+	Set    tool.Values `json:"set,omitzero" jsonschema:"PVE's keys, such as cores: 4; property strings whole"`
+	Delete []string    `json:"delete,omitzero" jsonschema:"keys to remove; a disk is detached"`
+	Digest string      `json:"digest,omitzero" jsonschema:"of pve_guest_config: refuse if changed since"`
+	Force  bool        `json:"force,omitzero" jsonschema:"destroy deleted disks of a VM"`
+	tool.Confirms
+	tool.Waits
+	tool.Finds[updateFound]
+
+	before map[string]pve.PendingValue // all of it, for the plan
+}
+
+type updateFound struct {
+	Before map[string]pve.PendingValue `json:"before"` // of the keys that are changed, where they were set
+}
+
+type updateOut struct {
+	tool.Changed
+	VMID    pve.VMID    `json:"vmid,omitzero"`
+	Name    string      `json:"name,omitzero"`
+	Node    string      `json:"node,omitzero"`
+	Digest  string      `json:"digest,omitzero"`
+	Changes []changeRow `json:"changes,omitzero"`
+	Restart bool        `json:"restart_needed,omitzero" jsonschema:"something waits for the next start"`
+}
+
+type changeRow struct {
+	Key     string `json:"key"`
+	Before  string `json:"before,omitzero"`
+	After   string `json:"after,omitzero" jsonschema:"in force now"`
+	Pending string `json:"pending,omitzero" jsonschema:"from the next start on"`
+	Removed bool   `json:"removed,omitzero"`
+	Waits   bool   `json:"waits,omitzero" jsonschema:"for the next start"`
+}
+
+func updateConfig() tool.Tool {
+	return tool.Change(tool.ChangeSpec[updateIn, updateOut]{
+		Name:  "pve_update_guest_config",
+		Title: "Change the configuration of a guest",
+		Doc:   "Sets and deletes keys of a guest's configuration. Answers with before and after, and what waits for a restart.",
+		Needs: []tool.Need{
+			tool.On(tool.OnGuest, "VM.Audit"),
+			tool.On(tool.OnGuest, "VM.Config.Disk", "VM.Config.CDROM", "VM.Config.CPU", "VM.Config.Memory", "VM.Config.Network",
+				"VM.Config.HWType", "VM.Config.Options", "VM.Config.Cloudinit"),
+			tool.On(tool.OnGuest, "VM.Config.CPU").If("cores, sockets, cpu, cpulimit, cpuunits, numa, vcpus"),
+			tool.On(tool.OnGuest, "VM.Config.Memory").If("memory, balloon, shares, swap"),
+			tool.On(tool.OnGuest, "VM.Config.Disk").If("disks, boot"),
+			tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("new disks"),
+			tool.On(tool.OnGuest, "VM.Config.CDROM").If("CD drives"),
+			tool.On(tool.OnGuest, "VM.Config.Network").If("netN; of containers nameserver, searchdomain and hostname too"),
+			tool.On(tool.OnBridge, "SDN.Use").Since(8).If("netN"),
+			tool.On(tool.OnGuest, "VM.Config.Cloudinit", "VM.Config.Network").If("cloud-init"),
+			tool.On(tool.OnGuest, "VM.Config.HWType").If("other hardware"),
+			tool.On(tool.OnGuest, "VM.Config.Options").If("name, notes, tags, agent, onboot, protection and other options"),
+		},
+		Risk: func(in updateIn) policy.Risk {
+			if in.Force || in.makesTemplate() || in.namesOthers() || slices.ContainsFunc(in.Delete, destroys) {
+				return policy.Destructive
+			}
+			return policy.Write
+		},
+		Plan:   planUpdate,
+		Start:  startUpdate,
+		Finish: finishUpdate,
+	})
+}
+
+func planUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Plan, error) {
+	if err := in.check(); err != nil {
+		return tool.Plan{}, err
+	}
+	g, values, err := pending(ctx, c, in.VMID)
+	if err != nil {
+		return tool.Plan{}, err
+	}
+	said, err := in.understand(g.Kind)
+	if err != nil {
+		return tool.Plan{}, err
+	}
+	before := byKey(values)
+	digest, lock := before["digest"].Value.Value, before["lock"].Value.Value
+	plan := tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Change of %v (%s) on %s", g, nameOf(before), g.Node)}
+	if said != nil {
+		plan.About += " (" + strings.Join(said, "; ") + ")"
+	}
+	switch {
+	case in.Digest != "" && in.Digest != digest:
+		return plan, explain.Refusal("Read it again with pve_guest_config, and base the change on what it says now.",
+			"The configuration of %v was changed since it had the digest %s; nothing was sent.", g, render.Text(in.Digest, 40))
+	case in.Force && g.Kind == pve.LXC:
+		return plan, tool.BadArgument("force", "is for VMs; of a container, delete the mount point and then the unusedN that it becomes")
+	case lock != "" && !slices.Contains(in.Delete, "vmstate"):
+		return plan, explain.Unlocked(g, lock)
+	}
+	in.Digest = digest
+	in.before, in.Found.Before = before, maps.Clone(before)
+	maps.DeleteFunc(in.Found.Before, func(key string, _ pve.PendingValue) bool { return !in.touches(key) })
+	runs, err := in.runs(ctx, c, g.Kind)
+	if err != nil {
+		return plan, err
+	}
+	owners, others := c.Foreign(ctx, g, in.Set)
+	plan.Consequences = slices.Concat(others, in.losses(ctx, c, g.Kind, runs))
+	plan.Destructive = len(plan.Consequences) > 0
+	plan.Target = tool.Target(http.MethodPut, g, "/config")
+	plan.Target.Also = owners
+	if in.takesTime(g.Kind) {
+		plan.Target.Method = http.MethodPost
+	}
+	return plan, nil
+}
+
+func byKey(values []pve.PendingValue) map[string]pve.PendingValue {
+	out := map[string]pve.PendingValue{}
+	for _, v := range values {
+		out[v.Key] = v
+	}
+	return out
+}
+
+func nameOf(config map[string]pve.PendingValue) string {
+	return render.Text(config["name"].Value.Value+config["hostname"].Value.Value, 60)
+}
+
+// notKeys are parameters of PVE beside the keys of a configuration.
+var notKeys = []string{"digest", "delete", "revert", "force", "skiplock", "node", "vmid", "background_delay", "import-working-storage"}
+
+// check refuses what has no meaning, and what was not meant.
+func (in *updateIn) check() error {
+	// As PVE will split what is sent, so that what it deletes is what was looked at here.
+	in.Delete = apischema.SplitList(strings.ReplaceAll(strings.Join(in.Delete, ","), "\x00", ","))
+	if len(in.Set) == 0 && len(in.Delete) == 0 {
+		return tool.BadArgument("set", "is missing, and so is \"delete\": there is nothing to change")
+	}
+	for _, key := range slices.Sorted(maps.Keys(in.Set)) {
+		problem := ""
+		switch value := in.Set[key]; {
+		case slices.Contains(in.Delete, key):
+			problem = "has %q, which is in \"delete\" too"
+		case value == "":
+			problem = "has an empty %q; name it in \"delete\" instead"
+		case strings.Contains(value, render.Mask) || shortenedRE.MatchString(value):
+			problem = "has a %q with the mark of a masked or shortened value, which would be stored; give the whole value"
+		case key == "cdrom":
+			problem = "has %q, an old name: set ide2: …,media=cdrom"
+		case slices.Contains(notKeys, key):
+			problem = "has %q, which is no key of a configuration"
+		}
+		if problem != "" {
+			return tool.BadArgument("set", fmt.Sprintf(problem, render.Text(key, 60)))
+		}
+	}
+	if in.Force && len(in.Delete) == 0 {
+		return tool.BadArgument("force", "is for \"delete\" only")
+	}
+	return nil
+}
+
+// shortenedRE matches what ends with the mark of [render.Text].
+var shortenedRE = lazyregexp.New(`…\(\+\d+\)$`)
+
+// newVolumeRE matches the source of a disk that is made anew: STORAGE:SIZE.
+var newVolumeRE = lazyregexp.New(`^[^:/\s]+:\d+(\.\d+)?$`)
+
+// takesTime reports whether PVE should make the change in a task.
+func (in updateIn) takesTime(kind pve.Kind) bool {
+	if kind == pve.LXC {
+		return false // there is no such task
+	}
+	for key, value := range in.Set {
+		if d := pve.DiskOf(kind, key, value); pve.IsDiskKey(kind, key) && newVolumeRE.MatchString(d.Source) {
+			return true
+		}
+	}
+	return in.Force || slices.ContainsFunc(in.Delete, destroys)
+}
+
+func startUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Job, error) {
+	params := url.Values{"digest": {in.Digest}}
+	for key, value := range in.Set {
+		if key == "sshkeys" && strings.ContainsAny(value, " \n") { // PVE decodes it once more
+			value = strings.ReplaceAll(url.QueryEscape(value), "+", "%20")
+		}
+		params.Set(key, value)
+	}
+	if len(in.Delete) > 0 {
+		params.Set("delete", strings.Join(in.Delete, ","))
+	}
+	if in.Force {
+		params.Set("force", "1")
+	}
+	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) {
+		if in.takesTime(g.Kind) {
+			return c.PVE.StartConfig(ctx, g, params)
+		}
+		return pve.UPID{}, c.PVE.UpdateConfig(ctx, g, params)
+	})
+	var said *pve.Error
+	if errors.As(err, &said) && in.kept(ctx, c, said.Params) {
+		return tool.Job{Warning: "PVE could not apply all of it now, and keeps it for the next start: " + said.Refused()}, nil
+	}
+	return tool.Job{UPID: upid}, err
+}
+
+// kept reports whether a change that PVE refused waits for the next start for all that, as
+// one does that could not be made while the guest runs.
+func (in updateIn) kept(ctx context.Context, c *tool.Call, refused map[string]string) bool {
+	if len(refused) == 0 {
+		return false
+	}
+	_, values, err := pending(ctx, c, in.VMID)
+	return err == nil && slices.ContainsFunc(values, func(v pve.PendingValue) bool {
+		before := in.Found.Before[v.Key]
+		anew := v.Pending != before.Pending || v.Delete != before.Delete
+		asked := v.Pending.Set && v.Pending.Value == in.Set[v.Key] || slices.Contains(in.Delete, v.Key)
+		return in.touches(v.Key) && refused[v.Key] != "" && v.Waits() && (anew || asked)
+	})
+}
+
+// touches reports whether a key is changed.
+func (in updateIn) touches(key string) bool {
+	_, set := in.Set[key]
+	return set || slices.Contains(in.Delete, key)
+}
+
+func finishUpdate(ctx context.Context, c *tool.Call, in updateIn, end tool.End) (updateOut, error) {
+	g, values, err := pending(ctx, c, in.VMID)
+	if err != nil {
+		return updateOut{}, err
+	}
+	now := byKey(values)
+	out := updateOut{VMID: in.VMID, Node: g.Node, Name: nameOf(now), Digest: now["digest"].Value.Value}
+	out.Restart = slices.ContainsFunc(values, pve.PendingValue.Waits)
+	for _, key := range slices.Concat(slices.Sorted(maps.Keys(in.Set)), in.Delete) {
+		out.Changes = append(out.Changes, changeOf(key, in.Found.Before[key].Value.Value, now[key]))
+	}
+	if !end.Failed() {
+		in.compare(&out, g, now)
+	}
+	return out, nil
+}
+
+func changeOf(key, before string, now pve.PendingValue) changeRow {
+	return changeRow{
+		Key: key, Before: shown(key, before), After: shown(key, now.Value.Value), Pending: shown(key, now.Pending.Value),
+		Removed: !now.Value.Set && !now.Pending.Set || now.Delete.Value != 0, Waits: now.Waits(),
+	}
+}

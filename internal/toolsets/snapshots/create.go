@@ -1,0 +1,134 @@
+package snapshots
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+type createIn struct {
+	VMID        pve.VMID `json:"vmid"`
+	Snapname    string   `json:"snapname" jsonschema:"a letter, then letters, digits, - and _"`
+	Description string   `json:"description,omitzero" jsonschema:"a note to keep with it"`
+	RAM         bool     `json:"vmstate,omitzero" jsonschema:"with the RAM of a running VM"`
+	tool.Waits
+}
+
+type createOut struct {
+	tool.Changed
+	VMID     pve.VMID    `json:"vmid,omitzero"`
+	Node     string      `json:"node,omitzero"`
+	Snapshot snapshotRow `json:"snapshot,omitzero"`
+}
+
+func createSnapshot() tool.Tool {
+	return tool.Change(tool.ChangeSpec[createIn, createOut]{
+		Name:  "pve_create_snapshot",
+		Title: "Take a snapshot of a guest",
+		Doc:   "Takes a snapshot of a guest. Says beforehand where its storage cannot.",
+		Needs: []tool.Need{
+			tool.On(tool.OnGuest, "VM.Audit"),
+			tool.On(tool.OnGuest, "VM.Snapshot"),
+		},
+		Plan: planCreate,
+		Start: func(ctx context.Context, c *tool.Call, in *createIn) (tool.Job, error) {
+			params := url.Values{"snapname": {in.Snapname}}
+			if in.Description != "" {
+				params.Set("description", in.Description)
+			}
+			if in.RAM {
+				params.Set("vmstate", "1")
+			}
+			_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) { return c.PVE.CreateSnapshot(ctx, g, params) })
+			return tool.Job{UPID: upid}, err
+		},
+		Finish: func(ctx context.Context, c *tool.Call, in createIn, end tool.End) (createOut, error) {
+			g, list, err := read(ctx, c, in.VMID)
+			out := createOut{VMID: in.VMID, Node: g.Node}
+			switch s, ok := named(list, in.Snapname); {
+			case ok:
+				out.Snapshot = rowOf(c, s)
+				if s.State.Value != "" && end.Status.Succeeded() {
+					out.Tell(tool.Failed, "Delete it with pve_delete_snapshot.", "PVE's task ended well, and the snapshot %s of %v is incomplete (%s).", s.Name, g, s.State.Value)
+				}
+			case err == nil && end.Status.Succeeded():
+				out.Tell(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and %v has no snapshot %s.", g, in.Snapname)
+			}
+			return out, err
+		},
+	})
+}
+
+// nameRE is PVE's rule for names of snapshots; current and pending are its own.
+var nameRE = lazyregexp.New(`^[A-Za-z][A-Za-z0-9_-]{1,39}$`)
+
+func checkName(name string) error {
+	if !nameRE.MatchString(name) || name == pve.Current || strings.EqualFold(name, "pending") {
+		return tool.BadArgument("snapname", fmt.Sprintf("is %q; it takes a letter, then letters, digits, - and _, at most 40 in all, and neither current nor pending", render.Text(name, 60)))
+	}
+	return nil
+}
+
+func named(list []pve.Snapshot, name string) (pve.Snapshot, bool) {
+	i := slices.IndexFunc(list, func(s pve.Snapshot) bool { return s.Name == name })
+	if i < 0 {
+		return pve.Snapshot{}, false
+	}
+	return list[i], true
+}
+
+// names lists the names of snapshots.
+func names(list []pve.Snapshot) []string {
+	var out []string
+	for _, s := range list {
+		if s.Name != pve.Current {
+			out = append(out, s.Name)
+		}
+	}
+	return out
+}
+
+func planCreate(ctx context.Context, c *tool.Call, in *createIn) (tool.Plan, error) {
+	if err := checkName(in.Snapname); err != nil {
+		return tool.Plan{}, err
+	}
+	g, s, err := c.Live(ctx, in.VMID)
+	if err != nil {
+		return tool.Plan{}, err
+	}
+	switch {
+	case s.Template.Value:
+		return tool.Plan{}, explain.Refusal("Clone it, and snapshot the clone.", "%v is a template, of which there are no snapshots.", g)
+	case in.RAM && g.Kind == pve.LXC:
+		return tool.Plan{}, tool.BadArgument("vmstate", "is for VMs only")
+	case in.RAM && s.Status != "running":
+		return tool.Plan{}, explain.Refusal("Leave vmstate out.", "%v is %s, so there is no RAM to keep.", g, s.State())
+	}
+	if err := explain.Unlocked(g, s.Lock.Value); err != nil {
+		return tool.Plan{}, err
+	}
+	g, list, err := read(ctx, c, in.VMID)
+	if err != nil {
+		return tool.Plan{}, err
+	}
+	if _, taken := named(list, in.Snapname); taken {
+		return tool.Plan{}, explain.Refusal("Choose another name; there are "+render.List(names(list))+".", "%v has a snapshot %s already.", g, in.Snapname)
+	}
+	_, f, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.Feature, error) { return c.PVE.Feature(ctx, g, "snapshot", "") })
+	if err != nil {
+		return tool.Plan{}, err
+	}
+	if !f.Has.Value {
+		return tool.Plan{}, explain.Refusal("Back it up instead with pve_create_backup, or move its disks to a storage that can (ZFS, LVM-thin, Ceph, qcow2 files).",
+			"The storage of %v cannot make snapshots of all its disks.", g)
+	}
+	return tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Snapshot %s of %v (%s)", in.Snapname, g, render.Text(s.Name.Value, 60))}, nil
+}

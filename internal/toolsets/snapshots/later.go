@@ -1,0 +1,65 @@
+package snapshots
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+// newestOnly are the types of storages that can return to their newest snapshot only: ZFS,
+// and LVM, whose snapshots are always a chain of volumes.
+var newestOnly = []string{"lvm", "zfs", "zfspool"}
+
+// anySnapshot are the types of storages that can return to any of their snapshots.
+var anySnapshot = []string{"btrfs", "lvmthin", "rbd"}
+
+// passLater says what becomes of the snapshots that came later, or refuses a rollback that
+// the storage of a disk cannot make while they are there.
+func (f found) passLater(ctx context.Context, c *tool.Call, config pve.GuestConfig) (consequence string, err error) {
+	later := laterThan(f.list, f.snap)
+	if len(later) == 0 {
+		return "", nil
+	}
+	consequence = fmt.Sprintf("the later snapshots %s stay in the list", strings.Join(later, ", "))
+	stores, err := c.Stores(ctx)
+	if err != nil {
+		return "", err
+	}
+	var unsure []string
+	for _, d := range config.Disks(f.guest.Kind) {
+		if d.IsCDROM() || d.Bus == "unused" || d.Volume.Storage == "" {
+			continue
+		}
+		switch typ := tool.TypeOf(stores, d.Volume.Storage); {
+		case slices.Contains(newestOnly, typ):
+			slices.Reverse(later)
+			return "", explain.Refusal(
+				fmt.Sprintf("If what the later ones hold may be lost, delete them first with pve_delete_snapshot, in this order: %s. Then roll back.", strings.Join(later, ", ")),
+				"%s cannot return to %s now, and nothing was done: %s is on %s (%s), which returns to its newest snapshot only.",
+				f.who(), f.snap.Name, d.Key, render.Text(d.Volume.Storage, 60), typ)
+		case !slices.Contains(anySnapshot, typ) && !slices.Contains(unsure, d.Volume.Storage):
+			unsure = append(unsure, d.Volume.Storage)
+		}
+	}
+	if unsure != nil {
+		consequence += fmt.Sprintf("; if %s is ZFS or keeps snapshots as a chain of volumes, PVE refuses the rollback because of them", render.List(unsure))
+	}
+	return consequence, nil
+}
+
+// laterThan are the snapshots that were taken after one, oldest first.
+func laterThan(list []pve.Snapshot, snap pve.Snapshot) []string {
+	after := descendants(list, snap.Name)
+	later := slices.DeleteFunc(slices.Clone(list), func(s pve.Snapshot) bool {
+		return s.Name == pve.Current || s.Name == snap.Name ||
+			s.Time.Value <= snap.Time.Value && !slices.Contains(after, s.Name)
+	})
+	slices.SortStableFunc(later, func(a, b pve.Snapshot) int { return int(a.Time.Value - b.Time.Value) })
+	return names(later)
+}

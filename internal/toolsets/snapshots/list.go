@@ -1,0 +1,109 @@
+package snapshots
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+type listIn struct {
+	VMID   pve.VMID `json:"vmid"`
+	Limit  int      `json:"limit,omitzero" min:"1" max:"500" default:"50" jsonschema:"most rows, newest first"`
+	Offset int      `json:"offset,omitzero" min:"0" jsonschema:"newest to skip"`
+}
+
+type listOut struct {
+	Snapshots []snapshotRow `json:"snapshots" cut:"start" jsonschema:"oldest first"`
+	Total     int           `json:"total"`
+	tool.Rest
+	Current string   `json:"current_parent,omitzero" jsonschema:"the snapshot that the present state comes after"`
+	VMID    pve.VMID `json:"vmid"`
+	Node    string   `json:"node"`
+}
+
+type snapshotRow struct {
+	Name        string `json:"name"`
+	Parent      string `json:"parent,omitzero"`
+	Created     string `json:"created,omitzero"`
+	Age         string `json:"age,omitzero"`
+	Description string `json:"description,omitzero"`
+	RAM         bool   `json:"ram,omitzero" jsonschema:"with the RAM of a running VM"`
+	State       string `json:"state,omitzero" jsonschema:"prepare or delete: under way, or broken off"`
+}
+
+func listSnapshots() tool.Tool {
+	return tool.Read(tool.Spec[listIn, listOut]{
+		Name:  "pve_list_snapshots",
+		Title: "List the snapshots of a guest",
+		Doc:   "The snapshots of one VM or container as a tree: each names its parent.",
+		Needs: []tool.Need{tool.On(tool.OnGuest, "VM.Audit")},
+		Run: func(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
+			g, list, err := read(ctx, c, in.VMID)
+			out := listOut{VMID: in.VMID, Node: g.Node, Snapshots: []snapshotRow{}}
+			if last := len(list) - 1; last >= 0 && list[last].Name == pve.Current {
+				out.Current, list = list[last].Parent.Value, list[:last]
+			}
+			out.Total = len(list)
+			slices.Reverse(list) // what an answer has no room for are the oldest
+			list, out.Rest = tool.Page(list, in.Limit, in.Offset)
+			for _, s := range slices.Backward(list) {
+				out.Snapshots = append(out.Snapshots, rowOf(c, s))
+			}
+			return out, err
+		},
+	})
+}
+
+// read lists a guest's snapshots, oldest first, and the present state at the end.
+func read(ctx context.Context, c *tool.Call, id pve.VMID) (pve.GuestRef, []pve.Snapshot, error) {
+	g, list, err := tool.AtGuest(ctx, c, id, func(g pve.GuestRef) ([]pve.Snapshot, error) { return c.PVE.Snapshots(ctx, g) })
+	slices.SortFunc(list, func(a, b pve.Snapshot) int {
+		rank := func(s pve.Snapshot) int {
+			if s.Name == pve.Current {
+				return 1
+			}
+			return 0
+		}
+		if order := cmp.Or(rank(a)-rank(b), cmp.Compare(a.Time.Value, b.Time.Value)); order != 0 {
+			return order
+		}
+		return cmp.Or(ancestry(list, a, b), cmp.Compare(a.Name, b.Name))
+	})
+	return g, list, err
+}
+
+// ancestry puts a snapshot behind its ancestors: two of the same second may be parent
+// and child.
+func ancestry(list []pve.Snapshot, a, b pve.Snapshot) int {
+	return depth(list, a) - depth(list, b)
+}
+
+func depth(list []pve.Snapshot, s pve.Snapshot) int {
+	n := 0
+	for n < len(list) && s.Parent.Value != "" {
+		i := slices.IndexFunc(list, func(p pve.Snapshot) bool { return p.Name == s.Parent.Value })
+		if i < 0 {
+			break
+		}
+		s = list[i]
+		n++
+	}
+	return n
+}
+
+func rowOf(c *tool.Call, s pve.Snapshot) snapshotRow {
+	row := snapshotRow{
+		Name: s.Name, Parent: s.Parent.Value, Description: render.Said(s.Description.Value, 200),
+		RAM: s.VMState.Value, State: s.State.Value,
+	}
+	if s.Time.Value > 0 {
+		created := time.Unix(s.Time.Value, 0)
+		row.Created, row.Age = render.Time(created), render.Duration(c.Ago(created).Round(time.Second))
+	}
+	return row
+}

@@ -1,0 +1,243 @@
+package snapshots
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+type rollbackIn struct {
+	VMID     pve.VMID `json:"vmid"`
+	Snapname string   `json:"snapname" jsonschema:"the snapshot to return to"`
+	Run      bool     `json:"start,omitzero" jsonschema:"start it afterwards"`
+	tool.Confirms
+	tool.Waits
+}
+
+type rollbackOut struct {
+	tool.Changed
+	VMID   pve.VMID `json:"vmid,omitzero"`
+	Node   string   `json:"node,omitzero"`
+	Status string   `json:"status,omitzero"`
+}
+
+func rollbackSnapshot() tool.Tool {
+	return tool.Change(tool.ChangeSpec[rollbackIn, rollbackOut]{
+		Name:  "pve_rollback_snapshot",
+		Title: "Roll a guest back to a snapshot",
+		Doc:   "Returns disks and configuration of a guest to a snapshot. What came since is lost; a running guest is stopped.",
+		Worst: policy.Destructive,
+		Risk:  func(rollbackIn) policy.Risk { return policy.Destructive },
+		Needs: []tool.Need{
+			tool.On(tool.OnGuest, "VM.Audit"),
+			tool.On(tool.OnGuest, "VM.Snapshot", "VM.Snapshot.Rollback"),
+			tool.On(tool.OnGuest, "VM.PowerMgmt").If("start").Since(9),
+			tool.On(tool.OnNode, "Sys.Audit").If("start").Else("its own tasks are seen all the same"),
+		},
+		Plan: planRollback,
+		Start: func(ctx context.Context, c *tool.Call, in *rollbackIn) (tool.Job, error) {
+			params := url.Values{}
+			if in.Run {
+				params.Set("start", "1")
+			}
+			_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) {
+				return c.PVE.Rollback(ctx, g, in.Snapname, params)
+			})
+			return tool.Job{UPID: upid}, err
+		},
+		Finish: finishRollback,
+	})
+}
+
+// finishRollback reads the state. PVE starts the guest in another task, after the
+// rollback's own.
+func finishRollback(ctx context.Context, c *tool.Call, in rollbackIn, end tool.End) (rollbackOut, error) {
+	g, s, err := c.Live(ctx, in.VMID)
+	out := rollbackOut{VMID: in.VMID, Node: g.Node, Status: s.State()}
+	if err != nil {
+		return out, err
+	}
+	if end.Status.Succeeded() {
+		_, list, err := read(ctx, c, in.VMID)
+		if err != nil {
+			return out, err
+		}
+		if now, _ := named(list, pve.Current); now.Parent.Value != in.Snapname {
+			out.Tell(tool.Failed, "pve_task_status shows what its task did, pve_list_snapshots where the guest stands.",
+				"PVE's task ended well, and %v does not stand at the snapshot %s.", g, in.Snapname)
+			return out, nil
+		}
+	}
+	if in.Run && end.Status.Succeeded() && s.Status != "running" {
+		out.Message = fmt.Sprintf("%v was rolled back to %s, and does not run yet.", g, in.Snapname)
+		out.Next = "Look again with pve_guest_status; where it stays so, pve_list_tasks shows why its start failed."
+		return out, tool.ErrNotYet
+	}
+	return out, err
+}
+
+// found is a guest and one of its snapshots.
+type found struct {
+	guest  pve.GuestRef
+	status pve.GuestStatus
+	list   []pve.Snapshot
+	snap   pve.Snapshot
+}
+
+// find looks up a guest and one of its snapshots, for a change of it.
+func find(ctx context.Context, c *tool.Call, id pve.VMID, name string) (f found, err error) {
+	if f.guest, f.status, err = c.Live(ctx, id); err != nil {
+		return f, err
+	}
+	if err = explain.Unlocked(f.guest, f.status.Lock.Value); err != nil {
+		return f, err
+	}
+	if f.guest, f.list, err = read(ctx, c, id); err != nil {
+		return f, err
+	}
+	snap, ok := named(f.list, name)
+	if f.snap = snap; ok && name != pve.Current {
+		return f, nil
+	}
+	next := "It has none at all."
+	if all := names(f.list); all != nil {
+		next = "It has " + render.List(all) + "."
+	}
+	return f, explain.Refusal(next, "%v has no snapshot %q.", f.guest, render.Text(name, 60))
+}
+
+// who names the guest for a person.
+func (f found) who() string {
+	return fmt.Sprintf("%v (%s)", f.guest, render.Text(f.status.Name.Value, 60))
+}
+
+// taken says when the snapshot was taken.
+func (f found) taken(c *tool.Call) string {
+	if f.snap.Time.Value <= 0 {
+		return "an unknown time"
+	}
+	at := time.Unix(f.snap.Time.Value, 0)
+	return fmt.Sprintf("%s (%s ago)", render.Time(at), render.Duration(c.Ago(at).Round(time.Minute)))
+}
+
+func planRollback(ctx context.Context, c *tool.Call, in *rollbackIn) (tool.Plan, error) {
+	f, err := find(ctx, c, in.VMID, in.Snapname)
+	if err != nil {
+		return tool.Plan{}, err
+	}
+	if state := f.snap.State.Value; state != "" {
+		return tool.Plan{}, explain.Refusal("Delete it with pve_delete_snapshot, with force: true where nothing else helps.",
+			"The snapshot %s of %v is incomplete (%s), so there is no way back to it.", in.Snapname, f.guest, state)
+	}
+	plan := tool.Plan{
+		Guest: in.VMID, About: fmt.Sprintf("Rollback of %s to %s", f.who(), in.Snapname), Starts: in.Run,
+		Target: tool.Target(http.MethodPost, f.guest, "/snapshot/*/rollback"),
+	}
+	plan.Target.Snapshot = in.Snapname
+	_, config, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.GuestConfig, error) {
+		return c.PVE.GuestConfig(ctx, g, url.Values{"snapshot": {in.Snapname}})
+	})
+	if err != nil {
+		return plan, err
+	}
+	owners, others := c.Foreign(ctx, f.guest, config.Values)
+	plan.Target.Also = owners
+	plan.Consequences = []string{fmt.Sprintf("everything on the disks of %s on %s since %s is lost; its configuration returns to that time, too",
+		f.who(), f.guest.Node, f.taken(c))}
+	plan.Consequences = append(plan.Consequences, others...)
+	switch runs := f.status.Status == "running"; {
+	case runs && (in.Run || f.snap.VMState.Value):
+		plan.Consequences = append(plan.Consequences, "it is running: it is stopped, and runs again afterwards")
+	case runs:
+		plan.Consequences = append(plan.Consequences, "it is running: it is stopped, and stays so (start: true starts it again)")
+	}
+	later, err := f.passLater(ctx, c, config)
+	if later != "" {
+		plan.Consequences = append(plan.Consequences, later)
+	}
+	return plan, err
+}
+
+// descendants are the snapshots that came after one, parents first as in the list.
+func descendants(list []pve.Snapshot, name string) []string {
+	after := []string{name}
+	for _, s := range list {
+		if s.Name != pve.Current && slices.Contains(after, s.Parent.Value) {
+			after = append(after, s.Name)
+		}
+	}
+	return after[1:]
+}
+
+// snapshotTarget is the request that deletes a snapshot.
+func snapshotTarget(g pve.GuestRef, name string) policy.Target {
+	t := tool.Target(http.MethodDelete, g, "/snapshot/*")
+	t.Snapshot = name
+	return t
+}
+
+type deleteIn struct {
+	VMID     pve.VMID `json:"vmid"`
+	Snapname string   `json:"snapname" jsonschema:"the snapshot"`
+	Force    bool     `json:"force,omitzero" jsonschema:"remove it even if its disks fail"`
+	tool.Confirms
+	tool.Waits
+}
+
+type deleteOut struct {
+	tool.Changed
+	VMID      pve.VMID `json:"vmid,omitzero"`
+	Node      string   `json:"node,omitzero"`
+	Deleted   bool     `json:"deleted,omitzero"`
+	Snapshots []string `json:"snapshots,omitzero" jsonschema:"that are left"`
+}
+
+func deleteSnapshot() tool.Tool {
+	return tool.Change(tool.ChangeSpec[deleteIn, deleteOut]{
+		Name:  "pve_delete_snapshot",
+		Title: "Delete a snapshot",
+		Doc:   "Deletes a snapshot of a guest, for good.",
+		Worst: policy.Destructive,
+		Risk:  func(deleteIn) policy.Risk { return policy.Destructive },
+		Needs: []tool.Need{
+			tool.On(tool.OnGuest, "VM.Audit"),
+			tool.On(tool.OnGuest, "VM.Snapshot"),
+		},
+		Plan: func(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Plan, error) {
+			f, err := find(ctx, c, in.VMID, in.Snapname)
+			return tool.Plan{
+				Guest: in.VMID, About: fmt.Sprintf("Deletion of the snapshot %s of %s", in.Snapname, f.who()),
+				Target:       snapshotTarget(f.guest, in.Snapname),
+				Consequences: []string{fmt.Sprintf("%s on %s can no longer return to %s", f.who(), f.guest.Node, f.taken(c))},
+			}, err
+		},
+		Start: func(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Job, error) {
+			params := url.Values{}
+			if in.Force {
+				params.Set("force", "1")
+			}
+			_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) {
+				return c.PVE.DeleteSnapshot(ctx, g, in.Snapname, params)
+			})
+			return tool.Job{UPID: upid}, err
+		},
+		Finish: func(ctx context.Context, c *tool.Call, in deleteIn, end tool.End) (deleteOut, error) {
+			g, list, err := read(ctx, c, in.VMID)
+			_, there := named(list, in.Snapname)
+			out := deleteOut{VMID: in.VMID, Node: g.Node, Deleted: err == nil && !there, Snapshots: names(list)}
+			if there && end.Status.Succeeded() {
+				out.Tell(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and %v still has the snapshot %s.", g, in.Snapname)
+			}
+			return out, err
+		},
+	})
+}

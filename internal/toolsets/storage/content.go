@@ -1,0 +1,175 @@
+package storage
+
+import (
+	"cmp"
+	"context"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/show"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+type contentIn struct {
+	Storage string   `json:"storage" jsonschema:"its name"`
+	Node    string   `json:"node,omitzero" jsonschema:"needed unless it is shared"`
+	Content string   `json:"content,omitzero" enum:"images,rootdir,iso,vztmpl,backup,snippets,import" jsonschema:"only this"`
+	VMID    pve.VMID `json:"vmid,omitzero" jsonschema:"only of this guest"`
+	Limit   int      `json:"limit,omitzero" min:"1" max:"500" default:"50" jsonschema:"most rows"`
+	Offset  int      `json:"offset,omitzero" min:"0" jsonschema:"rows to skip"`
+}
+
+type contentOut struct {
+	Content []volumeRow `json:"content" cut:"end"`
+	Total   int         `json:"total" jsonschema:"volumes that match and that this token may see"`
+	tool.Rest
+	Notes []string `json:"notes,omitzero"`
+}
+
+type volumeRow struct {
+	VolID     string `json:"volid"`
+	Content   string `json:"content"`
+	Format    string `json:"format,omitzero"`
+	Size      *int64 `json:"size,omitzero" jsonschema:"bytes"`
+	SizeHuman string `json:"size_human,omitzero"`
+	Approx    bool   `json:"size_approximate,omitzero" jsonschema:"because the volume is not active"`
+	Used      *int64 `json:"used,omitzero" jsonschema:"bytes on the storage, where it knows"`
+	UsedHuman string `json:"used_human,omitzero"`
+	VMID      *int64 `json:"vmid,omitzero" jsonschema:"the guest that it belongs to"`
+	Parent    string `json:"parent,omitzero" jsonschema:"the image that it is a linked clone of"`
+	Created   string `json:"created,omitzero"`
+	Notes     string `json:"notes,omitzero"`
+	Protected bool   `json:"protected,omitzero"`
+	Verified  string `json:"verified,omitzero" jsonschema:"of a backup: ok or failed; only a backup server verifies"`
+	Encrypted bool   `json:"encrypted,omitzero"`
+	Node      string `json:"node,omitzero" jsonschema:"that has it, where the storage is not shared"`
+}
+
+func storageContent() tool.Tool {
+	return tool.Read(tool.Spec[contentIn, contentOut]{
+		Name:  "pve_storage_content",
+		Title: "List what is on a storage",
+		Doc:   "What is on a storage: ISO images, container templates, disks, backups, snippets.",
+		Needs: []tool.Need{
+			tool.On(tool.OnStorage, "Datastore.Audit", "Datastore.AllocateSpace"),
+			tool.On(tool.OnGuest, "VM.Config.Disk").If("disks").Else("its disks are not listed"),
+			tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("backups").Else("backups are not listed"),
+			tool.On(tool.OnGuest, "VM.Backup").If("backups").Else("its backups are not listed"),
+			tool.On(tool.OnStorage, "Datastore.Allocate").If("snippets").ForAdmins().Else("snippets are not listed"),
+		},
+		Run: runContent,
+	})
+}
+
+func runContent(ctx context.Context, c *tool.Call, in contentIn) (contentOut, error) {
+	out := contentOut{Content: []volumeRow{}}
+	stores, err := find(ctx, c, in)
+	if err != nil {
+		return out, err
+	}
+	params := url.Values{}
+	if in.Content != "" {
+		params.Set("content", in.Content)
+	}
+	if in.VMID != 0 {
+		params.Set("vmid", in.VMID.String())
+	}
+	got, notes, err := c.Volumes(ctx, stores, params)
+	if err != nil {
+		return out, err
+	}
+	var all []stored
+	for _, s := range got {
+		for _, v := range s.Value {
+			all = append(all, stored{v, s.From})
+		}
+	}
+	slices.SortFunc(all, func(a, b stored) int {
+		return cmp.Or(strings.Compare(a.Content, b.Content), strings.Compare(a.VolID.Name, b.VolID.Name), pve.CompareNames(a.on.Node.Value, b.on.Node.Value))
+	})
+	out.Total = len(all)
+	all, out.Rest = tool.Page(all, in.Limit, in.Offset)
+	for _, v := range all {
+		out.Content = append(out.Content, rowOf(v))
+	}
+	if out.Total == 0 && in.VMID != 0 {
+		others, err := c.OwnersNotes(ctx, stores, params, in.VMID)
+		if err != nil {
+			return out, err
+		}
+		notes = append(others, notes...)
+	}
+	perms, err := c.PVE.Permissions(ctx)
+	out.Notes = tool.FewNotes(append(tool.HiddenVolumes(perms, stores[0], in.Content), notes...))
+	return out, err
+}
+
+// find returns the storage, of which each node may have its own.
+func find(ctx context.Context, c *tool.Call, in contentIn) ([]tool.Store, error) {
+	all, err := c.Stores(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if in.Node != "" {
+		if _, err := c.Node(ctx, in.Node); err != nil {
+			return nil, err
+		}
+	}
+	var named, found []tool.Store
+	for _, s := range all {
+		if s.Storage.Value != in.Storage {
+			continue
+		}
+		named = append(named, s)
+		if in.Node == "" || slices.Contains(s.Nodes, in.Node) {
+			found = append(found, s)
+		}
+	}
+	switch {
+	case named == nil:
+		return nil, tool.NoStorage(in.Storage, all)
+	case found == nil:
+		var nodes []string
+		for _, s := range named {
+			nodes = append(nodes, s.Nodes...)
+		}
+		return nil, explain.Refusal("It is on "+render.List(nodes)+".", "%q does not have the storage %s.", render.Text(in.Node, 60), in.Storage)
+	case in.Content != "" && !found[0].Holds(in.Content):
+		return nil, explain.Refusal("It may hold "+render.List(found[0].Contents())+".", "The storage %s is not for %s.", in.Storage, in.Content)
+	}
+	return found, nil
+}
+
+// stored is a volume and where it is.
+type stored struct {
+	pve.Volume
+	on tool.Store
+}
+
+func rowOf(v stored) volumeRow {
+	row := volumeRow{
+		VolID: render.Text(v.VolID.String(), 200), Content: v.Content, Format: v.Format.Value, VMID: show.Number(v.VMID),
+		Parent: render.Text(v.Parent.Value, 200), Notes: render.Said(v.Notes.Value, 200), Protected: v.Protected.Value,
+		Verified: render.Text(v.Verification["state"], 20), Encrypted: v.Encrypted.Value != "",
+	}
+	row.Size, row.SizeHuman = show.Bytes(v.Size)
+	if !v.Size.Set && v.ApproxSize.Set {
+		row.Approx = true
+		row.Size, row.SizeHuman = show.Bytes(v.ApproxSize)
+	}
+	if v.Used.Set && v.Used != v.Size {
+		row.Used, row.UsedHuman = show.Bytes(v.Used)
+	}
+	if v.CTime.Set {
+		row.Created = render.Time(time.Unix(v.CTime.Value, 0))
+	}
+	if !v.on.Shared.Value {
+		row.Node = v.on.Node.Value
+	}
+	return row
+}

@@ -1,0 +1,219 @@
+package tasks
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+type statusIn struct {
+	UPID   pve.UPID `json:"upid,omitzero" jsonschema:"the task"`
+	Handle string   `json:"handle,omitzero" jsonschema:"instead of upid, from a change"`
+	Log    int      `json:"log,omitzero" min:"1" max:"200" jsonschema:"last lines to show; default: none"`
+	tool.Waits
+}
+
+type statusOut struct {
+	UPID       string `json:"upid"`
+	Type       string `json:"type" jsonschema:"PVE's word, such as qmstart"`
+	ID         string `json:"id,omitzero" jsonschema:"what it works on"`
+	Node       string `json:"node"`
+	User       string `json:"user"`
+	State      string `json:"state" jsonschema:"running, ok, warnings, failed or unknown"`
+	Reason     string `json:"reason,omitzero" jsonschema:"why it failed, where the exit status does not say"`
+	ExitStatus string `json:"exit_status,omitzero"`
+	Started    string `json:"started"`
+	Ended      string `json:"ended,omitzero"`
+	Duration   string `json:"duration,omitzero"`
+	tool.Far
+	LastLine string     `json:"last_line,omitzero"`
+	Log      []string   `json:"log,omitzero" cut:"start" jsonschema:"what was asked for, or the lines that say why"`
+	LogLines int        `json:"log_lines,omitzero" jsonschema:"lines that the whole log has"`
+	Guests   *guestsOut `json:"guests,omitzero" jsonschema:"of a backup of several: what became of each"`
+	Notes    []string   `json:"notes,omitzero"`
+	Next     string     `json:"next,omitzero"`
+	// Change is what the change answers that the handle stands for.
+	Change map[string]any `json:"change,omitzero" jsonschema:"of a handle: what the change answers now"`
+}
+
+func taskStatus() tool.Tool {
+	return tool.Read(tool.Spec[statusIn, statusOut]{
+		Name:  "pve_task_status",
+		Title: "Show a task, or wait for it",
+		Doc:   "State of a task: running, ok, warnings, or failed with the reason. With wait its end is awaited.",
+		Needs: []tool.Need{tool.On(tool.OnNode, "Sys.Audit").If("a task of another user or token")},
+		Run:   runStatus,
+	})
+}
+
+// linesOfWhy is how many lines of the log are shown that say why a task failed.
+const linesOfWhy = 10
+
+func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error) {
+	switch given := in.Handle != ""; {
+	case given && !in.UPID.IsZero():
+		return statusOut{}, tool.BadArgument("handle", "stands for its upid; give one of them")
+	case given:
+		return changeStatus(ctx, c, in)
+	case in.UPID.IsZero():
+		return statusOut{}, tool.BadArgument("upid", "is missing")
+	}
+	upid := in.UPID
+	watch := c.Watch(fmt.Sprintf("Task %s %s", upid.Type, upid.ID))
+	status, err := follow(ctx, c, in, watch)
+	if err != nil {
+		return statusOut{}, unknownTask(err, upid)
+	}
+	out := statusOut{
+		UPID: upid.String(), Type: upid.Type, ID: upid.ID, Node: upid.Node, User: upid.User,
+		State: stateOf(status), Started: render.Time(upid.Start),
+	}
+	j, err := jobOf(ctx, c, upid)
+	switch {
+	case err != nil:
+		out.Notes = []string{"what became of each guest is not known: the log could not be read: " + c.Explain(err).What}
+	case j != nil:
+		out.Guests, out.Notes = j.results(status.Running())
+	}
+	if status.Running() {
+		out.Duration = render.Duration(c.Ago(upid.Start).Round(time.Second))
+		out.Next = "Still running; call again with wait."
+		out.progress(ctx, c, in, watch)
+		return out, nil
+	}
+	c.Ended(upid)
+	out.ExitStatus = render.Said(status.ExitStatus.Value, 600)
+	if end, ok := c.EndOf(ctx, upid); ok {
+		out.Ended, out.Duration = render.Time(end), render.Duration(max(0, end.Sub(upid.Start)))
+	}
+	if status.Succeeded() && upid.EndsEarly() {
+		out.Next = "What it is for happens after it; look with pve_guest_status."
+	}
+	if out.State != "ok" {
+		if out.Reason, out.Log = why(ctx, c, upid, status, j, linesOfWhy); out.Reason == out.ExitStatus || out.State == "warnings" {
+			out.Reason = ""
+		}
+	}
+	if out.State == "ok" {
+		if left := undone(ctx, c, upid, j); left != nil {
+			out.State, out.Log = "warnings", left
+		}
+	}
+	if out.State == "failed" {
+		out.Next = explain.Hint(status.ExitStatus.Value)
+	}
+	if in.Log > 0 {
+		if lines, total, err := c.PVE.TaskLogTail(ctx, upid, tool.LogEnds); err == nil {
+			out.Log, out.LogLines = lastLines(ctx, c, upid, lines, total, in.Log), tool.LogLines(lines, total)
+		}
+	}
+	return out, nil
+}
+
+// changeStatus answers for a change of which the task is a part.
+func changeStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error) {
+	begun, err := c.Open(ctx, in.Handle)
+	if err != nil {
+		return statusOut{}, err
+	}
+	wait := time.Duration(0)
+	if in.Wait != nil {
+		wait = c.Patience(in.Wait)
+	}
+	res := begun.Result(ctx, wait)
+	upid := begun.UPID
+	out := statusOut{
+		UPID: upid.String(), Type: upid.Type, ID: upid.ID, Node: upid.Node, User: upid.User,
+		State: string(res.Outcome), Started: render.Time(upid.Start),
+	}
+	if err := json.Unmarshal(res.Structured, &out.Change); err != nil {
+		return statusOut{}, err
+	}
+	delete(out.Change, "handle") // the caller has it
+	return out, nil
+}
+
+// follow looks once, or until the task has ended or the time is up.
+func follow(ctx context.Context, c *tool.Call, in statusIn, watch *tool.Watcher) (pve.TaskStatus, error) {
+	if in.Wait == nil || *in.Wait == 0 {
+		return c.PVE.TaskStatus(ctx, in.UPID)
+	}
+	patience, cancel := context.WithTimeout(ctx, c.Patience(in.Wait))
+	defer cancel()
+	status, err := c.PVE.Wait(patience, in.UPID, watch.See)
+	if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+		return status, err
+	}
+	if status.Running() {
+		return status, nil
+	}
+	return c.PVE.TaskStatus(ctx, in.UPID) // which the time was too short for
+}
+
+func unknownTask(err error, upid pve.UPID) error {
+	var said *pve.Error
+	if errors.As(err, &said) && said.NoSuchTask() {
+		return &explain.Explanation{
+			What: fmt.Sprintf("Node %s knows no such task.", upid.Node),
+			Next: "PVE keeps the last 1,000 to 2,000 tasks of a node; check the UPID.",
+		}
+	}
+	return err
+}
+
+func stateOf(s pve.TaskStatus) string {
+	switch {
+	case s.Running():
+		return "running"
+	case s.Warnings() > 0:
+		return "warnings"
+	case s.Succeeded():
+		return "ok"
+	}
+	return "failed"
+}
+
+// progress shows how far a running task is. What was seen while it was waited for is not
+// asked for again.
+func (out *statusOut) progress(ctx context.Context, c *tool.Call, in statusIn, watch *tool.Watcher) {
+	if in.Log > 0 || in.Wait == nil || *in.Wait == 0 {
+		lines, total, err := c.PVE.TaskLogEnds(ctx, in.UPID, tool.LogEnds)
+		if err != nil {
+			return
+		}
+		watch.Read(lines)
+		out.LogLines = tool.LogLines(lines, total)
+		if in.Log > 0 {
+			end := lines[max(0, len(lines)-tool.LogEnds):]
+			out.Log = lastLines(ctx, c, in.UPID, end, total, in.Log)
+		}
+	}
+	out.Far, out.LastLine = tool.FarOf(watch.Progress), watch.Line
+}
+
+// lastLines returns up to most of the last lines of a log that say something else than how far
+// the task is. end is the end of the log; what comes before it is read if it has too few.
+func lastLines(ctx context.Context, c *tool.Call, upid pve.UPID, end []pve.LogLine, total, most int) []string {
+	text := tool.LogText(end, most)
+	before := total - len(end)
+	for range logPages {
+		if before <= 0 || len(text) >= most {
+			break
+		}
+		first := max(0, before-logPage)
+		lines, _, err := c.PVE.TaskLog(ctx, upid, first, before-first)
+		if err != nil {
+			break
+		}
+		text = append(tool.LogText(lines, most-len(text)), text...)
+		before = first
+	}
+	return text
+}

@@ -1,0 +1,140 @@
+package tasks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+type stopIn struct {
+	UPID pve.UPID `json:"upid" jsonschema:"the task to stop"`
+	tool.Confirms
+	tool.Waits
+}
+
+type stopOut struct {
+	tool.Changed
+	State string   `json:"state,omitzero" jsonschema:"of the task: running, ok, warnings or failed"`
+	Exit  string   `json:"task_exit_status,omitzero"`
+	Left  []string `json:"left_behind,omitzero" jsonschema:"what it may have left behind"`
+}
+
+func stopTask() tool.Tool {
+	return tool.Change(tool.ChangeSpec[stopIn, stopOut]{
+		Name:       "pve_stop_task",
+		Title:      "Stop a task",
+		Toolset:    "tasks",
+		Doc:        "Stops a running task of PVE, unlike cancelling a call, which only stops waiting. Says what may be left behind.",
+		Idempotent: true,
+		Risk: func(in stopIn) policy.Risk {
+			if losses(in.UPID) != nil {
+				return policy.Destructive
+			}
+			return policy.Write
+		},
+		Needs: []tool.Need{
+			tool.On(tool.OnNode, "Sys.Audit").If("a task of another user or token"),
+			tool.On(tool.OnNode, "Sys.Modify").If("a task of another user or token").ForAdmins(),
+			tool.On(tool.OnGuest, "VM.Audit").Else("what it left of the guest is not said"),
+		},
+		Plan: func(ctx context.Context, c *tool.Call, in *stopIn) (tool.Plan, error) {
+			status, err := c.PVE.TaskStatus(ctx, in.UPID)
+			if err != nil {
+				return tool.Plan{}, unknownTask(err, in.UPID)
+			}
+			plan := tool.Plan{About: fmt.Sprintf("Stop of the task %s %s on %s", in.UPID.Type, in.UPID.ID, in.UPID.Node)}
+			plan.Guest, _ = in.UPID.Guest()
+			if plan.Consequences = losses(in.UPID); plan.Consequences != nil {
+				plan.Target = policy.Target{Method: http.MethodDelete, Path: "/nodes/*/tasks/*", VMID: int(plan.Guest)}
+			}
+			if !status.Running() {
+				plan.Already = fmt.Sprintf("The task has ended already (%s); nothing was sent.", render.Said(status.ExitStatus.Or("unknown"), 200))
+			}
+			return plan, nil
+		},
+		Start: func(ctx context.Context, c *tool.Call, in *stopIn) (tool.Job, error) {
+			return tool.Job{}, c.PVE.StopTask(ctx, in.UPID)
+		},
+		Finish: finishStop,
+	})
+}
+
+// losses says what a guest is left without when a task is stopped that overwrites or
+// deletes, nil where nothing of it is lost.
+func losses(upid pve.UPID) []string {
+	id, ok := upid.Guest()
+	if !ok || !policy.StoppedIsLost(upid.Type) {
+		return nil
+	}
+	what := "guest %v is left half deleted"
+	switch upid.Type {
+	case "qmrestore", "vzrestore":
+		what = "guest %v is left half restored: what it had is gone, what the backup has is not all there"
+	case "qmrollback", "vzrollback":
+		what = "guest %v is left half rolled back: its disks may be of different times"
+	case "qmdelsnapshot", "vzdelsnapshot":
+		what = "guest %v is left with half a snapshot, to which it cannot return"
+	case "qmmove", "move_volume":
+		what = "a disk of guest %v is left half moved: on both storages, or on neither"
+	case "qmigrate", "vzmigrate":
+		what = "guest %v is left half migrated: it may be stopped, locked, or have disks on both nodes"
+	case "qmtemplate", "vztemplate":
+		what = "guest %v is left half a template"
+	case "imgdel":
+		what = "a volume of guest %v is left half deleted"
+	}
+	return []string{fmt.Sprintf(what, id)}
+}
+
+func finishStop(ctx context.Context, c *tool.Call, in stopIn, _ tool.End) (stopOut, error) {
+	status, err := c.PVE.TaskStatus(ctx, in.UPID)
+	if err != nil {
+		return stopOut{}, err
+	}
+	out := stopOut{State: stateOf(status), Exit: render.Said(status.ExitStatus.Value, 200)}
+	if status.Running() {
+		out.Message, out.Next = "The task was told to stop, and still runs.", "Look again with pve_task_status."
+		return out, tool.ErrNotYet
+	}
+	if status.Succeeded() { // it was faster
+		return out, nil
+	}
+	out.Left, err = leftBehind(ctx, c, in.UPID)
+	return out, err
+}
+
+// leavesVolumes are the types of tasks that make volumes, and so may leave them half
+// made.
+var leavesVolumes = map[string]bool{
+	"qmcreate": true, "vzcreate": true, "qmrestore": true, "vzrestore": true, "qmclone": true, "vzclone": true, "qmigrate": true, "vzmigrate": true,
+	"qmmove": true, "move_volume": true, "vzdump": true, "imgcopy": true, "download": true, "qmsnapshot": true, "vzsnapshot": true,
+}
+
+// leftBehind says what a task that was stopped may have left.
+func leftBehind(ctx context.Context, c *tool.Call, upid pve.UPID) ([]string, error) {
+	var out []string
+	if leavesVolumes[upid.Type] {
+		out = append(out, "PVE cleans up as far as it can; volumes that it has begun may still be there")
+	}
+	id, ok := upid.Guest()
+	if !ok {
+		return out, nil
+	}
+	g, s, err := c.Live(ctx, id)
+	var none *pve.NoGuestError
+	switch {
+	case errors.As(err, &none):
+		return append(out, fmt.Sprintf("there is no guest %v", id)), nil
+	case err != nil:
+		return out, err
+	case s.Lock.Value != "":
+		out = append(out, fmt.Sprintf("%v is still locked (%s): no API token can clear that, an administrator does with qm unlock or pct unlock", g, s.Lock.Value))
+	}
+	return append(out, fmt.Sprintf("%v is %s now", g, s.State())), nil
+}
