@@ -106,6 +106,10 @@ func TestVolumesOfOtherGuests(t *testing.T) {
 		{Name: "asks", Options: shared(turnedOff(103)), Args: `{"vmid":105,"snapname":"before"}`, Outcome: tool.NeedsConfirmation, Says: []string{"is a volume of VM 103 (db-2)"}},
 		{Name: "runs", Options: shared(), Args: `{"vmid":105,"snapname":"before","confirm":true}`, Outcome: tool.Failed, Says: []string{"a volume of guest 103 is named, which runs"}},
 	})
+	sim.Tell(t, "pve_create_snapshot", []sim.Story{
+		{Name: "of another's", Options: shared(turnedOff(103)), Args: `{"vmid":105,"snapname":"now"}`, Outcome: tool.Failed,
+			Says: []string{"VM 105 has a volume of VM 103 (db-2), of which it would be a snapshot, too; nothing was sent.", "Snapshot that guest, or take the volume off"}},
+	})
 	sim.Tell(t, "pve_resize_disk", []sim.Story{
 		{Name: "another's", Options: shared(turnedOff(103)), Args: `{"vmid":105,"disk":"scsi1","size":"+1G"}`, Outcome: tool.Failed,
 			Says: []string{"scsi1 of VM 105 is a volume of VM 103 (db-2); nothing was sent.", "Grow it there."}},

@@ -122,6 +122,14 @@ func planCreate(ctx context.Context, c *tool.Call, in *createIn) (tool.Plan, err
 	if _, taken := named(list, in.Snapname); taken {
 		return tool.Plan{}, explain.Refusal("Choose another name; there are "+render.List(names(list))+".", "%v has a snapshot %s already.", g, in.Snapname)
 	}
+	config, err := c.PVE.GuestConfig(ctx, g, nil)
+	if err != nil {
+		return tool.Plan{}, err
+	}
+	if owners, _ := c.Foreign(ctx, g, config.Values); len(owners) > 0 {
+		return tool.Plan{}, explain.Refusal("Snapshot that guest, or take the volume off this one.",
+			"%v has a volume of %s, of which it would be a snapshot, too; nothing was sent.", g, c.Called(ctx, pve.VMID(owners[0])))
+	}
 	_, f, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.Feature, error) { return c.PVE.Feature(ctx, g, "snapshot", "") })
 	if err != nil {
 		return tool.Plan{}, err
