@@ -84,7 +84,8 @@ func parseImage(t *testing.T) image {
 
 func TestImage(t *testing.T) {
 	i := parseImage(t)
-	version, _, _ := strings.Cut(string(read(t, "go.mod"))[len("module pve-mcp\n\ngo "):], ".0\n")
+	_, version, _ := strings.Cut(string(read(t, "go.mod")), "\ngo ")
+	version, _, _ = strings.Cut(version, ".0\n")
 	if diff := cmp.Diff([]string{"golang:" + version, "scratch"}, i.bases); diff != "" {
 		t.Errorf("stages (-want +got):\n%s", diff)
 	}
