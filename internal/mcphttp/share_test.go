@@ -222,7 +222,7 @@ func TestIdleConnectionsLeaveRoom(t *testing.T) {
 // in takes the place of one of them.
 func TestRefusedConnectionsLeaveRoom(t *testing.T) {
 	path, secrets := tokens(t, "pve:read")
-	visit(t, simtest.Options{}, byTokens(t, path), func(s *site) {
+	visit(t, sim.Options{}, byTokens(t, path), func(s *site) {
 		for range 3000 {
 			conn, err := s.wire.dial(s.Context(), "", "")
 			if err != nil {

@@ -64,7 +64,7 @@ func TestAnswersNobodyTakes(t *testing.T) {
 	const host = " HTTP/1.1\r\nHost: localhost\r\n"
 	right := "Authorization: Bearer " + secrets[0] + "\r\n"
 	o := byTokens(t, path)
-	o.Metrics = &httpserve.Metrics{}
+	o.Metrics = &mcphttp.Metrics{}
 	visit(t, simtest.Options{}, o, func(s *site) {
 		for name, text := range map[string]string{
 			"a look at health":        "GET /healthz" + host + "\r\n",
