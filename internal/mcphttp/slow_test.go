@@ -65,7 +65,7 @@ func TestAnswersNobodyTakes(t *testing.T) {
 	right := "Authorization: Bearer " + secrets[0] + "\r\n"
 	o := byTokens(t, path)
 	o.Metrics = &mcphttp.Metrics{}
-	visit(t, simtest.Options{}, o, func(s *site) {
+	visit(t, sim.Options{}, o, func(s *site) {
 		for name, text := range map[string]string{
 			"a look at health":        "GET /healthz" + host + "\r\n",
 			"one whether it is ready": "GET /readyz" + host + "\r\n",
