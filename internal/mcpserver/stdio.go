@@ -3,6 +3,7 @@ package mcpserver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/pve-mcp/pve-mcp/internal/mcpserver/rpc"
 )
 
 const (
@@ -32,6 +35,7 @@ func Serve(ctx context.Context, s *mcp.Server, in io.Reader, out io.Writer) erro
 	return s.Run(context.WithoutCancel(ctx), drained{
 		Transport: &mcp.IOTransport{Reader: io.NopCloser(newMessages(in, shared)), Writer: shared},
 		stop:      ctx,
+		out:       shared,
 	})
 }
 
@@ -67,6 +71,7 @@ func (w *sharedWriter) Close() error { return nil }
 type drained struct {
 	mcp.Transport
 	stop context.Context
+	out  io.Writer // takes whole lines
 }
 
 func (t drained) Connect(ctx context.Context) (mcp.Connection, error) {
@@ -74,12 +79,13 @@ func (t drained) Connect(ctx context.Context) (mcp.Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &drainedConn{Connection: conn, stop: t.stop, open: map[jsonrpc.ID]bool{}, idle: make(chan struct{})}, nil
+	return &drainedConn{Connection: conn, stop: t.stop, out: t.out, open: map[jsonrpc.ID]bool{}, idle: make(chan struct{})}, nil
 }
 
 type drainedConn struct {
 	mcp.Connection
 	stop context.Context
+	out  io.Writer
 
 	mu    sync.Mutex
 	open  map[jsonrpc.ID]bool // requests without an answer; guarded by mu
@@ -91,21 +97,40 @@ func (c *drainedConn) Read(ctx context.Context) (jsonrpc.Message, error) {
 	reading, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(c.stop, cancel)()
-	msg, err := c.Connection.Read(reading)
-	if err == nil {
-		// A subscription is answered when it ends, which is now.
-		if req, ok := msg.(*jsonrpc.Request); ok && req.IsCall() && req.Method != "subscriptions/listen" {
-			c.mu.Lock()
-			c.open[req.ID] = true
-			c.mu.Unlock()
+	for {
+		msg, err := c.Connection.Read(reading)
+		if err != nil {
+			c.drain(ctx)
+			if c.stop.Err() != nil {
+				return nil, io.EOF
+			}
+			return nil, err
 		}
-		return msg, nil
+		req, ok := msg.(*jsonrpc.Request)
+		if !ok || !req.IsCall() || c.begin(req) {
+			return msg, nil
+		}
+		// Its answer has no id: the client would take it for that of the other request.
+		again := &rpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: fmt.Sprintf("a request with the id %v is under way; this one was not carried out", req.ID.Raw())}
+		if _, err := c.out.Write(append(again.Answer(), '\n')); err != nil {
+			return nil, err
+		}
 	}
-	c.drain(ctx)
-	if c.stop.Err() != nil {
-		return nil, io.EOF
+}
+
+// begin notes a request that is to be answered. It returns false where one with its id has
+// no answer yet.
+func (c *drainedConn) begin(req *jsonrpc.Request) bool {
+	if req.Method == "subscriptions/listen" { // is answered when it ends, which is with the session
+		return true
 	}
-	return nil, err
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open[req.ID] {
+		return false
+	}
+	c.open[req.ID] = true
+	return true
 }
 
 // drain returns when every request has its answer, or the time for that is up.

@@ -192,6 +192,19 @@ func TestBatchOfNotifications(t *testing.T) {
 
 func ping(id int) string { return fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"ping"}`, id) }
 
+// A request with the id of one that is under way is refused, in an answer that nobody takes
+// for that of the other, which goes on.
+func TestSecondRequestWithAnID(t *testing.T) {
+	const call = `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"pve_create_backup","arguments":{"vmid":101,"storage":"nfs","wait":45}}}` + "\n"
+	out, _ := closeAfter(t, handshake+call+call)
+	if want := `"id":null,"error":{"code":-32600,"message":"a request with the id 2 is under way; this one was not carried out"}`; !strings.Contains(out, want) {
+		t.Errorf("no %s in %s", want, out)
+	}
+	if n := strings.Count(out, `"id":2,`); n != 1 {
+		t.Errorf("%d answers to the other request: %s", n, out)
+	}
+}
+
 // A request that comes before initialize is refused with a code of JSON-RPC.
 func TestBeforeInitialize(t *testing.T) {
 	out, _ := closeAfter(t, `{"jsonrpc":"2.0","id":5,"method":"tools/list"}`+"\n"+handshake+ping(6)+"\n")
