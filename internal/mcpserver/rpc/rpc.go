@@ -96,7 +96,7 @@ func readOne(raw json.RawMessage) (m Message, _ *Error) {
 	}
 	var ok bool
 	if m.ID, ok = readID(fields["id"]); !ok {
-		return m, invalid(nil, "the id of a message is a text, or a whole number")
+		return m, invalid(nil, "the id of a message is a text of at most 1,024 bytes, or a whole number of at most 2^53-1")
 	}
 	if version, ok := text(fields["jsonrpc"]); !ok || version != "2.0" {
 		return m, invalid(m.ID, `not a message of JSON-RPC 2.0: the member jsonrpc is not "2.0"`)
