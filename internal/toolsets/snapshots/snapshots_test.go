@@ -62,13 +62,13 @@ func TestCreate(t *testing.T) {
 	raw := sim.Set(105, "scsi0=nfs:105/vm-105-disk-0.raw,size=2G")
 	rawCT := sim.Set(200, "rootfs=nfs:200/vm-200-disk-0.raw,size=2G")
 	sim.Tell(t, "pve_create_snapshot", []sim.Story{
-		{Name: "VM", On: sim.VM, Args: `{"vmid":$vmid,"snapname":"monday","description":"before\nthe change; a=b&c"}`, Outcome: tool.OK, Writes: []string{create}, Sent: 6, Says: []string{
+		{Name: "VM", On: sim.VM, Args: `{"vmid":$vmid,"snapname":"monday","description":"before\nthe change; a=b&c"}`, Outcome: tool.OK, Writes: []string{create}, Sent: 7, Says: []string{
 			`"message":"Snapshot monday of VM $vmid (scratch): done."`, `"vmid":$vmid,"node":"$node","snapshot":{"name":"monday","created":"`, `"description":"before the change; a=b&c"}`}, Lacks: []string{`"ram"`}},
 		{Name: "running VM", Args: `{"vmid":102,"snapname":"monday"}`, Outcome: tool.OK, Writes: []string{create}, Says: []string{`{"name":"monday","parent":"after-upgrade"`}},
 		{Name: "running VM without an agent", On: sim.RunningVM, Args: `{"vmid":$vmid,"snapname":"monday"}`, Outcome: tool.OK, Writes: []string{create}, Says: []string{`{"name":"monday","created":"`}},
 		{Name: "with little RAM", On: sim.RunningVM, Args: `{"vmid":$vmid,"snapname":"monday","vmstate":true,"wait":45}`, Outcome: tool.OK, Writes: []string{create}, Says: []string{`"ram":true`}},
 		{Name: "with RAM", Args: `{"vmid":100,"snapname":"monday","vmstate":true,"wait":45}`, Outcome: tool.OK, Writes: []string{create}, Says: []string{`"ram":true`}},
-		{Name: "CT", On: sim.RunningCT, Args: `{"vmid":$vmid,"snapname":"monday"}`, Outcome: tool.OK, Writes: []string{createCT}, Sent: 6, Says: []string{"Snapshot monday of CT $vmid (scratch): done."}},
+		{Name: "CT", On: sim.RunningCT, Args: `{"vmid":$vmid,"snapname":"monday"}`, Outcome: tool.OK, Writes: []string{createCT}, Sent: 7, Says: []string{"Snapshot monday of CT $vmid (scratch): done."}},
 		{Name: "single node, PVE 8", Options: sim.Options{Model: sim.Lab(sim.Version("8.4.1"))}, Args: `{"vmid":102,"snapname":"monday"}`, Outcome: tool.OK, Writes: []string{createCT}},
 		{Name: "moved", Options: moved("POST", "/snapshot"), Args: `{"vmid":105,"snapname":"tuesday"}`, Outcome: tool.OK, Writes: []string{create, create}, Says: []string{`"node":"pve1"`}},
 		{Name: "moved while it is looked at", Options: moved("GET", "/feature"), Args: `{"vmid":105,"snapname":"tuesday"}`, Outcome: tool.OK, Writes: []string{create}},
@@ -83,8 +83,8 @@ func TestCreate(t *testing.T) {
 		{Name: "the name is taken", Args: `{"vmid":102,"snapname":"before-upgrade"}`, Outcome: tool.Failed, Sent: 3, Says: []string{"VM 102 has a snapshot before-upgrade already.", "there are before-upgrade and after-upgrade."}},
 		{Name: "the name is taken meanwhile", Options: sim.Options{Before: sim.Meanwhile("POST", "/snapshot", `pve_create_snapshot {"vmid":105,"snapname":"monday"}`)}, Args: `{"vmid":105,"snapname":"monday"}`,
 			Outcome: tool.Failed, Writes: []string{create}, Says: []string{"failed: snapshot name 'monday' already used"}},
-		{Name: "storage without snapshots", Options: with(raw), Args: `{"vmid":105,"snapname":"monday"}`, Outcome: tool.Failed, Sent: 4, Says: []string{"The storage of VM 105 cannot make snapshots of all its disks.", "pve_create_backup"}},
-		{Name: "storage without snapshots, CT", Options: with(rawCT), Args: `{"vmid":200,"snapname":"monday"}`, Outcome: tool.Failed, Sent: 4, Says: []string{"The storage of CT 200 cannot make snapshots of all its disks."}},
+		{Name: "storage without snapshots", Options: with(raw), Args: `{"vmid":105,"snapname":"monday"}`, Outcome: tool.Failed, Sent: 5, Says: []string{"The storage of VM 105 cannot make snapshots of all its disks.", "pve_create_backup"}},
+		{Name: "storage without snapshots, CT", Options: with(rawCT), Args: `{"vmid":200,"snapname":"monday"}`, Outcome: tool.Failed, Sent: 5, Says: []string{"The storage of CT 200 cannot make snapshots of all its disks."}},
 		{Name: "no privilege", Options: sim.Options{Token: "audit@pve!mcp"}, Args: `{"vmid":105,"snapname":"monday"}`, Outcome: tool.Failed, Writes: []string{create}, Says: []string{"lacks VM.Snapshot on /vms/105.", "--roles PVEVMAdmin"}},
 		{Name: "read-only", On: sim.VM, Options: sim.Options{Policy: policy.Policy{ReadOnly: true}}, Args: `{"vmid":$vmid,"snapname":"monday"}`, Outcome: tool.Failed, Says: []string{"Nothing was sent"}},
 		{Name: "no guest", On: sim.NoGuest, Args: `{"vmid":$vmid,"snapname":"monday"}`, Outcome: tool.Failed, Sent: 1, Says: []string{"There is no guest $vmid"}},
