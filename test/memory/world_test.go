@@ -67,8 +67,8 @@ func open(t *testing.T, count int) *world {
 	cert, key := w.certificate(dir)
 	cmd := exec.CommandContext(t.Context(), binary, "http", "--listen", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "PVE_HOST="+pve, "PVE_TOKEN_ID="+token.ID, "PVE_TOKEN_SECRET="+token.Secret, "PVE_CA_FILE="+ca,
-		"PVE_MCP_HTTP_TOKENS="+path, "PVE_MCP_HTTP_RATE=0", "PVE_MCP_LOG_FORMAT=json", "GOMEMLIMIT=")
+	cmd.Env = []string{"PVE_HOST=" + pve, "PVE_TOKEN_ID=" + token.ID, "PVE_TOKEN_SECRET=" + token.Secret, "PVE_CA_FILE=" + ca,
+		"PVE_MCP_HTTP_TOKENS=" + path, "PVE_MCP_HTTP_RATE=0", "PVE_MCP_LOG_FORMAT=json"}
 	log, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
