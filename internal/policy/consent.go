@@ -77,12 +77,11 @@ func (p Policy) Decide(a Ask) (Decision, Consent) {
 	return Granted, Consent{by: "human", granted: true}
 }
 
-// Target is one request: a method, a path as in the table of endpoints, and the guest
-// that it is about.
+// Target is one request: a method, a path as in the table of endpoints, and its subject.
 type Target struct {
-	Method string
-	Path   string
-	VMID   int
+	Method  string
+	Path    string
+	Subject Subject
 	// Also are the other guests whose volumes it names.
 	Also []int
 	// Snapshot says which snapshot of the guest it is about, as in [Where].
@@ -92,7 +91,7 @@ type Target struct {
 // covers reports whether a request touches no other guests than the target says.
 func (t Target) covers(touched touch) bool {
 	ids := slices.Concat(touched.changed, touched.made)
-	return len(ids) == 1 && ids[0] == t.VMID &&
+	return len(ids) == 1 && ids[0] == t.Subject.VMID() &&
 		!slices.ContainsFunc(Owners(touched.named), func(id int) bool { return !slices.Contains(t.Also, id) })
 }
 
@@ -128,7 +127,7 @@ func spend(ctx context.Context, e row, r request, t touch) (used *grant, reason 
 	case g == nil:
 		return nil, "it would lose data, and nobody has consented"
 	case !granted(ctx, e, r) || !g.target.covers(t):
-		return nil, fmt.Sprintf("the consent was for %s %s of guest %d", g.target.Method, g.target.Path, g.target.VMID)
+		return nil, fmt.Sprintf("the consent was for %s %s of %v", g.target.Method, g.target.Path, g.target.Subject)
 	case g.used.Swap(true):
 		return nil, "the consent was used already"
 	}

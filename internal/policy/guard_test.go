@@ -207,7 +207,7 @@ func consented(t *testing.T) policy.Consent {
 // A grant is good for one request of one kind to one guest.
 func TestGrant(t *testing.T) {
 	g := &policy.Guard{}
-	target := policy.Target{Method: "DELETE", Path: "/nodes/*/qemu/*", VMID: 100}
+	target := policy.Target{Method: "DELETE", Path: "/nodes/*/qemu/*", Subject: policy.Guest(100)}
 	for request, want := range map[string]string{
 		"DELETE /nodes/a/qemu/100":                        sent,
 		"DELETE /nodes/a/qemu/101":                        "the consent was for DELETE /nodes/*/qemu/* of guest 100",
@@ -264,7 +264,7 @@ func TestAGrantComesBackAfterARefusal(t *testing.T) {
 		{"200 OK", `{"data":"UPID:..."}`, false},
 		{"200 OK", "{}", false},
 	} {
-		target := policy.Target{Method: "DELETE", Path: "/nodes/*/qemu/*", VMID: 100}
+		target := policy.Target{Method: "DELETE", Path: "/nodes/*/qemu/*", Subject: policy.Guest(100)}
 		ctx := consented(t).Grant(t.Context(), target)
 		wire := (&policy.Guard{}).Transport(answering{tt.status, tt.body})
 		var err error
@@ -487,7 +487,7 @@ func TestProtectedGuests(t *testing.T) {
 // Without rules, a volume of another guest is not named without consent to that very guest,
 // and not at all while that runs.
 func TestForeignVolumes(t *testing.T) {
-	target := policy.Target{Method: "PUT", Path: "/nodes/*/qemu/*/config", VMID: 100, Also: []int{103}}
+	target := policy.Target{Method: "PUT", Path: "/nodes/*/qemu/*/config", Subject: policy.Guest(100), Also: []int{103}}
 	for request, want := range map[string]string{
 		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:vm-103-disk-0":                               sent,
 		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:vm-100-disk-0":                               sent,

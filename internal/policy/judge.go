@@ -60,8 +60,9 @@ func (p Policy) hasRules() bool { return len(p.Protect) > 0 || len(p.Allow) > 0 
 // Refuse returns why a request that a plan needs consent for will not be sent, or "", so
 // that nobody is asked in vain.
 func (g *Guard) Refuse(ctx context.Context, t Target) string {
-	w := Where{VMID: t.VMID, Snapshot: t.Snapshot}
-	touched := touch{changed: []int{t.VMID}, uses: []Where{w}, spreads: true, known: true}
+	id := t.Subject.VMID()
+	w := Where{VMID: id, Snapshot: t.Snapshot}
+	touched := touch{changed: []int{id}, uses: []Where{w}, spreads: true, known: true}
 	for _, id := range t.Also {
 		touched.named = append(touched.named, Volume{Owner: id, Known: true})
 	}

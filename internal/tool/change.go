@@ -111,7 +111,7 @@ func (r *change) run(ctx context.Context) (out output) {
 	if err != nil {
 		return r.failed(ctx, unrecorded(err))
 	}
-	r.host.Recent.begin(r.plan.Guest, r.host.Now())
+	r.host.Recent.begin(r.plan.guest(), r.host.Now())
 	return r.recorded(ctx, entry, func() output { return r.carryOut(ctx) })
 }
 
@@ -123,7 +123,7 @@ func (r *change) recorded(ctx context.Context, entry *audit.Entry, do func() out
 			out.changed().Message += fmt.Sprintf(" This outcome is missing in the audit log: %v.", err)
 		}
 		if end.Outcome != Running && end.Outcome != Unknown {
-			r.host.Recent.end(r.plan.Guest, r.host.Now())
+			r.host.Recent.end(r.plan.guest(), r.host.Now())
 		}
 	}()
 	out = do()
@@ -143,7 +143,7 @@ func (r *change) refused(ctx context.Context, risk policy.Risk) string {
 		return ""
 	}
 	target := r.plan.Target
-	target.VMID = int(r.plan.Guest)
+	target.Subject = r.plan.Subject
 	return r.host.Guard.Refuse(ctx, target)
 }
 

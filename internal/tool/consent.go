@@ -68,7 +68,7 @@ const (
 
 // question makes the question.
 func (r *change) question(ctx context.Context, digest string) (*Question, error) {
-	guest, err := r.call.asItIs(ctx, r.plan.Guest)
+	guest, err := r.call.asItIs(ctx, r.plan.guest())
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func arguments(in input) []string {
 // another guest.
 func (r *change) typed() []string {
 	return slices.DeleteFunc(slices.Clone(r.plan.Names), func(name string) bool {
-		return name == "" || strings.Trim(name, "0123456789") == "" && name != r.plan.Guest.String()
+		return name == "" || strings.Trim(name, "0123456789") == "" && name != r.plan.guest().String()
 	})
 }
 
@@ -149,7 +149,7 @@ func (r *change) consequences(ctx context.Context) []string {
 	if r.plan.Target.Method == "" || r.tool.Risk == policy.Exec {
 		return r.plan.Consequences
 	}
-	g, s, err := r.call.Live(ctx, r.plan.Guest)
+	g, s, err := r.call.Live(ctx, r.plan.guest())
 	var stakes []string
 	if err == nil {
 		stakes, err = r.call.Stakes(ctx, g, s)
@@ -195,7 +195,7 @@ func (r *change) answer(ctx context.Context) (a *policy.Answer, reason string, e
 	if a.Action != "accept" || r.void != "" {
 		return a, r.void, nil
 	}
-	is, err := r.call.asItIs(ctx, r.plan.Guest)
+	is, err := r.call.asItIs(ctx, r.plan.guest())
 	if err != nil {
 		return nil, "", err
 	}

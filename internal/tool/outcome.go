@@ -91,10 +91,10 @@ func (r *change) taskFailed(ctx context.Context, job Job, end End) output {
 	}
 	ch.Next = explain.Hint(reason)
 	if busyRE.MatchString(reason) {
-		ch.Next = r.call.busy(ctx, r.plan.Guest, reason).Next
+		ch.Next = r.call.busy(ctx, r.plan.guest(), reason).Next
 	}
 	if lock, ok := pve.LockIn(reason); ok {
-		ch.Next = r.call.locked(ctx, &explain.LockedError{Guest: pve.GuestRef{VMID: r.plan.Guest, Node: job.UPID.Node}, Lock: lock, Message: reason}).Next
+		ch.Next = r.call.locked(ctx, &explain.LockedError{Guest: pve.GuestRef{VMID: r.plan.guest(), Node: job.UPID.Node}, Lock: lock, Message: reason}).Next
 	}
 	out, err := r.steps.finish(ctx, r.call, r.in, end)
 	if err != nil {
@@ -198,7 +198,7 @@ func (r *change) finished(out output, err error, ch Changed) output {
 func (r *change) failed(ctx context.Context, err error) output {
 	e := r.host.Explain.Explain(err)
 	if r.call != nil {
-		e = r.call.refused(ctx, r.plan.Guest, err)
+		e = r.call.refused(ctx, r.plan.guest(), err)
 	}
 	r.fault = faultOf(err)
 	return r.outcome(Changed{Outcome: Failed, Message: e.What, Next: e.Next})
@@ -212,10 +212,10 @@ const lookTime = 10 * time.Second
 func (r *change) lost(ctx context.Context, err error, sent time.Time) output {
 	e := r.host.Explain.Explain(err)
 	ch := Changed{Outcome: Unknown, Message: e.What, Next: e.Next}
-	if r.plan.Guest != 0 {
+	if r.plan.guest() != 0 {
 		looking, done := context.WithTimeout(ctx, lookTime)
 		defer done()
-		ch.Found = append([]string{"sent at " + render.Time(sent) + " by this machine's clock"}, r.call.traces(looking, r.plan.Guest)...)
+		ch.Found = append([]string{"sent at " + render.Time(sent) + " by this machine's clock"}, r.call.traces(looking, r.plan.guest())...)
 	}
 	return r.outcome(ch)
 }

@@ -13,10 +13,10 @@ import (
 func (r *change) record() audit.Record {
 	rec := audit.Record{
 		Tool: r.tool.Name, Caller: r.req.Caller, Arguments: r.req.Arguments,
-		About: r.plan.About, Guest: int(r.plan.Guest), Consent: cmp.Or(r.given.By(), "none"),
+		About: r.plan.About, Guest: int(r.plan.guest()), Consent: cmp.Or(r.given.By(), "none"),
 	}
 	if r.call != nil {
-		rec.Node = r.call.guests[r.plan.Guest].Node.Value
+		rec.Node = r.call.guests[r.plan.guest()].Node.Value
 	}
 	return rec
 }

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -36,7 +37,7 @@ func (r *change) seal(ctx context.Context, task pve.UPID) {
 	ctx, done := late(ctx, answerTime) // a call that is cancelled needs it, too
 	defer done()
 	h := handle{
-		Owner: r.req.Owner, Tool: r.tool.Name, In: encode(r.in), About: r.plan.About, Guest: r.plan.Guest, UPID: task,
+		Owner: r.req.Owner, Tool: r.tool.Name, In: encode(r.in), About: r.plan.About, Guest: r.plan.guest(), UPID: task,
 		Starts: r.plan.Starts, Later: r.plan.Later, Follows: r.detachable() && r.goesOn(),
 		Apart: int64(math.Floor(r.host.Now().Sub(task.Start).Seconds())),
 	}
@@ -119,7 +120,7 @@ func (r *change) goOn(ctx context.Context, job Job) {
 // resume answers for a change that was begun, as far as it is after a wait.
 func (r *change) resume(ctx context.Context, wait time.Duration) output {
 	b := r.resumed
-	r.plan = Plan{Guest: b.Guest, About: b.About, Starts: b.Starts, Later: b.Later}
+	r.plan = Plan{Subject: policy.Guest(b.Guest), About: b.About, Starts: b.Starts, Later: b.Later}
 	r.begun, r.sealed = b.Start(), b.Handle
 	job := Job{UPID: b.UPID}
 	if err := json.Unmarshal(b.In, r.in); err != nil {
@@ -178,7 +179,7 @@ func (r *change) second(ctx context.Context, first Job) (next Job, stopped outpu
 	if r.resumed == nil && r.steps.then != nil {
 		return r.send(ctx, r.steps.then)
 	}
-	upid, err := r.call.startedAfter(ctx, r.plan.Guest, first.UPID)
+	upid, err := r.call.startedAfter(ctx, r.plan.guest(), first.UPID)
 	if err != nil || !upid.IsZero() || r.steps.then == nil {
 		return Job{UPID: upid}, nil // whether the guest runs is seen all the same
 	}

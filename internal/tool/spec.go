@@ -89,8 +89,8 @@ type ChangeSpec[In any, Out any] struct {
 
 // Plan is what a change would do.
 type Plan struct {
-	// Guest is the guest that is changed, if one is.
-	Guest pve.VMID
+	// Subject is what is changed.
+	Subject policy.Subject
 	// About names action and target, to begin a sentence: "Shutdown of VM 104".
 	About string
 	// Already says that there is nothing to do, in a sentence; nothing is sent.
@@ -113,6 +113,9 @@ type Plan struct {
 	Later string
 }
 
+// guest is the subject where that is a guest, else 0.
+func (p Plan) guest() pve.VMID { return pve.VMID(p.Subject.VMID()) }
+
 // Job is what was sent: a task, or, without one, a change that is done.
 type Job struct {
 	UPID pve.UPID
@@ -131,7 +134,7 @@ func (e End) Failed() bool {
 // Target is the one request to a guest's path, such as /snapshot/*, that a consent is good
 // for.
 func Target(method string, g pve.GuestRef, rest string) policy.Target {
-	return policy.Target{Method: method, Path: "/nodes/*/" + string(g.Kind) + "/*" + rest, VMID: int(g.VMID)}
+	return policy.Target{Method: method, Path: "/nodes/*/" + string(g.Kind) + "/*" + rest, Subject: policy.Guest(g.VMID)}
 }
 
 // Flag writes a boolean as PVE takes it.

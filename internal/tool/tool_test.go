@@ -135,7 +135,7 @@ func power(risk policy.Risk) tool.Tool {
 		Risk: func(powerIn) policy.Risk { return risk },
 		Plan: func(ctx context.Context, c *tool.Call, in *powerIn) (tool.Plan, error) {
 			_, err := c.Guest(ctx, in.VMID)
-			return tool.Plan{Guest: in.VMID, About: fmt.Sprintf("%s of %v", in.Action, in.VMID), Consequences: []string{"it is gone"}}, err
+			return tool.Plan{Subject: policy.Guest(in.VMID), About: fmt.Sprintf("%s of %v", in.Action, in.VMID), Consequences: []string{"it is gone"}}, err
 		},
 		Start: func(ctx context.Context, c *tool.Call, in *powerIn) (tool.Job, error) {
 			if in.Action == "panic" {
@@ -391,7 +391,7 @@ func TestGoalThatIsNeverReached(t *testing.T) {
 		hoping := tool.Change(tool.ChangeSpec[powerIn, powerOut]{
 			Name: "hoping", Title: "Hoping", Doc: "Waits for what does not come.",
 			Plan: func(_ context.Context, _ *tool.Call, in *powerIn) (tool.Plan, error) {
-				return tool.Plan{Guest: in.VMID, About: "stop of 104"}, nil
+				return tool.Plan{Subject: policy.Guest(in.VMID), About: "stop of 104"}, nil
 			},
 			Start: func(ctx context.Context, c *tool.Call, in *powerIn) (tool.Job, error) {
 				g, err := c.Guest(ctx, in.VMID)

@@ -80,11 +80,11 @@ func planCreate(ctx context.Context, c *tool.Call, in *createIn) (tool.Plan, err
 		return tool.Plan{}, err
 	}
 	plan := tool.Plan{
-		Guest: in.VMID,
-		About: fmt.Sprintf("Backup of %v (%s) on %s to %s%s", g, render.Text(s.Name.Value, 60), g.Node, render.Text(in.Storage, 60), in.aside(s)),
+		Subject: policy.Guest(in.VMID),
+		About:   fmt.Sprintf("Backup of %v (%s) on %s to %s%s", g, render.Text(s.Name.Value, 60), g.Node, render.Text(in.Storage, 60), in.aside(s)),
 	}
 	if in.Prune != "" {
-		plan.Target = policy.Target{Method: http.MethodPost, Path: "/nodes/*/vzdump", VMID: int(in.VMID)}
+		plan.Target = policy.Target{Method: http.MethodPost, Path: "/nodes/*/vzdump", Subject: policy.Guest(in.VMID)}
 		plan.Consequences, err = pruned(ctx, c, g, *in)
 	}
 	return plan, err

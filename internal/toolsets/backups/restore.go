@@ -116,8 +116,8 @@ func planRestore(ctx context.Context, c *tool.Call, in *restoreIn) (tool.Plan, e
 		}
 		plan.Later = "Then " + twin + "."
 	}
-	plan.Guest, plan.Starts = in.VMID, in.Run
-	plan.Target = policy.Target{Method: http.MethodPost, Path: "/nodes/*/" + string(kind), VMID: int(in.VMID), Snapshot: policy.AllSnapshots}
+	plan.Subject, plan.Starts = policy.Guest(in.VMID), in.Run
+	plan.Target = policy.Target{Method: http.MethodPost, Path: "/nodes/*/" + string(kind), Subject: policy.Guest(in.VMID), Snapshot: policy.AllSnapshots}
 	plan.About = fmt.Sprintf("Restore of %s %v from %s on %s", kind.Noun(), in.VMID, render.Text(in.Archive.String(), 200), in.Node)
 	return plan, nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/url"
 
 	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pve"
@@ -73,8 +74,8 @@ func planClone(ctx context.Context, c *tool.Call, in *cloneIn) (tool.Plan, error
 		return tool.Plan{}, err
 	}
 	plan := tool.Plan{
-		Guest: in.NewID,
-		About: fmt.Sprintf("Clone of %v (%s) as %v", g, render.Text(s.Name.Value, 60), in.NewID),
+		Subject: policy.Guest(in.NewID),
+		About:   fmt.Sprintf("Clone of %v (%s) as %v", g, render.Text(s.Name.Value, 60), in.NewID),
 	}
 	if plan.Starts = in.Run; in.Run {
 		plan.Later = fmt.Sprintf("Then start the clone with pve_guest_power: vmid %v.", in.NewID)

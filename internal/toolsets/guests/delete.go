@@ -79,7 +79,7 @@ func planDelete(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Plan, err
 	target := tool.Target(http.MethodDelete, g, "")
 	target.Snapshot = policy.AllSnapshots
 	return tool.Plan{
-		Guest: in.VMID, About: fmt.Sprintf("Deletion of %v (%s) on %s", g, name, g.Node),
+		Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Deletion of %v (%s) on %s", g, name, g.Node),
 		Target: target, Names: []string{in.VMID.String(), name},
 		Consequences: in.losses(ctx, c, g, config),
 	}, nil

@@ -93,14 +93,14 @@ func planExec(ctx context.Context, c *tool.Call, in *execIn) (tool.Plan, error) 
 	}
 	guest := fmt.Sprintf("%v (%s)", g, render.Text(s.Name.Value, 60))
 	if in.Process != "" {
-		return tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Output of %s in %s", in.runs.Command, guest), Looks: true}, nil
+		return tool.Plan{Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Output of %s in %s", in.runs.Command, guest), Looks: true}, nil
 	}
 	if err := c.RefuseCommand(in.Command, in.Stdin != "", in.Shell != ""); err != nil {
 		return tool.Plan{}, err
 	}
 	by, err := in.settle(ctx, c)
 	return tool.Plan{
-		Guest: in.VMID, About: "Command in " + guest,
+		Subject: policy.Guest(in.VMID), About: "Command in " + guest,
 		Target: tool.Target(http.MethodPost, g, "/agent/exec"), Consequences: []string{"it runs as root or SYSTEM" + by},
 	}, err
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
@@ -66,8 +67,8 @@ func planMigrate(ctx context.Context, c *tool.Call, in *migrateIn) (tool.Plan, e
 	}
 	in.Found = migrateFound{Running: s.Status == "running", Source: g.Node}
 	plan := tool.Plan{
-		Guest: in.VMID,
-		About: fmt.Sprintf("Migration of %v (%s) from %s to %s", g, render.Text(s.Name.Value, 60), g.Node, in.Target),
+		Subject: policy.Guest(in.VMID),
+		About:   fmt.Sprintf("Migration of %v (%s) from %s to %s", g, render.Text(s.Name.Value, 60), g.Node, in.Target),
 	}
 	switch {
 	case g.Node == in.Target:

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
@@ -94,8 +95,8 @@ func planPower(ctx context.Context, c *tool.Call, given *powerIn) (tool.Plan, er
 		return tool.Plan{}, err
 	}
 	plan := tool.Plan{
-		Guest: in.VMID,
-		About: fmt.Sprintf("%s of %v (%s) on %s", title(in.Action), g, render.Text(s.Name.Value, 60), g.Node),
+		Subject: policy.Guest(in.VMID),
+		About:   fmt.Sprintf("%s of %v (%s) on %s", title(in.Action), g, render.Text(s.Name.Value, 60), g.Node),
 	}
 	switch {
 	case !reached(in, s) || in.Action == "reboot" || in.Action == "reset":

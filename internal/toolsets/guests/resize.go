@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/show"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -85,7 +86,7 @@ func planResize(ctx context.Context, c *tool.Call, in *resizeIn) (tool.Plan, err
 		in.Found.Goal = 0
 	}
 	size := pve.FormatSize(wanted)
-	plan := tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Growth of %s of %v (%s) %s %s", disk.Key, g, render.Text(nameIn(config), 60), by, size)}
+	plan := tool.Plan{Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Growth of %s of %v (%s) %s %s", disk.Key, g, render.Text(nameIn(config), 60), by, size)}
 	if in.Size != given {
 		plan.About += fmt.Sprintf(" (as %s was read)", render.Text(given, 40))
 	}

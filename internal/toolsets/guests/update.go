@@ -101,7 +101,7 @@ func planUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Plan, err
 	}
 	before := byKey(values)
 	digest, lock := before["digest"].Value.Value, before["lock"].Value.Value
-	plan := tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Change of %v (%s) on %s", g, nameOf(before), g.Node)}
+	plan := tool.Plan{Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Change of %v (%s) on %s", g, nameOf(before), g.Node)}
 	if said != nil {
 		plan.About += " (" + strings.Join(said, "; ") + ")"
 	}

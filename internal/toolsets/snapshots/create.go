@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
@@ -138,5 +139,5 @@ func planCreate(ctx context.Context, c *tool.Call, in *createIn) (tool.Plan, err
 		return tool.Plan{}, explain.Refusal("Back it up instead with pve_create_backup, or move its disks to a storage that can (ZFS, LVM-thin, Ceph, qcow2 files).",
 			"The storage of %v cannot make snapshots of all its disks.", g)
 	}
-	return tool.Plan{Guest: in.VMID, About: fmt.Sprintf("Snapshot %s of %v (%s)", in.Snapname, g, render.Text(s.Name.Value, 60))}, nil
+	return tool.Plan{Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Snapshot %s of %v (%s)", in.Snapname, g, render.Text(s.Name.Value, 60))}, nil
 }

@@ -139,7 +139,7 @@ func planRollback(ctx context.Context, c *tool.Call, in *rollbackIn) (tool.Plan,
 			"The snapshot %s of %v is incomplete (%s), so there is no way back to it.", in.Snapname, f.guest, state)
 	}
 	plan := tool.Plan{
-		Guest: in.VMID, About: fmt.Sprintf("Rollback of %s to %s", f.who(), in.Snapname), Starts: in.Run,
+		Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Rollback of %s to %s", f.who(), in.Snapname), Starts: in.Run,
 		Target: tool.Target(http.MethodPost, f.guest, "/snapshot/*/rollback"),
 	}
 	plan.Target.Snapshot = in.Snapname
@@ -215,7 +215,7 @@ func deleteSnapshot() tool.Tool {
 		Plan: func(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Plan, error) {
 			f, err := find(ctx, c, in.VMID, in.Snapname)
 			return tool.Plan{
-				Guest: in.VMID, About: fmt.Sprintf("Deletion of the snapshot %s of %s", in.Snapname, f.who()),
+				Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Deletion of the snapshot %s of %s", in.Snapname, f.who()),
 				Target:       snapshotTarget(f.guest, in.Snapname),
 				Consequences: []string{fmt.Sprintf("%s on %s can no longer return to %s", f.who(), f.guest.Node, f.taken(c))},
 			}, err

@@ -49,9 +49,10 @@ func stopTask() tool.Tool {
 				return tool.Plan{}, unknownTask(err, in.UPID)
 			}
 			plan := tool.Plan{About: fmt.Sprintf("Stop of the task %s %s on %s", in.UPID.Type, in.UPID.ID, in.UPID.Node)}
-			plan.Guest, _ = in.UPID.Guest()
+			id, _ := in.UPID.Guest()
+			plan.Subject = policy.Guest(id)
 			if plan.Consequences = losses(in.UPID); plan.Consequences != nil {
-				plan.Target = policy.Target{Method: http.MethodDelete, Path: "/nodes/*/tasks/*", VMID: int(plan.Guest)}
+				plan.Target = policy.Target{Method: http.MethodDelete, Path: "/nodes/*/tasks/*", Subject: plan.Subject}
 			}
 			if !status.Running() {
 				plan.Already = fmt.Sprintf("The task has ended already (%s); nothing was sent.", render.Said(status.ExitStatus.Or("unknown"), 200))
