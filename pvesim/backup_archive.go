@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // fill puts into a backup of the model what it was made of.
@@ -27,12 +29,12 @@ func (s *state) fill(v *volume) {
 	maps.DeleteFunc(v.Config, func(key, _ string) bool { return index(key) == "unused" || key == "lock" || key == "parent" })
 	v.Disks = map[string]Volume{}
 	for _, key := range disks(v.subtype(), v.Config) {
-		size := sizeOf(v.Config[key])
+		size := propstring.Size(v.Config[key])
 		v.Disks[key] = Volume{Size: size, Used: size * 2 / 5, Format: "raw"}
 		if g == nil {
 			continue
 		}
-		if disk := s.volumeOf(volumeIn(g.Config[key]), g.Node); disk != nil {
+		if disk := s.volumeOf(propstring.Volume(g.Config[key]), g.Node); disk != nil {
 			v.Disks[key] = disk.Volume
 		}
 	}
@@ -103,7 +105,7 @@ func (v *volume) configFile() string {
 	section(&b, "", v.Config)
 	if v.subtype() == "qemu" {
 		for _, key := range sortedKeys(v.Disks) {
-			storage, _, _ := strings.Cut(volumeIn(v.Config[key]), ":")
+			storage, _, _ := strings.Cut(propstring.Volume(v.Config[key]), ":")
 			fmt.Fprintf(&b, "#qmdump#map:%s:drive-%s:%s:%s:\n", key, key, storage, v.Disks[key].Format)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // dump is the backup of one guest.
@@ -51,7 +53,7 @@ func (b *backupJob) backUp(id int, now time.Time) outcome {
 		return d.abort(j, id, err)
 	}
 	if key := d.missing(); key != "" {
-		return d.abort(j, id, die("no such volume '%s'", volumeIn(d.g.Config[key])))
+		return d.abort(j, id, die("no such volume '%s'", propstring.Volume(d.g.Config[key])))
 	}
 	d.g.Config["lock"] = "backup"
 	d.mode = "stop"
@@ -67,7 +69,7 @@ func (b *backupJob) backUp(id int, now time.Time) outcome {
 
 // limit refuses one backup more than are to be kept where none is removed.
 func (d *dump) limit() error {
-	most := d.keep.most()
+	most := d.keep.Limit()
 	if most == 0 || d.remove || d.flag("protected") {
 		return nil
 	}
@@ -111,7 +113,7 @@ func (d *dump) target() {
 
 func (d *dump) missing() string {
 	for _, key := range d.included() {
-		if d.volumeOf(volumeIn(d.g.Config[key]), d.g.Node) == nil {
+		if d.volumeOf(propstring.Volume(d.g.Config[key]), d.g.Node) == nil {
 			return key
 		}
 	}
@@ -121,11 +123,11 @@ func (d *dump) missing() string {
 // included are the keys of the volumes that are backed up.
 func (d *dump) included() []string {
 	return slices.DeleteFunc(disks(d.g.Kind, d.g.Config), func(key string) bool {
-		asked := prop(d.g.Config[key], "backup")
+		asked := propstring.Get(d.g.Config[key], "backup")
 		if d.g.Kind == "lxc" {
 			return key != "rootfs" && asked != "1"
 		}
-		return asked == "0" || isCloudInit(d.g.Config[key])
+		return asked == "0" || propstring.IsCloudInit(d.g.Config[key])
 	})
 }
 
@@ -178,10 +180,10 @@ func (d *dump) tellMode(j *journal) {
 func (d *dump) tellDisks(j *journal) {
 	in := d.included()
 	for _, key := range disks("qemu", d.g.Config) {
-		switch id := volumeIn(d.g.Config[key]); {
+		switch id := propstring.Volume(d.g.Config[key]); {
 		case slices.Contains(in, key):
-			j.info("include disk '%s' '%s' %s", key, id, sizeText(d.volumeOf(id, d.g.Node).Size))
-		case !isCloudInit(d.g.Config[key]):
+			j.info("include disk '%s' '%s' %s", key, id, propstring.FormatSize(d.volumeOf(id, d.g.Node).Size))
+		case !propstring.IsCloudInit(d.g.Config[key]):
 			j.info("exclude disk '%s' '%s' (backup=no)", key, id)
 		}
 	}
@@ -191,7 +193,7 @@ func (d *dump) tellVolumes(j *journal) {
 	j.info("CT Name: %s", d.g.name())
 	in := d.included()
 	for _, key := range disks("lxc", d.g.Config) {
-		mount := cmp.Or(prop(d.g.Config[key], "mp"), "/")
+		mount := cmp.Or(propstring.Get(d.g.Config[key], "mp"), "/")
 		if slices.Contains(in, key) {
 			j.info("including mount point %s ('%s') in backup", key, mount)
 		} else {
@@ -268,7 +270,7 @@ func (d *dump) archive(j *journal) outcome {
 	volumes := map[string]Volume{}
 	var size, used int64
 	for _, key := range d.included() {
-		disk := d.volumeOf(volumeIn(d.g.Config[key]), d.g.Node).Volume
+		disk := d.volumeOf(propstring.Volume(d.g.Config[key]), d.g.Node).Volume
 		volumes[key] = disk
 		size, used = size+disk.Size, used+disk.Used
 	}

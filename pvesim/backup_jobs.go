@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/calendar"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/perl"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/retention"
 )
 
 // theJob returns the backup job that the call names.
@@ -28,9 +30,9 @@ func (c *call) job(b *BackupJob) map[string]any {
 		out["vmid"] = ids // a list, even of one
 	}
 	if keep, ok := b.Options["prune-backups"]; ok {
-		out["prune-backups"] = parseRetention(keep)
+		out["prune-backups"] = retention.Parse(keep)
 	}
-	if next, ok := nextRun(b.Schedule, c.now.UTC()); ok && !b.Disabled {
+	if next, ok := calendar.Next(b.Schedule, c.now.UTC()); ok && !b.Disabled {
 		out["next-run"] = next.Unix()
 	}
 	return out
@@ -75,59 +77,6 @@ func listNotBackedUp(c *call) (any, error) {
 	return out, nil
 }
 
-// nextRun is the next time that a calendar event names, of the simple kinds: a time
-// of day, perhaps after days of the week such as mon..fri or sat,sun, or daily.
-func nextRun(event string, after time.Time) (time.Time, bool) {
-	if event == "daily" {
-		event = "00:00"
-	}
-	fields := strings.Fields(event)
-	if len(fields) == 0 || len(fields) > 2 {
-		return time.Time{}, false
-	}
-	days := everyDay
-	if len(fields) == 2 {
-		days = weekdays(fields[0])
-	}
-	hours, minutes, ok := strings.Cut(fields[len(fields)-1], ":")
-	h, err1 := strconv.Atoi(hours)
-	m, err2 := strconv.Atoi(minutes)
-	if !ok || err1 != nil || err2 != nil {
-		return time.Time{}, false
-	}
-	for i := range 8 {
-		at := time.Date(after.Year(), after.Month(), after.Day()+i, h, m, 0, 0, time.UTC)
-		if days&(1<<at.Weekday()) != 0 && at.After(after) {
-			return at, true
-		}
-	}
-	return time.Time{}, false
-}
-
-// everyDay is the set of all days of the week, bit 0 for Sunday.
-const everyDay = 1<<7 - 1
-
-// weekdays reads a list of days and ranges of days.
-func weekdays(list string) int {
-	number := func(name string) int {
-		return strings.Index("sun mon tue wed thu fri sat", name[:min(3, len(name))]) / 4
-	}
-	days := 0
-	for part := range strings.SplitSeq(strings.ToLower(list), ",") {
-		first, last, ok := strings.Cut(part, "..")
-		if !ok {
-			last = first
-		}
-		for d := number(first); ; d = (d + 1) % 7 {
-			days |= 1 << d
-			if d == number(last) {
-				break
-			}
-		}
-	}
-	return days
-}
-
 // jobKeys are parameters of a backup job that are kept elsewhere than in its options.
 var jobKeys = []string{"delete", "dow", "enabled", "id", "schedule", "starttime"}
 
@@ -164,7 +113,7 @@ func (c *call) change(b BackupJob) (BackupJob, error) {
 	}
 	for key, value := range c.params {
 		if value != nil && !slices.Contains(jobKeys, key) {
-			b.Options[key] = text(value)
+			b.Options[key] = perl.Text(value)
 		}
 	}
 	for _, key := range apischema.SplitList(c.str("delete")) {
@@ -237,17 +186,17 @@ func includedVolumes(c *call) (any, error) {
 		}
 		volumes := []any{}
 		for _, key := range disks(g.Kind, g.Config) {
-			included, reason := prop(g.Config[key], "backup") != "0", "enabled"
+			included, reason := propstring.Get(g.Config[key], "backup") != "0", "enabled"
 			switch {
 			case g.Kind == "lxc" && key == "rootfs":
 				included, reason = true, "rootfs"
 			case g.Kind == "lxc":
-				included = prop(g.Config[key], "backup") == "1"
+				included = propstring.Get(g.Config[key], "backup") == "1"
 			}
 			if !included {
 				reason = "disabled"
 			}
-			volumes = append(volumes, map[string]any{"id": key, "name": volumeIn(g.Config[key]), "included": included, "reason": reason})
+			volumes = append(volumes, map[string]any{"id": key, "name": propstring.Volume(g.Config[key]), "included": included, "reason": reason})
 		}
 		guests = append(guests, map[string]any{"id": id, "type": g.Kind, "name": g.name(), "children": volumes})
 	}
@@ -269,7 +218,7 @@ func vzdumpDefaults(c *call) (any, error) {
 			return nil, err
 		}
 		if keep := st.Options["prune-backups"]; keep != "" {
-			out["prune-backups"] = parseRetention(keep)
+			out["prune-backups"] = retention.Parse(keep)
 		}
 	}
 	return out, nil

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // mayReplace lets those restore over a guest who may back it up.
@@ -136,7 +138,7 @@ func (r *restoring) vm(j *journal) (madeDrives, error) {
 	for _, key := range disks("qemu", made.config) {
 		disk := r.archive.Disks[key]
 		name := "disk"
-		if isCloudInit(made.config[key]) {
+		if propstring.IsCloudInit(made.config[key]) {
 			name = "cloudinit"
 		}
 		v, err := r.allocate(j, key, disk, name)
@@ -145,7 +147,7 @@ func (r *restoring) vm(j *journal) (madeDrives, error) {
 			return made, err
 		}
 		made.volumes = append(made.volumes, v)
-		made.config[key] = withProp(withProp(withVolume(made.config[key], v.ID), "size", sizeText(v.Size)), "format", "")
+		made.config[key] = propstring.Set(propstring.Set(propstring.SetVolume(made.config[key], v.ID), "size", propstring.FormatSize(v.Size)), "format", "")
 		size, used = size+disk.Size, used+disk.Used
 		if name == "disk" {
 			where := named{id: v.ID, storage: r.storageNamed(v.storage())}.path()
@@ -168,7 +170,7 @@ func (r *restoring) restoredConfig() map[string]string {
 			config["vmgenid"] = r.uuid("vmgenid")
 		}
 		if r.flag("unique") && config["smbios1"] != "" {
-			config["smbios1"] = strings.Trim("uuid="+r.uuid("smbios")+","+withProp(config["smbios1"], "uuid", ""), ",")
+			config["smbios1"] = strings.Trim("uuid="+r.uuid("smbios")+","+propstring.Set(config["smbios1"], "uuid", ""), ",")
 		}
 	}
 	for key, value := range config {
@@ -185,7 +187,7 @@ func (r *restoring) overridden() map[string]string {
 	out := map[string]string{}
 	for key, value := range r.over {
 		kept := r.kind == "lxc" && r.flag("unique") && index(key) == "net" && r.archive.Config[key] != ""
-		if !isDrive(r.kind, key) && !kept {
+		if !propstring.IsDriveKey(r.kind, key) && !kept {
 			out[key] = r.normal(r.kind, key, value, "")
 		}
 	}
@@ -200,9 +202,9 @@ func (r *restoring) displace(config map[string]string) {
 	}
 	unused := &guest{Guest: Guest{Config: config}}
 	for _, key := range sortedKeys(r.old.Config) {
-		v := r.volumeOf(volumeIn(r.old.Config[key]), r.old.Node)
+		v := r.volumeOf(propstring.Volume(r.old.Config[key]), r.old.Node)
 		switch {
-		case v == nil || v.VMID != r.id || !isDrive(r.kind, key):
+		case v == nil || v.VMID != r.id || !propstring.IsDriveKey(r.kind, key):
 		case config[key] != "":
 			r.drop(v)
 		default:
@@ -218,7 +220,7 @@ func (r *restoring) displace(config map[string]string) {
 func (r *restoring) allocate(j *journal, key string, from Volume, name string) (*volume, error) {
 	storage := r.storage
 	if storage == "" {
-		storage, _, _ = strings.Cut(volumeIn(r.archive.Config[key]), ":")
+		storage, _, _ = strings.Cut(propstring.Volume(r.archive.Config[key]), ":")
 		if err := r.caller.Require("/storage/"+storage, "Datastore.AllocateSpace"); err != nil {
 			return nil, die("403 %s", err.Error())
 		}
@@ -380,14 +382,14 @@ func (r *restoring) mounts(j *journal, made *madeDrives) error {
 	for _, key := range disks("lxc", made.config) {
 		from, ok := r.archive.Disks[key]
 		if !ok {
-			from = Volume{Size: sizeOf(made.config[key]), Format: "raw"}
+			from = Volume{Size: propstring.Size(made.config[key]), Format: "raw"}
 		}
 		v, err := r.allocate(j, key, from, "disk")
 		if err != nil {
 			return err
 		}
 		made.volumes = append(made.volumes, v)
-		made.config[key] = withProp(withVolume(made.config[key], v.ID), "size", sizeText(v.Size))
+		made.config[key] = propstring.Set(propstring.SetVolume(made.config[key], v.ID), "size", propstring.FormatSize(v.Size))
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/perl"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/retention"
 )
 
 // backupRows are the endpoints about backups and the jobs that make them.
@@ -146,7 +148,7 @@ type backupJob struct {
 	*call
 	ids, elsewhere []int
 	storage        *Storage
-	keep           retention
+	keep           retention.Policy
 	remove         bool // what keep does not keep
 	waited         bool // for the job before
 	failed         bool
@@ -169,8 +171,8 @@ func (b *backupJob) begin(now time.Time) outcome {
 	if len(problems) > 0 {
 		return failed(quickTakes, "%s", strings.Join(problems, " "))
 	}
-	b.storage, b.keep = st, b.kept(st)
-	b.remove = b.keep.most() > 0 && (b.params["remove"] == nil || b.flag("remove"))
+	b.storage, b.keep = st, b.retentionOf(st)
+	b.remove = b.keep.Limit() > 0 && (b.params["remove"] == nil || b.flag("remove"))
 	return b.lock(now)
 }
 
@@ -216,7 +218,7 @@ func (b *backupJob) commandLine() string {
 		if key == "vmid" || b.params[key] == nil {
 			continue
 		}
-		value := text(b.params[key])
+		value := perl.Text(b.params[key])
 		if strings.Trim(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-,./=:@%+") != "" {
 			value = "'" + strings.ReplaceAll(value, "'", `'"'"'`) + "'"
 		}

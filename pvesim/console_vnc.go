@@ -9,6 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/rfb"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/websocket"
 )
 
 func consoleRows() map[string]func(*call) (any, error) {
@@ -41,10 +44,8 @@ const (
 // 2026 the password stands before the ticket, and is told; before, it was the
 // ticket's begin unless one was asked for.
 func offerConsole(c *call, g *guest) (any, error) {
-	if c.ca == nil {
-		if err := c.certify(); err != nil {
-			return nil, err
-		}
+	if err := c.ensureCertificates(); err != nil {
+		return nil, err
 	}
 	con := &console{vmid: g.VMID, user: c.caller.User, port: c.freePort(), until: c.now.Add(ticketLasts)}
 	c.made++
@@ -100,7 +101,7 @@ func openConsole(c *call) (any, error) {
 	if con == nil || con.user != c.caller.User || con.vmid != c.number("vmid", 0) || c.now.After(con.until) {
 		return nil, c.after(unauthorizedDelay, unauthorized("permission denied - invalid PVEVNC ticket"))
 	}
-	if _, ok := upgrade(c.req.Header); !ok {
+	if _, ok := websocket.Upgrade(c.req.Header); !ok {
 		return map[string]any{"port": strconv.Itoa(con.port)}, nil
 	}
 	if con.text {
@@ -119,10 +120,10 @@ func openConsole(c *call) (any, error) {
 func (s *Sim) serveConsole(con *console, in *bufio.Reader, out io.Writer) {
 	var challenge [16]byte
 	_, _ = rand.Read(challenge[:])
-	_ = serveRFB(&socket{in: in, out: out}, con.password, challenge, screen{
-		name:  fmt.Sprintf("QEMU (%d)", con.vmid),
-		lines: func() []string { return s.screenOf(con.vmid) },
-		press: func(keysym uint32) { s.press(con.vmid, keysym) },
+	_ = rfb.Serve(websocket.New(in, out), con.password, challenge, rfb.Screen{
+		Name:  fmt.Sprintf("QEMU (%d)", con.vmid),
+		Lines: func() []string { return s.screenOf(con.vmid) },
+		Press: func(keysym uint32) { s.press(con.vmid, keysym) },
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -151,7 +152,7 @@ func (s *Sim) screenOf(vmid int) []string {
 	for line := range strings.SplitSeq(g.typed, "\n") {
 		lines = append(lines, g.name()+" login: "+line)
 	}
-	return lines[max(0, len(lines)-screenHeight/cellHeight):]
+	return lines[max(0, len(lines)-rfb.Rows):]
 }
 
 // press types a key, by its keysym, into a guest's console.

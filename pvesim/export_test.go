@@ -1,6 +1,10 @@
 package pvesim
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/sparsejson"
+)
 
 // BuiltinRoles is for tests.
 var BuiltinRoles = builtinRoles
@@ -8,6 +12,6 @@ var BuiltinRoles = builtinRoles
 // Sparse is for tests.
 func Sparse(v any) []byte {
 	var b bytes.Buffer
-	writeSparse(&b, v)
+	sparsejson.Write(&b, v)
 	return b.Bytes()
 }

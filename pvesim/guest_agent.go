@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // agentPing is what PVE waits for an agent's answer to a ping, which it sends
@@ -110,7 +112,7 @@ func agentSystem(_ *call, g *guest) any {
 func agentFileSystems(c *call, g *guest) any {
 	out := []any{}
 	for i, key := range disks(g.Kind, g.Config) {
-		v := c.volumeOf(volumeIn(g.Config[key]), g.Node)
+		v := c.volumeOf(propstring.Volume(g.Config[key]), g.Node)
 		if v == nil || v.Blank {
 			continue
 		}
@@ -132,7 +134,7 @@ func agentFileSystems(c *call, g *guest) any {
 // bootsFromCD reports whether the first device that the VM boots from is a drive.
 func bootsFromCD(g *guest) bool {
 	first, _, _ := strings.Cut(strings.TrimPrefix(g.Config["boot"], "order="), ";")
-	return isCDROM(g.Config[first])
+	return propstring.IsCDROM(g.Config[first])
 }
 
 func agentCPUs(c *call, g *guest) any {

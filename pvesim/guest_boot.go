@@ -2,6 +2,8 @@ package pvesim
 
 import (
 	"time"
+
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // bootTakes is how long a VM's system needs until its agent answers.
@@ -12,8 +14,8 @@ const bootTakes = 10 * time.Second
 func (s *state) boots(g *guest) bool {
 	blank := false
 	for key, drive := range g.Config {
-		v := s.volumeOf(volumeIn(drive), g.Node)
-		if v == nil || !isDrive(g.Kind, key) || index(key) == "unused" || isCloudInit(drive) {
+		v := s.volumeOf(propstring.Volume(drive), g.Node)
+		if v == nil || !propstring.IsDriveKey(g.Kind, key) || index(key) == "unused" || propstring.IsCloudInit(drive) {
 			continue
 		}
 		if !v.Blank {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // bulkRows are the endpoints that do one thing to many guests of a node.
@@ -40,7 +41,7 @@ func (c *call) chosen() []*guest {
 // last.
 func (g *guest) startOrder() int {
 	startup := g.Config["startup"]
-	n, err := strconv.Atoi(cmp.Or(prop(startup, "order"), prop(startup, "")))
+	n, err := strconv.Atoi(cmp.Or(propstring.Get(startup, "order"), propstring.Get(startup, "")))
 	if err != nil {
 		return 1 << 30
 	}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // cloning is what a clone is made of.
@@ -35,7 +37,7 @@ func cloneVM(c *call, g *guest) (any, error) {
 		if config["vmgenid"] != "" {
 			config["vmgenid"] = c.uuid("vmgenid")
 		}
-		config["smbios1"] = strings.Trim("uuid="+c.uuid("smbios")+","+withProp(config["smbios1"], "uuid", ""), ",")
+		config["smbios1"] = strings.Trim("uuid="+c.uuid("smbios")+","+propstring.Set(config["smbios1"], "uuid", ""), ",")
 	})
 }
 
@@ -140,7 +142,7 @@ func (c *call) cloneTarget(k *cloning) error {
 
 // cloneable checks one disk of the source.
 func (c *call) cloneable(k cloning, key string, ofSnap bool) error {
-	id := volumeIn(k.config[key])
+	id := propstring.Volume(k.config[key])
 	v := c.volumeOf(id, k.source.Node)
 	if v == nil {
 		return die("volume '%s' does not exist", id)
@@ -221,7 +223,7 @@ func (c *call) cloneConfig(j *journal, k cloning, id int) (map[string]string, []
 	}
 	var volumes []*volume
 	for _, key := range disks(k.source.Kind, config) {
-		old := c.volumeOf(volumeIn(config[key]), k.source.Node)
+		old := c.volumeOf(propstring.Volume(config[key]), k.source.Node)
 		var v *volume
 		if k.full {
 			storage := k.storage
@@ -237,7 +239,7 @@ func (c *call) cloneConfig(j *journal, k cloning, id int) (map[string]string, []
 			v = c.linkDisk(j, k.source.Kind, key, old, id)
 		}
 		volumes = append(volumes, v)
-		config[key] = withProp(withVolume(config[key], v.ID), "format", "")
+		config[key] = propstring.Set(propstring.SetVolume(config[key], v.ID), "format", "")
 	}
 	return config, volumes
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // isCloudInitKey reports whether a key of a VM's configuration goes into its
@@ -40,7 +42,7 @@ func dumpCloudInit(c *call, g *guest) (any, error) {
 		out := "version: 1\nconfig:\n"
 		for i := 0; g.Config[fmt.Sprint("net", i)] != ""; i++ {
 			out += fmt.Sprintf("    - type: physical\n      name: eth%d\n      mac_address: '%s'\n", i, strings.ToLower(macOf(g.Config[fmt.Sprint("net", i)])))
-			if ip := prop(g.Config[fmt.Sprint("ipconfig", i)], "ip"); ip == "dhcp" {
+			if ip := propstring.Get(g.Config[fmt.Sprint("ipconfig", i)], "ip"); ip == "dhcp" {
 				out += "      subnets:\n      - type: dhcp4\n"
 			} else if ip != "" {
 				out += fmt.Sprintf("      subnets:\n      - type: static\n        address: '%s'\n", ip)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/perl"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // settings are the parameters of a change or creation that are keys of the
@@ -17,28 +19,14 @@ func (c *call) settings(not ...string) map[string]string {
 	out := map[string]string{}
 	for name, value := range c.params {
 		if value != nil && !slices.Contains(not, name) && !slices.Contains(notOptions, name) {
-			out[name] = text(value)
+			out[name] = perl.Text(value)
 		}
 	}
 	if medium, ok := out["cdrom"]; ok { // an old name
 		delete(out, "cdrom")
-		out["ide2"] = withProp(medium, "media", "cdrom")
+		out["ide2"] = propstring.Set(medium, "media", "cdrom")
 	}
 	return out
-}
-
-func text(v any) string {
-	switch v := v.(type) {
-	case bool:
-		return fmt.Sprint(bit(v))
-	case []any:
-		var items []string
-		for _, item := range v {
-			items = append(items, text(item))
-		}
-		return strings.Join(items, ",")
-	}
-	return fmt.Sprint(v)
 }
 
 // checkConfig is what PVE checks of a change before it takes the lock.
@@ -75,7 +63,7 @@ func checkConfig(c *call) error {
 	}
 	vm := "/vms/" + c.str("vmid")
 	for _, key := range remove {
-		if g := c.guests[c.number("vmid", 0)]; g != nil && !isDrive(kind, key) {
+		if g := c.guests[c.number("vmid", 0)]; g != nil && !propstring.IsDriveKey(kind, key) {
 			if err := c.mayKey(kind, vm, key, ""); err != nil {
 				return err
 			}
@@ -207,7 +195,7 @@ func (c *call) changeBoot(g *guest, settings map[string]string) error {
 	old := g.planned()["boot"]
 	text, ordered := strings.CutPrefix(old, "order=")
 	if given := settings["boot"]; g.Kind != "qemu" || given != "" {
-		for _, device := range apischema.SplitList(prop(given, "order")) {
+		for _, device := range apischema.SplitList(propstring.Get(given, "order")) {
 			if settings[device] == "" && (g.planned()[device] == "" || slices.Contains(c.removed(), device)) {
 				return die("invalid bootorder: device '%s' does not exist'", device)
 			}
@@ -220,7 +208,7 @@ func (c *call) changeBoot(g *guest, settings map[string]string) error {
 	removed := c.removed()
 	devices := slices.DeleteFunc(apischema.SplitList(text), func(d string) bool { return slices.Contains(removed, d) })
 	for _, key := range sortedKeys(settings) {
-		if isDrive(g.Kind, key) && isCDROM(settings[key]) && !slices.Contains(devices, key) {
+		if propstring.IsDriveKey(g.Kind, key) && propstring.IsCDROM(settings[key]) && !slices.Contains(devices, key) {
 			devices = append(devices, key)
 		}
 	}
@@ -232,7 +220,7 @@ func (c *call) changeBoot(g *guest, settings map[string]string) error {
 
 // forget drops a pending change. The volume that was made for it stays, unused.
 func (c *call) forget(g *guest, key string) {
-	if drive := g.pending[key]; isDrive(g.Kind, key) {
+	if drive := g.pending[key]; propstring.IsDriveKey(g.Kind, key) {
 		g.retire(&c.state, drive)
 	}
 	delete(g.pending, key)
@@ -251,7 +239,7 @@ func (c *call) removeKey(g *guest, key string) error {
 	if !ok {
 		return nil
 	}
-	if isDrive(g.Kind, key) {
+	if propstring.IsDriveKey(g.Kind, key) {
 		if err := c.mayKey(g.Kind, aclPath(g.VMID), key, value); err != nil {
 			return err
 		}
@@ -302,7 +290,7 @@ func (c *call) withMAC(kind, net, old string) string {
 		old = c.mac()
 	}
 	if kind == "lxc" {
-		return withProp(withProp(net, "hwaddr", old), "type", "veth")
+		return propstring.Set(propstring.Set(net, "hwaddr", old), "type", "veth")
 	}
 	model, rest, _ := strings.Cut(net, ",")
 	model = strings.TrimPrefix(model, "model=")

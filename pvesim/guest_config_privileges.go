@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // qemuClasses say which privilege a key of a VM's configuration needs, as
@@ -54,13 +55,13 @@ func (c *call) mayKey(kind, vm, key, value string) error {
 		return c.caller.Require("/", "Sys.Modify")
 	case class != "":
 		return c.caller.Require(vm, class)
-	case isDrive(kind, key) && strings.Contains(value, "cloudinit"):
+	case propstring.IsDriveKey(kind, key) && strings.Contains(value, "cloudinit"):
 		return c.caller.Require(vm, "VM.Config.Cloudinit", "VM.Config.CDROM")
-	case isDrive(kind, key) && volumeIn(value) == "cdrom":
+	case propstring.IsDriveKey(kind, key) && propstring.Volume(value) == "cdrom":
 		return c.caller.Require("/", "Sys.Console")
-	case isDrive(kind, key) && isCDROM(value):
+	case propstring.IsDriveKey(kind, key) && propstring.IsCDROM(value):
 		return c.caller.Require(vm, "VM.Config.CDROM")
-	case isDrive(kind, key):
+	case propstring.IsDriveKey(kind, key):
 		return c.caller.Require(vm, "VM.Config.Disk")
 	case slices.Contains(strings.Fields(cloudInitKeys), key), index(key) == "ipconfig":
 		return c.caller.RequireAny(vm, "VM.Config.Cloudinit", "VM.Config.Network")
@@ -88,7 +89,7 @@ func (c *call) mayKey(kind, vm, key, value string) error {
 // mayDevice lets nobody but root give a VM a device of its node as such. Up to PVE 7 there
 // are no mapped ones.
 func (c *call) mayDevice(vm, key, value, kind string) error {
-	mapping, spice := prop(value, "mapping"), strings.Contains(value, "spice")
+	mapping, spice := propstring.Get(value, "mapping"), strings.Contains(value, "spice")
 	if value != "" && mapping == "" && !spice {
 		if c.node.version.major < 8 && index(key) == "hostpci" {
 			return die("only root can set '%s' config", key)
@@ -108,9 +109,9 @@ func (c *call) mayContainerKey(vm, key, value string) error {
 	switch {
 	case class != "":
 		return c.caller.Require(vm, class)
-	case isDrive("lxc", key) && strings.HasPrefix(volumeIn(value), "/"):
+	case propstring.IsDriveKey("lxc", key) && strings.HasPrefix(propstring.Volume(value), "/"):
 		return &apischema.PermissionError{What: "mount point type bind is only allowed for root@pam"}
-	case isDrive("lxc", key):
+	case propstring.IsDriveKey("lxc", key):
 		return c.caller.Require(vm, "VM.Config.Disk")
 	case index(key) == "net":
 		return c.caller.Require(vm, "VM.Config.Network")
@@ -120,7 +121,7 @@ func (c *call) mayContainerKey(vm, key, value string) error {
 		return &apischema.PermissionError{What: "changing the hookscript is only allowed for root@pam"}
 	case key == "features" && c.privileged():
 		return &apischema.PermissionError{What: "changing feature flags for privileged container is only allowed for root@pam"}
-	case key == "features" && withProp(value, "nesting", "") != "":
+	case key == "features" && propstring.Set(value, "nesting", "") != "":
 		return &apischema.PermissionError{What: "changing feature flags (except nesting) is only allowed for root@pam"}
 	case key == "features":
 		return c.caller.Require(vm, "VM.Allocate")
@@ -131,7 +132,7 @@ func (c *call) mayContainerKey(vm, key, value string) error {
 // mayBridges wants the use of the bridges that network devices are plugged into.
 func (c *call) mayBridges(config map[string]string) error {
 	for key, net := range config {
-		bridge := prop(net, "bridge")
+		bridge := propstring.Get(net, "bridge")
 		if index(key) != "net" || bridge == "" || !c.node.version.atLeast(8, 0) {
 			continue
 		}
@@ -146,7 +147,7 @@ func (c *call) mayBridges(config map[string]string) error {
 // and access to those that exist.
 func (c *call) mayDrives(kind string, vmid int, config map[string]string, defaultStorage string) error {
 	for _, key := range sortedKeys(config) {
-		if !isDrive(kind, key) {
+		if !propstring.IsDriveKey(kind, key) {
 			continue
 		}
 		if err := c.mayDrive(kind, vmid, key, config[key], defaultStorage); err != nil {
@@ -157,7 +158,7 @@ func (c *call) mayDrives(kind string, vmid int, config map[string]string, defaul
 }
 
 func (c *call) mayDrive(kind string, vmid int, key, drive, defaultStorage string) error {
-	id := volumeIn(drive)
+	id := propstring.Volume(drive)
 	storage, name, ok := strings.Cut(id, ":")
 	content, _ := contentOf(name)
 	switch {
@@ -165,13 +166,13 @@ func (c *call) mayDrive(kind string, vmid int, key, drive, defaultStorage string
 		return die("Only root can pass arbitrary filesystem paths.")
 	case !ok, name == "cloudinit":
 		return nil
-	case prop(drive, "import-from") != "" && c.mayImport(key, drive, vmid) != nil:
+	case propstring.Get(drive, "import-from") != "" && c.mayImport(key, drive, vmid) != nil:
 		return c.mayImport(key, drive, vmid)
 	case newDisk(name) && storage == "" && defaultStorage == "":
 		return die("no storage ID specified (and no default storage)")
 	case newDisk(name):
 		return c.mayAllocate(kind, cmp.Or(storage, defaultStorage))
-	case content == "iso" && !isCDROM(drive):
+	case content == "iso" && !propstring.IsCDROM(drive):
 		return badParam(key, "explicit 'media=cdrom' is required for iso images")
 	}
 	if err := c.mayVolume(id, vmid); err != nil {

@@ -8,12 +8,14 @@ import (
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/perl"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // onlyRoot refuses parameters that no token may use. One that is off is not used.
 func (c *call) onlyRoot(names ...string) error {
 	for _, name := range names {
-		if v := c.params[name]; v != nil && text(v) != "0" && text(v) != "" {
+		if v := c.params[name]; v != nil && perl.Text(v) != "0" && perl.Text(v) != "" {
 			return badParam(name, "Only root may use this option.")
 		}
 	}
@@ -23,7 +25,7 @@ func (c *call) onlyRoot(names ...string) error {
 // checkValues refuses values of a guest's configuration that their formats let pass:
 // CPU models that do not exist, and SSH keys that are none.
 func (c *call) checkValues() error {
-	model := cmp.Or(prop(c.str("cpu"), "cputype"), prop(c.str("cpu"), ""))
+	model := cmp.Or(propstring.Get(c.str("cpu"), "cputype"), propstring.Get(c.str("cpu"), ""))
 	if model != "" && !strings.HasPrefix(model, "custom-") && !isCPUModel(model) {
 		return badParam("cpu", "invalid format - Built-in cputype '%s' is not defined (missing 'custom-' prefix?)\n", model)
 	}
@@ -58,16 +60,16 @@ func isPublicKey(line string) bool {
 
 // mayImport checks the volume that a new disk is to be filled from.
 func (c *call) mayImport(key, drive string, vmid int) error {
-	source := prop(drive, "import-from")
+	source := propstring.Get(drive, "import-from")
 	if source == "" {
 		return nil
 	}
-	_, size, _ := strings.Cut(volumeIn(drive), ":")
+	_, size, _ := strings.Cut(propstring.Volume(drive), ":")
 	if !newDisk(size) || strings.Trim(size, "0.") != "" {
 		return badParam(key, "'import-from' requires special syntax - use <storage ID>:0,import-from=<source>")
 	}
 	for _, needed := range map[string][]string{"efidisk0": {"efitype", "pre-enrolled-keys"}, "tpmstate0": {"version"}}[key] {
-		if prop(drive, needed) == "" {
+		if propstring.Get(drive, needed) == "" {
 			return badParam(key, "need to specify '%s' when using 'import-from'", needed)
 		}
 	}

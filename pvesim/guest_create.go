@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // notConfig are the parameters of a creation that no configuration keeps.
@@ -173,7 +174,7 @@ func createVM(c *call) (any, error) {
 			return made, err
 		}
 		for key, value := range settings {
-			if !isDrive("qemu", key) {
+			if !propstring.IsDriveKey("qemu", key) {
 				made.config[key] = c.normal("qemu", key, value, "")
 			}
 		}
@@ -203,10 +204,10 @@ func bootOrder(config map[string]string) string {
 		switch base := index(key); {
 		case base == "net" && net == "":
 			net = key
-		case !isDrive("qemu", key) || base == "efidisk" || base == "tpmstate" || base == "unused" || isCloudInit(config[key]):
-		case isCDROM(config[key]) && drive == "":
+		case !propstring.IsDriveKey("qemu", key) || base == "efidisk" || base == "tpmstate" || base == "unused" || propstring.IsCloudInit(config[key]):
+		case propstring.IsCDROM(config[key]) && drive == "":
 			drive = key
-		case !isCDROM(config[key]) && disk == "":
+		case !propstring.IsCDROM(config[key]) && disk == "":
 			disk = key
 		}
 	}
@@ -252,7 +253,7 @@ func createCT(c *call) (any, error) {
 		j.say("Total bytes read: %d", archive.Size*2)
 		j.say("Detected container architecture: amd64")
 		for key, value := range settings {
-			if !isDrive("lxc", key) {
+			if !propstring.IsDriveKey("lxc", key) {
 				made.config[key] = c.normal("lxc", key, value, "")
 			}
 		}

@@ -3,6 +3,8 @@ package pvesim
 import (
 	"strings"
 	"time"
+
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // destroyVM and destroyCT remove a guest with its volumes. What forbids it is
@@ -88,8 +90,8 @@ func (c *call) ownedVolumes(g *guest) []*volume {
 	}
 	for _, config := range configs {
 		for key, drive := range config {
-			if isDrive(g.Kind, key) {
-				ids[volumeIn(drive)] = true
+			if propstring.IsDriveKey(g.Kind, key) {
+				ids[propstring.Volume(drive)] = true
 			}
 		}
 	}
@@ -125,7 +127,7 @@ func makeTemplate(c *call, g *guest) (any, error) {
 		return nil, die("you can't convert a VM to template if VM is running")
 	}
 	for _, key := range disks(g.Kind, g.Config) {
-		storage, _, _ := strings.Cut(volumeIn(g.Config[key]), ":")
+		storage, _, _ := strings.Cut(propstring.Volume(g.Config[key]), ":")
 		if st := c.storageNamed(storage); g.Kind == "lxc" && st != nil && st.traits().files {
 			return nil, die("Directory storage '%s' does not support container templates!", storage)
 		}
@@ -133,13 +135,13 @@ func makeTemplate(c *call, g *guest) (any, error) {
 	return c.work(g, g.prefix()+"template", func(time.Time) outcome {
 		return done(300*time.Millisecond, func(time.Time) {
 			for _, key := range disks(g.Kind, g.Config) {
-				v := c.volumeOf(volumeIn(g.Config[key]), g.Node)
+				v := c.volumeOf(propstring.Volume(g.Config[key]), g.Node)
 				if v.base() || c.str("disk") != "" && c.str("disk") != key {
 					continue
 				}
 				file := strings.NewReplacer("subvol-", "basevol-", "vm-", "base-").Replace(v.file())
 				moved := c.move(v, strings.TrimSuffix(v.ID, v.file())+file, g.Node)
-				g.Config[key] = withVolume(g.Config[key], moved.ID)
+				g.Config[key] = propstring.SetVolume(g.Config[key], moved.ID)
 			}
 			g.Config["template"] = "1"
 		})

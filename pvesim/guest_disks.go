@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // madeDrives are drives as they stand in a configuration, and the volumes that were made
@@ -26,7 +28,7 @@ func (m madeDrives) undo(s *state) {
 func (c *call) makeDrives(j *journal, kind string, vmid int, config map[string]string, defaultStorage string) (madeDrives, error) {
 	out := madeDrives{config: map[string]string{}}
 	for _, key := range sortedKeys(config) {
-		if !isDrive(kind, key) {
+		if !propstring.IsDriveKey(kind, key) {
 			continue
 		}
 		drive, v, err := c.makeDrive(j, kind, vmid, key, config[key], defaultStorage)
@@ -43,7 +45,7 @@ func (c *call) makeDrives(j *journal, kind string, vmid int, config map[string]s
 }
 
 func (c *call) makeDrive(j *journal, kind string, vmid int, key, drive, defaultStorage string) (string, *volume, error) {
-	id := volumeIn(drive)
+	id := propstring.Volume(drive)
 	storage, name, ok := strings.Cut(id, ":")
 	if !ok {
 		return drive, nil, nil
@@ -56,37 +58,37 @@ func (c *call) makeDrive(j *journal, kind string, vmid int, key, drive, defaultS
 		if v == nil {
 			return "", nil, die("volume '%s' does not exist", id)
 		}
-		return withProp(drive, "size", sizeText(v.Size)), nil, nil
+		return propstring.Set(drive, "size", propstring.FormatSize(v.Size)), nil, nil
 	}
 	if _, err := c.usable(storage, c.node.Name); err != nil {
 		return "", nil, err
 	}
-	r := request{storage: storage, node: c.node.Name, vmid: vmid, name: "disk", content: "images", format: prop(drive, "format")}
+	r := request{storage: storage, node: c.node.Name, vmid: vmid, name: "disk", content: "images", format: propstring.Get(drive, "format")}
 	gigabytes, _ := strconv.ParseFloat(name, 64)
 	r.size = int64(gigabytes * float64(gib))
-	source := c.volumeOf(prop(drive, "import-from"), c.node.Name)
+	source := c.volumeOf(propstring.Get(drive, "import-from"), c.node.Name)
 	switch {
 	case kind == "lxc":
 		r.content = "rootdir"
 	case name == "cloudinit":
 		r.name, r.format, r.size = "cloudinit", "qcow2", 4<<20
-		drive = withProp(drive, "media", "cdrom")
+		drive = propstring.Set(drive, "media", "cdrom")
 	case key == "efidisk0":
 		r.size = 528 << 10
 	case key == "tpmstate0":
 		r.size, r.format = 4<<20, "raw"
 	case source != nil:
 		r.size = source.Size
-	case prop(drive, "import-from") != "":
-		return "", nil, die("volume '%s' does not exist", prop(drive, "import-from"))
+	case propstring.Get(drive, "import-from") != "":
+		return "", nil, die("volume '%s' does not exist", propstring.Get(drive, "import-from"))
 	}
 	v := c.newVolume(r)
-	drive = withVolume(drive, v.ID)
+	drive = propstring.SetVolume(drive, v.ID)
 	for _, option := range []string{"format", "import-from", "size"} {
-		drive = withProp(drive, option, "")
+		drive = propstring.Set(drive, option, "")
 	}
 	if r.name == "disk" {
-		drive = withProp(drive, "size", sizeText(v.Size))
+		drive = propstring.Set(drive, "size", propstring.FormatSize(v.Size))
 	}
 	j.formatting(c.storageNamed(storage), v)
 	if kind == "lxc" {
@@ -170,10 +172,10 @@ func (c *call) growDisk(j *journal, g *guest) error {
 	switch {
 	case !ok:
 		return die("disk '%s' does not exist", key)
-	case isCDROM(drive):
+	case propstring.IsCDROM(drive):
 		return die("you can't resize a cdrom")
 	}
-	v := c.volumeOf(volumeIn(drive), g.Node)
+	v := c.volumeOf(propstring.Volume(drive), g.Node)
 	if v == nil {
 		return die("disk '%s' has no associated volume", key)
 	}
@@ -189,7 +191,7 @@ func (c *call) growDisk(j *journal, g *guest) error {
 		j.say("Image resized.")
 	}
 	v.Size = size
-	g.Config[key] = withProp(drive, "size", sizeText(size))
+	g.Config[key] = propstring.Set(drive, "size", propstring.FormatSize(size))
 	return nil
 }
 
@@ -210,9 +212,9 @@ func resizeCT(c *call, g *guest) (any, error) {
 	if !ok {
 		return nil, noMountPoint()
 	}
-	v := c.volumeOf(volumeIn(drive), g.Node)
+	v := c.volumeOf(propstring.Volume(drive), g.Node)
 	if v == nil {
-		return nil, die("volume '%s' does not exist", volumeIn(drive))
+		return nil, die("volume '%s' does not exist", propstring.Volume(drive))
 	}
 	if err := c.caller.Require("/storage/"+v.storage(), "Datastore.AllocateSpace"); err != nil {
 		return nil, err
@@ -233,7 +235,7 @@ func resizeCT(c *call, g *guest) (any, error) {
 		j.pass(300 * time.Millisecond)
 		return j.done(func(time.Time) {
 			v.Size = size
-			g.Config[key] = withProp(drive, "size", sizeText(size))
+			g.Config[key] = propstring.Set(drive, "size", propstring.FormatSize(size))
 		})
 	})
 }

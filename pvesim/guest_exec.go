@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/perl"
 )
 
 // process is a program that a guest's agent started.
@@ -19,7 +20,7 @@ func agentExec(c *call, g *guest) (any, error) {
 	var argv []string
 	list, _ := c.params["command"].([]any)
 	for _, word := range list {
-		argv = append(argv, text(word))
+		argv = append(argv, perl.Text(word))
 	}
 	if len(argv) == 1 && c.node.version.major < 8 { // where one word was a list in a string
 		argv = apischema.SplitList(argv[0])

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // fast are the keys that change at once while the guest runs: they are PVE's own
@@ -24,7 +25,7 @@ func (g *guest) plugs(key, value string) bool {
 		return true
 	case g.Kind == "lxc":
 		return base == "net" || base == "mp" && value != "" // mount points can be added
-	case isDrive(g.Kind, key) && isCDROM(value) && isCDROM(g.Config[key]):
+	case propstring.IsDriveKey(g.Kind, key) && propstring.IsCDROM(value) && propstring.IsCDROM(g.Config[key]):
 		return true // another medium
 	case base == "scsi" || base == "virtio":
 		return g.hotplugs("disk")
@@ -71,11 +72,11 @@ func (s *state) plug(g *guest) error {
 		if !g.plugs(key, value) {
 			continue
 		}
-		if old := g.Config[key]; isDrive(g.Kind, key) && volumeIn(old) != volumeIn(value) {
+		if old := g.Config[key]; propstring.IsDriveKey(g.Kind, key) && propstring.Volume(old) != propstring.Volume(value) {
 			g.retire(s, old)
 		}
 		g.Config[key] = value
-		g.use(volumeIn(value))
+		g.use(propstring.Volume(value))
 		delete(g.pending, key)
 	}
 	if len(refused) > 0 {
@@ -101,12 +102,12 @@ func (s *state) unplug(g *guest, key string, force bool) error {
 		return die("error on hot-unplugging device '%s'", key)
 	}
 	drive := g.Config[key]
-	id := volumeIn(drive)
-	if isDrive(g.Kind, key) && (force || index(key) == "unused" || isCloudInit(drive)) {
+	id := propstring.Volume(drive)
+	if propstring.IsDriveKey(g.Kind, key) && (force || index(key) == "unused" || propstring.IsCloudInit(drive)) {
 		if err := s.destroyVolume(g, id); err != nil {
 			return err
 		}
-	} else if isDrive(g.Kind, key) {
+	} else if propstring.IsDriveKey(g.Kind, key) {
 		defer g.retire(s, drive)
 	}
 	delete(g.Config, key)
@@ -131,7 +132,7 @@ func (s *state) destroyVolume(g *guest, id string) error {
 func (g *guest) snapped(id string) bool {
 	for _, snap := range g.snaps {
 		for key, drive := range snap.Config {
-			if isDrive(g.Kind, key) && volumeIn(drive) == id {
+			if propstring.IsDriveKey(g.Kind, key) && propstring.Volume(drive) == id {
 				return true
 			}
 		}
@@ -141,8 +142,8 @@ func (g *guest) snapped(id string) bool {
 
 // retire lists the volume of a drive as unused, where it is the guest's own.
 func (g *guest) retire(s *state, drive string) {
-	v := s.volumeOf(volumeIn(drive), g.Node)
-	if v == nil || isCDROM(drive) || v.VMID != g.VMID {
+	v := s.volumeOf(propstring.Volume(drive), g.Node)
+	if v == nil || propstring.IsCDROM(drive) || v.VMID != g.VMID {
 		return
 	}
 	g.addUnused(v.ID)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // localDisk is a volume that its guest's other nodes do not see.
@@ -17,7 +19,7 @@ type localDisk struct {
 }
 
 // generated reports whether the target can make the volume itself.
-func (d localDisk) generated() bool { return isCloudInit(d.ID) }
+func (d localDisk) generated() bool { return propstring.IsCloudInit(d.ID) }
 
 // localDisks are the volumes that keep a guest on its node, unused ones first.
 func (s *state) localDisks(g *guest) []localDisk {
@@ -27,11 +29,11 @@ func (s *state) localDisks(g *guest) []localDisk {
 		return bit(index(b) == "unused") - bit(index(a) == "unused")
 	})
 	for _, key := range keys {
-		v := s.volumeOf(volumeIn(g.Config[key]), g.Node)
-		if v == nil || !isDrive(g.Kind, key) || v.Node == "" {
+		v := s.volumeOf(propstring.Volume(g.Config[key]), g.Node)
+		if v == nil || !propstring.IsDriveKey(g.Kind, key) || v.Node == "" {
 			continue
 		}
-		out = append(out, localDisk{v, key, index(key) != "unused", isCDROM(g.Config[key])})
+		out = append(out, localDisk{v, key, index(key) != "unused", propstring.IsCDROM(g.Config[key])})
 	}
 	return out
 }
@@ -40,7 +42,7 @@ func (s *state) localDisks(g *guest) []localDisk {
 func (s *state) unavailable(g *guest, node string) []string {
 	missing := map[string]bool{}
 	for _, key := range disks(g.Kind, g.Config) {
-		storage, _, ok := strings.Cut(volumeIn(g.Config[key]), ":")
+		storage, _, ok := strings.Cut(propstring.Volume(g.Config[key]), ":")
 		if _, err := s.usable(storage, node); ok && err != nil {
 			missing[storage] = true
 		}
@@ -64,7 +66,7 @@ func getMigrateVM(c *call, g *guest) (any, error) {
 			item["drivename"], item["size"] = d.key, d.Size
 		}
 		if c.node.version.major >= 9 {
-			item["is_cloudinit"] = bit(isCloudInit(g.Config[d.key]))
+			item["is_cloudinit"] = bit(propstring.IsCloudInit(g.Config[d.key]))
 		}
 		local = append(local, item)
 	}
@@ -397,8 +399,8 @@ func (c *call) transport(g *guest, target string, stores map[string]string) {
 	}
 	for _, config := range configs {
 		for key, drive := range config {
-			if id := renamed[volumeIn(drive)]; isDrive(g.Kind, key) && id != "" {
-				config[key] = withVolume(drive, id)
+			if id := renamed[propstring.Volume(drive)]; propstring.IsDriveKey(g.Kind, key) && id != "" {
+				config[key] = propstring.SetVolume(drive, id)
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // moveDisk moves a VM's disk to another storage or format, or to another VM.
@@ -23,14 +24,14 @@ func moveDisk(c *call, g *guest) (any, error) {
 		return nil, err
 	}
 	drive, ok := g.Config[key]
-	v := c.volumeOf(volumeIn(drive), g.Node)
+	v := c.volumeOf(propstring.Volume(drive), g.Node)
 	switch {
 	case !ok:
 		return nil, die("disk '%s' does not exist", key)
-	case isCDROM(drive):
+	case propstring.IsCDROM(drive):
 		return nil, die("you can't move a cdrom")
 	case v == nil:
-		return nil, die("volume '%s' does not exist", volumeIn(drive))
+		return nil, die("volume '%s' does not exist", propstring.Volume(drive))
 	case storage == v.storage() && (c.str("format") == "" || c.str("format") == v.Format):
 		return nil, die("you can't move to the same storage with same format")
 	}
@@ -62,14 +63,14 @@ func moveVolume(c *call, g *guest) (any, error) {
 		return nil, err
 	}
 	drive, ok := g.Config[key]
-	v := c.volumeOf(volumeIn(drive), g.Node)
+	v := c.volumeOf(propstring.Volume(drive), g.Node)
 	switch {
 	case g.now.running:
 		return nil, die("cannot move volumes of a running container")
 	case !ok:
 		return nil, noMountPoint()
 	case v == nil:
-		return nil, die("volume '%s' does not exist", volumeIn(drive))
+		return nil, die("volume '%s' does not exist", propstring.Volume(drive))
 	case c.flag("delete") && g.snapped(v.ID):
 		return nil, die("you can't move a volume with snapshots and delete the source")
 	}
@@ -105,7 +106,7 @@ func (c *call) moveTask(g *guest, typ, key, storage, format string) (any, error)
 	return c.work(g, typ, func(now time.Time) outcome {
 		j := &journal{began: now}
 		drive := g.Config[key]
-		old := c.volumeOf(volumeIn(drive), g.Node)
+		old := c.volumeOf(propstring.Volume(drive), g.Node)
 		v := c.copyDisk(j, g.Kind, key, old, g.VMID, request{storage: storage, node: g.Node, format: format})
 		if g.Kind == "lxc" {
 			g.Config["lock"] = "disk"
@@ -119,7 +120,7 @@ func (c *call) moveTask(g *guest, typ, key, storage, format string) (any, error)
 			} else {
 				g.addUnused(old.ID)
 			}
-			g.Config[key] = withProp(withVolume(drive, v.ID), "format", "")
+			g.Config[key] = propstring.Set(propstring.SetVolume(drive, v.ID), "format", "")
 		})
 		o.brief = g.Kind == "lxc"
 		o.undo = func() {
@@ -179,7 +180,7 @@ func reassign(c *call, g *guest, key, targetKey string) (any, error) {
 	}
 	targetKey = cmp.Or(targetKey, key)
 	drive, ok := g.Config[key]
-	v := c.volumeOf(volumeIn(drive), g.Node)
+	v := c.volumeOf(propstring.Volume(drive), g.Node)
 	switch {
 	case g.template() || target.template():
 		return nil, die("Can't move disks from or to template %ss", g.noun())
@@ -187,10 +188,10 @@ func reassign(c *call, g *guest, key, targetKey string) (any, error) {
 		return nil, die("Disk '%s' for %s '%d' does not exist", key, g.noun(), g.VMID)
 	case target.Config[targetKey] != "":
 		return nil, die("Target disk key '%s' is already in use for %s '%d'", targetKey, g.noun(), id)
-	case isCDROM(drive):
+	case propstring.IsCDROM(drive):
 		return nil, die("CD drive contents can't be moved to another %s", g.noun())
 	case v == nil:
-		return nil, die("volume '%s' does not exist", volumeIn(drive))
+		return nil, die("volume '%s' does not exist", propstring.Volume(drive))
 	case g.snapped(v.ID):
 		return nil, die("Can't move disk used by a snapshot to another %s", g.noun())
 	case g.now.running && index(key) != "unused":
@@ -207,7 +208,7 @@ func reassign(c *call, g *guest, key, targetKey string) (any, error) {
 			to := c.newVolume(request{storage: v.storage(), node: g.Node, vmid: id, name: "disk", content: v.Content, format: v.Format, size: v.Size})
 			v.VMID = id
 			moved := c.move(v, to.ID, g.Node)
-			target.Config[targetKey] = withVolume(g.Config[key], moved.ID)
+			target.Config[targetKey] = propstring.SetVolume(g.Config[key], moved.ID)
 			delete(g.Config, key)
 		})
 	})

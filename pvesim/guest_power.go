@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // verb is what a power endpoint does: a row of the table of a guest's states.
@@ -209,9 +211,9 @@ func (s *state) settleConfig(g *guest) {
 // missingVolume returns the volume that keeps a guest from starting.
 func (s *state) missingVolume(g *guest) string {
 	for _, key := range sortedKeys(g.Config) {
-		id := volumeIn(g.Config[key])
+		id := propstring.Volume(g.Config[key])
 		storage, _, ok := strings.Cut(id, ":")
-		if !ok || !isDrive(g.Kind, key) || index(key) == "unused" || s.storageNamed(storage) == nil {
+		if !ok || !propstring.IsDriveKey(g.Kind, key) || index(key) == "unused" || s.storageNamed(storage) == nil {
 			continue
 		}
 		if s.volumeOf(id, g.Node) == nil {

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // snapshot returns the guest's snapshot of a name.
@@ -23,7 +25,7 @@ func (g *guest) snapshot(name string) (*snapshot, error) {
 func disks(kind string, config map[string]string) []string {
 	var keys []string
 	for _, key := range slices.Sorted(maps.Keys(config)) {
-		if isDrive(kind, key) && !strings.HasPrefix(key, "unused") && !isCDROM(config[key]) {
+		if propstring.IsDriveKey(kind, key) && !strings.HasPrefix(key, "unused") && !propstring.IsCDROM(config[key]) {
 			keys = append(keys, key)
 		}
 	}
@@ -33,7 +35,7 @@ func disks(kind string, config map[string]string) []string {
 // has reports whether all of the guest's volumes have a feature.
 func (s *state) has(g *guest, config map[string]string, feature string, ofSnap bool) bool {
 	for _, key := range disks(g.Kind, config) {
-		v := s.volumeOf(volumeIn(config[key]), g.Node)
+		v := s.volumeOf(propstring.Volume(config[key]), g.Node)
 		if v == nil || !s.can(v, feature, ofSnap) {
 			return false
 		}
@@ -63,8 +65,8 @@ func guestFeature(c *call, g *guest) (any, error) {
 // sharedNodes are the nodes that see all of the guest's volumes.
 func (s *state) sharedNodes(g *guest) []string {
 	for key, drive := range g.Config {
-		storage, _, _ := strings.Cut(volumeIn(drive), ":")
-		if st := s.storageNamed(storage); isDrive(g.Kind, key) && index(key) != "unused" && st != nil && !st.everywhere() {
+		storage, _, _ := strings.Cut(propstring.Volume(drive), ":")
+		if st := s.storageNamed(storage); propstring.IsDriveKey(g.Kind, key) && index(key) != "unused" && st != nil && !st.everywhere() {
 			return []string{g.Node}
 		}
 	}
@@ -166,9 +168,9 @@ func createSnapshot(c *call, g *guest) (any, error) {
 		j.pass(300 * time.Millisecond)
 		for _, key := range disks(g.Kind, g.Config) {
 			if g.Kind == "qemu" {
-				j.say("snapshotting 'drive-%s' (%s)", key, volumeIn(g.Config[key]))
+				j.say("snapshotting 'drive-%s' (%s)", key, propstring.Volume(g.Config[key]))
 			}
-			if g.Kind == "qemu" && c.node.version.major >= 9 && c.storageNamed(c.volumeOf(volumeIn(g.Config[key]), g.Node).storage()).traits().files {
+			if g.Kind == "qemu" && c.node.version.major >= 9 && c.storageNamed(c.volumeOf(propstring.Volume(g.Config[key]), g.Node).storage()).traits().files {
 				j.say("internal qemu snapshot")
 			}
 		}
@@ -228,7 +230,7 @@ func (c *call) stateStorage(g *guest) string {
 		return storage
 	}
 	if keys := disks(g.Kind, g.Config); len(keys) > 0 {
-		storage, _, _ := strings.Cut(volumeIn(g.Config[keys[0]]), ":")
+		storage, _, _ := strings.Cut(propstring.Volume(g.Config[keys[0]]), ":")
 		return storage
 	}
 	return "local"
@@ -311,7 +313,7 @@ func (c *call) rollbackRefusal(g *guest, snap *snapshot) error {
 		return die("unable to rollback to incomplete snapshot (snapstate = %s)", snap.Phase)
 	}
 	for _, key := range disks(g.Kind, snap.Config) {
-		v := c.volumeOf(volumeIn(snap.Config[key]), g.Node)
+		v := c.volumeOf(propstring.Volume(snap.Config[key]), g.Node)
 		if v == nil || c.storageNamed(v.storage()).Type != "zfspool" {
 			continue
 		}
@@ -336,13 +338,13 @@ func (c *call) rollBack(g *guest, snap *snapshot) {
 	kept := map[string]bool{}
 	for _, key := range disks(g.Kind, g.Config) {
 		drive := g.Config[key]
-		kept[volumeIn(drive)] = true
-		if v := c.volumeOf(volumeIn(drive), g.Node); v != nil && sizeOf(drive) > 0 {
-			v.Size = sizeOf(drive)
+		kept[propstring.Volume(drive)] = true
+		if v := c.volumeOf(propstring.Volume(drive), g.Node); v != nil && propstring.Size(drive) > 0 {
+			v.Size = propstring.Size(drive)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(old)) {
-		if id := volumeIn(old[key]); isDrive(g.Kind, key) && !isCDROM(old[key]) && !kept[id] {
+		if id := propstring.Volume(old[key]); propstring.IsDriveKey(g.Kind, key) && !propstring.IsCDROM(old[key]) && !kept[id] {
 			g.addUnused(id)
 		}
 	}

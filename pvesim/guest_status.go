@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // theGuest returns the guest that the path names, on the node that it names.
@@ -132,7 +134,7 @@ func (c *call) monitor(g *guest) map[string]any {
 		if index, ok := strings.CutPrefix(key, "net"); ok {
 			nics["tap"+strconv.Itoa(g.VMID)+"i"+index] = map[string]any{"netin": u.netIn, "netout": u.netOut}
 		}
-		if isDrive(g.Kind, key) && index(key) != "unused" {
+		if propstring.IsDriveKey(g.Kind, key) && index(key) != "unused" {
 			drives[key] = c.blockStat(g, key, value, u)
 		}
 	}
@@ -177,7 +179,7 @@ func (c *call) blockStat(g *guest, key, drive string, u usage) map[string]any {
 		out["failed_"+what+"_operations"], out["invalid_"+what+"_operations"] = 0, 0
 	}
 	out["flush_operations"], out["flush_total_time_ns"] = 0, 0
-	if !isCDROM(drive) {
+	if !propstring.IsCDROM(drive) {
 		out["rd_bytes"], out["wr_bytes"] = u.diskRead, u.diskWritten
 	}
 	first, _, _ := strings.Cut(strings.TrimPrefix(g.Config["boot"], "order="), ";")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/perl"
 )
 
 // haRows are the endpoints of the HA manager.
@@ -283,7 +284,7 @@ func (c *call) wantedState(otherwise string) string {
 func (c *call) setOptions(g *guest) {
 	for _, key := range haOption {
 		if value := c.params[key]; value != nil {
-			g.HAOptions[key] = text(value)
+			g.HAOptions[key] = perl.Text(value)
 		}
 	}
 }

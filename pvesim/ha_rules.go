@@ -7,6 +7,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/perl"
 )
 
 // ruleKeys are what a type of HA rule has, first what it needs. PVE's description of
@@ -45,8 +46,8 @@ func (c *call) ruleRefusals(typ string, create bool) error {
 		errs["rule"] = "invalid format - invalid configuration ID '" + id + "'\n"
 	}
 	for _, name := range []string{"disable", "strict"} {
-		if v := c.params[name]; v != nil && text(v) != "0" && text(v) != "1" {
-			errs[name] = "type check ('boolean') failed - got '" + text(v) + "'"
+		if v := c.params[name]; v != nil && perl.Text(v) != "0" && perl.Text(v) != "1" {
+			errs[name] = "type check ('boolean') failed - got '" + perl.Text(v) + "'"
 		}
 	}
 	if v := c.str("affinity"); v != "" && v != "positive" && v != "negative" {
@@ -69,7 +70,7 @@ func (c *call) givenRule(typ, words string) (map[string]string, error) {
 	options, keys := map[string]string{}, ruleKeys[typ]
 	for _, key := range slices.Concat(keys.needed, keys.other) {
 		if c.params[key] != nil {
-			options[key] = text(c.params[key])
+			options[key] = perl.Text(c.params[key])
 		}
 	}
 	var unmanaged, missing, sids []string

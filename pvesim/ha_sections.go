@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/perl"
 )
 
 // sections are the HA groups or the HA rules.
@@ -99,7 +100,7 @@ func createGroup(c *call, s sections) (any, error) {
 func (c *call) setGroup(group HASection) {
 	for _, key := range []string{"comment", "nodes", "nofailback", "restricted"} {
 		if value := c.params[key]; value != nil {
-			group.Options[key] = text(value)
+			group.Options[key] = perl.Text(value)
 		}
 	}
 }

@@ -42,10 +42,8 @@ func (s *Sim) ListenNode(node, addr string) (*Listener, error) {
 	if n == nil {
 		return nil, fmt.Errorf("there is no node %q", node)
 	}
-	if s.ca == nil {
-		if err := s.certify(); err != nil {
-			return nil, err
-		}
+	if err := s.ensureCertificates(); err != nil {
+		return nil, err
 	}
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {

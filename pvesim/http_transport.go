@@ -12,6 +12,8 @@ import (
 	"net/http/httptrace"
 	"strconv"
 	"time"
+
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/websocket"
 )
 
 // idle is how long PVE keeps a connection without a request.
@@ -159,7 +161,7 @@ func (s *Sim) serve(ctx context.Context, node string, conn net.Conn, in *bufio.R
 			return
 		}
 		if resp.console != nil {
-			if conn.SetReadDeadline(time.Time{}) == nil && switched(conn, resp.Header) == nil {
+			if conn.SetReadDeadline(time.Time{}) == nil && websocket.WriteSwitch(conn, resp.Header) == nil {
 				s.serveConsole(resp.console, in, conn)
 			}
 			return

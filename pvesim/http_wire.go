@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/perl"
 )
 
 // Request is an HTTP request, as far as PVE looks at one.
@@ -162,7 +163,7 @@ func parameters(req Request) (apischema.Values, error) {
 	case len(req.Body) == 0:
 	case strings.HasPrefix(req.Header.Get("Content-Type"), "application/json"):
 		var err error
-		if params, err = parseJSON(req.Body); err != nil {
+		if params, err = perl.ParseJSON(req.Body); err != nil {
 			return nil, err
 		}
 	default:
@@ -171,36 +172,6 @@ func parameters(req Request) (apischema.Values, error) {
 	maps.Copy(params, apischema.ReadForm(req.Query))
 	delete(params, "_dc")
 	return params, nil
-}
-
-func parseJSON(body []byte) (apischema.Values, error) {
-	dec := json.NewDecoder(strings.NewReader(string(body)))
-	dec.UseNumber()
-	var all map[string]any
-	if err := dec.Decode(&all); err != nil {
-		return nil, die("malformed JSON string")
-	}
-	for k, v := range all {
-		all[k] = perlValue(v)
-	}
-	return all, nil
-}
-
-// perlValue makes numbers the strings that they are to Perl's checks.
-func perlValue(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		return v.String()
-	case []any:
-		for i := range v {
-			v[i] = perlValue(v[i])
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = perlValue(v[k])
-		}
-	}
-	return v
 }
 
 // merge adds the parameters of the path, which may be repeated with the same value

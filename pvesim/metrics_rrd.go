@@ -4,59 +4,21 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/rrd"
 )
-
-// archive is how long PVE keeps values of a timeframe, and how fine.
-type archive struct {
-	step time.Duration
-	rows int
-}
-
-var archives = map[string]archive{
-	"hour": {time.Minute, 60}, "day": {time.Minute, 1440}, "week": {30 * time.Minute, 336},
-	"month": {30 * time.Minute, 1440}, "year": {6 * time.Hour, 1440}, "decade": {7 * day, 570},
-}
-
-// archives8 are those up to PVE 8.
-var archives8 = map[string]archive{
-	"hour": {time.Minute, 70}, "day": {30 * time.Minute, 70}, "week": {3 * time.Hour, 70},
-	"month": {12 * time.Hour, 70}, "year": {7 * day, 70},
-}
-
-// span is a stretch of time.
-type span struct{ from, to time.Time }
-
-// middle is the time that stands for the span.
-func (s span) middle() time.Time { return s.from.Add(s.to.Sub(s.from) / 2) }
-
-// meets returns what two spans have in common.
-func (s span) meets(o span) (span, bool) {
-	if o.from.After(s.from) {
-		s.from = o.from
-	}
-	if o.to.Before(s.to) {
-		s.to = o.to
-	}
-	return s, s.from.Before(s.to)
-}
 
 // series answers with a row for each step, that has what value returns for it. With
 // nothing, PVE had heard nothing in that time.
-func (c *call) series(value func(step span, peak float64) map[string]any) (any, error) {
-	a := archives[c.str("timeframe")]
-	if c.node.version.major < 9 {
-		a = archives8[c.str("timeframe")]
-	}
+func (c *call) series(value func(step rrd.Span, peak float64) map[string]any) (any, error) {
 	peak := 1.0
 	if c.str("cf") == "MAX" {
 		peak = 1.2
 	}
-	last := c.now.Unix() / int64(a.step/time.Second) * int64(a.step/time.Second)
 	out := []any{}
-	for i := range a.rows {
-		at := time.Unix(last, 0).Add(-time.Duration(a.rows-1-i) * a.step)
-		row := map[string]any{"time": at.Unix()}
-		maps.Copy(row, value(span{at.Add(-a.step), at}, peak))
+	for _, step := range rrd.Steps(c.node.version.major, c.str("timeframe"), c.now) {
+		row := map[string]any{"time": step.To.Unix()}
+		maps.Copy(row, value(step, peak))
 		out = append(out, row)
 	}
 	return out, nil
@@ -88,8 +50,8 @@ func getNodeRRD(c *call) (any, error) {
 		return nil, c.noRRD("node", c.str("node"))
 	}
 	guests := c.byNode()[n.Name]
-	return c.series(func(step span, peak float64) map[string]any {
-		t := step.middle()
+	return c.series(func(step rrd.Span, peak float64) map[string]any {
+		t := step.Middle()
 		if t.After(n.aired) {
 			return nil
 		}
@@ -114,8 +76,8 @@ func getGuestRRD(c *call) (any, error) {
 		return nil, c.noRRD("vm", c.str("vmid"))
 	}
 	n := c.nodeNamed(g.Node)
-	return c.series(func(step span, peak float64) map[string]any {
-		if step.middle().After(n.aired) || step.to.Before(g.known) {
+	return c.series(func(step rrd.Span, peak float64) map[string]any {
+		if step.Middle().After(n.aired) || step.To.Before(g.known) {
 			return nil
 		}
 		row := map[string]any{"maxcpu": c.cpus(g), "maxmem": g.maxMem(), "maxdisk": g.maxDisk(), "disk": 0}
@@ -137,15 +99,15 @@ func getGuestRRD(c *call) (any, error) {
 
 // during is the guest's state in a step, and when it was that. A minute is known
 // that it ran in for a moment, a longer step where that was half of it.
-func (g *guest) during(step span) (guestState, time.Time, bool) {
+func (g *guest) during(step rrd.Span) (guestState, time.Time, bool) {
 	runs := g.runs
 	if g.now.running {
-		runs = append(slices.Clip(runs), span{g.now.since, step.to})
+		runs = append(slices.Clip(runs), rrd.Span{From: g.now.since, To: step.To})
 	}
 	for _, run := range runs {
-		both, some := step.meets(run)
-		if size := step.to.Sub(step.from); some && (size == time.Minute || both.to.Sub(both.from) >= size/2) {
-			return guestState{running: true, since: run.from}, both.middle(), true
+		both, some := step.Intersect(run)
+		if size := step.To.Sub(step.From); some && (size == time.Minute || both.To.Sub(both.From) >= size/2) {
+			return guestState{running: true, since: run.From}, both.Middle(), true
 		}
 	}
 	return guestState{}, time.Time{}, false
@@ -157,7 +119,7 @@ func getStorageRRD(c *call) (any, error) {
 		return nil, c.noRRD("storage", c.node.Name+"/"+c.str("storage"))
 	}
 	used := c.taken(st, c.node.Name)
-	return c.series(func(span, float64) map[string]any {
+	return c.series(func(rrd.Span, float64) map[string]any {
 		if st.Disabled || st.Broken != "" {
 			return nil
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // usage is what a guest uses at a moment: a function of the model's seed, the guest
@@ -78,27 +79,13 @@ func (g *guest) maxMem() int64 {
 // maxDisk is the size of the boot disk of a VM, of the root file system of a CT.
 func (g *guest) maxDisk() int64 {
 	if g.Kind == "lxc" {
-		return sizeOf(g.Config["rootfs"])
+		return propstring.Size(g.Config["rootfs"])
 	}
 	order, _ := strings.CutPrefix(g.Config["boot"], "order=")
 	for _, key := range apischema.SplitList(order) {
 		if drive := g.Config[key]; drive != "" && !strings.Contains(drive, "media=cdrom") && !strings.HasPrefix(key, "net") {
-			return sizeOf(drive)
+			return propstring.Size(drive)
 		}
-	}
-	return 0
-}
-
-// sizeOf reads the size in a drive's property string, in bytes.
-func sizeOf(drive string) int64 {
-	for part := range strings.SplitSeq(drive, ",") {
-		size, ok := strings.CutPrefix(part, "size=")
-		if !ok || size == "" {
-			continue
-		}
-		shift := map[byte]uint{'K': 10, 'M': 20, 'G': 30, 'T': 40}[size[len(size)-1]]
-		n, _ := strconv.ParseFloat(strings.TrimRight(size, "KMGT"), 64)
-		return int64(n * float64(uint64(1)<<shift))
 	}
 	return 0
 }

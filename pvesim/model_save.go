@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/sparsejson"
 )
 
 // saved is what is in a file: a model that says everything, and what belongs to its
@@ -64,11 +66,11 @@ func (s *Sim) text() ([]byte, error) {
 		return nil, errors.New("something is about to happen that cannot be saved, such as what HA was asked for")
 	}
 	var b bytes.Buffer
-	certificates, err := s.certificates()
+	certificates, err := s.savedCertificates()
 	if err != nil {
 		return nil, err
 	}
-	writeSparse(&b, saved{s.born, now, s.made, s.lastPID, certificates, s.present(now)})
+	sparsejson.Write(&b, saved{s.born, now, s.made, s.lastPID, certificates, s.present(now)})
 	return b.Bytes(), nil
 }
 
@@ -102,7 +104,7 @@ func Load(r io.Reader, o Options) (*Sim, error) {
 	if !from.Born.IsZero() {
 		s.born, s.aired = from.Born, from.Time
 	}
-	if err := s.useCertificates(from.Certificates); err != nil {
+	if err := s.restoreCertificates(from.Certificates); err != nil {
 		return nil, err
 	}
 	s.made, s.lastPID = from.Made, max(s.lastPID, from.LastPID)
@@ -190,7 +192,7 @@ func (g *guest) present(now time.Time) Guest {
 	}
 	out.Ran, out.Age = nil, 0
 	for _, run := range g.runs {
-		out.Ran = append(out.Ran, Run{Ago: now.Sub(run.from), Took: run.to.Sub(run.from)})
+		out.Ran = append(out.Ran, Run{Ago: now.Sub(run.From), Took: run.To.Sub(run.From)})
 	}
 	if !g.known.IsZero() {
 		out.Age = now.Sub(g.known)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // media puts installers, templates of containers and a snippet on the storage local
@@ -34,7 +36,7 @@ func (m *Model) backups(storage string, age time.Duration, change func(*Volume),
 			}
 		}
 		kind, ext, format := "qemu", "vma.zst", "vma.zst"
-		size := sizeOf(g.Config["scsi0"]+","+g.Config["rootfs"]) / 7
+		size := propstring.Size(g.Config["scsi0"]+","+g.Config["rootfs"]) / 7
 		if g.Kind == "lxc" {
 			kind, ext, format = "lxc", "tar.zst", "tar.zst"
 		}

@@ -7,6 +7,9 @@ import (
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/calendar"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/perl"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // replicationRows are the endpoints of replication jobs, which nothing runs.
@@ -106,7 +109,7 @@ func createReplication(c *call) (any, error) {
 // replicatable reports whether a guest has a disk on ZFS.
 func (c *call) replicatable(g *guest) bool {
 	return slices.ContainsFunc(disks(g.Kind, g.Config), func(key string) bool {
-		storage, _, _ := strings.Cut(volumeIn(g.Config[key]), ":")
+		storage, _, _ := strings.Cut(propstring.Volume(g.Config[key]), ":")
 		st := c.storageNamed(storage)
 		return st != nil && st.Type == "zfspool"
 	})
@@ -119,7 +122,7 @@ func (c *call) setReplication(r *Replication) {
 	}
 	for _, key := range []string{"comment", "disable", "rate", "remove_job", "schedule"} {
 		if c.params[key] != nil {
-			r.Options[key] = text(c.params[key])
+			r.Options[key] = perl.Text(c.params[key])
 		}
 	}
 	for _, key := range apischema.SplitList(c.str("delete")) {
@@ -157,7 +160,7 @@ func (c *call) replicationStatus(r *Replication) map[string]any {
 	out := c.showReplication(r)
 	delete(out, "comment")
 	out["vmtype"], out["last_sync"], out["last_try"], out["fail_count"] = c.guests[r.guest()].Kind, 0, 0, 0
-	if next, ok := nextRun(r.Options["schedule"], c.now.UTC()); ok {
+	if next, ok := calendar.Next(r.Options["schedule"], c.now.UTC()); ok {
 		out["next_sync"] = next.Unix()
 	} else if every := c.now.Unix()/900*900 + 900; r.Options["disable"] != "1" { // */15, as is usual
 		out["next_sync"] = every

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/websocket"
 )
 
 // Options are what a model does not say.
@@ -105,7 +106,7 @@ func (s *Sim) Do(ctx context.Context, req Request) (Response, error) {
 		}
 		resp := respond(data, err, c.node.version.atLeast(8, 4))
 		if resp.console != nil {
-			resp.Header, _ = upgrade(req.Header)
+			resp.Header, _ = websocket.Upgrade(req.Header)
 		}
 		c.record.Status = resp.Status
 		s.keep(c.record)

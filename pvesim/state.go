@@ -2,7 +2,6 @@ package pvesim
 
 import (
 	"cmp"
-	"crypto/sha256"
 	"crypto/tls"
 	"fmt"
 	"hash/fnv"
@@ -13,6 +12,8 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/rrd"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/testca"
 )
 
 // state is everything that a cluster knows. Sim's lock guards it.
@@ -83,7 +84,7 @@ type guest struct {
 	fresh  bool        // no broadcast has told of it yet
 	last   time.Time   // when the last broadcast told of it, after it was removed
 	known  time.Time   // when one first did; zero for those of the model
-	runs   []span      // of it, in the past
+	runs   []rrd.Span  // of it, in the past
 	snaps  []*snapshot // parents first
 	// pending are changes that wait for the guest's next start, and dropped the
 	// keys that it then loses; true stands for: with their volumes.
@@ -126,9 +127,8 @@ func (s *state) build(m Model, now time.Time) error {
 	}
 	for _, n := range m.Nodes {
 		s.haUsed = s.haUsed || n.Maintenance
-		sum := sha256.Sum256(fmt.Appendf(nil, "%d %s", m.Seed, n.Name))
 		living := &node{
-			Node: n, version: parseVersion(cmp.Or(n.PVE, m.PVE)), booted: now.Add(-n.Up), aired: now.Add(-n.Silent), fingerprint: fingerprint(sum[:]),
+			Node: n, version: parseVersion(cmp.Or(n.PVE, m.PVE)), booted: now.Add(-n.Up), aired: now.Add(-n.Silent), fingerprint: testca.Fingerprint(fmt.Appendf(nil, "%d %s", m.Seed, n.Name)),
 		}
 		s.nodes, s.named[n.Name] = append(s.nodes, living), living
 	}
@@ -211,7 +211,7 @@ func (s *state) addGuest(g Guest, now time.Time) error {
 	living := alive(g, s.model.Seed)
 	living.now, living.seen = st, st
 	for _, run := range g.Ran {
-		living.runs = append(living.runs, span{now.Add(-run.Ago), now.Add(run.Took - run.Ago)})
+		living.runs = append(living.runs, rrd.Span{From: now.Add(-run.Ago), To: now.Add(run.Took - run.Ago)})
 	}
 	if g.Age > 0 {
 		living.known = now.Add(-g.Age)
@@ -301,7 +301,7 @@ func memberPaths(p Pool) []string {
 // set changes what a guest does; others learn of it with the next broadcast.
 func (s *state) set(g *guest, now guestState) {
 	if g.now.running && !(now.running && now.since.Equal(g.now.since)) {
-		g.runs, g.typed = append(g.runs, span{g.now.since, s.happens}), ""
+		g.runs, g.typed = append(g.runs, rrd.Span{From: g.now.since, To: s.happens}), ""
 	}
 	g.now = now
 	s.unaired[g.VMID] = true
@@ -397,3 +397,5 @@ func bit(b bool) int {
 	}
 	return 0
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/perl"
 )
 
 // storageKeys are the options of a type of storage: those that it needs, which
@@ -48,7 +49,7 @@ func (c *call) storageOptions(typ string, change bool) (map[string]string, error
 		case !slices.Contains(strings.Fields(everyStorage+" "+keys.needed+" "+keys.other), key):
 			return nil, die("unexpected property '%s'", key)
 		}
-		options[key] = text(c.params[key])
+		options[key] = perl.Text(c.params[key])
 	}
 	for _, key := range strings.Fields(keys.needed) {
 		if !change && options[key] == "" {

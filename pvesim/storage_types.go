@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // storageType is what volumes of a type of storage can do, as PVE's storage
@@ -131,7 +133,7 @@ func (s *state) online(id, node string) (*Storage, error) {
 // where they can.
 func (s *state) broken(g *guest) string {
 	for _, key := range disks(g.Kind, g.Config) {
-		storage, _, _ := strings.Cut(volumeIn(g.Config[key]), ":")
+		storage, _, _ := strings.Cut(propstring.Volume(g.Config[key]), ":")
 		if st := s.storageNamed(storage); st != nil && st.Broken != "" {
 			return st.Broken
 		}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
 // volume is a living [Volume].
@@ -193,9 +195,9 @@ func (s *state) derive(g *guest, now time.Time) {
 	}
 	for _, config := range configs {
 		for key, drive := range config {
-			id := volumeIn(drive)
+			id := propstring.Volume(drive)
 			storage, name, ok := strings.Cut(id, ":")
-			if !ok || !isDrive(g.Kind, key) || s.storageNamed(storage) == nil || s.volumeOf(id, g.Node) != nil {
+			if !ok || !propstring.IsDriveKey(g.Kind, key) || s.storageNamed(storage) == nil || s.volumeOf(id, g.Node) != nil {
 				continue
 			}
 			s.put(derived(id, name, drive, g), now.Add(-max(g.Up, time.Hour)))
@@ -205,7 +207,7 @@ func (s *state) derive(g *guest, now time.Time) {
 
 // derived is a volume as far as a drive tells of it.
 func derived(id, name, drive string, g *guest) Volume {
-	v := Volume{ID: id, Node: g.Node, Content: "images", Format: "raw", Size: sizeOf(drive), VMID: g.VMID}
+	v := Volume{ID: id, Node: g.Node, Content: "images", Format: "raw", Size: propstring.Size(drive), VMID: g.VMID}
 	v.Used = v.Size * 2 / 5
 	if g.Kind == "lxc" {
 		v.Content = "rootdir"

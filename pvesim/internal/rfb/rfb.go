@@ -1,4 +1,6 @@
-package pvesim
+// Package rfb is the server of a text console by the RFB protocol, as QEMU speaks it to VNC
+// clients.
+package rfb
 
 import (
 	"bytes"
@@ -10,14 +12,16 @@ import (
 	"strings"
 )
 
-// The size of a console, in pixels.
-const screenWidth, screenHeight = 80 * cellWidth, 25 * cellHeight
+// Rows and Columns are the size of a console, in characters.
+const Rows, Columns = 25, 80
 
-// screen is what a console shows and where its keys go.
-type screen struct {
-	name  string
-	lines func() []string
-	press func(keysym uint32)
+const screenWidth, screenHeight = Columns * cellWidth, Rows * cellHeight
+
+// Screen is what a console shows and where its keys go.
+type Screen struct {
+	Name  string
+	Lines func() []string // at most [Rows], in ASCII
+	Press func(keysym uint32)
 }
 
 // pixels is how a client wants a pixel.
@@ -37,13 +41,13 @@ func pixelsOf(format []byte) pixels {
 	return p
 }
 
-// usual is QEMU's own format: 32 bits, of which 24 are colours, the lowest byte first.
-var usual = []byte{32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0}
+// qemuFormat is QEMU's own format: 32 bits, of which 24 are colours, the lowest byte first.
+var qemuFormat = []byte{32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0}
 
-// serveRFB speaks RFB 3.8 with a client that knows the password, as QEMU does, until
-// that goes away.
-func serveRFB(conn io.ReadWriter, password string, challenge [16]byte, s screen) error {
-	if err := greet(conn, password, challenge); err != nil {
+// Serve speaks RFB 3.8 with a client that knows the password, until the client goes
+// away. The challenge must not have been used before.
+func Serve(conn io.ReadWriter, password string, challenge [16]byte, s Screen) error {
+	if err := authenticate(conn, password, challenge); err != nil {
 		return err
 	}
 	var shared [1]byte
@@ -52,17 +56,17 @@ func serveRFB(conn io.ReadWriter, password string, challenge [16]byte, s screen)
 	}
 	hello := binary.BigEndian.AppendUint16(nil, screenWidth)
 	hello = binary.BigEndian.AppendUint16(hello, screenHeight)
-	hello = append(hello, usual...)
-	hello = binary.BigEndian.AppendUint32(hello, uint32(len(s.name)))
-	if _, err := conn.Write(append(hello, s.name...)); err != nil {
+	hello = append(hello, qemuFormat...)
+	hello = binary.BigEndian.AppendUint32(hello, uint32(len(s.Name)))
+	if _, err := conn.Write(append(hello, s.Name...)); err != nil {
 		return err
 	}
-	return converse(conn, s)
+	return serveMessages(conn, s)
 }
 
-// greet agrees on the version and lets in who answers the challenge: encrypted with
+// authenticate agrees on the version and lets in who answers the challenge: encrypted with
 // the password, the bits of whose bytes VNC turns round.
-func greet(conn io.ReadWriter, password string, challenge [16]byte) error {
+func authenticate(conn io.ReadWriter, password string, challenge [16]byte) error {
 	if _, err := io.WriteString(conn, "RFB 003.008\n"); err != nil {
 		return err
 	}
@@ -76,7 +80,7 @@ func greet(conn io.ReadWriter, password string, challenge [16]byte) error {
 	}
 	var chosen [1]byte
 	if _, err := io.ReadFull(conn, chosen[:]); err != nil || chosen[0] != vncAuthentication {
-		return errors.Join(err, errors.New("pvesim: no security type of VNC"))
+		return errors.Join(err, errors.New("rfb: no security type of VNC"))
 	}
 	if _, err := conn.Write(challenge[:]); err != nil {
 		return err
@@ -100,7 +104,7 @@ func greet(conn io.ReadWriter, password string, challenge [16]byte) error {
 	if !bytes.Equal(want[:], response[:]) {
 		const text = "Authentication failed"
 		_, _ = conn.Write(append([]byte{0, 0, 0, 1, 0, 0, 0, byte(len(text))}, text...))
-		return errors.New("pvesim: " + text)
+		return errors.New("rfb: " + text)
 	}
 	_, err = conn.Write([]byte{0, 0, 0, 0})
 	return err
@@ -109,10 +113,10 @@ func greet(conn io.ReadWriter, password string, challenge [16]byte) error {
 // The messages of a client, with the length of what follows the type.
 var clientMessages = map[byte]int{0: 19, 2: 3, 3: 9, 4: 7, 5: 5, 6: 7}
 
-// converse answers the messages of a client. Asked what has changed, it waits for a
+// serveMessages answers the messages of a client. Asked what has changed, it waits for a
 // key to change something.
-func converse(conn io.ReadWriter, s screen) error {
-	format, shown, asked := pixelsOf(usual), "\x00", false
+func serveMessages(conn io.ReadWriter, s Screen) error {
+	format, shown, asked := pixelsOf(qemuFormat), "\x00", false
 	for {
 		var kind [1]byte
 		if _, err := io.ReadFull(conn, kind[:]); err != nil {
@@ -120,7 +124,7 @@ func converse(conn io.ReadWriter, s screen) error {
 		}
 		size, known := clientMessages[kind[0]]
 		if !known {
-			return errors.New("pvesim: an unknown message of RFB")
+			return errors.New("rfb: an unknown message of RFB")
 		}
 		m := make([]byte, size)
 		if _, err := io.ReadFull(conn, m); err != nil {
@@ -129,7 +133,7 @@ func converse(conn io.ReadWriter, s screen) error {
 		switch kind[0] {
 		case 0:
 			if format = pixelsOf(m[3:]); !format.supported || format.bytes == 0 || format.bytes > 4 || format.bytes == 3 {
-				return errors.New("pvesim: a format of pixels without true colours")
+				return errors.New("rfb: a format of pixels without true colours")
 			}
 		case 2: // encodings; all know the raw one
 			if _, err := io.CopyN(io.Discard, conn, 4*int64(binary.BigEndian.Uint16(m[1:]))); err != nil {
@@ -142,14 +146,14 @@ func converse(conn io.ReadWriter, s screen) error {
 			}
 		case 4:
 			if m[0] != 0 {
-				s.press(binary.BigEndian.Uint32(m[3:]))
+				s.Press(binary.BigEndian.Uint32(m[3:]))
 			}
 		case 6:
 			if _, err := io.CopyN(io.Discard, conn, int64(binary.BigEndian.Uint32(m[3:]))); err != nil {
 				return err
 			}
 		}
-		lines := s.lines()
+		lines := s.Lines()
 		now := strings.Join(lines, "\n")
 		if !asked || now == shown {
 			continue

@@ -1,4 +1,6 @@
-package pvesim
+// Package websocket is the server side of a websocket as PVE has it for consoles: binary
+// frames, of which the client's are masked, whole, and at most 128 KiB long.
+package websocket
 
 import (
 	"bufio"
@@ -12,9 +14,9 @@ import (
 	"strings"
 )
 
-// upgrade returns the headers that turn a request into a websocket, where it asks for
-// one as PVE wants it.
-func upgrade(head http.Header) (http.Header, bool) {
+// Upgrade returns the headers of the answer that begins a websocket, and false if the
+// request does not ask for one as PVE expects it.
+func Upgrade(head http.Header) (http.Header, bool) {
 	key := head.Get("Sec-WebSocket-Key")
 	if !strings.EqualFold(head.Get("Upgrade"), "websocket") || head.Get("Sec-WebSocket-Version") != "13" || key == "" {
 		return nil, false
@@ -29,8 +31,8 @@ func upgrade(head http.Header) (http.Header, bool) {
 	return out, true
 }
 
-// switched writes the answer that begins a websocket.
-func switched(w io.Writer, head http.Header) error {
+// WriteSwitch writes the answer that begins a websocket.
+func WriteSwitch(w io.Writer, head http.Header) error {
 	if _, err := io.WriteString(w, "HTTP/1.1 101 Switching Protocols\r\n"); err != nil {
 		return err
 	}
@@ -41,13 +43,16 @@ func switched(w io.Writer, head http.Header) error {
 	return err
 }
 
-// socket reads and writes the payload of a websocket, as PVE's server does: binary
-// frames, of which the client's are masked, whole, and up to 128 KiB.
-type socket struct {
+// Conn reads and writes the payload of the frames of a websocket. Pings are answered
+// while it is read.
+type Conn struct {
 	in   *bufio.Reader
 	out  io.Writer
 	left []byte // of the last frame
 }
+
+// New returns the websocket that a connection has become.
+func New(in *bufio.Reader, out io.Writer) *Conn { return &Conn{in: in, out: out} }
 
 // The opcodes of frames.
 const (
@@ -57,7 +62,7 @@ const (
 	opPong   = 10
 )
 
-func (s *socket) Read(b []byte) (int, error) {
+func (s *Conn) Read(b []byte) (int, error) {
 	for len(s.left) == 0 {
 		op, payload, err := s.frame()
 		switch {
@@ -78,13 +83,13 @@ func (s *socket) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-func (s *socket) frame() (op byte, payload []byte, err error) {
+func (s *Conn) frame() (op byte, payload []byte, err error) {
 	var head [2]byte
 	if _, err := io.ReadFull(s.in, head[:]); err != nil {
 		return 0, nil, err
 	}
 	if head[0]&0xf0 != 0x80 || head[1]&0x80 == 0 {
-		return 0, nil, errors.New("pvesim: a frame in parts, with an extension, or without a mask")
+		return 0, nil, errors.New("websocket: a frame in parts, with an extension, or without a mask")
 	}
 	size := uint64(head[1] & 0x7f)
 	if size >= 126 {
@@ -98,7 +103,7 @@ func (s *socket) frame() (op byte, payload []byte, err error) {
 		}
 	}
 	if size > 128<<10 {
-		return 0, nil, fmt.Errorf("pvesim: a frame of %d bytes", size)
+		return 0, nil, fmt.Errorf("websocket: a frame of %d bytes", size)
 	}
 	masked := make([]byte, 4+size)
 	if _, err := io.ReadFull(s.in, masked); err != nil {
@@ -111,9 +116,9 @@ func (s *socket) frame() (op byte, payload []byte, err error) {
 	return head[0] & 0xf, payload, nil
 }
 
-func (s *socket) Write(b []byte) (int, error) { return len(b), s.send(opBinary, b) }
+func (s *Conn) Write(b []byte) (int, error) { return len(b), s.send(opBinary, b) }
 
-func (s *socket) send(op byte, payload []byte) error {
+func (s *Conn) send(op byte, payload []byte) error {
 	head := []byte{0x80 | op}
 	switch n := len(payload); {
 	case n < 126:

@@ -1,4 +1,4 @@
-package pvesim
+package rfb
 
 // glyphs are the printable characters of ASCII from the blank on, 5 columns wide,
 // with the lowest bit on top.

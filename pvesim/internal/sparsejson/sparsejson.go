@@ -1,4 +1,5 @@
-package pvesim
+// Package sparsejson writes structs as JSON that people read and edit.
+package sparsejson
 
 import (
 	"bytes"
@@ -8,9 +9,9 @@ import (
 	"reflect"
 )
 
-// writeSparse writes the fields of a struct as JSON for people: one a line, in a list
-// one element a line, and nothing that is a zero value.
-func writeSparse(b *bytes.Buffer, v any) {
+// Write writes the fields of a struct: one a line, in a list one element a line, and
+// nothing that is a zero value. It panics if a value cannot be JSON, as NaN cannot.
+func Write(b *bytes.Buffer, v any) {
 	separator := "{\n"
 	for name, field := range fieldsOf(reflect.ValueOf(v)) {
 		fmt.Fprintf(b, "%s %q: ", separator, name)
@@ -54,7 +55,7 @@ func writeValue(b *bytes.Buffer, v reflect.Value) {
 	enc := json.NewEncoder(b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v.Interface()); err != nil {
-		panic(fmt.Sprintf("pvesim: %v cannot be written: %v", v, err)) // a NaN in a model
+		panic(fmt.Sprintf("sparsejson: %v cannot be written: %v", v, err))
 	}
 	b.Truncate(b.Len() - 1) // the encoder ends each value with a newline
 }
