@@ -19,6 +19,9 @@ import (
 	"testing"
 	"unicode"
 
+	"github.com/pve-mcp/pve-mcp/internal/docs"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
@@ -110,6 +113,7 @@ func runCommands(t *testing.T, page string) {
 				speed = 200
 			}
 			shell = newDocShell(t, speed)
+			shell.findWords(t, read(t, page))
 		}
 		t.Run(command, func(t *testing.T) { shell.run(t, command) })
 	}
@@ -161,7 +165,6 @@ func newDocShell(t *testing.T, speed float64) *docShell {
 			t.Fatal(err)
 		}
 	}
-	s.env = append(s.env, "UPID="+s.first(t, "pve_list_tasks", `UPID:[^"]+`), "ARCHIVE="+s.first(t, "pve_list_backups", `nfs:backup/[^"]+`))
 	s.as = strings.NewReplacer("--url https://mcp.example.org/mcp", "--url "+s.remote(t), "pve.example.lan", l.URL(), "mcp@pve!mcp", token.ID, "0.0.0.0:8443", "127.0.0.1:0", "/etc/pve-mcp", dir,
 		" CLIENT ", " claude-code ", "--head HASH", "--head "+files["head"])
 	return s
@@ -178,15 +181,24 @@ func (s *docShell) remote(t *testing.T) string {
 	return url
 }
 
-// first is what a list of the reader's cluster has first.
-func (s *docShell) first(t *testing.T, list, form string) string {
+// findWords sets the words of examples that a page uses to what the reader's cluster has.
+func (s *docShell) findWords(t *testing.T, page string) {
 	t.Helper()
-	out, err := s.command("pve-mcp call " + list + " --limit 1").Output()
-	found := regexp.MustCompile(form).Find(out)
-	if err != nil || found == nil {
-		t.Fatalf("%s: %v\n%s", list, err, out)
+	for _, tl := range toolset.All() {
+		for _, g := range tl.Examples[0].Given {
+			if !strings.Contains(page, `"`+g.Word+`"`) {
+				continue
+			}
+			finder, _ := toolset.Named(g.Tool)
+			out, err := s.command(docs.Command(finder, tool.Example{Arguments: g.Arguments})).Output()
+			key := g.Field[strings.LastIndex(g.Field, ".")+1:]
+			found := regexp.MustCompile(`"` + key + `":"([^"]+)"`).FindSubmatch(out)
+			if found == nil {
+				t.Fatalf("%s %s: %v\n%s", g.Tool, g.Arguments, err, out)
+			}
+			s.env = append(s.env, strings.TrimPrefix(g.Word, "$")+"="+string(found[1]))
+		}
 	}
-	return string(found)
 }
 
 // readersFiles are what a reader has: a certificate, and an audit log that was rotated

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/cli/demo"
 	"github.com/pve-mcp/pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/docs"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
@@ -42,7 +43,7 @@ func (a *app) callCommand(named bool) *cobra.Command {
 }
 
 func (a *app) callOne(t tool.Tool) *cobra.Command {
-	subject, label := subjectOf(t.Input())
+	subject, label := docs.Subject(t.Input())
 	cmd := &cobra.Command{Use: strings.TrimSpace(t.Name + " " + label), Short: t.Title, Long: t.Doc, Args: oneSubject(t.Name, label)}
 	if t.Risk == policy.Read {
 		uses(cmd, config.Connection, config.Tools, config.Logging)
@@ -88,18 +89,6 @@ func (a *app) callOne(t tool.Tool) *cobra.Command {
 		return a.call(cmd.Context(), t, args, o)
 	}
 	return cmd
-}
-
-// subjectOf is the argument that a person may give without its name, and how its place is
-// labelled: the guest, or else the only one that a tool requires; "" for none.
-func subjectOf(in *jsonschema.Schema) (name, label string) {
-	switch {
-	case in.Properties[vmid] != nil:
-		return vmid, "[GUEST]"
-	case len(in.Required) == 1:
-		return in.Required[0], "[" + strings.ToUpper(in.Required[0]) + "]"
-	}
-	return "", ""
 }
 
 // oneSubject refuses words beside the flags, but for the one that a tool is about.

@@ -141,7 +141,7 @@ func (a *app) root(args []string) *cobra.Command {
 		return root
 	}
 	must(root.RegisterFlagCompletionFunc("toolsets", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		return toolset.Toolsets(), cobra.ShellCompDirectiveNoFileComp
+		return toolset.Choices(), cobra.ShellCompDirectiveNoFileComp
 	}))
 	root.AddCommand(a.auditCommand(), a.callCommand(slices.Contains(args, "call")), a.demoCommand(), a.docsCommand(), a.doctorCommand(), a.healthCommand(), a.httpCommand(), a.installCommand(),
 		a.secretCommand(), a.simCommand(), a.tokenCommand(), a.toolsCommand(), a.uninstallCommand(), a.versionCommand())
@@ -214,7 +214,19 @@ func sharedStore(s config.Store) (once.Store, error) {
 }
 
 func selectionOf(cfg *config.Config) toolset.Selection {
-	return toolset.Selection{Policy: cfg.Policy, Toolsets: cfg.Toolsets}
+	return toolset.Selection{Policy: cfg.Policy, Toolsets: cfg.Toolsets, Tools: cfg.Tools}
+}
+
+// checkSelection says which setting names a toolset or a tool that does not exist.
+func checkSelection(cfg *config.Config) error {
+	s := selectionOf(cfg)
+	if err := s.CheckToolsets(); err != nil {
+		return fmt.Errorf("PVE_MCP_TOOLSETS: %w", err)
+	}
+	if err := s.CheckTools(); err != nil {
+		return fmt.Errorf("PVE_MCP_TOOLS: %w", err)
+	}
+	return nil
 }
 
 // config reads the settings, without those of the connection where no cluster is
@@ -240,8 +252,8 @@ func (a *app) settings(src config.Sources) (*config.Config, error) {
 	if err != nil {
 		return nil, &exitError{exitUsage, err.Error()}
 	}
-	if err := selectionOf(cfg).Check(); err != nil {
-		return nil, &exitError{exitUsage, "PVE_MCP_TOOLSETS: " + err.Error()}
+	if err := checkSelection(cfg); err != nil {
+		return nil, &exitError{exitUsage, err.Error()}
 	}
 	if a.log, err = a.logger(cfg); err != nil {
 		return nil, &exitError{exitUsage, config.LogFile + ": " + err.Error()}

@@ -61,8 +61,8 @@ func (a *app) doctor(ctx context.Context, asJSON, strict bool) error {
 		o.Settings = append(o.Settings, config.Given{Key: "PVE_TOKEN_SECRET", From: config.FromKeyring})
 	}
 	if o.Problem == nil {
-		if o.Problem = selectionOf(o.Config).Check(); o.Problem != nil {
-			o.Config, o.Problem = nil, fmt.Errorf("PVE_MCP_TOOLSETS: %w", o.Problem)
+		if o.Problem = checkSelection(o.Config); o.Problem != nil {
+			o.Config = nil
 		}
 	}
 	o.Slow = func(what string) { fmt.Fprintf(a.err, "… still checking %s; ctrl-c ends it\n", what) }

@@ -65,7 +65,7 @@ func (a *app) http(ctx context.Context) error {
 		return &exitError{exitUsage, err.Error()}
 	}
 	o.Metrics, o.Audit = metrics, host.Audit
-	so := mcpserver.Options{Version: version(), Host: host, Toolsets: cfg.Toolsets, Replica: cfg.HTTP.Replica, Logger: telemetry.Quiet(a.log)}
+	so := mcpserver.Options{Version: version(), Host: host, Selection: selectionOf(cfg), Replica: cfg.HTTP.Replica, Logger: telemetry.Quiet(a.log)}
 	if cfg.HTTP.OwnTokens != "off" {
 		if a.demo {
 			return &exitError{exitUsage, "--own-tokens does not go with --demo, whose cluster is simulated"}

@@ -35,6 +35,7 @@ type Config struct {
 	TaskWait     time.Duration
 	AnswerBytes  int // at most
 	Toolsets     []string
+	Tools        []string   // single ones; those to leave out begin with -
 	AuditLog     files.Name // the zero value for none
 	ConsentStore Store
 	Log          Log

@@ -70,7 +70,7 @@ func (s Setting) Group() Group {
 		return HTTPServer
 	case word == "LOG", word == "AUDIT":
 		return Logging
-	case word == "TOOLSETS", word == "TASK", word == "ANSWER":
+	case word == "TOOLSETS", word == "TOOLS", word == "TASK", word == "ANSWER":
 		return Tools
 	}
 	return Safety
@@ -221,9 +221,14 @@ var settings = []Setting{
 		file: func(c *Config) *files.Name { return &c.Log.File },
 	},
 	{
-		Key: "PVE_MCP_TOOLSETS", Flag: "toolsets", Example: "core", Default: "core",
-		Doc: "names of the toolsets to offer, separated by commas",
+		Key: "PVE_MCP_TOOLSETS", Flag: "toolsets", Example: "standard", Default: "core",
+		Doc: "which tools to offer: core, standard (core and what most people want), all, or names of toolsets, separated by commas",
 		set: func(c *Config, v string) (err error) { c.Toolsets, err = parseNames(v); return },
+	},
+	{
+		Key: "PVE_MCP_TOOLS", Flag: "tools", Example: "pve_stop_task,-pve_delete_guest",
+		Doc: "names of single tools to offer besides, separated by commas; one after a minus sign is left out",
+		set: func(c *Config, v string) (err error) { c.Tools, err = parseTools(v); return },
 	},
 	{
 		Key: TaskWait, Flag: "task-wait", Example: "20s", Default: "20s",
@@ -391,6 +396,17 @@ func parseNames(v string) ([]string, error) {
 		}
 	}
 	return names, nil
+}
+
+// parseTools reads names, some of which may stand after a minus sign.
+func parseTools(v string) ([]string, error) {
+	tools := splitList(v)
+	for _, name := range tools {
+		if _, err := parseNames(strings.TrimPrefix(name, "-")); err != nil || name == "-" {
+			return nil, fmt.Errorf("%s is not the name of a tool", quoted(name))
+		}
+	}
+	return tools, nil
 }
 
 func parsePins(v string) ([]pve.Fingerprint, error) {

@@ -1,34 +1,98 @@
 package docs
 
-// examples are what a person types after pve-mcp to call each tool. A test runs them in the
-// order of the page, on the cluster of the demo; ARCHIVE and UPID are a backup and a task of
-// the reader's.
-func examples() map[string]string {
-	return map[string]string{
-		"pve_clone_guest":         "call pve_clone_guest web-1 --name web-copy",
-		"pve_cluster_status":      "call pve_cluster_status",
-		"pve_create_backup":       "call pve_create_backup db-1 --storage nfs",
-		"pve_create_snapshot":     "call pve_create_snapshot mail --snapname before-upgrade --description 'before the upgrade'",
-		"pve_delete_guest":        "call pve_delete_guest 204 --confirm",
-		"pve_delete_snapshot":     "call pve_delete_snapshot db-1 --snapname after-upgrade --confirm",
-		"pve_guest_config":        "call pve_guest_config web-1",
-		"pve_guest_power":         "call pve_guest_power web-1 --action reboot",
-		"pve_guest_status":        "call pve_guest_status web-1",
-		"pve_list_backups":        "call pve_list_backups --vmid web-1 --limit 3",
-		"pve_list_guests":         "call pve_list_guests --status running --sort mem --limit 5",
-		"pve_list_nodes":          "call pve_list_nodes",
-		"pve_list_snapshots":      "call pve_list_snapshots db-1",
-		"pve_list_storage":        "call pve_list_storage --node pve1",
-		"pve_list_tasks":          "call pve_list_tasks --vmid web-1 --limit 3",
-		"pve_migrate_guest":       "call pve_migrate_guest mail --target pve2 --with_local_disks",
-		"pve_node_status":         "call pve_node_status --node pve1",
-		"pve_resize_disk":         "call pve_resize_disk web-1 --disk scsi0 --size +10G",
-		"pve_restore_backup":      `call pve_restore_backup --archive "$ARCHIVE" --storage local-zfs`,
-		"pve_rollback_snapshot":   "call pve_rollback_snapshot mail --snapname before-upgrade --confirm",
-		"pve_stop_task":           `--toolsets tasks call pve_stop_task --upid "$UPID"`,
-		"pve_storage_content":     "call pve_storage_content --storage nfs --content backup",
-		"pve_task_status":         `call pve_task_status --upid "$UPID"`,
-		"pve_update_guest_config": "call pve_update_guest_config web-1 --set cores=8 --set memory=8192",
-		"pve_vm_exec":             "--enable-exec call pve_vm_exec web-1 --command hostname",
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/google/jsonschema-go/jsonschema"
+
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
+)
+
+// Subject is the argument that a person may give without its name, and how its place is
+// labelled: the guest, or else the only one that a tool requires; "" for none.
+func Subject(in *jsonschema.Schema) (name, label string) {
+	switch {
+	case in.Properties["vmid"] != nil:
+		return "vmid", "[GUEST]"
+	case len(in.Required) == 1:
+		return in.Required[0], "[" + strings.ToUpper(in.Required[0]) + "]"
 	}
+	return "", ""
+}
+
+// Command returns what a person types in a shell to make the call of an example.
+func Command(t tool.Tool, e tool.Example) string {
+	words := []string{"pve-mcp"}
+	s := toolset.Selection{Policy: policy.Policy{Exec: t.Risk == policy.Exec}}
+	if s.Policy.Exec {
+		words = append(words, "--enable-exec")
+	}
+	if _, off := toolset.Offered(s); off[t.Name] != "" {
+		words = append(words, "--toolsets", t.Toolset)
+	}
+	words = append(words, "call", t.Name)
+	var args map[string]any
+	d := json.NewDecoder(strings.NewReader(e.Arguments))
+	d.UseNumber()
+	if err := d.Decode(&args); err != nil {
+		panic(fmt.Sprintf("an example of %s: %v", t.Name, err)) // every test meets it
+	}
+	subject, _ := Subject(t.Input())
+	if args[subject] != nil {
+		words = append(words, quoted(args[subject]))
+	}
+	for _, name := range t.Input().PropertyOrder {
+		if name != subject {
+			words = append(words, flags("--"+name, args[name])...)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// flags are the words that give an argument its value; none where it has none.
+func flags(flag string, value any) []string {
+	var words []string
+	switch v := value.(type) {
+	case nil:
+	case bool:
+		if v {
+			return []string{flag}
+		}
+		return []string{flag + "=false"}
+	case []any:
+		for _, item := range v {
+			words = append(words, flag, quoted(item))
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			words = append(words, flag, quoted(fmt.Sprintf("%s=%v", key, v[key])))
+		}
+	default:
+		return []string{flag, quoted(v)}
+	}
+	return words
+}
+
+var (
+	wordRE  = lazyregexp.New(`^[A-Za-z0-9_./:=,+@-]+$`)
+	givenRE = lazyregexp.New(`^\$[A-Z]+$`)
+)
+
+// quoted writes a value as a word of a shell.
+func quoted(value any) string {
+	text := fmt.Sprint(value)
+	switch {
+	case wordRE.MatchString(text):
+		return text
+	case givenRE.MatchString(text):
+		return `"` + text + `"`
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }

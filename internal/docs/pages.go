@@ -15,8 +15,9 @@ import (
 func Tool(t tool.Tool) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "## %s\n\n%s\n\nRisk: %v.\n", t.Name, t.Doc, t.Risk)
-	if example := examples()[t.Name]; example != "" {
-		fmt.Fprintf(&b, "\nExample:\n\n    pve-mcp %s\n", example)
+	fmt.Fprintf(&b, "\nExample:\n\n    %s\n", Command(t, t.Examples[0]))
+	for _, g := range t.Examples[0].Given {
+		fmt.Fprintf(&b, "\n`%s` is `%s` in the answer of `%s`.\n", g.Word, g.Field, g.Tool)
 	}
 	fields(&b, "Arguments", t.Input())
 	fields(&b, "Answer", t.Output())

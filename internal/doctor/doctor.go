@@ -226,7 +226,7 @@ func (d *doctor) failed(err error) Check {
 
 // selection are the tools that the configuration offers.
 func (d *doctor) selection() toolset.Selection {
-	return toolset.Selection{Policy: d.Config.Policy, Toolsets: d.Config.Toolsets}
+	return toolset.Selection{Policy: d.Config.Policy, Toolsets: d.Config.Toolsets, Tools: d.Config.Tools}
 }
 
 // versionOf is the major version of the cluster, as its first host says it.

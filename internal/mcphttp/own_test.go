@@ -40,7 +40,7 @@ func visitOwn(t *testing.T, w sim.Options, tell func(s *site, bearers []string))
 			o.OwnTokens = &mcphttp.OwnTokens{Required: true, Connect: func(token pve.Token) (tool.Host, error) {
 				return host.As(pve.Options{Endpoints: []string{world.Sim.URL()}, Token: token, Transport: world.Sim.Transport()})
 			}}
-			o.Server = mcpserver.New(mcpserver.Options{Host: host, Replica: "a-1", Toolsets: []string{"core", "tasks"}, HostOf: func(h http.Header) (tool.Host, error) { return o.OwnTokens.Host(h, host) }})
+			o.Server = mcpserver.New(mcpserver.Options{Host: host, Replica: "a-1", Selection: toolset.Selection{Toolsets: []string{"core", "tasks"}}, HostOf: func(h http.Header) (tool.Host, error) { return o.OwnTokens.Host(h, host) }})
 			return o
 		}
 		t.Run(fmt.Sprintf("server has a token: %v", ofServer), func(t *testing.T) {

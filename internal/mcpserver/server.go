@@ -30,8 +30,9 @@ type Options struct {
 	Version string
 	Host    tool.Host
 	// HostOf, if not nil, returns the host for a request over HTTP by its header.
-	HostOf   func(http.Header) (tool.Host, error)
-	Toolsets []string // that are on; none stands for the default
+	HostOf func(http.Header) (tool.Host, error)
+	// Selection are the tools to offer, as far as the host's policy allows.
+	Selection toolset.Selection
 	// Replica, if not "", is the name with which the ids of sessions begin, before a full stop.
 	Replica string
 	Logger  *slog.Logger
@@ -61,6 +62,7 @@ Lists show PVE's own broadcast, up to 20 s old; pve_guest_status is live. Names,
 // New returns a server that offers what the host's policy allows. It serves both
 // eras of the protocol.
 func New(o Options) *mcp.Server {
+	o.Selection.Policy = o.Host.Policy
 	capabilities := &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}}
 	capabilities.AddExtension(mcptask.Extension, nil)
 	s := mcp.NewServer(&mcp.Implementation{Name: "pve-mcp", Title: "Proxmox VE", Version: o.Version}, &mcp.ServerOptions{
@@ -73,7 +75,7 @@ func New(o Options) *mcp.Server {
 		},
 	})
 	offered := sync.OnceValues(func() ([]tool.Tool, map[string]string) {
-		return toolset.Offered(toolset.Selection{Policy: o.Host.Policy, Toolsets: o.Toolsets})
+		return toolset.Offered(o.Selection)
 	})
 	described := map[string]*mcp.Tool{} // once they are added
 	mcptask.Serve(s, tasks(o))

@@ -1,7 +1,6 @@
 package tool
 
 import (
-	"cmp"
 	"context"
 	"errors"
 
@@ -9,24 +8,20 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
-// Core is the toolset that is on by default.
-const Core = "core"
-
 // Spec declares a tool that only reads.
 type Spec[In, Out any] struct {
-	Name string
-	// Toolset is core where it is not set.
-	Toolset string
-	Title   string
-	Doc     string
-	Needs   []Need
-	Run     func(ctx context.Context, c *Call, in In) (Out, error)
+	Name     string
+	Title    string
+	Doc      string
+	Examples []Example
+	Needs    []Need
+	Run      func(ctx context.Context, c *Call, in In) (Out, error)
 }
 
 // Read makes the tool of a spec.
 func Read[In, Out any](s Spec[In, Out]) Tool {
 	return reading(Tool{
-		Name: s.Name, Title: s.Title, Doc: s.Doc, Toolset: cmp.Or(s.Toolset, Core), Needs: s.Needs, Risk: policy.Read, Idempotent: true,
+		Name: s.Name, Title: s.Title, Doc: s.Doc, Examples: s.Examples, Needs: s.Needs, Risk: policy.Read, Idempotent: true,
 		Input: lazily[In](inputSchema), Output: lazily[Out](infer),
 	}, func() any { return new(In) }, func(ctx context.Context, c *Call, in any) (any, error) {
 		out, err := s.Run(ctx, c, *in.(*In))
@@ -62,7 +57,7 @@ type ChangeSpec[In any, Out any] struct {
 	Name       string
 	Title      string
 	Doc        string
-	Toolset    string // core where it is not set
+	Examples   []Example
 	Idempotent bool
 	Needs      []Need
 	// Risk is that of a call by its input alone, write where not set; a plan may raise
@@ -187,7 +182,7 @@ func Change[In, Out any, I inputOf[In], O outputOf[Out]](s ChangeSpec[In, Out]) 
 		return func(ctx context.Context, c *Call, in input) (Job, error) { return send(ctx, c, in.(I)) }
 	}
 	return changing(Tool{
-		Name: s.Name, Title: s.Title, Doc: s.Doc, Toolset: cmp.Or(s.Toolset, Core), Needs: s.Needs,
+		Name: s.Name, Title: s.Title, Doc: s.Doc, Examples: s.Examples, Needs: s.Needs,
 		Risk: max(s.Worst, policy.Write), Idempotent: s.Idempotent,
 		Input: lazily[In](inputSchema), Output: lazily[Out](infer),
 	}, steps{

@@ -32,7 +32,9 @@ type Tool struct {
 	Name  string
 	Title string
 	Doc   string // for the model: at most three sentences
-	// Toolset is the set that the tool belongs to.
+	// Examples are calls of the tool.
+	Examples []Example
+	// Toolset is the set that the tool belongs to, once the registry has it.
 	Toolset string
 	// Risk is the worst that the tool is known for; a call's own may be less.
 	Risk policy.Risk

@@ -3,6 +3,7 @@ package toolset_test
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -84,34 +85,25 @@ func bounded(w *sim.World, tl tool.Tool, args string) sim.Answer {
 func TestAnswersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := sim.New(t, sim.Options{Model: crowded(), Token: "root@pam!full"})
-		upid := w.Call("pve_list_tasks", `{"node":"pve1","limit":1}`).Fields["tasks"].([]any)[0].(map[string]any)["upid"]
-		calls := map[string][]string{
-			"pve_list_guests":     {`{}`, `{"sort":"disk"}`, `{"status":"running","sort":"cpu"}`},
-			"pve_guest_status":    {`{"vmid":100}`, `{"vmid":99999}`},
-			"pve_guest_config":    {`{"vmid":100}`, `{"vmid":101}`},
-			"pve_list_snapshots":  {`{"vmid":100}`},
-			"pve_list_backups":    {`{}`, `{"vmid":100}`},
-			"pve_list_nodes":      {`{}`},
-			"pve_node_status":     {`{"node":"pve1"}`, `{"node":"pve99"}`},
-			"pve_cluster_status":  {`{}`},
-			"pve_list_storage":    {`{}`, `{"node":"pve1"}`},
-			"pve_storage_content": {`{"storage":"nfs"}`, `{"storage":"ceph"}`},
-			"pve_list_tasks":      {`{}`},
-			"pve_task_status":     {fmt.Sprintf(`{"upid":%q}`, upid), fmt.Sprintf(`{"upid":%q,"log":50}`, upid), fmt.Sprintf(`{"upid":%q,"log":200}`, upid)},
-		}
 		for _, tl := range toolset.All() {
-			if tl.Risk != policy.Read {
-				continue
-			}
-			if calls[tl.Name] == nil {
-				t.Errorf("%s: no call", tl.Name)
-			}
-			for _, args := range calls[tl.Name] {
-				a := bounded(w, tl, args)
-				if tl.Name == "pve_list_snapshots" && (a.Fields["total"] != 300.0 || a.Fields["left_out"] != 250.0) {
-					t.Errorf("%s: %v snapshots, of which %v are left out", args, a.Fields["total"], a.Fields["left_out"])
+			for _, e := range tl.Examples {
+				if tl.Risk == policy.Read {
+					bounded(w, tl, w.Arguments(e))
 				}
 			}
+		}
+		upid := w.Call("pve_list_tasks", `{"node":"pve1","limit":1}`).Fields["tasks"].([]any)[0].(map[string]any)["upid"]
+		for _, c := range [][2]string{
+			{"pve_list_guests", `{"sort":"disk"}`}, {"pve_list_guests", `{"status":"running","sort":"cpu"}`},
+			{"pve_guest_status", `{"vmid":99999}`}, {"pve_guest_config", `{"vmid":101}`}, {"pve_list_backups", `{"vmid":100}`},
+			{"pve_node_status", `{"node":"pve99"}`}, {"pve_storage_content", `{"storage":"ceph"}`},
+			{"pve_task_status", fmt.Sprintf(`{"upid":%q}`, upid)}, {"pve_task_status", fmt.Sprintf(`{"upid":%q,"log":50}`, upid)}, {"pve_task_status", fmt.Sprintf(`{"upid":%q,"log":200}`, upid)},
+		} {
+			tl, _ := toolset.Named(c[0])
+			bounded(w, tl, c[1])
+		}
+		if a := w.Call("pve_list_snapshots", `{"vmid":100}`); a.Fields["total"] != 300.0 || a.Fields["left_out"] != 250.0 {
+			t.Errorf("%v snapshots, of which %v are left out", a.Fields["total"], a.Fields["left_out"])
 		}
 		w.Host.AnswerBytes = 10_000_000
 		a := w.Call("pve_list_guests", `{"limit":500,"status":"running"}`)
@@ -175,40 +167,52 @@ func wide(nodes int) *pvesim.Model {
 
 // What each list has of a cluster that is larger than any list, and how much it leaves out.
 func TestWideClustersAreBounded(t *testing.T) {
-	calls := map[string]string{
-		"pve_guest_status": `{"vmid":100}`, "pve_guest_config": `{"vmid":100}`, "pve_list_snapshots": `{"vmid":100}`,
-		"pve_node_status": `{"node":"nowhere"}`, "pve_list_storage": `{"limit":500}`, "pve_storage_content": `{"storage":"local"}`,
-	}
-	lists := map[string]string{"pve_list_nodes": "nodes", "pve_cluster_status": "nodes", "pve_list_storage": "storages"}
 	for _, nodes := range []int{30, 200} {
 		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := wide(nodes)
 				w := sim.New(t, sim.Options{Model: m, Token: "root@pam!full"})
 				for _, tl := range toolset.All() {
-					if tl.Risk != policy.Read || tl.Name == "pve_task_status" {
-						continue
-					}
-					bounded(w.As("none@pve!mcp"), tl, calls[tl.Name])
-					a := bounded(w, tl, calls[tl.Name])
-					list, _ := a.Fields[lists[tl.Name]].([]any)
-					left, _ := a.Fields["left_out"].(float64)
-					if list != nil && a.Fields["total"] != float64(len(list))+left {
-						t.Errorf("%s: %d and %v left out of %v", tl.Name, len(list), left, a.Fields["total"])
-					}
-					if lists[tl.Name] != "nodes" {
-						continue
-					}
-					if online := a.Fields["online"]; online != nil && online != float64(nodes-nodes/3) {
-						t.Errorf("%v of %d nodes are online, want %d", online, nodes, nodes-nodes/3)
-					}
-					for _, n := range m.Nodes {
-						if !strings.Contains(a.Text, n.Name) {
-							t.Errorf("%s: no word of %s", tl.Name, n.Name)
+					for _, e := range tl.Examples {
+						if tl.Risk == policy.Read && e.Given == nil {
+							bounded(w.As("none@pve!mcp"), tl, e.Arguments)
+							wideAnswer(bounded(w, tl, e.Arguments), w, tl, m)
 						}
 					}
 				}
+				storages, _ := toolset.Named("pve_list_storage")
+				wideAnswer(bounded(w, storages, `{"limit":500}`), w, storages, m)
 			})
 		})
+	}
+}
+
+// wideAnswer checks that an answer about a wide cluster counts what it leaves out, and has
+// a word of each node if it is about them.
+func wideAnswer(a sim.Answer, w *sim.World, tl tool.Tool, m *pvesim.Model) {
+	w.Helper()
+	left, _ := a.Fields["left_out"].(float64)
+	total, counts := a.Fields["total"].(float64)
+	isWhole := func(rows any) bool {
+		list, ok := rows.([]any)
+		return ok && float64(len(list))+left == total
+	}
+	if counts && !slices.ContainsFunc(slices.Collect(maps.Values(a.Fields)), isWhole) {
+		w.Errorf("%s: no list has all but %v of %v rows", tl.Name, left, total)
+	}
+	if _, ofNodes := a.Fields["nodes"].([]any); !ofNodes {
+		return
+	}
+	offline := 0
+	for _, n := range m.Nodes {
+		if n.Offline {
+			offline++
+		}
+		if !strings.Contains(a.Text, n.Name) {
+			w.Errorf("%s: no word of %s", tl.Name, n.Name)
+		}
+	}
+	if online := a.Fields["online"]; online != nil && online != float64(len(m.Nodes)-offline) {
+		w.Errorf("%v of %d nodes are online, of which %d are offline", online, len(m.Nodes), offline)
 	}
 }

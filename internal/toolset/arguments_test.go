@@ -18,10 +18,9 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
-	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
-// asTold calls a tool in a new world with the arguments of its first story, as edit leaves
+// asTold calls a tool in a new world with the arguments of its first example, as edit leaves
 // them.
 func asTold(t *testing.T, tl tool.Tool, edit func(args map[string]any) string) (a sim.Answer, log string) {
 	t.Helper()
@@ -29,13 +28,8 @@ func asTold(t *testing.T, tl tool.Tool, edit func(args map[string]any) string) (
 		var lines bytes.Buffer
 		w := sim.New(t, sim.Options{Token: "root@pam!full", Policy: policy.Policy{Exec: true}})
 		w.Host.Logger = slog.New(slog.NewTextHandler(&lines, nil))
-		story := filledIn(t, pvesim.Cluster(), tl.Name)[0]
-		if strings.Contains(story, "{running}") {
-			upid := w.Call("pve_guest_power", `{"vmid":106,"action":"shutdown","wait":0}`).Fields["upid"].(string)
-			story = strings.ReplaceAll(story, "{running}", upid)
-		}
 		args := map[string]any{}
-		if err := json.Unmarshal([]byte(story), &args); err != nil {
+		if err := json.Unmarshal([]byte(w.Arguments(tl.Examples[0])), &args); err != nil {
 			t.Fatal(err)
 		}
 		a, log = w.Run(tl, edit(args)), ""
@@ -77,7 +71,7 @@ func TestArgumentsAsModelsSendThem(t *testing.T) {
 		for _, name := range tl.Input().PropertyOrder {
 			p := tl.Input().Properties[name]
 			required := slices.Contains(tl.Input().Required, name)
-			if _, given := firstStory(tl)[name]; !given && !required {
+			if _, given := firstExample(tl)[name]; !given && !required {
 				same(t, tl, name, nil, "")
 			}
 			switch {
@@ -112,9 +106,9 @@ func TestArgumentsAsModelsSendThem(t *testing.T) {
 
 func isID(name string) bool { return name == "vmid" || name == "newid" }
 
-func firstStory(tl tool.Tool) map[string]any {
+func firstExample(tl tool.Tool) map[string]any {
 	args := map[string]any{}
-	_ = json.Unmarshal([]byte(stories[tl.Name][0]), &args)
+	_ = json.Unmarshal([]byte(tl.Examples[0].Arguments), &args)
 	return args
 }
 

@@ -16,12 +16,11 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
-	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
-// odd runs a story of a tool where PVE's answers are of an unexpected form: it may fail,
+// odd makes the call of an example where PVE's answers are of an unexpected form: it may fail,
 // but meets no bug. One answer in every is spoiled.
-func odd(t *testing.T, tl tool.Tool, args string, seed uint64, every int) {
+func odd(t *testing.T, c example, seed uint64, every int) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := sim.New(t, sim.Options{
@@ -30,35 +29,41 @@ func odd(t *testing.T, tl tool.Tool, args string, seed uint64, every int) {
 				return recorded.Spoiled{RoundTripper: next, Seed: seed, Every: every}
 			},
 		})
-		a := w.Run(tl, args)
+		a := w.Run(c.tool, c.arguments)
 		if strings.Contains(a.Text, "bug in pve-mcp") {
-			t.Errorf("%s %s, seed %d, every %d: %s", tl.Name, args, seed, every, a.Text)
+			t.Errorf("%s %s, seed %d, every %d: %s", c.tool.Name, c.arguments, seed, every, a.Text)
 		}
 	})
 }
 
-// calls are a call of each story of each tool that needs nothing that happened before.
-func calls(t *testing.T) (tools []tool.Tool, args []string) {
+// example is a call of a tool.
+type example struct {
+	tool      tool.Tool
+	arguments string
+}
+
+// examples are the calls of every tool that need nothing that happened before.
+func examples(t *testing.T) (calls []example) {
 	t.Helper()
 	for _, tl := range toolset.All() {
-		var filled []string
-		synctest.Test(t, func(t *testing.T) { filled = filledIn(t, pvesim.Cluster(), tl.Name) })
-		for _, a := range filled {
-			if !strings.Contains(a, "{running}") {
-				tools, args = append(tools, tl), append(args, a)
+		for _, e := range tl.Examples {
+			if slices.ContainsFunc(e.Given, func(g tool.Given) bool { return g.ByAnother }) {
+				continue
 			}
+			synctest.Test(t, func(t *testing.T) {
+				calls = append(calls, example{tl, sim.New(t, sim.Options{Token: "root@pam!full"}).Arguments(e)})
+			})
 		}
 	}
-	return tools, args
+	return calls
 }
 
 // No tool meets a bug in what PVE answers, whatever that is.
 func TestOddAnswers(t *testing.T) {
-	tools, args := calls(t)
-	for i, tl := range tools {
-		t.Run(fmt.Sprint(tl.Name, args[i]), func(t *testing.T) {
+	for _, c := range examples(t) {
+		t.Run(fmt.Sprint(c.tool.Name, c.arguments), func(t *testing.T) {
 			for seed := range uint64(24) {
-				odd(t, tl, args[i], seed, 1+int(seed%4))
+				odd(t, c, seed, 1+int(seed%4))
 			}
 		})
 	}
@@ -68,14 +73,12 @@ func FuzzOddAnswers(f *testing.F) {
 	for i := range 64 {
 		f.Add(uint64(i), uint16(i), uint8(i))
 	}
-	var tools []tool.Tool
-	var args []string
+	var calls []example
 	f.Fuzz(func(t *testing.T, seed uint64, which uint16, every uint8) {
-		if tools == nil {
-			tools, args = calls(t)
+		if calls == nil {
+			calls = examples(t)
 		}
-		i := int(which) % len(tools)
-		odd(t, tools[i], args[i], seed, 1+int(every%8))
+		odd(t, calls[int(which)%len(calls)], seed, 1+int(every%8))
 	})
 }
 
@@ -109,17 +112,17 @@ func (n numbers) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // Where every number is none, or far too large, nothing breaks and nothing is made up.
 func TestOddNumbers(t *testing.T) {
-	tools, args := calls(t)
+	calls := examples(t)
 	for _, number := range []string{`"nan"`, `"inf"`, `"-Infinity"`, `-1`, `1e308`, `-1e308`, `"9223372036854775807"`, `9223372036854775808`, `1e999`, `""`, `null`, `[]`, `{}`} {
-		for i, tl := range tools {
+		for _, c := range calls {
 			synctest.Test(t, func(t *testing.T) {
 				w := sim.New(t, sim.Options{
 					Token: "root@pam!full", Policy: policy.Policy{Exec: true},
 					Wire: func(next http.RoundTripper) http.RoundTripper { return numbers{next, number} },
 				})
-				a := w.Run(tl, args[i])
+				a := w.Run(c.tool, c.arguments)
 				if strings.Contains(a.Text, "bug in pve-mcp") || strings.Contains(a.Text, "NaN") || strings.Contains(a.Text, "Inf ") {
-					t.Errorf("%s %s, with %s: %s", tl.Name, args[i], number, a.Text)
+					t.Errorf("%s %s, with %s: %s", c.tool.Name, c.arguments, number, a.Text)
 				}
 			})
 		}

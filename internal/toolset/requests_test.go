@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -65,9 +64,10 @@ func TestRequests(t *testing.T) {
 	base := pvesim.Cluster()
 	page := fmt.Sprintf(requestsHead, len(base.Nodes), len(base.Storages), len(base.Guests))
 	for _, tl := range toolset.All() {
-		for i, args := range stories[tl.Name] {
+		for _, e := range tl.Examples {
+			args := e.Arguments
 			count := func(nodes, storages, guests int) (n int) {
-				synctest.Test(t, func(t *testing.T) { n = requests(t, tl, i, sim.Cluster(more(nodes, storages, guests))) })
+				synctest.Test(t, func(t *testing.T) { n = requests(t, tl, e, sim.Cluster(more(nodes, storages, guests))) })
 				return n
 			}
 			n := count(0, 0, 0)
@@ -105,15 +105,10 @@ func each(n int) string {
 	return fmt.Sprintf("+%d", n)
 }
 
-// requests are how many a story of a tool makes.
-func requests(t *testing.T, tl tool.Tool, story int, m *pvesim.Model) int {
-	args := filledIn(t, *m, tl.Name)[story]
+// requests are how many an example of a tool makes.
+func requests(t *testing.T, tl tool.Tool, e tool.Example, m *pvesim.Model) int {
 	w := sim.New(t, sim.Options{Model: m, Token: "root@pam!full", Policy: policy.Policy{Exec: true}})
-	if strings.Contains(args, "{running}") {
-		other := w.As("ops@pve!mcp").Call("pve_guest_power", `{"vmid":102,"action":"shutdown","wait":0}`)
-		args = strings.Replace(args, "{running}", fmt.Sprint(other.Fields["upid"]), 1)
-		w.Sent()
-	}
+	args := w.Arguments(e)
 	if a := w.Run(tl, args); a.IsError {
 		t.Errorf("%s %s: %s", tl.Name, args, a.Text)
 	}

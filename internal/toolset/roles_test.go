@@ -147,27 +147,24 @@ func privilegesOf(t *testing.T, version string) map[string]bool {
 	return out
 }
 
-// asks runs the stories of a tool with the role's token, and returns the privileges that
+// asks makes the calls of a tool's examples with the role's token, and returns the privileges that
 // PVE asked for. A call may be refused for lack of a privilege that the role leaves out.
 func asks(t *testing.T, m pvesim.Model, tl tool.Tool, role doctor.Role) map[string]bool {
 	t.Helper()
 	w := sim.New(t, sim.Options{Model: &m, Token: "mcp@pve!mcp", Policy: policy.Policy{Exec: true}})
-	for _, args := range filledIn(t, m, tl.Name) {
-		if strings.Contains(args, "{running}") {
-			other := w.As("ops@pve!mcp").Call("pve_guest_power", `{"vmid":102,"action":"shutdown","wait":0}`)
-			args = strings.Replace(args, "{running}", fmt.Sprint(other.Fields["upid"]), 1)
-		}
+	out := map[string]bool{}
+	for _, e := range tl.Examples {
+		args := w.Arguments(e)
 		if a := w.Run(tl, args); a.IsError && !leftOut(a.Text, tl, role) {
 			t.Errorf("%s %s: %s", tl.Name, args, a.Text)
 		}
-	}
-	out := map[string]bool{}
-	required, filtered := w.Checked()
-	maps.Copy(required, filtered)
-	for need := range required {
-		privs, on, _ := strings.Cut(need, " on ")
-		for p := range strings.SplitSeq(privs, " or ") {
-			out[p+" on "+tool.Object(on).Area()] = true
+		required, filtered := w.Checked()
+		maps.Copy(required, filtered)
+		for need := range required {
+			privs, on, _ := strings.Cut(need, " on ")
+			for p := range strings.SplitSeq(privs, " or ") {
+				out[p+" on "+tool.Object(on).Area()] = true
+			}
 		}
 	}
 	return out

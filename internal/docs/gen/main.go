@@ -14,6 +14,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/config"
 	"github.com/pve-mcp/pve-mcp/internal/docs"
 	"github.com/pve-mcp/pve-mcp/internal/mcpserver"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
 )
 
@@ -110,7 +111,7 @@ func toolsPage() string {
 	var b strings.Builder
 	b.WriteString("# Tools\n\n" + generated)
 	b.WriteString("Call them from an MCP client, or from a shell: `pve-mcp call TOOL --ARGUMENT VALUE`.\n" +
-		"In the examples `$ARCHIVE` is a backup, as `pve_list_backups` names it, and `$UPID` a task of `pve_list_tasks`.\n")
+		"The examples work with `pve-mcp --demo`, too.\n")
 	for _, t := range toolset.All() {
 		b.WriteString("\n" + docs.Tool(t))
 	}
@@ -140,15 +141,11 @@ func settingsPage() string {
 		"not asked for it.\n\n" +
 		"A setting that names a file names a regular one: pipes and devices are refused. A file that is written may be a link only to\n" +
 		"one in the same folder, and a new one is for its owner alone.\n")
-	b.WriteString("\n## Toolsets\n\nA tool is offered if its toolset is (`PVE_MCP_TOOLSETS`); `core` is unless something else is said.\n\n| toolset | tools |\n|---|---|\n")
-	for _, name := range toolset.Toolsets() {
-		var tools []string
-		for _, t := range toolset.All() {
-			if t.Toolset == name {
-				tools = append(tools, "`"+t.Name+"`")
-			}
-		}
-		fmt.Fprintf(&b, "| `%s` | %s |\n", name, strings.Join(tools, ", "))
+	b.WriteString("\n## Toolsets\n\n`PVE_MCP_TOOLSETS` chooses the tools that are offered: `core`, `standard`, `all`, or names of toolsets. `PVE_MCP_TOOLS` adds single\n" +
+		"tools, or leaves them out. What is not offered does not exist for the model.\n\n" +
+		"| toolset | does | in `core` | besides in `standard` | besides in `all`, or by its name |\n|---|---|---|---|---|\n")
+	for _, set := range toolset.Sets() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", set.Name, set.Doc, names(set.Core), names(set.Standard), names(set.Tools))
 	}
 	for _, s := range config.Settings() {
 		flag := "none"
@@ -158,6 +155,15 @@ func settingsPage() string {
 		fmt.Fprintf(&b, "\n## %s\n\n%s.\n\nFlag: %s. Default: %s. Example: `%s=%s`\n", s.Key, sentence(s.Doc), flag, cmp.Or(s.Default, "none"), s.Key, s.Example)
 	}
 	return b.String()
+}
+
+// names are those of tools, in a cell of a table.
+func names(tools []tool.Tool) string {
+	var names []string
+	for _, t := range tools {
+		names = append(names, "`"+t.Name+"`")
+	}
+	return strings.Join(names, ", ")
 }
 
 func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

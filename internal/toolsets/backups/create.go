@@ -46,6 +46,10 @@ func createBackup() tool.Tool {
 		Name:  "pve_create_backup",
 		Title: "Back a guest up",
 		Doc:   "Backs up a guest with vzdump. Older backups stay unless prune says otherwise.",
+		Examples: []tool.Example{
+			{Arguments: `{"vmid":201,"storage":"nfs"}`},
+			{Arguments: `{"vmid":910,"storage":"nfs","prune":"keep-last=3","confirm":true}`},
+		},
 		Risk: func(in createIn) policy.Risk {
 			if in.Prune != "" {
 				return policy.Destructive

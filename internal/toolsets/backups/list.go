@@ -51,6 +51,10 @@ func listBackups() tool.Tool {
 		Name:  "pve_list_backups",
 		Title: "List backups",
 		Doc:   "Backups on all storages, newest first. Says which are hidden from this token.",
+		Examples: []tool.Example{
+			{Arguments: `{"vmid":100,"limit":3}`},
+			{Arguments: `{}`},
+		},
 		Needs: []tool.Need{
 			tool.On(tool.OnStorage, "Datastore.Audit").Else("the storage is not looked into"),
 			tool.On(tool.OnStorage, "Datastore.AllocateSpace").Else("its backups are not visible"),

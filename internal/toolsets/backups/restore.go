@@ -51,10 +51,16 @@ type restoreOut struct {
 }
 
 func restoreBackup() tool.Tool {
+	backup := []tool.Given{{Word: "$ARCHIVE", Tool: "pve_list_backups", Arguments: `{"vmid":100,"storage":"nfs"}`, Field: "backups.0.volid"}}
 	return tool.Change(tool.ChangeSpec[restoreIn, restoreOut]{
 		Name:  "pve_restore_backup",
 		Title: "Restore a guest from a backup",
 		Doc:   "Restores a guest under a new id, or with overwrite in place of an existing one, whose disks are lost.",
+		Examples: []tool.Example{
+			{Arguments: `{"archive":"$ARCHIVE","start":true}`, Given: backup},
+			{Arguments: `{"archive":"$ARCHIVE","name":"copy","disconnect_nics":true}`, Given: backup},
+			{Arguments: `{"archive":"$ARCHIVE","vmid":105,"overwrite":true,"storage":"nfs","confirm":true}`, Given: backup},
+		},
 		Worst: policy.Destructive,
 		Risk: func(in restoreIn) policy.Risk {
 			if in.Overwrite {

@@ -3,7 +3,12 @@ package backups
 
 import "github.com/pve-mcp/pve-mcp/internal/tool"
 
-// Tools returns the tools of this package.
-func Tools() []tool.Tool {
-	return []tool.Tool{listBackups(), createBackup(), restoreBackup()}
+// Set returns the toolset.
+func Set() tool.Set {
+	return tool.Set{
+		Name:  "backups",
+		Title: "Backups",
+		Doc:   "Lists, makes and restores backups of guests.",
+		Core:  []tool.Tool{listBackups(), createBackup(), restoreBackup()},
+	}
 }

@@ -41,6 +41,10 @@ func cloneGuest() tool.Tool {
 		Name:  "pve_clone_guest",
 		Title: "Clone a guest",
 		Doc:   "Clones a guest: a template linked, anything else in full, unless full says otherwise.",
+		Examples: []tool.Example{
+			{Arguments: `{"vmid":900,"start":true}`},
+			{Arguments: `{"vmid":105,"storage":"nfs","full":true}`},
+		},
 		Needs: []tool.Need{
 			tool.On(tool.OnGuest, "VM.Audit"),
 			tool.On(tool.OnGuest, "VM.Clone"),

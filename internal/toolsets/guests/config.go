@@ -67,6 +67,9 @@ func guestConfig() tool.Tool {
 		Name:  "pve_guest_config",
 		Title: "Show the configuration of a guest",
 		Doc:   "Full configuration of a guest: disks and NICs parsed, what waits for a restart, digest. Secrets are masked.",
+		Examples: []tool.Example{
+			{Arguments: `{"vmid":100}`},
+		},
 		Needs: []tool.Need{tool.On(tool.OnGuest, "VM.Audit")},
 		Run:   runConfig,
 	})

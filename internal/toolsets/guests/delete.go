@@ -41,6 +41,9 @@ func deleteGuest() tool.Tool {
 		Name:  "pve_delete_guest",
 		Title: "Delete a guest and its disks",
 		Doc:   "Deletes a stopped guest with all its disks and snapshots, for good. Backups stay.",
+		Examples: []tool.Example{
+			{Arguments: `{"vmid":204,"confirm":true}`},
+		},
 		Worst: policy.Destructive,
 		Risk:  func(deleteIn) policy.Risk { return policy.Destructive },
 		Needs: []tool.Need{

@@ -59,6 +59,9 @@ func vmExec() tool.Tool {
 		Name:  "pve_vm_exec",
 		Title: "Run a command in a VM",
 		Doc:   "Runs a command by a VM's guest agent. After the timeout: call again with process.",
+		Examples: []tool.Example{
+			{Arguments: `{"vmid":100,"command":["true"]}`},
+		},
 		Worst: policy.Exec,
 		Risk:  func(execIn) policy.Risk { return policy.Exec },
 		Needs: []tool.Need{

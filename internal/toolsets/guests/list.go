@@ -68,6 +68,10 @@ func listGuests() tool.Tool {
 		Name:  "pve_list_guests",
 		Title: "List VMs and containers",
 		Doc:   "VMs and containers of the cluster, filtered and sorted.",
+		Examples: []tool.Example{
+			{Arguments: `{"status":"running","sort":"mem","limit":5}`},
+			{Arguments: `{}`},
+		},
 		Needs: []tool.Need{tool.On(tool.OnGuest, "VM.Audit").Else("the guest is not listed")},
 		Run:   runList,
 	})

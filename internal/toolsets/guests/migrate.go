@@ -44,6 +44,10 @@ func migrateGuest() tool.Tool {
 		Name:  "pve_migrate_guest",
 		Title: "Migrate a guest to another node",
 		Doc:   "Moves a guest to another node, a running VM without interruption. Obstacles are explained beforehand.",
+		Examples: []tool.Example{
+			{Arguments: `{"vmid":105,"target":"pve1","targetstorage":"nfs"}`},
+			{Arguments: `{"vmid":204,"target":"pve2"}`},
+		},
 		Needs: []tool.Need{
 			tool.On(tool.OnGuest, "VM.Audit"),
 			tool.On(tool.OnGuest, "VM.Migrate"),

@@ -38,6 +38,11 @@ func guestPower() tool.Tool {
 		Name:  "pve_guest_power",
 		Title: "Start, stop, suspend or resume a guest",
 		Doc:   "Changes the power state of a guest and waits for the result.",
+		Examples: []tool.Example{
+			{Arguments: `{"vmid":104,"action":"reboot"}`},
+			{Arguments: `{"vmid":100,"action":"suspend","todisk":true}`},
+			{Arguments: `{"vmid":204,"action":"stop"}`},
+		},
 		Needs: []tool.Need{
 			tool.On(tool.OnGuest, "VM.Audit"),
 			tool.On(tool.OnGuest, "VM.PowerMgmt"),

@@ -41,6 +41,9 @@ func resizeDisk() tool.Tool {
 		Name:  "pve_resize_disk",
 		Title: "Grow a disk",
 		Doc:   "Grows a disk of a guest; none can shrink.",
+		Examples: []tool.Example{
+			{Arguments: `{"vmid":105,"disk":"scsi0","size":"+1G"}`},
+		},
 		Needs: []tool.Need{
 			tool.On(tool.OnGuest, "VM.Audit"),
 			tool.On(tool.OnGuest, "VM.Config.Disk"),

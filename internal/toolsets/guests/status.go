@@ -64,6 +64,9 @@ func guestStatus() tool.Tool {
 		Name:  "pve_guest_status",
 		Title: "Show the live state of a guest",
 		Doc:   "Live state of a guest: status and why, CPU, memory, disk, network, agent, IP addresses and who reports them.",
+		Examples: []tool.Example{
+			{Arguments: `{"vmid":100}`},
+		},
 		Needs: []tool.Need{
 			tool.On(tool.OnGuest, "VM.Audit"),
 			tool.On(tool.OnGuest, "VM.Monitor").Until(9).If("a running VM with an agent").Else("its IP addresses and file systems are unknown").ForAdmins().Named("guest-agent"),

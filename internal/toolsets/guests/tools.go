@@ -3,7 +3,15 @@ package guests
 
 import "github.com/pve-mcp/pve-mcp/internal/tool"
 
-// Tools returns the tools of this package.
-func Tools() []tool.Tool {
-	return []tool.Tool{listGuests(), guestStatus(), guestConfig(), guestPower(), updateConfig(), resizeDisk(), cloneGuest(), migrateGuest(), deleteGuest(), vmExec()}
+// Set returns the toolset.
+func Set() tool.Set {
+	return tool.Set{
+		Name:         "guests",
+		Title:        "VMs and containers",
+		Doc:          "Finds VMs and containers, shows how they are, and changes, copies, moves and deletes them.",
+		Instructions: "Find guests with pve_list_guests.\npve_guest_status is live.",
+		Core: []tool.Tool{
+			listGuests(), guestStatus(), guestConfig(), guestPower(), updateConfig(), resizeDisk(), cloneGuest(), migrateGuest(), deleteGuest(), vmExec(),
+		},
+	}
 }

@@ -60,6 +60,10 @@ func updateConfig() tool.Tool {
 		Name:  "pve_update_guest_config",
 		Title: "Change the configuration of a guest",
 		Doc:   "Sets and deletes keys of a guest's configuration. Answers with before and after, and what waits for a restart.",
+		Examples: []tool.Example{
+			{Arguments: `{"vmid":100,"set":{"cores":8,"memory":8192}}`},
+			{Arguments: `{"vmid":105,"set":{"cores":2,"memory":2048,"scsi1":"nfs:1","ide2":"none,media=cdrom","net0":"virtio,bridge=vmbr0","ipconfig0":"ip=dhcp","vga":"std","description":"x"}}`},
+		},
 		Needs: []tool.Need{
 			tool.On(tool.OnGuest, "VM.Audit"),
 			tool.On(tool.OnGuest, "VM.Config.Disk", "VM.Config.CDROM", "VM.Config.CPU", "VM.Config.Memory", "VM.Config.Network",

@@ -38,6 +38,9 @@ func clusterStatus() tool.Tool {
 		Name:  "pve_cluster_status",
 		Title: "Show the state of the cluster",
 		Doc:   "Health of the cluster and its nodes: quorum, nodes that are offline or nearly full. Says so where there is a single node without a cluster.",
+		Examples: []tool.Example{
+			{Arguments: `{}`},
+		},
 		Needs: []tool.Need{
 			tool.On(tool.OnRoot, "Sys.Audit").Else("the cluster's name, its quorum and addresses are hidden"),
 			tool.On(tool.OnNode, "Sys.Audit").Else("of the node only its status is shown"),

@@ -67,6 +67,9 @@ func listNodes() tool.Tool {
 		Name:  "pve_list_nodes",
 		Title: "List nodes",
 		Doc:   "Nodes with status and use of CPU, memory and root disk. Offline nodes are listed too.",
+		Examples: []tool.Example{
+			{Arguments: `{}`},
+		},
 		Needs: []tool.Need{tool.On(tool.OnNode, "Sys.Audit").Else("only the node's status is shown")},
 		Run: func(ctx context.Context, c *tool.Call, _ struct{}) (listOut, error) {
 			nodes, err := c.Nodes(ctx)

@@ -49,6 +49,9 @@ func nodeStatus() tool.Tool {
 		Name:  "pve_node_status",
 		Title: "Show the state of a node",
 		Doc:   "One node in detail: load, CPU, memory, root disk, kernel, PVE version, uptime.",
+		Examples: []tool.Example{
+			{Arguments: `{"node":"pve2"}`},
+		},
 		Needs: []tool.Need{tool.On(tool.OnNode, "Sys.Audit").Else("only the node's status and PVE version are shown")},
 		Run:   runStatus,
 	})

@@ -3,7 +3,12 @@ package nodes
 
 import "github.com/pve-mcp/pve-mcp/internal/tool"
 
-// Tools returns the tools of this package.
-func Tools() []tool.Tool {
-	return []tool.Tool{clusterStatus(), listNodes(), nodeStatus()}
+// Set returns the toolset.
+func Set() tool.Set {
+	return tool.Set{
+		Name:  "nodes",
+		Title: "Cluster and nodes",
+		Doc:   "Shows how the cluster and its nodes are.",
+		Core:  []tool.Tool{clusterStatus(), listNodes(), nodeStatus()},
+	}
 }

@@ -35,6 +35,9 @@ func createSnapshot() tool.Tool {
 		Name:  "pve_create_snapshot",
 		Title: "Take a snapshot of a guest",
 		Doc:   "Takes a snapshot of a guest. Says beforehand where its storage cannot.",
+		Examples: []tool.Example{
+			{Arguments: `{"vmid":104,"snapname":"before-upgrade","description":"before the upgrade"}`},
+		},
 		Needs: []tool.Need{
 			tool.On(tool.OnGuest, "VM.Audit"),
 			tool.On(tool.OnGuest, "VM.Snapshot"),

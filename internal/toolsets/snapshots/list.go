@@ -41,6 +41,9 @@ func listSnapshots() tool.Tool {
 		Name:  "pve_list_snapshots",
 		Title: "List the snapshots of a guest",
 		Doc:   "The snapshots of one VM or container as a tree: each names its parent.",
+		Examples: []tool.Example{
+			{Arguments: `{"vmid":100}`},
+		},
 		Needs: []tool.Need{tool.On(tool.OnGuest, "VM.Audit")},
 		Run: func(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 			g, list, err := read(ctx, c, in.VMID)

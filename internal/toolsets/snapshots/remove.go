@@ -35,6 +35,9 @@ func rollbackSnapshot() tool.Tool {
 		Name:  "pve_rollback_snapshot",
 		Title: "Roll a guest back to a snapshot",
 		Doc:   "Returns disks and configuration of a guest to a snapshot. What came since is lost; a running guest is stopped.",
+		Examples: []tool.Example{
+			{Arguments: `{"vmid":102,"snapname":"after-upgrade","start":true,"confirm":true}`},
+		},
 		Worst: policy.Destructive,
 		Risk:  func(rollbackIn) policy.Risk { return policy.Destructive },
 		Needs: []tool.Need{
@@ -206,6 +209,9 @@ func deleteSnapshot() tool.Tool {
 		Name:  "pve_delete_snapshot",
 		Title: "Delete a snapshot",
 		Doc:   "Deletes a snapshot of a guest, for good.",
+		Examples: []tool.Example{
+			{Arguments: `{"vmid":102,"snapname":"before-upgrade","confirm":true}`},
+		},
 		Worst: policy.Destructive,
 		Risk:  func(deleteIn) policy.Risk { return policy.Destructive },
 		Needs: []tool.Need{

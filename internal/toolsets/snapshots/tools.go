@@ -3,7 +3,12 @@ package snapshots
 
 import "github.com/pve-mcp/pve-mcp/internal/tool"
 
-// Tools returns the tools of this package.
-func Tools() []tool.Tool {
-	return []tool.Tool{listSnapshots(), createSnapshot(), rollbackSnapshot(), deleteSnapshot()}
+// Set returns the toolset.
+func Set() tool.Set {
+	return tool.Set{
+		Name:  "snapshots",
+		Title: "Snapshots",
+		Doc:   "Lists, takes and deletes snapshots of guests, and takes guests back to them.",
+		Core:  []tool.Tool{listSnapshots(), createSnapshot(), rollbackSnapshot(), deleteSnapshot()},
+	}
 }

@@ -55,6 +55,12 @@ func storageContent() tool.Tool {
 		Name:  "pve_storage_content",
 		Title: "List what is on a storage",
 		Doc:   "What is on a storage: ISO images, container templates, disks, backups, snippets.",
+		Examples: []tool.Example{
+			{Arguments: `{"storage":"nfs","content":"backup"}`},
+			{Arguments: `{"storage":"local"}`},
+			{Arguments: `{"storage":"local-zfs"}`},
+			{Arguments: `{"storage":"nfs"}`},
+		},
 		Needs: []tool.Need{
 			tool.On(tool.OnStorage, "Datastore.Audit", "Datastore.AllocateSpace"),
 			tool.On(tool.OnGuest, "VM.Config.Disk").If("disks").Else("its disks are not listed"),

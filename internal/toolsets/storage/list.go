@@ -44,6 +44,10 @@ func listStorage() tool.Tool {
 		Name:  "pve_list_storage",
 		Title: "List storages",
 		Doc:   "Storages of the cluster or of a node, and how full they are; shared ones once.",
+		Examples: []tool.Example{
+			{Arguments: `{"node":"pve1"}`},
+			{Arguments: `{}`},
+		},
 		Needs: []tool.Need{tool.On(tool.OnStorage, "Datastore.Audit").Else("the storage is not listed")},
 		Run:   runList,
 	})

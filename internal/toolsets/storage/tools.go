@@ -3,7 +3,12 @@ package storage
 
 import "github.com/pve-mcp/pve-mcp/internal/tool"
 
-// Tools returns the tools of this package.
-func Tools() []tool.Tool {
-	return []tool.Tool{listStorage(), storageContent()}
+// Set returns the toolset.
+func Set() tool.Set {
+	return tool.Set{
+		Name:  "storage",
+		Title: "Storages",
+		Doc:   "Shows the storages, how full they are and what is on them.",
+		Core:  []tool.Tool{listStorage(), storageContent()},
+	}
 }

@@ -56,6 +56,10 @@ func listTasks() tool.Tool {
 		Name:  "pve_list_tasks",
 		Title: "List tasks",
 		Doc:   "Recent tasks of all nodes or one, newest first: what was done, by whom, and how it ended.",
+		Examples: []tool.Example{
+			{Arguments: `{"vmid":100,"limit":3}`},
+			{Arguments: `{}`},
+		},
 		Needs: []tool.Need{tool.On(tool.OnNode, "Sys.Audit").Else("only this token's own tasks are listed")},
 		Run:   runList,
 	})

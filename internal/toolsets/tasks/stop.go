@@ -27,10 +27,12 @@ type stopOut struct {
 
 func stopTask() tool.Tool {
 	return tool.Change(tool.ChangeSpec[stopIn, stopOut]{
-		Name:       "pve_stop_task",
-		Title:      "Stop a task",
-		Toolset:    "tasks",
-		Doc:        "Stops a running task of PVE, unlike cancelling a call, which only stops waiting. Says what may be left behind.",
+		Name:  "pve_stop_task",
+		Title: "Stop a task",
+		Doc:   "Stops a running task of PVE, unlike cancelling a call, which only stops waiting. Says what may be left behind.",
+		Examples: []tool.Example{
+			{Arguments: `{"upid":"$RUNNING"}`, Given: []tool.Given{{Word: "$RUNNING", Tool: "pve_guest_power", Arguments: `{"vmid":102,"action":"shutdown","wait":0}`, Field: "upid", ByAnother: true}}},
+		},
 		Idempotent: true,
 		Risk: func(in stopIn) policy.Risk {
 			if losses(in.UPID) != nil {

@@ -135,8 +135,8 @@ func TestNeeds(t *testing.T) {
 		w.As("audit@pve!mcp").Call("pve_task_status", fmt.Sprintf(`{"upid":%q}`, upid))
 		all := w.Sim.Requests()
 		checks := all[len(all)-1].Checks
-		if len(checks) != 1 || strings.Join(checks[0].Privs, " or ")+" on /nodes/{node}" != tasks.Tools()[0].Needs[0].String() {
-			t.Errorf("checked %v, said %v", checks, tasks.Tools()[0].Needs)
+		if len(checks) != 1 || strings.Join(checks[0].Privs, " or ")+" on /nodes/{node}" != tasks.Set().Core[0].Needs[0].String() {
+			t.Errorf("checked %v, said %v", checks, tasks.Set().Core[0].Needs)
 		}
 	})
 }

@@ -3,7 +3,13 @@ package tasks
 
 import "github.com/pve-mcp/pve-mcp/internal/tool"
 
-// Tools returns the tools of this package.
-func Tools() []tool.Tool {
-	return []tool.Tool{listTasks(), taskStatus(), stopTask()}
+// Set returns the toolset.
+func Set() tool.Set {
+	return tool.Set{
+		Name:  "tasks",
+		Title: "Tasks",
+		Doc:   "Shows who did what and when, follows what runs, and stops it.",
+		Core:  []tool.Tool{listTasks(), taskStatus()},
+		Tools: []tool.Tool{stopTask()},
+	}
 }

@@ -1,0 +1,75 @@
+package toolset
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/internal/toolsets/backups"
+	"github.com/pve-mcp/pve-mcp/internal/toolsets/guests"
+	"github.com/pve-mcp/pve-mcp/internal/toolsets/nodes"
+	"github.com/pve-mcp/pve-mcp/internal/toolsets/snapshots"
+	"github.com/pve-mcp/pve-mcp/internal/toolsets/storage"
+	"github.com/pve-mcp/pve-mcp/internal/toolsets/tasks"
+)
+
+// registered are the toolsets: a line for each folder of internal/toolsets.
+func registered() []tool.Set {
+	return []tool.Set{
+		backups.Set(),
+		guests.Set(),
+		nodes.Set(),
+		snapshots.Set(),
+		storage.Set(),
+		tasks.Set(),
+	}
+}
+
+// Sets returns every toolset, sorted by name.
+func Sets() []tool.Set { return slices.Clone(registry().sets) }
+
+// All returns every tool, sorted by name.
+func All() []tool.Tool { return slices.Clone(registry().tools) }
+
+// Named returns the tool of a name.
+func Named(name string) (t tool.Tool, ok bool) { return registry().named(name) }
+
+// registry is made when it is first asked for: a process that only starts does not.
+var registry = sync.OnceValue(func() catalog { return catalogOf(registered()) })
+
+// catalog is a number of toolsets, and their tools.
+type catalog struct {
+	sets  []tool.Set
+	tools []tool.Tool
+	// choices are the names in PVE_MCP_TOOLSETS that offer a tool, by its name, the set
+	// first.
+	choices map[string][]string
+}
+
+func catalogOf(sets []tool.Set) catalog {
+	c := catalog{sets: sets, choices: map[string][]string{}}
+	add := func(s tool.Set, tools []tool.Tool, choices ...string) {
+		for _, t := range tools {
+			t.Toolset = s.Name
+			c.tools = append(c.tools, t)
+			c.choices[t.Name] = append([]string{s.Name}, choices...)
+		}
+	}
+	for _, s := range sets {
+		add(s, s.Core, Core, Standard, Everything)
+		add(s, s.Standard, Standard, Everything)
+		add(s, s.Tools, Everything)
+	}
+	slices.SortFunc(c.sets, func(a, b tool.Set) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(c.tools, func(a, b tool.Tool) int { return strings.Compare(a.Name, b.Name) })
+	return c
+}
+
+func (c catalog) named(name string) (t tool.Tool, ok bool) {
+	i := slices.IndexFunc(c.tools, func(t tool.Tool) bool { return t.Name == name })
+	if i < 0 {
+		return tool.Tool{}, false
+	}
+	return c.tools[i], true
+}
