@@ -9,25 +9,6 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
-// grantRows are the endpoints of groups, roles and ACLs.
-func grantRows() map[string]func(*call) (any, error) {
-	return map[string]func(*call) (any, error){
-		"DELETE /access/groups/{groupid}": deleteGroup,
-		"DELETE /access/roles/{roleid}":   deleteRole,
-		"GET /access/acl":                 listACL,
-		"GET /access/groups":              listUserGroups,
-		"GET /access/groups/{groupid}":    getUserGroup,
-		"GET /access/permissions":         getPermissions,
-		"GET /access/roles":               listRoles,
-		"GET /access/roles/{roleid}":      getRole,
-		"POST /access/groups":             createUserGroup,
-		"POST /access/roles":              createRole,
-		"PUT /access/acl":                 putACL,
-		"PUT /access/groups/{groupid}":    putUserGroup,
-		"PUT /access/roles/{roleid}":      putRole,
-	}
-}
-
 // groupNamed returns a group of users, or nil.
 func (s *state) groupNamed(id string) *Group {
 	i := slices.IndexFunc(s.groups, func(g Group) bool { return g.ID == id })

@@ -8,22 +8,6 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
-// userRows are the endpoints of users and their API tokens.
-func userRows() map[string]func(*call) (any, error) {
-	return map[string]func(*call) (any, error){
-		"DELETE /access/users/{userid}":                 deleteUser,
-		"DELETE /access/users/{userid}/token/{tokenid}": deleteToken,
-		"GET /access/users":                             listUsers,
-		"GET /access/users/{userid}":                    getUser,
-		"GET /access/users/{userid}/token":              listTokens,
-		"GET /access/users/{userid}/token/{tokenid}":    getToken,
-		"POST /access/users":                            createUser,
-		"POST /access/users/{userid}/token/{tokenid}":   createToken,
-		"PUT /access/users/{userid}":                    putUser,
-		"PUT /access/users/{userid}/token/{tokenid}":    putToken,
-	}
-}
-
 // show tells of a user what PVE's configuration file has, which knows root@pam by
 // itself.
 func (u User) show() map[string]any {

@@ -26,7 +26,7 @@ func (s *state) fill(v *volume) {
 	default:
 		v.Config = map[string]string{"cores": "1", "memory": "512", "name": fmt.Sprintf("vm-%d", v.VMID)}
 	}
-	maps.DeleteFunc(v.Config, func(key, _ string) bool { return index(key) == "unused" || key == "lock" || key == "parent" })
+	maps.DeleteFunc(v.Config, func(key, _ string) bool { return withoutIndex(key) == "unused" || key == "lock" || key == "parent" })
 	v.Disks = map[string]Volume{}
 	for _, key := range disks(v.subtype(), v.Config) {
 		size := propstring.Size(v.Config[key])

@@ -160,7 +160,7 @@ func (d *dump) prepare(j *journal) {
 		d.tellDisks(j)
 	}
 	for _, key := range sortedKeys(d.g.Config) {
-		if index(key) == "unused" {
+		if withoutIndex(key) == "unused" {
 			j.info("skip unused drive '%s' (not included into backup)", d.g.Config[key])
 		}
 	}
@@ -302,7 +302,7 @@ func (d *dump) archive(j *journal) outcome {
 func (d *dump) config() map[string]string {
 	config := maps.Clone(d.g.Config)
 	maps.DeleteFunc(config, func(key, _ string) bool {
-		return index(key) == "unused" || key == "lock" || key == "parent"
+		return withoutIndex(key) == "unused" || key == "lock" || key == "parent"
 	})
 	return config
 }

@@ -174,7 +174,7 @@ func (r *restoring) restoredConfig() map[string]string {
 		}
 	}
 	for key, value := range config {
-		if old := macOf(value); index(key) == "net" && old != "" && r.flag("unique") {
+		if old := macOf(value); withoutIndex(key) == "net" && old != "" && r.flag("unique") {
 			config[key] = strings.Replace(value, old, r.mac(), 1)
 		}
 	}
@@ -186,7 +186,7 @@ func (r *restoring) restoredConfig() map[string]string {
 func (r *restoring) overridden() map[string]string {
 	out := map[string]string{}
 	for key, value := range r.over {
-		kept := r.kind == "lxc" && r.flag("unique") && index(key) == "net" && r.archive.Config[key] != ""
+		kept := r.kind == "lxc" && r.flag("unique") && withoutIndex(key) == "net" && r.archive.Config[key] != ""
 		if !propstring.IsDriveKey(r.kind, key) && !kept {
 			out[key] = r.normal(r.kind, key, value, "")
 		}

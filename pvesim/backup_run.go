@@ -13,22 +13,6 @@ import (
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/retention"
 )
 
-// backupRows are the endpoints about backups and the jobs that make them.
-func backupRows() map[string]func(*call) (any, error) {
-	return map[string]func(*call) (any, error){
-		"GET /cluster/backup":                       listJobs,
-		"DELETE /cluster/backup/{id}":               deleteJob,
-		"GET /cluster/backup/{id}":                  getJob,
-		"GET /cluster/backup/{id}/included_volumes": includedVolumes,
-		"GET /nodes/{node}/vzdump/defaults":         vzdumpDefaults,
-		"POST /cluster/backup":                      createJob,
-		"PUT /cluster/backup/{id}":                  putJob,
-		"GET /cluster/backup-info/not-backed-up":    listNotBackedUp,
-		"GET /nodes/{node}/vzdump/extractconfig":    extractConfig,
-		"POST /nodes/{node}/vzdump":                 startBackups,
-	}
-}
-
 // checkVZDump checks what is checked before the task, which is not the right to
 // back up each guest.
 func checkVZDump(c *call) error {

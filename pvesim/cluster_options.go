@@ -12,18 +12,6 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
-// clusterRows are reads of what the whole cluster has. There is no metric
-// server, no SDN zone and no rule of the firewall.
-func clusterRows() map[string]func(*call) (any, error) {
-	return map[string]func(*call) (any, error){
-		"GET /cluster/firewall/options": getFirewallOptions,
-		"GET /cluster/log":              getClusterLog,
-		"GET /cluster/metrics/server":   listNothing,
-		"GET /cluster/options":          getOptions,
-		"GET /cluster/sdn/zones":        listNothing,
-	}
-}
-
 func listNothing(*call) (any, error) { return []any{}, nil }
 
 func getFirewallOptions(*call) (any, error) {

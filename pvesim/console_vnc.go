@@ -14,15 +14,6 @@ import (
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/websocket"
 )
 
-func consoleRows() map[string]func(*call) (any, error) {
-	return map[string]func(*call) (any, error){
-		"GET /nodes/{node}/lxc/{vmid}/vncwebsocket":  openConsole,
-		"GET /nodes/{node}/qemu/{vmid}/vncwebsocket": openConsole,
-		"POST /nodes/{node}/lxc/{vmid}/vncproxy":     onGuest(offerConsole),
-		"POST /nodes/{node}/qemu/{vmid}/vncproxy":    onGuest(offerConsole),
-	}
-}
-
 // console is a console that was offered.
 type console struct {
 	vmid             int

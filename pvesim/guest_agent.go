@@ -1,6 +1,7 @@
 package pvesim
 
 import (
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +15,7 @@ import (
 const agentPing = 3 * time.Second
 
 // withAgent is a handler that asks a VM's guest agent.
-func withAgent(do func(c *call, g *guest) (any, error)) func(*call) (any, error) {
+func withAgent(do func(c *call, g *guest) (any, error)) handler {
 	return onGuest(func(c *call, g *guest) (any, error) {
 		switch {
 		case g.Config["agent"] == "":
@@ -34,45 +35,13 @@ func withAgent(do func(c *call, g *guest) (any, error)) func(*call) (any, error)
 }
 
 // tells is an agent's command whose result PVE hands on.
-func tells(ask func(c *call, g *guest) any) func(*call) (any, error) {
+func tells(ask func(c *call, g *guest) any) handler {
 	return withAgent(func(c *call, g *guest) (any, error) {
 		return map[string]any{"result": ask(c, g)}, nil
 	})
 }
 
 func agentError(format string, args ...any) error { return die("Agent error: "+format, args...) }
-
-// agentRows are the endpoints of the agent.
-func agentRows() map[string]func(*call) (any, error) {
-	return map[string]func(*call) (any, error){
-		"POST /nodes/{node}/qemu/{vmid}/agent/exec":        withAgent(agentExec),
-		"GET /nodes/{node}/qemu/{vmid}/agent/exec-status":  withAgent(agentExecStatus),
-		"GET /nodes/{node}/qemu/{vmid}/agent/file-read":    withAgent(agentFileRead),
-		"POST /nodes/{node}/qemu/{vmid}/agent/file-write":  withAgent(agentFileWrite),
-		"POST /nodes/{node}/qemu/{vmid}/agent/shutdown":    withAgent(agentShutdown),
-		"POST /nodes/{node}/qemu/{vmid}/agent/suspend-ram": withAgent(agentSuspend),
-
-		"POST /nodes/{node}/qemu/{vmid}/agent/set-user-password": withAgent(agentSetPassword),
-
-		"GET /nodes/{node}/qemu/{vmid}/agent/get-memory-block-info": tells(func(*call, *guest) any { return map[string]any{"size": memoryBlock} }),
-		"GET /nodes/{node}/qemu/{vmid}/agent/get-memory-blocks":     tells(agentMemory),
-
-		"GET /nodes/{node}/qemu/{vmid}/agent/get-fsinfo":             tells(agentFileSystems),
-		"GET /nodes/{node}/qemu/{vmid}/agent/get-host-name":          tells(func(_ *call, g *guest) any { return map[string]any{"host-name": g.name()} }),
-		"GET /nodes/{node}/qemu/{vmid}/agent/get-osinfo":             tells(agentSystem),
-		"GET /nodes/{node}/qemu/{vmid}/agent/get-time":               tells(func(c *call, _ *guest) any { return c.now.UnixNano() }),
-		"GET /nodes/{node}/qemu/{vmid}/agent/get-timezone":           tells(func(*call, *guest) any { return map[string]any{"zone": "UTC", "offset": 0} }),
-		"GET /nodes/{node}/qemu/{vmid}/agent/get-users":              tells(func(*call, *guest) any { return []any{} }),
-		"GET /nodes/{node}/qemu/{vmid}/agent/get-vcpus":              tells(agentCPUs),
-		"GET /nodes/{node}/qemu/{vmid}/agent/info":                   tells(agentInfo),
-		"GET /nodes/{node}/qemu/{vmid}/agent/network-get-interfaces": tells(agentInterfaces),
-		"POST /nodes/{node}/qemu/{vmid}/agent/fsfreeze-freeze":       tells(func(*call, *guest) any { return 1 }),
-		"POST /nodes/{node}/qemu/{vmid}/agent/fsfreeze-status":       tells(func(*call, *guest) any { return "thawed" }),
-		"POST /nodes/{node}/qemu/{vmid}/agent/fsfreeze-thaw":         tells(func(*call, *guest) any { return 1 }),
-		"POST /nodes/{node}/qemu/{vmid}/agent/fstrim":                tells(func(*call, *guest) any { return map[string]any{"paths": []any{}} }),
-		"POST /nodes/{node}/qemu/{vmid}/agent/ping":                  tells(func(*call, *guest) any { return map[string]any{} }),
-	}
-}
 
 func agentInterfaces(_ *call, g *guest) any {
 	names, macs, ips := g.interfaces()
@@ -232,3 +201,13 @@ const keyNames = "shift shift_r alt alt_r ctrl ctrl_r meta_l meta_r menu esc min
 	"semicolon apostrophe grave_accent backslash comma dot slash asterisk spc caps_lock " +
 	"f1 f2 f3 f4 f5 f6 f7 f8 f9 f10 f11 f12 num_lock scroll_lock kp_divide kp_multiply kp_subtract kp_add kp_enter kp_decimal sysrq " +
 	"kp_0 kp_1 kp_2 kp_3 kp_4 kp_5 kp_6 kp_7 kp_8 kp_9 less print home pgup pgdn end left up down right insert delete pause power sleep wake"
+
+// agentCommand is an old way to those commands of the agent that take nothing.
+func agentCommand(c *call) (any, error) {
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		if r, ok := agentRoutes()[method+" /nodes/{node}/qemu/{vmid}/agent/"+c.str("command")]; ok {
+			return r.serve(c)
+		}
+	}
+	return nil, &refusal{status: 501, message: "The command '" + c.str("command") + "' of the agent is not implemented by pvesim"}
+}

@@ -15,7 +15,7 @@ func (s *state) boots(g *guest) bool {
 	blank := false
 	for key, drive := range g.Config {
 		v := s.volumeOf(propstring.Volume(drive), g.Node)
-		if v == nil || !propstring.IsDriveKey(g.Kind, key) || index(key) == "unused" || propstring.IsCloudInit(drive) {
+		if v == nil || !propstring.IsDriveKey(g.Kind, key) || withoutIndex(key) == "unused" || propstring.IsCloudInit(drive) {
 			continue
 		}
 		if !v.Blank {

@@ -12,16 +12,6 @@ import (
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
-// bulkRows are the endpoints that do one thing to many guests of a node.
-func bulkRows() map[string]func(*call) (any, error) {
-	return map[string]func(*call) (any, error){
-		"POST /nodes/{node}/migrateall": migrateAll,
-		"POST /nodes/{node}/startall":   startAll,
-		"POST /nodes/{node}/stopall":    stopAll,
-		"POST /nodes/{node}/suspendall": suspendAll,
-	}
-}
-
 // chosen are the guests of the node that the call names, or all, in the order in
 // which they start: templates never do.
 func (c *call) chosen() []*guest {

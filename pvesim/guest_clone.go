@@ -215,9 +215,9 @@ func (c *call) cloneConfig(j *journal, k cloning, id int) (map[string]string, []
 	config := maps.Clone(k.config)
 	for key := range config {
 		switch {
-		case index(key) == "unused", key == "lock", key == "vmstate", key == "runningmachine", key == "runningcpu", key == "parent", key == "template", key == "protection" && k.source.template():
+		case withoutIndex(key) == "unused", key == "lock", key == "vmstate", key == "runningmachine", key == "runningcpu", key == "parent", key == "template", key == "protection" && k.source.template():
 			delete(config, key)
-		case index(key) == "net":
+		case withoutIndex(key) == "net":
 			config[key] = strings.Replace(config[key], macOf(config[key]), c.mac(), 1)
 		}
 	}

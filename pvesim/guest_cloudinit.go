@@ -11,7 +11,7 @@ import (
 // isCloudInitKey reports whether a key of a VM's configuration goes into its
 // cloud-init image.
 func isCloudInitKey(key string) bool {
-	return index(key) == "ipconfig" || slices.Contains(strings.Fields(cloudInitKeys), key) || key == "name"
+	return withoutIndex(key) == "ipconfig" || slices.Contains(strings.Fields(cloudInitKeys), key) || key == "name"
 }
 
 // getCloudInit lists what is in the image and what will be.

@@ -247,7 +247,7 @@ func (c *call) removeKey(g *guest, key string) error {
 		switch {
 		case g.Kind == "lxc":
 			what = fmt.Sprintf("can't remove CT %d drive '%s'", g.VMID, key)
-		case index(key) == "unused":
+		case withoutIndex(key) == "unused":
 			what = fmt.Sprintf("can't remove unused disk '%s'", value)
 		}
 		if err := g.unprotected("%s", what); err != nil {
@@ -257,7 +257,7 @@ func (c *call) removeKey(g *guest, key string) error {
 			return die("unable to delete required option 'rootfs'")
 		}
 	}
-	if index(key) == "unused" { // at once, whatever else is asked for
+	if withoutIndex(key) == "unused" { // at once, whatever else is asked for
 		return c.unplug(g, key, true)
 	}
 	g.dropped[key] = c.flag("force")
@@ -274,7 +274,7 @@ func (c *call) normal(kind, key, value, old string) string {
 		return strings.Join(slices.Compact(tags), ";")
 	case key == "description" && kind == "lxc" && !strings.HasSuffix(value, "\n"):
 		return value + "\n"
-	case index(key) == "net" && key != "net":
+	case withoutIndex(key) == "net" && key != "net":
 		return c.withMAC(kind, value, macOf(old))
 	}
 	return value

@@ -28,8 +28,8 @@ var lxcClasses = map[string]string{
 
 const cloudInitKeys = "cicustom cipassword citype ciuser ciupgrade nameserver searchdomain sshkeys"
 
-// index cuts the number off a key: net of net0.
-func index(key string) string { return strings.TrimRight(key, "0123456789") }
+// withoutIndex cuts the number off a key: net of net0.
+func withoutIndex(key string) string { return strings.TrimRight(key, "0123456789") }
 
 func classOf(classes map[string]string, key string) string {
 	for priv, keys := range classes {
@@ -63,12 +63,12 @@ func (c *call) mayKey(kind, vm, key, value string) error {
 		return c.caller.Require(vm, "VM.Config.CDROM")
 	case propstring.IsDriveKey(kind, key):
 		return c.caller.Require(vm, "VM.Config.Disk")
-	case slices.Contains(strings.Fields(cloudInitKeys), key), index(key) == "ipconfig":
+	case slices.Contains(strings.Fields(cloudInitKeys), key), withoutIndex(key) == "ipconfig":
 		return c.caller.RequireAny(vm, "VM.Config.Cloudinit", "VM.Config.Network")
 	case key == "vmstate":
 		return c.caller.Require(vm, "VM.Config.Disk", "VM.PowerMgmt")
 	}
-	switch index(key) {
+	switch withoutIndex(key) {
 	case "net":
 		return c.caller.Require(vm, "VM.Config.Network")
 	case "numa":
@@ -91,13 +91,13 @@ func (c *call) mayKey(kind, vm, key, value string) error {
 func (c *call) mayDevice(vm, key, value, kind string) error {
 	mapping, spice := propstring.Get(value, "mapping"), strings.Contains(value, "spice")
 	if value != "" && mapping == "" && !spice {
-		if c.node.version.major < 8 && index(key) == "hostpci" {
+		if c.node.version.major < 8 && withoutIndex(key) == "hostpci" {
 			return die("only root can set '%s' config", key)
 		}
 		return die("only root can set '%s' config for %s devices", key, kind)
 	}
 	if mapping != "" {
-		if err := c.caller.Require("/mapping/"+strings.Replace(index(key), "hostpci", "pci", 1)+"/"+mapping, "Mapping.Use"); err != nil {
+		if err := c.caller.Require("/mapping/"+strings.Replace(withoutIndex(key), "hostpci", "pci", 1)+"/"+mapping, "Mapping.Use"); err != nil {
 			return err
 		}
 	}
@@ -113,9 +113,9 @@ func (c *call) mayContainerKey(vm, key, value string) error {
 		return &apischema.PermissionError{What: "mount point type bind is only allowed for root@pam"}
 	case propstring.IsDriveKey("lxc", key):
 		return c.caller.Require(vm, "VM.Config.Disk")
-	case index(key) == "net":
+	case withoutIndex(key) == "net":
 		return c.caller.Require(vm, "VM.Config.Network")
-	case index(key) == "dev":
+	case withoutIndex(key) == "dev":
 		return &apischema.PermissionError{What: "configuring device passthrough is only allowed for root@pam"}
 	case key == "hookscript":
 		return &apischema.PermissionError{What: "changing the hookscript is only allowed for root@pam"}
@@ -133,7 +133,7 @@ func (c *call) mayContainerKey(vm, key, value string) error {
 func (c *call) mayBridges(config map[string]string) error {
 	for key, net := range config {
 		bridge := propstring.Get(net, "bridge")
-		if index(key) != "net" || bridge == "" || !c.node.version.atLeast(8, 0) {
+		if withoutIndex(key) != "net" || bridge == "" || !c.node.version.atLeast(8, 0) {
 			continue
 		}
 		if err := c.caller.Require("/sdn/zones/localnetwork/"+bridge, "SDN.Use"); err != nil {

@@ -201,7 +201,7 @@ func (c *call) complete(config map[string]string) {
 func bootOrder(config map[string]string) string {
 	var disk, drive, net string
 	for _, key := range sortedKeys(config) {
-		switch base := index(key); {
+		switch base := withoutIndex(key); {
 		case base == "net" && net == "":
 			net = key
 		case !propstring.IsDriveKey("qemu", key) || base == "efidisk" || base == "tpmstate" || base == "unused" || propstring.IsCloudInit(config[key]):

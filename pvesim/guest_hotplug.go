@@ -19,7 +19,7 @@ var fast = map[string]string{
 
 // plugs reports whether a change of a key reaches a running guest at once.
 func (g *guest) plugs(key, value string) bool {
-	base := index(key)
+	base := withoutIndex(key)
 	switch {
 	case !g.now.running, slices.Contains(strings.Fields(fast[g.Kind]), key), base == "unused", base == "ipconfig":
 		return true
@@ -98,12 +98,12 @@ func plugError(g *guest, key string, err error) string {
 // unplug takes a key away. A drive's volume becomes an unused one, or ceases to
 // exist by force, or where it is an unused one already.
 func (s *state) unplug(g *guest, key string, force bool) error {
-	if g.now.running && g.Kind == "qemu" && index(key) == "net" && g.IgnoresShutdown {
+	if g.now.running && g.Kind == "qemu" && withoutIndex(key) == "net" && g.IgnoresShutdown {
 		return die("error on hot-unplugging device '%s'", key)
 	}
 	drive := g.Config[key]
 	id := propstring.Volume(drive)
-	if propstring.IsDriveKey(g.Kind, key) && (force || index(key) == "unused" || propstring.IsCloudInit(drive)) {
+	if propstring.IsDriveKey(g.Kind, key) && (force || withoutIndex(key) == "unused" || propstring.IsCloudInit(drive)) {
 		if err := s.destroyVolume(g, id); err != nil {
 			return err
 		}
@@ -152,7 +152,7 @@ func (g *guest) retire(s *state, drive string) {
 // use takes a volume off the list of unused ones.
 func (g *guest) use(volid string) {
 	for key, value := range g.Config {
-		if index(key) == "unused" && value == volid {
+		if withoutIndex(key) == "unused" && value == volid {
 			delete(g.Config, key)
 		}
 	}

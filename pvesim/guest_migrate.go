@@ -26,14 +26,14 @@ func (s *state) localDisks(g *guest) []localDisk {
 	var out []localDisk
 	keys := sortedKeys(g.Config)
 	slices.SortStableFunc(keys, func(a, b string) int {
-		return bit(index(b) == "unused") - bit(index(a) == "unused")
+		return bit(withoutIndex(b) == "unused") - bit(withoutIndex(a) == "unused")
 	})
 	for _, key := range keys {
 		v := s.volumeOf(propstring.Volume(g.Config[key]), g.Node)
 		if v == nil || !propstring.IsDriveKey(g.Kind, key) || v.Node == "" {
 			continue
 		}
-		out = append(out, localDisk{v, key, index(key) != "unused", propstring.IsCDROM(g.Config[key])})
+		out = append(out, localDisk{v, key, withoutIndex(key) != "unused", propstring.IsCDROM(g.Config[key])})
 	}
 	return out
 }

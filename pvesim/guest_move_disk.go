@@ -194,7 +194,7 @@ func reassign(c *call, g *guest, key, targetKey string) (any, error) {
 		return nil, die("volume '%s' does not exist", propstring.Volume(drive))
 	case g.snapped(v.ID):
 		return nil, die("Can't move disk used by a snapshot to another %s", g.noun())
-	case g.now.running && index(key) != "unused":
+	case g.now.running && withoutIndex(key) != "unused":
 		return nil, die("Cannot move disk to another %s while the source %s is running - detach first", g.noun(), g.noun())
 	}
 	if err := c.caller.Require("/storage/"+v.storage(), "Datastore.AllocateSpace"); err != nil {

@@ -48,7 +48,7 @@ const (
 	haActs       = 10 * time.Second // later, the HA manager acts
 )
 
-func power(name string, verbs map[string]verb) func(*call) (any, error) {
+func power(name string, verbs map[string]verb) handler {
 	v := verbs[name]
 	act := onGuest(func(c *call, g *guest) (any, error) {
 		if err := c.onlyRoot("skiplock", "stateuri", "migratedfrom", "migration_type", "migration_network", "keepActive", "nocheck", "force-cpu"); err != nil {
@@ -213,7 +213,7 @@ func (s *state) missingVolume(g *guest) string {
 	for _, key := range sortedKeys(g.Config) {
 		id := propstring.Volume(g.Config[key])
 		storage, _, ok := strings.Cut(id, ":")
-		if !ok || !propstring.IsDriveKey(g.Kind, key) || index(key) == "unused" || s.storageNamed(storage) == nil {
+		if !ok || !propstring.IsDriveKey(g.Kind, key) || withoutIndex(key) == "unused" || s.storageNamed(storage) == nil {
 			continue
 		}
 		if s.volumeOf(id, g.Node) == nil {

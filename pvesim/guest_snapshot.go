@@ -66,7 +66,7 @@ func guestFeature(c *call, g *guest) (any, error) {
 func (s *state) sharedNodes(g *guest) []string {
 	for key, drive := range g.Config {
 		storage, _, _ := strings.Cut(propstring.Volume(drive), ":")
-		if st := s.storageNamed(storage); propstring.IsDriveKey(g.Kind, key) && index(key) != "unused" && st != nil && !st.everywhere() {
+		if st := s.storageNamed(storage); propstring.IsDriveKey(g.Kind, key) && withoutIndex(key) != "unused" && st != nil && !st.everywhere() {
 			return []string{g.Node}
 		}
 	}
@@ -158,7 +158,7 @@ func createSnapshot(c *call, g *guest) (any, error) {
 		}, taken: now}
 		delete(snap.Config, "parent")
 		delete(snap.Config, "description")
-		maps.DeleteFunc(snap.Config, func(key, _ string) bool { return index(key) == "unused" })
+		maps.DeleteFunc(snap.Config, func(key, _ string) bool { return withoutIndex(key) == "unused" })
 		if c.flag("vmstate") && g.now.running && g.Kind == "qemu" {
 			snap.VMState = c.saveRAM(j, g, "state-"+name, c.stateStorage(g)).ID
 			snap.Config["runningmachine"], snap.Config["runningcpu"] = c.runningMachine(), "kvm64,enforce,+kvm_pv_eoi,+kvm_pv_unhalt,+lahf_lm,+sep"

@@ -25,7 +25,7 @@ func (c *call) theGuest() (*guest, error) {
 }
 
 // onGuest is a handler about one guest.
-func onGuest(do func(c *call, g *guest) (any, error)) func(*call) (any, error) {
+func onGuest(do func(c *call, g *guest) (any, error)) handler {
 	return func(c *call) (any, error) {
 		g, err := c.theGuest()
 		if err != nil {
@@ -35,7 +35,7 @@ func onGuest(do func(c *call, g *guest) (any, error)) func(*call) (any, error) {
 	}
 }
 
-func listGuests(kind string) func(*call) (any, error) {
+func listGuests(kind string) handler {
 	return func(c *call) (any, error) {
 		out := []any{}
 		for _, id := range c.order {
@@ -134,7 +134,7 @@ func (c *call) monitor(g *guest) map[string]any {
 		if index, ok := strings.CutPrefix(key, "net"); ok {
 			nics["tap"+strconv.Itoa(g.VMID)+"i"+index] = map[string]any{"netin": u.netIn, "netout": u.netOut}
 		}
-		if propstring.IsDriveKey(g.Kind, key) && index(key) != "unused" {
+		if propstring.IsDriveKey(g.Kind, key) && withoutIndex(key) != "unused" {
 			drives[key] = c.blockStat(g, key, value, u)
 		}
 	}

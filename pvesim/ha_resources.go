@@ -13,30 +13,6 @@ import (
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/perl"
 )
 
-// haRows are the endpoints of the HA manager.
-func haRows() map[string]func(*call) (any, error) {
-	return map[string]func(*call) (any, error){
-		"DELETE /cluster/ha/groups/{group}":         onGroups("delete", deleteHAGroup),
-		"DELETE /cluster/ha/resources/{sid}":        onResource(deleteResource),
-		"DELETE /cluster/ha/rules/{rule}":           onRules(deleteRule),
-		"GET /cluster/ha/groups":                    onGroups("index", listSections),
-		"GET /cluster/ha/groups/{group}":            onGroups("read", getSection),
-		"GET /cluster/ha/resources":                 listResources,
-		"GET /cluster/ha/resources/{sid}":           getResource,
-		"GET /cluster/ha/rules":                     onRules(listSections),
-		"GET /cluster/ha/rules/{rule}":              onRules(getSection),
-		"GET /cluster/ha/status/current":            getHAStatus,
-		"POST /cluster/ha/groups":                   onGroups("create", createGroup),
-		"POST /cluster/ha/resources":                createResource,
-		"POST /cluster/ha/rules":                    onRules(createRule),
-		"PUT /cluster/ha/rules/{rule}":              onRules(putRule),
-		"POST /cluster/ha/resources/{sid}/migrate":  onResource(moveResource(false)),
-		"POST /cluster/ha/resources/{sid}/relocate": onResource(moveResource(true)),
-		"PUT /cluster/ha/groups/{group}":            onGroups("update", putGroup),
-		"PUT /cluster/ha/resources/{sid}":           putResource,
-	}
-}
-
 // managed reports whether the HA manager takes care of the guest. One that is
 // ignored counts as not.
 func (g *guest) managed() bool { return g.HA != "" && g.HA != "ignored" }
@@ -149,7 +125,7 @@ func (c *call) resourceOf() (sid string, g *guest, err error) {
 }
 
 // onResource is a handler about a guest that HA manages.
-func onResource(do func(c *call, g *guest) (any, error)) func(*call) (any, error) {
+func onResource(do func(c *call, g *guest) (any, error)) handler {
 	return func(c *call) (any, error) {
 		sid, g, err := c.resourceOf()
 		switch {

@@ -35,7 +35,7 @@ func (s *state) rulesOnly() bool {
 }
 
 // onGroups is a handler about HA groups, which refuses where there are rules.
-func onGroups(verb string, do func(*call, sections) (any, error)) func(*call) (any, error) {
+func onGroups(verb string, do func(*call, sections) (any, error)) handler {
 	return func(c *call) (any, error) {
 		if c.rulesOnly() {
 			what := map[bool]string{true: "groups", false: "group"}[verb == "index"]
@@ -45,7 +45,7 @@ func onGroups(verb string, do func(*call, sections) (any, error)) func(*call) (a
 	}
 }
 
-func onRules(do func(*call, sections) (any, error)) func(*call) (any, error) {
+func onRules(do func(*call, sections) (any, error)) handler {
 	return func(c *call) (any, error) { return do(c, sections{&c.haRules, "rule"}) }
 }
 

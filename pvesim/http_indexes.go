@@ -5,43 +5,9 @@ import (
 	"strings"
 )
 
-// indexes are the paths that list what is below them, with the field that names it.
-var indexes = map[string]string{
-	"/access":                                       "subdir",
-	"/cluster":                                      "name",
-	"/cluster/firewall":                             "name",
-	"/cluster/ha":                                   "id",
-	"/cluster/ha/status":                            "name",
-	"/cluster/jobs":                                 "subdir",
-	"/cluster/metrics":                              "name",
-	"/nodes/{node}":                                 "name",
-	"/nodes/{node}/apt":                             "id",
-	"/nodes/{node}/capabilities":                    "name",
-	"/nodes/{node}/capabilities/qemu":               "name",
-	"/nodes/{node}/certificates":                    "name",
-	"/nodes/{node}/disks":                           "name",
-	"/nodes/{node}/firewall":                        "name",
-	"/nodes/{node}/lxc/{vmid}":                      "subdir",
-	"/nodes/{node}/lxc/{vmid}/firewall":             "name",
-	"/nodes/{node}/lxc/{vmid}/snapshot/{snapname}":  "cmd",
-	"/nodes/{node}/lxc/{vmid}/status":               "subdir",
-	"/nodes/{node}/qemu/{vmid}":                     "subdir",
-	"/nodes/{node}/qemu/{vmid}/agent":               "name",
-	"/nodes/{node}/qemu/{vmid}/firewall":            "name",
-	"/nodes/{node}/qemu/{vmid}/snapshot/{snapname}": "cmd",
-	"/nodes/{node}/qemu/{vmid}/status":              "subdir",
-	"/nodes/{node}/services/{service}":              "subdir",
-	"/nodes/{node}/storage/{storage}":               "subdir",
-	"/nodes/{node}/tasks/{upid}":                    "name",
-}
-
-// indexRows answer for the indexes.
-func indexRows() map[string]func(*call) (any, error) {
-	out := map[string]func(*call) (any, error){}
-	for path, field := range indexes {
-		out["GET "+path] = func(c *call) (any, error) { return c.below(path, field), nil }
-	}
-	return out
+// index answers with what is below a path, by the field that names it.
+func index(field string) handler {
+	return func(c *call) (any, error) { return c.below(c.ep.Path, field), nil }
 }
 
 // below names what is one step below a path, whatever it is about.

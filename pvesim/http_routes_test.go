@@ -7,8 +7,8 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
-// A row, or a check, of an endpoint that PVE does not have is a mistake.
-func TestRowsExist(t *testing.T) {
+// A route of an endpoint that PVE does not have is a mistake.
+func TestRoutesExist(t *testing.T) {
 	known := map[string]bool{}
 	for _, major := range []int{8, 9} {
 		api, err := apischema.Load(major)
@@ -19,19 +19,14 @@ func TestRowsExist(t *testing.T) {
 			known[ep.Method+" "+ep.Path] = true
 		}
 	}
-	for key := range rows() {
+	for key := range simulated() {
 		if !known[key] {
-			t.Errorf("row %s: PVE has no such endpoint", key)
-		}
-	}
-	for key := range checks {
-		if !known[key] {
-			t.Errorf("check %s: PVE has no such endpoint", key)
+			t.Errorf("%s: PVE has no such endpoint", key)
 		}
 	}
 }
 
-// Where PVE's description lets every user write, PVE checks in code; so must a row.
+// Where PVE's description lets every user write, PVE checks in code; so must a route.
 func TestOpenWritesAreChecked(t *testing.T) {
 	for _, major := range []int{8, 9} {
 		api, err := apischema.Load(major)
@@ -41,7 +36,7 @@ func TestOpenWritesAreChecked(t *testing.T) {
 		for _, ep := range api.Endpoints() {
 			key := ep.Method + " " + ep.Path
 			open := ep.Method != "GET" && ep.Permissions != nil && ep.Permissions.User == "all"
-			if open && rows()[key] != nil && checks[key] == nil {
+			if open && simulated()[key].serve != nil && simulated()[key].check == nil {
 				t.Errorf("PVE %d: %s is served without a check", major, key)
 			}
 		}
@@ -56,7 +51,7 @@ func TestServedFormatsAreKnown(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for key := range rows() {
+		for key := range simulated() {
 			method, path, _ := strings.Cut(key, " ")
 			ep := api.Endpoint(method, path)
 			if ep == nil {

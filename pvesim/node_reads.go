@@ -10,50 +10,6 @@ import (
 	"strings"
 )
 
-// nodeRows are reads of what a node is and has. No node has firewall rules, a
-// subscription, or a list of appliances.
-func nodeRows() map[string]func(*call) (any, error) {
-	return map[string]func(*call) (any, error){
-		"GET /nodes/{node}/aplinfo":                      listNothing,
-		"GET /nodes/{node}/capabilities/qemu/cpu":        listCPUModels,
-		"GET /nodes/{node}/capabilities/qemu/machines":   listMachines,
-		"GET /nodes/{node}/certificates/info":            listCertificates,
-		"GET /nodes/{node}/config":                       getFirewallOptions, // nothing but the digest of nothing
-		"GET /nodes/{node}/disks/directory":              listNothing,
-		"GET /nodes/{node}/disks/list":                   listDisks,
-		"GET /nodes/{node}/disks/lvm":                    listVolumeGroups,
-		"GET /nodes/{node}/disks/lvmthin":                listThinPools,
-		"GET /nodes/{node}/disks/smart":                  getSMART,
-		"GET /nodes/{node}/disks/zfs":                    listZFS,
-		"GET /nodes/{node}/dns":                          getDNS,
-		"GET /nodes/{node}/firewall/options":             getFirewallOptions,
-		"GET /nodes/{node}/firewall/rules":               listNothing,
-		"GET /nodes/{node}/hosts":                        getHosts,
-		"GET /nodes/{node}/netstat":                      getNetstat,
-		"GET /nodes/{node}/network":                      listNetwork,
-		"GET /nodes/{node}/network/{iface}":              getInterface,
-		"GET /nodes/{node}/services":                     listServices,
-		"GET /nodes/{node}/services/{service}/state":     getService,
-		"GET /nodes/{node}/subscription":                 getSubscription,
-		"GET /nodes/{node}/lxc/{vmid}/firewall/options":  getFirewallOptions,
-		"GET /nodes/{node}/lxc/{vmid}/firewall/rules":    listNothing,
-		"GET /nodes/{node}/lxc/{vmid}/firewall/aliases":  listNothing,
-		"GET /nodes/{node}/lxc/{vmid}/firewall/ipset":    listNothing,
-		"GET /nodes/{node}/qemu/{vmid}/firewall/options": getFirewallOptions,
-		"GET /nodes/{node}/qemu/{vmid}/firewall/rules":   listNothing,
-		"GET /nodes/{node}/qemu/{vmid}/firewall/aliases": listNothing,
-		"GET /nodes/{node}/qemu/{vmid}/firewall/ipset":   listNothing,
-		"GET /nodes/{node}/syslog":                       getSyslog,
-		"GET /nodes/{node}/apt/repositories":             getRepositories,
-		"GET /nodes/{node}/apt/update":                   listUpdates,
-		"GET /nodes/{node}/apt/versions":                 listPackages,
-		"GET /nodes/{node}/lxc/{vmid}/rrddata":           getGuestRRD,
-		"GET /nodes/{node}/qemu/{vmid}/rrddata":          getGuestRRD,
-		"GET /nodes/{node}/rrddata":                      getNodeRRD,
-		"GET /nodes/{node}/storage/{storage}/rrddata":    getStorageRRD,
-	}
-}
-
 // service is a service of systemd that PVE tells of.
 type service struct {
 	name, desc string
@@ -183,7 +139,7 @@ func getNetstat(c *call) (any, error) {
 		}
 		u := c.usage(g, g.now, c.now)
 		for _, key := range sortedKeys(g.Config) {
-			if index(key) == "net" {
+			if withoutIndex(key) == "net" {
 				out = append(out, map[string]any{
 					"vmid": strconv.Itoa(id), "dev": key, "in": strconv.FormatInt(u.netIn, 10), "out": strconv.FormatInt(u.netOut, 10),
 				})

@@ -2,37 +2,18 @@ package pvesim
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// serviceRows are what can be done with services, QEMU's monitor, the agent's old
-// endpoint, and terminals.
-func serviceRows() map[string]func(*call) (any, error) {
-	return map[string]func(*call) (any, error){
-		"GET /nodes/{node}/journal":                     getJournal,
-		"POST /nodes/{node}/lxc/{vmid}/termproxy":       onGuest(offerTerminal),
-		"POST /nodes/{node}/qemu/{vmid}/agent":          agentCommand,
-		"POST /nodes/{node}/qemu/{vmid}/monitor":        onGuest(monitorCommand),
-		"POST /nodes/{node}/qemu/{vmid}/termproxy":      onGuest(offerTerminal),
-		"POST /nodes/{node}/services/{service}/reload":  systemctl("reload"),
-		"POST /nodes/{node}/services/{service}/restart": systemctl("restart"),
-		"POST /nodes/{node}/services/{service}/start":   systemctl("start"),
-		"POST /nodes/{node}/services/{service}/stop":    systemctl("stop"),
-		"POST /nodes/{node}/termproxy":                  func(c *call) (any, error) { return c.terminal(0, "vncshell", "") },
-		"GET /nodes/{node}/vncwebsocket":                openConsole,
-	}
-}
-
 // stopped reports whether somebody has stopped a service of the node.
 func (n *node) stopped(service string) bool { return slices.Contains(n.Stopped, service) }
 
 // systemctl is a command about a service. Without the two that answer requests
 // nothing could start them again, so PVE restarts them only.
-func systemctl(command string) func(*call) (any, error) {
+func systemctl(command string) handler {
 	return func(c *call) (any, error) {
 		name := c.str("service")
 		i := slices.IndexFunc(services, func(s service) bool { return s.name == name })
@@ -88,16 +69,6 @@ func monitorCommand(c *call, g *guest) (any, error) {
 		return "", nil
 	}
 	return "unknown command: '" + command + "'\r\n", nil
-}
-
-// agentCommand is an old way to those commands of the agent that take nothing.
-func agentCommand(c *call) (any, error) {
-	for _, method := range []string{http.MethodGet, http.MethodPost} {
-		if row := agentRows()[method+" /nodes/{node}/qemu/{vmid}/agent/"+c.str("command")]; row != nil {
-			return row(c)
-		}
-	}
-	return nil, &refusal{status: 501, message: "The command '" + c.str("command") + "' of the agent is not implemented by pvesim"}
 }
 
 // offerTerminal offers a guest's terminal, of a VM one on a serial port.

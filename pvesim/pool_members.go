@@ -8,20 +8,6 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
-// poolRows are the endpoints of pools. Those with the pool in the path are older,
-// and cannot name a pool in another.
-func poolRows() map[string]func(*call) (any, error) {
-	return map[string]func(*call) (any, error){
-		"DELETE /pools":          deletePool,
-		"DELETE /pools/{poolid}": deletePool,
-		"GET /pools":             listPools,
-		"GET /pools/{poolid}":    getPool,
-		"POST /pools":            createPool,
-		"PUT /pools":             putPool,
-		"PUT /pools/{poolid}":    putPool,
-	}
-}
-
 // poolNamed returns a pool, or nil.
 func (s *state) poolNamed(id string) *Pool {
 	for i := range s.pools {

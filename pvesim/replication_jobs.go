@@ -12,21 +12,6 @@ import (
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
-// replicationRows are the endpoints of replication jobs, which nothing runs.
-func replicationRows() map[string]func(*call) (any, error) {
-	return map[string]func(*call) (any, error){
-		"DELETE /cluster/replication/{id}":                 deleteReplication,
-		"GET /cluster/replication":                         listReplications,
-		"GET /cluster/replication/{id}":                    getReplication,
-		"GET /nodes/{node}/replication":                    listReplicationStatus,
-		"GET /nodes/{node}/replication/{id}/log":           getReplicationLog,
-		"GET /nodes/{node}/replication/{id}/status":        getReplicationStatus,
-		"POST /cluster/replication":                        createReplication,
-		"POST /nodes/{node}/replication/{id}/schedule_now": scheduleReplication,
-		"PUT /cluster/replication/{id}":                    putReplication,
-	}
-}
-
 // checkReplication wants what a job's description leaves to code since PVE 9.
 func checkReplication(c *call) error {
 	if c.node.version.major < 9 {

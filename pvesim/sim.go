@@ -240,20 +240,20 @@ func (c *call) dispatch(path string) (any, error) {
 	if err = c.tooNew(); err != nil {
 		return nil, err
 	}
-	key := c.ep.Method + " " + c.ep.Path
 	if c.params, err = c.api().Validate(c.ep, c.params); err != nil {
 		return nil, err
 	}
-	if check := checks[key]; check != nil {
-		if err := check(c); err != nil {
+	key := c.ep.Method + " " + c.ep.Path
+	route, ok := simulated()[key]
+	if !ok {
+		return nil, &refusal{status: 501, message: "Method '" + key + "' not implemented by pvesim"}
+	}
+	if route.check != nil {
+		if err := route.check(c); err != nil {
 			return nil, err
 		}
 	}
-	row := rows()[key]
-	if row == nil {
-		return nil, &refusal{status: 501, message: "Method '" + key + "' not implemented by pvesim"}
-	}
-	return row(c)
+	return route.serve(c)
 }
 
 // proxy hands the call to the node that it names, which checks the parameters by

@@ -11,28 +11,6 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
-// storageRows are the endpoints about storages and what is on them.
-func storageRows() map[string]func(*call) (any, error) {
-	return map[string]func(*call) (any, error){
-		"DELETE /nodes/{node}/storage/{storage}/content/{volume}": deleteVolume,
-		"DELETE /nodes/{node}/storage/{storage}/prunebackups":     pruneBackups,
-		"GET /nodes/{node}/storage":                               listNodeStorages,
-		"GET /nodes/{node}/storage/{storage}/content":             listContent,
-		"GET /nodes/{node}/storage/{storage}/content/{volume}":    getVolume,
-		"GET /nodes/{node}/storage/{storage}/prunebackups":        previewPrune,
-		"GET /nodes/{node}/storage/{storage}/status":              getStorageStatus,
-		"DELETE /storage/{storage}":                               deleteStorage,
-		"GET /storage":                                            listStorages,
-		"GET /storage/{storage}":                                  getStorage,
-		"POST /nodes/{node}/storage/{storage}/content":            allocateVolume,
-		"POST /nodes/{node}/storage/{storage}/download-url":       downloadURL,
-		"POST /nodes/{node}/storage/{storage}/upload":             uploadFile,
-		"POST /storage":          createStorage,
-		"PUT /storage/{storage}": putStorage,
-		"PUT /nodes/{node}/storage/{storage}/content/{volume}": putVolume,
-	}
-}
-
 // storageConfig is a storage's section of PVE's configuration.
 func (c *call) storageConfig(st *Storage) map[string]any {
 	out := map[string]any{"storage": st.ID, "type": st.Type, "content": st.Content, "digest": c.storageDigest()}
