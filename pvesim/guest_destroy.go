@@ -111,7 +111,8 @@ func (c *call) ownedVolumes(g *guest) []*volume {
 	return out
 }
 
-// makeTemplate turns a guest into a template: its volumes become bases.
+// makeTemplate turns a guest into a template: its volumes become bases. Of a container
+// PVE keeps the task's UPID to itself.
 func makeTemplate(c *call, g *guest) (any, error) {
 	if err := g.unlocked(); err != nil {
 		return nil, err
@@ -132,7 +133,7 @@ func makeTemplate(c *call, g *guest) (any, error) {
 			return nil, die("Directory storage '%s' does not support container templates!", storage)
 		}
 	}
-	return c.work(g, g.prefix()+"template", func(time.Time) outcome {
+	upid, err := c.work(g, g.prefix()+"template", func(time.Time) outcome {
 		return done(300*time.Millisecond, func(time.Time) {
 			for _, key := range disks(g.Kind, g.Config) {
 				v := c.volumeOf(propstring.Volume(g.Config[key]), g.Node)
@@ -146,4 +147,8 @@ func makeTemplate(c *call, g *guest) (any, error) {
 			g.Config["template"] = "1"
 		})
 	})
+	if g.Kind == "lxc" {
+		return nil, err
+	}
+	return upid, err
 }
