@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +13,20 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/perl"
 )
+
+// haPart is what the simulation knows of HA, beside what stands in each guest.
+type haPart struct {
+	haGroups []HASection
+	haRules  []HASection
+	haUsed   bool // the HA manager has had something to do
+}
+
+// addHA makes the HA groups and rules of the model.
+func (s *state) addHA(m Model) {
+	s.haGroups, s.haRules = sectionsOf(m.HAGroups), sectionsOf(m.HARules)
+	s.haUsed = m.HAUsed || slices.ContainsFunc(m.Nodes, func(n Node) bool { return n.Maintenance }) ||
+		slices.ContainsFunc(m.Guests, func(g Guest) bool { return g.HA != "" })
+}
 
 // managed reports whether the HA manager takes care of the guest. One that is
 // ignored counts as not.

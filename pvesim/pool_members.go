@@ -8,6 +8,33 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
+// poolPart is what the simulation knows of pools.
+type poolPart struct {
+	pools     []Pool
+	poolsWith map[string][]string // ids of pools by the ACL path of a member
+}
+
+// addPools makes the pools of the model.
+func (s *state) addPools(m Model) {
+	s.pools, s.poolsWith = slices.Clone(m.Pools), map[string][]string{}
+	for _, p := range m.Pools {
+		for _, path := range memberPaths(p) {
+			s.poolsWith[path] = append(s.poolsWith[path], p.ID)
+		}
+	}
+}
+
+func memberPaths(p Pool) []string {
+	var out []string
+	for _, id := range p.VMIDs {
+		out = append(out, aclPath(id))
+	}
+	for _, id := range p.Storages {
+		out = append(out, "/storage/"+id)
+	}
+	return out
+}
+
 // poolNamed returns a pool, or nil.
 func (s *state) poolNamed(id string) *Pool {
 	for i := range s.pools {

@@ -9,6 +9,29 @@ import (
 	"time"
 )
 
+// taskPart is what the simulation knows of tasks, and of what happens by itself.
+type taskPart struct {
+	active  []*task          // that have not ended
+	ended   []*task          // oldest end first
+	byUPID  map[string]*task // all of them
+	lastPID int
+	timers  []timer
+	happens time.Time // when what happens does: the clock's time, or that of an earlier event
+}
+
+// addTasks makes the ended tasks of the model.
+func (s *state) addTasks(m Model, now time.Time) error {
+	s.byUPID, s.happens = map[string]*task{}, now
+	s.lastPID = 1000 + int(hash(m.Seed, "pid")%1000)
+	for _, t := range m.Tasks {
+		if err := s.addPastTask(t, now); err != nil {
+			return err
+		}
+	}
+	slices.SortStableFunc(s.ended, func(a, b *task) int { return a.end.Compare(b.end) })
+	return nil
+}
+
 // task is data, not a goroutine: its state and log are functions of the time.
 type task struct {
 	upid          string
