@@ -117,11 +117,15 @@ func RiskOf(name string, arguments json.RawMessage) (policy.Risk, bool) {
 
 // OutcomeOf returns the outcome of a change, "" of a call that only reads.
 func OutcomeOf(res *mcp.CallToolResult) string {
-	data, _ := res.StructuredContent.(json.RawMessage)
 	var out struct {
 		Outcome string `json:"outcome"`
 	}
-	_ = json.Unmarshal(data, &out) // what has none has none
+	if len(res.Content) == 0 {
+		return ""
+	}
+	if text, ok := res.Content[0].(*mcp.TextContent); ok { // the same as the structured content, which not every answer has
+		_ = json.Unmarshal([]byte(text.Text), &out) // what has none has none
+	}
 	return out.Outcome
 }
 

@@ -13,7 +13,7 @@ import (
 // schemas are those of a tool, as they are sent.
 type schemas struct {
 	Input  json.RawMessage `json:"input"`
-	Output json.RawMessage `json:"output"`
+	Output json.RawMessage `json:"output,omitempty"` // none of a tool whose answer may have more than JSON
 }
 
 //go:embed schemas.json
@@ -38,9 +38,11 @@ func Schemas() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		output, err := json.Marshal(t.Output())
-		if err != nil {
-			return nil, err
+		var output json.RawMessage
+		if !t.Attaches {
+			if output, err = json.Marshal(t.Output()); err != nil {
+				return nil, err
+			}
 		}
 		line, err := json.Marshal(schemas{input, output})
 		if err != nil {

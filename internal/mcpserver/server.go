@@ -83,7 +83,7 @@ func New(o Options) *mcp.Server {
 	s.AddReceivingMiddleware(isolate(o.Logger), beforeTools(func() {
 		on, _ := offered()
 		for _, t := range on {
-			described[t.Name] = describe(t)
+			described[t.Name] = describe(t, cmp.Or(o.Host.AnswerBytes, tool.AnswerBytes))
 			s.AddTool(&mcp.Tool{Name: t.Name, InputSchema: &jsonschema.Schema{Type: "object"}}, handler(t, o))
 		}
 	}), narrow, listing(described), explainOff(func(tool string) string {
@@ -132,24 +132,55 @@ func List(s toolset.Selection) []*mcp.Tool {
 	on, _ := toolset.Offered(s)
 	list := []*mcp.Tool{}
 	for _, t := range on {
-		list = append(list, describe(t))
+		list = append(list, describe(t, tool.AnswerBytes))
 	}
 	return list
 }
 
-func describe(t tool.Tool) *mcp.Tool {
-	s, ok := schemasOf()[t.Name]
-	if !ok {
-		panic(t.Name + " has no schemas: run make generate")
+// describe is a tool as a server lists it whose answers have at most so many bytes.
+func describe(t tool.Tool, answerBytes int) *mcp.Tool {
+	out := &mcp.Tool{Name: t.Name, Title: t.Title, Description: t.Doc, Meta: hints(t, answerBytes)}
+	if s, ok := schemasOf()[t.Name]; ok {
+		out.InputSchema = s.Input
+		if s.Output != nil {
+			out.OutputSchema = s.Output
+		}
+	} else { // of no toolset of the registry
+		out.InputSchema = t.Input()
+		if !t.Attaches {
+			out.OutputSchema = t.Output()
+		}
 	}
 	destructive, open := t.Risk >= policy.Destructive, t.Risk == policy.Exec // a command may do anything
-	return &mcp.Tool{
-		Name: t.Name, Title: t.Title, Description: t.Doc, InputSchema: s.Input, OutputSchema: s.Output,
-		Annotations: &mcp.ToolAnnotations{
-			Title: t.Title, ReadOnlyHint: t.Risk == policy.Read, IdempotentHint: t.Idempotent,
-			DestructiveHint: &destructive, OpenWorldHint: &open,
-		},
+	out.Annotations = &mcp.ToolAnnotations{
+		Title: t.Title, ReadOnlyHint: t.Risk == policy.Read, IdempotentHint: t.Idempotent,
+		DestructiveHint: &destructive, OpenWorldHint: &open,
 	}
+	return out
+}
+
+// Hints that some hosts read beside the annotations.
+const (
+	// asksEachTime lets no "always allow" of a human cover a call.
+	asksEachTime = "anthropic/requiresUserInteraction"
+	// longAnswer is how many characters of an answer the model gets; the host keeps the
+	// rest from it.
+	longAnswer = "anthropic/maxResultSizeChars"
+	mostLong   = 500_000 // what hosts allow
+)
+
+func hints(t tool.Tool, answerBytes int) mcp.Meta {
+	meta := mcp.Meta{}
+	if t.Risk == policy.Destructive {
+		meta[asksEachTime] = true
+	}
+	if t.Long {
+		meta[longAnswer] = min(answerBytes, mostLong)
+	}
+	if len(meta) == 0 {
+		return nil
+	}
+	return meta
 }
 
 func handler(t tool.Tool, o Options) mcp.ToolHandler {
@@ -191,13 +222,30 @@ func (o Options) host(req mcp.Request) (tool.Host, error) {
 	return h, nil
 }
 
-// answer is the result of a call.
+// answer is the result of a call. One with content beside its JSON has no structured
+// content: clients give the model nothing else where there is some.
 func answer(res tool.Result) *mcp.CallToolResult {
 	out := &mcp.CallToolResult{IsError: res.IsError, Content: []mcp.Content{&mcp.TextContent{Text: res.Text}}}
-	if res.Structured != nil {
+	for _, c := range res.Content {
+		out.Content = append(out.Content, contentOf(c))
+	}
+	if res.Structured != nil && len(res.Content) == 0 {
 		out.StructuredContent = json.RawMessage(res.Structured)
 	}
 	return out
+}
+
+// contentOf is content as MCP has it.
+func contentOf(c tool.Content) mcp.Content {
+	switch c := c.(type) {
+	case tool.Image:
+		return &mcp.ImageContent{MIMEType: c.MIMEType, Data: c.Data}
+	case tool.Resource:
+		return &mcp.EmbeddedResource{Resource: &mcp.ResourceContents{URI: c.URI, MIMEType: c.MIMEType, Text: c.Text, Blob: c.Data}}
+	case tool.Link:
+		return &mcp.ResourceLink{URI: c.URI, Name: c.Name, Title: c.Title, MIMEType: c.MIMEType}
+	}
+	panic(fmt.Sprintf("content that is no content of MCP: %T", c))
 }
 
 // explainOff answers a call of a tool that is off as one of an unknown tool, with

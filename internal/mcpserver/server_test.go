@@ -48,11 +48,17 @@ func converseBy(t *testing.T, era string, o sim.Options, ask func(context.Contex
 // converseIn is converseBy in a world that was prepared.
 func converseIn(t *testing.T, era string, o sim.Options, prepare func(*sim.World), ask func(context.Context, *mcp.ElicitRequest) (*mcp.ElicitResult, error), tell func(*conversation)) {
 	t.Helper()
+	converseAbout(t, toolset.Selection{}, era, o, prepare, ask, tell)
+}
+
+// converseAbout is converseIn about the tools of a selection.
+func converseAbout(t *testing.T, tools toolset.Selection, era string, o sim.Options, prepare func(*sim.World), ask func(context.Context, *mcp.ElicitRequest) (*mcp.ElicitResult, error), tell func(*conversation)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		c := &conversation{World: sim.New(t, o)}
 		prepare(c.World)
 		ours, theirs := mcp.NewInMemoryTransports()
-		s := mcpserver.New(mcpserver.Options{Version: "test", Host: c.Host})
+		s := mcpserver.New(mcpserver.Options{Version: "test", Host: c.Host, Selection: tools})
 		session, err := s.Connect(t.Context(), theirs, nil)
 		if err != nil {
 			t.Fatal(err)

@@ -13,6 +13,7 @@ type Spec[In, Out any] struct {
 	Name     string
 	Title    string
 	Doc      string
+	Long     bool // as of [Tool]
 	Examples []Example
 	Needs    []Need
 	Run      func(ctx context.Context, c *Call, in In) (Out, error)
@@ -20,8 +21,9 @@ type Spec[In, Out any] struct {
 
 // Read makes the tool of a spec.
 func Read[In, Out any](s Spec[In, Out]) Tool {
+	_, attaches := attachmentsOf(new(Out))
 	return reading(Tool{
-		Name: s.Name, Title: s.Title, Doc: s.Doc, Examples: s.Examples, Needs: s.Needs, Risk: policy.Read, Idempotent: true,
+		Name: s.Name, Title: s.Title, Doc: s.Doc, Long: s.Long, Examples: s.Examples, Needs: s.Needs, Risk: policy.Read, Idempotent: true, Attaches: attaches,
 		Input: lazily[In](inputSchema), Output: lazily[Out](infer),
 	}, func() any { return new(In) }, func(ctx context.Context, c *Call, in any) (any, error) {
 		out, err := s.Run(ctx, c, *in.(*In))
@@ -57,6 +59,7 @@ type ChangeSpec[In any, Out any] struct {
 	Name       string
 	Title      string
 	Doc        string
+	Long       bool // as of [Tool]
 	Examples   []Example
 	Idempotent bool
 	Needs      []Need
@@ -175,6 +178,7 @@ type step func(ctx context.Context, c *Call, in input) (Job, error)
 
 // Change makes the tool of a spec.
 func Change[In, Out any, I inputOf[In], O outputOf[Out]](s ChangeSpec[In, Out]) Tool {
+	_, attaches := attachmentsOf(O(new(Out)))
 	typed := func(send func(context.Context, *Call, *In) (Job, error)) step {
 		if send == nil {
 			return nil
@@ -182,8 +186,8 @@ func Change[In, Out any, I inputOf[In], O outputOf[Out]](s ChangeSpec[In, Out]) 
 		return func(ctx context.Context, c *Call, in input) (Job, error) { return send(ctx, c, in.(I)) }
 	}
 	return changing(Tool{
-		Name: s.Name, Title: s.Title, Doc: s.Doc, Examples: s.Examples, Needs: s.Needs,
-		Risk: max(s.Worst, policy.Write), Idempotent: s.Idempotent,
+		Name: s.Name, Title: s.Title, Doc: s.Doc, Long: s.Long, Examples: s.Examples, Needs: s.Needs,
+		Risk: max(s.Worst, policy.Write), Idempotent: s.Idempotent, Attaches: attaches,
 		Input: lazily[In](inputSchema), Output: lazily[Out](infer),
 	}, steps{
 		input:  func() input { return I(new(In)) },

@@ -41,6 +41,10 @@ type Tool struct {
 	// Idempotent says that a repeated call changes nothing more.
 	Idempotent bool
 	Needs      []Need
+	// Long says that an answer is long by nature: a list, a log, or the output of a program.
+	Long bool
+	// Attaches says that an answer may have content beside its JSON.
+	Attaches bool
 	// Input and Output are the schemas of arguments and answer, inferred when they are
 	// first asked for.
 	Input, Output func() *jsonschema.Schema
@@ -174,6 +178,8 @@ type Result struct {
 	Structured json.RawMessage
 	// Text is the answer for a reader: the same JSON, or the error.
 	Text string
+	// Content is what the answer has beside its JSON.
+	Content []Content
 	// IsError says that the call did not do what was asked.
 	IsError bool
 	// Outcome is that of a change.
@@ -423,7 +429,7 @@ func reading(t Tool, input func() any, run func(ctx context.Context, c *Call, in
 			return Result{IsError: true, Text: c.refused(ctx, 0, err).String(), Fault: faultOf(err)}
 		}
 		fillLists(reflect.ValueOf(out).Elem())
-		return resultOf(bounded(out, h.AnswerBytes))
+		return resultOf(out, bounded(out, h.AnswerBytes))
 	}
 	return t
 }
@@ -443,10 +449,13 @@ func failure(h Host, err error) Result {
 // success is the result that a pointer to an answer makes.
 func success(out any) Result {
 	fillLists(reflect.ValueOf(out).Elem())
-	return resultOf(encode(out))
+	return resultOf(out, encode(out))
 }
 
-func resultOf(data json.RawMessage) Result { return Result{Structured: data, Text: string(data)} }
+func resultOf(out any, data json.RawMessage) Result {
+	content, _ := attachmentsOf(out)
+	return Result{Structured: data, Text: string(data), Content: content}
+}
 
 // fillLists makes the lists of an answer that are nil empty, so that they are not
 // written as null; one that is left out where it is empty stays nil.

@@ -51,6 +51,7 @@ func listBackups() tool.Tool {
 		Name:  "pve_list_backups",
 		Title: "List backups",
 		Doc:   "Backups on all storages, newest first. Says which are hidden from this token.",
+		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100,"limit":3}`},
 			{Arguments: `{}`},

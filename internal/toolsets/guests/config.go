@@ -67,6 +67,7 @@ func guestConfig() tool.Tool {
 		Name:  "pve_guest_config",
 		Title: "Show the configuration of a guest",
 		Doc:   "Full configuration of a guest: disks and NICs parsed, what waits for a restart, digest. Secrets are masked.",
+		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100}`},
 		},

@@ -59,6 +59,7 @@ func vmExec() tool.Tool {
 		Name:  "pve_vm_exec",
 		Title: "Run a command in a VM",
 		Doc:   "Runs a command by a VM's guest agent. After the timeout: call again with process.",
+		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100,"command":["true"]}`},
 		},

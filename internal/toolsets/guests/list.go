@@ -68,6 +68,7 @@ func listGuests() tool.Tool {
 		Name:  "pve_list_guests",
 		Title: "List VMs and containers",
 		Doc:   "VMs and containers of the cluster, filtered and sorted.",
+		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"status":"running","sort":"mem","limit":5}`},
 			{Arguments: `{}`},

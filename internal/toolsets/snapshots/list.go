@@ -41,6 +41,7 @@ func listSnapshots() tool.Tool {
 		Name:  "pve_list_snapshots",
 		Title: "List the snapshots of a guest",
 		Doc:   "The snapshots of one VM or container as a tree: each names its parent.",
+		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100}`},
 		},

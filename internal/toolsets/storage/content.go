@@ -55,6 +55,7 @@ func storageContent() tool.Tool {
 		Name:  "pve_storage_content",
 		Title: "List what is on a storage",
 		Doc:   "What is on a storage: ISO images, container templates, disks, backups, snippets.",
+		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"storage":"nfs","content":"backup"}`},
 			{Arguments: `{"storage":"local"}`},

@@ -56,6 +56,7 @@ func listTasks() tool.Tool {
 		Name:  "pve_list_tasks",
 		Title: "List tasks",
 		Doc:   "Recent tasks of all nodes or one, newest first: what was done, by whom, and how it ended.",
+		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100,"limit":3}`},
 			{Arguments: `{}`},

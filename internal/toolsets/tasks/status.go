@@ -48,6 +48,7 @@ func taskStatus() tool.Tool {
 		Name:  "pve_task_status",
 		Title: "Show a task, or wait for it",
 		Doc:   "State of a task: running, ok, warnings, or failed with the reason. With wait its end is awaited.",
+		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"upid":"$UPID"}`, Given: []tool.Given{{Word: "$UPID", Tool: "pve_list_tasks", Arguments: `{"type":"vzdump"}`, Field: "tasks.0.upid"}}},
 		},
