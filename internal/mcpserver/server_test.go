@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,8 +18,6 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // conversation is a client that is connected to the server over a pipe.
 type conversation struct {
@@ -170,38 +165,6 @@ func TestCancelledCall(t *testing.T) {
 		}
 		synctest.Wait() // for the server's last word
 	})
-}
-
-// The tool list of each configuration, as clients see it.
-func TestGoldenToolLists(t *testing.T) {
-	for name, policy := range map[string]policy.Policy{
-		"default":   {},
-		"exec":      {Exec: true},
-		"read-only": {ReadOnly: true, Exec: true},
-	} {
-		got, err := json.MarshalIndent(mcpserver.List(toolset.Selection{Policy: policy}), "", "  ")
-		if err != nil {
-			t.Fatal(err)
-		}
-		golden(t, "tools-"+name+".json", append(got, '\n'))
-	}
-}
-
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v: write it with go test ./internal/mcpserver -update", err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (-golden +now; go test ./internal/mcpserver -update writes it anew):\n%s", name, diff)
-	}
 }
 
 // What models and clients make of arguments arrives at the tools, in both eras.
