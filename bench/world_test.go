@@ -39,7 +39,7 @@ func newCluster(tb testing.TB, guests int) *cluster {
 	tb.Helper()
 	c := &cluster{model: pvesim.Sized(1, max(3, guests*30/10_000), guests*7/10, guests*3/10)}
 	var err error
-	if c.sim, err = pvesim.New(c.model, pvesim.Options{}); err != nil {
+	if c.sim, err = pvesim.NewSim(c.model, pvesim.Options{}); err != nil {
 		tb.Fatal(err)
 	}
 	if c.listener, err = c.sim.Listen("127.0.0.1:0"); err != nil {

@@ -11,7 +11,7 @@ import (
 // A task that failed is a failure, although its start was a success.
 func ExampleClient_Wait() {
 	model := pvesim.Cluster()
-	sim, err := pvesim.New(model, pvesim.Options{Clock: pvesim.Scaled(100)})
+	sim, err := pvesim.NewSim(model, pvesim.Options{Clock: pvesim.Scaled(100)})
 	if err != nil {
 		panic(err)
 	}

@@ -44,7 +44,7 @@ func (l *late) RoundTrip(req *http.Request) (*http.Response, error) {
 func lateDemo(t *testing.T) (wire *late, connect func(token string) *pve.Client) {
 	t.Helper()
 	model := pvesim.Cluster()
-	sim, err := pvesim.New(model, pvesim.Options{Clock: pvesim.Scaled(1)})
+	sim, err := pvesim.NewSim(model, pvesim.Options{Clock: pvesim.Scaled(1)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ func serve(t *testing.T, sim *pvesim.Sim, node string) *pvesim.Listener {
 
 func newSim(t *testing.T, m pvesim.Model, speed float64) *pvesim.Sim {
 	t.Helper()
-	sim, err := pvesim.New(m, pvesim.Options{Clock: pvesim.Scaled(speed)})
+	sim, err := pvesim.NewSim(m, pvesim.Options{Clock: pvesim.Scaled(speed)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 func TestLateSecret(t *testing.T) {
 	t.Parallel()
 	model := pvesim.Lab()
-	sim, err := pvesim.New(model, pvesim.Options{})
+	sim, err := pvesim.NewSim(model, pvesim.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

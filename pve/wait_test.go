@@ -20,7 +20,7 @@ import (
 func demo(t *testing.T) (*pvesim.Sim, *pve.Client) {
 	t.Helper()
 	model := pvesim.Cluster()
-	sim, err := pvesim.New(model, pvesim.Options{Clock: pvesim.Scaled(1)})
+	sim, err := pvesim.NewSim(model, pvesim.Options{Clock: pvesim.Scaled(1)})
 	if err != nil {
 		t.Fatal(err)
 	}

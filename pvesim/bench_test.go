@@ -12,7 +12,7 @@ import (
 func BenchmarkBuildHuge(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := pvesim.New(pvesim.Huge(), pvesim.Options{}); err != nil {
+		if _, err := pvesim.NewSim(pvesim.Huge(), pvesim.Options{}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -47,7 +47,7 @@ func TestHuge(t *testing.T) {
 // One answer of /cluster/resources, about 10,000 guests.
 func BenchmarkResourcesOfHuge(b *testing.B) {
 	m := pvesim.Huge()
-	sim, err := pvesim.New(m, pvesim.Options{})
+	sim, err := pvesim.NewSim(m, pvesim.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

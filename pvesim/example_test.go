@@ -3,16 +3,76 @@ package pvesim_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
+// exampleTB is the part of a *testing.T that [pvesim.New] needs, for an example.
+type exampleTB struct{ cleanups []func() }
+
+func (*exampleTB) Helper()            {}
+func (*exampleTB) Fatal(args ...any)  { panic(fmt.Sprint(args...)) }
+func (t *exampleTB) Cleanup(f func()) { t.cleanups = append(t.cleanups, f) }
+
+// In a test, t is its *testing.T.
+func ExampleNew() {
+	t := &exampleTB{}
+	server := pvesim.New(t)
+	resp, err := server.Client().Get(server.URL + "/api2/json/nodes/pve2/qemu/106/agent/get-osinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	fmt.Println(resp.Status)
+	for _, f := range t.cleanups { // as the test's end does
+		f()
+	}
+	// Output: 500 QEMU guest agent is not running
+}
+
+// An endpoint that is not simulated can be added, with PVE's checks of its parameters and
+// privileges.
+func ExampleSim_Handle() {
+	model := pvesim.Cluster()
+	sim, err := pvesim.NewSim(model, pvesim.Options{})
+	if err != nil {
+		panic(err)
+	}
+	sim.Handle("GET /nodes/{node}/hardware/usb", func(c *pvesim.Call) (any, error) {
+		if c.Node() == "pve3" {
+			return nil, pvesim.Refusal(500, "no such bus")
+		}
+		return []any{map[string]any{"product": "a key", "speed": "480"}}, nil
+	})
+	for _, node := range []string{"pve1", "pve3"} {
+		req, err := http.NewRequest("GET", sim.URL()+"/api2/json/nodes/"+node+"/hardware/usb", nil)
+		if err != nil {
+			panic(err)
+		}
+		req.Header.Set("Authorization", model.Token("root@pam!full").Header())
+		resp, err := sim.Transport().RoundTrip(req)
+		if err != nil {
+			panic(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			panic(err)
+		}
+		resp.Body.Close()
+		fmt.Println(resp.Status, string(body))
+	}
+	// Output:
+	// 200 OK {"data":[{"product":"a key","speed":"480"}]}
+	// 500 no such bus {"data":null,"message":"no such bus"}
+}
+
 // A simulated cluster is a transport: any HTTP client can use it.
 func ExampleSim_Transport() {
 	model := pvesim.Cluster()
-	sim, err := pvesim.New(model, pvesim.Options{})
+	sim, err := pvesim.NewSim(model, pvesim.Options{})
 	if err != nil {
 		panic(err)
 	}
@@ -39,7 +99,7 @@ func ExampleFault() {
 		{Match: start, Max: 1, Status: 500, Message: "got timeout"},
 		{Match: start, Max: 1, Drop: true},
 	}
-	sim, err := pvesim.New(model, pvesim.Options{})
+	sim, err := pvesim.NewSim(model, pvesim.Options{})
 	if err != nil {
 		panic(err)
 	}
@@ -88,7 +148,7 @@ func ExampleParseFault() {
 // A cluster goes on from where it was saved.
 func ExampleSim_Save() {
 	clock := pvesim.NewVirtual(time.Unix(1_800_000_000, 0))
-	sim, err := pvesim.New(pvesim.Lab(), pvesim.Options{Clock: clock})
+	sim, err := pvesim.NewSim(pvesim.Lab(), pvesim.Options{Clock: clock})
 	if err != nil {
 		panic(err)
 	}

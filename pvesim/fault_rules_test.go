@@ -288,7 +288,7 @@ func TestDelayAndSlow(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m := pvesim.Cluster()
 			m.Faults = []pvesim.Fault{tt.rule}
-			sim, err := pvesim.New(m, pvesim.Options{})
+			sim, err := pvesim.NewSim(m, pvesim.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -336,7 +336,7 @@ func TestFaultsThatDoNotHold(t *testing.T) {
 	} {
 		m := pvesim.Cluster()
 		m.Faults = []pvesim.Fault{rule}
-		if _, err := pvesim.New(m, pvesim.Options{}); err == nil || err.Error() != want {
+		if _, err := pvesim.NewSim(m, pvesim.Options{}); err == nil || err.Error() != want {
 			t.Errorf("New: %v, want %s", err, want)
 		}
 		w := newWorld(t, pvesim.Cluster())

@@ -123,7 +123,7 @@ func TestShutdownHoldsTheLock(t *testing.T) {
 func TestWaitingForTheLock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := pvesim.Cluster()
-		sim, err := pvesim.New(m, pvesim.Options{Clock: pvesim.Scaled(1)})
+		sim, err := pvesim.NewSim(m, pvesim.Options{Clock: pvesim.Scaled(1)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -165,7 +165,7 @@ func goroutines() string {
 func TestListenerClose(t *testing.T) {
 	m := pvesim.Cluster()
 	m.Faults = []pvesim.Fault{{Match: "POST /**", Slow: time.Hour}}
-	sim, err := pvesim.New(m, pvesim.Options{})
+	sim, err := pvesim.NewSim(m, pvesim.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

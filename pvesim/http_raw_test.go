@@ -42,7 +42,7 @@ type line struct {
 func raw(t *testing.T, m pvesim.Model, test func(l *line)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		sim, err := pvesim.New(m, pvesim.Options{})
+		sim, err := pvesim.NewSim(m, pvesim.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,6 +18,16 @@ type route struct {
 	check func(*call) error
 }
 
+// answer checks a call and serves it.
+func (r route) answer(c *call) (any, error) {
+	if r.check != nil {
+		if err := r.check(c); err != nil {
+			return nil, err
+		}
+	}
+	return r.serve(c)
+}
+
 // routes are endpoints by method and path template.
 type routes map[string]route
 

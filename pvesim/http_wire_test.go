@@ -125,7 +125,7 @@ func TestModelsThatDoNotHold(t *testing.T) {
 	} {
 		m := pvesim.Cluster()
 		change(&m)
-		if _, err := pvesim.New(m, pvesim.Options{}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := pvesim.NewSim(m, pvesim.Options{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}

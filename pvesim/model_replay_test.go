@@ -33,7 +33,7 @@ var excused = map[string]string{
 func TestRecordedReplay(t *testing.T) {
 	clock := pvesim.NewVirtual(recordedAt)
 	recorded.Dir(t)
-	sim, err := pvesim.New(pvesim.Recorded(), pvesim.Options{Clock: clock})
+	sim, err := pvesim.NewSim(pvesim.Recorded(), pvesim.Options{Clock: clock})
 	if err != nil {
 		t.Fatal(err)
 	}

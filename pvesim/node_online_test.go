@@ -234,7 +234,7 @@ func (c *downWhenAsleep) Sleep(ctx context.Context, d time.Duration) error {
 func TestNodeGoesDownDuringARequest(t *testing.T) {
 	m := pvesim.Cluster()
 	clock := &downWhenAsleep{Virtual: pvesim.NewVirtual(time.Unix(0, 0))}
-	sim, err := pvesim.New(m, pvesim.Options{Clock: clock})
+	sim, err := pvesim.NewSim(m, pvesim.Options{Clock: clock})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,8 +27,10 @@ type Sim struct {
 	apis  map[int]*apischema.API // by major version of PVE
 
 	mu       sync.Mutex
-	state             // guarded by mu
-	requests []Record // guarded by mu
+	state                   // guarded by mu
+	requests []Record       // guarded by mu
+	handled  routes         // by functions of [Sim.Handle]; guarded by mu
+	foreign  *apischema.API // those endpoints, for nodes that do not have them; guarded by mu
 }
 
 // Record is a request that was answered.
@@ -46,8 +48,8 @@ type Record struct {
 	Filters []string
 }
 
-// New brings a model to life. The simulated cluster's time starts at the clock's.
-func New(m Model, o Options) (*Sim, error) { return newSim(m, o, time.Time{}) }
+// NewSim brings a model to life. The simulated cluster's time starts at the clock's.
+func NewSim(m Model, o Options) (*Sim, error) { return newSim(m, o, time.Time{}) }
 
 // newSim brings a model to life that is as the cluster was at a time, which is the
 // clock's where it is zero.
@@ -215,7 +217,7 @@ func (c *call) run() (any, error) {
 }
 
 func (c *call) dispatch(path string) (any, error) {
-	ep, uri, ok := c.api().Find(c.req.Method, path)
+	ep, uri, ok := c.find(path)
 	if !ok {
 		return nil, notImplemented(c.req.Method, path)
 	}
@@ -244,16 +246,27 @@ func (c *call) dispatch(path string) (any, error) {
 		return nil, err
 	}
 	key := c.ep.Method + " " + c.ep.Path
-	route, ok := simulated()[key]
-	if !ok {
-		return nil, &refusal{status: 501, message: "Method '" + key + "' not implemented by pvesim"}
+	if r, ok := c.handled[key]; ok {
+		return r.answer(c)
 	}
-	if route.check != nil {
-		if err := route.check(c); err != nil {
-			return nil, err
-		}
+	if r, ok := simulated()[key]; ok {
+		return r.answer(c)
 	}
-	return route.serve(c)
+	return nil, c.notSimulated()
+}
+
+// find returns the endpoint of a path at the node that executes the call.
+func (c *call) find(path string) (*apischema.Endpoint, apischema.Values, bool) {
+	ep, uri, ok := c.api().Find(c.req.Method, path)
+	if !ok && c.foreign != nil {
+		return c.foreign.Find(c.req.Method, path)
+	}
+	return ep, uri, ok
+}
+
+// notSimulated refuses a call of an endpoint that PVE has.
+func (c *call) notSimulated() error {
+	return &refusal{status: 501, message: "Method '" + c.ep.Method + " " + c.ep.Path + "' not implemented by pvesim"}
 }
 
 // proxy hands the call to the node that it names, which checks the parameters by
@@ -271,7 +284,7 @@ func (c *call) proxy(path string) error {
 		return c.after(unreachableDelay, &refusal{status: 595, message: "No route to host", plain: true})
 	}
 	c.node = target
-	ep, _, ok := c.api().Find(c.req.Method, path)
+	ep, _, ok := c.find(path)
 	if !ok {
 		return notImplemented(c.req.Method, path)
 	}

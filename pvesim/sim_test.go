@@ -25,7 +25,7 @@ type world struct {
 func newWorld(t *testing.T, m pvesim.Model) *world {
 	t.Helper()
 	clock := pvesim.NewVirtual(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))
-	sim, err := pvesim.New(m, pvesim.Options{Clock: clock})
+	sim, err := pvesim.NewSim(m, pvesim.Options{Clock: clock})
 	if err != nil {
 		t.Fatal(err)
 	}

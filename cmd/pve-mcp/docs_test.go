@@ -139,7 +139,7 @@ type docShell struct {
 func newDocShell(t *testing.T, speed float64) *docShell {
 	t.Helper()
 	model := pvesim.Cluster()
-	sim, err := pvesim.New(model, pvesim.Options{Clock: pvesim.Scaled(speed)})
+	sim, err := pvesim.NewSim(model, pvesim.Options{Clock: pvesim.Scaled(speed)})
 	if err != nil {
 		t.Fatal(err)
 	}

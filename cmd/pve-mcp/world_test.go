@@ -139,7 +139,7 @@ func inWorld(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		words[word](w, value)
 	}
-	sim, err := pvesim.New(w.model, pvesim.Options{Clock: ahead{pvesim.Scaled(w.speed), w.skew}})
+	sim, err := pvesim.NewSim(w.model, pvesim.Options{Clock: ahead{pvesim.Scaled(w.speed), w.skew}})
 	ts.Check(err)
 	urls, prints := w.listen(sim)
 	ts.Setenv("PVE_HOST", strings.Join(urls, ","))

@@ -285,7 +285,7 @@ func (a *app) simulate(cfg *config.Config) (tool.Host, error) {
 		return tool.Host{}, errors.New("--demo-speed: it is not above 0; for example --demo-speed 10")
 	}
 	model := pvesim.Cluster()
-	sim, err := pvesim.New(model, pvesim.Options{Clock: pvesim.Scaled(a.demoSpeed)})
+	sim, err := pvesim.NewSim(model, pvesim.Options{Clock: pvesim.Scaled(a.demoSpeed)})
 	if err != nil {
 		return tool.Host{}, err
 	}

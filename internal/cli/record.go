@@ -37,7 +37,7 @@ func (a *app) recordCommand() *cobra.Command {
 			if anonymise {
 				model = capture.Anonymise(model)
 			}
-			sim, err := pvesim.New(model, pvesim.Options{Clock: pvesim.NewVirtual(at)})
+			sim, err := pvesim.NewSim(model, pvesim.Options{Clock: pvesim.NewVirtual(at)})
 			if err != nil {
 				return failed(err)
 			}

@@ -37,7 +37,7 @@ func TestSimFlagsAreDocumented(t *testing.T) {
 func TestDocumentedRules(t *testing.T) {
 	_, rest, _ := strings.Cut(simulatorPage(t), "\n```rules\n")
 	rules, _, closed := strings.Cut(rest, "```\n")
-	sim, err := pvesim.New(pvesim.Cluster(), pvesim.Options{})
+	sim, err := pvesim.NewSim(pvesim.Cluster(), pvesim.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

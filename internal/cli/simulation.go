@@ -98,7 +98,7 @@ func (s simulation) bring(m pvesim.Model, o pvesim.Options, rules []pvesim.Fault
 			m.Nodes[i].PVE = ""
 		}
 	}
-	return pvesim.New(m, o)
+	return pvesim.NewSim(m, o)
 }
 
 func load(file string, o pvesim.Options, rules []pvesim.Fault) (*pvesim.Sim, error) {

@@ -107,7 +107,7 @@ func TestRecommendedRoles(t *testing.T) {
 			m := pvesim.Lab()
 			m.PVE = version
 			m.ACL = append(m.ACL, pvesim.ACL{Path: "/", Who: "none@pve", Role: role}, pvesim.ACL{Path: "/", Who: "none@pve!mcp", Role: role})
-			sim, err := pvesim.New(m, pvesim.Options{})
+			sim, err := pvesim.NewSim(m, pvesim.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

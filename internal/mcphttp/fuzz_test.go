@@ -36,7 +36,7 @@ type fuzzed struct {
 func newFuzzed(f *testing.F) *fuzzed {
 	f.Helper()
 	model := pvesim.Cluster()
-	sim, err := pvesim.New(model, pvesim.Options{Clock: pvesim.Scaled(1000)})
+	sim, err := pvesim.NewSim(model, pvesim.Options{Clock: pvesim.Scaled(1000)})
 	if err != nil {
 		f.Fatal(err)
 	}

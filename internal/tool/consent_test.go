@@ -388,7 +388,7 @@ func questions(a, b string, flag bool) []question {
 func asker(tb testing.TB) tool.Host {
 	tb.Helper()
 	m := pvesim.Cluster()
-	sim, err := pvesim.New(m, pvesim.Options{Clock: pvesim.Scaled(1)})
+	sim, err := pvesim.NewSim(m, pvesim.Options{Clock: pvesim.Scaled(1)})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -96,7 +96,7 @@ func open(t *testing.T, count int) *world {
 func (w *world) cluster(dir string) (url string, token pvesim.Token, ca string) {
 	w.Helper()
 	model := pvesim.Sized(1, 3, 600, 0)
-	sim, err := pvesim.New(model, pvesim.Options{})
+	sim, err := pvesim.NewSim(model, pvesim.Options{})
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func Connect(o pve.Options, policy policy.Policy) (tool.Host, error) {
 // real MCP client that is connected to the real server in process.
 func Run(ctx context.Context, w io.Writer, version string) error {
 	model := pvesim.Cluster()
-	sim, err := pvesim.New(model, pvesim.Options{Clock: pvesim.Scaled(speed)})
+	sim, err := pvesim.NewSim(model, pvesim.Options{Clock: pvesim.Scaled(speed)})
 	if err != nil {
 		return err
 	}

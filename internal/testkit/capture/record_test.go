@@ -28,7 +28,7 @@ type cluster struct {
 
 func newCluster(t *testing.T, m pvesim.Model, at time.Time, token string) cluster {
 	t.Helper()
-	then, err := pvesim.New(m, pvesim.Options{Clock: pvesim.NewVirtual(at)})
+	then, err := pvesim.NewSim(m, pvesim.Options{Clock: pvesim.NewVirtual(at)})
 	if err != nil {
 		t.Fatal(err)
 	}

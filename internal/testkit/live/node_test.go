@@ -24,7 +24,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	m := pvesim.Cluster()
-	sim, err := pvesim.New(m, pvesim.Options{Clock: pvesim.Scaled(200)})
+	sim, err := pvesim.NewSim(m, pvesim.Options{Clock: pvesim.Scaled(200)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,7 +66,7 @@ func New(t *testing.T, o Options) *World {
 	if o.Token == "" {
 		o.Token = demo.TokenID
 	}
-	sim, err := pvesim.New(*o.Model, pvesim.Options{Clock: pvesim.Scaled(1)})
+	sim, err := pvesim.NewSim(*o.Model, pvesim.Options{Clock: pvesim.Scaled(1)})
 	if err != nil {
 		t.Fatal(err)
 	}
