@@ -92,7 +92,7 @@ func (p Privileges) MarshalJSON() ([]byte, error) { return p.object.MarshalJSON(
 // Permissions asks what the token may do. PVE lists the top paths and those with
 // an ACL entry of their own; see [Permissions.Has].
 func (c *Client) Permissions(ctx context.Context) (Permissions, error) {
-	return get[Permissions](ctx, c, join("access", "permissions"), nil)
+	return Get[Permissions](ctx, c.Engine, Join("access", "permissions"), nil)
 }
 
 // PermissionsOf asks what a user may do, on one path or, with "", on all that PVE lists. A
@@ -102,7 +102,7 @@ func (c *Client) PermissionsOf(ctx context.Context, user, path string) (Permissi
 	if path != "" {
 		params.Set("path", path)
 	}
-	return get[Permissions](ctx, c, join("access", "permissions"), params)
+	return Get[Permissions](ctx, c.Engine, Join("access", "permissions"), params)
 }
 
 // top are the paths that PVE lists wherever anything at all is held on them.

@@ -120,11 +120,11 @@ func fromAgent[T any](ctx context.Context, c *Client, g GuestRef, command string
 // ContainerInterfaces lists the network interfaces of a running container
 // (VM.Audit; from PVE 8.1). Of a stopped one it returns none.
 func (c *Client) ContainerInterfaces(ctx context.Context, g GuestRef) ([]Interface, error) {
-	p := g.path("interfaces")
-	ans, err := c.do(ctx, http.MethodGet, p, nil)
-	if err != nil || string(ans.Data) == "null" { // what PVE says of a stopped one
+	ans, err := c.Do(ctx, http.MethodGet, g.path("interfaces"), nil)
+	if err != nil || ans.IsEmpty() { // what PVE says of a stopped one
 		return nil, err
 	}
-	list, _, err := decoded[[]Interface](ans, p)
+	var list []Interface
+	err = ans.Decode(&list)
 	return list, err
 }

@@ -9,18 +9,29 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// answer is the body of a success.
-type answer struct {
-	Data  json.RawMessage `json:"data"`
-	Total Opt[int64]      `json:"total"` // how many items match, of which Data may hold a part
+// Answer is what came in answer to a request that was not refused.
+type Answer struct {
+	Data  json.RawMessage // null or nothing where there is none; not to be changed, since others may have it
+	Total Opt[int64]      // how many items match, of which Data may hold a part
+	Asked time.Time       // when the request was sent
+
+	method string
+	path   Path
 }
 
-// complete returns an error where the answer to a GET has no data.
-func (a answer) complete(p path) error {
-	if len(a.Data) == 0 || string(a.Data) == "null" {
-		return fmt.Errorf("GET %s: the answer has no data", p)
+// IsEmpty reports whether the answer has no data.
+func (a Answer) IsEmpty() bool { return len(a.Data) == 0 || string(a.Data) == "null" }
+
+// Decode decodes the data into what v points to. An answer without data is an error.
+func (a Answer) Decode(v any) error {
+	if a.IsEmpty() {
+		return fmt.Errorf("%s %s: the answer has no data", a.method, a.path)
+	}
+	if err := decodeField(a.Data, v); err != nil {
+		return fmt.Errorf("%s %s: %w", a.method, a.path, err)
 	}
 	return nil
 }
@@ -127,7 +138,8 @@ func (r reply) hasErrors() bool {
 }
 
 // answer makes of a reply what PVE has answered, or the error that it is.
-func (r reply) answer(method string, p path) (ans answer, err error) {
+func (r reply) answer(method string, p Path) (ans Answer, err error) {
+	ans.method, ans.path = method, p
 	switch v := r.verdict(); {
 	case v == done:
 		ans.Data = r.said.Data
@@ -150,7 +162,7 @@ func (r reply) answer(method string, p path) (ans answer, err error) {
 }
 
 // refusal is what PVE has said against a request.
-func (r reply) refusal(method string, p path) *Error {
+func (r reply) refusal(method string, p Path) *Error {
 	e := &Error{Method: method, Path: p.text, Status: r.status, Message: r.reason}
 	var message string
 	if json.Unmarshal(r.said.Message, &message) == nil && strings.TrimSpace(message) != "" {
@@ -165,15 +177,15 @@ func (r reply) refusal(method string, p path) *Error {
 			e.Message += fmt.Sprintf(": %.200s", r.said.Errors)
 		}
 	}
-	e.Message = withoutSource(e.Message)
+	e.Message = WithoutSource(e.Message)
 	for name, why := range e.Params {
-		e.Params[name] = withoutSource(why)
+		e.Params[name] = WithoutSource(why)
 	}
 	return e
 }
 
 // foreign is the error of a reply that is not PVE's.
-func (r reply) foreign(method string, p path) error {
+func (r reply) foreign(method string, p Path) error {
 	e := &ForeignError{Method: method, Path: p.text, Status: r.status, Reason: r.reason}
 	e.Login, _, _ = strings.Cut(r.header.Get("WWW-Authenticate"), " ")
 	if r.status < 400 {

@@ -10,39 +10,18 @@ import (
 	"strings"
 )
 
-// startOrDo sends a write that PVE answers with a task, or with nothing where it was done at
-// once: which of both depends on the version and on how long it takes. A zero UPID says
-// that it is done.
-func (c *Client) startOrDo(ctx context.Context, method string, p path, params url.Values) (UPID, error) {
-	ans, err := c.do(ctx, method, p, params)
-	if err != nil || len(ans.Data) == 0 || string(ans.Data) == "null" {
-		return UPID{}, err
-	}
-	return taskIn(ans, method, p)
-}
-
-// taskIn returns the task that an answer names. After another answer it is open what
-// was done.
-func taskIn(ans answer, method string, p path) (UPID, error) {
-	var upid UPID
-	if err := json.Unmarshal(ans.Data, &upid); err != nil || upid.IsZero() {
-		return UPID{}, &LostError{Method: method, Path: p.text, Err: fmt.Errorf("the answer names no task: %.100s", ans.Data)}
-	}
-	return upid, nil
-}
-
 // UpdateConfig changes a guest's configuration (VM.Config.*, by key) and returns when
 // it is done: what a running guest cannot take at once waits for its next start. The
 // parameters are PVE's: keys with their values, delete, revert, digest, force.
 func (c *Client) UpdateConfig(ctx context.Context, g GuestRef, params url.Values) error {
-	_, err := c.do(ctx, http.MethodPut, g.path("config"), params)
+	_, err := c.Do(ctx, http.MethodPut, g.path("config"), params)
 	return err
 }
 
 // StartConfig is UpdateConfig for a VM as a task, for what takes its time: a new
 // disk, a disk that is imported, or one that is destroyed.
 func (c *Client) StartConfig(ctx context.Context, g GuestRef, params url.Values) (UPID, error) {
-	return c.startOrDo(ctx, http.MethodPost, g.path("config"), params)
+	return c.StartOrDo(ctx, http.MethodPost, g.path("config"), params)
 }
 
 // ResizeDisk grows a disk (VM.Config.Disk, and Datastore.AllocateSpace on its storage)
@@ -52,62 +31,62 @@ func (c *Client) ResizeDisk(ctx context.Context, g GuestRef, disk, size, digest 
 	if digest != "" {
 		params.Set("digest", digest)
 	}
-	return c.startOrDo(ctx, http.MethodPut, g.path("resize"), params)
+	return c.StartOrDo(ctx, http.MethodPut, g.path("resize"), params)
 }
 
 // Clone starts the copy of a guest (VM.Clone on it, VM.Allocate on the new one or its
 // pool, Datastore.AllocateSpace). The parameters are PVE's.
 func (c *Client) Clone(ctx context.Context, g GuestRef, params url.Values) (UPID, error) {
-	return c.start(ctx, http.MethodPost, g.path("clone"), params)
+	return c.Start(ctx, http.MethodPost, g.path("clone"), params)
 }
 
 // DeleteGuest starts the removal of a guest with all its disks (VM.Allocate). The
 // parameters are PVE's.
 func (c *Client) DeleteGuest(ctx context.Context, g GuestRef, params url.Values) (UPID, error) {
-	return c.start(ctx, http.MethodDelete, g.path(), params)
+	return c.Start(ctx, http.MethodDelete, g.path(), params)
 }
 
 // CreateGuest starts the creation of a guest, or the restoration of one from a backup
 // (VM.Allocate on it or its pool, Datastore.AllocateSpace). The parameters are PVE's.
 func (c *Client) CreateGuest(ctx context.Context, node string, kind Kind, params url.Values) (UPID, error) {
-	return c.start(ctx, http.MethodPost, join("nodes", node, string(kind)), params)
+	return c.Start(ctx, http.MethodPost, Join("nodes", node, string(kind)), params)
 }
 
 // MakeTemplate turns a stopped guest into a template for good (VM.Allocate). A container is
 // turned at once.
 func (c *Client) MakeTemplate(ctx context.Context, g GuestRef) (UPID, error) {
-	return c.startOrDo(ctx, http.MethodPost, g.path("template"), nil)
+	return c.StartOrDo(ctx, http.MethodPost, g.path("template"), nil)
 }
 
 // DeleteVolume destroys a volume of a storage, such as a backup (Datastore.Allocate, or for
 // the backup of a guest VM.Backup on it and Datastore.AllocateSpace).
 func (c *Client) DeleteVolume(ctx context.Context, node string, id VolID) (UPID, error) {
-	return c.startOrDo(ctx, http.MethodDelete, join("nodes", node, "storage", id.Storage, "content", id.String()), nil)
+	return c.StartOrDo(ctx, http.MethodDelete, Join("nodes", node, "storage", id.Storage, "content", id.String()), nil)
 }
 
 // Backup starts a backup of guests of a node (VM.Backup on each, and
 // Datastore.AllocateSpace on the storage). The parameters are vzdump's. Where none of
 // the guests is on the node, the error is one of [Elsewhere].
 func (c *Client) Backup(ctx context.Context, node string, params url.Values) (UPID, error) {
-	p := join("nodes", node, "vzdump")
-	ans, err := c.do(ctx, http.MethodPost, p, params)
+	p := Join("nodes", node, "vzdump")
+	ans, err := c.Do(ctx, http.MethodPost, p, params)
 	if err != nil {
 		return UPID{}, err
 	}
 	if string(ans.Data) == `"OK"` { // which is how PVE says so
 		return UPID{}, fmt.Errorf("POST %s: %w", p, errElsewhere)
 	}
-	return taskIn(ans, http.MethodPost, p)
+	return ans.Task()
 }
 
 // NextID returns the lowest id that no guest has. It is not kept for the caller.
 func (c *Client) NextID(ctx context.Context) (VMID, error) {
-	return get[VMID](ctx, c, join("cluster", "nextid"), nil)
+	return Get[VMID](ctx, c.Engine, Join("cluster", "nextid"), nil)
 }
 
 // IDTaken reports whether a guest has an id, be it one that the token may not see.
 func (c *Client) IDTaken(ctx context.Context, id VMID) (bool, error) {
-	_, err := get[VMID](ctx, c, join("cluster", "nextid"), url.Values{"vmid": {id.String()}})
+	_, err := Get[VMID](ctx, c.Engine, Join("cluster", "nextid"), url.Values{"vmid": {id.String()}})
 	var said *Error
 	if errors.As(err, &said) && said.Params["vmid"] != "" {
 		return true, nil
@@ -154,7 +133,7 @@ func (c *Client) Exec(ctx context.Context, g GuestRef, argv []string, stdin stri
 		params.Set("input-data", stdin)
 	}
 	p := g.path("agent", "exec")
-	ans, err := c.do(ctx, http.MethodPost, p, params)
+	ans, err := c.Do(ctx, http.MethodPost, p, params)
 	if err != nil {
 		return 0, err
 	}
@@ -162,7 +141,7 @@ func (c *Client) Exec(ctx context.Context, g GuestRef, argv []string, stdin stri
 		PID Opt[int64] `json:"pid"`
 	}
 	if err := json.Unmarshal(ans.Data, &started); err != nil || !started.PID.Set {
-		return 0, &LostError{Method: http.MethodPost, Path: p.text, Err: fmt.Errorf("the answer names no process: %.100s", ans.Data)}
+		return 0, &LostError{Method: http.MethodPost, Path: p.String(), Err: fmt.Errorf("the answer names no process: %.100s", ans.Data)}
 	}
 	return started.PID.Value, nil
 }
@@ -170,5 +149,5 @@ func (c *Client) Exec(ctx context.Context, g GuestRef, argv []string, stdin stri
 // ExecStatus asks for a command that [Client.Exec] started. The agent forgets one that
 // has ended when it was asked for it.
 func (c *Client) ExecStatus(ctx context.Context, g GuestRef, pid int64) (Executed, error) {
-	return get[Executed](ctx, c, g.path("agent", "exec-status"), url.Values{"pid": {fmt.Sprint(pid)}})
+	return Get[Executed](ctx, c.Engine, g.path("agent", "exec-status"), url.Values{"pid": {fmt.Sprint(pid)}})
 }

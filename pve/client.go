@@ -1,10 +1,8 @@
 package pve
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -50,36 +48,47 @@ type Options struct {
 	// Waiting, if not nil, is called with 1 when the client begins to wait for a task,
 	// however many wait for it, and with -1 when it no longer does.
 	Waiting func(change int)
+	// Outdates, if not nil, reports whether the error of a read says that what was read
+	// before it no longer holds. It is for packages that describe an API.
+	Outdates func(err error) bool
+	// Measure, if not nil, begins to measure how far a task is. It is for packages that
+	// describe an API.
+	Measure func() Measure
 }
 
-// Client calls the API of one cluster. It is safe for concurrent use.
+// Measure returns how far a task is, after lines that its log has gained.
+type Measure func(lines []LogLine) Progress
+
+// Engine calls the API of one cluster. It is safe for concurrent use.
 //
 // A read that got no answer is repeated, at other endpoints and then with growing
 // pauses. Identical reads at the same time are one request, as the package says. A write
 // is sent to another endpoint only where no connection could be had, so that it cannot
 // have been carried out twice; after anything else its outcome is a [LostError].
-type Client struct {
+type Engine struct {
 	endpoints *endpoints
-	lists     *lists
-	reads     *share[answer]
+	shared    *share[any]
+	changes   *atomic.Int64
 	waits     *waits
 	http      *http.Client
 	token     Token
 	timeout   time.Duration
 	userAgent string
+	outdates  func(error) bool
+	measure   func() Measure
 	clock     *clock
 }
 
-// New returns a client. It connects when it is first used.
-func New(o Options) (*Client, error) {
+// NewEngine returns a client. It connects when it is first used.
+func NewEngine(o Options) (*Engine, error) {
 	if len(o.Endpoints) == 0 {
 		return nil, errors.New("no PVE endpoint")
 	}
-	c := &Client{
-		lists: &lists{},
-		clock: &clock{},
-		reads: &share[answer]{},
-		waits: &waits{polls: map[string]*poll{}, count: o.Waiting},
+	c := &Engine{
+		shared:  &share[any]{},
+		changes: &atomic.Int64{},
+		clock:   &clock{},
+		waits:   &waits{polls: map[string]*poll{}, count: o.Waiting},
 		http: &http.Client{
 			Transport: o.Transport,
 			// Never follow: a redirect must not carry the token elsewhere.
@@ -88,12 +97,17 @@ func New(o Options) (*Client, error) {
 		token:     o.Token,
 		timeout:   o.Timeout,
 		userAgent: o.UserAgent,
+		outdates:  o.Outdates,
+		measure:   o.Measure,
 	}
 	if c.timeout == 0 {
 		c.timeout = 40 * time.Second
 	}
 	if o.Waiting == nil {
 		c.waits.count = func(int) {}
+	}
+	if o.Outdates == nil {
+		c.outdates = func(error) bool { return false }
 	}
 	var all []*endpoint
 	for _, e := range o.Endpoints {
@@ -109,7 +123,7 @@ func New(o Options) (*Client, error) {
 }
 
 // Close closes the connections that no request uses. The client can be used again.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Engine) Close() { c.http.CloseIdleConnections() }
 
 // The most attempts at a read, and the pause before the second; the next ones are
 // longer, and all are varied so that many clients do not come back at once.
@@ -118,31 +132,48 @@ const (
 	retryWait = 300 * time.Millisecond
 )
 
-// do sends a request. The parameters of GET and DELETE go into the query, others into a
-// form.
-func (c *Client) do(ctx context.Context, method string, p path, params url.Values) (answer, error) {
+// Do sends a request to an endpoint, and returns its answer. A refusal is an *[Error]. The
+// parameters of GET and DELETE go into the query, others into a form.
+func (c *Engine) Do(ctx context.Context, method string, p Path, params url.Values) (Answer, error) {
 	if p.err != nil {
-		return answer{}, p.err
+		return Answer{}, p.err
 	}
 	if method != http.MethodGet {
 		defer c.changed()
 		return c.round(ctx, method, p, params)
 	}
-	key := fmt.Sprintf("%p %s?%s", c.endpoints, p, params.Encode())
-	return c.reads.get(ctx, key, func(ctx context.Context) (answer, error) { return c.read(ctx, p, params) })
+	return Shared(ctx, c, p.text+"?"+params.Encode(), func(ctx context.Context) (Answer, error) { return c.read(ctx, p, params) })
 }
 
-// changed forgets what was read, or is being read, before something that is known now.
-func (c *Client) changed() {
-	c.lists.drop()
-	c.reads.drop()
+// Shared returns what read returns, for all who ask by the same key until it has. Nobody
+// joins after a write was answered or a task was seen to have ended. read gets the values of
+// the context of whoever asked first. It is for packages that describe an API, and decode an
+// answer once for all who asked.
+func Shared[T any](ctx context.Context, c *Engine, key string, read func(context.Context) (T, error)) (T, error) {
+	key = fmt.Sprintf("%p %T %s", c.endpoints, *new(T), key)
+	v, err := c.shared.get(ctx, key, func(ctx context.Context) (any, error) { return read(ctx) })
+	if v == nil {
+		return *new(T), err
+	}
+	return v.(T), err
+}
+
+// Changes is how often what was read before was found to be outdated: by the client's own
+// writes, and by tasks that have ended. Whoever keeps an answer asks again when it has grown.
+func (c *Engine) Changes() int64 { return c.changes.Load() }
+
+// changed lets nobody use what was read, or is being read, before something that is known
+// now.
+func (c *Engine) changed() {
+	c.changes.Add(1)
+	c.shared.drop()
 }
 
 // read sends a GET, and again where it got no answer. No attempt begins after the time
 // that the first one may take.
-func (c *Client) read(ctx context.Context, p path, params url.Values) (answer, error) {
+func (c *Engine) read(ctx context.Context, p Path, params url.Values) (Answer, error) {
 	var last error
-	once := func() (answer, error) {
+	once := func() (Answer, error) {
 		ans, err := c.round(ctx, http.MethodGet, p, params)
 		last = err
 		if err != nil && !repeatable(err) {
@@ -157,22 +188,22 @@ func (c *Client) read(ctx context.Context, p path, params url.Values) (answer, e
 	if err == nil {
 		return ans, nil
 	}
-	if Elsewhere(last) {
+	if c.outdates(last) {
 		c.changed()
 	}
-	return answer{}, last // without the wrapping of package backoff
+	return Answer{}, last // without the wrapping of package backoff
 }
 
 // round sends a request once: to an endpoint, and to the next ones where [elsewhere]
 // allows it.
-func (c *Client) round(ctx context.Context, method string, p path, params url.Values) (answer, error) {
+func (c *Engine) round(ctx context.Context, method string, p Path, params url.Values) (Answer, error) {
 	var silent []*endpoint
 	var errs []error
 	for _, e := range c.endpoints.order() {
 		ans, sent, err := c.send(ctx, e, method, p, params)
 		switch {
 		case err != nil && ctx.Err() != nil:
-			return answer{}, err
+			return Answer{}, err
 		case !unanswered(err):
 			c.endpoints.answered(e, silent)
 			return ans, err
@@ -182,10 +213,10 @@ func (c *Client) round(ctx context.Context, method string, p path, params url.Va
 			if !byProxy(err) {
 				c.endpoints.rest(silent)
 			}
-			return answer{}, err
+			return Answer{}, err
 		}
 	}
-	return answer{}, errors.Join(errs...)
+	return Answer{}, errors.Join(errs...)
 }
 
 // byProxy reports whether the endpoint itself answered, for a node behind it that did
@@ -246,48 +277,50 @@ func distrusted(err error) bool {
 
 // send makes one attempt. sent says that a connection was had, so that PVE may
 // have seen the request.
-func (c *Client) send(ctx context.Context, e *endpoint, method string, p path, params url.Values) (ans answer, sent bool, err error) {
+func (c *Engine) send(ctx context.Context, e *endpoint, method string, p Path, params url.Values) (ans Answer, sent bool, err error) {
 	leave, err := e.enter(ctx)
 	if err != nil {
-		return answer{}, false, err
+		return Answer{}, false, err
 	}
 	defer leave()
 	ctx, cancel := context.WithTimeout(ctx, c.timeoutOf(method, p))
 	defer cancel()
+	asked := time.Now()
 	var connected atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
 	req, err := c.request(ctx, e.base, method, p, params)
 	if err != nil {
-		return answer{}, false, err
+		return Answer{}, false, err
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		err = cause(err)
 		if connected.Load() {
-			return answer{}, true, &LostError{Method: method, Path: p.text, Err: err}
+			return Answer{}, true, &LostError{Method: method, Path: p.text, Err: err}
 		}
-		return answer{}, false, &ConnectError{Endpoint: e.base, Err: err}
+		return Answer{}, false, &ConnectError{Endpoint: e.base, Err: err}
 	}
 	defer resp.Body.Close()
 	c.clock.hear(resp.Header)
 	r, err := replyOf(resp)
 	if err != nil {
-		return answer{}, true, &LostError{Method: method, Path: p.text, Err: err}
+		return Answer{}, true, &LostError{Method: method, Path: p.text, Err: err}
 	}
 	ans, err = r.answer(method, p)
+	ans.Asked = asked
 	return ans, true, err
 }
 
-func (c *Client) timeoutOf(method string, p path) time.Duration {
+func (c *Engine) timeoutOf(method string, p Path) time.Duration {
 	if method == http.MethodGet && slices.Contains(atOnce, p.text) {
 		return c.timeout
 	}
 	return max(c.timeout, heldByPVE)
 }
 
-func (c *Client) request(ctx context.Context, endpoint, method string, p path, params url.Values) (*http.Request, error) {
+func (c *Engine) request(ctx context.Context, endpoint, method string, p Path, params url.Values) (*http.Request, error) {
 	token, err := c.token.header(ctx)
 	if err != nil {
 		return nil, &SecretError{err}
@@ -339,55 +372,4 @@ func cause(err error) error {
 		return ue.Err
 	}
 	return err
-}
-
-// Get reads an endpoint for which there is no method, named by the elements of its path
-// below /api2/json, and decodes its data into v.
-func (c *Client) Get(ctx context.Context, v any, params url.Values, elements ...string) error {
-	data, err := get[json.RawMessage](ctx, c, join(elements...), params)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(data, v)
-}
-
-// get decodes the data of a GET as T.
-func get[T any](ctx context.Context, c *Client, p path, params url.Values) (T, error) {
-	v, _, err := list[T](ctx, c, p, params)
-	return v, err
-}
-
-// list is get with the total that PVE sends beside a part of a list.
-func list[T any](ctx context.Context, c *Client, p path, params url.Values) (v T, total int, err error) {
-	ans, err := c.do(ctx, http.MethodGet, p, params)
-	if err != nil {
-		return v, 0, err
-	}
-	return decoded[T](ans, p)
-}
-
-// decoded returns the data of an answer as T, and the total beside it.
-func decoded[T any](ans answer, p path) (v T, total int, err error) {
-	if err := ans.complete(p); err != nil {
-		return v, 0, err
-	}
-	if err := decodeField(ans.Data, &v); err != nil {
-		return v, 0, fmt.Errorf("GET %s: %w", p, err)
-	}
-	return v, int(ans.Total.Value), nil
-}
-
-// ask sends a GET, whose answer has data.
-func (c *Client) ask(ctx context.Context, p path, params url.Values) (answer, error) {
-	ans, err := c.do(ctx, http.MethodGet, p, params)
-	return ans, cmp.Or(err, ans.complete(p))
-}
-
-// start sends a write that PVE answers with a task.
-func (c *Client) start(ctx context.Context, method string, p path, params url.Values) (UPID, error) {
-	ans, err := c.do(ctx, method, p, params)
-	if err != nil {
-		return UPID{}, err
-	}
-	return taskIn(ans, method, p)
 }

@@ -29,6 +29,6 @@ func (c *clock) hear(head http.Header) {
 // Ago is how long ago a time was that PVE has said, by the clock of the node that answered
 // last. now is this machine's time. It is never negative. The clock of a node to which that
 // one has passed the request on is not in its answers, and would take a request for each node.
-func (c *Client) Ago(now, at time.Time) time.Duration {
+func (c *Engine) Ago(now, at time.Time) time.Duration {
 	return max(0, now.Add(time.Duration(c.clock.ahead.Load())).Sub(at))
 }

@@ -103,7 +103,7 @@ func (c GuestConfig) keys() []string {
 // for its next start. The parameters are PVE's: with current=1 those changes are left
 // out; snapshot names a snapshot whose configuration is asked for.
 func (c *Client) GuestConfig(ctx context.Context, g GuestRef, params url.Values) (GuestConfig, error) {
-	return get[GuestConfig](ctx, c, g.path("config"), params)
+	return Get[GuestConfig](ctx, c.Engine, g.path("config"), params)
 }
 
 // PendingValue is a key of a guest's configuration, with the change of it that waits
@@ -128,13 +128,13 @@ func (p PendingValue) Waits() bool { return p.Pending.Set || p.Delete.Value != 0
 // Pending lists the keys of a guest's configuration with the changes that wait for its
 // next start (VM.Audit). The digest is among the keys.
 func (c *Client) Pending(ctx context.Context, g GuestRef) ([]PendingValue, error) {
-	return get[[]PendingValue](ctx, c, g.path("pending"), nil)
+	return Get[[]PendingValue](ctx, c.Engine, g.path("pending"), nil)
 }
 
 // BackupConfig reads the configuration of the guest in a backup (VM.Backup on the guest,
 // Datastore.AllocateSpace on the storage), without its snapshots and its notes.
 func (c *Client) BackupConfig(ctx context.Context, node string, backup VolID) (GuestConfig, error) {
-	text, err := get[string](ctx, c, join("nodes", node, "vzdump", "extractconfig"), url.Values{"volume": {backup.String()}})
+	text, err := Get[string](ctx, c.Engine, Join("nodes", node, "vzdump", "extractconfig"), url.Values{"volume": {backup.String()}})
 	config := GuestConfig{Values: map[string]string{}}
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, "[") { // the snapshots follow

@@ -30,7 +30,7 @@ func TestNoSecondTryAfterADeadline(t *testing.T) {
 		}
 		begun := time.Now()
 		_, err = c.NodeStatus(t.Context(), "pve1")
-		if !errors.Is(err, context.DeadlineExceeded) || sent != 1 || time.Since(begun) > c.timeoutOf(http.MethodGet, join("nodes", "pve1", "status")) {
+		if !errors.Is(err, context.DeadlineExceeded) || sent != 1 || time.Since(begun) > c.timeoutOf(http.MethodGet, Join("nodes", "pve1", "status")) {
 			t.Errorf("%d requests in %v: %v", sent, time.Since(begun), err)
 		}
 	})

@@ -93,7 +93,7 @@ func (p *endpoints) rest(silent []*endpoint) {
 // Sticky returns a client whose requests all go to one endpoint: the first one that
 // answers it. PVE needs this where a call continues what another one began on the node
 // that received it, such as a console.
-func (c *Client) Sticky() *Client {
+func (c *Engine) Sticky() *Engine {
 	one := *c
 	one.endpoints = newEndpoints(c.endpoints.order())
 	one.endpoints.sticky = true

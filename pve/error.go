@@ -41,35 +41,10 @@ func (e *Error) Refused() string {
 	return strings.Join(parts, "; ")
 }
 
-var (
-	idInUseRE    = lazyregexp.New(`(?:VM|CT) \d+ already exists|config file already exists`)
-	noConfigRE   = lazyregexp.New(`^Configuration file 'nodes/.*' does not exist$`)
-	permissionRE = lazyregexp.New(`^Permission check failed \((.*), ([^,()]+)\)$`)
-	lockedRE     = lazyregexp.New(`^(?:VM|CT) is locked \((.*)\)$`)
-)
-
-// NoSuchGuest reports whether PVE has no such guest on the node that was asked;
-// it may be on another one.
-func (e *Error) NoSuchGuest() bool { return noConfigRE.MatchString(e.Message) }
-
-// errElsewhere says that a node has none of the guests that it was to back up.
-var errElsewhere = errors.New("none of the guests is on that node")
-
-// Elsewhere reports whether a request was refused because the node that was asked does
-// not have the guest. Nothing was done then; it may be on another one.
-func Elsewhere(err error) bool {
-	var said *Error
-	return errors.Is(err, errElsewhere) || errors.As(err, &said) && said.NoSuchGuest()
-}
-
 // NoSuchTask reports whether PVE has no such task, or has forgotten it.
 func (e *Error) NoSuchTask() bool { return e.Params["upid"] == "no such task" }
 
-// IDInUse reports whether PVE refused to make a guest because one has its id.
-func IDInUse(err error) bool {
-	var said *Error
-	return errors.As(err, &said) && idInUseRE.MatchString(said.Message)
-}
+var permissionRE = lazyregexp.New(`^Permission check failed \((.*), ([^,()]+)\)$`)
 
 // IsDenied reports whether PVE refused a request because its caller may not make it.
 func IsDenied(err error) bool {
@@ -92,18 +67,6 @@ func (e *Error) Denied() (path string, privs []string, ok bool) {
 		return m[1], strings.Split(m[2], "|"), true
 	}
 	return "", nil, true
-}
-
-// LockedBy returns the lock that made PVE refuse, such as backup.
-func (e *Error) LockedBy() (lock string, ok bool) { return LockIn(e.Message) }
-
-// LockIn returns the lock that a message of PVE names as the reason of a refusal.
-func LockIn(message string) (lock string, ok bool) {
-	m := lockedRE.FindStringSubmatch(message)
-	if m == nil {
-		return "", false
-	}
-	return m[1], true
 }
 
 // statusUnreachable is the status of PVE's proxy for a node to which it could not
@@ -146,5 +109,5 @@ func OutcomeUnknown(err error) bool {
 // sourceRE is where in PVE's source something was said, which tells people nothing.
 var sourceRE = lazyregexp.New(` at (?:/\S+\.p[lm]|\(eval \d+\)) line \d+(?:, <\w+> (?:line|chunk) \d+)?\.?`)
 
-// withoutSource is a message of PVE without the places in its source.
-func withoutSource(message string) string { return sourceRE.ReplaceAllString(message, "") }
+// WithoutSource is a message of PVE without the places in its source.
+func WithoutSource(message string) string { return sourceRE.ReplaceAllString(message, "") }

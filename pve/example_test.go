@@ -43,7 +43,7 @@ func ExampleParseUPID() {
 	if err != nil {
 		panic(err)
 	}
-	guest, _ := upid.Guest()
+	guest, _ := pve.GuestOf(upid)
 	fmt.Println(upid.Node, upid.Type, guest, upid.User)
 	// Output: pve1 qmshutdown 900 root@pam!full
 }

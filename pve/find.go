@@ -11,7 +11,7 @@ import (
 // that the token may not see, is a *[NoGuestError].
 func (c *Client) FindGuest(ctx context.Context, id VMID) (Resource, error) {
 	for _, kind := range []string{"vm", ""} {
-		known, ok := c.lists.kept(kind)
+		known, ok := c.lists.kept(kind, c.Changes())
 		if !ok {
 			continue
 		}

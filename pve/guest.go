@@ -77,12 +77,12 @@ func (h HA) MarshalJSON() ([]byte, error) { return encodeObject(h, h.Extra) }
 
 // GuestStatus asks the guest's node for its live state (VM.Audit).
 func (c *Client) GuestStatus(ctx context.Context, g GuestRef) (GuestStatus, error) {
-	return get[GuestStatus](ctx, c, g.path("status", "current"), nil)
+	return Get[GuestStatus](ctx, c.Engine, g.path("status", "current"), nil)
 }
 
 // Power starts a task that changes the power state (VM.PowerMgmt). verb is the
 // last element of PVE's path: start, stop, shutdown, reboot, reset, suspend,
 // resume.
 func (c *Client) Power(ctx context.Context, g GuestRef, verb string, params url.Values) (UPID, error) {
-	return c.start(ctx, http.MethodPost, g.path("status", verb), params)
+	return c.Start(ctx, http.MethodPost, g.path("status", verb), params)
 }

@@ -23,5 +23,5 @@ func (i HAItem) MarshalJSON() ([]byte, error) { return encodeObject(i, i.Extra) 
 
 // HAStatus asks the HA manager for its state (Sys.Audit on /).
 func (c *Client) HAStatus(ctx context.Context) ([]HAItem, error) {
-	return get[[]HAItem](ctx, c, join("cluster", "ha", "status", "current"), nil)
+	return Get[[]HAItem](ctx, c.Engine, Join("cluster", "ha", "status", "current"), nil)
 }

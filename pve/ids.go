@@ -104,6 +104,6 @@ type GuestRef struct {
 // String names the guest as PVE's messages do, such as "VM 100".
 func (g GuestRef) String() string { return g.Kind.Noun() + " " + g.VMID.String() }
 
-func (g GuestRef) path(rest ...string) path {
-	return join(append([]string{"nodes", g.Node, string(g.Kind), g.VMID.String()}, rest...)...)
+func (g GuestRef) path(rest ...string) Path {
+	return Join(append([]string{"nodes", g.Node, string(g.Kind), g.VMID.String()}, rest...)...)
 }

@@ -93,10 +93,10 @@ func (c *Client) CheckMigration(ctx context.Context, g GuestRef, target string) 
 	if target != "" {
 		params.Set("target", target)
 	}
-	return get[Migration](ctx, c, g.path("migrate"), params)
+	return Get[Migration](ctx, c.Engine, g.path("migrate"), params)
 }
 
 // Migrate starts the migration of a guest (VM.Migrate). The parameters are PVE's.
 func (c *Client) Migrate(ctx context.Context, g GuestRef, params url.Values) (UPID, error) {
-	return c.start(ctx, http.MethodPost, g.path("migrate"), params)
+	return c.Start(ctx, http.MethodPost, g.path("migrate"), params)
 }

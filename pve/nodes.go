@@ -27,7 +27,7 @@ func (i ClusterItem) MarshalJSON() ([]byte, error) { return encodeObject(i, i.Ex
 
 // ClusterStatus lists the cluster and its nodes (Sys.Audit on /).
 func (c *Client) ClusterStatus(ctx context.Context) ([]ClusterItem, error) {
-	return get[[]ClusterItem](ctx, c, join("cluster", "status"), nil)
+	return Get[[]ClusterItem](ctx, c.Engine, Join("cluster", "status"), nil)
 }
 
 // NodeStatus is the state of a node, as it sees itself.
@@ -55,10 +55,10 @@ func (s NodeStatus) MarshalJSON() ([]byte, error) { return encodeObject(s, s.Ext
 
 // NodeStatus asks a node for its state (Sys.Audit on it).
 func (c *Client) NodeStatus(ctx context.Context, node string) (NodeStatus, error) {
-	return get[NodeStatus](ctx, c, join("nodes", node, "status"), nil)
+	return Get[NodeStatus](ctx, c.Engine, Join("nodes", node, "status"), nil)
 }
 
 // NodeVersion asks a node for its version. Every token may.
 func (c *Client) NodeVersion(ctx context.Context, node string) (Version, error) {
-	return get[Version](ctx, c, join("nodes", node, "version"), nil)
+	return Get[Version](ctx, c.Engine, Join("nodes", node, "version"), nil)
 }

@@ -2,34 +2,48 @@ package pve
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"strings"
 )
 
-// path is a path below /api2/json whose elements are escaped.
-type path struct {
+// Path is a path below /api2/json whose elements are escaped.
+type Path struct {
 	text string
 	err  error
 }
 
-// join makes a path of unescaped elements. PVE unescapes a path before it splits it, and
-// so may a proxy. So nothing but a volume id may have slashes, and no part between them
-// may be a step up, or nothing.
-func join(elems ...string) path {
+// Join makes a path of unescaped elements. PVE unescapes a path before it splits it, and
+// so may a proxy. So nothing but a volume id and an IP network may have slashes, and no part
+// between them may be a step up, or nothing. What is wrong with an element is the error of the
+// request.
+func Join(elems ...string) Path {
 	var b strings.Builder
 	for _, e := range elems {
-		if _, err := ParseVolID(e); err != nil && strings.Contains(e, "/") {
-			return path{err: fmt.Errorf("path %q: %q cannot be an element of a path", elems, e)}
+		if strings.Contains(e, "/") && !isVolume(e) && !isNetwork(e) {
+			return Path{err: fmt.Errorf("path %q: %q cannot be an element of a path", elems, e)}
 		}
 		for part := range strings.SplitSeq(e, "/") {
 			if part == "" || part == "." || part == ".." {
-				return path{err: fmt.Errorf("path %q: %q cannot be an element of a path", elems, e)}
+				return Path{err: fmt.Errorf("path %q: %q cannot be an element of a path", elems, e)}
 			}
 		}
 		b.WriteByte('/')
 		b.WriteString(url.PathEscape(e))
 	}
-	return path{text: b.String()}
+	return Path{text: b.String()}
 }
 
-func (p path) String() string { return p.text }
+func (p Path) String() string { return p.text }
+
+// isVolume reports whether an element can be the id of a volume, STORAGE:NAME.
+func isVolume(e string) bool {
+	storage, name, ok := strings.Cut(e, ":")
+	return ok && storage != "" && name != "" && !strings.ContainsAny(storage, "/ ")
+}
+
+// isNetwork reports whether an element is an IP network, such as 10.0.0.0/8.
+func isNetwork(e string) bool {
+	_, err := netip.ParsePrefix(e)
+	return err == nil
+}

@@ -14,10 +14,10 @@ type pool struct {
 
 // PoolMembers lists the guests and storages of a pool (Pool.Audit).
 func (c *Client) PoolMembers(ctx context.Context, name string) ([]Resource, error) {
-	pools, err := get[[]pool](ctx, c, join("pools"), url.Values{"poolid": {name}})
+	pools, err := Get[[]pool](ctx, c.Engine, Join("pools"), url.Values{"poolid": {name}})
 	var said *Error
 	if errors.As(err, &said) && said.Status == http.StatusBadRequest { // before PVE 8.1
-		one, err := get[pool](ctx, c, join("pools", name), nil)
+		one, err := Get[pool](ctx, c.Engine, Join("pools", name), nil)
 		return one.Members, err
 	}
 	if err != nil || len(pools) == 0 {

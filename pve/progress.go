@@ -8,21 +8,6 @@ import (
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
 )
 
-// Progress is how far a running task is, as far as its log says.
-type Progress struct {
-	// Percent is the share of the whole: of all disks and the memory, or of all guests
-	// of a backup job. It never falls, and is 100 only after the task has ended well.
-	// Absent where the log does not tell how much the whole is.
-	Percent Opt[float64]
-	// Done is how many bytes were copied, 0 where the log tells none. It never falls.
-	Done int64
-	// Total is how many bytes there are to be copied by what the log has named until
-	// now, 0 where that is unknown.
-	Total int64
-	Rate  int64         // bytes a second, 0 where it is unknown
-	Left  time.Duration // about, 0 where it does not follow
-}
-
 // Meter reads the progress of a task out of its log, from whose begin it is to be fed.
 // The zero value has read nothing.
 type Meter struct {
@@ -73,9 +58,9 @@ var stampRE = lazyregexp.New(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d `)
 // unstamped returns a line of a log without the time before it.
 func unstamped(text string) string { return strings.TrimSpace(stampRE.ReplaceAllString(text, "")) }
 
-// Measures reports whether the line says how far the task is, in one of the forms that
-// a [Meter] knows.
-func (l LogLine) Measures() bool {
+// Measures reports whether a line of a log says how far the task is, in one of the forms
+// that a [Meter] knows.
+func Measures(l LogLine) bool {
 	text := unstamped(l.Text.Value)
 	return slices.ContainsFunc(measures, func(r lineRule) bool { return r.re.MatchString(text) })
 }
@@ -88,8 +73,8 @@ func (m *Meter) Read(lines []LogLine) Progress {
 		if m.follow(measures, text) || m.follow(frames, text) {
 			m.reckon()
 		}
-		if end := endRE.FindStringSubmatch(text); end != nil {
-			m.end(!strings.HasPrefix(end[1], "ERROR"))
+		if status, ended := l.End(); ended {
+			m.end(!strings.HasPrefix(status, "ERROR"))
 		}
 	}
 	return m.now

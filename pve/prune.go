@@ -24,5 +24,5 @@ func (m PruneMark) MarshalJSON() ([]byte, error) { return encodeObject(m, m.Extr
 // PrunePlan asks what a rule would delete of the backups on a storage (Datastore.Audit
 // or Datastore.AllocateSpace). The parameters are PVE's: prune-backups, type, vmid.
 func (c *Client) PrunePlan(ctx context.Context, node, storage string, params url.Values) ([]PruneMark, error) {
-	return get[[]PruneMark](ctx, c, join("nodes", node, "storage", storage, "prunebackups"), params)
+	return Get[[]PruneMark](ctx, c.Engine, Join("nodes", node, "storage", storage, "prunebackups"), params)
 }

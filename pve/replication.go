@@ -23,5 +23,5 @@ func (r Replication) MarshalJSON() ([]byte, error) { return encodeObject(r, r.Ex
 
 // Replications lists the replication jobs of a guest, as its node runs them (VM.Audit).
 func (c *Client) Replications(ctx context.Context, g GuestRef) ([]Replication, error) {
-	return get[[]Replication](ctx, c, join("nodes", g.Node, "replication"), url.Values{"guest": {g.VMID.String()}})
+	return Get[[]Replication](ctx, c.Engine, Join("nodes", g.Node, "replication"), url.Values{"guest": {g.VMID.String()}})
 }

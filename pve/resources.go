@@ -1,7 +1,6 @@
 package pve
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -78,7 +77,7 @@ const ResourcesAge = 3 * time.Second
 // storages with Datastore.Audit, pools with Pool.Audit, and every node. kind may
 // be vm, storage, node or sdn; "" is everything.
 func (c *Client) Resources(ctx context.Context, kind string) (*ResourceList, error) {
-	if known, ok := c.lists.kept(kind); ok {
+	if known, ok := c.lists.kept(kind, c.Changes()); ok {
 		return known, nil
 	}
 	return c.readResources(ctx, kind)
@@ -86,22 +85,22 @@ func (c *Client) Resources(ctx context.Context, kind string) (*ResourceList, err
 
 // readResources asks PVE. All who do at a time share one answer.
 func (c *Client) readResources(ctx context.Context, kind string) (*ResourceList, error) {
-	return c.lists.reads.get(ctx, kind, func(ctx context.Context) (*ResourceList, error) {
-		p, params := join("cluster", "resources"), url.Values{}
+	return Shared(ctx, c.Engine, kind, func(ctx context.Context) (*ResourceList, error) {
+		p, params := Join("cluster", "resources"), url.Values{}
 		if kind != "" {
 			params.Set("type", kind)
 		}
-		asked, writes := time.Now(), c.lists.count()
-		ans, err := c.read(ctx, p, params) // not by do, which shares answers as well
-		if err = cmp.Or(err, ans.complete(p)); err != nil {
+		changes := c.Changes()
+		ans, err := c.ask(ctx, p, params)
+		if err != nil {
 			return nil, err
 		}
 		rows, err := rowsIn(ans.Data)
 		if err != nil {
 			return nil, fmt.Errorf("GET %s: %w", p, err)
 		}
-		read := &ResourceList{asked, rows}
-		c.lists.keep(kind, read, writes)
+		read := &ResourceList{ans.Asked, rows}
+		c.lists.keep(kind, read, changes)
 		return read, nil
 	})
 }
@@ -110,45 +109,29 @@ func (c *Client) readResources(ctx context.Context, kind string) (*ResourceList,
 // them does not read all of them again and again. The zero value is ready for use.
 type lists struct {
 	mu     sync.Mutex
-	byKind map[string]*ResourceList // guarded by mu
-	writes int                      // guarded by mu
-
-	reads share[*ResourceList] // by kind
+	byKind map[string]keptList // guarded by mu
 }
 
-// drop forgets the lists, and lets nobody join those that are being read.
-func (l *lists) drop() {
-	l.reads.drop()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	clear(l.byKind)
-	l.writes++
-}
-
-// count is how many times the lists were dropped.
-func (l *lists) count() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.writes
+// keptList is a list, as of so many changes ([proxmox.Client.Changes]).
+type keptList struct {
+	*ResourceList
+	changes int64
 }
 
 // kept returns a list of a moment ago.
-func (l *lists) kept(kind string) (list *ResourceList, ok bool) {
+func (l *lists) kept(kind string, changes int64) (list *ResourceList, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	list, ok = l.byKind[kind]
-	return list, ok && time.Since(list.asOf) < ResourcesAge
+	known := l.byKind[kind]
+	return known.ResourceList, known.ResourceList != nil && known.changes == changes && time.Since(known.asOf) < ResourcesAge
 }
 
-// keep remembers a list, unless a write came between count and now.
-func (l *lists) keep(kind string, list *ResourceList, count int) {
+// keep remembers a list that was asked for after so many changes.
+func (l *lists) keep(kind string, list *ResourceList, changes int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.writes != count {
-		return
-	}
 	if l.byKind == nil {
-		l.byKind = map[string]*ResourceList{}
+		l.byKind = map[string]keptList{}
 	}
-	l.byKind[kind] = list
+	l.byKind[kind] = keptList{list, changes}
 }

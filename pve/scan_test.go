@@ -31,7 +31,7 @@ func FuzzScan(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ans, err := r.answer(http.MethodGet, path{})
+		ans, err := r.answer(http.MethodGet, Path{})
 		if err == nil && !json.Valid(body) || is && (err != nil || ans.Total != Some[int64](5) || string(ans.Data) != string(trimmed(data))) {
 			t.Fatalf("%s: %+v %v", body, ans, err)
 		}

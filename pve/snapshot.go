@@ -31,26 +31,26 @@ func (s Snapshot) MarshalJSON() ([]byte, error) { return encodeObject(s, s.Extra
 
 // Snapshots lists the snapshots of a guest (VM.Audit), in no order.
 func (c *Client) Snapshots(ctx context.Context, g GuestRef) ([]Snapshot, error) {
-	return get[[]Snapshot](ctx, c, g.path("snapshot"), nil)
+	return Get[[]Snapshot](ctx, c.Engine, g.path("snapshot"), nil)
 }
 
 // CreateSnapshot starts a snapshot (VM.Snapshot). The parameters are PVE's: snapname,
 // description, vmstate.
 func (c *Client) CreateSnapshot(ctx context.Context, g GuestRef, params url.Values) (UPID, error) {
-	return c.start(ctx, http.MethodPost, g.path("snapshot"), params)
+	return c.Start(ctx, http.MethodPost, g.path("snapshot"), params)
 }
 
 // DeleteSnapshot starts the removal of a snapshot (VM.Snapshot). With force=1 it goes
 // from the configuration even where its volumes do not.
 func (c *Client) DeleteSnapshot(ctx context.Context, g GuestRef, name string, params url.Values) (UPID, error) {
-	return c.start(ctx, http.MethodDelete, g.path("snapshot", name), params)
+	return c.Start(ctx, http.MethodDelete, g.path("snapshot", name), params)
 }
 
 // Rollback starts the return to a snapshot (VM.Snapshot or VM.Snapshot.Rollback): of
 // the disks and of the configuration. A running guest is stopped; it runs again after it
 // where the snapshot has its RAM, or with start=1.
 func (c *Client) Rollback(ctx context.Context, g GuestRef, name string, params url.Values) (UPID, error) {
-	return c.start(ctx, http.MethodPost, g.path("snapshot", name, "rollback"), params)
+	return c.Start(ctx, http.MethodPost, g.path("snapshot", name, "rollback"), params)
 }
 
 // Feature says whether something can be done with a guest.
@@ -73,5 +73,5 @@ func (c *Client) Feature(ctx context.Context, g GuestRef, feature, snapname stri
 	if snapname != "" {
 		params.Set("snapname", snapname)
 	}
-	return get[Feature](ctx, c, g.path("feature"), params)
+	return Get[Feature](ctx, c.Engine, g.path("feature"), params)
 }

@@ -30,7 +30,7 @@ func (s Storage) MarshalJSON() ([]byte, error) { return encodeObject(s, s.Extra)
 // Datastore.AllocateSpace on each). A storage that hangs makes it take its time. The
 // parameters are PVE's: content, storage, enabled, target, format.
 func (c *Client) NodeStorages(ctx context.Context, node string, params url.Values) ([]Storage, error) {
-	return get[[]Storage](ctx, c, join("nodes", node, "storage"), params)
+	return Get[[]Storage](ctx, c.Engine, Join("nodes", node, "storage"), params)
 }
 
 // KeepsBase reports whether a storage of a type keeps the volume of a template while a
@@ -76,5 +76,5 @@ func (v Volume) MarshalJSON() ([]byte, error) { return encodeObject(v, v.Extra) 
 // token may not see: for a backup that is whoever lacks VM.Backup on its guest and
 // Datastore.AllocateSpace on the storage. The parameters are PVE's: content, vmid.
 func (c *Client) Content(ctx context.Context, node, storage string, params url.Values) ([]Volume, error) {
-	return get[[]Volume](ctx, c, join("nodes", node, "storage", storage, "content"), params)
+	return Get[[]Volume](ctx, c.Engine, Join("nodes", node, "storage", storage, "content"), params)
 }

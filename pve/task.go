@@ -11,29 +11,6 @@ import (
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
 )
 
-// Task is a line of a list of tasks.
-type Task struct {
-	UPID      UPID        `json:"upid"`
-	Node      string      `json:"node"`
-	Type      string      `json:"type"`
-	ID        string      `json:"id"`
-	User      string      `json:"user"`
-	TokenID   Opt[string] `json:"tokenid,omitzero"`
-	PID       Opt[int64]  `json:"pid,omitzero"`
-	PStart    Opt[int64]  `json:"pstart,omitzero"`
-	StartTime Opt[int64]  `json:"starttime,omitzero"` // seconds since 1970
-	EndTime   Opt[int64]  `json:"endtime,omitzero"`   // absent while it runs
-	Status    Opt[string] `json:"status,omitzero"`    // the exit status; RUNNING or absent while it runs
-	Saved     Opt[bool]   `json:"saved,omitzero"`
-	Extra     Extra       `json:"-"`
-}
-
-// UnmarshalJSON keeps unknown fields in Extra.
-func (t *Task) UnmarshalJSON(data []byte) error { return decodeObject(data, t, &t.Extra) }
-
-// MarshalJSON writes what was read.
-func (t Task) MarshalJSON() ([]byte, error) { return encodeObject(t, t.Extra) }
-
 // TaskStatus is the state of a task.
 type TaskStatus struct {
 	UPID       UPID        `json:"upid"`
@@ -95,21 +72,21 @@ func (l *LogLine) UnmarshalJSON(data []byte) error { return decodeObject(data, l
 // MarshalJSON writes what was read.
 func (l LogLine) MarshalJSON() ([]byte, error) { return encodeObject(l, l.Extra) }
 
-func taskPath(upid UPID, rest ...string) path {
-	return join(append([]string{"nodes", upid.Node, "tasks", upid.String()}, rest...)...)
+func taskPath(upid UPID, rest ...string) Path {
+	return Join(append([]string{"nodes", upid.Node, "tasks", upid.String()}, rest...)...)
 }
 
 // TaskStatus asks the task's node for its state: of one's own task, or with
 // Sys.Audit on the node. An answer that does not say whether it runs is none.
-func (c *Client) TaskStatus(ctx context.Context, upid UPID) (TaskStatus, error) {
-	status, err := get[TaskStatus](ctx, c, taskPath(upid, "status"), nil)
+func (c *Engine) TaskStatus(ctx context.Context, upid UPID) (TaskStatus, error) {
+	status, err := Get[TaskStatus](ctx, c, taskPath(upid, "status"), nil)
 	if err == nil && !status.whole() {
 		err = &LostError{Method: http.MethodGet, Path: taskPath(upid, "status").text, Err: errors.New("the answer does not say whether the task runs, or how it ended")}
 		return TaskStatus{}, err
 	}
-	status.ExitStatus.Value = withoutSource(status.ExitStatus.Value)
+	status.ExitStatus.Value = WithoutSource(status.ExitStatus.Value)
 	if err == nil && !status.Running() {
-		c.reads.drop() // whoever knows that it has ended wants to see what it did
+		c.shared.drop() // whoever knows that it has ended wants to see what it did
 	}
 	return status, err
 }
@@ -117,8 +94,8 @@ func (c *Client) TaskStatus(ctx context.Context, upid UPID) (TaskStatus, error) 
 // TaskLog returns up to limit lines from line start (the first is 0) and how many
 // lines there are. A task that has logged nothing yet has one line, which says
 // "no content".
-func (c *Client) TaskLog(ctx context.Context, upid UPID, start, limit int) ([]LogLine, int, error) {
-	return list[[]LogLine](ctx, c, taskPath(upid, "log"), url.Values{
+func (c *Engine) TaskLog(ctx context.Context, upid UPID, start, limit int) ([]LogLine, int, error) {
+	return List[[]LogLine](ctx, c, taskPath(upid, "log"), url.Values{
 		"start": {strconv.Itoa(start)},
 		"limit": {strconv.Itoa(limit)},
 	})
@@ -126,7 +103,7 @@ func (c *Client) TaskLog(ctx context.Context, upid UPID, start, limit int) ([]Lo
 
 // TaskLogTail returns the last n lines and how many lines there are, with one
 // request where the log is short and two where it is not.
-func (c *Client) TaskLogTail(ctx context.Context, upid UPID, n int) ([]LogLine, int, error) {
+func (c *Engine) TaskLogTail(ctx context.Context, upid UPID, n int) ([]LogLine, int, error) {
 	lines, total, err := c.TaskLog(ctx, upid, 0, n)
 	if err != nil || total <= n {
 		return lines, total, err
@@ -137,7 +114,7 @@ func (c *Client) TaskLogTail(ctx context.Context, upid UPID, n int) ([]LogLine, 
 // TaskLogEnds returns the first and the last n lines, which is all where there are no more
 // than twice as many, and how many lines there are. It sends one request where the log is
 // short and two where it is not.
-func (c *Client) TaskLogEnds(ctx context.Context, upid UPID, n int) ([]LogLine, int, error) {
+func (c *Engine) TaskLogEnds(ctx context.Context, upid UPID, n int) ([]LogLine, int, error) {
 	lines, total, err := c.TaskLog(ctx, upid, 0, n)
 	if err != nil || total <= n {
 		return lines, total, err
@@ -148,7 +125,7 @@ func (c *Client) TaskLogEnds(ctx context.Context, upid UPID, n int) ([]LogLine, 
 
 // TaskLogPages returns the log from its begin, up to so many pages of n lines, and how many
 // lines there are. It sends one request for each page.
-func (c *Client) TaskLogPages(ctx context.Context, upid UPID, n, pages int) ([]LogLine, int, error) {
+func (c *Engine) TaskLogPages(ctx context.Context, upid UPID, n, pages int) ([]LogLine, int, error) {
 	var lines []LogLine
 	for {
 		page, total, err := c.TaskLog(ctx, upid, len(lines), n)
@@ -159,21 +136,10 @@ func (c *Client) TaskLogPages(ctx context.Context, upid UPID, n, pages int) ([]L
 	}
 }
 
-// NodeTasks lists the tasks of a node, newest first: one's own, or all with
-// Sys.Audit. The parameters are PVE's: source, limit, since, until, vmid,
-// typefilter, errors and others.
-func (c *Client) NodeTasks(ctx context.Context, node string, params url.Values) ([]Task, int, error) {
-	tasks, total, err := list[[]Task](ctx, c, join("nodes", node, "tasks"), params)
-	for i := range tasks {
-		tasks[i].Status.Value = withoutSource(tasks[i].Status.Value)
-	}
-	return tasks, total, err
-}
-
 // StopTask asks PVE to end a task. It returns when PVE has signalled it; the exit
 // status tells how it ended.
-func (c *Client) StopTask(ctx context.Context, upid UPID) error {
-	_, err := c.do(ctx, http.MethodDelete, taskPath(upid), nil)
+func (c *Engine) StopTask(ctx context.Context, upid UPID) error {
+	_, err := c.Do(ctx, http.MethodDelete, taskPath(upid), nil)
 	return err
 }
 
@@ -184,10 +150,19 @@ func noContent(lines []LogLine) bool {
 // endRE is the line that ends a task's log.
 var endRE = lazyregexp.New(`^TASK (OK|ERROR: .*|WARNINGS: \d+)$`)
 
+// End is the exit status of the task, where the line is the one that ends its log.
+func (l LogLine) End() (status string, ok bool) {
+	m := endRE.FindStringSubmatch(strings.TrimSpace(l.Text.Value))
+	if m == nil {
+		return "", false
+	}
+	return m[1], true
+}
+
 // Says returns the text of the line, "" for one that only says that there is nothing
 // yet, or that the task has ended.
 func (l LogLine) Says() string {
-	text := strings.TrimSpace(withoutSource(l.Text.Value))
+	text := strings.TrimSpace(WithoutSource(l.Text.Value))
 	if text == "no content" || endRE.MatchString(text) {
 		return ""
 	}

@@ -116,13 +116,13 @@ func TestOverTheWire(t *testing.T) {
 	c := connect(t, pve.TLS{Insecure: true}, model.Token("root@pam!full"), first.URL(), second.URL())
 	missing := pve.GuestRef{Node: "pve2", Kind: pve.LXC, VMID: 999}
 	var said *pve.Error
-	if _, err := c.GuestStatus(t.Context(), missing); !errors.As(err, &said) || !said.NoSuchGuest() {
+	if _, err := c.GuestStatus(t.Context(), missing); !errors.As(err, &said) || !pve.NoSuchGuest(said) {
 		t.Errorf("%v", err)
 	}
 	if err := sim.SetOnline("pve1", false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.GuestStatus(t.Context(), missing); !errors.As(err, &said) || !said.NoSuchGuest() {
+	if _, err := c.GuestStatus(t.Context(), missing); !errors.As(err, &said) || !pve.NoSuchGuest(said) {
 		t.Errorf("with one node down: %v", err)
 	}
 	vm := pve.GuestRef{Node: "pve2", Kind: pve.QEMU, VMID: 101}

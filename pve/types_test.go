@@ -84,7 +84,7 @@ func TestIDs(t *testing.T) {
 	if err != nil || u.String() != text || u.Node != "pve1" || u.Type != "imgdel" || u.User != "root@pam!full" || u.Start.Unix() != 0x6B032E86 {
 		t.Errorf("%+v %v", u, err)
 	}
-	if guest, ok := u.Guest(); !ok || guest != 900 {
+	if guest, ok := GuestOf(u); !ok || guest != 900 {
 		t.Errorf("guest %v", guest)
 	}
 	for _, bad := range []string{"", "UPID:", strings.TrimSuffix(text, ":"), strings.Replace(text, "pve1", "-pve", 1), text + "x", strings.Replace(text, "900@", "9 0@", 1)} {

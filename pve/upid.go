@@ -3,7 +3,6 @@ package pve
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
@@ -43,19 +42,6 @@ func (u UPID) String() string { return u.text }
 
 // IsZero reports whether u is no UPID.
 func (u UPID) IsZero() bool { return u.text == "" }
-
-// Guest returns the guest that the task works on, where its id names one.
-// Tasks on storages name it before an @, as in 100@local.
-func (u UPID) Guest() (VMID, bool) {
-	id, _, _ := strings.Cut(u.ID, "@")
-	vmid, err := ParseVMID(id)
-	return vmid, err == nil
-}
-
-// EndsEarly reports whether what a task is for happens after it has ended: the HA
-// manager acts some seconds after it was asked, and a VM that reboots is started again
-// by another process.
-func (u UPID) EndsEarly() bool { return strings.HasPrefix(u.Type, "ha") || u.Type == "qmreboot" }
 
 // MarshalText writes what [ParseUPID] reads.
 func (u UPID) MarshalText() ([]byte, error) { return []byte(u.text), nil }

@@ -23,7 +23,7 @@ func (v Version) MarshalJSON() ([]byte, error) { return encodeObject(v, v.Extra)
 
 // Version asks for the version of the endpoint. Every token may.
 func (c *Client) Version(ctx context.Context) (Version, error) {
-	return get[Version](ctx, c, join("version"), nil)
+	return Get[Version](ctx, c.Engine, Join("version"), nil)
 }
 
 // Major is the number before the first dot, 0 where there is none.

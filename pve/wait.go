@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -16,7 +15,7 @@ type TaskUpdate struct {
 	// Lines are the lines that its log has gained since the last update, of very many
 	// the last ones. The first update has no more of what was there before than one.
 	Lines []LogLine
-	// Progress is how far the task is by its whole log.
+	// Progress is how far the task is by its whole log, if the client measures tasks.
 	Progress Progress
 }
 
@@ -66,7 +65,7 @@ func (e *UnseenError) Unwrap() []error { return []error{e.Over, e.Look} }
 
 // poll is the poller of a task. Its own goroutine alone uses what is not guarded.
 type poll struct {
-	client *Client
+	client *Engine
 	upid   UPID
 	stop   context.CancelFunc
 
@@ -74,13 +73,13 @@ type poll struct {
 	seen    TaskUpdate // guarded by waits.mu
 	failed  error      // of the last look, guarded by waits.mu
 
-	status TaskStatus
-	meter  Meter
-	now    Progress
-	fresh  []LogLine // that nobody has been told of
-	next   int       // line to be read
-	reads  int       // of the log, since the last look at the status
-	still  int       // looks at a log that has gained nothing, one after the other
+	status  TaskStatus
+	measure Measure // nil where nobody knows how
+	now     Progress
+	fresh   []LogLine // that nobody has been told of
+	next    int       // line to be read
+	reads   int       // of the log, since the last look at the status
+	still   int       // looks at a log that has gained nothing, one after the other
 }
 
 // Wait follows a task until it has ended, and returns its last state. Where ctx
@@ -93,7 +92,7 @@ type poll struct {
 // All who wait for a task share the looks at it. Each is one request: for its status or,
 // where somebody wants to be told, mostly for its log, whose end says when to ask for the
 // status.
-func (c *Client) Wait(ctx context.Context, upid UPID, each func(TaskUpdate)) (TaskStatus, error) {
+func (c *Engine) Wait(ctx context.Context, upid UPID, each func(TaskUpdate)) (TaskStatus, error) {
 	if err := ctx.Err(); err != nil {
 		return TaskStatus{}, err
 	}
@@ -120,13 +119,16 @@ func (c *Client) Wait(ctx context.Context, upid UPID, each func(TaskUpdate)) (Ta
 }
 
 // join adds one who waits for a task, whose poller begins with the first.
-func (c *Client) join(ctx context.Context, upid UPID, wantsLog bool) *waiter {
+func (c *Engine) join(ctx context.Context, upid UPID, wantsLog bool) *waiter {
 	c.waits.mu.Lock()
 	defer c.waits.mu.Unlock()
 	p := c.waits.polls[upid.String()]
 	if p == nil {
 		polling, stop := context.WithCancel(context.WithoutCancel(ctx))
 		p = &poll{client: c, upid: upid, stop: stop}
+		if c.measure != nil {
+			p.measure = c.measure()
+		}
 		c.waits.polls[upid.String()] = p
 		c.waits.count(1)
 		go p.run(polling)
@@ -137,7 +139,7 @@ func (c *Client) join(ctx context.Context, upid UPID, wantsLog bool) *waiter {
 }
 
 // leave ends the poller with the last one who waits.
-func (c *Client) leave(upid UPID, w *waiter) {
+func (c *Engine) leave(upid UPID, w *waiter) {
 	c.waits.mu.Lock()
 	defer c.waits.mu.Unlock()
 	p := c.waits.polls[upid.String()]
@@ -241,8 +243,11 @@ func (p *poll) readLog(ctx context.Context) (ended bool, err error) {
 	p.next += len(lines)
 	p.next = max(p.next, total-logPage) // of a very long log the middle is passed over
 	p.fresh = append(p.fresh, lines...)
-	p.now = p.meter.Read(lines)
-	return endRE.MatchString(strings.TrimSpace(lines[len(lines)-1].Text.Value)), nil
+	if p.measure != nil {
+		p.now = p.measure(lines)
+	}
+	_, ended = lines[len(lines)-1].End()
+	return ended, nil
 }
 
 // tell tells all who wait what was seen.

@@ -108,8 +108,8 @@ func TestFourConnections(t *testing.T) {
 		results := make(chan error)
 		for i := range 20 {
 			go func() {
-				var any map[string]any
-				results <- w.client.Get(t.Context(), &any, nil, "nodes", fmt.Sprint("pve", i))
+				_, err := w.client.Do(t.Context(), http.MethodGet, pve.Join("nodes", fmt.Sprint("pve", i)), nil)
+				results <- err
 			}()
 		}
 		for range 20 {

@@ -300,8 +300,7 @@ func disks(ctx context.Context, c *pve.Client, other func(string) string) ([]str
 }
 
 func tasks(ctx context.Context, c *pve.Client, _ func(string) string) ([]string, error) {
-	var recent []pve.Task // of all nodes, the newest first
-	err := c.Get(ctx, &recent, nil, "cluster", "tasks")
+	recent, err := pve.Get[[]pve.Task](ctx, c.Engine, pve.Join("cluster", "tasks"), nil) // of all nodes, the newest first
 	var out []string
 	for _, t := range recent {
 		out = append(out, described(t.UPID.String(), strings.TrimSpace(t.Type+" "+t.ID), cmp.Or(t.Status.Value, "running")))

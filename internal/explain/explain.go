@@ -130,7 +130,7 @@ func (x Explainer) said(e *pve.Error) Explanation {
 	if _, _, denied := e.Denied(); denied {
 		return x.denied(e)
 	}
-	if lock, ok := e.LockedBy(); ok {
+	if lock, ok := pve.LockedBy(e); ok {
 		return Locked(e.Message, lock)
 	}
 	switch {
@@ -141,7 +141,7 @@ func (x Explainer) said(e *pve.Error) Explanation {
 			fmt.Sprintf("PVE could not get an answer from the node for %s: %s (%d).", e.Path, e.Message, e.Status),
 			"The node is down, cut off or overloaded; other nodes still answer.",
 		}
-	case e.NoSuchGuest():
+	case pve.NoSuchGuest(e):
 		return Explanation{"PVE says: " + stop(e.Message), "The guest was removed or has moved to another node just now; look again."}
 	case len(e.Params) > 0:
 		return Explanation{"PVE refused the parameters: " + stop(e.Refused()), "Correct what it names, and call again."}

@@ -188,7 +188,7 @@ func (e row) touched(r request) touch {
 		ids = append(ids, strconv.Itoa(owner))
 	}
 	if upid, err := pve.ParseUPID(r.at(3)); err == nil && r.at(2) == "tasks" {
-		if id, ok := upid.Guest(); ok {
+		if id, ok := pve.GuestOf(upid); ok {
 			ids = append(ids, id.String())
 		}
 	}

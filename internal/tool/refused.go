@@ -23,7 +23,7 @@ func (c *Call) refused(ctx context.Context, id pve.VMID, err error) explain.Expl
 	}
 	var said *pve.Error
 	if errors.As(err, &said) {
-		if lock, ok := said.LockedBy(); ok {
+		if lock, ok := pve.LockedBy(said); ok {
 			g := c.guests[id]
 			return c.locked(ctx, &explain.LockedError{Guest: g.Ref(), Lock: lock, Message: said.Message})
 		}

@@ -55,7 +55,7 @@ func (r *change) seal(ctx context.Context, task pve.UPID) {
 
 // shownHandle is the handle for a model: where the change is more than a task.
 func (r *change) shownHandle(task pve.UPID) string {
-	if r.plan.Starts || task.EndsEarly() {
+	if r.plan.Starts || pve.EndsEarly(task) {
 		return r.sealed
 	}
 	return ""

@@ -329,7 +329,7 @@ func (c *Call) Made(ctx context.Context, id pve.VMID, end End, node string) (pve
 // Ended notes that a task was seen to have ended, and with it perhaps a change of this
 // process that was still under way.
 func (c *Call) Ended(task pve.UPID) {
-	if id, ok := task.Guest(); ok && !task.EndsEarly() {
+	if id, ok := pve.GuestOf(task); ok && !pve.EndsEarly(task) {
 		c.host.Recent.end(id, c.Now())
 	}
 }

@@ -30,7 +30,7 @@ func LogLines(read []pve.LogLine, total int) int {
 func LogText(lines []pve.LogLine, most int) []string {
 	out := []string{}
 	for _, l := range lines {
-		if text := render.Said(l.Says(), maxLine); text != "" && !l.Measures() {
+		if text := render.Said(l.Says(), maxLine); text != "" && !pve.Measures(l) {
 			out = append(out, text)
 		}
 	}
@@ -101,7 +101,7 @@ type Watcher struct {
 func (w *Watcher) See(u pve.TaskUpdate) {
 	w.Progress = u.Progress
 	for _, l := range u.Lines {
-		if text := render.Said(l.Says(), maxLine); l.Measures() {
+		if text := render.Said(l.Says(), maxLine); pve.Measures(l) {
 			w.Line = ""
 		} else if text != "" {
 			w.Line = text

@@ -61,7 +61,7 @@ func Why(lines []pve.LogLine, most int) []string {
 			tail = 0 // it went on to its end
 		}
 		core := stampRE.ReplaceAllString(l.Says(), "")
-		if core == "" || l.Measures() {
+		if core == "" || pve.Measures(l) {
 			continue
 		}
 		i := slices.IndexFunc(weights, func(w weighed) bool { return w.re.MatchString(core) })

@@ -55,8 +55,9 @@ func (r *Recorder) Record(ctx context.Context) (m pvesim.Model, at time.Time, er
 
 // read reads an endpoint that has no method in package pve. What cannot be read is
 // skipped.
-func read[T any](ctx context.Context, r *Recorder, elements ...string) (v T) {
-	if err := r.Client.Get(ctx, &v, nil, elements...); err != nil {
+func read[T any](ctx context.Context, r *Recorder, elements ...string) T {
+	v, err := pve.Get[T](ctx, r.Client.Engine, pve.Join(elements...), nil)
+	if err != nil {
 		r.Skipped("/"+strings.Join(elements, "/"), err)
 	}
 	return v

@@ -68,12 +68,12 @@ func (c cluster) lists() map[string]any {
 	c.Helper()
 	all := map[string]any{}
 	read := func(elements ...string) any {
-		var v any
 		params := url.Values{}
 		if elements[len(elements)-1] == "tasks" {
 			params.Set("limit", "500")
 		}
-		if err := c.client.Get(c.Context(), &v, params, elements...); err != nil {
+		v, err := pve.Get[any](c.Context(), c.client.Engine, pve.Join(elements...), params)
+		if err != nil {
 			v = err.Error()
 		}
 		all[strings.Join(elements, "/")] = without(v)

@@ -221,14 +221,14 @@ func startMigrate(ctx context.Context, c *tool.Call, in *migrateIn) (tool.Job, e
 func finishMigrate(ctx context.Context, c *tool.Call, in migrateIn, end tool.End) (migrateOut, error) {
 	g, s, err := c.Live(ctx, in.VMID)
 	switch {
-	case err != nil && end.Status.UPID.EndsEarly():
+	case err != nil && pve.EndsEarly(end.Status.UPID):
 		return migrateOut{}, errors.Join(tool.ErrNotYet, err)
 	case err != nil:
 		return migrateOut{}, err
 	}
 	out := migrateOut{VMID: in.VMID, Name: render.Text(s.Name.Value, 60), Node: g.Node, Status: s.State()}
 	stands := in.Found.Running && s.Status != "running"
-	switch early := end.Status.UPID.EndsEarly(); {
+	switch early := pve.EndsEarly(end.Status.UPID); {
 	case end.Failed() && g.Node == in.Target && in.Found.Source != in.Target:
 		in.moved(ctx, c, &out, g, s)
 		return out, nil

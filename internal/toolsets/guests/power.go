@@ -204,7 +204,7 @@ func startPower(ctx context.Context, c *tool.Call, in *powerIn) (tool.Job, error
 // its goal was reached.
 func finishPower(ctx context.Context, c *tool.Call, in powerIn, end tool.End) (powerOut, error) {
 	g, s, err := c.Live(ctx, in.VMID)
-	if err != nil && end.Status.UPID.EndsEarly() {
+	if err != nil && pve.EndsEarly(end.Status.UPID) {
 		return powerOut{}, errors.Join(tool.ErrNotYet, err)
 	}
 	if err != nil {

@@ -97,7 +97,7 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 	if end, ok := c.EndOf(ctx, upid); ok {
 		out.Ended, out.Duration = render.Time(end), render.Duration(max(0, end.Sub(upid.Start)))
 	}
-	if status.Succeeded() && upid.EndsEarly() {
+	if status.Succeeded() && pve.EndsEarly(upid) {
 		out.Next = "What it is for happens after it; look with pve_guest_status."
 	}
 	if out.State != "ok" {

@@ -51,7 +51,7 @@ func stopTask() tool.Tool {
 				return tool.Plan{}, unknownTask(err, in.UPID)
 			}
 			plan := tool.Plan{About: fmt.Sprintf("Stop of the task %s %s on %s", in.UPID.Type, in.UPID.ID, in.UPID.Node)}
-			id, _ := in.UPID.Guest()
+			id, _ := pve.GuestOf(in.UPID)
 			plan.Subject = policy.Guest(id)
 			if plan.Consequences = losses(in.UPID); plan.Consequences != nil {
 				plan.Target = policy.Target{Method: http.MethodDelete, Path: "/nodes/*/tasks/*", Subject: plan.Subject}
@@ -71,7 +71,7 @@ func stopTask() tool.Tool {
 // losses says what a guest is left without when a task is stopped that overwrites or
 // deletes, nil where nothing of it is lost.
 func losses(upid pve.UPID) []string {
-	id, ok := upid.Guest()
+	id, ok := pve.GuestOf(upid)
 	if !ok || !policy.StoppedIsLost(upid.Type) {
 		return nil
 	}
@@ -125,7 +125,7 @@ func leftBehind(ctx context.Context, c *tool.Call, upid pve.UPID) ([]string, err
 	if leavesVolumes[upid.Type] {
 		out = append(out, "PVE cleans up as far as it can; volumes that it has begun may still be there")
 	}
-	id, ok := upid.Guest()
+	id, ok := pve.GuestOf(upid)
 	if !ok {
 		return out, nil
 	}

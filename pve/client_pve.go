@@ -1,0 +1,41 @@
+package pve
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+)
+
+// Client calls the API of one cluster of Proxmox VE. It is safe for concurrent use.
+//
+// It is an [proxmox.Client] with a method for each of the endpoints that this package
+// knows; [proxmox.Client.Do] calls any other.
+type Client struct {
+	*Engine
+	lists *lists
+}
+
+// New returns a client. It connects when it is first used. Outdates and Measure of the
+// options are this package's own.
+func New(o Options) (*Client, error) {
+	o.Outdates = Elsewhere
+	o.Measure = func() Measure { return new(Meter).Read }
+	engine, err := NewEngine(o)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{engine, &lists{}}, nil
+}
+
+// Sticky returns a client whose requests all go to one endpoint, as
+// [proxmox.Client.Sticky] does.
+func (c *Client) Sticky() *Client { return &Client{c.Engine.Sticky(), c.lists} }
+
+// ask sends a GET, whose answer has data.
+func (c *Client) ask(ctx context.Context, p Path, params url.Values) (Answer, error) {
+	ans, err := c.Do(ctx, http.MethodGet, p, params)
+	if err == nil && ans.IsEmpty() {
+		err = ans.Decode(nil)
+	}
+	return ans, err
+}
