@@ -14,7 +14,7 @@ import (
 func TestNoSecondTryAfterADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sent := 0
-		c, err := New(Options{
+		c, err := NewEngine(Options{
 			Endpoints: []string{"https://pve1:8006", "https://pve2:8006"}, Timeout: time.Second,
 			Transport: transportFunc(func(req *http.Request) (*http.Response, error) {
 				sent++
@@ -29,7 +29,7 @@ func TestNoSecondTryAfterADeadline(t *testing.T) {
 			t.Fatal(err)
 		}
 		begun := time.Now()
-		_, err = c.NodeStatus(t.Context(), "pve1")
+		_, err = c.Do(t.Context(), http.MethodGet, Join("nodes", "pve1", "status"), nil)
 		if !errors.Is(err, context.DeadlineExceeded) || sent != 1 || time.Since(begun) > c.timeoutOf(http.MethodGet, Join("nodes", "pve1", "status")) {
 			t.Errorf("%d requests in %v: %v", sent, time.Since(begun), err)
 		}

@@ -2,10 +2,6 @@ package pve
 
 import (
 	"encoding/json"
-	"io"
-	"math"
-	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 
@@ -17,29 +13,6 @@ func seed(f *testing.F, inputs ...string) {
 	for _, s := range inputs {
 		f.Add(s)
 	}
-}
-
-func FuzzParseUPID(f *testing.F) {
-	seed(f, "", "UPID:", "UPID:pve1:00001234:0000ABCD:65000000:qmstart:100:root@pam:",
-		"UPID:pve1:00005108:0BCCF1000:6B032E86:imgdel:900@local:root@pam!full:",
-		"UPID:pve-1:00000001:00000001:FFFFFFFF:download:a%2Fb:é@pve!x:", "UPID:pve1:00001234:0000ABCD:65000000:qmstart:100:root@pam:\n")
-	f.Fuzz(func(t *testing.T, s string) {
-		u, err := ParseUPID(s)
-		if err != nil {
-			return
-		}
-		if u.String() != s || u.IsZero() || u.Node == "" || u.Type == "" || u.User == "" {
-			t.Errorf("%q: %+v prints %q", s, u, u)
-		}
-		if p := taskPath(u, "status"); p.err != nil {
-			t.Errorf("%q: %v", s, p.err)
-		}
-		GuestOf(u)
-		var again UPID
-		if text, err := u.MarshalText(); err != nil || again.UnmarshalText(text) != nil || again != u {
-			t.Errorf("%q became %q (%v)", s, again, err)
-		}
-	})
 }
 
 func FuzzParseVolID(f *testing.F) {
@@ -73,103 +46,6 @@ func FuzzParseVMID(f *testing.F) {
 	})
 }
 
-// An element of a path comes out as it was put in, wherever it is split, and none
-// climbs, not even for those who unescape before they split.
-func FuzzJoin(f *testing.F) {
-	for _, s := range [][2]string{
-		{"nodes", "pve1"}, {"..", "x"}, {"a/..", "x"}, {"local:iso/a b.iso", "UPID:a%2Fb:@!"}, {"", "x"}, {"%2e%2e", "é?#;&="}, {"a//b", "\x00\xff"},
-	} {
-		f.Add(s[0], s[1])
-	}
-	f.Fuzz(func(t *testing.T, a, b string) {
-		p := Join("nodes", a, "x", b)
-		if p.err != nil {
-			return
-		}
-		u, err := url.Parse("https://pve1:8006/api2/json" + p.text)
-		if err != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "/api2/json/nodes/"+a+"/x/"+b {
-			t.Fatalf("%q, %q: %s becomes %+v (%v)", a, b, p, u, err)
-		}
-		elems := strings.Split(strings.TrimPrefix(p.text, "/"), "/")
-		for i := range elems {
-			if elems[i], err = url.PathUnescape(elems[i]); err != nil {
-				t.Errorf("%s: %v", p, err)
-			}
-		}
-		if diff := cmp.Diff([]string{"nodes", a, "x", b}, elems); diff != "" {
-			t.Errorf("%s (-put in +came out):\n%s", p, diff)
-		}
-		if clean := u.JoinPath().Path; clean != u.Path {
-			t.Errorf("%q, %q: %s is %s to a proxy", a, b, p, clean)
-		}
-	})
-}
-
-// perlForm splits a form as PVE's server does: at & and ;, a value ends at a second =,
-// and one without text is none.
-func perlForm(t *testing.T, s string) url.Values {
-	t.Helper()
-	form := url.Values{}
-	for pair := range strings.FieldsFuncSeq(s, func(r rune) bool { return r == '&' || r == ';' }) {
-		fields := strings.Split(pair, "=")
-		for i := range fields {
-			var err error
-			if fields[i], err = url.QueryUnescape(fields[i]); err != nil {
-				t.Errorf("%s: %v", s, err)
-			}
-		}
-		if fields[0] != "" && len(fields) > 1 && fields[1] != "" {
-			form.Add(fields[0], fields[1])
-		}
-	}
-	return form
-}
-
-// What the client sends, in a form or in a query, is what PVE reads.
-func FuzzForm(f *testing.F) {
-	for _, s := range [][3]string{
-		{"description", "a&b;c=d", "two\nlines + é%41"}, {"net0", "virtio=BC:24:11:77:21:A2,bridge=vmbr0", ""}, {"k=;&", "=", "==\x00\xff"}, {"", "x", "y"},
-	} {
-		f.Add(s[0], s[1], s[2])
-	}
-	f.Fuzz(func(t *testing.T, key, one, two string) {
-		sent := ""
-		c, err := New(Options{Endpoints: []string{"https://pve1:8006"}, Transport: transportFunc(func(req *http.Request) (*http.Response, error) {
-			sent = req.URL.RawQuery
-			if req.Body != nil {
-				data, err := io.ReadAll(req.Body)
-				if err != nil || sent != "" || req.ContentLength != int64(len(data)) {
-					t.Errorf("%s and a body of %d bytes (%v)", req.URL, req.ContentLength, err)
-				}
-				sent = string(data)
-			}
-			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(`{"data":null}`))}, nil
-		})})
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := url.Values{}
-		for _, value := range []string{one, two} {
-			if key != "" && value != "" {
-				want.Add(key, value)
-			}
-		}
-		params := url.Values{key: {one, two}}
-		_, _ = c.Do(t.Context(), http.MethodPost, Join("nodes"), params)
-		if diff := cmp.Diff(want, perlForm(t, sent)); diff != "" {
-			t.Errorf("form %s (-given +read):\n%s", sent, diff)
-		}
-		_, _ = c.Do(t.Context(), http.MethodGet, Join("nodes"), params)
-		if diff := cmp.Diff(want, perlForm(t, sent)); diff != "" {
-			t.Errorf("query %s (-given +read):\n%s", sent, diff)
-		}
-	})
-}
-
-type transportFunc func(*http.Request) (*http.Response, error)
-
-func (f transportFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
-
 func FuzzSize(f *testing.F) {
 	seed(f, "", "0", "32G", "512M", "19122K", "1T", "1.5G", "0.3K", "8388607T", "8388608T", "9223372036854775807", "9007199254740993.5K", "00001G",
 		"0.99999999999999999999G")
@@ -184,36 +60,6 @@ func FuzzSize(f *testing.F) {
 			t.Errorf("%q is %d, which prints %s and is %d then (%v)", s, n, text, again, err)
 		}
 	})
-}
-
-// What was decoded encodes, and decodes as the same again.
-func FuzzOpt(f *testing.F) {
-	seed(f, `null`, `5`, `"5"`, `1.764e+09`, `"nan"`, `"inf"`, `"-Infinity"`, `true`, `""`, `"0x1p-2"`, `1e30`, `"9223372036854775808"`, `-9223372036854775808`,
-		`{}`, `[1]`, `"\ud800"`, `-0`, `"1_000"`, `9007199254740993`)
-	f.Fuzz(func(t *testing.T, s string) {
-		checkOpt[string](t, s)
-		checkOpt[int64](t, s)
-		checkOpt[bool](t, s)
-		if v := checkOpt[float64](t, s); math.IsNaN(v) || math.IsInf(v, 0) {
-			t.Errorf("%s is %v", s, v)
-		}
-	})
-}
-
-func checkOpt[T string | int64 | float64 | bool](t *testing.T, s string) T {
-	t.Helper()
-	var o, again Opt[T]
-	if err := json.Unmarshal([]byte(s), &o); err != nil {
-		return o.Value
-	}
-	data, err := json.Marshal(o)
-	if err != nil {
-		t.Fatalf("%s: %T: %v", s, o, err)
-	}
-	if err := json.Unmarshal(data, &again); err != nil || again != o {
-		t.Errorf("%s: %+v encodes as %s and is %+v then (%v)", s, o, data, again, err)
-	}
-	return o.Value
 }
 
 // propertySeeds are property strings, usual and odd.

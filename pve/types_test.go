@@ -5,45 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
-
-func TestOpt(t *testing.T) {
-	type all struct {
-		I Opt[int64]   `json:"i,omitzero"`
-		F Opt[float64] `json:"f,omitzero"`
-		S Opt[string]  `json:"s,omitzero"`
-		B Opt[bool]    `json:"b,omitzero"`
-	}
-	for _, tt := range []struct{ give, want string }{
-		{`{}`, `{}`},
-		{`{"i":null,"f":null,"s":null,"b":null}`, `{}`},
-		{`{"i":5,"f":0.5,"s":"x","b":1}`, `{"i":5,"f":0.5,"s":"x","b":true}`},
-		{`{"i":"5","f":"0.5","s":7,"b":"1"}`, `{"i":5,"f":0.5,"s":"7","b":true}`},
-		{`{"i":9223372036854775807,"f":1e9,"s":"","b":""}`, `{"i":9223372036854775807,"f":1000000000,"s":"","b":false}`},
-		{`{"i":1.764e+09,"b":0}`, `{"i":1764000000,"b":false}`},
-		{`{"i":0,"f":0,"b":false}`, `{"i":0,"f":0,"b":false}`},
-	} {
-		var v all
-		if err := json.Unmarshal([]byte(tt.give), &v); err != nil {
-			t.Errorf("%s: %v", tt.give, err)
-			continue
-		}
-		got, err := json.Marshal(v)
-		if err != nil || string(got) != tt.want {
-			t.Errorf("%s: %s %v, want %s", tt.give, got, err, tt.want)
-		}
-	}
-	for _, bad := range []string{`{"i":"x"}`, `{"i":1e30}`, `{"b":"yes"}`, `{"f":{}}`, `{"s":[1]}`} {
-		if err := json.Unmarshal([]byte(bad), new(all)); err == nil {
-			t.Errorf("%s: no error", bad)
-		}
-	}
-	if Some("x").Or("y") != "x" || (Opt[string]{}).Or("y") != "y" {
-		t.Error("Or")
-	}
-}
 
 // One odd field does not spoil an answer, and nothing is lost.
 func TestObjectsKeepWhatTheyDoNotKnow(t *testing.T) {
@@ -131,32 +93,5 @@ func TestPermissionsInherit(t *testing.T) {
 	}
 	if (Permissions{}).Has("/vms/100", "VM.Audit") {
 		t.Error("nobody holds something")
-	}
-}
-
-func TestTaskStatusMeaning(t *testing.T) {
-	for exit, want := range map[string]bool{"OK": true, "WARNINGS: 1": true, "WARNINGS: 0": false, "ok": false, "": false, "job errors": false, "unexpected status": false} {
-		s := TaskStatus{Status: "stopped", ExitStatus: Some(exit)}
-		if s.Succeeded() != want {
-			t.Errorf("%q: succeeded %v", exit, s.Succeeded())
-		}
-	}
-	if (TaskStatus{Status: "running", ExitStatus: Some("OK")}).Succeeded() {
-		t.Error("a running task has succeeded")
-	}
-}
-
-// The reads with a short timeout are those that no other process of PVE answers.
-func TestReadsAtOnce(t *testing.T) {
-	for _, major := range []int{8, 9} {
-		api, err := apischema.Load(major)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, path := range atOnce {
-			if ep := api.Endpoint("GET", path); ep == nil || ep.Protected || ep.ProxyTo != "" {
-				t.Errorf("PVE %d: GET %s is not answered by the proxy itself", major, path)
-			}
-		}
 	}
 }

@@ -38,11 +38,12 @@ func TestZone(t *testing.T) {
 			dialled = addr
 			return new(net.Dialer).DialContext(ctx, network, l.Addr().String())
 		})
-		c, err := New(Options{Endpoints: []string{"https://[fe80::1%25eth0]:8006"}, Transport: transport})
+		c, err := NewEngine(Options{Endpoints: []string{"https://[fe80::1%25eth0]:8006"}, Transport: transport})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v, err := c.Version(t.Context()); err != nil || v.Release != "9.0" {
+		v, err := Get[map[string]string](t.Context(), c, Join("version"), nil)
+		if err != nil || v["release"] != "9.0" {
 			t.Errorf("%s: %v %v", name, v, err)
 		}
 		if dialled != host || asked != "[fe80::1]:8006" {
