@@ -19,7 +19,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
@@ -31,7 +31,7 @@ type cluster struct {
 	model     pvesim.Model
 	sim       *pvesim.Sim
 	listener  *pvesim.Listener
-	pin       pve.Fingerprint
+	pin       proxmox.Fingerprint
 	transport http.RoundTripper
 }
 
@@ -45,7 +45,7 @@ func newCluster(tb testing.TB, guests int) *cluster {
 	if c.listener, err = c.sim.Listen("127.0.0.1:0"); err != nil {
 		tb.Fatal(err)
 	}
-	if c.pin, err = pve.ParseFingerprint(c.listener.Fingerprint()); err != nil {
+	if c.pin, err = proxmox.ParseFingerprint(c.listener.Fingerprint()); err != nil {
 		tb.Fatal(err)
 	}
 	c.transport = c.wire()
@@ -60,7 +60,7 @@ func newCluster(tb testing.TB, guests int) *cluster {
 // wire is a way to the cluster with connections of its own.
 func (c *cluster) wire() http.RoundTripper {
 	host := strings.TrimPrefix(c.listener.URL(), "https://")
-	return pve.NewTransport(pve.TLS{Fingerprints: map[string]pve.Fingerprint{host: c.pin}})
+	return proxmox.NewTransport(proxmox.TLS{Fingerprints: map[string]proxmox.Fingerprint{host: c.pin}})
 }
 
 // host is a process that has read nothing yet, on connections that are there.

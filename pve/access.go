@@ -9,6 +9,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
 // Permissions are the privileges of a token by ACL path.
@@ -17,7 +20,7 @@ type Permissions map[string]Privileges
 // UnmarshalJSON reads PVE's answer. Where one privilege is not as PVE writes it, nothing is
 // known.
 func (p *Permissions) UnmarshalJSON(data []byte) error {
-	data = bytes.Clone(trimmed(data))
+	data = bytes.Clone(lenient.Trim(data))
 	if string(data) == "null" {
 		return nil
 	}
@@ -25,7 +28,7 @@ func (p *Permissions) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("%.40q where an object was expected", data)
 	}
 	read := Permissions{}
-	for path, object := range members(data) {
+	for path, object := range lenient.Members(data) {
 		held := Privileges{object}
 		if err := held.check(); err != nil {
 			return fmt.Errorf("privileges on %s: %w", path, err)
@@ -45,7 +48,7 @@ type Privileges struct {
 // all goes over the privileges as they are written, perhaps one of them twice.
 func (p Privileges) all(yield func(name, value []byte) bool) {
 	if len(p.object) > 0 && p.object[0] == '{' {
-		members(p.object)(yield)
+		lenient.Members(p.object)(yield)
 	}
 }
 
@@ -57,7 +60,7 @@ func (p Privileges) check() error {
 		if string(value) == "1" || string(value) == "0" { // as PVE writes all of them
 			continue
 		}
-		if err := new(Opt[bool]).UnmarshalJSON(value); err != nil {
+		if err := new(lenient.Opt[bool]).UnmarshalJSON(value); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
@@ -67,7 +70,7 @@ func (p Privileges) check() error {
 // Get reports whether a privilege is held on the path, and whether it propagates to what
 // lies below.
 func (p Privileges) Get(privilege string) (propagates, held bool) {
-	var last Opt[bool]
+	var last lenient.Opt[bool]
 	for name, value := range p.all {
 		if string(name) == privilege {
 			held = last.UnmarshalJSON(value) == nil
@@ -92,7 +95,7 @@ func (p Privileges) MarshalJSON() ([]byte, error) { return p.object.MarshalJSON(
 // Permissions asks what the token may do. PVE lists the top paths and those with
 // an ACL entry of their own; see [Permissions.Has].
 func (c *Client) Permissions(ctx context.Context) (Permissions, error) {
-	return Get[Permissions](ctx, c.Engine, Join("access", "permissions"), nil)
+	return proxmox.Get[Permissions](ctx, c.Client, proxmox.Join("access", "permissions"), nil)
 }
 
 // PermissionsOf asks what a user may do, on one path or, with "", on all that PVE lists. A
@@ -102,7 +105,7 @@ func (c *Client) PermissionsOf(ctx context.Context, user, path string) (Permissi
 	if path != "" {
 		params.Set("path", path)
 	}
-	return Get[Permissions](ctx, c.Engine, Join("access", "permissions"), params)
+	return proxmox.Get[Permissions](ctx, c.Client, proxmox.Join("access", "permissions"), params)
 }
 
 // top are the paths that PVE lists wherever anything at all is held on them.

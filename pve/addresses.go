@@ -6,23 +6,25 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
 // Interface is a network interface as seen from within a guest.
 type Interface struct {
-	Name      string      `json:"name"`
-	MAC       Opt[string] `json:"hardware-address,omitzero"`
-	Addresses []Address   `json:"ip-addresses,omitzero"` // absent before PVE 8.4 for a CT
-	Inet      Opt[string] `json:"inet,omitzero"`         // of a CT: address/prefix; one of several
-	Inet6     Opt[string] `json:"inet6,omitzero"`
-	Extra     Extra       `json:"-"`
+	Name      string              `json:"name"`
+	MAC       lenient.Opt[string] `json:"hardware-address,omitzero"`
+	Addresses []Address           `json:"ip-addresses,omitzero"` // absent before PVE 8.4 for a CT
+	Inet      lenient.Opt[string] `json:"inet,omitzero"`         // of a CT: address/prefix; one of several
+	Inet6     lenient.Opt[string] `json:"inet6,omitzero"`
+	Extra     lenient.Extra       `json:"-"`
 }
 
 // UnmarshalJSON keeps unknown fields in Extra.
-func (i *Interface) UnmarshalJSON(data []byte) error { return decodeObject(data, i, &i.Extra) }
+func (i *Interface) UnmarshalJSON(data []byte) error { return lenient.Decode(data, i, &i.Extra) }
 
 // MarshalJSON writes what was read.
-func (i Interface) MarshalJSON() ([]byte, error) { return encodeObject(i, i.Extra) }
+func (i Interface) MarshalJSON() ([]byte, error) { return lenient.Encode(i, i.Extra) }
 
 // CIDRs returns the addresses, each as address/prefix.
 func (i Interface) CIDRs() []string {
@@ -33,7 +35,7 @@ func (i Interface) CIDRs() []string {
 	if out != nil {
 		return out
 	}
-	for _, old := range []Opt[string]{i.Inet, i.Inet6} {
+	for _, old := range []lenient.Opt[string]{i.Inet, i.Inet6} {
 		if old.Set {
 			out = append(out, old.Value)
 		}
@@ -43,17 +45,17 @@ func (i Interface) CIDRs() []string {
 
 // Address is an IP address of an interface.
 type Address struct {
-	Address string     `json:"ip-address"`
-	Type    string     `json:"ip-address-type"` // ipv4, ipv6 from an agent; inet, inet6 of a CT
-	Prefix  Opt[int64] `json:"prefix,omitzero"`
-	Extra   Extra      `json:"-"`
+	Address string             `json:"ip-address"`
+	Type    string             `json:"ip-address-type"` // ipv4, ipv6 from an agent; inet, inet6 of a CT
+	Prefix  lenient.Opt[int64] `json:"prefix,omitzero"`
+	Extra   lenient.Extra      `json:"-"`
 }
 
 // UnmarshalJSON keeps unknown fields in Extra.
-func (a *Address) UnmarshalJSON(data []byte) error { return decodeObject(data, a, &a.Extra) }
+func (a *Address) UnmarshalJSON(data []byte) error { return lenient.Decode(data, a, &a.Extra) }
 
 // MarshalJSON writes what was read.
-func (a Address) MarshalJSON() ([]byte, error) { return encodeObject(a, a.Extra) }
+func (a Address) MarshalJSON() ([]byte, error) { return lenient.Encode(a, a.Extra) }
 
 // AgentError is a guest agent's refusal of a command, which PVE hands on as a
 // success.
@@ -73,19 +75,19 @@ func (c *Client) AgentInterfaces(ctx context.Context, g GuestRef) ([]Interface, 
 
 // FileSystem is a file system in a VM.
 type FileSystem struct {
-	Name  string     `json:"name"` // of its device
-	Mount string     `json:"mountpoint"`
-	Type  string     `json:"type"`
-	Used  Opt[int64] `json:"used-bytes,omitzero"` // absent where the agent is old or nothing is stored
-	Total Opt[int64] `json:"total-bytes,omitzero"`
-	Extra Extra      `json:"-"`
+	Name  string             `json:"name"` // of its device
+	Mount string             `json:"mountpoint"`
+	Type  string             `json:"type"`
+	Used  lenient.Opt[int64] `json:"used-bytes,omitzero"` // absent where the agent is old or nothing is stored
+	Total lenient.Opt[int64] `json:"total-bytes,omitzero"`
+	Extra lenient.Extra      `json:"-"`
 }
 
 // UnmarshalJSON keeps unknown fields in Extra.
-func (f *FileSystem) UnmarshalJSON(data []byte) error { return decodeObject(data, f, &f.Extra) }
+func (f *FileSystem) UnmarshalJSON(data []byte) error { return lenient.Decode(data, f, &f.Extra) }
 
 // MarshalJSON writes what was read.
-func (f FileSystem) MarshalJSON() ([]byte, error) { return encodeObject(f, f.Extra) }
+func (f FileSystem) MarshalJSON() ([]byte, error) { return lenient.Encode(f, f.Extra) }
 
 // AgentFileSystems asks a VM's guest agent for the file systems that are mounted. The
 // privileges are those of AgentInterfaces.
@@ -102,7 +104,7 @@ func fromAgent[T any](ctx context.Context, c *Client, g GuestRef, command string
 	var said struct {
 		Result json.RawMessage `json:"result"`
 	}
-	if !parse(ans.Data, &said) || len(said.Result) == 0 {
+	if !lenient.Parse(ans.Data, &said) || len(said.Result) == 0 {
 		return out, fmt.Errorf("guest agent: %.40q where a result was expected", ans.Data)
 	}
 	var refused struct {
@@ -111,7 +113,7 @@ func fromAgent[T any](ctx context.Context, c *Client, g GuestRef, command string
 	if said.Result[0] == '{' && json.Unmarshal(said.Result, &refused) == nil && refused.Error != nil {
 		return out, refused.Error
 	}
-	if err := decodeField(said.Result, &out); err != nil {
+	if err := lenient.DecodeValue(said.Result, &out); err != nil {
 		return out, errors.Join(fmt.Errorf("guest agent: %s answered in another form", command), err)
 	}
 	return out, nil

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 // BackupLog is what the log of a backup task says of its guests.
@@ -45,7 +46,7 @@ var (
 )
 
 // Backups reads the log of a backup task.
-func Backups(lines []LogLine) BackupLog {
+func Backups(lines []proxmox.LogLine) BackupLog {
 	var log BackupLog
 	var named, skipped []string
 	for _, l := range lines {

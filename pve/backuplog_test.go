@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pve-mcp/pve-mcp/internal/testkit/recorded"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 func TestBackups(t *testing.T) {
@@ -73,7 +74,7 @@ func TestBackups(t *testing.T) {
 func TestRecordedBackups(t *testing.T) {
 	found := 0
 	for _, row := range recorded.Rows(t) {
-		var lines []LogLine
+		var lines []proxmox.LogLine
 		if !strings.Contains(row.Task, ":vzdump:") || json.Unmarshal(row.Log, &lines) != nil || len(lines) == 0 {
 			continue
 		}

@@ -8,6 +8,9 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
 // UpdateConfig changes a guest's configuration (VM.Config.*, by key) and returns when
@@ -20,13 +23,13 @@ func (c *Client) UpdateConfig(ctx context.Context, g GuestRef, params url.Values
 
 // StartConfig is UpdateConfig for a VM as a task, for what takes its time: a new
 // disk, a disk that is imported, or one that is destroyed.
-func (c *Client) StartConfig(ctx context.Context, g GuestRef, params url.Values) (UPID, error) {
+func (c *Client) StartConfig(ctx context.Context, g GuestRef, params url.Values) (proxmox.UPID, error) {
 	return c.StartOrDo(ctx, http.MethodPost, g.path("config"), params)
 }
 
 // ResizeDisk grows a disk (VM.Config.Disk, and Datastore.AllocateSpace on its storage)
 // to a size, or by one that begins with +. A VM's is done at once before PVE 8.
-func (c *Client) ResizeDisk(ctx context.Context, g GuestRef, disk, size, digest string) (UPID, error) {
+func (c *Client) ResizeDisk(ctx context.Context, g GuestRef, disk, size, digest string) (proxmox.UPID, error) {
 	params := url.Values{"disk": {disk}, "size": {size}}
 	if digest != "" {
 		params.Set("digest", digest)
@@ -36,58 +39,58 @@ func (c *Client) ResizeDisk(ctx context.Context, g GuestRef, disk, size, digest 
 
 // Clone starts the copy of a guest (VM.Clone on it, VM.Allocate on the new one or its
 // pool, Datastore.AllocateSpace). The parameters are PVE's.
-func (c *Client) Clone(ctx context.Context, g GuestRef, params url.Values) (UPID, error) {
+func (c *Client) Clone(ctx context.Context, g GuestRef, params url.Values) (proxmox.UPID, error) {
 	return c.Start(ctx, http.MethodPost, g.path("clone"), params)
 }
 
 // DeleteGuest starts the removal of a guest with all its disks (VM.Allocate). The
 // parameters are PVE's.
-func (c *Client) DeleteGuest(ctx context.Context, g GuestRef, params url.Values) (UPID, error) {
+func (c *Client) DeleteGuest(ctx context.Context, g GuestRef, params url.Values) (proxmox.UPID, error) {
 	return c.Start(ctx, http.MethodDelete, g.path(), params)
 }
 
 // CreateGuest starts the creation of a guest, or the restoration of one from a backup
 // (VM.Allocate on it or its pool, Datastore.AllocateSpace). The parameters are PVE's.
-func (c *Client) CreateGuest(ctx context.Context, node string, kind Kind, params url.Values) (UPID, error) {
-	return c.Start(ctx, http.MethodPost, Join("nodes", node, string(kind)), params)
+func (c *Client) CreateGuest(ctx context.Context, node string, kind Kind, params url.Values) (proxmox.UPID, error) {
+	return c.Start(ctx, http.MethodPost, proxmox.Join("nodes", node, string(kind)), params)
 }
 
 // MakeTemplate turns a stopped guest into a template for good (VM.Allocate). A container is
 // turned at once.
-func (c *Client) MakeTemplate(ctx context.Context, g GuestRef) (UPID, error) {
+func (c *Client) MakeTemplate(ctx context.Context, g GuestRef) (proxmox.UPID, error) {
 	return c.StartOrDo(ctx, http.MethodPost, g.path("template"), nil)
 }
 
 // DeleteVolume destroys a volume of a storage, such as a backup (Datastore.Allocate, or for
 // the backup of a guest VM.Backup on it and Datastore.AllocateSpace).
-func (c *Client) DeleteVolume(ctx context.Context, node string, id VolID) (UPID, error) {
-	return c.StartOrDo(ctx, http.MethodDelete, Join("nodes", node, "storage", id.Storage, "content", id.String()), nil)
+func (c *Client) DeleteVolume(ctx context.Context, node string, id VolID) (proxmox.UPID, error) {
+	return c.StartOrDo(ctx, http.MethodDelete, proxmox.Join("nodes", node, "storage", id.Storage, "content", id.String()), nil)
 }
 
 // Backup starts a backup of guests of a node (VM.Backup on each, and
 // Datastore.AllocateSpace on the storage). The parameters are vzdump's. Where none of
 // the guests is on the node, the error is one of [Elsewhere].
-func (c *Client) Backup(ctx context.Context, node string, params url.Values) (UPID, error) {
-	p := Join("nodes", node, "vzdump")
+func (c *Client) Backup(ctx context.Context, node string, params url.Values) (proxmox.UPID, error) {
+	p := proxmox.Join("nodes", node, "vzdump")
 	ans, err := c.Do(ctx, http.MethodPost, p, params)
 	if err != nil {
-		return UPID{}, err
+		return proxmox.UPID{}, err
 	}
 	if string(ans.Data) == `"OK"` { // which is how PVE says so
-		return UPID{}, fmt.Errorf("POST %s: %w", p, errElsewhere)
+		return proxmox.UPID{}, fmt.Errorf("POST %s: %w", p, errElsewhere)
 	}
 	return ans.Task()
 }
 
 // NextID returns the lowest id that no guest has. It is not kept for the caller.
 func (c *Client) NextID(ctx context.Context) (VMID, error) {
-	return Get[VMID](ctx, c.Engine, Join("cluster", "nextid"), nil)
+	return proxmox.Get[VMID](ctx, c.Client, proxmox.Join("cluster", "nextid"), nil)
 }
 
 // IDTaken reports whether a guest has an id, be it one that the token may not see.
 func (c *Client) IDTaken(ctx context.Context, id VMID) (bool, error) {
-	_, err := Get[VMID](ctx, c.Engine, Join("cluster", "nextid"), url.Values{"vmid": {id.String()}})
-	var said *Error
+	_, err := proxmox.Get[VMID](ctx, c.Client, proxmox.Join("cluster", "nextid"), url.Values{"vmid": {id.String()}})
+	var said *proxmox.Error
 	if errors.As(err, &said) && said.Params["vmid"] != "" {
 		return true, nil
 	}
@@ -96,21 +99,21 @@ func (c *Client) IDTaken(ctx context.Context, id VMID) (bool, error) {
 
 // Executed is what is known of a command that was started in a VM.
 type Executed struct {
-	Exited       Opt[bool]   `json:"exited"`
-	ExitCode     Opt[int64]  `json:"exitcode,omitzero"`
-	Signal       Opt[int64]  `json:"signal,omitzero"`
-	Out          Opt[string] `json:"out-data,omitzero"`
-	Err          Opt[string] `json:"err-data,omitzero"`
-	OutTruncated Opt[bool]   `json:"out-truncated,omitzero"` // at 16 MiB
-	ErrTruncated Opt[bool]   `json:"err-truncated,omitzero"`
-	Extra        Extra       `json:"-"`
+	Exited       lenient.Opt[bool]   `json:"exited"`
+	ExitCode     lenient.Opt[int64]  `json:"exitcode,omitzero"`
+	Signal       lenient.Opt[int64]  `json:"signal,omitzero"`
+	Out          lenient.Opt[string] `json:"out-data,omitzero"`
+	Err          lenient.Opt[string] `json:"err-data,omitzero"`
+	OutTruncated lenient.Opt[bool]   `json:"out-truncated,omitzero"` // at 16 MiB
+	ErrTruncated lenient.Opt[bool]   `json:"err-truncated,omitzero"`
+	Extra        lenient.Extra       `json:"-"`
 }
 
 // UnmarshalJSON keeps unknown fields in Extra.
-func (e *Executed) UnmarshalJSON(data []byte) error { return decodeObject(data, e, &e.Extra) }
+func (e *Executed) UnmarshalJSON(data []byte) error { return lenient.Decode(data, e, &e.Extra) }
 
 // MarshalJSON writes what was read.
-func (e Executed) MarshalJSON() ([]byte, error) { return encodeObject(e, e.Extra) }
+func (e Executed) MarshalJSON() ([]byte, error) { return lenient.Encode(e, e.Extra) }
 
 // Exec starts a command in a VM through its guest agent (VM.Monitor up to PVE 8,
 // VM.GuestAgent.Unrestricted from 9), without a shell, and returns its process id there.
@@ -138,10 +141,10 @@ func (c *Client) Exec(ctx context.Context, g GuestRef, argv []string, stdin stri
 		return 0, err
 	}
 	var started struct {
-		PID Opt[int64] `json:"pid"`
+		PID lenient.Opt[int64] `json:"pid"`
 	}
 	if err := json.Unmarshal(ans.Data, &started); err != nil || !started.PID.Set {
-		return 0, &LostError{Method: http.MethodPost, Path: p.String(), Err: fmt.Errorf("the answer names no process: %.100s", ans.Data)}
+		return 0, &proxmox.LostError{Method: http.MethodPost, Path: p.String(), Err: fmt.Errorf("the answer names no process: %.100s", ans.Data)}
 	}
 	return started.PID.Value, nil
 }
@@ -149,5 +152,5 @@ func (c *Client) Exec(ctx context.Context, g GuestRef, argv []string, stdin stri
 // ExecStatus asks for a command that [Client.Exec] started. The agent forgets one that
 // has ended when it was asked for it.
 func (c *Client) ExecStatus(ctx context.Context, g GuestRef, pid int64) (Executed, error) {
-	return Get[Executed](ctx, c.Engine, g.path("agent", "exec-status"), url.Values{"pid": {fmt.Sprint(pid)}})
+	return proxmox.Get[Executed](ctx, c.Client, g.path("agent", "exec-status"), url.Values{"pid": {fmt.Sprint(pid)}})
 }

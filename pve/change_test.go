@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -22,7 +23,7 @@ func TestDoneWithoutATask(t *testing.T) {
 	if upid, err := c.MakeTemplate(t.Context(), vm100); err != nil || !upid.IsZero() {
 		t.Errorf("%v %v", upid, err)
 	}
-	if _, err := c.Clone(t.Context(), vm100, nil); !pve.OutcomeUnknown(err) {
+	if _, err := c.Clone(t.Context(), vm100, nil); !proxmox.OutcomeUnknown(err) {
 		t.Errorf("a clone without a task: %v", err)
 	}
 }
@@ -43,7 +44,7 @@ func TestDeleteVolume(t *testing.T) {
 // vzdump says OK and does nothing where the guest is on another node.
 func TestBackupElsewhere(t *testing.T) {
 	c := newClient(t, roundTrip(func(*http.Request) (*http.Response, error) { return answer("200 OK", `{"data":"OK"}`) }))
-	if _, err := c.Backup(t.Context(), "pve1", nil); !pve.Elsewhere(err) || pve.OutcomeUnknown(err) {
+	if _, err := c.Backup(t.Context(), "pve1", nil); !pve.Elsewhere(err) || proxmox.OutcomeUnknown(err) {
 		t.Errorf("%v", err)
 	}
 }

@@ -2,374 +2,42 @@ package pve
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
-	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
-	"slices"
-	"strings"
-	"sync/atomic"
-	"time"
 
-	"github.com/cenkalti/backoff/v5"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
-// heldByPVE is the least time to wait for an answer that PVE itself may hold: its
-// proxy gives a node, or its own privileged daemon, 30 s, then answers 596 while the
-// other goes on.
-const heldByPVE = 35 * time.Second
-
-// atOnce are the reads that PVE's proxy answers by itself.
-var atOnce = []string{"/access/permissions", "/cluster/nextid", "/cluster/resources", "/cluster/tasks", "/version"}
-
-// maxAnswer bounds the bytes of an answer. /cluster/resources of 10,000 guests
-// has about 4 MiB; an agent's file has at most 16 MiB before JSON escapes it.
-const maxAnswer = 128 << 20
-
-// Options configure a [Client].
-type Options struct {
-	// Endpoints are base URLs of nodes of one cluster, such as
-	// https://pve1.example.lan:8006. One that does not answer is passed over for the
-	// next, and left alone for 30 s.
-	Endpoints []string
-	// Token makes the requests; the zero value makes them as nobody, whom PVE answers 401.
-	Token Token
-	// Transport sends the requests; see [NewTransport].
-	Transport http.RoundTripper
-	// Timeout bounds each request, counted from the moment at which it may be sent:
-	// an endpoint is given four at a time. Those that PVE itself may hold for 30 s get
-	// at least 35 s. 0 stands for 40 s.
-	Timeout   time.Duration
-	UserAgent string
-	// Waiting, if not nil, is called with 1 when the client begins to wait for a task,
-	// however many wait for it, and with -1 when it no longer does.
-	Waiting func(change int)
-	// Outdates, if not nil, reports whether the error of a read says that what was read
-	// before it no longer holds. It is for packages that describe an API.
-	Outdates func(err error) bool
-	// Measure, if not nil, begins to measure how far a task is. It is for packages that
-	// describe an API.
-	Measure func() Measure
-}
-
-// Measure returns how far a task is, after lines that its log has gained.
-type Measure func(lines []LogLine) Progress
-
-// Engine calls the API of one cluster. It is safe for concurrent use.
+// Client calls the API of one cluster of Proxmox VE. It is safe for concurrent use.
 //
-// A read that got no answer is repeated, at other endpoints and then with growing
-// pauses. Identical reads at the same time are one request, as the package says. A write
-// is sent to another endpoint only where no connection could be had, so that it cannot
-// have been carried out twice; after anything else its outcome is a [LostError].
-type Engine struct {
-	endpoints *endpoints
-	shared    *share[any]
-	changes   *atomic.Int64
-	waits     *waits
-	http      *http.Client
-	token     Token
-	timeout   time.Duration
-	userAgent string
-	outdates  func(error) bool
-	measure   func() Measure
-	clock     *clock
+// It is an [proxmox.Client] with a method for each of the endpoints that this package
+// knows; [proxmox.Client.Do] calls any other.
+type Client struct {
+	*proxmox.Client
+	lists *lists
 }
 
-// NewEngine returns a client. It connects when it is first used.
-func NewEngine(o Options) (*Engine, error) {
-	if len(o.Endpoints) == 0 {
-		return nil, errors.New("no PVE endpoint")
-	}
-	c := &Engine{
-		shared:  &share[any]{},
-		changes: &atomic.Int64{},
-		clock:   &clock{},
-		waits:   &waits{polls: map[string]*poll{}, count: o.Waiting},
-		http: &http.Client{
-			Transport: o.Transport,
-			// Never follow: a redirect must not carry the token elsewhere.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		token:     o.Token,
-		timeout:   o.Timeout,
-		userAgent: o.UserAgent,
-		outdates:  o.Outdates,
-		measure:   o.Measure,
-	}
-	if c.timeout == 0 {
-		c.timeout = 40 * time.Second
-	}
-	if o.Waiting == nil {
-		c.waits.count = func(int) {}
-	}
-	if o.Outdates == nil {
-		c.outdates = func(error) bool { return false }
-	}
-	var all []*endpoint
-	for _, e := range o.Endpoints {
-		u, err := url.Parse(e)
-		if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-			return nil, fmt.Errorf("endpoint %q is not a URL such as https://pve.example.lan:8006", e)
-		}
-		base := strings.TrimSuffix((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), "/")
-		all = append(all, &endpoint{base: base, slots: make(chan struct{}, perEndpoint)})
-	}
-	c.endpoints = newEndpoints(all)
-	return c, nil
-}
-
-// Close closes the connections that no request uses. The client can be used again.
-func (c *Engine) Close() { c.http.CloseIdleConnections() }
-
-// The most attempts at a read, and the pause before the second; the next ones are
-// longer, and all are varied so that many clients do not come back at once.
-const (
-	attempts  = 3
-	retryWait = 300 * time.Millisecond
-)
-
-// Do sends a request to an endpoint, and returns its answer. A refusal is an *[Error]. The
-// parameters of GET and DELETE go into the query, others into a form.
-func (c *Engine) Do(ctx context.Context, method string, p Path, params url.Values) (Answer, error) {
-	if p.err != nil {
-		return Answer{}, p.err
-	}
-	if method != http.MethodGet {
-		defer c.changed()
-		return c.round(ctx, method, p, params)
-	}
-	return Shared(ctx, c, p.text+"?"+params.Encode(), func(ctx context.Context) (Answer, error) { return c.read(ctx, p, params) })
-}
-
-// Shared returns what read returns, for all who ask by the same key until it has. Nobody
-// joins after a write was answered or a task was seen to have ended. read gets the values of
-// the context of whoever asked first. It is for packages that describe an API, and decode an
-// answer once for all who asked.
-func Shared[T any](ctx context.Context, c *Engine, key string, read func(context.Context) (T, error)) (T, error) {
-	key = fmt.Sprintf("%p %T %s", c.endpoints, *new(T), key)
-	v, err := c.shared.get(ctx, key, func(ctx context.Context) (any, error) { return read(ctx) })
-	if v == nil {
-		return *new(T), err
-	}
-	return v.(T), err
-}
-
-// Changes is how often what was read before was found to be outdated: by the client's own
-// writes, and by tasks that have ended. Whoever keeps an answer asks again when it has grown.
-func (c *Engine) Changes() int64 { return c.changes.Load() }
-
-// changed lets nobody use what was read, or is being read, before something that is known
-// now.
-func (c *Engine) changed() {
-	c.changes.Add(1)
-	c.shared.drop()
-}
-
-// read sends a GET, and again where it got no answer. No attempt begins after the time
-// that the first one may take.
-func (c *Engine) read(ctx context.Context, p Path, params url.Values) (Answer, error) {
-	var last error
-	once := func() (Answer, error) {
-		ans, err := c.round(ctx, http.MethodGet, p, params)
-		last = err
-		if err != nil && !repeatable(err) {
-			err = backoff.Permanent(err)
-		}
-		return ans, err
-	}
-	pauses := backoff.NewExponentialBackOff()
-	pauses.InitialInterval = retryWait
-	ans, err := backoff.Retry(ctx, once, backoff.WithBackOff(pauses),
-		backoff.WithMaxTries(attempts), backoff.WithMaxElapsedTime(c.timeoutOf(http.MethodGet, p)))
-	if err == nil {
-		return ans, nil
-	}
-	if c.outdates(last) {
-		c.changed()
-	}
-	return Answer{}, last // without the wrapping of package backoff
-}
-
-// round sends a request once: to an endpoint, and to the next ones where [elsewhere]
-// allows it.
-func (c *Engine) round(ctx context.Context, method string, p Path, params url.Values) (Answer, error) {
-	var silent []*endpoint
-	var errs []error
-	for _, e := range c.endpoints.order() {
-		ans, sent, err := c.send(ctx, e, method, p, params)
-		switch {
-		case err != nil && ctx.Err() != nil:
-			return Answer{}, err
-		case !unanswered(err):
-			c.endpoints.answered(e, silent)
-			return ans, err
-		}
-		silent, errs = append(silent, e), append(errs, err)
-		if !elsewhere(method, sent, err) {
-			if !byProxy(err) {
-				c.endpoints.rest(silent)
-			}
-			return Answer{}, err
-		}
-	}
-	return Answer{}, errors.Join(errs...)
-}
-
-// byProxy reports whether the endpoint itself answered, for a node behind it that did
-// not.
-func byProxy(err error) bool {
-	var said *Error
-	return errors.As(err, &said) && said.NodeUnreachable()
-}
-
-// elsewhere reports whether a request that failed at one endpoint may be sent to
-// another: one that was not sent, or one that only reads and got no answer. One that
-// took all its time is not given it again.
-func elsewhere(method string, sent bool, err error) bool {
-	switch {
-	case !sent:
-		return true
-	case method != http.MethodGet || errors.Is(err, context.DeadlineExceeded):
-		return false
-	}
-	return unanswered(err)
-}
-
-// unanswered reports whether err says that no answer of PVE's own came to a request.
-func unanswered(err error) bool {
-	var lost *LostError
-	var said *Error
-	var unconnected *ConnectError
-	return errors.As(err, &lost) || errors.As(err, &unconnected) || isForeign(err) || errors.As(err, &said) && said.NodeUnreachable()
-}
-
-// repeatable reports whether a read that failed everywhere may succeed in a moment
-// somewhere. What took its time, cannot be found, or is not whom it should be is not
-// asked again.
-func repeatable(err error) bool {
-	if several, ok := err.(interface{ Unwrap() []error }); ok {
-		return slices.ContainsFunc(several.Unwrap(), repeatable)
-	}
-	var dns *net.DNSError
-	var timeout net.Error
-	var other *ForeignError
-	switch {
-	case errors.As(err, &other) && !other.Passing():
-		return false
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), distrusted(err):
-		return false
-	case errors.As(err, &timeout) && timeout.Timeout(), errors.As(err, &dns) && dns.IsNotFound:
-		return false
-	}
-	return unanswered(err)
-}
-
-// distrusted reports whether a certificate was refused.
-func distrusted(err error) bool {
-	var pin *PinError
-	var unverified *tls.CertificateVerificationError
-	return errors.As(err, &pin) || errors.As(err, &unverified)
-}
-
-// send makes one attempt. sent says that a connection was had, so that PVE may
-// have seen the request.
-func (c *Engine) send(ctx context.Context, e *endpoint, method string, p Path, params url.Values) (ans Answer, sent bool, err error) {
-	leave, err := e.enter(ctx)
-	if err != nil {
-		return Answer{}, false, err
-	}
-	defer leave()
-	ctx, cancel := context.WithTimeout(ctx, c.timeoutOf(method, p))
-	defer cancel()
-	asked := time.Now()
-	var connected atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
-	})
-	req, err := c.request(ctx, e.base, method, p, params)
-	if err != nil {
-		return Answer{}, false, err
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		err = cause(err)
-		if connected.Load() {
-			return Answer{}, true, &LostError{Method: method, Path: p.text, Err: err}
-		}
-		return Answer{}, false, &ConnectError{Endpoint: e.base, Err: err}
-	}
-	defer resp.Body.Close()
-	c.clock.hear(resp.Header)
-	r, err := replyOf(resp)
-	if err != nil {
-		return Answer{}, true, &LostError{Method: method, Path: p.text, Err: err}
-	}
-	ans, err = r.answer(method, p)
-	ans.Asked = asked
-	return ans, true, err
-}
-
-func (c *Engine) timeoutOf(method string, p Path) time.Duration {
-	if method == http.MethodGet && slices.Contains(atOnce, p.text) {
-		return c.timeout
-	}
-	return max(c.timeout, heldByPVE)
-}
-
-func (c *Engine) request(ctx context.Context, endpoint, method string, p Path, params url.Values) (*http.Request, error) {
-	token, err := c.token.header(ctx)
-	if err != nil {
-		return nil, &SecretError{err}
-	}
-	target, query := endpoint+"/api2/json"+p.text, params.Encode()
-	var body io.Reader
-	if method == http.MethodPost || method == http.MethodPut {
-		body, query = strings.NewReader(query), ""
-	}
-	req, err := http.NewRequestWithContext(ctx, method, target, body)
+// New returns a client. It connects when it is first used. Outdates and Measure of the
+// options are this package's own.
+func New(o proxmox.Options) (*Client, error) {
+	o.Outdates = Elsewhere
+	o.Measure = func() proxmox.Measure { return new(Meter).Read }
+	engine, err := proxmox.New(o)
 	if err != nil {
 		return nil, err
 	}
-	req.URL.RawQuery = query
-	if token != "" {
-		req.Header.Set("Authorization", token)
-	}
-	req.Header.Set("User-Agent", c.userAgent)
-	if body != nil {
-		// PVE 7 to 9 all take forms; JSON bodies differ between them.
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	return req, nil
+	return &Client{engine, &lists{}}, nil
 }
 
-// SecretError says that the secret of the token could not be had: nothing was sent.
-type SecretError struct{ Err error }
+// Sticky returns a client whose requests all go to one endpoint, as
+// [proxmox.Client.Sticky] does.
+func (c *Client) Sticky() *Client { return &Client{c.Client.Sticky(), c.lists} }
 
-func (e *SecretError) Error() string { return e.Err.Error() }
-func (e *SecretError) Unwrap() error { return e.Err }
-
-// ConnectError says that no connection to an endpoint could be made: the request
-// was not sent.
-type ConnectError struct {
-	Endpoint string
-	Err      error
-}
-
-func (e *ConnectError) Error() string {
-	return fmt.Sprintf("no connection to %s: %v", e.Endpoint, e.Err)
-}
-
-func (e *ConnectError) Unwrap() error { return e.Err }
-
-// cause strips the *url.Error, whose text repeats method and URL.
-func cause(err error) error {
-	var ue *url.Error
-	if errors.As(err, &ue) {
-		return ue.Err
+// ask sends a GET, whose answer has data.
+func (c *Client) ask(ctx context.Context, p proxmox.Path, params url.Values) (proxmox.Answer, error) {
+	ans, err := c.Do(ctx, http.MethodGet, p, params)
+	if err == nil && ans.IsEmpty() {
+		err = ans.Decode(nil)
 	}
-	return err
+	return ans, err
 }

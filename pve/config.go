@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
 // GuestConfig is the configuration of a guest. PVE writes a value as a number or as a
@@ -20,7 +23,7 @@ type GuestConfig struct {
 	// Values has every other key. The password for cloud-init is PVE's row of asterisks.
 	Values map[string]string
 	// Extra are values that are no strings or numbers: a container's raw lxc entries.
-	Extra Extra
+	Extra lenient.Extra
 }
 
 // UnmarshalJSON keeps what is not one value in Extra.
@@ -31,12 +34,12 @@ func (c *GuestConfig) UnmarshalJSON(data []byte) error {
 	}
 	*c = GuestConfig{Values: map[string]string{}}
 	for key, raw := range all {
-		var value Opt[string]
+		var value lenient.Opt[string]
 		err := json.Unmarshal(raw, &value)
 		switch {
 		case err != nil || !value.Set:
 			if c.Extra == nil {
-				c.Extra = Extra{}
+				c.Extra = lenient.Extra{}
 			}
 			c.Extra[key] = raw
 		case key == "digest":
@@ -103,24 +106,24 @@ func (c GuestConfig) keys() []string {
 // for its next start. The parameters are PVE's: with current=1 those changes are left
 // out; snapshot names a snapshot whose configuration is asked for.
 func (c *Client) GuestConfig(ctx context.Context, g GuestRef, params url.Values) (GuestConfig, error) {
-	return Get[GuestConfig](ctx, c.Engine, g.path("config"), params)
+	return proxmox.Get[GuestConfig](ctx, c.Client, g.path("config"), params)
 }
 
 // PendingValue is a key of a guest's configuration, with the change of it that waits
 // for the guest's next start, if one does.
 type PendingValue struct {
-	Key     string      `json:"key"`
-	Value   Opt[string] `json:"value,omitzero"`   // what is in force
-	Pending Opt[string] `json:"pending,omitzero"` // what will be
-	Delete  Opt[int64]  `json:"delete,omitzero"`  // 1: will be removed; 2: with force
-	Extra   Extra       `json:"-"`
+	Key     string              `json:"key"`
+	Value   lenient.Opt[string] `json:"value,omitzero"`   // what is in force
+	Pending lenient.Opt[string] `json:"pending,omitzero"` // what will be
+	Delete  lenient.Opt[int64]  `json:"delete,omitzero"`  // 1: will be removed; 2: with force
+	Extra   lenient.Extra       `json:"-"`
 }
 
 // UnmarshalJSON keeps unknown fields in Extra.
-func (p *PendingValue) UnmarshalJSON(data []byte) error { return decodeObject(data, p, &p.Extra) }
+func (p *PendingValue) UnmarshalJSON(data []byte) error { return lenient.Decode(data, p, &p.Extra) }
 
 // MarshalJSON writes what was read.
-func (p PendingValue) MarshalJSON() ([]byte, error) { return encodeObject(p, p.Extra) }
+func (p PendingValue) MarshalJSON() ([]byte, error) { return lenient.Encode(p, p.Extra) }
 
 // Waits reports whether a change waits.
 func (p PendingValue) Waits() bool { return p.Pending.Set || p.Delete.Value != 0 }
@@ -128,13 +131,13 @@ func (p PendingValue) Waits() bool { return p.Pending.Set || p.Delete.Value != 0
 // Pending lists the keys of a guest's configuration with the changes that wait for its
 // next start (VM.Audit). The digest is among the keys.
 func (c *Client) Pending(ctx context.Context, g GuestRef) ([]PendingValue, error) {
-	return Get[[]PendingValue](ctx, c.Engine, g.path("pending"), nil)
+	return proxmox.Get[[]PendingValue](ctx, c.Client, g.path("pending"), nil)
 }
 
 // BackupConfig reads the configuration of the guest in a backup (VM.Backup on the guest,
 // Datastore.AllocateSpace on the storage), without its snapshots and its notes.
 func (c *Client) BackupConfig(ctx context.Context, node string, backup VolID) (GuestConfig, error) {
-	text, err := Get[string](ctx, c.Engine, Join("nodes", node, "vzdump", "extractconfig"), url.Values{"volume": {backup.String()}})
+	text, err := proxmox.Get[string](ctx, c.Client, proxmox.Join("nodes", node, "vzdump", "extractconfig"), url.Values{"volume": {backup.String()}})
 	config := GuestConfig{Values: map[string]string{}}
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, "[") { // the snapshots follow

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
@@ -47,16 +48,16 @@ type Disk struct {
 	Volume VolID  // the source, where it is a volume id
 	// Size is in bytes, and as old as the last look at it: of a disk that was resized
 	// by other means than PVE it is wrong.
-	Size      Opt[int64]
+	Size      lenient.Opt[int64]
 	Media     string // cdrom or disk; "" is disk
 	Format    string // such as qcow2
 	Cache     string
 	Discard   string // on or ignore
-	SSD       Opt[bool]
-	IOThread  Opt[bool]
-	Backup    Opt[bool] // absent: a VM's disk is backed up, a container's mount point is not
-	Replicate Opt[bool]
-	ReadOnly  Opt[bool]
+	SSD       lenient.Opt[bool]
+	IOThread  lenient.Opt[bool]
+	Backup    lenient.Opt[bool] // absent: a VM's disk is backed up, a container's mount point is not
+	Replicate lenient.Opt[bool]
+	ReadOnly  lenient.Opt[bool]
 	Mount     string // where a container has it
 	EFIType   string // of an EFI disk: 2m or 4m
 	// Rest are the options that have no field here, and those whose value is odd.

@@ -1,12 +1,10 @@
-// Package pve is a client of the Proxmox VE API that tells the truth about it: a
-// refusal keeps PVE's own words, a task that failed is a failure, and a write
-// whose answer was lost is an unknown outcome, never a success and never sent
-// again.
+// Package pve is a client of the Proxmox VE API, with a method for each endpoint that it
+// knows. Requests, errors and tasks are those of package proxmox, on which it is built.
 //
-//	client, err := pve.New(pve.Options{
+//	client, err := pve.New(proxmox.Options{
 //		Endpoints: []string{"https://pve.example.lan:8006"},
-//		Token:     pve.Token{ID: "ops@pve!mcp", Secret: secret},
-//		Transport: pve.NewTransport(pve.TLS{}),
+//		Token:     proxmox.Token{ID: "ops@pve!mcp", Secret: proxmox.NewSecret(secret)},
+//		Transport: proxmox.NewTransport(proxmox.TLS{}),
 //	})
 //	...
 //	guest, err := client.FindGuest(ctx, 100)
@@ -16,14 +14,10 @@
 //		log.Print(status.ExitStatus.Value)
 //	}
 //
-// Those who ask a client the same at the same time share one request to PVE, and nothing
-// is shared between clients. What comes of it, an error too, is for all who asked while it
-// was under way, and is not kept. One who gives up leaves it to the others. It was asked
-// before the last of them wanted to know, by no more than it takes; so nobody joins a
-// request once a write was answered, or a task was seen to have ended, after it was sent.
+// Answers are decoded leniently, since PVE writes a number as a number or as a string from
+// one version to the next. A field that PVE may leave out is a [lenient.Opt], and fields that
+// a type does not name are kept in its Extra.
 //
-// It sends what it is given and reports what PVE says: checking parameters is
-// PVE's business. Answers are decoded leniently, since PVE writes a number as a
-// number or as a string from one version to the next; a field that PVE may leave
-// out is an [Opt], and fields that a type does not name are kept in its Extra.
+// The package is at version 0: its names may still change between minor versions. It serves
+// Proxmox VE 8 and 9.
 package pve

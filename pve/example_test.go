@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
@@ -16,9 +17,9 @@ func ExampleClient_Wait() {
 		panic(err)
 	}
 	token := model.Token("ops@pve!mcp")
-	client, err := pve.New(pve.Options{
+	client, err := pve.New(proxmox.Options{
 		Endpoints: []string{sim.URL()},
-		Token:     pve.Token{ID: token.ID, Secret: pve.NewSecret(token.Secret)},
+		Token:     proxmox.Token{ID: token.ID, Secret: proxmox.NewSecret(token.Secret)},
 		Transport: sim.Transport(),
 	})
 	if err != nil {
@@ -39,7 +40,7 @@ func ExampleClient_Wait() {
 }
 
 func ExampleParseUPID() {
-	upid, err := pve.ParseUPID("UPID:pve1:00005108:000BCCF1:6B032E86:qmshutdown:900:root@pam!full:")
+	upid, err := proxmox.ParseUPID("UPID:pve1:00005108:000BCCF1:6B032E86:qmshutdown:900:root@pam!full:")
 	if err != nil {
 		panic(err)
 	}

@@ -1,27 +1,32 @@
 package pve
 
-import "context"
+import (
+	"context"
+
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
+)
 
 // HAItem is a line of the HA manager's status: quorum, the manager (master), its agent on a
 // node (lrm), or a guest (service).
 type HAItem struct {
-	ID        string      `json:"id"`
-	Type      string      `json:"type"`
-	Node      Opt[string] `json:"node,omitzero"`
-	Status    Opt[string] `json:"status,omitzero"` // for people, such as: pve1 (maintenance mode, Sun Nov 22 18:06:39 2026)
-	Timestamp Opt[int64]  `json:"timestamp,omitzero"`
-	SID       Opt[string] `json:"sid,omitzero"` // of a guest
-	State     Opt[string] `json:"state,omitzero"`
-	Extra     Extra       `json:"-"`
+	ID        string              `json:"id"`
+	Type      string              `json:"type"`
+	Node      lenient.Opt[string] `json:"node,omitzero"`
+	Status    lenient.Opt[string] `json:"status,omitzero"` // for people, such as: pve1 (maintenance mode, Sun Nov 22 18:06:39 2026)
+	Timestamp lenient.Opt[int64]  `json:"timestamp,omitzero"`
+	SID       lenient.Opt[string] `json:"sid,omitzero"` // of a guest
+	State     lenient.Opt[string] `json:"state,omitzero"`
+	Extra     lenient.Extra       `json:"-"`
 }
 
 // UnmarshalJSON keeps unknown fields in Extra.
-func (i *HAItem) UnmarshalJSON(data []byte) error { return decodeObject(data, i, &i.Extra) }
+func (i *HAItem) UnmarshalJSON(data []byte) error { return lenient.Decode(data, i, &i.Extra) }
 
 // MarshalJSON writes what was read.
-func (i HAItem) MarshalJSON() ([]byte, error) { return encodeObject(i, i.Extra) }
+func (i HAItem) MarshalJSON() ([]byte, error) { return lenient.Encode(i, i.Extra) }
 
 // HAStatus asks the HA manager for its state (Sys.Audit on /).
 func (c *Client) HAStatus(ctx context.Context) ([]HAItem, error) {
-	return Get[[]HAItem](ctx, c.Engine, Join("cluster", "ha", "status", "current"), nil)
+	return proxmox.Get[[]HAItem](ctx, c.Client, proxmox.Join("cluster", "ha", "status", "current"), nil)
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 // VMID is the id of a guest, unique in its cluster over VMs and containers.
@@ -104,6 +106,6 @@ type GuestRef struct {
 // String names the guest as PVE's messages do, such as "VM 100".
 func (g GuestRef) String() string { return g.Kind.Noun() + " " + g.VMID.String() }
 
-func (g GuestRef) path(rest ...string) Path {
-	return Join(append([]string{"nodes", g.Node, string(g.Kind), g.VMID.String()}, rest...)...)
+func (g GuestRef) path(rest ...string) proxmox.Path {
+	return proxmox.Join(append([]string{"nodes", g.Node, string(g.Kind), g.VMID.String()}, rest...)...)
 }

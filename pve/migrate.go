@@ -5,12 +5,15 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
 // Migration says what PVE has for and against the migration of a guest. A container's
 // names no disks, and exists from PVE 9 on; its lists of nodes are spelled with hyphens.
 type Migration struct {
-	Running        Opt[bool]          `json:"running,omitzero"`
+	Running        lenient.Opt[bool]  `json:"running,omitzero"`
 	Allowed        []string           `json:"allowed_nodes,omitzero"` // before PVE 8 only of a stopped VM
 	NotAllowed     map[string]Refused `json:"not_allowed_nodes,omitzero"`
 	AllowedCT      []string           `json:"allowed-nodes,omitzero"`
@@ -18,15 +21,15 @@ type Migration struct {
 	LocalDisks     []LocalDisk        `json:"local_disks,omitzero"`
 	LocalResources []string           `json:"local_resources,omitzero"` // USB and PCI devices
 	// Dependent are the resources of HA, such as vm:100, that go along (PVE 9).
-	Dependent []string `json:"dependent-ha-resources,omitzero"`
-	Extra     Extra    `json:"-"`
+	Dependent []string      `json:"dependent-ha-resources,omitzero"`
+	Extra     lenient.Extra `json:"-"`
 }
 
 // UnmarshalJSON keeps unknown fields in Extra.
-func (m *Migration) UnmarshalJSON(data []byte) error { return decodeObject(data, m, &m.Extra) }
+func (m *Migration) UnmarshalJSON(data []byte) error { return lenient.Decode(data, m, &m.Extra) }
 
 // MarshalJSON writes what was read.
-func (m Migration) MarshalJSON() ([]byte, error) { return encodeObject(m, m.Extra) }
+func (m Migration) MarshalJSON() ([]byte, error) { return lenient.Encode(m, m.Extra) }
 
 // TakenAlong are the guests that HA moves to the same node, since a rule keeps them
 // together.
@@ -44,23 +47,23 @@ func (m Migration) TakenAlong() []VMID {
 // Refused says why a guest cannot go to a node. PVE names a node without a reason, too,
 // that it allows at the same time.
 type Refused struct {
-	Storages  []string   `json:"unavailable_storages,omitzero"`
-	Resources []string   `json:"unavailable-resources,omitzero"`
-	HA        []Blocking `json:"blocking-ha-resources,omitzero"` // PVE 9
-	Extra     Extra      `json:"-"`
+	Storages  []string      `json:"unavailable_storages,omitzero"`
+	Resources []string      `json:"unavailable-resources,omitzero"`
+	HA        []Blocking    `json:"blocking-ha-resources,omitzero"` // PVE 9
+	Extra     lenient.Extra `json:"-"`
 }
 
 // Blocking is a resource of HA that a rule keeps away from a guest, or with it.
 type Blocking struct {
-	SID   Opt[string] `json:"sid"`
-	Cause Opt[string] `json:"cause"` // node-affinity or resource-affinity
+	SID   lenient.Opt[string] `json:"sid"`
+	Cause lenient.Opt[string] `json:"cause"` // node-affinity or resource-affinity
 }
 
 // UnmarshalJSON keeps unknown fields in Extra.
-func (r *Refused) UnmarshalJSON(data []byte) error { return decodeObject(data, r, &r.Extra) }
+func (r *Refused) UnmarshalJSON(data []byte) error { return lenient.Decode(data, r, &r.Extra) }
 
 // MarshalJSON writes what was read.
-func (r Refused) MarshalJSON() ([]byte, error) { return encodeObject(r, r.Extra) }
+func (r Refused) MarshalJSON() ([]byte, error) { return lenient.Encode(r, r.Extra) }
 
 // IsCloudInit reports whether the disk is the drive that PVE makes for cloud-init, which
 // it makes anew where the VM goes.
@@ -71,19 +74,19 @@ func (d LocalDisk) IsCloudInit() bool {
 
 // LocalDisk is a disk on a storage of the node alone.
 type LocalDisk struct {
-	Volume Opt[string] `json:"volid"`
-	Drive  Opt[string] `json:"drivename,omitzero"`
-	Size   Opt[int64]  `json:"size,omitzero"` // bytes
-	CDROM  Opt[bool]   `json:"cdrom,omitzero"`
-	Unused Opt[bool]   `json:"is_unused,omitzero"`
-	Extra  Extra       `json:"-"`
+	Volume lenient.Opt[string] `json:"volid"`
+	Drive  lenient.Opt[string] `json:"drivename,omitzero"`
+	Size   lenient.Opt[int64]  `json:"size,omitzero"` // bytes
+	CDROM  lenient.Opt[bool]   `json:"cdrom,omitzero"`
+	Unused lenient.Opt[bool]   `json:"is_unused,omitzero"`
+	Extra  lenient.Extra       `json:"-"`
 }
 
 // UnmarshalJSON keeps unknown fields in Extra.
-func (d *LocalDisk) UnmarshalJSON(data []byte) error { return decodeObject(data, d, &d.Extra) }
+func (d *LocalDisk) UnmarshalJSON(data []byte) error { return lenient.Decode(data, d, &d.Extra) }
 
 // MarshalJSON writes what was read.
-func (d LocalDisk) MarshalJSON() ([]byte, error) { return encodeObject(d, d.Extra) }
+func (d LocalDisk) MarshalJSON() ([]byte, error) { return lenient.Encode(d, d.Extra) }
 
 // CheckMigration asks what PVE has against the migration of a guest to a node, or to
 // any where target is "" (VM.Migrate). For a container before PVE 9 it is an *[Error]
@@ -93,10 +96,10 @@ func (c *Client) CheckMigration(ctx context.Context, g GuestRef, target string) 
 	if target != "" {
 		params.Set("target", target)
 	}
-	return Get[Migration](ctx, c.Engine, g.path("migrate"), params)
+	return proxmox.Get[Migration](ctx, c.Client, g.path("migrate"), params)
 }
 
 // Migrate starts the migration of a guest (VM.Migrate). The parameters are PVE's.
-func (c *Client) Migrate(ctx context.Context, g GuestRef, params url.Values) (UPID, error) {
+func (c *Client) Migrate(ctx context.Context, g GuestRef, params url.Values) (proxmox.UPID, error) {
 	return c.Start(ctx, http.MethodPost, g.path("migrate"), params)
 }

@@ -1,6 +1,9 @@
 package pve
 
-import "github.com/pve-mcp/pve-mcp/lazyregexp"
+import (
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
+)
 
 // IPConfig is how an interface gets its addresses: that of a container, or what
 // cloud-init tells a VM.
@@ -34,12 +37,12 @@ type NIC struct {
 	Model    string // such as virtio; veth in a container
 	MAC      string
 	Bridge   string
-	Tag      Opt[int64] // the VLAN
-	Firewall Opt[bool]
-	LinkDown Opt[bool]
-	Rate     Opt[float64] // MB/s
-	MTU      Opt[int64]   // of a VM, 1 stands for that of the bridge
-	Queues   Opt[int64]
+	Tag      lenient.Opt[int64] // the VLAN
+	Firewall lenient.Opt[bool]
+	LinkDown lenient.Opt[bool]
+	Rate     lenient.Opt[float64] // MB/s
+	MTU      lenient.Opt[int64]   // of a VM, 1 stands for that of the bridge
+	Queues   lenient.Opt[int64]
 	IPConfig // of a container
 	// Rest are the options that have no field here, and those whose value is odd.
 	Rest Property
@@ -69,7 +72,7 @@ func NICOf(kind Kind, key, value string) NIC {
 	n.Tag = p.takeInt("tag")
 	n.Firewall = p.takeFlag("firewall")
 	n.LinkDown = p.takeFlag("link_down")
-	n.Rate = take(&p, "rate", func(s string) (float64, error) { return parseFloat([]byte(s)) })
+	n.Rate = take(&p, "rate", func(s string) (float64, error) { return lenient.ParseFloat([]byte(s)) })
 	n.MTU = p.takeInt("mtu")
 	n.Queues = p.takeInt("queues")
 	n.Rest = p

@@ -1,64 +1,69 @@
 package pve
 
-import "context"
+import (
+	"context"
+
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
+)
 
 // ClusterItem is a line of /cluster/status: the cluster itself, which a single node has
 // not, or one of its nodes.
 type ClusterItem struct {
-	Type    string      `json:"type"` // cluster or node
-	ID      string      `json:"id"`
-	Name    string      `json:"name"`
-	Nodes   Opt[int64]  `json:"nodes,omitzero"` // of a cluster
-	Quorate Opt[bool]   `json:"quorate,omitzero"`
-	Version Opt[int64]  `json:"version,omitzero"` // of the cluster's configuration
-	NodeID  Opt[int64]  `json:"nodeid,omitzero"`
-	IP      Opt[string] `json:"ip,omitzero"` // absent while a node is offline
-	Online  Opt[bool]   `json:"online,omitzero"`
-	Local   Opt[bool]   `json:"local,omitzero"` // the node that answers
-	Level   Opt[string] `json:"level,omitzero"` // of the subscription
-	Extra   Extra       `json:"-"`
+	Type    string              `json:"type"` // cluster or node
+	ID      string              `json:"id"`
+	Name    string              `json:"name"`
+	Nodes   lenient.Opt[int64]  `json:"nodes,omitzero"` // of a cluster
+	Quorate lenient.Opt[bool]   `json:"quorate,omitzero"`
+	Version lenient.Opt[int64]  `json:"version,omitzero"` // of the cluster's configuration
+	NodeID  lenient.Opt[int64]  `json:"nodeid,omitzero"`
+	IP      lenient.Opt[string] `json:"ip,omitzero"` // absent while a node is offline
+	Online  lenient.Opt[bool]   `json:"online,omitzero"`
+	Local   lenient.Opt[bool]   `json:"local,omitzero"` // the node that answers
+	Level   lenient.Opt[string] `json:"level,omitzero"` // of the subscription
+	Extra   lenient.Extra       `json:"-"`
 }
 
 // UnmarshalJSON keeps unknown fields in Extra.
-func (i *ClusterItem) UnmarshalJSON(data []byte) error { return decodeObject(data, i, &i.Extra) }
+func (i *ClusterItem) UnmarshalJSON(data []byte) error { return lenient.Decode(data, i, &i.Extra) }
 
 // MarshalJSON writes what was read.
-func (i ClusterItem) MarshalJSON() ([]byte, error) { return encodeObject(i, i.Extra) }
+func (i ClusterItem) MarshalJSON() ([]byte, error) { return lenient.Encode(i, i.Extra) }
 
 // ClusterStatus lists the cluster and its nodes (Sys.Audit on /).
 func (c *Client) ClusterStatus(ctx context.Context) ([]ClusterItem, error) {
-	return Get[[]ClusterItem](ctx, c.Engine, Join("cluster", "status"), nil)
+	return proxmox.Get[[]ClusterItem](ctx, c.Client, proxmox.Join("cluster", "status"), nil)
 }
 
 // NodeStatus is the state of a node, as it sees itself.
 type NodeStatus struct {
-	Uptime     Opt[int64]             `json:"uptime,omitzero"` // seconds
-	CPU        Opt[float64]           `json:"cpu,omitzero"`    // the share of all CPUs in use
-	Wait       Opt[float64]           `json:"wait,omitzero"`   // the share of time spent waiting for disks
-	LoadAvg    []Opt[float64]         `json:"loadavg,omitzero"`
-	CPUInfo    map[string]Opt[string] `json:"cpuinfo,omitzero"`        // model, sockets, cores, cpus (threads), …
-	Memory     map[string]Opt[int64]  `json:"memory,omitzero"`         // total, used, free, from PVE 9 available; bytes; ZFS's cache counts as used
-	Swap       map[string]Opt[int64]  `json:"swap,omitzero"`           // total, used, free; bytes
-	RootFS     map[string]Opt[int64]  `json:"rootfs,omitzero"`         // total, used, avail, free (with what is reserved for root); bytes
-	KVersion   Opt[string]            `json:"kversion,omitzero"`       // Linux, release and build of the kernel
-	Kernel     map[string]Opt[string] `json:"current-kernel,omitzero"` // release, …; from PVE 8.1
-	Boot       map[string]Opt[string] `json:"boot-info,omitzero"`      // mode: efi or legacy-bios; secureboot; from PVE 8.1
-	PVEVersion Opt[string]            `json:"pveversion,omitzero"`     // pve-manager/9.0.11/0123456789abcdef
-	Extra      Extra                  `json:"-"`
+	Uptime     lenient.Opt[int64]             `json:"uptime,omitzero"` // seconds
+	CPU        lenient.Opt[float64]           `json:"cpu,omitzero"`    // the share of all CPUs in use
+	Wait       lenient.Opt[float64]           `json:"wait,omitzero"`   // the share of time spent waiting for disks
+	LoadAvg    []lenient.Opt[float64]         `json:"loadavg,omitzero"`
+	CPUInfo    map[string]lenient.Opt[string] `json:"cpuinfo,omitzero"`        // model, sockets, cores, cpus (threads), …
+	Memory     map[string]lenient.Opt[int64]  `json:"memory,omitzero"`         // total, used, free, from PVE 9 available; bytes; ZFS's cache counts as used
+	Swap       map[string]lenient.Opt[int64]  `json:"swap,omitzero"`           // total, used, free; bytes
+	RootFS     map[string]lenient.Opt[int64]  `json:"rootfs,omitzero"`         // total, used, avail, free (with what is reserved for root); bytes
+	KVersion   lenient.Opt[string]            `json:"kversion,omitzero"`       // Linux, release and build of the kernel
+	Kernel     map[string]lenient.Opt[string] `json:"current-kernel,omitzero"` // release, …; from PVE 8.1
+	Boot       map[string]lenient.Opt[string] `json:"boot-info,omitzero"`      // mode: efi or legacy-bios; secureboot; from PVE 8.1
+	PVEVersion lenient.Opt[string]            `json:"pveversion,omitzero"`     // pve-manager/9.0.11/0123456789abcdef
+	Extra      lenient.Extra                  `json:"-"`
 }
 
 // UnmarshalJSON keeps unknown fields in Extra.
-func (s *NodeStatus) UnmarshalJSON(data []byte) error { return decodeObject(data, s, &s.Extra) }
+func (s *NodeStatus) UnmarshalJSON(data []byte) error { return lenient.Decode(data, s, &s.Extra) }
 
 // MarshalJSON writes what was read.
-func (s NodeStatus) MarshalJSON() ([]byte, error) { return encodeObject(s, s.Extra) }
+func (s NodeStatus) MarshalJSON() ([]byte, error) { return lenient.Encode(s, s.Extra) }
 
 // NodeStatus asks a node for its state (Sys.Audit on it).
 func (c *Client) NodeStatus(ctx context.Context, node string) (NodeStatus, error) {
-	return Get[NodeStatus](ctx, c.Engine, Join("nodes", node, "status"), nil)
+	return proxmox.Get[NodeStatus](ctx, c.Client, proxmox.Join("nodes", node, "status"), nil)
 }
 
 // NodeVersion asks a node for its version. Every token may.
 func (c *Client) NodeVersion(ctx context.Context, node string) (Version, error) {
-	return Get[Version](ctx, c.Engine, Join("nodes", node, "version"), nil)
+	return proxmox.Get[Version](ctx, c.Client, proxmox.Join("nodes", node, "version"), nil)
 }

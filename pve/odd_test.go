@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 
 	"github.com/pve-mcp/pve-mcp/internal/testkit/recorded"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 // poke calls every method of v, and of what v is made of, that wants no arguments or
@@ -64,7 +65,7 @@ func odd(t *testing.T, what string, call func(context.Context, *Client) (any, er
 		}
 	}()
 	row := recorded.Row{Status: http.StatusOK, Reason: "OK", Body: body}
-	c, err := New(Options{Endpoints: []string{"https://pve1:8006"}, Transport: &playback{row: row}})
+	c, err := New(proxmox.Options{Endpoints: []string{"https://pve1:8006"}, Transport: &playback{row: row}})
 	if err != nil {
 		t.Fatal(err)
 	}

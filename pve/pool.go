@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 // pool is a pool with its members.
@@ -14,10 +16,10 @@ type pool struct {
 
 // PoolMembers lists the guests and storages of a pool (Pool.Audit).
 func (c *Client) PoolMembers(ctx context.Context, name string) ([]Resource, error) {
-	pools, err := Get[[]pool](ctx, c.Engine, Join("pools"), url.Values{"poolid": {name}})
-	var said *Error
+	pools, err := proxmox.Get[[]pool](ctx, c.Client, proxmox.Join("pools"), url.Values{"poolid": {name}})
+	var said *proxmox.Error
 	if errors.As(err, &said) && said.Status == http.StatusBadRequest { // before PVE 8.1
-		one, err := Get[pool](ctx, c.Engine, Join("pools", name), nil)
+		one, err := proxmox.Get[pool](ctx, c.Client, proxmox.Join("pools", name), nil)
 		return one.Members, err
 	}
 	if err != nil || len(pools) == 0 {

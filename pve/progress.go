@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
 // Meter reads the progress of a task out of its log, from whose begin it is to be fed.
 // The zero value has read nothing.
 type Meter struct {
-	now Progress
+	now proxmox.Progress
 
 	parts  []part  // of the task, or of the guest that a backup job is at
 	expect int     // how many parts there will be; 0 where the log does not say
@@ -60,14 +62,14 @@ func unstamped(text string) string { return strings.TrimSpace(stampRE.ReplaceAll
 
 // Measures reports whether a line of a log says how far the task is, in one of the forms
 // that a [Meter] knows.
-func Measures(l LogLine) bool {
+func Measures(l proxmox.LogLine) bool {
 	text := unstamped(l.Text.Value)
 	return slices.ContainsFunc(measures, func(r lineRule) bool { return r.re.MatchString(text) })
 }
 
 // Read goes on with lines that the log has gained, and returns how far the task is by
 // now.
-func (m *Meter) Read(lines []LogLine) Progress {
+func (m *Meter) Read(lines []proxmox.LogLine) proxmox.Progress {
 	for _, l := range lines {
 		text := unstamped(l.Text.Value)
 		if m.follow(measures, text) || m.follow(frames, text) {
@@ -93,7 +95,7 @@ func (m *Meter) follow(rules []lineRule, text string) bool {
 func (m *Meter) end(well bool) {
 	m.now.Rate, m.now.Left = 0, 0
 	if well {
-		m.now.Percent = Some(100.0)
+		m.now.Percent = lenient.Some(100.0)
 	}
 }
 
@@ -117,7 +119,7 @@ func (m *Meter) reckon() {
 		share = min((float64(over)+share)/max(float64(len(m.guests)), 1), 1)
 	}
 	if known {
-		m.now.Percent = Some(min(max(m.now.Percent.Value, 100*share), max(beforeEnd, m.now.Percent.Value)))
+		m.now.Percent = lenient.Some(min(max(m.now.Percent.Value, 100*share), max(beforeEnd, m.now.Percent.Value)))
 	}
 }
 

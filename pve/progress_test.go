@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/testkit/recorded"
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
 // inShort writes progress in short: 42% 10/20 5/s 2s.
-func inShort(p Progress) string {
+func inShort(p proxmox.Progress) string {
 	var out []string
 	if p.Percent.Set {
 		out = append(out, fmt.Sprintf("%.1f%%", p.Percent.Value))
@@ -28,10 +30,10 @@ func inShort(p Progress) string {
 	return strings.Join(out, " ")
 }
 
-func linesOf(text ...string) []LogLine {
-	var out []LogLine
+func linesOf(text ...string) []proxmox.LogLine {
+	var out []proxmox.LogLine
 	for i, t := range text {
-		out = append(out, LogLine{N: Some(int64(i + 1)), Text: Some(t)})
+		out = append(out, proxmox.LogLine{N: lenient.Some(int64(i + 1)), Text: lenient.Some(t)})
 	}
 	return out
 }
@@ -217,7 +219,7 @@ TASK ERROR: 99% of it failed`,
 }
 
 // checkProgress says what is wrong with what a meter shows after something else.
-func checkProgress(before, p Progress) string {
+func checkProgress(before, p proxmox.Progress) string {
 	switch {
 	case p.Percent.Value < before.Percent.Value, before.Percent.Set && !p.Percent.Set, p.Done < before.Done:
 		return "it falls"
@@ -232,13 +234,13 @@ func checkProgress(before, p Progress) string {
 func TestProgressOfRecordedTasks(t *testing.T) {
 	tasks, figures := 0, 0
 	for _, row := range recorded.Rows(t) {
-		var lines []LogLine
+		var lines []proxmox.LogLine
 		if row.Task == "" || json.Unmarshal(row.Log, &lines) != nil || len(lines) == 0 {
 			continue
 		}
 		tasks++
 		var m Meter
-		var last Progress
+		var last proxmox.Progress
 		for i := range lines {
 			p := m.Read(lines[i : i+1])
 			if wrong := checkProgress(last, p); wrong != "" {
@@ -271,7 +273,7 @@ func FuzzMeter(f *testing.F) {
 		"Length: 0\n 1K .... 900% 98.7M 8s\n9999999K 1% 1..1M 1..1s")
 	f.Fuzz(func(t *testing.T, log string) {
 		var m Meter
-		var last Progress
+		var last proxmox.Progress
 		for _, line := range strings.Split(log, "\n") {
 			p := m.Read(linesOf(line))
 			if wrong := checkProgress(last, p); wrong != "" {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
 // Property is a property string, the form of many values in a configuration: parts
@@ -113,29 +115,29 @@ func (p *Property) Delete(key string) {
 
 // take removes the first value of a key and returns it as T. A value that is not a T
 // stays.
-func take[T string | int64 | float64 | bool](p *Property, key string, parse func(string) (T, error)) Opt[T] {
+func take[T string | int64 | float64 | bool](p *Property, key string, parse func(string) (T, error)) lenient.Opt[T] {
 	text, ok := p.Get(key)
 	if !ok || text == "" {
-		return Opt[T]{}
+		return lenient.Opt[T]{}
 	}
 	v, err := parse(text)
 	if err != nil {
-		return Opt[T]{}
+		return lenient.Opt[T]{}
 	}
 	i := p.index(key)
 	p.parts = slices.Concat(p.parts[:i], p.parts[i+1:])
-	return Some(v)
+	return lenient.Some(v)
 }
 
 func (p *Property) takeText(key string) string {
 	return take(p, key, func(s string) (string, error) { return s, nil }).Value
 }
 
-func (p *Property) takeInt(key string) Opt[int64] {
+func (p *Property) takeInt(key string) lenient.Opt[int64] {
 	return take(p, key, func(s string) (int64, error) { return strconv.ParseInt(s, 10, 64) })
 }
 
-func (p *Property) takeFlag(key string) Opt[bool] { return take(p, key, parseFlag) }
+func (p *Property) takeFlag(key string) lenient.Opt[bool] { return take(p, key, parseFlag) }
 
 // parseFlag reads a boolean as PVE does in property strings.
 func parseFlag(s string) (bool, error) {

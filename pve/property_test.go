@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 	"github.com/pve-mcp/pve-mcp/pve"
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
@@ -138,10 +139,10 @@ func TestNICs(t *testing.T) {
 		rest  string
 	}{
 		{pve.QEMU, "virtio=BC:24:11:77:21:A2,bridge=vmbr0,firewall=1,tag=20,trunks=1;2-4", pve.NIC{
-			Model: "virtio", MAC: "BC:24:11:77:21:A2", Bridge: "vmbr0", Firewall: pve.Some(true), Tag: pve.Some(int64(20)),
+			Model: "virtio", MAC: "BC:24:11:77:21:A2", Bridge: "vmbr0", Firewall: lenient.Some(true), Tag: lenient.Some(int64(20)),
 		}, "trunks=1;2-4"},
 		{pve.QEMU, "model=e1000e,macaddr=bc:24:11:77:21:a2,link_down=1,rate=1.5,mtu=1,queues=4", pve.NIC{
-			Model: "e1000e", MAC: "bc:24:11:77:21:a2", LinkDown: pve.Some(true), Rate: pve.Some(1.5), MTU: pve.Some(int64(1)), Queues: pve.Some(int64(4)),
+			Model: "e1000e", MAC: "bc:24:11:77:21:a2", LinkDown: lenient.Some(true), Rate: lenient.Some(1.5), MTU: lenient.Some(int64(1)), Queues: lenient.Some(int64(4)),
 		}, ""},
 		{pve.QEMU, "virtio,bridge=vmbr1,tag=x,rate=nan", pve.NIC{Model: "virtio", Bridge: "vmbr1"}, "tag=x,rate=nan"},
 		{pve.LXC, "name=eth0,bridge=vmbr0,gw=10.99.0.1,gw6=fd00::1,host-managed=1,hwaddr=BC:24:11:D1:65:B3,ip=10.99.0.50/24,ip6=auto,type=veth", pve.NIC{

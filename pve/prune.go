@@ -3,26 +3,29 @@ package pve
 import (
 	"context"
 	"net/url"
+
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
 // PruneMark is what a rule would do with a backup.
 type PruneMark struct {
-	VolID VolID       `json:"volid"`
-	Mark  string      `json:"mark"` // keep, remove, protected, or renamed, which is kept too
-	Type  Opt[string] `json:"type,omitzero"`
-	CTime Opt[int64]  `json:"ctime,omitzero"` // seconds since 1970
-	VMID  Opt[int64]  `json:"vmid,omitzero"`
-	Extra Extra       `json:"-"`
+	VolID VolID               `json:"volid"`
+	Mark  string              `json:"mark"` // keep, remove, protected, or renamed, which is kept too
+	Type  lenient.Opt[string] `json:"type,omitzero"`
+	CTime lenient.Opt[int64]  `json:"ctime,omitzero"` // seconds since 1970
+	VMID  lenient.Opt[int64]  `json:"vmid,omitzero"`
+	Extra lenient.Extra       `json:"-"`
 }
 
 // UnmarshalJSON keeps unknown fields in Extra.
-func (m *PruneMark) UnmarshalJSON(data []byte) error { return decodeObject(data, m, &m.Extra) }
+func (m *PruneMark) UnmarshalJSON(data []byte) error { return lenient.Decode(data, m, &m.Extra) }
 
 // MarshalJSON writes what was read.
-func (m PruneMark) MarshalJSON() ([]byte, error) { return encodeObject(m, m.Extra) }
+func (m PruneMark) MarshalJSON() ([]byte, error) { return lenient.Encode(m, m.Extra) }
 
 // PrunePlan asks what a rule would delete of the backups on a storage (Datastore.Audit
 // or Datastore.AllocateSpace). The parameters are PVE's: prune-backups, type, vmid.
 func (c *Client) PrunePlan(ctx context.Context, node, storage string, params url.Values) ([]PruneMark, error) {
-	return Get[[]PruneMark](ctx, c.Engine, Join("nodes", node, "storage", storage, "prunebackups"), params)
+	return proxmox.Get[[]PruneMark](ctx, c.Client, proxmox.Join("nodes", node, "storage", storage, "prunebackups"), params)
 }

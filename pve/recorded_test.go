@@ -20,6 +20,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pve-mcp/pve-mcp/internal/testkit/recorded"
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
 // playback answers every request with one recorded row.
@@ -57,7 +59,7 @@ func (p *playback) RoundTrip(req *http.Request) (*http.Response, error) {
 func player(t *testing.T) (*Client, *playback) {
 	t.Helper()
 	p := &playback{}
-	c, err := New(Options{Endpoints: []string{"https://pve1:8006"}, Transport: p})
+	c, err := New(proxmox.Options{Endpoints: []string{"https://pve1:8006"}, Transport: p})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,9 +145,9 @@ func refOf(m []string) GuestRef {
 	return GuestRef{Node: m[1], Kind: Kind(m[2]), VMID: id}
 }
 
-func upidOf(escaped string) UPID {
+func upidOf(escaped string) proxmox.UPID {
 	text, _ := url.PathUnescape(escaped)
-	upid, _ := ParseUPID(text)
+	upid, _ := proxmox.ParseUPID(text)
 	return upid
 }
 
@@ -192,18 +194,18 @@ func TestRecordedAnswersDecode(t *testing.T) {
 func checkRecordedTask(t *testing.T, row recorded.Row) int {
 	t.Helper()
 	for _, raw := range row.Statuses {
-		var status TaskStatus
+		var status proxmox.TaskStatus
 		if err := json.Unmarshal(raw, &status); err != nil {
 			t.Errorf("%v: %v", row, err)
 		}
 		sameJSON(t, row.String(), raw, status)
 	}
-	var log []LogLine
+	var log []proxmox.LogLine
 	if err := json.Unmarshal(row.Log, &log); err != nil {
 		t.Errorf("%v: %v", row, err)
 	}
 	sameJSON(t, row.String(), row.Log, log)
-	if upid, err := ParseUPID(row.Task); err != nil || upid.String() != row.Task {
+	if upid, err := proxmox.ParseUPID(row.Task); err != nil || upid.String() != row.Task {
 		t.Errorf("UPID %s became %v (%v)", row.Task, upid, err)
 	}
 	return 1
@@ -357,17 +359,21 @@ func undecoded(t *testing.T, what string, v reflect.Value) {
 		if !ok {
 			return
 		}
-		for _, f := range planOf(v.Type()) {
-			if raw, kept := extra.(Extra)[f.name]; kept && string(raw) != "null" {
-				t.Errorf("%s: %v.%s was not decoded: %s", what, v.Type(), f.name, raw)
+		for i := range v.NumField() {
+			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+			if name == "" || name == "-" {
+				continue
 			}
-			undecoded(t, what, v.Field(f.index))
+			if raw, kept := extra.(lenient.Extra)[name]; kept && string(raw) != "null" {
+				t.Errorf("%s: %v.%s was not decoded: %s", what, v.Type(), name, raw)
+			}
+			undecoded(t, what, v.Field(i))
 		}
 	}
 }
 
 // recordedPath is the path of a request that was recorded.
-func recordedPath(t *testing.T, escaped string) Path {
+func recordedPath(t *testing.T, escaped string) proxmox.Path {
 	t.Helper()
 	elems := strings.Split(strings.TrimPrefix(escaped, "/"), "/")
 	for i := range elems {
@@ -376,7 +382,7 @@ func recordedPath(t *testing.T, escaped string) Path {
 			t.Fatal(err)
 		}
 	}
-	return Join(elems...)
+	return proxmox.Join(elems...)
 }
 
 func TestRecordedErrors(t *testing.T) {
@@ -393,7 +399,7 @@ func TestRecordedErrors(t *testing.T) {
 			p.row = row
 			_, err = c.Do(t.Context(), row.Method, recordedPath(t, row.Path), row.Form())
 		})
-		var got *Error
+		var got *proxmox.Error
 		if strings.Contains(row.Path, "/../") { // the client sends no such path
 			if err == nil || errors.As(err, &got) {
 				t.Errorf("%v: %v", row, err)
@@ -401,7 +407,7 @@ func TestRecordedErrors(t *testing.T) {
 			continue
 		}
 		if !errors.As(err, &got) {
-			t.Errorf("%v: %T %v, want a *pve.Error", row, err, err)
+			t.Errorf("%v: %T %v, want a *proxmox.Error", row, err, err)
 			continue
 		}
 		var body struct {
@@ -413,7 +419,7 @@ func TestRecordedErrors(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		want := &Error{Method: row.Method, Path: recordedPath(t, row.Path).String(), Status: row.Status, Message: strings.TrimSpace(body.Message), Params: body.Errors}
+		want := &proxmox.Error{Method: row.Method, Path: recordedPath(t, row.Path).String(), Status: row.Status, Message: strings.TrimSpace(body.Message), Params: body.Errors}
 		if want.Message == "" {
 			want.Message = row.Reason
 		}

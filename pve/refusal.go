@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 var (
@@ -15,7 +16,7 @@ var (
 // NoSuchGuest reports whether PVE refused a request because it has no such guest on the
 // node that was asked; it may be on another one.
 func NoSuchGuest(err error) bool {
-	var said *Error
+	var said *proxmox.Error
 	return errors.As(err, &said) && noConfigRE.MatchString(said.Message)
 }
 
@@ -28,13 +29,13 @@ func Elsewhere(err error) bool { return errors.Is(err, errElsewhere) || NoSuchGu
 
 // IDInUse reports whether PVE refused to make a guest because one has its id.
 func IDInUse(err error) bool {
-	var said *Error
+	var said *proxmox.Error
 	return errors.As(err, &said) && idInUseRE.MatchString(said.Message)
 }
 
 // LockedBy returns the lock that made PVE refuse a request, such as backup.
 func LockedBy(err error) (lock string, ok bool) {
-	var said *Error
+	var said *proxmox.Error
 	if !errors.As(err, &said) {
 		return "", false
 	}

@@ -3,25 +3,28 @@ package pve
 import (
 	"context"
 	"net/url"
+
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
 // Replication is a job that copies a guest's disks to another node.
 type Replication struct {
-	ID       string      `json:"id"`
-	Target   Opt[string] `json:"target,omitzero"`
-	LastSync Opt[int64]  `json:"last_sync,omitzero"` // seconds since 1970
-	Fails    Opt[int64]  `json:"fail_count,omitzero"`
-	Error    Opt[string] `json:"error,omitzero"`
-	Extra    Extra       `json:"-"`
+	ID       string              `json:"id"`
+	Target   lenient.Opt[string] `json:"target,omitzero"`
+	LastSync lenient.Opt[int64]  `json:"last_sync,omitzero"` // seconds since 1970
+	Fails    lenient.Opt[int64]  `json:"fail_count,omitzero"`
+	Error    lenient.Opt[string] `json:"error,omitzero"`
+	Extra    lenient.Extra       `json:"-"`
 }
 
 // UnmarshalJSON keeps unknown fields in Extra.
-func (r *Replication) UnmarshalJSON(data []byte) error { return decodeObject(data, r, &r.Extra) }
+func (r *Replication) UnmarshalJSON(data []byte) error { return lenient.Decode(data, r, &r.Extra) }
 
 // MarshalJSON writes what was read.
-func (r Replication) MarshalJSON() ([]byte, error) { return encodeObject(r, r.Extra) }
+func (r Replication) MarshalJSON() ([]byte, error) { return lenient.Encode(r, r.Extra) }
 
 // Replications lists the replication jobs of a guest, as its node runs them (VM.Audit).
 func (c *Client) Replications(ctx context.Context, g GuestRef) ([]Replication, error) {
-	return Get[[]Replication](ctx, c.Engine, Join("nodes", g.Node, "replication"), url.Values{"guest": {g.VMID.String()}})
+	return proxmox.Get[[]Replication](ctx, c.Client, proxmox.Join("nodes", g.Node, "replication"), url.Values{"guest": {g.VMID.String()}})
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
@@ -14,42 +16,42 @@ import (
 // node, a pool or an SDN zone. Its numbers come from a broadcast that each node
 // makes about every 10 s, so they are up to 20 s old.
 type Resource struct {
-	ID         string       `json:"id"`
-	Type       string       `json:"type"` // node, qemu, lxc, storage, pool, sdn, network
-	Status     Opt[string]  `json:"status,omitzero"`
-	Node       Opt[string]  `json:"node,omitzero"`
-	VMID       VMID         `json:"vmid,omitzero"`
-	Name       Opt[string]  `json:"name,omitzero"`
-	Pool       Opt[string]  `json:"pool,omitzero"`
-	Tags       Opt[string]  `json:"tags,omitzero"` // separated by semicolons
-	Lock       Opt[string]  `json:"lock,omitzero"`
-	HAState    Opt[string]  `json:"hastate,omitzero"`
-	Template   Opt[bool]    `json:"template,omitzero"`
-	Uptime     Opt[int64]   `json:"uptime,omitzero"`  // seconds
-	CPU        Opt[float64] `json:"cpu,omitzero"`     // the share of MaxCPU in use, 0 to 1
-	MaxCPU     Opt[float64] `json:"maxcpu,omitzero"`  // cores, fractional for a limited CT
-	Mem        Opt[int64]   `json:"mem,omitzero"`     // bytes
-	MaxMem     Opt[int64]   `json:"maxmem,omitzero"`  // bytes
-	MemHost    Opt[int64]   `json:"memhost,omitzero"` // bytes that a VM takes on its host; PVE 9
-	Disk       Opt[int64]   `json:"disk,omitzero"`    // bytes; always 0 for a VM, whose use PVE does not know
-	MaxDisk    Opt[int64]   `json:"maxdisk,omitzero"` // bytes; of a VM the boot disk alone
-	NetIn      Opt[int64]   `json:"netin,omitzero"`   // bytes since the start
-	NetOut     Opt[int64]   `json:"netout,omitzero"`
-	DiskRead   Opt[int64]   `json:"diskread,omitzero"`
-	DiskWrite  Opt[int64]   `json:"diskwrite,omitzero"`
-	Storage    Opt[string]  `json:"storage,omitzero"`
-	Shared     Opt[bool]    `json:"shared,omitzero"`
-	Content    Opt[string]  `json:"content,omitzero"`
-	PluginType Opt[string]  `json:"plugintype,omitzero"`
-	Level      Opt[string]  `json:"level,omitzero"` // of the subscription
-	Extra      Extra        `json:"-"`
+	ID         string               `json:"id"`
+	Type       string               `json:"type"` // node, qemu, lxc, storage, pool, sdn, network
+	Status     lenient.Opt[string]  `json:"status,omitzero"`
+	Node       lenient.Opt[string]  `json:"node,omitzero"`
+	VMID       VMID                 `json:"vmid,omitzero"`
+	Name       lenient.Opt[string]  `json:"name,omitzero"`
+	Pool       lenient.Opt[string]  `json:"pool,omitzero"`
+	Tags       lenient.Opt[string]  `json:"tags,omitzero"` // separated by semicolons
+	Lock       lenient.Opt[string]  `json:"lock,omitzero"`
+	HAState    lenient.Opt[string]  `json:"hastate,omitzero"`
+	Template   lenient.Opt[bool]    `json:"template,omitzero"`
+	Uptime     lenient.Opt[int64]   `json:"uptime,omitzero"`  // seconds
+	CPU        lenient.Opt[float64] `json:"cpu,omitzero"`     // the share of MaxCPU in use, 0 to 1
+	MaxCPU     lenient.Opt[float64] `json:"maxcpu,omitzero"`  // cores, fractional for a limited CT
+	Mem        lenient.Opt[int64]   `json:"mem,omitzero"`     // bytes
+	MaxMem     lenient.Opt[int64]   `json:"maxmem,omitzero"`  // bytes
+	MemHost    lenient.Opt[int64]   `json:"memhost,omitzero"` // bytes that a VM takes on its host; PVE 9
+	Disk       lenient.Opt[int64]   `json:"disk,omitzero"`    // bytes; always 0 for a VM, whose use PVE does not know
+	MaxDisk    lenient.Opt[int64]   `json:"maxdisk,omitzero"` // bytes; of a VM the boot disk alone
+	NetIn      lenient.Opt[int64]   `json:"netin,omitzero"`   // bytes since the start
+	NetOut     lenient.Opt[int64]   `json:"netout,omitzero"`
+	DiskRead   lenient.Opt[int64]   `json:"diskread,omitzero"`
+	DiskWrite  lenient.Opt[int64]   `json:"diskwrite,omitzero"`
+	Storage    lenient.Opt[string]  `json:"storage,omitzero"`
+	Shared     lenient.Opt[bool]    `json:"shared,omitzero"`
+	Content    lenient.Opt[string]  `json:"content,omitzero"`
+	PluginType lenient.Opt[string]  `json:"plugintype,omitzero"`
+	Level      lenient.Opt[string]  `json:"level,omitzero"` // of the subscription
+	Extra      lenient.Extra        `json:"-"`
 }
 
 // UnmarshalJSON keeps unknown fields in Extra.
-func (r *Resource) UnmarshalJSON(data []byte) error { return decodeObject(data, r, &r.Extra) }
+func (r *Resource) UnmarshalJSON(data []byte) error { return lenient.Decode(data, r, &r.Extra) }
 
 // MarshalJSON writes what was read.
-func (r Resource) MarshalJSON() ([]byte, error) { return encodeObject(r, r.Extra) }
+func (r Resource) MarshalJSON() ([]byte, error) { return lenient.Encode(r, r.Extra) }
 
 // IsGuest reports whether the resource is a VM or a container.
 func (r Resource) IsGuest() bool { return r.Type == string(QEMU) || r.Type == string(LXC) }
@@ -85,8 +87,8 @@ func (c *Client) Resources(ctx context.Context, kind string) (*ResourceList, err
 
 // readResources asks PVE. All who do at a time share one answer.
 func (c *Client) readResources(ctx context.Context, kind string) (*ResourceList, error) {
-	return Shared(ctx, c.Engine, kind, func(ctx context.Context) (*ResourceList, error) {
-		p, params := Join("cluster", "resources"), url.Values{}
+	return proxmox.Shared(ctx, c.Client, kind, func(ctx context.Context) (*ResourceList, error) {
+		p, params := proxmox.Join("cluster", "resources"), url.Values{}
 		if kind != "" {
 			params.Set("type", kind)
 		}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
 // ResourceList is a list of resources as of a time. It may be that of other callers as
@@ -79,11 +81,11 @@ const (
 
 // rowsIn takes a list of objects apart that is valid JSON. There may be nulls.
 func rowsIn(data []byte) ([]Row, error) {
-	if data = trimmed(data); data[0] != '[' {
+	if data = lenient.Trim(data); data[0] != '[' {
 		return nil, fmt.Errorf("%.40q where a list was expected", data)
 	}
 	var out []Row
-	for i := inside(data, 0); data[i] != ']'; {
+	for i := lenient.Inside(data, 0); data[i] != ']'; {
 		out = append(out, Row{})
 		end := out[len(out)-1].read(data, i)
 		if data[i] != '{' && data[i] != 'n' {
@@ -92,7 +94,7 @@ func rowsIn(data []byte) ([]Row, error) {
 		if cap(out) < 2 { // how many there may be, so that the list need not grow again and again
 			out = slices.Grow(out, len(data)/(end-i)*5/4)
 		}
-		i = following(data, end)
+		i = lenient.Following(data, end)
 	}
 	return out, nil
 }
@@ -101,32 +103,32 @@ func rowsIn(data []byte) ([]Row, error) {
 // an object.
 func (r *Row) read(b []byte, start int) (end int) {
 	if b[start] != '{' {
-		end = valueEnd(b, start)
+		end = lenient.ValueEnd(b, start)
 		r.object = b[start:end]
 		return end
 	}
-	i := inside(b, start)
+	i := lenient.Inside(b, start)
 	for b[i] != '}' {
-		m := memberAt(b, i)
-		if b[m.from] != 'n' { // null
+		m := lenient.MemberAt(b, i)
+		if b[m.From] != 'n' { // null
 			r.note(b, start, m)
 		}
-		i = following(b, m.to)
+		i = lenient.Following(b, m.To)
 	}
 	r.object = b[start : i+1]
 	return i + 1
 }
 
-// note notes a member of the object that begins at start. What counts is what decodeObject
+// note notes a member of the object that begins at start. What counts is what lenient.Decode
 // takes: of several values the last one, unless it is null or of no use.
-func (r *Row) note(b []byte, start int, m member) {
+func (r *Row) note(b []byte, start int, m lenient.Member) {
 	column := 0
-	switch string(m.key(b)) {
+	switch string(m.Key(b)) {
 	case "type":
-		r.setKind(b[m.from:m.to])
+		r.setKind(b[m.From:m.To])
 		return
 	case "vmid":
-		_ = r.vmid.UnmarshalJSON(b[m.from:m.to])
+		_ = r.vmid.UnmarshalJSON(b[m.From:m.To])
 		return
 	case "node":
 		column = cNode
@@ -163,7 +165,7 @@ func (r *Row) note(b []byte, start int, m member) {
 	default:
 		return
 	}
-	r.at[column] = span{uint32(m.from - start), uint32(m.to - start)}
+	r.at[column] = span{uint32(m.From - start), uint32(m.To - start)}
 }
 
 // setKind has the usual kinds at hand.
@@ -174,12 +176,12 @@ func (r *Row) setKind(value []byte) {
 	case `"lxc"`:
 		r.kind = string(LXC)
 	default:
-		_ = decodeField(value, &r.kind)
+		_ = lenient.DecodeValue(value, &r.kind)
 	}
 }
 
 // value decodes a column; a list or an object in it is as good as nothing.
-func value[T string | int64 | float64 | bool](r *Row, column int) (v Opt[T]) {
+func value[T string | int64 | float64 | bool](r *Row, column int) (v lenient.Opt[T]) {
 	if at := r.at[column]; at.to > 0 {
 		_ = v.UnmarshalJSON(r.object[at.from:at.to])
 	}

@@ -4,67 +4,70 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
 // Snapshot is a snapshot of a guest. The list of them ends with, or somewhere has, one
 // named current, which stands for the guest as it is now.
 type Snapshot struct {
-	Name        string      `json:"name"`
-	Parent      Opt[string] `json:"parent,omitzero"`
-	Description Opt[string] `json:"description,omitzero"`
-	Time        Opt[int64]  `json:"snaptime,omitzero"`  // seconds since 1970
-	VMState     Opt[bool]   `json:"vmstate,omitzero"`   // a VM's, with its RAM
-	State       Opt[string] `json:"snapstate,omitzero"` // prepare or delete: under way, or broken
-	Digest      Opt[string] `json:"digest,omitzero"`    // of current
-	Running     Opt[bool]   `json:"running,omitzero"`   // of current
-	Extra       Extra       `json:"-"`
+	Name        string              `json:"name"`
+	Parent      lenient.Opt[string] `json:"parent,omitzero"`
+	Description lenient.Opt[string] `json:"description,omitzero"`
+	Time        lenient.Opt[int64]  `json:"snaptime,omitzero"`  // seconds since 1970
+	VMState     lenient.Opt[bool]   `json:"vmstate,omitzero"`   // a VM's, with its RAM
+	State       lenient.Opt[string] `json:"snapstate,omitzero"` // prepare or delete: under way, or broken
+	Digest      lenient.Opt[string] `json:"digest,omitzero"`    // of current
+	Running     lenient.Opt[bool]   `json:"running,omitzero"`   // of current
+	Extra       lenient.Extra       `json:"-"`
 }
 
 // Current is the name under which a list of snapshots has the guest as it is.
 const Current = "current"
 
 // UnmarshalJSON keeps unknown fields in Extra.
-func (s *Snapshot) UnmarshalJSON(data []byte) error { return decodeObject(data, s, &s.Extra) }
+func (s *Snapshot) UnmarshalJSON(data []byte) error { return lenient.Decode(data, s, &s.Extra) }
 
 // MarshalJSON writes what was read.
-func (s Snapshot) MarshalJSON() ([]byte, error) { return encodeObject(s, s.Extra) }
+func (s Snapshot) MarshalJSON() ([]byte, error) { return lenient.Encode(s, s.Extra) }
 
 // Snapshots lists the snapshots of a guest (VM.Audit), in no order.
 func (c *Client) Snapshots(ctx context.Context, g GuestRef) ([]Snapshot, error) {
-	return Get[[]Snapshot](ctx, c.Engine, g.path("snapshot"), nil)
+	return proxmox.Get[[]Snapshot](ctx, c.Client, g.path("snapshot"), nil)
 }
 
 // CreateSnapshot starts a snapshot (VM.Snapshot). The parameters are PVE's: snapname,
 // description, vmstate.
-func (c *Client) CreateSnapshot(ctx context.Context, g GuestRef, params url.Values) (UPID, error) {
+func (c *Client) CreateSnapshot(ctx context.Context, g GuestRef, params url.Values) (proxmox.UPID, error) {
 	return c.Start(ctx, http.MethodPost, g.path("snapshot"), params)
 }
 
 // DeleteSnapshot starts the removal of a snapshot (VM.Snapshot). With force=1 it goes
 // from the configuration even where its volumes do not.
-func (c *Client) DeleteSnapshot(ctx context.Context, g GuestRef, name string, params url.Values) (UPID, error) {
+func (c *Client) DeleteSnapshot(ctx context.Context, g GuestRef, name string, params url.Values) (proxmox.UPID, error) {
 	return c.Start(ctx, http.MethodDelete, g.path("snapshot", name), params)
 }
 
 // Rollback starts the return to a snapshot (VM.Snapshot or VM.Snapshot.Rollback): of
 // the disks and of the configuration. A running guest is stopped; it runs again after it
 // where the snapshot has its RAM, or with start=1.
-func (c *Client) Rollback(ctx context.Context, g GuestRef, name string, params url.Values) (UPID, error) {
+func (c *Client) Rollback(ctx context.Context, g GuestRef, name string, params url.Values) (proxmox.UPID, error) {
 	return c.Start(ctx, http.MethodPost, g.path("snapshot", name, "rollback"), params)
 }
 
 // Feature says whether something can be done with a guest.
 type Feature struct {
-	Has   Opt[bool] `json:"hasFeature"`
-	Nodes []string  `json:"nodes,omitzero"` // on which, of a VM
-	Extra Extra     `json:"-"`
+	Has   lenient.Opt[bool] `json:"hasFeature"`
+	Nodes []string          `json:"nodes,omitzero"` // on which, of a VM
+	Extra lenient.Extra     `json:"-"`
 }
 
 // UnmarshalJSON keeps unknown fields in Extra.
-func (f *Feature) UnmarshalJSON(data []byte) error { return decodeObject(data, f, &f.Extra) }
+func (f *Feature) UnmarshalJSON(data []byte) error { return lenient.Decode(data, f, &f.Extra) }
 
 // MarshalJSON writes what was read.
-func (f Feature) MarshalJSON() ([]byte, error) { return encodeObject(f, f.Extra) }
+func (f Feature) MarshalJSON() ([]byte, error) { return lenient.Encode(f, f.Extra) }
 
 // Feature asks whether all of a guest's storages can do something: snapshot, clone
 // (linked) or copy (VM.Audit). snapname, where not "", names a snapshot to do it with.
@@ -73,5 +76,5 @@ func (c *Client) Feature(ctx context.Context, g GuestRef, feature, snapname stri
 	if snapname != "" {
 		params.Set("snapname", snapname)
 	}
-	return Get[Feature](ctx, c.Engine, g.path("feature"), params)
+	return proxmox.Get[Feature](ctx, c.Client, g.path("feature"), params)
 }

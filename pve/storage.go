@@ -4,33 +4,36 @@ import (
 	"context"
 	"net/url"
 	"strings"
+
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
 // Storage is a storage as one node has it.
 type Storage struct {
-	Storage string      `json:"storage"`
-	Type    string      `json:"type"` // dir, nfs, zfspool, pbs, …
-	Content Opt[string] `json:"content,omitzero"`
-	Shared  Opt[bool]   `json:"shared,omitzero"`
-	Enabled Opt[bool]   `json:"enabled,omitzero"`
-	Active  Opt[bool]   `json:"active,omitzero"`
-	Total   Opt[int64]  `json:"total,omitzero"` // bytes; 0 while it is not active
-	Used    Opt[int64]  `json:"used,omitzero"`
-	Avail   Opt[int64]  `json:"avail,omitzero"`
-	Extra   Extra       `json:"-"`
+	Storage string              `json:"storage"`
+	Type    string              `json:"type"` // dir, nfs, zfspool, pbs, …
+	Content lenient.Opt[string] `json:"content,omitzero"`
+	Shared  lenient.Opt[bool]   `json:"shared,omitzero"`
+	Enabled lenient.Opt[bool]   `json:"enabled,omitzero"`
+	Active  lenient.Opt[bool]   `json:"active,omitzero"`
+	Total   lenient.Opt[int64]  `json:"total,omitzero"` // bytes; 0 while it is not active
+	Used    lenient.Opt[int64]  `json:"used,omitzero"`
+	Avail   lenient.Opt[int64]  `json:"avail,omitzero"`
+	Extra   lenient.Extra       `json:"-"`
 }
 
 // UnmarshalJSON keeps unknown fields in Extra.
-func (s *Storage) UnmarshalJSON(data []byte) error { return decodeObject(data, s, &s.Extra) }
+func (s *Storage) UnmarshalJSON(data []byte) error { return lenient.Decode(data, s, &s.Extra) }
 
 // MarshalJSON writes what was read.
-func (s Storage) MarshalJSON() ([]byte, error) { return encodeObject(s, s.Extra) }
+func (s Storage) MarshalJSON() ([]byte, error) { return lenient.Encode(s, s.Extra) }
 
 // NodeStorages lists the storages of a node (Datastore.Audit or
 // Datastore.AllocateSpace on each). A storage that hangs makes it take its time. The
 // parameters are PVE's: content, storage, enabled, target, format.
 func (c *Client) NodeStorages(ctx context.Context, node string, params url.Values) ([]Storage, error) {
-	return Get[[]Storage](ctx, c.Engine, Join("nodes", node, "storage"), params)
+	return proxmox.Get[[]Storage](ctx, c.Client, proxmox.Join("nodes", node, "storage"), params)
 }
 
 // KeepsBase reports whether a storage of a type keeps the volume of a template while a
@@ -49,32 +52,32 @@ func KeepsBase(storageType string, base VolID) bool {
 
 // Volume is a volume of a storage. Its other fields depend on the kind of content.
 type Volume struct {
-	VolID        VolID             `json:"volid"`
-	Content      string            `json:"content"` // images, rootdir, backup, iso, vztmpl, snippets, import
-	Format       Opt[string]       `json:"format,omitzero"`
-	Size         Opt[int64]        `json:"size,omitzero"`             // bytes, as the guest sees them
-	ApproxSize   Opt[int64]        `json:"approximate-size,omitzero"` // in the place of Size, where that wants the volume active; PVE 9.1
-	Used         Opt[int64]        `json:"used,omitzero"`             // bytes on the storage, where it knows
-	CTime        Opt[int64]        `json:"ctime,omitzero"`
-	VMID         Opt[int64]        `json:"vmid,omitzero"` // the guest that owns it; 0 is possible
-	Parent       Opt[string]       `json:"parent,omitzero"`
-	Subtype      Opt[string]       `json:"subtype,omitzero"` // of a backup: qemu, lxc or unknown
-	Notes        Opt[string]       `json:"notes,omitzero"`   // the first line
-	Protected    Opt[bool]         `json:"protected,omitzero"`
-	Encrypted    Opt[string]       `json:"encrypted,omitzero"`    // on a backup server: a fingerprint, or 1
-	Verification map[string]string `json:"verification,omitzero"` // on a backup server: state, upid
-	Extra        Extra             `json:"-"`
+	VolID        VolID               `json:"volid"`
+	Content      string              `json:"content"` // images, rootdir, backup, iso, vztmpl, snippets, import
+	Format       lenient.Opt[string] `json:"format,omitzero"`
+	Size         lenient.Opt[int64]  `json:"size,omitzero"`             // bytes, as the guest sees them
+	ApproxSize   lenient.Opt[int64]  `json:"approximate-size,omitzero"` // in the place of Size, where that wants the volume active; PVE 9.1
+	Used         lenient.Opt[int64]  `json:"used,omitzero"`             // bytes on the storage, where it knows
+	CTime        lenient.Opt[int64]  `json:"ctime,omitzero"`
+	VMID         lenient.Opt[int64]  `json:"vmid,omitzero"` // the guest that owns it; 0 is possible
+	Parent       lenient.Opt[string] `json:"parent,omitzero"`
+	Subtype      lenient.Opt[string] `json:"subtype,omitzero"` // of a backup: qemu, lxc or unknown
+	Notes        lenient.Opt[string] `json:"notes,omitzero"`   // the first line
+	Protected    lenient.Opt[bool]   `json:"protected,omitzero"`
+	Encrypted    lenient.Opt[string] `json:"encrypted,omitzero"`    // on a backup server: a fingerprint, or 1
+	Verification map[string]string   `json:"verification,omitzero"` // on a backup server: state, upid
+	Extra        lenient.Extra       `json:"-"`
 }
 
 // UnmarshalJSON keeps unknown fields in Extra.
-func (v *Volume) UnmarshalJSON(data []byte) error { return decodeObject(data, v, &v.Extra) }
+func (v *Volume) UnmarshalJSON(data []byte) error { return lenient.Decode(data, v, &v.Extra) }
 
 // MarshalJSON writes what was read.
-func (v Volume) MarshalJSON() ([]byte, error) { return encodeObject(v, v.Extra) }
+func (v Volume) MarshalJSON() ([]byte, error) { return lenient.Encode(v, v.Extra) }
 
 // Content lists the volumes of a storage, as a node sees it. PVE leaves out what the
 // token may not see: for a backup that is whoever lacks VM.Backup on its guest and
 // Datastore.AllocateSpace on the storage. The parameters are PVE's: content, vmid.
 func (c *Client) Content(ctx context.Context, node, storage string, params url.Values) ([]Volume, error) {
-	return Get[[]Volume](ctx, c.Engine, Join("nodes", node, "storage", storage, "content"), params)
+	return proxmox.Get[[]Volume](ctx, c.Client, proxmox.Join("nodes", node, "storage", storage, "content"), params)
 }

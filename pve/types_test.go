@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 // One odd field does not spoil an answer, and nothing is lost.
@@ -42,7 +44,7 @@ func TestIDs(t *testing.T) {
 		}
 	}
 	const text = "UPID:pve1:00005108:0BCCF1000:6B032E86:imgdel:900@local:root@pam!full:"
-	u, err := ParseUPID(text)
+	u, err := proxmox.ParseUPID(text)
 	if err != nil || u.String() != text || u.Node != "pve1" || u.Type != "imgdel" || u.User != "root@pam!full" || u.Start.Unix() != 0x6B032E86 {
 		t.Errorf("%+v %v", u, err)
 	}
@@ -50,7 +52,7 @@ func TestIDs(t *testing.T) {
 		t.Errorf("guest %v", guest)
 	}
 	for _, bad := range []string{"", "UPID:", strings.TrimSuffix(text, ":"), strings.Replace(text, "pve1", "-pve", 1), text + "x", strings.Replace(text, "900@", "9 0@", 1)} {
-		if u, err := ParseUPID(bad); err == nil {
+		if u, err := proxmox.ParseUPID(bad); err == nil {
 			t.Errorf("UPID %q is %+v", bad, u)
 		}
 	}

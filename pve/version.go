@@ -5,25 +5,28 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
 // Version is the version of the node that answered.
 type Version struct {
-	Version string `json:"version"` // such as 8.4.21
-	Release string `json:"release"` // such as 8.4
-	RepoID  string `json:"repoid"`
-	Extra   Extra  `json:"-"`
+	Version string        `json:"version"` // such as 8.4.21
+	Release string        `json:"release"` // such as 8.4
+	RepoID  string        `json:"repoid"`
+	Extra   lenient.Extra `json:"-"`
 }
 
 // UnmarshalJSON keeps unknown fields in Extra.
-func (v *Version) UnmarshalJSON(data []byte) error { return decodeObject(data, v, &v.Extra) }
+func (v *Version) UnmarshalJSON(data []byte) error { return lenient.Decode(data, v, &v.Extra) }
 
 // MarshalJSON writes what was read.
-func (v Version) MarshalJSON() ([]byte, error) { return encodeObject(v, v.Extra) }
+func (v Version) MarshalJSON() ([]byte, error) { return lenient.Encode(v, v.Extra) }
 
 // Version asks for the version of the endpoint. Every token may.
 func (c *Client) Version(ctx context.Context) (Version, error) {
-	return Get[Version](ctx, c.Engine, Join("version"), nil)
+	return proxmox.Get[Version](ctx, c.Client, proxmox.Join("version"), nil)
 }
 
 // Major is the number before the first dot, 0 where there is none.

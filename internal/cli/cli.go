@@ -23,7 +23,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/once"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
@@ -59,10 +59,10 @@ type app struct {
 	demoSpeed float64
 	flags     map[string]string // settings, by key
 
-	pve pve.Options // once there is a connection to a configured cluster
+	pve proxmox.Options // once there is a connection to a configured cluster
 	// wire, if not nil, is put around the way to PVE.
 	wire    func(http.RoundTripper) http.RoundTripper
-	waiting func(change int) // as of pve.Options
+	waiting func(change int) // as of proxmox.Options
 }
 
 // Main runs the program with the process's streams and environment, and returns its
@@ -265,10 +265,10 @@ func (a *app) settings(src config.Sources) (*config.Config, error) {
 }
 
 func (a *app) connect(cfg *config.Config) (tool.Host, error) {
-	a.pve = pve.Options{
+	a.pve = proxmox.Options{
 		Endpoints: cfg.Hosts,
 		Token:     cfg.Token,
-		Transport: a.wired(pve.NewTransport(pve.TLS{Roots: cfg.Roots, Fingerprints: cfg.Fingerprints, Insecure: !cfg.VerifySSL})),
+		Transport: a.wired(proxmox.NewTransport(proxmox.TLS{Roots: cfg.Roots, Fingerprints: cfg.Fingerprints, Insecure: !cfg.VerifySSL})),
 		Timeout:   cfg.Timeout,
 		UserAgent: "pve-mcp/" + version(),
 		Waiting:   a.waiting,

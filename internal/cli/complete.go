@@ -16,6 +16,8 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -249,7 +251,7 @@ func snapshots(ctx context.Context, c *pve.Client, other func(string) string) ([
 	return out, err
 }
 
-func timeOf(t pve.Opt[int64]) string {
+func timeOf(t lenient.Opt[int64]) string {
 	if !t.Set {
 		return ""
 	}
@@ -300,7 +302,7 @@ func disks(ctx context.Context, c *pve.Client, other func(string) string) ([]str
 }
 
 func tasks(ctx context.Context, c *pve.Client, _ func(string) string) ([]string, error) {
-	recent, err := pve.Get[[]pve.Task](ctx, c.Engine, pve.Join("cluster", "tasks"), nil) // of all nodes, the newest first
+	recent, err := proxmox.Get[[]pve.Task](ctx, c.Client, proxmox.Join("cluster", "tasks"), nil) // of all nodes, the newest first
 	var out []string
 	for _, t := range recent {
 		out = append(out, described(t.UPID.String(), strings.TrimSpace(t.Type+" "+t.ID), cmp.Or(t.Status.Value, "running")))

@@ -13,7 +13,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/config"
 	"github.com/pve-mcp/pve-mcp/internal/doctor"
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -124,7 +124,7 @@ func (a *app) printRole(role string, major int, extras []string) error {
 	if id == "" {
 		id = "mcp@pve!mcp"
 	}
-	if err := pve.CheckTokenID(id); err != nil {
+	if err := proxmox.CheckTokenID(id); err != nil {
 		return &exitError{exitUsage, "--token-id: " + err.Error()}
 	}
 	if strings.Contains(id, "'") {

@@ -20,6 +20,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/mcpserver"
 	"github.com/pve-mcp/pve-mcp/internal/telemetry"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -110,8 +111,8 @@ func (a *app) http(ctx context.Context) error {
 }
 
 // connectAs returns what connects callers with their own PVE tokens.
-func (a *app) connectAs(host tool.Host) func(pve.Token) (tool.Host, error) {
-	return func(token pve.Token) (tool.Host, error) {
+func (a *app) connectAs(host tool.Host) func(proxmox.Token) (tool.Host, error) {
+	return func(token proxmox.Token) (tool.Host, error) {
 		o := a.pve
 		o.Token = token
 		return host.As(o)
@@ -135,7 +136,7 @@ func (a *app) reachable(host tool.Host) func(context.Context) error {
 		if err != nil {
 			return err
 		}
-		var refused *pve.Error
+		var refused *proxmox.Error
 		_, err := client.Version(ctx)
 		if errors.As(err, &refused) && refused.Status == http.StatusUnauthorized {
 			return nil

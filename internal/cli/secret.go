@@ -15,7 +15,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/config"
 	"github.com/pve-mcp/pve-mcp/internal/config/keyring"
 	"github.com/pve-mcp/pve-mcp/internal/files"
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 func (a *app) secretCommand() *cobra.Command {
@@ -106,7 +106,7 @@ func (p place) forget() error {
 	if err != nil {
 		return err
 	}
-	if err := pve.NewSecret(strings.TrimSpace(string(text))).Check(); err != nil {
+	if err := proxmox.NewSecret(strings.TrimSpace(string(text))).Check(); err != nil {
 		return fmt.Errorf("%v was left as it is: %w", p.file, err)
 	}
 	return p.file.Remove()
@@ -133,7 +133,7 @@ func (a *app) askSecret(about string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return secret, pve.NewSecret(secret).Check()
+	return secret, proxmox.NewSecret(secret).Check()
 }
 
 // askHidden reads a secret: from the terminal, where it is not shown, or from stdin.

@@ -10,7 +10,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/config"
 	"github.com/pve-mcp/pve-mcp/internal/doctor"
 	"github.com/pve-mcp/pve-mcp/internal/render"
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 // reach asks the hosts for their certificates. Where one is not trusted, a person is shown
@@ -21,7 +21,7 @@ func (a *app) reach(ctx context.Context, cfg *config.Config) (problem string, er
 	pins, distrusted := []string{}, false
 	for _, h := range hosts {
 		if h.Certificate != nil {
-			pins = append(pins, pve.FingerprintOf(h.Certificate).String())
+			pins = append(pins, proxmox.FingerprintOf(h.Certificate).String())
 		}
 		if c := h.Problem(); c.Status != "" && !h.Distrusted {
 			return h.Base + ": " + strings.TrimSpace(c.Text+" "+c.Remedy), nil

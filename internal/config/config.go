@@ -19,16 +19,16 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/files"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/seal"
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 // Config is a validated configuration.
 type Config struct {
-	Hosts        []string  // base URLs
-	Token        pve.Token // the zero value where callers bring theirs and the server has none
+	Hosts        []string      // base URLs
+	Token        proxmox.Token // the zero value where callers bring theirs and the server has none
 	VerifySSL    bool
 	Roots        *x509.CertPool // nil for the system's
-	Fingerprints map[string]pve.Fingerprint
+	Fingerprints map[string]proxmox.Fingerprint
 	Timeout      time.Duration
 	Policy       policy.Policy
 	SealKeys     seal.Keys // empty where none is set
@@ -52,7 +52,7 @@ type Config struct {
 	Warnings []string
 
 	caFile files.Name
-	pins   []pve.Fingerprint
+	pins   []proxmox.Fingerprint
 }
 
 // Sources are where settings come from.
@@ -275,10 +275,10 @@ func (c *Config) findSecret(values map[string]string, keyring Keyring, fromFile 
 		return bad(secretKey, "not set, nor is PVE_TOKEN_SECRET_FILE, and %w", err)
 	}
 	c.SecretFrom = "keyring"
-	c.Token.Secret = pve.LateSecret(func() (string, error) {
+	c.Token.Secret = proxmox.LateSecret(func() (string, error) {
 		text, err := read()
 		if err == nil {
-			err = pve.NewSecret(text).Check()
+			err = proxmox.NewSecret(text).Check()
 		}
 		return text, err
 	})
@@ -302,7 +302,7 @@ func given(values map[string]string, dir string) map[string]string {
 }
 
 func (c *Config) pin() {
-	c.Fingerprints = map[string]pve.Fingerprint{}
+	c.Fingerprints = map[string]proxmox.Fingerprint{}
 	for i, host := range c.Hosts {
 		if u, err := url.Parse(host); err == nil {
 			c.Fingerprints[u.Host] = c.pins[i]
@@ -315,7 +315,7 @@ func (c *Config) readSecret() error {
 	if err != nil {
 		return err
 	}
-	c.Token.Secret = pve.NewSecret(strings.TrimSpace(string(data)))
+	c.Token.Secret = proxmox.NewSecret(strings.TrimSpace(string(data)))
 	return c.Token.Secret.Check()
 }
 

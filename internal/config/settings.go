@@ -11,7 +11,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/seal"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 // Setting is one setting: everything about it is said here.
@@ -105,12 +105,12 @@ var settings = []Setting{
 	{
 		Key: "PVE_TOKEN_ID", Flag: "token-id", Example: "ops@pve!mcp", connection: true,
 		Doc: "id of the API token: USER@REALM!NAME",
-		set: func(c *Config, v string) error { c.Token.ID = v; return pve.CheckTokenID(v) },
+		set: func(c *Config, v string) error { c.Token.ID = v; return proxmox.CheckTokenID(v) },
 	},
 	{
 		Key: secretKey, Example: "12345678-1234-1234-1234-123456789abc", connection: true,
 		Doc: "secret of the API token; without it and a file, the keyring that pve-mcp secret set has filled is asked; it has no flag, because other users can read a command line",
-		set: func(c *Config, v string) error { c.Token.Secret = pve.NewSecret(v); return c.Token.Secret.Check() },
+		set: func(c *Config, v string) error { c.Token.Secret = proxmox.NewSecret(v); return c.Token.Secret.Check() },
 	},
 	{
 		Key: secretFileKey, Flag: "token-secret-file", Example: "/etc/pve-mcp/secret", connection: true,
@@ -192,7 +192,7 @@ var settings = []Setting{
 		Key: consentSecret, Example: "a-password",
 		Doc:           "password of that server; it has no flag, because other users can read a command line",
 		notFromDotEnv: true,
-		set:           func(c *Config, v string) error { c.ConsentStore.Secret = pve.NewSecret(v); return nil },
+		set:           func(c *Config, v string) error { c.ConsentStore.Secret = proxmox.NewSecret(v); return nil },
 	},
 	{
 		Key: consentFile, Flag: "consent-store-password-file", Example: "/etc/pve-mcp/consent-store-password",
@@ -409,10 +409,10 @@ func parseTools(v string) ([]string, error) {
 	return tools, nil
 }
 
-func parsePins(v string) ([]pve.Fingerprint, error) {
-	var pins []pve.Fingerprint
+func parsePins(v string) ([]proxmox.Fingerprint, error) {
+	var pins []proxmox.Fingerprint
 	for _, text := range splitList(v) {
-		pin, err := pve.ParseFingerprint(text)
+		pin, err := proxmox.ParseFingerprint(text)
 		if err != nil {
 			return nil, err
 		}

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/files"
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 // Store is where replicas remember which answers of humans were used. The zero value is
@@ -17,7 +17,7 @@ type Store struct {
 	Redis  *url.URL // nil for none
 
 	// Secret is the password of that server, or in SecretFile.
-	Secret     pve.Secret
+	Secret     proxmox.Secret
 	SecretFile files.Name
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -22,7 +23,7 @@ func (c *cluster) members(ctx context.Context) Check {
 	for _, h := range c.hosts {
 		items, err := h.client.ClusterStatus(ctx)
 		switch {
-		case pve.IsDenied(err):
+		case proxmox.IsDenied(err):
 			check := c.failed(err)
 			check.Status = NotChecked
 			return check

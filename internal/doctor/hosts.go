@@ -16,6 +16,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -89,7 +90,7 @@ func (h *host) steps() []step {
 // hosts begins to check all hosts at once; each one's checks come at its done.
 func (d *doctor) hosts(ctx context.Context, steps func(*host) []step) []*host {
 	cfg := d.Config
-	transport := pve.NewTransport(pve.TLS{Roots: cfg.Roots, Fingerprints: cfg.Fingerprints, Insecure: !cfg.VerifySSL})
+	transport := proxmox.NewTransport(proxmox.TLS{Roots: cfg.Roots, Fingerprints: cfg.Fingerprints, Insecure: !cfg.VerifySSL})
 	readOnly := &policy.Guard{Policy: policy.Policy{ReadOnly: true}}
 	var out []*host
 	for _, base := range cfg.Hosts {
@@ -97,7 +98,7 @@ func (d *doctor) hosts(ctx context.Context, steps func(*host) []step) []*host {
 		out = append(out, h)
 		var err error
 		if h.url, err = url.Parse(base); err == nil {
-			h.client, err = pve.New(pve.Options{
+			h.client, err = pve.New(proxmox.Options{
 				Endpoints: []string{base}, Token: cfg.Token, Transport: readOnly.Transport(transport), Timeout: cfg.Timeout, UserAgent: d.UserAgent,
 			})
 		}
@@ -140,7 +141,7 @@ func (h *host) resolve(ctx context.Context) Check {
 	defer cancel()
 	found, err := net.DefaultResolver.LookupHost(ctx, name)
 	if err != nil {
-		return h.failed(&pve.ConnectError{Endpoint: h.base, Err: err})
+		return h.failed(&proxmox.ConnectError{Endpoint: h.base, Err: err})
 	}
 	return Check{Status: OK, Text: text + " is " + render.List(found)}
 }
@@ -151,7 +152,7 @@ func (h *host) connect(ctx context.Context) Check {
 	if err == nil {
 		return Check{Status: OK, Text: fmt.Sprintf("port %s of %s is open", port, text)}
 	}
-	c := h.failed(&pve.ConnectError{Endpoint: h.base, Err: err})
+	c := h.failed(&proxmox.ConnectError{Endpoint: h.base, Err: err})
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		c.Text = fmt.Sprintf("Nothing listens on port %s of %s.", port, text)
 	}
@@ -187,7 +188,7 @@ func (h *host) secure(ctx context.Context) Check {
 	asked := h.Now()
 	resp, err := h.transport.RoundTrip(req)
 	if err != nil {
-		return h.untrusted(&pve.ConnectError{Endpoint: h.base, Err: err})
+		return h.untrusted(&proxmox.ConnectError{Endpoint: h.base, Err: err})
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20)) // so that the connection can be used again
@@ -243,8 +244,8 @@ func (h *host) untrusted(err error) Check {
 	c := h.failed(err)
 	var invalid x509.CertificateInvalidError
 	var otherName x509.HostnameError
-	cert := pve.Presented(err)
-	var pin *pve.PinError
+	cert := proxmox.Presented(err)
+	var pin *proxmox.PinError
 	h.cert, h.distrusted = cert, cert != nil && !errors.As(err, &pin)
 	switch {
 	case cert == nil, errors.As(err, &pin): // what is explained of it is all there is to say
@@ -262,7 +263,7 @@ func (h *host) untrusted(err error) Check {
 
 // pin is the setting that pins a certificate.
 func (h *host) pin(cert *x509.Certificate) string {
-	text := "PVE_FINGERPRINT=" + pve.FingerprintOf(cert).String()
+	text := "PVE_FINGERPRINT=" + proxmox.FingerprintOf(cert).String()
 	if len(h.Config.Hosts) > 1 {
 		text += " (for this host; the setting has one for each host, in their order, separated by commas)"
 	}
@@ -271,7 +272,7 @@ func (h *host) pin(cert *x509.Certificate) string {
 
 func (h *host) login(ctx context.Context) Check {
 	v, err := h.client.Version(ctx)
-	var said *pve.Error
+	var said *proxmox.Error
 	switch {
 	case errors.As(err, &said) && said.Status == http.StatusUnauthorized:
 		c := h.failed(err)

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 // rootOnly is what to do where PVE wants root@pam itself, whom no token is.
@@ -15,7 +15,7 @@ const Separated = "The token has privilege separation: it may do what both it an
 
 // unknown explains why PVE does not let a token in, as far as it says so: since 8.4 it
 // does not.
-func (x Explainer) unknown(e *pve.Error) Explanation {
+func (x Explainer) unknown(e *proxmox.Error) Explanation {
 	user, name, _ := strings.Cut(x.TokenID, "!")
 	again := fmt.Sprintf("PVE shows a secret only once; for a new one: pveum user token remove %s %s, pveum user token add %s %s, and its roles again.", user, name, user, name)
 	next := fmt.Sprintf("This PVE does not say why. On a node, pveum user token list %s shows whether %s is there and has expired, and pveum user list whether the user is enabled. "+
@@ -44,7 +44,7 @@ var roles = map[string]string{
 	"VM.Migrate": "PVEVMAdmin", "VM.Clone": "PVETemplateUser", "VM.Allocate": "PVEVMAdmin", "VM.Config.Disk": "PVEVMAdmin",
 }
 
-func (x Explainer) denied(e *pve.Error) Explanation {
+func (x Explainer) denied(e *proxmox.Error) Explanation {
 	path, privs, _ := e.Denied()
 	if len(privs) == 0 {
 		what := fmt.Sprintf("The token %s may not do this: %s", x.TokenID, stop(e.Message))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -65,10 +66,10 @@ func (x Explainer) Explain(err error) Explanation {
 	var own *Explanation
 	var refused *policy.RefusedError
 	var none *pve.NoGuestError
-	var lost *pve.LostError
-	var said *pve.Error
-	var other *pve.ForeignError
-	var secret *pve.SecretError
+	var lost *proxmox.LostError
+	var said *proxmox.Error
+	var other *proxmox.ForeignError
+	var secret *proxmox.SecretError
 	var locked *LockedError
 	switch {
 	case errors.As(err, &own):
@@ -84,7 +85,7 @@ func (x Explainer) Explain(err error) Explanation {
 		return Explanation{"Nothing was sent: " + refused.Reason + ".", ""}
 	case errors.As(err, &none):
 		return noGuest(none)
-	case errors.As(err, &lost) && pve.OutcomeUnknown(err):
+	case errors.As(err, &lost) && proxmox.OutcomeUnknown(err):
 		return Explanation{
 			fmt.Sprintf("Whether PVE carried out %s %s is unknown: the request was sent and no usable answer came (%v).", lost.Method, lost.Path, lost.Err),
 			"Look at the state and at the recent tasks before you try again; this server does not repeat it.",
@@ -125,7 +126,7 @@ func noGuest(err *pve.NoGuestError) Explanation {
 }
 
 // said explains what PVE said.
-func (x Explainer) said(e *pve.Error) Explanation {
+func (x Explainer) said(e *proxmox.Error) Explanation {
 	e = withoutSecrets(e)
 	if _, _, denied := e.Denied(); denied {
 		return x.denied(e)
@@ -158,7 +159,7 @@ func (x Explainer) said(e *pve.Error) Explanation {
 
 // withoutSecrets is an error of PVE, which may repeat what it was given, with its secrets
 // masked.
-func withoutSecrets(e *pve.Error) *pve.Error {
+func withoutSecrets(e *proxmox.Error) *proxmox.Error {
 	masked := *e
 	masked.Message, masked.Params = render.MaskSecrets(e.Message), map[string]string{}
 	for name, problem := range e.Params {
@@ -168,7 +169,7 @@ func withoutSecrets(e *pve.Error) *pve.Error {
 }
 
 // foreign explains an answer that is not PVE's.
-func foreign(e *pve.ForeignError) Explanation {
+func foreign(e *proxmox.ForeignError) Explanation {
 	out := Explanation{What: fmt.Sprintf("Something before PVE answered %s %s in its place: %s", e.Method, e.Path, stop(render.MaskSecrets(e.Answer())))}
 	switch {
 	case e.Location != "":
@@ -233,8 +234,8 @@ func connection(err error) (Explanation, bool) {
 		return e, true
 	}
 	var dns *net.DNSError
-	var unconnected *pve.ConnectError
-	var lost *pve.LostError
+	var unconnected *proxmox.ConnectError
+	var lost *proxmox.LostError
 	switch {
 	case errors.As(err, &dns):
 		return Explanation{fmt.Sprintf("The name %s cannot be resolved.", dns.Name), "Check PVE_HOST."}, true

@@ -16,6 +16,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 	"github.com/pve-mcp/pve-mcp/pvesim"
@@ -23,10 +24,10 @@ import (
 
 func TestExplain(t *testing.T) {
 	x := explain.Explainer{TokenID: "ops@pve!mcp"}
-	said := func(status int, msg string) *pve.Error {
-		return &pve.Error{Method: "GET", Path: "/nodes/pve1/qemu/100/config", Status: status, Message: msg}
+	said := func(status int, msg string) *proxmox.Error {
+		return &proxmox.Error{Method: "GET", Path: "/nodes/pve1/qemu/100/config", Status: status, Message: msg}
 	}
-	other := func(status int, e pve.ForeignError) *pve.ForeignError {
+	other := func(status int, e proxmox.ForeignError) *proxmox.ForeignError {
 		e.Method, e.Path, e.Status, e.Shape = "GET", "/version", status, "a web page"
 		return &e
 	}
@@ -35,7 +36,7 @@ func TestExplain(t *testing.T) {
 		DNSNames: []string{"pve1", "pve1.lan"}, NotAfter: time.Date(2028, 1, 2, 3, 4, 5, 0, time.UTC),
 	}
 	shown := `a certificate of "pve1.lan" for pve1 and pve1.lan, signed by "Proxmox Virtual Environment", valid from 0001-01-01T00:00:00Z ` +
-		"to 2028-01-02T03:04:05Z, with the SHA-256 fingerprint " + pve.FingerprintOf(cert).String() + "."
+		"to 2028-01-02T03:04:05Z, with the SHA-256 fingerprint " + proxmox.FingerprintOf(cert).String() + "."
 	for _, tt := range []struct {
 		name       string
 		err        error
@@ -52,7 +53,7 @@ func TestExplain(t *testing.T) {
 		{"root only", said(403, "Permission check failed (user != root@pam)"), "may not do this: Permission check failed (user != root@pam).", "every API token"},
 		{"a secret", said(500, "command 'curl -u bob:hunter2 https://x' failed, the password is hunter2"),
 			"command 'curl -u bob:********** https://x' failed, the password is **********.", ""},
-		{"a secret in a parameter", &pve.Error{Status: 400, Params: map[string]string{"cipassword": "value 'password=hunter2' is refused"}},
+		{"a secret in a parameter", &proxmox.Error{Status: 400, Params: map[string]string{"cipassword": "value 'password=hunter2' is refused"}},
 			"value 'password=**********' is refused.", "Correct what it names"},
 		{"locked", said(500, "VM is locked (backup)"), "VM is locked (backup).", "Wait for the backup"},
 		{"suspended", said(500, "VM is locked (suspended)"), "VM is locked (suspended).", "resume it first"},
@@ -62,27 +63,27 @@ func TestExplain(t *testing.T) {
 		{"agent", said(500, "QEMU guest agent is not running"), "PVE refused: QEMU guest agent is not running.", "qemu-guest-agent"},
 		{"token", said(401, "Authentication failed!"), "does not accept the token ops@pve!mcp: Authentication failed!", "pveum user token list ops@pve"},
 		{"node down", said(595, "No route to host"), "could not get an answer from the node for /nodes/pve1/qemu/100/config: No route to host (595).", "other nodes"},
-		{"proxy", other(503, pve.ForeignError{Reason: "Service Unavailable"}), "Something before PVE answered GET /version in its place: 503 Service Unavailable, a web page.", "Look at the proxy"},
-		{"login of a proxy", other(401, pve.ForeignError{Reason: "Unauthorized", Login: "Basic"}), "401 Unauthorized, a web page, which wants a login (Basic).", "The token was not judged: a proxy wants a login"},
-		{"page of a proxy", other(403, pve.ForeignError{Reason: "Forbidden"}), "403 Forbidden, a web page.", "The token was not judged."},
-		{"another service", other(404, pve.ForeignError{Reason: "Not Found"}), "404 Not Found, a web page.", "another service"},
+		{"proxy", other(503, proxmox.ForeignError{Reason: "Service Unavailable"}), "Something before PVE answered GET /version in its place: 503 Service Unavailable, a web page.", "Look at the proxy"},
+		{"login of a proxy", other(401, proxmox.ForeignError{Reason: "Unauthorized", Login: "Basic"}), "401 Unauthorized, a web page, which wants a login (Basic).", "The token was not judged: a proxy wants a login"},
+		{"page of a proxy", other(403, proxmox.ForeignError{Reason: "Forbidden"}), "403 Forbidden, a web page.", "The token was not judged."},
+		{"another service", other(404, proxmox.ForeignError{Reason: "Not Found"}), "404 Not Found, a web page.", "another service"},
 		{"gone", said(500, "Configuration file 'nodes/pve1/qemu-server/100.conf' does not exist"), "PVE says: Configuration file", "look again"},
 		{"no reason", said(408, ""), "PVE refused GET /nodes/pve1/qemu/100/config with the status 408, and gives no reason.", ""},
 		{"refusal", said(500, "can't remove VM 100 - protection mode enabled"), "PVE refused: can't remove VM 100 - protection mode enabled.", ""},
-		{"parameters", &pve.Error{Status: 400, Message: "Parameter verification failed.", Params: map[string]string{"b": "too big\n", "a": "missing"}},
+		{"parameters", &proxmox.Error{Status: 400, Message: "Parameter verification failed.", Params: map[string]string{"b": "too big\n", "a": "missing"}},
 			"PVE refused the parameters: a: missing; b: too big.", "call again"},
 		{"not offered", said(501, "Method 'GET /x' not implemented"), "does not offer GET /nodes/pve1/qemu/100/config", "version"},
-		{"redirect", other(301, pve.ForeignError{Reason: "Moved Permanently", Location: "https://x"}), "GET /version is answered with a redirect: 301 Moved Permanently, a web page, to https://x", "Give PVE_HOST the final URL"},
-		{"unknown outcome", &pve.LostError{Method: "POST", Path: "/x", Err: errors.New("EOF")}, "Whether PVE carried out POST /x is unknown", "before you try again"},
-		{"lost read", &pve.LostError{Method: "GET", Path: "/x", Err: errors.New("EOF")}, "no usable answer: EOF", "try again"},
-		{"not connected", &pve.ConnectError{Endpoint: "https://pve:8006", Err: errors.New("connection refused")}, "No connection to https://pve:8006: connection refused.", "8006"},
-		{"name", &pve.ConnectError{Err: &net.DNSError{Name: "pve.nowhere", Err: "no such host"}}, "The name pve.nowhere cannot be resolved.", "PVE_HOST"},
-		{"untrusted", &pve.ConnectError{Err: &tls.CertificateVerificationError{
+		{"redirect", other(301, proxmox.ForeignError{Reason: "Moved Permanently", Location: "https://x"}), "GET /version is answered with a redirect: 301 Moved Permanently, a web page, to https://x", "Give PVE_HOST the final URL"},
+		{"unknown outcome", &proxmox.LostError{Method: "POST", Path: "/x", Err: errors.New("EOF")}, "Whether PVE carried out POST /x is unknown", "before you try again"},
+		{"lost read", &proxmox.LostError{Method: "GET", Path: "/x", Err: errors.New("EOF")}, "no usable answer: EOF", "try again"},
+		{"not connected", &proxmox.ConnectError{Endpoint: "https://pve:8006", Err: errors.New("connection refused")}, "No connection to https://pve:8006: connection refused.", "8006"},
+		{"name", &proxmox.ConnectError{Err: &net.DNSError{Name: "pve.nowhere", Err: "no such host"}}, "The name pve.nowhere cannot be resolved.", "PVE_HOST"},
+		{"untrusted", &proxmox.ConnectError{Err: &tls.CertificateVerificationError{
 			UnverifiedCertificates: []*x509.Certificate{cert}, Err: errors.New("x509: certificate signed by unknown authority")}},
-			"not trusted: x509: certificate signed by unknown authority. It presented " + shown, "PVE_FINGERPRINT=" + pve.FingerprintOf(cert).String()},
-		{"pin", &pve.ConnectError{Err: &pve.PinError{Presented: []*x509.Certificate{cert}}}, "another certificate than the pinned one: " + shown, "PVE_FINGERPRINT"},
-		{"no TLS", &pve.ConnectError{Endpoint: "https://pve:80", Err: http.ErrSchemeMismatch}, "No connection to https://pve:80: http: server gave HTTP response to HTTPS client.", "does not speak TLS"},
-		{"cancelled", &pve.ConnectError{Err: context.Canceled}, "cancelled", ""},
+			"not trusted: x509: certificate signed by unknown authority. It presented " + shown, "PVE_FINGERPRINT=" + proxmox.FingerprintOf(cert).String()},
+		{"pin", &proxmox.ConnectError{Err: &proxmox.PinError{Presented: []*x509.Certificate{cert}}}, "another certificate than the pinned one: " + shown, "PVE_FINGERPRINT"},
+		{"no TLS", &proxmox.ConnectError{Endpoint: "https://pve:80", Err: http.ErrSchemeMismatch}, "No connection to https://pve:80: http: server gave HTTP response to HTTPS client.", "does not speak TLS"},
+		{"cancelled", &proxmox.ConnectError{Err: context.Canceled}, "cancelled", ""},
 		{"policy", fmt.Errorf("x: %w", &policy.RefusedError{Reason: "this server is read-only"}), "Nothing was sent: this server is read-only.", ""},
 		{"own words", &explain.Explanation{What: "Two and two.", Next: "Add."}, "Two and two.", "Add."},
 		{"anything", errors.New("strange things"), "Strange things.", ""},
@@ -112,9 +113,9 @@ func TestRecommendedRoles(t *testing.T) {
 				t.Fatal(err)
 			}
 			token := m.Token("none@pve!mcp")
-			client, err := pve.New(pve.Options{
+			client, err := pve.New(proxmox.Options{
 				Endpoints: []string{sim.URL()}, Transport: sim.Transport(),
-				Token: pve.Token{ID: token.ID, Secret: pve.NewSecret(token.Secret)},
+				Token: proxmox.Token{ID: token.ID, Secret: proxmox.NewSecret(token.Secret)},
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -8,13 +8,13 @@ import (
 	"net/http"
 
 	"github.com/pve-mcp/pve-mcp/internal/render"
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 // distrust explains why a host was not believed to be the right one, and what it
 // presented.
 func distrust(err error) (Explanation, bool) {
-	var pin *pve.PinError
+	var pin *proxmox.PinError
 	var unverified *tls.CertificateVerificationError
 	var notTLS tls.RecordHeaderError
 	switch {
@@ -27,7 +27,7 @@ func distrust(err error) (Explanation, bool) {
 		cert := unverified.UnverifiedCertificates[0]
 		return Explanation{
 			fmt.Sprintf("The host's certificate is not trusted: %s It presented %s.", stop(unverified.Err.Error()), presented(cert)),
-			"If it is the right host, pin it with PVE_FINGERPRINT=" + pve.FingerprintOf(cert).String() + " or name its CA with PVE_CA_FILE.",
+			"If it is the right host, pin it with PVE_FINGERPRINT=" + proxmox.FingerprintOf(cert).String() + " or name its CA with PVE_CA_FILE.",
 		}, true
 	case errors.As(err, &notTLS), errors.Is(err, http.ErrSchemeMismatch):
 		return Explanation{
@@ -52,5 +52,5 @@ func presented(cert *x509.Certificate) string {
 		text += " for " + render.List(names[:min(len(names), 6)])
 	}
 	return text + fmt.Sprintf(", signed by %q, valid from %s to %s, with the SHA-256 fingerprint %v",
-		render.Text(cert.Issuer.CommonName, 60), render.Time(cert.NotBefore), render.Time(cert.NotAfter), pve.FingerprintOf(cert))
+		render.Text(cert.Issuer.CommonName, 60), render.Time(cert.NotBefore), render.Time(cert.NotAfter), proxmox.FingerprintOf(cert))
 }

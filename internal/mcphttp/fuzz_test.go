@@ -20,7 +20,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/mcpserver"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
@@ -56,8 +56,8 @@ func newFuzzed(f *testing.F) *fuzzed {
 	z.options = mcphttp.Options{
 		Authenticate: mcphttp.ByTokens(file), Logger: slog.New(slog.NewTextHandler(&z.log, nil)), Metrics: &mcphttp.Metrics{},
 		Proxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}, // where httptest's requests come from
-		OwnTokens: &mcphttp.OwnTokens{Connect: func(token pve.Token) (tool.Host, error) {
-			return host.As(pve.Options{Endpoints: []string{sim.URL()}, Token: token, Transport: sim.Transport()})
+		OwnTokens: &mcphttp.OwnTokens{Connect: func(token proxmox.Token) (tool.Host, error) {
+			return host.As(proxmox.Options{Endpoints: []string{sim.URL()}, Token: token, Transport: sim.Transport()})
 		}},
 		Hosts: []string{"example.com"}, Origins: []string{"https://chat.example.org"},
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/mcpserver"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 // OwnTokens lets each caller bring its own PVE token in a header, so that PVE's own ACLs
@@ -20,7 +20,7 @@ type OwnTokens struct {
 	// Required refuses callers who bring none; others call with the server's own.
 	Required bool
 	// Connect returns a host that calls PVE with a token.
-	Connect func(pve.Token) (tool.Host, error)
+	Connect func(proxmox.Token) (tool.Host, error)
 
 	mu    sync.Mutex
 	hosts map[[sha256.Size]byte]*own // by token; guarded by mu
@@ -79,10 +79,10 @@ func (o *OwnTokens) oldest() (key [sha256.Size]byte) {
 }
 
 // parseOwn reads ID=SECRET. Its error does not show it.
-func parseOwn(text string) (pve.Token, error) {
+func parseOwn(text string) (proxmox.Token, error) {
 	id, secret, _ := strings.Cut(text, "=")
-	t := pve.Token{ID: id, Secret: pve.NewSecret(secret)}
-	if err := errors.Join(pve.CheckTokenID(id), t.Secret.Check()); err != nil {
+	t := proxmox.Token{ID: id, Secret: proxmox.NewSecret(secret)}
+	if err := errors.Join(proxmox.CheckTokenID(id), t.Secret.Check()); err != nil {
 		return t, fmt.Errorf("the header %s is not of the form USER@REALM!NAME=SECRET", mcpserver.OwnTokenHeader)
 	}
 	return t, nil

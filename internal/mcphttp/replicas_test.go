@@ -18,7 +18,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/once"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 // inTurn sends each request to the next of several servers.
@@ -110,8 +110,8 @@ func TestOwnTokens(t *testing.T) {
 			if encrypted {
 				o.TLS = config
 			}
-			o.OwnTokens = &mcphttp.OwnTokens{Required: true, Connect: func(token pve.Token) (tool.Host, error) {
-				return w.Host.As(pve.Options{Endpoints: []string{w.Sim.URL()}, Token: token, Transport: w.Sim.Transport()})
+			o.OwnTokens = &mcphttp.OwnTokens{Required: true, Connect: func(token proxmox.Token) (tool.Host, error) {
+				return w.Host.As(proxmox.Options{Endpoints: []string{w.Sim.URL()}, Token: token, Transport: w.Sim.Transport()})
 			}}
 			o.Server = mcpserver.New(mcpserver.Options{Host: w.Host, HostOf: func(h http.Header) (tool.Host, error) { return o.OwnTokens.Host(h, w.Host) }})
 			return o

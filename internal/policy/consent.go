@@ -7,7 +7,7 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 // Ask is what is known of a call when its consent is decided.
@@ -137,7 +137,7 @@ func spend(ctx context.Context, e row, r request, t touch) (used *grant, reason 
 // settle gives a grant back where PVE itself refused the request, so that nothing was
 // done: it may have to be sent to the node to which the guest has moved.
 func (g *grant) settle(resp *http.Response) {
-	if g != nil && pve.NothingDone(resp) {
+	if g != nil && proxmox.NothingDone(resp) {
 		g.used.Store(false)
 	}
 }

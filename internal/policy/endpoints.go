@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
@@ -158,7 +159,7 @@ func StoppedIsLost(taskType string) bool {
 // stopsLoss reports whether a task must not be stopped without consent: nor must what is
 // no task by its name.
 func stopsLoss(r request) bool {
-	upid, err := pve.ParseUPID(r.at(3))
+	upid, err := proxmox.ParseUPID(r.at(3))
 	return err != nil || StoppedIsLost(upid.Type)
 }
 
@@ -187,7 +188,7 @@ func (e row) touched(r request) touch {
 	if owner, ok := apischema.VolumeOwner(r.at(5)); ok && owner > 0 && r.at(2) == "storage" {
 		ids = append(ids, strconv.Itoa(owner))
 	}
-	if upid, err := pve.ParseUPID(r.at(3)); err == nil && r.at(2) == "tasks" {
+	if upid, err := proxmox.ParseUPID(r.at(3)); err == nil && r.at(2) == "tasks" {
 		if id, ok := pve.GuestOf(upid); ok {
 			ids = append(ids, id.String())
 		}

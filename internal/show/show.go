@@ -7,14 +7,14 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/render"
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
 // mostShare is above every share that PVE can mean.
 const mostShare = 1e6
 
 // Percent returns a share of 1 in percent, nil where it is absent or no share.
-func Percent(share pve.Opt[float64]) *float64 {
+func Percent(share lenient.Opt[float64]) *float64 {
 	if !share.Set || share.Value < 0 || share.Value > mostShare {
 		return nil
 	}
@@ -23,15 +23,15 @@ func Percent(share pve.Opt[float64]) *float64 {
 }
 
 // PercentOf returns used of total in percent, nil where one is absent.
-func PercentOf(used, total pve.Opt[int64]) *float64 {
+func PercentOf(used, total lenient.Opt[int64]) *float64 {
 	if !used.Set || total.Value <= 0 {
 		return nil
 	}
-	return Percent(pve.Some(float64(used.Value) / float64(total.Value)))
+	return Percent(lenient.Some(float64(used.Value) / float64(total.Value)))
 }
 
 // Bytes returns a size as a number and for a person, nothing where it is absent.
-func Bytes(n pve.Opt[int64]) (*int64, string) {
+func Bytes(n lenient.Opt[int64]) (*int64, string) {
 	if !n.Set {
 		return nil, ""
 	}
@@ -39,7 +39,7 @@ func Bytes(n pve.Opt[int64]) (*int64, string) {
 }
 
 // Number returns a number, nil where it is absent.
-func Number(n pve.Opt[int64]) *int64 {
+func Number(n lenient.Opt[int64]) *int64 {
 	if !n.Set {
 		return nil
 	}
@@ -49,7 +49,7 @@ func Number(n pve.Opt[int64]) *int64 {
 
 // Seconds writes a number of seconds as a duration, "" where it is absent or none that a
 // machine can have run.
-func Seconds(n pve.Opt[int64]) string {
+func Seconds(n lenient.Opt[int64]) string {
 	if !n.Set || n.Value < 0 || n.Value > int64(math.MaxInt64/time.Second) {
 		return ""
 	}
@@ -67,7 +67,7 @@ type Use struct {
 }
 
 // UseOf describes the use of something, as far as it is known.
-func UseOf(used, total pve.Opt[int64]) Use {
+func UseOf(used, total lenient.Opt[int64]) Use {
 	u := Use{Percent: PercentOf(used, total)}
 	u.Used, u.UsedHuman = Bytes(used)
 	u.Total, u.TotalHuman = Bytes(total)

@@ -6,6 +6,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/once"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -13,7 +14,7 @@ import (
 // decide what that may do. It shares nothing that was read or remembered with h. The
 // rules about guests are evaluated with the token of h, so that nobody loosens them by
 // not seeing a guest's tags; with that of the new host where h has none.
-func (h Host) As(o pve.Options) (Host, error) {
+func (h Host) As(o proxmox.Options) (Host, error) {
 	own, err := Connect(h.Cluster, o, h.Policy)
 	if err != nil {
 		return Host{}, err

@@ -9,7 +9,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/audit"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 // changing is the tool that takes the steps.
@@ -221,7 +221,7 @@ func (r *change) send(ctx context.Context, do step) (job Job, stopped output) {
 	defer done()
 	job, err := do(starting, r.call, r.in)
 	switch {
-	case pve.OutcomeUnknown(err):
+	case proxmox.OutcomeUnknown(err):
 		return Job{}, r.lost(ctx, err, sent)
 	case err != nil:
 		return Job{}, r.failed(ctx, err)
@@ -238,10 +238,10 @@ func (r *change) follow(ctx, patience context.Context, job Job) (end End, stoppe
 	watch := r.call.Watch(r.plan.About)
 	status, err := r.await(ctx, patience, job, watch)
 	var out output
-	var refused *pve.Error
+	var refused *proxmox.Error
 	gone := errors.As(err, &refused) && refused.NoSuchTask()
 	over := err != nil && patience.Err() != nil && !gone
-	var unseen *pve.UnseenError
+	var unseen *proxmox.UnseenError
 	missed := errors.As(err, &unseen)
 	switch {
 	case over && !status.Running() && (r.resumed != nil || missed):

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -27,7 +28,7 @@ type handle struct {
 	Found json.RawMessage `json:"f,omitzero"` // what they have found out besides
 	About string          `json:"a"`
 	Guest pve.VMID        `json:"g,omitzero"`
-	UPID  pve.UPID        `json:"u"`
+	UPID  proxmox.UPID    `json:"u"`
 	// What the plan says of the start after the task.
 	Starts bool   `json:"s,omitzero"`
 	Later  string `json:"l,omitzero"`
@@ -143,10 +144,10 @@ func (b *Begun) Result(ctx context.Context, wait time.Duration) Result {
 }
 
 // Current is the task that runs for the change now, or else its last one.
-func (b *Begun) Current(ctx context.Context) (pve.UPID, error) {
+func (b *Begun) Current(ctx context.Context) (proxmox.UPID, error) {
 	c, err := newCall(ctx, b.host, b.req)
 	if err != nil {
-		return pve.UPID{}, err
+		return proxmox.UPID{}, err
 	}
 	status, err := c.PVE.TaskStatus(ctx, b.UPID)
 	if err != nil || !status.Succeeded() || !b.Starts {
@@ -161,28 +162,28 @@ func (b *Begun) Current(ctx context.Context) (pve.UPID, error) {
 
 // startedAfter finds the task in which a guest was started for a change, after the task
 // of its first step, none where there is no such task.
-func (c *Call) startedAfter(ctx context.Context, id pve.VMID, first pve.UPID) (pve.UPID, error) {
+func (c *Call) startedAfter(ctx context.Context, id pve.VMID, first proxmox.UPID) (proxmox.UPID, error) {
 	g, err := c.Guest(ctx, id)
 	if err != nil {
-		return pve.UPID{}, err
+		return proxmox.UPID{}, err
 	}
 	list, _, err := c.PVE.NodeTasks(ctx, g.Node.Value, url.Values{
 		"vmid": {id.String()}, "source": {"all"}, "since": {strconv.FormatInt(first.Start.Unix(), 10)}, "limit": {"20"},
 	})
 	if err != nil {
-		return pve.UPID{}, err
+		return proxmox.UPID{}, err
 	}
 	for _, t := range list {
 		if strings.HasSuffix(t.Type, "start") && t.UPID.User == first.User {
 			return t.UPID, nil
 		}
 	}
-	return pve.UPID{}, nil
+	return proxmox.UPID{}, nil
 }
 
 // EndOf returns when a task ended, which only the list of tasks says; ok is false where
 // it does not.
-func (c *Call) EndOf(ctx context.Context, upid pve.UPID) (end time.Time, ok bool) {
+func (c *Call) EndOf(ctx context.Context, upid proxmox.UPID) (end time.Time, ok bool) {
 	at := strconv.FormatInt(upid.Start.Unix(), 10)
 	list, _, err := c.PVE.NodeTasks(ctx, upid.Node, url.Values{
 		"since": {at}, "until": {at}, "typefilter": {upid.Type}, "limit": {"100"},

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/tool"
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 // A handle waits for a secret that comes late no longer than its caller does, and without a
@@ -15,7 +15,7 @@ import (
 func TestHandleWithoutASecret(t *testing.T) {
 	never := make(chan string)
 	defer close(never)
-	late := pve.LateSecret(func() (string, error) { return <-never, nil })
+	late := proxmox.LateSecret(func() (string, error) { return <-never, nil })
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(0, cancel)
 	if _, err := tool.Open(ctx, tool.Host{Secret: late}, tool.Request{}, "x"); err == nil || !strings.Contains(err.Error(), context.Canceled.Error()) {

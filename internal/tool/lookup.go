@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -56,7 +58,7 @@ func lookup(client *pve.Client) policy.Lookup {
 		},
 		TakenAlong: func(ctx context.Context, w policy.Where, target string) ([]int, error) {
 			m, err := at(ctx, client, w, func(g pve.GuestRef) (pve.Migration, error) { return client.CheckMigration(ctx, g, target) })
-			var said *pve.Error
+			var said *proxmox.Error
 			if errors.As(err, &said) && said.Status == http.StatusNotImplemented { // of containers before PVE 9, where HA takes nothing along
 				return nil, nil
 			}
@@ -162,7 +164,7 @@ func guestValues(ctx context.Context, client *pve.Client, w policy.Where) (map[s
 				return nil, err
 			}
 			for _, v := range now {
-				for _, value := range []pve.Opt[string]{v.Value, v.Pending} {
+				for _, value := range []lenient.Opt[string]{v.Value, v.Pending} {
 					if value.Set {
 						out[v.Key] = append(out[v.Key], value.Value)
 					}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"strings"
 
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 // InMaintenance returns the nodes from which HA has moved its guests away because somebody
@@ -24,7 +24,7 @@ func (c *Call) InMaintenance(ctx context.Context) (map[string]bool, error) {
 		return out, nil
 	}
 	items, err := c.PVE.HAStatus(ctx)
-	if pve.IsDenied(err) {
+	if proxmox.IsDenied(err) {
 		return out, nil
 	}
 	for _, i := range items {

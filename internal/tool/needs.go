@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -87,5 +88,5 @@ func Require(perms pve.Permissions, path, privilege string) error {
 	if perms.Has(path, privilege) {
 		return nil
 	}
-	return &pve.Error{Status: http.StatusForbidden, Message: fmt.Sprintf("Permission check failed (%s, %s)", path, privilege)}
+	return &proxmox.Error{Status: http.StatusForbidden, Message: fmt.Sprintf("Permission check failed (%s, %s)", path, privilege)}
 }

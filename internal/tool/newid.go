@@ -10,6 +10,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -39,15 +40,15 @@ func (c *Call) NewID(ctx context.Context, wanted pve.VMID) (pve.VMID, error) {
 
 // WithNewID makes a guest under an id that was chosen for it. Where somebody else took
 // that id meanwhile, which PVE refuses, it is tried with the next ones.
-func WithNewID(ctx context.Context, c *Call, id *pve.VMID, chosen bool, send func(pve.VMID) (pve.UPID, error)) (pve.UPID, error) {
+func WithNewID(ctx context.Context, c *Call, id *pve.VMID, chosen bool, send func(pve.VMID) (proxmox.UPID, error)) (proxmox.UPID, error) {
 	const tries = 3
 	for try := 1; ; try++ {
 		upid, err := send(*id)
-		if err == nil || !chosen || try == tries || pve.OutcomeUnknown(err) || !pve.IDInUse(err) {
+		if err == nil || !chosen || try == tries || proxmox.OutcomeUnknown(err) || !pve.IDInUse(err) {
 			return upid, err
 		}
 		if *id, err = c.PVE.NextID(ctx); err != nil {
-			return pve.UPID{}, err
+			return proxmox.UPID{}, err
 		}
 	}
 }
@@ -76,7 +77,7 @@ func MayMake(perms pve.Permissions, id pve.VMID, pool string) error {
 
 // NotMade explains why PVE has refused to make a guest, where it did not say why.
 func (c *Call) NotMade(ctx context.Context, err error, id pve.VMID, pool string) error {
-	var said *pve.Error
+	var said *proxmox.Error
 	if !errors.As(err, &said) {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -142,7 +143,7 @@ func (r *change) unseen(job Job, err error) output {
 
 // lookOf is why the last look at a task failed, where that is known.
 func lookOf(err error) error {
-	var unseen *pve.UnseenError
+	var unseen *proxmox.UnseenError
 	if errors.As(err, &unseen) {
 		return unseen.Look
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -111,7 +112,7 @@ func (c *Call) Resources(ctx context.Context) (all *pve.ResourceList, changed ma
 	for _, row := range rows {
 		if _, ok := changed[row.VMID()]; !ok {
 			r := row.Resource()
-			r.Status = pve.Some("unknown") // it may be anything by now
+			r.Status = lenient.Some("unknown") // it may be anything by now
 			changed[r.VMID] = r
 		}
 	}
@@ -126,7 +127,7 @@ func (c *Call) Look(ctx context.Context, rows []*pve.Row) map[pve.VMID]pve.Resou
 	got, _, _ := Ask(c, rows, name, func(r *pve.Row) (pve.GuestStatus, error) { return c.PVE.GuestStatus(ctx, r.Resource().Ref()) })
 	for _, g := range got {
 		r, live := g.From.Resource(), g.Value
-		r.Name, r.Status, r.Lock, r.Uptime = live.Name, pve.Some(live.State()), live.Lock, live.Uptime
+		r.Name, r.Status, r.Lock, r.Uptime = live.Name, lenient.Some(live.State()), live.Lock, live.Uptime
 		r.CPU, r.Mem, r.MaxMem, r.Template = live.CPU, live.Mem, live.MaxMem, live.Template
 		out[r.VMID] = r
 	}

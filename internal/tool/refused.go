@@ -11,6 +11,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -21,7 +22,7 @@ func (c *Call) refused(ctx context.Context, id pve.VMID, err error) explain.Expl
 	if errors.As(err, &locked) {
 		return c.locked(ctx, locked)
 	}
-	var said *pve.Error
+	var said *proxmox.Error
 	if errors.As(err, &said) {
 		if lock, ok := pve.LockedBy(said); ok {
 			g := c.guests[id]

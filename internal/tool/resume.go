@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -33,7 +34,7 @@ func (r *change) detachable() bool {
 }
 
 // seal makes the handle of the change that has become a task.
-func (r *change) seal(ctx context.Context, task pve.UPID) {
+func (r *change) seal(ctx context.Context, task proxmox.UPID) {
 	ctx, done := late(ctx, answerTime) // a call that is cancelled needs it, too
 	defer done()
 	h := handle{
@@ -54,7 +55,7 @@ func (r *change) seal(ctx context.Context, task pve.UPID) {
 }
 
 // shownHandle is the handle for a model: where the change is more than a task.
-func (r *change) shownHandle(task pve.UPID) string {
+func (r *change) shownHandle(task proxmox.UPID) string {
 	if r.plan.Starts || pve.EndsEarly(task) {
 		return r.sealed
 	}
@@ -94,7 +95,7 @@ func (r *change) goOn(ctx context.Context, job Job) {
 	}
 	now := func() time.Time { return r.host.Now().Round(0) } // which goes on while a machine sleeps
 	seen := now()
-	status, err := r.call.PVE.Wait(ctx, job.UPID, func(pve.TaskUpdate) { seen = now() })
+	status, err := r.call.PVE.Wait(ctx, job.UPID, func(proxmox.TaskUpdate) { seen = now() })
 	away := now().Sub(seen) > handOver
 	switch {
 	case err != nil || away:
@@ -142,7 +143,7 @@ func (r *change) resume(ctx context.Context, wait time.Duration) output {
 
 // await waits for the end of a task, or looks at it once where there is no time for that
 // and it was not this call that began it.
-func (r *change) await(ctx, patience context.Context, job Job, watch *Watcher) (pve.TaskStatus, error) {
+func (r *change) await(ctx, patience context.Context, job Job, watch *Watcher) (proxmox.TaskStatus, error) {
 	if r.resumed == nil || patience.Err() == nil {
 		status, err := r.call.PVE.Wait(patience, job.UPID, watch.See)
 		if err == nil {
@@ -165,7 +166,7 @@ func (r *change) await(ctx, patience context.Context, job Job, watch *Watcher) (
 
 // overdue reports whether a change that is answered for has not reached its goal for so
 // long that it is followed no more.
-func (r *change) overdue(ctx context.Context, task pve.UPID) bool {
+func (r *change) overdue(ctx context.Context, task proxmox.UPID) bool {
 	if r.resumed == nil {
 		return false
 	}

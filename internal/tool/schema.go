@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/jsonschema-go/jsonschema"
 
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -46,11 +47,11 @@ func infer(t reflect.Type) *jsonschema.Schema {
 		outcome.Enum = append(outcome.Enum, string(o))
 	}
 	s, err := jsonschema.ForType(t, &jsonschema.ForOptions{TypeSchemas: map[reflect.Type]*jsonschema.Schema{
-		reflect.TypeFor[pve.VMID]():  {Type: "integer", Minimum: &least},
-		reflect.TypeFor[pve.UPID]():  text,
-		reflect.TypeFor[pve.VolID](): text,
-		reflect.TypeFor[Values]():    {Type: "object"},
-		reflect.TypeFor[Outcome]():   outcome,
+		reflect.TypeFor[pve.VMID]():     {Type: "integer", Minimum: &least},
+		reflect.TypeFor[proxmox.UPID](): text,
+		reflect.TypeFor[pve.VolID]():    text,
+		reflect.TypeFor[Values]():       {Type: "object"},
+		reflect.TypeFor[Outcome]():      outcome,
 	}})
 	if err != nil {
 		panic(err)

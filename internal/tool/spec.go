@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -116,13 +117,13 @@ func (p Plan) guest() pve.VMID { return pve.VMID(p.Subject.VMID()) }
 
 // Job is what was sent: a task, or, without one, a change that is done.
 type Job struct {
-	UPID pve.UPID
+	UPID proxmox.UPID
 	// Warning says what is not as it was wanted, of a change without a task.
 	Warning string
 }
 
 // End is how the task ended; its zero value stands for a change without one.
-type End struct{ Status pve.TaskStatus }
+type End struct{ Status proxmox.TaskStatus }
 
 // Failed reports whether there was a task, and it has failed.
 func (e End) Failed() bool {

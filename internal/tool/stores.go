@@ -13,6 +13,8 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -64,7 +66,7 @@ func Stores(all []pve.Resource) []Store {
 	var out []Store
 	for _, r := range rows {
 		if slices.Contains(offline, r.Node.Value) {
-			r.Status = pve.Some("unknown")
+			r.Status = lenient.Some("unknown")
 		}
 		last := len(out) - 1
 		if last < 0 || out[last].Storage != r.Storage || !r.Shared.Value {
@@ -86,7 +88,7 @@ func Stores(all []pve.Resource) []Store {
 
 // StoreOn is a storage as a node has it, which is not looked up.
 func StoreOn(node, storage string) Store {
-	return Store{Resource: pve.Resource{Storage: pve.Some(storage), Node: pve.Some(node)}, Ready: []string{node}}
+	return Store{Resource: pve.Resource{Storage: lenient.Some(storage), Node: lenient.Some(node)}, Ready: []string{node}}
 }
 
 // Stores lists the storages that the token may see.
@@ -177,7 +179,7 @@ func (c *Call) OwnersNotes(ctx context.Context, stores []Store, params url.Value
 // volumes asks a node for what is on a store, and another one where that does not answer.
 func (c *Call) volumes(ctx context.Context, s Store, params url.Values) ([]pve.Volume, error) {
 	list, err := c.PVE.Content(ctx, s.Ready[0], s.Storage.Value, params)
-	var said *pve.Error
+	var said *proxmox.Error
 	if errors.As(err, &said) && said.NodeUnreachable() && len(s.Ready) > 1 {
 		return c.PVE.Content(ctx, s.Ready[1], s.Storage.Value, params)
 	}

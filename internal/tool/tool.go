@@ -24,6 +24,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/once"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/seal"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -71,7 +72,7 @@ type Host struct {
 	Guard *policy.Guard
 	// Seal seals what a client hands back. Where it has no keys, Secret does.
 	Seal    seal.Keys
-	Secret  pve.Secret
+	Secret  proxmox.Secret
 	Audit   *audit.Log
 	Explain explain.Explainer
 	// Wait is how long a change waits for its task unless the call says.
@@ -100,7 +101,7 @@ const usualWait = 20 * time.Second
 
 // Connect returns a host whose tools call one cluster under a policy, which holds
 // for everything that the client sends.
-func Connect(cluster string, o pve.Options, p policy.Policy) (Host, error) {
+func Connect(cluster string, o proxmox.Options, p policy.Policy) (Host, error) {
 	g := &policy.Guard{Policy: p}
 	o.Transport = g.Transport(o.Transport)
 	client, err := pve.New(o)
@@ -328,7 +329,7 @@ func (c *Call) Made(ctx context.Context, id pve.VMID, end End, node string) (pve
 
 // Ended notes that a task was seen to have ended, and with it perhaps a change of this
 // process that was still under way.
-func (c *Call) Ended(task pve.UPID) {
+func (c *Call) Ended(task proxmox.UPID) {
 	if id, ok := pve.GuestOf(task); ok && !pve.EndsEarly(task) {
 		c.host.Recent.end(id, c.Now())
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 // powerRE matches the types of tasks that leave nothing undone which their guest's state
@@ -18,7 +18,7 @@ var undoneRE = lazyregexp.New(`^(?:INFO: )?(?:WARN: |skipping guest-agent 'fs-fr
 	`(?i)^(?:INFO: |ERROR: |error: )?(?:could not|couldn't|cannot|can't|unable to|failed to) (?:remove|delete|free|destroy|clean ?up|unlock)\b`)
 
 // Undone returns the lines of a log by which something was left undone.
-func Undone(lines []pve.LogLine) []string {
+func Undone(lines []proxmox.LogLine) []string {
 	var out []string
 	for _, l := range lines {
 		text := stampRE.ReplaceAllString(l.Says(), "")
@@ -31,7 +31,7 @@ func Undone(lines []pve.LogLine) []string {
 
 // Undone returns the lines by which a task that has ended OK left something undone, as far as
 // its log can be read: its begin and its end, where it is very long.
-func (c *Call) Undone(ctx context.Context, upid pve.UPID) []string {
+func (c *Call) Undone(ctx context.Context, upid proxmox.UPID) []string {
 	if upid.IsZero() || powerRE.MatchString(upid.Type) {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -16,7 +17,7 @@ const maxLine = 400
 
 // LogLines is how many lines a log has, of which some were read, without those that say
 // nothing, such as that the task has ended.
-func LogLines(read []pve.LogLine, total int) int {
+func LogLines(read []proxmox.LogLine, total int) int {
 	for _, l := range read {
 		if l.Says() == "" {
 			total--
@@ -27,7 +28,7 @@ func LogLines(read []pve.LogLine, total int) int {
 
 // LogText returns up to most of the last lines of a log that say something else than how
 // far the task is.
-func LogText(lines []pve.LogLine, most int) []string {
+func LogText(lines []proxmox.LogLine, most int) []string {
 	out := []string{}
 	for _, l := range lines {
 		if text := render.Said(l.Says(), maxLine); text != "" && !pve.Measures(l) {
@@ -46,7 +47,7 @@ type Far struct {
 }
 
 // FarOf writes progress.
-func FarOf(p pve.Progress) Far {
+func FarOf(p proxmox.Progress) Far {
 	var f Far
 	if p.Percent.Set {
 		percent := math.Floor(10*p.Percent.Value) / 10
@@ -93,12 +94,12 @@ type Watcher struct {
 	begun  time.Time
 
 	done     float64 // what was reported
-	Progress pve.Progress
+	Progress proxmox.Progress
 	Line     string // the last line of the log, where it says something else
 }
 
 // See is told of a look at the task.
-func (w *Watcher) See(u pve.TaskUpdate) {
+func (w *Watcher) See(u proxmox.TaskUpdate) {
 	w.Progress = u.Progress
 	for _, l := range u.Lines {
 		if text := render.Said(l.Says(), maxLine); pve.Measures(l) {
@@ -125,12 +126,12 @@ func (w *Watcher) See(u pve.TaskUpdate) {
 const LogEnds = 1000
 
 // Read is told of the log of the running task, as far as it was read.
-func (w *Watcher) Read(lines []pve.LogLine) {
+func (w *Watcher) Read(lines []proxmox.LogLine) {
 	var meter pve.Meter
 	w.Progress = meter.Read(lines)
 	for _, l := range slices.Backward(lines) {
 		if l.Says() != "" {
-			w.Line = strings.Join(LogText([]pve.LogLine{l}, 1), "")
+			w.Line = strings.Join(LogText([]proxmox.LogLine{l}, 1), "")
 			break
 		}
 	}

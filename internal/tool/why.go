@@ -8,6 +8,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -49,7 +50,7 @@ var stampRE = lazyregexp.New(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d `)
 
 // Why returns up to most lines of the log of a task that say why it failed or warned, in
 // their order. Where there are more, the last one says how many.
-func Why(lines []pve.LogLine, most int) []string {
+func Why(lines []proxmox.LogLine, most int) []string {
 	type reason struct {
 		text, core string
 		weight     int
@@ -95,7 +96,7 @@ var lostRE = lazyregexp.New(`^ERROR: (?:Backup of (?:VM|CT) \d+ failed - |migrat
 
 // reasonIn returns the reason of a failure: the exit status, or the log's last word where
 // that is more.
-func reasonIn(exit string, lines []pve.LogLine) string {
+func reasonIn(exit string, lines []proxmox.LogLine) string {
 	saysLittle := exit == "job errors" || exit == "migration aborted" || exit == "migration problems" ||
 		strings.HasPrefix(exit, "download failed: exit code ")
 	if !saysLittle {
@@ -114,7 +115,7 @@ const endsRead = 2000
 
 // Why returns why a task failed or warned, and up to most lines of its log that say so,
 // none where it cannot be read.
-func (c *Call) Why(ctx context.Context, upid pve.UPID, status pve.TaskStatus, most int) (reason string, log []string) {
+func (c *Call) Why(ctx context.Context, upid proxmox.UPID, status proxmox.TaskStatus, most int) (reason string, log []string) {
 	lines, _, err := c.PVE.TaskLogEnds(ctx, upid, endsRead)
 	if err != nil {
 		return render.Said(status.ExitStatus.Or("unexpected status"), 600), nil
@@ -123,6 +124,6 @@ func (c *Call) Why(ctx context.Context, upid pve.UPID, status pve.TaskStatus, mo
 }
 
 // WhyIn is [Call.Why] for a task whose log was read.
-func WhyIn(lines []pve.LogLine, status pve.TaskStatus, most int) (reason string, log []string) {
+func WhyIn(lines []proxmox.LogLine, status proxmox.TaskStatus, most int) (reason string, log []string) {
 	return render.Said(reasonIn(status.ExitStatus.Or("unexpected status"), lines), 600), Why(lines, most)
 }

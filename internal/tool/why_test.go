@@ -10,13 +10,14 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/testkit/recorded"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
-func logOf(text string) []pve.LogLine {
-	var out []pve.LogLine
+func logOf(text string) []proxmox.LogLine {
+	var out []proxmox.LogLine
 	for i, line := range strings.Split(strings.Trim(text, "\n"), "\n") {
-		out = append(out, pve.LogLine{N: pve.Some(int64(i + 1)), Text: pve.Some(line)})
+		out = append(out, proxmox.LogLine{N: lenient.Some(int64(i + 1)), Text: lenient.Some(line)})
 	}
 	return out
 }
@@ -123,11 +124,11 @@ func TestWhyRecordedTasksFailed(t *testing.T) {
 	found := map[string]bool{}
 	tasks := 0
 	for _, row := range recorded.Rows(t) {
-		var lines []pve.LogLine
+		var lines []proxmox.LogLine
 		if row.Task == "" || len(row.Statuses) == 0 || json.Unmarshal(row.Log, &lines) != nil {
 			continue
 		}
-		var status pve.TaskStatus
+		var status proxmox.TaskStatus
 		if err := json.Unmarshal(row.Statuses[len(row.Statuses)-1], &status); err != nil || status.Running() || status.Succeeded() {
 			continue
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 // The names in PVE_MCP_TOOLSETS that choose from all toolsets.
@@ -78,7 +78,7 @@ func (s Selection) catalog() catalog {
 }
 
 // Connect is [tool.Connect], with every tool to answer for the changes that go on.
-func Connect(cluster string, o pve.Options, p policy.Policy) (tool.Host, error) {
+func Connect(cluster string, o proxmox.Options, p policy.Policy) (tool.Host, error) {
 	h, err := tool.Connect(cluster, o, p)
 	h.Named = Named
 	return h, err

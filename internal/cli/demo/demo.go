@@ -17,7 +17,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
@@ -33,17 +33,17 @@ func Host(url string, wire http.RoundTripper, token pvesim.Token, policy policy.
 }
 
 // Options are those of a client of a simulated cluster, at the other end of a wire.
-func Options(url string, wire http.RoundTripper, token pvesim.Token) pve.Options {
-	return pve.Options{
+func Options(url string, wire http.RoundTripper, token pvesim.Token) proxmox.Options {
+	return proxmox.Options{
 		Endpoints: []string{url},
-		Token:     pve.Token{ID: token.ID, Secret: pve.NewSecret(token.Secret)},
+		Token:     proxmox.Token{ID: token.ID, Secret: proxmox.NewSecret(token.Secret)},
 		Transport: wire,
 		UserAgent: "pve-mcp demo",
 	}
 }
 
 // Connect returns a host whose cluster is simulated.
-func Connect(o pve.Options, policy policy.Policy) (tool.Host, error) {
+func Connect(o proxmox.Options, policy policy.Policy) (tool.Host, error) {
 	return toolset.Connect("simulated", o, policy)
 }
 

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
 // object is an answer whose values are text: what is a list or an object in it is
@@ -21,9 +21,9 @@ func (o *object) UnmarshalJSON(data []byte) error {
 	}
 	*o = object{}
 	for key, raw := range all {
-		var value pve.Opt[string]
+		var value lenient.Opt[string]
 		var inner object
-		var list []pve.Opt[string]
+		var list []lenient.Opt[string]
 		switch {
 		case json.Unmarshal(raw, &value) == nil:
 			(*o)[key] = value.Value

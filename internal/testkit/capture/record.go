@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
@@ -56,7 +57,7 @@ func (r *Recorder) Record(ctx context.Context) (m pvesim.Model, at time.Time, er
 // read reads an endpoint that has no method in package pve. What cannot be read is
 // skipped.
 func read[T any](ctx context.Context, r *Recorder, elements ...string) T {
-	v, err := pve.Get[T](ctx, r.Client.Engine, pve.Join(elements...), nil)
+	v, err := proxmox.Get[T](ctx, r.Client.Client, proxmox.Join(elements...), nil)
 	if err != nil {
 		r.Skipped("/"+strings.Join(elements, "/"), err)
 	}

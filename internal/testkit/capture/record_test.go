@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pve-mcp/pve-mcp/internal/testkit/capture"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
@@ -40,8 +41,8 @@ func newCluster(t *testing.T, m pvesim.Model, at time.Time, token string) cluste
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := pve.New(pve.Options{
-		Endpoints: []string{sim.URL()}, Transport: sim.Transport(), Token: pve.Token{ID: token, Secret: pve.NewSecret(m.Token(token).Secret)},
+	client, err := pve.New(proxmox.Options{
+		Endpoints: []string{sim.URL()}, Transport: sim.Transport(), Token: proxmox.Token{ID: token, Secret: proxmox.NewSecret(m.Token(token).Secret)},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +73,7 @@ func (c cluster) lists() map[string]any {
 		if elements[len(elements)-1] == "tasks" {
 			params.Set("limit", "500")
 		}
-		v, err := pve.Get[any](c.Context(), c.client.Engine, pve.Join(elements...), params)
+		v, err := proxmox.Get[any](c.Context(), c.client.Client, proxmox.Join(elements...), params)
 		if err != nil {
 			v = err.Error()
 		}
@@ -131,7 +132,7 @@ func lively(t *testing.T) cluster {
 	m.Guests[1].Config["description"] = "the customer's shop"
 	c := newCluster(t, m, time.Now(), "root@pam!full")
 	ref := pve.GuestRef{Node: "pve1", Kind: pve.QEMU, VMID: 100}
-	wait := func(upid pve.UPID, err error) {
+	wait := func(upid proxmox.UPID, err error) {
 		t.Helper()
 		if err == nil {
 			_, err = c.client.Wait(t.Context(), upid, nil)

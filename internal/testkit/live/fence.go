@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -176,7 +177,7 @@ func (f *Fence) checkIDs(method, endpoint string, elements map[string]string, pa
 		}
 		return 0, nil // its owner is looked at with all others
 	case elements["upid"] != "":
-		var upid pve.UPID
+		var upid proxmox.UPID
 		if err := upid.UnmarshalText([]byte(elements["upid"])); err != nil {
 			return 0, err
 		}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -64,8 +65,8 @@ func (n *Node) Make(ctx context.Context, id pve.VMID, g Guest) error {
 }
 
 // done waits for a task, which has to end well; a zero one is over.
-func (n *Node) done(ctx context.Context) func(pve.UPID, error) error {
-	return func(upid pve.UPID, err error) error {
+func (n *Node) done(ctx context.Context) func(proxmox.UPID, error) error {
+	return func(upid proxmox.UPID, err error) error {
 		if err != nil || upid.IsZero() {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -31,7 +32,7 @@ func Open(ctx context.Context, environ []string) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{Settings: s, fence: &Fence{IDs: s.IDs, Backups: s.Backups, Base: pve.NewTransport(pve.TLS{
+	n := &Node{Settings: s, fence: &Fence{IDs: s.IDs, Backups: s.Backups, Base: proxmox.NewTransport(proxmox.TLS{
 		Roots: s.Config.Roots, Fingerprints: s.Config.Fingerprints, Insecure: !s.Config.VerifySSL,
 	})}}
 	if n.client, err = pve.New(n.options()); err != nil {
@@ -49,8 +50,8 @@ func Open(ctx context.Context, environ []string) (*Node, error) {
 	return n, errors.Join(n.checkStorages(ctx), n.CheckEmpty(ctx))
 }
 
-func (n *Node) options() pve.Options {
-	return pve.Options{
+func (n *Node) options() proxmox.Options {
+	return proxmox.Options{
 		Endpoints: n.Config.Hosts[:1], // the node that answers is one
 		Token:     n.Config.Token,
 		Transport: n.fence,

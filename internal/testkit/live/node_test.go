@@ -10,6 +10,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/live"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
@@ -74,8 +75,8 @@ func (w *world) guests() (ids []int) {
 // elsewhere is a client that is no part of the run.
 func (w *world) elsewhere() *pve.Client {
 	w.Helper()
-	c, err := pve.New(pve.Options{Endpoints: []string{w.sim.URL()}, Transport: w.sim.Transport(),
-		Token: pve.Token{ID: w.env["PVE_TOKEN_ID"], Secret: pve.NewSecret(w.env["PVE_TOKEN_SECRET"])}})
+	c, err := pve.New(proxmox.Options{Endpoints: []string{w.sim.URL()}, Transport: w.sim.Transport(),
+		Token: proxmox.Token{ID: w.env["PVE_TOKEN_ID"], Secret: proxmox.NewSecret(w.env["PVE_TOKEN_SECRET"])}})
 	if err != nil {
 		w.Fatal(err)
 	}

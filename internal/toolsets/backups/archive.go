@@ -12,6 +12,8 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -123,12 +125,12 @@ func (in *restoreIn) reaching(stores []tool.Store) ([]tool.Store, error) {
 	case nodes == nil && in.Node == "":
 		return nil, explain.Refusal("Name the node.", "There is no storage %s, or it is disabled, or this token may not see it.", name)
 	case nodes == nil: // PVE knows
-		with = []tool.Store{{Resource: pve.Resource{Storage: pve.Some(in.Archive.Storage)}}}
+		with = []tool.Store{{Resource: pve.Resource{Storage: lenient.Some(in.Archive.Storage)}}}
 	case with == nil:
 		return nil, explain.Refusal("These have it: "+render.List(nodes)+".", "%s does not have the storage %s.", in.Node, name)
 	}
 	if in.Node != "" {
-		with[0].Node, with[0].Ready = pve.Some(in.Node), []string{in.Node}
+		with[0].Node, with[0].Ready = lenient.Some(in.Node), []string{in.Node}
 	}
 	return with, nil
 }
@@ -145,7 +147,7 @@ func (in *restoreIn) find(ctx context.Context, c *tool.Call, perms pve.Permissio
 			return s.From.Ready, nil
 		}
 	}
-	if err != nil && !pve.IsDenied(err) {
+	if err != nil && !proxmox.IsDenied(err) {
 		return nil, err
 	}
 	hidden := tool.Require(perms, "/storage/"+in.Archive.Storage, "Datastore.AllocateSpace")

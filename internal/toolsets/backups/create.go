@@ -14,6 +14,8 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -211,7 +213,7 @@ func startCreate(ctx context.Context, c *tool.Call, in *createIn) (tool.Job, err
 		params.Set("prune-backups", in.Prune)
 		params.Set("remove", "1")
 	}
-	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) { return c.PVE.Backup(ctx, g.Node, params) })
+	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) { return c.PVE.Backup(ctx, g.Node, params) })
 	return tool.Job{UPID: upid}, err
 }
 
@@ -228,7 +230,7 @@ func finishCreate(ctx context.Context, c *tool.Call, in createIn, end tool.End) 
 		return out, nil
 	}
 	at := tool.StoreOn(node, in.Storage)
-	at.Shared = pve.Some(in.Found.Shared)
+	at.Shared = lenient.Some(in.Found.Shared)
 	found, _, err := backups(ctx, c, []tool.Store{at}, in.VMID)
 	for _, b := range slices.Backward(found) { // oldest first
 		if b.CTime.Value >= end.Status.UPID.Start.Unix() {

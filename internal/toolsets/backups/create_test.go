@@ -12,7 +12,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
@@ -340,7 +340,7 @@ func TestCreateBackupThatIsInterrupted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		upid, err := pve.ParseUPID(first.Fields["upid"].(string))
+		upid, err := proxmox.ParseUPID(first.Fields["upid"].(string))
 		if err != nil {
 			t.Fatal(err)
 		}

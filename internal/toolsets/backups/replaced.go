@@ -6,6 +6,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -42,7 +43,7 @@ func (in *restoreIn) checkReplaced(ctx context.Context, c *tool.Call, g pve.Gues
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(lines, func(l pve.LogLine) bool { return writtenRE.MatchString(l.Says()) }) {
+	if slices.ContainsFunc(lines, func(l proxmox.LogLine) bool { return writtenRE.MatchString(l.Says()) }) {
 		ch.Tell(tool.Warnings, "", "PVE's task ended well, and its log says that the disks were written. The configuration of %v reads as before, so nothing else shows it.", g)
 		return nil
 	}

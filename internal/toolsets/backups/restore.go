@@ -12,6 +12,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -160,7 +161,7 @@ func (in *restoreIn) note(format string, args ...any) {
 
 func startRestore(ctx context.Context, c *tool.Call, in *restoreIn) (tool.Job, error) {
 	planned := in.VMID
-	upid, err := tool.WithNewID(ctx, c, &in.VMID, in.chosen, func(id pve.VMID) (pve.UPID, error) {
+	upid, err := tool.WithNewID(ctx, c, &in.VMID, in.chosen, func(id pve.VMID) (proxmox.UPID, error) {
 		return c.PVE.CreateGuest(ctx, in.Node, in.kind, in.params(id))
 	})
 	if in.VMID != planned {

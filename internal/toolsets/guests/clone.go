@@ -9,6 +9,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -113,8 +114,8 @@ func refuseClone(ctx context.Context, c *tool.Call, in cloneIn, g pve.GuestRef, 
 }
 
 func startClone(ctx context.Context, c *tool.Call, in *cloneIn) (tool.Job, error) {
-	upid, err := tool.WithNewID(ctx, c, &in.NewID, in.chosen, func(id pve.VMID) (pve.UPID, error) {
-		_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) {
+	upid, err := tool.WithNewID(ctx, c, &in.NewID, in.chosen, func(id pve.VMID) (proxmox.UPID, error) {
+		_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
 			params := url.Values{"newid": {id.String()}}
 			name := "name"
 			if g.Kind == pve.LXC {
@@ -138,7 +139,7 @@ func startClone(ctx context.Context, c *tool.Call, in *cloneIn) (tool.Job, error
 }
 
 func startNew(ctx context.Context, c *tool.Call, in *cloneIn) (tool.Job, error) {
-	_, upid, err := tool.AtGuest(ctx, c, in.NewID, func(g pve.GuestRef) (pve.UPID, error) {
+	_, upid, err := tool.AtGuest(ctx, c, in.NewID, func(g pve.GuestRef) (proxmox.UPID, error) {
 		return c.PVE.Power(ctx, g, "start", nil)
 	})
 	return tool.Job{UPID: upid}, err

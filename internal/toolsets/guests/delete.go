@@ -13,6 +13,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -116,7 +117,7 @@ func startDelete(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Job, err
 	if in.Unreferenced {
 		params.Set("destroy-unreferenced-disks", "1")
 	}
-	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) {
+	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
 		return c.PVE.DeleteGuest(ctx, g, params)
 	})
 	return tool.Job{UPID: upid}, err

@@ -14,6 +14,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -186,7 +187,7 @@ func (in *execIn) look(ctx context.Context, c *tool.Call) error {
 		return nil
 	}
 	_, got, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.Executed, error) { return c.PVE.ExecStatus(ctx, g, in.runs.PID) })
-	var said *pve.Error
+	var said *proxmox.Error
 	if errors.As(err, &said) && noProcessRE.MatchString(said.Message) {
 		return errNoProcess
 	}

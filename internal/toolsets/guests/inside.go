@@ -14,6 +14,8 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/show"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -64,7 +66,7 @@ func (out *statusOut) ask(ctx context.Context, c *tool.Call, g pve.GuestRef, s p
 
 // problemWithin says why the guest could not be asked, and what to do about it.
 func problemWithin(c *tool.Call, err error) explain.Explanation {
-	var said *pve.Error
+	var said *proxmox.Error
 	if errors.As(err, &said) && said.Status == http.StatusInternalServerError {
 		return explain.Explanation{What: render.Said(said.Message, 200)}
 	}
@@ -152,7 +154,7 @@ func (out *statusOut) fileSystems(ctx context.Context, c *tool.Call, g pve.Guest
 	if out.Mounts == nil {
 		return
 	}
-	out.Disk = show.UseOf(pve.Some(used), pve.Some(total))
+	out.Disk = show.UseOf(lenient.Some(used), lenient.Some(total))
 	out.Disk.Note = "the sum of its file systems, as the guest agent tells"
 	slices.SortStableFunc(out.Mounts, func(a, b mount) int { return cmp.Compare(*b.Percent, *a.Percent) })
 	if over := len(out.Mounts) - mostMounts; over > 0 {

@@ -11,6 +11,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/show"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -198,7 +199,7 @@ func rank(r pve.Resource, key, status string) float64 {
 	return value
 }
 
-func share(used, total pve.Opt[int64]) float64 {
+func share(used, total lenient.Opt[int64]) float64 {
 	return float64(used.Value) / float64(max(1, total.Value))
 }
 

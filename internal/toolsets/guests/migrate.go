@@ -13,6 +13,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -99,7 +100,7 @@ func planMigrate(ctx context.Context, c *tool.Call, in *migrateIn) (tool.Plan, e
 		}
 	}
 	g, m, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.Migration, error) { return c.PVE.CheckMigration(ctx, g, in.Target) })
-	var said *pve.Error
+	var said *proxmox.Error
 	if err != nil && !(errors.As(err, &said) && said.Status == http.StatusNotImplemented) { // of containers before PVE 9
 		return plan, err
 	}
@@ -193,7 +194,7 @@ func refuseLocal(in migrateIn, g pve.GuestRef, m pve.Migration) error {
 }
 
 func startMigrate(ctx context.Context, c *tool.Call, in *migrateIn) (tool.Job, error) {
-	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) {
+	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
 		params := url.Values{"target": {in.Target}}
 		storage := "targetstorage"
 		if g.Kind == pve.LXC {

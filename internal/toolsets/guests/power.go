@@ -13,6 +13,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -194,7 +195,7 @@ func startPower(ctx context.Context, c *tool.Call, in *powerIn) (tool.Job, error
 	if in.ToDisk {
 		params.Set("todisk", "1")
 	}
-	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) {
+	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
 		return c.PVE.Power(ctx, g, in.Action, params)
 	})
 	return tool.Job{UPID: upid}, err

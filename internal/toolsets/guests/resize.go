@@ -11,6 +11,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/show"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -145,7 +146,7 @@ func growing(g pve.GuestRef, config pve.GuestConfig, key string) (pve.Disk, erro
 }
 
 func startResize(ctx context.Context, c *tool.Call, in *resizeIn) (tool.Job, error) {
-	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) {
+	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
 		return c.PVE.ResizeDisk(ctx, g, in.Disk, in.Size, "")
 	})
 	return tool.Job{UPID: upid}, err

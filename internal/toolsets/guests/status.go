@@ -6,6 +6,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/show"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -100,7 +101,7 @@ func describe(g pve.GuestRef, s pve.GuestStatus) statusOut {
 	if s.HA.Managed.Value {
 		out.HA = s.HA.State.Or("managed")
 	}
-	unknown := pve.Opt[int64]{}
+	unknown := lenient.Opt[int64]{}
 	out.Memory, out.Disk = show.UseOf(unknown, s.MaxMem), show.UseOf(unknown, s.MaxDisk)
 	if g.Kind == pve.QEMU {
 		out.Disk.Note = "the boot disk's size; PVE does not know how full a VM's disk is"

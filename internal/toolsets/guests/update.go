@@ -15,6 +15,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
@@ -215,13 +216,13 @@ func startUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Job, err
 	if in.Force {
 		params.Set("force", "1")
 	}
-	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) {
+	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
 		if in.takesTime(g.Kind) {
 			return c.PVE.StartConfig(ctx, g, params)
 		}
-		return pve.UPID{}, c.PVE.UpdateConfig(ctx, g, params)
+		return proxmox.UPID{}, c.PVE.UpdateConfig(ctx, g, params)
 	})
-	var said *pve.Error
+	var said *proxmox.Error
 	if errors.As(err, &said) && in.kept(ctx, c, said.Params) {
 		return tool.Job{Warning: "PVE could not apply all of it now, and keeps it for the next start: " + said.Refused()}, nil
 	}

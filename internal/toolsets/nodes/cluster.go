@@ -6,6 +6,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -59,7 +60,7 @@ func runCluster(ctx context.Context, c *tool.Call, _ struct{}) (clusterOut, erro
 		return clusterOut{}, err
 	}
 	items, err := c.PVE.ClusterStatus(ctx)
-	if pve.IsDenied(err) {
+	if proxmox.IsDenied(err) {
 		out.Notes = append(out.Notes, c.Explain(err).What+" Quorum, name and addresses of the cluster are hidden.")
 	} else if err != nil {
 		return clusterOut{}, err

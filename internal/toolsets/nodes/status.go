@@ -11,6 +11,8 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/show"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -73,7 +75,7 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 		return out, nil
 	}
 	s, err := c.PVE.NodeStatus(ctx, in.Node)
-	var said *pve.Error
+	var said *proxmox.Error
 	switch {
 	case err == nil:
 		out.describe(s)
@@ -83,7 +85,7 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 		out.Status = "unknown"
 		out.Notes = []string{fmt.Sprintf("the cluster counts it as %s; %s", n.Status.Or("unknown"), c.Explain(err).What)}
 		return out, nil
-	case pve.IsDenied(err):
+	case proxmox.IsDenied(err):
 		out.Notes = []string{c.Explain(err).What + " All but status and version is hidden."}
 		v, err := c.PVE.NodeVersion(ctx, in.Node)
 		out.Version = render.Text(v.Version, 40)
@@ -128,7 +130,7 @@ func managerVersion(s string) string {
 	return version
 }
 
-func count(s pve.Opt[string]) int {
+func count(s lenient.Opt[string]) int {
 	n, _ := strconv.Atoi(s.Value) // "" where PVE does not say
 	return n
 }

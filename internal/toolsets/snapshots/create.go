@@ -12,6 +12,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -51,7 +52,7 @@ func createSnapshot() tool.Tool {
 			if in.RAM {
 				params.Set("vmstate", "1")
 			}
-			_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) { return c.PVE.CreateSnapshot(ctx, g, params) })
+			_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) { return c.PVE.CreateSnapshot(ctx, g, params) })
 			return tool.Job{UPID: upid}, err
 		},
 		Finish: func(ctx context.Context, c *tool.Call, in createIn, end tool.End) (createOut, error) {

@@ -12,6 +12,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -52,7 +53,7 @@ func rollbackSnapshot() tool.Tool {
 			if in.Run {
 				params.Set("start", "1")
 			}
-			_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) {
+			_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
 				return c.PVE.Rollback(ctx, g, in.Snapname, params)
 			})
 			return tool.Job{UPID: upid}, err
@@ -231,7 +232,7 @@ func deleteSnapshot() tool.Tool {
 			if in.Force {
 				params.Set("force", "1")
 			}
-			_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.UPID, error) {
+			_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
 				return c.PVE.DeleteSnapshot(ctx, g, in.Snapname, params)
 			})
 			return tool.Job{UPID: upid}, err

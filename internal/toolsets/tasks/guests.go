@@ -9,6 +9,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -17,7 +18,7 @@ import (
 const backup = "vzdump"
 
 // ofSeveral reports whether a task is a backup of several guests.
-func ofSeveral(upid pve.UPID) bool { return upid.Type == backup && upid.ID == "" }
+func ofSeveral(upid proxmox.UPID) bool { return upid.Type == backup && upid.ID == "" }
 
 const (
 	// logPage is how much of a log is read with a request.
@@ -32,12 +33,12 @@ const (
 
 // job is the log of a backup job, as far as it was read.
 type job struct {
-	lines []pve.LogLine
+	lines []proxmox.LogLine
 	total int
 	pve.BackupLog
 }
 
-func readJob(ctx context.Context, c *tool.Call, upid pve.UPID) (*job, error) {
+func readJob(ctx context.Context, c *tool.Call, upid proxmox.UPID) (*job, error) {
 	lines, total, err := c.PVE.TaskLogPages(ctx, upid, logPage, logPages)
 	if err != nil {
 		return nil, err
@@ -46,7 +47,7 @@ func readJob(ctx context.Context, c *tool.Call, upid pve.UPID) (*job, error) {
 }
 
 // jobOf is readJob for a backup of several guests, and nil for another task.
-func jobOf(ctx context.Context, c *tool.Call, upid pve.UPID) (*job, error) {
+func jobOf(ctx context.Context, c *tool.Call, upid proxmox.UPID) (*job, error) {
 	if !ofSeveral(upid) {
 		return nil, nil
 	}
@@ -55,7 +56,7 @@ func jobOf(ctx context.Context, c *tool.Call, upid pve.UPID) (*job, error) {
 
 // why says why a task failed or warned, and of a backup of several guests which failed. It
 // reads the log unless j has all of it.
-func why(ctx context.Context, c *tool.Call, upid pve.UPID, status pve.TaskStatus, j *job, most int) (reason string, log []string) {
+func why(ctx context.Context, c *tool.Call, upid proxmox.UPID, status proxmox.TaskStatus, j *job, most int) (reason string, log []string) {
 	if j != nil && j.whole() {
 		reason, log = tool.WhyIn(j.lines, status, most)
 	} else {
@@ -68,7 +69,7 @@ func why(ctx context.Context, c *tool.Call, upid pve.UPID, status pve.TaskStatus
 }
 
 // undone returns the lines by which a task that ended OK left something undone.
-func undone(ctx context.Context, c *tool.Call, upid pve.UPID, j *job) []string {
+func undone(ctx context.Context, c *tool.Call, upid proxmox.UPID, j *job) []string {
 	if j != nil && j.whole() {
 		return tool.Undone(j.lines)
 	}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -48,7 +50,7 @@ type taskRow struct {
 	Duration   string `json:"duration"`
 
 	start time.Time
-	upid  pve.UPID
+	upid  proxmox.UPID
 }
 
 func listTasks() tool.Tool {
@@ -72,7 +74,7 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	if err != nil {
 		return out, err
 	}
-	nodes := []pve.Resource{{Node: pve.Some(in.Node), Status: pve.Some("online")}}
+	nodes := []pve.Resource{{Node: lenient.Some(in.Node), Status: lenient.Some("online")}}
 	if in.Node == "" {
 		if nodes, err = c.Nodes(ctx); err != nil {
 			return out, err
@@ -233,7 +235,7 @@ func rowOf(c *tool.Call, t pve.Task) taskRow {
 		return row
 	}
 	row.Duration = render.Duration(max(0, time.Unix(t.EndTime.Value, 0).Sub(start)))
-	row.State = stateOf(pve.TaskStatus{Status: "stopped", ExitStatus: t.Status})
+	row.State = stateOf(proxmox.TaskStatus{Status: "stopped", ExitStatus: t.Status})
 	if row.State != "ok" {
 		row.ExitStatus = render.Said(t.Status.Value, 200)
 	}

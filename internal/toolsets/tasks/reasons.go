@@ -5,7 +5,8 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
 // reasonsRead is how many logs of failed tasks a list looks into.
@@ -24,7 +25,7 @@ func addReasons(ctx context.Context, c *tool.Call, rows []taskRow) {
 		}
 	}
 	got, _, _ := tool.Ask(c, bare, func(r *taskRow) string { return r.UPID }, func(r *taskRow) (string, error) {
-		status := pve.TaskStatus{ExitStatus: pve.Some(r.ExitStatus)}
+		status := proxmox.TaskStatus{ExitStatus: lenient.Some(r.ExitStatus)}
 		j, _ := jobOf(ctx, c, r.upid)
 		reason, log := why(ctx, c, r.upid, status, j, 1)
 		if reason == r.ExitStatus && len(log) > 0 {

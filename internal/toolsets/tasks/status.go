@@ -10,13 +10,14 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 type statusIn struct {
-	UPID   pve.UPID `json:"upid,omitzero" jsonschema:"the task"`
-	Handle string   `json:"handle,omitzero" jsonschema:"instead of upid, from a change"`
-	Log    int      `json:"log,omitzero" min:"1" max:"200" jsonschema:"last lines to show; default: none"`
+	UPID   proxmox.UPID `json:"upid,omitzero" jsonschema:"the task"`
+	Handle string       `json:"handle,omitzero" jsonschema:"instead of upid, from a change"`
+	Log    int          `json:"log,omitzero" min:"1" max:"200" jsonschema:"last lines to show; default: none"`
 	tool.Waits
 }
 
@@ -145,7 +146,7 @@ func changeStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, er
 }
 
 // follow looks once, or until the task has ended or the time is up.
-func follow(ctx context.Context, c *tool.Call, in statusIn, watch *tool.Watcher) (pve.TaskStatus, error) {
+func follow(ctx context.Context, c *tool.Call, in statusIn, watch *tool.Watcher) (proxmox.TaskStatus, error) {
 	if in.Wait == nil || *in.Wait == 0 {
 		return c.PVE.TaskStatus(ctx, in.UPID)
 	}
@@ -161,8 +162,8 @@ func follow(ctx context.Context, c *tool.Call, in statusIn, watch *tool.Watcher)
 	return c.PVE.TaskStatus(ctx, in.UPID) // which the time was too short for
 }
 
-func unknownTask(err error, upid pve.UPID) error {
-	var said *pve.Error
+func unknownTask(err error, upid proxmox.UPID) error {
+	var said *proxmox.Error
 	if errors.As(err, &said) && said.NoSuchTask() {
 		return &explain.Explanation{
 			What: fmt.Sprintf("Node %s knows no such task.", upid.Node),
@@ -172,7 +173,7 @@ func unknownTask(err error, upid pve.UPID) error {
 	return err
 }
 
-func stateOf(s pve.TaskStatus) string {
+func stateOf(s proxmox.TaskStatus) string {
 	switch {
 	case s.Running():
 		return "running"
@@ -204,7 +205,7 @@ func (out *statusOut) progress(ctx context.Context, c *tool.Call, in statusIn, w
 
 // lastLines returns up to most of the last lines of a log that say something else than how far
 // the task is. end is the end of the log; what comes before it is read if it has too few.
-func lastLines(ctx context.Context, c *tool.Call, upid pve.UPID, end []pve.LogLine, total, most int) []string {
+func lastLines(ctx context.Context, c *tool.Call, upid proxmox.UPID, end []proxmox.LogLine, total, most int) []string {
 	text := tool.LogText(end, most)
 	before := total - len(end)
 	for range logPages {

@@ -9,11 +9,12 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 type stopIn struct {
-	UPID pve.UPID `json:"upid" jsonschema:"the task to stop"`
+	UPID proxmox.UPID `json:"upid" jsonschema:"the task to stop"`
 	tool.Confirms
 	tool.Waits
 }
@@ -70,7 +71,7 @@ func stopTask() tool.Tool {
 
 // losses says what a guest is left without when a task is stopped that overwrites or
 // deletes, nil where nothing of it is lost.
-func losses(upid pve.UPID) []string {
+func losses(upid proxmox.UPID) []string {
 	id, ok := pve.GuestOf(upid)
 	if !ok || !policy.StoppedIsLost(upid.Type) {
 		return nil
@@ -120,7 +121,7 @@ var leavesVolumes = map[string]bool{
 }
 
 // leftBehind says what a task that was stopped may have left.
-func leftBehind(ctx context.Context, c *tool.Call, upid pve.UPID) ([]string, error) {
+func leftBehind(ctx context.Context, c *tool.Call, upid proxmox.UPID) ([]string, error) {
 	var out []string
 	if leavesVolumes[upid.Type] {
 		out = append(out, "PVE cleans up as far as it can; volumes that it has begun may still be there")

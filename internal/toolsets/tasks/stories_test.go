@@ -16,7 +16,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
-	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
@@ -174,7 +174,7 @@ func (o operation) follow(t *testing.T, w *sim.World, a sim.Answer) {
 	if message := fmt.Sprint(a.Fields["message"]); !regexp.MustCompile(o.far).MatchString(message) || !strings.Contains(a.Text, "pve_task_status") {
 		t.Errorf("%s, want %s", a.Text, o.far)
 	}
-	upid, err := pve.ParseUPID(fmt.Sprint(a.Fields["upid"]))
+	upid, err := proxmox.ParseUPID(fmt.Sprint(a.Fields["upid"]))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,4 @@
+package proxmox
+
+// NewTransportOver is NewTransport over connections that a test makes.
+var NewTransportOver = newTransport

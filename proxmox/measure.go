@@ -1,0 +1,22 @@
+package proxmox
+
+import (
+	"time"
+
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
+)
+
+// Progress is how far a running task is, as far as its log says.
+type Progress struct {
+	// Percent is the share of the whole: of all disks and the memory, or of all guests
+	// of a backup job. It never falls, and is 100 only after the task has ended well.
+	// Absent where the log does not tell how much the whole is.
+	Percent lenient.Opt[float64]
+	// Done is how many bytes were copied, 0 where the log tells none. It never falls.
+	Done int64
+	// Total is how many bytes there are to be copied by what the log has named until
+	// now, 0 where that is unknown.
+	Total int64
+	Rate  int64         // bytes a second, 0 where it is unknown
+	Left  time.Duration // about, 0 where it does not follow
+}

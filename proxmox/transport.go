@@ -1,0 +1,198 @@
+package proxmox
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Fingerprint is the SHA-256 digest of a certificate.
+type Fingerprint [sha256.Size]byte
+
+// ParseFingerprint reads 64 hexadecimal digits, with or without colons.
+func ParseFingerprint(s string) (Fingerprint, error) {
+	var f Fingerprint
+	raw, err := hex.DecodeString(strings.ReplaceAll(s, ":", ""))
+	if err != nil || len(raw) != len(f) {
+		return f, fmt.Errorf("a SHA-256 fingerprint has 64 hexadecimal digits, such as AB:CD:…; this one has %d characters", len(s))
+	}
+	copy(f[:], raw)
+	return f, nil
+}
+
+// FingerprintOf returns the fingerprint of a certificate.
+func FingerprintOf(cert *x509.Certificate) Fingerprint { return sha256.Sum256(cert.Raw) }
+
+// String writes the form that PVE shows: AB:CD:…
+func (f Fingerprint) String() string {
+	parts := make([]string, len(f))
+	for i, b := range f {
+		parts[i] = fmt.Sprintf("%02X", b)
+	}
+	return strings.Join(parts, ":")
+}
+
+// TLS says how the certificates of the endpoints are checked.
+type TLS struct {
+	// Roots are trusted instead of the system's where not nil.
+	Roots *x509.CertPool
+	// Fingerprints pin the certificate of a host (host:port, as in the endpoint's
+	// URL), or that of a CA which signed one for it, instead of the check by Roots.
+	// Neither the name nor the expiry of a pinned certificate of the host itself is
+	// checked; those of one that a pinned CA has signed are.
+	Fingerprints map[string]Fingerprint
+	// Insecure turns the check by Roots off.
+	Insecure bool
+}
+
+// dialer opens a connection, as of [net.Dialer.DialContext].
+type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// NewTransport returns a transport that suits PVE: HTTP/1.1, at most four
+// connections to an endpoint, closed before PVE's own 5 s of idleness.
+func NewTransport(t TLS) http.RoundTripper {
+	return newTransport(t, (&net.Dialer{Timeout: 5 * time.Second}).DialContext)
+}
+
+func newTransport(t TLS, dial dialer) http.RoundTripper {
+	plain := overTLS(&tls.Config{RootCAs: t.Roots, InsecureSkipVerify: t.Insecure}, dial)
+	if len(t.Fingerprints) == 0 {
+		return plain
+	}
+	pinned := pinnedTransport{hosts: map[string]*http.Transport{}, others: plain}
+	for host, pin := range t.Fingerprints {
+		pinned.hosts[host] = overTLS(&tls.Config{
+			InsecureSkipVerify: true, // VerifyConnection checks instead
+			VerifyConnection: func(cs tls.ConnectionState) error {
+				return checkPin(pin, host, cs.PeerCertificates)
+			},
+		}, dial)
+	}
+	return pinned
+}
+
+func overTLS(cfg *tls.Config, dial dialer) *http.Transport {
+	cfg.MinVersion = tls.VersionTLS12
+	const handshake = 10 * time.Second
+	return &http.Transport{
+		// As the transport does it itself, but for the zone of an address, which no
+		// certificate has.
+		DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dial(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			own := cfg.Clone()
+			if name, _, err := net.SplitHostPort(addr); err == nil {
+				own.ServerName = withoutZone(name)
+			}
+			ctx, cancel := context.WithTimeout(ctx, handshake)
+			defer cancel()
+			secure := tls.Client(conn, own)
+			if err := secure.HandshakeContext(ctx); err != nil {
+				_ = conn.Close()
+				return nil, err
+			}
+			return secure, nil
+		},
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         dial,
+		TLSClientConfig:     cfg,
+		TLSHandshakeTimeout: handshake,
+		MaxConnsPerHost:     perEndpoint,
+		MaxIdleConnsPerHost: perEndpoint,
+		IdleConnTimeout:     4 * time.Second,
+	}
+}
+
+// withoutZone is an address without its zone, which is this machine's business.
+func withoutZone(host string) string {
+	name, _, _ := strings.Cut(host, "%")
+	return name
+}
+
+// pinnedTransport checks each host's certificate by its own fingerprint.
+type pinnedTransport struct {
+	hosts  map[string]*http.Transport
+	others *http.Transport
+}
+
+// CloseIdleConnections closes the connections that no request uses.
+func (p pinnedTransport) CloseIdleConnections() {
+	for _, t := range p.hosts {
+		t.CloseIdleConnections()
+	}
+	p.others.CloseIdleConnections()
+}
+
+func (p pinnedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if t := p.hosts[req.URL.Host]; t != nil {
+		return t.RoundTrip(req)
+	}
+	return p.others.RoundTrip(req)
+}
+
+// PinError says that a host presented another certificate than the pinned one.
+type PinError struct {
+	Pinned    Fingerprint
+	Presented []*x509.Certificate // the host's own first
+}
+
+func (e *PinError) Error() string {
+	if len(e.Presented) == 0 {
+		return fmt.Sprintf("no certificate was presented, and %v is pinned", e.Pinned)
+	}
+	return fmt.Sprintf("the certificate has the fingerprint %v, not the pinned %v", FingerprintOf(e.Presented[0]), e.Pinned)
+}
+
+// Presented returns the certificate of the host that err says was not accepted, nil where
+// it is about none.
+func Presented(err error) *x509.Certificate {
+	var pin *PinError
+	var unverified *tls.CertificateVerificationError
+	var chain []*x509.Certificate
+	switch {
+	case errors.As(err, &pin):
+		chain = pin.Presented
+	case errors.As(err, &unverified):
+		chain = unverified.UnverifiedCertificates
+	}
+	if len(chain) == 0 {
+		return nil
+	}
+	return chain[0]
+}
+
+// checkPin accepts a chain whose first certificate is the pinned one, or is signed by
+// it for the host.
+func checkPin(pin Fingerprint, host string, chain []*x509.Certificate) error {
+	i := slices.IndexFunc(chain, func(c *x509.Certificate) bool { return FingerprintOf(c) == pin })
+	switch i {
+	case -1:
+		return &PinError{Pinned: pin, Presented: chain}
+	case 0:
+		return nil
+	}
+	roots, between := x509.NewCertPool(), x509.NewCertPool()
+	roots.AddCert(chain[i])
+	for _, c := range chain[1:i] {
+		between.AddCert(c)
+	}
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		return err
+	}
+	if _, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, DNSName: withoutZone(name)}); err != nil {
+		return &tls.CertificateVerificationError{UnverifiedCertificates: chain, Err: err}
+	}
+	return nil
+}

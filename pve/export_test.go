@@ -1,4 +1,0 @@
-package pve
-
-// NewTransportOver is NewTransport over connections that a test makes.
-var NewTransportOver = newTransport
