@@ -2,9 +2,9 @@
 GO    ?= go
 TOOLS  = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: check test generate build bench fmt vet lint race report generated recordings clients live packages release snapshot
+.PHONY: check soak fuzz test generate build bench fmt vet lint race report generated recordings clients live packages release snapshot
 
-check: fmt vet lint race report recordings clients generated
+check: fmt vet lint test race report recordings clients generated
 	@echo "check: all is well"
 
 test:
@@ -41,10 +41,27 @@ lint:
 	$(TOOLS) errcheck -exclude tools/errcheck.txt ./...
 	$(TOOLS) nilness ./...
 
-# The stories start many processes, and the race detector would let each sleep a second
-# at its end.
+# With -short, tests of data do the least that shows their kind, or nothing: test has run
+# them. What is not here has one goroutine, or runs programs built without the detector. The
+# stories start many processes, and the detector would let each sleep a second at its end.
+RACE = GORACE=atexit_sleep_ms=0 $(GO) test -race -vet=off
 race:
-	GORACE=atexit_sleep_ms=0 $(GO) test -race ./...
+	$(RACE) -short $$($(GO) list ./... | grep -vE '/(internal/archtest|packaging|test/[a-z]+)$$')
+
+# What needs not be known at every commit, for an hour or more: all tests as long as they
+# can be and several times, also under the race detector, and each fuzz test for FUZZTIME.
+SOAKS    = 3
+FUZZTIME = 1m
+soak: fuzz
+	PVE_MCP_SOAK=1 PVE_MCP_CLIENTS=1 $(GO) test -count=$(SOAKS) -timeout 2h ./...
+	PVE_MCP_SOAK=1 $(RACE) -count=1 -timeout 2h ./...
+
+fuzz:
+	@$(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \
+		for name in $$(grep -hoE '^func Fuzz[A-Za-z]+' "$$dir"/*_test.go 2>/dev/null | cut -d' ' -f2); do \
+			$(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
+		done; \
+	done
 
 # The module of its own that writes docs/performance.md, which race does not see.
 report:
@@ -59,7 +76,7 @@ recordings:
 # clients of others to pve-mcp sim; replicas serve behind nginx, and what is in deploy is
 # read by those for whom it is, as are the packages of a release. Or a reason why not.
 clients:
-	PVE_MCP_CLIENTS=1 $(GO) test -count=1 -v ./test/...
+	PVE_MCP_CLIENTS=1 $(GO) test -count=1 -v $$($(GO) list ./test/... | grep -vE '/test/(live|memory)$$')
 
 # The tools' stories that can run anywhere, against the PVE node in the environment.
 live:

@@ -19,6 +19,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/bench/bare"
 	"github.com/pve-mcp/pve-mcp/internal/mcphttp"
 	"github.com/pve-mcp/pve-mcp/internal/mcpserver"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 )
 
 // clients are how many call at once.
@@ -103,7 +104,7 @@ func TestTwoHundredClients(t *testing.T) {
 	s.load(t, 10, 20) // what is built once
 	before := inUse()
 	sent := len(c.sim.Requests())
-	const calls = 800
+	calls := effort.Of(400, 800, 20_000)
 	s.load(t, 200, calls)
 	if n := len(c.sim.Requests()) - sent; n >= calls {
 		t.Errorf("%d requests to PVE for %d calls, each of which needs two or three", n, calls)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/recorded"
 	"github.com/pve-mcp/pve-mcp/proxmox"
 )
@@ -81,7 +82,8 @@ func odd(t *testing.T, what string, call func(context.Context, *Client) (any, er
 
 // Whatever PVE answers is decoded or refused.
 func TestOddAnswers(t *testing.T) {
-	const rows, seeds, longest = 5, 40, 20_000 // of each kind of answer; bytes
+	const rows, longest = 5, 20_000 // of each kind of answer; bytes
+	seeds := effort.Of[uint64](2, 40, 1000)
 	used, answers := map[int]int{}, 0
 	for _, row := range recorded.Rows(t) {
 		if row.Method != http.MethodGet || row.Status != http.StatusOK || len(row.Body) > longest {
@@ -94,7 +96,7 @@ func TestOddAnswers(t *testing.T) {
 			}
 			used[i]++
 			synctest.Test(t, func(t *testing.T) { // some are asked for again after a while
-				for seed := range uint64(seeds) {
+				for seed := range seeds {
 					answers++
 					rng := rand.New(rand.NewPCG(seed, uint64(row.Line)))
 					odd(t, fmt.Sprintf("%v, seed %d", row, seed), func(ctx context.Context, c *Client) (any, error) { return r.call(ctx, c, m) },

@@ -20,6 +20,7 @@ import (
 	"unicode"
 
 	"github.com/pve-mcp/pve-mcp/internal/docs"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
 	"github.com/pve-mcp/pve-mcp/pvesim"
@@ -88,6 +89,7 @@ func commandsOf(page string) []string {
 // A command in the docs is run as it stands there, after those above it on its page; or
 // notRun says why not.
 func TestCommandsInTheDocs(t *testing.T) {
+	effort.SkipShort(t)
 	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("they are for a shell that Windows has not")
@@ -307,6 +309,7 @@ func (s *docShell) serve(t *testing.T, line string) {
 
 // What README shows of the demo is what it says.
 func TestTranscriptInReadme(t *testing.T) {
+	effort.SkipShort(t)
 	t.Parallel()
 	_, rest, _ := strings.Cut(read(t, "README.md"), "pve-mcp demo\n")
 	shown := fenced.FindStringSubmatch(rest)

@@ -16,6 +16,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 )
 
 var update = flag.Bool("update", false, "rewrite what the stories of failures say")
@@ -75,6 +77,7 @@ func TestEachFailureHasItsStory(t *testing.T) {
 
 // What people and models read when something goes wrong.
 func TestFailures(t *testing.T) {
+	effort.SkipShort(t)
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir: failuresDir, RequireExplicitExec: true, RequireUniqueNames: true, UpdateScripts: *update,

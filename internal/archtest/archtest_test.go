@@ -59,7 +59,7 @@ const (
 )
 
 // support are packages that only tests and what runs tests import.
-var support = []string{"internal/testkit/live", "internal/testkit/recorded", "internal/testkit/sim", "test/live", "test/simproc"}
+var support = []string{"internal/testkit/effort", "internal/testkit/live", "internal/testkit/recorded", "internal/testkit/sim", "test/live", "test/simproc"}
 
 // pkg is a package of ours.
 type pkg struct {

@@ -31,7 +31,7 @@ var layers = []layer{
 	{"MCP", []string{"internal/mcpserver/..."}},
 	{"telemetry", []string{"internal/telemetry"}},
 	{"HTTP", []string{"internal/mcphttp"}},
-	{"checks and pages", []string{"internal/doctor", "internal/docs", "internal/testkit/capture", "internal/testkit/live", "internal/testkit/recorded"}},
+	{"checks and pages", []string{"internal/doctor", "internal/docs", "internal/testkit/capture", "internal/testkit/effort", "internal/testkit/live", "internal/testkit/recorded"}},
 	{"commands", []string{"internal/cli/..."}},
 	{"stories", []string{"internal/testkit/sim"}},
 	{"programs and tests", []string{"cmd/...", "internal/docs/gen", "internal/archtest", "bench/...", "test/...", "packaging"}},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
@@ -83,6 +84,7 @@ func bounded(w *sim.World, tl tool.Tool, args string) sim.Answer {
 // Every tool that reads, on a cluster where there is much of everything. A guest takes at
 // most 230 bytes of a list with its usual fields.
 func TestAnswersAreBounded(t *testing.T) {
+	effort.SkipShort(t)
 	synctest.Test(t, func(t *testing.T) {
 		w := sim.New(t, sim.Options{Model: crowded(), Token: "root@pam!full"})
 		for _, tl := range toolset.All() {
@@ -167,6 +169,7 @@ func wide(nodes int) *pvesim.Model {
 
 // What each list has of a cluster that is larger than any list, and how much it leaves out.
 func TestWideClustersAreBounded(t *testing.T) {
+	effort.SkipShort(t)
 	for _, nodes := range []int{30, 200} {
 		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

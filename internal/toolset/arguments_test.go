@@ -15,6 +15,7 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 
 	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
@@ -67,6 +68,7 @@ func same(t *testing.T, tl tool.Tool, name string, plain, given any) {
 
 // Whatever way a model writes an argument whose meaning is plain, each tool reads it alike.
 func TestArgumentsAsModelsSendThem(t *testing.T) {
+	effort.SkipShort(t)
 	for _, tl := range toolset.All() {
 		for _, name := range tl.Input().PropertyOrder {
 			p := tl.Input().Properties[name]
@@ -114,6 +116,7 @@ func firstExample(tl tool.Tool) map[string]any {
 
 // What is missing is asked for, and nothing is done with a value that is none.
 func TestNoArguments(t *testing.T) {
+	effort.SkipShort(t)
 	for _, tl := range toolset.All() {
 		for _, none := range []string{"null", "{}", ""} {
 			a, _ := asTold(t, tl, func(map[string]any) string { return none })
@@ -133,6 +136,7 @@ func TestNoArguments(t *testing.T) {
 
 // An argument that is there twice is refused: readers do not agree on which one counts.
 func TestRepeatedArguments(t *testing.T) {
+	effort.SkipShort(t)
 	for _, tl := range toolset.All() {
 		for name := range tl.Input().Properties {
 			a, _ := asTold(t, tl, func(args map[string]any) string {
@@ -154,6 +158,7 @@ func comma(args map[string]any) string {
 
 // What n8n adds to every call is no part of it, but where a tool takes it itself.
 func TestArgumentsThatClientsAdd(t *testing.T) {
+	effort.SkipShort(t)
 	added := map[string]any{"toolCallId": "call_1", "sessionId": "0d9f", "action": "sendMessage", "chatInput": "which guests run?"}
 	for _, tl := range toolset.All() {
 		want, _ := asTold(t, tl, func(args map[string]any) string { return written(args) })

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 
 	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/recorded"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -62,7 +63,7 @@ func examples(t *testing.T) (calls []example) {
 func TestOddAnswers(t *testing.T) {
 	for _, c := range examples(t) {
 		t.Run(fmt.Sprint(c.tool.Name, c.arguments), func(t *testing.T) {
-			for seed := range uint64(24) {
+			for seed := range effort.Of[uint64](1, 24, 1000) {
 				odd(t, c, seed, 1+int(seed%4))
 			}
 		})
@@ -70,7 +71,7 @@ func TestOddAnswers(t *testing.T) {
 }
 
 func FuzzOddAnswers(f *testing.F) {
-	for i := range 64 {
+	for i := range effort.Of(4, 64, 64) {
 		f.Add(uint64(i), uint16(i), uint8(i))
 	}
 	var calls []example
@@ -112,6 +113,7 @@ func (n numbers) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // Where every number is none, or far too large, nothing breaks and nothing is made up.
 func TestOddNumbers(t *testing.T) {
+	effort.SkipShort(t)
 	calls := examples(t)
 	for _, number := range []string{`"nan"`, `"inf"`, `"-Infinity"`, `-1`, `1e308`, `-1e308`, `"9223372036854775807"`, `9223372036854775808`, `1e999`, `""`, `null`, `[]`, `{}`} {
 		for _, c := range calls {
