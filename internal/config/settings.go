@@ -160,13 +160,13 @@ var settings = []Setting{
 		set:     func(c *Config, v string) (err error) { c.Policy.Confirm, err = policy.ParseConfirm(v); return },
 	},
 	{
-		Key: "PVE_MCP_PROTECT", Flag: "protect", Example: "100-199,tag:prod,pool:web", limits: true,
-		Doc: "guests that are never changed, by vmid, range, tag or pool",
+		Key: "PVE_MCP_PROTECT", Flag: "protect", Example: "100-199,tag:prod,pool:web,storage:nfs", limits: true,
+		Doc: "what is never changed: guests, by vmid, range, tag or pool, with what they depend on; and by name storage:, job:, node: or pool:",
 		set: func(c *Config, v string) (err error) { c.Policy.Protect, err = policy.ParseRules(v); return },
 	},
 	{
 		Key: "PVE_MCP_ALLOW", Flag: "allow", Example: "900-999,pool:lab", limits: true,
-		Doc: "the only guests that are changed, by vmid, range, tag or pool; all others are as if protected",
+		Doc: "the only things that are changed, named as in PVE_MCP_PROTECT; all others are as if protected",
 		set: func(c *Config, v string) (err error) { c.Policy.Allow, err = policy.ParseRules(v); return },
 	},
 	{

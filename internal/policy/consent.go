@@ -82,17 +82,23 @@ type Target struct {
 	Method  string
 	Path    string
 	Subject Subject
-	// Also are the other guests whose volumes it names.
-	Also []int
+	// Also is what it changes beside its subject, such as the other guests whose volumes it
+	// names.
+	Also []Subject
 	// Snapshot says which snapshot of the guest it is about, as in [Where].
 	Snapshot string
 }
 
-// covers reports whether a request touches no other guests than the target says.
-func (t Target) covers(touched touch) bool {
-	ids := slices.Concat(touched.changed, touched.made)
-	return len(ids) == 1 && ids[0] == t.Subject.VMID() &&
-		!slices.ContainsFunc(Owners(touched.named), func(id int) bool { return !slices.Contains(t.Also, id) })
+// covers reports whether a request changes the subject of the target, and nothing that the
+// target does not say. A volume or a replication job says of which guest it is.
+func (t Target) covers(e effect) bool {
+	agreed := append(slices.Clone(t.Also), t.Subject)
+	said := func(s Subject) bool {
+		return slices.ContainsFunc(agreed, func(a Subject) bool { return a == s || s.VMID() != 0 && a.owner() == s.VMID() })
+	}
+	changed := e.all()
+	all := slices.Concat(changed, Guests(Owners(e.named)))
+	return e.whole && slices.Contains(changed, t.Subject) && !slices.ContainsFunc(all, func(s Subject) bool { return !said(s) })
 }
 
 // grant lets one request pass.
@@ -121,12 +127,12 @@ func granted(ctx context.Context, e row, r request) bool {
 }
 
 // spend uses the grant of a context up for a request, or says why it does not cover it.
-func spend(ctx context.Context, e row, r request, t touch) (used *grant, reason string) {
+func spend(ctx context.Context, e row, r request, changes effect) (used *grant, reason string) {
 	g, _ := ctx.Value(grantKey{}).(*grant)
 	switch {
 	case g == nil:
 		return nil, "it would lose data, and nobody has consented"
-	case !granted(ctx, e, r) || !g.target.covers(t):
+	case !granted(ctx, e, r) || !g.target.covers(changes):
 		return nil, fmt.Sprintf("the consent was for %s %s of %v", g.target.Method, g.target.Path, g.target.Subject)
 	case g.used.Swap(true):
 		return nil, "the consent was used already"
@@ -134,9 +140,9 @@ func spend(ctx context.Context, e row, r request, t touch) (used *grant, reason 
 	return g, ""
 }
 
-// settle gives a grant back where PVE itself refused the request, so that nothing was
+// giveBack makes a grant good again if PVE itself refused the request, so that nothing was
 // done: it may have to be sent to the node to which the guest has moved.
-func (g *grant) settle(resp *http.Response) {
+func (g *grant) giveBack(resp *http.Response) {
 	if g != nil && proxmox.NothingDone(resp) {
 		g.used.Store(false)
 	}

@@ -2,11 +2,10 @@ package policy
 
 import (
 	"slices"
-	"strconv"
+	"strings"
 
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
 	"github.com/pve-mcp/pve-mcp/proxmox"
-	"github.com/pve-mcp/pve-mcp/pve"
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
@@ -54,7 +53,7 @@ type detail struct {
 	worse func(r request) bool
 	// harmless says whether it only reads after all.
 	harmless func(r request) bool
-	// spares reports whether the guest that the path or vmid names is left as it is.
+	// spares reports whether the guests that it names are left as they are.
 	spares func(r request) bool
 	// makes names the parameter with the id of a guest that is made.
 	makes string
@@ -62,16 +61,19 @@ type detail struct {
 	repeats string
 	// from names the snapshot whose disks count, as in [Where].
 	from func(r request) string
-	// every says that the request is about guests that it does not name.
-	every func(r request) bool
-	// takes says that HA may take other guests along.
-	takes bool
+	// chooses are the guests that the request is about without naming them.
+	chooses func(r request) Selection
+	// takes names the parameter with the node that HA may take other guests to.
+	takes string
 	// spreads says that the disks of the guest are changed, wherever they are attached, though
 	// the request is not destructive.
 	spreads bool
 	// rewrites says that what is on the disks of the guest is replaced: a volume of another
 	// guest among them counts as one that the request names.
 	rewrites bool
+	// listed reports whether the request is about the guests alone that it names, and not about
+	// all that depend on its subject.
+	listed func(r request) bool
 }
 
 // details are those of the endpoints whose parameters matter, by method and path.
@@ -81,15 +83,28 @@ func details() map[string]detail {
 		"POST /nodes/{node}/qemu/{vmid}/config":                           {worse: destroysConfig},
 		"PUT /nodes/{node}/qemu|lxc/{vmid}/resize":                        {spreads: true},
 		"POST /nodes/{node}/qemu|lxc/{vmid}/clone":                        {spares: always, makes: "newid", from: snapname},
-		"POST /nodes/{node}/qemu|lxc/{vmid}/migrate":                      {from: allSnapshots, takes: true},
+		"POST /nodes/{node}/qemu|lxc/{vmid}/migrate":                      {from: allSnapshots, takes: "target"},
 		"DELETE /nodes/{node}/qemu|lxc/{vmid}/snapshot/{snapname}":        {from: thatSnapshot},
 		"POST /nodes/{node}/qemu|lxc/{vmid}/snapshot/{snapname}/rollback": {from: thatSnapshot, rewrites: true},
 		"DELETE /nodes/{node}/qemu|lxc/{vmid}":                            {from: allSnapshots},
 		"POST /nodes/{node}/qemu|lxc":                                     {worse: forced, makes: "vmid", from: allSnapshots},
 		"POST /nodes/{node}/qemu/{vmid}/move_disk":                        {worse: movesAway, from: allSnapshots},
 		"POST /nodes/{node}/lxc/{vmid}/move_volume":                       {worse: movesAway, from: allSnapshots},
-		"POST /nodes/{node}/vzdump":                                       {worse: prunes, spares: snapshotMode, every: notByID},
+		"POST /nodes/{node}/vzdump":                                       {worse: prunes, spares: onlyBacksUp, chooses: backsUp},
+		"POST /cluster/backup":                                            {spares: onlyBacksUp, chooses: backsUp},
+		"PUT /cluster/backup/{id}":                                        {chooses: backsUp},
+		"POST /nodes/{node}/migrateall":                                   {chooses: allUnlessListed, from: allSnapshots, takes: "target"},
+		"POST /nodes/{node}/startall":                                     {chooses: allUnlessListed},
+		"POST /nodes/{node}/stopall":                                      {chooses: allUnlessListed},
+		"POST /nodes/{node}/suspendall":                                   {chooses: allUnlessListed},
+		"POST /cluster/bulk-action/guest/migrate":                         {chooses: allUnlessListed, from: allSnapshots, takes: "target", repeats: "vms"},
+		"POST /cluster/bulk-action/guest/shutdown":                        {chooses: allUnlessListed, repeats: "vms"},
+		"POST /cluster/bulk-action/guest/start":                           {chooses: allUnlessListed, repeats: "vms"},
+		"POST /cluster/bulk-action/guest/suspend":                         {chooses: allUnlessListed, repeats: "vms"},
+		"POST /cluster/ha/resources/{sid}/migrate":                        {from: allSnapshots, takes: "node"},
+		"POST /cluster/ha/resources/{sid}/relocate":                       {from: allSnapshots, takes: "node"},
 		"DELETE /nodes/{node}/tasks/{upid}":                               {worse: stopsLoss},
+		"DELETE /nodes/{node}/storage/{storage}/prunebackups":             {listed: func(r request) bool { return r.params.Get("vmid") != "" }},
 		"PUT /nodes/{node}/storage/{storage}/content/{volume}":            {worse: unprotects},
 		"POST /nodes/{node}/qemu/{vmid}/agent/exec":                       {repeats: "command"},
 		"GET /nodes/{node}/disks/list":                                    {harmless: skipsSMART},
@@ -135,15 +150,41 @@ func prunes(r request) bool {
 	return r.params.Get("remove") != "0" || r.params.Has("prune-backups")
 }
 
-// snapshotMode reports whether a backup leaves its guests running and older backups
+// onlyBacksUp reports whether a backup leaves its guests running and all other backups
 // alone.
-func snapshotMode(r request) bool {
+func onlyBacksUp(r request) bool {
 	mode := r.params.Get("mode")
-	return (mode == "" || mode == "snapshot") && !prunes(r)
+	return (mode == "" || mode == "snapshot") && !prunes(r) && !r.on("stop")
 }
 
-// notByID reports whether a backup is not of the guests alone that vmid names.
-func notByID(r request) bool { return r.on("all") || r.params.Has("pool") }
+// backsUp are the guests that a backup or a backup job is of without naming them. stop ends
+// all backups of the node.
+func backsUp(r request) Selection {
+	s := Selection{Pool: r.params.Get("pool"), All: r.on("all") || r.on("stop"), Node: r.params.Get("node")}
+	if r.at(0) == "nodes" {
+		s.Node = r.at(1)
+	}
+	if !r.on("stop") {
+		s.Exclude, _ = guestIDs(r.params.Get("exclude"))
+	}
+	if s.isEmpty() {
+		return Selection{}
+	}
+	return s
+}
+
+// allUnlessListed are the guests of a call about many: without a list, all of the node, or
+// of the cluster.
+func allUnlessListed(r request) Selection {
+	if strings.Join(r.params["vms"], "") != "" {
+		return Selection{}
+	}
+	s := Selection{All: true}
+	if r.at(0) == "nodes" {
+		s.Node = r.at(1)
+	}
+	return s
+}
 
 // StoppedIsLost reports whether a task of PVE leaves a guest without what it had, or with
 // half of it, when it is stopped.
@@ -161,86 +202,4 @@ func StoppedIsLost(taskType string) bool {
 func stopsLoss(r request) bool {
 	upid, err := proxmox.ParseUPID(r.at(3))
 	return err != nil || StoppedIsLost(upid.Type)
-}
-
-// touch is what a request does to guests.
-type touch struct {
-	changed []int    // the guests that it changes
-	made    []int    // those that it makes
-	uses    []Where  // those whose volumes it changes or copies, wherever they belong to
-	named   []Volume // the volumes of others that its parameters name
-	spreads bool     // what becomes of their own volumes concerns every guest that has one
-	pool    string   // that guests are made in
-	takes   string   // the node that HA may take others to, too
-	known   bool     // that these are all: a request that names none may be about any
-}
-
-// touched is what a request does to guests.
-func (e row) touched(r request) touch {
-	none := touch{}
-	where, inPath := r.guest()
-	var ids []string
-	if r.at(0) == "nodes" && (r.at(2) == "qemu" || r.at(2) == "lxc") && len(r.elems) > 3 {
-		ids = append(ids, r.at(3))
-	}
-	ids = append(ids, apischema.SplitList(r.params.Get("vmid"))...)
-	ids = append(ids, apischema.SplitList(r.params.Get("target-vmid"))...)
-	if owner, ok := apischema.VolumeOwner(r.at(5)); ok && owner > 0 && r.at(2) == "storage" {
-		ids = append(ids, strconv.Itoa(owner))
-	}
-	if upid, err := proxmox.ParseUPID(r.at(3)); err == nil && r.at(2) == "tasks" {
-		if id, ok := pve.GuestOf(upid); ok {
-			ids = append(ids, id.String())
-		}
-	}
-	t := touch{pool: r.params.Get("pool"), known: len(ids) > 0 && !(e.every != nil && e.every(r))}
-	if len(ids) > 0 {
-		own, _ := vmid(ids[0])
-		t.named = Foreign(own, r.params)
-	}
-	disks := r.at(2) != "tasks" && r.at(2) != "storage"
-	creates, spared := e.makes == "vmid" && !forced(r), e.spares != nil && e.spares(r)
-	for _, text := range ids {
-		id, err := vmid(text)
-		if err != nil {
-			return none
-		}
-		use := Where{VMID: id}
-		if inPath && where.VMID == id {
-			use = where
-		}
-		if e.from != nil {
-			use.Snapshot = e.from(r)
-		}
-		switch {
-		case creates:
-			t.made = append(t.made, id)
-		case !spared:
-			t.changed = append(t.changed, id)
-		}
-		// A copy may have what its original only refers to.
-		if disks && !creates && (!spared || e.makes != "") {
-			t.uses = append(t.uses, use)
-		}
-	}
-	if e.makes == "newid" {
-		id, err := vmid(r.params.Get("newid"))
-		if err != nil {
-			return none
-		}
-		t.made = append(t.made, id)
-	}
-	if e.takes {
-		t.takes = r.params.Get("target")
-	}
-	return t
-}
-
-// riskOf is what a request can do. One that names a volume of another guest, or of nobody
-// knows whom, can do to that guest what it says of its own.
-func (e row) riskOf(r request, t touch) Risk {
-	if e.worse != nil && e.worse(r) || Lend(t.named) {
-		return max(e.class.risk(), Destructive)
-	}
-	return e.class.risk()
 }

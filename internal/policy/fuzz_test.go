@@ -34,6 +34,29 @@ func FuzzReadsAsPVE(f *testing.F) {
 		"GET /nodes/a/qemu/100/agent/exec%2Dstatus pid=1",
 		"GET /nodes/a/qemu/100/agent/file-read/ file=x",
 		"POST /nodes/a/qemu/103/status/stop ",
+		"POST /nodes/b/stopall ",
+		"POST /nodes/b/stopall vms=100%2C103",
+		"POST /nodes/b/migrateall target=a&vms=104",
+		"POST /cluster/bulk-action/guest/start ",
+		"POST /cluster/bulk-action/guest/start vms=100&vms=103",
+		"PUT /cluster/ha/resources/vm:103 state=stopped",
+		"POST /cluster/ha/resources sid=103",
+		"POST /cluster/ha/rules affinity=positive&resources=vm%3A100+ct%3A103&rule=x&type=resource-affinity",
+		"POST /cluster/replication id=103-0&target=b&type=local",
+		"POST /nodes/a/replication/103-0/schedule_now ",
+		"PUT /cluster/backup/listed enabled=0",
+		"PUT /cluster/backup/other vmid=103",
+		"PUT /cluster/backup/other all=1",
+		"POST /cluster/backup all=1&remove=0&mode=stop",
+		"POST /cluster/backup vmid=103&remove=0",
+		"PUT /pools/web vms=103",
+		"PUT /pools storage=local-zfs&poolid=web",
+		"PUT /storage/local-zfs disable=1",
+		"PUT /nodes/a/storage/s/content/s:103%2Fvm-103-disk-0.raw notes=x",
+		"POST /nodes/a/storage/s/content filename=vm-103-disk-1.raw&size=1G&vmid=103",
+		"POST /cluster/firewall/rules action=DROP&type=in",
+		"POST /nodes/a/qemu/100/move_disk disk=scsi0&target-vmid=103",
+		"POST /nodes/b/vzdump remove=0&stop=1",
 	} {
 		parts := strings.SplitN(seed, " ", 3)
 		f.Add(parts[0], parts[1], parts[2])
@@ -108,14 +131,14 @@ func harmOf(api *apischema.API, method, escaped, form string) string {
 		}
 		return fmt.Sprint(params[key])
 	}
-	guests := apischema.SplitList(text("vmid"))
-	backup := strings.HasSuffix(ep.Path, "/vzdump")
-	spared := strings.HasSuffix(ep.Path, "/clone") || backup && (text("mode") == "" || text("mode") == "snapshot")
+	backup, newJob := strings.HasSuffix(ep.Path, "/vzdump"), method == http.MethodPost && ep.Path == "/cluster/backup"
+	spared := strings.HasSuffix(ep.Path, "/clone") ||
+		(backup || newJob) && (text("mode") == "" || text("mode") == "snapshot") && text("remove") == "0" && text("prune-backups") == "" && text("stop") != "1"
 	switch {
-	case slices.Contains(guests, "103") && !spared:
+	case slices.Contains(guestsIn(ep, text), "103") && !spared:
 		return "changes the protected guest"
-	case backup && (text("all") == "1" || text("pool") != ""):
-		return "may change the protected guest"
+	case touchesByOtherNames(ep, text):
+		return "touches the protected guest without naming it"
 	case backup && text("remove") != "0":
 		return "deletes backups"
 	case text("force") == "1", text("template") == "1", text("protection") == "0":
@@ -133,4 +156,53 @@ func harmOf(api *apischema.API, method, escaped, form string) string {
 		}
 	}
 	return ""
+}
+
+// guestsIn are the guests that the parameters of a request name, those of its path too.
+func guestsIn(ep *apischema.Endpoint, text func(string) string) (ids []string) {
+	for _, key := range []string{"vmid", "vms", "target-vmid", "newid"} {
+		ids = append(ids, apischema.SplitList(strings.Trim(text(key), "[]"))...)
+	}
+	for _, sid := range slices.Concat(apischema.SplitList(text("sid")), apischema.SplitList(text("resources"))) {
+		ids = append(ids, sid[strings.IndexByte(sid, ':')+1:])
+	}
+	if strings.Contains(ep.Path, "/replication") {
+		id, _, _ := strings.Cut(text("id"), "-")
+		ids = append(ids, id)
+	}
+	if ownedRE.MatchString(text("volume")) {
+		ids = append(ids, "103")
+	}
+	return ids
+}
+
+// touchesByOtherNames reports whether a request changes guest 103 in the cluster of [rules],
+// or what it depends on, without naming it.
+func touchesByOtherNames(ep *apischema.Endpoint, text func(string) string) bool {
+	excluded := slices.Contains(apischema.SplitList(text("exclude")), "103")
+	snapshot := (text("mode") == "" || text("mode") == "snapshot") && text("remove") == "0" && text("prune-backups") == ""
+	switch ep.Path {
+	case "/nodes/{node}/startall", "/nodes/{node}/stopall", "/nodes/{node}/suspendall", "/nodes/{node}/migrateall":
+		return text("node") == "b" && text("vms") == ""
+	case "/cluster/bulk-action/guest/start", "/cluster/bulk-action/guest/shutdown", "/cluster/bulk-action/guest/suspend", "/cluster/bulk-action/guest/migrate":
+		return strings.Trim(text("vms"), "[]") == ""
+	case "/nodes/{node}/vzdump":
+		return text("node") == "b" && (text("stop") == "1" || text("all") == "1" && !excluded && !snapshot)
+	case "/cluster/backup":
+		return text("all") == "1" && !excluded && !snapshot && (text("node") == "" || text("node") == "b")
+	case "/cluster/backup/{id}":
+		covers := slices.Contains([]string{"listed", "all"}, text("id"))
+		return covers || text("all") == "1" && !excluded && (text("node") == "" || text("node") == "b")
+	case "/storage/{storage}":
+		return slices.Contains([]string{"local-zfs", "nfs"}, text("storage"))
+	case "/pools", "/pools/{poolid}":
+		return ep.Method == http.MethodPut && slices.Contains(apischema.SplitList(text("storage")), "local-zfs")
+	case "/cluster/ha/rules/{rule}":
+		return text("rule") == "pair"
+	case "/cluster/ha/groups/{group}":
+		return text("group") == "prefer"
+	case "/cluster/options", "/cluster/sdn":
+		return true
+	}
+	return strings.HasPrefix(ep.Path, "/cluster/firewall/")
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -330,18 +331,49 @@ func rules(t *testing.T, protect, allow string) *policy.Guard {
 				}
 				return id == 102, nil
 			},
-			Having: func(_ context.Context, owner int, might func(int) bool) (out []policy.Holder, err error) {
+			Having: func(_ context.Context, find func(key, value string) (string, bool), might func(int) bool) (out []policy.Holder, err error) {
 				for id, config := range configs {
-					for _, v := range policy.Foreign(id, config) {
-						if v.Owner == owner && might(id) {
-							out = append(out, policy.Holder{VMID: id, Volume: v})
+					for key, values := range config {
+						for _, value := range values {
+							if what, found := find(key, value); found && might(id) {
+								out = append(out, policy.Holder{VMID: id, Key: key, What: what})
+							}
 						}
 					}
 				}
-				if owner == 112 && might(666) {
+				if _, of112 := find("scsi0", "local-zfs:vm-112-disk-0"); of112 && might(666) {
 					out = append(out, policy.Holder{VMID: 666, Err: errors.New("no answer")})
 				}
 				return out, nil
+			},
+			Guests: func(_ context.Context, node string) ([]int, error) {
+				if node == "broken" {
+					return nil, errors.New("no privilege")
+				}
+				on := map[string][]int{"a": {100, 101, 102, 105}, "b": {103, 104}, "empty": nil}
+				if node == "" {
+					return slices.Sorted(slices.Values(slices.Concat(on["a"], on["b"]))), nil
+				}
+				return on[node], nil
+			},
+			Content: func(_ context.Context, storage string) ([]string, error) {
+				if storage == "broken" {
+					return nil, errors.New("no privilege")
+				}
+				return map[string][]string{"nfs": {"nfs:backup/vzdump-qemu-103-2026_01_01-00_00_00.vma.zst", "nfs:iso/x.iso"}}[storage], nil
+			},
+			Job: func(_ context.Context, id string) (policy.Selection, error) {
+				job, there := jobs[id]
+				if !there {
+					return job, errors.New("no such job")
+				}
+				return job, nil
+			},
+			HA: func(_ context.Context, group, rule string) ([]int, error) {
+				if group == "broken" {
+					return nil, errors.New("no privilege")
+				}
+				return map[string][]int{"/": {103}, "prefer/": {103}, "/pair": {103, 105}}[group+"/"+rule], nil
 			},
 			TakenAlong: func(_ context.Context, w policy.Where, _ string) ([]int, error) {
 				return map[int][]int{107: {103}}[w.VMID], nil
@@ -362,6 +394,18 @@ var configs = map[int]map[string][]string{
 	110: {"scsi0": {"iscsi:0.0.0.scsi-1"}},
 	113: {"scsi1": {"local-zfs:vm-114-disk-0,size=8G"}},
 	111: {"scsi0": {"local-zfs:vm-111-disk-0"}},
+	115: {"hostpci0": {"mapping=gpu,pcie=1"}, "cpu": {"custom-mine,flags=+aes"}, "net0": {"virtio=BC:24:11:00:00:01,bridge=v1"}},
+}
+
+// jobs are the backup jobs.
+var jobs = map[string]policy.Selection{
+	"listed":   {Guests: []int{100, 103}},
+	"other":    {Guests: []int{100}},
+	"pooled":   {Pool: "web"},
+	"all":      {All: true},
+	"excludes": {All: true, Exclude: []int{103}},
+	"on-a":     {All: true, Node: "a"},
+	"hidden":   {Pool: "broken"},
 }
 
 func TestProtectedGuests(t *testing.T) {
@@ -396,7 +440,7 @@ func TestProtectedGuests(t *testing.T) {
 		{"100", "", "POST /nodes/a/vzdump?vmid=100", "guest 100 is protected"},
 		{"100", "", "POST /nodes/a/vzdump?vmid=100,102&remove=0&mode=suspend", "guest 100 is protected"},
 		{"100,102", "", "POST /nodes/a/vzdump?vmid=100,101,102&remove=0&mode=stop", "guest 100 is protected (PVE_MCP_PROTECT: 100); guest 102 is protected"},
-		{"100", "", "POST /nodes/a/vzdump?all=1&remove=0&mode=stop", "which guests it changes cannot be told"},
+		{"100", "", "POST /nodes/a/vzdump?all=1&remove=0&mode=stop", "guest 100 is protected"},
 		{"100", "", "POST /nodes/a/qemu/100/clone?newid=300", sent},
 		{"100,300-399", "", "POST /nodes/a/qemu/100/clone?newid=300", "the new guest 300 would be protected (PVE_MCP_PROTECT: 300-399)"},
 		{"pool:web", "", "POST /nodes/a/qemu/102/clone?newid=300&pool=web", "the new guest 300 would be protected (PVE_MCP_PROTECT: pool:web)"},
@@ -406,11 +450,11 @@ func TestProtectedGuests(t *testing.T) {
 		{"100", "", "DELETE /nodes/a/storage/s/content/s:100%2Fvm-100-disk-0.qcow2", "guest 100 is protected"},
 		{"100", "", "DELETE /nodes/a/storage/s/content/s:backup%2Fvzdump-lxc-100-x.tar", "guest 100 is protected"},
 		{"100", "", "DELETE /nodes/a/storage/s/content/s:backup%2Fvm%2F100%2F2026-01-01T00:00:00Z", "guest 100 is protected"},
-		{"100", "", "DELETE /nodes/a/storage/s/content/s:iso%2Fx.iso", "which guests it changes cannot be told"},
+		{"100", "", "DELETE /nodes/a/storage/s/content/s:iso%2Fx.iso", noConsent},
 		{"100", "", "DELETE /nodes/a/tasks/UPID:a:00000001:00000001:60000000:qmstart:100:root@pam:", "guest 100 is protected"},
 
-		{"100", "", "POST /nodes/a/vzdump?vmid=101&all=1&remove=0&mode=stop", "which guests it changes cannot be told"},
-		{"100", "", "POST /nodes/a/vzdump?vmid=101&pool=x&remove=0&mode=stop", "which guests it changes cannot be told"},
+		{"100", "", "POST /nodes/a/vzdump?vmid=101&all=1&remove=0&mode=stop", "guest 100 is protected"},
+		{"100", "", "POST /nodes/a/vzdump?vmid=101&pool=broken&remove=0&mode=stop", "which guests it changes cannot be told"},
 		{"100", "", "POST /nodes/a/vzdump?vmid=101&all=0&remove=0&mode=stop", sent},
 		{"100", "", "POST /nodes/a/vzdump?vmid=101%09100&remove=0&mode=stop", "guest 100 is protected"},
 
@@ -487,7 +531,7 @@ func TestProtectedGuests(t *testing.T) {
 // Without rules, a volume of another guest is not named without consent to that very guest,
 // and not at all while that runs.
 func TestForeignVolumes(t *testing.T) {
-	target := policy.Target{Method: "PUT", Path: "/nodes/*/qemu/*/config", Subject: policy.Guest(100), Also: []int{103}}
+	target := policy.Target{Method: "PUT", Path: "/nodes/*/qemu/*/config", Subject: policy.Guest(100), Also: policy.Guests([]int{103})}
 	for request, want := range map[string]string{
 		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:vm-103-disk-0":                               sent,
 		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:vm-100-disk-0":                               sent,

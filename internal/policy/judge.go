@@ -6,183 +6,154 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
-	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"golang.org/x/sync/errgroup"
 )
 
-// judging looks up for one request what the rules need to know, each thing once.
-type judging struct {
+// judge applies the rules to one request, and looks up what they need to know, each thing
+// once.
+type judge struct {
 	*Guard
-	configs map[Where]map[string][]string
+	mu      *sync.Mutex
+	configs map[Where]map[string][]string // guarded by mu
 	pools   map[string][]int
 }
 
-func (g *Guard) judging() judging {
-	return judging{g, map[Where]map[string][]string{}, map[string][]int{}}
+func (g *Guard) newJudge() judge {
+	return judge{g, &sync.Mutex{}, map[Where]map[string][]string{}, map[string][]int{}}
 }
 
-// judge applies the rules about guests to those that a request touches.
-func (j judging) judge(ctx context.Context, t touch) string {
-	g := j.Guard
+func (p Policy) hasRules() bool { return len(p.Protect) > 0 || len(p.Allow) > 0 }
+
+// refuse returns why a request must not be sent because of what it changes, or "".
+func (j judge) refuse(ctx context.Context, e effect) string {
 	var reasons []string
 	add := func(reason string) {
 		if reason != "" && !slices.Contains(reasons, reason) {
 			reasons = append(reasons, reason)
 		}
 	}
-	if g.Policy.hasRules() {
-		if !t.known {
+	if j.Policy.hasRules() {
+		if !e.known {
 			return "which guests it changes cannot be told, and PVE_MCP_PROTECT or PVE_MCP_ALLOW is set"
 		}
-		for _, id := range t.changed {
-			add(j.refuseGuest(ctx, Where{VMID: id}, t.uses))
-			if t.spreads {
+		for _, s := range e.subjects {
+			add(j.refuseSubject(s, e))
+		}
+		for _, id := range e.changed {
+			add(j.refuseGuest(ctx, Where{VMID: id}, e.uses))
+			if e.spreads {
 				add(j.refuseHolders(ctx, id))
 			}
 		}
-		for _, id := range t.made {
-			add(g.refuseNew(id, t.pool))
+		for _, id := range e.made {
+			add(j.refuseNew(id, e.pool))
 		}
-		for _, w := range t.uses {
+		for _, w := range e.uses {
 			add(j.refuseHeld(ctx, w))
-			add(j.refuseTaken(ctx, w, t.takes))
+			add(j.refuseTaken(ctx, w, e.takes))
 		}
-		add(j.refuseVolumes(ctx, "", t.named))
+		add(j.refuseVolumes(ctx, "", e.named))
+		if len(reasons) == 0 { // what is to be looked up for it may be much
+			add(j.refuseChosen(ctx, e))
+			for _, s := range e.subjects {
+				add(j.refuseDependents(ctx, s, e))
+			}
+		}
 	}
-	for _, id := range Owners(t.named) {
-		add(g.refuseRunning(ctx, id))
+	for _, id := range Owners(e.named) {
+		add(j.refuseRunning(ctx, id))
 	}
 	return strings.Join(reasons, "; ")
 }
 
-func (p Policy) hasRules() bool { return len(p.Protect) > 0 || len(p.Allow) > 0 }
-
-// Refuse returns why a request that a plan needs consent for will not be sent, or "", so
-// that nobody is asked in vain.
-func (g *Guard) Refuse(ctx context.Context, t Target) string {
-	id := t.Subject.VMID()
-	w := Where{VMID: id, Snapshot: t.Snapshot}
-	touched := touch{changed: []int{id}, uses: []Where{w}, spreads: true, known: true}
-	for _, id := range t.Also {
-		touched.named = append(touched.named, Volume{Owner: id, Known: true})
-	}
-	if strings.HasPrefix(t.Path, "/nodes/*/tasks/") {
-		touched.uses = nil
-	}
-	return g.judging().judge(ctx, touched)
-}
-
-// refuseHeld returns why nothing must be done with the disks of a guest, or "": one of them
-// may be another's.
-func (j judging) refuseHeld(ctx context.Context, w Where) string {
-	held, reason := j.held(ctx, w)
-	if reason != "" {
-		return reason
-	}
-	return j.refuseVolumes(ctx, fmt.Sprintf("guest %d has ", w.VMID), held)
-}
-
-// held are the volumes among a guest's that are not its own. reason says why they cannot
-// be told.
-func (j judging) held(ctx context.Context, w Where) (held []Volume, reason string) {
-	config, err := j.config(ctx, w)
+// refuseChosen returns why a request must not be sent that changes guests without naming
+// them, or "".
+func (j judge) refuseChosen(ctx context.Context, e effect) string {
+	ids, err := j.selected(ctx, e.chosen)
 	if err != nil {
-		return nil, fmt.Sprintf("whose volumes guest %d has cannot be told: %v", w.VMID, err)
+		return fmt.Sprintf("which guests it changes cannot be told: %v", err)
 	}
-	return slices.DeleteFunc(Foreign(w.VMID, config), func(v Volume) bool {
-		return !v.Known && strings.HasPrefix(v.Source, "/") // a device or folder that root gave it, which PVE itself never changes
-	}), ""
+	var places []Where
+	for _, id := range ids {
+		places = append(places, Where{VMID: id, Snapshot: e.snapshot})
+	}
+	j.readConfigs(ctx, places)
+	return firstOf(places, func(w Where) string {
+		if reason := j.refuseGuest(ctx, w, nil); reason != "" {
+			return reason
+		}
+		if reason := j.refuseHeld(ctx, w); reason != "" {
+			return reason
+		}
+		return j.refuseTaken(ctx, w, e.takes)
+	})
 }
 
-// refuseVolumes returns why volumes of others must not be touched, or "".
-func (j judging) refuseVolumes(ctx context.Context, prefix string, volumes []Volume) string {
+// shown is how many guests a refusal names that is about all of many.
+const shown = 3
+
+// firstOf joins the first reasons to refuse something because of one of many.
+func firstOf[T any](all []T, refuse func(T) string) string {
 	var reasons []string
-	for _, v := range volumes {
-		reason := fmt.Sprintf("whose volume %s is cannot be told", v.Source)
-		if v.Known {
-			reason = j.refuseGuest(ctx, Where{VMID: v.Owner}, nil)
-		}
-		if reason == "" {
+	for _, one := range all {
+		reason := refuse(one)
+		if reason == "" || slices.Contains(reasons, reason) {
 			continue
 		}
-		if prefix != "" {
-			reason = fmt.Sprintf("%s%s as %s: %s", prefix, v.Source, v.Key, reason)
-		}
-		if !slices.Contains(reasons, reason) {
-			reasons = append(reasons, reason)
-		}
-	}
-	return strings.Join(reasons, "; ")
-}
-
-// refuseHolders returns why the volumes of a guest must not be changed, or "": another one
-// may have one of them.
-func (j judging) refuseHolders(ctx context.Context, id int) string {
-	if j.Lookup.Having == nil {
-		return fmt.Sprintf("which guests have volumes of guest %d cannot be told", id)
-	}
-	holders, err := j.Lookup.Having(ctx, id, j.mayCover)
-	if err != nil {
-		return fmt.Sprintf("which guests have volumes of guest %d cannot be told: %v", id, err)
-	}
-	var reasons []string
-	for _, h := range holders {
-		reason := j.refuseGuest(ctx, Where{VMID: h.VMID}, nil)
-		switch {
-		case reason == "":
-			continue
-		case h.Err != nil:
-			reason = fmt.Sprintf("whether guest %d has a volume of guest %d cannot be told (%v): %s", h.VMID, id, h.Err, reason)
-		default:
-			reason = fmt.Sprintf("guest %d has %s as %s: %s", h.VMID, h.Volume.Source, h.Volume.Key, reason)
+		if len(reasons) == shown {
+			reasons = append(reasons, "and others")
+			break
 		}
 		reasons = append(reasons, reason)
 	}
 	return strings.Join(reasons, "; ")
 }
 
-// mayCover reports whether the rules may forbid a change of a guest, as far as its id tells.
-func (j judging) mayCover(id int) bool {
-	byOther := func(rules Rules) bool { return slices.ContainsFunc(rules, func(r Rule) bool { return r.Low == 0 }) }
-	_, protected := j.Policy.Protect.byID(id)
-	_, allowed := j.Policy.Allow.byID(id)
-	return protected || byOther(j.Policy.Protect) || len(j.Policy.Allow) > 0 && !allowed
-}
-
-// refuseTaken returns why a guest must not go to a node, or "": HA may take others along.
-func (j judging) refuseTaken(ctx context.Context, w Where, target string) string {
-	if target == "" {
-		return ""
-	}
-	if j.Lookup.TakenAlong == nil {
-		return fmt.Sprintf("which guests HA moves together with guest %d cannot be told", w.VMID)
-	}
-	taken, err := j.Lookup.TakenAlong(ctx, w, target)
-	if err != nil {
-		return fmt.Sprintf("which guests HA moves together with guest %d cannot be told: %v", w.VMID, err)
-	}
-	var reasons []string
-	for _, id := range taken {
-		if reason := j.refuseGuest(ctx, Where{VMID: id}, nil); reason != "" {
-			reasons = append(reasons, fmt.Sprintf("HA moves guest %d, too: %s", id, reason))
+// selected are the guests that a selection is of.
+func (j judge) selected(ctx context.Context, s Selection) ([]int, error) {
+	ids := slices.Clone(s.Guests)
+	if s.Pool != "" {
+		members, err := j.members(ctx, s.Pool)
+		if err != nil {
+			return nil, err
 		}
+		ids = append(ids, members...)
 	}
-	return strings.Join(reasons, "; ")
+	if s.All {
+		all, err := j.guestsOn(ctx, s.Node)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, slices.DeleteFunc(all, func(id int) bool { return slices.Contains(s.Exclude, id) })...)
+	}
+	return once(ids), nil
 }
 
-// refuseRunning returns why a volume of a guest must not be given to another, or "".
-func (g *Guard) refuseRunning(ctx context.Context, id int) string {
-	if g.Lookup.Runs == nil {
-		return fmt.Sprintf("whether guest %d runs, whose volume is named, cannot be told", id)
+// guestsOn are the guests on a node, or with "" those of the cluster.
+func (j judge) guestsOn(ctx context.Context, node string) ([]int, error) {
+	if j.Lookup.Guests == nil {
+		return nil, errors.New("guests cannot be listed")
 	}
-	runs, err := g.Lookup.Runs(ctx, id)
-	switch {
-	case err != nil:
-		return fmt.Sprintf("whether guest %d runs, whose volume is named, cannot be told: %v", id, err)
-	case runs:
-		return fmt.Sprintf("a volume of guest %d is named, which runs", id)
+	return j.Lookup.Guests(ctx, node)
+}
+
+// atOnce is how many configurations are read at a time.
+const atOnce = 8
+
+// readConfigs reads the configurations of guests that the rules will ask for. An error is
+// theirs to meet again.
+func (j judge) readConfigs(ctx context.Context, places []Where) {
+	var all errgroup.Group
+	all.SetLimit(atOnce)
+	for _, w := range places {
+		all.Go(func() error {
+			_, _ = j.config(ctx, w)
+			return nil
+		})
 	}
-	return ""
+	_ = all.Wait()
 }
 
 // RefuseGuest returns why a guest must not be changed, or "".
@@ -190,120 +161,41 @@ func (g *Guard) RefuseGuest(ctx context.Context, id int) string {
 	if !g.Policy.hasRules() {
 		return ""
 	}
-	return g.judging().refuseGuest(ctx, Where{VMID: id}, nil)
+	return g.newJudge().refuseGuest(ctx, Where{VMID: id}, nil)
 }
 
-// refuseGuest returns why a guest must not be changed, or "". Where the request says more
-// of where it is, uses does.
-func (j judging) refuseGuest(ctx context.Context, w Where, uses []Where) string {
-	if i := slices.IndexFunc(uses, func(u Where) bool { return u.VMID == w.VMID }); i >= 0 {
-		w = uses[i]
-	}
-	rule, is, err := j.covered(ctx, j.Policy.Protect, w)
-	switch {
-	case err != nil:
-		return fmt.Sprintf("whether guest %d is protected cannot be told: %v", w.VMID, err)
-	case is:
-		return fmt.Sprintf("guest %d is protected (PVE_MCP_PROTECT: %v)", w.VMID, rule)
-	case len(j.Policy.Allow) == 0:
-		return ""
-	}
-	_, is, err = j.covered(ctx, j.Policy.Allow, w)
-	switch {
-	case err != nil:
-		return fmt.Sprintf("whether guest %d may be changed cannot be told: %v", w.VMID, err)
-	case !is:
-		return fmt.Sprintf("guest %d is not among those that this server may change (PVE_MCP_ALLOW)", w.VMID)
-	}
-	return ""
+// Refuse returns why a request that a plan needs consent for will not be sent, or "", so
+// that nobody is asked in vain.
+func (g *Guard) Refuse(ctx context.Context, t Target) string {
+	return g.newJudge().refuse(ctx, t.effect())
 }
 
-// covered reports whether a rule names a guest.
-func (j judging) covered(ctx context.Context, rules Rules, w Where) (Rule, bool, error) {
-	if rule, ok := rules.byID(w.VMID); ok {
-		return rule, true, nil
+// effect is what the request changes, as far as the target says.
+func (t Target) effect() effect {
+	out := effect{destroys: true, spreads: true, known: true}
+	elems := strings.Split(strings.TrimPrefix(t.Path, "/"), "/")
+	r, e := request{method: t.Method, elems: elems}, known().find(t.Method, elems)
+	if e == nil {
+		e = &row{}
 	}
-	for _, r := range rules {
-		is, err := false, error(nil)
+	for _, s := range append([]Subject{t.Subject}, t.Also...) {
+		id := s.owner()
 		switch {
-		case r.Tag != "":
-			is, err = j.tagged(ctx, w, r.Tag)
-		case r.Pool != "":
-			is, err = j.pooled(ctx, w.VMID, r)
+		case id > 0 && s != t.Subject && s.Kind == GuestKind && e.namesVolumes():
+			out.named = append(out.named, Volume{Owner: id, Known: true})
+			continue
+		case id > 0:
+			out.changed = append(out.changed, id)
 		}
-		if err != nil {
-			return Rule{}, false, fmt.Errorf("rule %v: %w", r, err)
-		}
-		if is {
-			return r, true, nil
+		if s.Kind != GuestKind && s.Kind != "" {
+			out.subjects = append(out.subjects, s)
 		}
 	}
-	return Rule{}, false, nil
-}
-
-// tagged reports whether a guest has a tag, in lower case. Those that it had when a
-// snapshot was taken do not count.
-func (j judging) tagged(ctx context.Context, w Where, tag string) (bool, error) {
-	w.Snapshot = ""
-	config, err := j.config(ctx, w)
-	if err != nil || len(config["tags"]) == 0 {
-		return false, err
-	}
-	return slices.ContainsFunc(apischema.SplitList(config["tags"][0]), func(t string) bool { return strings.ToLower(t) == tag }), nil
-}
-
-// pooled reports whether a guest is in a pool of a rule, or in one that is in that.
-func (j judging) pooled(ctx context.Context, id int, r Rule) (bool, error) {
-	if j.Lookup.Members == nil || j.Lookup.Pool == nil {
-		return false, errors.New("pools cannot be read")
-	}
-	members, known := j.pools[r.Pool]
-	if !known {
-		var err error
-		if members, err = j.Lookup.Members(ctx, r.Pool); err != nil {
-			return false, err
+	if e.usesVolumes(r) {
+		for _, id := range out.changed {
+			out.uses = append(out.uses, Where{VMID: id, Snapshot: t.Snapshot})
 		}
-		j.pools[r.Pool] = members
 	}
-	if slices.Contains(members, id) {
-		return true, nil
-	}
-	pool, err := j.Lookup.Pool(ctx, id)
-	return err == nil && r.inPool(pool), err
-}
-
-func (j judging) config(ctx context.Context, w Where) (map[string][]string, error) {
-	if config, known := j.configs[w]; known {
-		return config, nil
-	}
-	if j.Lookup.Config == nil {
-		return nil, errors.New("configurations cannot be read")
-	}
-	config, err := j.Lookup.Config(ctx, w)
-	if err == nil {
-		j.configs[w] = config
-	}
-	return config, err
-}
-
-// refuseNew returns why a guest must not be made, or "": it has no tags yet, and the
-// pool that it is made in.
-func (g *Guard) refuseNew(id int, pool string) string {
-	in := func(rules Rules) (Rule, bool) {
-		if rule, ok := rules.byID(id); ok {
-			return rule, true
-		}
-		i := slices.IndexFunc(rules, func(r Rule) bool { return r.inPool(pool) })
-		if i < 0 {
-			return Rule{}, false
-		}
-		return rules[i], true
-	}
-	if rule, is := in(g.Policy.Protect); is {
-		return fmt.Sprintf("the new guest %d would be protected (PVE_MCP_PROTECT: %v)", id, rule)
-	}
-	if _, is := in(g.Policy.Allow); !is && len(g.Policy.Allow) > 0 {
-		return fmt.Sprintf("the new guest %d is not among those that this server may change (PVE_MCP_ALLOW)", id)
-	}
-	return ""
+	out.listed = e.listed != nil && len(out.changed) > 0
+	return out
 }

@@ -9,11 +9,13 @@ import (
 	"strings"
 )
 
-// Rule names guests: by id, by a range of ids, by a tag or by a pool.
+// Rule names guests, by id, by a range of ids, by a tag or by a pool, or something else that
+// can be changed: a storage, a job or a node. That by a pool names the pool, too.
 type Rule struct {
-	Low, High int    // 0 where the rule is about a tag or a pool
+	Low, High int    // of ids
 	Tag       string // in lower case
 	Pool      string
+	Subject   Subject // a storage, a job or a node
 }
 
 // Rules are rules of which one is enough.
@@ -26,13 +28,19 @@ func (r Rule) String() string {
 		return "tag:" + r.Tag
 	case r.Pool != "":
 		return "pool:" + r.Pool
+	case r.Subject.Kind != "":
+		return string(r.Subject.Kind) + ":" + r.Subject.ID
 	case r.Low == r.High:
 		return strconv.Itoa(r.Low)
 	}
 	return fmt.Sprintf("%d-%d", r.Low, r.High)
 }
 
-// ParseRules reads rules that are separated by commas: 100, 100-199, tag:prod, pool:web.
+// ruleExamples are what errors show.
+const ruleExamples = "100, 100-199, tag:prod, pool:web, storage:nfs, job:nightly or node:pve1"
+
+// ParseRules reads rules that are separated by commas: 100, 100-199, tag:prod, pool:web,
+// storage:nfs, job:nightly, node:pve1.
 func ParseRules(s string) (Rules, error) {
 	var rules Rules
 	for part := range strings.SplitSeq(s, ",") {
@@ -46,7 +54,7 @@ func ParseRules(s string) (Rules, error) {
 		rules = append(rules, rule)
 	}
 	if rules == nil && s != "" {
-		return nil, fmt.Errorf("%q has no rule, such as 100, 100-199, tag:prod or pool:web", s)
+		return nil, fmt.Errorf("%q has no rule, such as %s", s, ruleExamples)
 	}
 	return rules, nil
 }
@@ -58,6 +66,11 @@ func parseRule(s string) (Rule, error) {
 	if pool, ok := strings.CutPrefix(s, "pool:"); ok && named(pool) {
 		return Rule{Pool: pool}, nil
 	}
+	for _, kind := range []Kind{StorageKind, JobKind, NodeKind} {
+		if id, ok := strings.CutPrefix(s, string(kind)+":"); ok && named(id) {
+			return Rule{Subject: Subject{kind, id}}, nil
+		}
+	}
 	low, high, isRange := strings.Cut(s, "-")
 	if !isRange {
 		high = low
@@ -65,7 +78,7 @@ func parseRule(s string) (Rule, error) {
 	from, err := vmid(low)
 	to, err2 := vmid(high)
 	if err := errors.Join(err, err2); err != nil || from > to {
-		return Rule{}, fmt.Errorf("%q is no rule, such as 100, 100-199, tag:prod or pool:web", s)
+		return Rule{}, fmt.Errorf("%q is no rule, such as %s", s, ruleExamples)
 	}
 	return Rule{Low: from, High: to}, nil
 }
@@ -84,6 +97,31 @@ func vmid(s string) (int, error) {
 // byID returns the first rule that names an id.
 func (rs Rules) byID(id int) (Rule, bool) {
 	i := slices.IndexFunc(rs, func(r Rule) bool { return r.Low != 0 && r.Low <= id && id <= r.High })
+	if i < 0 {
+		return Rule{}, false
+	}
+	return rs[i], true
+}
+
+// nameGuests reports whether one of the rules is about guests.
+func (rs Rules) nameGuests() bool {
+	return slices.ContainsFunc(rs, func(r Rule) bool { return r.Subject.Kind == "" })
+}
+
+// naming returns the first rule that names a subject other than a guest, or the storage or
+// node that it belongs to.
+func (rs Rules) naming(s Subject) (Rule, bool) {
+	i := slices.IndexFunc(rs, func(r Rule) bool {
+		switch r.Subject.Kind {
+		case StorageKind:
+			return s.storage() == r.Subject.ID
+		case NodeKind:
+			return s.node() == r.Subject.ID
+		case JobKind:
+			return s == r.Subject
+		}
+		return s.Kind == PoolKind && r.inPool(s.ID)
+	})
 	if i < 0 {
 		return Rule{}, false
 	}

@@ -27,18 +27,30 @@ type Lookup struct {
 	Pool    func(ctx context.Context, vmid int) (string, error)
 	// Runs reports whether a guest runs. One that there is not does not.
 	Runs func(ctx context.Context, vmid int) (bool, error)
-	// Having are the guests, among those that might says, that have a volume of another one,
-	// now or from their next start on, and those of which that cannot be told.
-	Having func(ctx context.Context, owner int, might func(vmid int) bool) ([]Holder, error)
+	// Having are the guests, among those that might says, in whose configuration find finds
+	// something, now or from their next start on, and those of which that cannot be told.
+	Having func(ctx context.Context, find func(key, value string) (what string, found bool), might func(vmid int) bool) ([]Holder, error)
+	// Guests are the guests on a node, or with "" those of the cluster. It is an error if the
+	// token may not see all of them.
+	Guests func(ctx context.Context, node string) ([]int, error)
+	// Content are the ids of the volumes on a storage, on all nodes.
+	Content func(ctx context.Context, storage string) ([]string, error)
+	// Job are the guests that a backup job is of.
+	Job func(ctx context.Context, id string) (Selection, error)
+	// HA are the guests that HA manages: those of a group, those of a rule, or with neither
+	// all of them.
+	HA func(ctx context.Context, group, rule string) ([]int, error)
 	// TakenAlong are the guests that HA moves together with one.
 	TakenAlong func(ctx context.Context, w Where, target string) ([]int, error)
 }
 
-// Holder is a guest that has a volume of another one, or Err says why that cannot be told.
+// Holder is a guest whose configuration has something that was looked for, or Err says why
+// that cannot be told.
 type Holder struct {
-	VMID   int
-	Volume Volume
-	Err    error
+	VMID int
+	Key  string // such as scsi0
+	What string // such as a volume
+	Err  error
 }
 
 // Guard enforces a policy on every request that passes through its transport.
@@ -72,7 +84,7 @@ func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err == nil && reason == "" {
 		resp, err := t.base.RoundTrip(req)
 		if err == nil {
-			used.settle(resp)
+			used.giveBack(resp)
 		}
 		return resp, err
 	}
@@ -126,8 +138,8 @@ func (g *Guard) refuseWrite(req *http.Request, r request) (used *grant, reason s
 	if key := repeated(r.params, e.repeats); key != "" {
 		return nil, "the parameter " + key + " is given twice", nil
 	}
-	t := e.touched(r)
-	risk := e.riskOf(r, t)
+	changes := e.effectOf(r)
+	risk := e.riskOf(r, changes)
 	if reason := g.Policy.Refusal(risk); reason != "" {
 		return nil, reason, nil
 	}
@@ -136,30 +148,31 @@ func (g *Guard) refuseWrite(req *http.Request, r request) (used *grant, reason s
 			return nil, reason, nil
 		}
 	}
-	t.spreads = risk == Destructive || e.spreads
-	j := g.judging()
+	changes.destroys = risk == Destructive
+	changes.spreads = risk == Destructive || e.spreads
+	ctx, j := withoutValues{req.Context()}, g.newJudge()
 	if e.rewrites && granted(req.Context(), *e, r) {
-		for _, w := range t.uses {
-			held, reason := j.held(bare{req.Context()}, w)
+		for _, w := range changes.uses {
+			held, reason := j.volumesOfOthers(ctx, w)
 			if reason != "" {
 				return nil, reason, nil
 			}
-			t.named = append(t.named, held...)
+			changes.named = append(changes.named, held...)
 		}
 	}
-	if reason := j.judge(bare{req.Context()}, t); reason != "" {
+	if reason := j.refuse(ctx, changes); reason != "" {
 		return nil, reason, nil
 	}
 	if risk == Destructive || risk == Exec && g.Policy.Confirm == Human {
-		used, reason = spend(req.Context(), *e, r, t)
+		used, reason = spend(req.Context(), *e, r, changes)
 		return used, reason, nil
 	}
 	return nil, "", nil
 }
 
-// bare is a context without the values of a request, whose hooks must not hear of the
-// reads that a rule needs.
-type bare struct{ context.Context }
+// withoutValues is a context without the values of a request, whose hooks must not hear of
+// the reads that a rule needs.
+type withoutValues struct{ context.Context }
 
 // Value has nothing.
-func (bare) Value(any) any { return nil }
+func (withoutValues) Value(any) any { return nil }

@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,8 +54,16 @@ func lookup(client *pve.Client) policy.Lookup {
 			s, err := client.GuestStatus(ctx, g.Ref())
 			return s.Status == "running", err
 		},
-		Having: func(ctx context.Context, owner int, might func(int) bool) ([]policy.Holder, error) {
-			return holders(ctx, client, owner, might)
+		Having: func(ctx context.Context, find func(key, value string) (string, bool), might func(int) bool) ([]policy.Holder, error) {
+			return holders(ctx, client, find, might)
+		},
+		Guests: func(ctx context.Context, node string) ([]int, error) { return allGuests(ctx, client, node) },
+		Content: func(ctx context.Context, storage string) ([]string, error) {
+			return allVolumes(ctx, client, storage)
+		},
+		Job: func(ctx context.Context, id string) (policy.Selection, error) { return jobSelection(ctx, client, id) },
+		HA: func(ctx context.Context, group, rule string) ([]int, error) {
+			return managedByHA(ctx, client, group, rule)
 		},
 		TakenAlong: func(ctx context.Context, w policy.Where, target string) ([]int, error) {
 			m, err := at(ctx, client, w, func(g pve.GuestRef) (pve.Migration, error) { return client.CheckMigration(ctx, g, target) })
@@ -100,9 +109,9 @@ func mayBeHidden(ctx context.Context, client *pve.Client, id int) error {
 // atOnce is how many configurations are read at a time.
 const atOnce = 8
 
-// holders are the guests that have a volume of another one, and those of which that cannot
-// be told.
-func holders(ctx context.Context, client *pve.Client, owner int, might func(int) bool) ([]policy.Holder, error) {
+// holders are the guests in whose configuration something is found, and those of which that
+// cannot be told.
+func holders(ctx context.Context, client *pve.Client, find func(key, value string) (string, bool), might func(int) bool) ([]policy.Holder, error) {
 	list, err := client.Resources(ctx, "vm")
 	if err != nil {
 		return nil, err
@@ -112,26 +121,29 @@ func holders(ctx context.Context, client *pve.Client, owner int, might func(int)
 	var all errgroup.Group
 	all.SetLimit(atOnce)
 	for _, r := range list.Resources() {
-		if !r.IsGuest() || int(r.VMID) == owner || !might(int(r.VMID)) {
+		if !r.IsGuest() || !might(int(r.VMID)) {
 			continue
 		}
 		all.Go(func() error {
 			g := r.Ref()
 			values, err := guestValues(ctx, client, policy.Where{VMID: int(g.VMID), Node: g.Node, Kind: string(g.Kind)})
-			held := slices.DeleteFunc(policy.Foreign(int(g.VMID), values), func(v policy.Volume) bool { return v.Owner != owner })
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
 				out = append(out, policy.Holder{VMID: int(g.VMID), Err: err})
 			}
-			for _, v := range held {
-				out = append(out, policy.Holder{VMID: int(g.VMID), Volume: v})
+			for key, all := range values {
+				for _, value := range all {
+					if what, found := find(key, value); found {
+						out = append(out, policy.Holder{VMID: int(g.VMID), Key: key, What: what})
+					}
+				}
 			}
 			return nil
 		})
 	}
 	_ = all.Wait() // its errors are in out
-	slices.SortFunc(out, func(a, b policy.Holder) int { return a.VMID - b.VMID })
+	slices.SortFunc(out, func(a, b policy.Holder) int { return cmp.Or(a.VMID-b.VMID, cmp.Compare(a.Key, b.Key)) })
 	return out, nil
 }
 

@@ -130,7 +130,7 @@ func planUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Plan, err
 	plan.Consequences = slices.Concat(others, in.losses(ctx, c, g.Kind, runs))
 	plan.Destructive = len(plan.Consequences) > 0
 	plan.Target = tool.Target(http.MethodPut, g, "/config")
-	plan.Target.Also = owners
+	plan.Target.Also = policy.Guests(owners)
 	if in.takesTime(g.Kind) {
 		plan.Target.Method = http.MethodPost
 	}

@@ -154,7 +154,7 @@ func planRollback(ctx context.Context, c *tool.Call, in *rollbackIn) (tool.Plan,
 		return plan, err
 	}
 	owners, others := c.Foreign(ctx, f.guest, config.Values)
-	plan.Target.Also = owners
+	plan.Target.Also = policy.Guests(owners)
 	plan.Consequences = []string{fmt.Sprintf("everything on the disks of %s on %s since %s is lost; its configuration returns to that time, too",
 		f.who(), f.guest.Node, f.taken(c))}
 	plan.Consequences = append(plan.Consequences, others...)
