@@ -52,11 +52,21 @@ func TestPublisherStandsInOneFile(t *testing.T) {
 	if _, err := s.publisher(false); regexp.MustCompile(account).MatchString(publisher) != (err == nil) {
 		t.Errorf("may %s publish: %v", publisher, err)
 	}
-	// As a word, in whatever case.
-	word := regexp.MustCompile(`(?i)(^|[^a-z0-9-])` + regexp.QuoteMeta(publisher) + `($|[^a-z0-9-])`)
+	all := files(t)
+	module := regexp.MustCompile(`(?m)^module (\S+)$`).FindSubmatch(all["go.mod"])
+	if module == nil {
+		t.Fatal("go.mod has no line with the module's path")
+	}
+	// As a word, in whatever case. An account that is called as the repository stands
+	// everywhere; as a publisher it stands in names alone.
+	before := `(^|[^a-z0-9-])`
+	if strings.HasSuffix(string(module[1]), "/"+publisher) {
+		before = `(io\.github\.|ghcr\.io/)`
+	}
+	word := regexp.MustCompile(`(?i)` + before + regexp.QuoteMeta(publisher) + `($|[^a-z0-9-])`)
 	var found []string
-	for name, data := range files(t) {
-		if word.Match(data) {
+	for name, data := range all {
+		if word.Match(bytes.ReplaceAll(data, module[1], nil)) {
 			found = append(found, name)
 		}
 	}

@@ -242,6 +242,7 @@ func TestFilesAreOpenedInOnePlace(t *testing.T) {
 		"internal/cli.Open":         "audit verify reads what a command names, which may be a pipe",
 		"internal/docs/gen":         "writes this repository",
 		"internal/testkit/recorded": "is for tests",
+		"build/owner":               "writes this repository",
 		"packaging":                 "makes releases",
 		"pve/apischema/gen":         "writes this repository",
 	}
