@@ -91,6 +91,7 @@ const (
 	LogFile       = "PVE_MCP_LOG_FILE"
 	LogLevel      = "PVE_MCP_LOG_LEVEL"
 	TaskWait      = "PVE_MCP_TASK_WAIT"
+	Toolsets      = "PVE_MCP_TOOLSETS"
 )
 
 // Settings returns all settings, in the order in which they are explained.
@@ -146,6 +147,16 @@ var settings = []Setting{
 		Doc:     "offer only tools that read, and let nothing but GET leave the process",
 		loosens: func(v string) bool { on, err := parseBool(v); return err == nil && !on },
 		set:     func(c *Config, v string) (err error) { c.Policy.ReadOnly, err = parseBool(v); return },
+	},
+	{
+		Key: "PVE_MCP_DESTRUCTIVE", Flag: "destructive", Example: "false", Default: "true",
+		Doc:     "offer tools that lose data or state for good; false refuses such calls of other tools, too. Commands in guests have a setting of their own, PVE_MCP_ENABLE_EXEC",
+		loosens: func(v string) bool { on, err := parseBool(v); return err == nil && on },
+		set: func(c *Config, v string) error {
+			on, err := parseBool(v)
+			c.Policy.KeepData = !on
+			return err
+		},
 	},
 	{
 		Key: "PVE_MCP_ENABLE_EXEC", Flag: "enable-exec", Example: "false", Default: "false",
@@ -221,7 +232,7 @@ var settings = []Setting{
 		file: func(c *Config) *files.Name { return &c.Log.File },
 	},
 	{
-		Key: "PVE_MCP_TOOLSETS", Flag: "toolsets", Example: "standard", Default: "core",
+		Key: Toolsets, Flag: "toolsets", Example: "standard", Default: "core",
 		Doc: "which tools to offer: core, standard (core and what most people want), all, or names of toolsets, separated by commas",
 		set: func(c *Config, v string) (err error) { c.Toolsets, err = parseNames(v); return },
 	},

@@ -24,6 +24,8 @@ func (r Risk) String() string { return [...]string{"read", "write", "destructive
 type Policy struct {
 	// ReadOnly lets nothing but GET leave the process.
 	ReadOnly bool
+	// KeepData lets nothing be lost for good: no destructive call is made.
+	KeepData bool
 	// Exec allows commands inside guests.
 	Exec bool
 	// ExecAllow, where not empty, are the commands that are allowed.
@@ -62,6 +64,8 @@ func (p Policy) Refusal(r Risk) string {
 	switch {
 	case p.ReadOnly && r != Read:
 		return "this server is read-only (PVE_MCP_READ_ONLY=true)"
+	case r == Destructive && p.KeepData:
+		return "destructive changes are off (PVE_MCP_DESTRUCTIVE=false)"
 	case r == Exec && !p.Exec:
 		return "commands in guests are off (PVE_MCP_ENABLE_EXEC is not true)"
 	}

@@ -195,6 +195,29 @@ func TestReadsThatAct(t *testing.T) {
 	}
 }
 
+// Where nothing may be lost, no consent lets a destructive request pass, and others pass.
+func TestKeepData(t *testing.T) {
+	g := &policy.Guard{Policy: policy.Policy{KeepData: true}}
+	for target, lost := range map[[2]string]bool{
+		{"DELETE", "/nodes/a/qemu/100"}:                                           true,
+		{"DELETE", "/nodes/a/lxc/100/snapshot/one"}:                               true,
+		{"DELETE", "/cluster/backup/nightly"}:                                     true,
+		{"POST", "/nodes/a/qemu/100/snapshot/one/rollback"}:                       true,
+		{"POST", "/nodes/a/qemu/100/move_disk?delete=1&disk=scsi0&storage=x"}:     true,
+		{"PUT", "/nodes/a/qemu/100/config?delete=scsi1&force=1"}:                  true,
+		{"POST", "/nodes/a/vzdump?prune-backups=keep-last%3D1&remove=1&vmid=100"}: true,
+		{"POST", "/nodes/a/qemu/100/move_disk?disk=scsi0&storage=x"}:              false,
+		{"POST", "/nodes/a/qemu/100/status/start"}:                                false,
+		{"POST", "/nodes/a/qemu/100/snapshot?snapname=one"}:                       false,
+	} {
+		ctx := consented(t).Grant(t.Context(), policy.Target{Method: target[0], Path: "/nodes/*/qemu/*", Subject: policy.Guest(100)})
+		got := try(ctx, t, g, target[0], target[1])
+		if refused := strings.HasPrefix(got, "destructive changes are off (PVE_MCP_DESTRUCTIVE=false)"); refused != lost || !lost && got != "" {
+			t.Errorf("%s: %q", strings.Join(target[:], " "), got)
+		}
+	}
+}
+
 // consented returns the consent of a human.
 func consented(t *testing.T) policy.Consent {
 	t.Helper()
@@ -731,6 +754,9 @@ func TestRefusal(t *testing.T) {
 		{policy.Policy{}, policy.Exec, false},
 		{policy.Policy{Exec: true}, policy.Exec, true},
 		{policy.Policy{ReadOnly: true, Exec: true}, policy.Exec, false},
+		{policy.Policy{KeepData: true, Exec: true}, policy.Destructive, false},
+		{policy.Policy{KeepData: true, Exec: true}, policy.Exec, true},
+		{policy.Policy{KeepData: true}, policy.Write, true},
 		{policy.Policy{ReadOnly: true}, policy.Write, false},
 		{policy.Policy{ReadOnly: true}, policy.Read, true},
 	} {

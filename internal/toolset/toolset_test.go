@@ -55,6 +55,9 @@ func TestOffered(t *testing.T) {
 			"pve_scrap": "it is left out (PVE_MCP_TOOLS)",
 		}},
 		{"with exec", toolset.Selection{Policy: policy.Policy{Exec: true}}, "pve_drive pve_list_boats pve_look pve_open pve_scrap", nil},
+		{"nothing lost", toolset.Selection{Policy: policy.Policy{KeepData: true, Exec: true}, Toolsets: []string{"all"}}, "pve_count_boats pve_drive pve_list_boats pve_look pve_open pve_sail", map[string]string{
+			"pve_sink": "destructive changes are off (PVE_MCP_DESTRUCTIVE=false)",
+		}},
 		{"read-only", toolset.Selection{Policy: policy.Policy{ReadOnly: true, Exec: true}, Toolsets: []string{"all"}, Tools: []string{"pve_drive"}}, "pve_count_boats pve_list_boats pve_look", map[string]string{
 			"pve_drive": "this server is read-only (PVE_MCP_READ_ONLY=true)",
 		}},
