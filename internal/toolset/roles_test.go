@@ -78,7 +78,7 @@ func TestRoles(t *testing.T) {
 			t.Run(fmt.Sprint(version, " ", role, r.extras), func(t *testing.T) {
 				m := pvesim.Cluster()
 				m.PVE = version
-				carryOut(t, &m, role.Commands("mcp@pve!mcp", 0, r.extras...))
+				carryOut(t, &m, doctor.Grant{Role: role, Tools: toolset.All(), Extras: r.extras}.Commands("mcp@pve!mcp", 0))
 				seesAddresses(t, m, version[0] == '9' || role == doctor.Admin || len(r.extras) > 0)
 				knows := privilegesOf(t, version)
 				used := map[string]bool{}
@@ -122,7 +122,7 @@ func seesAddresses(t *testing.T, m pvesim.Model, want bool) {
 func carriedOut(t *testing.T, version string, role doctor.Role, extras []string) pvesim.Model {
 	t.Helper()
 	m := pvesim.Model{PVE: version}
-	carryOut(t, &m, role.Commands("mcp@pve!mcp", int(version[0]-'0'), extras...))
+	carryOut(t, &m, doctor.Grant{Role: role, Tools: toolset.All(), Extras: extras}.Commands("mcp@pve!mcp", int(version[0]-'0')))
 	return m
 }
 
