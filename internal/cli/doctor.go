@@ -13,6 +13,9 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/config"
 	"github.com/pve-mcp/pve-mcp/internal/doctor"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
 	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
@@ -25,7 +28,8 @@ func (a *app) doctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "Check the configuration, the way to PVE and what the token may do",
 		Long: "Checks settings, name resolution, TCP, TLS, token, version, clock, cluster, quorum and privileges, and says what to do\n" +
-			"about all that is wrong. It changes nothing. With --role it prints the commands that make user, role and token.\n\n" +
+			"about all that is wrong. It changes nothing. With --role it prints the commands that make user, role and token, for the\n" +
+			"tools that --toolsets and --tools choose, or else for those of standard.\n\n" +
 			"Exit status: 0 all is well, perhaps with warnings; 1 something failed; 2 a setting is wrong; 3 PVE refuses the token, or a\n" +
 			"tool that is offered can be used nowhere.",
 		Args: cobra.NoArgs,
@@ -108,6 +112,22 @@ func verdict(r doctor.Report, badSettings, strict bool) error {
 }
 
 // printRole prints the commands that make user, role and token.
+// toolsOfRole are the tools that a role is for: those that are chosen, or else those that
+// install offers.
+func (a *app) toolsOfRole() ([]tool.Tool, error) {
+	cfg, err := a.config(true)
+	if err != nil {
+		return nil, err
+	}
+	s := selectionOf(cfg)
+	s.Policy = policy.Policy{Exec: true, KeepData: cfg.Policy.KeepData} // a role has a policy of its own
+	if cfg.Given[config.Toolsets] == "" {
+		s.Toolsets = []string{toolset.Standard}
+	}
+	tools, _ := toolset.Offered(s)
+	return tools, nil
+}
+
 func (a *app) printRole(role string, major int, extras []string) error {
 	if !slices.Contains(doctor.Roles(), doctor.Role(role)) {
 		return &exitError{exitUsage, "--role: it is none of read-only, operator and admin"}
@@ -130,7 +150,11 @@ func (a *app) printRole(role string, major int, extras []string) error {
 	if strings.Contains(id, "'") {
 		return &exitError{exitUsage, "--token-id: no quote may be in it"}
 	}
-	for _, line := range doctor.Role(role).Commands(id, major, extras...) {
+	tools, err := a.toolsOfRole()
+	if err != nil {
+		return err
+	}
+	for _, line := range (doctor.Grant{Role: doctor.Role(role), Tools: tools, Extras: extras}).Commands(id, major) {
 		fmt.Fprintln(a.out, line)
 	}
 	return nil

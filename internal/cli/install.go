@@ -15,6 +15,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/config"
 	"github.com/pve-mcp/pve-mcp/internal/install"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
 )
 
 // target is what install and uninstall are about.
@@ -81,6 +82,7 @@ func (a *app) installCommand() *cobra.Command {
 	t := &target{}
 	cmd := t.command("install", "Tell an MCP client about pve-mcp")
 	cmd.Long = "Adds pve-mcp, with the settings that are in force now, to the configuration of an MCP client: " + strings.Join(install.IDs(), ", ") + ".\n" +
+		"It offers the tools of standard, unless --toolsets, or the file as it is, says otherwise.\n" +
 		"What else is in the file stays as it is, comments and layout too, and a backup is made. The secret of the token is\n" +
 		"never written there: it is kept in the keyring, or in the file that --token-secret-file names.\n" +
 		"uninstall takes the server out again.\n\n" +
@@ -117,6 +119,7 @@ func (a *app) installCommand() *cobra.Command {
 			return failed(err)
 		}
 		if t.show {
+			offerStandard(&server, a.demo)
 			return a.show(t, server)
 		}
 		if err := a.install(t, cfg, server); err != nil || a.demo {
@@ -152,6 +155,21 @@ func (a *app) serverFor(cfg *config.Config, project bool) (install.Server, error
 		}
 	}
 	return s, nil
+}
+
+// offerStandard chooses the tools of standard, unless something else was said. It reports
+// whether it did.
+func offerStandard(s *install.Server, demo bool) bool {
+	flag := "--toolsets="
+	switch {
+	case demo && !slices.ContainsFunc(s.Args, func(arg string) bool { return strings.HasPrefix(arg, flag) }):
+		s.Args = append(s.Args, flag+toolset.Standard)
+	case !demo && s.Env[config.Toolsets] == "":
+		s.Env[config.Toolsets] = toolset.Standard
+	default:
+		return false
+	}
+	return true
 }
 
 // ownCommand is how a client starts this program: by its path, because clients with
@@ -201,6 +219,10 @@ func (a *app) install(t *target, cfg *config.Config, server install.Server) erro
 			server.Env[key] = old.Env[key]
 		}
 	}
+	toolsets := ""
+	if offerStandard(&server, a.demo) {
+		toolsets = "It offers the tools of standard; install it again with --toolsets core for fewer, or with --toolsets all for every tool."
+	}
 	if len(server.Env) == 0 && old.Env == nil {
 		server.Env = nil
 	}
@@ -222,7 +244,7 @@ func (a *app) install(t *target, cfg *config.Config, server install.Server) erro
 	if old.Env["PVE_TOKEN_SECRET"] != "" && backup != "" {
 		fmt.Fprintf(a.out, "The secret stood in the file, and still stands in its backup: remove that when all is well.\n")
 	}
-	lines := []string{secret, t.client.Next}
+	lines := []string{secret, toolsets, t.client.Next}
 	if change.Nothing {
 		lines = lines[:1]
 	}

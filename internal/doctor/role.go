@@ -66,13 +66,19 @@ func (r Role) Grants(n tool.Need, extras ...string) bool {
 	return true
 }
 
-// Privileges returns the privileges of the role with some extras on a major version of PVE,
-// by path.
-func (r Role) Privileges(major int, extras ...string) map[string][]string {
+// Grant is what a token gets: a role for some tools, with some extras.
+type Grant struct {
+	Role
+	Tools  []tool.Tool
+	Extras []string
+}
+
+// Privileges returns the privileges that are granted on a major version of PVE, by path.
+func (g Grant) Privileges(major int) map[string][]string {
 	var wants []want
-	for _, t := range toolset.All() {
+	for _, t := range g.Tools {
 		for _, n := range t.Needs {
-			if r.Has(t) && n.Holds(major) && r.Grants(n, extras...) {
+			if g.Has(t) && n.Holds(major) && g.Grants(n, g.Extras...) {
 				wants = append(wants, want{n.On.Area(), n.Privs})
 			}
 		}
@@ -84,25 +90,24 @@ func (r Role) Privileges(major int, extras ...string) map[string][]string {
 	return out
 }
 
-// Commands returns the lines of a shell script for root on a node that makes user, role
-// with some extras, and token from nothing. major is the version of PVE, or 0 where the
-// script is to find out.
-func (r Role) Commands(tokenID string, major int, extras ...string) []string {
+// Commands returns the lines of a shell script for root on a node that makes user, role and
+// token from nothing. major is the version of PVE, or 0 where the script is to find out.
+func (g Grant) Commands(tokenID string, major int) []string {
 	user, name, _ := strings.Cut(tokenID, "!")
 	out := append([]string{
 		"# As root on a node of the cluster. To limit the role to some guests, put /pool/NAME or /vms/ID in the place of /vms.",
-	}, r.leftOut(major, extras)...)
+	}, g.leftOut(major)...)
 	out = append(out, "pveum user add '"+user+"' --comment pve-mcp")
 	paths := map[string]bool{}
 	for v := Oldest; v <= Newest; v++ {
 		if major == 0 || v == major {
-			for path := range r.Privileges(v, extras...) {
+			for path := range g.Privileges(v) {
 				paths[path] = true
 			}
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(paths)) {
-		out = append(out, r.give(path, user, major, extras)...)
+		out = append(out, g.give(path, user, major)...)
 	}
 	return append(out,
 		"# The token has what its user has. Its secret is shown once, now.",
@@ -110,10 +115,10 @@ func (r Role) Commands(tokenID string, major int, extras ...string) []string {
 }
 
 // give makes the role for a path and gives it, for each version as it needs.
-func (r Role) give(path, user string, major int, extras []string) []string {
-	role := "mcp-" + string(r) + strings.ReplaceAll(strings.TrimSuffix(path, "/"), "/", "-")
+func (g Grant) give(path, user string, major int) []string {
+	role := "mcp-" + string(g.Role) + strings.ReplaceAll(strings.TrimSuffix(path, "/"), "/", "-")
 	commands := func(v int) string {
-		privs := r.Privileges(v, extras...)[path]
+		privs := g.Privileges(v)[path]
 		if privs == nil {
 			return ""
 		}
@@ -147,11 +152,11 @@ func (r Role) give(path, user string, major int, extras []string) []string {
 }
 
 // leftOut says what the role goes without that its tools would use.
-func (r Role) leftOut(major int, extras []string) []string {
+func (g Grant) leftOut(major int) []string {
 	var out []string
-	for _, t := range toolset.All() {
+	for _, t := range g.Tools {
 		for _, n := range t.Needs {
-			if !r.Has(t) || r.Grants(n, extras...) || major != 0 && !n.Holds(major) {
+			if !g.Has(t) || g.Grants(n, g.Extras...) || major != 0 && !n.Holds(major) {
 				continue
 			}
 			text := fmt.Sprintf("# Left out, because it allows far more: %v, which %s wants", n, t.Name)
