@@ -41,6 +41,7 @@ var modules = map[string]string{
 	"github.com/spf13/cobra":                            "commands, and flags that are made from a tool's schema",
 	"github.com/spf13/pflag":                            "cobra's flags",
 	"golang.org/x/term":                                 "is this a terminal",
+	"golang.org/x/mod":                                  "tests: the module as a proxy serves it",
 	"golang.org/x/sync":                                 "who waits for what is limited",
 	"golang.org/x/time":                                 "how many requests a second",
 	"github.com/coreos/go-systemd/v22":                  "tells systemd that the server is ready, alive, stopping",

@@ -2,6 +2,7 @@ package module
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,13 +43,23 @@ func copyOfCheckout(t *testing.T) string {
 // goCommand runs the go command in a folder and returns what it prints on stdout.
 func goCommand(t *testing.T, dir string, env []string, args ...string) string {
 	t.Helper()
+	out, err := tryGo(t, dir, env, args...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return out
+}
+
+// tryGo runs the go command. Its error has what it prints on stderr.
+func tryGo(t *testing.T, dir string, env []string, args ...string) (string, error) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", args...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("go %s: %v\n%s%s", strings.Join(args, " "), err, out, errs.String())
+		return string(out), fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, errs.String())
 	}
-	return string(out)
+	return string(out), nil
 }
