@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/zip"
+
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 )
 
 const version = "v0.0.1"
@@ -88,7 +90,7 @@ func goOffline(t *testing.T, dir string, env []string, args ...string) string {
 
 // The program can be installed from a proxy, and knows its version.
 func TestInstall(t *testing.T) {
-	if os.Getenv("PVE_MCP_SOAK") == "" {
+	if compilesAll := effort.Of(false, false, true); !compilesAll {
 		t.Skip("it compiles the whole program: make soak does it")
 	}
 	path, env := proxyOfCheckout(t)
