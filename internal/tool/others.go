@@ -36,6 +36,17 @@ func (c *Call) Foreign(ctx context.Context, g pve.GuestRef, values map[string]st
 	return policy.Owners(volumes), lines
 }
 
+// Forbidden returns an error if the rules do not let a request be sent, in the guard's words.
+func (c *Call) Forbidden(ctx context.Context, t policy.Target) error {
+	if c.host.Guard == nil {
+		return nil
+	}
+	if reason := c.host.Guard.Refuse(ctx, t); reason != "" {
+		return &policy.RefusedError{Reason: reason}
+	}
+	return nil
+}
+
 func listed(values map[string]string) map[string][]string {
 	out := map[string][]string{}
 	for key, value := range values {

@@ -3,6 +3,7 @@ package snapshots
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -132,6 +133,9 @@ func planCreate(ctx context.Context, c *tool.Call, in *createIn) (tool.Plan, err
 		return tool.Plan{}, err
 	}
 	if owners, _ := c.Foreign(ctx, g, config.Values); len(owners) > 0 {
+		if err := c.Forbidden(ctx, tool.Target(http.MethodPost, g, "/snapshot")); err != nil {
+			return tool.Plan{}, err
+		}
 		return tool.Plan{}, explain.Refusal("Snapshot that guest, or take the volume off this one.",
 			"%v has a volume of %s, of which it would be a snapshot, too; nothing was sent.", g, c.Called(ctx, pve.VMID(owners[0])))
 	}
