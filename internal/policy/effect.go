@@ -53,14 +53,17 @@ func (e effect) all() []Subject {
 
 // effectOf returns what a request changes.
 func (e row) effectOf(r request) effect {
-	out := effect{pool: r.params.Get("pool"), creates: e.creates(), known: true}
 	ids, ok := e.guestsNamed(r)
-	if !ok {
-		return effect{}
-	}
+	own := 0
 	if len(ids) > 0 {
-		out.named = Foreign(ids[0], r.params)
+		own = ids[0]
 	}
+	unknown := effect{named: Foreign(own, r.params)}
+	if !ok {
+		return unknown
+	}
+	out := unknown
+	out.pool, out.creates, out.known = r.params.Get("pool"), e.creates(), true
 	spared := e.spares != nil && e.spares(r)
 	if e.makes == "vmid" && !forced(r) {
 		out.made = ids
@@ -73,7 +76,7 @@ func (e row) effectOf(r request) effect {
 	if e.makes == "newid" {
 		made, ok := guestIDs(r.params.Get("newid"))
 		if !ok || len(made) != 1 {
-			return effect{}
+			return unknown
 		}
 		out.made = made
 	}
@@ -141,7 +144,7 @@ func (e row) guestsNamed(r request) (ids []int, ok bool) {
 	for _, text := range texts {
 		more, ok := guestIDs(text)
 		if !ok || len(more) == 0 && text != "" {
-			return nil, false
+			return ids, false
 		}
 		ids = append(ids, more...)
 	}

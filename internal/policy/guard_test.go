@@ -71,6 +71,7 @@ const (
 	access    = "it changes who may do what"
 	twice     = "the parameter"
 	noText    = "a parameter is no text"
+	mayRun    = "whether guest 103 runs, whose volume is named, cannot be told"
 	oddPath   = "its path is not in the form in which it would be read"
 )
 
@@ -145,6 +146,9 @@ func TestTransport(t *testing.T) {
 		{"POST", "/nodes/a/qemu/100/status/start?skiplock=1", "skiplock works around a lock", "skiplock works around a lock"},
 		{"DELETE", "/nodes/a/qemu/100?skiplock=0", "skiplock works around a lock", "skiplock works around a lock"},
 		{"POST", "/nodes/a/status?command=reboot", noConsent, noConsent},
+		{"POST", "/nodes/localhost/stopall", "localhost is whichever node answers", "localhost is whichever node answers"},
+		{"PUT", "/nodes/a/qemu/100/config?scsi1=local-zfs:vm-103-disk-0&vmid=x", mayRun, mayRun},
+		{"POST", "/nodes/a/qemu?scsi1=local-zfs:vm-103-disk-0&vmid=x", mayRun, mayRun},
 		{"PUT", "/nodes/a/disks/wipedisk?disk=/dev/sda", noConsent, noConsent},
 		{"DELETE", "/cluster/backup/nightly", noConsent, noConsent},
 		{"DELETE", "/cluster/firewall/ipset/lan/10.0.0.0%2F8", noConsent, noConsent},
@@ -767,11 +771,11 @@ func TestRefusal(t *testing.T) {
 }
 
 func TestParseRules(t *testing.T) {
-	got, err := policy.ParseRules(" 100, 200-299 ,tag:Prod,pool:web/a,")
-	if err != nil || fmt.Sprint(got) != "[100 200-299 tag:prod pool:web/a]" {
+	got, err := policy.ParseRules(" 100, 200-299 ,tag:Prod,pool:web/a,storage:nfs, job:backup-1,node:pve1,")
+	if err != nil || fmt.Sprint(got) != "[100 200-299 tag:prod pool:web/a storage:nfs job:backup-1 node:pve1]" {
 		t.Errorf("%v %v", got, err)
 	}
-	for _, bad := range []string{"99", "1000000000", "300-200", "tag:", "pool:", "x", "100-", "-100", "100 200", "tag:a b", "0100", ",", " , "} {
+	for _, bad := range []string{"99", "1000000000", "300-200", "tag:", "pool:", "x", "100-", "-100", "100 200", "tag:a b", "storage:", "job:a b", "node:a:b", "guest:100", "volume:x", "0100", ",", " , "} {
 		if got, err := policy.ParseRules(bad); err == nil {
 			t.Errorf("%q: %v", bad, got)
 		}
@@ -780,7 +784,7 @@ func TestParseRules(t *testing.T) {
 
 // A rule prints as what it was read from, and reads as the same again.
 func FuzzParseRules(f *testing.F) {
-	for _, s := range []string{"100", "100-199", "tag:prod", "pool:web", "100,tag:x", "tag:", "1-2", "pool:a:b"} {
+	for _, s := range []string{"100", "100-199", "tag:prod", "pool:web", "100,tag:x", "tag:", "1-2", "pool:a:b", "storage:nfs", "job:x", "node:pve1"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

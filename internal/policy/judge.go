@@ -156,14 +156,6 @@ func (j judge) readConfigs(ctx context.Context, places []Where) {
 	_ = all.Wait()
 }
 
-// RefuseGuest returns why a guest must not be changed, or "".
-func (g *Guard) RefuseGuest(ctx context.Context, id int) string {
-	if !g.Policy.hasRules() {
-		return ""
-	}
-	return g.newJudge().refuseGuest(ctx, Where{VMID: id}, nil)
-}
-
 // Refuse returns why a request that a plan needs consent for will not be sent, or "", so
 // that nobody is asked in vain.
 func (g *Guard) Refuse(ctx context.Context, t Target) string {

@@ -149,7 +149,7 @@ func (j judge) holding(ctx context.Context, s Subject, find func(key, value stri
 
 // dependentsOnNode are the guests on a node, if what is done to it interrupts it.
 func (j judge) dependentsOnNode(ctx context.Context, s Subject, e effect) ([]dependent, error) {
-	if !e.destroys {
+	if !e.destroys && s.Kind != firewallKind {
 		return nil, nil
 	}
 	ids, err := j.guestsOn(ctx, s.node())

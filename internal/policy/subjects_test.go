@@ -41,6 +41,7 @@ func TestProtectedSubjects(t *testing.T) {
 		{"103", "PUT /nodes/b/disks/wipedisk?disk=/dev/sda", "guest 103 is on node b"},
 		{"103", "POST /nodes/b/services/corosync/stop", "guest 103 is on node b"},
 		{"103", "PUT /nodes/b/firewall/options?enable=1", "guest 103 is on node b"},
+		{"103", "POST /nodes/b/firewall/rules?type=in&action=DROP", "guest 103 is on node b"},
 		{"103", "POST /nodes/b/ceph/stop", "guest 103 is on node b"},
 		{"103", "PUT /nodes/b/dns?search=x", sent},
 		{"103", "DELETE /nodes/b/certificates/custom", noConsent},

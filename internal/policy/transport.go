@@ -132,6 +132,9 @@ func (g *Guard) refuseWrite(req *http.Request, r request) (used *grant, reason s
 	if reason := e.never(); reason != "" {
 		return nil, reason, nil
 	}
+	if r.at(0) == "nodes" && r.at(1) == "localhost" {
+		return nil, "localhost is whichever node answers; name the node", nil
+	}
 	if r.params.Has("skiplock") {
 		return nil, "skiplock works around a lock that PVE has set for a reason", nil
 	}

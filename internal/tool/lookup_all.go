@@ -31,6 +31,9 @@ func allGuests(ctx context.Context, client *pve.Client, node string) ([]int, err
 	if err != nil {
 		return nil, err
 	}
+	if err := knowsNode(ctx, client, node); err != nil {
+		return nil, err
+	}
 	var ids []int
 	for _, r := range list.Resources() {
 		if r.IsGuest() && (node == "" || r.Node.Value == node) {
@@ -38,6 +41,21 @@ func allGuests(ctx context.Context, client *pve.Client, node string) ([]int, err
 		}
 	}
 	return ids, nil
+}
+
+// knowsNode is an error if the cluster has no such node.
+func knowsNode(ctx context.Context, client *pve.Client, node string) error {
+	if node == "" {
+		return nil
+	}
+	list, err := client.Resources(ctx, "node")
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(list.Resources(), func(r pve.Resource) bool { return r.Node.Value == node }) {
+		return fmt.Errorf("there is no node %s", node)
+	}
+	return nil
 }
 
 // allVolumes are the ids of the volumes on a storage. It is an error if they cannot be read

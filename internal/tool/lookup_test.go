@@ -77,6 +77,7 @@ func TestDependentsOnACluster(t *testing.T) {
 
 		{"103", full, "POST /nodes/pve3/status?command=reboot", "guest 103 is on node pve3: guest 103 is protected", nil},
 		{"103", full, "POST /nodes/pve1/status?command=reboot", consent, nil},
+		{"103", full, "POST /nodes/pve9/status?command=reboot", cannotTell + "node pve9 cannot be told: there is no node pve9", nil},
 		{"pool:db", full, "POST /nodes/pve2/status?command=shutdown", "guest 102 is on node pve2: guest 102 is protected (PVE_MCP_PROTECT: pool:db)", nil},
 		{"103", full, "POST /nodes/pve3/stopall", "guest 103 is protected", nil},
 		{"103", full, "POST /nodes/pve3/stopall?vms=202", "", nil},
