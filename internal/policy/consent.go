@@ -98,7 +98,7 @@ func (t Target) covers(e effect) bool {
 	}
 	changed := e.all()
 	all := slices.Concat(changed, Guests(Owners(e.named)))
-	return e.whole && slices.Contains(changed, t.Subject) && !slices.ContainsFunc(all, func(s Subject) bool { return !said(s) })
+	return e.complete && slices.Contains(changed, t.Subject) && !slices.ContainsFunc(all, func(s Subject) bool { return !said(s) })
 }
 
 // grant lets one request pass.

@@ -12,21 +12,21 @@ import (
 
 // effect is what a request changes.
 type effect struct {
-	subjects []Subject // what its row says that is changed, other than guests
-	changed  []int     // the guests that it changes
-	made     []int     // those that it makes
-	uses     []Where   // those whose volumes it changes or copies, wherever they belong to
-	named    []Volume  // the volumes of others that its parameters name
-	chosen   Selection // guests that it changes without naming them
-	snapshot string    // whose disks count of those, as in [Where]
-	spreads  bool      // what becomes of the guests' own volumes concerns every guest that has one
-	pool     string    // that guests are made in
-	takes    string    // the node that HA may take others to, too
-	creates  bool      // its subject is not there before
-	destroys bool      // it is destructive
-	listed   bool      // it is about the guests alone that it names, not about all that depend on its subject
-	whole    bool      // every parameter of its row's subject is given, so that somebody can consent to it
-	known    bool      // what it changes can be told
+	subjects   []Subject // what its row says that is changed, other than guests
+	changed    []int     // the guests that it changes
+	made       []int     // those that it makes
+	uses       []Where   // those whose volumes it changes or copies, wherever they belong to
+	named      []Volume  // the volumes of others that its parameters name
+	selection  Selection // guests that it changes without naming them
+	snapshot   string    // whose disks count of those, as in [Where]
+	spreads    bool      // what becomes of the guests' own volumes concerns every guest that has one
+	pool       string    // that guests are made in
+	target     string    // the node that HA may take others to, too
+	creates    bool      // its subject is not there before
+	destroys   bool      // it is destructive
+	onlyListed bool      // it is about the guests alone that it names, not about all that depend on its subject
+	complete   bool      // every parameter of its row's subject is given, so that somebody can consent to it
+	known      bool      // what it changes can be told
 }
 
 // Selection says which guests a backup job or a call without a list is about.
@@ -64,13 +64,13 @@ func (e row) effectOf(r request) effect {
 	}
 	out := unknown
 	out.pool, out.creates, out.known = r.params.Get("pool"), e.creates(), true
-	spared := e.spares != nil && e.spares(r)
+	left := e.leavesGuests != nil && e.leavesGuests(r)
 	if e.makes == "vmid" && !forced(r) {
 		out.made = ids
-	} else if !spared {
+	} else if !left {
 		out.changed = ids
 	}
-	if e.usesVolumes(r) && (!spared || e.makes != "") && !(e.makes == "vmid" && !forced(r)) { // a copy may have what its original only refers to
+	if e.usesVolumes(r) && (!left || e.makes != "") && !(e.makes == "vmid" && !forced(r)) { // a copy may have what its original only refers to
 		out.uses = e.places(r, ids)
 	}
 	if e.makes == "newid" {
@@ -80,29 +80,29 @@ func (e row) effectOf(r request) effect {
 		}
 		out.made = made
 	}
-	if e.takes != "" {
-		out.takes = r.params.Get(e.takes)
+	if e.targetParam != "" {
+		out.target = r.params.Get(e.targetParam)
 	}
-	if e.chooses != nil {
-		out.chosen = e.chooses(r)
+	if e.selects != nil {
+		out.selection = e.selects(r)
 		if e.from != nil {
 			out.snapshot = e.from(r)
 		}
 	}
-	if spared && !out.chosen.isEmpty() {
-		out.chosen, out.known = Selection{}, true
+	if left && !out.selection.isEmpty() {
+		out.selection, out.known = Selection{}, true
 	} else if e.kind() == GuestKind {
-		out.known = len(ids) > 0 || len(out.made) > 0 || !out.chosen.isEmpty()
+		out.known = len(ids) > 0 || len(out.made) > 0 || !out.selection.isEmpty()
 	}
-	out.listed = e.listed != nil && e.listed(r)
+	out.onlyListed = e.onlyListed != nil && e.onlyListed(r)
 	out.addSubjects(e, r)
 	return out
 }
 
 // addSubjects adds what the row of a request says that is changed.
 func (out *effect) addSubjects(e row, r request) {
-	template, whole := e.subjectOf(r)
-	out.whole = whole && out.chosen.isEmpty()
+	template, complete := e.subjectOf(r)
+	out.complete = complete && out.selection.isEmpty()
 	if _, ok := apischema.VolumeOwner(template.ID); template.Kind == VolumeKind && !ok {
 		out.known = false
 	}
@@ -158,8 +158,10 @@ func (e row) guestsNamed(r request) (ids []int, ok bool) {
 
 // once returns values without their repetitions, in their order.
 func once[T comparable](values []T) (out []T) {
+	seen := map[T]bool{}
 	for _, v := range values {
-		if !slices.Contains(out, v) {
+		if !seen[v] {
+			seen[v] = true
 			out = append(out, v)
 		}
 	}
@@ -207,7 +209,7 @@ func (e row) kind() Kind {
 
 // subjectOf fills the subject of the row in. whole is false if a parameter that it needs is
 // missing or empty.
-func (e row) subjectOf(r request) (s Subject, whole bool) {
+func (e row) subjectOf(r request) (s Subject, complete bool) {
 	_, template, _ := strings.Cut(e.subject, " ")
 	var pairs []string
 	for _, name := range paramsIn(template) {
@@ -257,7 +259,7 @@ func (e row) creates() bool {
 // riskOf is what a request can do. One that names a volume of another guest, or of nobody
 // knows whom, can do to that guest what it says of its own.
 func (e row) riskOf(r request, t effect) Risk {
-	if e.worse != nil && e.worse(r) || Lend(t.named) {
+	if e.isDestructive != nil && e.isDestructive(r) || Lend(t.named) {
 		return max(e.class.risk(), Destructive)
 	}
 	return e.class.risk()

@@ -49,66 +49,66 @@ func (c class) risk() Risk {
 
 // detail is what the parameters of requests to an endpoint say.
 type detail struct {
-	// worse says whether the request is destructive after all.
-	worse func(r request) bool
-	// harmless says whether it only reads after all.
-	harmless func(r request) bool
-	// spares reports whether the guests that it names are left as they are.
-	spares func(r request) bool
+	// isDestructive says whether the request is destructive after all.
+	isDestructive func(r request) bool
+	// onlyReads says whether it only reads after all.
+	onlyReads func(r request) bool
+	// leavesGuests reports whether the guests that it names are left as they are.
+	leavesGuests func(r request) bool
 	// makes names the parameter with the id of a guest that is made.
 	makes string
 	// repeats names the parameter that is a list to PVE.
 	repeats string
 	// from names the snapshot whose disks count, as in [Where].
 	from func(r request) string
-	// chooses are the guests that the request is about without naming them.
-	chooses func(r request) Selection
-	// takes names the parameter with the node that HA may take other guests to.
-	takes string
+	// selects are the guests that the request is about without naming them.
+	selects func(r request) Selection
+	// targetParam names the parameter with the node that HA may take other guests to.
+	targetParam string
 	// spreads says that the disks of the guest are changed, wherever they are attached, though
 	// the request is not destructive.
 	spreads bool
 	// rewrites says that what is on the disks of the guest is replaced: a volume of another
 	// guest among them counts as one that the request names.
 	rewrites bool
-	// listed reports whether the request is about the guests alone that it names, and not about
+	// onlyListed reports whether the request is about the guests alone that it names, and not about
 	// all that depend on its subject.
-	listed func(r request) bool
+	onlyListed func(r request) bool
 }
 
 // details are those of the endpoints whose parameters matter, by method and path.
 func details() map[string]detail {
 	return map[string]detail{
-		"PUT /nodes/{node}/qemu|lxc/{vmid}/config":                        {worse: destroysConfig},
-		"POST /nodes/{node}/qemu/{vmid}/config":                           {worse: destroysConfig},
+		"PUT /nodes/{node}/qemu|lxc/{vmid}/config":                        {isDestructive: destroysConfig},
+		"POST /nodes/{node}/qemu/{vmid}/config":                           {isDestructive: destroysConfig},
 		"PUT /nodes/{node}/qemu|lxc/{vmid}/resize":                        {spreads: true},
-		"POST /nodes/{node}/qemu|lxc/{vmid}/clone":                        {spares: always, makes: "newid", from: snapname},
-		"POST /nodes/{node}/qemu|lxc/{vmid}/migrate":                      {from: allSnapshots, takes: "target"},
+		"POST /nodes/{node}/qemu|lxc/{vmid}/clone":                        {leavesGuests: always, makes: "newid", from: snapname},
+		"POST /nodes/{node}/qemu|lxc/{vmid}/migrate":                      {from: allSnapshots, targetParam: "target"},
 		"DELETE /nodes/{node}/qemu|lxc/{vmid}/snapshot/{snapname}":        {from: thatSnapshot},
 		"POST /nodes/{node}/qemu|lxc/{vmid}/snapshot/{snapname}/rollback": {from: thatSnapshot, rewrites: true},
 		"DELETE /nodes/{node}/qemu|lxc/{vmid}":                            {from: allSnapshots},
-		"POST /nodes/{node}/qemu|lxc":                                     {worse: forced, makes: "vmid", from: allSnapshots},
-		"POST /nodes/{node}/qemu/{vmid}/move_disk":                        {worse: movesAway, from: allSnapshots},
-		"POST /nodes/{node}/lxc/{vmid}/move_volume":                       {worse: movesAway, from: allSnapshots},
-		"POST /nodes/{node}/vzdump":                                       {worse: prunes, spares: onlyBacksUp, chooses: backsUp},
-		"POST /cluster/backup":                                            {spares: onlyBacksUp, chooses: backsUp},
-		"PUT /cluster/backup/{id}":                                        {chooses: backsUp},
-		"POST /nodes/{node}/migrateall":                                   {chooses: allUnlessListed, from: allSnapshots, takes: "target"},
-		"POST /nodes/{node}/startall":                                     {chooses: allUnlessListed},
-		"POST /nodes/{node}/stopall":                                      {chooses: allUnlessListed},
-		"POST /nodes/{node}/suspendall":                                   {chooses: allUnlessListed},
-		"POST /cluster/bulk-action/guest/migrate":                         {chooses: allUnlessListed, from: allSnapshots, takes: "target", repeats: "vms"},
-		"POST /cluster/bulk-action/guest/shutdown":                        {chooses: allUnlessListed, repeats: "vms"},
-		"POST /cluster/bulk-action/guest/start":                           {chooses: allUnlessListed, repeats: "vms"},
-		"POST /cluster/bulk-action/guest/suspend":                         {chooses: allUnlessListed, repeats: "vms"},
-		"POST /cluster/ha/resources/{sid}/migrate":                        {from: allSnapshots, takes: "node"},
-		"POST /cluster/ha/resources/{sid}/relocate":                       {from: allSnapshots, takes: "node"},
-		"DELETE /nodes/{node}/tasks/{upid}":                               {worse: stopsLoss},
-		"DELETE /nodes/{node}/storage/{storage}/prunebackups":             {listed: func(r request) bool { return r.params.Get("vmid") != "" }},
-		"PUT /nodes/{node}/storage/{storage}/content/{volume}":            {worse: unprotects},
+		"POST /nodes/{node}/qemu|lxc":                                     {isDestructive: forced, makes: "vmid", from: allSnapshots},
+		"POST /nodes/{node}/qemu/{vmid}/move_disk":                        {isDestructive: movesAway, from: allSnapshots},
+		"POST /nodes/{node}/lxc/{vmid}/move_volume":                       {isDestructive: movesAway, from: allSnapshots},
+		"POST /nodes/{node}/vzdump":                                       {isDestructive: prunes, leavesGuests: onlyBacksUp, selects: backsUp},
+		"POST /cluster/backup":                                            {leavesGuests: onlyBacksUp, selects: backsUp},
+		"PUT /cluster/backup/{id}":                                        {selects: backsUp},
+		"POST /nodes/{node}/migrateall":                                   {selects: allUnlessListed, from: allSnapshots, targetParam: "target"},
+		"POST /nodes/{node}/startall":                                     {selects: allUnlessListed},
+		"POST /nodes/{node}/stopall":                                      {selects: allUnlessListed},
+		"POST /nodes/{node}/suspendall":                                   {selects: allUnlessListed},
+		"POST /cluster/bulk-action/guest/migrate":                         {selects: allUnlessListed, from: allSnapshots, targetParam: "target", repeats: "vms"},
+		"POST /cluster/bulk-action/guest/shutdown":                        {selects: allUnlessListed, repeats: "vms"},
+		"POST /cluster/bulk-action/guest/start":                           {selects: allUnlessListed, repeats: "vms"},
+		"POST /cluster/bulk-action/guest/suspend":                         {selects: allUnlessListed, repeats: "vms"},
+		"POST /cluster/ha/resources/{sid}/migrate":                        {from: allSnapshots, targetParam: "node"},
+		"POST /cluster/ha/resources/{sid}/relocate":                       {from: allSnapshots, targetParam: "node"},
+		"DELETE /nodes/{node}/tasks/{upid}":                               {isDestructive: stopsLoss},
+		"DELETE /nodes/{node}/storage/{storage}/prunebackups":             {onlyListed: func(r request) bool { return r.params.Get("vmid") != "" }},
+		"PUT /nodes/{node}/storage/{storage}/content/{volume}":            {isDestructive: unprotects},
 		"POST /nodes/{node}/qemu/{vmid}/agent/exec":                       {repeats: "command"},
-		"GET /nodes/{node}/disks/list":                                    {harmless: skipsSMART},
-		"PUT /cluster/replication/{id}":                                   {worse: func(r request) bool { return r.params.Has("remove_job") }},
+		"GET /nodes/{node}/disks/list":                                    {onlyReads: skipsSMART},
+		"PUT /cluster/replication/{id}":                                   {isDestructive: func(r request) bool { return r.params.Has("remove_job") }},
 	}
 }
 

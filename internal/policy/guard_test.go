@@ -421,7 +421,7 @@ var configs = map[int]map[string][]string{
 	110: {"scsi0": {"iscsi:0.0.0.scsi-1"}},
 	113: {"scsi1": {"local-zfs:vm-114-disk-0,size=8G"}},
 	111: {"scsi0": {"local-zfs:vm-111-disk-0"}},
-	115: {"hostpci0": {"mapping=gpu,pcie=1"}, "cpu": {"custom-mine,flags=+aes"}, "net0": {"virtio=BC:24:11:00:00:01,bridge=v1"}},
+	115: {"name": {"named"}, "hostpci0": {"mapping=gpu,pcie=1"}, "cpu": {"custom-mine,flags=+aes"}, "net0": {"virtio=BC:24:11:00:00:01,bridge=v1"}},
 }
 
 // jobs are the backup jobs.

@@ -52,7 +52,7 @@ func (j judge) refuse(ctx context.Context, e effect) string {
 		}
 		for _, w := range e.uses {
 			add(j.refuseHeld(ctx, w))
-			add(j.refuseTaken(ctx, w, e.takes))
+			add(j.refuseTaken(ctx, w, e.target))
 		}
 		add(j.refuseVolumes(ctx, "", e.named))
 		if len(reasons) == 0 { // what is to be looked up for it may be much
@@ -71,9 +71,12 @@ func (j judge) refuse(ctx context.Context, e effect) string {
 // refuseChosen returns why a request must not be sent that changes guests without naming
 // them, or "".
 func (j judge) refuseChosen(ctx context.Context, e effect) string {
-	ids, err := j.selected(ctx, e.chosen)
+	ids, err := j.selected(ctx, e.selection)
 	if err != nil {
 		return fmt.Sprintf("which guests it changes cannot be told: %v", err)
+	}
+	if i := slices.IndexFunc(ids, j.protectedByID); i >= 0 {
+		return j.refuseProtected(ctx, Where{VMID: ids[i]}) // without reading what all of them have
 	}
 	var places []Where
 	for _, id := range ids {
@@ -87,7 +90,7 @@ func (j judge) refuseChosen(ctx context.Context, e effect) string {
 		if reason := j.refuseHeld(ctx, w); reason != "" {
 			return reason
 		}
-		return j.refuseTaken(ctx, w, e.takes)
+		return j.refuseTaken(ctx, w, e.target)
 	})
 }
 
@@ -188,6 +191,6 @@ func (t Target) effect() effect {
 			out.uses = append(out.uses, Where{VMID: id, Snapshot: t.Snapshot})
 		}
 	}
-	out.listed = e.listed != nil && len(out.changed) > 0
+	out.onlyListed = e.onlyListed != nil && len(out.changed) > 0
 	return out
 }

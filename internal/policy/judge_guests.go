@@ -16,10 +16,15 @@ func (j judge) mayCover(id int) bool {
 	return j.mayProtect(id) || len(j.Policy.Allow) > 0 && !allowed
 }
 
+// protectedByID reports whether a guest is protected by its id.
+func (j judge) protectedByID(id int) bool {
+	_, protected := j.Policy.Protect.byID(id)
+	return protected
+}
+
 // mayProtect reports whether a guest may be protected, as far as its id tells.
 func (j judge) mayProtect(id int) bool {
-	_, protected := j.Policy.Protect.byID(id)
-	return protected || slices.ContainsFunc(j.Policy.Protect, func(r Rule) bool { return r.Tag != "" || r.Pool != "" })
+	return j.protectedByID(id) || slices.ContainsFunc(j.Policy.Protect, func(r Rule) bool { return r.Tag != "" || r.Pool != "" })
 }
 
 // refuseTaken returns why a guest must not go to a node, or "": HA may take others along.

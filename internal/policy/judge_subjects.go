@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
@@ -16,7 +17,7 @@ func (j judge) refuseSubject(s Subject, e effect) string {
 	if rule, is := j.Policy.Protect.naming(s); is {
 		return fmt.Sprintf("%v is protected (PVE_MCP_PROTECT: %v)", s, rule)
 	}
-	ofGuests := s.owner() > 0 || e.listed // which refuseGuest judges
+	ofGuests := s.owner() > 0 || e.onlyListed // which refuseGuest judges
 	if _, is := j.Policy.Allow.naming(s); !is && !ofGuests && len(j.Policy.Allow) > 0 {
 		return fmt.Sprintf("%v is not among what this server may change (PVE_MCP_ALLOW)", s)
 	}
@@ -27,7 +28,7 @@ func (j judge) refuseSubject(s Subject, e effect) string {
 // depend on it, or "": one of them is protected. A rule that allows to change it allows what
 // that means for guests that it does not name.
 func (j judge) refuseDependents(ctx context.Context, s Subject, e effect) string {
-	if e.listed || e.creates && s.Kind != VolumeKind || !j.Policy.Protect.nameGuests() {
+	if e.onlyListed || e.creates && s.Kind != VolumeKind || !j.Policy.Protect.nameGuests() {
 		return ""
 	}
 	all, some, err := j.dependents(ctx, s, e)
@@ -38,6 +39,15 @@ func (j judge) refuseDependents(ctx context.Context, s Subject, e effect) string
 		return fmt.Sprintf("%v may concern any guest, and PVE_MCP_PROTECT is set", s)
 	}
 	some = slices.DeleteFunc(some, func(d dependent) bool { return !j.mayProtect(d.vmid) })
+	if i := slices.IndexFunc(some, func(d dependent) bool { return d.err == nil && j.protectedByID(d.vmid) }); i >= 0 {
+		some = some[i : i+1] // it suffices, and nothing is to be read for it
+	} else if slices.ContainsFunc(j.Policy.Protect, func(r Rule) bool { return r.Tag != "" }) {
+		var places []Where
+		for _, d := range some {
+			places = append(places, Where{VMID: d.vmid})
+		}
+		j.readConfigs(ctx, places)
+	}
 	return firstOf(some, func(d dependent) string {
 		reason := j.refuseProtected(ctx, Where{VMID: d.vmid})
 		switch {
@@ -67,13 +77,18 @@ func (j judge) dependents(ctx context.Context, s Subject, e effect) (all bool, s
 	case "acme-account", "acme-plugin", "metrics-server", "notification-target", "notification-matcher",
 		certificateKind, subscriptionKind, replicationKind: // a replication job is its guest's
 		return false, nil, nil
-	case NodeKind, networkKind, serviceKind, diskKind:
+	case diskKind:
+		if !strings.Contains(s.ID, ":/") { // a volume group or a pool, which other nodes may share
+			return true, nil, nil
+		}
+		some, err = j.dependentsOnNode(ctx, s, e)
+	case NodeKind, networkKind, serviceKind:
 		some, err = j.dependentsOnNode(ctx, s, e)
 	case firewallKind, cephKind:
 		vnet, isVNet := strings.CutPrefix(s.ID, "vnet/")
 		switch {
 		case isVNet:
-			some, err = j.holding(ctx, s, mentions("bridge="+vnet))
+			some, err = j.holding(ctx, s, mentions(netKeyRE, "bridge="+vnet))
 		case s.node() != "":
 			some, err = j.dependentsOnNode(ctx, s, e)
 		default:
@@ -88,12 +103,12 @@ func (j judge) dependents(ctx context.Context, s Subject, e effect) (all bool, s
 			})
 		}
 	case vnetKind:
-		some, err = j.holding(ctx, s, mentions("bridge="+s.ID))
+		some, err = j.holding(ctx, s, mentions(netKeyRE, "bridge="+s.ID))
 	case mappingKind:
-		some, err = j.holding(ctx, s, mentions("mapping="+s.ID, "dirid="+s.ID, s.ID))
+		some, err = j.holding(ctx, s, mentions(mappedKeyRE, "mapping="+s.ID, "dirid="+s.ID, s.ID))
 	case cpuModelKind:
 		name := strings.TrimPrefix(s.ID, "custom-")
-		some, err = j.holding(ctx, s, mentions("custom-"+name, "cputype=custom-"+name))
+		some, err = j.holding(ctx, s, mentions(cpuKeyRE, "custom-"+name, "cputype=custom-"+name))
 	case JobKind, PoolKind:
 		some, err = j.dependentsBySelection(ctx, s)
 	case haGroupKind, haRuleKind, clusterKind:
@@ -107,9 +122,19 @@ func (j judge) dependents(ctx context.Context, s Subject, e effect) (all bool, s
 	return all, some, err
 }
 
-// mentions finds one of some parts in the value of a key.
-func mentions(parts ...string) func(key, value string) (string, bool) {
-	return func(_, value string) (string, bool) {
+// The keys of a configuration that name virtual networks, mapped devices and CPU models.
+var (
+	netKeyRE    = lazyregexp.New(`^net\d+$`)
+	mappedKeyRE = lazyregexp.New(`^(?:hostpci|usb|virtiofs)\d+$`)
+	cpuKeyRE    = lazyregexp.New(`^cpu$`)
+)
+
+// mentions finds one of some parts in the value of a key, such as net0 for keys that match net.
+func mentions(keys *lazyregexp.Regexp, parts ...string) func(key, value string) (string, bool) {
+	return func(key, value string) (string, bool) {
+		if !keys.MatchString(key) {
+			return "", false
+		}
 		for part := range strings.SplitSeq(value, ",") {
 			if part = strings.TrimSpace(part); slices.Contains(parts, part) {
 				return part, true

@@ -39,6 +39,8 @@ func TestProtectedSubjects(t *testing.T) {
 		{"103", "POST /nodes/broken/status?command=reboot", cannotTell + "node broken cannot be told: no privilege"},
 		{"103", "PUT /nodes/b/network", "guest 103 is on node b"},
 		{"103", "PUT /nodes/b/disks/wipedisk?disk=/dev/sda", "guest 103 is on node b"},
+		{"103", "PUT /nodes/a/disks/wipedisk?disk=/dev/sda", noConsent},
+		{"103", "DELETE /nodes/a/disks/lvm/shared", "disk a:shared may concern any guest"},
 		{"103", "POST /nodes/b/services/corosync/stop", "guest 103 is on node b"},
 		{"103", "PUT /nodes/b/firewall/options?enable=1", "guest 103 is on node b"},
 		{"103", "POST /nodes/b/firewall/rules?type=in&action=DROP", "guest 103 is on node b"},
@@ -146,6 +148,8 @@ func TestProtectedSubjects(t *testing.T) {
 		{"103", "DELETE /cluster/notifications/matchers/x", noConsent},
 		{"103", "DELETE /cluster/acme/plugins/x", noConsent},
 		{"115", "DELETE /cluster/mapping/pci/gpu", "guest 115 has mapping=gpu as hostpci0: guest 115 is protected"},
+		{"115", "DELETE /cluster/mapping/pci/gp", noConsent},
+		{"115", "DELETE /cluster/mapping/usb/named", noConsent}, // the guest's name
 		{"115", "DELETE /cluster/qemu/custom-cpu-models/mine", "guest 115 has custom-mine as cpu"},
 		{"115", "DELETE /cluster/sdn/vnets/v1", "guest 115 has bridge=v1 as net0"},
 		{"115", "PUT /cluster/sdn/vnets/v1/firewall/options?enable=1", "guest 115 has bridge=v1 as net0"},

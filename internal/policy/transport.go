@@ -107,9 +107,9 @@ func (g *Guard) refuseRead(req *http.Request, r request) string {
 	if reason := e.never(); reason != "" {
 		return reason
 	}
-	if e.harmless != nil {
+	if e.onlyReads != nil {
 		var reason string
-		if r.params, reason, _ = readParams(req); reason == "" && e.harmless(r) {
+		if r.params, reason, _ = readParams(req); reason == "" && e.onlyReads(r) {
 			return ""
 		}
 	}
