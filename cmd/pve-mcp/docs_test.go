@@ -110,11 +110,11 @@ func runCommands(t *testing.T, page string) {
 			continue
 		}
 		if shell == nil {
-			speed := 1.0
-			if page == "docs/tools.md" { // whose changes take their time
-				speed = 200
+			speed, token := 1.0, "ops@pve!mcp"
+			if page == "docs/tools.md" { // whose changes take their time, and every privilege
+				speed, token = 200, "root@pam!full"
 			}
-			shell = newDocShell(t, speed)
+			shell = newDocShell(t, speed, token)
 			shell.findWords(t, read(t, page))
 		}
 		t.Run(command, func(t *testing.T) { shell.run(t, command) })
@@ -138,7 +138,7 @@ type docShell struct {
 	as  *strings.Replacer
 }
 
-func newDocShell(t *testing.T, speed float64) *docShell {
+func newDocShell(t *testing.T, speed float64, tokenID string) *docShell {
 	t.Helper()
 	model := pvesim.Cluster()
 	sim, err := pvesim.NewSim(model, pvesim.Options{Clock: pvesim.Scaled(speed)})
@@ -150,7 +150,7 @@ func newDocShell(t *testing.T, speed float64) *docShell {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	dir, token := t.TempDir(), model.Token("ops@pve!mcp")
+	dir, token := t.TempDir(), model.Token(tokenID)
 	s := &docShell{dir: dir}
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "PVE_") && !strings.HasPrefix(v, "OTEL_") && !strings.HasPrefix(v, "XDG_") {
