@@ -140,18 +140,28 @@ func (c *Client) Do(ctx context.Context, method string, p Path, params url.Value
 	}
 	if method != http.MethodGet {
 		defer c.changed()
+		defer memoOf(ctx).end() // what the transport looks up before it sends may be known
 		return c.round(ctx, method, p, params)
 	}
 	return Shared(ctx, c, p.text+"?"+params.Encode(), func(ctx context.Context) (Answer, error) { return c.read(ctx, p, params) })
 }
 
 // Shared returns what read returns, for all who ask by the same key until it has. Nobody
-// joins after a write was answered or a task was seen to have ended. read gets the values of
-// the context of whoever asked first. It is for packages that describe an API, and decode an
-// answer once for all who asked.
+// joins after a write was answered or a task was seen to have ended. In the context of
+// [ReadOnce], what was returned is returned again. read gets the values of the context of whoever asked
+// first. It is for packages that describe an API, and decode an answer once for all who asked.
 func Shared[T any](ctx context.Context, c *Client, key string, read func(context.Context) (T, error)) (T, error) {
 	key = fmt.Sprintf("%p %T %s", c.endpoints, *new(T), key)
-	v, err := c.shared.get(ctx, key, func(ctx context.Context) (any, error) { return read(ctx) })
+	known, asked, changes := memoOf(ctx), time.Now(), c.Changes()
+	if v, ok := known.get(key, changes); ok {
+		return v.(T), ctx.Err()
+	}
+	v, err := c.shared.get(ctx, key, func(ctx context.Context) (any, error) { return read(ReadAgain(ctx)) })
+	if err != nil {
+		known.forget()
+	} else {
+		known.keep(key, remembered{v, asked, changes})
+	}
 	if v == nil {
 		return *new(T), err
 	}

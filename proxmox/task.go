@@ -80,7 +80,7 @@ func taskPath(upid UPID, rest ...string) Path {
 // TaskStatus asks the task's node for its state: of one's own task, or with
 // Sys.Audit on the node. An answer that does not say whether it runs is none.
 func (c *Client) TaskStatus(ctx context.Context, upid UPID) (TaskStatus, error) {
-	status, err := Get[TaskStatus](ctx, c, taskPath(upid, "status"), nil)
+	status, err := Get[TaskStatus](ReadAgain(ctx), c, taskPath(upid, "status"), nil)
 	if err == nil && !status.whole() {
 		err = &LostError{Method: http.MethodGet, Path: taskPath(upid, "status").text, Err: errors.New("the answer does not say whether the task runs, or how it ended")}
 		return TaskStatus{}, err
@@ -88,6 +88,7 @@ func (c *Client) TaskStatus(ctx context.Context, upid UPID) (TaskStatus, error) 
 	status.ExitStatus.Value = WithoutSource(status.ExitStatus.Value)
 	if err == nil && !status.Running() {
 		c.shared.drop() // whoever knows that it has ended wants to see what it did
+		memoOf(ctx).forget()
 	}
 	return status, err
 }
@@ -96,7 +97,7 @@ func (c *Client) TaskStatus(ctx context.Context, upid UPID) (TaskStatus, error) 
 // lines there are. A task that has logged nothing yet has one line, which says
 // "no content".
 func (c *Client) TaskLog(ctx context.Context, upid UPID, start, limit int) ([]LogLine, int, error) {
-	return List[[]LogLine](ctx, c, taskPath(upid, "log"), url.Values{
+	return List[[]LogLine](ReadAgain(ctx), c, taskPath(upid, "log"), url.Values{
 		"start": {strconv.Itoa(start)},
 		"limit": {strconv.Itoa(limit)},
 	})

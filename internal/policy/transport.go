@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 // Where says which guest is meant, and where it was when the request was made.
@@ -153,7 +155,7 @@ func (g *Guard) refuseWrite(req *http.Request, r request) (used *grant, reason s
 	}
 	changes.destroys = risk == Destructive
 	changes.spreads = risk == Destructive || e.spreads
-	ctx, j := withoutValues{req.Context()}, g.newJudge()
+	ctx, j := proxmox.WithReadsOf(withoutValues{req.Context()}, req.Context()), g.newJudge()
 	if e.rewrites && granted(req.Context(), *e, r) {
 		for _, w := range changes.uses {
 			held, reason := j.volumesOfOthers(ctx, w)

@@ -140,6 +140,7 @@ func (b *Begun) since(at time.Time) time.Duration {
 // end; where that is not there yet, the outcome is Running, with a handle as long as it may
 // come. It begins nothing.
 func (b *Begun) Result(ctx context.Context, wait time.Duration) Result {
+	ctx = proxmox.ReadAgain(ctx) // the change goes on meanwhile
 	return b.tool.guarded(ctx, b.host, func(ctx context.Context) Result { return b.tool.resume(ctx, b, wait) })
 }
 

@@ -351,7 +351,7 @@ func (c *Call) RefuseCommand(argv []string, stdin, shell bool) error {
 // Call runs the tool. It returns for every input, valid or not.
 func (t Tool) Call(ctx context.Context, h Host, req Request) Result {
 	h = h.complete()
-	return t.guarded(ctx, h, func(ctx context.Context) Result { return t.run(ctx, h, req) })
+	return t.guarded(proxmox.ReadOnce(ctx), h, func(ctx context.Context) Result { return t.run(ctx, h, req) })
 }
 
 // complete sets what a host may leave out.
