@@ -9,7 +9,8 @@
 //	time         RFC 3339 with milliseconds and zone
 //	event        asked, begin, end, refused, or torn
 //	id           the same in the begin and the end of a call
-//	caller, tool, about, guest (a vmid), node
+//	caller, tool, about, cluster, guest (a vmid), node
+//	subject      what is changed, such as storage local, where that is no guest
 //	arguments    of the call, without its secrets
 //	consent      param, human, or none
 //	outcome      of an end: ok, warnings, failed, running, unknown; of a call that was
@@ -101,7 +102,9 @@ type Record struct {
 	Caller    string
 	Arguments json.RawMessage
 	About     string // what would be done, to what
+	Cluster   string
 	Guest     int    // its vmid, 0 for none
+	Subject   string // where it is no guest
 	Node      string
 	Consent   string // param, human, or none
 	Reason    string // why it is not sent
@@ -168,7 +171,7 @@ func (l *Log) Refuse(ctx context.Context, r Record, outcome string) error {
 func lineOf(r Record) line {
 	return line{
 		Caller: cut(r.Caller, maxName), Tool: cut(r.Tool, maxName), Arguments: withoutSecrets(r.Arguments), About: cut(render.MaskSecrets(r.About), maxText),
-		Guest: r.Guest, Node: cut(r.Node, maxName), Consent: r.Consent, Reason: cut(render.MaskSecrets(r.Reason), maxText),
+		Cluster: cut(r.Cluster, maxName), Guest: r.Guest, Subject: cut(r.Subject, maxName), Node: cut(r.Node, maxName), Consent: r.Consent, Reason: cut(render.MaskSecrets(r.Reason), maxText),
 	}
 }
 
@@ -197,7 +200,9 @@ type line struct {
 	Tool       string          `json:"tool,omitzero"`
 	Arguments  json.RawMessage `json:"arguments,omitzero"`
 	About      string          `json:"about,omitzero"`
+	Cluster    string          `json:"cluster,omitzero"`
 	Guest      int             `json:"guest,omitzero"`
+	Subject    string          `json:"subject,omitzero"`
 	Node       string          `json:"node,omitzero"`
 	Consent    string          `json:"consent,omitzero"`
 	Outcome    string          `json:"outcome,omitzero"`

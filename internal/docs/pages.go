@@ -2,6 +2,7 @@
 package docs
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -45,7 +46,7 @@ func fields(b *strings.Builder, title string, s *jsonschema.Schema) {
 }
 
 func typeOf(p *jsonschema.Schema) string {
-	text := p.Type
+	text := cmp.Or(p.Type, strings.Join(p.Types, " or "))
 	if p.Type == "array" {
 		text = "list of " + typeOf(p.Items)
 		if p.Items.Type == "object" {

@@ -59,10 +59,10 @@ func drawing() toolset.Selection {
 					return out, nil
 				},
 			}),
-			tool.Change(tool.ChangeSpec[drawIn, paintOut]{
+			tool.Change(tool.ChangeSpec[drawIn, drawIn, paintOut]{
 				Name: "pve_paint", Title: "Paint", Doc: "Paints.",
-				Plan: func(context.Context, *tool.Call, *drawIn) (tool.Plan, error) {
-					return tool.Plan{About: "Painting"}, nil
+				Plan: func(_ context.Context, _ *tool.Call, in drawIn) (tool.Plan, drawIn, error) {
+					return tool.Plan{About: "Painting"}, in, nil
 				},
 				Start: func(context.Context, *tool.Call, *drawIn) (tool.Job, error) { return tool.Job{}, nil },
 				Finish: func(_ context.Context, _ *tool.Call, in drawIn, _ tool.End) (out paintOut, err error) {

@@ -197,11 +197,12 @@ func handler(t tool.Tool, o Options) mcp.ToolHandler {
 
 // host is the host for a request.
 func (o Options) host(req mcp.Request) (tool.Host, error) {
-	extra := req.GetExtra()
-	if o.HostOf == nil || extra == nil {
-		return o.Host, nil
+	h, extra := o.Host, req.GetExtra()
+	var err error
+	if o.HostOf != nil && extra != nil {
+		h, err = o.HostOf(extra.Header)
 	}
-	h, err := o.HostOf(extra.Header)
+	h.Stays = true
 	if err != nil {
 		return h, &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: err.Error()}
 	}

@@ -22,8 +22,9 @@ import (
 type argument struct {
 	schema   *jsonschema.Schema
 	required bool
-	// id says that it is the number of a guest: 0 is none.
-	id bool
+	// id says that it is the number of a guest: 0 is none. Where the guest is there already,
+	// its name does, too.
+	id, named bool
 	// line names the argument that takes as one text what this one takes as a list of words.
 	line string
 }
@@ -34,13 +35,21 @@ func argumentsOf(s *jsonschema.Schema, in any) map[string]argument {
 	for _, f := range reflect.VisibleFields(reflect.TypeOf(in).Elem()) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if p := s.Properties[name]; p != nil && !f.Anonymous {
+			if isNamed(f) { // names are replaced before it is read
+				p = &jsonschema.Schema{Type: "integer", Minimum: p.Minimum}
+			}
 			out[name] = argument{
 				schema: p, required: slices.Contains(s.Required, name), line: f.Tag.Get("line"),
-				id: f.Type == reflect.TypeFor[pve.VMID](),
+				id: f.Type == reflect.TypeFor[pve.VMID](), named: isNamed(f),
 			}
 		}
 	}
 	return out
+}
+
+// isNamed reports whether a field is the id of a guest that is there.
+func isNamed(f reflect.StructField) bool {
+	return f.Type == reflect.TypeFor[pve.VMID]() && f.Tag.Get("guest") != "new"
 }
 
 // absent reports whether a value says that an optional argument is left out.

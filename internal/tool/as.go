@@ -24,7 +24,7 @@ func (h Host) As(o proxmox.Options) (Host, error) {
 	}
 	own.Seal, own.Audit, own.Named = h.Seal, h.Audit, h.Named
 	own.Told, own.Used = h.Told, h.Used
-	own.Wait, own.AnswerBytes, own.Now, own.Logger, own.Trace = h.Wait, h.AnswerBytes, h.Now, h.Logger, h.Trace
+	own.Stays, own.Wait, own.AnswerBytes, own.Now, own.Logger, own.Trace = h.Stays, h.Wait, h.AnswerBytes, h.Now, h.Logger, h.Trace
 	return own, nil
 }
 

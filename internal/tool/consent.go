@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -9,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +19,6 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/seal"
-	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // Question is what a client is to ask its human before a change is made.
@@ -47,14 +46,14 @@ type Reply struct {
 
 // asked is what a question was about, sealed until the answer comes.
 type asked struct {
-	ID      string `json:"id"`
-	Process string `json:"process"` // that asked
-	At      int64  `json:"at"`      // nanoseconds since 1970
-	Caller  string `json:"caller"`
-	Tool    string `json:"tool"`
-	Args    string `json:"args"`  // digest
-	Guest   string `json:"guest"` // as it was: a digest
-	Words   string `json:"words"` // that the human saw: a digest
+	ID       string `json:"id"`
+	Process  string `json:"process"` // that asked
+	At       int64  `json:"at"`      // nanoseconds since 1970
+	Caller   string `json:"caller"`
+	Tool     string `json:"tool"`
+	Args     string `json:"args"`     // digest
+	Subjects string `json:"subjects"` // as they were: a digest
+	Words    string `json:"words"`    // that the human saw: a digest
 }
 
 const (
@@ -67,8 +66,8 @@ const (
 )
 
 // question makes the question.
-func (r *change) question(ctx context.Context, digest string) (*Question, error) {
-	guest, err := r.call.asItIs(ctx, r.plan.guest())
+func (r *change) question(ctx context.Context) (*Question, error) {
+	are, err := r.fingerprints(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +81,7 @@ func (r *change) question(ctx context.Context, digest string) (*Question, error)
 	}
 	state, err := keys.Seal(consentPurpose, asked{
 		ID: rand.Text(), Process: r.host.Used.Process(), At: r.call.Now().UnixNano(),
-		Caller: r.req.Caller, Tool: r.tool.Name, Args: digest, Guest: guest, Words: digestOf(words),
+		Caller: r.req.Caller, Tool: r.tool.Name, Args: r.digest, Subjects: are, Words: digestOf(words),
 	}, r.host.Now().Add(ConsentTime))
 	if err != nil {
 		return nil, err
@@ -95,6 +94,11 @@ func (r *change) question(ctx context.Context, digest string) (*Question, error)
 // read.
 func (r *change) words(ctx context.Context) (string, error) {
 	lines := []string{r.plan.About + " (cluster " + render.Text(r.host.Cluster, 60) + ")"}
+	if len(r.steps) > 1 {
+		for i, s := range r.steps {
+			lines = append(lines, fmt.Sprintf("%d. %s", i+1, s.about))
+		}
+	}
 	for _, c := range r.consequences(ctx) {
 		lines = append(lines, "- "+c)
 	}
@@ -102,7 +106,7 @@ func (r *change) words(ctx context.Context) (string, error) {
 		lines[i] = render.Text(line, mostAsked+1) // nothing else begins a line
 	}
 	lines = append(lines, ArgumentsHeading)
-	lines = append(lines, arguments(r.in)...)
+	lines = append(lines, r.arguments()...)
 	if r.plan.Names != nil {
 		lines = append(lines, "To go on, type "+strings.Join(r.typed(), " or ")+".")
 	}
@@ -121,14 +125,18 @@ func (r *change) words(ctx context.Context) (string, error) {
 // value in JSON.
 const ArgumentsHeading = "Arguments:"
 
-// arguments are what a call was given and what was decided for it, but for confirm, which
-// is what the human is asked.
-func arguments(in input) []string {
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(encode(in), &all); err != nil {
-		panic(fmt.Sprintf("an input that is not an object: %v", err))
+// arguments are what a call was given and, where the state has it, what was decided for it,
+// but for what the human is asked.
+func (r *change) arguments() []string {
+	all, decided := fieldsOf(r.in), fieldsOf(r.state)
+	for name := range r.tool.Input().Properties {
+		if value, ok := decided[name]; ok {
+			all[name] = value
+		}
 	}
-	delete(all, "confirm")
+	for _, name := range []string{"confirm", "plan", "plan_handle"} {
+		delete(all, name)
+	}
 	var lines []string
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		lines = append(lines, "  "+name+": "+render.VisibleJSON(all[name]))
@@ -136,33 +144,41 @@ func arguments(in input) []string {
 	return lines
 }
 
+func fieldsOf(object any) map[string]json.RawMessage {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(encode(object), &all); err != nil {
+		panic(fmt.Sprintf("%T is not written as an object: %v", object, err))
+	}
+	return all
+}
+
 // typed are the names that count as consent: none that is empty, or that could be the id of
 // another guest.
 func (r *change) typed() []string {
 	return slices.DeleteFunc(slices.Clone(r.plan.Names), func(name string) bool {
-		return name == "" || strings.Trim(name, "0123456789") == "" && name != r.plan.guest().String()
+		return name == "" || strings.Trim(name, "0123456789") == "" && name != r.plan.Subject.ID
 	})
 }
 
 // consequences are what the change would do, and what is at stake.
 func (r *change) consequences(ctx context.Context) []string {
-	if r.plan.Target.Method == "" || r.tool.Risk == policy.Exec {
+	if r.targets() == nil || r.tool.Risk == policy.Exec {
 		return r.plan.Consequences
 	}
-	g, s, err := r.call.Live(ctx, r.plan.guest())
-	var stakes []string
-	if err == nil {
-		stakes, err = r.call.Stakes(ctx, g, s)
+	out := slices.Clone(r.plan.Consequences)
+	for _, s := range r.subjects() {
+		impact, err := r.call.impact(ctx, s)
+		if err != nil {
+			impact = []string{"what else is at stake could not be looked up: " + r.call.Explain(err).What}
+		}
+		out = append(out, impact...)
 	}
-	if err != nil {
-		stakes = []string{"what else is at stake could not be looked up: " + r.call.Explain(err).What}
-	}
-	return slices.Concat(r.plan.Consequences, stakes)
+	return out
 }
 
 // recall opens what came back with an answer. From then on the call's time is that of the
 // question, so that the words of an answer that counts are the same.
-func (r *change) recall(ctx context.Context, digest string) error {
+func (r *change) recall(ctx context.Context) error {
 	r.call.at = r.host.Now()
 	if r.req.Reply == nil || r.req.Reply.Action != "accept" {
 		return nil
@@ -176,7 +192,7 @@ func (r *change) recall(ctx context.Context, digest string) error {
 		r.void = "it took longer than " + render.Duration(ConsentTime)
 	case err != nil:
 		r.void = "the state that came with it is not valid: " + err.Error()
-	case r.was.Caller != r.req.Caller || r.was.Tool != r.tool.Name || r.was.Args != digest:
+	case r.was.Caller != r.req.Caller || r.was.Tool != r.tool.Name || r.was.Args != r.digest:
 		r.void = "it was given for another call"
 	case !r.host.Used.Knows(r.was.Process):
 		r.void = "another process of this server has asked the question, and without PVE_MCP_CONSENT_STORE this one cannot know whether the answer was used"
@@ -195,12 +211,12 @@ func (r *change) answer(ctx context.Context) (a *policy.Answer, reason string, e
 	if a.Action != "accept" || r.void != "" {
 		return a, r.void, nil
 	}
-	is, err := r.call.asItIs(ctx, r.plan.guest())
+	are, err := r.fingerprints(ctx)
 	if err != nil {
 		return nil, "", err
 	}
-	if r.was.Guest != is {
-		return nil, "the guest is no longer as it was when the question was asked", nil
+	if r.was.Subjects != are {
+		return nil, fmt.Sprintf("the %s is no longer as it was when the question was asked", cmp.Or(r.plan.Subject.Kind, "subject")), nil
 	}
 	words, err := r.words(ctx)
 	if err != nil {
@@ -233,7 +249,7 @@ func (r *change) use(ctx context.Context) (reason string, err error) {
 }
 
 // consent decides whether the change may be made. stopped is the answer where not.
-func (r *change) consent(ctx context.Context, risk policy.Risk, digest string) (given policy.Consent, stopped output) {
+func (r *change) consent(ctx context.Context, risk policy.Risk) (given policy.Consent, stopped output) {
 	stop := func(out output) (policy.Consent, output) { return given, out }
 	answer, reason, err := r.answer(ctx)
 	decision, given := r.host.Policy.Decide(policy.Ask{Risk: risk, Confirmed: confirmed(r.in), CanAsk: r.req.CanAsk, Answer: answer})
@@ -253,7 +269,7 @@ func (r *change) consent(ctx context.Context, risk policy.Risk, digest string) (
 	case policy.Granted:
 		return given, nil
 	case policy.AskHuman:
-		if r.asks, err = r.question(ctx, digest); err != nil {
+		if r.asks, err = r.question(ctx); err != nil {
 			return stop(r.failed(ctx, err))
 		}
 		return stop(r.outcome(Changed{Outcome: NeedsConfirmation, Message: r.plan.About + ": the human is asked."}))
@@ -290,36 +306,4 @@ func (r *change) confirmedCall() string {
 func digestOf(in any) string {
 	sum := sha256.Sum256(encode(in))
 	return hex.EncodeToString(sum[:])
-}
-
-// asItIs identifies a guest as it is: its configuration, snapshots, state and newest
-// task, so that whatever is done with it makes it another one. PVE remembers that for
-// every replica of this server.
-func (c *Call) asItIs(ctx context.Context, id pve.VMID) (string, error) {
-	g, s, err := c.Live(ctx, id)
-	if err != nil {
-		return "", err
-	}
-	config, err := c.PVE.GuestConfig(ctx, g, nil)
-	if err != nil {
-		return "", err
-	}
-	snapshots, err := c.PVE.Snapshots(ctx, g)
-	if err != nil {
-		return "", err
-	}
-	var names []string
-	for _, snap := range snapshots {
-		names = append(names, fmt.Sprint(snap.Name, snap.Time.Value))
-	}
-	slices.Sort(names)
-	tasks, _, err := c.PVE.NodeTasks(ctx, g.Node, url.Values{"vmid": {id.String()}, "source": {"all"}, "limit": {"1"}})
-	if err != nil {
-		return "", err
-	}
-	newest := ""
-	if len(tasks) > 0 {
-		newest = tasks[0].UPID.String()
-	}
-	return digestOf([]any{g, config.Digest, names, s.State(), newest}), nil
 }

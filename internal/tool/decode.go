@@ -14,6 +14,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // read is what was read of the arguments of a call.
@@ -25,8 +26,8 @@ type read struct {
 // decode reads arguments by their schema into in. It takes the slips that models
 // make where the meaning is plain ("100" for 100, one value for a list of one, "" or 0
 // for nothing) and refuses everything else in a sentence that names the argument.
-// Integers stay exact to 64 bits.
-func decode(s *jsonschema.Schema, args json.RawMessage, in any) (read, error) {
+// Integers stay exact to 64 bits. For the name of a guest, find finds its id.
+func decode(s *jsonschema.Schema, args json.RawMessage, in any, find func(name string) (pve.VMID, error)) (read, error) {
 	all, err := parse(args)
 	if err != nil {
 		return read{own: args}, err
@@ -44,6 +45,16 @@ func decode(s *jsonschema.Schema, args json.RawMessage, in any) (read, error) {
 		if a.absent(all[name]) {
 			delete(all, name)
 			continue
+		}
+		if text, ok := all[name].(string); ok && a.named && strings.Trim(text, "0123456789 ") != "" {
+			id, err := find(text)
+			if err != nil {
+				return r, err
+			}
+			all[name] = json.Number(id.String())
+			if id == 0 { // any will do
+				continue
+			}
 		}
 		fixed, problem := a.fit(name, all[name])
 		if problem != "" {
@@ -274,6 +285,8 @@ func describe(p *jsonschema.Schema) string {
 	switch {
 	case p.Enum != nil:
 		return "one of " + render.List(words(p.Enum))
+	case p.Types != nil:
+		return "the id or the name of a guest"
 	case p.Type == "array":
 		return "a list; each element is " + describe(p.Items)
 	case p.Type == "boolean":

@@ -1,15 +1,20 @@
 package tool
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
@@ -22,33 +27,58 @@ const handlePurpose = "change"
 // handle is what it takes to answer for a change that was begun, in any process: PVE
 // knows the rest.
 type handle struct {
-	Owner string          `json:"o,omitzero"`
-	Tool  string          `json:"t"`
-	In    json.RawMessage `json:"i"`          // as Plan and Start have completed it
-	Found json.RawMessage `json:"f,omitzero"` // what they have found out besides
-	About string          `json:"a"`
-	Guest pve.VMID        `json:"g,omitzero"`
-	UPID  proxmox.UPID    `json:"u"`
-	// What the plan says of the start after the task.
-	Starts bool   `json:"s,omitzero"`
-	Later  string `json:"l,omitzero"`
-	// Follows says that a process goes on with Then.
-	Follows bool `json:"n,omitzero"`
-	// Apart is how many whole seconds this machine's clock was ahead of the node's when the
-	// task began, with the time that the answer took.
-	Apart int64 `json:"c,omitzero"`
+	ID      string          `json:"n"`
+	Owner   string          `json:"o,omitzero"`
+	Cluster string          `json:"c"`
+	Tool    string          `json:"t"`
+	State   json.RawMessage `json:"i"` // as Plan and the steps have completed it
+	About   string          `json:"a"`
+	Subject policy.Subject  `json:"g,omitzero"`
+	Later   string          `json:"l,omitzero"`
+	// At is when the first step was sent, in seconds by this machine's clock.
+	At int64 `json:"b"`
+	// Step is the last one that was begun. Those before it have succeeded. Of the tasks, the
+	// first, that of the whole and the last are kept.
+	Step  int                  `json:"s,omitzero"`
+	Tasks map[int]proxmox.UPID `json:"u,omitzero"`
+	// Follows says that a process takes the steps that are left.
+	Follows bool `json:"f,omitzero"`
 }
 
-// finds is implemented by the In of a change whose Plan or Start finds out what Finish
-// needs besides: a pointer to it, which JSON can write.
-type finds interface{ found() any }
+// stepID names a step of a change for all processes.
+func stepID(change string, at int) string { return change + "/" + strconv.Itoa(at) }
 
-// Finds is what a change found out; In embeds it, out of the schema.
-type Finds[T any] struct {
-	Found T `json:"-"`
+// seal makes the handle of the change as far as it was begun.
+func (r *change) seal(ctx context.Context) {
+	ctx, done := outlive(ctx, answerTime) // a call that is cancelled needs it, too
+	defer done()
+	r.id = cmp.Or(r.id, rand.Text())
+	h := handle{
+		ID: r.id, Owner: r.req.Owner, Cluster: r.host.Cluster, Tool: r.tool.Name, State: encode(r.state), About: r.plan.About,
+		Subject: r.plan.Subject, Later: r.plan.Later, At: r.begun.Unix(), Step: r.at, Tasks: map[int]proxmox.UPID{},
+		Follows: r.goesOn() && r.stays(),
+	}
+	for _, i := range []int{0, r.main(), r.at} {
+		if i <= r.at && !r.jobs[i].UPID.IsZero() {
+			h.Tasks[i] = r.jobs[i].UPID
+		}
+	}
+	keys, err := r.host.keys(ctx)
+	if err == nil {
+		r.sealed, err = keys.Seal(handlePurpose, h, r.host.Now().Add(HandleTime))
+	}
+	if err != nil { // the UPID does, for the task alone
+		r.host.Logger.ErrorContext(ctx, "no handle", "tool", r.tool.Name, "error", err)
+	}
 }
 
-func (f *Finds[T]) found() any { return &f.Found }
+// shownHandle is the handle for a model: where the change is more than a task.
+func (r *change) shownHandle(task proxmox.UPID) string {
+	if len(r.steps) > 1 || pve.EndsEarly(task) {
+		return r.sealed
+	}
+	return ""
+}
 
 // Begun is a change that was begun, by this process or another one.
 type Begun struct {
@@ -74,8 +104,11 @@ func Open(ctx context.Context, h Host, req Request, text string) (*Begun, error)
 	if err := keys.Open(handlePurpose, text, h.Now(), &b.handle); err != nil {
 		return nil, unknown(err.Error())
 	}
-	if b.Owner != req.Owner {
+	switch {
+	case b.Owner != req.Owner:
 		return nil, unknown("it was given to another caller")
+	case b.Cluster != h.Cluster:
+		return nil, unknown("it is of the cluster " + render.Text(b.Cluster, 60))
 	}
 	var ok bool
 	if b.tool, ok = h.Named(b.Tool); !ok {
@@ -129,11 +162,19 @@ func (c *Call) Unseal(ctx context.Context, purpose, text string, body any) error
 func (b *Begun) Now() time.Time { return b.host.Now() }
 
 // Start is when the change was begun, by this machine's clock.
-func (b *Begun) Start() time.Time { return b.UPID.Start.Add(time.Duration(b.Apart) * time.Second) }
+func (b *Begun) Start() time.Time { return time.Unix(b.At, 0) }
 
-// since is how long ago the clock of the task's node has shown a time.
+// Task is the first task of the change, zero where it has none.
+func (b *Begun) Task() proxmox.UPID {
+	if len(b.Tasks) == 0 {
+		return proxmox.UPID{}
+	}
+	return b.Tasks[slices.Min(slices.Collect(maps.Keys(b.Tasks)))]
+}
+
+// since is how long ago the clock of the first task's node has shown a time.
 func (b *Begun) since(at time.Time) time.Duration {
-	return b.Now().Sub(b.Start()) - at.Sub(b.UPID.Start)
+	return b.Now().Sub(b.Start()) - at.Sub(b.Task().Start)
 }
 
 // Result is what the change's own call would answer now. It waits for up to a time for its
@@ -146,40 +187,14 @@ func (b *Begun) Result(ctx context.Context, wait time.Duration) Result {
 
 // Current is the task that runs for the change now, or else its last one.
 func (b *Begun) Current(ctx context.Context) (proxmox.UPID, error) {
-	c, err := newCall(ctx, b.host, b.req)
-	if err != nil {
-		return proxmox.UPID{}, err
+	r := change{spec: b.tool.spec, host: b.host, req: b.req, tool: b.tool, resumed: b}
+	if out := r.restore(ctx); out != nil {
+		return b.Task(), nil
 	}
-	status, err := c.PVE.TaskStatus(ctx, b.UPID)
-	if err != nil || !status.Succeeded() || !b.Starts {
-		return b.UPID, err
-	}
-	next, err := c.startedAfter(ctx, b.Guest, b.UPID)
-	if err != nil || next.IsZero() {
-		return b.UPID, err
-	}
-	return next, nil
-}
-
-// startedAfter finds the task in which a guest was started for a change, after the task
-// of its first step, none where there is no such task.
-func (c *Call) startedAfter(ctx context.Context, id pve.VMID, first proxmox.UPID) (proxmox.UPID, error) {
-	g, err := c.Guest(ctx, id)
-	if err != nil {
-		return proxmox.UPID{}, err
-	}
-	list, _, err := c.PVE.NodeTasks(ctx, g.Node.Value, url.Values{
-		"vmid": {id.String()}, "source": {"all"}, "since": {strconv.FormatInt(first.Start.Unix(), 10)}, "limit": {"20"},
-	})
-	if err != nil {
-		return proxmox.UPID{}, err
-	}
-	for _, t := range list {
-		if strings.HasSuffix(t.Type, "start") && t.UPID.User == first.User {
-			return t.UPID, nil
-		}
-	}
-	return proxmox.UPID{}, nil
+	over, cancel := context.WithCancel(ctx)
+	cancel() // it is looked at once
+	r.replay(ctx, over)
+	return r.lastJob().UPID, nil
 }
 
 // EndOf returns when a task ended, which only the list of tasks says; ok is false where

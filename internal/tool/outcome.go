@@ -26,11 +26,12 @@ const (
 	NeedsConfirmation Outcome = "needs_confirmation" // nothing was sent
 	Declined          Outcome = "declined"           // by the human; nothing was sent
 	Unknown           Outcome = "unknown"            // sent, and the answer was lost
+	Planned           Outcome = "planned"            // nothing was sent, and nothing was to be
 )
 
 // Outcomes are all outcomes.
 func Outcomes() []Outcome {
-	return []Outcome{OK, Warnings, Failed, Running, NeedsConfirmation, Declined, Unknown}
+	return []Outcome{OK, Warnings, Failed, Running, NeedsConfirmation, Declined, Unknown, Planned}
 }
 
 // Changed is the part of a change's result that the wrapper fills. Every Out of a
@@ -44,6 +45,8 @@ type Changed struct {
 	ExitStatus   string   `json:"exit_status,omitzero" jsonschema:"the task's exit status"`
 	Log          []string `json:"log,omitzero" jsonschema:"the lines of its log that say why"`
 	Found        []string `json:"found,omitzero" jsonschema:"where the outcome is unknown: what is true now, and what was done lately"`
+	Steps        []string `json:"steps,omitzero" jsonschema:"of a plan, in their order"`
+	PlanHandle   string   `json:"plan_handle,omitzero" jsonschema:"with which the same tool does exactly this plan"`
 	Consequences []string `json:"consequences,omitzero" jsonschema:"what it would do"`
 }
 
@@ -64,19 +67,20 @@ func (c *Changed) outweighs(said Changed) bool {
 
 // done is what the wrapper says of a change that PVE has carried out.
 func (r *change) done(ctx context.Context, job Job, end End) Changed {
-	ch := Changed{Outcome: OK, Message: r.plan.About + ": done.", UPID: job.UPID.String()}
+	about := r.steps[r.at].about
+	ch := Changed{Outcome: OK, Message: about + ": done.", UPID: job.UPID.String()}
 	if job.Warning != "" {
-		ch.Outcome, ch.Message = Warnings, fmt.Sprintf("%s: done, with a warning: %s", r.plan.About, job.Warning)
+		ch.Outcome, ch.Message = Warnings, fmt.Sprintf("%s: done, with a warning: %s", about, job.Warning)
 	}
 	if n := end.Status.Warnings(); n > 0 {
 		ch.Outcome, ch.ExitStatus = Warnings, end.Status.ExitStatus.Value
-		ch.Message = fmt.Sprintf("%s: done, with warnings (%d).", r.plan.About, n)
+		ch.Message = fmt.Sprintf("%s: done, with warnings (%d).", about, n)
 		_, ch.Log = r.call.Why(ctx, job.UPID, end.Status, linesOfWhy)
 	}
 	if ch.Outcome == OK {
 		if left := r.call.Undone(ctx, job.UPID); left != nil {
 			ch.Outcome, ch.Log = Warnings, left
-			ch.Message = fmt.Sprintf("%s: done, and something was left undone: %s", r.plan.About, left[0])
+			ch.Message = fmt.Sprintf("%s: done, and something was left undone: %s", about, left[0])
 		}
 	}
 	return ch
@@ -87,7 +91,7 @@ func (r *change) taskFailed(ctx context.Context, job Job, end End) output {
 	reason, log := r.call.Why(ctx, job.UPID, end.Status, linesOfWhy)
 	r.interrupted = interruptedRE.MatchString(reason)
 	ch := Changed{
-		Outcome: Failed, Message: r.plan.About + " failed: " + reason, UPID: job.UPID.String(), Log: log,
+		Outcome: Failed, Message: r.steps[r.at].about + " failed: " + reason, UPID: job.UPID.String(), Log: log,
 		ExitStatus: render.Said(end.Status.ExitStatus.Or("unexpected status"), 600),
 	}
 	ch.Next = explain.Hint(reason)
@@ -97,9 +101,9 @@ func (r *change) taskFailed(ctx context.Context, job Job, end End) output {
 	if lock, ok := pve.LockIn(reason); ok {
 		ch.Next = r.call.locked(ctx, &explain.LockedError{Guest: pve.GuestRef{VMID: r.plan.guest(), Node: job.UPID.Node}, Lock: lock, Message: reason}).Next
 	}
-	out, err := r.steps.finish(ctx, r.call, r.in, end)
+	out, err := r.spec.finish(ctx, r.call, r.state, end)
 	if err != nil {
-		out = r.steps.output()
+		out = r.spec.output()
 	}
 	if own := out.changed(); own.Outcome == Warnings {
 		ch.Outcome, ch.Message, ch.Next = Warnings, own.Message, own.Next
@@ -112,10 +116,13 @@ func (r *change) taskFailed(ctx context.Context, job Job, end End) output {
 var interruptedRE = lazyregexp.New(`(?:interrupted by signal|received interrupt)$`)
 
 // running reports a change that goes on after the call.
-func (r *change) running(job Job, far string) output {
+func (r *change) running(ctx context.Context, job Job, far string) output {
+	if r.resumed == nil && r.goesOn() && r.stays() {
+		r.leave(ctx)
+	}
 	ch := Changed{
 		Outcome: Running, UPID: job.UPID.String(), Handle: r.shownHandle(job.UPID),
-		Message: fmt.Sprintf("%s is under way after %s.", r.plan.About, render.Duration(r.host.Now().Sub(r.begun).Round(time.Second))),
+		Message: fmt.Sprintf("%s is under way after %s.", r.steps[r.at].about, render.Duration(r.host.Now().Sub(r.begun).Round(time.Second))),
 		Next:    "It goes on by itself. Follow it with pve_task_status: upid and wait.",
 	}
 	if ch.Handle != "" {
@@ -124,8 +131,14 @@ func (r *change) running(job Job, far string) output {
 	if far != "" {
 		ch.Message += " So far: " + far
 	}
-	follows := r.detached && r.goesOn() || r.resumed != nil && r.resumed.Follows
-	if r.plan.Later != "" && !follows {
+	follows := r.alone || r.resumed != nil && r.resumed.Follows
+	for _, s := range r.steps[r.at+1:] {
+		if s.rest != "" && !follows {
+			ch.Next += " " + s.rest
+			break
+		}
+	}
+	if r.plan.Later != "" {
 		ch.Next += " " + r.plan.Later
 	}
 	return r.outcome(ch)
@@ -184,7 +197,7 @@ func (r *change) finished(out output, err error, ch Changed) output {
 	own := out.changed()
 	switch {
 	case err != nil:
-		out = r.steps.output()
+		out = r.spec.output()
 		ch.Message += " The current state could not be read: " + r.host.Explain.Explain(err).What
 	case own.outweighs(ch):
 		ch.Outcome, ch.Message, ch.Next = own.Outcome, own.Message, own.Next
@@ -222,7 +235,7 @@ func (r *change) lost(ctx context.Context, err error, sent time.Time) output {
 }
 
 func (r *change) outcome(ch Changed) output {
-	out := r.steps.output()
+	out := r.spec.output()
 	*out.changed() = ch
 	return out
 }

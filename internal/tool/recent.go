@@ -25,55 +25,72 @@ const (
 // ready for use; a nil *Recent remembers nothing.
 type Recent struct {
 	mu    sync.Mutex
-	until map[pve.VMID]time.Time // guarded by mu
+	until map[changedGuest]time.Time // guarded by mu
 }
 
+// changedGuest is a guest of a cluster.
+type changedGuest struct {
+	cluster string
+	id      pve.VMID
+}
+
+// recent is the guest of the change, as the process remembers it.
+func (r *change) recent() changedGuest { return changedGuest{r.host.Cluster, r.plan.guest()} }
+
 // begin remembers a guest until the end of its change.
-func (r *Recent) begin(id pve.VMID, now time.Time) { r.note(id, now.Add(forgotten)) }
+func (r *Recent) begin(g changedGuest, now time.Time) { r.note(g, now.Add(forgotten)) }
 
 // end remembers a guest that is being changed until every list shows it as it is now.
-func (r *Recent) end(id pve.VMID, now time.Time) {
-	if r.has(id, now) {
-		r.note(id, now.Add(lag))
+func (r *Recent) end(g changedGuest, now time.Time) {
+	if r.has(g, now) {
+		r.note(g, now.Add(lag))
 	}
 }
 
-func (r *Recent) note(id pve.VMID, until time.Time) {
+func (r *Recent) note(g changedGuest, until time.Time) {
 	if r == nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.until == nil {
-		r.until = map[pve.VMID]time.Time{}
+		r.until = map[changedGuest]time.Time{}
 	}
-	r.until[id] = until
+	r.until[g] = until
 }
 
 // has reports whether a guest is being changed or was lately, and forgets the others.
-func (r *Recent) has(id pve.VMID, now time.Time) bool {
+func (r *Recent) has(g changedGuest, now time.Time) bool {
 	if r == nil {
 		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	until, ok := r.until[id]
+	until, ok := r.until[g]
 	if ok && now.After(until) {
-		delete(r.until, id)
+		delete(r.until, g)
 		return false
 	}
 	return ok
 }
 
-// ids are the guests that are being changed or were lately. It forgets the others.
-func (r *Recent) ids(now time.Time) []pve.VMID {
+// ids are the guests of a cluster that are being changed or were lately. It forgets those
+// that are not.
+func (r *Recent) ids(cluster string, now time.Time) []pve.VMID {
 	if r == nil {
 		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	maps.DeleteFunc(r.until, func(_ pve.VMID, until time.Time) bool { return now.After(until) })
-	return slices.Sorted(maps.Keys(r.until))
+	maps.DeleteFunc(r.until, func(_ changedGuest, until time.Time) bool { return now.After(until) })
+	var out []pve.VMID
+	for g := range r.until {
+		if g.cluster == cluster {
+			out = append(out, g.id)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // Listed is [pve.Client.Resources], and notes when PVE was asked.
@@ -103,7 +120,7 @@ func (c *Call) Resources(ctx context.Context) (all *pve.ResourceList, changed ma
 	}
 	c.keepNodes(all)
 	var rows []*pve.Row
-	for _, id := range c.host.Recent.ids(c.Now()) {
+	for _, id := range c.host.Recent.ids(c.host.Cluster, c.Now()) {
 		if row, ok := all.Guest(id); ok {
 			rows = append(rows, row)
 		}

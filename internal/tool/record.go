@@ -13,12 +13,23 @@ import (
 func (r *change) record() audit.Record {
 	rec := audit.Record{
 		Tool: r.tool.Name, Caller: r.req.Caller, Arguments: r.req.Arguments,
-		About: r.plan.About, Guest: int(r.plan.guest()), Consent: cmp.Or(r.given.By(), "none"),
+		About: r.about(), Cluster: r.host.Cluster, Guest: r.plan.Subject.VMID(), Consent: cmp.Or(r.given.By(), "none"),
+	}
+	if rec.Guest == 0 && r.plan.Subject.Kind != "" {
+		rec.Subject = r.plan.Subject.String()
 	}
 	if r.call != nil {
 		rec.Node = r.call.guests[r.plan.guest()].Node.Value
 	}
 	return rec
+}
+
+// about names the step that is taken, or the whole before there is one.
+func (r *change) about() string {
+	if r.at < len(r.steps) {
+		return r.steps[r.at].about
+	}
+	return r.plan.About
 }
 
 // notSent records a call that ends with an answer, or with a question, before anything was

@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -22,8 +23,9 @@ func inputSchema(t reflect.Type) *jsonschema.Schema {
 	for _, f := range reflect.VisibleFields(t) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if p := s.Properties[name]; p != nil && !f.Anonymous {
-			if f.Type == reflect.TypeFor[pve.VMID]() && p.Description == "" {
-				p.Description = "the guest"
+			if isNamed(f) {
+				p.Type, p.Types = "", []string{"integer", "string"}
+				p.Description = cmp.Or(p.Description, "id or name")
 			}
 			if err := constrain(p, f.Tag); err != nil {
 				panic(fmt.Sprintf("%v.%s: %v", t, f.Name, err))

@@ -3,6 +3,9 @@ package tool
 import (
 	"context"
 	"errors"
+	"fmt"
+	"reflect"
+	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/proxmox"
@@ -46,6 +49,14 @@ type Times struct {
 
 func (t Times) wait() *int { return t.Timeout }
 
+// Plans is embedded by the In of a change whose plan can be had without doing it.
+type Plans struct {
+	Plan       bool   `json:"plan,omitzero" jsonschema:"only say what would be done"`
+	PlanHandle string `json:"plan_handle,omitzero" jsonschema:"do exactly that plan; needs no other argument"`
+}
+
+func (p Plans) plans() bool { return p.Plan }
+
 // Confirms is embedded by the In of a change that may be destructive.
 type Confirms struct {
 	Confirm bool `json:"confirm,omitzero" jsonschema:"the user agreed"`
@@ -55,8 +66,11 @@ func (c Confirms) confirmed() bool { return c.Confirm }
 
 // ChangeSpec declares a tool that changes something, in three parts, so that what
 // lies between them is the wrapper's business: policy, consent, record, waiting,
-// progress. Finish may run in another process than Start.
-type ChangeSpec[In any, Out any] struct {
+// progress. Finish may run in another process than Start. In is what the caller said,
+// and nobody writes to it. State is all that the later parts need: the arguments as they
+// are carried out, and what was found out. Neither has a field that JSON does not write,
+// since a handle keeps the State.
+type ChangeSpec[In, State, Out any] struct {
 	Name       string
 	Title      string
 	Doc        string
@@ -68,28 +82,29 @@ type ChangeSpec[In any, Out any] struct {
 	// it. Worst is the worst that it can be, write where not set.
 	Risk  func(in In) policy.Risk
 	Worst policy.Risk
-	// Plan looks up what the call would do, and to what. It only reads. It may complete
-	// the input, such as with an id that it has chosen, for what follows. An error
-	// explains why the change cannot be made.
-	Plan func(ctx context.Context, c *Call, in *In) (Plan, error)
-	// Start sends the change. It may complete the input as Plan may.
-	Start func(ctx context.Context, c *Call, in *In) (Job, error)
-	// Then, if not nil, starts the guest after the task of Start has succeeded, where the
-	// plan says so and PVE does not do that by itself. It is sent by the call that waited
-	// for that, or not at all.
-	Then func(ctx context.Context, c *Call, in *In) (Job, error)
-	// Finish says what is true now, after the task has ended. It may answer
+	// Plan looks up what the call would do, and to what. It only reads. An error explains
+	// why the change cannot be made.
+	Plan func(ctx context.Context, c *Call, in In) (Plan, State, error)
+	// Start sends a change that is one request. It may complete the state, such as with an
+	// id that was free.
+	Start func(ctx context.Context, c *Call, s *State) (Job, error)
+	// Steps, in place of Start, are the requests of a change in their order. They follow
+	// from the state alone, so that every process knows them.
+	Steps func(s State) []Step[State]
+	// Finish says what is true now, after the last task has ended. It may answer
 	// [ErrNotYet], alone or joined with the reason why it cannot know, where the
 	// task was not the whole of it. Where what it sees is not what was to be done, it
 	// [Changed.Tell]s so, and the worse outcome counts: its own, or what the task said.
 	// Warnings of a change whose task has failed say that it was made all the same.
-	Finish func(ctx context.Context, c *Call, in In, end End) (Out, error)
+	Finish func(ctx context.Context, c *Call, s State, end End) (Out, error)
 }
 
 // Plan is what a change would do.
 type Plan struct {
 	// Subject is what is changed.
 	Subject policy.Subject
+	// Also are the other subjects of the change, which a consent names and is bound to.
+	Also []policy.Subject
 	// About names action and target, to begin a sentence: "Shutdown of VM 104".
 	About string
 	// Already says that there is nothing to do, in a sentence; nothing is sent.
@@ -100,15 +115,11 @@ type Plan struct {
 	Destructive bool
 	// Consequences are what is lost, for a destructive change.
 	Consequences []string
-	// Target is the request that a consent is good for.
+	// Target is the request that a consent is good for, of a change without steps.
 	Target policy.Target
 	// Names are what a human types to consent, where yes is not enough.
 	Names []string
-	// Starts says that the guest is started after the task, in another one: by PVE itself,
-	// or by Then.
-	Starts bool
-	// Later says what to do after a task whose end the call does not wait for: nothing
-	// sends Then afterwards.
+	// Later is what to keep in mind when the call ends before the change.
 	Later string
 }
 
@@ -162,36 +173,31 @@ type (
 	}
 )
 
-// steps are those of a spec without its types, so that the wrapper is compiled once and not
-// for each tool.
-type steps struct {
+// spec is a ChangeSpec without its types, so that the wrapper is compiled once and not for
+// each tool. A state is a pointer to the State.
+type spec struct {
 	input  func() input
+	state  func() any
 	output func() output
 	risk   func(in input) policy.Risk
-	plan   func(ctx context.Context, c *Call, in input) (Plan, error)
-	start  step
-	then   step // nil where there is none
-	finish func(ctx context.Context, c *Call, in input, end End) (output, error)
+	plan   func(ctx context.Context, c *Call, in input) (Plan, any, error)
+	steps  func(p Plan, state any) []step
+	finish func(ctx context.Context, c *Call, state any, end End) (output, error)
 }
 
-// step sends something.
-type step func(ctx context.Context, c *Call, in input) (Job, error)
-
-// Change makes the tool of a spec.
-func Change[In, Out any, I inputOf[In], O outputOf[Out]](s ChangeSpec[In, Out]) Tool {
+// Change makes the tool of a spec. It panics where In or State has a field that JSON does
+// not write: a mistake in a declaration, which every test meets.
+func Change[In, State, Out any, I inputOf[In], O outputOf[Out]](s ChangeSpec[In, State, Out]) Tool {
+	checkFields(reflect.TypeFor[In]())
+	checkFields(reflect.TypeFor[State]())
 	_, attaches := attachmentsOf(O(new(Out)))
-	typed := func(send func(context.Context, *Call, *In) (Job, error)) step {
-		if send == nil {
-			return nil
-		}
-		return func(ctx context.Context, c *Call, in input) (Job, error) { return send(ctx, c, in.(I)) }
-	}
 	return changing(Tool{
 		Name: s.Name, Title: s.Title, Doc: s.Doc, Long: s.Long, Examples: s.Examples, Needs: s.Needs,
 		Risk: max(s.Worst, policy.Write), Idempotent: s.Idempotent, Attaches: attaches,
 		Input: lazily[In](inputSchema), Output: lazily[Out](infer),
-	}, steps{
+	}, spec{
 		input:  func() input { return I(new(In)) },
+		state:  func() any { return new(State) },
 		output: func() output { return O(new(Out)) },
 		risk: func(in input) policy.Risk {
 			if s.Risk == nil {
@@ -199,12 +205,33 @@ func Change[In, Out any, I inputOf[In], O outputOf[Out]](s ChangeSpec[In, Out]) 
 			}
 			return s.Risk(*in.(I))
 		},
-		plan:  func(ctx context.Context, c *Call, in input) (Plan, error) { return s.Plan(ctx, c, in.(I)) },
-		start: typed(s.Start),
-		then:  typed(s.Then),
-		finish: func(ctx context.Context, c *Call, in input, end End) (output, error) {
-			out, err := s.Finish(ctx, c, *in.(I), end)
+		plan: func(ctx context.Context, c *Call, in input) (Plan, any, error) {
+			plan, state, err := s.Plan(ctx, c, *in.(I))
+			return plan, &state, err
+		},
+		steps: func(p Plan, state any) []step {
+			if s.Steps == nil {
+				return []step{Step[State]{About: p.About, Target: p.Target, Send: s.Start}.untyped()}
+			}
+			var out []step
+			for _, one := range s.Steps(*state.(*State)) {
+				out = append(out, one.untyped())
+			}
+			return out
+		},
+		finish: func(ctx context.Context, c *Call, state any, end End) (output, error) {
+			out, err := s.Finish(ctx, c, *state.(*State), end)
 			return O(&out), err
 		},
 	})
+}
+
+// checkFields panics where a struct has a field that JSON does not write.
+func checkFields(t reflect.Type) {
+	for _, f := range reflect.VisibleFields(t) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if !f.Anonymous && (!f.IsExported() || name == "-") {
+			panic(fmt.Sprintf("%v.%s would be lost where the change goes on in another process", t, f.Name))
+		}
+	}
 }

@@ -50,6 +50,7 @@ type Tool struct {
 	// first asked for.
 	Input, Output func() *jsonschema.Schema
 
+	spec   spec // of a change
 	run    func(ctx context.Context, h Host, req Request) Result
 	resume func(ctx context.Context, b *Begun, wait time.Duration) Result // of a change
 	// riskOf is the risk of a call by its input.
@@ -75,6 +76,9 @@ type Host struct {
 	Secret  proxmox.Secret
 	Audit   *audit.Log
 	Explain explain.Explainer
+	// Stays says that the process goes on after its calls, so that it takes the steps that
+	// are left of a change whose call has ended.
+	Stays bool
 	// Wait is how long a change waits for its task unless the call says.
 	Wait time.Duration
 	// AnswerBytes is how long the answer of a tool that reads is at most; 0 stands for the
@@ -331,7 +335,7 @@ func (c *Call) Made(ctx context.Context, id pve.VMID, end End, node string) (pve
 // process that was still under way.
 func (c *Call) Ended(task proxmox.UPID) {
 	if id, ok := pve.GuestOf(task); ok && !pve.EndsEarly(task) {
-		c.host.Recent.end(id, c.Now())
+		c.host.Recent.end(changedGuest{c.host.Cluster, id}, c.Now())
 	}
 }
 
@@ -404,7 +408,7 @@ func (t Tool) broken(cause any) Result {
 // read reads the arguments of a call into in. Those that are not the tool's own are not
 // part of the request any more.
 func (t Tool) read(ctx context.Context, h Host, req *Request, in any) error {
-	r, err := decode(t.Input(), req.Arguments, in)
+	r, err := decode(t.Input(), req.Arguments, in, func(name string) (pve.VMID, error) { return h.guestNamed(ctx, name) })
 	req.Arguments = r.own
 	h.Told.ignored(ctx, h.Logger, t.Name, r.added)
 	return err

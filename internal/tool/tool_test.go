@@ -66,19 +66,17 @@ func TestArguments(t *testing.T) {
 		{`{"vmid":100,"limit":"","tags":"[\"a\",\"b\"]","force":"True"}`, `{"vmid":100,"force":true,"tags":["a","b"],`},
 		{`{"vmid":100,"name":" "}`, `"name":" ",`},
 
-		{``, `The argument "vmid" is missing; it takes a whole number from 100.`},
+		{``, `The argument "vmid" is missing; it takes the id or the name of a guest.`},
 		{`[]`, `The arguments are not a JSON object.`},
-		{`null`, `The argument "vmid" is missing; it takes a whole number from 100.`},
+		{`null`, `The argument "vmid" is missing; it takes the id or the name of a guest.`},
 		{`{"vmid":100,"vmid":101}`, `The arguments have "vmid" twice; give it once.`},
 		{`{"vmid":100}{"vmid":101}`, `The arguments are not a JSON object.`},
 		{`{"vmid":0}`, `The argument "vmid" is 0, which is not a whole number from 100.`},
 		{`{"vmid":100,"limit":0}`, `The argument "limit" is 0, which is not a whole number from 1 to 500.`},
 		{`{"vmid":100,"tags":"[a"}`, `The argument "tags" is "[a", which begins like a list and is not JSON.`},
 		{`{"vmid":1}`, `The argument "vmid" is 1, which is not a whole number from 100.`},
-		{`{"vmid":"web"}`, `The argument "vmid" is "web", which is not a number.`},
 		{`{"vmid":100.5}`, `The argument "vmid" is 100.5, which is not a whole number.`},
 		{`{"vmid":true}`, `The argument "vmid" is true, which is not a number.`},
-		{`{"vmid":"0x64"}`, `The argument "vmid" is "0x64", which is not a number.`},
 		{`{"vmid":100,"big":9223372036854775808}`, `The argument "big" is 9223372036854775808, which is too large.`},
 		{`{"vmid":100,"limit":501}`, `The argument "limit" is 501, which is not a whole number from 1 to 500.`},
 		{`{"vmid":100,"share":1.01}`, `The argument "share" is 1.01, which is not a number from 0 to 1.`},
@@ -130,12 +128,12 @@ type powerOut struct {
 }
 
 func power(risk policy.Risk) tool.Tool {
-	return tool.Change(tool.ChangeSpec[powerIn, powerOut]{
+	return tool.Change(tool.ChangeSpec[powerIn, powerIn, powerOut]{
 		Name: "power", Title: "Power", Doc: "Changes a power state.", Worst: risk,
 		Risk: func(powerIn) policy.Risk { return risk },
-		Plan: func(ctx context.Context, c *tool.Call, in *powerIn) (tool.Plan, error) {
+		Plan: func(ctx context.Context, c *tool.Call, in powerIn) (tool.Plan, powerIn, error) {
 			_, err := c.Guest(ctx, in.VMID)
-			return tool.Plan{Subject: policy.Guest(in.VMID), About: fmt.Sprintf("%s of %v", in.Action, in.VMID), Consequences: []string{"it is gone"}}, err
+			return tool.Plan{Subject: policy.Guest(in.VMID), About: fmt.Sprintf("%s of %v", in.Action, in.VMID), Consequences: []string{"it is gone"}}, in, err
 		},
 		Start: func(ctx context.Context, c *tool.Call, in *powerIn) (tool.Job, error) {
 			if in.Action == "panic" {
@@ -368,9 +366,12 @@ func TestCancelledWhileAWriteIsOnItsWay(t *testing.T) {
 func TestCancelledBeforeTheWrite(t *testing.T) {
 	w := sim.New(t, sim.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
-	planned := tool.Change(tool.ChangeSpec[powerIn, powerOut]{
+	planned := tool.Change(tool.ChangeSpec[powerIn, powerIn, powerOut]{
 		Name: "cancelled", Title: "Cancelled", Doc: "Is cancelled while it is planned.",
-		Plan: func(context.Context, *tool.Call, *powerIn) (tool.Plan, error) { cancel(); return tool.Plan{}, nil },
+		Plan: func(_ context.Context, _ *tool.Call, in powerIn) (tool.Plan, powerIn, error) {
+			cancel()
+			return tool.Plan{}, in, nil
+		},
 		Start: func(context.Context, *tool.Call, *powerIn) (tool.Job, error) {
 			t.Error("it was started")
 			return tool.Job{}, nil
@@ -388,10 +389,10 @@ func TestGoalThatIsNeverReached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := sim.New(t, sim.Options{})
 		w.Host.Wait = 5 * time.Hour
-		hoping := tool.Change(tool.ChangeSpec[powerIn, powerOut]{
+		hoping := tool.Change(tool.ChangeSpec[powerIn, powerIn, powerOut]{
 			Name: "hoping", Title: "Hoping", Doc: "Waits for what does not come.",
-			Plan: func(_ context.Context, _ *tool.Call, in *powerIn) (tool.Plan, error) {
-				return tool.Plan{Subject: policy.Guest(in.VMID), About: "stop of 104"}, nil
+			Plan: func(_ context.Context, _ *tool.Call, in powerIn) (tool.Plan, powerIn, error) {
+				return tool.Plan{Subject: policy.Guest(in.VMID), About: "stop of 104"}, in, nil
 			},
 			Start: func(ctx context.Context, c *tool.Call, in *powerIn) (tool.Job, error) {
 				g, err := c.Guest(ctx, in.VMID)

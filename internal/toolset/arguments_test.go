@@ -52,7 +52,7 @@ func with(name string, value any) func(map[string]any) string {
 	return func(args map[string]any) string { args[name] = value; return written(args) }
 }
 
-var handleRE = regexp.MustCompile(`"handle":"[^"]*"`) // sealed with a random number
+var handleRE = regexp.MustCompile(`"(plan_)?handle":"[^"]*"`) // sealed with a random number
 
 func withoutHandle(answer string) string { return handleRE.ReplaceAllString(answer, "") }
 

@@ -39,7 +39,7 @@ func archive(v pve.VolID) (kind pve.Kind, id pve.VMID, ok bool) {
 }
 
 // overwrites checks the guest that is to be replaced, and says what is lost.
-func (in *restoreIn) overwrites(ctx context.Context, c *tool.Call) ([]string, error) {
+func (in *restoreState) overwrites(ctx context.Context, c *tool.Call) ([]string, error) {
 	g, s, err := c.Live(ctx, in.VMID)
 	var none *pve.NoGuestError
 	if errors.As(err, &none) {
@@ -57,7 +57,7 @@ func (in *restoreIn) overwrites(ctx context.Context, c *tool.Call) ([]string, er
 		return nil, err
 	}
 	switch {
-	case g.Kind != in.kind:
+	case g.Kind != in.Kind:
 		return nil, explain.Refusal("Restore it under another id.", "%v (%s) is not of the backup's kind, so it cannot be overwritten.", g, name)
 	case s.Status != "stopped":
 		return nil, explain.Refusal("Shut it down first with pve_guest_power.", "%v (%s) is %s; only a stopped guest can be overwritten.", g, name, s.State())
@@ -66,7 +66,7 @@ func (in *restoreIn) overwrites(ctx context.Context, c *tool.Call) ([]string, er
 	case in.Node != "" && in.Node != g.Node:
 		return nil, tool.BadArgument("node", fmt.Sprintf("is %q, and the guest to overwrite is on %s", render.Text(in.Node, 60), g.Node))
 	}
-	in.Node, in.Found.Old = g.Node, replacedBy(g.Kind, config)
+	in.Node, in.Old = g.Node, replacedBy(g.Kind, config)
 	out := []string{fmt.Sprintf("%v (%s) on %s is replaced by the backup: its configuration, disks and snapshots are lost", g, name, g.Node)}
 	if g.Kind == pve.QEMU {
 		out = append(out, "a disk in a slot in which the backup has none is kept as an unused one")
@@ -75,7 +75,7 @@ func (in *restoreIn) overwrites(ctx context.Context, c *tool.Call) ([]string, er
 }
 
 // place decides on which node and, of a container, on which storage the guest will be.
-func (in *restoreIn) place(ctx context.Context, c *tool.Call, perms pve.Permissions) error {
+func (in *restoreState) place(ctx context.Context, c *tool.Call, perms pve.Permissions) error {
 	if in.Node != "" {
 		if _, err := c.OnlineNode(ctx, in.Node); err != nil {
 			return err
@@ -95,11 +95,11 @@ func (in *restoreIn) place(ctx context.Context, c *tool.Call, perms pve.Permissi
 	}
 	if in.Node == "" {
 		in.Node = ready[0]
-		if g, err := c.Guest(ctx, in.original); err == nil && slices.Contains(ready, g.Node.Value) {
+		if g, err := c.Guest(ctx, in.Original); err == nil && slices.Contains(ready, g.Node.Value) {
 			in.Node = g.Node.Value
 		}
 	}
-	if in.kind == pve.QEMU || in.Storage != "" {
+	if in.Kind == pve.QEMU || in.Storage != "" {
 		return nil
 	}
 	here := slices.DeleteFunc(stores, func(s tool.Store) bool { return !slices.Contains(s.Nodes, in.Node) })
@@ -109,7 +109,7 @@ func (in *restoreIn) place(ctx context.Context, c *tool.Call, perms pve.Permissi
 
 // reaching are the stores that may have the archive, as the node sees them where one is
 // named.
-func (in *restoreIn) reaching(stores []tool.Store) ([]tool.Store, error) {
+func (in *restoreState) reaching(stores []tool.Store) ([]tool.Store, error) {
 	var with []tool.Store
 	var nodes []string
 	for _, s := range stores {
@@ -136,12 +136,12 @@ func (in *restoreIn) reaching(stores []tool.Store) ([]tool.Store, error) {
 }
 
 // find looks for the archive, and returns the nodes that have it.
-func (in *restoreIn) find(ctx context.Context, c *tool.Call, perms pve.Permissions, with []tool.Store) ([]string, error) {
+func (in *restoreState) find(ctx context.Context, c *tool.Call, perms pve.Permissions, with []tool.Store) ([]string, error) {
 	var ready []string
 	for _, s := range with {
 		ready = append(ready, s.Ready...)
 	}
-	got, notes, err := c.Volumes(ctx, with, url.Values{"content": {"backup"}, "vmid": {in.original.String()}})
+	got, notes, err := c.Volumes(ctx, with, url.Values{"content": {"backup"}, "vmid": {in.Original.String()}})
 	for _, s := range got {
 		if slices.ContainsFunc(s.Value, func(v pve.Volume) bool { return v.VolID == in.Archive }) {
 			return s.From.Ready, nil
@@ -152,9 +152,9 @@ func (in *restoreIn) find(ctx context.Context, c *tool.Call, perms pve.Permissio
 	}
 	hidden := tool.Require(perms, "/storage/"+in.Archive.Storage, "Datastore.AllocateSpace")
 	if hidden == nil {
-		hidden = tool.Require(perms, "/vms/"+in.original.String(), "VM.Backup")
+		hidden = tool.Require(perms, "/vms/"+in.Original.String(), "VM.Backup")
 	}
-	switch own := in.VMID == in.original; {
+	switch own := in.VMID == in.Original; {
 	case hidden != nil && own && ready != nil: // the guest's own backups may be restored unseen
 		return ready, nil
 	case hidden != nil:

@@ -29,10 +29,10 @@ type createIn struct {
 	Prune     string   `json:"prune,omitzero" jsonschema:"keep only these of the guest: keep-last=3; default: all"`
 	tool.Confirms
 	tool.Waits
-	tool.Finds[createFound]
 }
 
-type createFound struct {
+type createState struct {
+	createIn
 	Shared bool `json:"shared"` // the storage, by all nodes
 }
 
@@ -44,7 +44,7 @@ type createOut struct {
 }
 
 func createBackup() tool.Tool {
-	return tool.Change(tool.ChangeSpec[createIn, createOut]{
+	return tool.Change(tool.ChangeSpec[createIn, createState, createOut]{
 		Name:  "pve_create_backup",
 		Title: "Back a guest up",
 		Doc:   "Backs up a guest with vzdump. Older backups stay unless prune says otherwise.",
@@ -71,19 +71,20 @@ func createBackup() tool.Tool {
 	})
 }
 
-func planCreate(ctx context.Context, c *tool.Call, in *createIn) (tool.Plan, error) {
+func planCreate(ctx context.Context, c *tool.Call, given createIn) (tool.Plan, createState, error) {
+	in := createState{createIn: given}
 	g, s, err := c.Live(ctx, in.VMID)
 	if err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
 	if err := explain.Unlocked(g, s.Lock.Value); err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
 	if in.Mode == "stop" && s.HA.Managed.Value && s.HA.State.Value == "started" {
-		return tool.Plan{}, explain.Refusal("Use mode snapshot.", "HA keeps %v running, so PVE does not stop it for a backup.", g)
+		return tool.Plan{}, in, explain.Refusal("Use mode snapshot.", "HA keeps %v running, so PVE does not stop it for a backup.", g)
 	}
 	if err := in.choose(ctx, c, g); err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
 	plan := tool.Plan{
 		Subject: policy.Guest(in.VMID),
@@ -91,9 +92,9 @@ func planCreate(ctx context.Context, c *tool.Call, in *createIn) (tool.Plan, err
 	}
 	if in.Prune != "" {
 		plan.Target = policy.Target{Method: http.MethodPost, Path: "/nodes/*/vzdump", Subject: policy.Guest(in.VMID)}
-		plan.Consequences, err = pruned(ctx, c, g, *in)
+		plan.Consequences, err = pruned(ctx, c, g, in.createIn)
 	}
-	return plan, err
+	return plan, in, err
 }
 
 // aside says what else the backup does.
@@ -117,7 +118,7 @@ func (in *createIn) aside(s pve.GuestStatus) string {
 
 // choose finds the storage, or picks it where none is named. What PVE would find out in
 // the task only, or when pruning was agreed to, is found out here.
-func (in *createIn) choose(ctx context.Context, c *tool.Call, g pve.GuestRef) error {
+func (in *createState) choose(ctx context.Context, c *tool.Call, g pve.GuestRef) error {
 	perms, err := c.PVE.Permissions(ctx)
 	if err != nil {
 		return err
@@ -145,7 +146,7 @@ func (in *createIn) choose(ctx context.Context, c *tool.Call, g pve.GuestRef) er
 	case !here[i].Holds("backup"):
 		return notForBackups(in.Storage, here)
 	default:
-		in.Found.Shared = here[i].Shared.Value
+		in.Shared = here[i].Shared.Value
 	}
 	if err := tool.Require(perms, path, "Datastore.AllocateSpace"); err != nil || in.Prune == "" {
 		return err
@@ -199,7 +200,7 @@ func pruned(ctx context.Context, c *tool.Call, g pve.GuestRef, in createIn) ([]s
 	return out, nil
 }
 
-func startCreate(ctx context.Context, c *tool.Call, in *createIn) (tool.Job, error) {
+func startCreate(ctx context.Context, c *tool.Call, in *createState) (tool.Job, error) {
 	params := url.Values{
 		"vmid": {in.VMID.String()}, "storage": {in.Storage}, "mode": {in.Mode}, "compress": {in.Compress}, "remove": {"0"},
 	}
@@ -219,7 +220,7 @@ func startCreate(ctx context.Context, c *tool.Call, in *createIn) (tool.Job, err
 
 // finishCreate looks for the backup that is not older than the task: PVE names it by the
 // time at which it began.
-func finishCreate(ctx context.Context, c *tool.Call, in createIn, end tool.End) (createOut, error) {
+func finishCreate(ctx context.Context, c *tool.Call, in createState, end tool.End) (createOut, error) {
 	g, err := c.Guest(ctx, in.VMID)
 	if err != nil {
 		return createOut{}, err
@@ -230,7 +231,7 @@ func finishCreate(ctx context.Context, c *tool.Call, in createIn, end tool.End) 
 		return out, nil
 	}
 	at := tool.StoreOn(node, in.Storage)
-	at.Shared = lenient.Some(in.Found.Shared)
+	at.Shared = lenient.Some(in.Shared)
 	found, _, err := backups(ctx, c, []tool.Store{at}, in.VMID)
 	for _, b := range slices.Backward(found) { // oldest first
 		if b.CTime.Value >= end.Status.UPID.Start.Unix() {

@@ -10,14 +10,14 @@ import (
 
 // unplug reads the NICs in the backup, and writes them as they are to be: the link down,
 // and without an address where a new one is wanted.
-func (in *restoreIn) unplug(ctx context.Context, c *tool.Call) error {
+func (in *restoreState) unplug(ctx context.Context, c *tool.Call) error {
 	config, err := c.PVE.BackupConfig(ctx, in.Node, in.Archive)
 	if err != nil {
 		return err
 	}
-	in.down = map[string]string{}
-	for _, n := range config.NICs(in.kind) {
-		if in.down[n.Key], err = unplugged(in.kind, n, config.Values[n.Key], in.Unique); err != nil {
+	in.Down = map[string]string{}
+	for _, n := range config.NICs(in.Kind) {
+		if in.Down[n.Key], err = unplugged(in.Kind, n, config.Values[n.Key], in.Unique); err != nil {
 			return err
 		}
 	}
@@ -45,7 +45,7 @@ func unplugged(kind pve.Kind, n pve.NIC, value string, anew bool) (string, error
 }
 
 // checkNICs says which NICs of the restored guest are down, and which are not.
-func (in *restoreIn) checkNICs(ctx context.Context, c *tool.Call, g pve.GuestRef) {
+func (in *restoreState) checkNICs(ctx context.Context, c *tool.Call, g pve.GuestRef) {
 	config, err := c.PVE.GuestConfig(ctx, g, nil)
 	if err != nil {
 		in.note("whether its NICs are down could not be seen: %s", c.Explain(err).What)

@@ -29,13 +29,13 @@ func replacedBy(kind pve.Kind, config pve.GuestConfig) replaced {
 var writtenRE = lazyregexp.New(`^(?:progress 100% |restore image complete|total bytes read )`)
 
 // checkReplaced tells of a guest that reads as it did before it was restored over.
-func (in *restoreIn) checkReplaced(ctx context.Context, c *tool.Call, g pve.GuestRef, end tool.End, ch *tool.Changed) error {
+func (in *restoreState) checkReplaced(ctx context.Context, c *tool.Call, g pve.GuestRef, end tool.End, ch *tool.Changed) error {
 	config, err := c.PVE.GuestConfig(ctx, g, nil)
-	if err != nil || config.Digest != in.Found.Old.Digest {
+	if err != nil || config.Digest != in.Old.Digest {
 		return err
 	}
 	const next = "pve_task_status with log shows what its task did."
-	if in.Found.Old.Differs {
+	if in.Old.Differs {
 		ch.Tell(tool.Failed, next, "PVE's task ended well, and the configuration of %v is the one from before: the backup did not replace it.", g)
 		return nil
 	}

@@ -18,7 +18,7 @@ import (
 
 type restoreIn struct {
 	Archive    pve.VolID `json:"archive" jsonschema:"the backup's volid"`
-	VMID       pve.VMID  `json:"vmid,omitzero" jsonschema:"for the guest; default: next free"`
+	VMID       pve.VMID  `json:"vmid,omitzero" guest:"new" jsonschema:"for the guest; default: next free"`
 	Node       string    `json:"node,omitzero" jsonschema:"default: the original's"`
 	Storage    string    `json:"storage,omitzero" jsonschema:"of its disks; default: as backed up"`
 	Overwrite  bool      `json:"overwrite,omitzero" jsonschema:"replace the guest vmid"`
@@ -29,17 +29,17 @@ type restoreIn struct {
 	Run        bool      `json:"start,omitzero" jsonschema:"start it afterwards"`
 	tool.Confirms
 	tool.Waits
-	tool.Finds[restoreFound]
-
-	kind     pve.Kind
-	original pve.VMID          // that the backup is of
-	chosen   bool              // VMID was chosen here
-	down     map[string]string // NICs by key, as they are to be
+	tool.Plans
 }
 
-type restoreFound struct {
-	Notes []string `json:"notes"`
-	Old   replaced `json:"old,omitzero"`
+type restoreState struct {
+	restoreIn
+	Kind     pve.Kind          `json:"kind"`
+	Original pve.VMID          `json:"original"`        // that the backup is of
+	Chosen   bool              `json:"chosen,omitzero"` // VMID was chosen here
+	Down     map[string]string `json:"down,omitzero"`   // NICs by key, as they are to be
+	Notes    []string          `json:"notes"`
+	Old      replaced          `json:"old,omitzero"`
 }
 
 type restoreOut struct {
@@ -53,7 +53,7 @@ type restoreOut struct {
 
 func restoreBackup() tool.Tool {
 	backup := []tool.Given{{Word: "$ARCHIVE", Tool: "pve_list_backups", Arguments: `{"vmid":100,"storage":"nfs"}`, Field: "backups.0.volid"}}
-	return tool.Change(tool.ChangeSpec[restoreIn, restoreOut]{
+	return tool.Change(tool.ChangeSpec[restoreIn, restoreState, restoreOut]{
 		Name:  "pve_restore_backup",
 		Title: "Restore a guest from a backup",
 		Doc:   "Restores a guest under a new id, or with overwrite in place of an existing one, whose disks are lost.",
@@ -81,23 +81,24 @@ func restoreBackup() tool.Tool {
 			tool.On(tool.OnBridge, "SDN.Use").If("disconnect_nics").Since(8),
 		},
 		Plan:   planRestore,
-		Start:  startRestore,
+		Steps:  restoreSteps,
 		Finish: finishRestore,
 	})
 }
 
-func planRestore(ctx context.Context, c *tool.Call, in *restoreIn) (tool.Plan, error) {
+func planRestore(ctx context.Context, c *tool.Call, given restoreIn) (tool.Plan, restoreState, error) {
+	in := restoreState{restoreIn: given}
 	kind, original, ok := archive(in.Archive)
 	if !ok {
-		return tool.Plan{}, tool.BadArgument("archive", fmt.Sprintf("is %q, whose name is not that of a backup; pve_list_backups has their volids", render.Text(in.Archive.String(), 200)))
+		return tool.Plan{}, in, tool.BadArgument("archive", fmt.Sprintf("is %q, whose name is not that of a backup; pve_list_backups has their volids", render.Text(in.Archive.String(), 200)))
 	}
-	in.kind, in.original = kind, original
+	in.Kind, in.Original = kind, original
 	if in.Overwrite && in.VMID == 0 {
-		return tool.Plan{}, tool.BadArgument("overwrite", "needs a vmid")
+		return tool.Plan{}, in, tool.BadArgument("overwrite", "needs a vmid")
 	}
 	perms, err := c.PVE.Permissions(ctx)
 	if err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
 	plan := tool.Plan{}
 	if in.Overwrite {
@@ -106,14 +107,14 @@ func planRestore(ctx context.Context, c *tool.Call, in *restoreIn) (tool.Plan, e
 		err = in.newID(ctx, c, perms)
 	}
 	if err != nil {
-		return plan, err
+		return plan, in, err
 	}
 	if err := in.place(ctx, c, perms); err != nil {
-		return plan, err
+		return plan, in, err
 	}
 	if in.Disconnect {
 		if err := in.unplug(ctx, c); err != nil {
-			return plan, err
+			return plan, in, err
 		}
 	}
 	if twin := in.twin(ctx, c); twin != "" {
@@ -123,15 +124,32 @@ func planRestore(ctx context.Context, c *tool.Call, in *restoreIn) (tool.Plan, e
 		}
 		plan.Later = "Then " + twin + "."
 	}
-	plan.Subject, plan.Starts = policy.Guest(in.VMID), in.Run
-	plan.Target = policy.Target{Method: http.MethodPost, Path: "/nodes/*/" + string(kind), Subject: policy.Guest(in.VMID), Snapshot: policy.AllSnapshots}
-	plan.About = fmt.Sprintf("Restore of %s %v from %s on %s", kind.Noun(), in.VMID, render.Text(in.Archive.String(), 200), in.Node)
-	return plan, nil
+	plan.Subject = policy.Guest(in.VMID)
+	plan.About = in.about()
+	return plan, in, nil
+}
+
+// restoreSteps are the restore and, where it was asked for, the start, which PVE makes by
+// itself.
+func restoreSteps(in restoreState) []tool.Step[restoreState] {
+	steps := []tool.Step[restoreState]{{About: in.about(), Target: in.target(), Send: startRestore}}
+	if in.Run {
+		steps = append(steps, tool.Step[restoreState]{About: "the start", Guest: in.VMID, Task: "start"})
+	}
+	return steps
+}
+
+func (in restoreState) about() string {
+	return fmt.Sprintf("Restore of %s %v from %s on %s", in.Kind.Noun(), in.VMID, render.Text(in.Archive.String(), 200), in.Node)
+}
+
+func (in restoreState) target() policy.Target {
+	return policy.Target{Method: http.MethodPost, Path: "/nodes/*/" + string(in.Kind), Subject: policy.Guest(in.VMID), Snapshot: policy.AllSnapshots}
 }
 
 // newID finds the id of the new guest.
-func (in *restoreIn) newID(ctx context.Context, c *tool.Call, perms pve.Permissions) (err error) {
-	in.chosen = in.VMID == 0
+func (in *restoreState) newID(ctx context.Context, c *tool.Call, perms pve.Permissions) (err error) {
+	in.Chosen = in.VMID == 0
 	wanted := in.VMID
 	in.VMID, err = c.NewID(ctx, wanted)
 	var taken *explain.Explanation
@@ -145,9 +163,9 @@ func (in *restoreIn) newID(ctx context.Context, c *tool.Call, perms pve.Permissi
 }
 
 // twin says that the guest will have the MAC addresses of its original, where it will.
-func (in *restoreIn) twin(ctx context.Context, c *tool.Call) string {
-	g, err := c.Guest(ctx, in.original)
-	if err != nil || in.VMID == in.original || in.Unique || g.Type != string(in.kind) {
+func (in *restoreState) twin(ctx context.Context, c *tool.Call) string {
+	g, err := c.Guest(ctx, in.Original)
+	if err != nil || in.VMID == in.Original || in.Unique || g.Type != string(in.Kind) {
 		return ""
 	}
 	return fmt.Sprintf("it has the MAC addresses of %v (%s), which still exists: do not run both in one network; unique: true makes new ones",
@@ -155,14 +173,14 @@ func (in *restoreIn) twin(ctx context.Context, c *tool.Call) string {
 }
 
 // note adds a remark to the answer.
-func (in *restoreIn) note(format string, args ...any) {
-	in.Found.Notes = append(in.Found.Notes, fmt.Sprintf(format, args...))
+func (in *restoreState) note(format string, args ...any) {
+	in.Notes = append(in.Notes, fmt.Sprintf(format, args...))
 }
 
-func startRestore(ctx context.Context, c *tool.Call, in *restoreIn) (tool.Job, error) {
+func startRestore(ctx context.Context, c *tool.Call, in *restoreState) (tool.Job, error) {
 	planned := in.VMID
-	upid, err := tool.WithNewID(ctx, c, &in.VMID, in.chosen, func(id pve.VMID) (proxmox.UPID, error) {
-		return c.PVE.CreateGuest(ctx, in.Node, in.kind, in.params(id))
+	upid, err := tool.WithNewID(ctx, c, &in.VMID, in.Chosen, func(id pve.VMID) (proxmox.UPID, error) {
+		return c.PVE.CreateGuest(ctx, in.Node, in.Kind, in.params(id))
 	})
 	if in.VMID != planned {
 		in.note("the id %v was taken meanwhile, so that it has %v", planned, in.VMID)
@@ -171,16 +189,16 @@ func startRestore(ctx context.Context, c *tool.Call, in *restoreIn) (tool.Job, e
 }
 
 // params are those of the request that restores the guest.
-func (in *restoreIn) params(id pve.VMID) url.Values {
+func (in *restoreState) params(id pve.VMID) url.Values {
 	params := url.Values{"vmid": {strconv.Itoa(int(id))}}
 	archive, name := "archive", "name"
 	unique := in.Unique
-	if in.kind == pve.LXC {
+	if in.Kind == pve.LXC {
 		archive, name = "ostemplate", "hostname"
 		params.Set("restore", "1")
 		// With unique, PVE takes the NICs of the backup, whatever else is said of them; those
 		// that are given here have no address, so that they get new ones all the same.
-		unique = unique && len(in.down) == 0
+		unique = unique && len(in.Down) == 0
 	}
 	params.Set(archive, in.Archive.String())
 	for key, on := range map[string]bool{"force": in.Overwrite, "unique": unique, "start": in.Run} {
@@ -193,7 +211,7 @@ func (in *restoreIn) params(id pve.VMID) url.Values {
 			params.Set(key, value)
 		}
 	}
-	for key, value := range in.down {
+	for key, value := range in.Down {
 		params.Set(key, value)
 	}
 	return params
@@ -201,10 +219,10 @@ func (in *restoreIn) params(id pve.VMID) url.Values {
 
 // finishRestore looks whether the guest is there, is the one from the backup, and runs if it
 // was to.
-func finishRestore(ctx context.Context, c *tool.Call, in restoreIn, end tool.End) (restoreOut, error) {
+func finishRestore(ctx context.Context, c *tool.Call, in restoreState, end tool.End) (restoreOut, error) {
 	g, s, err := c.Made(ctx, in.VMID, end, in.Node)
 	if pve.Elsewhere(err) {
-		out := restoreOut{Notes: in.Found.Notes}
+		out := restoreOut{Notes: in.Notes}
 		out.Tell(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and there is no guest %v.", in.VMID)
 		return out, nil
 	}
@@ -223,6 +241,6 @@ func finishRestore(ctx context.Context, c *tool.Call, in restoreIn, end tool.End
 	if in.Disconnect {
 		in.checkNICs(ctx, c, g)
 	}
-	out.Notes = in.Found.Notes
+	out.Notes = in.Notes
 	return out, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
@@ -15,7 +16,7 @@ import (
 
 type cloneIn struct {
 	VMID     pve.VMID `json:"vmid" jsonschema:"the original"`
-	NewID    pve.VMID `json:"newid,omitzero" jsonschema:"id of the clone; default: next free"`
+	NewID    pve.VMID `json:"newid,omitzero" guest:"new" jsonschema:"id of the clone; default: next free"`
 	Name     string   `json:"name,omitzero" jsonschema:"of the clone"`
 	Full     *bool    `json:"full,omitzero" jsonschema:"copy the disks; default: unless a template"`
 	Snapname string   `json:"snapname,omitzero" jsonschema:"snapshot to clone; default: as it is now"`
@@ -23,9 +24,19 @@ type cloneIn struct {
 	Storage  string   `json:"storage,omitzero" jsonschema:"of a full clone; default: the same"`
 	Pool     string   `json:"pool,omitzero" jsonschema:"for the clone; default: none"`
 	Run      bool     `json:"start,omitzero" jsonschema:"start the clone"`
+	tool.Plans
 	tool.Waits
+}
 
-	chosen bool // NewID was chosen here
+type cloneState struct {
+	cloneIn
+	Chosen bool   `json:"chosen,omitzero"` // NewID was chosen here
+	Who    string `json:"who"`             // the original, for a person
+	Source string `json:"source"`          // its node
+	// Moves says that the clone is made on Source and migrated, since Target does not reach
+	// the disks of the original. MovesTo is the storage for its disks there, "" for the same.
+	Moves   bool   `json:"moves,omitzero"`
+	MovesTo string `json:"moves_to,omitzero"`
 }
 
 type cloneOut struct {
@@ -38,13 +49,14 @@ type cloneOut struct {
 }
 
 func cloneGuest() tool.Tool {
-	return tool.Change(tool.ChangeSpec[cloneIn, cloneOut]{
+	return tool.Change(tool.ChangeSpec[cloneIn, cloneState, cloneOut]{
 		Name:  "pve_clone_guest",
 		Title: "Clone a guest",
 		Doc:   "Clones a guest: a template linked, anything else in full, unless full says otherwise.",
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":900,"start":true}`},
 			{Arguments: `{"vmid":105,"storage":"nfs","full":true}`},
+			{Arguments: `{"vmid":204,"target":"pve1","wait":45}`},
 		},
 		Needs: []tool.Need{
 			tool.On(tool.OnGuest, "VM.Audit"),
@@ -52,40 +64,118 @@ func cloneGuest() tool.Tool {
 			tool.On(tool.OnNewGuest, "VM.Allocate"),
 			tool.On(tool.OnStorage, "Datastore.AllocateSpace"),
 			tool.On(tool.OnBridge, "SDN.Use").Since(8),
+			tool.On(tool.OnNewGuest, "VM.Migrate").If("a target that does not reach its disks"),
 			tool.On(tool.OnNewGuest, "VM.PowerMgmt").If("start"),
 		},
 		Plan:   planClone,
-		Start:  startClone,
-		Then:   startNew,
+		Steps:  cloneSteps,
 		Finish: finishClone,
 	})
 }
 
-func planClone(ctx context.Context, c *tool.Call, in *cloneIn) (tool.Plan, error) {
+func planClone(ctx context.Context, c *tool.Call, given cloneIn) (tool.Plan, cloneState, error) {
+	in := cloneState{cloneIn: given}
 	g, s, err := c.Live(ctx, in.VMID)
 	if err != nil {
-		return tool.Plan{}, err
-	}
-	if err := refuseClone(ctx, c, *in, g, s); err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
 	if in.Target != "" {
 		if _, err := c.OnlineNode(ctx, in.Target); err != nil {
-			return tool.Plan{}, err
+			return tool.Plan{}, in, err
 		}
 	}
-	in.chosen = in.NewID == 0
+	in.Who, in.Source = fmt.Sprintf("%v (%s)", g, render.Text(s.Name.Value, 60)), g.Node
+	if g, err = in.chooseWay(ctx, c, g); err != nil {
+		return tool.Plan{}, in, err
+	}
+	if err := refuseClone(ctx, c, in.cloneIn, g, s); err != nil {
+		return tool.Plan{}, in, err
+	}
+	in.Chosen = in.NewID == 0
 	if in.NewID, err = c.NewID(ctx, in.NewID); err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
-	plan := tool.Plan{
-		Subject: policy.Guest(in.NewID),
-		About:   fmt.Sprintf("Clone of %v (%s) as %v", g, render.Text(s.Name.Value, 60), in.NewID),
+	plan := tool.Plan{Subject: policy.Guest(in.NewID), About: in.about()}
+	return plan, in, nil
+}
+
+// cloneSteps are the clone, its way to another node where that takes a migration, and its
+// start.
+func cloneSteps(in cloneState) []tool.Step[cloneState] {
+	steps := []tool.Step[cloneState]{{About: in.about(), Send: startClone}}
+	if in.Moves {
+		steps = append(steps, tool.Step[cloneState]{
+			About: fmt.Sprintf("Migration of the clone %v from %s to %s", in.NewID, in.Source, in.Target), Guest: in.NewID, Task: "migrate",
+			Send: moveClone, Done: cloneHasMoved,
+			Rest: fmt.Sprintf("Then migrate the clone with pve_migrate_guest: vmid %v, target %s.", in.NewID, in.Target),
+		})
 	}
-	if plan.Starts = in.Run; in.Run {
-		plan.Later = fmt.Sprintf("Then start the clone with pve_guest_power: vmid %v.", in.NewID)
+	if in.Run {
+		steps = append(steps, tool.Step[cloneState]{
+			About: "the start", Guest: in.NewID, Task: "start", Send: startNew,
+			Rest: fmt.Sprintf("Then start the clone with pve_guest_power: vmid %v.", in.NewID),
+		})
 	}
-	return plan, nil
+	return steps
+}
+
+func (in cloneState) about() string { return fmt.Sprintf("Clone of %s as %v", in.Who, in.NewID) }
+
+// chooseWay decides how the clone gets to another node. PVE makes it there only where all
+// disks of the original are on storages that both nodes share; anywhere else it is made in
+// full beside the original, and migrated while it is off.
+func (in *cloneState) chooseWay(ctx context.Context, c *tool.Call, g pve.GuestRef) (pve.GuestRef, error) {
+	if in.Target == "" || in.Target == g.Node {
+		return g, nil
+	}
+	g, config, err := current(ctx, c, in.VMID)
+	if err != nil {
+		return g, err
+	}
+	stores, err := c.Stores(ctx)
+	if err != nil {
+		return g, err
+	}
+	local, names := false, []string{}
+	for _, d := range config.Disks(g.Kind) {
+		if name := d.Volume.Storage; name != "" && (!d.IsCDROM() || d.IsCloudInit()) {
+			names = append(names, name)
+			local = local || reaches(stores, name, g.Node) && !sharedBy(stores, name) // PVE knows of those that the token may not see
+		}
+	}
+	if !local {
+		return g, nil
+	}
+	if in.Full != nil && !*in.Full {
+		return g, explain.Refusal("Leave full out: a full clone is made and migrated.", "%v has disks on storages of its node alone, and a linked clone cannot leave it.", g)
+	}
+	full := true
+	in.Full, in.Moves = &full, true
+	if in.Storage != "" && !reaches(stores, in.Storage, g.Node) {
+		in.Storage, in.MovesTo = "", in.Storage
+	}
+	if in.Storage != "" {
+		names = []string{in.Storage}
+	}
+	if in.MovesTo != "" {
+		names = []string{in.MovesTo}
+	}
+	for _, name := range names {
+		if !reaches(stores, name, in.Target) {
+			return g, explain.Refusal("Name a storage of that node with storage.", "%s has no storage %s, on which the disks of the clone would be.", in.Target, render.Text(name, 60))
+		}
+	}
+	return g, nil
+}
+
+// sharedBy reports whether a storage is shared by its nodes.
+func sharedBy(stores []tool.Store, name string) bool {
+	return slices.ContainsFunc(stores, func(s tool.Store) bool { return s.Storage.Value == name && s.Shared.Value })
+}
+
+// reaches reports whether a node has a storage.
+func reaches(stores []tool.Store, name, node string) bool {
+	return slices.ContainsFunc(stores, func(s tool.Store) bool { return s.Storage.Value == name && slices.Contains(s.Nodes, node) })
 }
 
 // refuseClone explains what PVE would refuse.
@@ -113,16 +203,20 @@ func refuseClone(ctx context.Context, c *tool.Call, in cloneIn, g pve.GuestRef, 
 	return err
 }
 
-func startClone(ctx context.Context, c *tool.Call, in *cloneIn) (tool.Job, error) {
-	upid, err := tool.WithNewID(ctx, c, &in.NewID, in.chosen, func(id pve.VMID) (proxmox.UPID, error) {
+func startClone(ctx context.Context, c *tool.Call, in *cloneState) (tool.Job, error) {
+	upid, err := tool.WithNewID(ctx, c, &in.NewID, in.Chosen, func(id pve.VMID) (proxmox.UPID, error) {
 		_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
 			params := url.Values{"newid": {id.String()}}
 			name := "name"
 			if g.Kind == pve.LXC {
 				name = "hostname"
 			}
+			target := in.Target
+			if in.Moves {
+				target = ""
+			}
 			for key, value := range map[string]string{
-				name: in.Name, "snapname": in.Snapname, "target": in.Target, "storage": in.Storage, "pool": in.Pool,
+				name: in.Name, "snapname": in.Snapname, "target": target, "storage": in.Storage, "pool": in.Pool,
 			} {
 				if value != "" {
 					params.Set(key, value)
@@ -138,14 +232,28 @@ func startClone(ctx context.Context, c *tool.Call, in *cloneIn) (tool.Job, error
 	return tool.Job{UPID: upid}, c.NotMade(ctx, err, in.NewID, in.Pool)
 }
 
-func startNew(ctx context.Context, c *tool.Call, in *cloneIn) (tool.Job, error) {
+// moveClone sends the clone on its way. It is off, so that its disks go with it.
+func moveClone(ctx context.Context, c *tool.Call, in *cloneState) (tool.Job, error) {
+	_, upid, err := tool.AtGuest(ctx, c, in.NewID, func(g pve.GuestRef) (proxmox.UPID, error) {
+		return c.PVE.Migrate(ctx, g, migration(g.Kind, in.Target, in.MovesTo))
+	})
+	return tool.Job{UPID: upid}, err
+}
+
+// cloneHasMoved reports whether the clone is where it was to go.
+func cloneHasMoved(ctx context.Context, c *tool.Call, in cloneState) (bool, error) {
+	g, _, err := c.Live(ctx, in.NewID)
+	return err == nil && g.Node == in.Target, err
+}
+
+func startNew(ctx context.Context, c *tool.Call, in *cloneState) (tool.Job, error) {
 	_, upid, err := tool.AtGuest(ctx, c, in.NewID, func(g pve.GuestRef) (proxmox.UPID, error) {
 		return c.PVE.Power(ctx, g, "start", nil)
 	})
 	return tool.Job{UPID: upid}, err
 }
 
-func finishClone(ctx context.Context, c *tool.Call, in cloneIn, end tool.End) (cloneOut, error) {
+func finishClone(ctx context.Context, c *tool.Call, in cloneState, end tool.End) (cloneOut, error) {
 	g, s, err := c.Made(ctx, in.NewID, end, in.Target)
 	if pve.Elsewhere(err) {
 		out := cloneOut{VMID: in.VMID}

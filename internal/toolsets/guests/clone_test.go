@@ -40,6 +40,13 @@ func TestClone(t *testing.T) {
 		{Name: "started", Args: `{"vmid":900,"start":true}`, Outcome: tool.OK, Writes: []string{cloneVM, startVM}, Says: []string{`"status":"running"`}},
 		{Name: "to another node", Options: with(sim.Set(900, "scsi0=nfs:900/base-900-disk-0.qcow2,size=16G")), Args: `{"vmid":900,"target":"pve3","start":true}`,
 			Outcome: tool.OK, Writes: []string{cloneVM, startVM}, Says: []string{`"node":"pve3","status":"running"`}},
+		{Name: "to another node, from local storage", Options: with(sim.Set(900, "scsi0=local-zfs:base-900-disk-0,size=1G")), Args: `{"vmid":900,"target":"pve3","wait":45}`, Outcome: tool.OK, Writes: []string{cloneVM, migrateVM}, Says: []string{
+			`"message":"VM 110 (Copy-of-VM-debian-12) on pve3 is a clone of 900."`, `"node":"pve3","status":"stopped"`}},
+		{Name: "a CT to another node, from local storage, and started", Args: `{"vmid":910,"target":"pve1","start":true,"wait":45}`, Outcome: tool.OK, Writes: []string{cloneCT, migrateCT, startCT}, Says: []string{
+			`"node":"pve1","status":"running"`}},
+		{Name: "to another node, and the migration fails", Options: with(sim.Set(900, "scsi0=local-zfs:base-900-disk-0,size=1G")), Fault: pvesim.Fault{Match: "POST /nodes/*/qemu/110/migrate", TaskFails: "out of space"}, Args: `{"vmid":900,"target":"pve3","start":true,"wait":45}`,
+			Outcome: tool.Failed, Writes: []string{cloneVM, migrateVM}, Says: []string{
+				"Clone of VM 900 (debian-12) as 110: done. What comes after it: Migration of the clone 110 from pve1 to pve3 failed: out of space", `"node":"pve1","status":"stopped"`}},
 		{Name: "CT template", Args: `{"vmid":910,"name":"web-3","start":true}`, Outcome: tool.OK, Writes: []string{cloneCT, startCT}, Says: []string{`"name":"web-3","node":"pve3","status":"running"`}},
 		{Name: "running VM, in full", Args: `{"vmid":100,"wait":0,"start":true}`, Outcome: tool.Running, Writes: []string{cloneVM}, Says: []string{
 			"Clone of VM 100 (web-1) as 110 is under way after 0s.", "Then start the clone with pve_guest_power: vmid 110.",
@@ -74,9 +81,8 @@ func TestCloneRefused(t *testing.T) {
 		{Name: "bad id", On: sim.Template, Args: `{"vmid":$vmid,"newid":5}`, Outcome: tool.Failed, Says: []string{"newid", "from 100"}},
 		{Name: "no such node", Args: `{"vmid":900,"target":"pve9"}`, Outcome: tool.Failed, Says: []string{"There is no node", "The nodes are pve1, pve2 and pve3."}},
 		{Name: "target down", Options: with(sim.Offline("pve3")), Args: `{"vmid":900,"target":"pve3"}`, Outcome: tool.Failed, Says: []string{"The node pve3 is offline.", "Other nodes still answer."}},
-		{Name: "to another node, from local storage", Args: `{"vmid":900,"target":"pve3"}`, Outcome: tool.Failed, Writes: []string{cloneVM}, Says: []string{
-			"can't clone VM to node 'pve3' (VM uses local storage)", "Clone it where it is in full: full: true, without target. Then move the clone with pve_migrate_guest."}},
-		{Name: "a CT to another node, from local storage", Args: `{"vmid":910,"target":"pve1"}`, Outcome: tool.Failed, Writes: []string{cloneCT}, Says: []string{"CT uses local storage", "Clone it where it is in full"}},
+		{Name: "linked to another node, from local storage", Args: `{"vmid":900,"target":"pve3","full":false}`, Outcome: tool.Failed, Says: []string{"VM 900 has disks on storages of its node alone", "Leave full out"}},
+		{Name: "to another node, to a storage that it lacks", Args: `{"vmid":900,"target":"pve3","storage":"nowhere"}`, Outcome: tool.Failed, Says: []string{"pve3 has no storage nowhere"}},
 		{Name: "no such storage", On: sim.Template, Args: `{"vmid":$vmid,"newid":$newid,"full":true,"storage":"nowhere"}`, Outcome: tool.Failed, Writes: []string{cloneVM}, Says: []string{"nowhere"}},
 		{Name: "no such pool", Options: sim.Options{Token: "root@pam!full"}, Args: `{"vmid":900,"pool":"nowhere"}`, Outcome: tool.Failed, Writes: []string{cloneVM}, Says: []string{"nowhere"}},
 		{Name: "bad name", On: sim.Template, Args: `{"vmid":$vmid,"newid":$newid,"name":"has space"}`, Outcome: tool.Failed, Writes: []string{cloneVM}, Says: []string{"name: invalid format - value does not look like a valid DNS name"}},

@@ -13,10 +13,10 @@ import (
 
 // compare tells where the configuration reads as before a change that PVE has taken. What
 // PVE may write otherwise than it was given is only warned of.
-func (in updateIn) compare(out *updateOut, g pve.GuestRef, now map[string]pve.PendingValue) {
+func (in updateState) compare(out *updateOut, g pve.GuestRef, now map[string]pve.PendingValue) {
 	untouched := in.Digest != "" && in.Digest == out.Digest
 	unchanged := func(key string) bool {
-		was, known := in.Found.Before[key]
+		was, known := in.Before[key]
 		return untouched || known && was.Value == now[key].Value && was.Pending == now[key].Pending && was.Delete == now[key].Delete
 	}
 	var differs []string

@@ -23,10 +23,11 @@ type deleteIn struct {
 	Unreferenced bool     `json:"destroy_unreferenced_disks,omitzero" jsonschema:"also disks missing in its configuration"`
 	tool.Confirms
 	tool.Waits
-	tool.Finds[deleteFound]
+	tool.Plans
 }
 
-type deleteFound struct {
+type deleteState struct {
+	deleteIn
 	Node     string   `json:"node"`
 	Storages []string `json:"storages"` // that have its volumes
 }
@@ -38,7 +39,7 @@ type deleteOut struct {
 }
 
 func deleteGuest() tool.Tool {
-	return tool.Change(tool.ChangeSpec[deleteIn, deleteOut]{
+	return tool.Change(tool.ChangeSpec[deleteIn, deleteState, deleteOut]{
 		Name:  "pve_delete_guest",
 		Title: "Delete a guest and its disks",
 		Doc:   "Deletes a stopped guest with all its disks and snapshots, for good. Backups stay.",
@@ -58,35 +59,36 @@ func deleteGuest() tool.Tool {
 	})
 }
 
-func planDelete(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Plan, error) {
+func planDelete(ctx context.Context, c *tool.Call, given deleteIn) (tool.Plan, deleteState, error) {
+	in := deleteState{deleteIn: given}
 	g, s, err := c.Live(ctx, in.VMID)
 	if err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
 	name := render.Text(s.Name.Value, 60)
 	switch {
 	case s.Status != "stopped":
-		return tool.Plan{}, explain.Refusal("Shut it down first with pve_guest_power.", "%v (%s) is %s; only a stopped guest can be deleted.", g, name, s.State())
+		return tool.Plan{}, in, explain.Refusal("Shut it down first with pve_guest_power.", "%v (%s) is %s; only a stopped guest can be deleted.", g, name, s.State())
 	case s.Lock.Value != "" && s.Lock.Value != "suspended":
-		return tool.Plan{}, explain.Unlocked(g, s.Lock.Value)
+		return tool.Plan{}, in, explain.Unlocked(g, s.Lock.Value)
 	case s.HA.Managed.Value && !in.Purge:
-		return tool.Plan{}, explain.Refusal("With purge: true it is removed from HA, replication and backup jobs too.", "%v (%s) is managed by HA, so PVE does not delete it.", g, name)
+		return tool.Plan{}, in, explain.Refusal("With purge: true it is removed from HA, replication and backup jobs too.", "%v (%s) is managed by HA, so PVE does not delete it.", g, name)
 	}
 	g, config, err := current(ctx, c, in.VMID)
 	if err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
 	if config.Values["protection"] == "1" {
-		return tool.Plan{}, explain.Refusal("Whoever set it may clear it: pve_update_guest_config, delete: protection.", "%v (%s) is protected against removal.", g, name)
+		return tool.Plan{}, in, explain.Refusal("Whoever set it may clear it: pve_update_guest_config, delete: protection.", "%v (%s) is protected against removal.", g, name)
 	}
-	in.Found = deleteFound{Node: g.Node, Storages: storagesOf(g, config)}
+	in.Node, in.Storages = g.Node, storagesOf(g, config)
 	target := tool.Target(http.MethodDelete, g, "")
 	target.Snapshot = policy.AllSnapshots
 	return tool.Plan{
 		Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Deletion of %v (%s) on %s", g, name, g.Node),
 		Target: target, Names: []string{in.VMID.String(), name},
 		Consequences: in.losses(ctx, c, g, config),
-	}, nil
+	}, in, nil
 }
 
 // losses says what goes with a guest beside what everybody can see of it.
@@ -109,7 +111,7 @@ func (in *deleteIn) losses(ctx context.Context, c *tool.Call, g pve.GuestRef, co
 	return out
 }
 
-func startDelete(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Job, error) {
+func startDelete(ctx context.Context, c *tool.Call, in *deleteState) (tool.Job, error) {
 	params := url.Values{}
 	if in.Purge {
 		params.Set("purge", "1")
@@ -135,7 +137,7 @@ func storagesOf(g pve.GuestRef, config pve.GuestConfig) []string {
 }
 
 // finishDelete looks whether the guest is gone, and its volumes with it.
-func finishDelete(ctx context.Context, c *tool.Call, in deleteIn, end tool.End) (deleteOut, error) {
+func finishDelete(ctx context.Context, c *tool.Call, in deleteState, end tool.End) (deleteOut, error) {
 	out := deleteOut{VMID: in.VMID}
 	g, s, err := c.Live(ctx, in.VMID)
 	var none *pve.NoGuestError
@@ -151,8 +153,8 @@ func finishDelete(ctx context.Context, c *tool.Call, in deleteIn, end tool.End) 
 		return out, nil
 	}
 	var stores []tool.Store
-	for _, name := range in.Found.Storages {
-		stores = append(stores, tool.StoreOn(in.Found.Node, name))
+	for _, name := range in.Storages {
+		stores = append(stores, tool.StoreOn(in.Node, name))
 	}
 	switch left, unseen := leftVolumes(ctx, c, stores, in.VMID); {
 	case len(left) > 0:

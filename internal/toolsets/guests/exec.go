@@ -26,11 +26,14 @@ type execIn struct {
 	Process string   `json:"process,omitzero" jsonschema:"or: of one that runs"`
 	OKCodes []int64  `json:"ok_codes,omitzero" jsonschema:"of success; default: 0"`
 	tool.Times
+}
 
-	argv []string     // that is run
-	runs process      // once it is
-	seal string       // of that
-	got  pve.Executed // so far
+type execState struct {
+	execIn
+	Argv   []string     `json:"argv"`   // that is run
+	Runs   process      `json:"runs"`   // once it is
+	Handle string       `json:"handle"` // of that
+	Got    pve.Executed `json:"got"`    // so far
 }
 
 // process is what it takes to collect the output of a command: the handle that has it is
@@ -56,7 +59,7 @@ type execOut struct {
 }
 
 func vmExec() tool.Tool {
-	return tool.Change(tool.ChangeSpec[execIn, execOut]{
+	return tool.Change(tool.ChangeSpec[execIn, execState, execOut]{
 		Name:  "pve_vm_exec",
 		Title: "Run a command in a VM",
 		Doc:   "Runs a command by a VM's guest agent. After the timeout: call again with process.",
@@ -80,38 +83,39 @@ func vmExec() tool.Tool {
 // mostStdin is what PVE passes on to a command.
 const mostStdin = 64 << 10
 
-func planExec(ctx context.Context, c *tool.Call, in *execIn) (tool.Plan, error) {
+func planExec(ctx context.Context, c *tool.Call, given execIn) (tool.Plan, execState, error) {
+	in := execState{execIn: given}
 	if err := in.check(ctx, c); err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
 	g, s, err := c.Live(ctx, in.VMID)
 	if err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
 	switch {
 	case g.Kind == pve.LXC:
-		return tool.Plan{}, explain.Refusal("Use ssh, or pct exec on its node.", "%v is a container, and PVE's API cannot run commands in containers.", g)
+		return tool.Plan{}, in, explain.Refusal("Use ssh, or pct exec on its node.", "%v is a container, and PVE's API cannot run commands in containers.", g)
 	case s.State() != "running":
-		return tool.Plan{}, explain.Refusal("Start or resume it first.", "%v is %s, so nothing can be run in it.", g, s.State())
+		return tool.Plan{}, in, explain.Refusal("Start or resume it first.", "%v is %s, so nothing can be run in it.", g, s.State())
 	case !s.Agent.Value:
-		return tool.Plan{}, explain.Refusal("Install qemu-guest-agent in the guest, and set agent: 1 with pve_update_guest_config.", "%v has no guest agent configured.", g)
+		return tool.Plan{}, in, explain.Refusal("Install qemu-guest-agent in the guest, and set agent: 1 with pve_update_guest_config.", "%v has no guest agent configured.", g)
 	}
 	guest := fmt.Sprintf("%v (%s)", g, render.Text(s.Name.Value, 60))
 	if in.Process != "" {
-		return tool.Plan{Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Output of %s in %s", in.runs.Command, guest), Looks: true}, nil
+		return tool.Plan{Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Output of %s in %s", in.Runs.Command, guest), Looks: true}, in, nil
 	}
 	if err := c.RefuseCommand(in.Command, in.Stdin != "", in.Shell != ""); err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
-	by, err := in.settle(ctx, c)
+	by, err := in.chooseArgv(ctx, c)
 	return tool.Plan{
 		Subject: policy.Guest(in.VMID), About: "Command in " + guest,
 		Target: tool.Target(http.MethodPost, g, "/agent/exec"), Consequences: []string{"it runs as root or SYSTEM" + by},
-	}, err
+	}, in, err
 }
 
 // check refuses what has no meaning, and opens the handle of a command that runs.
-func (in *execIn) check(ctx context.Context, c *tool.Call) error {
+func (in *execState) check(ctx context.Context, c *tool.Call) error {
 	given := 0
 	for _, is := range []bool{len(in.Command) > 0, in.Shell != "", in.Process != ""} {
 		if is {
@@ -128,22 +132,22 @@ func (in *execIn) check(ctx context.Context, c *tool.Call) error {
 	case in.Stdin != "":
 		return tool.BadArgument("stdin", "is for a new command")
 	}
-	if err := c.Unseal(ctx, processPurpose, in.Process, &in.runs); err != nil {
+	if err := c.Unseal(ctx, processPurpose, in.Process, &in.Runs); err != nil {
 		return tool.BadArgument("process", "is not valid: "+err.Error()+"; take it as it is from the answer of the command")
 	}
-	if in.runs.VMID != in.VMID {
-		return tool.BadArgument("process", fmt.Sprintf("is of a command in the guest %v", in.runs.VMID))
+	if in.Runs.VMID != in.VMID {
+		return tool.BadArgument("process", fmt.Sprintf("is of a command in the guest %v", in.Runs.VMID))
 	}
 	if in.OKCodes == nil {
-		in.OKCodes = in.runs.OKCodes
+		in.OKCodes = in.Runs.OKCodes
 	}
-	in.seal = in.Process
+	in.Handle = in.Process
 	return nil
 }
 
-// settle decides what is run: of a line, the shell of the guest. by names that.
-func (in *execIn) settle(ctx context.Context, c *tool.Call) (by string, err error) {
-	if in.argv = in.Command; in.Shell == "" {
+// chooseArgv decides what is run: of a line, the shell of the guest. by names that.
+func (in *execState) chooseArgv(ctx context.Context, c *tool.Call) (by string, err error) {
+	if in.Argv = in.Command; in.Shell == "" {
 		return "", nil
 	}
 	_, config, err := current(ctx, c, in.VMID)
@@ -154,24 +158,24 @@ func (in *execIn) settle(ctx context.Context, c *tool.Call) (by string, err erro
 	if strings.HasPrefix(config.Values["ostype"], "w") {
 		shell = []string{"cmd.exe", "/c"}
 	}
-	in.argv = append(shell, in.Shell)
+	in.Argv = append(shell, in.Shell)
 	return ", by " + strings.Join(shell, " "), nil
 }
 
 // startExec starts the command, or takes the first look at the process, which may be
 // unknown.
-func startExec(ctx context.Context, c *tool.Call, in *execIn) (tool.Job, error) {
+func startExec(ctx context.Context, c *tool.Call, in *execState) (tool.Job, error) {
 	if in.Process != "" {
 		return tool.Job{}, in.look(ctx, c)
 	}
 	_, pid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (int64, error) {
-		return c.PVE.Exec(ctx, g, in.argv, in.Stdin)
+		return c.PVE.Exec(ctx, g, in.Argv, in.Stdin)
 	})
 	if err != nil {
 		return tool.Job{}, err
 	}
-	in.runs = process{VMID: in.VMID, PID: pid, Command: render.Text(fmt.Sprintf("%q", in.argv), 100), OKCodes: in.OKCodes}
-	in.seal = c.Seal(ctx, processPurpose, in.runs)
+	in.Runs = process{VMID: in.VMID, PID: pid, Command: render.Text(fmt.Sprintf("%q", in.Argv), 100), OKCodes: in.OKCodes}
+	in.Handle = c.Seal(ctx, processPurpose, in.Runs)
 	return tool.Job{}, nil
 }
 
@@ -182,26 +186,26 @@ var errNoProcess = explain.Refusal("Its output was collected already, or the VM 
 var noProcessRE = lazyregexp.New(`(?i)\bpid\b`)
 
 // look asks for the process, unless its end is known.
-func (in *execIn) look(ctx context.Context, c *tool.Call) error {
-	if in.got.Exited.Value {
+func (in *execState) look(ctx context.Context, c *tool.Call) error {
+	if in.Got.Exited.Value {
 		return nil
 	}
-	_, got, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.Executed, error) { return c.PVE.ExecStatus(ctx, g, in.runs.PID) })
+	_, got, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.Executed, error) { return c.PVE.ExecStatus(ctx, g, in.Runs.PID) })
 	var said *proxmox.Error
 	if errors.As(err, &said) && noProcessRE.MatchString(said.Message) {
 		return errNoProcess
 	}
-	in.got = got
+	in.Got = got
 	return err
 }
 
 // mostOutput is how many characters of each output are shown.
 const mostOutput = 10_000
 
-func finishExec(ctx context.Context, c *tool.Call, in execIn, _ tool.End) (execOut, error) {
+func finishExec(ctx context.Context, c *tool.Call, in execState, _ tool.End) (execOut, error) {
 	out := execOut{VMID: in.VMID}
 	err := in.look(ctx, c)
-	got := in.got
+	got := in.Got
 	switch {
 	case err == errNoProcess:
 		out.Outcome = tool.Unknown
@@ -214,7 +218,7 @@ func finishExec(ctx context.Context, c *tool.Call, in execIn, _ tool.End) (execO
 		out.Message = "The command still runs in the guest."
 	}
 	if !got.Exited.Value {
-		out.Process, out.Next = in.seal, "Collect its output with process. PVE cannot end it."
+		out.Process, out.Next = in.Handle, "Collect its output with process. PVE cannot end it."
 		return out, tool.ErrNotYet
 	}
 	in.judge(&out)
@@ -224,12 +228,12 @@ func finishExec(ctx context.Context, c *tool.Call, in execIn, _ tool.End) (execO
 }
 
 // judge says how a command ended that has.
-func (in execIn) judge(out *execOut) {
+func (in execState) judge(out *execOut) {
 	ok := in.OKCodes
 	if ok == nil {
 		ok = []int64{0}
 	}
-	switch got := in.got; {
+	switch got := in.Got; {
 	case got.Signal.Set:
 		out.Signal, out.Outcome = &got.Signal.Value, tool.Failed
 		out.Message = fmt.Sprintf("The command was ended by signal %d.", got.Signal.Value)

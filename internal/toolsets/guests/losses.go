@@ -36,7 +36,7 @@ func (in updateIn) namesOthers() bool {
 }
 
 // runs reports whether the guest runs, where that matters.
-func (in *updateIn) runs(ctx context.Context, c *tool.Call, kind pve.Kind) (bool, error) {
+func (in *update) runs(ctx context.Context, c *tool.Call, kind pve.Kind) (bool, error) {
 	matters := func(key string) bool {
 		value := in.before[key].Value.Value
 		switch {
@@ -55,7 +55,7 @@ func (in *updateIn) runs(ctx context.Context, c *tool.Call, kind pve.Kind) (bool
 }
 
 // losses says what the change destroys or lays open.
-func (in *updateIn) losses(ctx context.Context, c *tool.Call, kind pve.Kind, runs bool) []string {
+func (in *update) losses(ctx context.Context, c *tool.Call, kind pve.Kind, runs bool) []string {
 	var out []string
 	for _, key := range in.Delete {
 		if loss := in.loss(ctx, c, kind, key, runs); loss != "" {
@@ -79,7 +79,7 @@ func (in *updateIn) losses(ctx context.Context, c *tool.Call, kind pve.Kind, run
 
 // loss says what the removal of a key destroys, or takes from a guest that needs it; ""
 // where that is nothing.
-func (in *updateIn) loss(ctx context.Context, c *tool.Call, kind pve.Kind, key string, runs bool) string {
+func (in *update) loss(ctx context.Context, c *tool.Call, kind pve.Kind, key string, runs bool) string {
 	value := in.before[key].Value.Value
 	disk, now := pve.IsDiskKey(kind, key), render.Text(value, 100)
 	kept := in.keeps(ctx, c, kind, key)
@@ -105,18 +105,18 @@ func (in *updateIn) loss(ctx context.Context, c *tool.Call, kind pve.Kind, key s
 }
 
 // keeps says why PVE does not destroy the volume of a key with the key, "" where it does.
-func (in *updateIn) keeps(ctx context.Context, c *tool.Call, kind pve.Kind, key string) string {
+func (in *update) keeps(ctx context.Context, c *tool.Call, kind pve.Kind, key string) string {
 	return c.Keeps(ctx, in.VMID, pve.DiskOf(kind, key, in.before[key].Value.Value))
 }
 
 // boots reports whether the guest boots from a disk.
-func (in *updateIn) boots(key string) bool {
+func (in *update) boots(key string) bool {
 	order := strings.TrimPrefix(in.before["boot"].Value.Value, "order=")
 	return in.before["bootdisk"].Value.Value == key || slices.Contains(apischema.SplitList(order), key)
 }
 
 // replaces reports whether a disk with data is exchanged for another one.
-func (in *updateIn) replaces(kind pve.Kind, key string) bool {
+func (in *update) replaces(kind pve.Kind, key string) bool {
 	before, after := in.before[key].Value.Value, in.Set[key]
 	if before == "" || after == "" || !pve.IsDiskKey(kind, key) {
 		return false

@@ -24,10 +24,11 @@ type migrateIn struct {
 	LocalDisks    bool     `json:"with_local_disks,omitzero" jsonschema:"move local disks of a running VM"`
 	TargetStorage string   `json:"targetstorage,omitzero" jsonschema:"for local disks, or pairs: local:nfs; default: same name"`
 	tool.Waits
-	tool.Finds[migrateFound]
+	tool.Plans
 }
 
-type migrateFound struct {
+type migrateState struct {
+	migrateIn
 	Running bool   `json:"running"` // before
 	Source  string `json:"source"`  // node
 }
@@ -41,7 +42,7 @@ type migrateOut struct {
 }
 
 func migrateGuest() tool.Tool {
-	return tool.Change(tool.ChangeSpec[migrateIn, migrateOut]{
+	return tool.Change(tool.ChangeSpec[migrateIn, migrateState, migrateOut]{
 		Name:  "pve_migrate_guest",
 		Title: "Migrate a guest to another node",
 		Doc:   "Moves a guest to another node, a running VM without interruption. Obstacles are explained beforehand.",
@@ -62,15 +63,16 @@ func migrateGuest() tool.Tool {
 	})
 }
 
-func planMigrate(ctx context.Context, c *tool.Call, in *migrateIn) (tool.Plan, error) {
+func planMigrate(ctx context.Context, c *tool.Call, given migrateIn) (tool.Plan, migrateState, error) {
+	in := migrateState{migrateIn: given}
 	if _, err := c.OnlineNode(ctx, in.Target); err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
 	g, s, err := c.Live(ctx, in.VMID)
 	if err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
-	in.Found = migrateFound{Running: s.Status == "running", Source: g.Node}
+	in.Running, in.Source = s.Status == "running", g.Node
 	plan := tool.Plan{
 		Subject: policy.Guest(in.VMID),
 		About:   fmt.Sprintf("Migration of %v (%s) from %s to %s", g, render.Text(s.Name.Value, 60), g.Node, in.Target),
@@ -78,31 +80,31 @@ func planMigrate(ctx context.Context, c *tool.Call, in *migrateIn) (tool.Plan, e
 	switch {
 	case g.Node == in.Target:
 		plan.Already = fmt.Sprintf("%v is on %s already; nothing was sent.", g, g.Node)
-		return plan, nil
+		return plan, in, nil
 	case s.Lock.Value != "":
-		return plan, explain.Unlocked(g, s.Lock.Value)
+		return plan, in, explain.Unlocked(g, s.Lock.Value)
 	case g.Kind == pve.LXC && in.LocalDisks:
-		return plan, tool.BadArgument("with_local_disks", "is for VMs; a container's volumes are always moved")
+		return plan, in, tool.BadArgument("with_local_disks", "is for VMs; a container's volumes are always moved")
 	case g.Kind == pve.QEMU && in.Restart:
-		return plan, tool.BadArgument("restart", "is for containers; a running VM is moved without interruption")
-	case g.Kind == pve.LXC && in.Found.Running && !in.Restart:
-		return plan, explain.Refusal("Allow it with restart: true, or shut the container down first.",
+		return plan, in, tool.BadArgument("restart", "is for containers; a running VM is moved without interruption")
+	case g.Kind == pve.LXC && in.Running && !in.Restart:
+		return plan, in, explain.Refusal("Allow it with restart: true, or shut the container down first.",
 			"%v runs, and a container can only be moved by stopping it for a while.", g)
 	}
 	maintained, err := c.InMaintenance(ctx)
 	if err != nil {
-		return plan, err
+		return plan, in, err
 	}
 	if maintained[in.Target] {
 		plan.About += ", which is in HA maintenance"
 		if s.HA.Managed.Value {
-			return plan, explain.Refusal("Choose another node, or end the maintenance first.", "HA manages %v, and moves no guest to %s while that is in maintenance.", g, in.Target)
+			return plan, in, explain.Refusal("Choose another node, or end the maintenance first.", "HA manages %v, and moves no guest to %s while that is in maintenance.", g, in.Target)
 		}
 	}
 	g, m, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.Migration, error) { return c.PVE.CheckMigration(ctx, g, in.Target) })
 	var said *proxmox.Error
 	if err != nil && !(errors.As(err, &said) && said.Status == http.StatusNotImplemented) { // of containers before PVE 9
-		return plan, err
+		return plan, in, err
 	}
 	var taken []string
 	for _, id := range m.TakenAlong() {
@@ -111,11 +113,11 @@ func planMigrate(ctx context.Context, c *tool.Call, in *migrateIn) (tool.Plan, e
 	if taken != nil {
 		plan.About += ", and with it, by rules of HA, " + render.List(taken)
 	}
-	return plan, checkMigration(ctx, c, *in, g, m)
+	return plan, in, checkMigration(ctx, c, in, g, m)
 }
 
 // checkMigration explains what PVE has against a migration.
-func checkMigration(ctx context.Context, c *tool.Call, in migrateIn, g pve.GuestRef, m pve.Migration) (err error) {
+func checkMigration(ctx context.Context, c *tool.Call, in migrateState, g pve.GuestRef, m pve.Migration) (err error) {
 	refused := m.NotAllowed[in.Target]
 	missing := refused.Storages
 	if g.Kind == pve.LXC {
@@ -140,7 +142,7 @@ func checkMigration(ctx context.Context, c *tool.Call, in migrateIn, g pve.Guest
 		return explain.Refusal("Remove them from the VM first.", "%v uses devices of its node: %s.", g, render.List(m.LocalResources))
 	case len(rules) > 0:
 		return explain.Refusal("Choose another node, or change the HA rules.", "HA does not let %v go to %s because of %s.", g, in.Target, render.List(rules))
-	case g.Kind == pve.QEMU && in.Found.Running:
+	case g.Kind == pve.QEMU && in.Running:
 		return refuseLocal(in, g, m)
 	}
 	return nil
@@ -148,7 +150,7 @@ func checkMigration(ctx context.Context, c *tool.Call, in migrateIn, g pve.Guest
 
 // missingThere lists the storages of a container that the target does not have, as far as
 // the token sees storages: PVE itself says that of VMs only.
-func missingThere(ctx context.Context, c *tool.Call, in migrateIn) ([]string, error) {
+func missingThere(ctx context.Context, c *tool.Call, in migrateState) ([]string, error) {
 	g, config, err := current(ctx, c, in.VMID)
 	if err != nil {
 		return nil, err
@@ -171,7 +173,7 @@ func missingThere(ctx context.Context, c *tool.Call, in migrateIn) ([]string, er
 }
 
 // refuseLocal explains what local volumes mean for a running VM.
-func refuseLocal(in migrateIn, g pve.GuestRef, m pve.Migration) error {
+func refuseLocal(in migrateState, g pve.GuestRef, m pve.Migration) error {
 	var disks []string
 	for _, d := range m.LocalDisks {
 		volume := render.Text(d.Volume.Value, 100)
@@ -193,20 +195,27 @@ func refuseLocal(in migrateIn, g pve.GuestRef, m pve.Migration) error {
 		"%v runs and has disks that only its node has: %s.", g, render.List(disks))
 }
 
-func startMigrate(ctx context.Context, c *tool.Call, in *migrateIn) (tool.Job, error) {
+// migration are the parameters of a migration to a node, with disks on a storage there, ""
+// for that of the same name.
+func migration(kind pve.Kind, target, storage string) url.Values {
+	params := url.Values{"target": {target}}
+	key := "targetstorage"
+	if kind == pve.LXC {
+		key = "target-storage"
+	}
+	if storage != "" {
+		params.Set(key, storage)
+	}
+	return params
+}
+
+func startMigrate(ctx context.Context, c *tool.Call, in *migrateState) (tool.Job, error) {
 	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
-		params := url.Values{"target": {in.Target}}
-		storage := "targetstorage"
-		if g.Kind == pve.LXC {
-			storage = "target-storage"
-		}
-		if in.TargetStorage != "" {
-			params.Set(storage, in.TargetStorage)
-		}
+		params := migration(g.Kind, in.Target, in.TargetStorage)
 		switch {
-		case g.Kind == pve.QEMU && in.Found.Running:
+		case g.Kind == pve.QEMU && in.Running:
 			params.Set("online", "1")
-		case in.Found.Running && in.Restart:
+		case in.Running && in.Restart:
 			params.Set("restart", "1")
 		}
 		if in.LocalDisks {
@@ -219,7 +228,7 @@ func startMigrate(ctx context.Context, c *tool.Call, in *migrateIn) (tool.Job, e
 
 // finishMigrate looks where the guest is, and whether it runs again. HA moves it only
 // after the task.
-func finishMigrate(ctx context.Context, c *tool.Call, in migrateIn, end tool.End) (migrateOut, error) {
+func finishMigrate(ctx context.Context, c *tool.Call, in migrateState, end tool.End) (migrateOut, error) {
 	g, s, err := c.Live(ctx, in.VMID)
 	switch {
 	case err != nil && pve.EndsEarly(end.Status.UPID):
@@ -228,9 +237,9 @@ func finishMigrate(ctx context.Context, c *tool.Call, in migrateIn, end tool.End
 		return migrateOut{}, err
 	}
 	out := migrateOut{VMID: in.VMID, Name: render.Text(s.Name.Value, 60), Node: g.Node, Status: s.State()}
-	stands := in.Found.Running && s.Status != "running"
+	stands := in.Running && s.Status != "running"
 	switch early := pve.EndsEarly(end.Status.UPID); {
-	case end.Failed() && g.Node == in.Target && in.Found.Source != in.Target:
+	case end.Failed() && g.Node == in.Target && in.Source != in.Target:
 		in.moved(ctx, c, &out, g, s)
 		return out, nil
 	case !end.Status.Succeeded() || g.Node == in.Target && !stands:
@@ -246,11 +255,11 @@ func finishMigrate(ctx context.Context, c *tool.Call, in migrateIn, end tool.End
 }
 
 // moved tells of a migration that has failed after the guest had moved.
-func (in migrateIn) moved(ctx context.Context, c *tool.Call, out *migrateOut, g pve.GuestRef, s pve.GuestStatus) {
+func (in migrateState) moved(ctx context.Context, c *tool.Call, out *migrateOut, g pve.GuestRef, s pve.GuestStatus) {
 	text := fmt.Sprintf("The migration ended with problems, and %v has moved: it is %s on %s now.", g, s.State(), g.Node)
 	stores, err := c.Stores(ctx)
 	stores = slices.DeleteFunc(stores, func(s tool.Store) bool {
-		return s.Shared.Value || s.Node.Value != in.Found.Source || !s.Holds("images") && !s.Holds("rootdir")
+		return s.Shared.Value || s.Node.Value != in.Source || !s.Holds("images") && !s.Holds("rootdir")
 	})
 	left, unseen := leftVolumes(ctx, c, stores, in.VMID)
 	if err != nil {
@@ -259,12 +268,12 @@ func (in migrateIn) moved(ctx context.Context, c *tool.Call, out *migrateOut, g 
 	next := "Look at what the log says before you migrate it again."
 	switch {
 	case len(left) > 0:
-		text += fmt.Sprintf(" Volumes of it are left on %s: %s.", in.Found.Source, render.List(left))
-		next = fmt.Sprintf("An administrator removes them on %s: pvesm free VOLUME.", in.Found.Source)
+		text += fmt.Sprintf(" Volumes of it are left on %s: %s.", in.Source, render.List(left))
+		next = fmt.Sprintf("An administrator removes them on %s: pvesm free VOLUME.", in.Source)
 	case unseen != "":
-		text += fmt.Sprintf(" Whether volumes of it are left on %s cannot be seen: %s", in.Found.Source, unseen)
+		text += fmt.Sprintf(" Whether volumes of it are left on %s cannot be seen: %s", in.Source, unseen)
 	}
-	if in.Found.Running && s.Status != "running" {
+	if in.Running && s.Status != "running" {
 		next = "Start it with pve_guest_power. " + next
 	}
 	out.Tell(tool.Warnings, next, "%s", text)

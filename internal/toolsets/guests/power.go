@@ -35,7 +35,7 @@ type powerOut struct {
 }
 
 func guestPower() tool.Tool {
-	return tool.Change(tool.ChangeSpec[powerIn, powerOut]{
+	return tool.Change(tool.ChangeSpec[powerIn, powerIn, powerOut]{
 		Name:  "pve_guest_power",
 		Title: "Start, stop, suspend or resume a guest",
 		Doc:   "Changes the power state of a guest and waits for the result.",
@@ -91,14 +91,13 @@ func haWants(in powerIn, s pve.GuestStatus) bool {
 	return s.HA.State.Value == "stopped" || s.HA.State.Value == "disabled"
 }
 
-func planPower(ctx context.Context, c *tool.Call, given *powerIn) (tool.Plan, error) {
-	in := *given
-	if err := misplaced(in); err != nil {
-		return tool.Plan{}, err
+func planPower(ctx context.Context, c *tool.Call, in powerIn) (tool.Plan, powerIn, error) {
+	if err := refuseArguments(in); err != nil {
+		return tool.Plan{}, in, err
 	}
 	g, s, err := c.Live(ctx, in.VMID)
 	if err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
 	plan := tool.Plan{
 		Subject: policy.Guest(in.VMID),
@@ -106,16 +105,16 @@ func planPower(ctx context.Context, c *tool.Call, given *powerIn) (tool.Plan, er
 	}
 	switch {
 	case !reached(in, s) || in.Action == "reboot" || in.Action == "reset":
-		return plan, refusePower(in, g, s)
+		return plan, in, refusePower(in, g, s)
 	case goal(in) == "stopped" && s.Lock.Value == "backup":
-		return plan, explain.Unlocked(g, s.Lock.Value) // the backup starts it again
+		return plan, in, explain.Unlocked(g, s.Lock.Value) // the backup starts it again
 	}
 	plan.Already = fmt.Sprintf("%v is %s already; nothing was sent.", g, s.State())
-	return plan, restless(ctx, c, g, s)
+	return plan, in, refuseWhileChanging(ctx, c, g, s)
 }
 
-// misplaced refuses an argument that has no meaning for the action.
-func misplaced(in powerIn) error {
+// refuseArguments refuses an argument that has no meaning for the action.
+func refuseArguments(in powerIn) error {
 	switch is := func(actions ...string) bool { return slices.Contains(actions, in.Action) }; {
 	case in.Timeout > 0 && !is("shutdown", "reboot"):
 		return tool.BadArgument("timeout", "is for shutdown and reboot only")
@@ -130,8 +129,8 @@ func misplaced(in powerIn) error {
 // changesPower matches the types of tasks after which a guest may have another state.
 var changesPower = lazyregexp.New(`^(qm|vz)(start|stop|shutdown|reboot|reset|pause|suspend|resume|rollback|restore|migrate|destroy)$|^qmigrate$`)
 
-// restless refuses to call a guest's state its last while a task is changing it.
-func restless(ctx context.Context, c *tool.Call, g pve.GuestRef, s pve.GuestStatus) error {
+// refuseWhileChanging refuses to call a guest's state its last while a task is changing it.
+func refuseWhileChanging(ctx context.Context, c *tool.Call, g pve.GuestRef, s pve.GuestStatus) error {
 	active, _, err := c.PVE.NodeTasks(ctx, g.Node, url.Values{"source": {"active"}, "vmid": {g.VMID.String()}})
 	if err != nil {
 		return err

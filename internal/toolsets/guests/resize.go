@@ -20,10 +20,10 @@ type resizeIn struct {
 	Disk string   `json:"disk" jsonschema:"such as scsi0 or rootfs"`
 	Size string   `json:"size" jsonschema:"+10G adds 10 GiB; 40G is the size in all"`
 	tool.Waits
-	tool.Finds[resizeFound]
 }
 
-type resizeFound struct {
+type resizeState struct {
+	resizeIn
 	Goal int64 `json:"goal"` // bytes; 0 where the size before is unknown
 }
 
@@ -38,7 +38,7 @@ type resizeOut struct {
 }
 
 func resizeDisk() tool.Tool {
-	return tool.Change(tool.ChangeSpec[resizeIn, resizeOut]{
+	return tool.Change(tool.ChangeSpec[resizeIn, resizeState, resizeOut]{
 		Name:  "pve_resize_disk",
 		Title: "Grow a disk",
 		Doc:   "Grows a disk of a guest; none can shrink.",
@@ -63,48 +63,48 @@ func current(ctx context.Context, c *tool.Call, id pve.VMID) (pve.GuestRef, pve.
 	})
 }
 
-func planResize(ctx context.Context, c *tool.Call, in *resizeIn) (tool.Plan, error) {
-	given := in.Size
+func planResize(ctx context.Context, c *tool.Call, given resizeIn) (tool.Plan, resizeState, error) {
+	in := resizeState{resizeIn: given}
 	wanted, relative, err := in.read()
 	if err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
 	g, config, err := current(ctx, c, in.VMID)
 	if err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
 	if err := explain.Unlocked(g, config.Values["lock"]); err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
 	disk, err := growing(g, config, in.Disk)
 	if err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
 	by := "to"
-	in.Found.Goal = wanted
+	in.Goal = wanted
 	if relative {
 		by = "by"
-		in.Found.Goal = disk.Size.Value + wanted
+		in.Goal = disk.Size.Value + wanted
 	}
 	if relative && !disk.Size.Set {
-		in.Found.Goal = 0
+		in.Goal = 0
 	}
 	size := pve.FormatSize(wanted)
 	plan := tool.Plan{Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Growth of %s of %v (%s) %s %s", disk.Key, g, render.Text(nameIn(config), 60), by, size)}
-	if in.Size != given {
-		plan.About += fmt.Sprintf(" (as %s was read)", render.Text(given, 40))
+	if in.Size != given.Size {
+		plan.About += fmt.Sprintf(" (as %s was read)", render.Text(given.Size, 40))
 	}
 	if owner, known := disk.Owner(); known && owner != 0 && owner != in.VMID {
-		return plan, explain.Refusal("Grow it there.", "%s of %v is a volume of %s; nothing was sent.", disk.Key, g, c.Called(ctx, owner))
+		return plan, in, explain.Refusal("Grow it there.", "%s of %v is a volume of %s; nothing was sent.", disk.Key, g, c.Called(ctx, owner))
 	}
 	switch {
 	case relative && wanted == 0, !relative && disk.Size.Set && wanted == disk.Size.Value:
 		plan.Already = fmt.Sprintf("%s of %v has %s already; nothing was sent.", disk.Key, g, render.Bytes(disk.Size.Value))
 	case !relative && wanted < disk.Size.Value:
-		return plan, explain.Refusal(fmt.Sprintf("%s is the size in all: give a larger one, or +%[1]s to grow it by that.", size),
+		return plan, in, explain.Refusal(fmt.Sprintf("%s is the size in all: give a larger one, or +%[1]s to grow it by that.", size),
 			"%s of %v has %s; a disk cannot be shrunk to %s.", disk.Key, g, pve.FormatSize(disk.Size.Value), size)
 	}
-	return plan, nil
+	return plan, in, nil
 }
 
 // read reads the size, and puts it into PVE's form.
@@ -145,23 +145,23 @@ func growing(g pve.GuestRef, config pve.GuestConfig, key string) (pve.Disk, erro
 	return pve.Disk{}, explain.Refusal(next, "%v has no disk %q.", g, render.Text(key, 40))
 }
 
-func startResize(ctx context.Context, c *tool.Call, in *resizeIn) (tool.Job, error) {
+func startResize(ctx context.Context, c *tool.Call, in *resizeState) (tool.Job, error) {
 	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
 		return c.PVE.ResizeDisk(ctx, g, in.Disk, in.Size, "")
 	})
 	return tool.Job{UPID: upid}, err
 }
 
-func finishResize(ctx context.Context, c *tool.Call, in resizeIn, end tool.End) (resizeOut, error) {
+func finishResize(ctx context.Context, c *tool.Call, in resizeState, end tool.End) (resizeOut, error) {
 	g, config, err := current(ctx, c, in.VMID)
 	if err != nil {
 		return resizeOut{}, err
 	}
 	out := resizeOut{VMID: in.VMID, Node: g.Node, Disk: in.Disk}
 	out.Size, out.SizeHuman = show.Bytes(pve.DiskOf(g.Kind, in.Disk, config.Values[in.Disk]).Size)
-	if out.Size != nil && *out.Size < in.Found.Goal {
+	if out.Size != nil && *out.Size < in.Goal {
 		out.Tell(tool.Failed, "Look at the disk with pve_guest_config before you try again.", "PVE took the resize of %s of %v, and it has %s, not %s.",
-			in.Disk, g, render.Bytes(*out.Size), render.Bytes(in.Found.Goal))
+			in.Disk, g, render.Bytes(*out.Size), render.Bytes(in.Goal))
 		return out, nil
 	}
 	if g.Kind == pve.QEMU && end.Status.Succeeded() {

@@ -28,13 +28,17 @@ type updateIn struct {
 	Force  bool        `json:"force,omitzero" jsonschema:"destroy deleted disks of a VM"`
 	tool.Confirms
 	tool.Waits
-	tool.Finds[updateFound]
-
-	before map[string]pve.PendingValue // all of it, for the plan
 }
 
-type updateFound struct {
+type updateState struct {
+	updateIn
 	Before map[string]pve.PendingValue `json:"before"` // of the keys that are changed, where they were set
+}
+
+// update is a change while it is planned.
+type update struct {
+	updateState
+	before map[string]pve.PendingValue // the whole configuration
 }
 
 type updateOut struct {
@@ -57,7 +61,7 @@ type changeRow struct {
 }
 
 func updateConfig() tool.Tool {
-	return tool.Change(tool.ChangeSpec[updateIn, updateOut]{
+	return tool.Change(tool.ChangeSpec[updateIn, updateState, updateOut]{
 		Name:  "pve_update_guest_config",
 		Title: "Change the configuration of a guest",
 		Doc:   "Sets and deletes keys of a guest's configuration. Answers with before and after, and what waits for a restart.",
@@ -92,17 +96,19 @@ func updateConfig() tool.Tool {
 	})
 }
 
-func planUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Plan, error) {
+func planUpdate(ctx context.Context, c *tool.Call, given updateIn) (tool.Plan, updateState, error) {
+	given.Set = maps.Clone(given.Set)
+	in := update{updateState: updateState{updateIn: given}}
 	if err := in.check(); err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in.updateState, err
 	}
 	g, values, err := pending(ctx, c, in.VMID)
 	if err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in.updateState, err
 	}
 	said, err := in.understand(g.Kind)
 	if err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in.updateState, err
 	}
 	before := byKey(values)
 	digest, lock := before["digest"].Value.Value, before["lock"].Value.Value
@@ -112,19 +118,19 @@ func planUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Plan, err
 	}
 	switch {
 	case in.Digest != "" && in.Digest != digest:
-		return plan, explain.Refusal("Read it again with pve_guest_config, and base the change on what it says now.",
+		return plan, in.updateState, explain.Refusal("Read it again with pve_guest_config, and base the change on what it says now.",
 			"The configuration of %v was changed since it had the digest %s; nothing was sent.", g, render.Text(in.Digest, 40))
 	case in.Force && g.Kind == pve.LXC:
-		return plan, tool.BadArgument("force", "is for VMs; of a container, delete the mount point and then the unusedN that it becomes")
+		return plan, in.updateState, tool.BadArgument("force", "is for VMs; of a container, delete the mount point and then the unusedN that it becomes")
 	case lock != "" && !slices.Contains(in.Delete, "vmstate"):
-		return plan, explain.Unlocked(g, lock)
+		return plan, in.updateState, explain.Unlocked(g, lock)
 	}
 	in.Digest = digest
-	in.before, in.Found.Before = before, maps.Clone(before)
-	maps.DeleteFunc(in.Found.Before, func(key string, _ pve.PendingValue) bool { return !in.touches(key) })
+	in.before, in.Before = before, maps.Clone(before)
+	maps.DeleteFunc(in.Before, func(key string, _ pve.PendingValue) bool { return !in.touches(key) })
 	runs, err := in.runs(ctx, c, g.Kind)
 	if err != nil {
-		return plan, err
+		return plan, in.updateState, err
 	}
 	owners, others := c.Foreign(ctx, g, in.Set)
 	plan.Consequences = slices.Concat(others, in.losses(ctx, c, g.Kind, runs))
@@ -134,7 +140,7 @@ func planUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Plan, err
 	if in.takesTime(g.Kind) {
 		plan.Target.Method = http.MethodPost
 	}
-	return plan, nil
+	return plan, in.updateState, nil
 }
 
 func byKey(values []pve.PendingValue) map[string]pve.PendingValue {
@@ -202,7 +208,7 @@ func (in updateIn) takesTime(kind pve.Kind) bool {
 	return in.Force || slices.ContainsFunc(in.Delete, destroys)
 }
 
-func startUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Job, error) {
+func startUpdate(ctx context.Context, c *tool.Call, in *updateState) (tool.Job, error) {
 	params := url.Values{"digest": {in.Digest}}
 	for key, value := range in.Set {
 		if key == "sshkeys" && strings.ContainsAny(value, " \n") { // PVE decodes it once more
@@ -231,13 +237,13 @@ func startUpdate(ctx context.Context, c *tool.Call, in *updateIn) (tool.Job, err
 
 // kept reports whether a change that PVE refused waits for the next start for all that, as
 // one does that could not be made while the guest runs.
-func (in updateIn) kept(ctx context.Context, c *tool.Call, refused map[string]string) bool {
+func (in updateState) kept(ctx context.Context, c *tool.Call, refused map[string]string) bool {
 	if len(refused) == 0 {
 		return false
 	}
 	_, values, err := pending(ctx, c, in.VMID)
 	return err == nil && slices.ContainsFunc(values, func(v pve.PendingValue) bool {
-		before := in.Found.Before[v.Key]
+		before := in.Before[v.Key]
 		anew := v.Pending != before.Pending || v.Delete != before.Delete
 		asked := v.Pending.Set && v.Pending.Value == in.Set[v.Key] || slices.Contains(in.Delete, v.Key)
 		return in.touches(v.Key) && refused[v.Key] != "" && v.Waits() && (anew || asked)
@@ -250,7 +256,7 @@ func (in updateIn) touches(key string) bool {
 	return set || slices.Contains(in.Delete, key)
 }
 
-func finishUpdate(ctx context.Context, c *tool.Call, in updateIn, end tool.End) (updateOut, error) {
+func finishUpdate(ctx context.Context, c *tool.Call, in updateState, end tool.End) (updateOut, error) {
 	g, values, err := pending(ctx, c, in.VMID)
 	if err != nil {
 		return updateOut{}, err
@@ -259,7 +265,7 @@ func finishUpdate(ctx context.Context, c *tool.Call, in updateIn, end tool.End) 
 	out := updateOut{VMID: in.VMID, Node: g.Node, Name: nameOf(now), Digest: now["digest"].Value.Value}
 	out.Restart = slices.ContainsFunc(values, pve.PendingValue.Waits)
 	for _, key := range slices.Concat(slices.Sorted(maps.Keys(in.Set)), in.Delete) {
-		out.Changes = append(out.Changes, changeOf(key, in.Found.Before[key].Value.Value, now[key]))
+		out.Changes = append(out.Changes, changeOf(key, in.Before[key].Value.Value, now[key]))
 	}
 	if !end.Failed() {
 		in.compare(&out, g, now)

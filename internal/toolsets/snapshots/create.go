@@ -33,7 +33,7 @@ type createOut struct {
 }
 
 func createSnapshot() tool.Tool {
-	return tool.Change(tool.ChangeSpec[createIn, createOut]{
+	return tool.Change(tool.ChangeSpec[createIn, createIn, createOut]{
 		Name:  "pve_create_snapshot",
 		Title: "Take a snapshot of a guest",
 		Doc:   "Takes a snapshot of a guest. Says beforehand where its storage cannot.",
@@ -102,50 +102,50 @@ func names(list []pve.Snapshot) []string {
 	return out
 }
 
-func planCreate(ctx context.Context, c *tool.Call, in *createIn) (tool.Plan, error) {
+func planCreate(ctx context.Context, c *tool.Call, in createIn) (tool.Plan, createIn, error) {
 	if err := checkName(in.Snapname); err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
 	g, s, err := c.Live(ctx, in.VMID)
 	if err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
 	switch {
 	case s.Template.Value:
-		return tool.Plan{}, explain.Refusal("Clone it, and snapshot the clone.", "%v is a template, of which there are no snapshots.", g)
+		return tool.Plan{}, in, explain.Refusal("Clone it, and snapshot the clone.", "%v is a template, of which there are no snapshots.", g)
 	case in.RAM && g.Kind == pve.LXC:
-		return tool.Plan{}, tool.BadArgument("vmstate", "is for VMs only")
+		return tool.Plan{}, in, tool.BadArgument("vmstate", "is for VMs only")
 	case in.RAM && s.Status != "running":
-		return tool.Plan{}, explain.Refusal("Leave vmstate out.", "%v is %s, so there is no RAM to keep.", g, s.State())
+		return tool.Plan{}, in, explain.Refusal("Leave vmstate out.", "%v is %s, so there is no RAM to keep.", g, s.State())
 	}
 	if err := explain.Unlocked(g, s.Lock.Value); err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
 	g, list, err := read(ctx, c, in.VMID)
 	if err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
 	if _, taken := named(list, in.Snapname); taken {
-		return tool.Plan{}, explain.Refusal("Choose another name; there are "+render.List(names(list))+".", "%v has a snapshot %s already.", g, in.Snapname)
+		return tool.Plan{}, in, explain.Refusal("Choose another name; there are "+render.List(names(list))+".", "%v has a snapshot %s already.", g, in.Snapname)
 	}
 	config, err := c.PVE.GuestConfig(ctx, g, nil)
 	if err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
 	if owners, _ := c.Foreign(ctx, g, config.Values); len(owners) > 0 {
 		if err := c.Forbidden(ctx, tool.Target(http.MethodPost, g, "/snapshot")); err != nil {
-			return tool.Plan{}, err
+			return tool.Plan{}, in, err
 		}
-		return tool.Plan{}, explain.Refusal("Snapshot that guest, or take the volume off this one.",
+		return tool.Plan{}, in, explain.Refusal("Snapshot that guest, or take the volume off this one.",
 			"%v has a volume of %s, of which it would be a snapshot, too; nothing was sent.", g, c.Called(ctx, pve.VMID(owners[0])))
 	}
 	_, f, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.Feature, error) { return c.PVE.Feature(ctx, g, "snapshot", "") })
 	if err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
 	if !f.Has.Value {
-		return tool.Plan{}, explain.Refusal("Back it up instead with pve_create_backup, or move its disks to a storage that can (ZFS, LVM-thin, Ceph, qcow2 files).",
+		return tool.Plan{}, in, explain.Refusal("Back it up instead with pve_create_backup, or move its disks to a storage that can (ZFS, LVM-thin, Ceph, qcow2 files).",
 			"The storage of %v cannot make snapshots of all its disks.", g)
 	}
-	return tool.Plan{Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Snapshot %s of %v (%s)", in.Snapname, g, render.Text(s.Name.Value, 60))}, nil
+	return tool.Plan{Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Snapshot %s of %v (%s)", in.Snapname, g, render.Text(s.Name.Value, 60))}, in, nil
 }

@@ -40,7 +40,7 @@ func (f found) passLater(ctx context.Context, c *tool.Call, config pve.GuestConf
 		case slices.Contains(newestOnly, typ):
 			slices.Reverse(later)
 			return "", explain.Refusal(
-				fmt.Sprintf("If what the later ones hold may be lost, delete them first with pve_delete_snapshot, in this order: %s. Then roll back.", strings.Join(later, ", ")),
+				fmt.Sprintf("If what the later ones hold may be lost: delete_newer: true deletes them first, in this order: %s.", strings.Join(later, ", ")),
 				"%s cannot return to %s now, and nothing was done: %s is on %s (%s), which returns to its newest snapshot only.",
 				f.who(), f.snap.Name, d.Key, render.Text(d.Volume.Storage, 60), typ)
 		case !slices.Contains(anySnapshot, typ) && !slices.Contains(unsure, d.Volume.Storage):

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/explain"
@@ -19,9 +20,19 @@ import (
 type rollbackIn struct {
 	VMID     pve.VMID `json:"vmid"`
 	Snapname string   `json:"snapname" jsonschema:"the snapshot to return to"`
+	Newer    bool     `json:"delete_newer,omitzero" jsonschema:"delete those that are newer first; ZFS needs it"`
 	Run      bool     `json:"start,omitzero" jsonschema:"start it afterwards"`
+	tool.Plans
 	tool.Confirms
 	tool.Waits
+}
+
+type rollbackState struct {
+	rollbackIn
+	Guest  pve.GuestRef `json:"guest"`
+	Who    string       `json:"who"`
+	Delete []string     `json:"delete,omitzero"` // snapshots, the newest first
+	Also   []policy.Subject `json:"also,omitzero"`   // whose volumes are rolled back, too
 }
 
 type rollbackOut struct {
@@ -32,7 +43,7 @@ type rollbackOut struct {
 }
 
 func rollbackSnapshot() tool.Tool {
-	return tool.Change(tool.ChangeSpec[rollbackIn, rollbackOut]{
+	return tool.Change(tool.ChangeSpec[rollbackIn, rollbackState, rollbackOut]{
 		Name:  "pve_rollback_snapshot",
 		Title: "Roll a guest back to a snapshot",
 		Doc:   "Returns disks and configuration of a guest to a snapshot. What came since is lost; a running guest is stopped.",
@@ -47,24 +58,55 @@ func rollbackSnapshot() tool.Tool {
 			tool.On(tool.OnGuest, "VM.PowerMgmt").If("start").Since(9),
 			tool.On(tool.OnNode, "Sys.Audit").If("start").Else("its own tasks are seen all the same"),
 		},
-		Plan: planRollback,
-		Start: func(ctx context.Context, c *tool.Call, in *rollbackIn) (tool.Job, error) {
-			params := url.Values{}
-			if in.Run {
-				params.Set("start", "1")
-			}
-			_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
-				return c.PVE.Rollback(ctx, g, in.Snapname, params)
-			})
-			return tool.Job{UPID: upid}, err
-		},
+		Plan:   planRollback,
+		Steps:  rollbackSteps,
 		Finish: finishRollback,
 	})
 }
 
+// rollbackSteps are the deletions of what stands in the way, the rollback and, where it was
+// asked for, the start, which PVE makes by itself.
+func rollbackSteps(in rollbackState) []tool.Step[rollbackState] {
+	var steps []tool.Step[rollbackState]
+	for _, name := range in.Delete {
+		steps = append(steps, tool.Step[rollbackState]{
+			About: deletionOf(name, in.Who), Target: snapshotTarget(in.Guest, name), Guest: in.VMID, Task: "delsnapshot",
+			Send: func(ctx context.Context, c *tool.Call, in *rollbackState) (tool.Job, error) {
+				return sendDelete(ctx, c, in.VMID, name, false)
+			},
+			Rest: "Call pve_rollback_snapshot again: the human is asked anew.",
+		})
+	}
+	target := tool.Target(http.MethodPost, in.Guest, "/snapshot/*/rollback")
+	target.Snapshot, target.Also = in.Snapname, in.Also
+	steps = append(steps, tool.Step[rollbackState]{
+		About: in.about(), Target: target, Guest: in.VMID, Task: "rollback", Send: sendRollback,
+		Rest: "Call pve_rollback_snapshot again: the human is asked anew.",
+	})
+	if in.Run {
+		steps = append(steps, tool.Step[rollbackState]{About: "the start", Guest: in.VMID, Task: "start"})
+	}
+	return steps
+}
+
+func (in rollbackState) about() string {
+	return fmt.Sprintf("Rollback of %s to %s", in.Who, in.Snapname)
+}
+
+func sendRollback(ctx context.Context, c *tool.Call, in *rollbackState) (tool.Job, error) {
+	params := url.Values{}
+	if in.Run {
+		params.Set("start", "1")
+	}
+	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
+		return c.PVE.Rollback(ctx, g, in.Snapname, params)
+	})
+	return tool.Job{UPID: upid}, err
+}
+
 // finishRollback reads the state. PVE starts the guest in another task, after the
 // rollback's own.
-func finishRollback(ctx context.Context, c *tool.Call, in rollbackIn, end tool.End) (rollbackOut, error) {
+func finishRollback(ctx context.Context, c *tool.Call, in rollbackState, end tool.End) (rollbackOut, error) {
 	g, s, err := c.Live(ctx, in.VMID)
 	out := rollbackOut{VMID: in.VMID, Node: g.Node, Status: s.State()}
 	if err != nil {
@@ -133,28 +175,26 @@ func (f found) taken(c *tool.Call) string {
 	return fmt.Sprintf("%s (%s ago)", render.Time(at), render.Duration(c.Ago(at).Round(time.Minute)))
 }
 
-func planRollback(ctx context.Context, c *tool.Call, in *rollbackIn) (tool.Plan, error) {
+func planRollback(ctx context.Context, c *tool.Call, given rollbackIn) (tool.Plan, rollbackState, error) {
+	in := rollbackState{rollbackIn: given}
 	f, err := find(ctx, c, in.VMID, in.Snapname)
 	if err != nil {
-		return tool.Plan{}, err
+		return tool.Plan{}, in, err
 	}
 	if state := f.snap.State.Value; state != "" {
-		return tool.Plan{}, explain.Refusal("Delete it with pve_delete_snapshot, with force: true where nothing else helps.",
+		return tool.Plan{}, in, explain.Refusal("Delete it with pve_delete_snapshot, with force: true where nothing else helps.",
 			"The snapshot %s of %v is incomplete (%s), so there is no way back to it.", in.Snapname, f.guest, state)
 	}
-	plan := tool.Plan{
-		Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Rollback of %s to %s", f.who(), in.Snapname), Starts: in.Run,
-		Target: tool.Target(http.MethodPost, f.guest, "/snapshot/*/rollback"),
-	}
-	plan.Target.Snapshot = in.Snapname
+	in.Guest, in.Who = f.guest, f.who()
+	plan := tool.Plan{Subject: policy.Guest(in.VMID), About: in.about()}
 	_, config, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.GuestConfig, error) {
 		return c.PVE.GuestConfig(ctx, g, url.Values{"snapshot": {in.Snapname}})
 	})
 	if err != nil {
-		return plan, err
+		return plan, in, err
 	}
 	owners, others := c.Foreign(ctx, f.guest, config.Values)
-	plan.Target.Also = policy.Guests(owners)
+	in.Also = policy.Guests(owners)
 	plan.Consequences = []string{fmt.Sprintf("everything on the disks of %s on %s since %s is lost; its configuration returns to that time, too",
 		f.who(), f.guest.Node, f.taken(c))}
 	plan.Consequences = append(plan.Consequences, others...)
@@ -164,11 +204,17 @@ func planRollback(ctx context.Context, c *tool.Call, in *rollbackIn) (tool.Plan,
 	case runs:
 		plan.Consequences = append(plan.Consequences, "it is running: it is stopped, and stays so (start: true starts it again)")
 	}
+	if later := laterThan(f.list, f.snap); in.Newer && later != nil {
+		in.Delete = slices.Clone(later)
+		slices.Reverse(in.Delete)
+		plan.Consequences = append(plan.Consequences, fmt.Sprintf("the newer snapshots %s are deleted first: there is no way back to them", strings.Join(in.Delete, ", ")))
+		return plan, in, nil
+	}
 	later, err := f.passLater(ctx, c, config)
 	if later != "" {
 		plan.Consequences = append(plan.Consequences, later)
 	}
-	return plan, err
+	return plan, in, err
 }
 
 // descendants are the snapshots that came after one, parents first as in the list.
@@ -205,8 +251,21 @@ type deleteOut struct {
 	Snapshots []string `json:"snapshots,omitzero" jsonschema:"that are left"`
 }
 
+func deletionOf(name, who string) string {
+	return fmt.Sprintf("Deletion of the snapshot %s of %s", name, who)
+}
+
+func sendDelete(ctx context.Context, c *tool.Call, id pve.VMID, name string, force bool) (tool.Job, error) {
+	params := url.Values{}
+	if force {
+		params.Set("force", "1")
+	}
+	_, upid, err := tool.AtGuest(ctx, c, id, func(g pve.GuestRef) (proxmox.UPID, error) { return c.PVE.DeleteSnapshot(ctx, g, name, params) })
+	return tool.Job{UPID: upid}, err
+}
+
 func deleteSnapshot() tool.Tool {
-	return tool.Change(tool.ChangeSpec[deleteIn, deleteOut]{
+	return tool.Change(tool.ChangeSpec[deleteIn, deleteIn, deleteOut]{
 		Name:  "pve_delete_snapshot",
 		Title: "Delete a snapshot",
 		Doc:   "Deletes a snapshot of a guest, for good.",
@@ -219,23 +278,16 @@ func deleteSnapshot() tool.Tool {
 			tool.On(tool.OnGuest, "VM.Audit"),
 			tool.On(tool.OnGuest, "VM.Snapshot"),
 		},
-		Plan: func(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Plan, error) {
+		Plan: func(ctx context.Context, c *tool.Call, in deleteIn) (tool.Plan, deleteIn, error) {
 			f, err := find(ctx, c, in.VMID, in.Snapname)
 			return tool.Plan{
-				Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Deletion of the snapshot %s of %s", in.Snapname, f.who()),
+				Subject: policy.Guest(in.VMID), About: deletionOf(in.Snapname, f.who()),
 				Target:       snapshotTarget(f.guest, in.Snapname),
 				Consequences: []string{fmt.Sprintf("%s on %s can no longer return to %s", f.who(), f.guest.Node, f.taken(c))},
-			}, err
+			}, in, err
 		},
 		Start: func(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Job, error) {
-			params := url.Values{}
-			if in.Force {
-				params.Set("force", "1")
-			}
-			_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
-				return c.PVE.DeleteSnapshot(ctx, g, in.Snapname, params)
-			})
-			return tool.Job{UPID: upid}, err
+			return sendDelete(ctx, c, in.VMID, in.Snapname, in.Force)
 		},
 		Finish: func(ctx context.Context, c *tool.Call, in deleteIn, end tool.End) (deleteOut, error) {
 			g, list, err := read(ctx, c, in.VMID)

@@ -68,9 +68,16 @@ func TestRollback(t *testing.T) {
 
 		{Name: "not the latest one on ZFS", Args: `{"vmid":102,"snapname":"before-upgrade","confirm":true}`, Outcome: tool.Failed, Sent: 6, Says: []string{
 			"VM 102 (db-1) cannot return to before-upgrade now, and nothing was done: scsi0 is on local-zfs (zfspool), which returns to its newest snapshot only.",
-			"delete them first with pve_delete_snapshot, in this order: after-upgrade. Then roll back."}},
+			"delete_newer: true deletes them first, in this order: after-upgrade."}},
 		{Name: "not the latest one, unseen", Options: sim.Options{Token: "none@pve!mcp", Model: sim.Cluster(sim.Grant("/vms", "PVEVMAdmin"))}, Args: `{"vmid":102,"snapname":"before-upgrade","confirm":true}`,
 			Outcome: tool.Failed, Writes: []string{rollback}, Says: []string{"failed: can't rollback, 'before-upgrade' is not most recent snapshot on", `"status":"running"`}},
+		{Name: "the newer ones first, not confirmed", Args: `{"vmid":102,"snapname":"before-upgrade","delete_newer":true}`, Outcome: tool.NeedsConfirmation,
+			Says: []string{"the newer snapshots after-upgrade are deleted first: there is no way back to them"}},
+		{Name: "the newer ones first", Args: `{"vmid":102,"snapname":"before-upgrade","delete_newer":true,"start":true,"confirm":true,"wait":45}`, Outcome: tool.OK, Writes: []string{remove, rollback},
+			Says: []string{`"message":"Rollback of VM 102 (db-1) to before-upgrade: done."`, `"status":"running"`}},
+		{Name: "the newer ones first, and one stays", Fault: pvesim.Fault{Match: "DELETE /nodes/*/qemu/102/snapshot/after-upgrade", TaskFails: "dataset is busy"},
+			Args: `{"vmid":102,"snapname":"before-upgrade","delete_newer":true,"confirm":true}`, Outcome: tool.Failed, Writes: []string{remove},
+			Says: []string{"Deletion of the snapshot after-upgrade of VM 102 (db-1) failed: dataset is busy", `"status":"running"`}},
 		{Name: "incomplete", Options: sim.Options{Wire: sim.Answers("/snapshot", `[{"name":"monday","snaptime":946000000,"snapstate":"delete"},{"name":"current","parent":"monday"}]`)},
 			Args: `{"vmid":105,"snapname":"monday","confirm":true}`, Outcome: tool.Failed, Sent: 2, Says: []string{"The snapshot monday of VM 105 is incomplete (delete), so there is no way back to it.", "force: true"}},
 		{Name: "of an unknown time", Options: sim.Options{Wire: sim.Answers("/snapshot", `[{"name":"after-upgrade","snaptime":0},{"name":"current","parent":"after-upgrade"}]`)},

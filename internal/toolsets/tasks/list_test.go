@@ -255,7 +255,7 @@ func TestListTasksRefuses(t *testing.T) {
 		`{"node":"pve3"}`:                "The node pve3 is offline.",
 		`{"errors":true,"running":true}`: `The argument "errors" does not go with running: what runs has not failed yet.`,
 		`{"limit":201}`:                  `The argument "limit" is 201, which is not a whole number from 1 to 200.`,
-		`{"vmid":"all"}`:                 `The argument "vmid" is "all", which is not a number.`,
+		`{"vmid":"all"}`:                 `There is no guest "all" that this token may see.`,
 	} {
 		if a := w.Call("pve_list_tasks", args); !a.IsError || !strings.Contains(a.Text, want) {
 			t.Errorf("%s: %s", args, a.Text)

@@ -133,10 +133,10 @@ func changeStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, er
 		wait = c.Patience(in.Wait)
 	}
 	res := begun.Result(ctx, wait)
-	upid := begun.UPID
+	upid := begun.Task()
 	out := statusOut{
 		UPID: upid.String(), Type: upid.Type, ID: upid.ID, Node: upid.Node, User: upid.User,
-		State: string(res.Outcome), Started: render.Time(upid.Start),
+		State: string(res.Outcome), Started: render.Time(begun.Start()),
 	}
 	if err := json.Unmarshal(res.Structured, &out.Change); err != nil {
 		return statusOut{}, err

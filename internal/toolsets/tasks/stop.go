@@ -27,7 +27,7 @@ type stopOut struct {
 }
 
 func stopTask() tool.Tool {
-	return tool.Change(tool.ChangeSpec[stopIn, stopOut]{
+	return tool.Change(tool.ChangeSpec[stopIn, stopIn, stopOut]{
 		Name:  "pve_stop_task",
 		Title: "Stop a task",
 		Doc:   "Stops a running task of PVE, unlike cancelling a call, which only stops waiting. Says what may be left behind.",
@@ -46,10 +46,10 @@ func stopTask() tool.Tool {
 			tool.On(tool.OnNode, "Sys.Modify").If("a task of another user or token").ForAdmins(),
 			tool.On(tool.OnGuest, "VM.Audit").Else("what it left of the guest is not said"),
 		},
-		Plan: func(ctx context.Context, c *tool.Call, in *stopIn) (tool.Plan, error) {
+		Plan: func(ctx context.Context, c *tool.Call, in stopIn) (tool.Plan, stopIn, error) {
 			status, err := c.PVE.TaskStatus(ctx, in.UPID)
 			if err != nil {
-				return tool.Plan{}, unknownTask(err, in.UPID)
+				return tool.Plan{}, in, unknownTask(err, in.UPID)
 			}
 			plan := tool.Plan{About: fmt.Sprintf("Stop of the task %s %s on %s", in.UPID.Type, in.UPID.ID, in.UPID.Node)}
 			id, _ := pve.GuestOf(in.UPID)
@@ -60,7 +60,7 @@ func stopTask() tool.Tool {
 			if !status.Running() {
 				plan.Already = fmt.Sprintf("The task has ended already (%s); nothing was sent.", render.Said(status.ExitStatus.Or("unknown"), 200))
 			}
-			return plan, nil
+			return plan, in, nil
 		},
 		Start: func(ctx context.Context, c *tool.Call, in *stopIn) (tool.Job, error) {
 			return tool.Job{}, c.PVE.StopTask(ctx, in.UPID)
