@@ -57,7 +57,7 @@ func (r *change) take(ctx, patience context.Context, job Job) (stopped output) {
 		case r.steps[r.at].send != nil:
 			return nil
 		}
-		if job, stopped = r.find(ctx); stopped != nil {
+		if job, stopped = r.find(ctx, patience); stopped != nil {
 			return r.partly(ctx, stopped)
 		}
 	}

@@ -156,7 +156,7 @@ func (r *change) restore(ctx context.Context) output {
 // where the change has not come that far.
 func (r *change) replay(ctx, patience context.Context) (stopped output) {
 	for r.at < len(r.steps) {
-		job, stopped := r.find(ctx)
+		job, stopped := r.find(ctx, patience)
 		if stopped == nil {
 			stopped = r.end(ctx, patience, job)
 		}
@@ -170,40 +170,61 @@ func (r *change) replay(ctx, patience context.Context) (stopped output) {
 // find finds the task of a step that this call has not sent: one without a task where it is
 // done without, or where PVE has not begun it by itself. stopped is the answer where the step
 // was not taken, and the change ends with that.
-func (r *change) find(ctx context.Context) (job Job, stopped output) {
+func (r *change) find(ctx, patience context.Context) (job Job, stopped output) {
 	if r.resumed != nil && r.at <= r.resumed.Step {
 		job = Job{UPID: r.resumed.Tasks[r.at]}
 		r.jobs = append(r.jobs, job)
 		return job, nil
 	}
-	s := r.steps[r.at]
-	upid, err := r.call.taskOf(ctx, s, r.tasks(), r.begun)
-	job.UPID = upid
-	r.jobs = append(r.jobs, job)
-	if err != nil || !upid.IsZero() || s.send == nil {
-		return job, nil // whether its goal is reached is seen all the same
-	}
-	if s.done != nil {
-		switch done, err := s.done(ctx, r.call, r.state); {
-		case err != nil:
+	for {
+		job, begun, err := r.seek(ctx)
+		if err != nil {
 			return job, r.unseen(r.lastJob(), err)
-		case done:
+		}
+		if begun {
+			r.jobs = append(r.jobs, job)
 			return job, nil
 		}
+		if !r.resumed.Follows || r.quiet(ctx) {
+			return job, r.notBegun()
+		}
+		select {
+		case <-patience.Done():
+			return job, r.outcome(Changed{
+				Outcome: Running, UPID: r.lastJob().UPID.String(), Handle: r.sealed,
+				Message: r.steps[r.at].about + " is about to begin.", Next: "Follow it with pve_task_status: handle and wait.",
+			})
+		case <-time.After(time.Second):
+		}
 	}
-	r.jobs = r.jobs[:r.at]
-	if r.resumed.Follows && !r.quiet(ctx) {
-		return job, r.outcome(Changed{
-			Outcome: Running, UPID: r.lastJob().UPID.String(), Handle: r.sealed,
-			Message: s.about + " is about to begin.", Next: "Follow it with pve_task_status: handle and wait.",
-		})
+}
+
+// seek looks in PVE whether a step was begun. An error of the list of tasks is no reason to
+// stop where PVE does the step by itself: whether its goal is reached is seen all the same.
+func (r *change) seek(ctx context.Context) (job Job, begun bool, err error) {
+	s := r.steps[r.at]
+	job.UPID, err = r.call.taskOf(ctx, s, r.tasks(), r.begun)
+	switch {
+	case s.send == nil:
+		return job, true, nil
+	case err != nil || !job.UPID.IsZero():
+		return job, err == nil, err
+	case s.done == nil:
+		return job, false, nil
 	}
+	begun, err = s.done(ctx, r.call, r.state)
+	return job, begun, err
+}
+
+// notBegun answers for a change that has stopped before a step.
+func (r *change) notBegun() output {
 	r.stoppedHere = true
+	s := r.steps[r.at]
 	next := s.rest
 	if _, ok := r.in.(planner); ok && s.target.Method == "" {
 		next += fmt.Sprintf(" Or take all steps that are left: %s with this handle as plan_handle.", r.tool.Name)
 	}
-	return job, r.outcome(Changed{
+	return r.outcome(Changed{
 		Outcome: Failed, UPID: r.lastJob().UPID.String(), Next: next,
 		Message: s.about + " was not begun, since the call that would have begun it did not see the end of the task.",
 	})

@@ -29,9 +29,9 @@ type rollbackIn struct {
 
 type rollbackState struct {
 	rollbackIn
-	Guest  pve.GuestRef `json:"guest"`
-	Who    string       `json:"who"`
-	Delete []string     `json:"delete,omitzero"` // snapshots, the newest first
+	Guest  pve.GuestRef     `json:"guest"`
+	Who    string           `json:"who"`
+	Delete []string         `json:"delete,omitzero"` // snapshots, the newest first
 	Also   []policy.Subject `json:"also,omitzero"`   // whose volumes are rolled back, too
 }
 
