@@ -18,6 +18,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/mcphttp"
 	"github.com/pve-mcp/pve-mcp/internal/mcpserver"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
 )
 
 func TestBothErasOnOnePath(t *testing.T) {
@@ -34,7 +35,7 @@ func TestBothErasOnOnePath(t *testing.T) {
 				},
 			}, nil)
 			list, err := client.ListTools(s.Context(), nil)
-			if err != nil || len(list.Tools) < 20 {
+			if offered, _ := toolset.Offered(toolset.Selection{}); err != nil || len(list.Tools) != len(offered) {
 				s.Fatalf("%s: %v %v", era, list, err)
 			}
 			params := &mcp.CallToolParams{Name: "pve_guest_power", Arguments: map[string]any{"vmid": 101 + i, "action": "reboot", "wait": 40}}

@@ -28,7 +28,7 @@ func Instructions(s Selection) string {
 			lines = append(lines, strings.Split(set.Instructions, "\n")...)
 		}
 	}
-	if slices.ContainsFunc(on, func(t tool.Tool) bool { return t.Risk != policy.Read }) {
+	if slices.ContainsFunc(on, changes) {
 		var outcomes []string
 		for _, o := range tool.Outcomes() {
 			outcomes = append(outcomes, string(o))

@@ -62,9 +62,11 @@ func catalogOf(sets []tool.Set) catalog {
 		add(s, s.Tools, Everything)
 	}
 	slices.SortFunc(c.sets, func(a, b tool.Set) int { return strings.Compare(a.Name, b.Name) })
-	slices.SortFunc(c.tools, func(a, b tool.Tool) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(c.tools, byName)
 	return c
 }
+
+func byName(a, b tool.Tool) int { return strings.Compare(a.Name, b.Name) }
 
 func (c catalog) named(name string) (t tool.Tool, ok bool) {
 	i := slices.IndexFunc(c.tools, func(t tool.Tool) bool { return t.Name == name })

@@ -103,8 +103,19 @@ func Offered(s Selection) (on []tool.Tool, off map[string]string) {
 			on = append(on, t)
 		}
 	}
+	if t, ok := c.named(follower); ok && off[follower] != "" && !slices.Contains(s.Tools, "-"+follower) && slices.ContainsFunc(on, changes) {
+		delete(off, follower)
+		on = append(on, t)
+		slices.SortFunc(on, byName)
+	}
 	return on, off
 }
+
+// follower is the tool that follows what another has begun. It is offered beside any that
+// changes something, unless it is left out by its name.
+const follower = "pve_task_status"
+
+func changes(t tool.Tool) bool { return t.Risk != policy.Read }
 
 // refusal returns why a tool that some choices offer is off, or "".
 func (s Selection) refusal(t tool.Tool, choices []string) string {

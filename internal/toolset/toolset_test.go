@@ -87,6 +87,30 @@ func TestOffered(t *testing.T) {
 	}
 }
 
+// What a tool has begun can be followed, whichever toolset the tool is of.
+func TestWhatFollowsIsOffered(t *testing.T) {
+	sets := append(two(), tool.Set{Name: "tasks", Core: []tool.Tool{{Name: "pve_task_status", Risk: policy.Read}}})
+	for _, tt := range []struct {
+		choice toolset.Selection
+		on     bool
+	}{
+		{toolset.Selection{Toolsets: []string{"boats"}}, true},
+		{toolset.Selection{Toolsets: []string{"boats"}, Policy: policy.Policy{ReadOnly: true}}, false},
+		{toolset.Selection{Toolsets: []string{"boats"}, Tools: []string{"-pve_task_status"}}, false},
+		{toolset.Selection{Toolsets: []string{"boats"}, Tools: []string{"-pve_sail", "-pve_sink"}}, false},
+	} {
+		tt.choice.From = sets
+		on, off := toolset.Offered(tt.choice)
+		is := slices.ContainsFunc(on, func(tl tool.Tool) bool { return tl.Name == "pve_task_status" })
+		if is != tt.on || is == (off["pve_task_status"] != "") {
+			t.Errorf("%+v: on = %v, off: %v", tt.choice, is, off["pve_task_status"])
+		}
+		if !slices.IsSortedFunc(on, func(a, b tool.Tool) int { return strings.Compare(a.Name, b.Name) }) {
+			t.Errorf("%+v: not sorted by name", tt.choice)
+		}
+	}
+}
+
 // What does not exist is named, with what does.
 func TestChecks(t *testing.T) {
 	for _, tt := range []struct {
