@@ -217,6 +217,9 @@ func (e row) subjectOf(r request) (s Subject, complete bool) {
 		if value == "" {
 			return Subject{Kind: e.kind()}, false
 		}
+		if name == "filename" && strings.Contains(template, "{content}/") {
+			value = storedName(value)
+		}
 		pairs = append(pairs, "{"+name+"}", value)
 	}
 	s = Subject{e.kind(), strings.NewReplacer(pairs...).Replace(template)}
@@ -224,6 +227,18 @@ func (e row) subjectOf(r request) (s Subject, complete bool) {
 		s.ID = e.inPath(r, "storage") + ":" + s.ID
 	}
 	return s, true
+}
+
+// storedName is the name that PVE gives to a file that it is sent or told to fetch.
+func storedName(name string) string {
+	name = strings.TrimSuffix(name, "\n")
+	name = name[strings.LastIndexAny(name, `/\`)+1:]
+	return strings.Map(func(r rune) rune {
+		if r < 0x80 && (r == '_' || r == '.' || r == '-' || '0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z') {
+			return r
+		}
+		return '_'
+	}, name)
 }
 
 // paramsIn are the names of the parameters in a template.

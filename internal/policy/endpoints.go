@@ -57,6 +57,8 @@ type detail struct {
 	leavesGuests func(r request) bool
 	// makes names the parameter with the id of a guest that is made.
 	makes string
+	// takesFile says that the request may bring a file along, in a form that has parts.
+	takesFile bool
 	// repeats names the parameter that is a list to PVE.
 	repeats string
 	// from names the snapshot whose disks count, as in [Where].
@@ -105,6 +107,7 @@ func details() map[string]detail {
 		"POST /cluster/ha/resources/{sid}/relocate":                       {from: allSnapshots, targetParam: "node"},
 		"DELETE /nodes/{node}/tasks/{upid}":                               {isDestructive: stopsLoss},
 		"DELETE /nodes/{node}/storage/{storage}/prunebackups":             {onlyListed: func(r request) bool { return r.params.Get("vmid") != "" }},
+		"POST /nodes/{node}/storage/{storage}/upload":                     {takesFile: true},
 		"PUT /nodes/{node}/storage/{storage}/content/{volume}":            {isDestructive: unprotects},
 		"POST /nodes/{node}/qemu/{vmid}/agent/exec":                       {repeats: "command"},
 		"GET /nodes/{node}/disks/list":                                    {onlyReads: skipsSMART},

@@ -415,7 +415,7 @@ var configs = map[int]map[string][]string{
 	100: {"tags": {"Prod;x"}},
 	103: {"scsi0": {"local-zfs:vm-103-disk-0,size=8G"}},
 	105: {"scsi0": {"local-zfs:vm-105-disk-0,size=8G"}, "scsi1": {"local-zfs:vm-103-disk-1,size=8G"}},
-	106: {"scsi0": {"local-zfs:vm-106-disk-0,size=8G"}, "ide2": {"local:iso/x.iso,media=cdrom"}, "mp0": {"/mnt/data,mp=/data"}},
+	106: {"scsi0": {"local-zfs:vm-106-disk-0,size=8G"}, "ide2": {"local:iso/x.iso,media=cdrom"}, "ide3": {"local:iso/a_b.iso,media=cdrom"}, "mp0": {"/mnt/data,mp=/data"}},
 	108: {"scsi0": {"local-zfs:vm-108-disk-0,size=8G", "file=local-zfs:vm-103-disk-2"}},
 	109: {"scsi0": {"local-zfs:base-103-disk-0/vm-109-disk-0,size=8G"}},
 	110: {"scsi0": {"iscsi:0.0.0.scsi-1"}},

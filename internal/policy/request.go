@@ -86,18 +86,29 @@ func readParams(req *http.Request) (params url.Values, reason string, err error)
 	for _, text := range texts {
 		form, err := url.ParseQuery(text)
 		if err != nil || form.Encode() != text {
-			return nil, "its parameters are not in the form in which they would be read", nil // their text may have secrets
+			return nil, oddParams, nil // their text may have secrets
 		}
 		for key, values := range form {
 			params[key] = append(params[key], values...)
 		}
 	}
-	for key, values := range params {
-		if !plain(key) || slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) || strings.Contains(v, "\x00") }) {
-			return nil, "a parameter is no text", nil
-		}
+	if reason := unreadable(params); reason != "" {
+		return nil, reason, nil
 	}
 	return params, "", nil
+}
+
+// oddParams is why parameters are refused that PVE might read in another way.
+const oddParams = "its parameters are not in the form in which they would be read"
+
+// unreadable returns why parameters are refused, or "": one is no text.
+func unreadable(params url.Values) string {
+	for key, values := range params {
+		if !plain(key) || slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) || strings.Contains(v, "\x00") }) {
+			return "a parameter is no text"
+		}
+	}
+	return ""
 }
 
 func readBody(req *http.Request) (string, error) {

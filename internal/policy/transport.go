@@ -81,7 +81,9 @@ func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	case req.Method == http.MethodGet:
 		reason = t.guard.refuseRead(req, r)
 	default:
-		used, reason, err = t.guard.refuseWrite(req, r)
+		if req, r.params, reason = readUpload(req, r); reason == "" {
+			used, reason, err = t.guard.refuseWrite(req, r)
+		}
 	}
 	if err == nil && reason == "" {
 		resp, err := t.base.RoundTrip(req)
@@ -124,8 +126,10 @@ func (g *Guard) refuseWrite(req *http.Request, r request) (used *grant, reason s
 	if reason := g.Policy.Refusal(Write); reason != "" {
 		return nil, reason, nil
 	}
-	if r.params, reason, err = readParams(req); err != nil || reason != "" {
-		return nil, reason, err
+	if r.params == nil { // it brings no file along
+		if r.params, reason, err = readParams(req); err != nil || reason != "" {
+			return nil, reason, err
+		}
 	}
 	e := known().find(r.method, r.elems)
 	if e == nil {

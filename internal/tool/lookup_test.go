@@ -1,7 +1,10 @@
 package tool_test
 
 import (
+	"bytes"
 	"errors"
+	"io"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strings"
@@ -133,5 +136,49 @@ func TestDependentsOfAGroup(t *testing.T) {
 	}
 	if got := refusal(w, "root@pam!full", "PUT", "/cluster/ha/groups/other?nodes=pve2"); got != "" {
 		t.Errorf("another group: %q", got)
+	}
+}
+
+// A file reaches the cluster whole, unless it would take the place of one that a protected
+// guest has.
+func TestUploadsToACluster(t *testing.T) {
+	t.Parallel()
+	cd := sim.Set(103, "ide2=local:iso/debian-12.11.0-amd64-netinst.iso,media=cdrom")
+	w := sim.New(t, sim.Options{Token: "root@pam!full", Model: sim.Cluster(cd), Policy: policy.Policy{Protect: policy.Rules{{Low: 103, High: 103}}}})
+	for file, want := range map[string]string{
+		"new.iso":                          "",
+		"debian-12.11.0-amd64-netinst.iso": "guest 103 has local:iso/debian-12.11.0-amd64-netinst.iso as ide2",
+	} {
+		var form bytes.Buffer
+		parts := multipart.NewWriter(&form)
+		_ = parts.WriteField("content", "iso")
+		part, err := parts.CreateFormFile("filename", file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = part.Write(make([]byte, 300<<10))
+		_ = parts.Close()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.Sim.URL()+"/api2/json/nodes/pve1/storage/local/upload", &form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "PVEAPIToken=root@pam!full="+w.Model.Token("root@pam!full").Secret)
+		req.Header.Set("Content-Type", parts.FormDataContentType())
+		resp, err := w.Host.Guard.Transport(w.Sim.Transport()).RoundTrip(req)
+		var refused *policy.RefusedError
+		switch {
+		case errors.As(err, &refused):
+			if want == "" || !strings.HasPrefix(refused.Reason, want) {
+				t.Errorf("%s: %q, want %q", file, refused.Reason, want)
+			}
+		case err != nil:
+			t.Error(err)
+		default:
+			answer, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if want != "" || !strings.Contains(string(answer), ":imgcopy:") {
+				t.Errorf("%s: %s %s", file, resp.Status, answer)
+			}
+		}
 	}
 }

@@ -1,0 +1,62 @@
+package policy
+
+import (
+	"bytes"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+)
+
+// maxUploadHead is how much may come before the content of a file that is uploaded.
+const maxUploadHead = 64 << 10
+
+// readUpload reads what comes before the file in the form of a request that brings one
+// along, where the table of endpoints says that it may, and returns a request that can still
+// be sent whole. PVE knows no parameter that comes after the file. params is nil for any
+// other request.
+func readUpload(req *http.Request, r request) (again *http.Request, params url.Values, reason string) {
+	e := known().find(r.method, r.elems)
+	kind, options, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
+	if e == nil || !e.takesFile || err != nil || kind != "multipart/form-data" || req.Body == nil {
+		return req, nil, ""
+	}
+	var read, canonical bytes.Buffer
+	form := multipart.NewReader(io.LimitReader(io.TeeReader(req.Body, &read), maxUploadHead), options["boundary"])
+	w := multipart.NewWriter(&canonical)
+	params, ok := url.Values{}, w.SetBoundary(options["boundary"]) == nil
+	for file := ""; ok && file == ""; {
+		var name, value string
+		name, value, file, ok = nextField(form)
+		params.Add(name, value)
+		if file == "" {
+			ok = ok && w.WriteField(name, value) == nil
+			continue
+		}
+		_, err := w.CreateFormFile("filename", file)
+		ok = ok && err == nil && name == "filename"
+	}
+	if !ok || req.URL.RawQuery != "" || req.Header.Get("Content-Type") != w.FormDataContentType() || !bytes.HasPrefix(read.Bytes(), canonical.Bytes()) {
+		return req, nil, oddParams
+	}
+	again = req.Clone(req.Context())
+	again.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(&read, req.Body), req.Body}
+	return again, params, unreadable(params)
+}
+
+// nextField reads the next parameter of a form. That of a file has its name as its value.
+func nextField(form *multipart.Reader) (name, value, file string, ok bool) {
+	part, err := form.NextRawPart()
+	if err != nil {
+		return "", "", "", false
+	}
+	if file = part.FileName(); file != "" {
+		return part.FormName(), file, file, true
+	}
+	content, err := io.ReadAll(part)
+	return part.FormName(), string(content), "", err == nil
+}
