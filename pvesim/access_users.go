@@ -8,9 +8,9 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
-// show tells of a user what PVE's configuration file has, which knows root@pam by
+// fields tells of a user what PVE's configuration file has, which knows root@pam by
 // itself.
-func (u User) show() map[string]any {
+func (u User) fields() map[string]any {
 	out := map[string]any{"enable": bit(!u.Disabled), "expire": u.Expire}
 	if u.ID != "root@pam" {
 		out["email"] = u.Email
@@ -25,7 +25,7 @@ func (u User) show() map[string]any {
 	return out
 }
 
-func (t Token) show() map[string]any {
+func (t Token) fields() map[string]any {
 	out := map[string]any{"privsep": bit(t.PrivSep), "expire": t.Expire}
 	if t.Comment != "" {
 		out["comment"] = t.Comment
@@ -60,14 +60,14 @@ func listUsers(c *call) (any, error) {
 		if id != owner && !c.maySeeUser(u) || c.params["enabled"] != nil && c.flag("enabled") == u.Disabled {
 			continue
 		}
-		item := u.show()
+		item := u.fields()
 		_, realm, _ := strings.Cut(id, "@")
 		item["userid"], item["realm-type"] = id, realm
 		if c.flag("full") {
 			item["groups"], item["tokens"] = strings.Join(u.Groups, ","), nil
 			var tokens []any
 			for _, t := range c.tokensOf(id) {
-				token := t.show()
+				token := t.fields()
 				token["tokenid"] = t.name()
 				tokens = append(tokens, token)
 			}
@@ -106,11 +106,11 @@ func getUser(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := u.show()
+	out := u.fields()
 	out["groups"], out["tokens"] = append([]string{}, u.Groups...), nil
 	tokens := map[string]any{}
 	for _, t := range c.tokensOf(u.ID) {
-		tokens[t.name()] = t.show()
+		tokens[t.name()] = t.fields()
 	}
 	if len(tokens) > 0 {
 		out["tokens"] = tokens
@@ -214,7 +214,7 @@ func listTokens(c *call) (any, error) {
 	}
 	out := []any{}
 	for _, t := range c.tokensOf(u.ID) {
-		item := t.show()
+		item := t.fields()
 		item["tokenid"] = t.name()
 		out = append(out, item)
 	}
@@ -238,7 +238,7 @@ func getToken(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.show(), nil
+	return t.fields(), nil
 }
 
 // createToken is the only one to tell a token's secret.
@@ -284,7 +284,7 @@ func putToken(c *call) (any, error) {
 			t.Expire = 0
 		}
 	}
-	out := t.show()
+	out := t.fields()
 	if c.flag("regenerate") {
 		t.Secret = c.uuid("token")
 		out["value"], out["full-tokenid"] = t.Secret, t.ID

@@ -8,8 +8,8 @@ import (
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
-// fill puts into a backup of the model what it was made of.
-func (s *state) fill(v *volume) {
+// fillArchive puts into a backup of the model what it was made of.
+func (s *state) fillArchive(v *volume) {
 	if v.Disks != nil {
 		return
 	}
@@ -28,7 +28,7 @@ func (s *state) fill(v *volume) {
 	}
 	maps.DeleteFunc(v.Config, func(key, _ string) bool { return withoutIndex(key) == "unused" || key == "lock" || key == "parent" })
 	v.Disks = map[string]Volume{}
-	for _, key := range disks(v.subtype(), v.Config) {
+	for _, key := range diskKeys(v.subtype(), v.Config) {
 		size := propstring.Size(v.Config[key])
 		v.Disks[key] = Volume{Size: size, Used: size * 2 / 5, Format: "raw"}
 		if g == nil {

@@ -52,7 +52,7 @@ func (b *backupJob) backUp(id int, now time.Time) outcome {
 	if err := d.g.unlocked(); err != nil {
 		return d.abort(j, id, err)
 	}
-	if key := d.missing(); key != "" {
+	if key := d.missingVolumeKey(); key != "" {
 		return d.abort(j, id, die("no such volume '%s'", propstring.Volume(d.g.Config[key])))
 	}
 	d.g.Config["lock"] = "backup"
@@ -74,7 +74,7 @@ func (d *dump) limit() error {
 		return nil
 	}
 	count := 0
-	for _, v := range d.contents(d.storage.ID, d.node.Name) {
+	for _, v := range d.volumesOn(d.storage.ID, d.node.Name) {
 		if v.Content == "backup" && v.VMID == d.g.VMID && !v.Protected {
 			count++
 		}
@@ -111,7 +111,7 @@ func (d *dump) target() {
 	d.path = d.storage.path() + "/dump/" + d.name
 }
 
-func (d *dump) missing() string {
+func (d *dump) missingVolumeKey() string {
 	for _, key := range d.included() {
 		if d.volumeOf(propstring.Volume(d.g.Config[key]), d.g.Node) == nil {
 			return key
@@ -122,7 +122,7 @@ func (d *dump) missing() string {
 
 // included are the keys of the volumes that are backed up.
 func (d *dump) included() []string {
-	return slices.DeleteFunc(disks(d.g.Kind, d.g.Config), func(key string) bool {
+	return slices.DeleteFunc(diskKeys(d.g.Kind, d.g.Config), func(key string) bool {
 		asked := propstring.Get(d.g.Config[key], "backup")
 		if d.g.Kind == "lxc" {
 			return key != "rootfs" && asked != "1"
@@ -134,17 +134,17 @@ func (d *dump) included() []string {
 // prepare tells what is backed up and how. A container whose volumes have no
 // snapshots is suspended instead.
 func (d *dump) prepare(j *journal) {
-	what := func() { d.tellVolumes(j) }
+	what := func() { d.logVolumes(j) }
 	if d.g.Kind == "lxc" {
 		if d.mode == "snapshot" {
 			what()
-			if !d.has(d.g, d.g.Config, "snapshot", false) {
+			if !d.hasFeature(d.g, d.g.Config, "snapshot", false) {
 				j.info("mode failure - some volumes do not support snapshots")
 				j.info("trying 'suspend' mode instead")
 				d.mode = "suspend"
 			}
 		}
-		d.tellMode(j)
+		d.logMode(j)
 		if d.mode != "snapshot" {
 			what()
 		}
@@ -152,12 +152,12 @@ func (d *dump) prepare(j *journal) {
 	}
 	if d.mode == "snapshot" {
 		j.info("VM Name: %s", d.g.name())
-		d.tellDisks(j)
-		d.tellMode(j)
+		d.logDisks(j)
+		d.logMode(j)
 	} else {
-		d.tellMode(j)
+		d.logMode(j)
 		j.info("VM Name: %s", d.g.name())
-		d.tellDisks(j)
+		d.logDisks(j)
 	}
 	for _, key := range sortedKeys(d.g.Config) {
 		if withoutIndex(key) == "unused" {
@@ -169,7 +169,7 @@ func (d *dump) prepare(j *journal) {
 	}
 }
 
-func (d *dump) tellMode(j *journal) {
+func (d *dump) logMode(j *journal) {
 	j.info("backup mode: %s", d.mode)
 	if limit := d.number("bwlimit", 0); limit > 0 {
 		j.info("bandwidth limit: %d KiB/s", limit)
@@ -177,9 +177,9 @@ func (d *dump) tellMode(j *journal) {
 	j.info("ionice priority: %d", d.number("ionice", 7))
 }
 
-func (d *dump) tellDisks(j *journal) {
+func (d *dump) logDisks(j *journal) {
 	in := d.included()
-	for _, key := range disks("qemu", d.g.Config) {
+	for _, key := range diskKeys("qemu", d.g.Config) {
 		switch id := propstring.Volume(d.g.Config[key]); {
 		case slices.Contains(in, key):
 			j.info("include disk '%s' '%s' %s", key, id, propstring.FormatSize(d.volumeOf(id, d.g.Node).Size))
@@ -189,10 +189,10 @@ func (d *dump) tellDisks(j *journal) {
 	}
 }
 
-func (d *dump) tellVolumes(j *journal) {
+func (d *dump) logVolumes(j *journal) {
 	j.info("CT Name: %s", d.g.name())
 	in := d.included()
-	for _, key := range disks("lxc", d.g.Config) {
+	for _, key := range diskKeys("lxc", d.g.Config) {
 		mount := cmp.Or(propstring.Get(d.g.Config[key], "mp"), "/")
 		if slices.Contains(in, key) {
 			j.info("including mount point %s ('%s') in backup", key, mount)
@@ -212,13 +212,13 @@ func (d *dump) stopGuest(j *journal) outcome {
 		takes = stopWait
 	}
 	j.pass(takes)
-	return d.guarded(j.on(func(now time.Time) outcome {
+	return d.guarded(j.continued(func(now time.Time) outcome {
 		next := &journal{began: now}
 		if !ok {
 			d.release(now)
 			return d.abort(next, d.g.VMID, die("VM quit/powerdown failed - got timeout"))
 		}
-		d.set(d.g, guestState{running: d.g.Kind == "qemu", since: now})
+		d.setRunState(d.g, runState{running: d.g.Kind == "qemu", since: now})
 		return d.archive(next)
 	}))
 }
@@ -249,7 +249,7 @@ func (d *dump) release(now time.Time) {
 		delete(d.g.Config, "lock")
 	}
 	if d.running && !d.g.now.running {
-		d.set(d.g, guestState{running: true, since: now})
+		d.setRunState(d.g, runState{running: true, since: now})
 	}
 }
 
@@ -258,7 +258,7 @@ func (d *dump) abort(j *journal, id int, err error) outcome {
 	d.failed = true
 	j.say("ERROR: Backup of VM %d failed - %s", id, strings.TrimSpace(refusalOf(err).message))
 	j.info("Failed at %s", j.time())
-	return j.on(d.next)
+	return j.continued(d.next)
 }
 
 // archive writes the archive.
@@ -289,10 +289,10 @@ func (d *dump) archive(j *journal) outcome {
 	}
 	v.Size = d.archiveSize(size, used)
 	v.Used = v.Size
-	o := j.on(d.complete)
+	o := j.continued(d.complete)
 	o.apply = func(time.Time) {
-		d.free(v.ID, d.node.Name)
-		d.made = d.put(v, d.began)
+		d.freeVolume(v.ID, d.node.Name)
+		d.made = d.addVolume(v, d.began)
 		d.made.Disks = volumes
 	}
 	return d.guarded(o)
@@ -340,7 +340,7 @@ func (d *dump) complete(now time.Time) outcome {
 	}
 	j.info("Finished Backup of VM %d (%s)", d.g.VMID, clockText(now.Add(j.at).Sub(d.began)))
 	j.info("Backup finished at %s", j.time())
-	o := j.on(d.next)
+	o := j.continued(d.next)
 	o.apply = d.release
 	return d.guarded(o)
 }

@@ -185,7 +185,7 @@ func includedVolumes(c *call) (any, error) {
 			continue
 		}
 		volumes := []any{}
-		for _, key := range disks(g.Kind, g.Config) {
+		for _, key := range diskKeys(g.Kind, g.Config) {
 			included, reason := propstring.Get(g.Config[key], "backup") != "0", "enabled"
 			switch {
 			case g.Kind == "lxc" && key == "rootfs":

@@ -12,7 +12,7 @@ import (
 // both, with what a retention makes of them.
 func (c *call) backupsWithMarks(st *Storage, policy retention.Policy, vmid int, kind string) (backups []*volume, marks map[*volume]string) {
 	marks, groups := map[*volume]string{}, map[string][]*volume{}
-	for _, v := range c.contents(st.ID, c.node.Name) {
+	for _, v := range c.volumesOn(st.ID, c.node.Name) {
 		if v.Content != "backup" || vmid != 0 && v.VMID != vmid || kind != "" && v.subtype() != kind {
 			continue
 		}
@@ -70,7 +70,7 @@ func pruneBackups(c *call) (any, error) {
 	return c.fork(c.now, c.node, c.caller.User, "prunebackups", ownedID(vmid, id), 0, func(now time.Time) outcome {
 		st, err := c.online(id, c.node.Name)
 		if err != nil {
-			return died(err)
+			return failedBy(err)
 		}
 		j := &journal{began: now}
 		c.prune(j, "", st, c.retentionOf(st), vmid, c.str("type"))
@@ -85,7 +85,7 @@ func (c *call) prune(j *journal, prefix string, st *Storage, policy retention.Po
 	for _, v := range backups {
 		if marks[v] == retention.Remove {
 			j.say("%sremoving backup '%s'", prefix, v.ID)
-			c.drop(v)
+			c.removeVolume(v)
 			removed++
 		}
 	}

@@ -98,7 +98,7 @@ func (r *restoring) finish(j *journal, g *guest, made madeDrives) outcome {
 		g.snaps = nil
 		clear(g.pending)
 		clear(g.dropped)
-		r.unaired[g.VMID] = true
+		r.unannounced[g.VMID] = true
 		if pool := r.str("pool"); pool != "" && len(r.poolsWith[aclPath(g.VMID)]) == 0 {
 			r.join(pool, g.VMID)
 		}
@@ -135,7 +135,7 @@ func (r *restoring) vm(j *journal) (madeDrives, error) {
 	}
 	r.displace(made.config)
 	var size, used int64
-	for _, key := range disks("qemu", made.config) {
+	for _, key := range diskKeys("qemu", made.config) {
 		disk := r.archive.Disks[key]
 		name := "disk"
 		if propstring.IsCloudInit(made.config[key]) {
@@ -206,13 +206,13 @@ func (r *restoring) displace(config map[string]string) {
 		switch {
 		case v == nil || v.VMID != r.id || !propstring.IsDriveKey(r.kind, key):
 		case config[key] != "":
-			r.drop(v)
+			r.removeVolume(v)
 		default:
 			unused.addUnused(v.ID)
 		}
 	}
 	for _, snap := range r.old.snaps {
-		r.free(snap.VMState, r.old.Node)
+		r.freeVolume(snap.VMState, r.old.Node)
 	}
 }
 
@@ -248,7 +248,7 @@ func (r *restoring) allocate(j *journal, key string, from Volume, name string) (
 	} else {
 		j.fileSystem(v)
 	}
-	return r.put(v, r.now), nil
+	return r.addVolume(v, r.now), nil
 }
 
 // unpacking is the command that a VM's backup is read with.
@@ -351,7 +351,7 @@ func (r *restoring) ct(j *journal) (madeDrives, error) {
 		if err != nil {
 			return made, err
 		}
-		for _, key := range disks("lxc", made.config) {
+		for _, key := range diskKeys("lxc", made.config) {
 			delete(made.config, key)
 		}
 		maps.Copy(made.config, drives.config)
@@ -379,7 +379,7 @@ func (r *restoring) ct(j *journal) (madeDrives, error) {
 
 // mounts makes the volumes that the backup had.
 func (r *restoring) mounts(j *journal, made *madeDrives) error {
-	for _, key := range disks("lxc", made.config) {
+	for _, key := range diskKeys("lxc", made.config) {
 		from, ok := r.archive.Disks[key]
 		if !ok {
 			from = Volume{Size: propstring.Size(made.config[key]), Format: "raw"}

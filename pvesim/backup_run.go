@@ -169,7 +169,7 @@ func (b *backupJob) lock(now time.Time) outcome {
 		}
 		b.waited = true
 		j.pass(time.Second)
-		return j.on(b.lock)
+		return j.continued(b.lock)
 	}
 	b.dumps[b.node.Name] = b
 	if b.waited {
@@ -192,7 +192,7 @@ func (b *backupJob) lock(now time.Time) outcome {
 		mine = append(mine, id)
 	}
 	b.ids = mine
-	return j.on(b.next)
+	return j.continued(b.next)
 }
 
 // commandLine writes the job as PVE logs it.
@@ -228,8 +228,8 @@ func (b *backupJob) next(now time.Time) outcome {
 	return j.done(nil)
 }
 
-// on is a part of a backup job, which goes on.
-func (j *journal) on(then func(time.Time) outcome) outcome {
+// continued is a part of a backup job, which goes continued.
+func (j *journal) continued(then func(time.Time) outcome) outcome {
 	o := j.done(nil)
 	o.then, o.interrupted = then, "interrupted by signal"
 	return o

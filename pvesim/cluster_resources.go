@@ -69,15 +69,15 @@ type guestRow struct {
 	VMID   int    `json:"vmid"`
 	Node   string `json:"node"`
 	Status string `json:"status"`
-	*heardOf
+	*announcedFields
 	Lock    string `json:"lock,omitempty"`
 	Tags    string `json:"tags,omitempty"`
 	Pool    string `json:"pool,omitempty"`
 	HAState string `json:"hastate,omitempty"`
 }
 
-// heardOf is what a node broadcasts of a guest.
-type heardOf struct {
+// announcedFields is what a node broadcasts of a guest.
+type announcedFields struct {
 	Name      string  `json:"name"`
 	Template  int     `json:"template"`
 	Uptime    int64   `json:"uptime"`
@@ -103,13 +103,13 @@ func (c *call) guestResource(g *guest) guestRow {
 		Lock: g.Config["lock"], Tags: g.Config["tags"],
 	}
 	heard := g
-	if g.fresh {
-		heard = c.gone[g.VMID]
+	if g.isNew {
+		heard = c.removedGuests[g.VMID]
 	}
-	if n := c.nodeNamed(g.Node); heard != nil && !c.forgotten(n) && (heard == g || c.now.Sub(heard.last) <= kept) {
-		row.heardOf, row.Status = c.seen(heard, n), "stopped"
-		if heard.seen.running {
-			row.Status = cmp.Or(heard.seen.qmp, "running")
+	if n := c.nodeNamed(g.Node); heard != nil && !c.isForgotten(n) && (heard == g || c.now.Sub(heard.lastAnnounced) <= broadcastLasts) {
+		row.announcedFields, row.Status = c.announcedOf(heard, n), "stopped"
+		if heard.announced.running {
+			row.Status = cmp.Or(heard.announced.qmp, "running")
 		}
 	}
 	if pools := c.poolsWith[g.path]; len(pools) > 0 && c.may("/pool/"+pools[0], "Pool.Audit") {
@@ -121,22 +121,24 @@ func (c *call) guestResource(g *guest) guestRow {
 	return row
 }
 
-// forgotten reports whether the cluster no longer has what a node broadcast.
-func (c *call) forgotten(n *node) bool { return n.unheard || c.now.Sub(n.aired) > kept }
+// isForgotten reports whether the cluster no longer has what a node broadcast.
+func (c *call) isForgotten(n *node) bool {
+	return n.neverHeard || c.now.Sub(n.heardAt) > broadcastLasts
+}
 
-// kept is how long the cluster keeps what a node broadcast.
-const kept = 5 * time.Minute
+// broadcastLasts is how long the cluster keeps what a node broadcast.
+const broadcastLasts = 5 * time.Minute
 
-// seen is what node n said of a guest of its own when it was last heard.
-func (c *call) seen(g *guest, n *node) *heardOf {
-	st := g.seen
-	u := c.usage(g, st, n.aired)
-	out := &heardOf{
+// announcedOf is what node n said of a guest of its own when it was last heard.
+func (c *call) announcedOf(g *guest, n *node) *announcedFields {
+	st := g.announced
+	u := c.usage(g, st, n.heardAt)
+	out := &announcedFields{
 		Name: g.name(), Template: bit(g.template()), CPU: u.cpu, MaxCPU: c.cpus(g), Mem: u.mem, MaxMem: g.maxMem(), Disk: u.disk,
 		MaxDisk: g.maxDisk(), NetIn: u.netIn, NetOut: u.netOut, DiskRead: u.diskRead, DiskWrite: u.diskWritten,
 	}
 	if st.running {
-		out.Uptime = uptime(st.since, n.aired)
+		out.Uptime = uptime(st.since, n.heardAt)
 	}
 	if c.node.version.major >= 9 && g.Kind == "qemu" {
 		mem := hostMemory(g, u)
@@ -160,7 +162,7 @@ func (c *call) nodeResource(n *node, guests []*guest) map[string]any {
 		return out
 	}
 	if c.may("/nodes/"+n.Name, "Sys.Audit") {
-		cpu, mem := c.load(n, guests, n.aired)
+		cpu, mem := c.load(n, guests, n.heardAt)
 		out["cpu"], out["maxcpu"], out["mem"], out["maxmem"] = cpu, n.CPUs, mem, n.Memory
 		out["disk"], out["maxdisk"], out["uptime"] = n.Disk/5, n.Disk, uptime(n.booted, c.now)
 	}
@@ -236,8 +238,8 @@ func (c *call) storageResource(st *Storage, n *node) map[string]any {
 		"id": "storage/" + n.Name + "/" + st.ID, "type": "storage", "storage": st.ID, "node": n.Name, "status": "unknown",
 		"plugintype": st.Type, "content": st.Content, "shared": bit(st.everywhere()),
 	}
-	if !c.forgotten(n) && st.Broken == "" {
-		item["status"], item["disk"], item["maxdisk"] = "available", c.taken(st, n.Name), st.Size
+	if !c.isForgotten(n) && st.Broken == "" {
+		item["status"], item["disk"], item["maxdisk"] = "available", c.bytesUsed(st, n.Name), st.Size
 	}
 	return item
 }
@@ -253,17 +255,17 @@ func (c *call) poolResources() []any {
 		var cpus, mem, maxmem, up int64
 		for _, id := range p.VMIDs {
 			g := c.guests[id]
-			if g == nil || !g.seen.running {
+			if g == nil || !g.announced.running {
 				continue
 			}
 			n := c.nodeNamed(g.Node)
-			if c.forgotten(n) {
+			if c.isForgotten(n) {
 				continue
 			}
 			cpus += c.cpus(g)
-			mem += c.usage(g, g.seen, n.aired).mem
+			mem += c.usage(g, g.announced, n.heardAt).mem
 			maxmem += g.maxMem()
-			up = max(up, uptime(g.seen.since, n.aired))
+			up = max(up, uptime(g.announced.since, n.heardAt))
 		}
 		out = append(out, map[string]any{
 			"id": "/pool/" + p.ID, "type": "pool", "pool": p.ID, "cpu": 0, "maxcpu": cpus, "mem": mem, "maxmem": maxmem, "uptime": up,

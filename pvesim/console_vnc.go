@@ -134,7 +134,7 @@ func (s *Sim) screenOf(vmid int) []string {
 	switch {
 	case g == nil || !g.now.running:
 		return nil
-	case !s.boots(g):
+	case !s.hasBootDisk(g):
 		return []string{"SeaBIOS (version 1.16.3)", "", "Booting from Hard Disk...", "Boot failed: not a bootable disk", "", "No bootable device."}
 	case !s.booted(g, now):
 		return []string{"SeaBIOS (version 1.16.3)", "", "Booting from Hard Disk..."}

@@ -131,7 +131,7 @@ func (s *state) takeDown(f *fault) {
 	}
 	n := s.nodeNamed(f.Node)
 	n.Offline = true
-	n.unheard = s.happens.Equal(s.built)
+	n.neverHeard = s.happens.Equal(s.built)
 }
 
 func (f *fault) parse() error {
@@ -193,8 +193,8 @@ func elements(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 }
 
-// about reports whether the rule is about a call, whether or not it fires.
-func (f *fault) about(c *call) bool {
+// matches reports whether the rule is matches a call, whether or not it fires.
+func (f *fault) matches(c *call) bool {
 	if f.method != "" && f.method != c.req.Method || f.Guest != 0 && f.Guest != c.number("vmid", 0) ||
 		f.Node != "" && f.Node != c.worker() {
 		return false
@@ -222,10 +222,10 @@ func (c *call) worker() string {
 	return c.str(c.ep.ProxyTo)
 }
 
-// pickFault finds the rule that befalls a call.
-func (c *call) pickFault() Fault {
+// nextFault finds the rule that befalls a call.
+func (c *call) nextFault() Fault {
 	for i, f := range c.faults {
-		if f.Down || f.Max != 0 && f.fired == f.Max || !f.about(c) {
+		if f.Down || f.Max != 0 && f.fired == f.Max || !f.matches(c) {
 			continue
 		}
 		f.met++
@@ -239,10 +239,10 @@ func (c *call) pickFault() Fault {
 	return Fault{}
 }
 
-// befall lets a fault befall the call before the work is begun.
-func (c *call) befall() error {
+// applyFault lets a fault applyFault the call before the work is begun.
+func (c *call) applyFault() error {
 	if !c.accepted {
-		c.accepted, c.fault = true, c.pickFault()
+		c.accepted, c.fault = true, c.nextFault()
 		c.arrived = c.now.Add(c.fault.Delay) // whatever else takes time begins later
 	}
 	if err := c.after(0, nil); err != nil {

@@ -34,8 +34,8 @@ func withAgent(do func(c *call, g *guest) (any, error)) handler {
 	})
 }
 
-// tells is an agent's command whose result PVE hands on.
-func tells(ask func(c *call, g *guest) any) handler {
+// agentAnswer is an agent's command whose result PVE hands on.
+func agentAnswer(ask func(c *call, g *guest) any) handler {
 	return withAgent(func(c *call, g *guest) (any, error) {
 		return map[string]any{"result": ask(c, g)}, nil
 	})
@@ -80,7 +80,7 @@ func agentSystem(_ *call, g *guest) any {
 // agentFileSystems are those on the VM's disks; a system on a CD has none.
 func agentFileSystems(c *call, g *guest) any {
 	out := []any{}
-	for i, key := range disks(g.Kind, g.Config) {
+	for i, key := range diskKeys(g.Kind, g.Config) {
 		v := c.volumeOf(propstring.Volume(g.Config[key]), g.Node)
 		if v == nil || v.Blank {
 			continue
@@ -163,7 +163,7 @@ func agentSetPassword(c *call, _ *guest) (any, error) {
 
 func agentShutdown(c *call, g *guest) (any, error) {
 	if takes, ok := c.shutdownTime(g); ok {
-		c.later(c.now.Add(takes), c.off(g))
+		c.schedule(c.now.Add(takes), c.turnOff(g))
 	}
 	return map[string]any{"result": map[string]any{}}, nil
 }
@@ -171,7 +171,7 @@ func agentShutdown(c *call, g *guest) (any, error) {
 func agentSuspend(c *call, g *guest) (any, error) {
 	st := g.now
 	st.qmp = "suspended"
-	c.set(g, st)
+	c.setRunState(g, st)
 	return map[string]any{"result": map[string]any{}}, nil
 }
 

@@ -9,9 +9,9 @@ import (
 // bootTakes is how long a VM's system needs until its agent answers.
 const bootTakes = 10 * time.Second
 
-// boots reports whether there is a system that a guest starts. A VM whose disks
+// hasBootDisk reports whether there is a system that a guest starts. A VM whose disks
 // are all blank and that has no medium to boot from has none.
-func (s *state) boots(g *guest) bool {
+func (s *state) hasBootDisk(g *guest) bool {
 	blank := false
 	for key, drive := range g.Config {
 		v := s.volumeOf(propstring.Volume(drive), g.Node)
@@ -28,7 +28,7 @@ func (s *state) boots(g *guest) bool {
 
 // booted reports whether the guest's system is up.
 func (s *state) booted(g *guest, now time.Time) bool {
-	return g.now.running && s.boots(g) && (g.now.warm || g.Kind == "lxc" || now.Sub(g.now.since) >= bootTakes)
+	return g.now.running && s.hasBootDisk(g) && (g.now.warm || g.Kind == "lxc" || now.Sub(g.now.since) >= bootTakes)
 }
 
 func (c *call) agentAnswers(g *guest) bool {

@@ -102,8 +102,8 @@ func verbOn(g *guest, name string) func(*call, *guest) (any, error) {
 	return func(c *call, _ *guest) (any, error) { return do(c) }
 }
 
-// about are the parameters of a call about a guest.
-func about(g *guest, more apischema.Values) apischema.Values {
+// guestParams are the parameters of a call guestParams a guest.
+func guestParams(g *guest, more apischema.Values) apischema.Values {
 	params := apischema.Values{"node": g.Node, "vmid": strconv.Itoa(g.VMID)}
 	for key, value := range more {
 		params[key] = value
@@ -119,7 +119,7 @@ func startAll(c *call) (any, error) {
 		if g.now.running || !any && (g.Config["onboot"] != "1" || g.managed()) {
 			return step{}
 		}
-		return step{fmt.Sprintf("Starting %s %d", g.noun(), g.VMID), verbOn(g, "start"), about(g, nil)}
+		return step{fmt.Sprintf("Starting %s %d", g.noun(), g.VMID), verbOn(g, "start"), guestParams(g, nil)}
 	})
 }
 
@@ -135,7 +135,7 @@ func stopAll(c *call) (any, error) {
 			return step{}
 		}
 		line := fmt.Sprintf("Stopping %s %d (timeout = %s seconds)", g.noun(), g.VMID, timeout)
-		return step{line, verbOn(g, "shutdown"), about(g, apischema.Values{"timeout": timeout, "forceStop": strconv.Itoa(force)})}
+		return step{line, verbOn(g, "shutdown"), guestParams(g, apischema.Values{"timeout": timeout, "forceStop": strconv.Itoa(force)})}
 	})
 }
 
@@ -145,7 +145,7 @@ func suspendAll(c *call) (any, error) {
 		if !g.now.running || g.Kind == "lxc" {
 			return step{}
 		}
-		return step{fmt.Sprintf("Suspending VM %d", g.VMID), verbOn(g, "suspend"), about(g, apischema.Values{"todisk": "1"})}
+		return step{fmt.Sprintf("Suspending VM %d", g.VMID), verbOn(g, "suspend"), guestParams(g, apischema.Values{"todisk": "1"})}
 	})
 }
 
@@ -163,7 +163,7 @@ func migrateAll(c *call) (any, error) {
 		if g.Kind == "lxc" {
 			do, how = migrateCT, "restart"
 		}
-		params := about(g, apischema.Values{"target": target.Name})
+		params := guestParams(g, apischema.Values{"target": target.Name})
 		if g.now.running {
 			params[how] = "1"
 		}

@@ -95,7 +95,7 @@ func (c *call) cloneOf(g *guest) (cloning, error) {
 	if k.full && g.Kind == "lxc" && g.now.running && snapname == "" {
 		return k, die("Cannot do full clones on a running container without snapshots")
 	}
-	for _, key := range disks(g.Kind, k.config) {
+	for _, key := range diskKeys(g.Kind, k.config) {
 		if err := c.cloneable(k, key, snapname != ""); err != nil {
 			return k, err
 		}
@@ -156,7 +156,7 @@ func (c *call) cloneable(k cloning, key string, ofSnap bool) error {
 	}
 	lxc := k.source.Kind == "lxc"
 	files := lxc && !k.full && c.storageNamed(v.storage()).Type != "btrfs" && c.storageNamed(v.storage()).traits().files
-	if c.can(v, feature, ofSnap) && !files { // a linked file would be in qcow2, which containers cannot use
+	if c.supports(v, feature, ofSnap) && !files { // a linked file would be in qcow2, which containers cannot use
 		return nil
 	}
 	if lxc {
@@ -197,7 +197,7 @@ func (c *call) cloneTask(k cloning, id int, typ string, rename func(map[string]s
 		o := j.done(func(time.Time) {
 			release()
 			g.Config = config
-			c.settle(g, k.target)
+			c.relocateGuest(g, k.target)
 		})
 		o.interrupted = "clone failed: interrupted by signal"
 		o.undo = func() {
@@ -222,7 +222,7 @@ func (c *call) cloneConfig(j *journal, k cloning, id int) (map[string]string, []
 		}
 	}
 	var volumes []*volume
-	for _, key := range disks(k.source.Kind, config) {
+	for _, key := range diskKeys(k.source.Kind, config) {
 		old := c.volumeOf(propstring.Volume(config[key]), k.source.Node)
 		var v *volume
 		if k.full {
@@ -259,19 +259,19 @@ func (c *call) linkDisk(j *journal, kind, key string, base *volume, vmid int) *v
 		j.say("clone %s: images, %s, %d to %s (base=../%s)", name, v.file(), vmid, v.file(), name)
 		j.formatting(st, v)
 	}
-	return c.put(v, c.now)
+	return c.addVolume(v, c.now)
 }
 
-// settle puts a guest on a node, with the volumes that are not shared.
-func (c *call) settle(g *guest, node string) {
+// relocateGuest puts a guest on a node, with the volumes that are not shared.
+func (c *call) relocateGuest(g *guest, node string) {
 	if g.Node == node {
 		return
 	}
 	for _, v := range c.ownedVolumes(g) {
 		if v.Node != "" {
-			c.move(v, v.ID, node)
+			c.relocateVolume(v, v.ID, node)
 		}
 	}
 	g.Node = node
-	c.unaired[g.VMID] = true
+	c.unannounced[g.VMID] = true
 }

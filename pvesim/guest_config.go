@@ -42,8 +42,8 @@ func section(b *strings.Builder, description string, config map[string]string) {
 	}
 }
 
-// digest is the SHA-1 of the configuration as a file.
-func (g *guest) digest() string {
+// configDigest is the SHA-1 of the configuration as a file.
+func (g *guest) configDigest() string {
 	sum := sha1.Sum([]byte(g.file()))
 	return hex.EncodeToString(sum[:])
 }
@@ -97,16 +97,16 @@ func guestConfig(c *call, g *guest) (any, error) {
 			return nil, err
 		}
 		out := c.snapshotFields(g, snap)
-		out["digest"] = g.digest()
+		out["digest"] = g.configDigest()
 		return out, nil
 	}
 	out := c.typedAll(g, config)
-	out["digest"] = g.digest()
+	out["digest"] = g.configDigest()
 	return out, nil
 }
 
 func guestPending(c *call, g *guest) (any, error) {
-	out := []any{map[string]any{"key": "digest", "value": g.digest()}}
+	out := []any{map[string]any{"key": "digest", "value": g.configDigest()}}
 	keys := maps.Clone(g.Config)
 	maps.Copy(keys, g.pending)
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
@@ -128,7 +128,7 @@ func guestPending(c *call, g *guest) (any, error) {
 // checkDigest refuses a change of a configuration that is not the one that the
 // caller has seen.
 func (c *call) checkDigest(g *guest, refusal string) error {
-	if digest := c.str("digest"); digest != "" && digest != g.digest() {
+	if digest := c.str("digest"); digest != "" && digest != g.configDigest() {
 		return die("%s", refusal)
 	}
 	return nil

@@ -186,7 +186,7 @@ func (c *call) changeConfig(j *journal, g *guest) error {
 			delete(g.pending, key)
 		}
 	}
-	return c.plug(g)
+	return c.applyPending(g)
 }
 
 // changeBoot keeps the order of boot devices in step with them: those that go
@@ -221,7 +221,7 @@ func (c *call) changeBoot(g *guest, settings map[string]string) error {
 // forget drops a pending change. The volume that was made for it stays, unused.
 func (c *call) forget(g *guest, key string) {
 	if drive := g.pending[key]; propstring.IsDriveKey(g.Kind, key) {
-		g.retire(&c.state, drive)
+		g.addUnusedOf(&c.state, drive)
 	}
 	delete(g.pending, key)
 }
@@ -230,7 +230,7 @@ func (c *call) removeKey(g *guest, key string) error {
 	value, ok := g.Config[key]
 	c.forget(g, key)
 	if key == "vmstate" && ok {
-		c.free(value, g.Node)
+		c.freeVolume(value, g.Node)
 		for _, key := range []string{"vmstate", "lock", "runningmachine", "runningcpu"} {
 			delete(g.Config, key)
 		}
@@ -258,7 +258,7 @@ func (c *call) removeKey(g *guest, key string) error {
 		}
 	}
 	if withoutIndex(key) == "unused" { // at once, whatever else is asked for
-		return c.unplug(g, key, true)
+		return c.removeConfigKey(g, key, true)
 	}
 	g.dropped[key] = c.flag("force")
 	return nil

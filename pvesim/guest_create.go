@@ -88,16 +88,16 @@ func (s *state) unusedID(id int) error {
 // reserve makes a guest exist that a task is about to make: locked, and unknown to
 // the other nodes until the next broadcast.
 func (c *call) reserve(kind string, id int, lock string) *guest {
-	g := alive(Guest{VMID: id, Kind: kind, Node: c.node.Name, Config: map[string]string{"lock": lock}}, c.model.Seed)
+	g := newGuest(Guest{VMID: id, Kind: kind, Node: c.node.Name, Config: map[string]string{"lock": lock}}, c.model.Seed)
 	if kind == "qemu" { // a system on it asks a DHCP server
 		h := hash(c.model.Seed, "dhcp", id)
 		g.IPs = []string{fmt.Sprintf("10.99.%d.%d/24", byte(h), 2+byte(h>>8)%250), fmt.Sprintf("fe80::be24:11ff:fe%02x:%04x/64", byte(h), uint16(h>>16))}
 	}
-	g.fresh = true
+	g.isNew = true
 	c.guests[id] = g
 	at, _ := slices.BinarySearch(c.order, id)
 	c.order = slices.Insert(c.order, at, id)
-	c.unaired[id] = true
+	c.unannounced[id] = true
 	if pool := c.str("pool"); pool != "" {
 		c.join(pool, id)
 	}
@@ -118,8 +118,8 @@ func (s *state) join(pool string, id int) {
 // remove makes a guest cease to exist, with its place in pools and ACLs.
 func (s *state) remove(g *guest) {
 	delete(s.guests, g.VMID)
-	if !g.fresh {
-		g.last, s.gone[g.VMID] = s.aired, g
+	if !g.isNew {
+		g.lastAnnounced, s.removedGuests[g.VMID] = s.lastBroadcast, g
 	}
 	s.order = slices.DeleteFunc(s.order, func(id int) bool { return id == g.VMID })
 	for i := range s.pools {
@@ -228,7 +228,7 @@ func createCT(c *call) (any, error) {
 		return nil, err
 	}
 	if settings["rootfs"] == "" {
-		if len(disks("lxc", settings)) > 0 {
+		if len(diskKeys("lxc", settings)) > 0 {
 			return nil, die("mount points configured, but 'rootfs' not set - aborting")
 		}
 		settings["rootfs"] = cmp.Or(c.str("storage"), "local") + ":4"

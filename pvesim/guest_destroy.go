@@ -43,20 +43,20 @@ func (c *call) destroyRefusal(g *guest) error {
 }
 
 func (c *call) destroyTask(g *guest, typ string) (any, error) {
-	return c.work(g, typ, func(now time.Time) outcome {
+	return c.startGuestTask(g, typ, func(now time.Time) outcome {
 		j := &journal{began: now}
 		if err := g.unlocked(); err != nil && g.Config["lock"] != "suspended" {
-			return died(err)
+			return failedBy(err)
 		}
 		owned := c.ownedVolumes(g)
 		for _, v := range owned {
 			if v.base() && len(c.clones(v)) > 0 {
-				return died(die("base volume '%s' is still in use by linked cloned", v.ID))
+				return failedBy(die("base volume '%s' is still in use by linked cloned", v.ID))
 			}
 		}
 		if g.now.running {
 			j.say("forced to stop CT %d before destroying!", g.VMID)
-			c.set(g, guestState{})
+			c.setRunState(g, runState{})
 			j.pass(stopTakes)
 		}
 		if c.flag("purge") {
@@ -72,7 +72,7 @@ func (c *call) destroyTask(g *guest, typ string) (any, error) {
 		}
 		return j.done(func(time.Time) {
 			for _, v := range owned {
-				c.drop(v)
+				c.removeVolume(v)
 			}
 			c.remove(g)
 		})
@@ -127,21 +127,21 @@ func makeTemplate(c *call, g *guest) (any, error) {
 	case g.now.running:
 		return nil, die("you can't convert a VM to template if VM is running")
 	}
-	for _, key := range disks(g.Kind, g.Config) {
+	for _, key := range diskKeys(g.Kind, g.Config) {
 		storage, _, _ := strings.Cut(propstring.Volume(g.Config[key]), ":")
 		if st := c.storageNamed(storage); g.Kind == "lxc" && st != nil && st.traits().files {
 			return nil, die("Directory storage '%s' does not support container templates!", storage)
 		}
 	}
-	upid, err := c.work(g, g.prefix()+"template", func(time.Time) outcome {
+	upid, err := c.startGuestTask(g, g.taskPrefix()+"template", func(time.Time) outcome {
 		return done(300*time.Millisecond, func(time.Time) {
-			for _, key := range disks(g.Kind, g.Config) {
+			for _, key := range diskKeys(g.Kind, g.Config) {
 				v := c.volumeOf(propstring.Volume(g.Config[key]), g.Node)
 				if v.base() || c.str("disk") != "" && c.str("disk") != key {
 					continue
 				}
 				file := strings.NewReplacer("subvol-", "basevol-", "vm-", "base-").Replace(v.file())
-				moved := c.move(v, strings.TrimSuffix(v.ID, v.file())+file, g.Node)
+				moved := c.relocateVolume(v, strings.TrimSuffix(v.ID, v.file())+file, g.Node)
 				g.Config[key] = propstring.SetVolume(g.Config[key], moved.ID)
 			}
 			g.Config["template"] = "1"

@@ -19,7 +19,7 @@ type madeDrives struct {
 // undo frees the volumes again.
 func (m madeDrives) undo(s *state) {
 	for _, v := range m.volumes {
-		s.drop(v)
+		s.removeVolume(v)
 	}
 }
 
@@ -101,7 +101,7 @@ func (c *call) makeDrive(j *journal, kind string, vmid int, key, drive, defaultS
 		j.transfer(source.Size, source.Used)
 	}
 	j.pass(100 * time.Millisecond)
-	return drive, c.put(v, c.now), nil
+	return drive, c.addVolume(v, c.now), nil
 }
 
 // fileSystem is what mkfs says of a container's new volume.
@@ -151,10 +151,10 @@ func resizeVM(c *call, g *guest) (any, error) {
 		}
 		return nil, c.growDisk(&journal{}, g)
 	}
-	return c.work(g, "resize", func(now time.Time) outcome {
+	return c.startGuestTask(g, "resize", func(now time.Time) outcome {
 		j := &journal{began: now}
 		if err := c.growDisk(j, g); err != nil {
-			return died(err)
+			return failedBy(err)
 		}
 		return j.done(nil)
 	})
@@ -226,7 +226,7 @@ func resizeCT(c *call, g *guest) (any, error) {
 	case size == v.Size:
 		return nil, die("disk is already at specified size")
 	}
-	return c.work(g, "resize", func(now time.Time) outcome {
+	return c.startGuestTask(g, "resize", func(now time.Time) outcome {
 		j := &journal{began: now}
 		if v.Format != "subvol" {
 			j.say("Image resized.")

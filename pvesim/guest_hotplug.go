@@ -17,8 +17,8 @@ var fast = map[string]string{
 	"lxc": "description onboot startup protection hostname hookscript cores cpulimit cpuunits memory swap tags nameserver searchdomain lock parent",
 }
 
-// plugs reports whether a change of a key reaches a running guest at once.
-func (g *guest) plugs(key, value string) bool {
+// canApplyNow reports whether a change of a key reaches a running guest at once.
+func (g *guest) canApplyNow(key, value string) bool {
 	base := withoutIndex(key)
 	switch {
 	case !g.now.running, slices.Contains(strings.Fields(fast[g.Kind]), key), base == "unused", base == "ipconfig":
@@ -53,30 +53,30 @@ func (g *guest) hotplugs(class string) bool {
 	}
 }
 
-// plug makes the pending changes true that can be now. One that fails stays pending,
+// applyPending makes the pending changes true that can be now. One that fails stays pending,
 // and is refused as a parameter.
-func (s *state) plug(g *guest) error {
+func (s *state) applyPending(g *guest) error {
 	refused := map[string]string{}
 	for _, key := range sortedKeys(g.dropped) {
-		if !g.plugs(key, g.Config[key]) {
+		if !g.canApplyNow(key, g.Config[key]) {
 			continue
 		}
-		if err := s.unplug(g, key, g.dropped[key]); err != nil {
-			refused[key] = plugError(g, key, err)
+		if err := s.removeConfigKey(g, key, g.dropped[key]); err != nil {
+			refused[key] = applyError(g, key, err)
 			continue
 		}
 		delete(g.dropped, key)
 	}
 	for _, key := range sortedKeys(g.pending) {
 		value := g.pending[key]
-		if !g.plugs(key, value) {
+		if !g.canApplyNow(key, value) {
 			continue
 		}
 		if old := g.Config[key]; propstring.IsDriveKey(g.Kind, key) && propstring.Volume(old) != propstring.Volume(value) {
-			g.retire(s, old)
+			g.addUnusedOf(s, old)
 		}
 		g.Config[key] = value
-		g.use(propstring.Volume(value))
+		g.removeUnused(propstring.Volume(value))
 		delete(g.pending, key)
 	}
 	if len(refused) > 0 {
@@ -85,7 +85,7 @@ func (s *state) plug(g *guest) error {
 	return nil
 }
 
-func plugError(g *guest, key string, err error) string {
+func applyError(g *guest, key string, err error) string {
 	switch {
 	case !g.now.running:
 		return fmt.Sprintf("unable to apply pending change %s : %s", key, err)
@@ -95,9 +95,9 @@ func plugError(g *guest, key string, err error) string {
 	return "hotplug problem - " + err.Error()
 }
 
-// unplug takes a key away. A drive's volume becomes an unused one, or ceases to
+// removeConfigKey takes a key away. A drive's volume becomes an unused one, or ceases to
 // exist by force, or where it is an unused one already.
-func (s *state) unplug(g *guest, key string, force bool) error {
+func (s *state) removeConfigKey(g *guest, key string, force bool) error {
 	if g.now.running && g.Kind == "qemu" && withoutIndex(key) == "net" && g.IgnoresShutdown {
 		return die("error on hot-unplugging device '%s'", key)
 	}
@@ -108,7 +108,7 @@ func (s *state) unplug(g *guest, key string, force bool) error {
 			return err
 		}
 	} else if propstring.IsDriveKey(g.Kind, key) {
-		defer g.retire(s, drive)
+		defer g.addUnusedOf(s, drive)
 	}
 	delete(g.Config, key)
 	return nil
@@ -116,20 +116,20 @@ func (s *state) unplug(g *guest, key string, force bool) error {
 
 // destroyVolume frees a volume that no snapshot of the guest needs.
 func (s *state) destroyVolume(g *guest, id string) error {
-	if g.snapped(id) {
+	if g.isInSnapshot(id) {
 		return die("unable to delete '%s' - volume is still in use (snapshot?)", id)
 	}
 	if v := s.volumeOf(id, g.Node); v != nil && v.VMID == g.VMID {
 		if len(s.clones(v)) > 0 {
 			return die("base volume '%s' is still in use by linked cloned", id)
 		}
-		s.drop(v)
+		s.removeVolume(v)
 	}
 	return nil
 }
 
-// snapped reports whether a snapshot of the guest has a volume.
-func (g *guest) snapped(id string) bool {
+// isInSnapshot reports whether a snapshot of the guest has a volume.
+func (g *guest) isInSnapshot(id string) bool {
 	for _, snap := range g.snaps {
 		for key, drive := range snap.Config {
 			if propstring.IsDriveKey(g.Kind, key) && propstring.Volume(drive) == id {
@@ -140,8 +140,8 @@ func (g *guest) snapped(id string) bool {
 	return false
 }
 
-// retire lists the volume of a drive as unused, where it is the guest's own.
-func (g *guest) retire(s *state, drive string) {
+// addUnusedOf lists the volume of a drive as unused, where it is the guest's own.
+func (g *guest) addUnusedOf(s *state, drive string) {
 	v := s.volumeOf(propstring.Volume(drive), g.Node)
 	if v == nil || propstring.IsCDROM(drive) || v.VMID != g.VMID {
 		return
@@ -149,8 +149,8 @@ func (g *guest) retire(s *state, drive string) {
 	g.addUnused(v.ID)
 }
 
-// use takes a volume off the list of unused ones.
-func (g *guest) use(volid string) {
+// removeUnused takes a volume off the list of unused ones.
+func (g *guest) removeUnused(volid string) {
 	for key, value := range g.Config {
 		if withoutIndex(key) == "unused" && value == volid {
 			delete(g.Config, key)

@@ -38,7 +38,7 @@ func (s *state) localDisks(g *guest) []localDisk {
 // unavailable are the storages of a guest that a node does not have.
 func (s *state) unavailable(g *guest, node string) []string {
 	missing := map[string]bool{}
-	for _, key := range disks(g.Kind, g.Config) {
+	for _, key := range diskKeys(g.Kind, g.Config) {
 		storage, _, ok := strings.Cut(propstring.Volume(g.Config[key]), ":")
 		if _, err := s.usable(storage, node); ok && err != nil {
 			missing[storage] = true

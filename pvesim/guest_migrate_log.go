@@ -66,20 +66,20 @@ func (j *journal) mirror(c *call, g *guest, local []localDisk) {
 	for _, d := range local {
 		name := job + "-" + d.key
 		j.say("%s: start migration to nbd:unix:/run/qemu-server/%d_nbd.migrate:exportname=drive-%s", d.key, g.VMID, d.key)
-		j.bare("drive mirror is starting for %s", name)
+		j.sayUnstamped("drive mirror is starting for %s", name)
 		for sent, s := int64(0), 0; ; sent, s = min(sent+netSpeed, d.Size), s+1 {
 			ready := ""
 			if sent == d.Size {
 				ready = ", ready"
 			}
-			j.bare("%s: transferred %s of %s (%.2f%%) in %ds%s", name, renderBytes(sent), renderBytes(d.Size), 100*float64(sent)/float64(max(d.Size, 1)), s, ready)
+			j.sayUnstamped("%s: transferred %s of %s (%.2f%%) in %ds%s", name, renderBytes(sent), renderBytes(d.Size), 100*float64(sent)/float64(max(d.Size, 1)), s, ready)
 			if sent == d.Size {
 				break
 			}
 			j.pass(time.Second)
 		}
 	}
-	j.bare("all 'mirror' jobs are ready")
+	j.sayUnstamped("all 'mirror' jobs are ready")
 }
 
 // ram copies the memory of a running VM.

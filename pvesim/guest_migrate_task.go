@@ -16,9 +16,9 @@ func (c *call) migrationTask(g *guest, target *node, typ string, special func(*j
 	if g.managed() {
 		return c.fork(c.now, c.node, c.caller.User, "hamigrate", fmt.Sprint(g.VMID), 0, func(time.Time) outcome {
 			o := done(haTakes, func(end time.Time) {
-				c.moveByHA(g, target, false, end)
+				c.scheduleHAMove(g, target, false, end)
 				for _, sid := range c.affine(g, "positive") {
-					c.moveByHA(c.guestOf(sid), target, false, end)
+					c.scheduleHAMove(c.guestOf(sid), target, false, end)
 				}
 			})
 			o.log = []entry{{text: fmt.Sprintf("Requesting HA migration for %s %d to node %s", g.noun(), g.VMID, target.Name)}}
@@ -26,9 +26,9 @@ func (c *call) migrationTask(g *guest, target *node, typ string, special func(*j
 		}), nil
 	}
 	stores := storageMap(c.str("targetstorage") + c.str("target-storage"))
-	return c.work(g, typ, func(now time.Time) outcome {
+	return c.startGuestTask(g, typ, func(now time.Time) outcome {
 		j := &journal{began: now, stamp: true}
-		if refused := cmp.Or(g.unlocked(), reach(target), c.canHold(target, g, stores)); refused != nil {
+		if refused := cmp.Or(g.unlocked(), reachRefusal(target), c.storageRefusal(target, g, stores)); refused != nil {
 			j.say("ERROR: migration aborted (duration 00:00:00): %s", strings.TrimSpace(refused.Error()))
 			return j.fail(die("migration aborted"))
 		}
@@ -52,25 +52,25 @@ func (c *call) migrationTask(g *guest, target *node, typ string, special func(*j
 			j.pass(startCTTakes)
 		}
 		j.say("migration finished successfully (duration %s)", clockText(j.at))
-		return c.migrating(g, j, target, stores, func(end time.Time) {
+		return c.migrationOutcome(g, j, target, stores, func(end time.Time) {
 			if restart {
-				c.set(g, guestState{running: true, since: end})
+				c.setRunState(g, runState{running: true, since: end})
 			}
 		}, restart)
 	})
 }
 
-// reach says why a node cannot be reached.
-func reach(n *node) error {
+// reachRefusal says why a node cannot be reached.
+func reachRefusal(n *node) error {
 	if n.Offline {
 		return die("Can't connect to destination address using public key")
 	}
 	return nil
 }
 
-// canHold says why a node cannot hold a guest's volumes where they are to go to the
+// storageRefusal says why a node cannot hold a guest's volumes where they are to go to the
 // storages that they are on.
-func (c *call) canHold(n *node, g *guest, stores map[string]string) error {
+func (c *call) storageRefusal(n *node, g *guest, stores map[string]string) error {
 	if missing := c.unavailable(g, n.Name); len(stores) == 0 && len(missing) > 0 {
 		_, err := c.usable(missing[0], n.Name)
 		return err
@@ -78,12 +78,12 @@ func (c *call) canHold(n *node, g *guest, stores map[string]string) error {
 	return nil
 }
 
-// migrating is a migration under way: the guest is locked, and stopped where it is
+// migrationOutcome is a migration under way: the guest is locked, and stopped where it is
 // restarted at the target.
-func (c *call) migrating(g *guest, j *journal, target *node, stores map[string]string, then func(time.Time), stop bool) outcome {
+func (c *call) migrationOutcome(g *guest, j *journal, target *node, stores map[string]string, then func(time.Time), stop bool) outcome {
 	g.Config["lock"] = "migrate"
 	if stop {
-		c.set(g, guestState{})
+		c.setRunState(g, runState{})
 	}
 	var kept []*volume
 	if why := c.fault.Keeps; why != "" {
@@ -98,7 +98,7 @@ func (c *call) migrating(g *guest, j *journal, target *node, stores map[string]s
 	}
 	o := j.done(func(end time.Time) {
 		delete(g.Config, "lock")
-		c.transport(g, target.Name, stores)
+		c.moveToNode(g, target.Name, stores)
 		for _, v := range kept {
 			c.volumes[place{v.Node, v.ID}] = v
 		}
@@ -145,12 +145,12 @@ func (c *call) moveLive(j *journal, g *guest, target *node, stores map[string]st
 	j.ram(g)
 	j.pass(4 * time.Second)
 	j.say("migration finished successfully (duration %s)", clockText(j.at))
-	return c.migrating(g, j, target, stores, func(time.Time) {}, false), true
+	return c.migrationOutcome(g, j, target, stores, func(time.Time) {}, false), true
 }
 
-// transport puts a guest on another node, its volumes on the storages that are
+// moveToNode puts a guest on another node, its volumes on the storages that are
 // named for them.
-func (c *call) transport(g *guest, target string, stores map[string]string) {
+func (c *call) moveToNode(g *guest, target string, stores map[string]string) {
 	renamed := map[string]string{}
 	for _, v := range c.ownedVolumes(g) {
 		storage := mapped(stores, v.storage())
@@ -163,7 +163,7 @@ func (c *call) transport(g *guest, target string, stores map[string]string) {
 			id = c.newVolume(request{storage: storage, node: target, vmid: g.VMID, name: "disk", content: v.Content, format: v.Format, size: v.Size}).ID
 		}
 		renamed[v.ID] = id
-		c.move(v, id, target)
+		c.relocateVolume(v, id, target)
 	}
 	configs := []map[string]string{g.Config, g.pending}
 	for _, snap := range g.snaps {
@@ -177,5 +177,5 @@ func (c *call) transport(g *guest, target string, stores map[string]string) {
 		}
 	}
 	g.Node = target
-	c.unaired[g.VMID] = true
+	c.unannounced[g.VMID] = true
 }

@@ -31,10 +31,10 @@ func monitorCommand(c *call, g *guest) (any, error) {
 	case "stop", "cont":
 		now := g.now
 		now.qmp = map[string]string{"stop": "paused"}[command]
-		c.set(g, now)
+		c.setRunState(g, now)
 		return "", nil
 	case "quit":
-		c.set(g, guestState{})
+		c.setRunState(g, runState{})
 		return "", nil
 	}
 	return "unknown command: '" + command + "'\r\n", nil

@@ -41,7 +41,7 @@ func moveDisk(c *call, g *guest) (any, error) {
 		return nil, err
 	case !st.holds("images"):
 		return nil, badParam("storage", "storage '%s' does not support vm images", storage)
-	case c.flag("delete") && g.snapped(v.ID):
+	case c.flag("delete") && g.isInSnapshot(v.ID):
 		return nil, die("you can't move a disk with snapshots and delete the source")
 	}
 	return c.moveTask(g, "qmmove", key, storage, cmp.Or(c.str("format"), v.Format))
@@ -71,7 +71,7 @@ func moveVolume(c *call, g *guest) (any, error) {
 		return nil, noMountPoint()
 	case v == nil:
 		return nil, die("volume '%s' does not exist", propstring.Volume(drive))
-	case c.flag("delete") && g.snapped(v.ID):
+	case c.flag("delete") && g.isInSnapshot(v.ID):
 		return nil, die("you can't move a volume with snapshots and delete the source")
 	}
 	if err := c.checkDigest(g, otherDigest); err != nil {
@@ -103,7 +103,7 @@ func noMountPoint() error {
 
 func (c *call) moveTask(g *guest, typ, key, storage, format string) (any, error) {
 	remove := c.flag("delete")
-	return c.work(g, typ, func(now time.Time) outcome {
+	return c.startGuestTask(g, typ, func(now time.Time) outcome {
 		j := &journal{began: now}
 		drive := g.Config[key]
 		old := c.volumeOf(propstring.Volume(drive), g.Node)
@@ -116,7 +116,7 @@ func (c *call) moveTask(g *guest, typ, key, storage, format string) (any, error)
 				delete(g.Config, "lock")
 			}
 			if remove {
-				c.drop(old)
+				c.removeVolume(old)
 			} else {
 				g.addUnused(old.ID)
 			}
@@ -124,7 +124,7 @@ func (c *call) moveTask(g *guest, typ, key, storage, format string) (any, error)
 		})
 		o.brief = g.Kind == "lxc"
 		o.undo = func() {
-			c.drop(v)
+			c.removeVolume(v)
 			if g.Kind == "lxc" {
 				delete(g.Config, "lock")
 			}
@@ -148,7 +148,7 @@ func (c *call) copyDisk(j *journal, kind, key string, old *volume, vmid int, r r
 		j.pass(time.Duration(float64(old.Used) / copySpeed * float64(time.Second)))
 		j.say("Number of files: 308 (reg: 15, dir: 25, link: 268)")
 		j.say("Total file size: %d bytes", old.Used)
-		return c.put(v, c.now)
+		return c.addVolume(v, c.now)
 	}
 	j.say("create full clone of drive %s (%s)", key, old.ID)
 	j.formatting(c.storageNamed(r.storage), v)
@@ -156,7 +156,7 @@ func (c *call) copyDisk(j *journal, kind, key string, old *volume, vmid int, r r
 		j.say("allocated target volume '%s'", v.ID)
 	}
 	j.transfer(old.Size, old.Used)
-	return c.put(v, c.now)
+	return c.addVolume(v, c.now)
 }
 
 // reassign gives a volume of a guest to another one of the same node.
@@ -192,7 +192,7 @@ func reassign(c *call, g *guest, key, targetKey string) (any, error) {
 		return nil, die("CD drive contents can't be moved to another %s", g.noun())
 	case v == nil:
 		return nil, die("volume '%s' does not exist", propstring.Volume(drive))
-	case g.snapped(v.ID):
+	case g.isInSnapshot(v.ID):
 		return nil, die("Can't move disk used by a snapshot to another %s", g.noun())
 	case g.now.running && withoutIndex(key) != "unused":
 		return nil, die("Cannot move disk to another %s while the source %s is running - detach first", g.noun(), g.noun())
@@ -200,14 +200,14 @@ func reassign(c *call, g *guest, key, targetKey string) (any, error) {
 	if err := c.caller.Require("/storage/"+v.storage(), "Datastore.AllocateSpace"); err != nil {
 		return nil, err
 	}
-	return c.work(g, map[string]string{"qemu": "qmmove", "lxc": "move_volume"}[g.Kind], func(now time.Time) outcome {
+	return c.startGuestTask(g, map[string]string{"qemu": "qmmove", "lxc": "move_volume"}[g.Kind], func(now time.Time) outcome {
 		j := &journal{began: now}
 		j.say("reassign disk '%s' from VM '%d' as '%s' to VM '%d'", key, g.VMID, targetKey, id)
 		j.pass(200 * time.Millisecond)
 		return j.done(func(time.Time) {
 			to := c.newVolume(request{storage: v.storage(), node: g.Node, vmid: id, name: "disk", content: v.Content, format: v.Format, size: v.Size})
 			v.VMID = id
-			moved := c.move(v, to.ID, g.Node)
+			moved := c.relocateVolume(v, to.ID, g.Node)
 			target.Config[targetKey] = propstring.SetVolume(g.Config[key], moved.ID)
 			delete(g.Config, key)
 		})

@@ -23,7 +23,7 @@ var qemuVerbs = map[string]verb{
 	"stop":     {task: "qmstop", ha: "hastop", work: stopVM},
 	"shutdown": {task: "qmshutdown", ha: "hastop", work: shutdownVM},
 	"reboot":   {task: "qmreboot", needsRun: true, work: rebootGuest},
-	"reset":    {task: "qmreset", needsRun: true, work: quick(func(*guestState) {})},
+	"reset":    {task: "qmreset", needsRun: true, work: changeAtOnce(func(*runState) {})},
 	"suspend":  {task: "qmpause", needsRun: true, work: suspendVM},
 	"resume":   {task: "qmresume", work: resumeVM},
 }
@@ -123,7 +123,7 @@ func (c *call) askHA(v verb, g *guest) string {
 	}
 	id := fmt.Sprint(g.VMID)
 	return c.fork(c.now, c.node, c.caller.User, v.ha, id, 0, func(time.Time) outcome {
-		o := done(haTakes, func(end time.Time) { c.wish(g, want, v, end) })
+		o := done(haTakes, func(end time.Time) { c.requestByHA(g, want, v, end) })
 		o.log = []entry{{text: fmt.Sprintf("Requesting HA %s for %s %d", word, g.noun(), g.VMID)}}
 		return o
 	})
@@ -169,7 +169,7 @@ func (c *call) startWork(g *guest, takes time.Duration) outcome {
 		}
 		return o
 	}
-	if why := c.broken(g); why != "" {
+	if why := c.brokenStorage(g); why != "" {
 		return failed(failTakes, "%s", why)
 	}
 	if id := c.missingVolume(g); id != "" {
@@ -178,13 +178,13 @@ func (c *call) startWork(g *guest, takes time.Duration) outcome {
 	warm := g.Config["lock"] == "suspended"
 	o := done(takes, func(end time.Time) {
 		if warm {
-			c.free(g.Config["vmstate"], g.Node)
+			c.freeVolume(g.Config["vmstate"], g.Node)
 			delete(g.Config, "lock")
 			delete(g.Config, "vmstate")
 			delete(g.Config, "runningmachine")
 		}
-		c.settleConfig(g)
-		c.set(g, guestState{running: true, warm: warm, since: end})
+		c.applyPendingIfStopped(g)
+		c.setRunState(g, runState{running: true, warm: warm, since: end})
 	})
 	for _, line := range g.StartWarns {
 		o.log = append(o.log, entry{takes / 2, "WARN: " + line})
@@ -193,18 +193,18 @@ func (c *call) startWork(g *guest, takes time.Duration) outcome {
 	return o
 }
 
-func (c *call) off(g *guest) func(time.Time) {
+func (c *call) turnOff(g *guest) func(time.Time) {
 	return func(time.Time) {
-		c.set(g, guestState{})
-		c.settleConfig(g)
+		c.setRunState(g, runState{})
+		c.applyPendingIfStopped(g)
 	}
 }
 
-// settleConfig makes all pending changes true, as PVE does when a guest starts or
+// applyPendingIfStopped makes all pending changes true, as PVE does when a guest starts or
 // has stopped. One that fails stays pending.
-func (s *state) settleConfig(g *guest) {
+func (s *state) applyPendingIfStopped(g *guest) {
 	if !g.now.running {
-		_ = s.plug(g)
+		_ = s.applyPending(g)
 	}
 }
 
@@ -230,14 +230,14 @@ func stopVM(c *call, g *guest, _ time.Time) outcome {
 	if o, no := locked(g); no {
 		return o
 	}
-	return done(stopTakes, c.off(g))
+	return done(stopTakes, c.turnOff(g))
 }
 
 func stopCT(c *call, g *guest, _ time.Time) outcome {
 	if o, no := locked(g, "mounted"); no {
 		return o
 	}
-	return done(stopTakes, c.off(g))
+	return done(stopTakes, c.turnOff(g))
 }
 
 // shutdownTime is how long the guest takes, and whether that is in time.
@@ -247,7 +247,7 @@ func (c *call) shutdownTime(g *guest) (time.Duration, bool) {
 	if takes == 0 {
 		takes = 2 * time.Second
 	}
-	if g.IgnoresShutdown || !c.boots(g) || takes > timeout {
+	if g.IgnoresShutdown || !c.hasBootDisk(g) || takes > timeout {
 		return timeout, false
 	}
 	return takes, true
@@ -258,7 +258,7 @@ func shutdownVM(c *call, g *guest, _ time.Time) outcome {
 	case !g.now.running:
 		return done(0, nil)
 	case g.now.qmp == "paused":
-		return done(stopTakes, c.off(g))
+		return done(stopTakes, c.turnOff(g))
 	}
 	if o, no := locked(g); no {
 		return o
@@ -272,11 +272,11 @@ func (c *call) shutdown(g *guest, failure, forced string) outcome {
 	takes, ok := c.shutdownTime(g)
 	switch {
 	case ok:
-		return done(takes, c.off(g))
+		return done(takes, c.turnOff(g))
 	case !c.flag("forceStop"):
 		return failed(takes, "%s", failure)
 	}
-	o := done(takes+stopTakes, c.off(g))
+	o := done(takes+stopTakes, c.turnOff(g))
 	if forced != "" {
 		o.log = []entry{{takes, forced}}
 	}
@@ -301,22 +301,22 @@ func rebootGuest(c *call, g *guest, _ time.Time) outcome {
 		return failed(takes, "VM quit/powerdown failed - got timeout")
 	}
 	on := func(now time.Time) {
-		if len(g.StartFails) == 0 && c.broken(g) == "" {
-			c.settleConfig(g)
-			c.set(g, guestState{running: true, since: now})
+		if len(g.StartFails) == 0 && c.brokenStorage(g) == "" {
+			c.applyPendingIfStopped(g)
+			c.setRunState(g, runState{running: true, since: now})
 		}
 	}
 	if g.Kind == "lxc" {
 		return done(takes+startCTTakes, on)
 	}
 	return done(takes, func(end time.Time) {
-		c.set(g, guestState{})
-		c.later(end.Add(time.Second), on)
+		c.setRunState(g, runState{})
+		c.schedule(end.Add(time.Second), on)
 	})
 }
 
-// quick changes a state at once, in spite of the locks that are named.
-func quick(change func(*guestState), locks ...string) func(*call, *guest, time.Time) outcome {
+// changeAtOnce changes a state at once, in spite of the locks that are named.
+func changeAtOnce(change func(*runState), locks ...string) func(*call, *guest, time.Time) outcome {
 	return func(c *call, g *guest, _ time.Time) outcome {
 		if o, no := locked(g, locks...); no {
 			return o
@@ -324,14 +324,14 @@ func quick(change func(*guestState), locks ...string) func(*call, *guest, time.T
 		return done(quickTakes, func(time.Time) {
 			st := g.now
 			change(&st)
-			c.set(g, st)
+			c.setRunState(g, st)
 		})
 	}
 }
 
 func suspendVM(c *call, g *guest, now time.Time) outcome {
 	if !c.flag("todisk") {
-		return quick(func(st *guestState) { st.qmp = "paused" }, "backup")(c, g, now)
+		return changeAtOnce(func(st *runState) { st.qmp = "paused" }, "backup")(c, g, now)
 	}
 	if o, no := locked(g); no {
 		return o
@@ -341,7 +341,7 @@ func suspendVM(c *call, g *guest, now time.Time) outcome {
 		storage = c.stateStorage(g)
 	}
 	if _, err := c.usable(storage, g.Node); err != nil {
-		return died(err)
+		return failedBy(err)
 	}
 	j := &journal{began: now}
 	v := c.saveRAM(j, g, fmt.Sprintf("state-suspend-%s", now.UTC().Format("2006-01-02")), storage)
@@ -349,12 +349,12 @@ func suspendVM(c *call, g *guest, now time.Time) outcome {
 	j.pass(quickTakes)
 	o := j.done(func(time.Time) {
 		g.Config["lock"], g.Config["vmstate"], g.Config["runningmachine"] = "suspended", v.ID, c.runningMachine()
-		c.set(g, guestState{})
+		c.setRunState(g, runState{})
 	})
 	o.brief = true
 	o.undo = func() {
 		delete(g.Config, "lock")
-		c.drop(v)
+		c.removeVolume(v)
 	}
 	return o
 }
@@ -363,7 +363,7 @@ func resumeVM(c *call, g *guest, now time.Time) outcome {
 	if g.Config["lock"] == "suspended" {
 		return startVM(c, g, now)
 	}
-	return quick(func(st *guestState) { st.qmp = "" }, "backup")(c, g, now)
+	return changeAtOnce(func(st *runState) { st.qmp = "" }, "backup")(c, g, now)
 }
 
 // suspendCT fails as on every node without criu, which PVE does not bring.

@@ -20,9 +20,9 @@ func (g *guest) snapshot(name string) (*snapshot, error) {
 	return nil, die("snapshot '%s' does not exist", name)
 }
 
-// disks returns the keys of the volumes that belong to the guest as it is: neither
+// diskKeys returns the keys of the volumes that belong to the guest as it is: neither
 // drives for removable media nor unused ones.
-func disks(kind string, config map[string]string) []string {
+func diskKeys(kind string, config map[string]string) []string {
 	var keys []string
 	for _, key := range slices.Sorted(maps.Keys(config)) {
 		if propstring.IsDriveKey(kind, key) && !strings.HasPrefix(key, "unused") && !propstring.IsCDROM(config[key]) {
@@ -32,11 +32,11 @@ func disks(kind string, config map[string]string) []string {
 	return keys
 }
 
-// has reports whether all of the guest's volumes have a feature.
-func (s *state) has(g *guest, config map[string]string, feature string, ofSnap bool) bool {
-	for _, key := range disks(g.Kind, config) {
+// hasFeature reports whether all of the guest's volumes have a feature.
+func (s *state) hasFeature(g *guest, config map[string]string, feature string, ofSnap bool) bool {
+	for _, key := range diskKeys(g.Kind, config) {
 		v := s.volumeOf(propstring.Volume(config[key]), g.Node)
-		if v == nil || !s.can(v, feature, ofSnap) {
+		if v == nil || !s.supports(v, feature, ofSnap) {
 			return false
 		}
 		if g.Kind == "lxc" && feature == "snapshot" && s.storageNamed(v.storage()).traits().files && v.Format != "subvol" {
@@ -55,7 +55,7 @@ func guestFeature(c *call, g *guest) (any, error) {
 		}
 		config = snap.Config
 	}
-	out := map[string]any{"hasFeature": bit(c.has(g, config, c.str("feature"), name != ""))}
+	out := map[string]any{"hasFeature": bit(c.hasFeature(g, config, c.str("feature"), name != ""))}
 	if g.Kind == "qemu" {
 		out["nodes"] = c.sharedNodes(g)
 	}
@@ -105,7 +105,7 @@ func listSnapshots(c *call, g *guest) (any, error) {
 		}
 		out = append(out, item)
 	}
-	now := map[string]any{"name": "current", "description": "You are here!", "digest": g.digest(), "running": bit(g.now.running)}
+	now := map[string]any{"name": "current", "description": "You are here!", "digest": g.configDigest(), "running": bit(g.now.running)}
 	if parent := g.Config["parent"]; parent != "" {
 		now["parent"] = parent
 	}
@@ -135,8 +135,8 @@ func putSnapshotConfig(c *call, g *guest) (any, error) {
 	return nil, nil
 }
 
-// prefix is the beginning of a guest's task types.
-func (g *guest) prefix() string {
+// taskPrefix is the beginning of a guest's task types.
+func (g *guest) taskPrefix() string {
 	if g.Kind == "lxc" {
 		return "vz"
 	}
@@ -148,9 +148,9 @@ func createSnapshot(c *call, g *guest) (any, error) {
 	if name == "current" || strings.EqualFold(name, "pending") {
 		return nil, die("unable to use snapshot name '%s' (reserved name)", name)
 	}
-	return c.work(g, g.prefix()+"snapshot", func(now time.Time) outcome {
+	return c.startGuestTask(g, g.taskPrefix()+"snapshot", func(now time.Time) outcome {
 		if err := c.snapshotRefusal(g, name); err != nil {
-			return died(err)
+			return failedBy(err)
 		}
 		j := &journal{began: now}
 		snap := &snapshot{Snapshot: Snapshot{
@@ -166,7 +166,7 @@ func createSnapshot(c *call, g *guest) (any, error) {
 			j.say("skipping guest filesystem freeze - disabled in VM options")
 		}
 		j.pass(300 * time.Millisecond)
-		for _, key := range disks(g.Kind, g.Config) {
+		for _, key := range diskKeys(g.Kind, g.Config) {
 			if g.Kind == "qemu" {
 				j.say("snapshotting 'drive-%s' (%s)", key, propstring.Volume(g.Config[key]))
 			}
@@ -183,7 +183,7 @@ func createSnapshot(c *call, g *guest) (any, error) {
 		o.brief = true
 		o.undo = func() {
 			delete(g.Config, "lock")
-			c.free(snap.VMState, g.Node)
+			c.freeVolume(snap.VMState, g.Node)
 			g.snaps = slices.DeleteFunc(g.snaps, func(s *snapshot) bool { return s == snap })
 		}
 		return o
@@ -200,7 +200,7 @@ func (c *call) snapshotRefusal(g *guest, name string) error {
 	if _, err := g.snapshot(name); err == nil {
 		return die("snapshot name '%s' already used", name)
 	}
-	if !c.has(g, g.Config, "snapshot", false) {
+	if !c.hasFeature(g, g.Config, "snapshot", false) {
 		return die("snapshot feature is not available")
 	}
 	return nil
@@ -220,7 +220,7 @@ func (c *call) saveRAM(j *journal, g *guest, name, storage string) *volume {
 		j.pass(time.Duration(min(left, copySpeed)) * time.Second / copySpeed)
 	}
 	j.say("completed saving the VM state in %ds, saved %s", v.Used/copySpeed, renderBytes(v.Used))
-	return c.put(v, c.now)
+	return c.addVolume(v, c.now)
 }
 
 // stateStorage is where a VM's RAM is saved: where its configuration says, beside
@@ -229,7 +229,7 @@ func (c *call) stateStorage(g *guest) string {
 	if storage := g.Config["vmstatestorage"]; storage != "" {
 		return storage
 	}
-	if keys := disks(g.Kind, g.Config); len(keys) > 0 {
+	if keys := diskKeys(g.Kind, g.Config); len(keys) > 0 {
 		storage, _, _ := strings.Cut(propstring.Volume(g.Config[keys[0]]), ":")
 		return storage
 	}
@@ -237,13 +237,13 @@ func (c *call) stateStorage(g *guest) string {
 }
 
 func deleteSnapshot(c *call, g *guest) (any, error) {
-	return c.work(g, g.prefix()+"delsnapshot", func(now time.Time) outcome {
+	return c.startGuestTask(g, g.taskPrefix()+"delsnapshot", func(now time.Time) outcome {
 		snap, err := g.snapshot(c.str("snapname"))
 		if err == nil {
 			err = g.unlocked()
 		}
 		if err != nil {
-			return died(err)
+			return failedBy(err)
 		}
 		g.Config["lock"], snap.Phase = "snapshot-delete", "delete"
 		o := done(300*time.Millisecond, func(time.Time) {
@@ -256,7 +256,7 @@ func deleteSnapshot(c *call, g *guest) (any, error) {
 			if g.Config["parent"] == snap.Name {
 				setOrDelete(g.Config, "parent", snap.Parent)
 			}
-			c.free(snap.VMState, g.Node)
+			c.freeVolume(snap.VMState, g.Node)
 			g.snaps = slices.DeleteFunc(g.snaps, func(s *snapshot) bool { return s == snap })
 		})
 		o.brief = true
@@ -274,18 +274,18 @@ func setOrDelete(config map[string]string, key, value string) {
 }
 
 func rollbackSnapshot(c *call, g *guest) (any, error) {
-	return c.work(g, g.prefix()+"rollback", func(now time.Time) outcome {
+	return c.startGuestTask(g, g.taskPrefix()+"rollback", func(now time.Time) outcome {
 		snap, err := g.snapshot(c.str("snapname"))
 		if err == nil {
 			err = c.rollbackRefusal(g, snap)
 		}
 		if err != nil {
-			return died(err)
+			return failedBy(err)
 		}
 		g.Config["lock"] = "rollback"
 		takes, warm := 300*time.Millisecond, snap.VMState != ""
 		if g.now.running {
-			c.set(g, guestState{})
+			c.setRunState(g, runState{})
 			takes += stopTakes
 		}
 		if warm {
@@ -295,7 +295,7 @@ func rollbackSnapshot(c *call, g *guest) (any, error) {
 			c.rollBack(g, snap)
 			switch {
 			case warm:
-				c.set(g, guestState{running: true, warm: true, since: end})
+				c.setRunState(g, runState{running: true, warm: true, since: end})
 			case c.flag("start"):
 				c.start(g, end)
 			}
@@ -312,7 +312,7 @@ func (c *call) rollbackRefusal(g *guest, snap *snapshot) error {
 	if snap.Phase != "" {
 		return die("unable to rollback to incomplete snapshot (snapstate = %s)", snap.Phase)
 	}
-	for _, key := range disks(g.Kind, snap.Config) {
+	for _, key := range diskKeys(g.Kind, snap.Config) {
 		v := c.volumeOf(propstring.Volume(snap.Config[key]), g.Node)
 		if v == nil || c.storageNamed(v.storage()).Type != "zfspool" {
 			continue
@@ -336,7 +336,7 @@ func (c *call) rollBack(g *guest, snap *snapshot) {
 	clear(g.pending)
 	clear(g.dropped)
 	kept := map[string]bool{}
-	for _, key := range disks(g.Kind, g.Config) {
+	for _, key := range diskKeys(g.Kind, g.Config) {
 		drive := g.Config[key]
 		kept[propstring.Volume(drive)] = true
 		if v := c.volumeOf(propstring.Volume(drive), g.Node); v != nil && propstring.Size(drive) > 0 {

@@ -15,26 +15,26 @@ import (
 
 // guestPart is what the simulation knows of guests.
 type guestPart struct {
-	guests map[int]*guest // by id
-	order  []int          // the ids, ascending
-	aired  time.Time      // of the last broadcast
-	// unaired are the ids of those of which no broadcast has told since they changed.
-	unaired map[int]bool
-	gone    map[int]*guest // that were removed, by id, until a broadcast tells of another one
+	guests        map[int]*guest // by id
+	order         []int          // the ids, ascending
+	lastBroadcast time.Time      // of the last broadcast
+	// unannounced are the ids of those of which no broadcast has told since they changed.
+	unannounced   map[int]bool
+	removedGuests map[int]*guest // that were removed, by id, until a broadcast tells of another one
 }
 
 // guest is a living [Guest].
 type guest struct {
 	Guest
-	path   string // in access control
-	phases phases
-	now    guestState
-	seen   guestState  // as of the last broadcast
-	fresh  bool        // no broadcast has told of it yet
-	last   time.Time   // when the last broadcast told of it, after it was removed
-	known  time.Time   // when one first did; zero for those of the model
-	runs   []rrd.Span  // of it, in the past
-	snaps  []*snapshot // parents first
+	path           string // in access control
+	phases         phases
+	now            runState
+	announced      runState    // as of the last broadcast
+	isNew          bool        // no broadcast has told of it yet
+	lastAnnounced  time.Time   // when the last broadcast told of it, after it was removed
+	firstAnnounced time.Time   // when one first did; zero for those of the model
+	runs           []rrd.Span  // of it, in the past
+	snaps          []*snapshot // parents first
 	// pending are changes that wait for the guest's next start, and dropped the
 	// keys that it then loses; true stands for: with their volumes.
 	pending map[string]string
@@ -51,8 +51,8 @@ type snapshot struct {
 	taken time.Time
 }
 
-// guestState is the part of a guest's state that nodes broadcast.
-type guestState struct {
+// runState is the part of a guest's state that nodes broadcast.
+type runState struct {
 	running bool
 	qmp     string    // as in [Guest.QMPStatus]
 	since   time.Time // of running
@@ -61,7 +61,7 @@ type guestState struct {
 
 // addGuests makes the guests of the model.
 func (s *state) addGuests(m Model, now time.Time) error {
-	s.guests, s.aired, s.unaired, s.gone = map[int]*guest{}, now, map[int]bool{}, map[int]*guest{}
+	s.guests, s.lastBroadcast, s.unannounced, s.removedGuests = map[int]*guest{}, now, map[int]bool{}, map[int]*guest{}
 	for _, g := range m.Guests {
 		if err := s.addGuest(g, now); err != nil {
 			return err
@@ -81,14 +81,14 @@ func (s *state) addGuest(g Guest, now time.Time) error {
 		return fmt.Errorf("guest %d: there is no node %q", g.VMID, g.Node)
 	}
 	g.Config, g.HAOptions = maps.Clone(g.Config), maps.Clone(g.HAOptions)
-	st := guestState{running: g.Running, qmp: g.QMPStatus, since: now.Add(-g.Up)}
-	living := alive(g, s.model.Seed)
-	living.now, living.seen = st, st
+	st := runState{running: g.Running, qmp: g.QMPStatus, since: now.Add(-g.Up)}
+	living := newGuest(g, s.model.Seed)
+	living.now, living.announced = st, st
 	for _, run := range g.Ran {
 		living.runs = append(living.runs, rrd.Span{From: now.Add(-run.Ago), To: now.Add(run.Took - run.Ago)})
 	}
 	if g.Age > 0 {
-		living.known = now.Add(-g.Age)
+		living.firstAnnounced = now.Add(-g.Age)
 	}
 	for _, snap := range g.Snapshots {
 		if snap.Config == nil {
@@ -101,7 +101,7 @@ func (s *state) addGuest(g Guest, now time.Time) error {
 	return nil
 }
 
-func alive(g Guest, seed uint64) *guest {
+func newGuest(g Guest, seed uint64) *guest {
 	g.Files = maps.Clone(g.Files)
 	if g.Files == nil {
 		g.Files = map[string]string{}

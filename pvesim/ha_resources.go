@@ -56,11 +56,11 @@ func (c *call) haOf(g *guest) map[string]any {
 	return out
 }
 
-// wish tells the HA manager what state a guest should have. Some seconds later the
+// requestByHA tells the HA manager what state a guest should have. Some seconds later the
 // manager sees to it, by a verb.
-func (c *call) wish(g *guest, want string, v verb, now time.Time) {
+func (c *call) requestByHA(g *guest, want string, v verb, now time.Time) {
 	g.HA, c.haUsed = want, true
-	c.later(now.Add(haActs), func(now time.Time) {
+	c.schedule(now.Add(haActs), func(now time.Time) {
 		if g.HA != want || c.guests[g.VMID] != g || g.now.running == (want == "started") {
 			return
 		}
@@ -70,8 +70,8 @@ func (c *call) wish(g *guest, want string, v verb, now time.Time) {
 	})
 }
 
-// configured tells the HA manager of a state that someone has configured.
-func (c *call) configured(g *guest, want string) {
+// setRequested tells the HA manager of a state that someone has setRequested.
+func (c *call) setRequested(g *guest, want string) {
 	verbs, name := qemuVerbs, "start"
 	if g.Kind == "lxc" {
 		verbs = lxcVerbs
@@ -83,7 +83,7 @@ func (c *call) configured(g *guest, want string) {
 		g.HA = want
 		return
 	}
-	c.wish(g, want, verbs[name], c.now)
+	c.requestByHA(g, want, verbs[name], c.now)
 }
 
 // byAgent is a task that the HA manager's agent on a node has started.
@@ -92,29 +92,29 @@ func byAgent(o outcome) outcome {
 	return o
 }
 
-// moveByHA lets the HA manager move a guest some seconds later: as it runs, or
+// scheduleHAMove lets the HA manager move a guest some seconds later: as it runs, or
 // stopped and started again.
-func (c *call) moveByHA(g *guest, target *node, restart bool, now time.Time) {
+func (c *call) scheduleHAMove(g *guest, target *node, restart bool, now time.Time) {
 	const takes = 6 * time.Second
-	c.later(now.Add(haActs), func(now time.Time) {
+	c.schedule(now.Add(haActs), func(now time.Time) {
 		if c.guests[g.VMID] != g || g.Node == target.Name || target.Offline {
 			return
 		}
 		typ := map[string]string{"qemu": "qmigrate", "lxc": "vzmigrate"}[g.Kind]
 		c.state.fork(now, c.nodeNamed(g.Node), "root@pam", typ, strconv.Itoa(g.VMID), g.VMID, func(time.Time) outcome {
 			if err := g.unlocked(); err != nil {
-				return byAgent(died(err))
+				return byAgent(failedBy(err))
 			}
 			restarts := g.now.running && (restart || g.Kind == "lxc")
 			g.Config["lock"] = "migrate"
 			if restarts {
-				c.set(g, guestState{})
+				c.setRunState(g, runState{})
 			}
 			o := done(takes, func(end time.Time) {
 				delete(g.Config, "lock")
-				c.transport(g, target.Name, nil)
+				c.moveToNode(g, target.Name, nil)
 				if restarts {
-					c.set(g, guestState{running: true, since: end})
+					c.setRunState(g, runState{running: true, since: end})
 				}
 			})
 			o.undo = func() { delete(g.Config, "lock") }
@@ -256,7 +256,7 @@ func createResource(c *call) (any, error) {
 	g.HAOptions = map[string]string{}
 	c.setOptions(g)
 	g.queued = c.now.Add(haActs)
-	c.configured(g, c.wantedState("started"))
+	c.setRequested(g, c.wantedState("started"))
 	return nil, nil
 }
 
@@ -311,7 +311,7 @@ func putResource(c *call) (any, error) {
 		}
 	}
 	if want != "" && want != g.HA {
-		c.configured(g, want)
+		c.setRequested(g, want)
 	}
 	return nil, nil
 }
@@ -332,7 +332,7 @@ func moveResource(restart bool) func(*call, *guest) (any, error) {
 			return nil, die("service '%s' in error state, must be disabled and fixed first", g.sid())
 		}
 		if target := c.nodeNamed(c.str("node")); target != nil {
-			c.moveByHA(g, target, restart, c.now)
+			c.scheduleHAMove(g, target, restart, c.now)
 		}
 		if c.node.version.major < 9 {
 			return nil, nil

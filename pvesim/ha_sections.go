@@ -49,7 +49,7 @@ func onRules(do func(*call, sections) (any, error)) handler {
 	return func(c *call) (any, error) { return do(c, sections{&c.haRules, "rule"}) }
 }
 
-func (s sections) show(section HASection) map[string]any {
+func (s sections) fields(section HASection) map[string]any {
 	out := withNumbers(section.Options)
 	out[s.key], out["type"], out["digest"] = section.ID, section.Type, haDigest(*s.list)
 	return out
@@ -63,7 +63,7 @@ func listSections(c *call, s sections) (any, error) {
 			continue
 		}
 		if want := c.str("type"); want == "" || want == section.Type {
-			out = append(out, s.show(section))
+			out = append(out, s.fields(section))
 		}
 	}
 	return out, nil
@@ -83,7 +83,7 @@ func getSection(c *call, s sections) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.show((*s.list)[i]), nil
+	return s.fields((*s.list)[i]), nil
 }
 
 func createGroup(c *call, s sections) (any, error) {

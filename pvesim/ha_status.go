@@ -25,10 +25,10 @@ func getHAStatus(c *call) (any, error) {
 		}
 	}
 	if master := c.haMaster(); c.haUsed && master != nil {
-		out = append(out, c.heard("master", "master", master, true))
+		out = append(out, c.statusRow("master", "master", master, true))
 	}
 	for _, n := range c.nodes {
-		out = append(out, c.heard("lrm:"+n.Name, "lrm", n, busy[n.Name]))
+		out = append(out, c.statusRow("lrm:"+n.Name, "lrm", n, busy[n.Name]))
 	}
 	for _, id := range c.order {
 		if g := c.guests[id]; g.HA != "" {
@@ -48,8 +48,8 @@ func (s *state) haMaster() *node {
 	return nil
 }
 
-// heard is what is known of a node's part of HA, which reports every few seconds.
-func (c *call) heard(id, kind string, n *node, active bool) map[string]any {
+// statusRow is what is known of a node's part of HA, which reports every few seconds.
+func (c *call) statusRow(id, kind string, n *node, active bool) map[string]any {
 	at, word := c.now.Truncate(10*time.Second), "idle"
 	if active {
 		word = "active"
@@ -58,7 +58,7 @@ func (c *call) heard(id, kind string, n *node, active bool) map[string]any {
 		word = "maintenance mode"
 	}
 	if n.Offline {
-		at, word = n.aired, "old timestamp - dead?"
+		at, word = n.heardAt, "old timestamp - dead?"
 	}
 	return map[string]any{
 		"id": id, "type": kind, "node": n.Name, "timestamp": at.Unix(),

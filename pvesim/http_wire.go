@@ -65,8 +65,8 @@ func notImplemented(method, path string) error {
 	return &refusal{status: 501, message: fmt.Sprintf("Method '%s %s' not implemented", method, path)}
 }
 
-// early is raised by PVE's HTTP server itself, before the formatter.
-func early(status int, format string, args ...any) *refusal {
+// serverRefusal is raised by PVE's HTTP server itself, before the formatter.
+func serverRefusal(status int, format string, args ...any) *refusal {
 	message := fmt.Sprintf(format, args...)
 	return &refusal{status: status, message: message, plain: true, text: message}
 }
@@ -146,13 +146,13 @@ func contentRefusal(req Request) *refusal {
 		return nil
 	}
 	if req.Method != http.MethodPost && req.Method != http.MethodPut {
-		return early(501, "Unexpected content for method '%s'", req.Method)
+		return serverRefusal(501, "Unexpected content for method '%s'", req.Method)
 	}
 	switch typ, _, _ := strings.Cut(req.Header.Get("Content-Type"), ";"); typ {
 	case "", "application/x-www-form-urlencoded", "application/json":
 		return nil
 	default:
-		return early(506, "upload 'Content-Type '%s' not implemented", typ)
+		return serverRefusal(506, "upload 'Content-Type '%s' not implemented", typ)
 	}
 }
 

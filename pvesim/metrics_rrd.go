@@ -52,7 +52,7 @@ func getNodeRRD(c *call) (any, error) {
 	guests := c.byNode()[n.Name]
 	return c.series(func(step rrd.Span, peak float64) map[string]any {
 		t := step.Middle()
-		if t.After(n.aired) {
+		if t.After(n.heardAt) {
 			return nil
 		}
 		cpu, mem := c.load(n, guests, t)
@@ -72,12 +72,12 @@ func getNodeRRD(c *call) (any, error) {
 // getGuestRRD is answered by the receiver, wherever the guest is.
 func getGuestRRD(c *call) (any, error) {
 	g := c.guests[c.number("vmid", 0)]
-	if g == nil || g.fresh {
+	if g == nil || g.isNew {
 		return nil, c.noRRD("vm", c.str("vmid"))
 	}
 	n := c.nodeNamed(g.Node)
 	return c.series(func(step rrd.Span, peak float64) map[string]any {
-		if step.Middle().After(n.aired) || step.To.Before(g.known) {
+		if step.Middle().After(n.heardAt) || step.To.Before(g.firstAnnounced) {
 			return nil
 		}
 		row := map[string]any{"maxcpu": c.cpus(g), "maxmem": g.maxMem(), "maxdisk": g.maxDisk(), "disk": 0}
@@ -99,7 +99,7 @@ func getGuestRRD(c *call) (any, error) {
 
 // during is the guest's state in a step, and when it was that. A minute is known
 // that it ran in for a moment, a longer step where that was half of it.
-func (g *guest) during(step rrd.Span) (guestState, time.Time, bool) {
+func (g *guest) during(step rrd.Span) (runState, time.Time, bool) {
 	runs := g.runs
 	if g.now.running {
 		runs = append(slices.Clip(runs), rrd.Span{From: g.now.since, To: step.To})
@@ -107,10 +107,10 @@ func (g *guest) during(step rrd.Span) (guestState, time.Time, bool) {
 	for _, run := range runs {
 		both, some := step.Intersect(run)
 		if size := step.To.Sub(step.From); some && (size == time.Minute || both.To.Sub(both.From) >= size/2) {
-			return guestState{running: true, since: run.From}, both.Middle(), true
+			return runState{running: true, since: run.From}, both.Middle(), true
 		}
 	}
-	return guestState{}, time.Time{}, false
+	return runState{}, time.Time{}, false
 }
 
 func getStorageRRD(c *call) (any, error) {
@@ -118,7 +118,7 @@ func getStorageRRD(c *call) (any, error) {
 	if st == nil || !st.on(c.node.Name) {
 		return nil, c.noRRD("storage", c.node.Name+"/"+c.str("storage"))
 	}
-	used := c.taken(st, c.node.Name)
+	used := c.bytesUsed(st, c.node.Name)
 	return c.series(func(rrd.Span, float64) map[string]any {
 		if st.Disabled || st.Broken != "" {
 			return nil

@@ -26,7 +26,7 @@ func phasesOf(seed uint64, vmid int) phases {
 	return phases{phase("cpu"), phase("cpu2"), phase("mem"), 0.1 + float64(hash(seed, vmid, "disk")%60)/100}
 }
 
-func (s *state) usage(g *guest, st guestState, at time.Time) usage {
+func (s *state) usage(g *guest, st runState, at time.Time) usage {
 	if !st.running {
 		return usage{}
 	}

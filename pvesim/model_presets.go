@@ -159,14 +159,14 @@ func (m *Model) access() {
 }
 
 // add puts guests into the model.
-func (m *Model) add(guests ...*made) {
+func (m *Model) add(guests ...*guestBuilder) {
 	for _, g := range guests {
 		m.Guests = append(m.Guests, g.Guest)
 	}
 }
 
-// made is a guest in the making.
-type made struct{ Guest }
+// guestBuilder is a guest in the making.
+type guestBuilder struct{ Guest }
 
 func (m *Model) mac(id int) string {
 	h := hash(m.Seed, "mac", id)
@@ -178,8 +178,8 @@ func (m *Model) uuid(what string, id int) string {
 	return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", a>>32, a>>16&0xffff, a&0xfff, b>>52, b&0xffffffffffff)
 }
 
-func (m *Model) vm(node string, id int, name, cores string, memory, disk int) *made {
-	return &made{Guest{VMID: id, Kind: "qemu", Node: node, Config: map[string]string{
+func (m *Model) vm(node string, id int, name, cores string, memory, disk int) *guestBuilder {
+	return &guestBuilder{Guest{VMID: id, Kind: "qemu", Node: node, Config: map[string]string{
 		"name": name, "cores": cores, "memory": strconv.Itoa(memory), "agent": "1", "ostype": "l26",
 		"boot": "order=scsi0;net0", "scsihw": "virtio-scsi-single",
 		"scsi0":   fmt.Sprintf("%s:vm-%d-disk-0,size=%dG", m.imageStorage().ID, id, disk),
@@ -188,12 +188,12 @@ func (m *Model) vm(node string, id int, name, cores string, memory, disk int) *m
 	}}}
 }
 
-func (m *Model) ct(node string, id int, hostname string, memory, disk int) *made {
+func (m *Model) ct(node string, id int, hostname string, memory, disk int) *guestBuilder {
 	volume := "vm"
 	if m.imageStorage().traits().subvols {
 		volume = "subvol"
 	}
-	return &made{Guest{VMID: id, Kind: "lxc", Node: node, Config: map[string]string{
+	return &guestBuilder{Guest{VMID: id, Kind: "lxc", Node: node, Config: map[string]string{
 		"hostname": hostname, "cores": "2", "memory": strconv.Itoa(memory), "swap": "512", "arch": "amd64",
 		"ostype": "debian", "unprivileged": "1",
 		"rootfs": fmt.Sprintf("%s:%s-%d-disk-0,size=%dG", m.imageStorage().ID, volume, id, disk),
@@ -203,20 +203,20 @@ func (m *Model) ct(node string, id int, hostname string, memory, disk int) *made
 
 func (m *Model) imageStorage() *Storage { return &m.Storages[1] }
 
-func (g *made) on(up time.Duration, load float64) *made {
+func (g *guestBuilder) on(up time.Duration, load float64) *guestBuilder {
 	g.Running, g.Up, g.Load = true, up, load
 	return g
 }
 
-func (g *made) config(key, value string) *made {
+func (g *guestBuilder) config(key, value string) *guestBuilder {
 	g.Config = maps.Clone(g.Config)
 	g.Config[key] = value
 	return g
 }
 
-func (g *made) tags(tags string) *made { return g.config("tags", tags) }
+func (g *guestBuilder) tags(tags string) *guestBuilder { return g.config("tags", tags) }
 
-func (g *made) template() *made {
+func (g *guestBuilder) template() *guestBuilder {
 	g.config("template", "1")
 	for _, key := range []string{"scsi0", "rootfs"} {
 		if drive := g.Config[key]; drive != "" {
@@ -227,18 +227,21 @@ func (g *made) template() *made {
 }
 
 // snapshot adds one, which comes after those that there are.
-func (g *made) snapshot(name, description string, ago time.Duration) *made {
+func (g *guestBuilder) snapshot(name, description string, ago time.Duration) *guestBuilder {
 	config := maps.Clone(g.Config)
 	delete(config, "parent")
 	g.Snapshots = append(g.Snapshots, Snapshot{Name: name, Description: description, Parent: g.Config["parent"], Age: ago, Config: config})
 	return g.config("parent", name)
 }
 
-func (g *made) ips(cidrs ...string) *made                  { g.IPs = cidrs; return g }
-func (g *made) ha(state string) *made                      { g.HA = state; return g }
-func (g *made) paused() *made                              { g.QMPStatus = "paused"; return g }
-func (g *made) agentDead() *made                           { g.AgentDead = true; return g }
-func (g *made) deaf() *made                                { g.IgnoresShutdown = true; return g }
-func (g *made) shutdown(takes time.Duration) *made         { g.ShutdownTakes = takes; return g }
-func (g *made) startWarns(lines ...string) *made           { g.StartWarns = lines; return g }
-func (g *made) startFails(linesThenReason ...string) *made { g.StartFails = linesThenReason; return g }
+func (g *guestBuilder) ips(cidrs ...string) *guestBuilder          { g.IPs = cidrs; return g }
+func (g *guestBuilder) ha(state string) *guestBuilder              { g.HA = state; return g }
+func (g *guestBuilder) paused() *guestBuilder                      { g.QMPStatus = "paused"; return g }
+func (g *guestBuilder) agentDead() *guestBuilder                   { g.AgentDead = true; return g }
+func (g *guestBuilder) deaf() *guestBuilder                        { g.IgnoresShutdown = true; return g }
+func (g *guestBuilder) shutdown(takes time.Duration) *guestBuilder { g.ShutdownTakes = takes; return g }
+func (g *guestBuilder) startWarns(lines ...string) *guestBuilder   { g.StartWarns = lines; return g }
+func (g *guestBuilder) startFails(linesThenReason ...string) *guestBuilder {
+	g.StartFails = linesThenReason
+	return g
+}

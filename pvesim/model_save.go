@@ -102,7 +102,7 @@ func Load(r io.Reader, o Options) (*Sim, error) {
 		return nil, err
 	}
 	if !from.Born.IsZero() {
-		s.born, s.aired = from.Born, from.Time
+		s.born, s.lastBroadcast = from.Born, from.Time
 	}
 	if err := s.restoreCertificates(from.Certificates); err != nil {
 		return nil, err
@@ -132,7 +132,7 @@ func (s *state) present(now time.Time) Model {
 	}
 	for _, n := range s.nodes {
 		node := n.Node
-		node.Up, node.Silent = now.Sub(n.booted), now.Sub(n.aired)
+		node.Up, node.Silent = now.Sub(n.booted), now.Sub(n.heardAt)
 		if s.downByRule(func(f Fault) bool { return f.Node == n.Name }) {
 			node.Offline, node.Silent = false, 0
 		}
@@ -144,7 +144,7 @@ func (s *state) present(now time.Time) Model {
 			st.Broken = ""
 		}
 		for _, n := range s.nodes {
-			if used := s.taken(&st, n.Name); used != st.Used {
+			if used := s.bytesUsed(&st, n.Name); used != st.Used {
 				st.UsedOn[n.Name] = used
 			}
 		}
@@ -194,8 +194,8 @@ func (g *guest) present(now time.Time) Guest {
 	for _, run := range g.runs {
 		out.Ran = append(out.Ran, Run{Ago: now.Sub(run.From), Took: run.To.Sub(run.From)})
 	}
-	if !g.known.IsZero() {
-		out.Age = now.Sub(g.known)
+	if !g.firstAnnounced.IsZero() {
+		out.Age = now.Sub(g.firstAnnounced)
 	}
 	for _, snap := range g.snaps {
 		was := snap.Snapshot

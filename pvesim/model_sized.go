@@ -39,12 +39,12 @@ func Sized(seed uint64, nodes, vms, cts int) Model {
 var roleTags = []string{"web", "db", "mail", "cache", "build", "queue", "proxy", "files"}
 
 // sized makes the guest with an index up.
-func (m *Model) sized(i, vms int, node string) *made {
+func (m *Model) sized(i, vms int, node string) *guestBuilder {
 	h := hash(m.Seed, "sized", i)
 	pick := func(bits, n int) int { return int((h >> bits) % uint64(n)) }
 	id, role := 100+i, roleTags[pick(0, len(roleTags))]
 	name, size := fmt.Sprintf("%s-%d", role, id), 1<<pick(8, 4)
-	var g *made
+	var g *guestBuilder
 	if i < vms {
 		g = m.vm(node, id, name, fmt.Sprint(size), 2048*size, 16*size)
 	} else {

@@ -61,12 +61,12 @@ func onServer(verification string) func(*Volume) {
 	}
 }
 
-func asIs(*Volume) {}
+func leaveAsIs(*Volume) {}
 
 // homeBackups are the lab's: CT 103 has none, and VM 101 an old one.
 func (m *Model) homeBackups() {
 	for night := range 3 {
-		m.backups("local", 9*hour+time.Duration(night)*day, asIs, 100, 102)
+		m.backups("local", 9*hour+time.Duration(night)*day, leaveAsIs, 100, 102)
 	}
 	m.backups("local", 47*day, func(v *Volume) {
 		v.Notes, v.Protected = "before the move to new disks\nkeep until these are proven", true
@@ -82,11 +82,11 @@ func (m *Model) homeBackups() {
 func (m *Model) clusterBackups() {
 	for night := range 3 {
 		age := 6*hour + time.Duration(night)*day
-		m.backups("nfs", age, asIs, 100, 101, 104, 108, 200, 201, 202, 203)
+		m.backups("nfs", age, leaveAsIs, 100, 101, 104, 108, 200, 201, 202, 203)
 		m.backups("pbs", age+20*hour, onServer("ok"), 102)
 		m.backups("pbs", age+20*hour, onServer(map[int]string{0: "failed"}[night]), 103)
 	}
-	m.backups("nfs", 9*day, asIs, 107)
+	m.backups("nfs", 9*day, leaveAsIs, 107)
 	m.backups("nfs", 200*day, func(v *Volume) { v.Notes, v.Protected = "golden image, do not delete", true }, 900)
 	m.Jobs = []BackupJob{
 		{ID: "backup-nightly", Schedule: "21:00", Options: map[string]string{

@@ -36,9 +36,9 @@ func listVolumeGroups(c *call) (any, error) {
 			continue
 		}
 		seen[name] = true
-		free := st.Size - c.taken(st, c.node.Name)
+		free := st.Size - c.bytesUsed(st, c.node.Name)
 		groups = append(groups, map[string]any{
-			"name": name, "leaf": 0, "size": st.Size, "free": free, "lvcount": len(c.contents(st.ID, c.node.Name)),
+			"name": name, "leaf": 0, "size": st.Size, "free": free, "lvcount": len(c.volumesOn(st.ID, c.node.Name)),
 			"children": []any{map[string]any{"name": "/dev/nvme0n1p3", "leaf": 1, "size": st.Size, "free": free}},
 		})
 	}
@@ -49,8 +49,8 @@ func listThinPools(c *call) (any, error) {
 	out := []any{}
 	for _, st := range c.storagesOf("lvmthin") {
 		out = append(out, map[string]any{
-			"lv": st.option("thinpool", "data"), "vg": st.option("vgname", "pve"), "lv_size": st.Size, "used": c.taken(st, c.node.Name),
-			"metadata_size": st.Size / 100, "metadata_used": c.taken(st, c.node.Name) / 1000,
+			"lv": st.option("thinpool", "data"), "vg": st.option("vgname", "pve"), "lv_size": st.Size, "used": c.bytesUsed(st, c.node.Name),
+			"metadata_size": st.Size / 100, "metadata_used": c.bytesUsed(st, c.node.Name) / 1000,
 		})
 	}
 	return out, nil
@@ -59,7 +59,7 @@ func listThinPools(c *call) (any, error) {
 func listZFS(c *call) (any, error) {
 	out := []any{}
 	for _, st := range c.storagesOf("zfspool") {
-		used := c.taken(st, c.node.Name)
+		used := c.bytesUsed(st, c.node.Name)
 		out = append(out, map[string]any{
 			"name": st.option("pool", "rpool/data"), "size": st.Size, "alloc": used, "free": st.Size - used, "frag": 7, "dedup": 1, "health": "ONLINE",
 		})

@@ -42,9 +42,9 @@ var services = []service{
 	{"systemd-timesyncd", "Network Time Synchronization", 0},
 }
 
-// show tells of a service. chrony takes the place of timesyncd and the journal that
+// serviceFields tells of a service. chrony takes the place of timesyncd and the journal that
 // of syslog; corosync runs in a cluster.
-func (c *call) show(s service) map[string]any {
+func (c *call) serviceFields(s service) map[string]any {
 	out := map[string]any{
 		"service": s.name, "name": s.name, "desc": s.desc, "state": "running", "active-state": "active", "unit-state": "enabled",
 	}
@@ -61,7 +61,7 @@ func listServices(c *call) (any, error) {
 	out := []any{}
 	for _, s := range services {
 		if c.node.version.major >= s.since {
-			out = append(out, c.show(s))
+			out = append(out, c.serviceFields(s))
 		}
 	}
 	return out, nil
@@ -69,7 +69,7 @@ func listServices(c *call) (any, error) {
 
 func getService(c *call) (any, error) {
 	i := slices.IndexFunc(services, func(s service) bool { return s.name == c.str("service") })
-	return c.show(services[i]), nil // PVE's description lists their names
+	return c.serviceFields(services[i]), nil // PVE's description lists their names
 }
 
 // networkOf are a node's interfaces: a network card in a bridge with its address.

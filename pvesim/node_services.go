@@ -19,7 +19,7 @@ func systemctl(command string) handler {
 			switch {
 			case command != "restart" && (name == "pveproxy" || name == "pvedaemon"):
 				return failed(quickTakes, "invalid service cmd '%s %s': ERROR", name, command)
-			case i < 0 || c.show(services[i])["unit-state"] == "not-found":
+			case i < 0 || c.serviceFields(services[i])["unit-state"] == "not-found":
 				return failed(quickTakes, "command 'systemctl %s %s' failed: exit code 5", command, name)
 			case command == "reload" && c.node.stopped(name):
 				return failed(quickTakes, "command 'systemctl reload %s' failed: exit code 1", name)

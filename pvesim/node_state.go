@@ -20,10 +20,10 @@ type nodePart struct {
 // node is a living [Node].
 type node struct {
 	Node
-	version version
-	booted  time.Time
-	aired   time.Time // when the others last heard of its guests
-	unheard bool      // since they were started themselves
+	version    version
+	booted     time.Time
+	heardAt    time.Time // when the others last heard of its guests
+	neverHeard bool      // since they were started themselves
 
 	cert        *tls.Certificate // nil before the first [Listener]
 	fingerprint string           // of cert, or what stands for it
@@ -37,7 +37,7 @@ func (s *state) addNodes(m Model, now time.Time) error {
 	}
 	for _, n := range m.Nodes {
 		living := &node{
-			Node: n, version: parseVersion(cmp.Or(n.PVE, m.PVE)), booted: now.Add(-n.Up), aired: now.Add(-n.Silent),
+			Node: n, version: parseVersion(cmp.Or(n.PVE, m.PVE)), booted: now.Add(-n.Up), heardAt: now.Add(-n.Silent),
 			fingerprint: testca.Fingerprint(fmt.Appendf(nil, "%d %s", m.Seed, n.Name)),
 		}
 		s.nodes, s.named[n.Name] = append(s.nodes, living), living

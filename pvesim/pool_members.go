@@ -160,7 +160,7 @@ func putPool(c *call) (any, error) {
 	for i := range c.pools {
 		c.pools[i] = *changed[c.pools[i].ID]
 	}
-	c.repool()
+	c.indexPools()
 	return nil, nil
 }
 
@@ -215,8 +215,8 @@ func without[T comparable](list []T, item T) []T {
 	return slices.DeleteFunc(list, func(other T) bool { return other == item })
 }
 
-// repool makes privileges follow the members of pools.
-func (s *state) repool() {
+// indexPools makes privileges follow the members of pools.
+func (s *state) indexPools() {
 	clear(s.poolsWith)
 	for _, p := range s.pools {
 		for _, path := range memberPaths(p) {
@@ -252,6 +252,6 @@ func deletePool(c *call) (any, error) {
 	id := p.ID
 	c.pools = slices.DeleteFunc(c.pools, func(p Pool) bool { return p.ID == id })
 	delete(c.acl, "/pool/"+id)
-	c.repool()
+	c.indexPools()
 	return nil, nil
 }

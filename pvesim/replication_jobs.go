@@ -28,7 +28,7 @@ func (r *Replication) guest() int {
 	return n
 }
 
-func (c *call) showReplication(r *Replication) map[string]any {
+func (c *call) replicationFields(r *Replication) map[string]any {
 	out := withNumbers(r.Options)
 	_, number, _ := strings.Cut(r.ID, "-")
 	n, _ := strconv.Atoi(number)
@@ -43,7 +43,7 @@ func listReplications(c *call) (any, error) {
 	out := []any{}
 	for i := range c.replications {
 		if r := &c.replications[i]; c.may(aclPath(r.guest()), "VM.Audit") {
-			out = append(out, c.showReplication(r))
+			out = append(out, c.replicationFields(r))
 		}
 	}
 	return out, nil
@@ -63,7 +63,7 @@ func getReplication(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := c.showReplication(r)
+	out := c.replicationFields(r)
 	out["digest"] = haDigest(c.replications)
 	return out, nil
 }
@@ -93,7 +93,7 @@ func createReplication(c *call) (any, error) {
 
 // replicatable reports whether a guest has a disk on ZFS.
 func (c *call) replicatable(g *guest) bool {
-	return slices.ContainsFunc(disks(g.Kind, g.Config), func(key string) bool {
+	return slices.ContainsFunc(diskKeys(g.Kind, g.Config), func(key string) bool {
 		storage, _, _ := strings.Cut(propstring.Volume(g.Config[key]), ":")
 		st := c.storageNamed(storage)
 		return st != nil && st.Type == "zfspool"
@@ -142,7 +142,7 @@ func deleteReplication(c *call) (any, error) {
 
 // replicationStatus is that of a job that has not run yet.
 func (c *call) replicationStatus(r *Replication) map[string]any {
-	out := c.showReplication(r)
+	out := c.replicationFields(r)
 	delete(out, "comment")
 	out["vmtype"], out["last_sync"], out["last_try"], out["fail_count"] = c.guests[r.guest()].Kind, 0, 0, 0
 	if next, ok := calendar.Next(r.Options["schedule"], c.now.UTC()); ok {

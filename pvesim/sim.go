@@ -95,7 +95,7 @@ func (s *Sim) Now() time.Time { return s.clock.Now() }
 func (s *Sim) Do(ctx context.Context, req Request) (Response, error) {
 	c := &call{Sim: s, req: req, receiver: s.receiver(req.Node)}
 	for {
-		data, err := s.try(c)
+		data, err := s.attempt(c)
 		var wait *waitError
 		if errors.As(err, &wait) {
 			if err := s.clock.Sleep(ctx, wait.d); err != nil {
@@ -111,13 +111,13 @@ func (s *Sim) Do(ctx context.Context, req Request) (Response, error) {
 			resp.Header, _ = websocket.Upgrade(req.Header)
 		}
 		c.record.Status = resp.Status
-		s.keep(c.record)
+		s.recordRequest(c.record)
 		return c.deliver(ctx, resp)
 	}
 }
 
-// keep remembers a request; of very many, the last ones.
-func (s *Sim) keep(r Record) {
+// recordRequest remembers a request; of very many, the last ones.
+func (s *Sim) recordRequest(r Record) {
 	const most = 20_000
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -133,8 +133,8 @@ type waitError struct{ d time.Duration }
 
 func (*waitError) Error() string { return "pvesim: wait" }
 
-// try does what can be done at this moment.
-func (s *Sim) try(c *call) (any, error) {
+// attempt does what can be done at this moment.
+func (s *Sim) attempt(c *call) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.now = s.clock.Now()
@@ -184,17 +184,17 @@ func (c *call) run() (any, error) {
 	c.node = c.receiver
 	c.record = Record{Node: c.receiver.Name, Method: c.req.Method}
 	if !slices.Contains(methods, c.req.Method) {
-		return nil, early(501, "method '%s' not available", c.req.Method)
+		return nil, serverRefusal(501, "method '%s' not available", c.req.Method)
 	}
 	if c.req.Chunked && c.receiver.version.atLeast(8, 0) {
-		return nil, early(501, "chunked transfer encoding not supported")
+		return nil, serverRefusal(501, "chunked transfer encoding not supported")
 	} else if c.req.Chunked { // PVE 7 does not see that there is a body
 		c.req.Chunked, c.req.Body = false, nil
 	}
 	escaped, ok := strings.CutPrefix(c.req.Path, "/api2/json/")
 	path, err := url.PathUnescape("/" + escaped)
 	if !ok || err != nil {
-		return nil, early(501, "no such uri")
+		return nil, serverRefusal(501, "no such uri")
 	}
 	c.record.Path = path
 	if err := c.authenticate(); err != nil {
@@ -206,7 +206,7 @@ func (c *call) run() (any, error) {
 	if c.req.isUpload() {
 		c.params, err = c.multipartForm()
 	} else if len(c.req.Body) > maxBody || len(c.req.Body) > maxBodyBefore && !c.receiver.version.atLeast(8, 4) {
-		return nil, early(501, "for data too large")
+		return nil, serverRefusal(501, "for data too large")
 	} else {
 		c.params, err = parameters(c.req)
 	}
@@ -232,7 +232,7 @@ func (c *call) dispatch(path string) (any, error) {
 	if err := ep.Permissions.Allow(c.caller, c.params); err != nil {
 		return nil, err
 	}
-	if err := c.befall(); err != nil {
+	if err := c.applyFault(); err != nil {
 		return nil, err
 	}
 	if err := c.proxy(path); err != nil {

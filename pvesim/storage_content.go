@@ -20,7 +20,7 @@ func listContent(c *call) (any, error) {
 	}
 	want, owner := c.str("content"), c.number("vmid", 0)
 	out := []any{}
-	for _, v := range c.contents(st.ID, c.node.Name) {
+	for _, v := range c.volumesOn(st.ID, c.node.Name) {
 		switch {
 		case want != "" && want != v.Content,
 			owner != 0 && owner != v.VMID && v.Content != "snippets",
@@ -298,17 +298,17 @@ func ownedID(owner int, storage string) string {
 
 func (c *call) removal(n named, now time.Time) outcome {
 	if _, err := c.online(n.storage.ID, c.node.Name); err != nil {
-		return died(err)
+		return failedBy(err)
 	}
 	_, name, _ := strings.Cut(n.id, ":")
 	switch {
 	case n.volume != nil && n.Protected:
-		return died(die("cannot remove protected volume '%s' on '%s'", name, n.storage.ID))
+		return failedBy(die("cannot remove protected volume '%s' on '%s'", name, n.storage.ID))
 	case n.volume != nil && n.base() && len(c.clones(n.volume)) > 0:
-		return died(die("base volume '%s' is still in use by linked cloned", n.id))
+		return failedBy(die("base volume '%s' is still in use by linked cloned", n.id))
 	}
 	j := &journal{began: now}
 	j.pass(quickTakes)
 	j.say("Removed volume '%s'", n.id)
-	return j.done(func(time.Time) { c.free(n.id, c.node.Name) })
+	return j.done(func(time.Time) { c.freeVolume(n.id, c.node.Name) })
 }

@@ -28,16 +28,16 @@ func (s *state) addVolumes(m Model, now time.Time) error {
 		case s.volumeOf(v.ID, v.Node) != nil:
 			return fmt.Errorf("volume %s: there are two on node %q", v.ID, v.Node)
 		}
-		s.put(v, now.Add(-v.Age))
+		s.addVolume(v, now.Add(-v.Age))
 	}
 	for _, id := range s.order {
 		if !s.model.NoMoreVolumes {
-			s.derive(s.guests[id], now)
+			s.addVolumesOf(s.guests[id], now)
 		}
 	}
 	for _, v := range s.volumes {
 		if v.Content == "backup" {
-			s.fill(v)
+			s.fillArchive(v)
 		}
 	}
 	clear(s.grown) // the storages' Used counts these

@@ -73,7 +73,7 @@ func (c *call) storageState(st *Storage) map[string]any {
 		"active": 0, "total": int64(0), "used": int64(0), "avail": int64(0),
 	}
 	if usable && st.Broken == "" {
-		used := c.taken(st, c.node.Name)
+		used := c.bytesUsed(st, c.node.Name)
 		out["active"], out["total"], out["used"], out["avail"] = 1, st.Size, used, st.Size-used
 	}
 	return out
@@ -109,7 +109,7 @@ func listNodeStorages(c *call) (any, error) {
 		item := c.storageState(st)
 		item["storage"] = st.ID
 		if st.Size > 0 && item["active"] == 1 {
-			item["used_fraction"] = float64(c.taken(st, c.node.Name)) / float64(st.Size)
+			item["used_fraction"] = float64(c.bytesUsed(st, c.node.Name)) / float64(st.Size)
 		}
 		if c.flag("format") {
 			c.addFormats(item, st)

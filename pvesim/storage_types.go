@@ -79,10 +79,10 @@ func (st *Storage) path() string {
 	return cmp.Or(st.Path, otherwise)
 }
 
-// can reports whether the volume's storage has a feature for it: snapshot, clone
+// supports reports whether the volume's storage has a feature for it: snapshot, clone
 // (linked), copy, template, each of the volume or, with ofSnap, of one of its
 // snapshots.
-func (s *state) can(v *volume, feature string, ofSnap bool) bool {
+func (s *state) supports(v *volume, feature string, ofSnap bool) bool {
 	t := s.storageNamed(v.storage()).traits()
 	qcow2 := v.Format == "qcow2"
 	switch feature {
@@ -129,10 +129,10 @@ func (s *state) online(id, node string) (*Storage, error) {
 	return st, err
 }
 
-// broken returns why a guest's volumes cannot be had, in its storages' words; ""
+// brokenStorage returns why a guest's volumes cannot be had, in its storages' words; ""
 // where they can.
-func (s *state) broken(g *guest) string {
-	for _, key := range disks(g.Kind, g.Config) {
+func (s *state) brokenStorage(g *guest) string {
+	for _, key := range diskKeys(g.Kind, g.Config) {
 		storage, _, _ := strings.Cut(propstring.Volume(g.Config[key]), ":")
 		if st := s.storageNamed(storage); st != nil && st.Broken != "" {
 			return st.Broken
@@ -141,7 +141,7 @@ func (s *state) broken(g *guest) string {
 	return ""
 }
 
-// taken is how many bytes of a storage are in use on a node.
-func (s *state) taken(st *Storage, node string) int64 {
+// bytesUsed is how many bytes of a storage are in use on a node.
+func (s *state) bytesUsed(st *Storage, node string) int64 {
 	return st.Used + s.grown[s.placeOf(st.ID, node)]
 }

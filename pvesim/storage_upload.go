@@ -38,11 +38,11 @@ func (r Request) isUpload() bool {
 func (c *call) multipartForm() (apischema.Values, error) {
 	params := apischema.Values{}
 	if len(c.req.Body) > maxUpload {
-		return nil, early(501, "for data too large")
+		return nil, serverRefusal(501, "for data too large")
 	}
 	_, options, err := mime.ParseMediaType(c.req.Header.Get("Content-Type"))
 	if err != nil {
-		return nil, early(400, "Bad Request")
+		return nil, serverRefusal(400, "Bad Request")
 	}
 	form := multipart.NewReader(bytes.NewReader(c.req.Body), options["boundary"])
 	for {
@@ -52,7 +52,7 @@ func (c *call) multipartForm() (apischema.Values, error) {
 		}
 		data, err := io.ReadAll(part)
 		if err != nil {
-			return nil, early(400, "Bad Request")
+			return nil, serverRefusal(400, "Bad Request")
 		}
 		if name := part.FormName(); name != "filename" {
 			params[name] = string(data)
@@ -146,8 +146,8 @@ func uploadFile(c *call) (any, error) {
 		j.pass(quickTakes + time.Duration(v.Size/copySpeed)*time.Second)
 		j.say("finished file import successfully")
 		return j.done(func(end time.Time) {
-			c.free(v.ID, v.Node)
-			c.put(v, end)
+			c.freeVolume(v.ID, v.Node)
+			c.addVolume(v, end)
 		})
 	}), nil
 }
@@ -200,7 +200,7 @@ func downloadURL(c *call) (any, error) {
 			j.say("calculating checksum...OK, checksum verified")
 		}
 		j.say("download of '%s' to '%s' finished", c.str("url"), file)
-		return j.done(func(end time.Time) { c.put(v, end) })
+		return j.done(func(end time.Time) { c.addVolume(v, end) })
 	}), nil
 }
 
@@ -247,6 +247,6 @@ func allocateVolume(c *call) (any, error) {
 	}
 	v := Volume{ID: id, Node: c.node.Name, Content: "images", Format: format, Size: kib << shift, VMID: vmid, Blank: true}
 	v.Used = v.firstUse(st.traits())
-	c.put(v, c.now)
+	c.addVolume(v, c.now)
 	return id, nil
 }

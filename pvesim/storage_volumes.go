@@ -51,8 +51,8 @@ func (s *state) placeOf(id, node string) place {
 // volumeOf returns the volume that a node knows by an id, or nil.
 func (s *state) volumeOf(id, node string) *volume { return s.volumes[s.placeOf(id, node)] }
 
-// contents returns the volumes of a storage that a node sees, by id.
-func (s *state) contents(storage, node string) []*volume {
+// volumesOn returns the volumes of a storage that a node sees, by id.
+func (s *state) volumesOn(storage, node string) []*volume {
 	var out []*volume
 	where := s.placeOf(storage, node).node
 	for p, v := range s.volumes {
@@ -64,8 +64,8 @@ func (s *state) contents(storage, node string) []*volume {
 	return out
 }
 
-// put makes a volume exist and takes its space.
-func (s *state) put(v Volume, made time.Time) *volume {
+// addVolume makes a volume exist and takes its space.
+func (s *state) addVolume(v Volume, made time.Time) *volume {
 	p := s.placeOf(v.ID, v.Node)
 	v.Node = p.node
 	s.volumes[p] = &volume{Volume: v, made: made}
@@ -73,25 +73,25 @@ func (s *state) put(v Volume, made time.Time) *volume {
 	return s.volumes[p]
 }
 
-// drop makes a volume cease to exist and frees its space.
-func (s *state) drop(v *volume) {
+// removeVolume makes a volume cease to exist and frees its space.
+func (s *state) removeVolume(v *volume) {
 	delete(s.volumes, place{v.Node, v.ID})
 	s.grown[s.placeOf(v.storage(), v.Node)] -= v.Used
 }
 
-// free makes the volume cease to exist that a drive names, if it does exist.
-func (s *state) free(volid, node string) {
+// freeVolume makes the volume cease to exist that a drive names, if it does exist.
+func (s *state) freeVolume(volid, node string) {
 	if v := s.volumeOf(volid, node); v != nil {
-		s.drop(v)
+		s.removeVolume(v)
 	}
 }
 
-// move gives a volume another id, and with it perhaps another storage or node.
-func (s *state) move(v *volume, id, node string) *volume {
-	s.drop(v)
+// relocateVolume gives a volume another id, and with it perhaps another storage or node.
+func (s *state) relocateVolume(v *volume, id, node string) *volume {
+	s.removeVolume(v)
 	moved := v.Volume
 	moved.ID, moved.Node = id, node
-	return s.put(moved, v.made)
+	return s.addVolume(moved, v.made)
 }
 
 // clones returns the linked clones of a volume that keep it.
@@ -168,7 +168,7 @@ func (v *Volume) firstUse(t storageType) int64 {
 // freeNumber is the first that no disk of a guest has in its name.
 func (s *state) freeNumber(r request) int {
 	used := map[int]bool{}
-	for _, v := range s.contents(r.storage, r.node) {
+	for _, v := range s.volumesOn(r.storage, r.node) {
 		if _, rest, ok := strings.Cut(v.file(), "-disk-"); ok && v.VMID == r.vmid {
 			digits, _, _ := strings.Cut(rest, ".")
 			if n, err := strconv.Atoi(digits); err == nil {
@@ -183,14 +183,14 @@ func (s *state) freeNumber(r request) int {
 	}
 }
 
-// derive makes the volumes exist that guests' configurations name and the model
+// addVolumesOf makes the volumes exist that guests' configurations name and the model
 // does not list.
-func (s *state) derive(g *guest, now time.Time) {
+func (s *state) addVolumesOf(g *guest, now time.Time) {
 	configs := []map[string]string{g.Config}
 	for _, snap := range g.snaps {
 		configs = append(configs, snap.Config)
 		if snap.VMState != "" && s.volumeOf(snap.VMState, g.Node) == nil {
-			s.put(Volume{ID: snap.VMState, Node: g.Node, Content: "images", Format: "raw", Size: g.maxMem(), Used: g.maxMem() / 2, VMID: g.VMID}, snap.taken)
+			s.addVolume(Volume{ID: snap.VMState, Node: g.Node, Content: "images", Format: "raw", Size: g.maxMem(), Used: g.maxMem() / 2, VMID: g.VMID}, snap.taken)
 		}
 	}
 	for _, config := range configs {
@@ -200,13 +200,13 @@ func (s *state) derive(g *guest, now time.Time) {
 			if !ok || !propstring.IsDriveKey(g.Kind, key) || s.storageNamed(storage) == nil || s.volumeOf(id, g.Node) != nil {
 				continue
 			}
-			s.put(derived(id, name, drive, g), now.Add(-max(g.Up, time.Hour)))
+			s.addVolume(guestVolume(id, name, drive, g), now.Add(-max(g.Up, time.Hour)))
 		}
 	}
 }
 
-// derived is a volume as far as a drive tells of it.
-func derived(id, name, drive string, g *guest) Volume {
+// guestVolume is a volume as far as a drive tells of it.
+func guestVolume(id, name, drive string, g *guest) Volume {
 	v := Volume{ID: id, Node: g.Node, Content: "images", Format: "raw", Size: propstring.Size(drive), VMID: g.VMID}
 	v.Used = v.Size * 2 / 5
 	if g.Kind == "lxc" {

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// work starts a task about a guest, under the lock on its configuration.
-func (c *call) work(g *guest, typ string, work func(now time.Time) outcome) (any, error) {
+// startGuestTask starts a task about a guest, under the lock on its configuration.
+func (c *call) startGuestTask(g *guest, typ string, work func(now time.Time) outcome) (any, error) {
 	return c.fork(c.now, c.node, c.caller.User, typ, strconv.Itoa(g.VMID), g.VMID, work), nil
 }
 
-// died is how a task ends whose code dies.
-func died(err error) outcome {
+// failedBy is how a task ends whose code dies.
+func failedBy(err error) outcome {
 	return failed(0, "%s", strings.TrimSpace(refusalOf(err).message))
 }
 
@@ -54,8 +54,8 @@ func (j *journal) say(format string, args ...any) {
 	j.lines = append(j.lines, entry{j.at, line})
 }
 
-// bare says something without a stamp, as programs do that PVE runs.
-func (j *journal) bare(format string, args ...any) {
+// sayUnstamped says something without a stamp, as programs do that PVE runs.
+func (j *journal) sayUnstamped(format string, args ...any) {
 	j.lines = append(j.lines, entry{j.at, fmt.Sprintf(format, args...)})
 }
 
@@ -64,7 +64,7 @@ func (j *journal) done(apply func(end time.Time)) outcome {
 }
 
 func (j *journal) fail(err error) outcome {
-	o := died(err)
+	o := failedBy(err)
 	o.took, o.log = j.at, j.lines
 	return o
 }

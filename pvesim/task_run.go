@@ -113,8 +113,8 @@ func (t *task) name() {
 	t.upid = fmt.Sprintf("UPID:%s:%08X:%08X:%08X:%s:%s:%s:", t.node, t.pid, t.pstart, t.start.Unix(), t.typ, t.id, t.user)
 }
 
-// later makes something happen by itself.
-func (s *state) later(at time.Time, do func(time.Time)) {
+// schedule makes something happen by itself.
+func (s *state) schedule(at time.Time, do func(time.Time)) {
 	s.timers = append(s.timers, timer{at: at, do: do})
 }
 
@@ -125,11 +125,11 @@ func (s *state) advance(now time.Time) {
 		if !ok || next.After(now) {
 			break
 		}
-		s.air(next)
+		s.broadcast(next)
 		s.happens = next
 		s.step(next)
 	}
-	s.air(now)
+	s.broadcast(now)
 	s.happens = now
 }
 
@@ -223,7 +223,7 @@ func (s *state) finish(t *task, end time.Time) {
 		return
 	}
 	if t.outcome.then != nil {
-		s.goOn(t, end)
+		s.beginNextPart(t, end)
 		return
 	}
 	t.over, t.end = true, end
@@ -233,8 +233,8 @@ func (s *state) finish(t *task, end time.Time) {
 	s.ended = append(s.ended, t)
 }
 
-// goOn begins the next part of a task.
-func (s *state) goOn(t *task, now time.Time) {
+// beginNextPart begins the next part of a task.
+func (s *state) beginNextPart(t *task, now time.Time) {
 	part := t.outcome
 	t.outcome = outcome{log: part.log}
 	t.end = now.Add(365 * 24 * time.Hour) // whatever is started meanwhile does not end it
