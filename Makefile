@@ -15,6 +15,7 @@ generate:
 	$(GO) test ./internal/mcpserver -run Golden -update
 	$(GO) test ./internal/toolset -run Requests -update
 	$(GO) test ./pve/apischema -run Changes -update
+	$(GO) test ./internal/archtest -run ExportedAPI -update
 
 # VERSION is for a release; without it the version is what Go knows of the commit.
 build:
@@ -96,7 +97,7 @@ release:
 snapshot:
 	who=$$($(GO) run ./packaging env --snapshot) && env $$who $(GORELEASER) release --clean --snapshot $(if $(SKIP),--skip=$(SKIP))
 
-GENERATED = README.md .env.example docs/*.md internal/mcpserver/*.json internal/mcpserver/testdata/*.json internal/mcpserver/testdata/*/*.json pve/apischema/*.json.gz pve/apischema/testdata/*.txt
+GENERATED = README.md .env.example docs/*.md internal/mcpserver/*.json internal/mcpserver/testdata/*.json internal/mcpserver/testdata/*/*.json pve/apischema/*.json.gz pve/apischema/testdata/*.txt internal/archtest/testdata/api/*.txt
 generated:
 	@before=$$(cat $(GENERATED) | cksum); $(MAKE) -s generate; \
 	test "$$before" = "$$(cat $(GENERATED) | cksum)" || { echo "generated files were not up to date; commit what make generate has made"; exit 1; }
