@@ -170,6 +170,7 @@ func (t Target) effect() effect {
 	out := effect{destroys: true, spreads: true, known: true}
 	elems := strings.Split(strings.TrimPrefix(t.Path, "/"), "/")
 	r, e := request{method: t.Method, elems: elems}, known().find(t.Method, elems)
+	uses := e == nil || e.usesVolumes(r) // without a request, it may be any that the guest's path has
 	if e == nil {
 		e = &row{}
 	}
@@ -186,7 +187,7 @@ func (t Target) effect() effect {
 			out.subjects = append(out.subjects, s)
 		}
 	}
-	if e.usesVolumes(r) {
+	if uses {
 		for _, id := range out.changed {
 			out.uses = append(out.uses, Where{VMID: id, Snapshot: t.Snapshot})
 		}
