@@ -206,27 +206,37 @@ func (c *Client) read(ctx context.Context, p Path, params url.Values) (Answer, e
 
 // round sends a request once: to an endpoint, and to the next ones where [elsewhere]
 // allows it.
-func (c *Client) round(ctx context.Context, method string, p Path, params url.Values) (Answer, error) {
+func (c *Client) round(ctx context.Context, method string, p Path, params url.Values) (ans Answer, err error) {
+	err = c.try(ctx, method, func(e *endpoint) (sent bool, err error) {
+		ans, sent, err = c.send(ctx, e, method, p, params)
+		return sent, err
+	})
+	return ans, err
+}
+
+// try sends a request by send to an endpoint, and to the next ones where [elsewhere] allows
+// it.
+func (c *Client) try(ctx context.Context, method string, send func(*endpoint) (sent bool, err error)) error {
 	var silent []*endpoint
 	var errs []error
 	for _, e := range c.endpoints.order() {
-		ans, sent, err := c.send(ctx, e, method, p, params)
+		sent, err := send(e)
 		switch {
 		case err != nil && ctx.Err() != nil:
-			return Answer{}, err
+			return err
 		case !unanswered(err):
 			c.endpoints.answered(e, silent)
-			return ans, err
+			return err
 		}
 		silent, errs = append(silent, e), append(errs, err)
 		if !elsewhere(method, sent, err) {
 			if !byProxy(err) {
 				c.endpoints.rest(silent)
 			}
-			return Answer{}, err
+			return err
 		}
 	}
-	return Answer{}, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 // byProxy reports whether the endpoint itself answered, for a node behind it that did
@@ -296,24 +306,15 @@ func (c *Client) send(ctx context.Context, e *endpoint, method string, p Path, p
 	ctx, cancel := context.WithTimeout(ctx, c.timeoutOf(method, p))
 	defer cancel()
 	asked := time.Now()
-	var connected atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
-	})
 	req, err := c.request(ctx, e.base, method, p, params)
 	if err != nil {
 		return Answer{}, false, err
 	}
-	resp, err := c.http.Do(req)
+	resp, sent, err := c.exchange(req, e, p)
 	if err != nil {
-		err = cause(err)
-		if connected.Load() {
-			return Answer{}, true, &LostError{Method: method, Path: p.text, Err: err}
-		}
-		return Answer{}, false, &ConnectError{Endpoint: e.base, Err: err}
+		return Answer{}, sent, err
 	}
 	defer resp.Body.Close()
-	c.clock.hear(resp.Header)
 	r, err := replyOf(resp)
 	if err != nil {
 		return Answer{}, true, &LostError{Method: method, Path: p.text, Err: err}
@@ -321,6 +322,30 @@ func (c *Client) send(ctx context.Context, e *endpoint, method string, p Path, p
 	ans, err = r.answer(method, p)
 	ans.Asked = asked
 	return ans, true, err
+}
+
+// exchange sends a request and returns what answers it. sent is that of [Client.send].
+func (c *Client) exchange(req *http.Request, e *endpoint, p Path) (resp *http.Response, sent bool, err error) {
+	ctx, connected := traced(req.Context())
+	resp, err = c.http.Do(req.WithContext(ctx))
+	if err == nil {
+		c.clock.hear(resp.Header)
+		return resp, true, nil
+	}
+	err = cause(err)
+	if connected.Load() {
+		return nil, true, &LostError{Method: req.Method, Path: p.text, Err: err}
+	}
+	return nil, false, &ConnectError{Endpoint: e.base, Err: err}
+}
+
+// traced returns a context of a request, and whether there is a connection for it, so that the
+// server may have seen it.
+func traced(ctx context.Context) (context.Context, *atomic.Bool) {
+	connected := &atomic.Bool{}
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	}), connected
 }
 
 func (c *Client) timeoutOf(method string, p Path) time.Duration {
@@ -331,29 +356,34 @@ func (c *Client) timeoutOf(method string, p Path) time.Duration {
 }
 
 func (c *Client) request(ctx context.Context, endpoint, method string, p Path, params url.Values) (*http.Request, error) {
-	token, err := c.token.header(ctx)
-	if err != nil {
-		return nil, &SecretError{err}
-	}
-	target, query := endpoint+"/api2/json"+p.text, params.Encode()
+	query := params.Encode()
 	var body io.Reader
 	if method == http.MethodPost || method == http.MethodPut {
 		body, query = strings.NewReader(query), ""
 	}
-	req, err := http.NewRequestWithContext(ctx, method, target, body)
+	req, err := http.NewRequestWithContext(ctx, method, endpoint+"/api2/json"+p.text, body)
 	if err != nil {
 		return nil, err
 	}
 	req.URL.RawQuery = query
-	if token != "" {
-		req.Header.Set("Authorization", token)
-	}
-	req.Header.Set("User-Agent", c.userAgent)
 	if body != nil {
 		// PVE 7 to 9 all take forms; JSON bodies differ between them.
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	return req, nil
+	return req, c.identify(ctx, req.Header)
+}
+
+// identify says in the header of a request who makes it.
+func (c *Client) identify(ctx context.Context, head http.Header) error {
+	token, err := c.token.header(ctx)
+	if err != nil {
+		return &SecretError{err}
+	}
+	if token != "" {
+		head.Set("Authorization", token)
+	}
+	head.Set("User-Agent", c.userAgent)
+	return nil
 }
 
 // SecretError says that the secret of the token could not be had: nothing was sent.

@@ -16,6 +16,9 @@
 //		log.Print(status.ExitStatus.Value)
 //	}
 //
+// [Client.Upload] and [Client.Download] stream files, and [Client.Websocket] opens consoles.
+// Each of these has a connection of its own.
+//
 // It sends what it is given and reports what the server says: checking parameters is the
 // server's business.
 //

@@ -64,13 +64,13 @@ func NewTransport(t TLS) http.RoundTripper {
 }
 
 func newTransport(t TLS, dial dialer) http.RoundTripper {
-	plain := overTLS(&tls.Config{RootCAs: t.Roots, InsecureSkipVerify: t.Insecure}, dial)
+	plain := newLanes(&tls.Config{RootCAs: t.Roots, InsecureSkipVerify: t.Insecure}, dial)
 	if len(t.Fingerprints) == 0 {
 		return plain
 	}
-	pinned := pinnedTransport{hosts: map[string]*http.Transport{}, others: plain}
+	pinned := pinnedTransport{hosts: map[string]lanes{}, others: plain}
 	for host, pin := range t.Fingerprints {
-		pinned.hosts[host] = overTLS(&tls.Config{
+		pinned.hosts[host] = newLanes(&tls.Config{
 			InsecureSkipVerify: true, // VerifyConnection checks instead
 			VerifyConnection: func(cs tls.ConnectionState) error {
 				return checkPin(pin, host, cs.PeerCertificates)
@@ -120,10 +120,33 @@ func withoutZone(host string) string {
 	return name
 }
 
+// lanes keeps what takes long apart from other requests, so that a console does not hold one
+// of the few connections that those have.
+type lanes struct{ short, long *http.Transport }
+
+func newLanes(cfg *tls.Config, dial dialer) lanes {
+	l := lanes{overTLS(cfg, dial), overTLS(cfg, dial)}
+	l.long.MaxConnsPerHost = 0
+	l.long.DisableKeepAlives = true
+	l.long.ExpectContinueTimeout = time.Second
+	return l
+}
+
+// RoundTrip takes the long lane for a request whose connection is for it alone.
+func (l lanes) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Close || req.Header.Get("Upgrade") != "" {
+		return l.long.RoundTrip(req)
+	}
+	return l.short.RoundTrip(req)
+}
+
+// CloseIdleConnections closes the connections that no request uses.
+func (l lanes) CloseIdleConnections() { l.short.CloseIdleConnections() }
+
 // pinnedTransport checks each host's certificate by its own fingerprint.
 type pinnedTransport struct {
-	hosts  map[string]*http.Transport
-	others *http.Transport
+	hosts  map[string]lanes
+	others lanes
 }
 
 // CloseIdleConnections closes the connections that no request uses.
@@ -135,7 +158,7 @@ func (p pinnedTransport) CloseIdleConnections() {
 }
 
 func (p pinnedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if t := p.hosts[req.URL.Host]; t != nil {
+	if t, ok := p.hosts[req.URL.Host]; ok {
 		return t.RoundTrip(req)
 	}
 	return p.others.RoundTrip(req)

@@ -21,6 +21,7 @@ import (
 // modules are what go.mod requires, with the reason.
 var modules = map[string]string{
 	"github.com/cenkalti/backoff/v5":                    "pauses between attempts",
+	"github.com/coder/websocket":                        "consoles: frames of the client, with a context for each read and write; the only one that is kept",
 	"github.com/gofrs/flock":                            "locks of files, on every system: several processes write one audit log",
 	"github.com/creack/pty":                             "tests: a terminal, for what is shown and asked on one",
 	"github.com/coreos/go-oidc/v3":                      "access tokens of an issuer: discovery, keys, signatures",
