@@ -88,7 +88,7 @@ func (c *Client) upload(ctx context.Context, e *endpoint, p Path, f File, fields
 		if !whole && errors.As(err, &lost) {
 			return Answer{}, true, &UploadError{Path: p.text, Sent: n, Err: cmp.Or(failed, why(ctx, lost.Err))}
 		}
-		return Answer{}, sent, err
+		return Answer{}, sent || !rewind(f.Body, n), err
 	}
 	defer resp.Body.Close()
 	r, err := replyOf(resp)
@@ -98,6 +98,20 @@ func (c *Client) upload(ctx context.Context, e *endpoint, p Path, f File, fields
 	ans, err = r.answer(http.MethodPost, p)
 	ans.Asked = asked
 	return ans, true, err
+}
+
+// rewind goes back over what was read of a file, and reports whether all of it can be sent
+// again.
+func rewind(body io.Reader, read int64) bool {
+	if read == 0 {
+		return true
+	}
+	file, ok := body.(io.Seeker)
+	if !ok {
+		return false
+	}
+	_, err := file.Seek(-read, io.SeekCurrent)
+	return err == nil
 }
 
 // WriteUploadHead writes the parts of a form that come before the content of a file.

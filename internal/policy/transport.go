@@ -3,7 +3,6 @@ package policy
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/proxmox"
@@ -78,6 +77,8 @@ func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	r, used, err := request{method: req.Method, elems: elems}, (*grant)(nil), error(nil)
 	switch {
 	case reason != "":
+	case req.Method == http.MethodGet && upgrades(req):
+		return t.openConsole(req, r)
 	case req.Method == http.MethodGet:
 		reason = t.guard.refuseRead(req, r)
 	default:
@@ -98,8 +99,36 @@ func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	path, _ := url.PathUnescape(escaped)
-	return nil, &RefusedError{Method: req.Method, Path: path, Reason: reason}
+	return nil, refused(req, reason)
+}
+
+// refused is the error of a request that is not sent.
+func refused(req *http.Request, reason string) error {
+	_, path, _ := strings.Cut(req.URL.Path, "/api2/json")
+	return &RefusedError{Method: req.Method, Path: path, Reason: reason}
+}
+
+// openConsole sends a request whose connection becomes a console, and hands that out in a
+// wrapper.
+func (t transport) openConsole(req *http.Request, r request) (*http.Response, error) {
+	reason := t.guard.refuseRead(req, r)
+	e := known().find(r.method, r.elems)
+	if reason == "" {
+		reason = refuseConsole(req, e)
+	}
+	if reason != "" {
+		return nil, refused(req, reason)
+	}
+	used, may := t.guard.typing(req, r, e)
+	resp, err := t.base.RoundTrip(req)
+	switch {
+	case err != nil:
+		return nil, err
+	case resp.StatusCode != http.StatusSwitchingProtocols:
+		used.giveBack(resp)
+		return resp, nil
+	}
+	return resp, watchConsole(resp, may)
 }
 
 // refuseRead returns why a read must not be made, or "".
@@ -137,6 +166,9 @@ func (g *Guard) refuseWrite(req *http.Request, r request) (used *grant, reason s
 	}
 	if reason := e.never(); reason != "" {
 		return nil, reason, nil
+	}
+	if upgrades(req) {
+		return nil, "its connection would become one that this server cannot read", nil
 	}
 	if r.at(0) == "nodes" && r.at(1) == "localhost" {
 		return nil, "localhost is whichever node answers; name the node", nil

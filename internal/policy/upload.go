@@ -7,10 +7,15 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 )
 
 // maxUploadHead is how much may come before the content of a file that is uploaded.
 const maxUploadHead = 64 << 10
+
+// uploadFields are the parameters that PVE reads before the file.
+var uploadFields = []string{"content", "checksum-algorithm", "checksum"}
 
 // readUpload reads what comes before the file in the form of a request that brings one
 // along, where the table of endpoints says that it may, and returns a request that can still
@@ -31,11 +36,11 @@ func readUpload(req *http.Request, r request) (again *http.Request, params url.V
 		name, value, file, ok = nextField(form)
 		params.Add(name, value)
 		if file == "" {
-			ok = ok && w.WriteField(name, value) == nil
+			ok = ok && slices.Contains(uploadFields, name) && w.WriteField(name, value) == nil
 			continue
 		}
 		_, err := w.CreateFormFile("filename", file)
-		ok = ok && err == nil && name == "filename"
+		ok = ok && err == nil && name == "filename" && !strings.ContainsAny(file, "/\\\"")
 	}
 	if !ok || req.URL.RawQuery != "" || req.Header.Get("Content-Type") != w.FormDataContentType() || !bytes.HasPrefix(read.Bytes(), canonical.Bytes()) {
 		return req, nil, oddParams

@@ -39,6 +39,8 @@ func TestUploads(t *testing.T) {
 		{name: "to an endpoint that takes none", path: "/nodes/a/storage/local/content", file: "y.iso", want: "its parameters are not in the form"},
 		{name: "with a query", path: upload + "?content=iso", file: "y.iso", want: "its parameters are not in the form"},
 		{name: "a parameter twice", path: upload, file: "y.iso", form: func(w *multipart.Writer) { _ = w.WriteField("content", "vztmpl") }, want: "the parameter content is given twice"},
+		{name: "a parameter that PVE sets", path: upload, file: "y.iso", form: func(w *multipart.Writer) { _ = w.WriteField("tmpfilename", "/etc/shadow") }, want: "its parameters are not in the form"},
+		{name: "a quote in a name", path: upload, file: `a".iso`, want: "its parameters are not in the form"},
 		{name: "another name for the file", path: upload, file: "y.iso", edit: func(s string) string { return strings.Replace(s, `name="filename"`, `name="tmpfilename"`, 1) }, want: "its parameters are not in the form"},
 		{name: "a header that hides a name", path: upload, file: "y.iso", edit: func(s string) string {
 			return strings.Replace(s, "Content-Type: application", "X-Y: name=\"filename\"; filename=\"x.iso\"\r\nContent-Type: application", 1)
