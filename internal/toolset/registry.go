@@ -35,7 +35,7 @@ func All() []tool.Tool { return slices.Clone(registry().tools) }
 // Named returns the tool of a name.
 func Named(name string) (t tool.Tool, ok bool) { return registry().named(name) }
 
-// registry is made when it is first asked for: a process that only starts does not.
+// registry is made when it is first asked for: a command that needs no tools does not.
 var registry = sync.OnceValue(func() catalog { return catalogOf(registered()) })
 
 // catalog is a number of toolsets, and their tools.
