@@ -91,7 +91,7 @@ func TestContentBesideJSON(t *testing.T) {
 				}
 			}
 			for _, as := range []string{"words", "image", "text", "data", "link"} {
-				for name, facts := range map[string]string{"pve_draw": `{"message":"Drawn as ` + as + `"}`, "pve_paint": `{"outcome":"ok","message":"Painting: done."}`} {
+				for name, facts := range map[string]string{"pve_draw": `{"message":"Drawn as ` + as + `"}`, "pve_paint": `{"message":"Painting: done.","outcome":"ok"}`} {
 					res, err := c.call(name, map[string]any{"as": as})
 					if err != nil || res.IsError {
 						t.Fatalf("%s: %s as %s: %v %+v", era, name, as, err, res)

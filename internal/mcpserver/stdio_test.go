@@ -83,7 +83,7 @@ func TestStop(t *testing.T) {
 		if err := <-ended; err != nil || time.Since(begun) > time.Second {
 			t.Errorf("%v after %v", err, time.Since(begun))
 		}
-		if !strings.Contains(written.String(), `"outcome":"running","message":"Shutdown of VM 102 (db-1) on pve2 is under way after 3s.`) ||
+		if !strings.Contains(written.String(), `"message":"Shutdown of VM 102 (db-1) on pve2 is under way after 3s.","outcome":"running"`) ||
 			!strings.Contains(record.String(), "outcome=running upid=UPID:pve2:") {
 			t.Errorf("answered %s\nrecorded %s", written.String(), record.String())
 		}

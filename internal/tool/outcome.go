@@ -35,10 +35,10 @@ func Outcomes() []Outcome {
 }
 
 // Changed is the part of a change's result that the wrapper fills. Every Out of a
-// [ChangeSpec] embeds it.
+// [ChangeSpec] embeds it, before all else: hosts fold an answer, and show how it begins.
 type Changed struct {
-	Outcome      Outcome  `json:"outcome"`
 	Message      string   `json:"message" jsonschema:"what happened"`
+	Outcome      Outcome  `json:"outcome"`
 	Next         string   `json:"next,omitzero" jsonschema:"what to do now"`
 	UPID         string   `json:"upid,omitzero" jsonschema:"the task"`
 	Handle       string   `json:"handle,omitzero" jsonschema:"the task with what comes after it, for pve_task_status"`

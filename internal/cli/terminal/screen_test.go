@@ -21,9 +21,9 @@ VMID  NAME  MEM    TEMPLATE
 
 total  2
 `, 80},
-		{"a change", `{"outcome":"ok","message":"Start of VM 100: done.","log":["one line","another"],"uptime":"1s","uptime_seconds":1,"change":null}`, `
-outcome  ok
+		{"a change", `{"message":"Start of VM 100: done.","outcome":"ok","log":["one line","another"],"uptime":"1s","uptime_seconds":1,"change":null}`, `
 message  Start of VM 100: done.
+outcome  ok
 log:
   - one line
   - another
