@@ -1,0 +1,31 @@
+package calendar
+
+import (
+	"testing"
+	"time"
+)
+
+func TestNext(t *testing.T) {
+	saturday := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	for event, want := range map[string]string{
+		"21:00":          "Sat 28 21:00",
+		"11:00":          "Sun 29 11:00",
+		"12:00":          "Sun 29 12:00", // not now
+		"daily":          "Sun 29 00:00",
+		"mon..fri 03:30": "Mon 30 03:30",
+		"sat,sun 03:30":  "Sun 29 03:30",
+		"sat 03:30":      "Sat 05 03:30",
+		"fri..mon 03:30": "Sun 29 03:30",
+		"*/2":            "",
+		"":               "",
+	} {
+		next, ok := Next(event, saturday)
+		got := ""
+		if ok {
+			got = next.Format("Mon 02 15:04")
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", event, got, want)
+		}
+	}
+}
