@@ -49,9 +49,6 @@ func (a *app) call(ctx context.Context, t tool.Tool, args map[string]any, o *out
 	if cfg.Given[config.TaskWait] == "" {
 		host.Wait = tool.HandleTime // nobody here gives up after a minute, as clients do
 	}
-	if err := resolveGuest(ctx, host, args); err != nil {
-		return err
-	}
 	data, err := json.Marshal(args)
 	if err != nil {
 		return failed(err)

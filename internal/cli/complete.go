@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
 	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
@@ -196,12 +197,15 @@ func tags(ctx context.Context, c *pve.Client, _ func(string) string) ([]string, 
 	return slices.Compact(out), nil
 }
 
+// vmid is the argument by which tools know a guest.
+const vmid = "vmid"
+
 // guestOf finds the guest that the command names, by vmid or name.
 func guestOf(ctx context.Context, c *pve.Client, other func(string) string) (pve.GuestRef, error) {
 	id, err := strconv.Atoi(other(vmid))
 	if err != nil {
 		var named pve.VMID
-		if named, err = guestNamed(ctx, c, other(vmid)); err != nil {
+		if named, err = tool.GuestNamed(ctx, c, other(vmid)); err != nil {
 			return pve.GuestRef{}, err
 		}
 		id = int(named)

@@ -73,9 +73,11 @@ func wordsOf(n ast.Node) (words []string) {
 	case *ast.Ident:
 		name = f.Name
 	case *ast.SelectorExpr:
-		name = f.Sel.Name
+		if pkg, ok := f.X.(*ast.Ident); ok && pkg.Name == "proxmox" {
+			name = f.Sel.Name
+		}
 	}
-	if name != "join" && name != "path" && name != "taskPath" {
+	if name != "join" && name != "Join" && name != "path" && name != "taskPath" {
 		return nil
 	}
 	ast.Inspect(call, func(n ast.Node) bool {

@@ -55,6 +55,7 @@ func decode(s *jsonschema.Schema, args json.RawMessage, in any, find func(name s
 			if id == 0 { // any will do
 				continue
 			}
+			r.own = encode(all)
 		}
 		fixed, problem := a.fit(name, all[name])
 		if problem != "" {

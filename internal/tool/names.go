@@ -19,6 +19,12 @@ func (h Host) guestNamed(ctx context.Context, name string) (pve.VMID, error) {
 	if err != nil {
 		return 0, err
 	}
+	return GuestNamed(ctx, client, name)
+}
+
+// GuestNamed finds the id of the one guest that has exactly a name. The error lists those that
+// may be meant.
+func GuestNamed(ctx context.Context, client *pve.Client, name string) (pve.VMID, error) {
 	all, err := client.Resources(ctx, "")
 	if err != nil {
 		return 0, err
@@ -30,7 +36,7 @@ func (h Host) guestNamed(ctx context.Context, name string) (pve.VMID, error) {
 		case !r.IsGuest():
 		case r.Name.Value == name:
 			same = append(same, r)
-		case strings.EqualFold(r.Name.Value, name):
+		case strings.Contains(strings.ToLower(r.Name.Value), strings.ToLower(name)):
 			alike = append(alike, r)
 		}
 	}
@@ -39,11 +45,15 @@ func (h Host) guestNamed(ctx context.Context, name string) (pve.VMID, error) {
 	case len(same) == 1:
 		return same[0].VMID, nil
 	case len(same) > 1:
-		return 0, explain.Refusal("Give the id of the one that is meant.", "%d guests have the name %q: %s.", len(same), shown, candidates(same))
+		return 0, noGuest("Give the id of the one that is meant.", "%d guests have the name %q: %s.", len(same), shown, candidates(same))
 	case len(alike) > 0:
-		return 0, explain.Refusal("Give its id, or its name as it is written.", "There is no guest %q; there is %s.", shown, candidates(alike))
+		return 0, noGuest("Give the id, or the name as it is written.", "There is no guest %q; there is %s.", shown, candidates(alike))
 	}
-	return 0, explain.Refusal("pve_list_guests with name finds guests by a part of their name.", "There is no guest %q that this token may see.", shown)
+	return 0, noGuest("pve_list_guests with name finds guests by a part of their name.", "There is no guest %q that this token may see.", shown)
+}
+
+func noGuest(next, format string, args ...any) error {
+	return &argumentError{explain.Explanation{What: fmt.Sprintf(format, args...), Next: next}}
 }
 
 // candidates lists guests by id, name and node.

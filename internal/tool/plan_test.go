@@ -208,7 +208,7 @@ func TestGuestsByName(t *testing.T) {
 		{"pve_guest_status", `{"vmid":"db-1"}`, `2 guests have the name "db-1": 102 db-1 on pve2 and 105 db-1 on pve3. Give the id of the one that is meant.`, sim.Cluster(twins)},
 		{"pve_guest_power", `{"vmid":"db-1","action":"stop"}`, `2 guests have the name \"db-1\"`, sim.Cluster(twins)},
 		{"pve_guest_status", `{"vmid":"WEB-1"}`, `There is no guest "WEB-1"; there is 100 web-1 on`, nil},
-		{"pve_guest_status", `{"vmid":"web"}`, `There is no guest "web" that this token may see.`, nil},
+		{"pve_guest_status", `{"vmid":"nobody"}`, `There is no guest "nobody" that this token may see.`, nil},
 		{"pve_clone_guest", `{"vmid":900,"newid":"web-1"}`, `The argument \"newid\" is \"web-1\", which is not a number.`, nil},
 	} {
 		t.Run(tt.tool+" "+tt.args, func(t *testing.T) {

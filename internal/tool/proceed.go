@@ -124,6 +124,9 @@ func (r *change) send(ctx context.Context, s step) (job Job, stopped output) {
 		return Job{}, r.failed(ctx, err)
 	}
 	sent := r.host.Now()
+	if r.at > 0 {
+		ctx = proxmox.ReadOnce(ctx) // each step is a piece of work
+	}
 	starting, done := outlive(r.given.Grant(ctx, s.target), answerTime)
 	defer done()
 	job, err := s.send(starting, r.call, r.state)
