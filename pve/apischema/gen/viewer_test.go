@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pve/apischema/viewer"
 )
 
 // wantThings are the facts of testdata/apidoc.js, by endpoint.
@@ -70,11 +71,11 @@ func TestViewer(t *testing.T) {
 		"PVE 6":           strings.Replace(script, "const apiSchema = [", "var pveapi = [", 1),
 		"one line":        strings.Replace(script, "const apiSchema = [", "let apiSchema=[", 1),
 	} {
-		endpoints, err := parseViewer([]byte(give))
+		shown, err := viewer.Read([]byte(give))
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if diff := cmp.Diff(wantThings, factsOf(t, endpoints)); diff != "" {
+		if diff := cmp.Diff(wantThings, factsOf(t, shown.Endpoints)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
@@ -85,7 +86,7 @@ func TestViewer(t *testing.T) {
 		"unknown kind":        strings.Replace(script, `"userid-param"`, `"by-moon"`, 1),
 		"GET /things/{thing}": strings.Replace(script, `"65535"`, `"none"`, 1),
 	} {
-		if _, err := parseViewer([]byte(give)); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := viewer.Read([]byte(give)); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -159,11 +160,11 @@ func TestViewerOfKnownFacts(t *testing.T) {
 		if data, err = json.Marshal(perl(plain)); err != nil {
 			t.Fatal(err)
 		}
-		got, err := parseViewer(append([]byte("const apiSchema = "), data...))
+		got, err := viewer.Read(append([]byte("const apiSchema = "), data...))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(factsOf(t, facts.Endpoints), factsOf(t, got)); diff != "" {
+		if diff := cmp.Diff(factsOf(t, facts.Endpoints), factsOf(t, got.Endpoints)); diff != "" {
 			t.Errorf("%s (-facts +viewer):\n%s", file, diff)
 		}
 	}
