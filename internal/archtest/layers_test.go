@@ -17,7 +17,7 @@ type layer struct {
 // layers, from the bottom.
 var layers = []layer{
 	{"what is public and small", []string{"lazyregexp", "proxmox/lenient"}},
-	{"PVE's description of itself, the engine of clients", []string{"pve/apischema", "proxmox"}},
+	{"PVE's description of itself, the engine of clients", []string{"pve/apischema", "pve/apischema/viewer", "proxmox"}},
 	{"what needs no simulated cluster", []string{"pvesim/internal/..."}},
 	{"clients and simulator", []string{"pve", "pvesim", "pve/apischema/gen"}},
 	{"text, seals and files", []string{"internal/render", "internal/seal", "internal/files"}},

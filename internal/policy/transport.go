@@ -72,6 +72,9 @@ type transport struct {
 }
 
 func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if readsViewer(req) {
+		return t.base.RoundTrip(req)
+	}
 	_, escaped, _ := strings.Cut(req.URL.EscapedPath(), "/api2/json")
 	elems, reason := splitPath(escaped)
 	r, used, err := request{method: req.Method, elems: elems}, (*grant)(nil), error(nil)

@@ -1,0 +1,61 @@
+package policy
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// Endpoint is what the guard's table says of an endpoint, for those who want to know before
+// they send something. The guard itself does not ask it.
+type Endpoint struct {
+	// Risk is that of the request, as far as its parameters tell.
+	Risk Risk
+	// Secret says that the answer may have secrets in it.
+	Secret bool
+	// Varies says that parameters can raise the risk, or lower it.
+	Varies bool
+	// Subject is what is changed: a kind, and names of parameters in braces.
+	Subject string
+	// Why says what a request does to it.
+	Why string
+	// Never says why no request is sent, "" where some may be.
+	Never string
+	// Access says that it changes who may do what.
+	Access bool
+}
+
+// IsPlainRead reports whether a request only reads, within the node or cluster.
+func (e Endpoint) IsPlainRead() bool { return e.Never == "" && e.Risk == Read }
+
+// Describe returns what the table says of a request, by the elements of its path. ok is
+// false where it has no row: the guard refuses such a request.
+func Describe(method string, path []string, params url.Values) (e Endpoint, ok bool) {
+	row := known().find(method, path)
+	if row == nil {
+		return Endpoint{}, false
+	}
+	e = Endpoint{
+		Risk: row.class.risk(), Secret: row.class == showsSecrets, Varies: row.isDestructive != nil || row.onlyReads != nil,
+		Subject: row.subject, Why: row.why, Never: row.never(), Access: row.class == changesAccess,
+	}
+	r := request{method: method, elems: path, params: params}
+	switch {
+	case method != http.MethodGet:
+		e.Risk = row.riskOf(r, row.effectOf(r))
+	case row.onlyReads != nil && row.onlyReads(r):
+		e.Risk = Read
+	}
+	return e, true
+}
+
+// viewerPath is where a node shows its API to everybody, without login.
+const viewerPath = "/pve-docs/api-viewer/apidoc.js"
+
+// readsViewer reports whether a request reads what a node shows of its API, and is nothing
+// else: without a query, a body or a token.
+func readsViewer(req *http.Request) bool {
+	path := req.URL.EscapedPath()
+	return req.Method == http.MethodGet && req.Body == nil && req.URL.RawQuery == "" && req.Header.Get("Authorization") == "" &&
+		strings.HasSuffix(path, viewerPath) && !strings.Contains(path, "/api2/")
+}
