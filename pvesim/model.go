@@ -39,6 +39,8 @@ type Model struct {
 	Tasks []PastTask
 	// Faults are rules by which requests go wrong.
 	Faults []Fault
+	// NoViewer says that the nodes do not serve the data of their API viewer.
+	NoViewer bool
 }
 
 // Node is a node of the cluster. The first of a model is the one that is asked
