@@ -87,6 +87,8 @@ type Host struct {
 	// Recent and Told are shared by all calls of the process; nil forgets.
 	Recent *Recent
 	Told   *Told
+	// Kept is what all calls of the process share of what does not change; nil keeps nothing.
+	Kept *Kept
 	// Used are the answers of humans that were used; with nil none counts.
 	Used *once.Ledger
 	// Named finds the tool that answers for a change that was begun.
@@ -123,6 +125,7 @@ func Connect(cluster string, o proxmox.Options, p policy.Policy) (Host, error) {
 		Wait:    usualWait,
 		Recent:  &Recent{},
 		Told:    &Told{},
+		Kept:    &Kept{},
 		Used:    once.NewLedger(nil),
 	}, nil
 }

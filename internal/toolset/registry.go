@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/internal/toolsets/api"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/backups"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/guests"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/nodes"
@@ -17,6 +18,7 @@ import (
 // registered are the toolsets: a line for each folder of internal/toolsets.
 func registered() []tool.Set {
 	return []tool.Set{
+		api.Set(),
 		backups.Set(),
 		guests.Set(),
 		nodes.Set(),

@@ -1,0 +1,153 @@
+package api
+
+import (
+	"strings"
+
+	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
+)
+
+// privilegesText says which privileges PVE asks for, as far as its description tells.
+func privilegesText(ep *apischema.Endpoint) string {
+	p := ep.Permissions
+	switch {
+	case ep.NoToken:
+		return "a login of a person: no API token is let in"
+	case p == nil:
+		return "root@pam alone"
+	case p.User == "world":
+		return "none"
+	case p.Check == nil:
+		return "any user; PVE may check more, or filter"
+	}
+	return checkText(p.Check)
+}
+
+func checkText(k *apischema.Check) string {
+	switch k.Op {
+	case "and", "or":
+		var parts []string
+		for _, sub := range k.Subs {
+			text := checkText(sub)
+			if sub.Op != k.Op && (sub.Op == "and" || sub.Op == "or") {
+				text = "(" + text + ")"
+			}
+			parts = append(parts, text)
+		}
+		return strings.Join(parts, " "+k.Op+" ")
+	case "perm":
+		between := " and "
+		if k.Any {
+			between = " or "
+		}
+		return strings.Join(k.Privs, between) + " on " + k.Path
+	case "perm-modify":
+		return "Permissions.Modify on " + k.Path
+	case "userid-group":
+		return strings.Join(k.Privs, " or ") + " on /access/groups"
+	case "userid-param":
+		if k.Subject == "self" {
+			return "one's own user"
+		}
+		return k.Subject + " on /access/realm/{realm}"
+	}
+	return k.Op
+}
+
+// held says whether a token has the privileges that an endpoint asks for.
+type held int
+
+const (
+	unknown  held = iota // its parameters or PVE's code decide
+	holds                // on all that it may be about
+	onSome               // on some of it
+	lacksAll             // on nothing
+)
+
+// heldBy says whether a token may call an endpoint, by what it holds. Templates stand for
+// all that they may stand for.
+func heldBy(perms pve.Permissions, ep *apischema.Endpoint) held {
+	p := ep.Permissions
+	switch {
+	case ep.NoToken, p == nil:
+		return lacksAll
+	case p.User == "world":
+		return holds
+	case p.Check == nil:
+		return unknown
+	}
+	return checkHeld(perms, p.Check)
+}
+
+func checkHeld(perms pve.Permissions, k *apischema.Check) held {
+	switch k.Op {
+	case "perm":
+		return permHeld(perms, k)
+	case "or":
+		best := lacksAll
+		for _, sub := range k.Subs {
+			if h := checkHeld(perms, sub); h == holds || best == lacksAll || h == onSome && best == unknown {
+				best = h
+			}
+			if best == holds {
+				return holds
+			}
+		}
+		return best
+	case "and":
+		worst := holds
+		for _, sub := range k.Subs {
+			switch h := checkHeld(perms, sub); {
+			case h == lacksAll:
+				return lacksAll
+			case h == unknown, h == onSome && worst == holds:
+				worst = h
+			}
+		}
+		return worst
+	}
+	return unknown
+}
+
+// permHeld says whether privileges are held on a path with templates.
+func permHeld(perms pve.Permissions, k *apischema.Check) held {
+	area, isTemplate := k.Path, strings.Contains(k.Path, "{")
+	if isTemplate {
+		area, _, _ = strings.Cut(k.Path, "/{")
+	}
+	if area == "" || strings.Contains(area, "{") {
+		return unknown
+	}
+	worst, best := holds, lacksAll
+	for _, priv := range k.Privs {
+		h := lacksAll
+		if !isTemplate {
+			if perms.Has(area, priv) {
+				h = holds
+			}
+		} else {
+			h = belowHeld(perms, area, priv)
+		}
+		worst, best = max(worst, h), min(best, h)
+	}
+	if k.Any {
+		return best
+	}
+	return worst
+}
+
+func belowHeld(perms pve.Permissions, area, priv string) held {
+	all, except := perms.Below(area, priv)
+	if all && len(except) == 0 {
+		return holds
+	}
+	if all {
+		return onSome
+	}
+	for path := range perms {
+		if strings.HasPrefix(path, area+"/") && perms.Has(path, priv) {
+			return onSome
+		}
+	}
+	return lacksAll
+}

@@ -1,0 +1,16 @@
+// Package api has the tools that reach all of PVE's API, with the same safety as the others:
+// what they send is checked before, and the guard's table says what it can do.
+package api
+
+import "github.com/pve-mcp/pve-mcp/internal/tool"
+
+// Set returns the toolset.
+func Set() tool.Set {
+	return tool.Set{
+		Name:         "api",
+		Title:        "The whole API",
+		Doc:          "Finds any endpoint of PVE's API, and reads it.",
+		Instructions: "For what has no tool of its own, pve_api_search finds the API path, and pve_api_read reads it.",
+		Standard:     []tool.Tool{search(), read()},
+	}
+}
