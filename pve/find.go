@@ -19,7 +19,9 @@ func (c *Client) FindGuest(ctx context.Context, id VMID) (Resource, error) {
 			return g.Resource(), nil
 		}
 	}
-	read, err := c.readResources(ctx, "vm") // it may be new
+	// It may be new. All resources are hardly more than all guests, and whoever looks for a
+	// guest often looks for its node and storages next.
+	read, err := c.readResources(ctx, "")
 	if err != nil {
 		return Resource{}, err
 	}

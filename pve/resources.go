@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -81,6 +82,9 @@ const ResourcesAge = 3 * time.Second
 func (c *Client) Resources(ctx context.Context, kind string) (*ResourceList, error) {
 	if known, ok := c.lists.kept(kind, c.Changes()); ok {
 		return known, nil
+	}
+	if all, ok := c.lists.kept("", c.Changes()); ok && slices.Contains([]string{"vm", "node", "storage"}, kind) {
+		return all.of(kind), nil
 	}
 	return c.readResources(ctx, kind)
 }

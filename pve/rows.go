@@ -36,6 +36,17 @@ func (l *ResourceList) Rows() iter.Seq[*Row] {
 // Resources decodes all rows.
 func (l *ResourceList) Resources() []Resource { return Decoded(slices.Collect(l.Rows())) }
 
+// of returns the rows of a kind, as PVE lists them for it.
+func (l *ResourceList) of(kind string) *ResourceList {
+	var rows []Row
+	for _, r := range l.rows {
+		if r.kind == kind || kind == "vm" && r.IsGuest() {
+			rows = append(rows, r)
+		}
+	}
+	return &ResourceList{l.asOf, rows}
+}
+
 // Guest finds the row of a guest.
 func (l *ResourceList) Guest(id VMID) (row *Row, ok bool) {
 	i := slices.IndexFunc(l.rows, func(r Row) bool { return r.vmid == id && r.IsGuest() })

@@ -133,7 +133,7 @@ func TestCreateBackup(t *testing.T) {
 					t.Errorf("backup %s, want %s", volid, tt.volid)
 				}
 				sent := w.Sent()
-				if n := before(sent); n != 5 || len(sim.Writes(sent)) != 1 {
+				if n := before(sent); n != 3 || len(sim.Writes(sent)) != 1 {
 					t.Errorf("%d requests before the write: %v", n, sent)
 				}
 				if tt.after == "" {

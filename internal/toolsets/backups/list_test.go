@@ -149,7 +149,7 @@ func TestListBackups(t *testing.T) {
 		{name: "of a VM", args: `{"vmid":100}`, want: webNew + " " + webOld, sent: 7},
 		{name: "of a container", args: `{"vmid":204}`, want: sandbox, sent: 7},
 		{name: "of a guest without any", args: `{"vmid":105}`, sent: 7},
-		{name: "of a guest that is not there", args: `{"vmid":999}`, sent: 13,
+		{name: "of a guest that is not there", args: `{"vmid":999}`, sent: 12,
 			notes: "no guest 999 can be seen, nor anything of it; what there is, is of 100, 102, 200, 202, 204 and 777"},
 		{name: "on a storage", args: `{"storage":"pbs"}`, want: served + " " + servedCT, sent: 3},
 		{name: "on a storage of each node", args: `{"storage":"local"}`, want: proxy + " " + sandbox, sent: 5},

@@ -17,11 +17,11 @@ const (
 // Backups of guests that can be anywhere.
 func TestCreateBackupOfScratchGuests(t *testing.T) {
 	sim.Tell(t, "pve_create_backup", []sim.Story{
-		{Name: "stopped VM", On: sim.VM, Args: `{"vmid":$vmid,"storage":"$backups","notes":"golden image"}`, Outcome: tool.OK, Writes: []string{vzdump}, Sent: 7, Says: []string{
+		{Name: "stopped VM", On: sim.VM, Args: `{"vmid":$vmid,"storage":"$backups","notes":"golden image"}`, Outcome: tool.OK, Writes: []string{vzdump}, Sent: 5, Says: []string{
 			`"message":"Backup of VM $vmid (scratch) on $node to $backups: done."`, `"backup":{"volid":"$backups:backup/`, `"vmid":$vmid,`, `"type":"qemu"`, `"notes":"golden image"`,
 		}},
 		{Name: "running VM", On: sim.RunningVM, Args: `{"vmid":$vmid,"storage":"$backups"}`, Outcome: tool.OK, Writes: []string{vzdump}, Says: []string{`"backup":{"volid":"$backups:backup/`}},
-		{Name: "stopped CT", On: sim.CT, Args: `{"vmid":$vmid,"storage":"$backups"}`, Outcome: tool.OK, Writes: []string{vzdump}, Sent: 7, Says: []string{"Backup of CT $vmid (scratch) on $node to $backups: done.", `"type":"lxc"`}},
+		{Name: "stopped CT", On: sim.CT, Args: `{"vmid":$vmid,"storage":"$backups"}`, Outcome: tool.OK, Writes: []string{vzdump}, Sent: 5, Says: []string{"Backup of CT $vmid (scratch) on $node to $backups: done.", `"type":"lxc"`}},
 		{Name: "running CT, in mode stop", On: sim.RunningCT, Args: `{"vmid":$vmid,"storage":"$backups","mode":"stop"}`, Outcome: tool.OK, Writes: []string{vzdump}, Says: []string{"(mode stop: it is shut down and started again): done."}},
 		{Name: "template", On: sim.Template, Args: `{"vmid":$vmid,"storage":"$backups"}`, Outcome: tool.OK, Writes: []string{vzdump}, Says: []string{`"backup":{"volid":"$backups:backup/`}},
 		{Name: "no such storage", On: sim.VM, Args: `{"vmid":$vmid,"storage":"nowhere"}`, Outcome: tool.Failed, Says: []string{"nowhere"}},

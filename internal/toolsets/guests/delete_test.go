@@ -27,7 +27,7 @@ func TestDelete(t *testing.T) {
 		g.Node, g.Config["scsi0"] = "pve1", "local-zfs:base-900-disk-0/vm-105-disk-0,size=16G"
 	})
 	sim.Tell(t, "pve_delete_guest", []sim.Story{
-		{Name: "not confirmed", Options: with(stopped(104), sim.Snapshot(104, "monday")), Args: `{"vmid":104}`, Outcome: tool.NeedsConfirmation, Sent: 9 + 5, // five places may have backups
+		{Name: "not confirmed", Options: with(stopped(104), sim.Snapshot(104, "monday")), Args: `{"vmid":104}`, Outcome: tool.NeedsConfirmation, Sent: 7 + 5, // five places may have backups
 			Says: []string{
 				"Deletion of VM 104 (mail) on pve1 loses what cannot be brought back; nothing was done yet.",
 				`"consequences":["the guest, all its disks and its snapshots are destroyed; its backups stay","VM 104 (mail) on pve1 is stopped",` +

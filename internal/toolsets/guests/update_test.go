@@ -186,7 +186,7 @@ func TestUpdateAsks(t *testing.T) {
 		args := tt.args
 		options := sim.Options{Model: sim.Cluster(tt.change)}
 		sim.Tell(t, "pve_update_guest_config", []sim.Story{
-			{Name: tt.name, Options: options, Args: "{" + args + "}", Outcome: tool.NeedsConfirmation, Sent: 9 + 5, // five places may have backups
+			{Name: tt.name, Options: options, Args: "{" + args + "}", Outcome: tool.NeedsConfirmation, Sent: 7 + 5, // five places may have backups
 
 				Says: []string{"loses what cannot be brought back; nothing was done yet.", tt.lost, "call again: "}},
 			{Name: tt.name + ", confirmed", Options: options, Args: "{" + args + `,"confirm":true}`, Outcome: tool.OK, Writes: []string{tt.write}},
