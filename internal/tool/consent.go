@@ -53,7 +53,9 @@ type asked struct {
 	Tool     string `json:"tool"`
 	Args     string `json:"args"`     // digest
 	Subjects string `json:"subjects"` // as they were: a digest
-	Words    string `json:"words"`    // that the human saw: a digest
+	Words    string `json:"words"`    // that the human saw, but for what is at stake: a digest
+	// Assured is what was said besides that the subjects themselves do not show.
+	Assured []assurance `json:"assured,omitempty"`
 }
 
 const (
@@ -81,7 +83,7 @@ func (r *change) question(ctx context.Context) (*Question, error) {
 	}
 	state, err := keys.Seal(consentPurpose, asked{
 		ID: rand.Text(), Process: r.host.Used.Process(), At: r.call.Now().UnixNano(),
-		Caller: r.req.Caller, Tool: r.tool.Name, Args: r.digest, Subjects: are, Words: digestOf(words),
+		Caller: r.req.Caller, Tool: r.tool.Name, Args: r.digest, Subjects: are, Words: digestOf(r.wording(r.plan.Consequences)), Assured: r.call.assured,
 	}, r.host.Now().Add(ConsentTime))
 	if err != nil {
 		return nil, err
@@ -93,13 +95,26 @@ func (r *change) question(ctx context.Context) (*Question, error) {
 // argument as it would be carried out. They are an error where they are too long to be
 // read.
 func (r *change) words(ctx context.Context) (string, error) {
+	words := r.wording(r.consequences(ctx))
+	if n := utf8.RuneCountInString(words); n > mostAsked {
+		next := "Make it several calls, each with fewer arguments."
+		if r.tool.Risk == policy.Exec {
+			next = "Write the command or its input to a file in the guest, check the SHA-256 of that file, and run it by its name."
+		}
+		return "", explain.Refusal(next, "%s needs a human's consent, and is too long to be shown whole: %d characters, of at most %d. Nothing was sent.", r.plan.About, n, mostAsked)
+	}
+	return words, nil
+}
+
+// wording is how a human is asked about consequences.
+func (r *change) wording(consequences []string) string {
 	lines := []string{r.plan.About + " (cluster " + render.Text(r.host.Cluster, 60) + ")"}
 	if len(r.steps) > 1 {
 		for i, s := range r.steps {
 			lines = append(lines, fmt.Sprintf("%d. %s", i+1, s.about))
 		}
 	}
-	for _, c := range r.consequences(ctx) {
+	for _, c := range consequences {
 		lines = append(lines, "- "+c)
 	}
 	for i, line := range lines {
@@ -110,15 +125,7 @@ func (r *change) words(ctx context.Context) (string, error) {
 	if r.plan.Names != nil {
 		lines = append(lines, "To go on, type "+strings.Join(r.typed(), " or ")+".")
 	}
-	words := strings.Join(lines, "\n")
-	if n := utf8.RuneCountInString(words); n > mostAsked {
-		next := "Make it several calls, each with fewer arguments."
-		if r.tool.Risk == policy.Exec {
-			next = "Write the command or its input to a file in the guest, check the SHA-256 of that file, and run it by its name."
-		}
-		return "", explain.Refusal(next, "%s needs a human's consent, and is too long to be shown whole: %d characters, of at most %d. Nothing was sent.", r.plan.About, n, mostAsked)
-	}
-	return words, nil
+	return strings.Join(lines, "\n")
 }
 
 // ArgumentsHeading begins the arguments in a question: a line for each, its name and its
@@ -218,11 +225,15 @@ func (r *change) answer(ctx context.Context) (a *policy.Answer, reason string, e
 	if r.was.Subjects != are {
 		return nil, fmt.Sprintf("the %s is no longer as it was when the question was asked", cmp.Or(r.plan.Subject.Kind, "subject")), nil
 	}
-	words, err := r.words(ctx)
-	if err != nil {
-		return nil, "", err
+	same := r.was.Words == digestOf(r.wording(r.plan.Consequences))
+	for _, told := range r.was.Assured {
+		holds, err := r.call.holds(ctx, told)
+		if err != nil {
+			return nil, "", err
+		}
+		same = same && holds
 	}
-	if r.was.Words != digestOf(words) {
+	if !same {
 		return nil, "what would be done, or what is at stake, is no longer what the question said", nil
 	}
 	if r.plan.Names == nil {

@@ -261,6 +261,35 @@ func TestConsentIsToWhatWasShown(t *testing.T) {
 	}
 }
 
+// What a human was told that is left of a guest has to be left when the answer comes, also
+// where nothing of the guest has changed.
+func TestConsentCountsOnTheBackup(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := sim.New(t, sim.Options{Token: "root@pam!full"})
+			q := asked(w, "pve_rollback_snapshot", rollback, nil, "").Question
+			told := regexp.MustCompile(`its newest backup is .* old: (\S+)`).FindStringSubmatch(q.Message)
+			if told == nil {
+				t.Fatal(q.Message)
+			}
+			storage, _, _ := strings.Cut(told[1], ":")
+			time.Sleep(time.Minute)
+			if gone {
+				remove(w, "/api2/json/nodes/pve2/storage/"+storage+"/content/"+url.PathEscape(told[1]))
+				time.Sleep(10 * time.Second) // that takes a task
+			}
+			res := asked(w, "pve_rollback_snapshot", rollback, yes(), q.State)
+			want, says := tool.OK, "done"
+			if gone {
+				want, says = tool.NeedsConfirmation, "what is at stake, is no longer what the question said"
+			}
+			if res.Outcome != want || !strings.Contains(res.Text, says) {
+				t.Errorf("%s\n%s", q.Message, res.Text)
+			}
+		})
+	}
+}
+
 // remove deletes something as an administrator would.
 func remove(w *sim.World, path string) {
 	w.Helper()

@@ -123,6 +123,9 @@ func (r *change) send(ctx context.Context, s step) (job Job, stopped output) {
 	if err := r.claim(ctx); err != nil {
 		return Job{}, r.failed(ctx, err)
 	}
+	if r.at > 0 {
+		ctx = proxmox.ReadOnce(ctx) // what was read before an earlier step does not count
+	}
 	sent := r.host.Now()
 	if r.at > 0 {
 		ctx = proxmox.ReadOnce(ctx) // each step is a piece of work

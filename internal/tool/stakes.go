@@ -16,7 +16,7 @@ import (
 // with its size, snapshots, newest backup, HA, replication and protection. What it
 // cannot see it says, too.
 func (c *Call) Stakes(ctx context.Context, g pve.GuestRef, s pve.GuestStatus) ([]string, error) {
-	config, err := c.PVE.GuestConfig(ctx, g, nil)
+	config, err := c.PVE.GuestConfig(ctx, g, url.Values{"current": {"1"}}) // with the disks whose removal waits
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +48,7 @@ func (c *Call) Stakes(ctx context.Context, g pve.GuestRef, s pve.GuestStatus) ([
 	case err != nil:
 		out = append(out, "whether it is replicated cannot be seen: "+c.Explain(err).What)
 	case len(jobs) > 0:
+		c.assured = append(c.assured, assurance{Guest: g})
 		out = append(out, fmt.Sprintf("it is replicated to %s", render.Text(jobs[0].Target.Or("another node"), 60)))
 	}
 	if config.Values["protection"] == "1" {
@@ -152,22 +153,39 @@ func (c *Call) newestBackup(ctx context.Context, g pve.GuestRef) string {
 	if err != nil {
 		return unknown(err)
 	}
-	perms, err := c.PVE.Permissions(ctx)
-	if err != nil {
-		return unknown(err)
-	}
 	stores = slices.DeleteFunc(stores, func(s Store) bool { return !s.Holds("backup") })
 	got, notes, err := c.Volumes(ctx, stores, url.Values{"content": {"backup"}, "vmid": {g.VMID.String()}})
 	if err != nil {
 		return unknown(err)
 	}
 	var newest pve.Volume
+	var node string
 	for _, s := range got {
 		for _, v := range s.Value {
 			if v.CTime.Value > newest.CTime.Value {
-				newest = v
+				newest, node = v, s.From.Ready[0]
 			}
 		}
+	}
+	if newest.CTime.Value > 0 {
+		c.assured = append(c.assured, assurance{g, node, newest.VolID.String()})
+		age := c.Ago(time.Unix(newest.CTime.Value, 0)).Round(time.Minute)
+		return fmt.Sprintf("its newest backup is %s old: %s", render.Duration(age), render.Text(newest.VolID.String(), 200))
+	}
+	perms, err := c.PVE.Permissions(ctx)
+	if err != nil {
+		return unknown(err)
+	}
+	if notes = append(notes, hiddenBackups(perms, g, got)...); len(notes) > 0 {
+		return "no backup of it can be seen: " + render.Text(strings.Join(notes, "; "), 600)
+	}
+	return "there is no backup of it"
+}
+
+// hiddenBackups says where backups of a guest may be that the token does not see.
+func hiddenBackups(perms pve.Permissions, g pve.GuestRef, seen []Answered[Store, []pve.Volume]) []string {
+	var notes []string
+	for _, s := range seen {
 		if !perms.Has("/storage/"+s.From.Storage.Value, "Datastore.AllocateSpace") {
 			notes = append(notes, "backups on "+s.From.Storage.Value+" are not visible to this token")
 		}
@@ -178,12 +196,5 @@ func (c *Call) newestBackup(ctx context.Context, g pve.GuestRef) string {
 	if !perms.Has("/vms/"+g.VMID.String(), "VM.Backup") {
 		notes = append(notes, "its backups are not visible to this token (VM.Backup)")
 	}
-	if newest.CTime.Value > 0 {
-		age := c.Ago(time.Unix(newest.CTime.Value, 0)).Round(time.Minute)
-		return fmt.Sprintf("its newest backup is %s old: %s", render.Duration(age), render.Text(newest.VolID.String(), 200))
-	}
-	if len(notes) > 0 {
-		return "no backup of it can be seen: " + render.Text(strings.Join(notes, "; "), 600)
-	}
-	return "there is no backup of it"
+	return notes
 }

@@ -72,26 +72,18 @@ func (c *Call) fingerprint(ctx context.Context, s policy.Subject) (string, error
 	return s.String(), nil
 }
 
-// fingerprintGuest identifies a guest by its configuration, snapshots, state and newest
-// task. PVE remembers that for every replica of this server.
+// fingerprintGuest identifies a guest by its configuration, whose digest is that of its
+// snapshots, too, its state, and its newest task. PVE remembers that for every replica of
+// this server.
 func (c *Call) fingerprintGuest(ctx context.Context, id pve.VMID) (string, error) {
 	g, s, err := c.Live(ctx, id)
 	if err != nil {
 		return "", err
 	}
-	config, err := c.PVE.GuestConfig(ctx, g, nil)
+	config, err := c.PVE.GuestConfig(ctx, g, url.Values{"current": {"1"}})
 	if err != nil {
 		return "", err
 	}
-	snapshots, err := c.PVE.Snapshots(ctx, g)
-	if err != nil {
-		return "", err
-	}
-	var names []string
-	for _, snap := range snapshots {
-		names = append(names, fmt.Sprint(snap.Name, snap.Time.Value))
-	}
-	slices.Sort(names)
 	tasks, _, err := c.PVE.NodeTasks(ctx, g.Node, url.Values{"vmid": {id.String()}, "source": {"all"}, "limit": {"1"}})
 	if err != nil {
 		return "", err
@@ -100,7 +92,7 @@ func (c *Call) fingerprintGuest(ctx context.Context, id pve.VMID) (string, error
 	if len(tasks) > 0 {
 		newest = tasks[0].UPID.String()
 	}
-	return digestOf([]any{g, config.Digest, names, s.State(), newest}), nil
+	return digestOf([]any{g, config.Digest, s.State(), s.HA.Managed.Value, s.HA.State.Value, newest}), nil
 }
 
 // impact says what is at stake when a subject is changed for good.

@@ -231,12 +231,13 @@ func faultOf(err error) Fault {
 type Call struct {
 	PVE *pve.Client
 
-	host   Host
-	req    Request
-	guests map[pve.VMID]pve.Resource // that were found
-	nodes  []pve.Resource            // once they were asked for
-	asOf   time.Time                 // of the oldest list of resources
-	at     time.Time                 // of the question that is asked or answered; zero afterwards
+	host    Host
+	req     Request
+	guests  map[pve.VMID]pve.Resource // that were found
+	nodes   []pve.Resource            // once they were asked for
+	asOf    time.Time                 // of the oldest list of resources
+	assured []assurance               // that were given
+	at      time.Time                 // of the question that is asked or answered; zero afterwards
 }
 
 // Now is the time; while consent is asked for, that of the question.

@@ -109,3 +109,19 @@ func withPool(m pvesim.Model, name string) *pvesim.Model {
 	m.Pools = append(m.Pools, pvesim.Pool{ID: name})
 	return &m
 }
+
+// A deletion that a human has consented to costs no more than this, question and all.
+func TestConsentedDeletion(t *testing.T) {
+	const most = 18
+	synctest.Test(t, func(t *testing.T) {
+		w := sim.New(t, sim.Options{Token: "root@pam!full"})
+		tl, _ := toolset.Named("pve_delete_guest")
+		answers := asking(w, tl, `{"vmid":204}`, func() {})
+		if len(answers) != 2 || answers[1].Outcome != tool.OK {
+			t.Fatalf("%+v", answers)
+		}
+		if sent := sim.WithoutTasks(w.Sent()); len(sent) > most {
+			t.Errorf("%d requests, want at most %d:\n%s", len(sent), most, strings.Join(sent, "\n"))
+		}
+	})
+}

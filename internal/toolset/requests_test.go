@@ -26,14 +26,15 @@ const requestsHead = `# Requests
 
 How many requests to PVE a call makes, by a process that has read nothing yet: on the simulated cluster of %d nodes, %d storages and
 %d guests, and how many more for each further node (which has two storages of its own), each further shared storage for everything, and
-each further guest. Looks at a task are not counted: there are as many as it takes time. No number grows with the guests; a search by
+each further guest. The last column is for calls that ask a human: the requests of the question and of the call with the answer
+together, if the answer comes within 3 s; one more if it comes later. Looks at a task are not counted: there are as many as it takes time. No number grows with the guests; a search by
 name, and a list with guests that were just made, look at up to 10 guests besides.
 
 The list of the cluster's resources is used again for 3 s, which spares a call one or two of these requests, unless this server has
 changed something meanwhile. Calls at the same time share requests that read the same.
 
-| tool | arguments | requests | per node | per storage | per guest |
-|---|---|--:|--:|--:|--:|
+| tool | arguments | requests | per node | per storage | per guest | with consent |
+|---|---|--:|--:|--:|--:|--:|
 `
 
 // more makes a cluster larger by some nodes, storages and guests.
@@ -81,7 +82,7 @@ func TestRequests(t *testing.T) {
 			if all := count(nodes, storages, guests); all != n+byNode+byStorage {
 				t.Errorf("%s %s: %d requests on a cluster that is larger in every way, want %d", tl.Name, args, all, n+byNode+byStorage)
 			}
-			page += fmt.Sprintf("| `%s` | `%s` | %d | %s | %s | %s |\n", tl.Name, args, n, each(byNode/nodes), each(byStorage/storages), each(byGuest))
+			page += fmt.Sprintf("| `%s` | `%s` | %d | %s | %s | %s | %s |\n", tl.Name, args, n, each(byNode/nodes), each(byStorage/storages), each(byGuest), consented(t, tl, e))
 		}
 	}
 	if *update {
@@ -113,4 +114,16 @@ func requests(t *testing.T, tl tool.Tool, e tool.Example, m *pvesim.Model) int {
 		t.Errorf("%s %s: %s", tl.Name, args, a.Text)
 	}
 	return len(sim.WithoutTasks(w.Sent()))
+}
+
+// consented is how many requests the question of a call makes and the call with the answer,
+// "" where no human is asked.
+func consented(t *testing.T, tl tool.Tool, e tool.Example) (n string) {
+	synctest.Test(t, func(t *testing.T) {
+		w := sim.New(t, sim.Options{Token: "root@pam!full", Policy: policy.Policy{Exec: true}})
+		if len(asking(w, tl, w.Arguments(e), func() {})) > 1 {
+			n = fmt.Sprint(len(sim.WithoutTasks(w.Sent())))
+		}
+	})
+	return n
 }

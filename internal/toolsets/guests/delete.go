@@ -139,7 +139,7 @@ func storagesOf(g pve.GuestRef, config pve.GuestConfig) []string {
 // finishDelete looks whether the guest is gone, and its volumes with it.
 func finishDelete(ctx context.Context, c *tool.Call, in deleteState, end tool.End) (deleteOut, error) {
 	out := deleteOut{VMID: in.VMID}
-	g, s, err := c.Live(ctx, in.VMID)
+	g, s, err := stillThere(ctx, c, in.VMID, end)
 	var none *pve.NoGuestError
 	switch {
 	case errors.As(err, &none), pve.Elsewhere(err): // a list may still have it
@@ -164,6 +164,17 @@ func finishDelete(ctx context.Context, c *tool.Call, in deleteState, end tool.En
 		out.Message = fmt.Sprintf("The guest %v is deleted. Whether volumes of it are left cannot be seen: %s", in.VMID, unseen)
 	}
 	return out, nil
+}
+
+// stillThere asks for a guest that was to be deleted. Where its task ended well it was
+// deleted, and cannot have gone elsewhere.
+func stillThere(ctx context.Context, c *tool.Call, id pve.VMID, end tool.End) (pve.GuestRef, pve.GuestStatus, error) {
+	g, err := c.Guest(ctx, id)
+	if err != nil || !end.Status.Succeeded() {
+		return c.Live(ctx, id)
+	}
+	s, err := c.PVE.GuestStatus(ctx, g.Ref())
+	return g.Ref(), s, err
 }
 
 // leftVolumes lists the volumes of a guest that are on stores, or says why that cannot be

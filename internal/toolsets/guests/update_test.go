@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/pve-mcp/pve-mcp/internal/policy"
@@ -185,9 +186,12 @@ func TestUpdateAsks(t *testing.T) {
 	} {
 		args := tt.args
 		options := sim.Options{Model: sim.Cluster(tt.change)}
+		sent := 6 + 5 // five places may have backups
+		if !strings.Contains(args, "104") {
+			sent++ // to say what backups may be hidden, of a guest that has none
+		}
 		sim.Tell(t, "pve_update_guest_config", []sim.Story{
-			{Name: tt.name, Options: options, Args: "{" + args + "}", Outcome: tool.NeedsConfirmation, Sent: 7 + 5, // five places may have backups
-
+			{Name: tt.name, Options: options, Args: "{" + args + "}", Outcome: tool.NeedsConfirmation, Sent: sent,
 				Says: []string{"loses what cannot be brought back; nothing was done yet.", tt.lost, "call again: "}},
 			{Name: tt.name + ", confirmed", Options: options, Args: "{" + args + `,"confirm":true}`, Outcome: tool.OK, Writes: []string{tt.write}},
 		})

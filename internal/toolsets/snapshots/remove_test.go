@@ -32,7 +32,7 @@ func TestRollback(t *testing.T) {
 	ram := sim.Guest(102, func(g *pvesim.Guest) { g.Snapshots[1].VMState = "local-zfs:vm-102-state-after-upgrade" })
 	ct := sim.Snapshot(200, "monday")
 	sim.Tell(t, "pve_rollback_snapshot", []sim.Story{
-		{Name: "not confirmed", Options: with(onStorage("nfs", "lvmthin")), Args: `{"vmid":102,"snapname":"before-upgrade"}`, Outcome: tool.NeedsConfirmation, Sent: 7 + 5, // five places may have backups
+		{Name: "not confirmed", Options: with(onStorage("nfs", "lvmthin")), Args: `{"vmid":102,"snapname":"before-upgrade"}`, Outcome: tool.NeedsConfirmation, Sent: 6 + 5, // five places may have backups
 			Says: []string{
 				"Rollback of VM 102 (db-1) to before-upgrade loses what cannot be brought back; nothing was done yet.",
 				"everything on the disks of VM 102 (db-1) on pve2 since 1999-12-30T22:00:00Z (1d 2h ago) is lost; its configuration returns to that time, too",
@@ -98,7 +98,7 @@ func TestRollback(t *testing.T) {
 func TestDelete(t *testing.T) {
 	ct := sim.Snapshot(200, "monday")
 	sim.Tell(t, "pve_delete_snapshot", []sim.Story{
-		{Name: "not confirmed", Args: `{"vmid":102,"snapname":"before-upgrade"}`, Outcome: tool.NeedsConfirmation, Sent: 6 + 5, // five places may have backups
+		{Name: "not confirmed", Args: `{"vmid":102,"snapname":"before-upgrade"}`, Outcome: tool.NeedsConfirmation, Sent: 5 + 5, // five places may have backups
 			Says: []string{
 				"Deletion of the snapshot before-upgrade of VM 102 (db-1) loses what cannot be brought back; nothing was done yet.",
 				"VM 102 (db-1) on pve2 can no longer return to 1999-12-30T22:00:00Z (1d 2h ago)"}},

@@ -1,0 +1,31 @@
+package tool
+
+import (
+	"context"
+	"net/url"
+	"slices"
+
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+// assurance is what a human was told of a guest that makes its loss bearable, and that the
+// guest itself does not show: its newest backup, or that it is replicated.
+type assurance struct {
+	Guest  pve.GuestRef `json:"guest"`
+	Node   string       `json:"node,omitzero"`   // that lists the backup
+	Backup string       `json:"backup,omitzero"` // a volume; "" for the replication
+}
+
+// holds reports whether an assurance is still true.
+func (c *Call) holds(ctx context.Context, a assurance) (bool, error) {
+	if a.Backup == "" {
+		jobs, err := c.PVE.Replications(ctx, a.Guest)
+		return len(jobs) > 0, err
+	}
+	backup, err := pve.ParseVolID(a.Backup)
+	if err != nil {
+		return false, err
+	}
+	list, err := c.PVE.Content(ctx, a.Node, backup.Storage, url.Values{"content": {"backup"}, "vmid": {a.Guest.VMID.String()}})
+	return slices.ContainsFunc(list, func(v pve.Volume) bool { return v.VolID == backup }), err
+}
