@@ -43,9 +43,19 @@ func (c *Client) Clone(ctx context.Context, g GuestRef, params url.Values) (prox
 	return c.Start(ctx, http.MethodPost, g.path("clone"), params)
 }
 
-// DeleteGuest starts the removal of a guest with all its disks (VM.Allocate). The
-// parameters are PVE's.
-func (c *Client) DeleteGuest(ctx context.Context, g GuestRef, params url.Values) (proxmox.UPID, error) {
+// Deletion says what goes together with a guest.
+type Deletion struct {
+	Purge        bool // its place in backup jobs, HA and replication
+	Unreferenced bool // volumes of its id that its configuration does not name
+	Force        bool // a container, even while it runs
+}
+
+// DeleteGuest starts the removal of a guest with all its disks (VM.Allocate).
+func (c *Client) DeleteGuest(ctx context.Context, g GuestRef, d Deletion) (proxmox.UPID, error) {
+	params := url.Values{}
+	setFlag(params, "purge", d.Purge)
+	setFlag(params, "destroy-unreferenced-disks", d.Unreferenced)
+	setFlag(params, "force", d.Force)
 	return c.Start(ctx, http.MethodDelete, g.path(), params)
 }
 
@@ -153,4 +163,18 @@ func (c *Client) Exec(ctx context.Context, g GuestRef, argv []string, stdin stri
 // has ended when it was asked for it.
 func (c *Client) ExecStatus(ctx context.Context, g GuestRef, pid int64) (Executed, error) {
 	return proxmox.Get[Executed](ctx, c.Client, g.path("agent", "exec-status"), url.Values{"pid": {fmt.Sprint(pid)}})
+}
+
+// setText sets a parameter unless its value is "", which PVE takes for no parameter.
+func setText(params url.Values, key, value string) {
+	if value != "" {
+		params.Set(key, value)
+	}
+}
+
+// setFlag sets a parameter that is off unless it is set.
+func setFlag(params url.Values, key string, on bool) {
+	if on {
+		params.Set(key, "1")
+	}
 }

@@ -24,8 +24,21 @@ func (m *PruneMark) UnmarshalJSON(data []byte) error { return lenient.Decode(dat
 // MarshalJSON writes what was read.
 func (m PruneMark) MarshalJSON() ([]byte, error) { return lenient.Encode(m, m.Extra) }
 
+// PruneRule says which backups a plan is about, and how many are to be kept.
+type PruneRule struct {
+	Keep string // such as keep-last=3,keep-weekly=2; "" is the storage's own rule
+	Kind Kind   // of the guests; "" is both
+	VMID VMID   // 0 is all guests
+}
+
 // PrunePlan asks what a rule would delete of the backups on a storage (Datastore.Audit
-// or Datastore.AllocateSpace). The parameters are PVE's: prune-backups, type, vmid.
-func (c *Client) PrunePlan(ctx context.Context, node, storage string, params url.Values) ([]PruneMark, error) {
+// or Datastore.AllocateSpace).
+func (c *Client) PrunePlan(ctx context.Context, node, storage string, r PruneRule) ([]PruneMark, error) {
+	params := url.Values{}
+	setText(params, "prune-backups", r.Keep)
+	setText(params, "type", string(r.Kind))
+	if r.VMID != 0 {
+		params.Set("vmid", r.VMID.String())
+	}
 	return proxmox.Get[[]PruneMark](ctx, c.Client, proxmox.Join("nodes", node, "storage", storage, "prunebackups"), params)
 }

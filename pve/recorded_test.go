@@ -236,16 +236,16 @@ var writes = []struct {
 		return c.Migrate(ctx, refOf(m), form)
 	}},
 	{"DELETE", onGuest(``), func(ctx context.Context, c *Client, m []string, form url.Values) (any, error) {
-		return c.DeleteGuest(ctx, refOf(m), form)
+		return c.DeleteGuest(ctx, refOf(m), Deletion{Purge: form.Get("purge") == "1", Unreferenced: form.Get("destroy-unreferenced-disks") == "1", Force: form.Get("force") == "1"})
 	}},
 	{"POST", onGuest(`/snapshot`), func(ctx context.Context, c *Client, m []string, form url.Values) (any, error) {
-		return c.CreateSnapshot(ctx, refOf(m), form)
+		return c.CreateSnapshot(ctx, refOf(m), NewSnapshot{Name: form.Get("snapname"), Description: form.Get("description"), VMState: form.Get("vmstate") == "1"})
 	}},
 	{"DELETE", onGuest(`/snapshot/(\w+)`), func(ctx context.Context, c *Client, m []string, form url.Values) (any, error) {
-		return c.DeleteSnapshot(ctx, refOf(m), m[4], form)
+		return c.DeleteSnapshot(ctx, refOf(m), m[4], form.Get("force") == "1")
 	}},
 	{"POST", onGuest(`/snapshot/(\w+)/rollback`), func(ctx context.Context, c *Client, m []string, form url.Values) (any, error) {
-		return c.Rollback(ctx, refOf(m), m[4], form)
+		return c.Rollback(ctx, refOf(m), m[4], form.Get("start") == "1")
 	}},
 	{"POST", onGuest(`/agent/exec`), func(ctx context.Context, c *Client, m []string, form url.Values) (any, error) {
 		pid, err := c.Exec(ctx, refOf(m), form["command"], form.Get("input-data"))

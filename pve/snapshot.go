@@ -37,22 +37,35 @@ func (c *Client) Snapshots(ctx context.Context, g GuestRef) ([]Snapshot, error) 
 	return proxmox.Get[[]Snapshot](ctx, c.Client, g.path("snapshot"), nil)
 }
 
-// CreateSnapshot starts a snapshot (VM.Snapshot). The parameters are PVE's: snapname,
-// description, vmstate.
-func (c *Client) CreateSnapshot(ctx context.Context, g GuestRef, params url.Values) (proxmox.UPID, error) {
+// NewSnapshot says what a snapshot is to be.
+type NewSnapshot struct {
+	Name        string
+	Description string
+	VMState     bool // with a VM's RAM
+}
+
+// CreateSnapshot starts a snapshot (VM.Snapshot).
+func (c *Client) CreateSnapshot(ctx context.Context, g GuestRef, s NewSnapshot) (proxmox.UPID, error) {
+	params := url.Values{"snapname": {s.Name}}
+	setText(params, "description", s.Description)
+	setFlag(params, "vmstate", s.VMState)
 	return c.Start(ctx, http.MethodPost, g.path("snapshot"), params)
 }
 
-// DeleteSnapshot starts the removal of a snapshot (VM.Snapshot). With force=1 it goes
-// from the configuration even where its volumes do not.
-func (c *Client) DeleteSnapshot(ctx context.Context, g GuestRef, name string, params url.Values) (proxmox.UPID, error) {
+// DeleteSnapshot starts the removal of a snapshot (VM.Snapshot). With force it goes from the
+// configuration even where its volumes do not.
+func (c *Client) DeleteSnapshot(ctx context.Context, g GuestRef, name string, force bool) (proxmox.UPID, error) {
+	params := url.Values{}
+	setFlag(params, "force", force)
 	return c.Start(ctx, http.MethodDelete, g.path("snapshot", name), params)
 }
 
 // Rollback starts the return to a snapshot (VM.Snapshot or VM.Snapshot.Rollback): of
 // the disks and of the configuration. A running guest is stopped; it runs again after it
-// where the snapshot has its RAM, or with start=1.
-func (c *Client) Rollback(ctx context.Context, g GuestRef, name string, params url.Values) (proxmox.UPID, error) {
+// where the snapshot has its RAM, or with start.
+func (c *Client) Rollback(ctx context.Context, g GuestRef, name string, start bool) (proxmox.UPID, error) {
+	params := url.Values{}
+	setFlag(params, "start", start)
 	return c.Start(ctx, http.MethodPost, g.path("snapshot", name, "rollback"), params)
 }
 

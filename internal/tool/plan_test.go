@@ -147,7 +147,7 @@ func TestUndo(t *testing.T) {
 								About: "Removal of the copy", Target: tool.Target("DELETE", made, ""),
 								Unchanged: func(context.Context, *tool.Call, copyIn, proxmox.UPID) (bool, error) { return tt.unchanged, nil },
 								Send: func(ctx context.Context, c *tool.Call, _ *copyIn) (tool.Job, error) {
-									upid, err := c.PVE.DeleteGuest(ctx, made, nil)
+									upid, err := c.PVE.DeleteGuest(ctx, made, pve.Deletion{})
 									return tool.Job{UPID: upid}, err
 								},
 							}},

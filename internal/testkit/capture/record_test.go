@@ -141,7 +141,7 @@ func lively(t *testing.T) cluster {
 			t.Fatal(err)
 		}
 	}
-	wait(c.client.CreateSnapshot(t.Context(), ref, url.Values{"snapname": {"customer"}, "vmstate": {"1"}}))
+	wait(c.client.CreateSnapshot(t.Context(), ref, pve.NewSnapshot{Name: "customer", VMState: true}))
 	for _, change := range []url.Values{{"cores": {"8"}}, {"delete": {"agent"}}} {
 		if err := c.client.UpdateConfig(t.Context(), ref, change); err != nil {
 			t.Fatal(err)
@@ -236,7 +236,7 @@ func TestAnonymise(t *testing.T) {
 			}
 		}
 		ref := pve.GuestRef{Node: "node1", Kind: pve.QEMU, VMID: 100}
-		upid, err := again.client.Rollback(t.Context(), ref, m.Guests[0].Snapshots[0].Name, nil)
+		upid, err := again.client.Rollback(t.Context(), ref, m.Guests[0].Snapshots[0].Name, false)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -138,7 +138,7 @@ func (n *Node) remove(ctx context.Context, id pve.VMID) error {
 			return err
 		}
 	}
-	return n.done(ctx)(n.client.DeleteGuest(ctx, g, url.Values{"purge": {"1"}}))
+	return n.done(ctx)(n.client.DeleteGuest(ctx, g, pve.Deletion{Purge: true}))
 }
 
 // settle waits for the tasks that are at work on a guest, and stops those that take long.

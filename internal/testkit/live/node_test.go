@@ -159,7 +159,7 @@ func TestOpenRefusesALeftDisk(t *testing.T) {
 		_, err = c.Wait(t.Context(), upid, nil)
 	}
 	if err == nil {
-		upid, err = c.DeleteGuest(t.Context(), pve.GuestRef{Node: "pve1", Kind: pve.QEMU, VMID: 9002}, nil)
+		upid, err = c.DeleteGuest(t.Context(), pve.GuestRef{Node: "pve1", Kind: pve.QEMU, VMID: 9002}, pve.Deletion{})
 	}
 	if err == nil {
 		_, err = c.Wait(t.Context(), upid, nil)

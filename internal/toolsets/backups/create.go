@@ -183,9 +183,7 @@ func pruned(ctx context.Context, c *tool.Call, g pve.GuestRef, in createIn) ([]s
 	} else if n == 1 {
 		goes = append(goes, "keep")
 	}
-	marks, err := c.PVE.PrunePlan(ctx, g.Node, in.Storage, url.Values{
-		"prune-backups": {rule}, "vmid": {in.VMID.String()}, "type": {string(g.Kind)},
-	})
+	marks, err := c.PVE.PrunePlan(ctx, g.Node, in.Storage, pve.PruneRule{Keep: rule, Kind: g.Kind, VMID: in.VMID})
 	if err != nil {
 		return nil, err
 	}

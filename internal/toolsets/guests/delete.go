@@ -112,15 +112,9 @@ func (in *deleteIn) losses(ctx context.Context, c *tool.Call, g pve.GuestRef, co
 }
 
 func startDelete(ctx context.Context, c *tool.Call, in *deleteState) (tool.Job, error) {
-	params := url.Values{}
-	if in.Purge {
-		params.Set("purge", "1")
-	}
-	if in.Unreferenced {
-		params.Set("destroy-unreferenced-disks", "1")
-	}
+	deletion := pve.Deletion{Purge: in.Purge, Unreferenced: in.Unreferenced}
 	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
-		return c.PVE.DeleteGuest(ctx, g, params)
+		return c.PVE.DeleteGuest(ctx, g, deletion)
 	})
 	return tool.Job{UPID: upid}, err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -46,14 +45,8 @@ func createSnapshot() tool.Tool {
 		},
 		Plan: planCreate,
 		Start: func(ctx context.Context, c *tool.Call, in *createIn) (tool.Job, error) {
-			params := url.Values{"snapname": {in.Snapname}}
-			if in.Description != "" {
-				params.Set("description", in.Description)
-			}
-			if in.RAM {
-				params.Set("vmstate", "1")
-			}
-			_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) { return c.PVE.CreateSnapshot(ctx, g, params) })
+			snapshot := pve.NewSnapshot{Name: in.Snapname, Description: in.Description, VMState: in.RAM}
+			_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) { return c.PVE.CreateSnapshot(ctx, g, snapshot) })
 			return tool.Job{UPID: upid}, err
 		},
 		Finish: func(ctx context.Context, c *tool.Call, in createIn, end tool.End) (createOut, error) {

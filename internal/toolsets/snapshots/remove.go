@@ -94,12 +94,8 @@ func (in rollbackState) about() string {
 }
 
 func sendRollback(ctx context.Context, c *tool.Call, in *rollbackState) (tool.Job, error) {
-	params := url.Values{}
-	if in.Run {
-		params.Set("start", "1")
-	}
 	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
-		return c.PVE.Rollback(ctx, g, in.Snapname, params)
+		return c.PVE.Rollback(ctx, g, in.Snapname, in.Run)
 	})
 	return tool.Job{UPID: upid}, err
 }
@@ -256,11 +252,7 @@ func deletionOf(name, who string) string {
 }
 
 func sendDelete(ctx context.Context, c *tool.Call, id pve.VMID, name string, force bool) (tool.Job, error) {
-	params := url.Values{}
-	if force {
-		params.Set("force", "1")
-	}
-	_, upid, err := tool.AtGuest(ctx, c, id, func(g pve.GuestRef) (proxmox.UPID, error) { return c.PVE.DeleteSnapshot(ctx, g, name, params) })
+	_, upid, err := tool.AtGuest(ctx, c, id, func(g pve.GuestRef) (proxmox.UPID, error) { return c.PVE.DeleteSnapshot(ctx, g, name, force) })
 	return tool.Job{UPID: upid}, err
 }
 
