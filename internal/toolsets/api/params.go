@@ -12,7 +12,6 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
-	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
@@ -83,8 +82,8 @@ func checkParams(known *apischema.API, ep *apischema.Endpoint, given apischema.V
 	if errors.As(err, &refused) {
 		return nil, refusedParams(known, ep, refused.Errors)
 	}
-	if problem := checkTask(given); problem != "" {
-		return nil, refusedParams(known, ep, map[string]string{"upid": problem})
+	if problems := checkCode(known, ep, checked); len(problems) > 0 {
+		return nil, refusedParams(known, ep, problems)
 	}
 	form := url.Values{}
 	for name, value := range checked {
@@ -100,18 +99,6 @@ func checkParams(known *apischema.API, ep *apischema.Endpoint, given apischema.V
 		}
 	}
 	return form, err
-}
-
-// checkTask says what PVE's code has against the id of a task, which its description allows.
-func checkTask(given apischema.Values) string {
-	upid, ok := given["upid"].(string)
-	if !ok {
-		return ""
-	}
-	if _, err := proxmox.ParseUPID(upid); err != nil {
-		return noTask
-	}
-	return ""
 }
 
 // noTask is what PVE says of the id of a task that is none.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/pve"
@@ -52,6 +53,38 @@ func checkText(k *apischema.Check) string {
 		return k.Subject + " on /access/realm/{realm}"
 	}
 	return k.Op
+}
+
+// missing says which privilege a token lacks for a request, "" where it lacks none that PVE's
+// description asks for. Groups of users are not known, so that what they allow is left to PVE.
+func missing(perms pve.Permissions, ep *apischema.Endpoint, given apischema.Values) string {
+	if ep.Permissions != nil && ep.Permissions.Check != nil && checkHeld(perms, ep.Permissions.Check) == unknown {
+		return ""
+	}
+	err := ep.Permissions.Allow(apischema.Caller{User: "a token", Privs: func(path string) map[string]bool { return privilegesOn(perms, path) },
+		Groups: func(string) ([]string, bool) { return nil, true }}, given)
+	var denied *apischema.PermissionError
+	if !errors.As(err, &denied) {
+		return ""
+	}
+	if denied.What == "" || !strings.Contains(denied.What, ", ") {
+		return privilegesText(ep)
+	}
+	path, privs, _ := strings.Cut(denied.What, ", ")
+	return strings.ReplaceAll(privs, "|", " or ") + " on " + path
+}
+
+// privilegesOn are the privileges that are held on a path.
+func privilegesOn(perms pve.Permissions, path string) map[string]bool {
+	out := map[string]bool{}
+	for _, held := range perms {
+		for _, name := range held.Names() {
+			if perms.Has(path, name) {
+				out[name] = true
+			}
+		}
+	}
+	return out
 }
 
 // held says whether a token has the privileges that an endpoint asks for.

@@ -143,6 +143,7 @@ type ranked struct {
 	endpoint *apischema.Endpoint
 	score    float64
 	twin     *apischema.Endpoint // the same of a container, or of a VM
+	values   apischema.Values    // of a path that was asked for, where it says what it is about
 }
 
 // rank returns the endpoints that have something of a question, the best ones first. Of a VM

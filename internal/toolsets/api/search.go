@@ -97,8 +97,11 @@ func (d described) find(c *tool.Call, query string) []ranked {
 	path := strings.TrimSuffix(query, "/")
 	var out []ranked
 	for _, method := range []string{"GET", "POST", "PUT", "DELETE"} {
-		if ep, _, ok := d.Find(method, path); ok {
-			out = append(out, ranked{endpoint: ep})
+		if ep, values, ok := d.Find(method, path); ok {
+			if strings.Contains(path, "{") {
+				values = nil
+			}
+			out = append(out, ranked{endpoint: ep, values: values})
 		}
 	}
 	var below []ranked
@@ -164,6 +167,12 @@ func (d described) show(c *tool.Call, perms pve.Permissions, r ranked, detail in
 	f := found{
 		Method: ep.Method, Path: ep.Path, For: purposes()[ep.Method+" "+ep.Path].text, Needs: privilegesText(ep),
 		Held: map[held]string{holds: "yes", onSome: "on some", lacksAll: "no"}[heldBy(perms, ep)],
+	}
+	if r.values != nil && f.Held == "on some" {
+		f.Held = "yes"
+		if lacks := missing(perms, ep, r.values); lacks != "" {
+			f.Held = "no: " + lacks + " is missing"
+		}
 	}
 	if r.twin != nil {
 		f.Also = r.twin.Path
