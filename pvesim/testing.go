@@ -31,6 +31,8 @@ type Server struct {
 	Model Model
 	// Sim is the cluster itself: what was asked of it, faults, nodes that go off the network.
 	Sim *Sim
+
+	client *http.Client
 }
 
 // Option changes what [New] starts.
@@ -68,28 +70,26 @@ func New(t TB, options ...Option) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := listener.Close(); err != nil {
-			t.Fatal(err)
-		}
-	})
 	server := &Server{URL: listener.URL(), Fingerprint: listener.Fingerprint(), CA: listener.CA(), Model: s.model, Sim: sim}
 	if len(s.model.Tokens) > 0 {
 		server.Token = s.model.Tokens[0]
 	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(server.CA)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
+	server.client = &http.Client{Transport: withToken{authorization: server.Token.Header(), next: transport}}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		if err := listener.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
 	return server
 }
 
 // Client returns a client that trusts the cluster's CA and sends [Server.Token] with
 // requests that have no Authorization header.
-func (s *Server) Client() *http.Client {
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(s.CA)
-	return &http.Client{Transport: withToken{
-		authorization: s.Token.Header(),
-		next:          &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}},
-	}}
-}
+func (s *Server) Client() *http.Client { return s.client }
 
 // withToken sends an API token with each request.
 type withToken struct {
