@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/pve-mcp/pve-mcp/internal/cli/terminal"
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/config"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -71,14 +72,14 @@ func (a *app) call(ctx context.Context, t tool.Tool, args map[string]any, o *out
 
 // reporter returns what shows progress, and what ends that: a bar on a terminal, above
 // which everything else on stderr appears, or lines.
-func (a *app) reporter() (report func(tool.Progress), end func()) {
+func (a *app) reporter() (report func(cluster.Progress), end func()) {
 	if !isTerminal(a.err) {
-		return func(p tool.Progress) { fmt.Fprintln(a.err, "…", p.Message) }, func() {}
+		return func(p cluster.Progress) { fmt.Fprintln(a.err, "…", p.Message) }, func() {}
 	}
 	stderr := a.err
 	bar := terminal.NewBar(stderr, func() int { return columns(stderr) })
 	a.err, a.answers = bar, true
-	return func(p tool.Progress) { bar.Show(p.Done, p.Total, p.Message) }, bar.End
+	return func(p cluster.Progress) { bar.Show(p.Done, p.Total, p.Message) }, bar.End
 }
 
 // columns is the width of a terminal, 0 for what is none.

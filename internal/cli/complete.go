@@ -14,8 +14,8 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/spf13/cobra"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/render"
-	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
 	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
@@ -205,7 +205,7 @@ func guestOf(ctx context.Context, c *pve.Client, other func(string) string) (pve
 	id, err := strconv.Atoi(other(vmid))
 	if err != nil {
 		var named pve.VMID
-		if named, err = tool.GuestNamed(ctx, c, other(vmid)); err != nil {
+		if named, err = cluster.FindGuestNamed(ctx, c, other(vmid)); err != nil {
 			return pve.GuestRef{}, err
 		}
 		id = int(named)

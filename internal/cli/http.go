@@ -115,7 +115,7 @@ func (a *app) connectAs(host tool.Host) func(proxmox.Token) (tool.Host, error) {
 	return func(token proxmox.Token) (tool.Host, error) {
 		o := a.pve
 		o.Token = token
-		return host.As(o)
+		return host.WithToken(o)
 	}
 }
 

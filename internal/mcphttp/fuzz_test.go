@@ -57,7 +57,7 @@ func newFuzzed(f *testing.F) *fuzzed {
 		Authenticate: mcphttp.ByTokens(file), Logger: slog.New(slog.NewTextHandler(&z.log, nil)), Metrics: &mcphttp.Metrics{},
 		Proxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}, // where httptest's requests come from
 		OwnTokens: &mcphttp.OwnTokens{Connect: func(token proxmox.Token) (tool.Host, error) {
-			return host.As(proxmox.Options{Endpoints: []string{sim.URL()}, Token: token, Transport: sim.Transport()})
+			return host.WithToken(proxmox.Options{Endpoints: []string{sim.URL()}, Token: token, Transport: sim.Transport()})
 		}},
 		Hosts: []string{"example.com"}, Origins: []string{"https://chat.example.org"},
 	}

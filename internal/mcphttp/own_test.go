@@ -38,7 +38,7 @@ func visitOwn(t *testing.T, w sim.Options, tell func(s *site, bearers []string))
 			o := byTokens(t, path)
 			o.Proxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.7/32")}
 			o.OwnTokens = &mcphttp.OwnTokens{Required: true, Connect: func(token proxmox.Token) (tool.Host, error) {
-				return host.As(proxmox.Options{Endpoints: []string{world.Sim.URL()}, Token: token, Transport: world.Sim.Transport()})
+				return host.WithToken(proxmox.Options{Endpoints: []string{world.Sim.URL()}, Token: token, Transport: world.Sim.Transport()})
 			}}
 			o.Server = mcpserver.New(mcpserver.Options{Host: host, Replica: "a-1", Selection: toolset.Selection{Toolsets: []string{"core", "tasks"}}, HostOf: func(h http.Header) (tool.Host, error) { return o.OwnTokens.Host(h, host) }})
 			return o

@@ -12,6 +12,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/files"
 	"github.com/pve-mcp/pve-mcp/internal/mcphttp"
 	"github.com/pve-mcp/pve-mcp/internal/mcpserver"
@@ -46,7 +47,7 @@ func TestReplicas(t *testing.T) {
 		var sites []*site
 		for range 3 {
 			replica := world.As("ops@pve!mcp")
-			replica.Host.Recent = &tool.Recent{} // a process of its own has nothing of another
+			replica.Host.Recent = &cluster.RecentChanges{} // a process of its own has nothing of another
 			replica.Host.Used = once.NewLedger(used)
 			s := open(replica, mcphttp.Options{Server: mcpserver.New(mcpserver.Options{Version: "test", Host: replica.Host})})
 			sites, turn.to = append(sites, s), append(turn.to, s.http.Transport)
@@ -113,7 +114,7 @@ func TestOwnTokens(t *testing.T) {
 				o.TLS = config
 			}
 			o.OwnTokens = &mcphttp.OwnTokens{Required: true, Connect: func(token proxmox.Token) (tool.Host, error) {
-				return w.Host.As(proxmox.Options{Endpoints: []string{w.Sim.URL()}, Token: token, Transport: w.Sim.Transport()})
+				return w.Host.WithToken(proxmox.Options{Endpoints: []string{w.Sim.URL()}, Token: token, Transport: w.Sim.Transport()})
 			}}
 			o.Server = mcpserver.New(mcpserver.Options{Host: w.Host, HostOf: func(h http.Header) (tool.Host, error) { return o.OwnTokens.Host(h, w.Host) }})
 			return o

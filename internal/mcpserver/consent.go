@@ -8,6 +8,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 )
 
@@ -60,7 +61,7 @@ func asking(next mcp.MethodHandler) mcp.MethodHandler {
 		if method != "elicitation/create" {
 			return next(ctx, method, req)
 		}
-		asking, cancel := context.WithTimeout(ctx, tool.ConsentTime)
+		asking, cancel := context.WithTimeout(ctx, change.ConsentTime)
 		defer cancel()
 		res, err := next(asking, method, req)
 		switch answer, ok := res.(*mcp.ElicitResult); {

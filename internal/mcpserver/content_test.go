@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/mcpserver"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
@@ -17,7 +18,7 @@ import (
 
 type drawIn struct {
 	As string `json:"as" enum:"words,image,text,data,link" jsonschema:"what comes with the answer"`
-	tool.Waits
+	change.WaitArgument
 }
 
 type drawOut struct {
@@ -26,7 +27,7 @@ type drawOut struct {
 }
 
 type paintOut struct {
-	tool.Changed
+	change.Answer
 	tool.Attachments
 }
 
@@ -59,13 +60,13 @@ func drawing() toolset.Selection {
 					return out, nil
 				},
 			}),
-			tool.Change(tool.ChangeSpec[drawIn, drawIn, paintOut]{
+			change.New(change.Spec[drawIn, drawIn, paintOut]{
 				Name: "pve_paint", Title: "Paint", Doc: "Paints.",
-				Plan: func(_ context.Context, _ *tool.Call, in drawIn) (tool.Plan, drawIn, error) {
-					return tool.Plan{About: "Painting"}, in, nil
+				Plan: func(_ context.Context, _ *tool.Call, in drawIn) (change.Plan, drawIn, error) {
+					return change.Plan{About: "Painting"}, in, nil
 				},
-				Start: func(context.Context, *tool.Call, *drawIn) (tool.Job, error) { return tool.Job{}, nil },
-				Finish: func(_ context.Context, _ *tool.Call, in drawIn, _ tool.End) (out paintOut, err error) {
+				Start: func(context.Context, *tool.Call, *drawIn) (change.Job, error) { return change.Job{}, nil },
+				Finish: func(_ context.Context, _ *tool.Call, in drawIn, _ change.End) (out paintOut, err error) {
 					if c := drawn[in.As]; c != nil {
 						out.Attach(c)
 					}

@@ -3,12 +3,11 @@ package mcpserver
 import (
 	"context"
 	"math"
-
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
-	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 )
 
 // lastProgress is how long an answer waits for a client to take the last progress.
@@ -17,12 +16,12 @@ const lastProgress = time.Second
 // progress returns what sends the progress that a call reports, where the client asked
 // for it, and what ends that, so that none comes after the answer. A call does not wait
 // for a client that does not take it: that one hears less of it.
-func progress(ctx context.Context, req *mcp.CallToolRequest) (report func(tool.Progress), end func()) {
+func progress(ctx context.Context, req *mcp.CallToolRequest) (report func(cluster.Progress), end func()) {
 	token := req.Params.GetProgressToken()
 	if token == nil {
 		return nil, func() {}
 	}
-	newest, sent := make(chan tool.Progress, 1), make(chan struct{})
+	newest, sent := make(chan cluster.Progress, 1), make(chan struct{})
 	sending, stop := context.WithCancel(ctx)
 	go func() {
 		defer close(sent)
@@ -36,7 +35,7 @@ func progress(ctx context.Context, req *mcp.CallToolRequest) (report func(tool.P
 			})
 		}
 	}()
-	report = func(p tool.Progress) {
+	report = func(p cluster.Progress) {
 		select {
 		case <-newest: // which nobody has taken
 		default:

@@ -18,6 +18,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/mcpserver/mcptask"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -187,7 +188,7 @@ func handler(t tool.Tool, o Options) mcp.ToolHandler {
 			return ask(*res.Question), nil
 		case res.Detached:
 			// Without a task the answer still says what was begun.
-			if b, err := tool.Open(ctx, h, call, res.Handle); err == nil {
+			if b, err := change.Open(ctx, h, call, res.Handle); err == nil {
 				return mcptask.Created(taskOf(b, message(res))), nil
 			}
 		}

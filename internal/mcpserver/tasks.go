@@ -8,6 +8,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/mcpserver/mcptask"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
@@ -21,13 +22,13 @@ const (
 )
 
 // taskOf is the task of a change that goes on.
-func taskOf(b *tool.Begun, message string) mcptask.Task {
+func taskOf(b *change.Handle, message string) mcptask.Task {
 	begun, now, pause := b.Start(), b.Now(), firstPause
 	if now.Sub(begun) > shortTask {
 		pause = laterPause
 	}
 	return mcptask.Task{
-		ID: b.Handle, Status: mcptask.Working, Message: message, Created: begun, Updated: now,
+		ID: b.Text, Status: mcptask.Working, Message: message, Created: begun, Updated: now,
 		Lives: tool.HandleTime.Milliseconds(), Pause: pause.Milliseconds(),
 	}
 }
@@ -59,12 +60,12 @@ func tasks(o Options) mcptask.Store {
 }
 
 // open returns the change that a task stands for.
-func (o Options) open(ctx context.Context, req mcp.Request, id string) (*tool.Begun, error) {
+func (o Options) open(ctx context.Context, req mcp.Request, id string) (*change.Handle, error) {
 	h, err := o.host(req)
 	if err != nil {
 		return nil, err
 	}
-	b, err := tool.Open(ctx, h, tool.Request{Owner: owner(req)}, id)
+	b, err := change.Open(ctx, h, tool.Request{Owner: owner(req)}, id)
 	if err != nil {
 		return nil, mcptask.Unknown(err.Error())
 	}
@@ -72,7 +73,7 @@ func (o Options) open(ctx context.Context, req mcp.Request, id string) (*tool.Be
 }
 
 // look says how far a change is.
-func look(ctx context.Context, b *tool.Begun) mcptask.Task {
+func look(ctx context.Context, b *change.Handle) mcptask.Task {
 	res := b.Result(ctx, 0)
 	task := taskOf(b, message(res))
 	if res.Handle != "" {
@@ -88,12 +89,12 @@ func look(ctx context.Context, b *tool.Begun) mcptask.Task {
 }
 
 // stop stops the task that runs for a change, by the tool that does that.
-func (o Options) stop(ctx context.Context, req mcp.Request, b *tool.Begun) error {
+func (o Options) stop(ctx context.Context, req mcp.Request, b *change.Handle) error {
 	h, err := o.host(req)
 	if err != nil {
 		return err
 	}
-	upid, err := b.Current(ctx)
+	upid, err := b.CurrentTask(ctx)
 	if err != nil {
 		return &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: h.Explain.Explain(err).String()}
 	}
@@ -111,7 +112,7 @@ func (o Options) stop(ctx context.Context, req mcp.Request, b *tool.Begun) error
 
 // message is what a change says to a reader.
 func message(res tool.Result) string {
-	var said tool.Changed
+	var said change.Answer
 	if json.Unmarshal(res.Structured, &said) != nil || said.Message == "" {
 		return res.Text
 	}

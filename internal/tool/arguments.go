@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"reflect"
 	"slices"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/google/jsonschema-go/jsonschema"
 
+	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
@@ -22,8 +22,8 @@ import (
 type argument struct {
 	schema   *jsonschema.Schema
 	required bool
-	// id says that it is the number of a guest: 0 is none. Where the guest is there already,
-	// its name does, too.
+	// id says that it is the id of a guest: 0 is none. named says that the guest exists, so
+	// that its name will do, too.
 	id, named bool
 	// line names the argument that takes as one text what this one takes as a list of words.
 	line string
@@ -68,15 +68,15 @@ func (a argument) absent(value any) bool {
 	return false
 }
 
-// parse reads the arguments of a call, which are an object, null or nothing.
-func parse(args json.RawMessage) (map[string]any, error) {
+// ParseArguments reads the arguments of a call, which are an object, null or nothing.
+func ParseArguments(args json.RawMessage) (map[string]any, error) {
 	if len(bytes.TrimSpace(args)) == 0 {
 		return map[string]any{}, nil
 	}
-	value, err := readJSON(args)
-	var twice *repeatedError
-	if errors.As(err, &twice) {
-		return nil, invalid("The arguments have %q twice; give it once.", render.Text(twice.key, 60))
+	value, err := exactjson.Decode(args)
+	var repeated *exactjson.RepeatedKeyError
+	if errors.As(err, &repeated) {
+		return nil, invalid("The arguments have %q twice; give it once.", render.Text(repeated.Key, 60))
 	}
 	all, ok := value.(map[string]any)
 	if value == nil && err == nil {
@@ -95,9 +95,9 @@ var addedByClients = []string{"action", "chatInput", "sessionId", "toolCallId"}
 // withoutAdded takes out what the client has added and the tool does not take, and
 // returns the names. An action that stands alone may be meant for the tool, unless it is
 // the one that n8n's chat always has.
-func withoutAdded(all map[string]any, own map[string]argument) (added []string) {
+func withoutAdded(all map[string]any, takes map[string]argument) (added []string) {
 	for _, name := range addedByClients {
-		if _, is := own[name]; is {
+		if _, is := takes[name]; is {
 			continue
 		}
 		if _, given := all[name]; given {
@@ -113,75 +113,18 @@ func withoutAdded(all map[string]any, own map[string]argument) (added []string) 
 	return added
 }
 
-// Told remembers what the log of a process has been told already. A nil *Told remembers
-// nothing.
-type Told struct{ names sync.Map }
+// IgnoredArguments remembers of which arguments the log of a process says already that they
+// are ignored. If it is nil, it remembers nothing.
+type IgnoredArguments struct{ names sync.Map }
 
-// ignored tells the log once of each argument that was ignored.
-func (t *Told) ignored(ctx context.Context, to *slog.Logger, tool string, names []string) {
+// log logs each argument that was ignored, once.
+func (a *IgnoredArguments) log(ctx context.Context, to *slog.Logger, tool string, names []string) {
 	for _, name := range names {
-		if t != nil {
-			if _, before := t.names.LoadOrStore(name, true); before {
+		if a != nil {
+			if _, before := a.names.LoadOrStore(name, true); before {
 				continue
 			}
 		}
 		to.InfoContext(ctx, "argument ignored", "argument", name, "tool", tool, "reason", "clients add it to every call")
-	}
-}
-
-// repeatedError says that an object has a key twice, of which readers may take either.
-type repeatedError struct{ key string }
-
-func (e *repeatedError) Error() string { return fmt.Sprintf("it has the key %q twice", e.key) }
-
-// readJSON reads a value with its numbers as they are written.
-func readJSON(data []byte) (value any, err error) {
-	if !json.Valid(data) { // it bounds the depth, too
-		return nil, errors.New("it is not JSON")
-	}
-	if key, ok := repeated(data); ok {
-		return nil, &repeatedError{key}
-	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	err = dec.Decode(&value)
-	return value, err
-}
-
-// repeated returns a key that an object in valid JSON has twice.
-func repeated(data []byte) (key string, ok bool) {
-	type level struct {
-		keys  map[string]bool // nil for a list
-		value bool            // the next text is a value, and no key
-	}
-	var open []level
-	dec := json.NewDecoder(bytes.NewReader(data))
-	for {
-		token, err := dec.Token()
-		if err != nil {
-			return "", false
-		}
-		switch delim, _ := token.(json.Delim); delim {
-		case '{':
-			open = append(open, level{keys: map[string]bool{}})
-			continue
-		case '[':
-			open = append(open, level{})
-			continue
-		case '}', ']':
-			open = open[:len(open)-1]
-		}
-		if len(open) == 0 || open[len(open)-1].keys == nil {
-			continue
-		}
-		at := &open[len(open)-1]
-		if text, isText := token.(string); isText && !at.value {
-			if at.keys[text] {
-				return text, true
-			}
-			at.keys[text], at.value = true, true
-			continue
-		}
-		at.value = false // a value has ended
 	}
 }

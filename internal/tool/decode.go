@@ -12,14 +12,15 @@ import (
 
 	"github.com/google/jsonschema-go/jsonschema"
 
+	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
-// read is what was read of the arguments of a call.
-type read struct {
-	own   json.RawMessage // without what is in added
+// decoded is what became of the arguments of a call.
+type decoded struct {
+	kept  json.RawMessage // without what is in added
 	added []string        // names of arguments that the client has added to the tool's
 }
 
@@ -27,15 +28,15 @@ type read struct {
 // make where the meaning is plain ("100" for 100, one value for a list of one, "" or 0
 // for nothing) and refuses everything else in a sentence that names the argument.
 // Integers stay exact to 64 bits. For the name of a guest, find finds its id.
-func decode(s *jsonschema.Schema, args json.RawMessage, in any, find func(name string) (pve.VMID, error)) (read, error) {
-	all, err := parse(args)
+func decode(s *jsonschema.Schema, args json.RawMessage, in any, find func(name string) (pve.VMID, error)) (decoded, error) {
+	all, err := ParseArguments(args)
 	if err != nil {
-		return read{own: args}, err
+		return decoded{kept: args}, err
 	}
 	takes := argumentsOf(s, in)
-	r := read{own: args, added: withoutAdded(all, takes)}
+	r := decoded{kept: args, added: withoutAdded(all, takes)}
 	if r.added != nil {
-		r.own = encode(all)
+		r.kept = exactjson.Encode(all)
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		a, ok := takes[name]
@@ -55,7 +56,7 @@ func decode(s *jsonschema.Schema, args json.RawMessage, in any, find func(name s
 			if id == 0 { // any will do
 				continue
 			}
-			r.own = encode(all)
+			r.kept = exactjson.Encode(all)
 		}
 		fixed, problem := a.fit(name, all[name])
 		if problem != "" {
@@ -73,17 +74,17 @@ func decode(s *jsonschema.Schema, args json.RawMessage, in any, find func(name s
 			all[name] = p.Default
 		}
 	}
-	return r, fill(all, in)
+	return r, FillArguments(all, in)
 }
 
-// fill sets the fields of in. A type that reads itself, such as a UPID, may refuse
-// its argument.
-func fill(all map[string]any, in any) error {
-	if json.Unmarshal(encode(all), in) == nil {
+// FillArguments sets the fields of in, a pointer to an input. A type that reads itself, such
+// as a UPID, may refuse its argument.
+func FillArguments(all map[string]any, in any) error {
+	if json.Unmarshal(exactjson.Encode(all), in) == nil {
 		return nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if err := json.Unmarshal(encode(map[string]any{name: all[name]}), in); err != nil {
+		if err := json.Unmarshal(exactjson.Encode(map[string]any{name: all[name]}), in); err != nil {
 			return invalid("The argument %q: %s.", name, render.Text(err.Error(), 300))
 		}
 	}
@@ -160,7 +161,7 @@ func fit(p *jsonschema.Schema, value any) (fixed any, problem string) {
 		return fitList(p, value)
 	case "object":
 		if text, ok := value.(string); ok { // written as text
-			inner, err := readJSON([]byte(text))
+			inner, err := exactjson.Decode([]byte(text))
 			if err != nil {
 				return nil, fmt.Sprintf("is %s, which is not an object: %v", show(text), err)
 			}
@@ -188,7 +189,7 @@ func fit(p *jsonschema.Schema, value any) (fixed any, problem string) {
 
 // listIn returns the list that is written as JSON in a text.
 func listIn(text string) (list []any, ok bool) {
-	value, err := readJSON([]byte(text))
+	value, err := exactjson.Decode([]byte(text))
 	list, ok = value.([]any)
 	return list, ok && err == nil
 }
@@ -319,7 +320,7 @@ func words(enum []any) []string {
 	return out
 }
 
-func show(value any) string { return render.Text(string(encode(value)), 60) }
+func show(value any) string { return render.Text(string(exactjson.Encode(value)), 60) }
 
 // nearest returns the word that name may have been meant to be, or "".
 func nearest(name string, words []string) string {

@@ -1,12 +1,7 @@
 package tool
 
 import (
-	"fmt"
-	"net/http"
 	"strings"
-
-	"github.com/pve-mcp/pve-mcp/proxmox"
-	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 // Object is what a privilege is held on.
@@ -81,12 +76,3 @@ func (o Object) Area() string {
 
 // String writes the need as its privileges and their path.
 func (n Need) String() string { return strings.Join(n.Privs, " or ") + " on " + string(n.On) }
-
-// Require returns PVE's refusal for lack of a privilege, for what PVE would refuse later
-// than a caller wants to know.
-func Require(perms pve.Permissions, path, privilege string) error {
-	if perms.Has(path, privilege) {
-		return nil
-	}
-	return &proxmox.Error{Status: http.StatusForbidden, Message: fmt.Sprintf("Permission check failed (%s, %s)", path, privilege)}
-}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
 )
@@ -57,7 +58,7 @@ func (r Rest) without(rows, most int) Rest {
 // bounded encodes an answer. One that is longer than most loses rows where it is a list, but
 // for one; what is still too long, the ends of its longest texts.
 func bounded(out any, most int) json.RawMessage {
-	data := encode(out)
+	data := exactjson.Encode(out)
 	if len(data) <= most {
 		return data
 	}
@@ -68,7 +69,7 @@ func bounded(out any, most int) json.RawMessage {
 	const least = 100 // characters; ids and names are shorter
 	for limit := 2000; len(data) > most && limit >= least; limit /= 2 {
 		shorten(answer, limit)
-		data = encode(out)
+		data = exactjson.Encode(out)
 	}
 	return data
 }
@@ -89,7 +90,7 @@ func fewerRows(out any, field reflect.Value, end bool, most int) json.RawMessage
 		} else {
 			field.Set(rows.Slice(over, rows.Len()))
 		}
-		return encode(out)
+		return exactjson.Encode(out)
 	}
 	tooMany := sort.Search(rows.Len(), func(n int) bool { return len(with(n)) > most })
 	return with(max(1, tooMany-1))

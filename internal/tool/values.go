@@ -124,3 +124,11 @@ func plainText(value any) (text string, ok bool) {
 	}
 	return "", false
 }
+
+// Flag writes a boolean as PVE takes it.
+func Flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}

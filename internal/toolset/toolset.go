@@ -84,9 +84,9 @@ func Connect(cluster string, o proxmox.Options, p policy.Policy) (tool.Host, err
 	return h, err
 }
 
-// Tokenless is [tool.Tokenless], with every tool as for [Connect].
+// Tokenless is [tool.HostWithoutToken], with every tool as for [Connect].
 func Tokenless(cluster string, p policy.Policy) tool.Host {
-	h := tool.Tokenless(cluster, p)
+	h := tool.HostWithoutToken(cluster, p)
 	h.Named = Named
 	return h
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/audit"
 	"github.com/pve-mcp/pve-mcp/internal/cli/demo"
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/live"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -125,7 +126,7 @@ func (w *World) Record(o audit.Options) *audit.Log {
 type Answer struct {
 	tool.Result
 	Fields   map[string]any // of the structured answer
-	Progress []tool.Progress
+	Progress []cluster.Progress
 }
 
 // Call calls a tool of the catalog with arguments in JSON.
@@ -144,7 +145,7 @@ func (w *World) Run(t tool.Tool, args string) Answer {
 	a := Answer{}
 	a.Result = t.Call(w.Context(), w.Host, tool.Request{
 		Arguments: json.RawMessage(args), Caller: "test",
-		Progress: func(p tool.Progress) { a.Progress = append(a.Progress, p) },
+		Progress: func(p cluster.Progress) { a.Progress = append(a.Progress, p) },
 	})
 	if a.Structured == nil {
 		return a

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
@@ -50,7 +51,7 @@ func apiOf(ctx context.Context, c *tool.Call, node string) (described, error) {
 // parameter of its version. Where it shows nothing, d is what there is.
 func (d described) asShown(ctx context.Context, c *tool.Call) described {
 	shown, err := tool.Keep(c, "viewer of "+d.version, func() (*viewer.Description, error) {
-		c.Report(tool.Progress{Message: "Reading what PVE " + d.version + " says of its API"})
+		c.Report(cluster.Progress{Message: "Reading what PVE " + d.version + " says of its API"})
 		script, err := c.PVE.Public(ctx, proxmox.ViewerPath, mostShown)
 		if err != nil {
 			return nil, err

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -165,7 +166,7 @@ func (t template) fillGuest(ctx context.Context, c *tool.Call) error {
 // namedGuest finds a guest by its exact name. What is not a name of one is left to PVE's
 // description.
 func namedGuest(ctx context.Context, c *tool.Call, name string) (pve.Resource, error) {
-	all, err := c.Listed(ctx, "vm")
+	all, err := c.List(ctx, "vm")
 	if err != nil {
 		return pve.Resource{}, err
 	}
@@ -238,7 +239,7 @@ func nodeOfStorage(ctx context.Context, c *tool.Call, name string) (string, erro
 	if err != nil {
 		return "", err
 	}
-	var stores []tool.Store
+	var stores []cluster.Store
 	for _, s := range all {
 		if s.Storage.Value == name {
 			stores = append(stores, s)
@@ -246,7 +247,7 @@ func nodeOfStorage(ctx context.Context, c *tool.Call, name string) (string, erro
 	}
 	switch {
 	case len(stores) == 0:
-		return "", tool.NoStorage(name, all)
+		return "", cluster.NoStorageError(name, all)
 	case len(stores) > 1:
 		return "", explain.Refusal("Say which: it is on "+render.List(nodesOf(stores))+".",
 			"Nothing was sent: each node has a storage %s of its own.", render.Text(name, 60))
@@ -256,7 +257,7 @@ func nodeOfStorage(ctx context.Context, c *tool.Call, name string) (string, erro
 	return stores[0].Nodes[0], nil
 }
 
-func nodesOf(stores []tool.Store) (out []string) {
+func nodesOf(stores []cluster.Store) (out []string) {
 	for _, s := range stores {
 		out = append(out, s.Nodes...)
 	}

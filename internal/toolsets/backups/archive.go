@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -102,15 +103,15 @@ func (in *restoreState) place(ctx context.Context, c *tool.Call, perms pve.Permi
 	if in.Kind == pve.QEMU || in.Storage != "" {
 		return nil
 	}
-	here := slices.DeleteFunc(stores, func(s tool.Store) bool { return !slices.Contains(s.Nodes, in.Node) })
+	here := slices.DeleteFunc(stores, func(s cluster.Store) bool { return !slices.Contains(s.Nodes, in.Node) })
 	in.Storage, err = only(here, in.Node, "rootdir", "containers")
 	return err
 }
 
 // reaching are the stores that may have the archive, as the node sees them where one is
 // named.
-func (in *restoreState) reaching(stores []tool.Store) ([]tool.Store, error) {
-	var with []tool.Store
+func (in *restoreState) reaching(stores []cluster.Store) ([]cluster.Store, error) {
+	var with []cluster.Store
 	var nodes []string
 	for _, s := range stores {
 		if s.Storage.Value != in.Archive.Storage {
@@ -125,7 +126,7 @@ func (in *restoreState) reaching(stores []tool.Store) ([]tool.Store, error) {
 	case nodes == nil && in.Node == "":
 		return nil, explain.Refusal("Name the node.", "There is no storage %s, or it is disabled, or this token may not see it.", name)
 	case nodes == nil: // PVE knows
-		with = []tool.Store{{Resource: pve.Resource{Storage: lenient.Some(in.Archive.Storage)}}}
+		with = []cluster.Store{{Resource: pve.Resource{Storage: lenient.Some(in.Archive.Storage)}}}
 	case with == nil:
 		return nil, explain.Refusal("These have it: "+render.List(nodes)+".", "%s does not have the storage %s.", in.Node, name)
 	}
@@ -136,7 +137,7 @@ func (in *restoreState) reaching(stores []tool.Store) ([]tool.Store, error) {
 }
 
 // find looks for the archive, and returns the nodes that have it.
-func (in *restoreState) find(ctx context.Context, c *tool.Call, perms pve.Permissions, with []tool.Store) ([]string, error) {
+func (in *restoreState) find(ctx context.Context, c *tool.Call, perms pve.Permissions, with []cluster.Store) ([]string, error) {
 	var ready []string
 	for _, s := range with {
 		ready = append(ready, s.Ready...)
@@ -150,9 +151,9 @@ func (in *restoreState) find(ctx context.Context, c *tool.Call, perms pve.Permis
 	if err != nil && !proxmox.IsDenied(err) {
 		return nil, err
 	}
-	hidden := tool.Require(perms, "/storage/"+in.Archive.Storage, "Datastore.AllocateSpace")
+	hidden := cluster.RequirePrivilege(perms, "/storage/"+in.Archive.Storage, "Datastore.AllocateSpace")
 	if hidden == nil {
-		hidden = tool.Require(perms, "/vms/"+in.Original.String(), "VM.Backup")
+		hidden = cluster.RequirePrivilege(perms, "/vms/"+in.Original.String(), "VM.Backup")
 	}
 	switch own := in.VMID == in.Original; {
 	case hidden != nil && own && ready != nil: // the guest's own backups may be restored unseen

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/change"
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -27,8 +29,8 @@ type createIn struct {
 	Notes     string   `json:"notes,omitzero" jsonschema:"kept with it"`
 	Protected bool     `json:"protected,omitzero" jsonschema:"from pruning and deletion"`
 	Prune     string   `json:"prune,omitzero" jsonschema:"keep only these of the guest: keep-last=3; default: all"`
-	tool.Confirms
-	tool.Waits
+	change.ConfirmArgument
+	change.WaitArgument
 }
 
 type createState struct {
@@ -37,14 +39,14 @@ type createState struct {
 }
 
 type createOut struct {
-	tool.Changed
+	change.Answer
 	VMID   pve.VMID  `json:"vmid,omitzero"`
 	Node   string    `json:"node,omitzero"`
 	Backup backupRow `json:"backup,omitzero"`
 }
 
 func createBackup() tool.Tool {
-	return tool.Change(tool.ChangeSpec[createIn, createState, createOut]{
+	return change.New(change.Spec[createIn, createState, createOut]{
 		Name:  "pve_create_backup",
 		Title: "Back a guest up",
 		Doc:   "Backs up a guest with vzdump. Older backups stay unless prune says otherwise.",
@@ -71,22 +73,22 @@ func createBackup() tool.Tool {
 	})
 }
 
-func planCreate(ctx context.Context, c *tool.Call, given createIn) (tool.Plan, createState, error) {
+func planCreate(ctx context.Context, c *tool.Call, given createIn) (change.Plan, createState, error) {
 	in := createState{createIn: given}
 	g, s, err := c.Live(ctx, in.VMID)
 	if err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
 	if err := explain.Unlocked(g, s.Lock.Value); err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
 	if in.Mode == "stop" && s.HA.Managed.Value && s.HA.State.Value == "started" {
-		return tool.Plan{}, in, explain.Refusal("Use mode snapshot.", "HA keeps %v running, so PVE does not stop it for a backup.", g)
+		return change.Plan{}, in, explain.Refusal("Use mode snapshot.", "HA keeps %v running, so PVE does not stop it for a backup.", g)
 	}
 	if err := in.choose(ctx, c, g); err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
-	plan := tool.Plan{
+	plan := change.Plan{
 		Subject: policy.Guest(in.VMID),
 		About:   fmt.Sprintf("Backup of %v (%s) on %s to %s%s", g, render.Text(s.Name.Value, 60), g.Node, render.Text(in.Storage, 60), in.aside(s)),
 	}
@@ -123,14 +125,14 @@ func (in *createState) choose(ctx context.Context, c *tool.Call, g pve.GuestRef)
 	if err != nil {
 		return err
 	}
-	if err := tool.Require(perms, "/vms/"+in.VMID.String(), "VM.Backup"); err != nil {
+	if err := cluster.RequirePrivilege(perms, "/vms/"+in.VMID.String(), "VM.Backup"); err != nil {
 		return err
 	}
 	all, err := c.Stores(ctx)
 	if err != nil {
 		return err
 	}
-	here := slices.DeleteFunc(all, func(s tool.Store) bool { return !slices.Contains(s.Nodes, g.Node) })
+	here := slices.DeleteFunc(all, func(s cluster.Store) bool { return !slices.Contains(s.Nodes, g.Node) })
 	if in.Storage == "" {
 		in.Storage, err = only(here, g.Node, "backup", "backups")
 	}
@@ -138,25 +140,25 @@ func (in *createState) choose(ctx context.Context, c *tool.Call, g pve.GuestRef)
 		return err
 	}
 	path := "/storage/" + in.Storage
-	i := slices.IndexFunc(here, func(s tool.Store) bool { return s.Storage.Value == in.Storage })
+	i := slices.IndexFunc(here, func(s cluster.Store) bool { return s.Storage.Value == in.Storage })
 	switch {
 	case i < 0 && perms.Has(path, "Datastore.Audit"):
-		return tool.NoStorage(in.Storage, here)
+		return cluster.NoStorageError(in.Storage, here)
 	case i < 0: // PVE knows
 	case !here[i].Holds("backup"):
 		return notForBackups(in.Storage, here)
 	default:
 		in.Shared = here[i].Shared.Value
 	}
-	if err := tool.Require(perms, path, "Datastore.AllocateSpace"); err != nil || in.Prune == "" {
+	if err := cluster.RequirePrivilege(perms, path, "Datastore.AllocateSpace"); err != nil || in.Prune == "" {
 		return err
 	}
-	return tool.Require(perms, path, "Datastore.Allocate")
+	return cluster.RequirePrivilege(perms, path, "Datastore.Allocate")
 }
 
 // only returns the name of the one store for a kind of content that a node can use.
-func only(here []tool.Store, node, content, what string) (string, error) {
-	names := tool.Names(slices.DeleteFunc(slices.Clone(here), func(s tool.Store) bool { return !s.Holds(content) || !s.UsableOn(node) }))
+func only(here []cluster.Store, node, content, what string) (string, error) {
+	names := cluster.StoreNames(slices.DeleteFunc(slices.Clone(here), func(s cluster.Store) bool { return !s.Holds(content) || !s.UsableOn(node) }))
 	switch len(names) {
 	case 0:
 		return "", explain.Refusal("Name one with storage.", "%s has no storage for %s that this token may see and that is available.", node, what)
@@ -198,7 +200,7 @@ func pruned(ctx context.Context, c *tool.Call, g pve.GuestRef, in createIn) ([]s
 	return out, nil
 }
 
-func startCreate(ctx context.Context, c *tool.Call, in *createState) (tool.Job, error) {
+func startCreate(ctx context.Context, c *tool.Call, in *createState) (change.Job, error) {
 	params := url.Values{
 		"vmid": {in.VMID.String()}, "storage": {in.Storage}, "mode": {in.Mode}, "compress": {in.Compress}, "remove": {"0"},
 	}
@@ -212,13 +214,13 @@ func startCreate(ctx context.Context, c *tool.Call, in *createState) (tool.Job, 
 		params.Set("prune-backups", in.Prune)
 		params.Set("remove", "1")
 	}
-	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) { return c.PVE.Backup(ctx, g.Node, params) })
-	return tool.Job{UPID: upid}, err
+	_, upid, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) { return c.PVE.Backup(ctx, g.Node, params) })
+	return change.Job{UPID: upid}, err
 }
 
 // finishCreate looks for the backup that is not older than the task: PVE names it by the
 // time at which it began.
-func finishCreate(ctx context.Context, c *tool.Call, in createState, end tool.End) (createOut, error) {
+func finishCreate(ctx context.Context, c *tool.Call, in createState, end change.End) (createOut, error) {
 	g, err := c.Guest(ctx, in.VMID)
 	if err != nil {
 		return createOut{}, err
@@ -228,9 +230,9 @@ func finishCreate(ctx context.Context, c *tool.Call, in createState, end tool.En
 	if !end.Status.Succeeded() {
 		return out, nil
 	}
-	at := tool.StoreOn(node, in.Storage)
+	at := cluster.StoreOn(node, in.Storage)
 	at.Shared = lenient.Some(in.Shared)
-	found, _, err := backups(ctx, c, []tool.Store{at}, in.VMID)
+	found, _, err := backups(ctx, c, []cluster.Store{at}, in.VMID)
 	for _, b := range slices.Backward(found) { // oldest first
 		if b.CTime.Value >= end.Status.UPID.Start.Unix() {
 			out.Backup = rowOf(c, b)
@@ -238,7 +240,7 @@ func finishCreate(ctx context.Context, c *tool.Call, in createState, end tool.En
 		}
 	}
 	if err == nil {
-		out.Tell(tool.Unknown, "pve_task_status shows what its task did, pve_list_backups what is on the storage.",
+		out.SetOutcome(tool.Unknown, "pve_task_status shows what its task did, pve_list_backups what is on the storage.",
 			"PVE's task ended well, and no backup of %v that is as new as it is listed on %s.", in.VMID, render.Text(in.Storage, 60))
 	}
 	return out, err

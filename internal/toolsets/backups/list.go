@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/show"
@@ -67,9 +68,9 @@ func listBackups() tool.Tool {
 
 func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	out := listOut{Backups: []backupRow{}}
-	held, cancel := tool.Meanwhile(ctx, c.PVE.Permissions)
+	held, cancel := cluster.StartAsking(ctx, c.PVE.Permissions)
 	defer cancel()
-	all, err := c.Listed(ctx, "")
+	all, err := c.List(ctx, "")
 	if err != nil {
 		return out, err
 	}
@@ -83,7 +84,7 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 			others = append(others, r)
 		}
 	}
-	stores, err := choose(tool.Stores(pve.Decoded(others)), perms, in.Storage)
+	stores, err := choose(cluster.StoresIn(pve.Decoded(others)), perms, in.Storage)
 	if err != nil {
 		return out, err
 	}
@@ -92,7 +93,7 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 		return out, err
 	}
 	if len(found) == 0 && in.VMID != 0 {
-		others, err := c.OwnersNotes(ctx, stores, ofBackups(), in.VMID)
+		others, err := c.OwnerNotes(ctx, stores, ofBackups(), in.VMID)
 		if err != nil {
 			return out, err
 		}
@@ -114,22 +115,22 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 }
 
 // choose returns the stores for backups, or those of a name.
-func choose(all []tool.Store, perms pve.Permissions, name string) ([]tool.Store, error) {
-	named := func(s tool.Store) bool { return name == "" || s.Storage.Value == name }
-	found := slices.DeleteFunc(slices.Clone(all), func(s tool.Store) bool { return !s.Holds("backup") || !named(s) })
+func choose(all []cluster.Store, perms pve.Permissions, name string) ([]cluster.Store, error) {
+	named := func(s cluster.Store) bool { return name == "" || s.Storage.Value == name }
+	found := slices.DeleteFunc(slices.Clone(all), func(s cluster.Store) bool { return !s.Holds("backup") || !named(s) })
 	switch {
 	case len(found) > 0 || name == "" || !perms.Has("/storage/"+name, "Datastore.Audit"):
 		return found, nil
 	case slices.ContainsFunc(all, named):
 		return nil, notForBackups(name, all)
 	}
-	return nil, tool.NoStorage(name, all)
+	return nil, cluster.NoStorageError(name, all)
 }
 
 // notForBackups is the error for a storage that may not hold backups.
-func notForBackups(name string, all []tool.Store) error {
+func notForBackups(name string, all []cluster.Store) error {
 	next := "There is none that may."
-	if names := tool.Names(slices.DeleteFunc(slices.Clone(all), func(s tool.Store) bool { return !s.Holds("backup") })); names != nil {
+	if names := cluster.StoreNames(slices.DeleteFunc(slices.Clone(all), func(s cluster.Store) bool { return !s.Holds("backup") })); names != nil {
 		next = "These may: " + render.List(names) + "."
 	}
 	return explain.Refusal(next, "The storage %s may not hold backups.", name)
@@ -138,13 +139,13 @@ func notForBackups(name string, all []tool.Store) error {
 // stored is a volume and where it is.
 type stored struct {
 	pve.Volume
-	on tool.Store
+	on cluster.Store
 }
 
 func ofBackups() url.Values { return url.Values{"content": {"backup"}} }
 
 // backups lists what is on stores, newest first.
-func backups(ctx context.Context, c *tool.Call, stores []tool.Store, id pve.VMID) ([]stored, []string, error) {
+func backups(ctx context.Context, c *tool.Call, stores []cluster.Store, id pve.VMID) ([]stored, []string, error) {
 	params := ofBackups()
 	if id != 0 {
 		params.Set("vmid", id.String())
@@ -180,7 +181,7 @@ func rowOf(c *tool.Call, v stored) backupRow {
 }
 
 // hidden says which backups the token cannot see.
-func hidden(perms pve.Permissions, stores []tool.Store, name string) []string {
+func hidden(perms pve.Permissions, stores []cluster.Store, name string) []string {
 	var notes []string
 	switch all, except := perms.Below("/storage", "Datastore.Audit"); {
 	case name != "" && perms.Has("/storage/"+name, "Datastore.Audit"):
@@ -193,7 +194,7 @@ func hidden(perms pve.Permissions, stores []tool.Store, name string) []string {
 	}
 	for i, s := range stores {
 		if i == 0 || stores[i-1].Storage != s.Storage {
-			notes = append(notes, tool.HiddenVolumes(perms, s, "backup")...)
+			notes = append(notes, cluster.HiddenVolumes(perms, s, "backup")...)
 		}
 	}
 	return notes

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 
+	"github.com/pve-mcp/pve-mcp/internal/change"
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
 	"github.com/pve-mcp/pve-mcp/proxmox"
@@ -29,24 +31,24 @@ func replacedBy(kind pve.Kind, config pve.GuestConfig) replaced {
 var writtenRE = lazyregexp.New(`^(?:progress 100% |restore image complete|total bytes read )`)
 
 // checkReplaced tells of a guest that reads as it did before it was restored over.
-func (in *restoreState) checkReplaced(ctx context.Context, c *tool.Call, g pve.GuestRef, end tool.End, ch *tool.Changed) error {
+func (in *restoreState) checkReplaced(ctx context.Context, c *tool.Call, g pve.GuestRef, end change.End, ch *change.Answer) error {
 	config, err := c.PVE.GuestConfig(ctx, g, nil)
 	if err != nil || config.Digest != in.Old.Digest {
 		return err
 	}
 	const next = "pve_task_status with log shows what its task did."
 	if in.Old.Differs {
-		ch.Tell(tool.Failed, next, "PVE's task ended well, and the configuration of %v is the one from before: the backup did not replace it.", g)
+		ch.SetOutcome(tool.Failed, next, "PVE's task ended well, and the configuration of %v is the one from before: the backup did not replace it.", g)
 		return nil
 	}
-	lines, _, err := c.PVE.TaskLogEnds(ctx, end.Status.UPID, tool.LogEnds)
+	lines, _, err := c.PVE.TaskLogEnds(ctx, end.Status.UPID, cluster.LogEnds)
 	if err != nil {
 		return err
 	}
 	if slices.ContainsFunc(lines, func(l proxmox.LogLine) bool { return writtenRE.MatchString(l.Says()) }) {
-		ch.Tell(tool.Warnings, "", "PVE's task ended well, and its log says that the disks were written. The configuration of %v reads as before, so nothing else shows it.", g)
+		ch.SetOutcome(tool.Warnings, "", "PVE's task ended well, and its log says that the disks were written. The configuration of %v reads as before, so nothing else shows it.", g)
 		return nil
 	}
-	ch.Tell(tool.Unknown, next, "PVE's task ended well, and the configuration of %v reads as before. Whether its disks are those of the backup cannot be told.", g)
+	ch.SetOutcome(tool.Unknown, next, "PVE's task ended well, and the configuration of %v reads as before. Whether its disks are those of the backup cannot be told.", g)
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/pve-mcp/pve-mcp/internal/change"
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -27,9 +29,9 @@ type restoreIn struct {
 	Pool       string    `json:"pool,omitzero" jsonschema:"for a new guest; default: none"`
 	Disconnect bool      `json:"disconnect_nics,omitzero" jsonschema:"NICs down: a copy takes no address"`
 	Run        bool      `json:"start,omitzero" jsonschema:"start it afterwards"`
-	tool.Confirms
-	tool.Waits
-	tool.Plans
+	change.ConfirmArgument
+	change.WaitArgument
+	change.PlanArguments
 }
 
 type restoreState struct {
@@ -43,7 +45,7 @@ type restoreState struct {
 }
 
 type restoreOut struct {
-	tool.Changed
+	change.Answer
 	VMID   pve.VMID `json:"vmid,omitzero"`
 	Name   string   `json:"name,omitzero"`
 	Node   string   `json:"node,omitzero"`
@@ -53,7 +55,7 @@ type restoreOut struct {
 
 func restoreBackup() tool.Tool {
 	backup := []tool.Given{{Word: "$ARCHIVE", Tool: "pve_list_backups", Arguments: `{"vmid":100,"storage":"nfs"}`, Field: "backups.0.volid"}}
-	return tool.Change(tool.ChangeSpec[restoreIn, restoreState, restoreOut]{
+	return change.New(change.Spec[restoreIn, restoreState, restoreOut]{
 		Name:  "pve_restore_backup",
 		Title: "Restore a guest from a backup",
 		Doc:   "Restores a guest under a new id, or with overwrite in place of an existing one, whose disks are lost.",
@@ -86,21 +88,21 @@ func restoreBackup() tool.Tool {
 	})
 }
 
-func planRestore(ctx context.Context, c *tool.Call, given restoreIn) (tool.Plan, restoreState, error) {
+func planRestore(ctx context.Context, c *tool.Call, given restoreIn) (change.Plan, restoreState, error) {
 	in := restoreState{restoreIn: given}
 	kind, original, ok := archive(in.Archive)
 	if !ok {
-		return tool.Plan{}, in, tool.BadArgument("archive", fmt.Sprintf("is %q, whose name is not that of a backup; pve_list_backups has their volids", render.Text(in.Archive.String(), 200)))
+		return change.Plan{}, in, tool.BadArgument("archive", fmt.Sprintf("is %q, whose name is not that of a backup; pve_list_backups has their volids", render.Text(in.Archive.String(), 200)))
 	}
 	in.Kind, in.Original = kind, original
 	if in.Overwrite && in.VMID == 0 {
-		return tool.Plan{}, in, tool.BadArgument("overwrite", "needs a vmid")
+		return change.Plan{}, in, tool.BadArgument("overwrite", "needs a vmid")
 	}
 	perms, err := c.PVE.Permissions(ctx)
 	if err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
-	plan := tool.Plan{}
+	plan := change.Plan{}
 	if in.Overwrite {
 		plan.Consequences, err = in.overwrites(ctx, c)
 	} else {
@@ -131,10 +133,10 @@ func planRestore(ctx context.Context, c *tool.Call, given restoreIn) (tool.Plan,
 
 // restoreSteps are the restore and, where it was asked for, the start, which PVE makes by
 // itself.
-func restoreSteps(in restoreState) []tool.Step[restoreState] {
-	steps := []tool.Step[restoreState]{{About: in.about(), Target: in.target(), Send: startRestore}}
+func restoreSteps(in restoreState) []change.Step[restoreState] {
+	steps := []change.Step[restoreState]{{About: in.about(), Target: in.target(), Send: startRestore}}
 	if in.Run {
-		steps = append(steps, tool.Step[restoreState]{About: "the start", Guest: in.VMID, Task: "start"})
+		steps = append(steps, change.Step[restoreState]{About: "the start", Guest: in.VMID, Task: "start"})
 	}
 	return steps
 }
@@ -151,7 +153,7 @@ func (in restoreState) target() policy.Target {
 func (in *restoreState) newID(ctx context.Context, c *tool.Call, perms pve.Permissions) (err error) {
 	in.Chosen = in.VMID == 0
 	wanted := in.VMID
-	in.VMID, err = c.NewID(ctx, wanted)
+	in.VMID, err = c.ChooseID(ctx, wanted)
 	var taken *explain.Explanation
 	if errors.As(err, &taken) {
 		return explain.Refusal("Give another one, or none for the next free one; overwrite: true replaces the guest that has it.", "%s", taken.What)
@@ -159,7 +161,7 @@ func (in *restoreState) newID(ctx context.Context, c *tool.Call, perms pve.Permi
 	if err != nil {
 		return err
 	}
-	return tool.MayMake(perms, in.VMID, in.Pool)
+	return cluster.CheckMayCreate(perms, in.VMID, in.Pool)
 }
 
 // twin says that the guest will have the MAC addresses of its original, where it will.
@@ -177,15 +179,15 @@ func (in *restoreState) note(format string, args ...any) {
 	in.Notes = append(in.Notes, fmt.Sprintf(format, args...))
 }
 
-func startRestore(ctx context.Context, c *tool.Call, in *restoreState) (tool.Job, error) {
+func startRestore(ctx context.Context, c *tool.Call, in *restoreState) (change.Job, error) {
 	planned := in.VMID
-	upid, err := tool.WithNewID(ctx, c, &in.VMID, in.Chosen, func(id pve.VMID) (proxmox.UPID, error) {
+	upid, err := c.CreateWithFreeID(ctx, &in.VMID, in.Chosen, func(id pve.VMID) (proxmox.UPID, error) {
 		return c.PVE.CreateGuest(ctx, in.Node, in.Kind, in.params(id))
 	})
 	if in.VMID != planned {
 		in.note("the id %v was taken meanwhile, so that it has %v", planned, in.VMID)
 	}
-	return tool.Job{UPID: upid}, err
+	return change.Job{UPID: upid}, err
 }
 
 // params are those of the request that restores the guest.
@@ -219,11 +221,11 @@ func (in *restoreState) params(id pve.VMID) url.Values {
 
 // finishRestore looks whether the guest is there, is the one from the backup, and runs if it
 // was to.
-func finishRestore(ctx context.Context, c *tool.Call, in restoreState, end tool.End) (restoreOut, error) {
-	g, s, err := c.Made(ctx, in.VMID, end, in.Node)
+func finishRestore(ctx context.Context, c *tool.Call, in restoreState, end change.End) (restoreOut, error) {
+	g, s, err := c.LiveMadeBy(ctx, end.Status, in.VMID, in.Node)
 	if pve.Elsewhere(err) {
 		out := restoreOut{Notes: in.Notes}
-		out.Tell(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and there is no guest %v.", in.VMID)
+		out.SetOutcome(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and there is no guest %v.", in.VMID)
 		return out, nil
 	}
 	if err != nil {
@@ -231,7 +233,7 @@ func finishRestore(ctx context.Context, c *tool.Call, in restoreState, end tool.
 	}
 	out := restoreOut{VMID: in.VMID, Name: render.Text(s.Name.Value, 60), Node: g.Node, Status: s.State()}
 	if in.Overwrite && end.Status.Succeeded() {
-		if err := in.checkReplaced(ctx, c, g, end, &out.Changed); err != nil {
+		if err := in.checkReplaced(ctx, c, g, end, &out.Answer); err != nil {
 			return restoreOut{}, err
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/pve-mcp/pve-mcp/internal/change"
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -24,8 +26,8 @@ type cloneIn struct {
 	Storage  string   `json:"storage,omitzero" jsonschema:"of a full clone; default: the same"`
 	Pool     string   `json:"pool,omitzero" jsonschema:"for the clone; default: none"`
 	Run      bool     `json:"start,omitzero" jsonschema:"start the clone"`
-	tool.Plans
-	tool.Waits
+	change.PlanArguments
+	change.WaitArgument
 }
 
 type cloneState struct {
@@ -40,7 +42,7 @@ type cloneState struct {
 }
 
 type cloneOut struct {
-	tool.Changed
+	change.Answer
 	VMID   pve.VMID `json:"vmid,omitzero" jsonschema:"of the original"`
 	NewID  pve.VMID `json:"newid,omitzero"`
 	Name   string   `json:"name,omitzero"`
@@ -49,7 +51,7 @@ type cloneOut struct {
 }
 
 func cloneGuest() tool.Tool {
-	return tool.Change(tool.ChangeSpec[cloneIn, cloneState, cloneOut]{
+	return change.New(change.Spec[cloneIn, cloneState, cloneOut]{
 		Name:  "pve_clone_guest",
 		Title: "Clone a guest",
 		Doc:   "Clones a guest: a template linked, anything else in full, unless full says otherwise.",
@@ -73,45 +75,45 @@ func cloneGuest() tool.Tool {
 	})
 }
 
-func planClone(ctx context.Context, c *tool.Call, given cloneIn) (tool.Plan, cloneState, error) {
+func planClone(ctx context.Context, c *tool.Call, given cloneIn) (change.Plan, cloneState, error) {
 	in := cloneState{cloneIn: given}
 	g, s, err := c.Live(ctx, in.VMID)
 	if err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
 	if in.Target != "" {
 		if _, err := c.OnlineNode(ctx, in.Target); err != nil {
-			return tool.Plan{}, in, err
+			return change.Plan{}, in, err
 		}
 	}
 	in.Who, in.Source = fmt.Sprintf("%v (%s)", g, render.Text(s.Name.Value, 60)), g.Node
 	if g, err = in.chooseWay(ctx, c, g); err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
 	if err := refuseClone(ctx, c, in.cloneIn, g, s); err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
 	in.Chosen = in.NewID == 0
-	if in.NewID, err = c.NewID(ctx, in.NewID); err != nil {
-		return tool.Plan{}, in, err
+	if in.NewID, err = c.ChooseID(ctx, in.NewID); err != nil {
+		return change.Plan{}, in, err
 	}
-	plan := tool.Plan{Subject: policy.Guest(in.NewID), About: in.about()}
+	plan := change.Plan{Subject: policy.Guest(in.NewID), About: in.about()}
 	return plan, in, nil
 }
 
 // cloneSteps are the clone, its way to another node where that takes a migration, and its
 // start.
-func cloneSteps(in cloneState) []tool.Step[cloneState] {
-	steps := []tool.Step[cloneState]{{About: in.about(), Send: startClone}}
+func cloneSteps(in cloneState) []change.Step[cloneState] {
+	steps := []change.Step[cloneState]{{About: in.about(), Send: startClone}}
 	if in.Moves {
-		steps = append(steps, tool.Step[cloneState]{
+		steps = append(steps, change.Step[cloneState]{
 			About: fmt.Sprintf("Migration of the clone %v from %s to %s", in.NewID, in.Source, in.Target), Guest: in.NewID, Task: "migrate",
 			Send: moveClone, Done: cloneHasMoved,
 			Rest: fmt.Sprintf("Then migrate the clone with pve_migrate_guest: vmid %v, target %s.", in.NewID, in.Target),
 		})
 	}
 	if in.Run {
-		steps = append(steps, tool.Step[cloneState]{
+		steps = append(steps, change.Step[cloneState]{
 			About: "the start", Guest: in.NewID, Task: "start", Send: startNew,
 			Rest: fmt.Sprintf("Then start the clone with pve_guest_power: vmid %v.", in.NewID),
 		})
@@ -169,13 +171,13 @@ func (in *cloneState) chooseWay(ctx context.Context, c *tool.Call, g pve.GuestRe
 }
 
 // sharedBy reports whether a storage is shared by its nodes.
-func sharedBy(stores []tool.Store, name string) bool {
-	return slices.ContainsFunc(stores, func(s tool.Store) bool { return s.Storage.Value == name && s.Shared.Value })
+func sharedBy(stores []cluster.Store, name string) bool {
+	return slices.ContainsFunc(stores, func(s cluster.Store) bool { return s.Storage.Value == name && s.Shared.Value })
 }
 
 // reaches reports whether a node has a storage.
-func reaches(stores []tool.Store, name, node string) bool {
-	return slices.ContainsFunc(stores, func(s tool.Store) bool { return s.Storage.Value == name && slices.Contains(s.Nodes, node) })
+func reaches(stores []cluster.Store, name, node string) bool {
+	return slices.ContainsFunc(stores, func(s cluster.Store) bool { return s.Storage.Value == name && slices.Contains(s.Nodes, node) })
 }
 
 // refuseClone explains what PVE would refuse.
@@ -196,16 +198,16 @@ func refuseClone(ctx context.Context, c *tool.Call, in cloneIn, g pve.GuestRef, 
 	case !linked:
 		return nil
 	}
-	_, f, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.Feature, error) { return c.PVE.Feature(ctx, g, "clone", in.Snapname) })
+	_, f, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (pve.Feature, error) { return c.PVE.Feature(ctx, g, "clone", in.Snapname) })
 	if err == nil && !f.Has.Value {
 		return explain.Refusal("Make a full clone: full: true.", "The storage of %v cannot make linked clones.", g)
 	}
 	return err
 }
 
-func startClone(ctx context.Context, c *tool.Call, in *cloneState) (tool.Job, error) {
-	upid, err := tool.WithNewID(ctx, c, &in.NewID, in.Chosen, func(id pve.VMID) (proxmox.UPID, error) {
-		_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
+func startClone(ctx context.Context, c *tool.Call, in *cloneState) (change.Job, error) {
+	upid, err := c.CreateWithFreeID(ctx, &in.NewID, in.Chosen, func(id pve.VMID) (proxmox.UPID, error) {
+		_, upid, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
 			params := url.Values{"newid": {id.String()}}
 			name := "name"
 			if g.Kind == pve.LXC {
@@ -229,15 +231,15 @@ func startClone(ctx context.Context, c *tool.Call, in *cloneState) (tool.Job, er
 		})
 		return upid, err
 	})
-	return tool.Job{UPID: upid}, c.NotMade(ctx, err, in.NewID, in.Pool)
+	return change.Job{UPID: upid}, c.ExplainCreationRefusal(ctx, err, in.NewID, in.Pool)
 }
 
 // moveClone sends the clone on its way. It is off, so that its disks go with it.
-func moveClone(ctx context.Context, c *tool.Call, in *cloneState) (tool.Job, error) {
-	_, upid, err := tool.AtGuest(ctx, c, in.NewID, func(g pve.GuestRef) (proxmox.UPID, error) {
+func moveClone(ctx context.Context, c *tool.Call, in *cloneState) (change.Job, error) {
+	_, upid, err := cluster.AtGuest(ctx, c.View, in.NewID, func(g pve.GuestRef) (proxmox.UPID, error) {
 		return c.PVE.Migrate(ctx, g, migration(g.Kind, in.Target, in.MovesTo))
 	})
-	return tool.Job{UPID: upid}, err
+	return change.Job{UPID: upid}, err
 }
 
 // cloneHasMoved reports whether the clone is where it was to go.
@@ -246,18 +248,18 @@ func cloneHasMoved(ctx context.Context, c *tool.Call, in cloneState) (bool, erro
 	return err == nil && g.Node == in.Target, err
 }
 
-func startNew(ctx context.Context, c *tool.Call, in *cloneState) (tool.Job, error) {
-	_, upid, err := tool.AtGuest(ctx, c, in.NewID, func(g pve.GuestRef) (proxmox.UPID, error) {
+func startNew(ctx context.Context, c *tool.Call, in *cloneState) (change.Job, error) {
+	_, upid, err := cluster.AtGuest(ctx, c.View, in.NewID, func(g pve.GuestRef) (proxmox.UPID, error) {
 		return c.PVE.Power(ctx, g, "start", nil)
 	})
-	return tool.Job{UPID: upid}, err
+	return change.Job{UPID: upid}, err
 }
 
-func finishClone(ctx context.Context, c *tool.Call, in cloneState, end tool.End) (cloneOut, error) {
-	g, s, err := c.Made(ctx, in.NewID, end, in.Target)
+func finishClone(ctx context.Context, c *tool.Call, in cloneState, end change.End) (cloneOut, error) {
+	g, s, err := c.LiveMadeBy(ctx, end.Status, in.NewID, in.Target)
 	if pve.Elsewhere(err) {
 		out := cloneOut{VMID: in.VMID}
-		out.Tell(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and there is no guest %v.", in.NewID)
+		out.SetOutcome(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and there is no guest %v.", in.NewID)
 		return out, nil
 	}
 	if err != nil {

@@ -42,7 +42,7 @@ func (in updateState) compare(out *updateOut, g pve.GuestRef, now map[string]pve
 		outcome = tool.Failed
 	}
 	if differs != nil {
-		out.Tell(outcome, "Read it with pve_guest_config before you try again.", "PVE accepted the change, and the configuration of %v reads as before: %s.", g, render.List(differs))
+		out.SetOutcome(outcome, "Read it with pve_guest_config before you try again.", "PVE accepted the change, and the configuration of %v reads as before: %s.", g, render.List(differs))
 	}
 }
 

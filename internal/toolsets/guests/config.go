@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/show"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -81,7 +82,7 @@ func runConfig(ctx context.Context, c *tool.Call, in configIn) (configOut, error
 	if in.Snapshot != "" {
 		params = url.Values{"snapshot": {in.Snapshot}}
 	}
-	g, config, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.GuestConfig, error) {
+	g, config, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (pve.GuestConfig, error) {
 		return c.PVE.GuestConfig(ctx, g, params)
 	})
 	if err != nil {
@@ -136,7 +137,7 @@ func rankOf(d pve.Disk) int {
 
 // pending asks for a guest's configuration with the changes that wait for its next start.
 func pending(ctx context.Context, c *tool.Call, id pve.VMID) (pve.GuestRef, []pve.PendingValue, error) {
-	return tool.AtGuest(ctx, c, id, func(g pve.GuestRef) ([]pve.PendingValue, error) { return c.PVE.Pending(ctx, g) })
+	return cluster.AtGuest(ctx, c.View, id, func(g pve.GuestRef) ([]pve.PendingValue, error) { return c.PVE.Pending(ctx, g) })
 }
 
 // nameIn is the name of a guest: PVE has one key for it in VMs and one in containers.

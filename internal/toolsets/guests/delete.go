@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/change"
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -21,9 +23,9 @@ type deleteIn struct {
 	VMID         pve.VMID `json:"vmid"`
 	Purge        bool     `json:"purge,omitzero" jsonschema:"from jobs, HA and replication too"`
 	Unreferenced bool     `json:"destroy_unreferenced_disks,omitzero" jsonschema:"also disks missing in its configuration"`
-	tool.Confirms
-	tool.Waits
-	tool.Plans
+	change.ConfirmArgument
+	change.WaitArgument
+	change.PlanArguments
 }
 
 type deleteState struct {
@@ -33,13 +35,13 @@ type deleteState struct {
 }
 
 type deleteOut struct {
-	tool.Changed
+	change.Answer
 	VMID    pve.VMID `json:"vmid,omitzero"`
 	Deleted bool     `json:"deleted,omitzero"`
 }
 
 func deleteGuest() tool.Tool {
-	return tool.Change(tool.ChangeSpec[deleteIn, deleteState, deleteOut]{
+	return change.New(change.Spec[deleteIn, deleteState, deleteOut]{
 		Name:  "pve_delete_guest",
 		Title: "Delete a guest and its disks",
 		Doc:   "Deletes a stopped guest with all its disks and snapshots, for good. Backups stay.",
@@ -59,32 +61,32 @@ func deleteGuest() tool.Tool {
 	})
 }
 
-func planDelete(ctx context.Context, c *tool.Call, given deleteIn) (tool.Plan, deleteState, error) {
+func planDelete(ctx context.Context, c *tool.Call, given deleteIn) (change.Plan, deleteState, error) {
 	in := deleteState{deleteIn: given}
 	g, s, err := c.Live(ctx, in.VMID)
 	if err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
 	name := render.Text(s.Name.Value, 60)
 	switch {
 	case s.Status != "stopped":
-		return tool.Plan{}, in, explain.Refusal("Shut it down first with pve_guest_power.", "%v (%s) is %s; only a stopped guest can be deleted.", g, name, s.State())
+		return change.Plan{}, in, explain.Refusal("Shut it down first with pve_guest_power.", "%v (%s) is %s; only a stopped guest can be deleted.", g, name, s.State())
 	case s.Lock.Value != "" && s.Lock.Value != "suspended":
-		return tool.Plan{}, in, explain.Unlocked(g, s.Lock.Value)
+		return change.Plan{}, in, explain.Unlocked(g, s.Lock.Value)
 	case s.HA.Managed.Value && !in.Purge:
-		return tool.Plan{}, in, explain.Refusal("With purge: true it is removed from HA, replication and backup jobs too.", "%v (%s) is managed by HA, so PVE does not delete it.", g, name)
+		return change.Plan{}, in, explain.Refusal("With purge: true it is removed from HA, replication and backup jobs too.", "%v (%s) is managed by HA, so PVE does not delete it.", g, name)
 	}
 	g, config, err := current(ctx, c, in.VMID)
 	if err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
 	if config.Values["protection"] == "1" {
-		return tool.Plan{}, in, explain.Refusal("Whoever set it may clear it: pve_update_guest_config, delete: protection.", "%v (%s) is protected against removal.", g, name)
+		return change.Plan{}, in, explain.Refusal("Whoever set it may clear it: pve_update_guest_config, delete: protection.", "%v (%s) is protected against removal.", g, name)
 	}
 	in.Node, in.Storages = g.Node, storagesOf(g, config)
-	target := tool.Target(http.MethodDelete, g, "")
+	target := change.GuestTarget(http.MethodDelete, g, "")
 	target.Snapshot = policy.AllSnapshots
-	return tool.Plan{
+	return change.Plan{
 		Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Deletion of %v (%s) on %s", g, name, g.Node),
 		Target: target, Names: []string{in.VMID.String(), name},
 		Consequences: in.losses(ctx, c, g, config),
@@ -95,7 +97,7 @@ func planDelete(ctx context.Context, c *tool.Call, given deleteIn) (tool.Plan, d
 func (in *deleteIn) losses(ctx context.Context, c *tool.Call, g pve.GuestRef, config pve.GuestConfig) []string {
 	out := []string{"the guest, all its disks and its snapshots are destroyed; its backups stay"}
 	for _, d := range config.Disks(g.Kind) {
-		if kept := c.Keeps(ctx, in.VMID, d); kept != "" && !d.IsCDROM() {
+		if kept := c.ReasonKept(ctx, in.VMID, d); kept != "" && !d.IsCDROM() {
 			out = append(out, fmt.Sprintf("%s (%s) is only taken off: %s", d.Key, render.Text(d.Source, 100), kept))
 		}
 	}
@@ -111,12 +113,12 @@ func (in *deleteIn) losses(ctx context.Context, c *tool.Call, g pve.GuestRef, co
 	return out
 }
 
-func startDelete(ctx context.Context, c *tool.Call, in *deleteState) (tool.Job, error) {
+func startDelete(ctx context.Context, c *tool.Call, in *deleteState) (change.Job, error) {
 	deletion := pve.Deletion{Purge: in.Purge, Unreferenced: in.Unreferenced}
-	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
+	_, upid, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
 		return c.PVE.DeleteGuest(ctx, g, deletion)
 	})
-	return tool.Job{UPID: upid}, err
+	return change.Job{UPID: upid}, err
 }
 
 // storagesOf are those that a configuration names for its volumes.
@@ -131,7 +133,7 @@ func storagesOf(g pve.GuestRef, config pve.GuestConfig) []string {
 }
 
 // finishDelete looks whether the guest is gone, and its volumes with it.
-func finishDelete(ctx context.Context, c *tool.Call, in deleteState, end tool.End) (deleteOut, error) {
+func finishDelete(ctx context.Context, c *tool.Call, in deleteState, end change.End) (deleteOut, error) {
 	out := deleteOut{VMID: in.VMID}
 	g, s, err := stillThere(ctx, c, in.VMID, end)
 	var none *pve.NoGuestError
@@ -141,18 +143,18 @@ func finishDelete(ctx context.Context, c *tool.Call, in deleteState, end tool.En
 	case err != nil:
 		return out, err
 	case end.Status.Succeeded():
-		out.Tell(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and %v is still there: it is %s on %s.", g, s.State(), g.Node)
+		out.SetOutcome(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and %v is still there: it is %s on %s.", g, s.State(), g.Node)
 		return out, nil
 	default:
 		return out, nil
 	}
-	var stores []tool.Store
+	var stores []cluster.Store
 	for _, name := range in.Storages {
-		stores = append(stores, tool.StoreOn(in.Node, name))
+		stores = append(stores, cluster.StoreOn(in.Node, name))
 	}
 	switch left, unseen := leftVolumes(ctx, c, stores, in.VMID); {
 	case len(left) > 0:
-		out.Tell(tool.Warnings, "An administrator removes them on the node: pvesm free VOLUME.",
+		out.SetOutcome(tool.Warnings, "An administrator removes them on the node: pvesm free VOLUME.",
 			"The guest %v is deleted, and volumes of it are left: %s.", in.VMID, render.List(left))
 	case unseen != "":
 		out.Message = fmt.Sprintf("The guest %v is deleted. Whether volumes of it are left cannot be seen: %s", in.VMID, unseen)
@@ -162,7 +164,7 @@ func finishDelete(ctx context.Context, c *tool.Call, in deleteState, end tool.En
 
 // stillThere asks for a guest that was to be deleted. Where its task ended well it was
 // deleted, and cannot have gone elsewhere.
-func stillThere(ctx context.Context, c *tool.Call, id pve.VMID, end tool.End) (pve.GuestRef, pve.GuestStatus, error) {
+func stillThere(ctx context.Context, c *tool.Call, id pve.VMID, end change.End) (pve.GuestRef, pve.GuestStatus, error) {
 	g, err := c.Guest(ctx, id)
 	if err != nil || !end.Status.Succeeded() {
 		return c.Live(ctx, id)
@@ -173,7 +175,7 @@ func stillThere(ctx context.Context, c *tool.Call, id pve.VMID, end tool.End) (p
 
 // leftVolumes lists the volumes of a guest that are on stores, or says why that cannot be
 // seen.
-func leftVolumes(ctx context.Context, c *tool.Call, stores []tool.Store, id pve.VMID) (volumes []string, unseen string) {
+func leftVolumes(ctx context.Context, c *tool.Call, stores []cluster.Store, id pve.VMID) (volumes []string, unseen string) {
 	got, notes, err := c.Volumes(ctx, stores, url.Values{"vmid": {id.String()}})
 	for _, s := range got {
 		for _, v := range s.Value {

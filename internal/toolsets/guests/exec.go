@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/pve-mcp/pve-mcp/internal/change"
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -25,7 +27,7 @@ type execIn struct {
 	Stdin   string   `json:"stdin,omitzero" jsonschema:"its input"`
 	Process string   `json:"process,omitzero" jsonschema:"or: of one that runs"`
 	OKCodes []int64  `json:"ok_codes,omitzero" jsonschema:"of success; default: 0"`
-	tool.Times
+	change.TimeoutArgument
 }
 
 type execState struct {
@@ -48,7 +50,7 @@ type process struct {
 const processPurpose = "process"
 
 type execOut struct {
-	tool.Changed
+	change.Answer
 	VMID     pve.VMID `json:"vmid,omitzero"`
 	Process  string   `json:"process,omitzero" jsonschema:"collects its output"`
 	ExitCode *int64   `json:"exit_code,omitzero"`
@@ -59,7 +61,7 @@ type execOut struct {
 }
 
 func vmExec() tool.Tool {
-	return tool.Change(tool.ChangeSpec[execIn, execState, execOut]{
+	return change.New(change.Spec[execIn, execState, execOut]{
 		Name:  "pve_vm_exec",
 		Title: "Run a command in a VM",
 		Doc:   "Runs a command by a VM's guest agent. After the timeout: call again with process.",
@@ -83,34 +85,34 @@ func vmExec() tool.Tool {
 // mostStdin is what PVE passes on to a command.
 const mostStdin = 64 << 10
 
-func planExec(ctx context.Context, c *tool.Call, given execIn) (tool.Plan, execState, error) {
+func planExec(ctx context.Context, c *tool.Call, given execIn) (change.Plan, execState, error) {
 	in := execState{execIn: given}
 	if err := in.check(ctx, c); err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
 	g, s, err := c.Live(ctx, in.VMID)
 	if err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
 	switch {
 	case g.Kind == pve.LXC:
-		return tool.Plan{}, in, explain.Refusal("Use ssh, or pct exec on its node.", "%v is a container, and PVE's API cannot run commands in containers.", g)
+		return change.Plan{}, in, explain.Refusal("Use ssh, or pct exec on its node.", "%v is a container, and PVE's API cannot run commands in containers.", g)
 	case s.State() != "running":
-		return tool.Plan{}, in, explain.Refusal("Start or resume it first.", "%v is %s, so nothing can be run in it.", g, s.State())
+		return change.Plan{}, in, explain.Refusal("Start or resume it first.", "%v is %s, so nothing can be run in it.", g, s.State())
 	case !s.Agent.Value:
-		return tool.Plan{}, in, explain.Refusal("Install qemu-guest-agent in the guest, and set agent: 1 with pve_update_guest_config.", "%v has no guest agent configured.", g)
+		return change.Plan{}, in, explain.Refusal("Install qemu-guest-agent in the guest, and set agent: 1 with pve_update_guest_config.", "%v has no guest agent configured.", g)
 	}
 	guest := fmt.Sprintf("%v (%s)", g, render.Text(s.Name.Value, 60))
 	if in.Process != "" {
-		return tool.Plan{Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Output of %s in %s", in.Runs.Command, guest), Looks: true}, in, nil
+		return change.Plan{Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Output of %s in %s", in.Runs.Command, guest), ReadOnly: true}, in, nil
 	}
-	if err := c.RefuseCommand(in.Command, in.Stdin != "", in.Shell != ""); err != nil {
-		return tool.Plan{}, in, err
+	if err := c.CheckCommand(in.Command, in.Stdin != "", in.Shell != ""); err != nil {
+		return change.Plan{}, in, err
 	}
 	by, err := in.chooseArgv(ctx, c)
-	return tool.Plan{
+	return change.Plan{
 		Subject: policy.Guest(in.VMID), About: "Command in " + guest,
-		Target: tool.Target(http.MethodPost, g, "/agent/exec"), Consequences: []string{"it runs as root or SYSTEM" + by},
+		Target: change.GuestTarget(http.MethodPost, g, "/agent/exec"), Consequences: []string{"it runs as root or SYSTEM" + by},
 	}, in, err
 }
 
@@ -164,19 +166,19 @@ func (in *execState) chooseArgv(ctx context.Context, c *tool.Call) (by string, e
 
 // startExec starts the command, or takes the first look at the process, which may be
 // unknown.
-func startExec(ctx context.Context, c *tool.Call, in *execState) (tool.Job, error) {
+func startExec(ctx context.Context, c *tool.Call, in *execState) (change.Job, error) {
 	if in.Process != "" {
-		return tool.Job{}, in.look(ctx, c)
+		return change.Job{}, in.look(ctx, c)
 	}
-	_, pid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (int64, error) {
+	_, pid, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (int64, error) {
 		return c.PVE.Exec(ctx, g, in.Argv, in.Stdin)
 	})
 	if err != nil {
-		return tool.Job{}, err
+		return change.Job{}, err
 	}
 	in.Runs = process{VMID: in.VMID, PID: pid, Command: render.Text(fmt.Sprintf("%q", in.Argv), 100), OKCodes: in.OKCodes}
 	in.Handle = c.Seal(ctx, processPurpose, in.Runs)
-	return tool.Job{}, nil
+	return change.Job{}, nil
 }
 
 // errNoProcess says that the agent knows no such process, or has told of its end before.
@@ -190,7 +192,7 @@ func (in *execState) look(ctx context.Context, c *tool.Call) error {
 	if in.Got.Exited.Value {
 		return nil
 	}
-	_, got, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.Executed, error) { return c.PVE.ExecStatus(ctx, g, in.Runs.PID) })
+	_, got, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (pve.Executed, error) { return c.PVE.ExecStatus(ctx, g, in.Runs.PID) })
 	var said *proxmox.Error
 	if errors.As(err, &said) && noProcessRE.MatchString(said.Message) {
 		return errNoProcess
@@ -202,7 +204,7 @@ func (in *execState) look(ctx context.Context, c *tool.Call) error {
 // mostOutput is how many characters of each output are shown.
 const mostOutput = 10_000
 
-func finishExec(ctx context.Context, c *tool.Call, in execState, _ tool.End) (execOut, error) {
+func finishExec(ctx context.Context, c *tool.Call, in execState, _ change.End) (execOut, error) {
 	out := execOut{VMID: in.VMID}
 	err := in.look(ctx, c)
 	got := in.Got
@@ -219,7 +221,7 @@ func finishExec(ctx context.Context, c *tool.Call, in execState, _ tool.End) (ex
 	}
 	if !got.Exited.Value {
 		out.Process, out.Next = in.Handle, "Collect its output with process. PVE cannot end it."
-		return out, tool.ErrNotYet
+		return out, change.ErrNotYet
 	}
 	in.judge(&out)
 	out.Stdout, out.Stderr = render.Lines(got.Out.Value, mostOutput), render.Lines(got.Err.Value, mostOutput)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/show"
@@ -46,7 +47,7 @@ func (out *statusOut) ask(ctx context.Context, c *tool.Call, g pve.GuestRef, s p
 		return
 	default:
 		out.AddressesFrom = "guest agent"
-		c.Report(tool.Progress{Done: 1, Message: fmt.Sprintf("asking the guest agent of %v, which takes some seconds where it does not answer", g)})
+		c.Report(cluster.Progress{Done: 1, Message: fmt.Sprintf("asking the guest agent of %v, which takes some seconds where it does not answer", g)})
 		out.Agent = "answers"
 		list, err = c.PVE.AgentInterfaces(ctx, g)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/show"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -83,7 +84,7 @@ func listGuests() tool.Tool {
 var usual = []string{"vmid", "name", "type", "node", "status", "cpu_percent", "mem", "maxmem", "uptime", "tags", "lock", "template"}
 
 func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
-	held, cancel := tool.Meanwhile(ctx, c.PVE.Permissions)
+	held, cancel := cluster.StartAsking(ctx, c.PVE.Permissions)
 	defer cancel()
 	all, changed, err := c.Resources(ctx)
 	if err != nil {

@@ -106,7 +106,7 @@ func (in *update) loss(ctx context.Context, c *tool.Call, kind pve.Kind, key str
 
 // keeps says why PVE does not destroy the volume of a key with the key, "" where it does.
 func (in *update) keeps(ctx context.Context, c *tool.Call, kind pve.Kind, key string) string {
-	return c.Keeps(ctx, in.VMID, pve.DiskOf(kind, key, in.before[key].Value.Value))
+	return c.ReasonKept(ctx, in.VMID, pve.DiskOf(kind, key, in.before[key].Value.Value))
 }
 
 // boots reports whether the guest boots from a disk.

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/pve-mcp/pve-mcp/internal/change"
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -23,8 +25,8 @@ type migrateIn struct {
 	Restart       bool     `json:"restart,omitzero" jsonschema:"let a running container restart"`
 	LocalDisks    bool     `json:"with_local_disks,omitzero" jsonschema:"move local disks of a running VM"`
 	TargetStorage string   `json:"targetstorage,omitzero" jsonschema:"for local disks, or pairs: local:nfs; default: same name"`
-	tool.Waits
-	tool.Plans
+	change.WaitArgument
+	change.PlanArguments
 }
 
 type migrateState struct {
@@ -34,7 +36,7 @@ type migrateState struct {
 }
 
 type migrateOut struct {
-	tool.Changed
+	change.Answer
 	VMID   pve.VMID `json:"vmid,omitzero"`
 	Name   string   `json:"name,omitzero"`
 	Node   string   `json:"node,omitzero" jsonschema:"where it is now"`
@@ -42,7 +44,7 @@ type migrateOut struct {
 }
 
 func migrateGuest() tool.Tool {
-	return tool.Change(tool.ChangeSpec[migrateIn, migrateState, migrateOut]{
+	return change.New(change.Spec[migrateIn, migrateState, migrateOut]{
 		Name:  "pve_migrate_guest",
 		Title: "Migrate a guest to another node",
 		Doc:   "Moves a guest to another node, a running VM without interruption. Obstacles are explained beforehand.",
@@ -63,17 +65,17 @@ func migrateGuest() tool.Tool {
 	})
 }
 
-func planMigrate(ctx context.Context, c *tool.Call, given migrateIn) (tool.Plan, migrateState, error) {
+func planMigrate(ctx context.Context, c *tool.Call, given migrateIn) (change.Plan, migrateState, error) {
 	in := migrateState{migrateIn: given}
 	if _, err := c.OnlineNode(ctx, in.Target); err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
 	g, s, err := c.Live(ctx, in.VMID)
 	if err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
 	in.Running, in.Source = s.Status == "running", g.Node
-	plan := tool.Plan{
+	plan := change.Plan{
 		Subject: policy.Guest(in.VMID),
 		About:   fmt.Sprintf("Migration of %v (%s) from %s to %s", g, render.Text(s.Name.Value, 60), g.Node, in.Target),
 	}
@@ -91,7 +93,7 @@ func planMigrate(ctx context.Context, c *tool.Call, given migrateIn) (tool.Plan,
 		return plan, in, explain.Refusal("Allow it with restart: true, or shut the container down first.",
 			"%v runs, and a container can only be moved by stopping it for a while.", g)
 	}
-	maintained, err := c.InMaintenance(ctx)
+	maintained, err := c.NodesInMaintenance(ctx)
 	if err != nil {
 		return plan, in, err
 	}
@@ -101,14 +103,14 @@ func planMigrate(ctx context.Context, c *tool.Call, given migrateIn) (tool.Plan,
 			return plan, in, explain.Refusal("Choose another node, or end the maintenance first.", "HA manages %v, and moves no guest to %s while that is in maintenance.", g, in.Target)
 		}
 	}
-	g, m, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.Migration, error) { return c.PVE.CheckMigration(ctx, g, in.Target) })
+	g, m, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (pve.Migration, error) { return c.PVE.CheckMigration(ctx, g, in.Target) })
 	var said *proxmox.Error
 	if err != nil && !(errors.As(err, &said) && said.Status == http.StatusNotImplemented) { // of containers before PVE 9
 		return plan, in, err
 	}
 	var taken []string
 	for _, id := range m.TakenAlong() {
-		taken = append(taken, c.Called(ctx, id))
+		taken = append(taken, c.GuestLabel(ctx, id))
 	}
 	if taken != nil {
 		plan.About += ", and with it, by rules of HA, " + render.List(taken)
@@ -155,7 +157,7 @@ func missingThere(ctx context.Context, c *tool.Call, in migrateState) ([]string,
 	if err != nil {
 		return nil, err
 	}
-	all, err := c.Listed(ctx, "storage")
+	all, err := c.List(ctx, "storage")
 	if err != nil {
 		return nil, err
 	}
@@ -209,8 +211,8 @@ func migration(kind pve.Kind, target, storage string) url.Values {
 	return params
 }
 
-func startMigrate(ctx context.Context, c *tool.Call, in *migrateState) (tool.Job, error) {
-	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
+func startMigrate(ctx context.Context, c *tool.Call, in *migrateState) (change.Job, error) {
+	_, upid, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
 		params := migration(g.Kind, in.Target, in.TargetStorage)
 		switch {
 		case g.Kind == pve.QEMU && in.Running:
@@ -223,16 +225,16 @@ func startMigrate(ctx context.Context, c *tool.Call, in *migrateState) (tool.Job
 		}
 		return c.PVE.Migrate(ctx, g, params)
 	})
-	return tool.Job{UPID: upid}, err
+	return change.Job{UPID: upid}, err
 }
 
 // finishMigrate looks where the guest is, and whether it runs again. HA moves it only
 // after the task.
-func finishMigrate(ctx context.Context, c *tool.Call, in migrateState, end tool.End) (migrateOut, error) {
+func finishMigrate(ctx context.Context, c *tool.Call, in migrateState, end change.End) (migrateOut, error) {
 	g, s, err := c.Live(ctx, in.VMID)
 	switch {
 	case err != nil && pve.EndsEarly(end.Status.UPID):
-		return migrateOut{}, errors.Join(tool.ErrNotYet, err)
+		return migrateOut{}, errors.Join(change.ErrNotYet, err)
 	case err != nil:
 		return migrateOut{}, err
 	}
@@ -245,11 +247,11 @@ func finishMigrate(ctx context.Context, c *tool.Call, in migrateState, end tool.
 	case !end.Status.Succeeded() || g.Node == in.Target && !stands:
 		return out, nil
 	case early:
-		return out, tool.ErrNotYet
+		return out, change.ErrNotYet
 	case g.Node != in.Target:
-		out.Tell(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and %v is on %s, not on %s.", g, g.Node, in.Target)
+		out.SetOutcome(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and %v is on %s, not on %s.", g, g.Node, in.Target)
 	default:
-		out.Tell(tool.Warnings, "Start it with pve_guest_power.", "%v is on %s now, and does not run there: it is %s.", g, g.Node, s.State())
+		out.SetOutcome(tool.Warnings, "Start it with pve_guest_power.", "%v is on %s now, and does not run there: it is %s.", g, g.Node, s.State())
 	}
 	return out, nil
 }
@@ -258,7 +260,7 @@ func finishMigrate(ctx context.Context, c *tool.Call, in migrateState, end tool.
 func (in migrateState) moved(ctx context.Context, c *tool.Call, out *migrateOut, g pve.GuestRef, s pve.GuestStatus) {
 	text := fmt.Sprintf("The migration ended with problems, and %v has moved: it is %s on %s now.", g, s.State(), g.Node)
 	stores, err := c.Stores(ctx)
-	stores = slices.DeleteFunc(stores, func(s tool.Store) bool {
+	stores = slices.DeleteFunc(stores, func(s cluster.Store) bool {
 		return s.Shared.Value || s.Node.Value != in.Source || !s.Holds("images") && !s.Holds("rootdir")
 	})
 	left, unseen := leftVolumes(ctx, c, stores, in.VMID)
@@ -276,7 +278,7 @@ func (in migrateState) moved(ctx context.Context, c *tool.Call, out *migrateOut,
 	if in.Running && s.Status != "running" {
 		next = "Start it with pve_guest_power. " + next
 	}
-	out.Tell(tool.Warnings, next, "%s", text)
+	out.SetOutcome(tool.Warnings, next, "%s", text)
 }
 
 // cloneRE matches a volume that is linked to another one, its base.

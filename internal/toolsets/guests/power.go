@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/pve-mcp/pve-mcp/internal/change"
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -23,11 +25,11 @@ type powerIn struct {
 	Timeout   int      `json:"timeout,omitzero" min:"1" max:"3600" jsonschema:"seconds to shut down; default: PVE's"`
 	ForceStop bool     `json:"forceStop,omitzero" jsonschema:"shutdown: stop it after the timeout"`
 	ToDisk    bool     `json:"todisk,omitzero" jsonschema:"suspend: RAM to disk"`
-	tool.Waits
+	change.WaitArgument
 }
 
 type powerOut struct {
-	tool.Changed
+	change.Answer
 	VMID   pve.VMID `json:"vmid,omitzero"`
 	Name   string   `json:"name,omitzero"`
 	Node   string   `json:"node,omitzero"`
@@ -35,7 +37,7 @@ type powerOut struct {
 }
 
 func guestPower() tool.Tool {
-	return tool.Change(tool.ChangeSpec[powerIn, powerIn, powerOut]{
+	return change.New(change.Spec[powerIn, powerIn, powerOut]{
 		Name:  "pve_guest_power",
 		Title: "Start, stop, suspend or resume a guest",
 		Doc:   "Changes the power state of a guest and waits for the result.",
@@ -91,15 +93,15 @@ func haWants(in powerIn, s pve.GuestStatus) bool {
 	return s.HA.State.Value == "stopped" || s.HA.State.Value == "disabled"
 }
 
-func planPower(ctx context.Context, c *tool.Call, in powerIn) (tool.Plan, powerIn, error) {
+func planPower(ctx context.Context, c *tool.Call, in powerIn) (change.Plan, powerIn, error) {
 	if err := refuseArguments(in); err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
 	g, s, err := c.Live(ctx, in.VMID)
 	if err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
-	plan := tool.Plan{
+	plan := change.Plan{
 		Subject: policy.Guest(in.VMID),
 		About:   fmt.Sprintf("%s of %v (%s) on %s", title(in.Action), g, render.Text(s.Name.Value, 60), g.Node),
 	}
@@ -183,7 +185,7 @@ func refusePower(in powerIn, g pve.GuestRef, s pve.GuestStatus) error {
 	return explain.Unlocked(g, s.Lock.Value)
 }
 
-func startPower(ctx context.Context, c *tool.Call, in *powerIn) (tool.Job, error) {
+func startPower(ctx context.Context, c *tool.Call, in *powerIn) (change.Job, error) {
 	params := url.Values{}
 	if in.Timeout > 0 {
 		params.Set("timeout", strconv.Itoa(in.Timeout))
@@ -194,25 +196,25 @@ func startPower(ctx context.Context, c *tool.Call, in *powerIn) (tool.Job, error
 	if in.ToDisk {
 		params.Set("todisk", "1")
 	}
-	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
+	_, upid, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
 		return c.PVE.Power(ctx, g, in.Action, params)
 	})
-	return tool.Job{UPID: upid}, err
+	return change.Job{UPID: upid}, err
 }
 
 // finishPower reads the state, of which more is expected where the task ended before
 // its goal was reached.
-func finishPower(ctx context.Context, c *tool.Call, in powerIn, end tool.End) (powerOut, error) {
+func finishPower(ctx context.Context, c *tool.Call, in powerIn, end change.End) (powerOut, error) {
 	g, s, err := c.Live(ctx, in.VMID)
 	if err != nil && pve.EndsEarly(end.Status.UPID) {
-		return powerOut{}, errors.Join(tool.ErrNotYet, err)
+		return powerOut{}, errors.Join(change.ErrNotYet, err)
 	}
 	if err != nil {
 		return powerOut{}, err
 	}
 	out := powerOut{VMID: in.VMID, Name: render.Text(s.Name.Value, 60), Node: g.Node, Status: s.State()}
 	if end.Status.Succeeded() && !reached(in, s) {
-		return out, tool.ErrNotYet
+		return out, change.ErrNotYet
 	}
 	return out, nil
 }

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/change"
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -19,7 +21,7 @@ type resizeIn struct {
 	VMID pve.VMID `json:"vmid"`
 	Disk string   `json:"disk" jsonschema:"such as scsi0 or rootfs"`
 	Size string   `json:"size" jsonschema:"+10G adds 10 GiB; 40G is the size in all"`
-	tool.Waits
+	change.WaitArgument
 }
 
 type resizeState struct {
@@ -28,7 +30,7 @@ type resizeState struct {
 }
 
 type resizeOut struct {
-	tool.Changed
+	change.Answer
 	VMID      pve.VMID `json:"vmid,omitzero"`
 	Node      string   `json:"node,omitzero"`
 	Disk      string   `json:"disk,omitzero"`
@@ -38,7 +40,7 @@ type resizeOut struct {
 }
 
 func resizeDisk() tool.Tool {
-	return tool.Change(tool.ChangeSpec[resizeIn, resizeState, resizeOut]{
+	return change.New(change.Spec[resizeIn, resizeState, resizeOut]{
 		Name:  "pve_resize_disk",
 		Title: "Grow a disk",
 		Doc:   "Grows a disk of a guest; none can shrink.",
@@ -58,27 +60,27 @@ func resizeDisk() tool.Tool {
 
 // current asks for a guest's configuration as it is in force.
 func current(ctx context.Context, c *tool.Call, id pve.VMID) (pve.GuestRef, pve.GuestConfig, error) {
-	return tool.AtGuest(ctx, c, id, func(g pve.GuestRef) (pve.GuestConfig, error) {
+	return cluster.AtGuest(ctx, c.View, id, func(g pve.GuestRef) (pve.GuestConfig, error) {
 		return c.PVE.GuestConfig(ctx, g, url.Values{"current": {"1"}})
 	})
 }
 
-func planResize(ctx context.Context, c *tool.Call, given resizeIn) (tool.Plan, resizeState, error) {
+func planResize(ctx context.Context, c *tool.Call, given resizeIn) (change.Plan, resizeState, error) {
 	in := resizeState{resizeIn: given}
 	wanted, relative, err := in.read()
 	if err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
 	g, config, err := current(ctx, c, in.VMID)
 	if err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
 	if err := explain.Unlocked(g, config.Values["lock"]); err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
 	disk, err := growing(g, config, in.Disk)
 	if err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
 	by := "to"
 	in.Goal = wanted
@@ -90,12 +92,12 @@ func planResize(ctx context.Context, c *tool.Call, given resizeIn) (tool.Plan, r
 		in.Goal = 0
 	}
 	size := pve.FormatSize(wanted)
-	plan := tool.Plan{Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Growth of %s of %v (%s) %s %s", disk.Key, g, render.Text(nameIn(config), 60), by, size)}
+	plan := change.Plan{Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Growth of %s of %v (%s) %s %s", disk.Key, g, render.Text(nameIn(config), 60), by, size)}
 	if in.Size != given.Size {
 		plan.About += fmt.Sprintf(" (as %s was read)", render.Text(given.Size, 40))
 	}
 	if owner, known := disk.Owner(); known && owner != 0 && owner != in.VMID {
-		return plan, in, explain.Refusal("Grow it there.", "%s of %v is a volume of %s; nothing was sent.", disk.Key, g, c.Called(ctx, owner))
+		return plan, in, explain.Refusal("Grow it there.", "%s of %v is a volume of %s; nothing was sent.", disk.Key, g, c.GuestLabel(ctx, owner))
 	}
 	switch {
 	case relative && wanted == 0, !relative && disk.Size.Set && wanted == disk.Size.Value:
@@ -145,14 +147,14 @@ func growing(g pve.GuestRef, config pve.GuestConfig, key string) (pve.Disk, erro
 	return pve.Disk{}, explain.Refusal(next, "%v has no disk %q.", g, render.Text(key, 40))
 }
 
-func startResize(ctx context.Context, c *tool.Call, in *resizeState) (tool.Job, error) {
-	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
+func startResize(ctx context.Context, c *tool.Call, in *resizeState) (change.Job, error) {
+	_, upid, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
 		return c.PVE.ResizeDisk(ctx, g, in.Disk, in.Size, "")
 	})
-	return tool.Job{UPID: upid}, err
+	return change.Job{UPID: upid}, err
 }
 
-func finishResize(ctx context.Context, c *tool.Call, in resizeState, end tool.End) (resizeOut, error) {
+func finishResize(ctx context.Context, c *tool.Call, in resizeState, end change.End) (resizeOut, error) {
 	g, config, err := current(ctx, c, in.VMID)
 	if err != nil {
 		return resizeOut{}, err
@@ -160,7 +162,7 @@ func finishResize(ctx context.Context, c *tool.Call, in resizeState, end tool.En
 	out := resizeOut{VMID: in.VMID, Node: g.Node, Disk: in.Disk}
 	out.Size, out.SizeHuman = show.Bytes(pve.DiskOf(g.Kind, in.Disk, config.Values[in.Disk]).Size)
 	if out.Size != nil && *out.Size < in.Goal {
-		out.Tell(tool.Failed, "Look at the disk with pve_guest_config before you try again.", "PVE took the resize of %s of %v, and it has %s, not %s.",
+		out.SetOutcome(tool.Failed, "Look at the disk with pve_guest_config before you try again.", "PVE took the resize of %s of %v, and it has %s, not %s.",
 			in.Disk, g, render.Bytes(*out.Size), render.Bytes(in.Goal))
 		return out, nil
 	}

@@ -91,7 +91,7 @@ func search(ctx context.Context, c *tool.Call, in listIn, all *pve.ResourceList,
 	}
 	doubtful := append(unheard, matching...)
 	looked := doubtful[:min(mostLooked, len(doubtful))]
-	maps.Copy(known.changed, c.Look(ctx, looked))
+	maps.Copy(known.changed, c.LiveStates(ctx, looked))
 	var nameless []string
 	found = slices.DeleteFunc(found, func(r *pve.Row) bool {
 		if in.Status != "" && known.status(r) != in.Status {

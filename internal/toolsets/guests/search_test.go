@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pvesim"
@@ -29,7 +30,7 @@ func changedBehind(t *testing.T, calls string) *sim.World {
 	m.Lag = time.Hour
 	w := sim.New(t, sim.Options{Model: &m})
 	other := w.As("root@pam!full")
-	other.Host.Recent = &tool.Recent{}
+	other.Host.Recent = &cluster.RecentChanges{}
 	for call := range strings.Lines(calls) {
 		name, args, _ := strings.Cut(strings.TrimSpace(call), " ")
 		if a := other.Call(name, args); a.IsError {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/change"
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -26,8 +28,8 @@ type updateIn struct {
 	Delete []string    `json:"delete,omitzero" jsonschema:"keys to remove; a disk is detached"`
 	Digest string      `json:"digest,omitzero" jsonschema:"of pve_guest_config: refuse if changed since"`
 	Force  bool        `json:"force,omitzero" jsonschema:"destroy deleted disks of a VM"`
-	tool.Confirms
-	tool.Waits
+	change.ConfirmArgument
+	change.WaitArgument
 }
 
 type updateState struct {
@@ -42,7 +44,7 @@ type update struct {
 }
 
 type updateOut struct {
-	tool.Changed
+	change.Answer
 	VMID    pve.VMID    `json:"vmid,omitzero"`
 	Name    string      `json:"name,omitzero"`
 	Node    string      `json:"node,omitzero"`
@@ -61,7 +63,7 @@ type changeRow struct {
 }
 
 func updateConfig() tool.Tool {
-	return tool.Change(tool.ChangeSpec[updateIn, updateState, updateOut]{
+	return change.New(change.Spec[updateIn, updateState, updateOut]{
 		Name:  "pve_update_guest_config",
 		Title: "Change the configuration of a guest",
 		Doc:   "Sets and deletes keys of a guest's configuration. Answers with before and after, and what waits for a restart.",
@@ -96,23 +98,23 @@ func updateConfig() tool.Tool {
 	})
 }
 
-func planUpdate(ctx context.Context, c *tool.Call, given updateIn) (tool.Plan, updateState, error) {
+func planUpdate(ctx context.Context, c *tool.Call, given updateIn) (change.Plan, updateState, error) {
 	given.Set = maps.Clone(given.Set)
 	in := update{updateState: updateState{updateIn: given}}
 	if err := in.check(); err != nil {
-		return tool.Plan{}, in.updateState, err
+		return change.Plan{}, in.updateState, err
 	}
 	g, values, err := pending(ctx, c, in.VMID)
 	if err != nil {
-		return tool.Plan{}, in.updateState, err
+		return change.Plan{}, in.updateState, err
 	}
 	said, err := in.understand(g.Kind)
 	if err != nil {
-		return tool.Plan{}, in.updateState, err
+		return change.Plan{}, in.updateState, err
 	}
 	before := byKey(values)
 	digest, lock := before["digest"].Value.Value, before["lock"].Value.Value
-	plan := tool.Plan{Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Change of %v (%s) on %s", g, nameOf(before), g.Node)}
+	plan := change.Plan{Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Change of %v (%s) on %s", g, nameOf(before), g.Node)}
 	if said != nil {
 		plan.About += " (" + strings.Join(said, "; ") + ")"
 	}
@@ -132,10 +134,10 @@ func planUpdate(ctx context.Context, c *tool.Call, given updateIn) (tool.Plan, u
 	if err != nil {
 		return plan, in.updateState, err
 	}
-	owners, others := c.Foreign(ctx, g, in.Set)
+	owners, others := c.ForeignVolumes(ctx, g, in.Set)
 	plan.Consequences = slices.Concat(others, in.losses(ctx, c, g.Kind, runs))
 	plan.Destructive = len(plan.Consequences) > 0
-	plan.Target = tool.Target(http.MethodPut, g, "/config")
+	plan.Target = change.GuestTarget(http.MethodPut, g, "/config")
 	plan.Target.Also = policy.Guests(owners)
 	if in.takesTime(g.Kind) {
 		plan.Target.Method = http.MethodPost
@@ -208,7 +210,7 @@ func (in updateIn) takesTime(kind pve.Kind) bool {
 	return in.Force || slices.ContainsFunc(in.Delete, destroys)
 }
 
-func startUpdate(ctx context.Context, c *tool.Call, in *updateState) (tool.Job, error) {
+func startUpdate(ctx context.Context, c *tool.Call, in *updateState) (change.Job, error) {
 	params := url.Values{"digest": {in.Digest}}
 	for key, value := range in.Set {
 		if key == "sshkeys" && strings.ContainsAny(value, " \n") { // PVE decodes it once more
@@ -222,7 +224,7 @@ func startUpdate(ctx context.Context, c *tool.Call, in *updateState) (tool.Job, 
 	if in.Force {
 		params.Set("force", "1")
 	}
-	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
+	_, upid, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
 		if in.takesTime(g.Kind) {
 			return c.PVE.StartConfig(ctx, g, params)
 		}
@@ -230,9 +232,9 @@ func startUpdate(ctx context.Context, c *tool.Call, in *updateState) (tool.Job, 
 	})
 	var said *proxmox.Error
 	if errors.As(err, &said) && in.kept(ctx, c, said.Params) {
-		return tool.Job{Warning: "PVE could not apply all of it now, and keeps it for the next start: " + said.Refused()}, nil
+		return change.Job{Warning: "PVE could not apply all of it now, and keeps it for the next start: " + said.Refused()}, nil
 	}
-	return tool.Job{UPID: upid}, err
+	return change.Job{UPID: upid}, err
 }
 
 // kept reports whether a change that PVE refused waits for the next start for all that, as
@@ -256,7 +258,7 @@ func (in updateIn) touches(key string) bool {
 	return set || slices.Contains(in.Delete, key)
 }
 
-func finishUpdate(ctx context.Context, c *tool.Call, in updateState, end tool.End) (updateOut, error) {
+func finishUpdate(ctx context.Context, c *tool.Call, in updateState, end change.End) (updateOut, error) {
 	g, values, err := pending(ctx, c, in.VMID)
 	if err != nil {
 		return updateOut{}, err

@@ -65,7 +65,7 @@ func runCluster(ctx context.Context, c *tool.Call, _ struct{}) (clusterOut, erro
 	} else if err != nil {
 		return clusterOut{}, err
 	}
-	maintained, err := c.InMaintenance(ctx)
+	maintained, err := c.NodesInMaintenance(ctx)
 	if err != nil {
 		return clusterOut{}, err
 	}

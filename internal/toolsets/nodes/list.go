@@ -79,7 +79,7 @@ func listNodes() tool.Tool {
 			out := listOut{Total: len(nodes), AsOf: render.Time(c.AsOf())}
 			var listed []pve.Resource
 			listed, out.rest = first(nodes)
-			maintained, err := c.InMaintenance(ctx)
+			maintained, err := c.NodesInMaintenance(ctx)
 			if err != nil {
 				return listOut{}, err
 			}

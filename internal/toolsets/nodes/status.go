@@ -65,7 +65,7 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 		return statusOut{}, err
 	}
 	out := statusOut{Node: in.Node, Status: n.Status.Or("unknown"), AsOf: render.Time(c.AsOf())}
-	maintained, err := c.InMaintenance(ctx)
+	maintained, err := c.NodesInMaintenance(ctx)
 	if err != nil {
 		return statusOut{}, err
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/change"
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -21,18 +23,18 @@ type createIn struct {
 	Snapname    string   `json:"snapname" jsonschema:"a letter, then letters, digits, - and _"`
 	Description string   `json:"description,omitzero" jsonschema:"a note to keep with it"`
 	RAM         bool     `json:"vmstate,omitzero" jsonschema:"with the RAM of a running VM"`
-	tool.Waits
+	change.WaitArgument
 }
 
 type createOut struct {
-	tool.Changed
+	change.Answer
 	VMID     pve.VMID    `json:"vmid,omitzero"`
 	Node     string      `json:"node,omitzero"`
 	Snapshot snapshotRow `json:"snapshot,omitzero"`
 }
 
 func createSnapshot() tool.Tool {
-	return tool.Change(tool.ChangeSpec[createIn, createIn, createOut]{
+	return change.New(change.Spec[createIn, createIn, createOut]{
 		Name:  "pve_create_snapshot",
 		Title: "Take a snapshot of a guest",
 		Doc:   "Takes a snapshot of a guest. Says beforehand where its storage cannot.",
@@ -44,22 +46,22 @@ func createSnapshot() tool.Tool {
 			tool.On(tool.OnGuest, "VM.Snapshot"),
 		},
 		Plan: planCreate,
-		Start: func(ctx context.Context, c *tool.Call, in *createIn) (tool.Job, error) {
+		Start: func(ctx context.Context, c *tool.Call, in *createIn) (change.Job, error) {
 			snapshot := pve.NewSnapshot{Name: in.Snapname, Description: in.Description, VMState: in.RAM}
-			_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) { return c.PVE.CreateSnapshot(ctx, g, snapshot) })
-			return tool.Job{UPID: upid}, err
+			_, upid, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) { return c.PVE.CreateSnapshot(ctx, g, snapshot) })
+			return change.Job{UPID: upid}, err
 		},
-		Finish: func(ctx context.Context, c *tool.Call, in createIn, end tool.End) (createOut, error) {
+		Finish: func(ctx context.Context, c *tool.Call, in createIn, end change.End) (createOut, error) {
 			g, list, err := read(ctx, c, in.VMID)
 			out := createOut{VMID: in.VMID, Node: g.Node}
 			switch s, ok := named(list, in.Snapname); {
 			case ok:
 				out.Snapshot = rowOf(c, s)
 				if s.State.Value != "" && end.Status.Succeeded() {
-					out.Tell(tool.Failed, "Delete it with pve_delete_snapshot.", "PVE's task ended well, and the snapshot %s of %v is incomplete (%s).", s.Name, g, s.State.Value)
+					out.SetOutcome(tool.Failed, "Delete it with pve_delete_snapshot.", "PVE's task ended well, and the snapshot %s of %v is incomplete (%s).", s.Name, g, s.State.Value)
 				}
 			case err == nil && end.Status.Succeeded():
-				out.Tell(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and %v has no snapshot %s.", g, in.Snapname)
+				out.SetOutcome(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and %v has no snapshot %s.", g, in.Snapname)
 			}
 			return out, err
 		},
@@ -95,50 +97,50 @@ func names(list []pve.Snapshot) []string {
 	return out
 }
 
-func planCreate(ctx context.Context, c *tool.Call, in createIn) (tool.Plan, createIn, error) {
+func planCreate(ctx context.Context, c *tool.Call, in createIn) (change.Plan, createIn, error) {
 	if err := checkName(in.Snapname); err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
 	g, s, err := c.Live(ctx, in.VMID)
 	if err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
 	switch {
 	case s.Template.Value:
-		return tool.Plan{}, in, explain.Refusal("Clone it, and snapshot the clone.", "%v is a template, of which there are no snapshots.", g)
+		return change.Plan{}, in, explain.Refusal("Clone it, and snapshot the clone.", "%v is a template, of which there are no snapshots.", g)
 	case in.RAM && g.Kind == pve.LXC:
-		return tool.Plan{}, in, tool.BadArgument("vmstate", "is for VMs only")
+		return change.Plan{}, in, tool.BadArgument("vmstate", "is for VMs only")
 	case in.RAM && s.Status != "running":
-		return tool.Plan{}, in, explain.Refusal("Leave vmstate out.", "%v is %s, so there is no RAM to keep.", g, s.State())
+		return change.Plan{}, in, explain.Refusal("Leave vmstate out.", "%v is %s, so there is no RAM to keep.", g, s.State())
 	}
 	if err := explain.Unlocked(g, s.Lock.Value); err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
 	g, list, err := read(ctx, c, in.VMID)
 	if err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
 	if _, taken := named(list, in.Snapname); taken {
-		return tool.Plan{}, in, explain.Refusal("Choose another name; there are "+render.List(names(list))+".", "%v has a snapshot %s already.", g, in.Snapname)
+		return change.Plan{}, in, explain.Refusal("Choose another name; there are "+render.List(names(list))+".", "%v has a snapshot %s already.", g, in.Snapname)
 	}
 	config, err := c.PVE.GuestConfig(ctx, g, nil)
 	if err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
-	if owners, _ := c.Foreign(ctx, g, config.Values); len(owners) > 0 {
-		if err := c.Forbidden(ctx, tool.Target(http.MethodPost, g, "/snapshot")); err != nil {
-			return tool.Plan{}, in, err
+	if owners, _ := c.ForeignVolumes(ctx, g, config.Values); len(owners) > 0 {
+		if err := c.CheckTarget(ctx, change.GuestTarget(http.MethodPost, g, "/snapshot")); err != nil {
+			return change.Plan{}, in, err
 		}
-		return tool.Plan{}, in, explain.Refusal("Snapshot that guest, or take the volume off this one.",
-			"%v has a volume of %s, of which it would be a snapshot, too; nothing was sent.", g, c.Called(ctx, pve.VMID(owners[0])))
+		return change.Plan{}, in, explain.Refusal("Snapshot that guest, or take the volume off this one.",
+			"%v has a volume of %s, of which it would be a snapshot, too; nothing was sent.", g, c.GuestLabel(ctx, pve.VMID(owners[0])))
 	}
-	_, f, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.Feature, error) { return c.PVE.Feature(ctx, g, "snapshot", "") })
+	_, f, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (pve.Feature, error) { return c.PVE.Feature(ctx, g, "snapshot", "") })
 	if err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
 	if !f.Has.Value {
-		return tool.Plan{}, in, explain.Refusal("Back it up instead with pve_create_backup, or move its disks to a storage that can (ZFS, LVM-thin, Ceph, qcow2 files).",
+		return change.Plan{}, in, explain.Refusal("Back it up instead with pve_create_backup, or move its disks to a storage that can (ZFS, LVM-thin, Ceph, qcow2 files).",
 			"The storage of %v cannot make snapshots of all its disks.", g)
 	}
-	return tool.Plan{Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Snapshot %s of %v (%s)", in.Snapname, g, render.Text(s.Name.Value, 60))}, in, nil
+	return change.Plan{Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Snapshot %s of %v (%s)", in.Snapname, g, render.Text(s.Name.Value, 60))}, in, nil
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -36,7 +37,7 @@ func (f found) passLater(ctx context.Context, c *tool.Call, config pve.GuestConf
 		if d.IsCDROM() || d.Bus == "unused" || d.Volume.Storage == "" {
 			continue
 		}
-		switch typ := tool.TypeOf(stores, d.Volume.Storage); {
+		switch typ := cluster.StorageType(stores, d.Volume.Storage); {
 		case slices.Contains(newestOnly, typ):
 			slices.Reverse(later)
 			return "", explain.Refusal(

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pve"
@@ -65,7 +66,7 @@ func listSnapshots() tool.Tool {
 
 // read lists a guest's snapshots, oldest first, and the present state at the end.
 func read(ctx context.Context, c *tool.Call, id pve.VMID) (pve.GuestRef, []pve.Snapshot, error) {
-	g, list, err := tool.AtGuest(ctx, c, id, func(g pve.GuestRef) ([]pve.Snapshot, error) { return c.PVE.Snapshots(ctx, g) })
+	g, list, err := cluster.AtGuest(ctx, c.View, id, func(g pve.GuestRef) ([]pve.Snapshot, error) { return c.PVE.Snapshots(ctx, g) })
 	slices.SortFunc(list, func(a, b pve.Snapshot) int {
 		rank := func(s pve.Snapshot) int {
 			if s.Name == pve.Current {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/internal/change"
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -22,9 +24,9 @@ type rollbackIn struct {
 	Snapname string   `json:"snapname" jsonschema:"the snapshot to return to"`
 	Newer    bool     `json:"delete_newer,omitzero" jsonschema:"delete those that are newer first; ZFS needs it"`
 	Run      bool     `json:"start,omitzero" jsonschema:"start it afterwards"`
-	tool.Plans
-	tool.Confirms
-	tool.Waits
+	change.PlanArguments
+	change.ConfirmArgument
+	change.WaitArgument
 }
 
 type rollbackState struct {
@@ -36,14 +38,14 @@ type rollbackState struct {
 }
 
 type rollbackOut struct {
-	tool.Changed
+	change.Answer
 	VMID   pve.VMID `json:"vmid,omitzero"`
 	Node   string   `json:"node,omitzero"`
 	Status string   `json:"status,omitzero"`
 }
 
 func rollbackSnapshot() tool.Tool {
-	return tool.Change(tool.ChangeSpec[rollbackIn, rollbackState, rollbackOut]{
+	return change.New(change.Spec[rollbackIn, rollbackState, rollbackOut]{
 		Name:  "pve_rollback_snapshot",
 		Title: "Roll a guest back to a snapshot",
 		Doc:   "Returns disks and configuration of a guest to a snapshot. What came since is lost; a running guest is stopped.",
@@ -66,25 +68,25 @@ func rollbackSnapshot() tool.Tool {
 
 // rollbackSteps are the deletions of what stands in the way, the rollback and, where it was
 // asked for, the start, which PVE makes by itself.
-func rollbackSteps(in rollbackState) []tool.Step[rollbackState] {
-	var steps []tool.Step[rollbackState]
+func rollbackSteps(in rollbackState) []change.Step[rollbackState] {
+	var steps []change.Step[rollbackState]
 	for _, name := range in.Delete {
-		steps = append(steps, tool.Step[rollbackState]{
+		steps = append(steps, change.Step[rollbackState]{
 			About: deletionOf(name, in.Who), Target: snapshotTarget(in.Guest, name), Guest: in.VMID, Task: "delsnapshot",
-			Send: func(ctx context.Context, c *tool.Call, in *rollbackState) (tool.Job, error) {
+			Send: func(ctx context.Context, c *tool.Call, in *rollbackState) (change.Job, error) {
 				return sendDelete(ctx, c, in.VMID, name, false)
 			},
 			Rest: "Call pve_rollback_snapshot again: the human is asked anew.",
 		})
 	}
-	target := tool.Target(http.MethodPost, in.Guest, "/snapshot/*/rollback")
+	target := change.GuestTarget(http.MethodPost, in.Guest, "/snapshot/*/rollback")
 	target.Snapshot, target.Also = in.Snapname, in.Also
-	steps = append(steps, tool.Step[rollbackState]{
+	steps = append(steps, change.Step[rollbackState]{
 		About: in.about(), Target: target, Guest: in.VMID, Task: "rollback", Send: sendRollback,
 		Rest: "Call pve_rollback_snapshot again: the human is asked anew.",
 	})
 	if in.Run {
-		steps = append(steps, tool.Step[rollbackState]{About: "the start", Guest: in.VMID, Task: "start"})
+		steps = append(steps, change.Step[rollbackState]{About: "the start", Guest: in.VMID, Task: "start"})
 	}
 	return steps
 }
@@ -93,16 +95,16 @@ func (in rollbackState) about() string {
 	return fmt.Sprintf("Rollback of %s to %s", in.Who, in.Snapname)
 }
 
-func sendRollback(ctx context.Context, c *tool.Call, in *rollbackState) (tool.Job, error) {
-	_, upid, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
+func sendRollback(ctx context.Context, c *tool.Call, in *rollbackState) (change.Job, error) {
+	_, upid, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
 		return c.PVE.Rollback(ctx, g, in.Snapname, in.Run)
 	})
-	return tool.Job{UPID: upid}, err
+	return change.Job{UPID: upid}, err
 }
 
 // finishRollback reads the state. PVE starts the guest in another task, after the
 // rollback's own.
-func finishRollback(ctx context.Context, c *tool.Call, in rollbackState, end tool.End) (rollbackOut, error) {
+func finishRollback(ctx context.Context, c *tool.Call, in rollbackState, end change.End) (rollbackOut, error) {
 	g, s, err := c.Live(ctx, in.VMID)
 	out := rollbackOut{VMID: in.VMID, Node: g.Node, Status: s.State()}
 	if err != nil {
@@ -114,7 +116,7 @@ func finishRollback(ctx context.Context, c *tool.Call, in rollbackState, end too
 			return out, err
 		}
 		if now, _ := named(list, pve.Current); now.Parent.Value != in.Snapname {
-			out.Tell(tool.Failed, "pve_task_status shows what its task did, pve_list_snapshots where the guest stands.",
+			out.SetOutcome(tool.Failed, "pve_task_status shows what its task did, pve_list_snapshots where the guest stands.",
 				"PVE's task ended well, and %v does not stand at the snapshot %s.", g, in.Snapname)
 			return out, nil
 		}
@@ -122,7 +124,7 @@ func finishRollback(ctx context.Context, c *tool.Call, in rollbackState, end too
 	if in.Run && end.Status.Succeeded() && s.Status != "running" {
 		out.Message = fmt.Sprintf("%v was rolled back to %s, and does not run yet.", g, in.Snapname)
 		out.Next = "Look again with pve_guest_status; where it stays so, pve_list_tasks shows why its start failed."
-		return out, tool.ErrNotYet
+		return out, change.ErrNotYet
 	}
 	return out, err
 }
@@ -171,25 +173,25 @@ func (f found) taken(c *tool.Call) string {
 	return fmt.Sprintf("%s (%s ago)", render.Time(at), render.Duration(c.Ago(at).Round(time.Minute)))
 }
 
-func planRollback(ctx context.Context, c *tool.Call, given rollbackIn) (tool.Plan, rollbackState, error) {
+func planRollback(ctx context.Context, c *tool.Call, given rollbackIn) (change.Plan, rollbackState, error) {
 	in := rollbackState{rollbackIn: given}
 	f, err := find(ctx, c, in.VMID, in.Snapname)
 	if err != nil {
-		return tool.Plan{}, in, err
+		return change.Plan{}, in, err
 	}
 	if state := f.snap.State.Value; state != "" {
-		return tool.Plan{}, in, explain.Refusal("Delete it with pve_delete_snapshot, with force: true where nothing else helps.",
+		return change.Plan{}, in, explain.Refusal("Delete it with pve_delete_snapshot, with force: true where nothing else helps.",
 			"The snapshot %s of %v is incomplete (%s), so there is no way back to it.", in.Snapname, f.guest, state)
 	}
 	in.Guest, in.Who = f.guest, f.who()
-	plan := tool.Plan{Subject: policy.Guest(in.VMID), About: in.about()}
-	_, config, err := tool.AtGuest(ctx, c, in.VMID, func(g pve.GuestRef) (pve.GuestConfig, error) {
+	plan := change.Plan{Subject: policy.Guest(in.VMID), About: in.about()}
+	_, config, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (pve.GuestConfig, error) {
 		return c.PVE.GuestConfig(ctx, g, url.Values{"snapshot": {in.Snapname}})
 	})
 	if err != nil {
 		return plan, in, err
 	}
-	owners, others := c.Foreign(ctx, f.guest, config.Values)
+	owners, others := c.ForeignVolumes(ctx, f.guest, config.Values)
 	in.Also = policy.Guests(owners)
 	plan.Consequences = []string{fmt.Sprintf("everything on the disks of %s on %s since %s is lost; its configuration returns to that time, too",
 		f.who(), f.guest.Node, f.taken(c))}
@@ -226,7 +228,7 @@ func descendants(list []pve.Snapshot, name string) []string {
 
 // snapshotTarget is the request that deletes a snapshot.
 func snapshotTarget(g pve.GuestRef, name string) policy.Target {
-	t := tool.Target(http.MethodDelete, g, "/snapshot/*")
+	t := change.GuestTarget(http.MethodDelete, g, "/snapshot/*")
 	t.Snapshot = name
 	return t
 }
@@ -235,12 +237,12 @@ type deleteIn struct {
 	VMID     pve.VMID `json:"vmid"`
 	Snapname string   `json:"snapname" jsonschema:"the snapshot"`
 	Force    bool     `json:"force,omitzero" jsonschema:"remove it even if its disks fail"`
-	tool.Confirms
-	tool.Waits
+	change.ConfirmArgument
+	change.WaitArgument
 }
 
 type deleteOut struct {
-	tool.Changed
+	change.Answer
 	VMID      pve.VMID `json:"vmid,omitzero"`
 	Node      string   `json:"node,omitzero"`
 	Deleted   bool     `json:"deleted,omitzero"`
@@ -251,13 +253,13 @@ func deletionOf(name, who string) string {
 	return fmt.Sprintf("Deletion of the snapshot %s of %s", name, who)
 }
 
-func sendDelete(ctx context.Context, c *tool.Call, id pve.VMID, name string, force bool) (tool.Job, error) {
-	_, upid, err := tool.AtGuest(ctx, c, id, func(g pve.GuestRef) (proxmox.UPID, error) { return c.PVE.DeleteSnapshot(ctx, g, name, force) })
-	return tool.Job{UPID: upid}, err
+func sendDelete(ctx context.Context, c *tool.Call, id pve.VMID, name string, force bool) (change.Job, error) {
+	_, upid, err := cluster.AtGuest(ctx, c.View, id, func(g pve.GuestRef) (proxmox.UPID, error) { return c.PVE.DeleteSnapshot(ctx, g, name, force) })
+	return change.Job{UPID: upid}, err
 }
 
 func deleteSnapshot() tool.Tool {
-	return tool.Change(tool.ChangeSpec[deleteIn, deleteIn, deleteOut]{
+	return change.New(change.Spec[deleteIn, deleteIn, deleteOut]{
 		Name:  "pve_delete_snapshot",
 		Title: "Delete a snapshot",
 		Doc:   "Deletes a snapshot of a guest, for good.",
@@ -270,23 +272,23 @@ func deleteSnapshot() tool.Tool {
 			tool.On(tool.OnGuest, "VM.Audit"),
 			tool.On(tool.OnGuest, "VM.Snapshot"),
 		},
-		Plan: func(ctx context.Context, c *tool.Call, in deleteIn) (tool.Plan, deleteIn, error) {
+		Plan: func(ctx context.Context, c *tool.Call, in deleteIn) (change.Plan, deleteIn, error) {
 			f, err := find(ctx, c, in.VMID, in.Snapname)
-			return tool.Plan{
+			return change.Plan{
 				Subject: policy.Guest(in.VMID), About: deletionOf(in.Snapname, f.who()),
 				Target:       snapshotTarget(f.guest, in.Snapname),
 				Consequences: []string{fmt.Sprintf("%s on %s can no longer return to %s", f.who(), f.guest.Node, f.taken(c))},
 			}, in, err
 		},
-		Start: func(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Job, error) {
+		Start: func(ctx context.Context, c *tool.Call, in *deleteIn) (change.Job, error) {
 			return sendDelete(ctx, c, in.VMID, in.Snapname, in.Force)
 		},
-		Finish: func(ctx context.Context, c *tool.Call, in deleteIn, end tool.End) (deleteOut, error) {
+		Finish: func(ctx context.Context, c *tool.Call, in deleteIn, end change.End) (deleteOut, error) {
 			g, list, err := read(ctx, c, in.VMID)
 			_, there := named(list, in.Snapname)
 			out := deleteOut{VMID: in.VMID, Node: g.Node, Deleted: err == nil && !there, Snapshots: names(list)}
 			if there && end.Status.Succeeded() {
-				out.Tell(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and %v still has the snapshot %s.", g, in.Snapname)
+				out.SetOutcome(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and %v still has the snapshot %s.", g, in.Snapname)
 			}
 			return out, err
 		},

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/show"
@@ -105,19 +106,19 @@ func runContent(ctx context.Context, c *tool.Call, in contentIn) (contentOut, er
 		out.Content = append(out.Content, rowOf(v))
 	}
 	if out.Total == 0 && in.VMID != 0 {
-		others, err := c.OwnersNotes(ctx, stores, params, in.VMID)
+		others, err := c.OwnerNotes(ctx, stores, params, in.VMID)
 		if err != nil {
 			return out, err
 		}
 		notes = append(others, notes...)
 	}
 	perms, err := c.PVE.Permissions(ctx)
-	out.Notes = tool.FewNotes(append(tool.HiddenVolumes(perms, stores[0], in.Content), notes...))
+	out.Notes = tool.FewNotes(append(cluster.HiddenVolumes(perms, stores[0], in.Content), notes...))
 	return out, err
 }
 
 // find returns the storage, of which each node may have its own.
-func find(ctx context.Context, c *tool.Call, in contentIn) ([]tool.Store, error) {
+func find(ctx context.Context, c *tool.Call, in contentIn) ([]cluster.Store, error) {
 	all, err := c.Stores(ctx)
 	if err != nil {
 		return nil, err
@@ -127,7 +128,7 @@ func find(ctx context.Context, c *tool.Call, in contentIn) ([]tool.Store, error)
 			return nil, err
 		}
 	}
-	var named, found []tool.Store
+	var named, found []cluster.Store
 	for _, s := range all {
 		if s.Storage.Value != in.Storage {
 			continue
@@ -139,7 +140,7 @@ func find(ctx context.Context, c *tool.Call, in contentIn) ([]tool.Store, error)
 	}
 	switch {
 	case named == nil:
-		return nil, tool.NoStorage(in.Storage, all)
+		return nil, cluster.NoStorageError(in.Storage, all)
 	case found == nil:
 		var nodes []string
 		for _, s := range named {
@@ -155,7 +156,7 @@ func find(ctx context.Context, c *tool.Call, in contentIn) ([]tool.Store, error)
 // stored is a volume and where it is.
 type stored struct {
 	pve.Volume
-	on tool.Store
+	on cluster.Store
 }
 
 func rowOf(v stored) volumeRow {

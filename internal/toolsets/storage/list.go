@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/show"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -126,8 +127,8 @@ func ofNode(ctx context.Context, c *tool.Call, in listIn) ([]storageRow, error) 
 	list, err := c.PVE.NodeStorages(ctx, in.Node, nil)
 	var rows []storageRow
 	for _, s := range list {
-		store := tool.Store{Resource: pve.Resource{Content: s.Content}}
-		if in.Content != "" && !store.Holds(in.Content) || !s.Enabled.Value && slices.Contains(tool.Names(stores), s.Storage) {
+		store := cluster.Store{Resource: pve.Resource{Content: s.Content}}
+		if in.Content != "" && !store.Holds(in.Content) || !s.Enabled.Value && slices.Contains(cluster.StoreNames(stores), s.Storage) {
 			continue // enabled, for other nodes
 		}
 		row := storageRow{Storage: s.Storage, Type: s.Type, Status: "available", Shared: s.Shared.Value, Nodes: []string{in.Node}, Content: store.Contents()}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/proxmox"
@@ -58,9 +59,9 @@ func jobOf(ctx context.Context, c *tool.Call, upid proxmox.UPID) (*job, error) {
 // reads the log unless j has all of it.
 func why(ctx context.Context, c *tool.Call, upid proxmox.UPID, status proxmox.TaskStatus, j *job, most int) (reason string, log []string) {
 	if j != nil && j.whole() {
-		reason, log = tool.WhyIn(j.lines, status, most)
+		reason, log = cluster.ReasonInLog(j.lines, status, most)
 	} else {
-		reason, log = c.Why(ctx, upid, status, most)
+		reason, log = c.TaskReason(ctx, upid, status, most)
 	}
 	if j != nil {
 		reason = cmp.Or(j.reason(), reason)
@@ -71,9 +72,9 @@ func why(ctx context.Context, c *tool.Call, upid proxmox.UPID, status proxmox.Ta
 // undone returns the lines by which a task that ended OK left something undone.
 func undone(ctx context.Context, c *tool.Call, upid proxmox.UPID, j *job) []string {
 	if j != nil && j.whole() {
-		return tool.Undone(j.lines)
+		return cluster.UndoneLines(j.lines)
 	}
-	return c.Undone(ctx, upid)
+	return c.LinesLeftUndone(ctx, upid)
 }
 
 // whole reports whether all of the log was read.

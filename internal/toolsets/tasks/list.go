@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/proxmox"
@@ -82,7 +83,7 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	} else if _, err := c.OnlineNode(ctx, in.Node); err != nil {
 		return out, err
 	}
-	found, notes, err := tool.AskNodes(c, nodes, func(node string) (part, error) { return ask(ctx, c, node, in, params) })
+	found, notes, err := cluster.AskNodes(c.View, nodes, func(node string) (part, error) { return ask(ctx, c, node, in, params) })
 	if err != nil {
 		return out, err
 	}
@@ -121,7 +122,7 @@ func usualTypes() []string {
 // otherTypes says of which types the latest tasks are, for an answer that has none of one.
 func otherTypes(ctx context.Context, c *tool.Call, nodes []pve.Resource, typ string) (string, error) {
 	latest := url.Values{"limit": {"100"}, "source": {"all"}}
-	got, _, err := tool.AskNodes(c, nodes, func(node string) ([]pve.Task, error) {
+	got, _, err := cluster.AskNodes(c.View, nodes, func(node string) ([]pve.Task, error) {
 		list, _, err := c.PVE.NodeTasks(ctx, node, latest)
 		return list, err
 	})

@@ -3,6 +3,7 @@ package tasks
 import (
 	"context"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
 	"github.com/pve-mcp/pve-mcp/proxmox"
@@ -24,7 +25,7 @@ func addReasons(ctx context.Context, c *tool.Call, rows []taskRow) {
 			bare = append(bare, r)
 		}
 	}
-	got, _, _ := tool.Ask(c, bare, func(r *taskRow) string { return r.UPID }, func(r *taskRow) (string, error) {
+	got, _, _ := cluster.Ask(c.View, bare, func(r *taskRow) string { return r.UPID }, func(r *taskRow) (string, error) {
 		status := proxmox.TaskStatus{ExitStatus: lenient.Some(r.ExitStatus)}
 		j, _ := jobOf(ctx, c, r.upid)
 		reason, log := why(ctx, c, r.upid, status, j, 1)

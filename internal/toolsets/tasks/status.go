@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/internal/change"
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -18,7 +20,7 @@ type statusIn struct {
 	UPID   proxmox.UPID `json:"upid,omitzero" jsonschema:"the task"`
 	Handle string       `json:"handle,omitzero" jsonschema:"instead of upid, from a change"`
 	Log    int          `json:"log,omitzero" min:"1" max:"200" jsonschema:"last lines to show; default: none"`
-	tool.Waits
+	change.WaitArgument
 }
 
 type statusOut struct {
@@ -33,7 +35,7 @@ type statusOut struct {
 	Started    string `json:"started"`
 	Ended      string `json:"ended,omitzero"`
 	Duration   string `json:"duration,omitzero"`
-	tool.Far
+	cluster.TaskProgress
 	LastLine string     `json:"last_line,omitzero"`
 	Log      []string   `json:"log,omitzero" cut:"start" jsonschema:"what was asked for, or the lines that say why"`
 	LogLines int        `json:"log_lines,omitzero" jsonschema:"lines that the whole log has"`
@@ -71,7 +73,7 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 		return statusOut{}, tool.BadArgument("upid", "is missing")
 	}
 	upid := in.UPID
-	watch := c.Watch(fmt.Sprintf("Task %s %s", upid.Type, upid.ID))
+	watch := c.WatchTask(fmt.Sprintf("Task %s %s", upid.Type, upid.ID))
 	status, err := follow(ctx, c, in, watch)
 	if err != nil {
 		return statusOut{}, unknownTask(err, upid)
@@ -93,9 +95,9 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 		out.progress(ctx, c, in, watch)
 		return out, nil
 	}
-	c.Ended(upid)
+	c.NoteTaskEnd(upid)
 	out.ExitStatus = render.Said(status.ExitStatus.Value, 600)
-	if end, ok := c.EndOf(ctx, upid); ok {
+	if end, ok := c.TaskEnd(ctx, upid); ok {
 		out.Ended, out.Duration = render.Time(end), render.Duration(max(0, end.Sub(upid.Start)))
 	}
 	if status.Succeeded() && pve.EndsEarly(upid) {
@@ -115,8 +117,8 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 		out.Next = explain.Hint(status.ExitStatus.Value)
 	}
 	if in.Log > 0 {
-		if lines, total, err := c.PVE.TaskLogTail(ctx, upid, tool.LogEnds); err == nil {
-			out.Log, out.LogLines = lastLines(ctx, c, upid, lines, total, in.Log), tool.LogLines(lines, total)
+		if lines, total, err := c.PVE.TaskLogTail(ctx, upid, cluster.LogEnds); err == nil {
+			out.Log, out.LogLines = lastLines(ctx, c, upid, lines, total, in.Log), cluster.CountLogLines(lines, total)
 		}
 	}
 	return out, nil
@@ -124,7 +126,7 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 
 // changeStatus answers for a change of which the task is a part.
 func changeStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error) {
-	begun, err := c.Open(ctx, in.Handle)
+	begun, err := change.Open(ctx, c.Host(), c.Request(), in.Handle)
 	if err != nil {
 		return statusOut{}, err
 	}
@@ -146,13 +148,13 @@ func changeStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, er
 }
 
 // follow looks once, or until the task has ended or the time is up.
-func follow(ctx context.Context, c *tool.Call, in statusIn, watch *tool.Watcher) (proxmox.TaskStatus, error) {
+func follow(ctx context.Context, c *tool.Call, in statusIn, watch *cluster.TaskWatch) (proxmox.TaskStatus, error) {
 	if in.Wait == nil || *in.Wait == 0 {
 		return c.PVE.TaskStatus(ctx, in.UPID)
 	}
 	patience, cancel := context.WithTimeout(ctx, c.Patience(in.Wait))
 	defer cancel()
-	status, err := c.PVE.Wait(patience, in.UPID, watch.See)
+	status, err := c.PVE.Wait(patience, in.UPID, watch.Update)
 	if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
 		return status, err
 	}
@@ -187,26 +189,26 @@ func stateOf(s proxmox.TaskStatus) string {
 
 // progress shows how far a running task is. What was seen while it was waited for is not
 // asked for again.
-func (out *statusOut) progress(ctx context.Context, c *tool.Call, in statusIn, watch *tool.Watcher) {
+func (out *statusOut) progress(ctx context.Context, c *tool.Call, in statusIn, watch *cluster.TaskWatch) {
 	if in.Log > 0 || in.Wait == nil || *in.Wait == 0 {
-		lines, total, err := c.PVE.TaskLogEnds(ctx, in.UPID, tool.LogEnds)
+		lines, total, err := c.PVE.TaskLogEnds(ctx, in.UPID, cluster.LogEnds)
 		if err != nil {
 			return
 		}
-		watch.Read(lines)
-		out.LogLines = tool.LogLines(lines, total)
+		watch.ReadLog(lines)
+		out.LogLines = cluster.CountLogLines(lines, total)
 		if in.Log > 0 {
-			end := lines[max(0, len(lines)-tool.LogEnds):]
+			end := lines[max(0, len(lines)-cluster.LogEnds):]
 			out.Log = lastLines(ctx, c, in.UPID, end, total, in.Log)
 		}
 	}
-	out.Far, out.LastLine = tool.FarOf(watch.Progress), watch.Line
+	out.TaskProgress, out.LastLine = cluster.TaskProgressOf(watch.Progress), watch.Line
 }
 
 // lastLines returns up to most of the last lines of a log that say something else than how far
 // the task is. end is the end of the log; what comes before it is read if it has too few.
 func lastLines(ctx context.Context, c *tool.Call, upid proxmox.UPID, end []proxmox.LogLine, total, most int) []string {
-	text := tool.LogText(end, most)
+	text := cluster.LastLogLines(end, most)
 	before := total - len(end)
 	for range logPages {
 		if before <= 0 || len(text) >= most {
@@ -217,7 +219,7 @@ func lastLines(ctx context.Context, c *tool.Call, upid proxmox.UPID, end []proxm
 		if err != nil {
 			break
 		}
-		text = append(tool.LogText(lines, most-len(text)), text...)
+		text = append(cluster.LastLogLines(lines, most-len(text)), text...)
 		before = first
 	}
 	return text

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -15,19 +16,19 @@ import (
 
 type stopIn struct {
 	UPID proxmox.UPID `json:"upid" jsonschema:"the task to stop"`
-	tool.Confirms
-	tool.Waits
+	change.ConfirmArgument
+	change.WaitArgument
 }
 
 type stopOut struct {
-	tool.Changed
+	change.Answer
 	State string   `json:"state,omitzero" jsonschema:"of the task: running, ok, warnings or failed"`
 	Exit  string   `json:"task_exit_status,omitzero"`
 	Left  []string `json:"left_behind,omitzero" jsonschema:"what it may have left behind"`
 }
 
 func stopTask() tool.Tool {
-	return tool.Change(tool.ChangeSpec[stopIn, stopIn, stopOut]{
+	return change.New(change.Spec[stopIn, stopIn, stopOut]{
 		Name:  "pve_stop_task",
 		Title: "Stop a task",
 		Doc:   "Stops a running task of PVE, unlike cancelling a call, which only stops waiting. Says what may be left behind.",
@@ -46,12 +47,12 @@ func stopTask() tool.Tool {
 			tool.On(tool.OnNode, "Sys.Modify").If("a task of another user or token").ForAdmins(),
 			tool.On(tool.OnGuest, "VM.Audit").Else("what it left of the guest is not said"),
 		},
-		Plan: func(ctx context.Context, c *tool.Call, in stopIn) (tool.Plan, stopIn, error) {
+		Plan: func(ctx context.Context, c *tool.Call, in stopIn) (change.Plan, stopIn, error) {
 			status, err := c.PVE.TaskStatus(ctx, in.UPID)
 			if err != nil {
-				return tool.Plan{}, in, unknownTask(err, in.UPID)
+				return change.Plan{}, in, unknownTask(err, in.UPID)
 			}
-			plan := tool.Plan{About: fmt.Sprintf("Stop of the task %s %s on %s", in.UPID.Type, in.UPID.ID, in.UPID.Node)}
+			plan := change.Plan{About: fmt.Sprintf("Stop of the task %s %s on %s", in.UPID.Type, in.UPID.ID, in.UPID.Node)}
 			id, _ := pve.GuestOf(in.UPID)
 			plan.Subject = policy.Guest(id)
 			if plan.Consequences = losses(in.UPID); plan.Consequences != nil {
@@ -62,8 +63,8 @@ func stopTask() tool.Tool {
 			}
 			return plan, in, nil
 		},
-		Start: func(ctx context.Context, c *tool.Call, in *stopIn) (tool.Job, error) {
-			return tool.Job{}, c.PVE.StopTask(ctx, in.UPID)
+		Start: func(ctx context.Context, c *tool.Call, in *stopIn) (change.Job, error) {
+			return change.Job{}, c.PVE.StopTask(ctx, in.UPID)
 		},
 		Finish: finishStop,
 	})
@@ -96,7 +97,7 @@ func losses(upid proxmox.UPID) []string {
 	return []string{fmt.Sprintf(what, id)}
 }
 
-func finishStop(ctx context.Context, c *tool.Call, in stopIn, _ tool.End) (stopOut, error) {
+func finishStop(ctx context.Context, c *tool.Call, in stopIn, _ change.End) (stopOut, error) {
 	status, err := c.PVE.TaskStatus(ctx, in.UPID)
 	if err != nil {
 		return stopOut{}, err
@@ -104,7 +105,7 @@ func finishStop(ctx context.Context, c *tool.Call, in stopIn, _ tool.End) (stopO
 	out := stopOut{State: stateOf(status), Exit: render.Said(status.ExitStatus.Value, 200)}
 	if status.Running() {
 		out.Message, out.Next = "The task was told to stop, and still runs.", "Look again with pve_task_status."
-		return out, tool.ErrNotYet
+		return out, change.ErrNotYet
 	}
 	if status.Succeeded() { // it was faster
 		return out, nil

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
@@ -57,12 +58,12 @@ func small(m *pvesim.Model) {
 }
 
 // call calls the tool, and hears of its progress for as long as there is some.
-func (o operation) call(w *sim.World, wait int, heard *[]tool.Progress) sim.Answer {
+func (o operation) call(w *sim.World, wait int, heard *[]cluster.Progress) sim.Answer {
 	w.Helper()
 	args := fmt.Sprintf(o.args, fmt.Sprintf(`,"wait":%d`, wait))
 	t, _ := toolset.Named(o.tool)
 	res := t.Call(w.Context(), w.Host, tool.Request{
-		Arguments: json.RawMessage(args), Caller: "test", Progress: func(p tool.Progress) { *heard = append(*heard, p) },
+		Arguments: json.RawMessage(args), Caller: "test", Progress: func(p cluster.Progress) { *heard = append(*heard, p) },
 	})
 	a := sim.Answer{Result: res}
 	if err := json.Unmarshal(res.Structured, &a.Fields); err != nil {
@@ -72,7 +73,7 @@ func (o operation) call(w *sim.World, wait int, heard *[]tool.Progress) sim.Answ
 }
 
 // checkHeard says what is wrong with the progress that was heard of.
-func checkHeard(heard []tool.Progress) string {
+func checkHeard(heard []cluster.Progress) string {
 	for i, p := range heard {
 		switch {
 		case i > 0 && p.Done <= heard[i-1].Done:
@@ -120,7 +121,7 @@ func (o operation) tell(t *testing.T, ending string) {
 	case "running":
 		wait, want, says = o.early, tool.Running, ""
 	}
-	var heard []tool.Progress
+	var heard []cluster.Progress
 	a := o.call(w, wait, &heard)
 	if a.Outcome != want || !strings.Contains(fmt.Sprint(a.Fields["message"]), says) {
 		t.Errorf("%s, want %s, %q", a.Text, want, says)
@@ -128,7 +129,7 @@ func (o operation) tell(t *testing.T, ending string) {
 	if wrong := checkHeard(heard); wrong != "" {
 		t.Errorf("progress: %s", wrong)
 	}
-	matches := func(p tool.Progress) bool { return regexp.MustCompile(o.says).MatchString(p.Message) }
+	matches := func(p cluster.Progress) bool { return regexp.MustCompile(o.says).MatchString(p.Message) }
 	if ending == "ok" && !slices.ContainsFunc(heard, matches) {
 		t.Errorf("no progress %s: %+v", o.says, heard)
 	}

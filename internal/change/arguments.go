@@ -1,0 +1,46 @@
+package change
+
+// WaitArgument is embedded by the In of a change that takes a while.
+type WaitArgument struct {
+	Wait *int `json:"wait,omitzero" min:"0" jsonschema:"seconds; default 20"`
+}
+
+func (w WaitArgument) wait() *int { return w.Wait }
+
+// TimeoutArgument is embedded by the In of a change that is over in seconds.
+type TimeoutArgument struct {
+	Timeout *int `json:"timeout,omitzero" min:"1" jsonschema:"seconds; default 20"`
+}
+
+func (t TimeoutArgument) wait() *int { return t.Timeout }
+
+// ConfirmArgument is embedded by the In of a change that may be destructive.
+type ConfirmArgument struct {
+	Confirm bool `json:"confirm,omitzero" jsonschema:"the user agreed"`
+}
+
+func (c ConfirmArgument) isConfirmed() bool { return c.Confirm }
+
+// PlanArguments is embedded by the In of a change whose plan can be had without doing it.
+type PlanArguments struct {
+	Plan       bool   `json:"plan,omitzero" jsonschema:"only say what would be done"`
+	PlanHandle string `json:"plan_handle,omitzero" jsonschema:"do exactly that plan; needs no other argument"`
+}
+
+func (p PlanArguments) wantsPlan() bool { return p.Plan }
+
+// planner is an In that embeds [PlanArguments].
+type planner interface{ wantsPlan() bool }
+
+func wantsPlan(in any) bool {
+	p, ok := in.(planner)
+	return ok && p.wantsPlan()
+}
+
+func isConfirmed(in any) bool {
+	c, ok := in.(interface{ isConfirmed() bool })
+	return ok && c.isConfirmed()
+}
+
+// sharedArguments are those of a call with a plan that do not belong to the plan.
+var sharedArguments = []string{"plan", "plan_handle", "confirm", "wait", "timeout"}

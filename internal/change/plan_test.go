@@ -1,0 +1,196 @@
+package change_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/pve-mcp/pve-mcp/internal/change"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pvesim"
+)
+
+// A plan sends nothing, and its handle does exactly what it says, or nothing.
+func TestPlans(t *testing.T) {
+	const clone = `{"vmid":900,"name":"web-9","plan":true}`
+	plan := func(t *testing.T, w *sim.World, name, args string) string {
+		t.Helper()
+		a := w.Call(name, args)
+		handle, _ := a.Fields["plan_handle"].(string)
+		if a.Outcome != tool.Planned || a.IsError || handle == "" || !strings.Contains(a.Text, "Nothing done yet.") || len(sim.Writes(w.Sent())) > 0 {
+			t.Fatalf("%s", a.Text)
+		}
+		return handle
+	}
+	done := func(w *sim.World, name, handle, more string) sim.Answer {
+		return w.Call(name, fmt.Sprintf(`{"plan_handle":%q%s}`, handle, more))
+	}
+	for _, tt := range []struct {
+		name string
+		do   func(t *testing.T, w *sim.World)
+	}{
+		{"done", func(t *testing.T, w *sim.World) {
+			h := plan(t, w, "pve_clone_guest", clone)
+			if a := done(w, "pve_clone_guest", h, `,"vmid":900`); a.Outcome != tool.OK || a.Fields["name"] != "web-9" {
+				t.Errorf("%s", a.Text)
+			}
+			if a := done(w, "pve_clone_guest", h, ""); a.Outcome != tool.Failed || !strings.Contains(a.Text, "the plan no longer holds") { // 110 is taken now
+				t.Errorf("again: %s", a.Text)
+			}
+		}},
+		{"with consent", func(t *testing.T, w *sim.World) {
+			h := plan(t, w, "pve_delete_guest", `{"vmid":"sandbox","plan":true}`)
+			if a := done(w, "pve_delete_guest", h, ""); a.Outcome != tool.NeedsConfirmation {
+				t.Errorf("%s", a.Text)
+			}
+			if a := done(w, "pve_delete_guest", h, `,"confirm":true`); a.Outcome != tool.OK {
+				t.Errorf("%s", a.Text)
+			}
+		}},
+		{"changed meanwhile", func(t *testing.T, w *sim.World) {
+			h := plan(t, w, "pve_migrate_guest", `{"vmid":105,"target":"pve1","plan":true}`)
+			w.Call("pve_update_guest_config", `{"vmid":105,"set":{"description":"new"}}`)
+			w.Sent()
+			a := done(w, "pve_migrate_guest", h, "")
+			if a.Outcome != tool.Failed || !strings.Contains(a.Text, "the plan no longer holds") || len(sim.Writes(w.Sent())) > 0 {
+				t.Errorf("%s", a.Text)
+			}
+		}},
+		{"another argument", func(t *testing.T, w *sim.World) {
+			a := done(w, "pve_clone_guest", plan(t, w, "pve_clone_guest", clone), `,"name":"other"`)
+			if a.Outcome != tool.Failed || !strings.Contains(a.Text, `The argument \"name\" is not that of the plan`) {
+				t.Errorf("%s", a.Text)
+			}
+		}},
+		{"another tool", func(t *testing.T, w *sim.World) {
+			a := done(w, "pve_delete_guest", plan(t, w, "pve_clone_guest", clone), "")
+			if a.Outcome != tool.Failed || !strings.Contains(a.Text, "is of the tool pve_clone_guest") {
+				t.Errorf("%s", a.Text)
+			}
+		}},
+		{"another caller", func(t *testing.T, w *sim.World) {
+			h := plan(t, w, "pve_clone_guest", clone)
+			res := tool.Request{Arguments: fmt.Appendf(nil, `{"plan_handle":%q}`, h), Owner: "somebody"}
+			tl, _ := toolset.Named("pve_clone_guest")
+			if a := tl.Call(t.Context(), w.Host, res); a.Outcome != tool.Failed || !strings.Contains(a.Text, "another caller") {
+				t.Errorf("%s", a.Text)
+			}
+		}},
+		{"another cluster", func(t *testing.T, w *sim.World) {
+			h := plan(t, w, "pve_clone_guest", clone)
+			w.Host.Cluster = "elsewhere"
+			if a := done(w, "pve_clone_guest", h, ""); a.Outcome != tool.Failed || !strings.Contains(a.Text, "on the cluster") {
+				t.Errorf("%s", a.Text)
+			}
+		}},
+		{"no handle", func(t *testing.T, w *sim.World) {
+			if a := done(w, "pve_clone_guest", "abc", ""); a.Outcome != tool.Failed || !strings.Contains(a.Text, `The argument \"plan_handle\" is not valid`) {
+				t.Errorf("%s", a.Text)
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { tt.do(t, sim.New(t, sim.Options{})) })
+		})
+	}
+}
+
+// A handle of a change is good for its cluster alone.
+func TestHandleOfAnotherCluster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := sim.New(t, sim.Options{})
+		begun := w.Call("pve_guest_power", `{"vmid":103,"action":"shutdown","wait":0}`)
+		w.Host.Cluster = "elsewhere"
+		if a := w.Call("pve_task_status", fmt.Sprintf(`{"handle":%q}`, begun.Fields["handle"])); !a.IsError || !strings.Contains(a.Text, "it is of the cluster") {
+			t.Errorf("%s", a.Text)
+		}
+	})
+}
+
+type copyIn struct {
+	VMID pve.VMID `json:"vmid"`
+	change.WaitArgument
+}
+
+// When a step fails, what those before it have made is taken away again: only what their own
+// tasks have made, and only as long as nobody has changed it.
+func TestUndo(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		unchanged bool
+		writes    int
+		says      string
+	}{
+		{"unchanged", true, 3, "Removal of the copy: done."},
+		{"changed", false, 2, "Removal of the copy: not done, since it was changed meanwhile."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := sim.New(t, sim.Options{Model: sim.Cluster(sim.Guest(105, func(g *pvesim.Guest) { g.StartFails = []string{"no memory"} }))})
+				made := pve.GuestRef{Node: "pve1", Kind: pve.QEMU, VMID: 333}
+				copies := change.New(change.Spec[copyIn, copyIn, powerOut]{
+					Name: "copy", Title: "Copy", Doc: "Copies a template, and starts another guest.",
+					Plan: func(_ context.Context, _ *tool.Call, in copyIn) (change.Plan, copyIn, error) {
+						return change.Plan{About: "Copy"}, in, nil
+					},
+					Steps: func(in copyIn) []change.Step[copyIn] {
+						return []change.Step[copyIn]{
+							{About: "Copy", Send: func(ctx context.Context, c *tool.Call, _ *copyIn) (change.Job, error) {
+								upid, err := c.PVE.Clone(ctx, pve.GuestRef{Node: "pve1", Kind: pve.QEMU, VMID: 900}, map[string][]string{"newid": {"333"}})
+								return change.Job{UPID: upid}, err
+							}, Undo: &change.Undo[copyIn]{
+								About: "Removal of the copy", Target: change.GuestTarget("DELETE", made, ""),
+								Unchanged: func(context.Context, *tool.Call, copyIn, proxmox.UPID) (bool, error) { return tt.unchanged, nil },
+								Send: func(ctx context.Context, c *tool.Call, _ *copyIn) (change.Job, error) {
+									upid, err := c.PVE.DeleteGuest(ctx, made, pve.Deletion{})
+									return change.Job{UPID: upid}, err
+								},
+							}},
+							{About: "Start", Send: func(ctx context.Context, c *tool.Call, in *copyIn) (change.Job, error) {
+								g, err := c.Guest(ctx, in.VMID)
+								if err != nil {
+									return change.Job{}, err
+								}
+								if _, err := c.PVE.Power(ctx, g.Ref(), "stop", nil); err != nil {
+									return change.Job{}, err
+								}
+								upid, err := c.PVE.Power(ctx, g.Ref(), "start", nil)
+								return change.Job{UPID: upid}, err
+							}},
+						}
+					},
+					Finish: func(context.Context, *tool.Call, copyIn, change.End) (powerOut, error) { return powerOut{}, nil },
+				})
+				a := w.Run(copies, `{"vmid":105}`)
+				if a.Outcome != tool.Failed || !strings.Contains(a.Text, tt.says) {
+					t.Errorf("%s", a.Text)
+				}
+				gone := w.Call("pve_guest_status", `{"vmid":333}`).IsError
+				if gone != tt.unchanged {
+					t.Errorf("the copy is gone: %v", gone)
+				}
+			})
+		})
+	}
+}
+
+// What another process would not know of a change must not be declared.
+func TestStateThatWouldBeLost(t *testing.T) {
+	type lossy struct {
+		copyIn
+		hidden bool
+	}
+	defer func() {
+		if p := recover(); p == nil || !strings.Contains(fmt.Sprint(p), "lossy.hidden would be lost") {
+			t.Errorf("%v", p)
+		}
+	}()
+	_ = lossy{hidden: true}.hidden
+	change.New(change.Spec[copyIn, lossy, powerOut]{Name: "lossy"})
+}

@@ -1,0 +1,322 @@
+package change
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/proxmox"
+)
+
+const (
+	// handOver is how long ago a process that goes on with a change may have seen its task
+	// last, and send the next step all the same.
+	handOver = 15 * time.Second
+	// sentWithin is how long after the end of a step a process that goes on with the change
+	// may send the next one.
+	sentWithin = 2 * handOver
+	// goalTime is how long a change that has not reached its goal is followed after the end
+	// of its task.
+	goalTime = 10 * time.Minute
+)
+
+// detachesNow reports whether the call ends now that the task was begun, since its caller
+// follows the change.
+func (r *run) detachesNow() bool { return r.handle != "" && r.mayDetach() }
+
+func (r *run) mayDetach() bool {
+	wait := r.in.wait()
+	return r.req.Detach && (wait == nil || *wait > 0)
+}
+
+// hasStepsToSend reports whether something is to be sent after the step that is taken.
+func (r *run) hasStepsToSend() bool {
+	return slices.ContainsFunc(r.steps[min(r.at+1, len(r.steps)):], func(s step) bool { return s.send != nil })
+}
+
+// outlivesCall reports whether this process sends the steps that are left after the call.
+func (r *run) outlivesCall() bool { return r.mayDetach() || r.host.Stays }
+
+// detach answers at once for a task that was begun. This process sends what comes after the
+// task, if it lives that long.
+func (r *run) detach(ctx context.Context, job Job) output {
+	r.detached = true
+	return r.answerRunning(ctx, job, "")
+}
+
+// continueInBackground starts another goroutine, which sends the steps that are left after the
+// end of the call.
+func (r *run) continueInBackground(ctx context.Context) {
+	if r.inBackground {
+		return
+	}
+	r.inBackground = true
+	rest := *r
+	go rest.sendStepsLeft(context.WithoutCancel(ctx))
+}
+
+// sendStepsLeft waits for the task of a change whose call was answered, and sends the steps
+// that are left. It sends nothing if the task may have ended a while ago: those who follow the
+// change were told then that nothing comes any more.
+func (r *run) sendStepsLeft(ctx context.Context) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.host.Logger.ErrorContext(ctx, "panic", "tool", r.tool.Name, "cause", p, "stack", string(debug.Stack()))
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, tool.HandleTime)
+	defer cancel()
+	r.req.Progress = nil
+	r.jobs, r.ends = slices.Clone(r.jobs), slices.Clone(r.ends)
+	for job := r.jobs[r.at]; ; job = r.jobs[r.at] {
+		var err error
+		if r.call, err = tool.NewCall(ctx, r.host, r.req); err == nil {
+			err = r.waitForTask(ctx, job)
+		}
+		if err != nil {
+			r.host.Logger.WarnContext(ctx, "what comes after a task is not sent", "tool", r.tool.Name, "task", job.UPID.String(), "error", err)
+			return
+		}
+		for r.at++; r.at < len(r.steps) && r.steps[r.at].send == nil; r.at++ {
+			r.jobs = append(r.jobs, Job{}) // PVE's own business
+		}
+		if r.at == len(r.steps) {
+			return
+		}
+		out := r.recordStep(ctx, func() output {
+			next, stopped := r.sendStep(ctx, r.steps[r.at])
+			if stopped != nil {
+				return stopped
+			}
+			return r.outputOf(Answer{Outcome: tool.Running, UPID: next.UPID.String()})
+		})
+		if out.answer().Outcome != tool.Running {
+			r.host.Logger.WarnContext(ctx, "a change has stopped", "tool", r.tool.Name, "step", r.steps[r.at].about, "outcome", string(out.answer().Outcome), "reason", out.answer().Message)
+			return
+		}
+		if !r.hasStepsToSend() {
+			return
+		}
+	}
+}
+
+// waitForTask waits for the end of a task after which more is sent. The error says why nothing
+// is sent.
+func (r *run) waitForTask(ctx context.Context, job Job) error {
+	if job.UPID.IsZero() {
+		return nil
+	}
+	now := func() time.Time { return r.host.Now().Round(0) } // which goes on while a machine sleeps
+	seen := now()
+	status, err := r.call.PVE.Wait(ctx, job.UPID, func(proxmox.TaskUpdate) { seen = now() })
+	switch {
+	case err != nil:
+		return err
+	case now().Sub(seen) > handOver:
+		return fmt.Errorf("its end was not seen in time")
+	case !status.Succeeded():
+		return fmt.Errorf("it has failed")
+	}
+	return nil
+}
+
+// respondLater answers for a change that was begun, as far as it has come after a wait. It
+// sends nothing.
+func (r *run) respondLater(ctx context.Context, wait time.Duration) output {
+	if out := r.restore(ctx); out != nil {
+		return out
+	}
+	patience, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	if stopped := r.replaySteps(ctx, patience); stopped != nil {
+		return r.withStepsDone(ctx, stopped)
+	}
+	return r.awaitGoal(ctx, patience)
+}
+
+// restore sets the change up from its handle. It returns the answer if it cannot.
+func (r *run) restore(ctx context.Context) output {
+	h := r.resumed
+	r.plan = Plan{Subject: h.Subject, About: h.About, Later: h.Later}
+	r.started, r.handle, r.id, r.state = h.Start(), h.Text, h.ID, r.spec.state()
+	first := Job{UPID: h.Task()}
+	if err := json.Unmarshal(h.State, r.state); err != nil {
+		return r.answerCannotFollow(first, err)
+	}
+	r.steps = r.spec.steps(r.plan, r.state)
+	var err error
+	if r.call, err = tool.NewCall(ctx, r.host, r.req); err != nil {
+		return r.answerCannotLook(first, err)
+	}
+	return nil
+}
+
+// replaySteps follows the steps that were taken, to the end of the last one. stopped is the
+// answer if the change has not come that far.
+func (r *run) replaySteps(ctx, patience context.Context) (stopped output) {
+	for r.at < len(r.steps) {
+		job, stopped := r.findStep(ctx, patience)
+		if stopped == nil {
+			stopped = r.completeStep(ctx, patience, job)
+		}
+		if stopped != nil {
+			return stopped
+		}
+	}
+	return nil
+}
+
+// findStep finds the task of a step that this call has not sent. The job has no task if the
+// step needs none, or if PVE has not begun it by itself. stopped is the answer if the step was
+// not taken, and the change ends with that.
+func (r *run) findStep(ctx, patience context.Context) (job Job, stopped output) {
+	if r.resumed != nil && r.at <= r.resumed.Step {
+		job = Job{UPID: r.resumed.Tasks[r.at]}
+		r.jobs = append(r.jobs, job)
+		return job, nil
+	}
+	for {
+		job, begun, err := r.lookUpStep(ctx)
+		if err != nil {
+			return job, r.answerCannotLook(r.lastJob(), err)
+		}
+		if begun {
+			r.jobs = append(r.jobs, job)
+			return job, nil
+		}
+		if !r.resumed.Follows || r.isAbandoned(ctx) {
+			return job, r.answerNotBegun()
+		}
+		select {
+		case <-patience.Done():
+			return job, r.outputOf(Answer{
+				Outcome: tool.Running, UPID: r.lastJob().UPID.String(), Handle: r.handle,
+				Message: r.steps[r.at].about + " is about to begin.", Next: "Follow it with pve_task_status: handle and wait.",
+			})
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// lookUpStep looks in PVE whether a step was begun. If PVE does the step by itself, an error of
+// the list of tasks is no reason to stop: whether the goal is reached is seen all the same.
+func (r *run) lookUpStep(ctx context.Context) (job Job, begun bool, err error) {
+	s := r.steps[r.at]
+	job.UPID, err = r.call.FindTask(ctx, s.guest, s.task, r.tasks(), r.started)
+	switch {
+	case s.send == nil:
+		return job, true, nil
+	case err != nil || !job.UPID.IsZero():
+		return job, err == nil, err
+	case s.done == nil:
+		return job, false, nil
+	}
+	begun, err = s.done(ctx, r.call, r.state)
+	return job, begun, err
+}
+
+// answerNotBegun answers for a change that has stopped before a step.
+func (r *run) answerNotBegun() output {
+	r.nextNotSent = true
+	s := r.steps[r.at]
+	next := s.rest
+	if _, ok := r.in.(planner); ok && s.target.Method == "" {
+		next += fmt.Sprintf(" Or take all steps that are left: %s with this handle as plan_handle.", r.tool.Name)
+	}
+	return r.outputOf(Answer{
+		Outcome: tool.Failed, UPID: r.lastJob().UPID.String(), Next: next,
+		Message: s.about + " was not begun, since the call that would have begun it did not see the end of the task.",
+	})
+}
+
+// isAbandoned reports whether the step before ended so long ago that no process sends the next
+// one.
+func (r *run) isAbandoned(ctx context.Context) bool {
+	last := r.lastJob().UPID
+	if last.IsZero() {
+		return r.host.Now().Sub(r.started) > sentWithin
+	}
+	end, ok := r.call.TaskEnd(ctx, last)
+	return ok && r.resumed.since(end) >= sentWithin
+}
+
+// lastJob returns the last job that has a task.
+func (r *run) lastJob() Job {
+	if known := r.tasks(); len(known) > 0 {
+		return Job{UPID: known[len(known)-1]}
+	}
+	return Job{}
+}
+
+// tasks returns the tasks that are known of the steps that were begun.
+func (r *run) tasks() []proxmox.UPID {
+	var out []proxmox.UPID
+	for _, j := range r.jobs {
+		if !j.UPID.IsZero() {
+			out = append(out, j.UPID)
+		}
+	}
+	return out
+}
+
+// takeStepsLeft takes the steps of a change that are left, if no other process does. It does
+// not take a step that needs consent, since the subject may have changed since it was given.
+func (r *run) takeStepsLeft(ctx context.Context, h *Handle) output {
+	r.resumed = h
+	if out := r.restore(ctx); out != nil {
+		return r.recordNotSent(ctx, out)
+	}
+	if reason := r.req.Refusal(r.host.Policy, policy.Write); reason != "" {
+		return r.recordNotSent(ctx, r.answerFailed(ctx, &policy.RefusedError{Reason: reason}))
+	}
+	patience, cancel := context.WithTimeout(ctx, r.call.Patience(r.in.wait()))
+	defer cancel()
+	stopped := r.replaySteps(ctx, patience)
+	switch {
+	case stopped == nil:
+		return r.awaitGoal(ctx, patience)
+	case !r.nextNotSent || r.steps[r.at].target.Method != "":
+		return r.withStepsDone(ctx, stopped)
+	}
+	r.resumed = nil
+	return r.sendSteps(ctx)
+}
+
+// awaitTask waits for the end of a task. If there is no time for that, and another call has
+// begun the task, it looks at it once.
+func (r *run) awaitTask(ctx, patience context.Context, job Job, watch *cluster.TaskWatch) (proxmox.TaskStatus, error) {
+	if r.resumed == nil || patience.Err() == nil {
+		status, err := r.call.PVE.Wait(patience, job.UPID, watch.Update)
+		if err == nil {
+			r.call.NoteTaskEnd(job.UPID)
+		}
+		return status, err
+	}
+	status, err := r.call.PVE.TaskStatus(ctx, job.UPID)
+	switch {
+	case err != nil:
+	case !status.Running():
+		r.call.NoteTaskEnd(job.UPID)
+	default:
+		if lines, _, err := r.call.PVE.TaskLogEnds(ctx, job.UPID, cluster.LogEnds); err == nil {
+			watch.ReadLog(lines)
+		}
+	}
+	return status, err
+}
+
+// overdue reports whether a change that another call has begun has not reached its goal for so
+// long that it is followed no more.
+func (r *run) overdue(ctx context.Context, task proxmox.UPID) bool {
+	if r.resumed == nil {
+		return false
+	}
+	end, ok := r.call.TaskEnd(ctx, task)
+	return !ok || r.resumed.since(end) > goalTime
+}

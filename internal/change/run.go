@@ -1,0 +1,156 @@
+package change
+
+import (
+	"context"
+	"time"
+
+	"github.com/pve-mcp/pve-mcp/internal/exactjson"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+)
+
+// run is one call of a tool that changes something, or the part of one that goes on after its
+// call. Methods that return an output return the answer with which the call ends, or nil if
+// it goes on.
+type run struct {
+	tool tool.Tool
+	spec *spec
+	host tool.Host
+	req  tool.Request
+
+	in       input
+	call     *tool.Call
+	plan     Plan
+	state    any // a pointer
+	steps    []step
+	consent  policy.Consent
+	question *tool.Question
+	fault    tool.Fault
+
+	digest       string         // of the input
+	sealedPlan   *sealedPlan    // that the call is to carry out
+	asked        sealedQuestion // the question whose answer came
+	replyProblem string         // why that answer does not count
+	unanswered   bool           // the human was asked, and said nothing
+
+	started      time.Time
+	at           int      // the step that is taken
+	jobs         []Job    // of the steps that were begun
+	ends         []Answer // of the steps that have succeeded
+	last         End      // of the last task that has
+	id           string   // of the change, once there is a handle
+	handle       string   // once something was begun
+	resumed      *Handle  // if this is not the call that has begun the change
+	interrupted  bool
+	detached     bool
+	inBackground bool // another goroutine takes the steps that are left
+	nextNotSent  bool // the next step was not begun, and nobody begins it
+}
+
+// resultOf returns the result that has an answer.
+func (r *run) resultOf(out output) tool.Result {
+	res := tool.ResultOf(out)
+	res.Fault = r.fault
+	res.Outcome = out.answer().Outcome
+	res.IsError = res.Outcome == tool.Failed || res.Outcome == tool.Unknown
+	res.Question = r.question
+	res.Interrupted, res.Detached = r.interrupted, r.detached
+	if res.Outcome == tool.Running {
+		res.Handle = r.handle // as long as there is something to follow
+	}
+	return res
+}
+
+// respond answers the call.
+func (r *run) respond(ctx context.Context) output {
+	begun, err := r.openPlan(ctx)
+	if err != nil {
+		return r.recordNotSent(ctx, r.answerFailed(ctx, err))
+	}
+	if begun != nil {
+		return r.takeStepsLeft(ctx, begun)
+	}
+	if err := r.makePlan(ctx); err != nil {
+		return r.recordNotSent(ctx, r.answerFailed(ctx, err))
+	}
+	if r.plan.Already != "" {
+		out, err := r.spec.finish(ctx, r.call, r.state, End{})
+		return r.answerFinished(out, err, Answer{Outcome: tool.OK, Message: r.plan.Already})
+	}
+	risk := r.spec.risk(r.in)
+	if r.plan.Destructive {
+		risk = max(risk, policy.Destructive)
+	}
+	if reason := r.refusal(ctx, risk); reason != "" {
+		return r.recordNotSent(ctx, r.answerFailed(ctx, &policy.RefusedError{Reason: reason}))
+	}
+	if err := r.checkSealedPlan(ctx); err != nil {
+		return r.recordNotSent(ctx, r.answerFailed(ctx, err))
+	}
+	if wantsPlan(r.in) {
+		return r.answerPlanned(ctx, risk)
+	}
+	if r.plan.ReadOnly {
+		risk = policy.Read
+	}
+	var out output
+	if r.consent, out = r.decideConsent(ctx, risk); out != nil {
+		return r.recordNotSent(ctx, out)
+	}
+	r.call.HoldTime(time.Time{})
+	r.started = r.host.Now()
+	return r.sendSteps(ctx)
+}
+
+// makePlan reads the arguments and plans the change.
+func (r *run) makePlan(ctx context.Context) (err error) {
+	if err := r.tool.ReadArguments(ctx, r.host, &r.req, r.in); err != nil {
+		return err
+	}
+	if reason := r.req.Refusal(r.host.Policy, r.spec.risk(r.in)); reason != "" {
+		return &policy.RefusedError{Reason: reason}
+	}
+	if r.call, err = tool.NewCall(ctx, r.host, r.req); err != nil {
+		return err
+	}
+	r.digest = exactjson.Digest(r.in)
+	if err := r.openReply(ctx); err != nil {
+		return err
+	}
+	r.plan, r.state, err = r.spec.plan(ctx, r.call, r.in)
+	r.steps = r.spec.steps(r.plan, r.state)
+	return err
+}
+
+// refusal says why the call that is planned is not made: it is worse than its input told and
+// than the caller may do, or the rules forbid what a human would be asked about. The guard
+// below the client knows the rules for every request; this check asks nobody in vain.
+func (r *run) refusal(ctx context.Context, risk policy.Risk) string {
+	if reason := r.req.Refusal(r.host.Policy, risk); reason != "" {
+		return reason
+	}
+	if risk < policy.Destructive || r.host.Guard == nil {
+		return ""
+	}
+	targets := r.targets()
+	if targets == nil {
+		targets = []policy.Target{{Subject: r.plan.Subject}}
+	}
+	for _, target := range targets {
+		if reason := r.host.Guard.Refuse(ctx, target); reason != "" {
+			return reason
+		}
+	}
+	return ""
+}
+
+// targets are the requests that need the consent.
+func (r *run) targets() []policy.Target {
+	var out []policy.Target
+	for _, s := range r.steps {
+		if s.target.Method != "" {
+			out = append(out, s.target)
+		}
+	}
+	return out
+}

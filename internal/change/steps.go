@@ -1,0 +1,85 @@
+package change
+
+import (
+	"context"
+
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+// Step is one of the requests of a change. It is sent when the one before it has succeeded,
+// has a line of its own in the audit log, and is never sent again if its outcome is
+// unknown.
+type Step[State any] struct {
+	// About names action and target, to begin a sentence. The step that the
+	// whole is for has that of the plan.
+	About string
+	// Target is the request that a consent is good for, none if it needs none.
+	Target policy.Target
+	// Guest and Task find its task in PVE: the guest that it is about, and how the task's
+	// type ends, such as start for qmstart, vzstart and hastart.
+	Guest pve.VMID
+	Task  string
+	// Send sends the request; nil if PVE does the step by itself after the one before.
+	Send func(ctx context.Context, c *tool.Call, s *State) (Job, error)
+	// Done, if not nil, reports whether PVE shows the step as done although no task of it
+	// is found.
+	Done func(ctx context.Context, c *tool.Call, s State) (bool, error)
+	// Rest is what to do if the change has ended before the step, in a sentence.
+	Rest string
+	// Undo, if not nil, takes back what the step has made if a later one fails.
+	Undo *Undo[State]
+}
+
+// Undo takes back what the task of a step has made, and nothing else.
+type Undo[State any] struct {
+	About  string
+	Target policy.Target
+	// Unchanged reports whether what the task has made is still as that has left it.
+	Unchanged func(ctx context.Context, c *tool.Call, s State, made proxmox.UPID) (bool, error)
+	Send      func(ctx context.Context, c *tool.Call, s *State) (Job, error)
+}
+
+// step is a Step without the type of its state, to which it gets a pointer.
+type step struct {
+	about  string
+	target policy.Target
+	guest  pve.VMID
+	task   string
+	send   func(ctx context.Context, c *tool.Call, state any) (Job, error)
+	done   func(ctx context.Context, c *tool.Call, state any) (bool, error)
+	rest   string
+	undo   *undo
+}
+
+type undo struct {
+	step
+	unchanged func(ctx context.Context, c *tool.Call, state any, made proxmox.UPID) (bool, error)
+}
+
+func (s Step[State]) untyped() step {
+	out := step{about: s.About, target: s.Target, guest: s.Guest, task: s.Task, rest: s.Rest, send: untypedSend(s.Send)}
+	if s.Done != nil {
+		out.done = func(ctx context.Context, c *tool.Call, state any) (bool, error) {
+			return s.Done(ctx, c, *state.(*State))
+		}
+	}
+	if u := s.Undo; u != nil {
+		out.undo = &undo{
+			step: step{about: u.About, target: u.Target, send: untypedSend(u.Send)},
+			unchanged: func(ctx context.Context, c *tool.Call, state any, made proxmox.UPID) (bool, error) {
+				return u.Unchanged(ctx, c, *state.(*State), made)
+			},
+		}
+	}
+	return out
+}
+
+func untypedSend[State any](send func(context.Context, *tool.Call, *State) (Job, error)) func(context.Context, *tool.Call, any) (Job, error) {
+	if send == nil {
+		return nil
+	}
+	return func(ctx context.Context, c *tool.Call, state any) (Job, error) { return send(ctx, c, state.(*State)) }
+}
