@@ -20,7 +20,7 @@ type selection []string
 
 func selectionsOf(fields []string) []selection {
 	var out []selection
-	for _, f := range fields {
+	for f := range strings.SplitSeq(strings.Join(fields, ","), ",") {
 		f = strings.TrimPrefix(strings.TrimSpace(f), "data.")
 		if f = strings.Trim(f, "."); f != "" && f != "data" {
 			out = append(out, strings.Split(f, "."))

@@ -47,6 +47,7 @@ var areas = []area{
 	{name: "replication", args: `{"path":"/cluster/replication"}`, says: []string{`"request":"GET /cluster/replication"`}},
 	{name: "backup jobs", args: `{"path":"/cluster/backup","fields":["id","schedule"],"sort":"-id","limit":1}`,
 		says: []string{`"rows":[{"id":"backup-weekly","schedule":"sat 03:00"}]`, `"total":3,"left_out":2,"more":"offset: 1, or a filter"`}},
+	{name: "fields in one text", args: `{"path":"/cluster/backup","fields":"id, data.*.schedule","limit":1}`, says: []string{`{"id":"backup-nightly","schedule":"21:00"}`}},
 	{name: "who is in no job", args: `{"path":"/cluster/backup-info/not-backed-up","fields":["vmid","name"]}`, says: []string{`"rows":[{"name"`}},
 	{name: "SDN zones", args: `{"path":"/cluster/sdn/zones"}`, says: []string{`"request":"GET /cluster/sdn/zones"`}},
 	{name: "SDN vnets", args: `{"path":"/cluster/sdn/vnets"}`, path: "/cluster/sdn/vnets", answer: `[{"vnet":"lab","zone":"z","tag":30}]`, says: []string{`"tag":30`}},
