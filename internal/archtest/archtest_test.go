@@ -1,5 +1,6 @@
 // Package archtest holds the code to its architecture: which package may import
-// which, what the module depends on, and how long a file or a function may be.
+// which, what the module depends on, how long a file or a function may be, and the style
+// of comments, pages and messages.
 package archtest
 
 import (
@@ -10,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -54,11 +54,6 @@ var modules = map[string]string{
 	"go.opentelemetry.io/proto/otlp":                    "tests: what a collector reads",
 	"google.golang.org/protobuf":                        "tests: what a collector reads",
 }
-
-const (
-	maxFile = 500 // lines
-	maxFunc = 70
-)
 
 // support are packages that only tests and what runs tests import.
 var support = []string{"internal/testkit/effort", "internal/testkit/live", "internal/testkit/recorded", "internal/testkit/sim", "test/live", "test/simproc"}
@@ -166,40 +161,6 @@ func TestWhichModulesAreForTests(t *testing.T) {
 			t.Errorf("%s: in the program is %v, and its reason is %q", module, in, why)
 		}
 	}
-}
-
-func TestSizes(t *testing.T) {
-	pkgs, set, root := load(t)
-	for _, p := range pkgs {
-		for name, file := range p.files {
-			lines := set.File(file.Pos()).LineCount()
-			if !isTest(name) && lines > maxFile {
-				t.Errorf("%s has %d lines, over %d: is it one idea?", path.Join(p.dir, name), lines, maxFile)
-			}
-			for _, decl := range file.Decls {
-				f, ok := decl.(*ast.FuncDecl)
-				if !ok || isTest(name) {
-					continue
-				}
-				if n := set.Position(f.End()).Line - set.Position(f.Pos()).Line + 1; n > maxFunc && !isTable(f) {
-					t.Errorf("%s: %s has %d lines, over %d", where(set, root, f.Pos()), f.Name.Name, n, maxFunc)
-				}
-			}
-		}
-	}
-}
-
-// isTable reports whether a function is no more than data.
-func isTable(f *ast.FuncDecl) bool {
-	if len(f.Body.List) != 1 {
-		return false
-	}
-	ret, ok := f.Body.List[0].(*ast.ReturnStmt)
-	if !ok || len(ret.Results) != 1 {
-		return false
-	}
-	_, ok = ret.Results[0].(*ast.CompositeLit)
-	return ok
 }
 
 // State that belongs to nobody: init functions, and variables of a package that
