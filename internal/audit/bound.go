@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 )
 
 // What a record has at most, so that nobody fills the disk with a few of them. What is cut
@@ -36,13 +38,13 @@ func cutMark(n int, of string, whole []byte) string {
 
 // bounded is a value of JSON without its secrets, as text that is not too long.
 func bounded(value any) json.RawMessage {
-	text := encode(value)
+	text := exactjson.Encode(value)
 	if len(text) <= maxArguments && !hasMuch(value) {
 		return text
 	}
-	short := encode(shortened(value))
+	short := exactjson.Encode(shortened(value))
 	if len(short) > maxArguments {
-		return encode(map[string]any{"…": cutMark(len(text), "bytes", text)})
+		return exactjson.Encode(map[string]any{"…": cutMark(len(text), "bytes", text)})
 	}
 	return short
 }
@@ -72,7 +74,7 @@ func shortened(value any) any {
 			out = append(out, shortened(e))
 		}
 		if len(v) > maxItems {
-			out = append(out, cutMark(len(v), "items", encode(v)))
+			out = append(out, cutMark(len(v), "items", exactjson.Encode(v)))
 		}
 		return out
 	case map[string]any:
@@ -82,7 +84,7 @@ func shortened(value any) any {
 			out[cut(name, maxName)] = shortened(v[name])
 		}
 		if len(v) > maxItems {
-			out["…"] = cutMark(len(v), "names", encode(v))
+			out["…"] = cutMark(len(v), "names", exactjson.Encode(v))
 		}
 		return out
 	}

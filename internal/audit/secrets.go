@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 )
 
@@ -62,7 +63,7 @@ func masked(name string, value any) any {
 		if !ok {
 			return render.MaskSecrets(v)
 		}
-		return string(encode(masked("", inner))) + render.MaskSecrets(string(rest))
+		return string(exactjson.Encode(masked("", inner))) + render.MaskSecrets(string(rest))
 	}
 	return value
 }
@@ -101,15 +102,4 @@ func decode(data []byte) (value any, rest []byte, ok bool) {
 	dec.UseNumber()
 	err := dec.Decode(&value)
 	return value, data[dec.InputOffset():], err == nil
-}
-
-// encode writes what decode has read.
-func encode(value any) []byte {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(value); err != nil {
-		panic(err) // it came out of JSON
-	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 }

@@ -10,6 +10,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"strings"
+	"unicode"
 )
 
 // Encode writes a value without white space, and leaves <, > and & as they are, since the
@@ -37,14 +40,20 @@ type RepeatedKeyError struct{ Key string }
 // Error implements [error].
 func (e *RepeatedKeyError) Error() string { return fmt.Sprintf("it has the key %q twice", e.Key) }
 
+// LimitError says that a text is more than a limit allows.
+type LimitError struct{ problem string }
+
+// Error implements [error]. It completes a sentence about the text.
+func (e *LimitError) Error() string { return e.problem }
+
 // Decode reads a value. Numbers are [json.Number], as they were written. The error is a
 // [RepeatedKeyError] if an object has a key twice.
 func Decode(data []byte) (value any, err error) {
 	if !json.Valid(data) { // it bounds the depth, too
 		return nil, errors.New("it is not JSON")
 	}
-	if key, ok := repeatedKey(data); ok {
-		return nil, &RepeatedKeyError{key}
+	if err := Check(data, Limits{}); err != nil {
+		return nil, err
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
@@ -52,40 +61,77 @@ func Decode(data []byte) (value any, err error) {
 	return value, err
 }
 
-// repeatedKey returns a key that an object in valid JSON has twice.
-func repeatedKey(data []byte) (key string, ok bool) {
+// Limits are what [Check] holds a text to; 0 is for no limit.
+type Limits struct {
+	// Depth is of objects and lists in each other.
+	Depth int
+	// Tokens are objects, lists, their ends, keys and what they have.
+	Tokens int
+	// FoldCase takes keys for the same that differ only in the case of their letters, as some
+	// readers do.
+	FoldCase bool
+}
+
+// Check returns an error if an object in valid JSON has a key twice ([RepeatedKeyError]) or the
+// text is beyond the limits ([LimitError]).
+func Check(data []byte, l Limits) error {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
 	type level struct {
-		keys  map[string]bool // nil for a list
-		value bool            // the next text is a value, and no key
+		keys  map[string]bool // nil of a list
+		value bool            // whether a value is next, in an object
 	}
 	var open []level
-	dec := json.NewDecoder(bytes.NewReader(data))
-	for {
+	for n := 0; ; n++ {
 		token, err := dec.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
 		if err != nil {
-			return "", false
+			return err
 		}
-		switch delim, _ := token.(json.Delim); delim {
-		case '{':
-			open = append(open, level{keys: map[string]bool{}})
-			continue
-		case '[':
-			open = append(open, level{})
-			continue
-		case '}', ']':
+		if l.Tokens > 0 && n > l.Tokens {
+			return &LimitError{fmt.Sprintf("has more than %d values", l.Tokens)}
+		}
+		if token == json.Delim('}') || token == json.Delim(']') {
 			open = open[:len(open)-1]
-		}
-		if len(open) == 0 || open[len(open)-1].keys == nil {
 			continue
 		}
-		at := &open[len(open)-1]
-		if text, isText := token.(string); isText && !at.value {
-			if at.keys[text] {
-				return text, true
+		if len(open) > 0 {
+			if in := &open[len(open)-1]; in.keys != nil {
+				if in.value = !in.value; in.value {
+					key, _ := token.(string)
+					same := key
+					if l.FoldCase {
+						same = foldCase(key)
+					}
+					if in.keys[same] {
+						return &RepeatedKeyError{key}
+					}
+					in.keys[same] = true
+					continue
+				}
 			}
-			at.keys[text], at.value = true, true
-			continue
 		}
-		at.value = false // a value has ended
+		switch token {
+		case json.Delim('{'):
+			open = append(open, level{keys: map[string]bool{}})
+		case json.Delim('['):
+			open = append(open, level{})
+		}
+		if l.Depth > 0 && len(open) > l.Depth {
+			return &LimitError{fmt.Sprintf("is nested more than %d deep", l.Depth)}
+		}
 	}
+}
+
+// foldCase is the same for texts that differ only in the case of their letters.
+func foldCase(text string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			least = min(least, f)
+		}
+		return least
+	}, text)
 }

@@ -8,13 +8,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+
+	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 )
 
 // Limits of what is read at once. They lie far above what any client sends, and bound what
@@ -54,8 +54,12 @@ func Read(data []byte) ([]Message, *Error) {
 	if !json.Valid(data) {
 		return nil, parseError("the message is not JSON, or is nested too deeply")
 	}
-	if err := unambiguous(data); err != nil {
-		return nil, invalid(nil, err.Error())
+	if err := exactjson.Check(data, exactjson.Limits{Depth: maxDepth, Tokens: maxValues, FoldCase: true}); err != nil {
+		var repeated *exactjson.RepeatedKeyError
+		if errors.As(err, &repeated) {
+			return nil, invalid(nil, fmt.Sprintf("the name %.100q stands twice in an object of the message", repeated.Key))
+		}
+		return nil, invalid(nil, "the message "+err.Error())
 	}
 	var raws []json.RawMessage
 	batch := bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("["))
@@ -152,65 +156,4 @@ func readID(raw json.RawMessage) (id json.RawMessage, ok bool) {
 	}
 	n, err := strconv.ParseInt(string(raw), 10, 64)
 	return raw, err == nil && string(raw) != "-0" && -maxID <= n && n <= maxID
-}
-
-// unambiguous reports what could be read in two ways: an object that has a name twice,
-// whatever the case of its letters, and what is too much.
-func unambiguous(data []byte) error {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	type level struct {
-		names map[string]bool // nil of a list
-		value bool            // whether a value is next, in an object
-	}
-	var open []level
-	for n := 0; ; n++ {
-		token, err := dec.Token()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if n > maxValues {
-			return fmt.Errorf("the message has more than %d values", maxValues)
-		}
-		if token == json.Delim('}') || token == json.Delim(']') {
-			open = open[:len(open)-1]
-			continue
-		}
-		if len(open) > 0 {
-			if in := &open[len(open)-1]; in.names != nil {
-				if in.value = !in.value; in.value {
-					name, _ := token.(string)
-					folded := fold(name)
-					if in.names[folded] {
-						return fmt.Errorf("the name %.100q stands twice in an object of the message", name)
-					}
-					in.names[folded] = true
-					continue
-				}
-			}
-		}
-		switch token {
-		case json.Delim('{'):
-			open = append(open, level{names: map[string]bool{}})
-		case json.Delim('['):
-			open = append(open, level{})
-		}
-		if len(open) > maxDepth {
-			return fmt.Errorf("the message is nested more than %d deep", maxDepth)
-		}
-	}
-}
-
-// fold is the same for names that differ only in the case of their letters.
-func fold(name string) string {
-	return strings.Map(func(r rune) rune {
-		least := r
-		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
-			least = min(least, f)
-		}
-		return least
-	}, name)
 }
