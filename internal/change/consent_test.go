@@ -522,7 +522,7 @@ func FuzzQuestion(f *testing.F) {
 func TestTheCallThatWouldConfirm(t *testing.T) {
 	w := sim.New(t, sim.Options{Policy: policy.Policy{Confirm: policy.Param}})
 	a := w.Call("pve_delete_snapshot", `{"vmid":"102","snapname":"after-upgrade"}`)
-	want := `If this is what the user wants, call again: pve_delete_snapshot {"confirm":true,"snapname":"after-upgrade","vmid":"102"}`
+	want := `If this is what the user wants, call again: pve_delete_snapshot {"confirm":true,"snapname":"after-upgrade","vmid":102}`
 	if a.Outcome != tool.NeedsConfirmation || a.Fields["next"] != want {
 		t.Errorf("%s", a.Text)
 	}

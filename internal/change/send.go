@@ -1,6 +1,7 @@
 package change
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -158,7 +159,8 @@ func (r *run) claimStep(ctx context.Context) error {
 	case err != nil:
 		return explain.Refusal("See to that store, then look at what was done.", "Whether another process takes this step cannot be told, because PVE_MCP_CONSENT_STORE does not answer: %v. It was not sent.", err)
 	case !first:
-		return explain.Refusal("Follow it with pve_task_status.", "Another call takes this step; it was not sent again.")
+		return explain.Refusal("Look whether it was done. If it was not: "+cmp.Or(r.steps[r.at].rest, "make the call anew."),
+			"Another call or process has taken this step; it was not sent again.")
 	}
 	return nil
 }

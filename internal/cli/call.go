@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -140,7 +141,7 @@ func addFlag(flags *pflag.FlagSet, name string, p *jsonschema.Schema, required b
 	case p.Type == "array":
 		flags.StringSlice(name, nil, doc)
 	default:
-		flags.Var(&argument{typ: p.Type}, name, doc)
+		flags.Var(&argument{typ: cmp.Or(p.Type, "guest")}, name, doc)
 	}
 }
 

@@ -38,6 +38,7 @@ func decode(s *jsonschema.Schema, args json.RawMessage, in any, find func(name s
 	if r.added != nil {
 		r.kept = exactjson.Encode(all)
 	}
+	given := maps.Clone(all)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		a, ok := takes[name]
 		if !ok {
@@ -56,13 +57,16 @@ func decode(s *jsonschema.Schema, args json.RawMessage, in any, find func(name s
 			if id == 0 { // any will do
 				continue
 			}
-			r.kept = exactjson.Encode(all)
 		}
 		fixed, problem := a.fit(name, all[name])
 		if problem != "" {
 			return r, BadArgument(name, problem)
 		}
 		all[name] = fixed
+		if _, isText := given[name].(string); isText && a.named { // a record has the id
+			given[name] = fixed
+			r.kept = exactjson.Encode(given)
+		}
 	}
 	for _, name := range s.Required {
 		if _, ok := all[name]; !ok {
