@@ -265,6 +265,9 @@ func (q query) fits(d doc) float64 {
 	if q.ct && !d.place.ct && strings.HasPrefix(d.endpoint.Path, "/nodes/{node}/qemu") {
 		f *= 0.8
 	}
+	if last := d.endpoint.Path[strings.LastIndexByte(d.endpoint.Path, '/')+1:]; q.terms[stem(last)] > 0 {
+		f *= 1.15 // the path itself is called so
+	}
 	isGuest := q.guest || q.vm || q.ct
 	switch {
 	case q.everyone && (d.place.guest || d.place.node):
