@@ -43,7 +43,7 @@ type sealedHandle struct {
 }
 
 // stepID names a step of a change for all processes.
-func stepID(change string, at int) string { return change + "/" + strconv.Itoa(at) }
+func stepID(change string, at int) string { return change + "-" + strconv.Itoa(at) }
 
 // sealHandle makes the handle of the change as far as it was begun.
 func (r *run) sealHandle(ctx context.Context) {

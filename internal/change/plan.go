@@ -2,9 +2,10 @@ package change
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"reflect"
+	"maps"
 	"slices"
 
 	"github.com/pve-mcp/pve-mcp/internal/exactjson"
@@ -17,6 +18,8 @@ const planPurpose = "plan"
 
 // sealedPlan is a plan that was answered, sealed until it is carried out.
 type sealedPlan struct {
+	ID      string          `json:"n"` // of the change that carries it out
+	At      int64           `json:"b"` // when it was made, in seconds
 	Owner   string          `json:"o,omitzero"`
 	Cluster string          `json:"c"`
 	Tool    string          `json:"t"`
@@ -54,23 +57,52 @@ func (r *run) openPlan(ctx context.Context) (*Handle, error) {
 	case p.Cluster != r.host.Cluster || p.Tool != r.tool.Name:
 		return nil, tool.BadArgument("plan_handle", fmt.Sprintf("is of the tool %s on the cluster %s", p.Tool, p.Cluster))
 	}
-	args, err := tool.ParseArguments(p.Args)
+	if r.req.Arguments, err = r.planArguments(ctx, p.Args, given); err != nil {
+		return nil, err
+	}
+	r.sealedPlan, r.id = &p, p.ID
+	return nil, nil
+}
+
+// planArguments returns the arguments of a plan with those that were given with its handle and
+// do not belong to it. The others may be given again, as they were.
+func (r *run) planArguments(ctx context.Context, planned json.RawMessage, given map[string]any) (json.RawMessage, error) {
+	args, err := tool.ParseArguments(planned)
 	if err != nil {
 		return nil, err
 	}
-	for name, value := range given {
+	is, err := r.digestArguments(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	out := maps.Clone(args)
+	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if slices.Contains(sharedArguments, name) {
-			args[name] = value
-		} else if !reflect.DeepEqual(value, args[name]) {
+			out[name] = given[name]
+			continue
+		}
+		again := maps.Clone(args)
+		again[name] = given[name]
+		switch now, err := r.digestArguments(ctx, again); {
+		case err != nil:
+			return nil, err
+		case now != is:
 			return nil, tool.BadArgument(name, "is not that of the plan; leave it out, or make a new plan with plan: true")
 		}
 	}
-	delete(args, "plan_handle")
+	delete(out, "plan_handle")
 	if given["plan"] == nil {
-		delete(args, "plan")
+		delete(out, "plan")
 	}
-	r.req.Arguments, r.sealedPlan = exactjson.Encode(args), &p
-	return nil, nil
+	return exactjson.Encode(out), nil
+}
+
+// digestArguments identifies arguments by what they mean.
+func (r *run) digestArguments(ctx context.Context, args map[string]any) (string, error) {
+	in, req := r.spec.input(), r.req
+	req.Arguments = exactjson.Encode(args)
+	err := r.tool.ReadArguments(ctx, r.host, &req, in)
+	return exactjson.Digest(in), err
 }
 
 // pick returns the entries of a map that have one of some names.
@@ -106,6 +138,7 @@ func (r *run) checkSealedPlan(ctx context.Context) error {
 	if r.sealedPlan == nil {
 		return nil
 	}
+	r.call.KeepChosenID()
 	is, err := r.digestPlan(ctx)
 	if err == nil && is != r.sealedPlan.Digest {
 		err = explain.Refusal("Make a new plan with plan: true.", "%s: the plan no longer holds, since what it is about has changed. Nothing was sent.", r.plan.About)
@@ -155,6 +188,6 @@ func (r *run) sealPlan(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return keys.Seal(planPurpose, sealedPlan{
-		Owner: r.req.Owner, Cluster: r.host.Cluster, Tool: r.tool.Name, Args: exactjson.Encode(args), Digest: digest,
+		ID: rand.Text(), At: r.host.Now().Unix(), Owner: r.req.Owner, Cluster: r.host.Cluster, Tool: r.tool.Name, Args: exactjson.Encode(args), Digest: digest,
 	}, r.host.Now().Add(tool.HandleTime))
 }

@@ -147,22 +147,34 @@ func (r *run) sendStep(ctx context.Context, s step) (job Job, stopped output) {
 	return job, nil
 }
 
-// claimStep takes the right to send a later step, which one process has, and once. If several
-// may go on with the change, the store of answers that were used decides.
+// claimStep takes the right to send a later step, or the first one of a plan, which one process
+// has, and once. If several may go on with the change, the store of answers that were used
+// decides.
 func (r *run) claimStep(ctx context.Context) error {
-	if r.at == 0 {
+	if r.at == 0 && r.sealedPlan == nil {
 		return nil
 	}
-	now := r.host.Now()
-	first, err := r.host.Used.Claim(ctx, stepID(r.id, r.at), now, now.Add(tool.HandleTime))
+	first, err := r.host.Used.Claim(ctx, stepID(r.id, r.at), r.host.Now(), r.claimedUntil())
 	switch {
 	case err != nil:
 		return explain.Refusal("See to that store, then look at what was done.", "Whether another process takes this step cannot be told, because PVE_MCP_CONSENT_STORE does not answer: %v. It was not sent.", err)
+	case !first && r.at == 0:
+		return explain.Refusal("Look whether it was done. If it was not: make a new plan with plan: true.", "The plan was used already; nothing was sent.")
 	case !first:
 		return explain.Refusal("Look whether it was done. If it was not: "+cmp.Or(r.steps[r.at].rest, "make the call anew."),
 			"Another call or process has taken this step; it was not sent again.")
 	}
 	return nil
+}
+
+// claimedUntil returns a time, the same for all who may come to the step, after which nobody
+// does: each step makes a handle, which opens for so long, and there is one to spare.
+func (r *run) claimedUntil() time.Time {
+	begun := r.started.Unix()
+	if r.at == 0 {
+		begun = r.sealedPlan.At
+	}
+	return time.Unix(begun, 0).Add(time.Duration(r.at+2) * tool.HandleTime)
 }
 
 // followTask waits for the end of a task. stopped is the answer if the change ends with that.

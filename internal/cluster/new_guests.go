@@ -40,12 +40,12 @@ func (v *View) ChooseID(ctx context.Context, wanted pve.VMID) (pve.VMID, error) 
 
 // CreateWithFreeID sends the request that makes a guest of an id. If the id was chosen for
 // it, and somebody else has taken the id meanwhile, PVE refuses the request, and it is sent
-// with the next free id.
+// with the next free id, unless [View.KeepChosenID] was called.
 func (v *View) CreateWithFreeID(ctx context.Context, id *pve.VMID, chosen bool, send func(pve.VMID) (proxmox.UPID, error)) (proxmox.UPID, error) {
 	const tries = 3
 	for try := 1; ; try++ {
 		upid, err := send(*id)
-		if err == nil || !chosen || try == tries || proxmox.OutcomeUnknown(err) || !pve.IDInUse(err) {
+		if err == nil || !chosen || v.keepsID || try == tries || proxmox.OutcomeUnknown(err) || !pve.IDInUse(err) {
 			return upid, err
 		}
 		if *id, err = v.PVE.NextID(ctx); err != nil {

@@ -43,6 +43,7 @@ type View struct {
 	asOf       time.Time                 // of the oldest list of resources
 	heldAt     time.Time                 // what Now returns, if it is not zero
 	assurances []Assurance               // that were given
+	keepsID    bool                      // no other id is taken than the chosen one
 }
 
 // New returns a view that knows nothing yet.
@@ -61,6 +62,10 @@ func (v *View) Now() time.Time {
 // HoldTime lets [View.Now] return a fixed time, so that ages read the same in a question
 // to a human and when its answer is checked. The zero time lets the clock go on.
 func (v *View) HoldTime(at time.Time) { v.heldAt = at }
+
+// KeepChosenID lets [View.CreateWithFreeID] take the id that was chosen and no other, since
+// somebody was told of it.
+func (v *View) KeepChosenID() { v.keepsID = true }
 
 // Ago returns how long ago a time was that PVE has stated, by PVE's clock.
 func (v *View) Ago(at time.Time) time.Duration { return v.PVE.Ago(v.Now(), at) }
