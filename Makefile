@@ -98,7 +98,7 @@ release:
 snapshot:
 	who=$$($(GO) run ./packaging env --snapshot) && env $$who $(GORELEASER) release --clean --snapshot $(if $(SKIP),--skip=$(SKIP))
 
-GENERATED = README.md .env.example docs/*.md internal/mcpserver/*.json internal/mcpserver/testdata/*.json internal/mcpserver/testdata/*/*.json pve/apischema/*.json.gz pve/apischema/testdata/*.txt internal/archtest/testdata/api/*.txt
+GENERATED = README.md .env.example docs/*.md internal/mcpserver/*.json internal/mcpserver/testdata/*.json internal/mcpserver/testdata/*/*.json internal/toolset/instructions/*.txt pve/apischema/*.json.gz pve/apischema/testdata/*.txt internal/archtest/testdata/api/*.txt
 generated:
 	@before=$$(cat $(GENERATED) | cksum); $(MAKE) -s generate; \
 	test "$$before" = "$$(cat $(GENERATED) | cksum)" || { echo "generated files were not up to date; commit what make generate has made"; exit 1; }

@@ -10,7 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -64,39 +64,51 @@ func New(o Options) *mcp.Server {
 	offered := sync.OnceValues(func() ([]tool.Tool, map[string]string) {
 		return toolset.Offered(o.Selection)
 	})
-	described := map[string]*mcp.Tool{} // once they are added
+	list := sync.OnceValue(func() []*mcp.Tool {
+		on, _ := offered()
+		return describeAll(on, cmp.Or(o.Host.AnswerBytes, tool.AnswerBytes))
+	})
 	mcptask.Serve(s, tasks(o))
 	s.AddSendingMiddleware(asking)
-	s.AddReceivingMiddleware(isolate(o.Logger), beforeTools(func() {
+	s.AddReceivingMiddleware(isolate(o.Logger), addCalled(s, func() []tool.Tool {
 		on, _ := offered()
-		for _, t := range on {
-			described[t.Name] = describe(t, cmp.Or(o.Host.AnswerBytes, tool.AnswerBytes))
-			s.AddTool(&mcp.Tool{Name: t.Name, InputSchema: &jsonschema.Schema{Type: "object"}}, handler(t, o))
-		}
-	}), narrow, listing(described), explainOff(func(tool string) string {
+		return on
+	}, func(t tool.Tool) mcp.ToolHandler { return handler(t, o) }), narrow, listing(list), explainOff(func(tool string) string {
 		_, off := offered()
 		return off[tool]
 	}))
 	return s
 }
 
-// beforeTools adds the tools when a client first asks for them: a client that only starts
-// the program does not wait for them.
-func beforeTools(add func()) mcp.Middleware {
-	add = sync.OnceFunc(add)
+// addCalled adds a tool when a client first calls it. The SDK reads the schema of each tool
+// that is added, which for all of them takes longer than to list them.
+func addCalled(s *mcp.Server, offered func() []tool.Tool, handle func(tool.Tool) mcp.ToolHandler) mcp.Middleware {
+	var mu sync.Mutex
+	added := map[string]bool{}
+	add := func(name string) {
+		mu.Lock()
+		defer mu.Unlock()
+		tools := offered()
+		i := slices.IndexFunc(tools, func(t tool.Tool) bool { return t.Name == name })
+		if i < 0 || added[name] {
+			return
+		}
+		s.AddTool(&mcp.Tool{Name: name, InputSchema: &jsonschema.Schema{Type: "object"}}, handle(tools[i]))
+		added[name] = true
+	}
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-			if strings.HasPrefix(method, "tools/") {
-				add()
+			if call, ok := req.(*mcp.CallToolRequest); ok {
+				add(call.Params.Name)
 			}
 			return next(ctx, method, req)
 		}
 	}
 }
 
-// listing describes the tools in a list of them. The SDK would read each description for
-// itself when a tool is added, and does not need it.
-func listing(described map[string]*mcp.Tool) mcp.Middleware {
+// listing lists the tools, of which the SDK knows those that were called. There is one page
+// of them.
+func listing(tools func() []*mcp.Tool) mcp.Middleware {
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 			res, err := next(ctx, method, req)
@@ -105,10 +117,7 @@ func listing(described map[string]*mcp.Tool) mcp.Middleware {
 				return res, err
 			}
 			own := *list
-			own.Tools = make([]*mcp.Tool, len(list.Tools))
-			for i, t := range list.Tools {
-				own.Tools[i] = cmp.Or(described[t.Name], t)
-			}
+			own.Tools = slices.Clone(tools())
 			return &own, nil
 		}
 	}
@@ -117,9 +126,13 @@ func listing(described map[string]*mcp.Tool) mcp.Middleware {
 // List returns the tools of a selection, as MCP lists them.
 func List(s toolset.Selection) []*mcp.Tool {
 	on, _ := toolset.Offered(s)
+	return describeAll(on, tool.AnswerBytes)
+}
+
+func describeAll(tools []tool.Tool, answerBytes int) []*mcp.Tool {
 	list := []*mcp.Tool{}
-	for _, t := range on {
-		list = append(list, describe(t, tool.AnswerBytes))
+	for _, t := range tools {
+		list = append(list, describe(t, answerBytes))
 	}
 	return list
 }

@@ -21,6 +21,9 @@ const (
 // Instructions are what a model reads before it uses any tool that a selection offers, and
 // what the server would offer with other settings.
 func Instructions(s Selection) string {
+	if text, ok := s.writtenInstructions(); ok {
+		return text
+	}
 	on, off := Offered(s)
 	lines := []string{aboutCluster}
 	for _, set := range s.catalog().sets {

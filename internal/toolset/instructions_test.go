@@ -1,6 +1,8 @@
 package toolset_test
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -53,6 +55,33 @@ func TestInstructions(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What is written in files for the usual selections is what the tools say, whatever else the
+// policy has.
+func TestWrittenInstructions(t *testing.T) {
+	files := toolset.WrittenInstructions()
+	if there, err := filepath.Glob("instructions/*"); err != nil || len(there) != len(files) {
+		t.Errorf("%d files in instructions, want %d (%v)", len(there), len(files), err)
+	}
+	for name, want := range files {
+		if data, err := os.ReadFile(name); err != nil || string(data) != want {
+			t.Errorf("%s: run make generate (%v):\n%s\nwant\n%s", name, err, data, want)
+		}
+	}
+	for _, choice := range [][]string{nil, {toolset.Core}, {toolset.Standard}, {toolset.Everything}, {"guests"}, {"guests", toolset.Standard}} {
+		for _, tools := range [][]string{nil, {"-pve_list_guests"}} {
+			for bits := range 8 {
+				p := policy.Policy{ReadOnly: bits&1 != 0, KeepData: bits&2 != 0, Exec: bits&4 != 0, Confirm: policy.Human}
+				s := toolset.Selection{Policy: p, Toolsets: choice, Tools: tools}
+				got := toolset.Instructions(s)
+				s.From = toolset.Sets()
+				if want := toolset.Instructions(s); got != want {
+					t.Errorf("%v %v %+v: %s\nwant %s", choice, tools, p, got, want)
+				}
+			}
+		}
 	}
 }
 

@@ -35,7 +35,7 @@ type Selection struct {
 func Choices() []string { return Selection{}.choices() }
 
 func (s Selection) choices() []string {
-	choices := []string{Core, Standard, Everything}
+	choices := presets()
 	for _, set := range s.catalog().sets {
 		choices = append(choices, set.Name)
 	}
@@ -44,7 +44,7 @@ func (s Selection) choices() []string {
 
 // CheckToolsets says which of the toolsets does not exist.
 func (s Selection) CheckToolsets() error {
-	if len(s.Toolsets) == 1 && (s.Toolsets[0] == Core || s.Toolsets[0] == Standard) {
+	if len(s.Toolsets) == 1 && slices.Contains(presets(), s.Toolsets[0]) {
 		return nil // what most configurations have needs no list of tools
 	}
 	choices := s.choices()

@@ -43,7 +43,7 @@ func run(dir string) error {
 	if err != nil {
 		return err
 	}
-	for name, text := range map[string]string{
+	files := map[string]string{
 		"docs/tools.md":      toolsPage(),
 		"docs/settings.md":   settingsPage(),
 		"docs/privileges.md": privilegesPage(),
@@ -53,7 +53,11 @@ func run(dir string) error {
 		"docs/troubleshooting.md": troubles,
 
 		"internal/mcpserver/schemas.json": string(schemas),
-	} {
+	}
+	for name, text := range toolset.WrittenInstructions() {
+		files["internal/toolset/"+name] = text
+	}
+	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return err
 		}
