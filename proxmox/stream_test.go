@@ -48,7 +48,7 @@ func closedPort(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	return "https://" + l.Addr().String()
 }
 
@@ -180,7 +180,7 @@ func TestDownload(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		defer d.Close()
+		defer func() { _ = d.Close() }()
 		return io.ReadAll(d)
 	}
 	if data, err := get("whole"); err != nil || !bytes.Equal(data, content) {
@@ -338,7 +338,7 @@ func TestWebsocketEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	if data, err := s.Read(t.Context()); err != nil || string(data) != "bye" {
 		t.Errorf("%q %v", data, err)
 	}

@@ -51,7 +51,7 @@ func TestOpenScreen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer console.Close()
+	defer func() { _ = console.Close() }()
 	data, err := console.Read(t.Context())
 	if err != nil || string(data) != "RFB 003.008\n" || len(console.Password) != 8 || console.Ticket == "" {
 		t.Errorf("%q %v %+v", data, err, console)

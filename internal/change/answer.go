@@ -8,7 +8,7 @@ import (
 )
 
 // Answer is the part of a change's answer that is the same for all. Every Out of a [Spec]
-// embeds it before all else: hosts fold an answer, and show how it begins.
+// embeds it first: hosts fold an answer, and show how it begins.
 type Answer struct {
 	Message      string       `json:"message" jsonschema:"what happened"`
 	Outcome      tool.Outcome `json:"outcome"`

@@ -31,7 +31,7 @@ type sealedQuestion struct {
 	Tool     string `json:"tool"`
 	Args     string `json:"args"`     // digest
 	Subjects string `json:"subjects"` // as they were: a digest
-	Words    string `json:"words"`    // that the human saw, but for the impact: a digest
+	Words    string `json:"words"`    // that the human saw, without the impact: a digest
 	// Assurances are those that the human saw beside what the subjects show.
 	Assurances []cluster.Assurance `json:"assured,omitempty"`
 }
@@ -229,7 +229,7 @@ func (r *run) claimReply(ctx context.Context) (reason string, err error) {
 	switch {
 	case err != nil:
 		return "", explain.Refusal("See to that store, then call again: the human is asked anew.",
-			"Whether the human's answer was used already cannot be told, because PVE_MCP_CONSENT_STORE does not answer: %v. Nothing was sent.", err)
+			"It is unknown whether the human's answer was used already, because PVE_MCP_CONSENT_STORE does not answer: %v. Nothing was sent.", err)
 	case !first:
 		return "it was used already", nil
 	}

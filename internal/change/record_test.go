@@ -1,8 +1,11 @@
 package change_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -79,4 +82,72 @@ func TestConsentIsRecorded(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestChangesAreRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		w := sim.New(t, sim.Options{})
+		w.Host.Audit = w.Record(audit.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		w.Run(power(policy.Write), `{"vmid":104,"action":"stop"}`)
+		w.Run(idle, `{}`)
+		w.Run(power(policy.Write), `{"vmid":999,"action":"stop"}`) // never sent
+		w.Run(power(policy.Write), `{"vmid":100,"action":"panic"}`)
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		for i, want := range []string{
+			`msg="change begins" tool=power caller=test arguments="{\"action\":\"stop\",\"vmid\":104}" about="stop of 104"`,
+			`msg="change ended" tool=power caller=test arguments="{\"action\":\"stop\",\"vmid\":104}" about="stop of 104" outcome=ok upid=UPID:pve1:`,
+			`msg="change refused" tool=power caller=test arguments="{\"action\":\"stop\",\"vmid\":999}" about="stop of 999" outcome=failed`,
+			`msg="change begins" tool=power caller=test arguments="{\"action\":\"panic\",\"vmid\":100}"`,
+			`outcome=unknown`,
+		} {
+			if len(lines) != 5 || !strings.Contains(lines[i], want) {
+				t.Errorf("line %d: want %s in\n%s", i+1, want, log.String())
+			}
+		}
+	})
+}
+
+// removing is a wire that removes a folder before a write is sent.
+type removing struct {
+	http.RoundTripper
+	dir string
+}
+
+func (r removing) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method != http.MethodGet {
+		if err := os.RemoveAll(r.dir); err != nil {
+			return nil, err
+		}
+	}
+	return r.RoundTripper.RoundTrip(req)
+}
+
+// What cannot be recorded is not done, and an answer says that its outcome could not be recorded.
+func TestChangesThatCannotBeRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "log")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		gone := dir + ": no such file or directory."
+		w := sim.New(t, sim.Options{Wire: func(rt http.RoundTripper) http.RoundTripper { return removing{rt, dir} }})
+		w.Host.Audit = w.Record(audit.Options{File: files.At(filepath.Join(dir, "audit.log"))})
+		a := w.Run(power(policy.Write), `{"vmid":104,"action":"stop"}`)
+		if message, _ := a.Fields["message"].(string); a.Outcome != tool.OK || !strings.HasSuffix(message, " This outcome is missing in the audit log: "+gone) {
+			t.Errorf("the outcome: %s", a.Text)
+		}
+		w.Sent()
+		a = w.Run(power(policy.Write), `{"vmid":100,"action":"stop"}`)
+		if a.Outcome != tool.Failed || a.Fields["message"] != "Nothing was sent, because it cannot be recorded: "+gone {
+			t.Errorf("the beginning: %s", a.Text)
+		}
+		if sent := sim.Writes(w.Sent()); len(sent) > 0 {
+			t.Errorf("sent %v", sent)
+		}
+		a = w.Run(power(policy.Destructive), `{"vmid":100,"action":"stop"}`)
+		if message, _ := a.Fields["message"].(string); a.Outcome != tool.NeedsConfirmation || !strings.HasSuffix(message, " This call is missing in the audit log: "+gone) {
+			t.Errorf("the refusal: %s", a.Text)
+		}
+	})
 }

@@ -62,8 +62,8 @@ func (r *run) continueInBackground(ctx context.Context) {
 }
 
 // sendStepsLeft waits for the task of a change whose call was answered, and sends the steps
-// that are left. It sends nothing if the task may have ended a while ago: those who follow the
-// change were told then that nothing comes any more.
+// that are left. It sends nothing if the task may have ended a while ago: an answer may have
+// said since then that nothing comes any more.
 func (r *run) sendStepsLeft(ctx context.Context) {
 	defer func() {
 		if p := recover(); p != nil {

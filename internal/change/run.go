@@ -124,7 +124,8 @@ func (r *run) makePlan(ctx context.Context) (err error) {
 
 // refusal says why the call that is planned is not made: it is worse than its input told and
 // than the caller may do, or the rules forbid what a human would be asked about. The guard
-// below the client knows the rules for every request; this check asks nobody in vain.
+// below the client knows the rules for every request; this check spares a human a useless
+// question.
 func (r *run) refusal(ctx context.Context, risk policy.Risk) string {
 	if reason := r.req.Refusal(r.host.Policy, risk); reason != "" {
 		return reason

@@ -157,7 +157,7 @@ func (r *run) claimStep(ctx context.Context) error {
 	first, err := r.host.Used.Claim(ctx, stepID(r.id, r.at), r.host.Now(), r.claimedUntil())
 	switch {
 	case err != nil:
-		return explain.Refusal("See to that store, then look at what was done.", "Whether another process takes this step cannot be told, because PVE_MCP_CONSENT_STORE does not answer: %v. It was not sent.", err)
+		return explain.Refusal("See to that store, then look at what was done.", "It is unknown whether another process takes this step, because PVE_MCP_CONSENT_STORE does not answer: %v. It was not sent.", err)
 	case !first && r.at == 0:
 		return explain.Refusal("Look whether it was done. If it was not: make a new plan with plan: true.", "The plan was used already; nothing was sent.")
 	case !first:

@@ -8,8 +8,8 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
-// Assurance is what a human was told of a guest that makes its loss bearable, and that the
-// guest itself does not show: its newest backup, or that it is replicated.
+// Assurance is what makes the loss of a guest bearable, and a human has read: its newest backup,
+// or that it is replicated. The fingerprint of the guest does not show it.
 type Assurance struct {
 	Guest  pve.GuestRef `json:"guest"`
 	Node   string       `json:"node,omitzero"`   // that lists the backup

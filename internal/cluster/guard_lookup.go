@@ -109,8 +109,8 @@ func mayBeHidden(ctx context.Context, client *pve.Client, id int) error {
 // atOnce is how many configurations are read at a time.
 const atOnce = 8
 
-// holders are the guests in whose configuration something is found, and those of which that
-// cannot be told.
+// holders returns the guests in whose configuration something is found, and those whose
+// configuration cannot be read.
 func holders(ctx context.Context, client *pve.Client, find func(key, value string) (string, bool), might func(int) bool) ([]policy.Holder, error) {
 	list, err := client.Resources(ctx, "vm")
 	if err != nil {

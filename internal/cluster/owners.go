@@ -20,7 +20,7 @@ func (v *View) ForeignVolumes(ctx context.Context, g pve.GuestRef, values map[st
 			lines = append(lines, fmt.Sprintf("%s: %s is a volume of %s: what happens to it in %v happens to that guest",
 				vol.Key, source, v.GuestLabel(ctx, pve.VMID(vol.Owner)), g))
 		case !vol.Copied:
-			lines = append(lines, fmt.Sprintf("%s: whose volume %s is cannot be told by its name: what happens to it in %v happens to whoever has it, too",
+			lines = append(lines, fmt.Sprintf("%s: the name of %s does not show whose volume it is: what happens to it in %v happens to its owner, too",
 				vol.Key, source, g))
 		}
 	}

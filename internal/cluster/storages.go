@@ -188,7 +188,7 @@ func (v *View) volumes(ctx context.Context, s Store, params url.Values) ([]pve.V
 }
 
 // HiddenVolumes says which volumes of a kind PVE leaves out of its lists of a storage for
-// a token; "" stands for every kind.
+// a token; "" is every kind.
 func HiddenVolumes(perms pve.Permissions, s Store, content string) []string {
 	storage, path := s.Storage.Value, "/storage/"+s.Storage.Value
 	if perms.Has(path, "Datastore.Allocate") {

@@ -1,8 +1,7 @@
-// Package cluster is what one call knows of one cluster. A [View] asks PVE for what a
-// tool needs to know of guests, nodes, storages, tasks and privileges, and keeps what it
-// was told for as long as the call lasts, so that a call asks for nothing twice and does
-// not contradict itself. It only reads: nothing here changes a cluster, but for
-// [View.CreateWithFreeID], which sends what its caller hands to it.
+// Package cluster is what one call knows of one cluster. A [View] asks PVE for what a tool
+// needs to know of guests, nodes, storages, tasks and privileges. It keeps the answers for as
+// long as the call lasts: a call asks for nothing twice, and does not contradict itself. It
+// only reads. [View.CreateWithFreeID] sends what its caller hands to it.
 //
 // What cannot be seen is never taken for what is not there. Each answer that a token may
 // be too weak to give in full says so.

@@ -9,10 +9,10 @@ import (
 // words are what paths of PVE's API are made of besides names, as far as package pve
 // sends them.
 var words = []string{
-	"access", "agent", "clone", "cluster", "config", "content", "current", "exec", "exec-status", "extractconfig", "feature", "ha", "interfaces",
-	"log", "lxc", "migrate", "network-get-interfaces", "nextid", "nodes", "pending", "permissions", "pools", "prunebackups",
-	"qemu", "reboot", "replication", "reset", "resize", "resources", "resume", "rollback", "shutdown", "snapshot", "start",
-	"status", "stop", "storage", "suspend", "tasks", "template", "version", "vzdump",
+	"access", "agent", "clone", "cluster", "config", "content", "current", "exec", "exec-status", "extractconfig", "feature", "ha", "interfaces", "log",
+	"lxc", "migrate", "network-get-interfaces", "nextid", "nodes", "pending", "permissions", "pools", "prunebackups", "qemu", "reboot", "replication",
+	"reset", "resize", "resources", "resume", "rollback", "shutdown", "snapshot", "start", "status", "stop", "storage", "suspend", "tasks", "template",
+	"upload", "version", "vzdump",
 }
 
 // Endpoint is the path of a request to PVE with * in place of every name, of which there

@@ -24,7 +24,7 @@ func (Resource) isContent() {}
 func (Link) isContent()     {}
 
 // Attachments is embedded by the answer of a tool that may answer with content beside its
-// JSON. MCP clients are told no schema of such an answer.
+// JSON. MCP clients get no schema of such an answer.
 type Attachments struct{ content []Content }
 
 // Attach adds content to the answer.

@@ -4,7 +4,7 @@ package tool
 // the first one; the tests of privileges, requests and arguments make them all, so that
 // the examples of a tool together meet every privilege that it needs.
 type Example struct {
-	// Arguments are JSON. A word such as $UPID stands for what Given finds.
+	// Arguments are JSON. A word such as $UPID is replaced by what Given finds.
 	Arguments string
 	Given     []Given
 }

@@ -37,8 +37,8 @@ type Need struct {
 	// Admin marks a privilege that allows far more than the tool does: who is no
 	// administrator is better off without it, and without these calls.
 	Admin bool
-	// Extra names an Admin need by which whoever is no administrator may ask for it all the
-	// same; "" where it has no name.
+	// Extra names an Admin need, so that others than administrators can ask for it all the
+	// same. "" is no name.
 	Extra string
 }
 

@@ -28,7 +28,7 @@ type Rest struct {
 	total int
 }
 
-// Page cuts a part out of a list, and says how many are not in it and, where there are
+// Page cuts a part out of a list, and says how many are not in it and, if there are
 // later ones, how to get them.
 func Page[T any](all []T, limit, offset int) ([]T, Rest) {
 	first := min(offset, len(all))
@@ -55,8 +55,8 @@ func (r Rest) without(rows, most int) Rest {
 	}
 }
 
-// bounded encodes an answer. One that is longer than most loses rows where it is a list, but
-// for one; what is still too long, the ends of its longest texts.
+// bounded encodes an answer. A list that is longer than most loses rows, down to one. An
+// answer that is still too long loses the ends of its longest texts.
 func bounded(out any, most int) json.RawMessage {
 	data := exactjson.Encode(out)
 	if len(data) <= most {

@@ -3,9 +3,9 @@
 // annotations, command line, docs and privileges derive from the declaration.
 //
 // A call gets arguments that were checked against the schema and a view of the cluster, and
-// returns a plain value. [Tool.Call] promises an answer for every input: arguments that are
-// not understood are refused in a sentence that names the argument and do nothing, an error
-// says what to do next, a list is cut where it is too long and says so, and a bug costs one
+// returns a plain value. [Tool.Call] promises an answer for every input. Arguments that are
+// not understood do nothing, and are refused in a sentence that names the argument. An error
+// says what to do next. An answer that would be too long is cut, and says so. A bug costs one
 // call.
 package tool
 

@@ -95,7 +95,7 @@ func TestVolumesOfOtherGuests(t *testing.T) {
 			Args: "{" + set + `,"confirm":true}`, Outcome: tool.Failed, Says: []string{"whether guest 103 runs, whose volume is named, cannot be told", "VM.Audit"}},
 		{Name: "of a guest that is gone", Options: quiet, Args: `{"vmid":105,"confirm":true,"set":{"scsi1":"local-zfs:vm-777-disk-0"}}`, Outcome: tool.Failed, Says: []string{"does not exist"}, Writes: []string{putVM}},
 		{Name: "nobody's by its name", Options: quiet, Args: `{"vmid":105,"set":{"scsi1":"iscsi:0.0.0.scsi-1"}}`, Outcome: tool.NeedsConfirmation,
-			Says: []string{"scsi1: whose volume iscsi:0.0.0.scsi-1 is cannot be told by its name"}},
+			Says: []string{"scsi1: the name of iscsi:0.0.0.scsi-1 does not show whose volume it is"}},
 		{Name: "its own", Options: sim.Options{Model: sim.Cluster(sim.Set(105, "unused0=local-zfs:vm-105-disk-0")), Token: "root@pam!full"},
 			Args: `{"vmid":105,"set":{"scsi1":"local-zfs:vm-105-disk-0"}}`, Outcome: tool.OK, Writes: []string{putVM}},
 	})
