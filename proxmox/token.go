@@ -93,7 +93,18 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(shown), nil }
 type Token struct {
 	ID     string // user@realm!name
 	Secret Secret // a UUID
+	// Product is the server's, which takes tokens in a form of its own; "" is [VE].
+	Product Product
 }
+
+// Product is a product of Proxmox, whose API a server offers.
+type Product string
+
+// The products that this package knows.
+const (
+	VE           Product = ""              // Proxmox VE
+	BackupServer Product = "backup server" // Proxmox Backup Server
+)
 
 // CheckTokenID reports whether s can be the id of an API token. The error does not
 // show s, which may be a secret in the wrong place.
@@ -159,5 +170,8 @@ func (t Token) header(ctx context.Context) (string, error) {
 		return "", nil
 	}
 	secret, err := t.Secret.Read(ctx)
+	if t.Product == BackupServer {
+		return "PBSAPIToken=" + t.ID + ":" + secret, err
+	}
 	return "PVEAPIToken=" + t.ID + "=" + secret, err
 }

@@ -33,3 +33,13 @@ func TestReadsAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// Each product has its own form of tokens.
+func TestTokenHeader(t *testing.T) {
+	for product, want := range map[Product]string{VE: "PVEAPIToken=a@pbs!b=c", BackupServer: "PBSAPIToken=a@pbs!b:c"} {
+		got, err := Token{ID: "a@pbs!b", Secret: NewSecret("c"), Product: product}.header(t.Context())
+		if err != nil || got != want {
+			t.Errorf("%q %v, want %q", got, err, want)
+		}
+	}
+}

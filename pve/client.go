@@ -10,7 +10,7 @@ import (
 
 // Client calls the API of one cluster of Proxmox VE. It is safe for concurrent use.
 //
-// It is an [proxmox.Client] with a method for each of the endpoints that this package
+// It is a [proxmox.Client] with a method for each of the endpoints that this package
 // knows; [proxmox.Client.Do] calls any other.
 type Client struct {
 	*proxmox.Client
