@@ -102,7 +102,7 @@ func TestAnswersToWrites(t *testing.T) {
 			return resp
 		}
 		c := newClient(t, roundTrip(func(*http.Request) (*http.Response, error) { return respond(), nil }))
-		_, err := c.Power(t.Context(), pve.GuestRef{Node: "pve1", Kind: pve.QEMU, VMID: 100}, "stop", nil)
+		_, err := c.Power(t.Context(), pve.GuestRef{Node: "pve1", Kind: pve.QEMU, VMID: 100}, "stop", pve.PowerOptions{})
 		got := refused
 		switch {
 		case err == nil:

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
@@ -68,9 +69,9 @@ func TestRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = c.Power(t.Context(), pve.GuestRef{Node: "p e?1", Kind: pve.QEMU, VMID: 100}, "shutdown", url.Values{"timeout": {"5"}, "note": {"a&b;c=d é"}})
+	_, _ = c.Do(t.Context(), "POST", proxmox.Join("nodes", "p e?1", "qemu", "100", "status", "shutdown"), url.Values{"timeout": {"5"}, "note": {"a&b;c=d é"}})
 	_ = c.StopTask(t.Context(), upid)
-	_, _, _ = c.NodeTasks(t.Context(), "pve1", url.Values{"since": {"1764000000"}})
+	_, _, _ = c.NodeTasks(t.Context(), "pve1", pve.TaskFilter{Since: time.Unix(1764000000, 0)})
 	want := []string{
 		"POST /api2/json/nodes/p%20e%3F1/qemu/100/status/shutdown  note=a%26b%3Bc%3Dd+%C3%A9&timeout=5",
 		"DELETE /api2/json/nodes/pve1/tasks/UPID:pve1:00000001:00000001:60000000:download:a%252Fb:root@pam%21x:  ",
@@ -83,7 +84,7 @@ func TestRequest(t *testing.T) {
 	}
 	before := len(got)
 	for _, node := range []string{"", ".", "..", "pve1/qemu/100", "pve1/.."} {
-		if _, _, err := c.NodeTasks(t.Context(), node, nil); err == nil {
+		if _, _, err := c.NodeTasks(t.Context(), node, pve.TaskFilter{}); err == nil {
 			t.Errorf("the node %q made a request", node)
 		}
 	}
@@ -145,7 +146,7 @@ func TestErrorsShowNoSecret(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := newClient(t, rt)
 			_, err := c.Version(t.Context())
-			_, err2 := c.Power(t.Context(), pve.GuestRef{Node: "n", Kind: pve.LXC, VMID: 100}, "stop", nil)
+			_, err2 := c.Power(t.Context(), pve.GuestRef{Node: "n", Kind: pve.LXC, VMID: 100}, "stop", pve.PowerOptions{})
 			if text := fmt.Sprintf("%v %+v %#v %v", err, err, err, err2); strings.Contains(text, secret) {
 				t.Errorf("shown: %s", text)
 			}

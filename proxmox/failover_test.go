@@ -120,7 +120,7 @@ func TestWritesAreSentOnce(t *testing.T) {
 	} {
 		nodes, c := threeNodes(t)
 		nodes.down = map[string]string{"pve1": how, "pve2": how, "pve3": how}
-		_, err := c.Power(t.Context(), ref, "stop", nil)
+		_, err := c.Power(t.Context(), ref, "stop", pve.PowerOptions{})
 		if err == nil || nodes.took() != want {
 			t.Errorf("%q: %v, want one request to %s", how, err, want)
 		}
@@ -130,7 +130,7 @@ func TestWritesAreSentOnce(t *testing.T) {
 	}
 	nodes, c := threeNodes(t)
 	nodes.down["pve1"] = "504 Gateway Timeout"
-	_, _ = c.Power(t.Context(), ref, "stop", nil)
+	_, _ = c.Power(t.Context(), ref, "stop", pve.PowerOptions{})
 	nodes.took()
 	if _, err := c.GuestStatus(t.Context(), ref); err != nil || nodes.took() != "pve2" {
 		t.Errorf("after a write whose answer was lost, another endpoint is asked: %v", err)

@@ -3,7 +3,6 @@ package proxmox_test
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,9 +16,9 @@ import (
 // a read that failed, or a while. Looks at tasks are always made.
 func TestReadOnce(t *testing.T) {
 	g := pve.GuestRef{Node: "pve3", Kind: pve.QEMU, VMID: 105}
-	config := func(ctx context.Context, c *pve.Client) { _, _ = c.GuestConfig(ctx, g, nil) }
+	config := func(ctx context.Context, c *pve.Client) { _, _ = c.GuestConfig(ctx, g) }
 	write := func(ctx context.Context, c *pve.Client) {
-		_ = c.UpdateConfig(ctx, g, url.Values{"description": {"x"}})
+		_ = c.UpdateConfig(ctx, g, pve.ConfigChange{Set: map[string]string{"description": "x"}})
 	}
 	for _, tt := range []struct {
 		name    string
@@ -27,11 +26,11 @@ func TestReadOnce(t *testing.T) {
 		again   int // requests of two reads afterwards
 	}{
 		{"nothing", func(context.Context, *pve.Client) {}, 0},
-		{"another read", func(ctx context.Context, c *pve.Client) { _, _ = c.GuestConfig(ctx, g, url.Values{"current": {"1"}}) }, 0},
+		{"another read", func(ctx context.Context, c *pve.Client) { _, _ = c.CurrentConfig(ctx, g) }, 0},
 		{"its write", write, 2},
 		{"a write of somebody else's work", func(ctx context.Context, c *pve.Client) { write(proxmox.ReadOnce(context.WithoutCancel(ctx)), c) }, 1},
 		{"a read that failed", func(ctx context.Context, c *pve.Client) {
-			_, _ = c.GuestConfig(ctx, pve.GuestRef{Node: "pve1", Kind: pve.QEMU, VMID: 999}, nil)
+			_, _ = c.GuestConfig(ctx, pve.GuestRef{Node: "pve1", Kind: pve.QEMU, VMID: 999})
 		}, 1},
 		{"a while", func(context.Context, *pve.Client) { time.Sleep(15 * time.Second) }, 1},
 	} {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -89,7 +88,7 @@ func TestIdenticalReadsShareOneRequest(t *testing.T) {
 				if err != nil || g.Node.Value != "pve2" {
 					t.Errorf("%v %+v", err, g)
 				}
-				config, err := ops.GuestConfig(t.Context(), g.Ref(), nil)
+				config, err := ops.GuestConfig(t.Context(), g.Ref())
 				if err != nil || config.Values["name"] == "" {
 					t.Errorf("%v %+v", err, config)
 				}
@@ -100,7 +99,7 @@ func TestIdenticalReadsShareOneRequest(t *testing.T) {
 		if lists, configs := wire.read("/cluster/resources"), wire.read(configOf); lists != 2 || configs != 1 {
 			t.Errorf("%d lists, %d configurations", lists, configs)
 		}
-		if _, err := ops.GuestConfig(t.Context(), guest102, nil); err != nil || wire.read(configOf) != 2 {
+		if _, err := ops.GuestConfig(t.Context(), guest102); err != nil || wire.read(configOf) != 2 {
 			t.Errorf("one that asks later: %v, %d requests", err, wire.read(configOf))
 		}
 	})
@@ -115,7 +114,7 @@ func TestWhoGivesUpCancelsNobodyElse(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			begun := time.Now()
-			_, err := c.GuestConfig(ctx, guest102, nil)
+			_, err := c.GuestConfig(ctx, guest102)
 			if took := time.Since(begun); took != min(patience, time.Second) {
 				t.Errorf("it took %v", took)
 			}
@@ -165,7 +164,7 @@ func TestErrorsAreSharedAndNotKept(t *testing.T) {
 		for range 5 {
 			wg.Go(func() {
 				var said *proxmox.Error
-				if _, err := c.GuestConfig(t.Context(), guest102, nil); !errors.As(err, &said) || said.Status != 500 {
+				if _, err := c.GuestConfig(t.Context(), guest102); !errors.As(err, &said) || said.Status != 500 {
 					t.Errorf("%v", err)
 				}
 			})
@@ -174,7 +173,7 @@ func TestErrorsAreSharedAndNotKept(t *testing.T) {
 		if n := wire.read(configOf); n != 1 {
 			t.Errorf("%d requests", n)
 		}
-		if _, err := c.GuestConfig(t.Context(), guest102, nil); err != nil {
+		if _, err := c.GuestConfig(t.Context(), guest102); err != nil {
 			t.Error(err)
 		}
 	})
@@ -184,7 +183,7 @@ func TestErrorsAreSharedAndNotKept(t *testing.T) {
 // told what was true before.
 func TestNobodyIsToldWhatWasTrueBefore(t *testing.T) {
 	description := func(t *testing.T, c *pve.Client) string {
-		config, err := c.GuestConfig(t.Context(), guest102, nil)
+		config, err := c.GuestConfig(t.Context(), guest102)
 		if err != nil {
 			t.Error(err)
 		}
@@ -203,7 +202,7 @@ func TestNobodyIsToldWhatWasTrueBefore(t *testing.T) {
 		want   string
 	}{
 		"a write": {description, func(t *testing.T, c *pve.Client) {
-			if err := c.UpdateConfig(t.Context(), guest102, url.Values{"description": {"new"}}); err != nil {
+			if err := c.UpdateConfig(t.Context(), guest102, pve.ConfigChange{Set: map[string]string{"description": "new"}}); err != nil {
 				t.Error(err)
 			}
 		}, "new"},

@@ -127,7 +127,7 @@ func TestOverTheWire(t *testing.T) {
 		t.Errorf("with one node down: %v", err)
 	}
 	vm := pve.GuestRef{Node: "pve2", Kind: pve.QEMU, VMID: 101}
-	upid, err := c.Power(t.Context(), vm, "stop", nil)
+	upid, err := c.Power(t.Context(), vm, "stop", pve.PowerOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestOverTheWire(t *testing.T) {
 		if err := sim.Fault(f); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Power(t.Context(), vm, "start", nil); !proxmox.OutcomeUnknown(err) {
+		if _, err := c.Power(t.Context(), vm, "start", pve.PowerOptions{}); !proxmox.OutcomeUnknown(err) {
 			t.Errorf("%+v: %v, want an unknown outcome", f, err)
 		}
 	}

@@ -50,7 +50,7 @@ func looks(sim *pvesim.Sim) (status, log int) {
 
 func shutdown(t *testing.T, c *pve.Client) proxmox.UPID { // takes 25 s
 	t.Helper()
-	upid, err := c.Power(t.Context(), pve.GuestRef{Node: "pve2", Kind: pve.QEMU, VMID: 102}, "shutdown", nil)
+	upid, err := c.Power(t.Context(), pve.GuestRef{Node: "pve2", Kind: pve.QEMU, VMID: 102}, "shutdown", pve.PowerOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -141,7 +141,7 @@ func TestCancellationLeavesNothingBehind(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				time.AfterFunc(time.Second, cancel)
 				begun := time.Now()
-				_, err := w.client.Power(ctx, pve.GuestRef{Node: "pve", Kind: pve.LXC, VMID: 100}, "stop", nil)
+				_, err := w.client.Power(ctx, pve.GuestRef{Node: "pve", Kind: pve.LXC, VMID: 100}, "stop", pve.PowerOptions{})
 				if !proxmox.OutcomeUnknown(err) || !errors.Is(err, context.Canceled) || time.Since(begun) != time.Second {
 					t.Errorf("%v after %v", err, time.Since(begun))
 				}
@@ -173,7 +173,7 @@ func TestRequestsSuitPVE(t *testing.T) {
 	defer server.Close()
 	c := newClient(t, proxmox.NewTransport(proxmox.TLS{Insecure: true}), server.URL)
 	defer c.Close()
-	if _, err := c.Power(t.Context(), pve.GuestRef{Node: "pve", Kind: pve.QEMU, VMID: 100}, "stop", nil); err != nil {
+	if _, err := c.Power(t.Context(), pve.GuestRef{Node: "pve", Kind: pve.QEMU, VMID: 100}, "stop", pve.PowerOptions{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -225,7 +225,7 @@ func TestLostAnswers(t *testing.T) {
 					handle(w, req)
 				})
 				ref := pve.GuestRef{Node: "pve", Kind: pve.QEMU, VMID: 100}
-				_, err := w.client.Power(t.Context(), ref, "stop", nil)
+				_, err := w.client.Power(t.Context(), ref, "stop", pve.PowerOptions{})
 				if !proxmox.OutcomeUnknown(err) {
 					t.Errorf("a write: %v, want an unknown outcome", err)
 				}
@@ -252,7 +252,7 @@ func TestTimeouts(t *testing.T) {
 		}
 		for want, call := range map[time.Duration]func(){
 			10 * time.Second: func() { _, err = c.Version(t.Context()) },
-			35 * time.Second: func() { _, _, err = c.NodeTasks(t.Context(), "pve1", nil) }, // PVE may hold it for 30 s
+			35 * time.Second: func() { _, _, err = c.NodeTasks(t.Context(), "pve1", pve.TaskFilter{}) }, // PVE may hold it for 30 s
 		} {
 			begun := time.Now()
 			call()

@@ -7,40 +7,54 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
+// ConfigChange is a change of a guest's configuration.
+type ConfigChange struct {
+	Set    map[string]string // PVE's keys, with values as PVE's API takes them
+	Delete []string          // keys
+	Revert []string          // keys whose change still waits for the next start, and is given up
+	// Digest is that of the configuration that the change is meant for: PVE refuses it if
+	// the configuration is another one by now. "" changes it as it is.
+	Digest string
+	// Force destroys the volumes of a VM's disks that are deleted. Without it they stay, as
+	// unused disks.
+	Force bool
+}
+
+func (change ConfigChange) params() url.Values {
+	params := valuesOf(change.Set)
+	setText(params, "delete", strings.Join(change.Delete, ","))
+	setText(params, "revert", strings.Join(change.Revert, ","))
+	setText(params, "digest", change.Digest)
+	setFlag(params, "force", change.Force)
+	return params
+}
+
 // UpdateConfig changes a guest's configuration (VM.Config.*, by key) and returns when
-// it is done: what a running guest cannot take at once waits for its next start. The
-// parameters are PVE's: keys with their values, delete, revert, digest, force.
-func (c *Client) UpdateConfig(ctx context.Context, g GuestRef, params url.Values) error {
-	_, err := c.Do(ctx, http.MethodPut, g.path("config"), params)
+// it is done: what a running guest cannot take at once waits for its next start.
+func (c *Client) UpdateConfig(ctx context.Context, g GuestRef, change ConfigChange) error {
+	_, err := c.Do(ctx, http.MethodPut, g.path("config"), change.params())
 	return err
 }
 
 // StartConfig is UpdateConfig for a VM as a task, for what takes its time: a new
 // disk, a disk that is imported, or one that is destroyed.
-func (c *Client) StartConfig(ctx context.Context, g GuestRef, params url.Values) (proxmox.UPID, error) {
-	return c.StartOrDo(ctx, http.MethodPost, g.path("config"), params)
+func (c *Client) StartConfig(ctx context.Context, g GuestRef, change ConfigChange) (proxmox.UPID, error) {
+	return c.StartOrDo(ctx, http.MethodPost, g.path("config"), change.params())
 }
 
 // ResizeDisk grows a disk (VM.Config.Disk, and Datastore.AllocateSpace on its storage)
 // to a size, or by one that begins with +. A VM's is done at once before PVE 8.
 func (c *Client) ResizeDisk(ctx context.Context, g GuestRef, disk, size, digest string) (proxmox.UPID, error) {
 	params := url.Values{"disk": {disk}, "size": {size}}
-	if digest != "" {
-		params.Set("digest", digest)
-	}
+	setText(params, "digest", digest)
 	return c.StartOrDo(ctx, http.MethodPut, g.path("resize"), params)
-}
-
-// Clone starts the copy of a guest (VM.Clone on it, VM.Allocate on the new one or its
-// pool, Datastore.AllocateSpace). The parameters are PVE's.
-func (c *Client) Clone(ctx context.Context, g GuestRef, params url.Values) (proxmox.UPID, error) {
-	return c.Start(ctx, http.MethodPost, g.path("clone"), params)
 }
 
 // Deletion says what goes together with a guest.
@@ -59,12 +73,6 @@ func (c *Client) DeleteGuest(ctx context.Context, g GuestRef, d Deletion) (proxm
 	return c.Start(ctx, http.MethodDelete, g.path(), params)
 }
 
-// CreateGuest starts the creation of a guest, or the restoration of one from a backup
-// (VM.Allocate on it or its pool, Datastore.AllocateSpace). The parameters are PVE's.
-func (c *Client) CreateGuest(ctx context.Context, node string, kind Kind, params url.Values) (proxmox.UPID, error) {
-	return c.Start(ctx, http.MethodPost, proxmox.Join("nodes", node, string(kind)), params)
-}
-
 // MakeTemplate turns a stopped guest into a template for good (VM.Allocate). A container is
 // turned at once.
 func (c *Client) MakeTemplate(ctx context.Context, g GuestRef) (proxmox.UPID, error) {
@@ -75,21 +83,6 @@ func (c *Client) MakeTemplate(ctx context.Context, g GuestRef) (proxmox.UPID, er
 // the backup of a guest VM.Backup on it and Datastore.AllocateSpace).
 func (c *Client) DeleteVolume(ctx context.Context, node string, id VolID) (proxmox.UPID, error) {
 	return c.StartOrDo(ctx, http.MethodDelete, proxmox.Join("nodes", node, "storage", id.Storage, "content", id.String()), nil)
-}
-
-// Backup starts a backup of guests of a node (VM.Backup on each, and
-// Datastore.AllocateSpace on the storage). The parameters are vzdump's. Where none of
-// the guests is on the node, the error is one of [Elsewhere].
-func (c *Client) Backup(ctx context.Context, node string, params url.Values) (proxmox.UPID, error) {
-	p := proxmox.Join("nodes", node, "vzdump")
-	ans, err := c.Do(ctx, http.MethodPost, p, params)
-	if err != nil {
-		return proxmox.UPID{}, err
-	}
-	if string(ans.Data) == `"OK"` { // which is how PVE says so
-		return proxmox.UPID{}, fmt.Errorf("POST %s: %w", p, errElsewhere)
-	}
-	return ans.Task()
 }
 
 // NextID returns the lowest id that no guest has. It is not kept for the caller.
@@ -163,6 +156,22 @@ func (c *Client) Exec(ctx context.Context, g GuestRef, argv []string, stdin stri
 // has ended when it was asked for it.
 func (c *Client) ExecStatus(ctx context.Context, g GuestRef, pid int64) (Executed, error) {
 	return proxmox.Get[Executed](ctx, c.Client, g.path("agent", "exec-status"), url.Values{"pid": {fmt.Sprint(pid)}})
+}
+
+// valuesOf returns the parameters of PVE's keys and values.
+func valuesOf(keys map[string]string) url.Values {
+	params := make(url.Values, len(keys))
+	for key, value := range keys {
+		params.Set(key, value)
+	}
+	return params
+}
+
+// setNumber sets a parameter unless it is 0.
+func setNumber(params url.Values, key string, n int64) {
+	if n != 0 {
+		params.Set(key, strconv.FormatInt(n, 10))
+	}
 }
 
 // setText sets a parameter unless its value is "", which PVE takes for no parameter.

@@ -17,13 +17,13 @@ func TestDoneWithoutATask(t *testing.T) {
 	if upid, err := c.ResizeDisk(t.Context(), vm100, "scsi0", "+1G", ""); err != nil || !upid.IsZero() {
 		t.Errorf("%v %v", upid, err)
 	}
-	if upid, err := c.StartConfig(t.Context(), vm100, nil); err != nil || !upid.IsZero() {
+	if upid, err := c.StartConfig(t.Context(), vm100, pve.ConfigChange{}); err != nil || !upid.IsZero() {
 		t.Errorf("%v %v", upid, err)
 	}
 	if upid, err := c.MakeTemplate(t.Context(), vm100); err != nil || !upid.IsZero() {
 		t.Errorf("%v %v", upid, err)
 	}
-	if _, err := c.Clone(t.Context(), vm100, nil); !proxmox.OutcomeUnknown(err) {
+	if _, err := c.Clone(t.Context(), vm100, pve.NewClone{VMID: 900}); !proxmox.OutcomeUnknown(err) {
 		t.Errorf("a clone without a task: %v", err)
 	}
 }
@@ -44,7 +44,7 @@ func TestDeleteVolume(t *testing.T) {
 // vzdump says OK and does nothing where the guest is on another node.
 func TestBackupElsewhere(t *testing.T) {
 	c := newClient(t, roundTrip(func(*http.Request) (*http.Response, error) { return answer("200 OK", `{"data":"OK"}`) }))
-	if _, err := c.Backup(t.Context(), "pve1", nil); !pve.Elsewhere(err) || proxmox.OutcomeUnknown(err) {
+	if _, err := c.Backup(t.Context(), "pve1", pve.NewBackup{VMIDs: []pve.VMID{100}}); !pve.Elsewhere(err) || proxmox.OutcomeUnknown(err) {
 		t.Errorf("%v", err)
 	}
 }

@@ -103,9 +103,23 @@ func (c GuestConfig) keys() []string {
 }
 
 // GuestConfig asks for a guest's configuration (VM.Audit), with the changes that wait
-// for its next start. The parameters are PVE's: with current=1 those changes are left
-// out; snapshot names a snapshot whose configuration is asked for.
-func (c *Client) GuestConfig(ctx context.Context, g GuestRef, params url.Values) (GuestConfig, error) {
+// for its next start.
+func (c *Client) GuestConfig(ctx context.Context, g GuestRef) (GuestConfig, error) {
+	return c.config(ctx, g, nil)
+}
+
+// CurrentConfig asks for a guest's configuration as it is in force (VM.Audit), without the
+// changes that wait for its next start.
+func (c *Client) CurrentConfig(ctx context.Context, g GuestRef) (GuestConfig, error) {
+	return c.config(ctx, g, url.Values{"current": {"1"}})
+}
+
+// SnapshotConfig asks for the configuration that a guest had at a snapshot (VM.Audit).
+func (c *Client) SnapshotConfig(ctx context.Context, g GuestRef, name string) (GuestConfig, error) {
+	return c.config(ctx, g, url.Values{"snapshot": {name}})
+}
+
+func (c *Client) config(ctx context.Context, g GuestRef, params url.Values) (GuestConfig, error) {
 	return proxmox.Get[GuestConfig](ctx, c.Client, g.path("config"), params)
 }
 

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -63,7 +62,7 @@ func TestGuestConfigOverTheWire(t *testing.T) {
 		return answer("200 OK", `{"data":{"cores":2,"digest":"abc"}}`)
 	}))
 	guest := pve.GuestRef{Node: "pve1", Kind: pve.QEMU, VMID: 100}
-	c, err := client.GuestConfig(t.Context(), guest, url.Values{"snapshot": {"before"}})
+	c, err := client.SnapshotConfig(t.Context(), guest, "before")
 	if err != nil || c.Values["cores"] != "2" || c.Digest != "abc" {
 		t.Errorf("%+v %v", c, err)
 	}

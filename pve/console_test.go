@@ -2,7 +2,9 @@ package pve_test
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -11,11 +13,12 @@ import (
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
-// connect returns a client of two nodes of the preset cluster, over TLS, with a token.
-func connect(t *testing.T, id string) *pve.Client {
+// connect returns a client of two nodes of the preset cluster, over TLS, with a token. The
+// cluster lives by a clock; nil is the real one, for what PVE waits for a client only briefly.
+func connect(t *testing.T, id string, clock pvesim.Clock) (*pve.Client, *pvesim.Sim) {
 	t.Helper()
 	model := pvesim.Cluster()
-	sim, err := pvesim.NewSim(model, pvesim.Options{Clock: pvesim.Scaled(1000)})
+	sim, err := pvesim.NewSim(model, pvesim.Options{Clock: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,12 +44,12 @@ func connect(t *testing.T, id string) *pve.Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	return c
+	return c, sim
 }
 
 // The screen of a VM speaks RFB.
 func TestOpenScreen(t *testing.T) {
-	c := connect(t, "ops@pve!mcp")
+	c, _ := connect(t, "ops@pve!mcp", nil)
 	console, err := c.OpenScreen(t.Context(), pve.GuestRef{Node: "pve2", Kind: pve.QEMU, VMID: 102})
 	if err != nil {
 		t.Fatal(err)
@@ -58,9 +61,33 @@ func TestOpenScreen(t *testing.T) {
 	}
 }
 
+// A terminal is offered and opened by one node, with the port and the ticket of the offer. It
+// is there that the simulated one ends.
+func TestOpenTerminal(t *testing.T) {
+	for _, g := range []pve.GuestRef{{Node: "pve2", Kind: pve.QEMU, VMID: 102}, {Node: "pve1", Kind: pve.LXC, VMID: 200}} {
+		c, sim := connect(t, "ops@pve!mcp", nil)
+		_, err := c.OpenTerminal(t.Context(), g)
+		var said *proxmox.Error
+		if !errors.As(err, &said) || said.Status != http.StatusNotImplemented {
+			t.Errorf("%v: %v", g, err)
+		}
+		sent := sim.Requests()
+		if len(sent) != 2 {
+			t.Fatalf("%v: sent %+v", g, sent)
+		}
+		offer, opened := sent[0], sent[1]
+		if offer.Method != "POST" || !strings.HasSuffix(offer.Path, "/termproxy") || !strings.HasSuffix(opened.Path, "/vncwebsocket") || opened.Node != offer.Node {
+			t.Errorf("%v: sent %+v", g, sent)
+		}
+		if ticket, _ := opened.Params["vncticket"].(string); !strings.HasPrefix(ticket, "PVEVNC:") || opened.Params["port"] != "5900" {
+			t.Errorf("%v: opened with %v", g, opened.Params)
+		}
+	}
+}
+
 // A file that is uploaded is stored if its checksum is right.
 func TestUploadFile(t *testing.T) {
-	c := connect(t, "root@pam!full")
+	c, _ := connect(t, "root@pam!full", pvesim.Scaled(1000))
 	content := strings.Repeat("0123456789", 10_000)
 	file := func(sum string) pve.Upload {
 		return pve.Upload{
@@ -84,7 +111,7 @@ func TestUploadFile(t *testing.T) {
 	if _, err := c.UploadFile(t.Context(), "pve1", "local", bad); err == nil || !strings.Contains(err.Error(), "wrong file extension") {
 		t.Errorf("%v", err)
 	}
-	volumes, err := c.Content(t.Context(), "pve1", "local", nil)
+	volumes, err := c.Content(t.Context(), "pve1", "local", pve.VolumeFilter{})
 	if err != nil {
 		t.Fatal(err)
 	}

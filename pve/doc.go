@@ -8,11 +8,15 @@
 //	})
 //	...
 //	guest, err := client.FindGuest(ctx, 100)
-//	upid, err := client.Power(ctx, guest.Ref(), "start", nil)
+//	upid, err := client.Power(ctx, guest.Ref(), "start", pve.PowerOptions{})
 //	status, err := client.Wait(ctx, upid, nil)
 //	if err == nil && !status.Succeeded() {
 //		log.Print(status.ExitStatus.Value)
 //	}
+//
+// Parameters that are more than one or two have a type, whose zero value is PVE's default
+// unless its field says otherwise: [NewClone], [Restoration], [TaskFilter] and others. They
+// have what most callers need; [proxmox.Client.Do] takes any parameter of any endpoint.
 //
 // Answers are decoded leniently, since PVE writes a number as a number or as a string from
 // one version to the next. A field that PVE may leave out is a [lenient.Opt], and fields that

@@ -30,7 +30,7 @@ func ExampleClient_Wait() {
 	if err != nil {
 		panic(err)
 	}
-	upid, err := client.Power(ctx, guest.Ref(), "start", nil)
+	upid, err := client.Power(ctx, guest.Ref(), "start", pve.PowerOptions{})
 	if err != nil {
 		panic(err)
 	}

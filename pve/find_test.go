@@ -47,7 +47,7 @@ func TestFindGuest(t *testing.T) {
 		find("pve2", 1)
 
 		node = "pve1"
-		_, _ = c.Power(t.Context(), pve.GuestRef{Node: "pve2", Kind: pve.QEMU, VMID: 100}, "stop", nil)
+		_, _ = c.Power(t.Context(), pve.GuestRef{Node: "pve2", Kind: pve.QEMU, VMID: 100}, "stop", pve.PowerOptions{})
 		find("pve1", 1)
 
 		node = "pve2"
@@ -75,7 +75,7 @@ func TestFindGuest(t *testing.T) {
 		time.Sleep(4 * time.Second)
 		during = func() {
 			during = nil
-			_, _ = c.Power(t.Context(), pve.GuestRef{Node: "pve2", Kind: pve.QEMU, VMID: 100}, "stop", nil)
+			_, _ = c.Power(t.Context(), pve.GuestRef{Node: "pve2", Kind: pve.QEMU, VMID: 100}, "stop", pve.PowerOptions{})
 		}
 		find("pve2", 1)
 		find("pve2", 1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
@@ -83,9 +84,28 @@ func (c *Client) GuestStatus(ctx context.Context, g GuestRef) (GuestStatus, erro
 	return proxmox.Get[GuestStatus](ctx, c.Client, g.path("status", "current"), nil)
 }
 
-// Power starts a task that changes the power state (VM.PowerMgmt). verb is the
+// PowerOptions say how the power state changes. The zero value is PVE's default for each
+// action; PVE refuses what does not go with an action.
+type PowerOptions struct {
+	// Timeout is how long the action may take, in whole seconds; a part of one counts as one.
+	// 0 is PVE's default, which for a shutdown is 60 s.
+	Timeout time.Duration
+	// ForceStop stops a guest that has not shut down in time.
+	ForceStop bool
+	// ToDisk suspends a VM to disk, not to RAM.
+	ToDisk bool
+	// OverruleShutdown makes a stop end the guest's shutdown tasks first.
+	OverruleShutdown bool
+}
+
+// Power starts a task that changes the power state (VM.PowerMgmt). action is the
 // last element of PVE's path: start, stop, shutdown, reboot, reset, suspend,
 // resume.
-func (c *Client) Power(ctx context.Context, g GuestRef, verb string, params url.Values) (proxmox.UPID, error) {
-	return c.Start(ctx, http.MethodPost, g.path("status", verb), params)
+func (c *Client) Power(ctx context.Context, g GuestRef, action string, o PowerOptions) (proxmox.UPID, error) {
+	params := url.Values{}
+	setNumber(params, "timeout", int64((o.Timeout+time.Second-1)/time.Second))
+	setFlag(params, "forceStop", o.ForceStop)
+	setFlag(params, "todisk", o.ToDisk)
+	setFlag(params, "overrule-shutdown", o.OverruleShutdown)
+	return c.Start(ctx, http.MethodPost, g.path("status", action), params)
 }

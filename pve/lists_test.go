@@ -71,7 +71,7 @@ func TestResourcesAreKeptForAMoment(t *testing.T) {
 		read(begun, 1)
 		time.Sleep(time.Nanosecond)
 		read(time.Now(), 2)
-		_, _ = c.Power(t.Context(), pve.GuestRef{Node: "pve1", Kind: pve.LXC, VMID: 105}, "stop", nil)
+		_, _ = c.Power(t.Context(), pve.GuestRef{Node: "pve1", Kind: pve.LXC, VMID: 105}, "stop", pve.PowerOptions{})
 		read(time.Now(), 3)
 	})
 }

@@ -99,7 +99,25 @@ func (c *Client) CheckMigration(ctx context.Context, g GuestRef, target string) 
 	return proxmox.Get[Migration](ctx, c.Client, g.path("migrate"), params)
 }
 
-// Migrate starts the migration of a guest (VM.Migrate). The parameters are PVE's.
-func (c *Client) Migrate(ctx context.Context, g GuestRef, params url.Values) (proxmox.UPID, error) {
+// MigrateOptions say how a guest moves. The zero value is for one that is stopped, whose
+// disks go to storages of the same names.
+type MigrateOptions struct {
+	Storage    string // for its local disks on the other node; "" is for each that of the same name
+	Online     bool   // a VM, while it runs
+	Restart    bool   // a container that runs: PVE shuts it down and starts it on the other node
+	LocalDisks bool   // a VM's disks on storages of its node alone go along while it runs
+}
+
+// Migrate starts the migration of a guest to a node (VM.Migrate).
+func (c *Client) Migrate(ctx context.Context, g GuestRef, target string, o MigrateOptions) (proxmox.UPID, error) {
+	params := url.Values{"target": {target}}
+	storage := "targetstorage"
+	if g.Kind == LXC {
+		storage = "target-storage"
+	}
+	setText(params, storage, o.Storage)
+	setFlag(params, "online", o.Online)
+	setFlag(params, "restart", o.Restart)
+	setFlag(params, "with-local-disks", o.LocalDisks)
 	return c.Start(ctx, http.MethodPost, g.path("migrate"), params)
 }

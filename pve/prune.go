@@ -37,8 +37,6 @@ func (c *Client) PrunePlan(ctx context.Context, node, storage string, r PruneRul
 	params := url.Values{}
 	setText(params, "prune-backups", r.Keep)
 	setText(params, "type", string(r.Kind))
-	if r.VMID != 0 {
-		params.Set("vmid", r.VMID.String())
-	}
+	setNumber(params, "vmid", int64(r.VMID))
 	return proxmox.Get[[]PruneMark](ctx, c.Client, proxmox.Join("nodes", node, "storage", storage, "prunebackups"), params)
 }

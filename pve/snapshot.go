@@ -86,8 +86,6 @@ func (f Feature) MarshalJSON() ([]byte, error) { return lenient.Encode(f, f.Extr
 // (linked) or copy (VM.Audit). snapname, where not "", names a snapshot to do it with.
 func (c *Client) Feature(ctx context.Context, g GuestRef, feature, snapname string) (Feature, error) {
 	params := url.Values{"feature": {feature}}
-	if snapname != "" {
-		params.Set("snapname", snapname)
-	}
+	setText(params, "snapname", snapname)
 	return proxmox.Get[Feature](ctx, c.Client, g.path("feature"), params)
 }

@@ -29,10 +29,18 @@ func (s *Storage) UnmarshalJSON(data []byte) error { return lenient.Decode(data,
 // MarshalJSON writes what was read.
 func (s Storage) MarshalJSON() ([]byte, error) { return lenient.Encode(s, s.Extra) }
 
+// StorageFilter says which storages are listed; the zero value is for all.
+type StorageFilter struct {
+	Content string // a kind that they may hold, such as backup; "" is any
+	Enabled bool   // only those that are
+}
+
 // NodeStorages lists the storages of a node (Datastore.Audit or
-// Datastore.AllocateSpace on each). A storage that hangs makes it take its time. The
-// parameters are PVE's: content, storage, enabled, target, format.
-func (c *Client) NodeStorages(ctx context.Context, node string, params url.Values) ([]Storage, error) {
+// Datastore.AllocateSpace on each). A storage that hangs makes it take its time.
+func (c *Client) NodeStorages(ctx context.Context, node string, f StorageFilter) ([]Storage, error) {
+	params := url.Values{}
+	setText(params, "content", f.Content)
+	setFlag(params, "enabled", f.Enabled)
 	return proxmox.Get[[]Storage](ctx, c.Client, proxmox.Join("nodes", node, "storage"), params)
 }
 
@@ -75,9 +83,18 @@ func (v *Volume) UnmarshalJSON(data []byte) error { return lenient.Decode(data, 
 // MarshalJSON writes what was read.
 func (v Volume) MarshalJSON() ([]byte, error) { return lenient.Encode(v, v.Extra) }
 
+// VolumeFilter says which volumes are listed; the zero value is for all.
+type VolumeFilter struct {
+	Content string // a kind: images, rootdir, backup, iso, vztmpl, snippets or import; "" is any
+	VMID    VMID   // the guest that owns them; 0 is any, or none
+}
+
 // Content lists the volumes of a storage, as a node sees it. PVE leaves out what the
-// token may not see: for a backup that is whoever lacks VM.Backup on its guest and
-// Datastore.AllocateSpace on the storage. The parameters are PVE's: content, vmid.
-func (c *Client) Content(ctx context.Context, node, storage string, params url.Values) ([]Volume, error) {
+// token may not see: a backup takes VM.Backup on its guest and Datastore.AllocateSpace on
+// the storage.
+func (c *Client) Content(ctx context.Context, node, storage string, f VolumeFilter) ([]Volume, error) {
+	params := url.Values{}
+	setText(params, "content", f.Content)
+	setNumber(params, "vmid", int64(f.VMID))
 	return proxmox.Get[[]Volume](ctx, c.Client, proxmox.Join("nodes", node, "storage", storage, "content"), params)
 }

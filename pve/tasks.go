@@ -3,7 +3,9 @@ package pve
 import (
 	"context"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
@@ -32,10 +34,31 @@ func (t *Task) UnmarshalJSON(data []byte) error { return lenient.Decode(data, t,
 // MarshalJSON writes what was read.
 func (t Task) MarshalJSON() ([]byte, error) { return lenient.Encode(t, t.Extra) }
 
+// TaskFilter says which tasks are listed.
+type TaskFilter struct {
+	Source string    // active for those that run, archive for those that have ended, or all; "" is archive
+	VMID   VMID      // of a guest; 0 is any
+	Type   string    // such as vzdump; "" is any
+	Errors bool      // only those that failed
+	Since  time.Time // begun then or later, to the second; the zero time is no bound
+	Until  time.Time // begun then or earlier
+	Limit  int       // how many at most; 0 is PVE's default, 50
+}
+
 // NodeTasks lists the tasks of a node, newest first: one's own, or all with
-// Sys.Audit. The parameters are PVE's: source, limit, since, until, vmid,
-// typefilter, errors and others.
-func (c *Client) NodeTasks(ctx context.Context, node string, params url.Values) ([]Task, int, error) {
+// Sys.Audit. total is how many there are without the limit.
+func (c *Client) NodeTasks(ctx context.Context, node string, f TaskFilter) (list []Task, total int, err error) {
+	params := url.Values{}
+	setText(params, "source", f.Source)
+	setNumber(params, "vmid", int64(f.VMID))
+	setText(params, "typefilter", f.Type)
+	setFlag(params, "errors", f.Errors)
+	for key, at := range map[string]time.Time{"since": f.Since, "until": f.Until} {
+		if !at.IsZero() {
+			params.Set(key, strconv.FormatInt(at.Unix(), 10))
+		}
+	}
+	setNumber(params, "limit", int64(f.Limit))
 	tasks, total, err := proxmox.List[[]Task](ctx, c.Client, proxmox.Join("nodes", node, "tasks"), params)
 	for i := range tasks {
 		tasks[i].Status.Value = proxmox.WithoutSource(tasks[i].Status.Value)

@@ -53,7 +53,7 @@ func WithClock(c Clock) Option { return func(s *setup) { s.clock = c } }
 // New starts a simulated cluster for a test, and stops it when the test ends.
 //
 //	func TestMyTool(t *testing.T) {
-//		server := pvesim.NewSim(t)
+//		server := pvesim.New(t)
 //		mytool.Run(server.URL, server.Token.ID, server.Token.Secret, server.Fingerprint)
 //	}
 func New(t TB, options ...Option) *Server {

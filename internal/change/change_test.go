@@ -54,7 +54,7 @@ func power(risk policy.Risk) tool.Tool {
 			if err != nil {
 				return change.Job{}, err
 			}
-			upid, err := c.PVE.Power(ctx, g.Ref(), in.Action, nil)
+			upid, err := c.PVE.Power(ctx, g.Ref(), in.Action, pve.PowerOptions{})
 			return change.Job{UPID: upid}, err
 		},
 		Finish: func(ctx context.Context, c *tool.Call, in powerIn, _ change.End) (powerOut, error) {
@@ -310,7 +310,7 @@ func TestGoalThatIsNeverReached(t *testing.T) {
 				if err != nil {
 					return change.Job{}, err
 				}
-				upid, err := c.PVE.Power(ctx, g.Ref(), in.Action, nil)
+				upid, err := c.PVE.Power(ctx, g.Ref(), in.Action, pve.PowerOptions{})
 				return change.Job{UPID: upid}, err
 			},
 			Finish: func(context.Context, *tool.Call, powerIn, change.End) (powerOut, error) {

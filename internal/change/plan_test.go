@@ -163,7 +163,7 @@ func TestUndo(t *testing.T) {
 					Steps: func(in copyIn) []change.Step[copyIn] {
 						return []change.Step[copyIn]{
 							{About: "Copy", Send: func(ctx context.Context, c *tool.Call, _ *copyIn) (change.Job, error) {
-								upid, err := c.PVE.Clone(ctx, pve.GuestRef{Node: "pve1", Kind: pve.QEMU, VMID: 900}, map[string][]string{"newid": {"333"}})
+								upid, err := c.PVE.Clone(ctx, pve.GuestRef{Node: "pve1", Kind: pve.QEMU, VMID: 900}, pve.NewClone{VMID: 333})
 								return change.Job{UPID: upid}, err
 							}, Undo: &change.Undo[copyIn]{
 								About: "Removal of the copy", Target: change.GuestTarget("DELETE", made, ""),
@@ -178,10 +178,10 @@ func TestUndo(t *testing.T) {
 								if err != nil {
 									return change.Job{}, err
 								}
-								if _, err := c.PVE.Power(ctx, g.Ref(), "stop", nil); err != nil {
+								if _, err := c.PVE.Power(ctx, g.Ref(), "stop", pve.PowerOptions{}); err != nil {
 									return change.Job{}, err
 								}
-								upid, err := c.PVE.Power(ctx, g.Ref(), "start", nil)
+								upid, err := c.PVE.Power(ctx, g.Ref(), "start", pve.PowerOptions{})
 								return change.Job{UPID: upid}, err
 							}},
 						}

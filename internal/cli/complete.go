@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -223,7 +222,7 @@ func parameters(ctx context.Context, c *pve.Client, other func(string) string) (
 	if err != nil {
 		return nil, err
 	}
-	config, err := c.GuestConfig(ctx, g, nil)
+	config, err := c.GuestConfig(ctx, g)
 	var out []string
 	for key, value := range config.Values {
 		if key != "digest" {
@@ -277,7 +276,7 @@ func archives(ctx context.Context, c *pve.Client, other func(string) string) ([]
 			continue
 		}
 		seen[r.Storage.Value] = true
-		volumes, err := c.Content(ctx, r.Node.Value, r.Storage.Value, url.Values{"content": {"backup"}})
+		volumes, err := c.Content(ctx, r.Node.Value, r.Storage.Value, pve.VolumeFilter{Content: "backup"})
 		if err != nil {
 			continue // the others may answer
 		}
@@ -294,7 +293,7 @@ func disks(ctx context.Context, c *pve.Client, other func(string) string) ([]str
 	if err != nil {
 		return nil, err
 	}
-	config, err := c.GuestConfig(ctx, g, nil)
+	config, err := c.GuestConfig(ctx, g)
 	var out []string
 	for key, value := range config.Values {
 		if pve.IsDiskKey(g.Kind, key) {

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"net/url"
 	"slices"
 
 	"github.com/pve-mcp/pve-mcp/pve"
@@ -29,6 +28,6 @@ func (v *View) Holds(ctx context.Context, a Assurance) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	list, err := v.PVE.Content(ctx, a.Node, backup.Storage, url.Values{"content": {"backup"}, "vmid": {a.Guest.VMID.String()}})
+	list, err := v.PVE.Content(ctx, a.Node, backup.Storage, pve.VolumeFilter{Content: "backup", VMID: a.Guest.VMID})
 	return slices.ContainsFunc(list, func(v pve.Volume) bool { return v.VolID == backup }), err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -45,11 +44,11 @@ func (v *View) fingerprintGuest(ctx context.Context, id pve.VMID) (string, error
 	if err != nil {
 		return "", err
 	}
-	config, err := v.PVE.GuestConfig(ctx, g, url.Values{"current": {"1"}})
+	config, err := v.PVE.CurrentConfig(ctx, g)
 	if err != nil {
 		return "", err
 	}
-	tasks, _, err := v.PVE.NodeTasks(ctx, g.Node, url.Values{"vmid": {id.String()}, "source": {"all"}, "limit": {"1"}})
+	tasks, _, err := v.PVE.NodeTasks(ctx, g.Node, pve.TaskFilter{Source: "all", VMID: id, Limit: 1})
 	if err != nil {
 		return "", err
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -196,7 +195,7 @@ func guestValues(ctx context.Context, client *pve.Client, w policy.Where) (map[s
 			}
 		}
 		for _, name := range names {
-			then, err := client.GuestConfig(ctx, g, url.Values{"snapshot": {name}})
+			then, err := client.SnapshotConfig(ctx, g, name)
 			if err != nil {
 				return nil, err
 			}

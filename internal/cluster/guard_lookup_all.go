@@ -81,7 +81,7 @@ func allVolumes(ctx context.Context, client *pve.Client, storage string) ([]stri
 	}
 	var ids []string
 	for _, r := range places {
-		volumes, err := client.Content(ctx, r.Node.Value, storage, nil)
+		volumes, err := client.Content(ctx, r.Node.Value, storage, pve.VolumeFilter{})
 		if err != nil {
 			return nil, err
 		}

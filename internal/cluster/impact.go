@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -42,7 +41,7 @@ func (v *View) Impact(ctx context.Context, s policy.Subject) ([]string, error) {
 // GuestImpact is [View.Impact] for a guest: its state, every disk with its size, snapshots,
 // newest backup, HA, replication and protection. It also says what it cannot see.
 func (v *View) GuestImpact(ctx context.Context, g pve.GuestRef, s pve.GuestStatus) ([]string, error) {
-	config, err := v.PVE.GuestConfig(ctx, g, url.Values{"current": {"1"}}) // with the disks whose removal waits
+	config, err := v.PVE.CurrentConfig(ctx, g) // with the disks whose removal waits
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +124,7 @@ func (v *View) linkedClones(ctx context.Context, g pve.GuestRef, config pve.Gues
 	}
 	var clones, out []string
 	for _, storage := range keep {
-		volumes, err := v.PVE.Content(ctx, g.Node, storage, nil)
+		volumes, err := v.PVE.Content(ctx, g.Node, storage, pve.VolumeFilter{})
 		if err != nil {
 			return unseen(err)
 		}
@@ -180,7 +179,7 @@ func (v *View) newestBackup(ctx context.Context, g pve.GuestRef) string {
 		return unknown(err)
 	}
 	stores = slices.DeleteFunc(stores, func(s Store) bool { return !s.Holds("backup") })
-	got, notes, err := v.Volumes(ctx, stores, url.Values{"content": {"backup"}, "vmid": {g.VMID.String()}})
+	got, notes, err := v.Volumes(ctx, stores, pve.VolumeFilter{Content: "backup", VMID: g.VMID})
 	if err != nil {
 		return unknown(err)
 	}

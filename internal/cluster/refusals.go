@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -83,7 +82,7 @@ func (v *View) explainBusy(ctx context.Context, id pve.VMID, message string) exp
 // lockHolders describes the tasks that work on a guest now, at most two, as far as they can
 // be seen.
 func (v *View) lockHolders(ctx context.Context, g pve.GuestRef) ([]string, error) {
-	tasks, _, err := v.PVE.NodeTasks(ctx, g.Node, url.Values{"source": {"active"}})
+	tasks, _, err := v.PVE.NodeTasks(ctx, g.Node, pve.TaskFilter{Source: "active"})
 	if err != nil {
 		return nil, err
 	}

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -136,7 +134,7 @@ func StoreNames(stores []Store) []string {
 }
 
 // Volumes lists what is on stores, with a note about each that could not be read.
-func (v *View) Volumes(ctx context.Context, stores []Store, params url.Values) ([]Response[Store, []pve.Volume], []string, error) {
+func (v *View) Volumes(ctx context.Context, stores []Store, f pve.VolumeFilter) ([]Response[Store, []pve.Volume], []string, error) {
 	var usable []Store
 	var notes []string
 	for _, s := range stores {
@@ -146,20 +144,18 @@ func (v *View) Volumes(ctx context.Context, stores []Store, params url.Values) (
 		}
 		notes = append(notes, s.Name()+" is not available, or its node is not: what it has is left out")
 	}
-	got, problems, err := Ask(v, usable, Store.Name, func(s Store) ([]pve.Volume, error) { return v.volumes(ctx, s, params) })
+	got, problems, err := Ask(v, usable, Store.Name, func(s Store) ([]pve.Volume, error) { return v.volumes(ctx, s, f) })
 	return got, append(notes, problems...), err
 }
 
 // OwnerNotes say whose volumes there are on stores, for an answer that has none of a guest
-// because no such guest can be seen. The parameters are those of Volumes.
-func (v *View) OwnerNotes(ctx context.Context, stores []Store, params url.Values, id pve.VMID) ([]string, error) {
+// because no such guest can be seen. content is a kind of volume; "" is any.
+func (v *View) OwnerNotes(ctx context.Context, stores []Store, content string, id pve.VMID) ([]string, error) {
 	var none *pve.NoGuestError
 	if _, err := v.Guest(ctx, id); !errors.As(err, &none) {
 		return nil, err
 	}
-	params = maps.Clone(params)
-	params.Del("vmid")
-	got, _, err := v.Volumes(ctx, stores, params)
+	got, _, err := v.Volumes(ctx, stores, pve.VolumeFilter{Content: content})
 	var ids []int64
 	for _, s := range got {
 		for _, v := range s.Value {
@@ -178,11 +174,11 @@ func (v *View) OwnerNotes(ctx context.Context, stores []Store, params url.Values
 }
 
 // volumes asks a node for what is on a store, and another one where that does not answer.
-func (v *View) volumes(ctx context.Context, s Store, params url.Values) ([]pve.Volume, error) {
-	list, err := v.PVE.Content(ctx, s.Ready[0], s.Storage.Value, params)
+func (v *View) volumes(ctx context.Context, s Store, f pve.VolumeFilter) ([]pve.Volume, error) {
+	list, err := v.PVE.Content(ctx, s.Ready[0], s.Storage.Value, f)
 	var refusal *proxmox.Error
 	if errors.As(err, &refusal) && refusal.NodeUnreachable() && len(s.Ready) > 1 {
-		return v.PVE.Content(ctx, s.Ready[1], s.Storage.Value, params)
+		return v.PVE.Content(ctx, s.Ready[1], s.Storage.Value, f)
 	}
 	return list, err
 }

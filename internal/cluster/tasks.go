@@ -3,9 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -30,9 +28,7 @@ func (v *View) FindTask(ctx context.Context, id pve.VMID, kind string, known []p
 	}
 	var found proxmox.UPID
 	for _, node := range slices.Compact(nodes) {
-		list, _, err := v.PVE.NodeTasks(ctx, node, url.Values{
-			"vmid": {id.String()}, "source": {"all"}, "since": {strconv.FormatInt(since.Unix(), 10)}, "limit": {"100"},
-		})
+		list, _, err := v.PVE.NodeTasks(ctx, node, pve.TaskFilter{Source: "all", VMID: id, Since: since, Limit: 100})
 		if err != nil {
 			return proxmox.UPID{}, err
 		}
@@ -50,10 +46,7 @@ func (v *View) FindTask(ctx context.Context, id pve.VMID, kind string, known []p
 // TaskEnd returns when a task ended, which only the list of tasks says; ok is false if it
 // does not.
 func (v *View) TaskEnd(ctx context.Context, upid proxmox.UPID) (end time.Time, ok bool) {
-	at := strconv.FormatInt(upid.Start.Unix(), 10)
-	list, _, err := v.PVE.NodeTasks(ctx, upid.Node, url.Values{
-		"since": {at}, "until": {at}, "typefilter": {upid.Type}, "limit": {"100"},
-	})
+	list, _, err := v.PVE.NodeTasks(ctx, upid.Node, pve.TaskFilter{Type: upid.Type, Since: upid.Start, Until: upid.Start, Limit: 100})
 	if err != nil {
 		return time.Time{}, false
 	}
@@ -77,7 +70,7 @@ func (v *View) StateAndTasks(ctx context.Context, id pve.VMID) []string {
 		now += ", locked by " + s.Lock.Value
 	}
 	const most = 3
-	tasks, _, err := v.PVE.NodeTasks(ctx, g.Node, url.Values{"vmid": {id.String()}, "source": {"all"}, "limit": {strconv.Itoa(most)}})
+	tasks, _, err := v.PVE.NodeTasks(ctx, g.Node, pve.TaskFilter{Source: "all", VMID: id, Limit: most})
 	if err != nil {
 		return []string{now, "its tasks cannot be looked at: " + v.Explain(err).What}
 	}

@@ -156,7 +156,7 @@ func TestStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	upid, err := client.Power(t.Context(), guest.Ref(), "start", nil)
+	upid, err := client.Power(t.Context(), guest.Ref(), "start", pve.PowerOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

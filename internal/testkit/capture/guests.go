@@ -3,7 +3,6 @@ package capture
 import (
 	"context"
 	"maps"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,7 +43,7 @@ func (r *Recorder) guests(ctx context.Context) {
 // guest asks the guest's node.
 func (r *Recorder) guest(ctx context.Context, ref pve.GuestRef, g *pvesim.Guest) {
 	what := string(ref.Kind) + "/" + ref.VMID.String()
-	c, err := r.Client.GuestConfig(ctx, ref, url.Values{"current": {"1"}})
+	c, err := r.Client.CurrentConfig(ctx, ref)
 	if err != nil {
 		r.Skipped(what+": the configuration", err)
 		return

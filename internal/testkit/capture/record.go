@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -120,8 +119,7 @@ func (r *Recorder) age(at int64) time.Duration { return r.now.Sub(time.Unix(at, 
 
 // tasks takes the last tasks of a node, and the logs of those that failed.
 func (r *Recorder) tasks(ctx context.Context, node string) {
-	const most = "100"
-	list, _, err := r.Client.NodeTasks(ctx, node, url.Values{"limit": {most}})
+	list, _, err := r.Client.NodeTasks(ctx, node, pve.TaskFilter{Limit: 100})
 	if err != nil {
 		r.Skipped("the tasks of node "+node, err)
 	}

@@ -142,12 +142,12 @@ func lively(t *testing.T) cluster {
 		}
 	}
 	wait(c.client.CreateSnapshot(t.Context(), ref, pve.NewSnapshot{Name: "customer", VMState: true}))
-	for _, change := range []url.Values{{"cores": {"8"}}, {"delete": {"agent"}}} {
+	for _, change := range []pve.ConfigChange{{Set: map[string]string{"cores": "8"}}, {Delete: []string{"agent"}}} {
 		if err := c.client.UpdateConfig(t.Context(), ref, change); err != nil {
 			t.Fatal(err)
 		}
 	}
-	wait(c.client.Backup(t.Context(), "pve1", url.Values{"vmid": {"104"}, "storage": {"nfs"}}))
+	wait(c.client.Backup(t.Context(), "pve1", pve.NewBackup{VMIDs: []pve.VMID{104}, Storage: "nfs"}))
 	time.Sleep(30 * time.Second) // until all nodes have heard of it
 	return c
 }

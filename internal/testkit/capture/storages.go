@@ -65,7 +65,7 @@ func (r *Recorder) storages(ctx context.Context) {
 }
 
 func (r *Recorder) volumes(ctx context.Context, node, storage string) {
-	list, err := r.Client.Content(ctx, node, storage, nil)
+	list, err := r.Client.Content(ctx, node, storage, pve.VolumeFilter{})
 	if err != nil {
 		r.Skipped("the volumes of "+storage+" on "+node, err)
 		r.model.NoMoreVolumes = false

@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
+	"maps"
 	"slices"
 	"time"
 
@@ -41,23 +41,21 @@ func (n *Node) Make(ctx context.Context, id pve.VMID, g Guest) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	key, gib := g.Disk()
-	params := url.Values{"vmid": {id.String()}, key: {n.newDisk(g.Kind, gib)}}
-	for key, value := range g.Config {
-		params.Set(key, value)
-	}
+	wanted := pve.NewGuest{VMID: id, Config: map[string]string{key: n.newDisk(g.Kind, gib)}}
+	maps.Copy(wanted.Config, g.Config)
 	switch {
 	case g.Kind == pve.LXC:
-		params.Set("ostemplate", n.Template.String())
+		wanted.Template = n.Template
 	case n.Emulated:
-		params.Set("kvm", "0")
+		wanted.Config["kvm"] = "0"
 	}
-	if err := n.done(ctx)(n.client.CreateGuest(ctx, n.Node, g.Kind, params)); err != nil {
+	if err := n.done(ctx)(n.client.CreateGuest(ctx, n.Node, g.Kind, wanted)); err != nil {
 		return err
 	}
 	ref := pve.GuestRef{Node: n.Node, Kind: g.Kind, VMID: id}
 	switch {
 	case g.Running:
-		return n.done(ctx)(n.client.Power(ctx, ref, "start", nil))
+		return n.done(ctx)(n.client.Power(ctx, ref, "start", pve.PowerOptions{}))
 	case g.Template:
 		return n.done(ctx)(n.client.MakeTemplate(ctx, ref))
 	}
@@ -125,16 +123,16 @@ func (n *Node) remove(ctx context.Context, id pve.VMID) error {
 		return err
 	}
 	if status.Status != "stopped" {
-		if err := n.done(ctx)(n.client.Power(ctx, g, "stop", nil)); err != nil {
+		if err := n.done(ctx)(n.client.Power(ctx, g, "stop", pve.PowerOptions{})); err != nil {
 			return err
 		}
 	}
-	config, err := n.client.GuestConfig(ctx, g, nil)
+	config, err := n.client.GuestConfig(ctx, g)
 	if err != nil {
 		return err
 	}
 	if on(config.Values["protection"]) {
-		if err := n.client.UpdateConfig(ctx, g, url.Values{"delete": {"protection"}}); err != nil {
+		if err := n.client.UpdateConfig(ctx, g, pve.ConfigChange{Delete: []string{"protection"}}); err != nil {
 			return err
 		}
 	}
@@ -143,7 +141,7 @@ func (n *Node) remove(ctx context.Context, id pve.VMID) error {
 
 // settle waits for the tasks that are at work on a guest, and stops those that take long.
 func (n *Node) settle(ctx context.Context, id pve.VMID) error {
-	tasks, _, err := n.client.NodeTasks(ctx, n.Node, url.Values{"source": {"active"}, "vmid": {id.String()}})
+	tasks, _, err := n.client.NodeTasks(ctx, n.Node, pve.TaskFilter{Source: "active", VMID: id})
 	if err != nil {
 		return err
 	}
@@ -166,7 +164,7 @@ func (n *Node) settle(ctx context.Context, id pve.VMID) error {
 
 // removeBackups removes the backups of guests.
 func (n *Node) removeBackups(ctx context.Context, of []pve.VMID) error {
-	content, err := n.client.Content(ctx, n.Node, n.Backups, url.Values{"content": {"backup"}})
+	content, err := n.client.Content(ctx, n.Node, n.Backups, pve.VolumeFilter{Content: "backup"})
 	for _, v := range content {
 		if slices.Contains(of, pve.VMID(v.VMID.Value)) {
 			err = errors.Join(err, n.done(ctx)(n.client.DeleteVolume(ctx, n.Node, v.VolID)))

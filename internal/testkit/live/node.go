@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -97,7 +96,7 @@ func (n *Node) find(ctx context.Context) error {
 
 // checkStorages looks whether the storages can do what stories want.
 func (n *Node) checkStorages(ctx context.Context) error {
-	all, err := n.client.NodeStorages(ctx, n.Node, url.Values{"enabled": {"1"}})
+	all, err := n.client.NodeStorages(ctx, n.Node, pve.StorageFilter{Enabled: true})
 	if err != nil {
 		return fmt.Errorf("the storages of %s cannot be seen: %w", n.Node, err)
 	}
@@ -124,7 +123,7 @@ func (n *Node) checkStorages(ctx context.Context) error {
 			continue
 		}
 		_, key := n.Value(placeholder)
-		content, err := n.client.Content(ctx, n.Node, volume.Storage, nil)
+		content, err := n.client.Content(ctx, n.Node, volume.Storage, pve.VolumeFilter{})
 		if err != nil || !slices.ContainsFunc(content, func(v pve.Volume) bool { return v.VolID == volume }) {
 			errs = append(errs, errors.Join(fmt.Errorf("%s: %s cannot be found on %s", key, volume, n.Node), err))
 		}
@@ -165,7 +164,7 @@ func (n *Node) CheckEmpty(ctx context.Context) error {
 
 // volumes are those of a storage that belong to an id of the range.
 func (n *Node) volumes(ctx context.Context, storage string) ([]pve.VolID, error) {
-	content, err := n.client.Content(ctx, n.Node, storage, nil)
+	content, err := n.client.Content(ctx, n.Node, storage, pve.VolumeFilter{})
 	var out []pve.VolID
 	for _, v := range content {
 		if n.IDs.Has(pve.VMID(v.VMID.Value)) {

@@ -3,7 +3,6 @@ package live_test
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -84,9 +83,9 @@ func (w *world) elsewhere() *pve.Client {
 }
 
 // make makes a guest, and waits until it is there.
-func (w *world) make(c *pve.Client, params url.Values) {
+func (w *world) make(c *pve.Client, wanted pve.NewGuest) {
 	w.Helper()
-	upid, err := c.CreateGuest(w.Context(), "pve1", pve.QEMU, params)
+	upid, err := c.CreateGuest(w.Context(), "pve1", pve.QEMU, wanted)
 	if err == nil {
 		_, err = c.Wait(w.Context(), upid, nil)
 	}
@@ -141,7 +140,7 @@ func TestMakeWithoutKVM(t *testing.T) {
 			if err := n.Make(t.Context(), id, live.Guest{Kind: kind}); err != nil {
 				t.Fatal(err)
 			}
-			config, err := w.elsewhere().GuestConfig(t.Context(), pve.GuestRef{Node: "pve1", Kind: kind, VMID: id}, nil)
+			config, err := w.elsewhere().GuestConfig(t.Context(), pve.GuestRef{Node: "pve1", Kind: kind, VMID: id})
 			if got := config.Values["kvm"]; err != nil || kind == pve.QEMU && got != want || kind == pve.LXC && got != "" {
 				t.Errorf("PVE_LIVE_KVM=%s, %s: kvm %q, %v", kvm, kind, got, err)
 			}
@@ -153,8 +152,8 @@ func TestMakeWithoutKVM(t *testing.T) {
 func TestOpenRefusesALeftDisk(t *testing.T) {
 	w := newWorld(t)
 	c := w.elsewhere()
-	w.make(c, url.Values{"vmid": {"9002"}})
-	upid, err := c.Backup(t.Context(), "pve1", url.Values{"vmid": {"9002"}, "storage": {"nfs"}, "remove": {"0"}})
+	w.make(c, pve.NewGuest{VMID: 9002})
+	upid, err := c.Backup(t.Context(), "pve1", pve.NewBackup{VMIDs: []pve.VMID{9002}, Storage: "nfs"})
 	if err == nil {
 		_, err = c.Wait(t.Context(), upid, nil)
 	}
@@ -192,11 +191,11 @@ func TestClean(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.make(w.elsewhere(), url.Values{"vmid": {"9003"}})
-	if _, err := tools.Backup(ctx, n.Node, url.Values{"vmid": {"9002"}, "storage": {"nfs"}, "remove": {"0"}}); err != nil {
+	w.make(w.elsewhere(), pve.NewGuest{VMID: 9003})
+	if _, err := tools.Backup(ctx, n.Node, pve.NewBackup{VMIDs: []pve.VMID{9002}, Storage: "nfs"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tools.Clone(ctx, pve.GuestRef{Node: n.Node, Kind: pve.QEMU, VMID: 9000}, url.Values{"newid": {"9001"}}); err != nil {
+	if _, err := tools.Clone(ctx, pve.GuestRef{Node: n.Node, Kind: pve.QEMU, VMID: 9000}, pve.NewClone{VMID: 9001}); err != nil {
 		t.Fatal(err)
 	}
 	interrupt()
@@ -240,7 +239,7 @@ func TestHostIsHeldToTheRange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.Power(t.Context(), pve.GuestRef{Node: "pve1", Kind: pve.QEMU, VMID: 104}, "stop", nil)
+	_, err = c.Power(t.Context(), pve.GuestRef{Node: "pve1", Kind: pve.QEMU, VMID: 104}, "stop", pve.PowerOptions{})
 	if err == nil || !strings.Contains(err.Error(), "was not sent") {
 		t.Errorf("%v", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -49,7 +48,7 @@ func (in *restoreState) overwrites(ctx context.Context, c *tool.Call) ([]string,
 	if err != nil {
 		return nil, err
 	}
-	config, err := c.PVE.GuestConfig(ctx, g, nil)
+	config, err := c.PVE.GuestConfig(ctx, g)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +141,7 @@ func (in *restoreState) find(ctx context.Context, c *tool.Call, perms pve.Permis
 	for _, s := range with {
 		ready = append(ready, s.Ready...)
 	}
-	got, notes, err := c.Volumes(ctx, with, url.Values{"content": {"backup"}, "vmid": {in.Original.String()}})
+	got, notes, err := c.Volumes(ctx, with, pve.VolumeFilter{Content: "backup", VMID: in.Original})
 	for _, s := range got {
 		if slices.ContainsFunc(s.Value, func(v pve.Volume) bool { return v.VolID == in.Archive }) {
 			return s.From.Ready, nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -201,20 +200,11 @@ func pruned(ctx context.Context, c *tool.Call, g pve.GuestRef, in createIn) ([]s
 }
 
 func startCreate(ctx context.Context, c *tool.Call, in *createState) (change.Job, error) {
-	params := url.Values{
-		"vmid": {in.VMID.String()}, "storage": {in.Storage}, "mode": {in.Mode}, "compress": {in.Compress}, "remove": {"0"},
+	wanted := pve.NewBackup{
+		VMIDs: []pve.VMID{in.VMID}, Storage: in.Storage, Mode: in.Mode, Compress: in.Compress,
+		Notes: in.Notes, Protected: in.Protected, Keep: in.Prune,
 	}
-	if in.Notes != "" { // a template in which these two are special
-		params.Set("notes-template", strings.NewReplacer(`\`, `\\`, "\r\n", `\n`, "\n", `\n`).Replace(in.Notes))
-	}
-	if in.Protected {
-		params.Set("protected", "1")
-	}
-	if in.Prune != "" {
-		params.Set("prune-backups", in.Prune)
-		params.Set("remove", "1")
-	}
-	_, upid, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) { return c.PVE.Backup(ctx, g.Node, params) })
+	_, upid, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) { return c.PVE.Backup(ctx, g.Node, wanted) })
 	return change.Job{UPID: upid}, err
 }
 

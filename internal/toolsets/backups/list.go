@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -93,7 +92,7 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 		return out, err
 	}
 	if len(found) == 0 && in.VMID != 0 {
-		others, err := c.OwnerNotes(ctx, stores, ofBackups(), in.VMID)
+		others, err := c.OwnerNotes(ctx, stores, "backup", in.VMID)
 		if err != nil {
 			return out, err
 		}
@@ -142,15 +141,9 @@ type stored struct {
 	on cluster.Store
 }
 
-func ofBackups() url.Values { return url.Values{"content": {"backup"}} }
-
 // backups lists what is on stores, newest first.
 func backups(ctx context.Context, c *tool.Call, stores []cluster.Store, id pve.VMID) ([]stored, []string, error) {
-	params := ofBackups()
-	if id != 0 {
-		params.Set("vmid", id.String())
-	}
-	got, notes, err := c.Volumes(ctx, stores, params)
+	got, notes, err := c.Volumes(ctx, stores, pve.VolumeFilter{Content: "backup", VMID: id})
 	var all []stored
 	for _, s := range got {
 		for _, v := range s.Value {

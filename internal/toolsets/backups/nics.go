@@ -46,7 +46,7 @@ func unplugged(kind pve.Kind, n pve.NIC, value string, anew bool) (string, error
 
 // checkNICs says which NICs of the restored guest are down, and which are not.
 func (in *restoreState) checkNICs(ctx context.Context, c *tool.Call, g pve.GuestRef) {
-	config, err := c.PVE.GuestConfig(ctx, g, nil)
+	config, err := c.PVE.GuestConfig(ctx, g)
 	if err != nil {
 		in.note("whether its NICs are down could not be seen: %s", c.Explain(err).What)
 		return

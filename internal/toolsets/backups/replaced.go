@@ -32,7 +32,7 @@ var writtenRE = lazyregexp.New(`^(?:progress 100% |restore image complete|total 
 
 // checkReplaced tells of a guest that reads as it did before it was restored over.
 func (in *restoreState) checkReplaced(ctx context.Context, c *tool.Call, g pve.GuestRef, end change.End, ch *change.Answer) error {
-	config, err := c.PVE.GuestConfig(ctx, g, nil)
+	config, err := c.PVE.GuestConfig(ctx, g)
 	if err != nil || config.Digest != in.Old.Digest {
 		return err
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"strconv"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
@@ -182,7 +180,7 @@ func (in *restoreState) note(format string, args ...any) {
 func startRestore(ctx context.Context, c *tool.Call, in *restoreState) (change.Job, error) {
 	planned := in.VMID
 	upid, err := c.CreateWithFreeID(ctx, &in.VMID, in.Chosen, func(id pve.VMID) (proxmox.UPID, error) {
-		return c.PVE.CreateGuest(ctx, in.Node, in.Kind, in.params(id))
+		return c.PVE.RestoreGuest(ctx, in.Node, in.Kind, in.restoration(id))
 	})
 	if in.VMID != planned {
 		in.note("the id %v was taken meanwhile, so that it has %v", planned, in.VMID)
@@ -190,33 +188,18 @@ func startRestore(ctx context.Context, c *tool.Call, in *restoreState) (change.J
 	return change.Job{UPID: upid}, err
 }
 
-// params are those of the request that restores the guest.
-func (in *restoreState) params(id pve.VMID) url.Values {
-	params := url.Values{"vmid": {strconv.Itoa(int(id))}}
-	archive, name := "archive", "name"
+// restoration is what PVE is asked to make.
+func (in *restoreState) restoration(id pve.VMID) pve.Restoration {
 	unique := in.Unique
 	if in.Kind == pve.LXC {
-		archive, name = "ostemplate", "hostname"
-		params.Set("restore", "1")
 		// With unique, PVE takes the NICs of the backup, whatever else is said of them; those
 		// that are given here have no address, so that they get new ones all the same.
 		unique = unique && len(in.Down) == 0
 	}
-	params.Set(archive, in.Archive.String())
-	for key, on := range map[string]bool{"force": in.Overwrite, "unique": unique, "start": in.Run} {
-		if on {
-			params.Set(key, "1")
-		}
+	return pve.Restoration{
+		VMID: id, Archive: in.Archive, Storage: in.Storage, Name: in.Name, Pool: in.Pool,
+		Overwrite: in.Overwrite, Unique: unique, Start: in.Run, Config: in.Down,
 	}
-	for key, value := range map[string]string{"storage": in.Storage, name: in.Name, "pool": in.Pool} {
-		if value != "" {
-			params.Set(key, value)
-		}
-	}
-	for key, value := range in.Down {
-		params.Set(key, value)
-	}
-	return params
 }
 
 // finishRestore looks whether the guest is there, is the one from the backup, and runs if it

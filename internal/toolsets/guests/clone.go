@@ -3,7 +3,6 @@ package guests
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"slices"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
@@ -13,6 +12,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -208,26 +208,14 @@ func refuseClone(ctx context.Context, c *tool.Call, in cloneIn, g pve.GuestRef, 
 func startClone(ctx context.Context, c *tool.Call, in *cloneState) (change.Job, error) {
 	upid, err := c.CreateWithFreeID(ctx, &in.NewID, in.Chosen, func(id pve.VMID) (proxmox.UPID, error) {
 		_, upid, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
-			params := url.Values{"newid": {id.String()}}
-			name := "name"
-			if g.Kind == pve.LXC {
-				name = "hostname"
-			}
-			target := in.Target
+			wanted := pve.NewClone{VMID: id, Name: in.Name, Snapshot: in.Snapname, Node: in.Target, Storage: in.Storage, Pool: in.Pool}
 			if in.Moves {
-				target = ""
-			}
-			for key, value := range map[string]string{
-				name: in.Name, "snapname": in.Snapname, "target": target, "storage": in.Storage, "pool": in.Pool,
-			} {
-				if value != "" {
-					params.Set(key, value)
-				}
+				wanted.Node = ""
 			}
 			if in.Full != nil {
-				params.Set("full", tool.Flag(*in.Full))
+				wanted.Full = lenient.Some(*in.Full)
 			}
-			return c.PVE.Clone(ctx, g, params)
+			return c.PVE.Clone(ctx, g, wanted)
 		})
 		return upid, err
 	})
@@ -237,7 +225,7 @@ func startClone(ctx context.Context, c *tool.Call, in *cloneState) (change.Job, 
 // moveClone sends the clone on its way. It is off, so that its disks go with it.
 func moveClone(ctx context.Context, c *tool.Call, in *cloneState) (change.Job, error) {
 	_, upid, err := cluster.AtGuest(ctx, c.View, in.NewID, func(g pve.GuestRef) (proxmox.UPID, error) {
-		return c.PVE.Migrate(ctx, g, migration(g.Kind, in.Target, in.MovesTo))
+		return c.PVE.Migrate(ctx, g, in.Target, pve.MigrateOptions{Storage: in.MovesTo})
 	})
 	return change.Job{UPID: upid}, err
 }
@@ -250,7 +238,7 @@ func cloneHasMoved(ctx context.Context, c *tool.Call, in cloneState) (bool, erro
 
 func startNew(ctx context.Context, c *tool.Call, in *cloneState) (change.Job, error) {
 	_, upid, err := cluster.AtGuest(ctx, c.View, in.NewID, func(g pve.GuestRef) (proxmox.UPID, error) {
-		return c.PVE.Power(ctx, g, "start", nil)
+		return c.PVE.Power(ctx, g, "start", pve.PowerOptions{})
 	})
 	return change.Job{UPID: upid}, err
 }

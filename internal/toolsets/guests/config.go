@@ -78,12 +78,11 @@ func guestConfig() tool.Tool {
 }
 
 func runConfig(ctx context.Context, c *tool.Call, in configIn) (configOut, error) {
-	params := url.Values{"current": {"1"}}
-	if in.Snapshot != "" {
-		params = url.Values{"snapshot": {in.Snapshot}}
-	}
 	g, config, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (pve.GuestConfig, error) {
-		return c.PVE.GuestConfig(ctx, g, params)
+		if in.Snapshot != "" {
+			return c.PVE.SnapshotConfig(ctx, g, in.Snapshot)
+		}
+		return c.PVE.CurrentConfig(ctx, g)
 	})
 	if err != nil {
 		return configOut{}, err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -176,7 +175,7 @@ func stillThere(ctx context.Context, c *tool.Call, id pve.VMID, end change.End) 
 // leftVolumes lists the volumes of a guest that are on stores, or says why that cannot be
 // seen.
 func leftVolumes(ctx context.Context, c *tool.Call, stores []cluster.Store, id pve.VMID) (volumes []string, unseen string) {
-	got, notes, err := c.Volumes(ctx, stores, url.Values{"vmid": {id.String()}})
+	got, notes, err := c.Volumes(ctx, stores, pve.VolumeFilter{VMID: id})
 	for _, s := range got {
 		for _, v := range s.Value {
 			if v.VMID.Value == int64(id) && (v.Content == "images" || v.Content == "rootdir") {

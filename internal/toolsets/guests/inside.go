@@ -109,7 +109,7 @@ func forContainers(i pve.Interface) bool { return containerRE.MatchString(i.Name
 // are others.
 func ownFirst(ctx context.Context, c *tool.Call, g pve.GuestRef, list []pve.Interface) []pve.Interface {
 	macs := map[string]bool{}
-	if config, err := c.PVE.GuestConfig(ctx, g, nil); err == nil {
+	if config, err := c.PVE.GuestConfig(ctx, g); err == nil {
 		for _, n := range config.NICs(g.Kind) {
 			macs[strings.ToLower(n.MAC)] = true
 		}

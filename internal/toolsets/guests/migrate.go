@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
@@ -197,33 +196,12 @@ func refuseLocal(in migrateState, g pve.GuestRef, m pve.Migration) error {
 		"%v runs and has disks that only its node has: %s.", g, render.List(disks))
 }
 
-// migration are the parameters of a migration to a node, with disks on a storage there, ""
-// for that of the same name.
-func migration(kind pve.Kind, target, storage string) url.Values {
-	params := url.Values{"target": {target}}
-	key := "targetstorage"
-	if kind == pve.LXC {
-		key = "target-storage"
-	}
-	if storage != "" {
-		params.Set(key, storage)
-	}
-	return params
-}
-
 func startMigrate(ctx context.Context, c *tool.Call, in *migrateState) (change.Job, error) {
 	_, upid, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
-		params := migration(g.Kind, in.Target, in.TargetStorage)
-		switch {
-		case g.Kind == pve.QEMU && in.Running:
-			params.Set("online", "1")
-		case in.Running && in.Restart:
-			params.Set("restart", "1")
-		}
-		if in.LocalDisks {
-			params.Set("with-local-disks", "1")
-		}
-		return c.PVE.Migrate(ctx, g, params)
+		return c.PVE.Migrate(ctx, g, in.Target, pve.MigrateOptions{
+			Storage: in.TargetStorage, LocalDisks: in.LocalDisks,
+			Online: in.Running && g.Kind == pve.QEMU, Restart: in.Running && g.Kind == pve.LXC && in.Restart,
+		})
 	})
 	return change.Job{UPID: upid}, err
 }

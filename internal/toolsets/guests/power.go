@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
-	"strconv"
+	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
@@ -133,7 +132,7 @@ var changesPower = lazyregexp.New(`^(qm|vz)(start|stop|shutdown|reboot|reset|pau
 
 // refuseWhileChanging refuses to call a guest's state its last while a task is changing it.
 func refuseWhileChanging(ctx context.Context, c *tool.Call, g pve.GuestRef, s pve.GuestStatus) error {
-	active, _, err := c.PVE.NodeTasks(ctx, g.Node, url.Values{"source": {"active"}, "vmid": {g.VMID.String()}})
+	active, _, err := c.PVE.NodeTasks(ctx, g.Node, pve.TaskFilter{Source: "active", VMID: g.VMID})
 	if err != nil {
 		return err
 	}
@@ -186,18 +185,9 @@ func refusePower(in powerIn, g pve.GuestRef, s pve.GuestStatus) error {
 }
 
 func startPower(ctx context.Context, c *tool.Call, in *powerIn) (change.Job, error) {
-	params := url.Values{}
-	if in.Timeout > 0 {
-		params.Set("timeout", strconv.Itoa(in.Timeout))
-	}
-	if in.ForceStop {
-		params.Set("forceStop", "1")
-	}
-	if in.ToDisk {
-		params.Set("todisk", "1")
-	}
+	options := pve.PowerOptions{Timeout: time.Duration(in.Timeout) * time.Second, ForceStop: in.ForceStop, ToDisk: in.ToDisk}
 	_, upid, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
-		return c.PVE.Power(ctx, g, in.Action, params)
+		return c.PVE.Power(ctx, g, in.Action, options)
 	})
 	return change.Job{UPID: upid}, err
 }

@@ -3,7 +3,6 @@ package guests
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
@@ -61,7 +60,7 @@ func resizeDisk() tool.Tool {
 // current asks for a guest's configuration as it is in force.
 func current(ctx context.Context, c *tool.Call, id pve.VMID) (pve.GuestRef, pve.GuestConfig, error) {
 	return cluster.AtGuest(ctx, c.View, id, func(g pve.GuestRef) (pve.GuestConfig, error) {
-		return c.PVE.GuestConfig(ctx, g, url.Values{"current": {"1"}})
+		return c.PVE.CurrentConfig(ctx, g)
 	})
 }
 

@@ -211,24 +211,15 @@ func (in updateIn) takesTime(kind pve.Kind) bool {
 }
 
 func startUpdate(ctx context.Context, c *tool.Call, in *updateState) (change.Job, error) {
-	params := url.Values{"digest": {in.Digest}}
-	for key, value := range in.Set {
-		if key == "sshkeys" && strings.ContainsAny(value, " \n") { // PVE decodes it once more
-			value = strings.ReplaceAll(url.QueryEscape(value), "+", "%20")
-		}
-		params.Set(key, value)
-	}
-	if len(in.Delete) > 0 {
-		params.Set("delete", strings.Join(in.Delete, ","))
-	}
-	if in.Force {
-		params.Set("force", "1")
+	wanted := pve.ConfigChange{Set: maps.Clone(in.Set), Delete: in.Delete, Digest: in.Digest, Force: in.Force}
+	if keys := wanted.Set["sshkeys"]; strings.ContainsAny(keys, " \n") { // PVE decodes it once more
+		wanted.Set["sshkeys"] = strings.ReplaceAll(url.QueryEscape(keys), "+", "%20")
 	}
 	_, upid, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
 		if in.takesTime(g.Kind) {
-			return c.PVE.StartConfig(ctx, g, params)
+			return c.PVE.StartConfig(ctx, g, wanted)
 		}
-		return proxmox.UPID{}, c.PVE.UpdateConfig(ctx, g, params)
+		return proxmox.UPID{}, c.PVE.UpdateConfig(ctx, g, wanted)
 	})
 	var said *proxmox.Error
 	if errors.As(err, &said) && in.kept(ctx, c, said.Params) {

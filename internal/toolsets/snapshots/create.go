@@ -123,7 +123,7 @@ func planCreate(ctx context.Context, c *tool.Call, in createIn) (change.Plan, cr
 	if _, taken := named(list, in.Snapname); taken {
 		return change.Plan{}, in, explain.Refusal("Choose another name; there are "+render.List(names(list))+".", "%v has a snapshot %s already.", g, in.Snapname)
 	}
-	config, err := c.PVE.GuestConfig(ctx, g, nil)
+	config, err := c.PVE.GuestConfig(ctx, g)
 	if err != nil {
 		return change.Plan{}, in, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -186,7 +185,7 @@ func planRollback(ctx context.Context, c *tool.Call, given rollbackIn) (change.P
 	in.Guest, in.Who = f.guest, f.who()
 	plan := change.Plan{Subject: policy.Guest(in.VMID), About: in.about()}
 	_, config, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (pve.GuestConfig, error) {
-		return c.PVE.GuestConfig(ctx, g, url.Values{"snapshot": {in.Snapname}})
+		return c.PVE.SnapshotConfig(ctx, g, in.Snapname)
 	})
 	if err != nil {
 		return plan, in, err

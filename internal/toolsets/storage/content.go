@@ -3,7 +3,6 @@ package storage
 import (
 	"cmp"
 	"context"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -80,14 +79,7 @@ func runContent(ctx context.Context, c *tool.Call, in contentIn) (contentOut, er
 	if err != nil {
 		return out, err
 	}
-	params := url.Values{}
-	if in.Content != "" {
-		params.Set("content", in.Content)
-	}
-	if in.VMID != 0 {
-		params.Set("vmid", in.VMID.String())
-	}
-	got, notes, err := c.Volumes(ctx, stores, params)
+	got, notes, err := c.Volumes(ctx, stores, pve.VolumeFilter{Content: in.Content, VMID: in.VMID})
 	if err != nil {
 		return out, err
 	}
@@ -106,7 +98,7 @@ func runContent(ctx context.Context, c *tool.Call, in contentIn) (contentOut, er
 		out.Content = append(out.Content, rowOf(v))
 	}
 	if out.Total == 0 && in.VMID != 0 {
-		others, err := c.OwnerNotes(ctx, stores, params, in.VMID)
+		others, err := c.OwnerNotes(ctx, stores, in.Content, in.VMID)
 		if err != nil {
 			return out, err
 		}

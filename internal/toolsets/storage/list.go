@@ -124,7 +124,7 @@ func ofNode(ctx context.Context, c *tool.Call, in listIn) ([]storageRow, error) 
 	if err != nil {
 		return nil, err
 	}
-	list, err := c.PVE.NodeStorages(ctx, in.Node, nil)
+	list, err := c.PVE.NodeStorages(ctx, in.Node, pve.StorageFilter{})
 	var rows []storageRow
 	for _, s := range list {
 		store := cluster.Store{Resource: pve.Resource{Content: s.Content}}

@@ -3,8 +3,6 @@ package tasks
 import (
 	"context"
 	"fmt"
-	"net/url"
-	"strconv"
 
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -15,11 +13,10 @@ import (
 const jobsRead = 5
 
 // addJobs adds the backup jobs of several guests that had a part for the guest.
-func (p *part) addJobs(ctx context.Context, c *tool.Call, node string, in listIn, params url.Values) error {
-	params.Set("typefilter", backup)
-	params.Set("limit", strconv.Itoa(10*jobsRead))
-	params.Del("errors") // a job may have failed for another guest
-	list, _, err := c.PVE.NodeTasks(ctx, node, params)
+func (p *part) addJobs(ctx context.Context, c *tool.Call, node string, in listIn, jobs pve.TaskFilter) error {
+	jobs.Type, jobs.Limit = backup, 10*jobsRead
+	jobs.Errors = false // a job may have failed for another guest
+	list, _, err := c.PVE.NodeTasks(ctx, node, jobs)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,7 +70,7 @@ func listTasks() tool.Tool {
 
 func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	out := listOut{AsOf: render.Time(c.Now())}
-	params, err := in.params(c.Now())
+	filter, err := in.filter(c.Now())
 	if err != nil {
 		return out, err
 	}
@@ -83,7 +82,7 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	} else if _, err := c.OnlineNode(ctx, in.Node); err != nil {
 		return out, err
 	}
-	found, notes, err := cluster.AskNodes(c.View, nodes, func(node string) (part, error) { return ask(ctx, c, node, in, params) })
+	found, notes, err := cluster.AskNodes(c.View, nodes, func(node string) (part, error) { return ask(ctx, c, node, in, filter) })
 	if err != nil {
 		return out, err
 	}
@@ -121,7 +120,7 @@ func usualTypes() []string {
 
 // otherTypes says of which types the latest tasks are, for an answer that has none of one.
 func otherTypes(ctx context.Context, c *tool.Call, nodes []pve.Resource, typ string) (string, error) {
-	latest := url.Values{"limit": {"100"}, "source": {"all"}}
+	latest := pve.TaskFilter{Source: "all", Limit: 100}
 	got, _, err := cluster.AskNodes(c.View, nodes, func(node string) ([]pve.Task, error) {
 		list, _, err := c.PVE.NodeTasks(ctx, node, latest)
 		return list, err
@@ -143,29 +142,19 @@ func otherTypes(ctx context.Context, c *tool.Call, nodes []pve.Resource, typ str
 	return fmt.Sprintf("the latest tasks are of the types %s; none is %q", cmp.Or(render.List(types), "(none)"), render.Text(typ, 60)), nil
 }
 
-// params are what PVE itself filters by.
-func (in listIn) params(now time.Time) (url.Values, error) {
-	params := url.Values{"limit": {strconv.Itoa(in.Offset + in.Limit)}, "source": {"all"}}
+// filter is what PVE itself filters by, but for the guest.
+func (in listIn) filter(now time.Time) (f pve.TaskFilter, err error) {
+	f = pve.TaskFilter{Source: "all", Type: in.Type, Errors: in.Errors, Limit: in.Offset + in.Limit}
 	if in.Running && in.Errors {
-		return nil, tool.BadArgument("errors", "does not go with running: what runs has not failed yet")
+		return f, tool.BadArgument("errors", "does not go with running: what runs has not failed yet")
 	}
 	if in.Running {
-		params.Set("source", "active")
-	}
-	if in.Errors {
-		params.Set("errors", "1")
-	}
-	if in.Type != "" {
-		params.Set("typefilter", in.Type)
+		f.Source = "active"
 	}
 	if in.Since != "" {
-		since, err := timeOf(in.Since, now)
-		if err != nil {
-			return nil, err
-		}
-		params.Set("since", strconv.FormatInt(since.Unix(), 10))
+		f.Since, err = timeOf(in.Since, now)
 	}
-	return params, nil
+	return f, err
 }
 
 // timeOf reads an age or a time; one without a zone is in that of now.
@@ -195,27 +184,15 @@ type part struct {
 	notes []string
 }
 
-func ask(ctx context.Context, c *tool.Call, node string, in listIn, params url.Values) (part, error) {
-	if in.VMID == 0 {
-		list, total, err := c.PVE.NodeTasks(ctx, node, params)
-		return part{rows: rowsOf(c, list), total: total}, err
-	}
-	own := clone(params)
-	own.Set("vmid", in.VMID.String())
+func ask(ctx context.Context, c *tool.Call, node string, in listIn, all pve.TaskFilter) (part, error) {
+	own := all
+	own.VMID = in.VMID
 	list, total, err := c.PVE.NodeTasks(ctx, node, own)
 	out := part{rows: rowsOf(c, list), total: total}
-	if err != nil || in.Type != "" && in.Type != backup {
+	if err != nil || in.VMID == 0 || in.Type != "" && in.Type != backup {
 		return out, err
 	}
-	return out, out.addJobs(ctx, c, node, in, clone(params))
-}
-
-func clone(params url.Values) url.Values {
-	out := url.Values{}
-	for k, v := range params {
-		out[k] = slices.Clone(v)
-	}
-	return out
+	return out, out.addJobs(ctx, c, node, in, all)
 }
 
 func rowsOf(c *tool.Call, list []pve.Task) []taskRow {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
 	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/pve"
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
@@ -157,7 +157,7 @@ func (o operation) interrupt(w *sim.World) {
 	for err == nil {
 		time.Sleep(500 * time.Millisecond)
 		for _, n := range w.Model.Nodes {
-			list, _, _ := client.NodeTasks(w.Context(), n.Name, url.Values{"source": {"active"}, "typefilter": {o.typ}})
+			list, _, _ := client.NodeTasks(w.Context(), n.Name, pve.TaskFilter{Source: "active", Type: o.typ})
 			if len(list) > 0 {
 				a := w.As("root@pam!full").Call("pve_stop_task", fmt.Sprintf(`{"upid":%q,"confirm":true}`, list[0].UPID))
 				if a.Outcome != tool.Failed {

@@ -48,7 +48,7 @@ func deleteMedium() tool.Tool {
 			return tool.Job{UPID: upid}, err
 		},
 		Finish: func(ctx context.Context, c *tool.Call, in deleteIn, _ tool.End) (deleteOut, error) {
-			volumes, err := c.PVE.Content(ctx, in.Node, in.Volume.Storage, nil)
+			volumes, err := c.PVE.Content(ctx, in.Node, in.Volume.Storage, pve.VolumeFilter{})
 			there := slices.ContainsFunc(volumes, func(v pve.Volume) bool { return v.VolID == in.Volume })
 			return deleteOut{Deleted: err == nil && !there}, err
 		},

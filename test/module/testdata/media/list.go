@@ -2,7 +2,6 @@ package media
 
 import (
 	"context"
-	"net/url"
 
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pve"
@@ -25,7 +24,7 @@ func listMedia() tool.Tool {
 		Examples: []tool.Example{{Arguments: `{"node":"pve1","storage":"local"}`}},
 		Needs:    []tool.Need{tool.On(tool.OnStorage, "Datastore.Audit", "Datastore.AllocateSpace")},
 		Run: func(ctx context.Context, c *tool.Call, in listIn) (out listOut, err error) {
-			volumes, err := c.PVE.Content(ctx, in.Node, in.Storage, url.Values{"content": {"iso"}})
+			volumes, err := c.PVE.Content(ctx, in.Node, in.Storage, pve.VolumeFilter{Content: "iso"})
 			for _, v := range volumes {
 				out.Media = append(out.Media, v.VolID)
 			}
