@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/internal/jsonscan"
 	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
@@ -87,7 +88,7 @@ func replyOf(resp *http.Response) (reply, error) {
 	case len(r.body) > maxAnswer:
 		return r, fmt.Errorf("the answer has over %d bytes", maxAnswer)
 	}
-	if !lenient.Parse(r.body, &r.said) {
+	if !jsonscan.Parse(r.body, &r.said) {
 		r.said = envelope{}
 	}
 	return r, nil

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/jsonscan"
 	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
@@ -20,7 +21,7 @@ type Permissions map[string]Privileges
 // UnmarshalJSON reads PVE's answer. Where one privilege is not as PVE writes it, nothing is
 // known.
 func (p *Permissions) UnmarshalJSON(data []byte) error {
-	data = bytes.Clone(lenient.Trim(data))
+	data = bytes.Clone(jsonscan.Trim(data))
 	if string(data) == "null" {
 		return nil
 	}
@@ -28,7 +29,7 @@ func (p *Permissions) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("%.40q where an object was expected", data)
 	}
 	read := Permissions{}
-	for path, object := range lenient.Members(data) {
+	for path, object := range jsonscan.Members(data) {
 		held := Privileges{object}
 		if err := held.check(); err != nil {
 			return fmt.Errorf("privileges on %s: %w", path, err)
@@ -48,7 +49,7 @@ type Privileges struct {
 // all goes over the privileges as they are written, perhaps one of them twice.
 func (p Privileges) all(yield func(name, value []byte) bool) {
 	if len(p.object) > 0 && p.object[0] == '{' {
-		lenient.Members(p.object)(yield)
+		jsonscan.Members(p.object)(yield)
 	}
 }
 

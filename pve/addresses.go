@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/pve-mcp/pve-mcp/internal/jsonscan"
 	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
@@ -104,7 +105,7 @@ func fromAgent[T any](ctx context.Context, c *Client, g GuestRef, command string
 	var said struct {
 		Result json.RawMessage `json:"result"`
 	}
-	if !lenient.Parse(ans.Data, &said) || len(said.Result) == 0 {
+	if !jsonscan.Parse(ans.Data, &said) || len(said.Result) == 0 {
 		return out, fmt.Errorf("guest agent: %.40q where a result was expected", ans.Data)
 	}
 	var refused struct {

@@ -39,7 +39,7 @@ func ExampleClient_Wait() {
 	// Output: <nil> false start failed: QEMU exited with code 1
 }
 
-func ExampleParseUPID() {
+func ExampleGuestOf() {
 	upid, err := proxmox.ParseUPID("UPID:pve1:00005108:000BCCF1:6B032E86:qmshutdown:900:root@pam!full:")
 	if err != nil {
 		panic(err)
@@ -47,4 +47,34 @@ func ExampleParseUPID() {
 	guest, _ := pve.GuestOf(upid)
 	fmt.Println(upid.Node, upid.Type, guest, upid.User)
 	// Output: pve1 qmshutdown 900 root@pam!full
+}
+
+// What is not set is left to PVE: here the storages, and whether the copy is a full one.
+func ExampleClient_Clone() {
+	model := pvesim.Cluster()
+	sim, err := pvesim.NewSim(model, pvesim.Options{Clock: pvesim.Scaled(1000)})
+	if err != nil {
+		panic(err)
+	}
+	token := model.Token("ops@pve!mcp")
+	client, err := pve.New(proxmox.Options{
+		Endpoints: []string{sim.URL()},
+		Token:     proxmox.Token{ID: token.ID, Secret: proxmox.NewSecret(token.Secret)},
+		Transport: sim.Transport(),
+	})
+	if err != nil {
+		panic(err)
+	}
+	ctx := context.Background()
+	template, err := client.FindGuest(ctx, 900)
+	if err != nil {
+		panic(err)
+	}
+	upid, err := client.Clone(ctx, template.Ref(), pve.NewClone{VMID: 950, Name: "web-3"})
+	if err != nil {
+		panic(err)
+	}
+	status, err := client.Wait(ctx, upid, nil)
+	fmt.Println(err, status.ExitStatus.Value)
+	// Output: <nil> OK
 }

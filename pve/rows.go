@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/internal/jsonscan"
 	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
@@ -56,14 +57,15 @@ func (l *ResourceList) Guest(id VMID) (row *Row, ok bool) {
 	return &l.rows[i], true
 }
 
-// Row is a resource as PVE has written it, and where in that those values stand which lists
-// of guests are made of: most who read a list of ten thousand want to know a little of all,
-// or all about a few.
+// Row is a resource that is not decoded yet: its methods decode what they return, and
+// [Row.Resource] decodes it all. It is public for long lists, since most who read one of ten
+// thousand want to know a little of all, or all about a few; others take
+// [ResourceList.Resources].
 type Row struct {
-	object []byte // or null
+	object []byte // as PVE has written it; or null
 	vmid   VMID
 	kind   string
-	at     [columns]span
+	at     [columns]span // where in object the columns are
 }
 
 // span says where a value stands in an object; the zero span is of none.
@@ -92,11 +94,11 @@ const (
 
 // rowsIn takes a list of objects apart that is valid JSON. There may be nulls.
 func rowsIn(data []byte) ([]Row, error) {
-	if data = lenient.Trim(data); data[0] != '[' {
+	if data = jsonscan.Trim(data); data[0] != '[' {
 		return nil, fmt.Errorf("%.40q where a list was expected", data)
 	}
 	var out []Row
-	for i := lenient.Inside(data, 0); data[i] != ']'; {
+	for i := jsonscan.Inside(data, 0); data[i] != ']'; {
 		out = append(out, Row{})
 		end := out[len(out)-1].read(data, i)
 		if data[i] != '{' && data[i] != 'n' {
@@ -105,7 +107,7 @@ func rowsIn(data []byte) ([]Row, error) {
 		if cap(out) < 2 { // how many there may be, so that the list need not grow again and again
 			out = slices.Grow(out, len(data)/(end-i)*5/4)
 		}
-		i = lenient.Following(data, end)
+		i = jsonscan.Following(data, end)
 	}
 	return out, nil
 }
@@ -114,17 +116,17 @@ func rowsIn(data []byte) ([]Row, error) {
 // an object.
 func (r *Row) read(b []byte, start int) (end int) {
 	if b[start] != '{' {
-		end = lenient.ValueEnd(b, start)
+		end = jsonscan.ValueEnd(b, start)
 		r.object = b[start:end]
 		return end
 	}
-	i := lenient.Inside(b, start)
+	i := jsonscan.Inside(b, start)
 	for b[i] != '}' {
-		m := lenient.MemberAt(b, i)
+		m := jsonscan.MemberAt(b, i)
 		if b[m.From] != 'n' { // null
 			r.note(b, start, m)
 		}
-		i = lenient.Following(b, m.To)
+		i = jsonscan.Following(b, m.To)
 	}
 	r.object = b[start : i+1]
 	return i + 1
@@ -132,7 +134,7 @@ func (r *Row) read(b []byte, start int) (end int) {
 
 // note notes a member of the object that begins at start. What counts is what lenient.Decode
 // takes: of several values the last one, unless it is null or of no use.
-func (r *Row) note(b []byte, start int, m lenient.Member) {
+func (r *Row) note(b []byte, start int, m jsonscan.Member) {
 	column := 0
 	switch string(m.Key(b)) {
 	case "type":
@@ -246,7 +248,7 @@ func (r *Row) Resource() (out Resource) {
 	return out
 }
 
-// Decoded decodes rows, many of them on all CPUs.
+// Decoded decodes some rows of a list, many of them on all CPUs.
 func Decoded(rows []*Row) []Resource {
 	const together = 500 // on one CPU, before another one is worth its while
 	out := make([]Resource, len(rows))

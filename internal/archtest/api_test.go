@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"go/ast"
+	"go/doc"
 	"go/parser"
 	"go/printer"
 	"go/token"
@@ -42,6 +43,28 @@ func TestExportedAPI(t *testing.T) {
 			if !strings.Contains("\n"+got, "\n"+line) {
 				t.Errorf("%s no longer has %sif that is meant: make generate, and say in CHANGELOG.md what others have to change", dir, line)
 			}
+		}
+	}
+}
+
+// Each public package shows how it is used, by an example that runs.
+func TestExamples(t *testing.T) {
+	for _, dir := range public {
+		names, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(dir), "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var files []*ast.File
+		for _, name := range names {
+			file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, file)
+		}
+		runs := func(e *doc.Example) bool { return e.Output != "" || e.EmptyOutput }
+		if !slices.ContainsFunc(doc.Examples(files...), runs) {
+			t.Errorf("%s has no example with output: add one to its example_test.go", dir)
 		}
 	}
 }

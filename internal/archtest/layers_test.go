@@ -16,6 +16,7 @@ type layer struct {
 
 // layers, from the bottom.
 var layers = []layer{
+	{"JSON in parts", []string{"internal/jsonscan"}},
 	{"what is public and small", []string{"lazyregexp", "proxmox/lenient"}},
 	{"PVE's description of itself, the engine of clients", []string{"pve/apischema", "pve/apischema/viewer", "proxmox"}},
 	{"what needs no simulated cluster", []string{"pvesim/internal/..."}},

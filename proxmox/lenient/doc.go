@@ -2,7 +2,6 @@
 // a string from one version to the next, leave fields out, and add new ones. An [Opt] is a
 // value that may be absent; [Extra] keeps what a type does not name.
 //
-// The other names are for packages that describe an API: a type there decodes itself with
-// [Decode] and encodes itself with [Encode], and long lists are cut into parts by those that
-// scan JSON.
+// The functions are for packages that describe an API: a type there decodes itself with
+// [Decode] and encodes itself with [Encode], and [DecodeValue] decodes what is one value.
 package lenient

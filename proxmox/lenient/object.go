@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+
+	"github.com/pve-mcp/pve-mcp/internal/jsonscan"
 )
 
 // Extra are the fields of an answer that a type does not name, those that PVE
@@ -42,7 +44,7 @@ func planOf(t reflect.Type) map[string]field {
 // points to, and the rest into extra. One odd field does not spoil an answer. The data is
 // valid JSON, as encoding/json promises to every Unmarshaler.
 func Decode(data []byte, dst any, extra *Extra) error {
-	switch data = Trim(data); {
+	switch data = jsonscan.Trim(data); {
 	case string(data) == "null":
 		return nil
 	case data[0] != '{':
@@ -51,9 +53,9 @@ func Decode(data []byte, dst any, extra *Extra) error {
 	v := reflect.ValueOf(dst).Elem()
 	plan := planOf(v.Type())
 	var rest Extra
-	for i := Inside(data, 0); data[i] != '}'; {
-		m := MemberAt(data, i)
-		i = Following(data, m.To)
+	for i := jsonscan.Inside(data, 0); data[i] != '}'; {
+		m := jsonscan.MemberAt(data, i)
+		i = jsonscan.Following(data, m.To)
 		value := data[m.From:m.To]
 		f, named := plan[string(m.Key(data))]
 		if named && value[0] != 'n' && DecodeValue(value, v.Field(f.index).Addr().Interface()) == nil { // null
@@ -79,7 +81,7 @@ func DecodeValue(value []byte, dst any) error {
 		return dst.UnmarshalJSON(value)
 	case *string:
 		if value[0] == '"' {
-			text, err := TextOf(value)
+			text, err := textOf(value)
 			*dst = string(text)
 			return err
 		}
@@ -95,7 +97,7 @@ func DecodeValue(value []byte, dst any) error {
 // decodeList decodes a list of what decodes itself, up to the first that does not.
 func decodeList(value []byte, dst reflect.Value) error {
 	dst.Set(reflect.MakeSlice(dst.Type(), 0, 0))
-	for element := range Elements(value) {
+	for element := range jsonscan.Elements(value) {
 		dst.Grow(1)
 		dst.SetLen(dst.Len() + 1)
 		last := dst.Index(dst.Len() - 1).Addr().Interface()

@@ -50,7 +50,7 @@ func (o *Opt[T]) UnmarshalJSON(data []byte) error {
 	case data[0] == '{', data[0] == '[':
 		return fmt.Errorf("a list or object where one value was expected")
 	}
-	text, err := TextOf(data)
+	text, err := textOf(data)
 	if err != nil {
 		return err
 	}
@@ -68,9 +68,9 @@ func (o *Opt[T]) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// TextOf is the text of a string, and anything else as it is written: a part of data
+// textOf is the text of a string, and anything else as it is written: a part of data
 // where it can be.
-func TextOf(data []byte) ([]byte, error) {
+func textOf(data []byte) ([]byte, error) {
 	if data[0] != '"' {
 		return data, nil
 	}

@@ -1,4 +1,4 @@
-package lenient
+package jsonscan
 
 import (
 	"encoding/json"

@@ -1,4 +1,9 @@
-package lenient
+// Package jsonscan cuts JSON into its parts where they stand, without copies of them.
+//
+// An answer is read once for whether it is JSON, by a library ([Parse]). All else here relies
+// on that, so that the parts of parts are not read again and again: a cluster's resources may
+// be ten thousand objects of thirty fields.
+package jsonscan
 
 import (
 	"bytes"
@@ -8,10 +13,6 @@ import (
 
 	segmentio "github.com/segmentio/encoding/json"
 )
-
-// An answer is read once for whether it is JSON, by a library. What follows cuts it
-// into parts and relies on that, so that the parts of parts are not read again and again:
-// a cluster's resources may be ten thousand objects of thirty fields.
 
 // Parse reads data into v, whose raw parts are parts of data then, and reports whether it
 // is JSON and of the shape of v. It takes a third of encoding/json's time. That refuses more
