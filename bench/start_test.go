@@ -1,17 +1,14 @@
 package bench
 
 import (
-	"bufio"
-	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
+
+	"github.com/pve-mcp/pve-mcp/bench/process"
 )
 
 // From exec to an answered request, and the memory of the process then: ours, and the least
@@ -23,8 +20,8 @@ func BenchmarkStart(b *testing.B) {
 		until string
 		ask   []string
 	}{
-		{"initialize", []string{initialize}},
-		{"tools", []string{initialize, `{"jsonrpc":"2.0","id":2,"method":"tools/list"}`}},
+		{"initialize", []string{process.Initialize}},
+		{"tools", []string{process.Initialize, process.ListTools}},
 	} {
 		b.Run("until="+tt.until, func(b *testing.B) {
 			var us, them started
@@ -48,9 +45,6 @@ func BenchmarkStart(b *testing.B) {
 	}
 }
 
-const initialize = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}
-{"jsonrpc":"2.0","method":"notifications/initialized"}`
-
 // build builds a program as make build does.
 func build(b *testing.B, dir, pkg string) string {
 	b.Helper()
@@ -71,47 +65,12 @@ type started struct {
 
 func (s *started) start(b *testing.B, program string, ask []string) {
 	b.Helper()
-	cmd := exec.CommandContext(b.Context(), program)
-	cmd.Dir = b.TempDir()
-	cmd.Env = []string{"PVE_HOST=https://127.0.0.1:1", "PVE_TOKEN_ID=ops@pve!mcp", "PVE_TOKEN_SECRET=00000000-0000-4000-8000-000000000000"}
-	in, err := cmd.StdinPipe()
+	one, err := process.Start(b.Context(), program, b.TempDir(), ask)
 	if err != nil {
 		b.Fatal(err)
 	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
+	s.took = append(s.took, one.Took)
+	if one.Resident > 0 { // on Linux
+		s.rss, s.own = append(s.rss, one.Resident), append(s.own, one.Private)
 	}
-	begun := time.Now()
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	answers := bufio.NewReader(out)
-	for _, text := range ask {
-		_, err := io.WriteString(in, text+"\n")
-		if line, read := answers.ReadString('\n'); err != nil || read != nil || !strings.Contains(line, `"result"`) {
-			b.Fatalf("%s: %v %v: %s", program, err, read, line)
-		}
-	}
-	s.took = append(s.took, time.Since(begun))
-	if fields, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", cmd.Process.Pid)); err == nil { // on Linux
-		s.rss = append(s.rss, kib(b, string(fields), "Rss:"))
-		s.own = append(s.own, kib(b, string(fields), "Anonymous:"))
-	}
-	if err := in.Close(); err != nil {
-		b.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		b.Fatal(err)
-	}
-}
-
-func kib(b *testing.B, table, name string) float64 {
-	b.Helper()
-	_, rest, _ := strings.Cut(table, name)
-	n, err := strconv.ParseFloat(strings.Fields(rest + " none")[0], 64)
-	if err != nil {
-		b.Fatalf("%s: %v", name, err)
-	}
-	return n
 }

@@ -35,6 +35,7 @@ var notRun = map[string]string{
 	"docker ":             "wants containers; test/deploy reads the files",
 	"export PVE_":         "wants a real node",
 	"git ":                "changes the reader's repository",
+	"go run ./bench/":     "takes minutes",
 	"go test":             "runs this",
 	"install -":           "is for root, on a machine with systemd",
 	"make ":               "runs this, or takes minutes",
