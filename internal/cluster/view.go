@@ -62,8 +62,8 @@ func (v *View) Now() time.Time {
 // to a human and when its answer is checked. The zero time lets the clock go on.
 func (v *View) HoldTime(at time.Time) { v.heldAt = at }
 
-// KeepChosenID lets [View.CreateWithFreeID] take the id that was chosen and no other, since
-// somebody was told of it.
+// KeepChosenID lets [View.CreateWithFreeID] take the id that was chosen and no other,
+// because a plan has named it.
 func (v *View) KeepChosenID() { v.keepsID = true }
 
 // Ago returns how long ago a time was that PVE has stated, by PVE's clock.

@@ -21,7 +21,14 @@ func TestNewToolset(t *testing.T) {
 	run(t, root, "git", "init", "-q")
 	run(t, root, "git", "add", "-A")
 	set := filepath.Join("internal", "toolsets", "media")
-	if err := os.CopyFS(filepath.Join(root, set), os.DirFS(filepath.Join("testdata", "media"))); err != nil {
+	if err := os.CopyFS(filepath.Join(root, set), os.DirFS("media")); err != nil {
+		t.Fatal(err)
+	}
+	test, err := os.ReadFile(filepath.Join("testdata", "media_test.go"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(root, set, "media_test.go"), test, 0o644)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	registry := filepath.Join(root, "internal", "toolset", "registry.go")

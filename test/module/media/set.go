@@ -1,4 +1,5 @@
-// Package media has tools about the images on a storage.
+// Package media has tools about the images on a storage. It is the toolset that a test adds
+// to a copy of the repository; here it is compiled, so that it follows what it uses.
 package media
 
 import "github.com/pve-mcp/pve-mcp/internal/tool"

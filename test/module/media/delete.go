@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pve"
@@ -14,17 +15,17 @@ import (
 type deleteIn struct {
 	Node   string    `json:"node" jsonschema:"that deletes it"`
 	Volume pve.VolID `json:"volume" jsonschema:"its volid"`
-	tool.Confirms
-	tool.Waits
+	change.ConfirmArgument
+	change.WaitArgument
 }
 
 type deleteOut struct {
-	tool.Changed
+	change.Answer
 	Deleted bool `json:"deleted,omitzero"`
 }
 
 func deleteMedium() tool.Tool {
-	return tool.Change(tool.ChangeSpec[deleteIn, deleteIn, deleteOut]{
+	return change.New(change.Spec[deleteIn, deleteIn, deleteOut]{
 		Name:     "pve_delete_medium",
 		Title:    "Delete an image",
 		Doc:      "Deletes a volume of a storage, for good.",
@@ -35,19 +36,19 @@ func deleteMedium() tool.Tool {
 			tool.On(tool.OnStorage, "Datastore.Audit", "Datastore.AllocateSpace"),
 			tool.On(tool.OnStorage, "Datastore.Allocate").ForAdmins(),
 		},
-		Plan: func(_ context.Context, _ *tool.Call, in deleteIn) (tool.Plan, deleteIn, error) {
+		Plan: func(_ context.Context, _ *tool.Call, in deleteIn) (change.Plan, deleteIn, error) {
 			subject := policy.Subject{Kind: policy.VolumeKind, ID: in.Volume.String()}
-			return tool.Plan{
+			return change.Plan{
 				Subject: subject, About: fmt.Sprintf("Deletion of %v on %s", in.Volume, in.Node),
 				Target:       policy.Target{Method: http.MethodDelete, Path: "/nodes/*/storage/*/content/*", Subject: subject},
 				Consequences: []string{"it is gone for good"},
 			}, in, nil
 		},
-		Start: func(ctx context.Context, c *tool.Call, in *deleteIn) (tool.Job, error) {
+		Start: func(ctx context.Context, c *tool.Call, in *deleteIn) (change.Job, error) {
 			upid, err := c.PVE.DeleteVolume(ctx, in.Node, in.Volume)
-			return tool.Job{UPID: upid}, err
+			return change.Job{UPID: upid}, err
 		},
-		Finish: func(ctx context.Context, c *tool.Call, in deleteIn, _ tool.End) (deleteOut, error) {
+		Finish: func(ctx context.Context, c *tool.Call, in deleteIn, _ change.End) (deleteOut, error) {
 			volumes, err := c.PVE.Content(ctx, in.Node, in.Volume.Storage, pve.VolumeFilter{})
 			there := slices.ContainsFunc(volumes, func(v pve.Volume) bool { return v.VolID == in.Volume })
 			return deleteOut{Deleted: err == nil && !there}, err
