@@ -1,8 +1,8 @@
 // Package jsonscan cuts JSON into its parts where they stand, without copies of them.
 //
-// An answer is read once for whether it is JSON, by a library ([Parse]). All else here relies
-// on that, so that the parts of parts are not read again and again: a cluster's resources may
-// be ten thousand objects of thirty fields.
+// An answer is read once for whether it is JSON, by a library ([Parse]). The other functions
+// rely on that, so that the parts of parts are not read again and again: a cluster's resources
+// may be ten thousand objects of thirty fields.
 package jsonscan
 
 import (
@@ -81,8 +81,8 @@ func (m Member) Name(b []byte) []byte {
 	return unescaped(b[m.open : m.closed+1])
 }
 
-// Inside is where the first thing stands in the object or the list that begins at or after
-// i: a member or an element, or the bracket at its end.
+// Inside is where the first thing is in the object or the list that begins at or after i: a
+// member or an element, or the bracket at its end.
 func Inside(b []byte, i int) int { return unspaced(b, unspaced(b, i)+1) }
 
 // Following is where the next thing stands after one that ends at i.
