@@ -43,10 +43,14 @@ func (r *run) recordStep(ctx context.Context, do func() output) (out output) {
 	r.call.NoteChangeBegun(r.plan.guest())
 	end := Answer{Outcome: tool.Unknown} // if a bug ends it
 	defer func() { r.recordEnd(ctx, entry, end, out) }()
+	step := r.at
 	out = do()
 	switch {
 	case out != nil:
 		end = *out.answer()
+		if r.at == len(r.steps) { // the answer is about the whole
+			end.UPID = r.jobs[step].UPID.String()
+		}
 	case len(r.ends) > 0:
 		end = r.ends[len(r.ends)-1]
 	}

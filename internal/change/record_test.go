@@ -151,3 +151,52 @@ func TestChangesThatCannotBeRecorded(t *testing.T) {
 		}
 	})
 }
+
+// Each step is recorded with the task of its own, the last one too.
+func TestStepIsRecordedWithItsTask(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		for _, l := range recorded(t, "pve_clone_guest", `{"vmid":900,"target":"pve2"}`) {
+			if l.Event == "end" {
+				got = append(got, strings.Split(l.UPID, ":")[5])
+			}
+		}
+		if want := []string{"qmclone", "qmigrate"}; !slices.Equal(got, want) {
+			t.Errorf("got %q\nwant %q", got, want)
+		}
+	})
+}
+
+// A call whose plan could not be made is recorded without a step that nobody has planned.
+func TestRefusedPlanNamesNoStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got := recorded(t, "pve_rollback_snapshot", `{"vmid":102,"snapname":"none-such","confirm":true}`)
+		if len(got) != 1 || got[0].Event != "refused" || got[0].About != "" {
+			t.Errorf("got %+v", got)
+		}
+	})
+}
+
+type recordLine struct{ Event, About, UPID string }
+
+// recorded makes a call, and returns what the audit log has of it.
+func recorded(t *testing.T, name, arguments string) []recordLine {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	w := sim.New(t, sim.Options{})
+	w.Host.Wait = tool.HandleTime
+	w.Host.Audit = w.Record(audit.Options{File: files.At(path)})
+	w.Call(name, arguments)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []recordLine
+	for line := range strings.Lines(string(data)) {
+		var l recordLine
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, l)
+	}
+	return out
+}

@@ -117,9 +117,11 @@ func (r *run) makePlan(ctx context.Context) (err error) {
 	if err := r.openReply(ctx); err != nil {
 		return err
 	}
-	r.plan, r.state, err = r.spec.plan(ctx, r.call, r.in)
+	if r.plan, r.state, err = r.spec.plan(ctx, r.call, r.in); err != nil {
+		return err
+	}
 	r.steps = r.spec.steps(r.plan, r.state)
-	return err
+	return nil
 }
 
 // refusal says why the call that is planned is not made: it is worse than its input told and
