@@ -6,7 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/config"
 	"github.com/pve-mcp/pve-mcp/internal/install"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
 )
 
 const clientsIntro = `One command tells a client about pve-mcp:
@@ -45,7 +47,7 @@ keep the secret in that file, with mode 0600, and the client is told its name.
 
 Any client that takes a command and its environment will do. ` + "`secret set`" + ` has kept the secret, as above; then for Claude Code
 
-    claude mcp add pve --scope user --env PVE_HOST=pve.example.lan --env PVE_TOKEN_ID='ops@pve!mcp' -- pve-mcp
+    claude mcp add pve --scope user --env PVE_HOST=pve.example.lan --env PVE_TOKEN_ID='ops@pve!mcp' --env PVE_MCP_TOOLSETS=standard -- pve-mcp
 
 and for others what is shown below. More [settings](settings.md) are more variables.
 `
@@ -54,7 +56,7 @@ and for others what is shown below. More [settings](settings.md) are more variab
 func clientsPage() string {
 	var b strings.Builder
 	b.WriteString("# Clients\n\n" + generated + clientsIntro)
-	server := install.Server{Command: "/usr/local/bin/pve-mcp", Env: map[string]string{"PVE_HOST": "pve.example.lan", "PVE_TOKEN_ID": "ops@pve!mcp"}}
+	server := install.Server{Command: "/usr/local/bin/pve-mcp", Env: map[string]string{"PVE_HOST": "pve.example.lan", "PVE_TOKEN_ID": "ops@pve!mcp", config.Toolsets: toolset.Standard}}
 	for _, c := range install.All() {
 		fmt.Fprintf(&b, "\n## %s\n\n    pve-mcp install %s --host pve.example.lan --token-id 'ops@pve!mcp'\n\n", c.Title, c.ID)
 		b.WriteString("| where | file |\n|---|---|\n")
@@ -68,7 +70,7 @@ func clientsPage() string {
 		if err != nil {
 			panic(err) // the server is the one above
 		}
-		b.WriteString("\nWhat it adds, besides the secret's file where there is one:\n\n")
+		b.WriteString("\nWhat it adds, besides the pinned fingerprint and the secret's file where there are such:\n\n")
 		b.WriteString(fence(c, text))
 		b.WriteString("\n" + strings.TrimSpace(c.Next+" "+c.Note) + "\n")
 	}
