@@ -61,6 +61,9 @@ func (a *app) callOne(t tool.Tool) *cobra.Command {
 		addFlag(cmd.Flags(), name, t.Input().Properties[name], slices.Contains(t.Input().Required, name))
 		a.complete(cmd, name, t.Input().Properties[name])
 	}
+	if wait := cmd.Flags().Lookup("wait"); wait != nil && t.Risk != policy.Read {
+		wait.Usage = "seconds; default: PVE_MCP_TASK_WAIT, else to the end" // the schema's is for clients
+	}
 	o := &output{}
 	cmd.Flags().VarP(o, "output", "o", "table or json; default: a table on a terminal, JSON elsewhere")
 	must(cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputs(), cobra.ShellCompDirectiveNoFileComp)))
@@ -125,6 +128,9 @@ func typed(text, typ string) any {
 // addFlag adds the flag of an argument.
 func addFlag(flags *pflag.FlagSet, name string, p *jsonschema.Schema, required bool) {
 	doc := p.Description
+	if p.Type == "" && !strings.Contains(doc, "name") {
+		doc = "id or name: " + doc
+	}
 	if required {
 		doc = strings.TrimSpace(doc + " (required)")
 	}

@@ -123,6 +123,9 @@ func (a *app) root(args []string) *cobra.Command {
 		return a.stdio(cmd.Context())
 	}
 	root.SetHelpFunc(a.help)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &exitError{exitUsage, err.Error() + "; " + cmd.CommandPath() + " --help lists the flags"}
+	})
 	p := root.PersistentFlags()
 	p.BoolVar(&a.demo, "demo", false, "use the embedded simulated cluster; no configuration is read")
 	p.Float64Var(&a.demoSpeed, "demo-speed", 1, "speed of the simulated cluster, relative to real time")

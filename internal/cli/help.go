@@ -67,7 +67,7 @@ func (a *app) help(cmd *cobra.Command, _ []string) {
 	var commands strings.Builder
 	for _, c := range cmd.Commands() {
 		if c.IsAvailableCommand() {
-			fmt.Fprintf(&commands, "  %-*s %s\n", cmd.NamePadding(), c.Name(), c.Short)
+			fmt.Fprintf(&commands, "  %-*s %s\n", c.NamePadding(), c.Name(), c.Short)
 		}
 	}
 	section("Commands", commands.String())

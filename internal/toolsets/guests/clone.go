@@ -20,7 +20,7 @@ type cloneIn struct {
 	VMID     pve.VMID `json:"vmid" jsonschema:"the original"`
 	NewID    pve.VMID `json:"newid,omitzero" guest:"new" jsonschema:"id of the clone; default: next free"`
 	Name     string   `json:"name,omitzero" jsonschema:"of the clone"`
-	Full     *bool    `json:"full,omitzero" jsonschema:"copy the disks; default: unless a template"`
+	Full     *bool    `json:"full,omitzero" jsonschema:"copy the disks; default: unless a template that target reaches"`
 	Snapname string   `json:"snapname,omitzero" jsonschema:"snapshot to clone; default: as it is now"`
 	Target   string   `json:"target,omitzero" jsonschema:"node of the clone; default: the same"`
 	Storage  string   `json:"storage,omitzero" jsonschema:"of a full clone; default: the same"`
