@@ -2,6 +2,7 @@ package archtest
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -37,6 +38,26 @@ func TestPageHasEveryPackage(t *testing.T) {
 	for _, p := range pkgs {
 		if !slices.Contains(listed, p.dir) && !slices.ContainsFunc(listed, func(dir string) bool { return strings.HasPrefix(p.dir, dir+"/") }) {
 			t.Errorf("docs/architecture.md does not have %s/", p.dir)
+		}
+	}
+}
+
+// named matches a file or folder that the page names.
+var named = regexp.MustCompile("`((?:internal|pve|pvesim|proxmox)/[\\w/.*-]+)`")
+
+// The files that the page on architecture names are there.
+func TestPageNamesWhatIsThere(t *testing.T) {
+	page, err := os.ReadFile("../../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := named.FindAllStringSubmatch(string(page), -1)
+	if len(all) < 10 {
+		t.Errorf("only %d names were found", len(all))
+	}
+	for _, m := range all {
+		if found, err := filepath.Glob("../../" + m[1]); err != nil || found == nil {
+			t.Errorf("docs/architecture.md names %s, which is not there (%v)", m[1], err)
 		}
 	}
 }
