@@ -23,5 +23,5 @@
 // a type does not name are kept in its Extra.
 //
 // The package is at version 0: its names may still change between minor versions. It serves
-// Proxmox VE 8 and 9.
+// Proxmox VE 7, 8 and 9.
 package pve
