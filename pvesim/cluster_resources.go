@@ -134,7 +134,7 @@ func (c *call) announcedOf(g *guest, n *node) *announcedFields {
 	st := g.announced
 	u := c.usage(g, st, n.heardAt)
 	out := &announcedFields{
-		Name: g.name(), Template: bit(g.template()), CPU: u.cpu, MaxCPU: c.cpus(g), Mem: u.mem, MaxMem: g.maxMem(), Disk: u.disk,
+		Name: g.announcedName, Template: bit(g.template()), CPU: u.cpu, MaxCPU: c.cpus(g), Mem: u.mem, MaxMem: g.maxMem(), Disk: u.disk,
 		MaxDisk: g.maxDisk(), NetIn: u.netIn, NetOut: u.netOut, DiskRead: u.diskRead, DiskWrite: u.diskWritten,
 	}
 	if st.running {

@@ -16,8 +16,8 @@ func (s *state) setRunState(g *guest, now runState) {
 	s.unannounced[g.VMID] = true
 }
 
-// broadcast lets the nodes that can be heard broadcast their guests' states, as pvestatd
-// does.
+// broadcast lets the nodes that can be heard broadcast their guests' names and states, as
+// pvestatd does.
 func (s *state) broadcast(now time.Time) {
 	period := cmp.Or(s.model.Lag, 10*time.Second)
 	last := s.born.Add(now.Sub(s.born).Truncate(period))
@@ -28,6 +28,11 @@ func (s *state) broadcast(now time.Time) {
 	for _, n := range s.nodes {
 		if !n.Offline {
 			n.heardAt, n.neverHeard = last, false
+		}
+	}
+	for _, g := range s.guests {
+		if !s.nodeNamed(g.Node).Offline {
+			g.announcedName = g.name()
 		}
 	}
 	for id := range s.unannounced {

@@ -30,6 +30,7 @@ type guest struct {
 	phases         phases
 	now            runState
 	announced      runState    // as of the last broadcast
+	announcedName  string      // as of the last broadcast
 	isNew          bool        // no broadcast has told of it yet
 	lastAnnounced  time.Time   // when the last broadcast told of it, after it was removed
 	firstAnnounced time.Time   // when one first did; zero for those of the model
@@ -83,7 +84,7 @@ func (s *state) addGuest(g Guest, now time.Time) error {
 	g.Config, g.HAOptions = maps.Clone(g.Config), maps.Clone(g.HAOptions)
 	st := runState{running: g.Running, qmp: g.QMPStatus, since: now.Add(-g.Up)}
 	living := newGuest(g, s.model.Seed)
-	living.now, living.announced = st, st
+	living.now, living.announced, living.announcedName = st, st, living.name()
 	for _, run := range g.Ran {
 		living.runs = append(living.runs, rrd.Span{From: now.Add(-run.Ago), To: now.Add(run.Took - run.Ago)})
 	}

@@ -77,6 +77,15 @@ func TestPlans(t *testing.T) {
 				t.Errorf("%s", a.Text)
 			}
 		}},
+		{"original changed meanwhile", func(t *testing.T, w *sim.World) {
+			h := plan(t, w, "pve_clone_guest", `{"vmid":105,"plan":true}`)
+			w.Call("pve_resize_disk", `{"vmid":105,"disk":"scsi0","size":"+1G"}`)
+			w.Sent()
+			a := carryOut(w, "pve_clone_guest", h, "")
+			if a.Outcome != tool.Failed || !strings.Contains(a.Text, "the plan no longer holds") || len(sim.Writes(w.Sent())) > 0 {
+				t.Errorf("%s", a.Text)
+			}
+		}},
 	} {
 		tt.run(t)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
@@ -106,8 +107,8 @@ func (e *NameError) Error() string { return e.explained.What }
 // Unwrap returns the explanation, which lists the guests that may be meant.
 func (e *NameError) Unwrap() error { return &e.explained }
 
-// FindGuestNamed returns the id of the one guest that has exactly a name. If there is none, or
-// more than one, the error is a [NameError].
+// FindGuestNamed returns the id of the one guest that has exactly a name, now and not only in
+// the list. If there is none, or more than one, the error is a [NameError].
 func FindGuestNamed(ctx context.Context, client *pve.Client, name string) (pve.VMID, error) {
 	all, err := client.Resources(ctx, "")
 	if err != nil {
@@ -127,13 +128,28 @@ func FindGuestNamed(ctx context.Context, client *pve.Client, name string) (pve.V
 	shown := render.Text(name, 60)
 	switch {
 	case len(same) == 1:
-		return same[0].VMID, nil
+		return same[0].VMID, checkName(ctx, client, same[0], name)
 	case len(same) > 1:
 		return 0, nameError("Give the id of the one that is meant.", "%d guests have the name %q: %s.", len(same), shown, listGuests(same))
 	case len(alike) > 0:
 		return 0, nameError("Give the id, or the name as it is written.", "There is no guest %q; there is %s.", shown, listGuests(alike))
 	}
 	return 0, nameError("pve_list_guests with name finds guests by a part of their name.", "There is no guest %q that this token may see.", shown)
+}
+
+// checkName returns an error if a guest no longer has the name that the list says: nodes
+// broadcast names every 10 s. One whose node is not heard cannot have got another.
+func checkName(ctx context.Context, client *pve.Client, g pve.Resource, name string) error {
+	if g.Status.Value == "unknown" {
+		return nil
+	}
+	w := policy.Where{VMID: int(g.VMID), Node: g.Node.Value, Kind: g.Type}
+	s, err := at(ctx, client, w, func(g pve.GuestRef) (pve.GuestStatus, error) { return client.GuestStatus(ctx, g) })
+	if err == nil && s.Name.Value != name {
+		return nameError("Give the id of the one that is meant, or call again in 20 s.",
+			"%v was named %q until a moment ago, and is %q now.", g.Ref(), render.Text(name, 60), render.Text(s.Name.Value, 60))
+	}
+	return err
 }
 
 func nameError(next, format string, args ...any) error {

@@ -97,7 +97,7 @@ func planClone(ctx context.Context, c *tool.Call, given cloneIn) (change.Plan, c
 	if in.NewID, err = c.ChooseID(ctx, in.NewID); err != nil {
 		return change.Plan{}, in, err
 	}
-	plan := change.Plan{Subject: policy.Guest(in.NewID), About: in.about()}
+	plan := change.Plan{Subject: policy.Guest(in.NewID), Also: []policy.Subject{policy.Guest(in.VMID)}, About: in.about()}
 	return plan, in, nil
 }
 
