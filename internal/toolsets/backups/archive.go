@@ -17,14 +17,14 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
-// kinds tell by the name of an archive what is in it: on a directory, on a backup
-// server.
+// kinds match the name of an archive by the kind of its guest: first in a directory, then on a
+// backup server.
 var (
 	archiveRE = lazyregexp.New(`(?:^|/)vzdump-(qemu|lxc)-(\d+)-`)
 	serverRE  = lazyregexp.New(`^backup/(vm|ct)/(\d+)/`)
 )
 
-// archive says what is in a backup, by its name.
+// archive returns the kind and id of the guest in a backup, by its name.
 func archive(v pve.VolID) (kind pve.Kind, id pve.VMID, ok bool) {
 	m := archiveRE.FindStringSubmatch(v.Name)
 	if m == nil {
@@ -38,7 +38,7 @@ func archive(v pve.VolID) (kind pve.Kind, id pve.VMID, ok bool) {
 	return kind, id, err == nil
 }
 
-// overwrites checks the guest that is to be replaced, and says what is lost.
+// overwrites checks the guest that is to be replaced, and lists what is lost.
 func (in *restoreState) overwrites(ctx context.Context, c *tool.Call) ([]string, error) {
 	g, s, err := c.Live(ctx, in.VMID)
 	var none *pve.NoGuestError
@@ -69,12 +69,12 @@ func (in *restoreState) overwrites(ctx context.Context, c *tool.Call) ([]string,
 	in.Node, in.Old = g.Node, replacedBy(g.Kind, config)
 	out := []string{fmt.Sprintf("%v (%s) on %s is replaced by the backup: its configuration, disks and snapshots are lost", g, name, g.Node)}
 	if g.Kind == pve.QEMU {
-		out = append(out, "a disk in a slot in which the backup has none is kept as an unused one")
+		out = append(out, "a disk whose slot is empty in the backup is kept as an unused disk")
 	}
 	return out, nil
 }
 
-// place decides on which node and, of a container, on which storage the guest will be.
+// place chooses the node of the guest and, for a container, the storage.
 func (in *restoreState) place(ctx context.Context, c *tool.Call, perms pve.Permissions) error {
 	if in.Node != "" {
 		if _, err := c.OnlineNode(ctx, in.Node); err != nil {
@@ -107,8 +107,8 @@ func (in *restoreState) place(ctx context.Context, c *tool.Call, perms pve.Permi
 	return err
 }
 
-// reaching are the stores that may have the archive, as the node sees them where one is
-// named.
+// reaching are the stores that may have the archive. If a node is named, they are as that node
+// sees them.
 func (in *restoreState) reaching(stores []cluster.Store) ([]cluster.Store, error) {
 	var with []cluster.Store
 	var nodes []string
@@ -124,7 +124,7 @@ func (in *restoreState) reaching(stores []cluster.Store) ([]cluster.Store, error
 	switch name := render.Text(in.Archive.Storage, 60); {
 	case nodes == nil && in.Node == "":
 		return nil, explain.Refusal("Name the node.", "There is no storage %s, or it is disabled, or this token may not see it.", name)
-	case nodes == nil: // PVE knows
+	case nodes == nil: // PVE will say
 		with = []cluster.Store{{Resource: pve.Resource{Storage: lenient.Some(in.Archive.Storage)}}}
 	case with == nil:
 		return nil, explain.Refusal("These have it: "+render.List(nodes)+".", "%s does not have the storage %s.", in.Node, name)
@@ -135,7 +135,7 @@ func (in *restoreState) reaching(stores []cluster.Store) ([]cluster.Store, error
 	return with, nil
 }
 
-// find looks for the archive, and returns the nodes that have it.
+// find returns the nodes that have the archive.
 func (in *restoreState) find(ctx context.Context, c *tool.Call, perms pve.Permissions, with []cluster.Store) ([]string, error) {
 	var ready []string
 	for _, s := range with {
@@ -155,7 +155,7 @@ func (in *restoreState) find(ctx context.Context, c *tool.Call, perms pve.Permis
 		hidden = cluster.RequirePrivilege(perms, "/vms/"+in.Original.String(), "VM.Backup")
 	}
 	switch own := in.VMID == in.Original; {
-	case hidden != nil && own && ready != nil: // the guest's own backups may be restored unseen
+	case hidden != nil && own && ready != nil: // a token may restore a guest's own backups without seeing them
 		return ready, nil
 	case hidden != nil:
 		return nil, hidden

@@ -98,7 +98,7 @@ func planCreate(ctx context.Context, c *tool.Call, given createIn) (change.Plan,
 	return plan, in, err
 }
 
-// aside says what else the backup does.
+// sideEffects says what else the backup does.
 func (in *createIn) aside(s pve.GuestStatus) string {
 	var what []string
 	switch {
@@ -106,7 +106,7 @@ func (in *createIn) aside(s pve.GuestStatus) string {
 	case in.Mode == "stop":
 		what = append(what, "mode stop: it is shut down and started again")
 	case in.Mode == "suspend":
-		what = append(what, "mode suspend: it stands still meanwhile")
+		what = append(what, "mode suspend: it is paused meanwhile")
 	}
 	if in.Prune != "" {
 		what = append(what, "older ones pruned by "+render.Text(in.Prune, 100))
@@ -117,8 +117,8 @@ func (in *createIn) aside(s pve.GuestStatus) string {
 	return " (" + strings.Join(what, "; ") + ")"
 }
 
-// choose finds the storage, or picks it where none is named. What PVE would find out in
-// the task only, or when pruning was agreed to, is found out here.
+// choose finds the storage, or picks it if none is named. It checks here what PVE would check
+// only in the task, after pruning was agreed to.
 func (in *createState) choose(ctx context.Context, c *tool.Call, g pve.GuestRef) error {
 	perms, err := c.PVE.Permissions(ctx)
 	if err != nil {
@@ -143,7 +143,7 @@ func (in *createState) choose(ctx context.Context, c *tool.Call, g pve.GuestRef)
 	switch {
 	case i < 0 && perms.Has(path, "Datastore.Audit"):
 		return cluster.NoStorageError(in.Storage, here)
-	case i < 0: // PVE knows
+	case i < 0: // PVE will say
 	case !here[i].Holds("backup"):
 		return notForBackups(in.Storage, here)
 	default:
@@ -155,7 +155,7 @@ func (in *createState) choose(ctx context.Context, c *tool.Call, g pve.GuestRef)
 	return cluster.RequirePrivilege(perms, path, "Datastore.Allocate")
 }
 
-// only returns the name of the one store for a kind of content that a node can use.
+// only returns the name of a node's store for a kind of content, if there is exactly one.
 func only(here []cluster.Store, node, content, what string) (string, error) {
 	names := cluster.StoreNames(slices.DeleteFunc(slices.Clone(here), func(s cluster.Store) bool { return !s.Holds(content) || !s.UsableOn(node) }))
 	switch len(names) {
@@ -167,18 +167,18 @@ func only(here []cluster.Store, node, content, what string) (string, error) {
 	return "", explain.Refusal("Name one with storage.", "%s has several storages for %s: %s.", node, what, render.List(names))
 }
 
-// lastRE matches the rule that keeps the last so many.
+// lastRE matches the rule that keeps the last N.
 var lastRE = lazyregexp.New(`^keep-last=(\d+)$`)
 
-// pruned says which backups PVE would delete. It counts the new one, which is not there
-// yet, unless that is protected. What that means is known for the plain rule only.
+// pruned lists the backups that PVE would delete. PVE counts the new backup too, unless it is
+// protected. Only for keep-last are the backups known beforehand.
 func pruned(ctx context.Context, c *tool.Call, g pve.GuestRef, in createIn) ([]string, error) {
 	rule, goes := in.Prune, []string{"remove"}
 	out := []string{fmt.Sprintf("older backups of %v on %s are deleted by the rule %s", g, in.Storage, render.Text(rule, 100))}
 	if m := lastRE.FindStringSubmatch(rule); in.Protected {
 		out[0] += "; the new one is protected and does not count"
 	} else if m == nil {
-		out[0] += ", which counts the new one: it may take the place of another one than these"
+		out[0] += ", which counts the new one, so other backups than these may be deleted"
 	} else if n, err := strconv.Atoi(m[1]); err == nil && n > 1 {
 		rule = fmt.Sprintf("keep-last=%d", n-1)
 	} else if n == 1 {
@@ -194,7 +194,7 @@ func pruned(ctx context.Context, c *tool.Call, g pve.GuestRef, in createIn) ([]s
 		}
 	}
 	if len(out) == 1 {
-		out = append(out, "none of those that there are now")
+		out = append(out, "none of the present backups")
 	}
 	return out, nil
 }
@@ -208,7 +208,7 @@ func startCreate(ctx context.Context, c *tool.Call, in *createState) (change.Job
 	return change.Job{UPID: upid}, err
 }
 
-// finishCreate looks for the backup that is not older than the task: PVE names it by the
+// finishCreate looks for a backup that is not older than the task. PVE names a backup by the
 // time at which it began.
 func finishCreate(ctx context.Context, c *tool.Call, in createState, end change.End) (createOut, error) {
 	g, err := c.Guest(ctx, in.VMID)
@@ -231,7 +231,7 @@ func finishCreate(ctx context.Context, c *tool.Call, in createState, end change.
 	}
 	if err == nil {
 		out.SetOutcome(tool.Unknown, "pve_task_status shows what its task did, pve_list_backups what is on the storage.",
-			"PVE's task ended well, and no backup of %v that is as new as it is listed on %s.", in.VMID, render.Text(in.Storage, 60))
+			"PVE's task succeeded, but %s lists no backup of %v that is as new as the task.", in.VMID, render.Text(in.Storage, 60))
 	}
 	return out, err
 }

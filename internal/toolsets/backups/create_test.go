@@ -94,7 +94,7 @@ func TestCreateBackup(t *testing.T) {
 		{name: "VM on PVE 8", model: model(small, version("8.4.1")), args: `{"vmid":104,"storage":"nfs"}`, outcome: tool.OK,
 			volid: "nfs:backup/vzdump-qemu-104-2000_01_01-00_00_00.vma.zst", after: "running"},
 		{name: "VM, suspend", args: `{"vmid":104,"storage":"nfs","mode":"suspend"}`, outcome: tool.OK,
-			message: "Backup of VM 104 (mail) on pve1 to nfs (mode suspend: it stands still meanwhile): done.", volid: "nfs:backup/vzdump-qemu-104-", after: "running"},
+			message: "Backup of VM 104 (mail) on pve1 to nfs (mode suspend: it is paused meanwhile): done.", volid: "nfs:backup/vzdump-qemu-104-", after: "running"},
 		{name: "VM, stop", args: `{"vmid":104,"storage":"nfs","mode":"stop"}`, outcome: tool.OK,
 			message: "Backup of VM 104 (mail) on pve1 to nfs (mode stop: it is shut down and started again): done.", volid: "nfs:backup/vzdump-qemu-104-", after: "running"},
 		{name: "stopped VM", args: `{"vmid":105,"storage":"local","mode":"stop","compress":"gzip"}`, outcome: tool.OK,
@@ -188,7 +188,7 @@ func TestCreateBackupWithNotes(t *testing.T) {
 
 func TestCreateBackupPrunes(t *testing.T) {
 	both := fmt.Sprintf("the backup %s is deleted\nthe backup %s is deleted", webOld, webNew)
-	none := "none of those that there are now"
+	none := "none of the present backups"
 	protected := volume(webNew, func(v *pvesim.Volume) { v.Protected = true })
 	for _, tt := range []struct {
 		name, args   string

@@ -13,17 +13,17 @@ func TestChangesThatDidNothing(t *testing.T) {
 	backups := []string{"POST /nodes/{node}/vzdump"}
 	sim.Tell(t, "pve_create_backup", []sim.Story{
 		{Name: "backup", Options: sim.Options{Model: model(small)}, Fault: pvesim.Fault{Match: "POST /nodes/*/vzdump", TaskIdle: true}, Args: `{"vmid":105,"storage":"nfs"}`, Outcome: tool.Unknown, Writes: backups,
-			Says: []string{"PVE's task ended well, and no backup of 105 that is as new as it is listed on nfs."}, Lacks: []string{`"backup"`}},
+			Says: []string{"PVE's task succeeded, but no backup of 105 that is as new as it is listed on nfs."}, Lacks: []string{`"backup"`}},
 		{Name: "the list cannot be read", Options: sim.Options{Model: model(small)}, Fault: pvesim.Fault{Match: "GET /nodes/*/storage/*/content", Status: 500, Message: "got timeout"}, Args: `{"vmid":105,"storage":"nfs","wait":45}`,
 			Outcome: tool.OK, Writes: backups, Says: []string{"done. The current state could not be read: PVE refused: got timeout."}},
 	})
 	sim.Tell(t, "pve_restore_backup", []sim.Story{
 		{Name: "restore", Options: sim.Options{Model: model(small)}, Fault: pvesim.Fault{Match: "POST /nodes/*/qemu", TaskIdle: true},
 			Args: archive(webNew) + `,"vmid":300}`, Outcome: tool.Failed, Writes: []string{"POST /nodes/{node}/qemu"},
-			Says: []string{"PVE's task ended well, and there is no guest 300."}},
+			Says: []string{"PVE's task succeeded, but there is no guest 300."}},
 		{Name: "restore over a VM", Options: sim.Options{Model: model(small)}, Fault: pvesim.Fault{Match: "POST /nodes/*/qemu", TaskIdle: true},
 			Args: archive(gone) + `,"vmid":105,"overwrite":true,"confirm":true}`, Outcome: tool.Failed, Writes: []string{"POST /nodes/{node}/qemu"},
-			Says: []string{"PVE's task ended well, and the configuration of VM 105 is the one from before: the backup did not replace it."}},
+			Says: []string{"PVE's task succeeded, but the configuration of VM 105 is the one from before: the backup did not replace it."}},
 		{Name: "restore over its original", Options: sim.Options{Model: model(small, stopped(100))}, Fault: pvesim.Fault{Match: "POST /nodes/*/qemu", TaskIdle: true},
 			Args: archive(webNew) + `,"vmid":100,"overwrite":true,"confirm":true,"wait":45}`, Outcome: tool.Failed, Writes: []string{"POST /nodes/{node}/qemu"},
 			Says: []string{"of VM 100 is the one from before"}},
@@ -32,7 +32,7 @@ func TestChangesThatDidNothing(t *testing.T) {
 			Says: []string{"of CT 200 is the one from before"}},
 		{Name: "restore over a VM without a generation id", Options: sim.Options{Model: model(small, stopped(100), unborn)}, Fault: pvesim.Fault{Match: "POST /nodes/*/qemu", TaskIdle: true},
 			Args: archive(webNew) + `,"vmid":100,"overwrite":true,"confirm":true}`, Outcome: tool.Unknown, Writes: []string{"POST /nodes/{node}/qemu"},
-			Says: []string{"of VM 100 reads as before. Whether its disks are those of the backup cannot be told."}},
+			Says: []string{"of VM 100 reads as before. Whether its disks are those of the backup is unknown."}},
 		{Name: "such a VM is restored over itself", Options: sim.Options{Model: model(small, stopped(100), unborn)},
 			Args: archive(webNew) + `,"vmid":100,"overwrite":true,"confirm":true,"wait":45}`, Outcome: tool.Warnings, Writes: []string{"POST /nodes/{node}/qemu"},
 			Says: []string{"its log says that the disks were written. The configuration of VM 100 reads as before"}},

@@ -33,7 +33,7 @@ type listOut struct {
 type backupRow struct {
 	VolID     string `json:"volid"`
 	VMID      *int64 `json:"vmid,omitzero"`
-	Name      string `json:"name,omitzero" jsonschema:"of the guest, where it still exists"`
+	Name      string `json:"name,omitzero" jsonschema:"of the guest, if it still exists"`
 	Type      string `json:"type,omitzero" jsonschema:"qemu or lxc"`
 	Created   string `json:"created,omitzero"`
 	Age       string `json:"age,omitzero"`
@@ -43,7 +43,7 @@ type backupRow struct {
 	Protected bool   `json:"protected,omitzero"`
 	Verified  string `json:"verified,omitzero" jsonschema:"ok or failed; only a backup server verifies"`
 	Encrypted bool   `json:"encrypted,omitzero"`
-	Node      string `json:"node,omitzero" jsonschema:"that has it, where the storage is not shared"`
+	Node      string `json:"node,omitzero" jsonschema:"that has it, if not shared"`
 }
 
 func listBackups() tool.Tool {
@@ -113,7 +113,7 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	return out, nil
 }
 
-// choose returns the stores for backups, or those of a name.
+// choose returns the stores for backups, all or those of a name.
 func choose(all []cluster.Store, perms pve.Permissions, name string) ([]cluster.Store, error) {
 	named := func(s cluster.Store) bool { return name == "" || s.Storage.Value == name }
 	found := slices.DeleteFunc(slices.Clone(all), func(s cluster.Store) bool { return !s.Holds("backup") || !named(s) })
@@ -135,7 +135,7 @@ func notForBackups(name string, all []cluster.Store) error {
 	return explain.Refusal(next, "The storage %s may not hold backups.", name)
 }
 
-// stored is a volume and where it is.
+// stored is a volume and the store that has it.
 type stored struct {
 	pve.Volume
 	on cluster.Store
@@ -173,7 +173,7 @@ func rowOf(c *tool.Call, v stored) backupRow {
 	return row
 }
 
-// hidden says which backups the token cannot see.
+// hidden lists the backups that the token cannot see.
 func hidden(perms pve.Permissions, stores []cluster.Store, name string) []string {
 	var notes []string
 	switch all, except := perms.Below("/storage", "Datastore.Audit"); {

@@ -8,8 +8,8 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
-// unplug reads the NICs in the backup, and writes them as they are to be: the link down,
-// and without an address where a new one is wanted.
+// disconnectNICs reads the NICs in the backup, and writes them with the link down. It leaves
+// out their addresses if new ones are wanted.
 func (in *restoreState) unplug(ctx context.Context, c *tool.Call) error {
 	config, err := c.PVE.BackupConfig(ctx, in.Node, in.Archive)
 	if err != nil {
@@ -24,7 +24,7 @@ func (in *restoreState) unplug(ctx context.Context, c *tool.Call) error {
 	return nil
 }
 
-// unplugged is the value of a NIC with its link down.
+// withLinkDown is the value of a NIC with its link down.
 func unplugged(kind pve.Kind, n pve.NIC, value string, anew bool) (string, error) {
 	model := "model"
 	if kind == pve.LXC {
@@ -44,7 +44,7 @@ func unplugged(kind pve.Kind, n pve.NIC, value string, anew bool) (string, error
 	return p.String(), err
 }
 
-// checkNICs says which NICs of the restored guest are down, and which are not.
+// checkNICs notes which NICs of the restored guest are down, and which are not.
 func (in *restoreState) checkNICs(ctx context.Context, c *tool.Call, g pve.GuestRef) {
 	config, err := c.PVE.GuestConfig(ctx, g)
 	if err != nil {
@@ -61,7 +61,7 @@ func (in *restoreState) checkNICs(ctx context.Context, c *tool.Call, g pve.Guest
 	}
 	switch {
 	case up != nil:
-		in.note("NICs that are not down, although they were to be: %s; set link_down=1 with pve_update_guest_config", render.List(up))
+		in.note("NICs that are still up, although disconnect_nics was set: %s; set link_down=1 with pve_update_guest_config", render.List(up))
 	case down != nil:
 		in.note("NICs that are down (link_down=1): %s; pve_update_guest_config connects them", render.List(down))
 	default:

@@ -90,7 +90,7 @@ func planRestore(ctx context.Context, c *tool.Call, given restoreIn) (change.Pla
 	in := restoreState{restoreIn: given}
 	kind, original, ok := archive(in.Archive)
 	if !ok {
-		return change.Plan{}, in, tool.BadArgument("archive", fmt.Sprintf("is %q, whose name is not that of a backup; pve_list_backups has their volids", render.Text(in.Archive.String(), 200)))
+		return change.Plan{}, in, tool.BadArgument("archive", fmt.Sprintf("is %q, which is not the name of a backup; pve_list_backups lists them", render.Text(in.Archive.String(), 200)))
 	}
 	in.Kind, in.Original = kind, original
 	if in.Overwrite && in.VMID == 0 {
@@ -129,8 +129,7 @@ func planRestore(ctx context.Context, c *tool.Call, given restoreIn) (change.Pla
 	return plan, in, nil
 }
 
-// restoreSteps are the restore and, where it was asked for, the start, which PVE makes by
-// itself.
+// restoreSteps are the restore and, if asked for, the start, which PVE makes by itself.
 func restoreSteps(in restoreState) []change.Step[restoreState] {
 	steps := []change.Step[restoreState]{{About: in.about(), Target: in.target(), Send: startRestore}}
 	if in.Run {
@@ -162,7 +161,8 @@ func (in *restoreState) newID(ctx context.Context, c *tool.Call, perms pve.Permi
 	return cluster.CheckMayCreate(perms, in.VMID, in.Pool)
 }
 
-// twin says that the guest will have the MAC addresses of its original, where it will.
+// warnOfSameMACs says that the guest will have the MAC addresses of its original; "" if it will
+// not.
 func (in *restoreState) twin(ctx context.Context, c *tool.Call) string {
 	g, err := c.Guest(ctx, in.Original)
 	if err != nil || in.VMID == in.Original || in.Unique || g.Type != string(in.Kind) {
@@ -183,17 +183,17 @@ func startRestore(ctx context.Context, c *tool.Call, in *restoreState) (change.J
 		return c.PVE.RestoreGuest(ctx, in.Node, in.Kind, in.restoration(id))
 	})
 	if in.VMID != planned {
-		in.note("the id %v was taken meanwhile, so that it has %v", planned, in.VMID)
+		in.note("the id %v was taken meanwhile, so it has %v", planned, in.VMID)
 	}
 	return change.Job{UPID: upid}, err
 }
 
-// restoration is what PVE is asked to make.
+// restoration returns the parameters of the restore.
 func (in *restoreState) restoration(id pve.VMID) pve.Restoration {
 	unique := in.Unique
 	if in.Kind == pve.LXC {
-		// With unique, PVE takes the NICs of the backup, whatever else is said of them; those
-		// that are given here have no address, so that they get new ones all the same.
+		// With unique, PVE ignores NICs in the request. Those that are given here have no
+		// address, so they get new ones all the same.
 		unique = unique && len(in.Down) == 0
 	}
 	return pve.Restoration{
@@ -202,13 +202,13 @@ func (in *restoreState) restoration(id pve.VMID) pve.Restoration {
 	}
 }
 
-// finishRestore looks whether the guest is there, is the one from the backup, and runs if it
-// was to.
+// finishRestore checks that the guest is there, is the one from the backup, and is running if
+// it should be.
 func finishRestore(ctx context.Context, c *tool.Call, in restoreState, end change.End) (restoreOut, error) {
 	g, s, err := c.LiveMadeBy(ctx, end.Status, in.VMID, in.Node)
 	if pve.Elsewhere(err) {
 		out := restoreOut{Notes: in.Notes}
-		out.SetOutcome(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and there is no guest %v.", in.VMID)
+		out.SetOutcome(tool.Failed, "pve_task_status shows what its task did.", "PVE's task succeeded, but there is no guest %v.", in.VMID)
 		return out, nil
 	}
 	if err != nil {
@@ -221,7 +221,7 @@ func finishRestore(ctx context.Context, c *tool.Call, in restoreState, end chang
 		}
 	}
 	if in.Run && end.Status.Succeeded() && s.Status != "running" {
-		in.note("it was restored, and does not run yet")
+		in.note("it was restored, but is not running yet")
 	}
 	if in.Disconnect {
 		in.checkNICs(ctx, c, g)

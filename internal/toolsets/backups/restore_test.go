@@ -72,7 +72,7 @@ func TestRestore(t *testing.T) {
 			message: "on pve3: done. What comes after it: the start failed: start failed: QEMU exited with code 1",
 			vmid:    105, node: "pve3", status: "stopped", before: 5},
 		{name: "its start cannot be followed", args: archive(webNew) + `,"start":true,"unique":true`, vmid: 110, node: "pve1", status: "stopped", before: 6,
-			model: model(small, fault(pvesim.Fault{Match: "GET /nodes/*/tasks", Status: 500, Message: "got timeout"})), notes: "it was restored, and does not run yet"},
+			model: model(small, fault(pvesim.Fault{Match: "GET /nodes/*/tasks", Status: 500, Message: "got timeout"})), notes: "it was restored, but is not running yet"},
 		{name: "no room", outcome: tool.Failed, args: archive(proxy) + `,"storage":"nfs"`, before: 8, model: model(small, fault(pvesim.Fault{Match: "POST /nodes/*/lxc",
 			TaskFails: "unable to restore CT 110 - unable to create temporary directory: No space left on device"})),
 			message: "Restore of CT 110 from " + proxy + " on pve1 failed: unable to restore CT 110 - unable to create temporary directory: No space left on device"},
@@ -209,7 +209,7 @@ func TestRestoreSaysWhatIsLost(t *testing.T) {
 	for _, tt := range []struct{ name, args, want string }{
 		{"VM", archive(webNew) + `,"vmid":104,"overwrite":true}`,
 			"VM 104 (mail) on pve1 is replaced by the backup: its configuration, disks and snapshots are lost\n" +
-				"a disk in a slot in which the backup has none is kept as an unused one\n" +
+				"a disk whose slot is empty in the backup is kept as an unused disk\n" +
 				"it has the MAC addresses of VM 100 (web-1), which still exists: do not run both in one network; unique: true makes new ones\n" +
 				"VM 104 (mail) on pve1 is stopped\ndisk scsi0: local-zfs:vm-104-disk-0, 80 GiB\n"},
 		{"CT", archive(proxy) + `,"vmid":200,"overwrite":true,"storage":"nfs"}`,

@@ -35,8 +35,9 @@ type cloneState struct {
 	Chosen bool   `json:"chosen,omitzero"` // NewID was chosen here
 	Who    string `json:"who"`             // the original, for a person
 	Source string `json:"source"`          // its node
-	// Moves says that the clone is made on Source and migrated, since Target does not reach
-	// the disks of the original. MovesTo is the storage for its disks there, "" for the same.
+	// Moves means that the clone is made on Source and then migrated, because Target cannot use
+	// the disks of the original. MovesTo is the storage for its disks on Target, "" for the
+	// storage of the same name.
 	Moves   bool   `json:"moves,omitzero"`
 	MovesTo string `json:"moves_to,omitzero"`
 }
@@ -101,8 +102,7 @@ func planClone(ctx context.Context, c *tool.Call, given cloneIn) (change.Plan, c
 	return plan, in, nil
 }
 
-// cloneSteps are the clone, its way to another node where that takes a migration, and its
-// start.
+// cloneSteps are the clone, its migration to another node if it needs one, and its start.
 func cloneSteps(in cloneState) []change.Step[cloneState] {
 	steps := []change.Step[cloneState]{{About: in.about(), Send: startClone}}
 	if in.Moves {
@@ -123,9 +123,9 @@ func cloneSteps(in cloneState) []change.Step[cloneState] {
 
 func (in cloneState) about() string { return fmt.Sprintf("Clone of %s as %v", in.Who, in.NewID) }
 
-// chooseWay decides how the clone gets to another node. PVE makes it there only where all
-// disks of the original are on storages that both nodes share; anywhere else it is made in
-// full beside the original, and migrated while it is off.
+// planMove decides how the clone gets to another node. PVE makes it there only if all disks of
+// the original are on storages that both nodes share. Otherwise the clone is made in full
+// beside the original, and migrated while it is off.
 func (in *cloneState) chooseWay(ctx context.Context, c *tool.Call, g pve.GuestRef) (pve.GuestRef, error) {
 	if in.Target == "" || in.Target == g.Node {
 		return g, nil
@@ -142,7 +142,7 @@ func (in *cloneState) chooseWay(ctx context.Context, c *tool.Call, g pve.GuestRe
 	for _, d := range config.Disks(g.Kind) {
 		if name := d.Volume.Storage; name != "" && (!d.IsCDROM() || d.IsCloudInit()) {
 			names = append(names, name)
-			local = local || reaches(stores, name, g.Node) && !sharedBy(stores, name) // PVE knows of those that the token may not see
+			local = local || reaches(stores, name, g.Node) && !sharedBy(stores, name) // PVE checks storages that the token cannot see
 		}
 	}
 	if !local {
@@ -164,7 +164,7 @@ func (in *cloneState) chooseWay(ctx context.Context, c *tool.Call, g pve.GuestRe
 	}
 	for _, name := range names {
 		if !reaches(stores, name, in.Target) {
-			return g, explain.Refusal("Name a storage of that node with storage.", "%s has no storage %s, on which the disks of the clone would be.", in.Target, render.Text(name, 60))
+			return g, explain.Refusal("Name a storage of that node with storage.", "%s has no storage %s, which the disks of the clone need.", in.Target, render.Text(name, 60))
 		}
 	}
 	return g, nil
@@ -192,9 +192,9 @@ func refuseClone(ctx context.Context, c *tool.Call, in cloneIn, g pve.GuestRef, 
 	case linked && in.Storage != "":
 		return tool.BadArgument("storage", "is for full clones; a linked clone stays on the storage of its original")
 	case linked && !s.Template.Value && in.Snapname == "":
-		return explain.Refusal("Make a full clone, or a template of it first.", "%v is no template, so there are no linked clones of it.", g)
+		return explain.Refusal("Make a full clone, or a template of it first.", "%v is not a template, so it cannot have linked clones.", g)
 	case !linked && g.Kind == pve.LXC && s.Status == "running" && in.Snapname == "":
-		return explain.Refusal("Name a snapshot with snapname, or shut it down first.", "%v runs, and a running container is copied from a snapshot only.", g)
+		return explain.Refusal("Name a snapshot with snapname, or shut it down first.", "%v is running, and a running container can only be copied from a snapshot.", g)
 	case !linked:
 		return nil
 	}
@@ -222,7 +222,7 @@ func startClone(ctx context.Context, c *tool.Call, in *cloneState) (change.Job, 
 	return change.Job{UPID: upid}, c.ExplainCreationRefusal(ctx, err, in.NewID, in.Pool)
 }
 
-// moveClone sends the clone on its way. It is off, so that its disks go with it.
+// moveClone migrates the clone. Its disks move with it, because it is off.
 func moveClone(ctx context.Context, c *tool.Call, in *cloneState) (change.Job, error) {
 	_, upid, err := cluster.AtGuest(ctx, c.View, in.NewID, func(g pve.GuestRef) (proxmox.UPID, error) {
 		return c.PVE.Migrate(ctx, g, in.Target, pve.MigrateOptions{Storage: in.MovesTo})
@@ -230,7 +230,7 @@ func moveClone(ctx context.Context, c *tool.Call, in *cloneState) (change.Job, e
 	return change.Job{UPID: upid}, err
 }
 
-// cloneHasMoved reports whether the clone is where it was to go.
+// cloneHasMoved reports whether the clone is on its target node.
 func cloneHasMoved(ctx context.Context, c *tool.Call, in cloneState) (bool, error) {
 	g, _, err := c.Live(ctx, in.NewID)
 	return err == nil && g.Node == in.Target, err
@@ -247,7 +247,7 @@ func finishClone(ctx context.Context, c *tool.Call, in cloneState, end change.En
 	g, s, err := c.LiveMadeBy(ctx, end.Status, in.NewID, in.Target)
 	if pve.Elsewhere(err) {
 		out := cloneOut{VMID: in.VMID}
-		out.SetOutcome(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and there is no guest %v.", in.NewID)
+		out.SetOutcome(tool.Failed, "pve_task_status shows what its task did.", "PVE's task succeeded, but there is no guest %v.", in.NewID)
 		return out, nil
 	}
 	if err != nil {

@@ -68,12 +68,12 @@ func TestCloneRefused(t *testing.T) {
 	}
 	sim.Tell(t, "pve_clone_guest", []sim.Story{
 		{Name: "locked", Args: `{"vmid":107}`, Outcome: tool.Failed, Sent: 3, Says: []string{"VM 107 is locked (backup)."}},
-		{Name: "linked, of no template", On: sim.VM, Args: `{"vmid":$vmid,"full":false}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM $vmid is no template, so there are no linked clones of it.", "Make a full clone"}},
+		{Name: "linked, of no template", On: sim.VM, Args: `{"vmid":$vmid,"full":false}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM $vmid is not a template, so it cannot have linked clones.", "Make a full clone"}},
 		{Name: "linked, of a snapshot on ZFS", Args: `{"vmid":102,"full":false,"snapname":"before-upgrade"}`, Outcome: tool.Failed, Sent: 3, Says: []string{"The storage of VM 102 cannot make linked clones.", "full: true"}},
 		{Name: "in full, of a snapshot on ZFS", Args: `{"vmid":102,"snapname":"before-upgrade"}`, Outcome: tool.Failed, Writes: []string{cloneVM}, Says: []string{"Full clone feature is not supported for a snapshot of"}},
 		{Name: "no such snapshot", On: sim.VM, Args: `{"vmid":$vmid,"newid":$newid,"snapname":"monday"}`, Outcome: tool.Failed, Writes: []string{cloneVM}, Says: []string{"snapshot 'monday' does not exist.", "pve_list_snapshots"}},
 		{Name: "no such snapshot, linked", Args: `{"vmid":102,"snapname":"monday","full":false}`, Outcome: tool.Failed, Sent: 3, Says: []string{"snapshot 'monday' does not exist."}},
-		{Name: "running CT", On: sim.RunningCT, Args: `{"vmid":$vmid}`, Outcome: tool.Failed, Sent: 2, Says: []string{"CT $vmid runs, and a running container is copied from a snapshot only.", "shut it down first"}},
+		{Name: "running CT", On: sim.RunningCT, Args: `{"vmid":$vmid}`, Outcome: tool.Failed, Sent: 2, Says: []string{"CT $vmid is running, and a running container can only be copied from a snapshot.", "shut it down first"}},
 		{Name: "storage of a linked clone", On: sim.Template, Args: `{"vmid":$vmid,"newid":$newid,"storage":"$storage"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"is for full clones"}},
 		{Name: "the id is taken", On: sim.Template, Args: `{"vmid":$vmid,"newid":$vmid}`, Outcome: tool.Failed, Says: []string{"The id $vmid is that of scratch on $node; nothing was sent.", "none for the next free one"}},
 		{Name: "the id is taken by somebody unseen", Options: sim.Options{Token: "none@pve!mcp", Model: sim.Cluster(sim.Grant("/vms/900", "PVEVMAdmin"))}, Args: `{"vmid":900,"newid":105}`,

@@ -11,8 +11,8 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
-// compare tells where the configuration reads as before a change that PVE has taken. What
-// PVE may write otherwise than it was given is only warned of.
+// compare finds the keys that read the same after a change that PVE accepted. If PVE may have
+// written a value in another form, the answer only warns.
 func (in updateState) compare(out *updateOut, g pve.GuestRef, now map[string]pve.PendingValue) {
 	untouched := in.Digest != "" && in.Digest == out.Digest
 	unchanged := func(key string) bool {
@@ -42,7 +42,7 @@ func (in updateState) compare(out *updateOut, g pve.GuestRef, now map[string]pve
 		outcome = tool.Failed
 	}
 	if differs != nil {
-		out.SetOutcome(outcome, "Read it with pve_guest_config before you try again.", "PVE accepted the change, and the configuration of %v reads as before: %s.", g, render.List(differs))
+		out.SetOutcome(outcome, "Read it with pve_guest_config before you try again.", "PVE accepted the change, but the configuration of %v reads as before: %s.", g, render.List(differs))
 	}
 }
 
@@ -53,7 +53,7 @@ func orNothing(value string) string {
 	return value
 }
 
-// alike reports whether PVE takes two values of a key for the same.
+// alike reports whether two values of a key mean the same to PVE.
 func alike(key, a, b string) bool {
 	switch {
 	case a == b:

@@ -115,12 +115,12 @@ func runConfig(ctx context.Context, c *tool.Call, in configIn) (configOut, error
 	out.Node, out.Pending = g.Node, waiting(values)
 	if over := len(out.Pending) - mostPending; over > 0 {
 		out.Pending = out.Pending[:mostPending]
-		out.Notes = append(out.Notes, fmt.Sprintf("%d further changes that wait are left out", over))
+		out.Notes = append(out.Notes, fmt.Sprintf("%d further pending changes are left out", over))
 	}
 	return out, err
 }
 
-// How many disks and changes that wait an answer has.
+// The most disks and pending changes in an answer.
 const (
 	mostDisks   = 50
 	mostPending = 20
@@ -142,10 +142,10 @@ func pending(ctx context.Context, c *tool.Call, id pve.VMID) (pve.GuestRef, []pv
 // nameIn is the name of a guest: PVE has one key for it in VMs and one in containers.
 func nameIn(config pve.GuestConfig) string { return config.Values["name"] + config.Values["hostname"] }
 
-// mostOfValue is the length to which a value of a configuration is shown.
+// mostOfValue is the most characters of a value that are shown.
 const mostOfValue = 4000
 
-// shown is a value as it may be shown.
+// shown returns a value without its secrets.
 func shown(key, value string) string {
 	switch {
 	case value == "":
@@ -190,7 +190,7 @@ func nicOf(n pve.NIC, value string) nicRow {
 	return row
 }
 
-// waiting lists the changes that wait.
+// waiting lists the pending changes.
 func waiting(values []pve.PendingValue) []pendingRow {
 	var out []pendingRow
 	for _, v := range values {

@@ -25,7 +25,7 @@ func TestConfig(t *testing.T) {
 		{Name: "many disks", Options: sim.Options{Model: sim.Cluster(sim.Set(105, many...))}, Args: `{"vmid":105}`, Outcome: tool.OK,
 			Says: []string{`"key":"virtio0"`, `"key":"unused47"`, `"notes":["12 further disks are left out; pve_storage_content with vmid lists their volumes"]`}, Lacks: []string{`"key":"unused48"`}},
 		{Name: "much that waits", Options: sim.Options{Wire: sim.Answers("/pending", "["+strings.Join(later, ",")+"]")}, Args: `{"vmid":104}`, Outcome: tool.OK,
-			Says: []string{`"key":"smbios19"`, `"notes":["40 further changes that wait are left out"]`}, Lacks: []string{`"key":"smbios20"`}},
+			Says: []string{`"key":"smbios19"`, `"notes":["40 further pending changes are left out"]`}, Lacks: []string{`"key":"smbios20"`}},
 		{Name: "VM", Args: `{"vmid":104}`, Outcome: tool.OK, Sent: 3, Says: []string{
 			`"name":"mail","type":"qemu","node":"pve1","digest":"`, `"cores":"2"`, `"memory":"8192"`,
 			`{"key":"scsi0","value":"local-zfs:vm-104-disk-0,size=80G","kind":"disk","storage":"local-zfs","size":85899345920,"size_human":"80 GiB"}`,

@@ -80,7 +80,7 @@ func planDelete(ctx context.Context, c *tool.Call, given deleteIn) (change.Plan,
 		return change.Plan{}, in, err
 	}
 	if config.Values["protection"] == "1" {
-		return change.Plan{}, in, explain.Refusal("Whoever set it may clear it: pve_update_guest_config, delete: protection.", "%v (%s) is protected against removal.", g, name)
+		return change.Plan{}, in, explain.Refusal("If it may go, clear that first: pve_update_guest_config, delete: protection.", "%v (%s) is protected against removal.", g, name)
 	}
 	in.Node, in.Storages = g.Node, storagesOf(g, config)
 	target := change.GuestTarget(http.MethodDelete, g, "")
@@ -92,12 +92,12 @@ func planDelete(ctx context.Context, c *tool.Call, given deleteIn) (change.Plan,
 	}, in, nil
 }
 
-// losses says what goes with a guest beside what everybody can see of it.
+// losses lists what is lost with a guest, apart from what its configuration shows.
 func (in *deleteIn) losses(ctx context.Context, c *tool.Call, g pve.GuestRef, config pve.GuestConfig) []string {
 	out := []string{"the guest, all its disks and its snapshots are destroyed; its backups stay"}
 	for _, d := range config.Disks(g.Kind) {
 		if kept := c.ReasonKept(ctx, in.VMID, d); kept != "" && !d.IsCDROM() {
-			out = append(out, fmt.Sprintf("%s (%s) is only taken off: %s", d.Key, render.Text(d.Source, 100), kept))
+			out = append(out, fmt.Sprintf("%s (%s) is only detached: %s", d.Key, render.Text(d.Source, 100), kept))
 		}
 	}
 	if in.Unreferenced {
@@ -120,7 +120,7 @@ func startDelete(ctx context.Context, c *tool.Call, in *deleteState) (change.Job
 	return change.Job{UPID: upid}, err
 }
 
-// storagesOf are those that a configuration names for its volumes.
+// storagesOf are the storages of a configuration's volumes.
 func storagesOf(g pve.GuestRef, config pve.GuestConfig) []string {
 	var out []string
 	for _, d := range config.Disks(g.Kind) {
@@ -131,7 +131,7 @@ func storagesOf(g pve.GuestRef, config pve.GuestConfig) []string {
 	return out
 }
 
-// finishDelete looks whether the guest is gone, and its volumes with it.
+// finishDelete checks that the guest and its volumes are gone.
 func finishDelete(ctx context.Context, c *tool.Call, in deleteState, end change.End) (deleteOut, error) {
 	out := deleteOut{VMID: in.VMID}
 	g, s, err := stillThere(ctx, c, in.VMID, end)
@@ -142,7 +142,7 @@ func finishDelete(ctx context.Context, c *tool.Call, in deleteState, end change.
 	case err != nil:
 		return out, err
 	case end.Status.Succeeded():
-		out.SetOutcome(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and %v is still there: it is %s on %s.", g, s.State(), g.Node)
+		out.SetOutcome(tool.Failed, "pve_task_status shows what its task did.", "PVE's task succeeded, but %v is still there: it is %s on %s.", g, s.State(), g.Node)
 		return out, nil
 	default:
 		return out, nil
@@ -154,15 +154,15 @@ func finishDelete(ctx context.Context, c *tool.Call, in deleteState, end change.
 	switch left, unseen := leftVolumes(ctx, c, stores, in.VMID); {
 	case len(left) > 0:
 		out.SetOutcome(tool.Warnings, "An administrator removes them on the node: pvesm free VOLUME.",
-			"The guest %v is deleted, and volumes of it are left: %s.", in.VMID, render.List(left))
+			"The guest %v is deleted, but volumes of it are left: %s.", in.VMID, render.List(left))
 	case unseen != "":
-		out.Message = fmt.Sprintf("The guest %v is deleted. Whether volumes of it are left cannot be seen: %s", in.VMID, unseen)
+		out.Message = fmt.Sprintf("The guest %v is deleted. Volumes of it may be left, which cannot be checked: %s", in.VMID, unseen)
 	}
 	return out, nil
 }
 
-// stillThere asks for a guest that was to be deleted. Where its task ended well it was
-// deleted, and cannot have gone elsewhere.
+// stillThere asks for a guest after its deletion. If the task succeeded, the guest was deleted
+// and cannot be on another node.
 func stillThere(ctx context.Context, c *tool.Call, id pve.VMID, end change.End) (pve.GuestRef, pve.GuestStatus, error) {
 	g, err := c.Guest(ctx, id)
 	if err != nil || !end.Status.Succeeded() {
@@ -172,8 +172,7 @@ func stillThere(ctx context.Context, c *tool.Call, id pve.VMID, end change.End) 
 	return g.Ref(), s, err
 }
 
-// leftVolumes lists the volumes of a guest that are on stores, or says why that cannot be
-// seen.
+// leftVolumes lists the volumes of a guest on stores. unseen says why they cannot be listed.
 func leftVolumes(ctx context.Context, c *tool.Call, stores []cluster.Store, id pve.VMID) (volumes []string, unseen string) {
 	got, notes, err := c.Volumes(ctx, stores, pve.VolumeFilter{VMID: id})
 	for _, s := range got {

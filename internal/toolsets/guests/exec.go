@@ -38,8 +38,8 @@ type execState struct {
 	Got    pve.Executed `json:"got"`    // so far
 }
 
-// process is what it takes to collect the output of a command: the handle that has it is
-// good for the caller alone that has begun it.
+// process is what collecting the output of a command needs. Only the caller that started the
+// command can use the handle that has it.
 type process struct {
 	VMID    pve.VMID `json:"v"`
 	PID     int64    `json:"p"`
@@ -82,7 +82,7 @@ func vmExec() tool.Tool {
 	})
 }
 
-// mostStdin is what PVE passes on to a command.
+// mostStdin is the most bytes that PVE passes to a command.
 const mostStdin = 64 << 10
 
 func planExec(ctx context.Context, c *tool.Call, given execIn) (change.Plan, execState, error) {
@@ -96,7 +96,7 @@ func planExec(ctx context.Context, c *tool.Call, given execIn) (change.Plan, exe
 	}
 	switch {
 	case g.Kind == pve.LXC:
-		return change.Plan{}, in, explain.Refusal("Use ssh, or pct exec on its node.", "%v is a container, and PVE's API cannot run commands in containers.", g)
+		return change.Plan{}, in, explain.Refusal("Use ssh, or pct exec on its node.", "%v is a container, in which PVE's API cannot run commands.", g)
 	case s.State() != "running":
 		return change.Plan{}, in, explain.Refusal("Start or resume it first.", "%v is %s, so nothing can be run in it.", g, s.State())
 	case !s.Agent.Value:
@@ -116,7 +116,7 @@ func planExec(ctx context.Context, c *tool.Call, given execIn) (change.Plan, exe
 	}, in, err
 }
 
-// check refuses what has no meaning, and opens the handle of a command that runs.
+// check refuses arguments that do not go together, and opens the handle of a running command.
 func (in *execState) check(ctx context.Context, c *tool.Call) error {
 	given := 0
 	for _, is := range []bool{len(in.Command) > 0, in.Shell != "", in.Process != ""} {
@@ -138,7 +138,7 @@ func (in *execState) check(ctx context.Context, c *tool.Call) error {
 		return tool.BadArgument("process", "is not valid: "+err.Error()+"; take it as it is from the answer of the command")
 	}
 	if in.Runs.VMID != in.VMID {
-		return tool.BadArgument("process", fmt.Sprintf("is of a command in the guest %v", in.Runs.VMID))
+		return tool.BadArgument("process", fmt.Sprintf("belongs to a command in the guest %v", in.Runs.VMID))
 	}
 	if in.OKCodes == nil {
 		in.OKCodes = in.Runs.OKCodes
@@ -147,7 +147,7 @@ func (in *execState) check(ctx context.Context, c *tool.Call) error {
 	return nil
 }
 
-// chooseArgv decides what is run: of a line, the shell of the guest. by names that.
+// chooseArgv returns the program to run: for a shell line, the shell of the guest. by names it.
 func (in *execState) chooseArgv(ctx context.Context, c *tool.Call) (by string, err error) {
 	if in.Argv = in.Command; in.Shell == "" {
 		return "", nil
@@ -164,8 +164,8 @@ func (in *execState) chooseArgv(ctx context.Context, c *tool.Call) (by string, e
 	return ", by " + strings.Join(shell, " "), nil
 }
 
-// startExec starts the command, or takes the first look at the process, which may be
-// unknown.
+// startExec starts the command. If it is given a process, it asks for that once, because the
+// agent may not know it.
 func startExec(ctx context.Context, c *tool.Call, in *execState) (change.Job, error) {
 	if in.Process != "" {
 		return change.Job{}, in.look(ctx, c)
@@ -181,13 +181,13 @@ func startExec(ctx context.Context, c *tool.Call, in *execState) (change.Job, er
 	return change.Job{}, nil
 }
 
-// errNoProcess says that the agent knows no such process, or has told of its end before.
-var errNoProcess = explain.Refusal("Its output was collected already, or the VM was started anew since.", "The guest agent knows no such process.")
+// errNoProcess means that the agent does not know the process, or has reported its end before.
+var errNoProcess = explain.Refusal("Its output was collected already, or the VM has been restarted since. Look in the guest at what it did.", "The guest agent knows no such process.")
 
-// noProcessRE matches how agents say so.
+// noProcessRE matches the error of an agent that does not know a process.
 var noProcessRE = lazyregexp.New(`(?i)\bpid\b`)
 
-// look asks for the process, unless its end is known.
+// look asks for the process until its end is known.
 func (in *execState) look(ctx context.Context, c *tool.Call) error {
 	if in.Got.Exited.Value {
 		return nil
@@ -201,7 +201,7 @@ func (in *execState) look(ctx context.Context, c *tool.Call) error {
 	return err
 }
 
-// mostOutput is how many characters of each output are shown.
+// mostOutput is the most characters of each output that are shown.
 const mostOutput = 10_000
 
 func finishExec(ctx context.Context, c *tool.Call, in execState, _ change.End) (execOut, error) {
@@ -211,13 +211,13 @@ func finishExec(ctx context.Context, c *tool.Call, in execState, _ change.End) (
 	switch {
 	case err == errNoProcess:
 		out.Outcome = tool.Unknown
-		out.Message = "The command has ended; its exit code and output were lost on the way, and the guest agent has forgotten them."
+		out.Message = "The command has ended. Its exit code and output were lost in transit, and the guest agent does not keep them."
 		out.Next = "Look in the guest at what it has done before you run it again."
 		return out, nil
 	case err != nil:
-		out.Message = "The command was started, and its end cannot be seen: " + c.Explain(err).What
+		out.Message = "The command was started, but its end is unknown: " + c.Explain(err).What
 	case !got.Exited.Value:
-		out.Message = "The command still runs in the guest."
+		out.Message = "The command is still running in the guest."
 	}
 	if !got.Exited.Value {
 		out.Process, out.Next = in.Handle, "Collect its output with process. PVE cannot end it."
@@ -229,7 +229,7 @@ func finishExec(ctx context.Context, c *tool.Call, in execState, _ change.End) (
 	return out, nil
 }
 
-// judge says how a command ended that has.
+// judge says how a command ended.
 func (in execState) judge(out *execOut) {
 	ok := in.OKCodes
 	if ok == nil {
@@ -241,14 +241,14 @@ func (in execState) judge(out *execOut) {
 		out.Message = fmt.Sprintf("The command was ended by signal %d.", got.Signal.Value)
 	case !got.ExitCode.Set:
 		out.Outcome = tool.Unknown
-		out.Message = "The command has ended, and the guest agent does not say with which exit code."
+		out.Message = "The command has ended, but the guest agent does not report its exit code."
 		out.Next = "Look in the guest at what it has done before you run it again."
 	default:
 		out.ExitCode = &got.ExitCode.Value
 		out.Message = fmt.Sprintf("The command ended with exit code %d.", got.ExitCode.Value)
 		if !slices.Contains(ok, got.ExitCode.Value) {
 			out.Outcome = tool.Failed
-			out.Next = "Its output says why; where this code is no failure, say so with ok_codes."
+			out.Next = "Its output says why. If this code is not a failure, give it in ok_codes."
 		}
 	}
 }

@@ -51,7 +51,7 @@ func TestExec(t *testing.T) {
 		{Name: "much output, and hostile", Options: with(programs), Args: `{"vmid":100,"command":["many"]}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`…(+1)"`, `"cut":true`, `"stderr":"red\n"`}},
 		{Name: "slow, waited for", Options: with(programs), Args: `{"vmid":100,"command":["slow"],"timeout":40}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{"at last"}},
 		{Name: "too slow", Options: with(programs), Args: `{"vmid":100,"command":["slow"],"timeout":5}`, Outcome: tool.Running, Writes: []string{execVM}, Says: []string{
-			`"message":"The command still runs in the guest."`, `"next":"Collect its output with process. PVE cannot end it."`, `"process":"`}, Lacks: []string{`"exit_code"`}},
+			`"message":"The command is still running in the guest."`, `"next":"Collect its output with process. PVE cannot end it."`, `"process":"`}, Lacks: []string{`"exit_code"`}},
 		{Name: "moved", Options: sim.Options{Model: sim.Cluster(onNFS(100)), Before: sim.Moves(100, "pve2", "POST", "/agent/exec")}, Args: `{"vmid":100,"command":["true"]}`,
 			Outcome: tool.OK, Writes: []string{execVM, execVM}},
 		{Name: "moved while it is looked at", Options: sim.Options{Model: sim.Cluster(onNFS(100)), Before: sim.Moves(100, "pve2", "GET", "/config")}, Args: `{"vmid":100,"shell":"true"}`,
@@ -70,7 +70,7 @@ func TestExecRefused(t *testing.T) {
 		return sim.Options{Model: sim.Cluster(changes...)}
 	}
 	sim.Tell(t, "pve_vm_exec", []sim.Story{
-		{Name: "CT", Args: `{"vmid":200,"command":["true"]}`, Outcome: tool.Failed, Sent: 2, Says: []string{"CT 200 is a container, and PVE's API cannot run commands in containers.", "ssh"}},
+		{Name: "CT", Args: `{"vmid":200,"command":["true"]}`, Outcome: tool.Failed, Sent: 2, Says: []string{"CT 200 is a container, in which PVE's API cannot run commands.", "ssh"}},
 		{Name: "stopped", Args: `{"vmid":105,"command":["true"]}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM 105 is stopped, so nothing can be run in it.", "Start or resume it first."}},
 		{Name: "paused", Args: `{"vmid":108,"command":["true"]}`, Outcome: tool.Failed, Says: []string{"VM 108 is paused"}},
 		{Name: "no agent configured", Options: with(sim.Set(100, "agent=")), Args: `{"vmid":100,"command":["true"]}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM 100 has no guest agent configured.", "agent: 1"}},

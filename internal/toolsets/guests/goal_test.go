@@ -15,7 +15,7 @@ func TestChangesThatDidNothing(t *testing.T) {
 	shared := sim.Options{Model: sim.Cluster(shared)}
 	sim.Tell(t, "pve_delete_guest", []sim.Story{
 		{Name: "delete", Fault: idle("DELETE /nodes/*/qemu/105"), Args: `{"vmid":105,"confirm":true}`, Outcome: tool.Failed, Writes: []string{deleteVM},
-			Says: []string{"PVE's task ended well, and VM 105 is still there: it is stopped on pve3."}, Lacks: []string{`"deleted"`}},
+			Says: []string{"PVE's task succeeded, but VM 105 is still there: it is stopped on pve3."}, Lacks: []string{`"deleted"`}},
 	})
 	sim.Tell(t, "pve_resize_disk", []sim.Story{
 		{Name: "by", Fault: idle("PUT /nodes/*/qemu/105/resize"), Args: `{"vmid":105,"disk":"scsi0","size":"+10G"}`, Outcome: tool.Failed, Writes: []string{"PUT /nodes/{node}/qemu/{vmid}/resize"},
@@ -25,11 +25,11 @@ func TestChangesThatDidNothing(t *testing.T) {
 	})
 	sim.Tell(t, "pve_migrate_guest", []sim.Story{
 		{Name: "migrate", Options: shared, Fault: idle("POST /nodes/*/qemu/105/migrate"), Args: `{"vmid":105,"target":"pve1"}`, Outcome: tool.Failed, Writes: []string{migrateVM},
-			Says: []string{"PVE's task ended well, and VM 105 is on pve3, not on pve1.", `"node":"pve3"`}},
+			Says: []string{"PVE's task succeeded, but VM 105 is on pve3, not on pve1.", `"node":"pve3"`}},
 	})
 	sim.Tell(t, "pve_clone_guest", []sim.Story{
 		{Name: "clone", Fault: idle("POST /nodes/*/qemu/900/clone"), Args: `{"vmid":900,"newid":333}`, Outcome: tool.Failed, Writes: []string{"POST /nodes/{node}/qemu/{vmid}/clone"},
-			Says: []string{"PVE's task ended well, and there is no guest 333."}},
+			Says: []string{"PVE's task succeeded, but there is no guest 333."}},
 	})
 	sim.Tell(t, "pve_guest_power", []sim.Story{
 		{Name: "power", Fault: idle("POST /nodes/*/qemu/105/status/start"), Args: `{"vmid":105,"action":"start"}`, Outcome: tool.Running, Writes: []string{"POST /nodes/{node}/qemu/{vmid}/status/start"},
@@ -53,11 +53,11 @@ func TestDeletionsThatLeaveVolumes(t *testing.T) {
 	keeps := pvesim.Fault{Match: "DELETE /nodes/*/*/*", Keeps: "zfs error: dataset is busy"}
 	sim.Tell(t, "pve_delete_guest", []sim.Story{
 		{Name: "VM", Fault: keeps, Args: `{"vmid":105,"confirm":true}`, Outcome: tool.Warnings, Writes: []string{deleteVM}, Says: []string{
-			`"message":"The guest 105 is deleted, and volumes of it are left: local-zfs:vm-105-disk-0."`, `"deleted":true`,
+			`"message":"The guest 105 is deleted, but volumes of it are left: local-zfs:vm-105-disk-0."`, `"deleted":true`,
 			`"log":["Could not remove disk 'local-zfs:vm-105-disk-0', check manually: zfs error: dataset is busy"]`,
 		}},
 		{Name: "the storage cannot be looked at", Fault: pvesim.Fault{Match: "GET /nodes/*/storage/*/content", Status: 500, Message: "got timeout"}, Args: `{"vmid":105,"confirm":true}`,
-			Outcome: tool.OK, Writes: []string{deleteVM}, Says: []string{"The guest 105 is deleted. Whether volumes of it are left cannot be seen: ", "got timeout"}},
+			Outcome: tool.OK, Writes: []string{deleteVM}, Says: []string{"The guest 105 is deleted. Volumes of it may be left, which cannot be checked: ", "got timeout"}},
 	})
 	without := sim.Cluster(sim.Grant("/vms", "PVEVMAdmin"))
 	sim.Tell(t, "pve_delete_guest", []sim.Story{

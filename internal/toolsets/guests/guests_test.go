@@ -227,7 +227,7 @@ func TestStatus(t *testing.T) {
 		sent     int
 	}{
 		{"running VM", 100, map[string]any{"status": "running", "type": "qemu", "agent": "answers", "addresses_from": "guest agent"},
-			[]string{`"10.10.1.11/24"`, `"fd00:10::11/64"`, `"disk":{"used":13743895347,"used_human":"12.8 GiB","total":34359738368,"total_human":"32 GiB","percent":40,"note":"of /, as the guest agent tells"}`},
+			[]string{`"10.10.1.11/24"`, `"fd00:10::11/64"`, `"disk":{"used":13743895347,"used_human":"12.8 GiB","total":34359738368,"total_human":"32 GiB","percent":40,"note":"of /, as the guest agent reports"}`},
 			[]string{`"lo"`, `"addresses_unknown"`, "file_systems"}, 4},
 		{"running CT", 200, map[string]any{"status": "running", "type": "lxc", "addresses_from": "the container's network namespace"},
 			[]string{`"10.10.1.2/24"`, `"used_human"`}, []string{`"agent"`}, 3},
@@ -344,7 +344,7 @@ func TestFileSystemsOfAVM(t *testing.T) {
 			{"name":"sdb1","mountpoint":"/srv/again","type":"xfs","used-bytes":3221225472,"total-bytes":4294967296},
 			{"name":"loop0","mountpoint":"/snap/core","type":"squashfs","used-bytes":1,"total-bytes":1},
 			{"name":"sdc1","mountpoint":"/old","type":"ext4"}]}`: `"disk":{"used":4294967296,"used_human":"4 GiB","total":8589934592,"total_human":"8 GiB","percent":50,` +
-			`"note":"the sum of its file systems, as the guest agent tells"},"file_systems":[{"mount":"/srv","used":3221225472,"used_human":"3 GiB",` +
+			`"note":"the sum of its file systems, as the guest agent reports"},"file_systems":[{"mount":"/srv","used":3221225472,"used_human":"3 GiB",` +
 			`"total":4294967296,"total_human":"4 GiB","percent":75},{"mount":"/","used":1073741824,"used_human":"1 GiB","total":4294967296,"total_human":"4 GiB","percent":25}]`,
 		`{"result":[]}`: `"disk":{"total":34359738368,"total_human":"32 GiB","note":"the boot disk's size; PVE does not know how full a VM's disk is"}`,
 		`{"result":{"error":{"class":"CommandNotFound","desc":"The command guest-get-fsinfo has been disabled"}}}`: `PVE does not know how full a VM's disk is`,

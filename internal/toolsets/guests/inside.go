@@ -26,15 +26,15 @@ type mount struct {
 	show.Use
 }
 
-// How many interfaces and file systems an answer has, and addresses of each interface: a
-// guest may tell of any number.
+// The most interfaces and file systems in an answer, and addresses of an interface. A guest may
+// report any number.
 const (
 	mostInterfaces = 30
 	mostIPs        = 8
 	mostMounts     = 15
 )
 
-// ask asks the guest itself, where it can be asked.
+// ask asks the guest itself, if it can answer.
 func (out *statusOut) ask(ctx context.Context, c *tool.Call, g pve.GuestRef, s pve.GuestStatus) {
 	var list []pve.Interface
 	var err error
@@ -47,7 +47,7 @@ func (out *statusOut) ask(ctx context.Context, c *tool.Call, g pve.GuestRef, s p
 		return
 	default:
 		out.AddressesFrom = "guest agent"
-		c.Report(cluster.Progress{Done: 1, Message: fmt.Sprintf("asking the guest agent of %v, which takes some seconds where it does not answer", g)})
+		c.Report(cluster.Progress{Done: 1, Message: fmt.Sprintf("asking the guest agent of %v, which takes some seconds if it does not answer", g)})
 		out.Agent = "answers"
 		list, err = c.PVE.AgentInterfaces(ctx, g)
 	}
@@ -65,7 +65,7 @@ func (out *statusOut) ask(ctx context.Context, c *tool.Call, g pve.GuestRef, s p
 	}
 }
 
-// problemWithin says why the guest could not be asked, and what to do about it.
+// problemWithin says why the guest did not answer, and what to do about it.
 func problemWithin(c *tool.Call, err error) explain.Explanation {
 	var said *proxmox.Error
 	if errors.As(err, &said) && said.Status == http.StatusInternalServerError {
@@ -74,8 +74,8 @@ func problemWithin(c *tool.Call, err error) explain.Explanation {
 	return c.Explain(err)
 }
 
-// addresses shows interfaces that have addresses: the guest's own first, and none of those
-// that it has only for containers in it.
+// addresses shows the interfaces that have addresses, the guest's own first. Interfaces for
+// containers in the guest are left out.
 func (out *statusOut) addresses(ctx context.Context, c *tool.Call, g pve.GuestRef, list []pve.Interface) {
 	out.Addresses = []address{}
 	list = slices.DeleteFunc(list, func(i pve.Interface) bool { return i.Name == "lo" || len(i.CIDRs()) == 0 })
@@ -99,14 +99,14 @@ func (out *statusOut) addresses(ctx context.Context, c *tool.Call, g pve.GuestRe
 	}
 }
 
-// containerRE matches the names of bridges and interfaces that container engines make.
+// containerRE matches the names that container engines give bridges and interfaces.
 var containerRE = lazyregexp.New(`^(veth|docker|br-[0-9a-f]{12}|podman|cni|cali|flannel|cilium|lxc|lxd|incus|virbr|kube-|weave|nodelocaldns|tunl)`)
 
 func forContainers(i pve.Interface) bool { return containerRE.MatchString(i.Name) }
 
-// ownFirst returns interfaces with those first whose MAC is in the guest's configuration,
-// and of the others not those for containers. Where the configuration cannot be read, all
-// are others.
+// configuredFirst returns the interfaces, first those whose MAC is in the guest's
+// configuration. Of the others it leaves out those for containers. If the configuration cannot
+// be read, none counts as configured.
 func ownFirst(ctx context.Context, c *tool.Call, g pve.GuestRef, list []pve.Interface) []pve.Interface {
 	macs := map[string]bool{}
 	if config, err := c.PVE.GuestConfig(ctx, g); err == nil {
@@ -128,11 +128,11 @@ func ownFirst(ctx context.Context, c *tool.Call, g pve.GuestRef, list []pve.Inte
 	return list
 }
 
-// noStore are types of file systems on which nothing of the guest's is stored.
+// noStore are the types of file systems that store no data of the guest.
 var noStore = []string{"squashfs", "iso9660", "udf", "CDFS", "UDF", "tmpfs", "devtmpfs", "overlay", "proc", "sysfs"}
 
 // fileSystems shows how full the guest's file systems are, and their sum as the use of its
-// disks. An agent that does not say leaves the disk's size as it is.
+// disks. If the agent does not report them, the size of the boot disk stays in the answer.
 func (out *statusOut) fileSystems(ctx context.Context, c *tool.Call, g pve.GuestRef) {
 	list, err := c.PVE.AgentFileSystems(ctx, g)
 	if err != nil {
@@ -145,7 +145,7 @@ func (out *statusOut) fileSystems(ctx context.Context, c *tool.Call, g pve.Guest
 	var used, total int64
 	seen := map[string]bool{}
 	for _, f := range list {
-		if seen[f.Name] { // mounted once more
+		if seen[f.Name] { // mounted twice
 			continue
 		}
 		seen[f.Name] = true
@@ -156,14 +156,14 @@ func (out *statusOut) fileSystems(ctx context.Context, c *tool.Call, g pve.Guest
 		return
 	}
 	out.Disk = show.UseOf(lenient.Some(used), lenient.Some(total))
-	out.Disk.Note = "the sum of its file systems, as the guest agent tells"
+	out.Disk.Note = "the sum of its file systems, as the guest agent reports"
 	slices.SortStableFunc(out.Mounts, func(a, b mount) int { return cmp.Compare(*b.Percent, *a.Percent) })
 	if over := len(out.Mounts) - mostMounts; over > 0 {
 		out.Mounts = out.Mounts[:mostMounts]
 		out.Disk.Note += fmt.Sprintf("; %d further ones are less full than those listed", over)
 	}
-	if len(out.Mounts) == 1 { // of which the sum tells all but where it is
-		out.Disk.Note = "of " + out.Mounts[0].Mount + ", as the guest agent tells"
+	if len(out.Mounts) == 1 { // the sum is its use already
+		out.Disk.Note = "of " + out.Mounts[0].Mount + ", as the guest agent reports"
 		out.Mounts = nil
 	}
 }

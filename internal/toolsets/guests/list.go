@@ -80,7 +80,7 @@ func listGuests() tool.Tool {
 	})
 }
 
-// usual are the fields that are shown where none are asked for.
+// usual are the fields that are shown if none are given.
 var usual = []string{"vmid", "name", "type", "node", "status", "cpu_percent", "mem", "maxmem", "uptime", "tags", "lock", "template"}
 
 func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
@@ -131,7 +131,7 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	return out, nil
 }
 
-// hidden says what the token cannot see.
+// hidden lists what the token cannot see.
 func hidden(perms pve.Permissions, in listIn) (notes []string) {
 	switch all, except := perms.Below("/vms", "VM.Audit"); {
 	case !all:
@@ -145,8 +145,7 @@ func hidden(perms pve.Permissions, in listIn) (notes []string) {
 	return notes
 }
 
-// sorted sorts by a key, the largest number first, those where it is not known
-// last, and by id where it is the same.
+// sorted sorts by a key: the largest number first, unknown ones last, equal ones by id.
 func sorted(list []*pve.Row, key string, known knowledge) []*pve.Row {
 	type ranked struct {
 		*pve.Row
@@ -160,7 +159,7 @@ func sorted(list []*pve.Row, key string, known knowledge) []*pve.Row {
 		case "name":
 			by[i].text = known.name(r)
 			if by[i].text == "" {
-				by[i].text = "\U0010ffff" // behind all names
+				by[i].text = "\U0010ffff" // after all names
 			}
 		case "node":
 			by[i].text = r.Node()
@@ -178,8 +177,7 @@ func sorted(list []*pve.Row, key string, known knowledge) []*pve.Row {
 	return out
 }
 
-// rank is the number that a guest is sorted by, as it is shown; below 0 where it is
-// not.
+// rank is the number that a guest is sorted by, as it is shown; below 0 if none is shown.
 func rank(r pve.Resource, key, status string) float64 {
 	value, known := 0.0, inUse(status)
 	switch key {
@@ -209,8 +207,8 @@ func inUse(status string) bool {
 	return status != "stopped" && status != "suspended" && status != "unknown"
 }
 
-// rowOf shows a guest. PVE does not know how full a VM's disk is, and of a guest
-// that does not run there is nothing to say about its use.
+// rowOf shows a guest. PVE does not know how full a VM's disk is, and a guest that is not
+// running uses nothing.
 func rowOf(r *pve.Row, known knowledge, fields []string) guestRow {
 	use := known.use(r)
 	row := guestRow{
@@ -246,8 +244,7 @@ func rowOf(r *pve.Row, known knowledge, fields []string) guestRow {
 	return row
 }
 
-// only leaves the named fields of rows; a size keeps its *_human, and a status what
-// was seen last.
+// only keeps the named fields of rows. A size keeps its *_human, a status its last_seen.
 func only(rows []guestRow, fields []string) {
 	row := reflect.TypeFor[guestRow]()
 	for i := range row.NumField() {
@@ -265,10 +262,10 @@ func only(rows []guestRow, fields []string) {
 	}
 }
 
-// mostTags are shown of a guest.
+// mostTags is how many tags of a guest are shown.
 const mostTags = 20
 
-// cleaned returns tags that are safe to show, nil where there are none.
+// cleaned returns tags that are safe to show, nil for none.
 func cleaned(tags []string) []string {
 	if len(tags) == 0 {
 		return nil

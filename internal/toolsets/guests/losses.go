@@ -26,8 +26,7 @@ func (in updateIn) makesTemplate() bool {
 	return value != "" && value != "0"
 }
 
-// namesOthers reports whether the change names a volume of another guest, or of nobody
-// knows whom.
+// namesOthers reports whether the change names a volume of another or of an unknown guest.
 func (in updateIn) namesOthers() bool {
 	return slices.ContainsFunc(slices.Collect(maps.Keys(in.Set)), func(key string) bool {
 		value, _, _ := inGiB(pve.QEMU, key, in.Set[key]) // a new disk's size may have a unit
@@ -35,7 +34,7 @@ func (in updateIn) namesOthers() bool {
 	})
 }
 
-// runs reports whether the guest runs, where that matters.
+// runs reports whether the guest is running. It asks only if the change depends on it.
 func (in *update) runs(ctx context.Context, c *tool.Call, kind pve.Kind) (bool, error) {
 	matters := func(key string) bool {
 		value := in.before[key].Value.Value
@@ -54,7 +53,7 @@ func (in *update) runs(ctx context.Context, c *tool.Call, kind pve.Kind) (bool, 
 	return s.Status == "running", err
 }
 
-// losses says what the change destroys or lays open.
+// losses lists what the change destroys or exposes.
 func (in *update) losses(ctx context.Context, c *tool.Call, kind pve.Kind, runs bool) []string {
 	var out []string
 	for _, key := range in.Delete {
@@ -67,7 +66,7 @@ func (in *update) losses(ctx context.Context, c *tool.Call, kind pve.Kind, runs 
 		out = append(out, "its protection against removal ends")
 	}
 	if in.makesTemplate() && now("template") != "1" {
-		out = append(out, "it becomes a template, which cannot run and never be a guest again")
+		out = append(out, "it becomes a template, which cannot run and cannot become a guest again")
 	}
 	for _, key := range slices.Sorted(maps.Keys(in.Set)) {
 		if in.replaces(kind, key) && (runs || in.keeps(ctx, c, kind, key) == "") {
@@ -77,19 +76,19 @@ func (in *update) losses(ctx context.Context, c *tool.Call, kind pve.Kind, runs 
 	return out
 }
 
-// loss says what the removal of a key destroys, or takes from a guest that needs it; ""
-// where that is nothing.
+// lossWithout says what the removal of a key destroys, or takes from a guest that needs it; ""
+// for nothing.
 func (in *update) loss(ctx context.Context, c *tool.Call, kind pve.Kind, key string, runs bool) string {
 	value := in.before[key].Value.Value
 	disk, now := pve.IsDiskKey(kind, key), render.Text(value, 100)
 	kept := in.keeps(ctx, c, kind, key)
 	switch {
 	case key == "vmstate":
-		return "the suspended state is thrown away: the VM will start anew"
+		return "the suspended state is discarded: the VM will boot from scratch"
 	case !disk || value == "":
 		return ""
 	case kept != "" && (in.Force || unusedRE.MatchString(key)):
-		return fmt.Sprintf("%s (%s) is only taken off: %s", key, now, kept)
+		return fmt.Sprintf("%s (%s) is only detached: %s", key, now, kept)
 	case unusedRE.MatchString(key):
 		return fmt.Sprintf("the detached volume %s (%s) is destroyed", key, now)
 	case in.Force:
@@ -97,14 +96,14 @@ func (in *update) loss(ctx context.Context, c *tool.Call, kind pve.Kind, key str
 	case pve.DiskOf(kind, key, value).IsCDROM():
 		return ""
 	case runs:
-		return fmt.Sprintf("the disk %s (%s) is taken off while the guest runs", key, now)
+		return fmt.Sprintf("the disk %s (%s) is detached while the guest runs", key, now)
 	case kept == "" && in.boots(key):
-		return fmt.Sprintf("the disk %s (%s), from which it boots, is taken off", key, now)
+		return fmt.Sprintf("the disk %s (%s), from which it boots, is detached", key, now)
 	}
 	return ""
 }
 
-// keeps says why PVE does not destroy the volume of a key with the key, "" where it does.
+// keeps says why PVE keeps the volume when its key is removed; "" if it is destroyed.
 func (in *update) keeps(ctx context.Context, c *tool.Call, kind pve.Kind, key string) string {
 	return c.ReasonKept(ctx, in.VMID, pve.DiskOf(kind, key, in.before[key].Value.Value))
 }
@@ -115,7 +114,7 @@ func (in *update) boots(key string) bool {
 	return in.before["bootdisk"].Value.Value == key || slices.Contains(apischema.SplitList(order), key)
 }
 
-// replaces reports whether a disk with data is exchanged for another one.
+// replaces reports whether another volume takes the place of a disk with data.
 func (in *update) replaces(kind pve.Kind, key string) bool {
 	before, after := in.before[key].Value.Value, in.Set[key]
 	if before == "" || after == "" || !pve.IsDiskKey(kind, key) {

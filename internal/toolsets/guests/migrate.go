@@ -99,7 +99,7 @@ func planMigrate(ctx context.Context, c *tool.Call, given migrateIn) (change.Pla
 	if maintained[in.Target] {
 		plan.About += ", which is in HA maintenance"
 		if s.HA.Managed.Value {
-			return plan, in, explain.Refusal("Choose another node, or end the maintenance first.", "HA manages %v, and moves no guest to %s while that is in maintenance.", g, in.Target)
+			return plan, in, explain.Refusal("Choose another node, or end the maintenance first.", "HA manages %v, and does not move guests to %s while that is in maintenance.", g, in.Target)
 		}
 	}
 	g, m, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (pve.Migration, error) { return c.PVE.CheckMigration(ctx, g, in.Target) })
@@ -117,7 +117,7 @@ func planMigrate(ctx context.Context, c *tool.Call, given migrateIn) (change.Pla
 	return plan, in, checkMigration(ctx, c, in, g, m)
 }
 
-// checkMigration explains what PVE has against a migration.
+// checkMigration explains why PVE would refuse a migration.
 func checkMigration(ctx context.Context, c *tool.Call, in migrateState, g pve.GuestRef, m pve.Migration) (err error) {
 	refused := m.NotAllowed[in.Target]
 	missing := refused.Storages
@@ -149,8 +149,8 @@ func checkMigration(ctx context.Context, c *tool.Call, in migrateState, g pve.Gu
 	return nil
 }
 
-// missingThere lists the storages of a container that the target does not have, as far as
-// the token sees storages: PVE itself says that of VMs only.
+// missingThere lists the storages of a container that the target does not have, as far as the
+// token sees storages. PVE itself reports that for VMs only.
 func missingThere(ctx context.Context, c *tool.Call, in migrateState) ([]string, error) {
 	g, config, err := current(ctx, c, in.VMID)
 	if err != nil {
@@ -173,7 +173,7 @@ func missingThere(ctx context.Context, c *tool.Call, in migrateState) ([]string,
 	return missing, nil
 }
 
-// refuseLocal explains what local volumes mean for a running VM.
+// refuseLocal explains which local volumes keep a running VM on its node.
 func refuseLocal(in migrateState, g pve.GuestRef, m pve.Migration) error {
 	var disks []string
 	for _, d := range m.LocalDisks {
@@ -192,7 +192,7 @@ func refuseLocal(in migrateState, g pve.GuestRef, m pve.Migration) error {
 	if disks == nil || in.LocalDisks {
 		return nil
 	}
-	return explain.Refusal("With with_local_disks: true they are copied while it runs, which takes its time.",
+	return explain.Refusal("With with_local_disks: true they are copied while it runs, which can take long.",
 		"%v runs and has disks that only its node has: %s.", g, render.List(disks))
 }
 
@@ -206,8 +206,8 @@ func startMigrate(ctx context.Context, c *tool.Call, in *migrateState) (change.J
 	return change.Job{UPID: upid}, err
 }
 
-// finishMigrate looks where the guest is, and whether it runs again. HA moves it only
-// after the task.
+// finishMigrate checks which node the guest is on, and whether it is running again. HA moves a
+// guest only after the task has ended.
 func finishMigrate(ctx context.Context, c *tool.Call, in migrateState, end change.End) (migrateOut, error) {
 	g, s, err := c.Live(ctx, in.VMID)
 	switch {
@@ -227,14 +227,14 @@ func finishMigrate(ctx context.Context, c *tool.Call, in migrateState, end chang
 	case early:
 		return out, change.ErrNotYet
 	case g.Node != in.Target:
-		out.SetOutcome(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and %v is on %s, not on %s.", g, g.Node, in.Target)
+		out.SetOutcome(tool.Failed, "pve_task_status shows what its task did.", "PVE's task succeeded, but %v is on %s, not on %s.", g, g.Node, in.Target)
 	default:
 		out.SetOutcome(tool.Warnings, "Start it with pve_guest_power.", "%v is on %s now, and does not run there: it is %s.", g, g.Node, s.State())
 	}
 	return out, nil
 }
 
-// moved tells of a migration that has failed after the guest had moved.
+// moved describes a migration that failed after the guest had moved.
 func (in migrateState) moved(ctx context.Context, c *tool.Call, out *migrateOut, g pve.GuestRef, s pve.GuestStatus) {
 	text := fmt.Sprintf("The migration ended with problems, and %v has moved: it is %s on %s now.", g, s.State(), g.Node)
 	stores, err := c.Stores(ctx)
@@ -245,13 +245,13 @@ func (in migrateState) moved(ctx context.Context, c *tool.Call, out *migrateOut,
 	if err != nil {
 		unseen = c.Explain(err).What
 	}
-	next := "Look at what the log says before you migrate it again."
+	next := "Read the log with pve_task_status before you migrate it again."
 	switch {
 	case len(left) > 0:
 		text += fmt.Sprintf(" Volumes of it are left on %s: %s.", in.Source, render.List(left))
 		next = fmt.Sprintf("An administrator removes them on %s: pvesm free VOLUME.", in.Source)
 	case unseen != "":
-		text += fmt.Sprintf(" Whether volumes of it are left on %s cannot be seen: %s", in.Source, unseen)
+		text += fmt.Sprintf(" Volumes of it may be left on %s, which cannot be checked: %s", in.Source, unseen)
 	}
 	if in.Running && s.Status != "running" {
 		next = "Start it with pve_guest_power. " + next
@@ -259,7 +259,7 @@ func (in migrateState) moved(ctx context.Context, c *tool.Call, out *migrateOut,
 	out.SetOutcome(tool.Warnings, next, "%s", text)
 }
 
-// cloneRE matches a volume that is linked to another one, its base.
+// cloneRE matches a volume that is linked to a base volume.
 var cloneRE = lazyregexp.New(`:(?:.*/)?base(?:vol)?-\d+-[^/]*/[^/]+$`)
 
 // clones lists the local disks of a guest that are linked clones.

@@ -72,8 +72,8 @@ func goal(in powerIn) string {
 	return "running"
 }
 
-// reached reports whether a guest is as the call would have it, and stays so as far as
-// HA is concerned. A sleeping guest is suspended too, but not to disk.
+// isAtGoal reports whether a guest has the state that the call asks for, and HA leaves it
+// there. A sleeping guest is suspended too, but not to disk.
 func reached(in powerIn, s pve.GuestStatus) bool {
 	return s.State() == goal(in) && (!in.ToDisk || s.Status == "stopped") && (!asksHA(in, s) || haWants(in, s))
 }
@@ -84,7 +84,7 @@ func asksHA(in powerIn, s pve.GuestStatus) bool {
 	return handedOn && s.HA.Managed.Value && s.HA.State.Value != "ignored"
 }
 
-// haWants reports whether the HA manager keeps the state that the call leads to.
+// haWants reports whether the HA manager would keep the state that the call leads to.
 func haWants(in powerIn, s pve.GuestStatus) bool {
 	if goal(in) == "running" {
 		return s.HA.State.Value == "started"
@@ -114,7 +114,7 @@ func planPower(ctx context.Context, c *tool.Call, in powerIn) (change.Plan, powe
 	return plan, in, refuseWhileChanging(ctx, c, g, s)
 }
 
-// refuseArguments refuses an argument that has no meaning for the action.
+// refuseArguments refuses an argument that the action does not take.
 func refuseArguments(in powerIn) error {
 	switch is := func(actions ...string) bool { return slices.Contains(actions, in.Action) }; {
 	case in.Timeout > 0 && !is("shutdown", "reboot"):
@@ -130,7 +130,8 @@ func refuseArguments(in powerIn) error {
 // changesPower matches the types of tasks after which a guest may have another state.
 var changesPower = lazyregexp.New(`^(qm|vz)(start|stop|shutdown|reboot|reset|pause|suspend|resume|rollback|restore|migrate|destroy)$|^qmigrate$`)
 
-// refuseWhileChanging refuses to call a guest's state its last while a task is changing it.
+// refuseWhileChanging refuses to report that nothing has to be done while a task is changing
+// the guest's state.
 func refuseWhileChanging(ctx context.Context, c *tool.Call, g pve.GuestRef, s pve.GuestStatus) error {
 	active, _, err := c.PVE.NodeTasks(ctx, g.Node, pve.TaskFilter{Source: "active", VMID: g.VMID})
 	if err != nil {
@@ -192,8 +193,8 @@ func startPower(ctx context.Context, c *tool.Call, in *powerIn) (change.Job, err
 	return change.Job{UPID: upid}, err
 }
 
-// finishPower reads the state, of which more is expected where the task ended before
-// its goal was reached.
+// finishPower reads the state. The task may end before its goal is reached, so the state may
+// still change.
 func finishPower(ctx context.Context, c *tool.Call, in powerIn, end change.End) (powerOut, error) {
 	g, s, err := c.Live(ctx, in.VMID)
 	if err != nil && pve.EndsEarly(end.Status.UPID) {

@@ -57,7 +57,7 @@ func resizeDisk() tool.Tool {
 	})
 }
 
-// current asks for a guest's configuration as it is in force.
+// current asks for a guest's configuration in force.
 func current(ctx context.Context, c *tool.Call, id pve.VMID) (pve.GuestRef, pve.GuestConfig, error) {
 	return cluster.AtGuest(ctx, c.View, id, func(g pve.GuestRef) (pve.GuestConfig, error) {
 		return c.PVE.CurrentConfig(ctx, g)
@@ -108,7 +108,7 @@ func planResize(ctx context.Context, c *tool.Call, given resizeIn) (change.Plan,
 	return plan, in, nil
 }
 
-// read reads the size, and puts it into PVE's form.
+// read parses the size, and writes it in PVE's form.
 func (in *resizeIn) read() (bytes int64, relative bool, err error) {
 	size, relative := strings.CutPrefix(strings.TrimSpace(in.Size), "+")
 	if bytes, err = tool.ReadSize(size); err == nil {
@@ -124,7 +124,7 @@ func (in *resizeIn) read() (bytes int64, relative bool, err error) {
 	return 0, false, tool.BadArgument("size", fmt.Sprintf("is %q, which %s: %s makes it that large in all, +%[3]s adds that much", render.Text(in.Size, 40), problem, example))
 }
 
-// growing finds a disk that can grow, or says which can.
+// growableDisk finds a disk that can grow. The error lists those that can.
 func growing(g pve.GuestRef, config pve.GuestConfig, key string) (pve.Disk, error) {
 	var disks []string
 	for _, d := range config.Disks(g.Kind) {
@@ -141,7 +141,7 @@ func growing(g pve.GuestRef, config pve.GuestConfig, key string) (pve.Disk, erro
 	}
 	next := fmt.Sprintf("The disks of %v that can grow are %s.", g, render.List(disks))
 	if _, there := config.Values[key]; there {
-		return pve.Disk{}, explain.Refusal(next, "%s of %v is no disk that can be resized.", render.Text(key, 40), g)
+		return pve.Disk{}, explain.Refusal(next, "%s of %v cannot be resized.", render.Text(key, 40), g)
 	}
 	return pve.Disk{}, explain.Refusal(next, "%v has no disk %q.", g, render.Text(key, 40))
 }
@@ -161,7 +161,7 @@ func finishResize(ctx context.Context, c *tool.Call, in resizeState, end change.
 	out := resizeOut{VMID: in.VMID, Node: g.Node, Disk: in.Disk}
 	out.Size, out.SizeHuman = show.Bytes(pve.DiskOf(g.Kind, in.Disk, config.Values[in.Disk]).Size)
 	if out.Size != nil && *out.Size < in.Goal {
-		out.SetOutcome(tool.Failed, "Look at the disk with pve_guest_config before you try again.", "PVE took the resize of %s of %v, and it has %s, not %s.",
+		out.SetOutcome(tool.Failed, "Look at the disk with pve_guest_config before you try again.", "PVE accepted the resize of %s of %v, but its size is %s, not %s.",
 			in.Disk, g, render.Bytes(*out.Size), render.Bytes(in.Goal))
 		return out, nil
 	}

@@ -42,9 +42,9 @@ func TestResize(t *testing.T) {
 
 		{Name: "smaller", On: sim.VM, Args: `{"vmid":$vmid,"disk":"scsi0","size":"1M"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"scsi0 of VM $vmid has 1G; a disk cannot be shrunk to 1M.", "1M is the size in all: give a larger one, or +1M to grow it by that."}},
 		{Name: "no such disk", On: sim.VM, Args: `{"vmid":$vmid,"disk":"scsi9","size":"+1G"}`, Outcome: tool.Failed, Sent: 2, Says: []string{`VM $vmid has no disk \"scsi9\".`, "The disks of VM $vmid that can grow are scsi0 (1G)."}},
-		{Name: "CD", Options: with(drives), Args: `{"vmid":105,"disk":"ide2","size":"+1G"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"ide2 of VM 105 is no disk that can be resized.", "that can grow are scsi0 (120G)."}},
-		{Name: "detached", Options: with(drives), Args: `{"vmid":105,"disk":"unused0","size":"+1G"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"unused0 of VM 105 is no disk that can be resized."}},
-		{Name: "a device of the node", Options: with(drives), Args: `{"vmid":105,"disk":"scsi1","size":"+1G"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"scsi1 of VM 105 is no disk that can be resized."}},
+		{Name: "CD", Options: with(drives), Args: `{"vmid":105,"disk":"ide2","size":"+1G"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"ide2 of VM 105 cannot be resized.", "that can grow are scsi0 (120G)."}},
+		{Name: "detached", Options: with(drives), Args: `{"vmid":105,"disk":"unused0","size":"+1G"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"unused0 of VM 105 cannot be resized."}},
+		{Name: "a device of the node", Options: with(drives), Args: `{"vmid":105,"disk":"scsi1","size":"+1G"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"scsi1 of VM 105 cannot be resized."}},
 		{Name: "locked", Args: `{"vmid":107,"disk":"scsi0","size":"+1G"}`, Outcome: tool.Failed, Sent: 3, Says: []string{"VM 107 is locked (backup)."}},
 		{Name: "no privilege", Options: sim.Options{Token: "audit@pve!mcp"}, Args: `{"vmid":105,"disk":"scsi0","size":"+1G"}`, Outcome: tool.Failed, Writes: []string{resizeVM},
 			Says: []string{"lacks VM.Config.Disk on /vms/105."}},

@@ -15,7 +15,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
-// knowledge is what is known of guests besides their rows of PVE's list.
+// knowledge is what is known of guests beyond their rows in PVE's list.
 type knowledge struct {
 	offline []string // nodes
 	changed map[pve.VMID]pve.Resource
@@ -32,8 +32,8 @@ func offlineNodes(all *pve.ResourceList) []string {
 	return out
 }
 
-// status is a guest's status as far as it is known: PVE goes on to show what it
-// saw last of a node that is offline.
+// status is a guest's status, "unknown" if its node is offline: PVE's list goes on to show the
+// last status.
 func (k knowledge) status(r *pve.Row) string {
 	if len(k.offline) > 0 && slices.Contains(k.offline, r.Node()) {
 		return "unknown"
@@ -41,7 +41,7 @@ func (k knowledge) status(r *pve.Row) string {
 	return k.seen(r)
 }
 
-// seen is the status of a guest when PVE or this process saw it last.
+// lastStatus is the latest status of a guest that PVE or this process saw.
 func (k knowledge) seen(r *pve.Row) string {
 	if now, ok := k.changed[r.VMID()]; ok {
 		return now.State()
@@ -49,7 +49,7 @@ func (k knowledge) seen(r *pve.Row) string {
 	return r.State()
 }
 
-// name is a guest's name, "" where it is not known.
+// name is a guest's name, "" if unknown.
 func (k knowledge) name(r *pve.Row) string {
 	if now, ok := k.changed[r.VMID()]; ok {
 		return now.Name.Value
@@ -65,14 +65,13 @@ func (k knowledge) use(r *pve.Row) pve.Resource {
 	return r.Use()
 }
 
-// mostLooked is how many guests a call asks their nodes about, where what PVE's list says of
-// them may be out of date.
+// mostLooked is how many guests a call looks at because their rows in PVE's list may be out of
+// date.
 const mostLooked = 10
 
-// search returns the guests that match, and what is to be said about those of which it is
-// not known whether they do. PVE's list tells names and states as of its nodes' last
-// broadcast: a guest that was just made has none yet, or those of the guest that had its id
-// before. Such guests are looked at.
+// search returns the guests that match, and notes about those that may match. PVE's list has
+// names and states as of its nodes' last broadcast: a new guest has none yet, or those of an
+// earlier guest with its id. Such guests are looked at.
 func search(ctx context.Context, c *tool.Call, in listIn, all *pve.ResourceList, known knowledge) (found []*pve.Row, notes []string) {
 	name := named(in.Name)
 	var unheard, matching []*pve.Row
@@ -107,13 +106,13 @@ func search(ctx context.Context, c *tool.Call, in listIn, all *pve.ResourceList,
 	}
 	if len(nameless) > 0 && (in.Name != "" || in.Sort == "name") {
 		where := map[bool]string{true: "left out", false: "last"}[in.Name != ""]
-		notes = append(notes, fmt.Sprintf("the names of %d guests are not known, because their node is offline or has not told of them yet; they are %s: %s",
+		notes = append(notes, fmt.Sprintf("the names of %d guests are not known, because their node is offline or has not reported them yet; they are %s: %s",
 			len(nameless), where, render.List(nameless)))
 	}
 	return found, notes
 }
 
-// selects reports whether a guest matches by what PVE's list always knows.
+// selects reports whether a guest matches the filters that need no name or state.
 func (in listIn) selects(r *pve.Row) bool {
 	return (in.Node == "" || r.Node() == in.Node) &&
 		(in.Type == "" || r.Type() == in.Type) &&
@@ -121,8 +120,8 @@ func (in listIn) selects(r *pve.Row) bool {
 		(in.Pool == "" || r.Pool() == in.Pool)
 }
 
-// named returns what tells whether a name matches: it has the wanted text in it or, where
-// this has a *, all of it is like that.
+// nameMatcher returns a function that reports whether a name matches. It has to contain the
+// wanted text; a text with * has to match the whole name.
 func named(wanted string) func(name string) bool {
 	wanted = strings.ToLower(wanted)
 	if !strings.Contains(wanted, "*") {
@@ -132,8 +131,7 @@ func named(wanted string) func(name string) bool {
 	return func(name string) bool { return re.MatchString(strings.ToLower(name)) }
 }
 
-// absent says of filters by which nothing was found that nothing can be found by them, and
-// what there is.
+// absent explains filters that cannot match anything, and lists what they could match.
 func absent(in listIn, all *pve.ResourceList, perms pve.Permissions) (notes []string) {
 	tags, pools := map[string]bool{}, map[string]bool{}
 	for r := range all.Rows() {
@@ -159,12 +157,12 @@ func absent(in listIn, all *pve.ResourceList, perms pve.Permissions) (notes []st
 	case isAddress(in.Name):
 		notes = append(notes, fmt.Sprintf("%s is an address, and name is compared with names; pve_guest_status shows the addresses of a guest that runs", render.Text(in.Name, 60)))
 	case in.Name != "":
-		notes = append(notes, "what was made or renamed by others in the last 20 s may not be found by its name yet")
+		notes = append(notes, "guests that others made or renamed in the last 20 s may not be found by name yet")
 	}
 	return notes
 }
 
-// none says that nothing is like what was looked for, and what there is.
+// none says that there is nothing of a name, and lists what there is.
 func none(what, wanted string, have map[string]bool) string {
 	note := fmt.Sprintf("there is no %s %q that this token may see", what, render.Text(wanted, 60))
 	if len(have) == 0 {
@@ -173,7 +171,7 @@ func none(what, wanted string, have map[string]bool) string {
 	return note + "; there are " + render.Text(render.List(slices.SortedFunc(maps.Keys(have), pve.CompareNames)), 500)
 }
 
-// isAddress reports whether a text is an address, one with its prefix, or a part of one.
+// isAddress reports whether a text is an address, with or without a prefix, or a part of one.
 func isAddress(s string) bool {
 	_, prefixErr := netip.ParsePrefix(s)
 	_, addrErr := netip.ParseAddr(s)

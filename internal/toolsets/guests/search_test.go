@@ -52,11 +52,11 @@ func TestNamesOfNewGuests(t *testing.T) {
 	for _, tt := range []struct{ calls, args, want, notes string }{
 		{clones, `{"name":"scratch"}`, "500", ""},
 		{clones, `{"name":"scratch","status":"stopped"}`, "500", ""},
-		{clones, `{"name":"scratch","status":"running"}`, "", "what was made or renamed by others in the last 20 s may not be found by its name yet"},
+		{clones, `{"name":"scratch","status":"running"}`, "", "guests that others made or renamed in the last 20 s may not be found by name yet"},
 		{clones, `{"status":"stopped","type":"qemu","node":"pve1"}`, "500 900", ""},
 		{clones, `{"sort":"name","limit":5,"offset":13}`, "204 500 901 100 101", ""},
-		{reuses, `{"name":"scratch"}`, "", "what was made or renamed by others in the last 20 s may not be found by its name yet"},
-		{reuses, `{"name":"build"}`, "", "what was made or renamed by others in the last 20 s may not be found by its name yet"},
+		{reuses, `{"name":"scratch"}`, "", "guests that others made or renamed in the last 20 s may not be found by name yet"},
+		{reuses, `{"name":"build"}`, "", "guests that others made or renamed in the last 20 s may not be found by name yet"},
 	} {
 		t.Run(tt.args, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

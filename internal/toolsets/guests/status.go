@@ -36,7 +36,7 @@ type statusOut struct {
 	Addresses []address `json:"addresses,omitzero"`
 	LeftOut   int       `json:"addresses_left_out,omitzero" jsonschema:"further ones, which the guest itself can list"`
 	Dropped   int       `json:"container_interfaces,omitzero" jsonschema:"bridges and veths of containers in it, which are left out"`
-	// AddressesFrom and AddressesUnknown tell "has none" from "cannot be known".
+	// AddressesFrom and AddressesUnknown distinguish "none" from "unknown".
 	AddressesFrom    string `json:"addresses_from,omitzero" jsonschema:"who reports the addresses"`
 	AddressesUnknown string `json:"addresses_unknown,omitzero" jsonschema:"why they cannot be known"`
 	AsOf             string `json:"as_of"`
@@ -110,7 +110,7 @@ func describe(g pve.GuestRef, s pve.GuestStatus) statusOut {
 		return out
 	}
 	out.UptimeSec, out.Uptime = show.Number(s.Uptime), show.Seconds(s.Uptime)
-	if s.CPU.Value != 0 { // 0 is the first sample of a worker as well
+	if s.CPU.Value != 0 { // 0 may be the first sample of a worker
 		out.CPU.Percent = show.Percent(s.CPU)
 	}
 	out.Memory = show.UseOf(s.Mem, s.MaxMem)
@@ -122,7 +122,7 @@ func describe(g pve.GuestRef, s pve.GuestStatus) statusOut {
 	return out
 }
 
-// why says what holds a guest in its state.
+// why says what keeps a guest in its state.
 func why(s pve.GuestStatus) []string {
 	var out []string
 	switch s.State() {
@@ -131,7 +131,7 @@ func why(s pve.GuestStatus) []string {
 	case "suspended":
 		held := "suspended to disk: start or resume continues it"
 		if s.Status == "running" {
-			held = "asleep by its own doing (ACPI S3): resume wakes it"
+			held = "asleep, because the guest suspended itself (ACPI S3): resume wakes it"
 		}
 		out = append(out, held)
 	case "prelaunch", "inmigrate", "postmigrate":
@@ -148,7 +148,7 @@ func why(s pve.GuestStatus) []string {
 		out = append(out, "a template: it cannot be started, only cloned")
 	}
 	if s.HA.Managed.Value {
-		out = append(out, "managed by HA, which starts and stops it some seconds after it is asked")
+		out = append(out, "managed by HA, which starts or stops it some seconds after a request")
 	}
 	return out
 }

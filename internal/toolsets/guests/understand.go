@@ -18,8 +18,8 @@ const (
 	gib = 1 << 30
 )
 
-// understand puts the settings into the form that PVE takes, where it is plain what is
-// meant, and says what it took for what.
+// understand writes the settings in the form that PVE takes, if their meaning is clear, and
+// returns what it has changed.
 func (in *updateIn) understand(kind pve.Kind) (said []string, err error) {
 	if named := in.rename(kind); named != "" {
 		said = append(said, named)
@@ -36,7 +36,7 @@ func (in *updateIn) understand(kind pve.Kind) (said []string, err error) {
 	return said, nil
 }
 
-// rename takes the key of a VM's name for that of a container's, and the other way round.
+// rename replaces the key for the name of a VM by that of a container, and the reverse.
 func (in *updateIn) rename(kind pve.Kind) string {
 	wrong, right := "hostname", "name"
 	if kind == pve.LXC {
@@ -60,8 +60,8 @@ var (
 	newDiskRE = lazyregexp.New(`^([^:/\s]+):([^:/]+)$`)
 )
 
-// understood is a value as PVE takes it. note is what it was, where that was something
-// else; problem says why it has no meaning.
+// understood returns a value as PVE takes it. note is the given value if it was another;
+// problem says why it is not valid.
 func understood(kind pve.Kind, key, value string) (out, note, problem string) {
 	switch {
 	case slices.Contains(mebibytes[kind], key):
@@ -75,7 +75,7 @@ func understood(kind pve.Kind, key, value string) (out, note, problem string) {
 	return value, "", ""
 }
 
-// inMiB writes an amount of memory as PVE counts it.
+// inMiB writes an amount of memory in MiB, as PVE counts it.
 func inMiB(value string) (out, note, problem string) {
 	amount, current := strings.CutPrefix(value, "current=")
 	if countRE.MatchString(amount) {
@@ -84,7 +84,7 @@ func inMiB(value string) (out, note, problem string) {
 	bytes, err := tool.ReadSize(amount)
 	switch {
 	case err != nil:
-		return "", "", fmt.Sprintf("%q is no amount of memory; give MiB, such as 8192, or a size, such as 8G", render.Text(value, 40))
+		return "", "", fmt.Sprintf("%q is not an amount of memory; give MiB, such as 8192, or a size, such as 8G", render.Text(value, 40))
 	case bytes%mib != 0:
 		return "", "", fmt.Sprintf("%q is not a whole number of MiB; give MiB, such as 8192, or a size, such as 8G", render.Text(value, 40))
 	}
@@ -95,8 +95,8 @@ func inMiB(value string) (out, note, problem string) {
 	return out, amount, ""
 }
 
-// sources counts how often the value of a disk's key names its volume. For a VM, file and
-// volume are the same key, and the later one counts.
+// sources counts how often a disk's value names its volume. For a VM, file and volume are the
+// same key, and the last one counts.
 func sources(value string) (names int) {
 	for key := range pve.ParseProperty(value, "file").All() {
 		if key == "file" || key == "volume" {
@@ -106,7 +106,7 @@ func sources(value string) (names int) {
 	return names
 }
 
-// inGiB writes the size of a new disk as PVE counts it: STORAGE:GiB.
+// inGiB writes a new disk as PVE takes it: STORAGE:GiB.
 func inGiB(kind pve.Kind, key, value string) (out, note, problem string) {
 	source := pve.DiskOf(kind, key, value).Source
 	if _, err := tool.ReadSize(source); err == nil {

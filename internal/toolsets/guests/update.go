@@ -160,9 +160,9 @@ func nameOf(config map[string]pve.PendingValue) string {
 // notKeys are parameters of PVE beside the keys of a configuration.
 var notKeys = []string{"digest", "delete", "revert", "force", "skiplock", "node", "vmid", "background_delay", "import-working-storage"}
 
-// check refuses what has no meaning, and what was not meant.
+// check refuses settings that have no meaning, or were probably not meant.
 func (in *updateIn) check() error {
-	// As PVE will split what is sent, so that what it deletes is what was looked at here.
+	// Split as PVE will split it, so the keys that are checked are those that PVE deletes.
 	in.Delete = apischema.SplitList(strings.ReplaceAll(strings.Join(in.Delete, ","), "\x00", ","))
 	if len(in.Set) == 0 && len(in.Delete) == 0 {
 		return tool.BadArgument("set", "is missing, and so is \"delete\": there is nothing to change")
@@ -179,7 +179,7 @@ func (in *updateIn) check() error {
 		case key == "cdrom":
 			problem = "has %q, an old name: set ide2: …,media=cdrom"
 		case slices.Contains(notKeys, key):
-			problem = "has %q, which is no key of a configuration"
+			problem = "has %q, which is not a key of a configuration"
 		}
 		if problem != "" {
 			return tool.BadArgument("set", fmt.Sprintf(problem, render.Text(key, 60)))
@@ -194,10 +194,10 @@ func (in *updateIn) check() error {
 // shortenedRE matches what ends with the mark of [render.Text].
 var shortenedRE = lazyregexp.New(`…\(\+\d+\)$`)
 
-// newVolumeRE matches the source of a disk that is made anew: STORAGE:SIZE.
+// newVolumeRE matches the source of a new disk: STORAGE:SIZE.
 var newVolumeRE = lazyregexp.New(`^[^:/\s]+:\d+(\.\d+)?$`)
 
-// takesTime reports whether PVE should make the change in a task.
+// takesTime reports whether the change should run as a task of PVE.
 func (in updateIn) takesTime(kind pve.Kind) bool {
 	if kind == pve.LXC {
 		return false // there is no such task
@@ -212,7 +212,7 @@ func (in updateIn) takesTime(kind pve.Kind) bool {
 
 func startUpdate(ctx context.Context, c *tool.Call, in *updateState) (change.Job, error) {
 	wanted := pve.ConfigChange{Set: maps.Clone(in.Set), Delete: in.Delete, Digest: in.Digest, Force: in.Force}
-	if keys := wanted.Set["sshkeys"]; strings.ContainsAny(keys, " \n") { // PVE decodes it once more
+	if keys := wanted.Set["sshkeys"]; strings.ContainsAny(keys, " \n") { // PVE decodes it again
 		wanted.Set["sshkeys"] = strings.ReplaceAll(url.QueryEscape(keys), "+", "%20")
 	}
 	_, upid, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
@@ -223,13 +223,13 @@ func startUpdate(ctx context.Context, c *tool.Call, in *updateState) (change.Job
 	})
 	var said *proxmox.Error
 	if errors.As(err, &said) && in.kept(ctx, c, said.Params) {
-		return change.Job{Warning: "PVE could not apply all of it now, and keeps it for the next start: " + said.Refused()}, nil
+		return change.Job{Warning: "PVE could not apply all of it now, and keeps the rest for the next start:  " + said.Refused()}, nil
 	}
 	return change.Job{UPID: upid}, err
 }
 
-// kept reports whether a change that PVE refused waits for the next start for all that, as
-// one does that could not be made while the guest runs.
+// isPending reports whether a change that PVE refused waits for the next start anyway, as one
+// does that PVE cannot make while the guest is running.
 func (in updateState) kept(ctx context.Context, c *tool.Call, refused map[string]string) bool {
 	if len(refused) == 0 {
 		return false
@@ -243,7 +243,7 @@ func (in updateState) kept(ctx context.Context, c *tool.Call, refused map[string
 	})
 }
 
-// touches reports whether a key is changed.
+// touches reports whether the change sets or deletes a key.
 func (in updateIn) touches(key string) bool {
 	_, set := in.Set[key]
 	return set || slices.Contains(in.Delete, key)

@@ -82,7 +82,7 @@ func TestUpdate(t *testing.T) {
 		{Name: "hostname of a VM", Args: `{"vmid":105,"set":{"hostname":"edge"}}`, Outcome: tool.OK, Writes: []string{putVM}, Says: []string{"(hostname read as name)", `"name":"edge"`}},
 		{Name: "the digest is right", Options: sim.Options{Model: sim.Cluster(), Before: checkDigest()}, Args: `{"vmid":105,"set":{"cores":4}}`, Outcome: tool.OK, Writes: []string{putVM}},
 		{Name: "hotplug refused", Args: `{"vmid":106,"delete":["net0"]}`, Outcome: tool.Warnings, Writes: []string{putVM}, Sent: 5, Says: []string{
-			"done, with a warning: PVE could not apply all of it now, and keeps it for the next start: net0: hotplug problem - error on hot-unplugging device 'net0'",
+			"done, with a warning: PVE could not apply all of it now, and keeps the rest for the next start:  net0: hotplug problem - error on hot-unplugging device 'net0'",
 			`"removed":true,"waits":true`, `"restart_needed":true`,
 		}},
 		{Name: "hotplug refused again", First: `pve_update_guest_config {"vmid":106,"delete":["net0"]}`, Args: `{"vmid":106,"delete":["net0"]}`, Outcome: tool.Warnings, Writes: []string{putVM}},
@@ -115,7 +115,7 @@ func TestUpdateRefused(t *testing.T) {
 		return sim.Options{Model: sim.Cluster(changes...)}
 	}
 	sim.Tell(t, "pve_update_guest_config", []sim.Story{
-		{Name: "memory without meaning", Args: `{"vmid":105,"set":{"memory":"lots"}}`, Outcome: tool.Failed, Sent: 2, Says: []string{`has \"memory\": \"lots\" is no amount of memory; give MiB, such as 8192, or a size, such as 8G.`}},
+		{Name: "memory without meaning", Args: `{"vmid":105,"set":{"memory":"lots"}}`, Outcome: tool.Failed, Sent: 2, Says: []string{`has \"memory\": \"lots\" is not an amount of memory; give MiB, such as 8192, or a size, such as 8G.`}},
 		{Name: "half a MiB", Args: `{"vmid":105,"set":{"memory":"512K"}}`, Outcome: tool.Failed, Sent: 2, Says: []string{`is not a whole number of MiB`}},
 		{Name: "a disk without a storage", Args: `{"vmid":105,"set":{"scsi1":"20G"}}`, Outcome: tool.Failed, Sent: 2, Says: []string{`a new disk is STORAGE:SIZE in GiB, such as local-lvm:20`}},
 		{Name: "locked", Args: `{"vmid":107,"set":{"cores":2}}`, Outcome: tool.Failed, Sent: 3, Says: []string{"VM 107 is locked (backup).", "qm unlock 107"}},
@@ -231,9 +231,9 @@ func TestUpdateRefusesNonsense(t *testing.T) {
 		`"set":{"cipassword":"**********"}`:             `The argument "set" has a "cipassword" with the mark of a masked or shortened value, which would be stored; give the whole value.`,
 		`"set":{"description":"abc…(+99)"}`:             `The argument "set" has a "description" with the mark of a masked or shortened value, which would be stored; give the whole value.`,
 		`"set":{"cdrom":"none"}`:                        `The argument "set" has "cdrom", an old name: set ide2: …,media=cdrom.`,
-		`"set":{"skiplock":true}`:                       `The argument "set" has "skiplock", which is no key of a configuration.`,
-		`"set":{"delete":"unused0"}`:                    `The argument "set" has "delete", which is no key of a configuration.`,
-		`"set":{"revert":"cores"}`:                      `The argument "set" has "revert", which is no key of a configuration.`,
+		`"set":{"skiplock":true}`:                       `The argument "set" has "skiplock", which is not a key of a configuration.`,
+		`"set":{"delete":"unused0"}`:                    `The argument "set" has "delete", which is not a key of a configuration.`,
+		`"set":{"revert":"cores"}`:                      `The argument "set" has "revert", which is not a key of a configuration.`,
 		`"set":{"cores":2},"force":true,"confirm":true`: `The argument "force" is for "delete" only.`,
 	} {
 		if a := w.Call("pve_update_guest_config", fmt.Sprintf(`{"vmid":105,%s}`, args)); a.Fault != tool.BadArguments || a.Fields["message"] != want {

@@ -148,7 +148,7 @@ func TestTakenOff(t *testing.T) {
 	}{
 		{"of a stopped VM", still, `"delete":["scsi1"]`, ok, ""},
 		{"of a running VM", runs, `"delete":["scsi1"]`, ask, "the disk scsi1 (nfs:105/vm-105-disk-1.qcow2,size=5G) is taken off while the guest runs"},
-		{"its boot disk", still, `"delete":["scsi0"]`, ask, "the disk scsi0 (local-zfs:vm-105-disk-0,size=120G), from which it boots, is taken off"},
+		{"its boot disk", still, `"delete":["scsi0"]`, ask, "the disk scsi0 (local-zfs:vm-105-disk-0,size=120G), from which it boots, is detached"},
 		{"CD of a running VM", runs, `"delete":["ide2"]`, ok, ""},
 		{"CD that it boots from", boots, `"delete":["ide2"]`, ok, ""},
 		{"another's volume", boots, `"delete":["scsi2"]`, ok, ""},
@@ -158,7 +158,7 @@ func TestTakenOff(t *testing.T) {
 		{"another's volume, with force", still, `"delete":["scsi2"],"force":true`, ask, "scsi2 (local-zfs:vm-103-disk-0) is only taken off: it belongs to VM 103 (db-2)"},
 		{"device, with force", still, `"delete":["scsi3"],"force":true`, ask, "scsi3 (/dev/disk/by-id/ata-X) is only taken off: it is a device or a folder of the node"},
 		{"CD, with force", still, `"delete":["ide2"],"force":true`, ask, "is only taken off: it is a CD"},
-		{"template", still, `"set":{"template":true}`, ask, "it becomes a template, which cannot run and never be a guest again"},
+		{"template", still, `"set":{"template":true}`, ask, "it becomes a template, which cannot run and cannot become a guest again"},
 	} {
 		s := sim.Story{Name: tt.name, Options: tt.options, Args: `{"vmid":105,` + tt.args + `}`, Outcome: tt.outcome}
 		if tt.says != "" {

@@ -38,7 +38,7 @@ func clusterStatus() tool.Tool {
 	return tool.Read(tool.Spec[struct{}, clusterOut]{
 		Name:  "pve_cluster_status",
 		Title: "Show the state of the cluster",
-		Doc:   "Health of the cluster and its nodes: quorum, nodes that are offline or nearly full. Says so where there is a single node without a cluster.",
+		Doc:   "Health of the cluster and its nodes: quorum, nodes that are offline or nearly full. Also for a single node without a cluster.",
 		Examples: []tool.Example{
 			{Arguments: `{}`},
 		},
@@ -89,11 +89,11 @@ func runCluster(ctx context.Context, c *tool.Call, _ struct{}) (clusterOut, erro
 	return out, nil
 }
 
-// mostProblems is how many problems an answer has.
+// mostProblems is the most problems in an answer.
 const mostProblems = 50
 
-// identify fills in what is known of the cluster as a whole, and returns the addresses
-// of its nodes. Where nothing is told, nothing is known.
+// identify fills in what PVE says of the cluster as a whole, and returns the addresses of its
+// nodes.
 func (out *clusterOut) identify(items []pve.ClusterItem) map[string]string {
 	out.Standalone = len(items) > 0
 	ips := map[string]string{}
@@ -110,7 +110,7 @@ func (out *clusterOut) identify(items []pve.ClusterItem) map[string]string {
 	return ips
 }
 
-// nearlyFull is the share in percent from which on memory and root disk are a problem.
+// nearlyFull is the use in percent at which memory and root disk become a problem.
 const nearlyFull = 90
 
 func troubles(n nodeRow) []string {

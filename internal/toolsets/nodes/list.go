@@ -19,16 +19,16 @@ type listOut struct {
 	Notes []string `json:"notes,omitzero"`
 }
 
-// rest is what is said of the nodes that are not in an answer.
+// rest describes the nodes that an answer leaves out.
 type rest struct {
 	LeftOut int    `json:"left_out,omitzero" jsonschema:"of these, not in this answer"`
 	More    string `json:"more,omitzero" jsonschema:"how to get them"`
 }
 
-// mostNodes is how many nodes an answer has.
+// mostNodes is the most nodes in an answer.
 const mostNodes = 60
 
-// first returns the nodes that are in an answer, and what to say of the others.
+// first returns the nodes of an answer, and a description of the others.
 func first(nodes []pve.Resource) ([]pve.Resource, rest) {
 	if len(nodes) <= mostNodes {
 		return nodes, rest{}
@@ -42,7 +42,7 @@ func first(nodes []pve.Resource) ([]pve.Resource, rest) {
 	}
 }
 
-// nodeRow is one node; of one that is offline only the state is known.
+// nodeRow is one node. An offline node has its status only.
 type nodeRow struct {
 	Node         string   `json:"node"`
 	Status       string   `json:"status" jsonschema:"online, offline or unknown"`
@@ -110,8 +110,8 @@ func rowOf(n pve.Resource, maintained map[string]bool) nodeRow {
 	return row
 }
 
-// unseen says of which online nodes PVE does not tell the use, and why. It asks for the
-// token's privileges where there is one.
+// unseen names the online nodes whose use PVE does not report, and says why. It reads the
+// token's privileges only if there is such a node.
 func unseen(ctx context.Context, c *tool.Call, nodes []pve.Resource) ([]string, error) {
 	var silent []string
 	for _, n := range nodes {
@@ -139,7 +139,7 @@ func unseen(ctx context.Context, c *tool.Call, nodes []pve.Resource) ([]string, 
 		notes = append(notes, fmt.Sprintf("the use of %s is hidden: this token lacks Sys.Audit there", render.List(hidden)))
 	}
 	if early != nil {
-		notes = append(notes, fmt.Sprintf("%s has not told its use yet", render.List(early)))
+		notes = append(notes, fmt.Sprintf("%s has not reported its use yet", render.List(early)))
 	}
 	return notes, nil
 }

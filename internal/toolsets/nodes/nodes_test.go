@@ -137,7 +137,7 @@ func (s silent) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func TestANodeThatHasToldNothingYet(t *testing.T) {
 	w := sim.New(t, sim.Options{Wire: func(rt http.RoundTripper) http.RoundTripper { return silent{rt} }})
-	if a := w.Call("pve_list_nodes", `{}`); fmt.Sprint(a.Fields["notes"]) != "[pve1 has not told its use yet]" {
+	if a := w.Call("pve_list_nodes", `{}`); fmt.Sprint(a.Fields["notes"]) != "[pve1 has not reported its use yet]" {
 		t.Errorf("%s", a.Text)
 	}
 }
@@ -165,11 +165,11 @@ func TestNodeStatus(t *testing.T) {
 			contains: `"memory":{"used":`, absent: "notes", sent: 2},
 		{name: "PVE 8", o: sim.Options{Model: eight()}, want: map[string]any{"pve_version": "8.4.1", "kernel": "6.8.12-9-pve"}, sent: 2},
 		{name: "offline", o: sim.Options{Model: withDown("pve2")}, want: map[string]any{"status": "offline", "uptime": nil, "cpu": nil},
-			notes: "[the node is offline: nothing more is known of it]", sent: 1},
+			notes: "[the node is offline, so nothing else is known]", sent: 1},
 		{name: "cut off", o: sim.Options{Wire: func(rt http.RoundTripper) http.RoundTripper { return cutOff{rt} }}, want: map[string]any{"status": "unknown"},
 			notes: "[the cluster counts it as online; PVE could not get an answer from the node for /nodes/pve2/status: No route to host (595).]", sent: 1},
 		{name: "without any privilege", o: sim.Options{Token: "none@pve!mcp"}, want: map[string]any{"status": "online", "pve_version": "9.0.11", "kernel": nil},
-			notes: "[The token none@pve!mcp lacks Sys.Audit on /nodes/pve2. All but status and version is hidden.]", sent: 3},
+			notes: "[The token none@pve!mcp lacks Sys.Audit on /nodes/pve2. Only status and version are visible.]", sent: 3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

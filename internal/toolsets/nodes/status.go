@@ -71,7 +71,7 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 	}
 	out.Maintenance = maintained[in.Node]
 	if out.Status == "offline" {
-		out.Notes = []string{"the node is offline: nothing more is known of it"}
+		out.Notes = []string{"the node is offline, so nothing else is known"}
 		return out, nil
 	}
 	s, err := c.PVE.NodeStatus(ctx, in.Node)
@@ -86,7 +86,7 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 		out.Notes = []string{fmt.Sprintf("the cluster counts it as %s; %s", n.Status.Or("unknown"), c.Explain(err).What)}
 		return out, nil
 	case proxmox.IsDenied(err):
-		out.Notes = []string{c.Explain(err).What + " All but status and version is hidden."}
+		out.Notes = []string{c.Explain(err).What + " Only status and version are visible."}
 		v, err := c.PVE.NodeVersion(ctx, in.Node)
 		out.Version = render.Text(v.Version, 40)
 		out.warn(c.Now())
@@ -95,7 +95,7 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 	return statusOut{}, err
 }
 
-// warn says where the node's PVE gets no updates any more.
+// warn adds a note if the node's PVE no longer gets updates.
 func (out *statusOut) warn(now time.Time) {
 	major := pve.Version{Version: out.Version}.Major()
 	if end, _ := pve.EndOfLife(major); pve.PastEndOfLife(major, now) {
@@ -131,6 +131,6 @@ func managerVersion(s string) string {
 }
 
 func count(s lenient.Opt[string]) int {
-	n, _ := strconv.Atoi(s.Value) // "" where PVE does not say
+	n, _ := strconv.Atoi(s.Value) // "" if PVE does not say
 	return n
 }

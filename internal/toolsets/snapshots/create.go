@@ -37,7 +37,7 @@ func createSnapshot() tool.Tool {
 	return change.New(change.Spec[createIn, createIn, createOut]{
 		Name:  "pve_create_snapshot",
 		Title: "Take a snapshot of a guest",
-		Doc:   "Takes a snapshot of a guest. Says beforehand where its storage cannot.",
+		Doc:   "Takes a snapshot of a guest. Says beforehand if its storage cannot.",
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":104,"snapname":"before-upgrade","description":"before the upgrade"}`},
 		},
@@ -58,10 +58,10 @@ func createSnapshot() tool.Tool {
 			case ok:
 				out.Snapshot = rowOf(c, s)
 				if s.State.Value != "" && end.Status.Succeeded() {
-					out.SetOutcome(tool.Failed, "Delete it with pve_delete_snapshot.", "PVE's task ended well, and the snapshot %s of %v is incomplete (%s).", s.Name, g, s.State.Value)
+					out.SetOutcome(tool.Failed, "Delete it with pve_delete_snapshot.", "PVE's task succeeded, but the snapshot %s of %v is incomplete (%s).", s.Name, g, s.State.Value)
 				}
 			case err == nil && end.Status.Succeeded():
-				out.SetOutcome(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and %v has no snapshot %s.", g, in.Snapname)
+				out.SetOutcome(tool.Failed, "pve_task_status shows what its task did.", "PVE's task succeeded, but %v has no snapshot %s.", g, in.Snapname)
 			}
 			return out, err
 		},

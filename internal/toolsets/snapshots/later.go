@@ -13,15 +13,15 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
-// newestOnly are the types of storages that can return to their newest snapshot only: ZFS,
-// and LVM, whose snapshots are always a chain of volumes.
+// newestOnly are the types of storages that can return to their newest snapshot only: ZFS, and
+// LVM, because its snapshots are always a chain of volumes.
 var newestOnly = []string{"lvm", "zfs", "zfspool"}
 
 // anySnapshot are the types of storages that can return to any of their snapshots.
 var anySnapshot = []string{"btrfs", "lvmthin", "rbd"}
 
-// passLater says what becomes of the snapshots that came later, or refuses a rollback that
-// the storage of a disk cannot make while they are there.
+// passLater says what happens to the later snapshots. It refuses a rollback that the storage of
+// a disk cannot make while they exist.
 func (f found) passLater(ctx context.Context, c *tool.Call, config pve.GuestConfig) (consequence string, err error) {
 	later := laterThan(f.list, f.snap)
 	if len(later) == 0 {
@@ -41,7 +41,7 @@ func (f found) passLater(ctx context.Context, c *tool.Call, config pve.GuestConf
 		case slices.Contains(newestOnly, typ):
 			slices.Reverse(later)
 			return "", explain.Refusal(
-				fmt.Sprintf("If what the later ones hold may be lost: delete_newer: true deletes them first, in this order: %s.", strings.Join(later, ", ")),
+				fmt.Sprintf("If the later ones may be lost, delete_newer: true deletes them first, in this order: %s.", strings.Join(later, ", ")),
 				"%s cannot return to %s now, and nothing was done: %s is on %s (%s), which returns to its newest snapshot only.",
 				f.who(), f.snap.Name, d.Key, render.Text(d.Volume.Storage, 60), typ)
 		case !slices.Contains(anySnapshot, typ) && !slices.Contains(unsure, d.Volume.Storage):
@@ -54,7 +54,7 @@ func (f found) passLater(ctx context.Context, c *tool.Call, config pve.GuestConf
 	return consequence, nil
 }
 
-// laterThan are the snapshots that were taken after one, oldest first.
+// laterThan returns the snapshots that were taken after one, oldest first.
 func laterThan(list []pve.Snapshot, snap pve.Snapshot) []string {
 	after := descendants(list, snap.Name)
 	later := slices.DeleteFunc(slices.Clone(list), func(s pve.Snapshot) bool {

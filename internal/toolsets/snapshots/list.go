@@ -54,7 +54,7 @@ func listSnapshots() tool.Tool {
 				out.Current, list = list[last].Parent.Value, list[:last]
 			}
 			out.Total = len(list)
-			slices.Reverse(list) // what an answer has no room for are the oldest
+			slices.Reverse(list) // an answer without room for all leaves out the oldest
 			list, out.Rest = tool.Page(list, in.Limit, in.Offset)
 			for _, s := range slices.Backward(list) {
 				out.Snapshots = append(out.Snapshots, rowOf(c, s))
@@ -82,7 +82,7 @@ func read(ctx context.Context, c *tool.Call, id pve.VMID) (pve.GuestRef, []pve.S
 	return g, list, err
 }
 
-// ancestry puts a snapshot behind its ancestors: two of the same second may be parent
+// ancestry puts a snapshot after its ancestors, because two of the same second may be parent
 // and child.
 func ancestry(list []pve.Snapshot, a, b pve.Snapshot) int {
 	return depth(list, a) - depth(list, b)

@@ -65,8 +65,8 @@ func rollbackSnapshot() tool.Tool {
 	})
 }
 
-// rollbackSteps are the deletions of what stands in the way, the rollback and, where it was
-// asked for, the start, which PVE makes by itself.
+// rollbackSteps are the deletions of newer snapshots, the rollback and, if asked for, the
+// start, which PVE makes by itself.
 func rollbackSteps(in rollbackState) []change.Step[rollbackState] {
 	var steps []change.Step[rollbackState]
 	for _, name := range in.Delete {
@@ -101,8 +101,8 @@ func sendRollback(ctx context.Context, c *tool.Call, in *rollbackState) (change.
 	return change.Job{UPID: upid}, err
 }
 
-// finishRollback reads the state. PVE starts the guest in another task, after the
-// rollback's own.
+// finishRollback reads the state. PVE starts the guest in another task, after that of the
+// rollback.
 func finishRollback(ctx context.Context, c *tool.Call, in rollbackState, end change.End) (rollbackOut, error) {
 	g, s, err := c.Live(ctx, in.VMID)
 	out := rollbackOut{VMID: in.VMID, Node: g.Node, Status: s.State()}
@@ -115,20 +115,20 @@ func finishRollback(ctx context.Context, c *tool.Call, in rollbackState, end cha
 			return out, err
 		}
 		if now, _ := named(list, pve.Current); now.Parent.Value != in.Snapname {
-			out.SetOutcome(tool.Failed, "pve_task_status shows what its task did, pve_list_snapshots where the guest stands.",
-				"PVE's task ended well, and %v does not stand at the snapshot %s.", g, in.Snapname)
+			out.SetOutcome(tool.Failed, "pve_task_status shows what its task did, pve_list_snapshots which snapshot the guest is at.",
+				"PVE's task succeeded, but %v is not at the snapshot %s.", g, in.Snapname)
 			return out, nil
 		}
 	}
 	if in.Run && end.Status.Succeeded() && s.Status != "running" {
-		out.Message = fmt.Sprintf("%v was rolled back to %s, and does not run yet.", g, in.Snapname)
-		out.Next = "Look again with pve_guest_status; where it stays so, pve_list_tasks shows why its start failed."
+		out.Message = fmt.Sprintf("%v was rolled back to %s, but is not running yet.", g, in.Snapname)
+		out.Next = "Look again with pve_guest_status. If it stays so, pve_list_tasks shows why its start failed."
 		return out, change.ErrNotYet
 	}
 	return out, err
 }
 
-// found is a guest and one of its snapshots.
+// target is a guest and one of its snapshots.
 type found struct {
 	guest  pve.GuestRef
 	status pve.GuestStatus
@@ -158,12 +158,12 @@ func find(ctx context.Context, c *tool.Call, id pve.VMID, name string) (f found,
 	return f, explain.Refusal(next, "%v has no snapshot %q.", f.guest, render.Text(name, 60))
 }
 
-// who names the guest for a person.
+// label names the guest for a person.
 func (f found) who() string {
 	return fmt.Sprintf("%v (%s)", f.guest, render.Text(f.status.Name.Value, 60))
 }
 
-// taken says when the snapshot was taken.
+// age says when the snapshot was taken.
 func (f found) taken(c *tool.Call) string {
 	if f.snap.Time.Value <= 0 {
 		return "an unknown time"
@@ -179,7 +179,7 @@ func planRollback(ctx context.Context, c *tool.Call, given rollbackIn) (change.P
 		return change.Plan{}, in, err
 	}
 	if state := f.snap.State.Value; state != "" {
-		return change.Plan{}, in, explain.Refusal("Delete it with pve_delete_snapshot, with force: true where nothing else helps.",
+		return change.Plan{}, in, explain.Refusal("Delete it with pve_delete_snapshot, with force: true if nothing else helps.",
 			"The snapshot %s of %v is incomplete (%s), so there is no way back to it.", in.Snapname, f.guest, state)
 	}
 	in.Guest, in.Who = f.guest, f.who()
@@ -214,7 +214,7 @@ func planRollback(ctx context.Context, c *tool.Call, given rollbackIn) (change.P
 	return plan, in, err
 }
 
-// descendants are the snapshots that came after one, parents first as in the list.
+// descendants returns the snapshots after one, parents first as in the list.
 func descendants(list []pve.Snapshot, name string) []string {
 	after := []string{name}
 	for _, s := range list {
@@ -287,7 +287,7 @@ func deleteSnapshot() tool.Tool {
 			_, there := named(list, in.Snapname)
 			out := deleteOut{VMID: in.VMID, Node: g.Node, Deleted: err == nil && !there, Snapshots: names(list)}
 			if there && end.Status.Succeeded() {
-				out.SetOutcome(tool.Failed, "pve_task_status shows what its task did.", "PVE's task ended well, and %v still has the snapshot %s.", g, in.Snapname)
+				out.SetOutcome(tool.Failed, "pve_task_status shows what its task did.", "PVE's task succeeded, but %v still has the snapshot %s.", g, in.Snapname)
 			}
 			return out, err
 		},

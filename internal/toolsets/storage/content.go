@@ -38,7 +38,7 @@ type volumeRow struct {
 	Size      *int64 `json:"size,omitzero" jsonschema:"bytes"`
 	SizeHuman string `json:"size_human,omitzero"`
 	Approx    bool   `json:"size_approximate,omitzero" jsonschema:"because the volume is not active"`
-	Used      *int64 `json:"used,omitzero" jsonschema:"bytes on the storage, where it knows"`
+	Used      *int64 `json:"used,omitzero" jsonschema:"bytes on the storage, if known"`
 	UsedHuman string `json:"used_human,omitzero"`
 	VMID      *int64 `json:"vmid,omitzero" jsonschema:"the guest that it belongs to"`
 	Parent    string `json:"parent,omitzero" jsonschema:"the image that it is a linked clone of"`
@@ -47,7 +47,7 @@ type volumeRow struct {
 	Protected bool   `json:"protected,omitzero"`
 	Verified  string `json:"verified,omitzero" jsonschema:"of a backup: ok or failed; only a backup server verifies"`
 	Encrypted bool   `json:"encrypted,omitzero"`
-	Node      string `json:"node,omitzero" jsonschema:"that has it, where the storage is not shared"`
+	Node      string `json:"node,omitzero" jsonschema:"that has it, if not shared"`
 }
 
 func storageContent() tool.Tool {
@@ -109,7 +109,7 @@ func runContent(ctx context.Context, c *tool.Call, in contentIn) (contentOut, er
 	return out, err
 }
 
-// find returns the storage, of which each node may have its own.
+// find returns the stores of that name: each node may have one of its own.
 func find(ctx context.Context, c *tool.Call, in contentIn) ([]cluster.Store, error) {
 	all, err := c.Stores(ctx)
 	if err != nil {
@@ -145,7 +145,7 @@ func find(ctx context.Context, c *tool.Call, in contentIn) ([]cluster.Store, err
 	return found, nil
 }
 
-// stored is a volume and where it is.
+// stored is a volume and the store that has it.
 type stored struct {
 	pve.Volume
 	on cluster.Store

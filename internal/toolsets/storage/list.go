@@ -84,7 +84,7 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	return out, nil
 }
 
-// mostNamed is how many of its nodes are named with a storage.
+// mostNamed is the most nodes that are named for a storage.
 const mostNamed = 6
 
 func named(nodes []string) (some []string, further int) {

@@ -14,8 +14,8 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
-// backup is the type of a backup's task. PVE's filter by guest does not find one of
-// several guests: only its log names them.
+// backup is the type of a backup's task. PVE's filter by guest does not find a backup of
+// several guests, because only its log names them.
 const backup = "vzdump"
 
 // ofSeveral reports whether a task is a backup of several guests.
@@ -26,7 +26,7 @@ const (
 	logPage = 5000
 	// logPages bounds the requests: a guest has some 150 lines in the log of a backup job.
 	logPages = 4
-	// mostGuests is how many guests of a job are shown with what became of each.
+	// mostGuests is how many guests of a job are shown with their results.
 	mostGuests = 20
 	// mostIDs is how many more are shown by their ids.
 	mostIDs = 500
@@ -47,7 +47,7 @@ func readJob(ctx context.Context, c *tool.Call, upid proxmox.UPID) (*job, error)
 	return &job{lines, total, pve.Backups(lines)}, nil
 }
 
-// jobOf is readJob for a backup of several guests, and nil for another task.
+// jobOf reads the log of a backup of several guests. It returns nil for another task.
 func jobOf(ctx context.Context, c *tool.Call, upid proxmox.UPID) (*job, error) {
 	if !ofSeveral(upid) {
 		return nil, nil
@@ -55,8 +55,8 @@ func jobOf(ctx context.Context, c *tool.Call, upid proxmox.UPID) (*job, error) {
 	return readJob(ctx, c, upid)
 }
 
-// why says why a task failed or warned, and of a backup of several guests which failed. It
-// reads the log unless j has all of it.
+// why says why a task failed or warned and, for a backup of several guests, which of them
+// failed. It reads the log unless j has all of it.
 func why(ctx context.Context, c *tool.Call, upid proxmox.UPID, status proxmox.TaskStatus, j *job, most int) (reason string, log []string) {
 	if j != nil && j.whole() {
 		reason, log = cluster.ReasonInLog(j.lines, status, most)
@@ -69,7 +69,7 @@ func why(ctx context.Context, c *tool.Call, upid proxmox.UPID, status proxmox.Ta
 	return reason, log
 }
 
-// undone returns the lines by which a task that ended OK left something undone.
+// undone returns the log lines of a task that ended OK but left something undone.
 func undone(ctx context.Context, c *tool.Call, upid proxmox.UPID, j *job) []string {
 	if j != nil && j.whole() {
 		return cluster.UndoneLines(j.lines)
@@ -80,7 +80,7 @@ func undone(ctx context.Context, c *tool.Call, upid proxmox.UPID, j *job) []stri
 // whole reports whether all of the log was read.
 func (j *job) whole() bool { return len(j.lines) >= j.total }
 
-// with are the guests in a state.
+// with returns the guests in a state.
 func (j *job) with(state pve.BackupState) []pve.GuestBackup {
 	return slices.DeleteFunc(slices.Clone(j.Guests), func(g pve.GuestBackup) bool { return g.State != state })
 }
@@ -102,7 +102,7 @@ func (j *job) reason() string {
 	return render.Text(count+" failed: "+strings.Join(each, ", "), 600)
 }
 
-// guestsOut is what became of the guests of a backup of several.
+// guestsOut has the results of the guests in a backup of several.
 type guestsOut struct {
 	OK       int           `json:"ok" jsonschema:"how many are backed up"`
 	Failed   int           `json:"failed" jsonschema:"how many are not"`
@@ -119,7 +119,7 @@ type guestResult struct {
 	Size     string   `json:"size,omitzero" jsonschema:"of the archive"`
 }
 
-// results says what became of each guest, and what is not known of them or left out.
+// results returns what became of each guest, and notes on what is unknown or left out.
 func (j *job) results(running bool) (*guestsOut, []string) {
 	if len(j.Guests)+len(j.Waiting) == 0 && j.whole() {
 		return nil, nil

@@ -86,7 +86,7 @@ func TestHandleRefuses(t *testing.T) {
 		for args, want := range map[string]string{
 			`{}`:               `The argument "upid" is missing.`,
 			`{"handle":"abc"}`: "The handle is not valid: it was not made by this server, or was changed.",
-			fmt.Sprintf(`{"handle":%q,"upid":%q}`, handle, upid): `The argument "handle" stands for its upid; give one of them.`,
+			fmt.Sprintf(`{"handle":%q,"upid":%q}`, handle, upid): `The argument "handle" is used instead of upid; give one of them.`,
 		} {
 			if a := w.Call("pve_task_status", args); !a.IsError || !strings.Contains(a.Text, want) {
 				t.Errorf("%s: %s", args, a.Text)

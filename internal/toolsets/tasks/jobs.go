@@ -12,7 +12,7 @@ import (
 // jobsRead is how many backup jobs of several guests a call looks into, per node.
 const jobsRead = 5
 
-// addJobs adds the backup jobs of several guests that had a part for the guest.
+// addJobs adds the backup jobs of several guests that included the guest.
 func (p *part) addJobs(ctx context.Context, c *tool.Call, node string, in listIn, jobs pve.TaskFilter) error {
 	jobs.Type, jobs.Limit = backup, 10*jobsRead
 	jobs.Errors = false // a job may have failed for another guest
@@ -47,7 +47,7 @@ func (p *part) addJobs(ctx context.Context, c *tool.Call, node string, in listIn
 	return nil
 }
 
-// partOf says what became of a guest in a backup job; state is "" if the job had no part for
+// partOf says what became of a guest in a backup job; state is "" if the job did not include
 // it.
 func (j *job) partOf(id pve.VMID) (state pve.BackupState, text string) {
 	for _, g := range j.Guests {
@@ -58,7 +58,7 @@ func (j *job) partOf(id pve.VMID) (state pve.BackupState, text string) {
 		case g.State == pve.BackupFailed:
 			return g.State, render.Said("failed - "+g.Reason, 200)
 		default:
-			return g.State, "begun, and not ended"
+			return g.State, "begun, but not ended"
 		}
 	}
 	return "", ""

@@ -43,8 +43,8 @@ type taskRow struct {
 	Node       string `json:"node"`
 	User       string `json:"user"`
 	State      string `json:"state" jsonschema:"running, ok, warnings or failed"`
-	ExitStatus string `json:"exit_status,omitzero" jsonschema:"where it is not OK"`
-	Reason     string `json:"reason,omitzero" jsonschema:"why it failed, by its log, where the exit status does not say"`
+	ExitStatus string `json:"exit_status,omitzero" jsonschema:"if it is not OK"`
+	Reason     string `json:"reason,omitzero" jsonschema:"why it failed, by its log, if the exit status does not say"`
 	OfGuest    string `json:"of_guest,omitzero" jsonschema:"of a job of several guests: what became of this one"`
 	Started    string `json:"started"`
 	Duration   string `json:"duration"`
@@ -109,7 +109,8 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	return out, err
 }
 
-// usualTypes are types of tasks that PVE is known to have, of which there may just be none.
+// usualTypes are types of tasks that PVE is known to have. A list without them is not a
+// mistake.
 func usualTypes() []string {
 	return strings.Fields(`aptupdate auth-realm-sync clusterjoin create dircreate download hamigrate hashutdown hastart hastop imgcopy imgdel
 		imgresize lvmcreate lvmthincreate migrateall move_volume qmclone qmconfig qmcreate qmdelsnapshot qmdestroy qmigrate qmmove qmpause qmreboot
@@ -118,7 +119,7 @@ func usualTypes() []string {
 		vzrestore vzrollback vzshutdown vzsnapshot vzstart vzstop vzsuspend vztemplate wipedisk zfscreate`)
 }
 
-// otherTypes says of which types the latest tasks are, for an answer that has none of one.
+// otherTypes names the types of the latest tasks, for an answer without any of the wanted type.
 func otherTypes(ctx context.Context, c *tool.Call, nodes []pve.Resource, typ string) (string, error) {
 	latest := pve.TaskFilter{Source: "all", Limit: 100}
 	got, _, err := cluster.AskNodes(c.View, nodes, func(node string) ([]pve.Task, error) {
@@ -142,11 +143,11 @@ func otherTypes(ctx context.Context, c *tool.Call, nodes []pve.Resource, typ str
 	return fmt.Sprintf("the latest tasks are of the types %s; none is %q", cmp.Or(render.List(types), "(none)"), render.Text(typ, 60)), nil
 }
 
-// filter is what PVE itself filters by, but for the guest.
+// filter returns the filters that PVE itself applies, except that by guest.
 func (in listIn) filter(now time.Time) (f pve.TaskFilter, err error) {
 	f = pve.TaskFilter{Source: "all", Type: in.Type, Errors: in.Errors, Limit: in.Offset + in.Limit}
 	if in.Running && in.Errors {
-		return f, tool.BadArgument("errors", "does not go with running: what runs has not failed yet")
+		return f, tool.BadArgument("errors", "does not go with running: a running task has not failed yet")
 	}
 	if in.Running {
 		f.Source = "active"
@@ -157,7 +158,7 @@ func (in listIn) filter(now time.Time) (f pve.TaskFilter, err error) {
 	return f, err
 }
 
-// timeOf reads an age or a time; one without a zone is in that of now.
+// timeOf reads an age or a time. A time without a zone is in the zone of now.
 func timeOf(s string, now time.Time) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", time.DateOnly} {
 		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
@@ -220,7 +221,7 @@ func rowOf(c *tool.Call, t pve.Task) taskRow {
 	return row
 }
 
-// hidden says in the answer where only the token's own tasks are listed.
+// hidden notes the nodes of which only the token's own tasks are listed.
 func hidden(ctx context.Context, c *tool.Call, nodes []pve.Resource, out *listOut) error {
 	perms, err := c.PVE.Permissions(ctx)
 	if err != nil {

@@ -198,7 +198,7 @@ func TestListTasksOfAJobUnderWay(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		for vmid, want := range map[int]string{100: "vzdump", 104: "", 203: ""} { // 104 has not begun
 			a := w.Call("pve_list_tasks", fmt.Sprintf(`{"vmid":%d,"running":true}`, vmid))
-			if got := kinds(a); got != want || want != "" && !strings.Contains(a.Text, `"state":"running","of_guest":"begun, and not ended"`) {
+			if got := kinds(a); got != want || want != "" && !strings.Contains(a.Text, `"state":"running","of_guest":"begun, but not ended"`) {
 				t.Errorf("%d: %s", vmid, a.Text)
 			}
 		}
@@ -253,7 +253,7 @@ func TestListTasksRefuses(t *testing.T) {
 		`{"since":"-2h"}`:                `"since" is "-2h", neither an age`,
 		`{"node":"pve9"}`:                `There is no node "pve9". The nodes are pve1, pve2 and pve3.`,
 		`{"node":"pve3"}`:                "The node pve3 is offline.",
-		`{"errors":true,"running":true}`: `The argument "errors" does not go with running: what runs has not failed yet.`,
+		`{"errors":true,"running":true}`: `The argument "errors" does not go with running: a running task has not failed yet.`,
 		`{"limit":201}`:                  `The argument "limit" is 201, which is not a whole number from 1 to 200.`,
 		`{"vmid":"all"}`:                 `There is no guest "all" that this token may see.`,
 	} {

@@ -13,11 +13,11 @@ import (
 // reasonsRead is how many logs of failed tasks a list looks into.
 const reasonsRead = 10
 
-// bareRE matches exit statuses that only say that a task failed.
+// uninformativeRE matches exit statuses that only say that a task failed.
 var bareRE = lazyregexp.New(`^(?:job errors|migration (?:aborted|problems)|unexpected status)$|(?:exited with code|exit code|got signal) \d+$`)
 
-// addReasons adds to the newest failed tasks of a list why they failed, where only their logs
-// say it. What cannot be read is left out.
+// addReasons adds the reason to the newest failed tasks of a list, if only their logs have it.
+// A log that cannot be read adds nothing.
 func addReasons(ctx context.Context, c *tool.Call, rows []taskRow) {
 	var bare []*taskRow
 	for i := range rows {

@@ -30,7 +30,7 @@ type statusOut struct {
 	Node       string `json:"node"`
 	User       string `json:"user"`
 	State      string `json:"state" jsonschema:"running, ok, warnings, failed or unknown"`
-	Reason     string `json:"reason,omitzero" jsonschema:"why it failed, where the exit status does not say"`
+	Reason     string `json:"reason,omitzero" jsonschema:"why it failed, if the exit status does not say"`
 	ExitStatus string `json:"exit_status,omitzero"`
 	Started    string `json:"started"`
 	Ended      string `json:"ended,omitzero"`
@@ -42,7 +42,7 @@ type statusOut struct {
 	Guests   *guestsOut `json:"guests,omitzero" jsonschema:"of a backup of several: what became of each"`
 	Notes    []string   `json:"notes,omitzero"`
 	Next     string     `json:"next,omitzero"`
-	// Change is what the change answers that the handle stands for.
+	// Change is the answer of the change that the handle belongs to.
 	Change map[string]any `json:"change,omitzero" jsonschema:"of a handle: what the change answers now"`
 }
 
@@ -50,7 +50,7 @@ func taskStatus() tool.Tool {
 	return tool.Read(tool.Spec[statusIn, statusOut]{
 		Name:  "pve_task_status",
 		Title: "Show a task, or wait for it",
-		Doc:   "State of a task: running, ok, warnings, or failed with the reason. With wait its end is awaited.",
+		Doc:   "State of a task: running, ok, warnings, or failed with the reason. With wait it waits for the end.",
 		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"upid":"$UPID"}`, Given: []tool.Given{{Word: "$UPID", Tool: "pve_list_tasks", Arguments: `{"type":"vzdump"}`, Field: "tasks.0.upid"}}},
@@ -60,13 +60,13 @@ func taskStatus() tool.Tool {
 	})
 }
 
-// linesOfWhy is how many lines of the log are shown that say why a task failed.
+// linesOfWhy is how many log lines are shown that say why a task failed.
 const linesOfWhy = 10
 
 func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error) {
 	switch given := in.Handle != ""; {
 	case given && !in.UPID.IsZero():
-		return statusOut{}, tool.BadArgument("handle", "stands for its upid; give one of them")
+		return statusOut{}, tool.BadArgument("handle", "is used instead of upid; give one of them")
 	case given:
 		return changeStatus(ctx, c, in)
 	case in.UPID.IsZero():
@@ -101,7 +101,7 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 		out.Ended, out.Duration = render.Time(end), render.Duration(max(0, end.Sub(upid.Start)))
 	}
 	if status.Succeeded() && pve.EndsEarly(upid) {
-		out.Next = "What it is for happens after it; look with pve_guest_status."
+		out.Next = "Its effect comes after the task ends; look with pve_guest_status."
 	}
 	if out.State != "ok" {
 		if out.Reason, out.Log = why(ctx, c, upid, status, j, linesOfWhy); out.Reason == out.ExitStatus || out.State == "warnings" {
@@ -124,7 +124,7 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 	return out, nil
 }
 
-// changeStatus answers for a change of which the task is a part.
+// changeStatus answers for the change that a handle belongs to.
 func changeStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error) {
 	begun, err := change.Open(ctx, c.Host(), c.Request(), in.Handle)
 	if err != nil {
@@ -147,7 +147,7 @@ func changeStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, er
 	return out, nil
 }
 
-// follow looks once, or until the task has ended or the time is up.
+// follow asks once or, with a wait, until the task has ended or the time is up.
 func follow(ctx context.Context, c *tool.Call, in statusIn, watch *cluster.TaskWatch) (proxmox.TaskStatus, error) {
 	if in.Wait == nil || *in.Wait == 0 {
 		return c.PVE.TaskStatus(ctx, in.UPID)
@@ -161,14 +161,14 @@ func follow(ctx context.Context, c *tool.Call, in statusIn, watch *cluster.TaskW
 	if status.Running() {
 		return status, nil
 	}
-	return c.PVE.TaskStatus(ctx, in.UPID) // which the time was too short for
+	return c.PVE.TaskStatus(ctx, in.UPID) // the wait was too short for a first look
 }
 
 func unknownTask(err error, upid proxmox.UPID) error {
 	var said *proxmox.Error
 	if errors.As(err, &said) && said.NoSuchTask() {
 		return &explain.Explanation{
-			What: fmt.Sprintf("Node %s knows no such task.", upid.Node),
+			What: fmt.Sprintf("Node %s does not know this task.", upid.Node),
 			Next: "PVE keeps the last 1,000 to 2,000 tasks of a node; check the UPID.",
 		}
 	}
@@ -187,8 +187,7 @@ func stateOf(s proxmox.TaskStatus) string {
 	return "failed"
 }
 
-// progress shows how far a running task is. What was seen while it was waited for is not
-// asked for again.
+// progress shows how far a running task is. It does not ask again for what the wait has seen.
 func (out *statusOut) progress(ctx context.Context, c *tool.Call, in statusIn, watch *cluster.TaskWatch) {
 	if in.Log > 0 || in.Wait == nil || *in.Wait == 0 {
 		lines, total, err := c.PVE.TaskLogEnds(ctx, in.UPID, cluster.LogEnds)
@@ -205,8 +204,8 @@ func (out *statusOut) progress(ctx context.Context, c *tool.Call, in statusIn, w
 	out.TaskProgress, out.LastLine = cluster.TaskProgressOf(watch.Progress), watch.Line
 }
 
-// lastLines returns up to most of the last lines of a log that say something else than how far
-// the task is. end is the end of the log; what comes before it is read if it has too few.
+// lastLines returns the last lines of a log, at most most, without lines of progress. end is
+// the end of the log; if it has too few lines, earlier ones are read.
 func lastLines(ctx context.Context, c *tool.Call, upid proxmox.UPID, end []proxmox.LogLine, total, most int) []string {
 	text := cluster.LastLogLines(end, most)
 	before := total - len(end)

@@ -45,7 +45,7 @@ func stopTask() tool.Tool {
 		Needs: []tool.Need{
 			tool.On(tool.OnNode, "Sys.Audit").If("a task of another user or token"),
 			tool.On(tool.OnNode, "Sys.Modify").If("a task of another user or token").ForAdmins(),
-			tool.On(tool.OnGuest, "VM.Audit").Else("what it left of the guest is not said"),
+			tool.On(tool.OnGuest, "VM.Audit").Else("what it left of the guest is not shown"),
 		},
 		Plan: func(ctx context.Context, c *tool.Call, in stopIn) (change.Plan, stopIn, error) {
 			status, err := c.PVE.TaskStatus(ctx, in.UPID)
@@ -70,8 +70,8 @@ func stopTask() tool.Tool {
 	})
 }
 
-// losses says what a guest is left without when a task is stopped that overwrites or
-// deletes, nil where nothing of it is lost.
+// lossesByStop says what a guest loses when a task that overwrites or deletes is stopped; nil
+// for nothing.
 func losses(upid proxmox.UPID) []string {
 	id, ok := pve.GuestOf(upid)
 	if !ok || !policy.StoppedIsLost(upid.Type) {
@@ -80,7 +80,7 @@ func losses(upid proxmox.UPID) []string {
 	what := "guest %v is left half deleted"
 	switch upid.Type {
 	case "qmrestore", "vzrestore":
-		what = "guest %v is left half restored: what it had is gone, what the backup has is not all there"
+		what = "guest %v is left half restored: its old data is gone, and that of the backup is incomplete"
 	case "qmrollback", "vzrollback":
 		what = "guest %v is left half rolled back: its disks may be of different times"
 	case "qmdelsnapshot", "vzdelsnapshot":
@@ -104,28 +104,27 @@ func finishStop(ctx context.Context, c *tool.Call, in stopIn, _ change.End) (sto
 	}
 	out := stopOut{State: stateOf(status), Exit: render.Said(status.ExitStatus.Value, 200)}
 	if status.Running() {
-		out.Message, out.Next = "The task was told to stop, and still runs.", "Look again with pve_task_status."
+		out.Message, out.Next = "PVE has the request to stop the task, but it is still running.", "Look again with pve_task_status."
 		return out, change.ErrNotYet
 	}
-	if status.Succeeded() { // it was faster
+	if status.Succeeded() { // it ended before the stop
 		return out, nil
 	}
 	out.Left, err = leftBehind(ctx, c, in.UPID)
 	return out, err
 }
 
-// leavesVolumes are the types of tasks that make volumes, and so may leave them half
-// made.
+// leavesVolumes are the types of tasks that make volumes, and may leave incomplete ones.
 var leavesVolumes = map[string]bool{
 	"qmcreate": true, "vzcreate": true, "qmrestore": true, "vzrestore": true, "qmclone": true, "vzclone": true, "qmigrate": true, "vzmigrate": true,
 	"qmmove": true, "move_volume": true, "vzdump": true, "imgcopy": true, "download": true, "qmsnapshot": true, "vzsnapshot": true,
 }
 
-// leftBehind says what a task that was stopped may have left.
+// remainsOf says what a stopped task may have left behind.
 func leftBehind(ctx context.Context, c *tool.Call, upid proxmox.UPID) ([]string, error) {
 	var out []string
 	if leavesVolumes[upid.Type] {
-		out = append(out, "PVE cleans up as far as it can; volumes that it has begun may still be there")
+		out = append(out, "PVE cleans up as far as it can; incomplete volumes may still be there")
 	}
 	id, ok := pve.GuestOf(upid)
 	if !ok {
@@ -139,7 +138,7 @@ func leftBehind(ctx context.Context, c *tool.Call, upid proxmox.UPID) ([]string,
 	case err != nil:
 		return out, err
 	case s.Lock.Value != "":
-		out = append(out, fmt.Sprintf("%v is still locked (%s): no API token can clear that, an administrator does with qm unlock or pct unlock", g, s.Lock.Value))
+		out = append(out, fmt.Sprintf("%v is still locked (%s): no API token can clear that; an administrator can, with qm unlock or pct unlock", g, s.Lock.Value))
 	}
 	return append(out, fmt.Sprintf("%v is %s now", g, s.State())), nil
 }

@@ -20,8 +20,8 @@ func TestStopTask(t *testing.T) {
 		lost         string // what a human has to agree to
 	}{
 		{"a shutdown", `{"vmid":102,"action":"shutdown","wait":0}`, "pve_guest_power", "VM 102 is running now", "running", "received interrupt", ""},
-		{"a backup", `{"vmid":102,"storage":"nfs","wait":0}`, "pve_create_backup", "volumes that it has begun may still be there", "running", "interrupted by signal", ""},
-		{"a migration", `{"vmid":105,"target":"pve1","wait":0}`, "pve_migrate_guest", "volumes that it has begun may still be there", "stopped", "", "guest 105 is left half migrated"},
+		{"a backup", `{"vmid":102,"storage":"nfs","wait":0}`, "pve_create_backup", "incomplete volumes may still be there", "running", "interrupted by signal", ""},
+		{"a migration", `{"vmid":105,"target":"pve1","wait":0}`, "pve_migrate_guest", "incomplete volumes may still be there", "stopped", "", "guest 105 is left half migrated"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -82,7 +82,7 @@ func TestTaskThatEndsEarly(t *testing.T) {
 		w := sim.New(t, sim.Options{})
 		for _, args := range []string{`{"vmid":103,"action":"shutdown","wait":0}`, `{"vmid":104,"action":"reboot","wait":0}`} {
 			a := w.Call("pve_task_status", fmt.Sprintf(`{"upid":%q,"wait":30}`, begin(w, args)))
-			if a.Fields["state"] != "ok" || a.Fields["next"] != "What it is for happens after it; look with pve_guest_status." {
+			if a.Fields["state"] != "ok" || a.Fields["next"] != "Its effect comes after the task ends; look with pve_guest_status." {
 				t.Errorf("%s: %s", args, a.Text)
 			}
 		}
