@@ -81,8 +81,8 @@ func bounded(w *sim.World, tl tool.Tool, args string) sim.Answer {
 	return a
 }
 
-// Every tool that reads, on a cluster where there is much of everything. A guest takes at
-// most 230 bytes of a list with its usual fields.
+// Every tool that reads, on a cluster with much of everything. A guest takes at most 230 bytes
+// of a list with its usual fields.
 func TestAnswersAreBounded(t *testing.T) {
 	effort.SkipShort(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -201,7 +201,7 @@ func wideAnswer(a sim.Answer, w *sim.World, tl tool.Tool, m *pvesim.Model) {
 		return ok && float64(len(list))+left == total
 	}
 	if counts && !slices.ContainsFunc(slices.Collect(maps.Values(a.Fields)), isWhole) {
-		w.Errorf("%s: no list has all but %v of %v rows", tl.Name, left, total)
+		w.Errorf("%s: no list lacks exactly %v of %v rows", tl.Name, left, total)
 	}
 	if _, ofNodes := a.Fields["nodes"].([]any); !ofNodes {
 		return

@@ -41,9 +41,8 @@ func TestNeeds(t *testing.T) {
 }
 
 // checkedBy returns the privileges that PVE asks for to let the examples of a tool in, and
-// those by which it filters what they read. The demo's token makes the calls, if it may
-// make all: it lacks Datastore.Allocate, which stands for every other privilege on
-// storages.
+// those by which it filters what they read. The demo's token makes the calls, if it may make
+// all: it lacks Datastore.Allocate, which implies every other privilege on storages.
 func checkedBy(t *testing.T, m pvesim.Model, tl tool.Tool) (required, filtered map[string]bool) {
 	t.Helper()
 	if len(tl.Examples) == 0 {

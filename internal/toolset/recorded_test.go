@@ -66,20 +66,20 @@ var ownWords = []struct{ pve, tool string }{
 	{`shrinking disks is not supported|unable to shrink disk size`, `a disk cannot be shrunk`},
 	{`snapshot name '\w+' already used`, `has a snapshot \w+ already`},
 	{`is running - destroy failed|container is running|vm is running`, `only a stopped guest can be`},
-	{`Linked clone feature is not supported`, `is no template, so there are no linked clones`},
+	{`Linked clone feature is not supported`, `is not a template, so it cannot have linked clones`},
 	{`you can't start a vm if it's a template`, `is a template, which cannot be started`},
 	{`protection mode enabled`, `is protected against removal`},
 	{`detected modified configuration|checksum mismatch`, `was changed since it had the digest`},
 	{`Parameter verification failed`, `PVE refused the parameters|The argument "\w+"|is on pve1 already; nothing was sent|has no disk "floppy"`},
 	{`format error`, `has no disk "mp0"`},
 	{`snapshot feature is not available`, `cannot make snapshots of all its disks`},
-	{`Cannot do full clones on a running container without snapshots`, `a running container is copied from a snapshot only`},
+	{`Cannot do full clones on a running container without snapshots`, `a running container can only be copied from a snapshot`},
 	{`lxc-checkpoint .* failed`, `PVE cannot suspend containers reliably`},
 	{`job errors`, `There is no guest 99999`},
 	{`already exists on node|config file already exists`, `The id \d+ is that of`},
 	{`no options specified`, `there is nothing to change`},
 	{`\(reserved name\)`, `neither current nor pending`},
-	{`volume '\S+' does not exist`, `whose name is not that of a backup`},
+	{`volume '\S+' does not exist`, `which is not the name of a backup`},
 	{`wrong content type`, `may not hold backups`},
 	{`QEMU guest agent is not running`, `has no guest agent configured`},
 	{`Permission check failed`, `The token \S+ lacks`},
@@ -250,7 +250,7 @@ func (d *driver) complete(name string, args map[string]any) (string, map[string]
 			return "", nil // a new guest
 		}
 		if args["storage"] == nil {
-			args["storage"] = "local" // PVE's choice; the tool asks where there are several
+			args["storage"] = "local" // PVE's choice; the tool asks if there are several
 		}
 		fallthrough
 	case "pve_delete_snapshot", "pve_rollback_snapshot", "pve_delete_guest":

@@ -21,8 +21,8 @@ import (
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
-// carryOut runs the commands of a role in a shell whose pveum writes down what it is told,
-// and does that to the model.
+// carryOut runs the commands of a role in a shell whose pveum records its arguments, and
+// applies them to the model.
 func carryOut(t *testing.T, m *pvesim.Model, commands []string) {
 	t.Helper()
 	if _, err := exec.LookPath("sh"); err != nil {
@@ -65,9 +65,8 @@ func carryOut(t *testing.T, m *pvesim.Model, commands []string) {
 
 const secret = "12345678-1234-1234-1234-123456789abc"
 
-// The commands that doctor prints make a token with which every tool of the role works,
-// but for what they say is left out, and which has no privilege that these tools have no
-// use for.
+// With the token that doctor's commands make, every tool of the role works, apart from what
+// they say is left out. The token has no privilege that these tools do not use.
 func TestRoles(t *testing.T) {
 	for _, version := range []string{"7.4-3", "8.4.1", "9.2.0"} {
 		for _, r := range []struct {

@@ -22,12 +22,12 @@ const (
 // Selection is what a configuration wants to offer.
 type Selection struct {
 	Policy policy.Policy
-	// Toolsets are names of toolsets, or Core, Standard or Everything; none stands for Core.
+	// Toolsets are names of toolsets, or Core, Standard or Everything; none means Core.
 	Toolsets []string
 	// Tools are names of single tools to offer besides, or, after a minus sign, to leave
 	// out.
 	Tools []string
-	// From are the toolsets to choose from; nil stands for those of the registry.
+	// From are the toolsets to choose from; nil means those of the registry.
 	From []tool.Set
 }
 

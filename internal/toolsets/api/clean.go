@@ -22,10 +22,11 @@ type cleaner struct {
 	masked map[string]bool // the names of what was masked
 }
 
-// ids are names that look like those of secrets, of what is none.
+// ids are names that look like those of secrets, but are not.
 var ids = []string{"tokenid", "full-tokenid", "tokens", "generate-password", "ask-password"}
 
-// secretKeys hold secrets where the guard's table expects some, beside what is called as one.
+// secretKeys hold secrets in answers in which the guard's table expects some, in addition to
+// names that say so.
 var secretKeys = []string{"key", "client-key", "data", "header", "headers", "otel-headers", "keyring", "secret", "serverid"}
 
 // keyRE matches a key of Ceph in its configuration.
@@ -80,7 +81,7 @@ func (c cleaner) text(key, s string) string {
 	return shown
 }
 
-// host shows of an address that may be a secret by itself whose it is.
+// host shows only the host of an address that may itself be a secret.
 func (c cleaner) host(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
@@ -105,8 +106,8 @@ func (c cleaner) mask(key string) string {
 // names are the fields in which something was masked.
 func (c cleaner) names() []string { return slices.Sorted(maps.Keys(c.masked)) }
 
-// fit makes data small enough: of lists the first elements are left, of texts the start. What
-// was left out is said in their place.
+// fit makes data small enough: it keeps the first elements of lists and the start of texts, and
+// says in their place what was left out.
 func fit(data any, most int) (small any, cut bool) {
 	if size(data) <= most {
 		return data, false

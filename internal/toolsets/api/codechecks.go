@@ -9,8 +9,8 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
-// checkCode says what PVE's code has against parameters that its description allows, by
-// parameter and in its words, as far as the request alone tells.
+// checkCode returns what PVE's code refuses of parameters that its description allows, by
+// parameter and in PVE's words, as far as the request alone shows it.
 func checkCode(known *apischema.API, ep *apischema.Endpoint, given apischema.Values) map[string]string {
 	text := func(name string) string { s, _ := given[name].(string); return s }
 	if upid := text("upid"); given["upid"] != nil {
@@ -36,8 +36,8 @@ func checkCode(known *apischema.API, ep *apischema.Endpoint, given apischema.Val
 	return nil
 }
 
-// checkKeys holds the keys that a change of a guest's configuration removes to those that it
-// can set.
+// checkKeys checks that the keys that a change of a guest's configuration removes are keys that
+// it can set.
 func checkKeys(known *apischema.API, ep *apischema.Endpoint, given apischema.Values) map[string]string {
 	notOptions := []string{"background_delay", "delete", "digest", "force", "import-working-storage", "node", "revert", "skiplock", "vmid"}
 	removed, _ := given["delete"].(string)
@@ -56,7 +56,7 @@ func checkKeys(known *apischema.API, ep *apischema.Endpoint, given apischema.Val
 	return nil
 }
 
-// checkSelection wants a backup to say of which guests it is, in one way.
+// checkSelection checks that a backup names its guests in exactly one way.
 func checkSelection(text func(string) string) map[string]string {
 	isSet := func(name string) bool { return text(name) != "" && text(name) != "0" }
 	for _, name := range []string{"all", "exclude", "pool"} {
@@ -70,7 +70,7 @@ func checkSelection(text func(string) string) map[string]string {
 	return nil
 }
 
-// checkExtension wants a file to be called as what it is to be.
+// checkExtension checks that the name of a file fits its content.
 func checkExtension(content, name string) map[string]string {
 	ends := map[string][]string{"iso": {".iso", ".img"}, "vztmpl": {".tar.gz", ".tar.xz", ".tar.zst", ".tar"}}[content]
 	lower := strings.ToLower(name)

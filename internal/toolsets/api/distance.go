@@ -1,7 +1,7 @@
 package api
 
-// distance is how many letters have to be put in, taken out, replaced or swapped with their
-// neighbour to make b of a; most+1 where these are more than most.
+// distance is how many letters have to be inserted, removed, replaced or swapped with their
+// neighbour to turn a into b; most+1 if more than most.
 func distance(a, b string, most int) int {
 	if len(a)-len(b) > most || len(b)-len(a) > most {
 		return most + 1

@@ -14,8 +14,8 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
-// selection is a path into data, such as data.*.name, by its elements. In a list, * and what
-// is no number mean each element.
+// selection is a path into data, such as data.*.name, by its elements. In a list, * and a name
+// mean each element, a number one of them.
 type selection []string
 
 func selectionsOf(fields []string) []selection {
@@ -29,8 +29,8 @@ func selectionsOf(fields []string) []selection {
 	return out
 }
 
-// pick returns what of data the selections name, nil where that is nothing. Without
-// selections it is all.
+// pick returns the parts of data that the selections name, nil for none. Without selections it
+// returns all of it.
 func pick(data any, all []selection) any {
 	if len(all) == 0 {
 		return data
@@ -84,8 +84,7 @@ func pick(data any, all []selection) any {
 	return nil
 }
 
-// keysIn are the names that data has at its first level, those of its rows where it is a
-// list.
+// keysIn returns the names at the first level of data or, if it is a list, in its rows.
 func keysIn(data any) []string {
 	found := map[string]bool{}
 	switch v := data.(type) {
@@ -105,8 +104,8 @@ func keysIn(data any) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
-// sortRows sorts rows by a field: numbers by size, names as people do. A minus sign before
-// it turns the order round. Rows without the field are the last.
+// sortRows sorts rows by a field: numbers by size, names as people do. A minus sign before the
+// field reverses the order. Rows without the field come last.
 func sortRows(rows []any, by string) error {
 	field, down := strings.CutPrefix(by, "-")
 	if field == "" {

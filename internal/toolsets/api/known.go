@@ -19,7 +19,7 @@ const mostShown = 16 << 20
 type described struct {
 	*apischema.API
 	version string
-	// texts are the node's own words, by method and path; nil where it shows none.
+	// texts are the node's own words, by method and path; nil if it shows none.
 	texts map[string]viewer.Text
 	// facts is what this program itself knows of the API.
 	facts *apischema.API
@@ -47,8 +47,8 @@ func apiOf(ctx context.Context, c *tool.Call, node string) (described, error) {
 	return described{API: facts, facts: facts, version: v.Version}, err
 }
 
-// asShown returns the API as a node shows it itself, with its words: every endpoint and
-// parameter of its version. Where it shows nothing, d is what there is.
+// asShown returns the API as a node shows it, in its own words, with every endpoint and
+// parameter of its version. If the node shows nothing, it returns d.
 func (d described) asShown(ctx context.Context, c *tool.Call) described {
 	shown, err := tool.Keep(c, "viewer of "+d.version, func() (*viewer.Description, error) {
 		c.Report(cluster.Progress{Message: "Reading what PVE " + d.version + " says of its API"})
@@ -80,8 +80,8 @@ func (d described) lacks(method, path string, given apischema.Values) bool {
 	return false
 }
 
-// isOfEndpoint reports whether a description is of the version of the endpoint that is asked,
-// which alone shows its API: that of a node, "" for the endpoint itself, may be another one.
+// isOfEndpoint reports whether a description has the version of the host that answers. Only
+// that host shows its API, and a node, "" for that host itself, may have another version.
 func (d described) isOfEndpoint(ctx context.Context, c *tool.Call, node string) bool {
 	if node == "" {
 		return true

@@ -30,7 +30,8 @@ func (p *params) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// values are the parameters as PVE takes them in a form. problem says what it cannot take.
+// values returns the parameters as PVE takes them in a form, or an error for those that it
+// cannot take.
 func (p params) values() (out apischema.Values, problem error) {
 	out = apischema.Values{}
 	for _, name := range slices.Sorted(maps.Keys(p)) {
@@ -46,7 +47,7 @@ func (p params) values() (out apischema.Values, problem error) {
 	return out, nil
 }
 
-// plain is a value as a form has it: text, a list of texts, or nil for none.
+// plain is a value in a form: text, a list of texts, or nil for none.
 func plain(value any) (out any, ok bool) {
 	switch v := value.(type) {
 	case nil:
@@ -74,8 +75,8 @@ func plain(value any) (out any, ok bool) {
 	return nil, false
 }
 
-// checkParams holds parameters to PVE's own description, and returns them in the form in
-// which they are sent. The error has PVE's words, and for each parameter a right example.
+// checkParams checks parameters against PVE's own description, and returns them as they are
+// sent. The error has PVE's words, and a right example for each parameter.
 func checkParams(known *apischema.API, ep *apischema.Endpoint, given apischema.Values) (url.Values, error) {
 	checked, err := known.Validate(ep, given)
 	var refused *apischema.ParamError
@@ -101,7 +102,7 @@ func checkParams(known *apischema.API, ep *apischema.Endpoint, given apischema.V
 	return form, err
 }
 
-// noTask is what PVE says of the id of a task that is none.
+// noTask is PVE's message for an invalid id of a task.
 const noTask = "unable to parse worker upid"
 
 // refusedParams explains which parameters PVE would refuse, in its own words.

@@ -12,7 +12,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
-// checkPath refuses a path that PVE, or a proxy before it, could read in another way than it
+// checkPath refuses a path that PVE, or a proxy before it, could read differently from how it
 // is written, and shows the right form.
 func checkPath(path string) error {
 	right, why := path, ""
@@ -86,8 +86,8 @@ func paramsOf(query string) string {
 	return "{" + strings.Join(out, ", ") + "}"
 }
 
-// noEndpoint explains that a method and a path are no endpoint: by the other methods of the
-// path, else by the three nearest paths.
+// noEndpoint explains that PVE has no such endpoint. It names the other methods of the path or,
+// if there are none, the three nearest paths.
 func noEndpoint(known *apischema.API, version, method, path string) error {
 	what := fmt.Sprintf("Nothing was sent: PVE %s has no endpoint %s %s.", version, method, render.Text(path, 120))
 	if methods := methodsAt(known, path); len(methods) > 0 {
@@ -158,7 +158,7 @@ func nearestPaths(known *apischema.API, method, path string, most int) []*apisch
 // The costs of making one path of another.
 const (
 	costOfElement  = 8 // left out, or too many
-	costOfTemplate = 2 // a name in the place of which anything may stand
+	costOfTemplate = 2 // a placeholder, which takes anything
 )
 
 // pathCost is how unlike a path is to a template: elements may be missing, too many, or

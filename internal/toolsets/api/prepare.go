@@ -16,9 +16,9 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
-// prepare makes a request of a path and parameters: its form checked, templates filled, and
-// parameters held to the description of the node that is to answer. Nothing is sent but what
-// has to be looked up.
+// prepare turns a path and parameters into a request. It checks their form, fills templates,
+// and checks the parameters against the description of the node that will answer. It sends only
+// look-ups.
 func prepare(ctx context.Context, c *tool.Call, method, path string, given params) (request, error) {
 	if err := checkPath(path); err != nil {
 		return request{}, err
@@ -45,7 +45,7 @@ func prepare(ctx context.Context, c *tool.Call, method, path string, given param
 	return check(d, method, t.path(), values)
 }
 
-// check holds a request to the description of an API.
+// check checks a request against the description of an API.
 func check(d described, method, path string, given apischema.Values) (request, error) {
 	ep, values, ok := d.Find(method, path)
 	if !ok {
@@ -64,7 +64,8 @@ func check(d described, method, path string, given apischema.Values) (request, e
 	return request{method, ep, elementsOf(ep, values), form}, nil
 }
 
-// elementsOf are the elements of a path, in which a volume or a network is one.
+// elementsOf returns the elements of a path. A volume or a network is one element, although it
+// has a slash.
 func elementsOf(ep *apischema.Endpoint, values apischema.Values) (out []string) {
 	for part := range strings.SplitSeq(strings.TrimPrefix(ep.Path, "/"), "/") {
 		if strings.HasPrefix(part, "{") {
@@ -87,8 +88,8 @@ func (t template) at(i int) string {
 	return ""
 }
 
-// answering is the node whose version counts, "" where that is the one that is asked: that one
-// hands on what is the business of another node, unread.
+// answering is the node whose version counts, "" for the host that is asked. That host forwards
+// a request for another node unread.
 func (t template) answering(method string) string {
 	if t.at(0) != "nodes" || len(t) < 2 || t.at(1) == "localhost" {
 		return ""
@@ -128,7 +129,7 @@ func fillPath(ctx context.Context, c *tool.Call, path string, values apischema.V
 	if i := slices.IndexFunc(t, isOpen); i >= 0 {
 		name := strings.Trim(t[i], "{}")
 		return nil, explain.Refusal(fmt.Sprintf("GET %s lists what there is.", t[:i].path()),
-			"Nothing was sent: %s in the path stands for a %s; put one in its place, or give it in params.", render.Text(t[i], 40), render.Text(name, 40))
+			"Nothing was sent: %s in the path is a placeholder for a %s: replace it, or give it in params.", render.Text(t[i], 40), render.Text(name, 40))
 	}
 	return t, nil
 }
@@ -215,10 +216,10 @@ func (t template) nodeOf(ctx context.Context, c *tool.Call) (string, error) {
 	for _, n := range nodes {
 		names = append(names, n.Node.Value)
 	}
-	return "", explain.Refusal("The nodes are "+render.List(names)+".", "Nothing was sent: which node %s is about has to be said.", render.Text(t.path(), 120))
+	return "", explain.Refusal("The nodes are "+render.List(names)+".", "Nothing was sent: %s does not say which node it is about.", render.Text(t.path(), 120))
 }
 
-// noNumber is PVE's refusal of an id of a guest that is none.
+// noNumber is PVE's refusal of an invalid id of a guest.
 func noNumber(text string) error {
 	return explain.Refusal("Right would be the id of a guest, such as 100, or its exact name: no guest that can be seen is called so.",
 		"Nothing was sent: Parameter verification failed. vmid: type check ('integer') failed - got '%s'.", render.Text(text, 60))

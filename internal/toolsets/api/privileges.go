@@ -55,8 +55,8 @@ func checkText(k *apischema.Check) string {
 	return k.Op
 }
 
-// missing says which privilege a token lacks for a request, "" where it lacks none that PVE's
-// description asks for. Groups of users are not known, so that what they allow is left to PVE.
+// missing says which privilege a token lacks for a request, "" if it lacks none that PVE's
+// description asks for. Groups of users are unknown here, so PVE decides what they allow.
 func missing(perms pve.Permissions, ep *apischema.Endpoint, given apischema.Values) string {
 	if ep.Permissions != nil && ep.Permissions.Check != nil && checkHeld(perms, ep.Permissions.Check) == unknown {
 		return ""
@@ -97,8 +97,8 @@ const (
 	lacksAll             // on nothing
 )
 
-// heldBy says whether a token may call an endpoint, by what it holds. Templates stand for
-// all that they may stand for.
+// heldBy says whether a token may call an endpoint, by what it holds. A template counts for
+// every value that it may have.
 func heldBy(perms pve.Permissions, ep *apischema.Endpoint) held {
 	p := ep.Permissions
 	switch {

@@ -70,7 +70,7 @@ func docOf(ep *apischema.Endpoint, description string) doc {
 				d.pairs[[2]string{last, term}] = true
 			}
 			last = term
-			if !seen[term] { // that a word is repeated says nothing here
+			if !seen[term] { // repetition says nothing here
 				d.terms[term] += weight
 				d.length += weight
 			}
@@ -146,8 +146,8 @@ type ranked struct {
 	values   apischema.Values    // of a path that was asked for, where it says what it is about
 }
 
-// rank returns the endpoints that have something of a question, the best ones first. Of a VM
-// and a container, one answers for both.
+// rank returns the endpoints that have something of a question, the best ones first. If VMs and
+// containers have the same endpoint, one of the two is in the result.
 func (x *index) rank(question string) []ranked {
 	q := queryOf(question, x.rarity)
 	var out []ranked
@@ -159,11 +159,12 @@ func (x *index) rank(question string) []ranked {
 	slices.SortStableFunc(out, func(a, b ranked) int {
 		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(len(a.endpoint.Path), len(b.endpoint.Path)), cmp.Compare(a.endpoint.Path, b.endpoint.Path))
 	})
-	return withTwins(out)
+	return mergeKinds(out)
 }
 
-// withTwins leaves the better one of a VM's and a container's endpoint, and notes the other.
-func withTwins(all []ranked) []ranked {
+// mergeKinds keeps the better one of the same endpoint for VMs and for containers, and notes
+// the other.
+func mergeKinds(all []ranked) []ranked {
 	var out []ranked
 	at := map[string]int{}
 	for _, r := range all {
@@ -178,7 +179,7 @@ func withTwins(all []ranked) []ranked {
 	return out
 }
 
-// query is a question as it is compared with endpoints.
+// query is a question, prepared to be compared with endpoints.
 type query struct {
 	terms                         map[string]float64 // by how much they count
 	order                         []string           // the terms as they follow each other
@@ -254,7 +255,7 @@ func (q query) fits(d doc) float64 {
 	case d.place.old:
 		f *= 0.9
 	case d.endpoint.Method == "GET" && strings.HasSuffix(d.endpoint.Path, "}"):
-		f *= 0.93 // who looks for one thing has seen the list
+		f *= 0.93 // a question about one thing comes after the list
 	}
 	switch {
 	case d.place.ct && q.vm && !q.ct:
@@ -290,7 +291,7 @@ func (q query) fits(d doc) float64 {
 	return f
 }
 
-// queryOf makes a query of a question. Words that no endpoint has are names, or nothing.
+// queryOf prepares a question. Words that no endpoint has are names, or mean nothing.
 func queryOf(question string, known map[string]float64) query {
 	q := query{terms: map[string]float64{}, methods: methodsOf(question)}
 	for word := range strings.FieldsSeq(strings.ToLower(question)) {
@@ -342,7 +343,7 @@ func queryOf(question string, known map[string]float64) query {
 	return q
 }
 
-// rarityOf is that of a term, or of one that is used for it; 0 where no endpoint has either.
+// rarityOf is the rarity of a term, or of one that is used for it; 0 if no endpoint has either.
 func rarityOf(term string, known map[string]float64) float64 {
 	best := known[term]
 	for _, other := range alike()[term] {
@@ -351,7 +352,7 @@ func rarityOf(term string, known map[string]float64) float64 {
 	return best
 }
 
-// nearest is the known term that a misspelt one stands for, or "".
+// nearest is the known term that is most like a misspelt one, or "".
 func nearest(term string, known map[string]float64) string {
 	if len(term) < 5 {
 		return ""

@@ -18,7 +18,7 @@ import (
 )
 
 type readIn struct {
-	Path   string   `json:"path" jsonschema:"such as /cluster/backup, or /nodes/{node}/qemu/101/firewall/rules: {node} is looked up where a guest or storage tells it"`
+	Path   string   `json:"path" jsonschema:"such as /cluster/backup, or /nodes/{node}/qemu/101/firewall/rules: {node} is looked up if a guest or storage tells it"`
 	Params params   `json:"params,omitzero" jsonschema:"PVE's parameters, and values for other {names} in path"`
 	Fields []string `json:"fields,omitzero" jsonschema:"only these, such as name or data.*.name; default: all"`
 	Sort   string   `json:"sort,omitzero" jsonschema:"rows by this field; -field: largest first"`
@@ -28,8 +28,8 @@ type readIn struct {
 
 type readOut struct {
 	Request string `json:"request" jsonschema:"what was sent"`
-	Rows    []any  `json:"rows,omitempty" cut:"end" jsonschema:"where PVE answers with a list"`
-	Data    any    `json:"data,omitzero" jsonschema:"where it does not"`
+	Rows    []any  `json:"rows,omitempty" cut:"end" jsonschema:"if PVE answers with a list"`
+	Data    any    `json:"data,omitzero" jsonschema:"if it does not"`
 	Total   int    `json:"total,omitzero" jsonschema:"rows that PVE has sent"`
 	tool.Rest
 	Masked []string `json:"masked,omitzero" jsonschema:"fields with secrets, which are not shown"`
@@ -83,7 +83,7 @@ func runRead(ctx context.Context, c *tool.Call, in readIn) (readOut, error) {
 	return out, err
 }
 
-// refuseRead says why a request is no plain read.
+// refuseRead says why a request is not a plain read.
 func refuseRead(req request, row policy.Endpoint, known bool) error {
 	why := row.Why
 	switch {
@@ -104,7 +104,7 @@ func refuseRead(req request, row policy.Endpoint, known bool) error {
 	return explain.Refusal(next, "Nothing was sent: %s is more than a read: %s.", req, why)
 }
 
-// list answers with rows: sorted, cut, and with the fields that are wanted.
+// list answers with rows: sorted, cut, and with the wanted fields.
 func (out *readOut) list(in readIn, rows []any) error {
 	if err := sortRows(rows, in.Sort); err != nil {
 		return explain.Refusal("", "%s.", capital(err.Error()))
@@ -131,11 +131,10 @@ func (out *readOut) list(in readIn, rows []any) error {
 	return nil
 }
 
-// mostData is how long an answer that is no list is at most, so that the rest of the answer
-// has room.
+// mostData is the most bytes of data that is not a list. The rest of the answer needs room too.
 const mostData = 20_000
 
-// object answers with what is no list.
+// object answers with data that is not a list.
 func (out *readOut) object(in readIn, data any) {
 	selected := selectionsOf(in.Fields)
 	out.Data = pick(data, selected)
@@ -146,7 +145,7 @@ func (out *readOut) object(in readIn, data any) {
 	}
 }
 
-// noteMissing says which fields there are not, and which there are.
+// noteMissing names wanted fields that do not exist, and those that do.
 func (out *readOut) noteMissing(selected []selection, data any) {
 	if size(data) <= len("[]") {
 		return
@@ -175,8 +174,8 @@ func (r request) String() string {
 	return r.method + " " + render.Text("/"+strings.Join(r.elements, "/"), 300)
 }
 
-// send makes a read. total is how many rows there are where PVE sends a part of them and says
-// so, else 0. Data is nil where PVE has none.
+// send makes a read. total is how many rows there are if PVE says that it sends only a part of
+// them, else 0. data is nil if PVE has none.
 func send(ctx context.Context, c *tool.Call, r request) (data any, total int, err error) {
 	ans, err := c.PVE.Do(ctx, r.method, proxmox.Join(r.elements...), r.form)
 	if err != nil || ans.IsEmpty() {

@@ -28,7 +28,7 @@ type area struct {
 	says       []string
 	// answer, where the simulator has nothing of the area, is what PVE answers at path.
 	path, answer string
-	only         int // the major version that has it; 0 stands for both
+	only         int // the major version that has it; 0 for both
 }
 
 var areas = []area{

@@ -7,14 +7,14 @@ import (
 	"unicode"
 )
 
-// noise are words that say nothing of what is wanted.
+// noise are words that say nothing about what is wanted.
 var noise = strings.Fields(`a an and any are as at be been by can could did do does doesn don for from get give had has have how i if in into is isn it its
 	let like me my need of on one or our out please right s same should show so some t tell than that the their them there these they this those to up us
 	want was way we were what when where whether which while who whose why will with would you your proxmox pve now here just really via using use used
 	currently still about also while instead whether until before after during already again ok only very much without must
 	won isn wasn doesn didn needs know possible want wants trying able something anything some someone`)
 
-// generic are verbs and the like that say what is to be done, of anything.
+// generic are verbs and the like that say what to do, whatever the object.
 var generic = strings.Fields(`create add make new delete remove destroy drop change set edit modify list show display view enable disable turn configure
 	vm vms guest guests container containers ct lxc node nodes host hosts server cluster datacenter machine machines
 	type status settings setting all every everything each check find look use give put take stop start old define current other own several many`)
@@ -73,7 +73,7 @@ func stem(word string) string {
 	return word
 }
 
-// verbsOf are words that sound like a method, of things that people want done.
+// verbsOf are words for things to be done, by the method that they sound like.
 var verbsOf = map[string]string{
 	"POST": `create add make new setup set generate build define register order start run take clone copy download pull upload send open get
 		post migrate move convert restart reboot back evacuate restore roll go test trim reset wake refresh connect mount attach map issue
@@ -111,7 +111,8 @@ func methodsOf(question string) map[string]float64 {
 	return out
 }
 
-// asks reports whether a question is one, rather than a wish: how do I, can I add, are wishes.
+// asks reports whether a text asks for information. "How do I" and "can I add" are wishes for a
+// change.
 func asks(words []string) bool {
 	if len(words) == 0 {
 		return false

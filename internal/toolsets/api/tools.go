@@ -1,5 +1,5 @@
-// Package api has the tools that reach all of PVE's API, with the same safety as the others:
-// what they send is checked before, and the guard's table says what it can do.
+// Package api has the tools that reach all of PVE's API, as safely as the others: a request is
+// checked before it is sent, and the guard's table says what it can do.
 package api
 
 import "github.com/pve-mcp/pve-mcp/internal/tool"

@@ -14,7 +14,7 @@ import (
 // mostWords is how many words of an enumeration are named.
 const mostWords = 10
 
-// typeText says in few words what a parameter takes.
+// typeText describes in few words what a parameter takes.
 func typeText(s *apischema.Schema) string {
 	switch {
 	case len(s.Enum) > 0:

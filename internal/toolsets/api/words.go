@@ -9,7 +9,7 @@ import (
 //go:embed words.txt
 var wordsFile string
 
-// purpose says in our words what an endpoint is for.
+// purpose describes what an endpoint is for, in plain words.
 type purpose struct {
 	text  string
 	words string // that people use for it
@@ -49,7 +49,7 @@ func addPurpose(out map[string]purpose, key string, p purpose) {
 	}
 }
 
-// bothKinds are the keys that a key with qemu|lxc stands for.
+// bothKinds returns the two keys that a key with qemu|lxc is short for.
 func bothKinds(key string) []string {
 	vm, ct := strings.Replace(key, "qemu|lxc", "qemu", 1), strings.Replace(key, "qemu|lxc", "lxc", 1)
 	if vm == ct {

@@ -89,7 +89,7 @@ func planCreate(ctx context.Context, c *tool.Call, given createIn) (change.Plan,
 	}
 	plan := change.Plan{
 		Subject: policy.Guest(in.VMID),
-		About:   fmt.Sprintf("Backup of %v (%s) on %s to %s%s", g, render.Text(s.Name.Value, 60), g.Node, render.Text(in.Storage, 60), in.aside(s)),
+		About:   fmt.Sprintf("Backup of %v (%s) on %s to %s%s", g, render.Text(s.Name.Value, 60), g.Node, render.Text(in.Storage, 60), in.sideEffects(s)),
 	}
 	if in.Prune != "" {
 		plan.Target = policy.Target{Method: http.MethodPost, Path: "/nodes/*/vzdump", Subject: policy.Guest(in.VMID)}
@@ -99,7 +99,7 @@ func planCreate(ctx context.Context, c *tool.Call, given createIn) (change.Plan,
 }
 
 // sideEffects says what else the backup does.
-func (in *createIn) aside(s pve.GuestStatus) string {
+func (in *createIn) sideEffects(s pve.GuestStatus) string {
 	var what []string
 	switch {
 	case s.Status != "running":
@@ -231,7 +231,7 @@ func finishCreate(ctx context.Context, c *tool.Call, in createState, end change.
 	}
 	if err == nil {
 		out.SetOutcome(tool.Unknown, "pve_task_status shows what its task did, pve_list_backups what is on the storage.",
-			"PVE's task succeeded, but %s lists no backup of %v that is as new as the task.", in.VMID, render.Text(in.Storage, 60))
+			"PVE's task succeeded, but no backup of %v as new as the task is listed on %s.", in.VMID, render.Text(in.Storage, 60))
 	}
 	return out, err
 }

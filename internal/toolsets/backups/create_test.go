@@ -205,7 +205,7 @@ func TestCreateBackupPrunes(t *testing.T) {
 		{"the new one is protected", `"prune":"keep-last=1","protected":true`, model(small),
 			"older backups of VM 100 on nfs are deleted by the rule keep-last=1; the new one is protected and does not count\nthe backup " + webOld + " is deleted", webNew},
 		{"by the day", `"prune":"keep-daily=1"`, model(small), "older backups of VM 100 on nfs are deleted by the rule keep-daily=1, " +
-			"which counts the new one: it may take the place of another one than these\nthe backup " + webOld + " is deleted", ""},
+			"which counts the new one, so other backups than these may be deleted\nthe backup " + webOld + " is deleted", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -13,7 +13,7 @@ func TestChangesThatDidNothing(t *testing.T) {
 	backups := []string{"POST /nodes/{node}/vzdump"}
 	sim.Tell(t, "pve_create_backup", []sim.Story{
 		{Name: "backup", Options: sim.Options{Model: model(small)}, Fault: pvesim.Fault{Match: "POST /nodes/*/vzdump", TaskIdle: true}, Args: `{"vmid":105,"storage":"nfs"}`, Outcome: tool.Unknown, Writes: backups,
-			Says: []string{"PVE's task succeeded, but no backup of 105 that is as new as it is listed on nfs."}, Lacks: []string{`"backup"`}},
+			Says: []string{"PVE's task succeeded, but no backup of 105 as new as the task is listed on nfs."}, Lacks: []string{`"backup"`}},
 		{Name: "the list cannot be read", Options: sim.Options{Model: model(small)}, Fault: pvesim.Fault{Match: "GET /nodes/*/storage/*/content", Status: 500, Message: "got timeout"}, Args: `{"vmid":105,"storage":"nfs","wait":45}`,
 			Outcome: tool.OK, Writes: backups, Says: []string{"done. The current state could not be read: PVE refused: got timeout."}},
 	})

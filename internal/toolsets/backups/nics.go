@@ -10,14 +10,14 @@ import (
 
 // disconnectNICs reads the NICs in the backup, and writes them with the link down. It leaves
 // out their addresses if new ones are wanted.
-func (in *restoreState) unplug(ctx context.Context, c *tool.Call) error {
+func (in *restoreState) disconnectNICs(ctx context.Context, c *tool.Call) error {
 	config, err := c.PVE.BackupConfig(ctx, in.Node, in.Archive)
 	if err != nil {
 		return err
 	}
 	in.Down = map[string]string{}
 	for _, n := range config.NICs(in.Kind) {
-		if in.Down[n.Key], err = unplugged(in.Kind, n, config.Values[n.Key], in.Unique); err != nil {
+		if in.Down[n.Key], err = withLinkDown(in.Kind, n, config.Values[n.Key], in.Unique); err != nil {
 			return err
 		}
 	}
@@ -25,7 +25,7 @@ func (in *restoreState) unplug(ctx context.Context, c *tool.Call) error {
 }
 
 // withLinkDown is the value of a NIC with its link down.
-func unplugged(kind pve.Kind, n pve.NIC, value string, anew bool) (string, error) {
+func withLinkDown(kind pve.Kind, n pve.NIC, value string, anew bool) (string, error) {
 	model := "model"
 	if kind == pve.LXC {
 		model = ""

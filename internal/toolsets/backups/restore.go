@@ -113,16 +113,16 @@ func planRestore(ctx context.Context, c *tool.Call, given restoreIn) (change.Pla
 		return plan, in, err
 	}
 	if in.Disconnect {
-		if err := in.unplug(ctx, c); err != nil {
+		if err := in.disconnectNICs(ctx, c); err != nil {
 			return plan, in, err
 		}
 	}
-	if twin := in.twin(ctx, c); twin != "" {
-		in.note("%s", twin)
+	if warning := in.macWarning(ctx, c); warning != "" {
+		in.note("%s", warning)
 		if in.Overwrite {
-			plan.Consequences = append(plan.Consequences, twin)
+			plan.Consequences = append(plan.Consequences, warning)
 		}
-		plan.Later = "Then " + twin + "."
+		plan.Later = "Then " + warning + "."
 	}
 	plan.Subject = policy.Guest(in.VMID)
 	plan.About = in.about()
@@ -161,9 +161,9 @@ func (in *restoreState) newID(ctx context.Context, c *tool.Call, perms pve.Permi
 	return cluster.CheckMayCreate(perms, in.VMID, in.Pool)
 }
 
-// warnOfSameMACs says that the guest will have the MAC addresses of its original; "" if it will
+// macWarning says that the guest will have the MAC addresses of its original; "" if it will
 // not.
-func (in *restoreState) twin(ctx context.Context, c *tool.Call) string {
+func (in *restoreState) macWarning(ctx context.Context, c *tool.Call) string {
 	g, err := c.Guest(ctx, in.Original)
 	if err != nil || in.VMID == in.Original || in.Unique || g.Type != string(in.Kind) {
 		return ""

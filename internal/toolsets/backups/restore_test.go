@@ -235,7 +235,7 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 	refused(t, "pve_restore_backup", []refusal{
 		{name: "no volid", args: `{"archive":"vzdump"}`, want: `The argument \"archive\": \"vzdump\" is not a volume id`},
-		{name: "no backup", args: archive("local:iso/debian-12.11.0-amd64-netinst.iso") + "}", want: `\"archive\" is \"local:iso/debian-12.11.0-amd64-netinst.iso\", whose name is not that of a backup`},
+		{name: "no backup", args: archive("local:iso/debian-12.11.0-amd64-netinst.iso") + "}", want: `\"archive\" is \"local:iso/debian-12.11.0-amd64-netinst.iso\", which is not the name of a backup`},
 		{name: "it is not there", args: archive(strings.Replace(webNew, "1999", "1998", 1)) + "}", want: `There is no backup nfs:backup/vzdump-qemu-100-1998_12_31-02_00_00.vma.zst.","outcome":"failed","next":"pve_list_backups has those that there are.`},
 		{name: "it is on another node", args: archive(proxy) + `,"node":"pve2","storage":"nfs"}`, want: "There is no backup " + proxy + "."},
 		{name: "its node is offline", model: model(offline), args: archive(sandbox) + `,"storage":"nfs"}`,
@@ -290,8 +290,8 @@ func TestRestoreWhereTheIDIsTakenMeanwhile(t *testing.T) {
 		outcome    tool.Outcome
 		notes      string
 	}{
-		{archive(webNew) + `,"unique":true}`, `"vmid":111`, tool.OK, "the id 110 was taken meanwhile, so that it has 111"},
-		{archive(proxy) + `,"unique":true,"storage":"nfs"}`, `"vmid":111`, tool.OK, "the id 110 was taken meanwhile, so that it has 111"},
+		{archive(webNew) + `,"unique":true}`, `"vmid":111`, tool.OK, "the id 110 was taken meanwhile, so it has 111"},
+		{archive(proxy) + `,"unique":true,"storage":"nfs"}`, `"vmid":111`, tool.OK, "the id 110 was taken meanwhile, so it has 111"},
 		{archive(webNew) + `,"vmid":110}`, "PVE refused: unable to restore VM 110 - VM 110 already exists on node 'pve1'.", tool.Failed, ""},
 	} {
 		synctest.Test(t, func(t *testing.T) {

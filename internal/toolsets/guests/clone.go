@@ -32,9 +32,9 @@ type cloneIn struct {
 
 type cloneState struct {
 	cloneIn
-	Chosen bool   `json:"chosen,omitzero"` // NewID was chosen here
-	Who    string `json:"who"`             // the original, for a person
-	Source string `json:"source"`          // its node
+	Chosen   bool   `json:"chosen,omitzero"` // NewID was chosen here
+	Original string `json:"who"`             // the original, for a person
+	Source   string `json:"source"`          // its node
 	// Moves means that the clone is made on Source and then migrated, because Target cannot use
 	// the disks of the original. MovesTo is the storage for its disks on Target, "" for the
 	// storage of the same name.
@@ -87,8 +87,8 @@ func planClone(ctx context.Context, c *tool.Call, given cloneIn) (change.Plan, c
 			return change.Plan{}, in, err
 		}
 	}
-	in.Who, in.Source = fmt.Sprintf("%v (%s)", g, render.Text(s.Name.Value, 60)), g.Node
-	if g, err = in.chooseWay(ctx, c, g); err != nil {
+	in.Original, in.Source = fmt.Sprintf("%v (%s)", g, render.Text(s.Name.Value, 60)), g.Node
+	if g, err = in.planMove(ctx, c, g); err != nil {
 		return change.Plan{}, in, err
 	}
 	if err := refuseClone(ctx, c, in.cloneIn, g, s); err != nil {
@@ -121,12 +121,12 @@ func cloneSteps(in cloneState) []change.Step[cloneState] {
 	return steps
 }
 
-func (in cloneState) about() string { return fmt.Sprintf("Clone of %s as %v", in.Who, in.NewID) }
+func (in cloneState) about() string { return fmt.Sprintf("Clone of %s as %v", in.Original, in.NewID) }
 
 // planMove decides how the clone gets to another node. PVE makes it there only if all disks of
 // the original are on storages that both nodes share. Otherwise the clone is made in full
 // beside the original, and migrated while it is off.
-func (in *cloneState) chooseWay(ctx context.Context, c *tool.Call, g pve.GuestRef) (pve.GuestRef, error) {
+func (in *cloneState) planMove(ctx context.Context, c *tool.Call, g pve.GuestRef) (pve.GuestRef, error) {
 	if in.Target == "" || in.Target == g.Node {
 		return g, nil
 	}

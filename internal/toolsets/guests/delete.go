@@ -134,7 +134,7 @@ func storagesOf(g pve.GuestRef, config pve.GuestConfig) []string {
 // finishDelete checks that the guest and its volumes are gone.
 func finishDelete(ctx context.Context, c *tool.Call, in deleteState, end change.End) (deleteOut, error) {
 	out := deleteOut{VMID: in.VMID}
-	g, s, err := stillThere(ctx, c, in.VMID, end)
+	g, s, err := readDeleted(ctx, c, in.VMID, end)
 	var none *pve.NoGuestError
 	switch {
 	case errors.As(err, &none), pve.Elsewhere(err): // a list may still have it
@@ -161,9 +161,9 @@ func finishDelete(ctx context.Context, c *tool.Call, in deleteState, end change.
 	return out, nil
 }
 
-// stillThere asks for a guest after its deletion. If the task succeeded, the guest was deleted
+// readDeleted asks for a guest after its deletion. If the task succeeded, the guest was deleted
 // and cannot be on another node.
-func stillThere(ctx context.Context, c *tool.Call, id pve.VMID, end change.End) (pve.GuestRef, pve.GuestStatus, error) {
+func readDeleted(ctx context.Context, c *tool.Call, id pve.VMID, end change.End) (pve.GuestRef, pve.GuestStatus, error) {
 	g, err := c.Guest(ctx, id)
 	if err != nil || !end.Status.Succeeded() {
 		return c.Live(ctx, id)

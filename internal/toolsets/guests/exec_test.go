@@ -57,11 +57,11 @@ func TestExec(t *testing.T) {
 		{Name: "moved while it is looked at", Options: sim.Options{Model: sim.Cluster(onNFS(100)), Before: sim.Moves(100, "pve2", "GET", "/config")}, Args: `{"vmid":100,"shell":"true"}`,
 			Outcome: tool.OK, Writes: []string{execVM}},
 		{Name: "lost sight of", Fault: pvesim.Fault{Match: "GET /nodes/*/qemu/100/agent/exec-status", Status: 500, Message: "VM 100 is not running"}, Args: `{"vmid":100,"command":["true"],"timeout":5}`,
-			Outcome: tool.Running, Writes: []string{execVM}, Says: []string{"its end cannot be seen: PVE refused: VM 100 is not running.", `"process":"`}},
+			Outcome: tool.Running, Writes: []string{execVM}, Says: []string{"its end is unknown: PVE refused: VM 100 is not running.", `"process":"`}},
 		{Name: "lost sight of for a moment", Fault: pvesim.Fault{Match: "GET /nodes/*/qemu/100/agent/exec-status", Status: 500, Message: "got timeout", Max: 2}, Args: `{"vmid":100,"command":["true"]}`,
 			Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`"exit_code":0`}},
 		{Name: "the answer with the output is lost", Fault: pvesim.Fault{Match: "GET /nodes/*/qemu/100/agent/exec-status", Drop: true, Max: 1}, Args: `{"vmid":100,"command":["true"]}`,
-			Outcome: tool.Unknown, Writes: []string{execVM}, Says: []string{"its exit code and output were lost on the way", "before you run it again"}, Lacks: []string{`"exit_code"`}},
+			Outcome: tool.Unknown, Writes: []string{execVM}, Says: []string{"Its exit code and output were lost in transit", "before you run it again"}, Lacks: []string{`"exit_code"`}},
 	})
 }
 
@@ -158,7 +158,7 @@ func TestExecOfAnother(t *testing.T) {
 			refuse            func(policy.Risk) string
 		}{
 			{"bob", fmt.Sprintf(collect, 100), "it was given to another caller", nil},
-			{"alice", fmt.Sprintf(collect, 101), "is of a command in the guest 100", nil},
+			{"alice", fmt.Sprintf(collect, 101), "belongs to a command in the guest 100", nil},
 			{"alice", fmt.Sprintf(collect, 100), "no exec", noExec},
 			{"alice", `{"vmid":100,"process":120}`, "it was not made by this server, or was changed", nil},
 		} {

@@ -19,9 +19,9 @@ func TestChangesThatDidNothing(t *testing.T) {
 	})
 	sim.Tell(t, "pve_resize_disk", []sim.Story{
 		{Name: "by", Fault: idle("PUT /nodes/*/qemu/105/resize"), Args: `{"vmid":105,"disk":"scsi0","size":"+10G"}`, Outcome: tool.Failed, Writes: []string{"PUT /nodes/{node}/qemu/{vmid}/resize"},
-			Says: []string{"PVE took the resize of scsi0 of VM 105, and it has 120 GiB, not 130 GiB."}},
+			Says: []string{"PVE accepted the resize of scsi0 of VM 105, but its size is 120 GiB, not 130 GiB."}},
 		{Name: "to", Fault: idle("PUT /nodes/*/qemu/105/resize"), Args: `{"vmid":105,"disk":"scsi0","size":"140G"}`, Outcome: tool.Failed, Writes: []string{"PUT /nodes/{node}/qemu/{vmid}/resize"},
-			Says: []string{"it has 120 GiB, not 140 GiB."}},
+			Says: []string{"its size is 120 GiB, not 140 GiB."}},
 	})
 	sim.Tell(t, "pve_migrate_guest", []sim.Story{
 		{Name: "migrate", Options: shared, Fault: idle("POST /nodes/*/qemu/105/migrate"), Args: `{"vmid":105,"target":"pve1"}`, Outcome: tool.Failed, Writes: []string{migrateVM},
@@ -41,7 +41,7 @@ func TestChangesThatDidNothing(t *testing.T) {
 	configVM := []string{"PUT /nodes/{node}/qemu/{vmid}/config"}
 	sim.Tell(t, "pve_update_guest_config", []sim.Story{
 		{Name: "set", Fault: taken("PUT /nodes/*/qemu/105/config"), Args: `{"vmid":105,"set":{"cores":7}}`, Outcome: tool.Failed, Writes: configVM,
-			Says: []string{"PVE accepted the change, and the configuration of VM 105 reads as before: cores is", "not 7"}},
+			Says: []string{"PVE accepted the change, but the configuration of VM 105 reads as before: cores is", "not 7"}},
 		{Name: "delete", Fault: taken("PUT /nodes/*/qemu/105/config"), Args: `{"vmid":105,"delete":["memory"]}`, Outcome: tool.Failed, Writes: configVM,
 			Says: []string{"reads as before: memory is still there"}},
 		{Name: "as it is", Fault: taken("PUT /nodes/*/qemu/105/config"), Args: `{"vmid":105,"set":{"memory":16384}}`, Outcome: tool.OK, Writes: configVM},
@@ -66,7 +66,7 @@ func TestDeletionsThatLeaveVolumes(t *testing.T) {
 	})
 }
 
-// What a task's log says of what was left undone is told, though it ended OK.
+// The answer has what a task's log says was left undone, although the task ended OK.
 func TestTasksThatLeaveSomethingUndone(t *testing.T) {
 	for _, line := range []string{"WARN: no efidisk configured", "INFO: skipping guest-agent 'fs-freeze', agent configured but not running?", "ERROR: failed to remove snapshot 'x'", "guest-fsfreeze-freeze problems - timeout"} {
 		sim.Tell(t, "pve_clone_guest", []sim.Story{
@@ -102,7 +102,7 @@ func TestMigrationOfALinkedClone(t *testing.T) {
 	})
 }
 
-// A lock that was not to be had says that nothing was changed, and who has it.
+// The error for a lock that PVE could not get says that nothing was changed, and what holds it.
 func TestLocksThatAreNotHadInTime(t *testing.T) {
 	configVM := []string{"PUT /nodes/{node}/qemu/{vmid}/config"}
 	sim.Tell(t, "pve_update_guest_config", []sim.Story{

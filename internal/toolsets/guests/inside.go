@@ -81,7 +81,7 @@ func (out *statusOut) addresses(ctx context.Context, c *tool.Call, g pve.GuestRe
 	list = slices.DeleteFunc(list, func(i pve.Interface) bool { return i.Name == "lo" || len(i.CIDRs()) == 0 })
 	if len(list) > mostInterfaces || slices.ContainsFunc(list, forContainers) {
 		all := len(list)
-		list = ownFirst(ctx, c, g, list)
+		list = configuredFirst(ctx, c, g, list)
 		out.Dropped = all - len(list)
 	}
 	for _, i := range list {
@@ -107,7 +107,7 @@ func forContainers(i pve.Interface) bool { return containerRE.MatchString(i.Name
 // configuredFirst returns the interfaces, first those whose MAC is in the guest's
 // configuration. Of the others it leaves out those for containers. If the configuration cannot
 // be read, none counts as configured.
-func ownFirst(ctx context.Context, c *tool.Call, g pve.GuestRef, list []pve.Interface) []pve.Interface {
+func configuredFirst(ctx context.Context, c *tool.Call, g pve.GuestRef, list []pve.Interface) []pve.Interface {
 	macs := map[string]bool{}
 	if config, err := c.PVE.GuestConfig(ctx, g); err == nil {
 		for _, n := range config.NICs(g.Kind) {

@@ -126,7 +126,7 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	out.Notes = append(out.Notes, hidden(perms, in)...)
 	out.Notes = append(out.Notes, notes...)
 	if out.Total == 0 {
-		out.Notes = append(out.Notes, absent(in, all, perms)...)
+		out.Notes = append(out.Notes, explainNoMatch(in, all, perms)...)
 	}
 	return out, nil
 }
@@ -222,7 +222,7 @@ func rowOf(r *pve.Row, known knowledge, fields []string) guestRow {
 		row.MaxDisk, row.MaxDiskHuman = show.Bytes(use.MaxDisk)
 	}
 	if row.Status == "unknown" {
-		if seen := known.seen(r); seen != "unknown" {
+		if seen := known.lastStatus(r); seen != "unknown" {
 			row.LastSeen = seen
 		}
 	}

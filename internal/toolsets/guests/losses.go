@@ -44,7 +44,7 @@ func (in *update) runs(ctx context.Context, c *tool.Call, kind pve.Kind) (bool, 
 		case slices.Contains(in.Delete, key):
 			return !in.Force && !pve.DiskOf(kind, key, value).IsCDROM()
 		}
-		return in.replaces(kind, key) && in.keeps(ctx, c, kind, key) != ""
+		return in.replaces(kind, key) && in.reasonKept(ctx, c, kind, key) != ""
 	}
 	if !slices.ContainsFunc(slices.Concat(in.Delete, slices.Collect(maps.Keys(in.Set))), matters) {
 		return false, nil
@@ -57,7 +57,7 @@ func (in *update) runs(ctx context.Context, c *tool.Call, kind pve.Kind) (bool, 
 func (in *update) losses(ctx context.Context, c *tool.Call, kind pve.Kind, runs bool) []string {
 	var out []string
 	for _, key := range in.Delete {
-		if loss := in.loss(ctx, c, kind, key, runs); loss != "" {
+		if loss := in.lossWithout(ctx, c, kind, key, runs); loss != "" {
 			out = append(out, loss)
 		}
 	}
@@ -69,7 +69,7 @@ func (in *update) losses(ctx context.Context, c *tool.Call, kind pve.Kind, runs 
 		out = append(out, "it becomes a template, which cannot run and cannot become a guest again")
 	}
 	for _, key := range slices.Sorted(maps.Keys(in.Set)) {
-		if in.replaces(kind, key) && (runs || in.keeps(ctx, c, kind, key) == "") {
+		if in.replaces(kind, key) && (runs || in.reasonKept(ctx, c, kind, key) == "") {
 			out = append(out, fmt.Sprintf("the disk %s (%s) is replaced by another volume, and detached", key, render.Text(now(key), 100)))
 		}
 	}
@@ -78,10 +78,10 @@ func (in *update) losses(ctx context.Context, c *tool.Call, kind pve.Kind, runs 
 
 // lossWithout says what the removal of a key destroys, or takes from a guest that needs it; ""
 // for nothing.
-func (in *update) loss(ctx context.Context, c *tool.Call, kind pve.Kind, key string, runs bool) string {
+func (in *update) lossWithout(ctx context.Context, c *tool.Call, kind pve.Kind, key string, runs bool) string {
 	value := in.before[key].Value.Value
 	disk, now := pve.IsDiskKey(kind, key), render.Text(value, 100)
-	kept := in.keeps(ctx, c, kind, key)
+	kept := in.reasonKept(ctx, c, kind, key)
 	switch {
 	case key == "vmstate":
 		return "the suspended state is discarded: the VM will boot from scratch"
@@ -103,8 +103,8 @@ func (in *update) loss(ctx context.Context, c *tool.Call, kind pve.Kind, key str
 	return ""
 }
 
-// keeps says why PVE keeps the volume when its key is removed; "" if it is destroyed.
-func (in *update) keeps(ctx context.Context, c *tool.Call, kind pve.Kind, key string) string {
+// reasonKept says why PVE keeps the volume when its key is removed; "" if it is destroyed.
+func (in *update) reasonKept(ctx context.Context, c *tool.Call, kind pve.Kind, key string) string {
 	return c.ReasonKept(ctx, in.VMID, pve.DiskOf(kind, key, in.before[key].Value.Value))
 }
 

@@ -66,7 +66,7 @@ func TestMigrateToANodeInMaintenance(t *testing.T) {
 		{Name: "before PVE 8.3", Options: with(shared, sim.Version("8.2.4")), Args: `{"vmid":105,"target":"pve1"}`, Outcome: tool.OK, Writes: []string{migrateVM},
 			Sent: 9, Says: []string{"to pve1, which is in HA maintenance: done."}},
 		{Name: "HA moves none there", Options: with(), Args: `{"vmid":103,"target":"pve1","with_local_disks":true}`, Outcome: tool.Failed,
-			Says: []string{"HA manages VM 103, and moves no guest to pve1 while that is in maintenance.", "Choose another node"}},
+			Says: []string{"HA manages VM 103, and does not move guests to pve1 while that is in maintenance.", "Choose another node"}},
 		{Name: "another node", Options: with(shared), Args: `{"vmid":105,"target":"pve2"}`, Outcome: tool.OK, Writes: []string{migrateVM}, Lacks: []string{"maintenance"}},
 	})
 }

@@ -74,7 +74,7 @@ func goal(in powerIn) string {
 
 // isAtGoal reports whether a guest has the state that the call asks for, and HA leaves it
 // there. A sleeping guest is suspended too, but not to disk.
-func reached(in powerIn, s pve.GuestStatus) bool {
+func isAtGoal(in powerIn, s pve.GuestStatus) bool {
 	return s.State() == goal(in) && (!in.ToDisk || s.Status == "stopped") && (!asksHA(in, s) || haWants(in, s))
 }
 
@@ -105,7 +105,7 @@ func planPower(ctx context.Context, c *tool.Call, in powerIn) (change.Plan, powe
 		About:   fmt.Sprintf("%s of %v (%s) on %s", title(in.Action), g, render.Text(s.Name.Value, 60), g.Node),
 	}
 	switch {
-	case !reached(in, s) || in.Action == "reboot" || in.Action == "reset":
+	case !isAtGoal(in, s) || in.Action == "reboot" || in.Action == "reset":
 		return plan, in, refusePower(in, g, s)
 	case goal(in) == "stopped" && s.Lock.Value == "backup":
 		return plan, in, explain.Unlocked(g, s.Lock.Value) // the backup starts it again
@@ -204,7 +204,7 @@ func finishPower(ctx context.Context, c *tool.Call, in powerIn, end change.End) 
 		return powerOut{}, err
 	}
 	out := powerOut{VMID: in.VMID, Name: render.Text(s.Name.Value, 60), Node: g.Node, Status: s.State()}
-	if end.Status.Succeeded() && !reached(in, s) {
+	if end.Status.Succeeded() && !isAtGoal(in, s) {
 		return out, change.ErrNotYet
 	}
 	return out, nil

@@ -77,7 +77,7 @@ func planResize(ctx context.Context, c *tool.Call, given resizeIn) (change.Plan,
 	if err := explain.Unlocked(g, config.Values["lock"]); err != nil {
 		return change.Plan{}, in, err
 	}
-	disk, err := growing(g, config, in.Disk)
+	disk, err := growableDisk(g, config, in.Disk)
 	if err != nil {
 		return change.Plan{}, in, err
 	}
@@ -125,7 +125,7 @@ func (in *resizeIn) read() (bytes int64, relative bool, err error) {
 }
 
 // growableDisk finds a disk that can grow. The error lists those that can.
-func growing(g pve.GuestRef, config pve.GuestConfig, key string) (pve.Disk, error) {
+func growableDisk(g pve.GuestRef, config pve.GuestConfig, key string) (pve.Disk, error) {
 	var disks []string
 	for _, d := range config.Disks(g.Kind) {
 		switch {

@@ -38,11 +38,11 @@ func (k knowledge) status(r *pve.Row) string {
 	if len(k.offline) > 0 && slices.Contains(k.offline, r.Node()) {
 		return "unknown"
 	}
-	return k.seen(r)
+	return k.lastStatus(r)
 }
 
 // lastStatus is the latest status of a guest that PVE or this process saw.
-func (k knowledge) seen(r *pve.Row) string {
+func (k knowledge) lastStatus(r *pve.Row) string {
 	if now, ok := k.changed[r.VMID()]; ok {
 		return now.State()
 	}
@@ -73,7 +73,7 @@ const mostLooked = 10
 // names and states as of its nodes' last broadcast: a new guest has none yet, or those of an
 // earlier guest with its id. Such guests are looked at.
 func search(ctx context.Context, c *tool.Call, in listIn, all *pve.ResourceList, known knowledge) (found []*pve.Row, notes []string) {
-	name := named(in.Name)
+	name := nameMatcher(in.Name)
 	var unheard, matching []*pve.Row
 	for r := range all.Rows() {
 		if !r.IsGuest() || !in.selects(r) {
@@ -122,7 +122,7 @@ func (in listIn) selects(r *pve.Row) bool {
 
 // nameMatcher returns a function that reports whether a name matches. It has to contain the
 // wanted text; a text with * has to match the whole name.
-func named(wanted string) func(name string) bool {
+func nameMatcher(wanted string) func(name string) bool {
 	wanted = strings.ToLower(wanted)
 	if !strings.Contains(wanted, "*") {
 		return func(name string) bool { return strings.Contains(strings.ToLower(name), wanted) }
@@ -131,8 +131,8 @@ func named(wanted string) func(name string) bool {
 	return func(name string) bool { return re.MatchString(strings.ToLower(name)) }
 }
 
-// absent explains filters that cannot match anything, and lists what they could match.
-func absent(in listIn, all *pve.ResourceList, perms pve.Permissions) (notes []string) {
+// explainNoMatch explains filters that cannot match anything, and lists what they could match.
+func explainNoMatch(in listIn, all *pve.ResourceList, perms pve.Permissions) (notes []string) {
 	tags, pools := map[string]bool{}, map[string]bool{}
 	for r := range all.Rows() {
 		if r.Type() == "pool" || r.IsGuest() {
@@ -146,10 +146,10 @@ func absent(in listIn, all *pve.ResourceList, perms pve.Permissions) (notes []st
 	}
 	delete(pools, "")
 	if in.Tag != "" && !tags[strings.ToLower(in.Tag)] {
-		notes = append(notes, none("tag", in.Tag, tags))
+		notes = append(notes, noneCalled("tag", in.Tag, tags))
 	}
 	if in.Pool != "" && !pools[in.Pool] && perms.Has("/pool/"+in.Pool, "Pool.Audit") {
-		notes = append(notes, none("pool", in.Pool, pools))
+		notes = append(notes, noneCalled("pool", in.Pool, pools))
 	}
 	switch _, macErr := net.ParseMAC(in.Name); {
 	case macErr == nil:
@@ -162,8 +162,8 @@ func absent(in listIn, all *pve.ResourceList, perms pve.Permissions) (notes []st
 	return notes
 }
 
-// none says that there is nothing of a name, and lists what there is.
-func none(what, wanted string, have map[string]bool) string {
+// noneCalled says that there is nothing of a name, and lists what there is.
+func noneCalled(what, wanted string, have map[string]bool) string {
 	note := fmt.Sprintf("there is no %s %q that this token may see", what, render.Text(wanted, 60))
 	if len(have) == 0 {
 		return note + ", nor any other"

@@ -77,7 +77,7 @@ func TestUnknownNames(t *testing.T) {
 		m := pvesim.Cluster()
 		m.Nodes[2].Offline, m.Nodes[2].Silent = true, time.Hour
 		w := sim.New(t, sim.Options{Model: &m})
-		want := "the names of 6 guests are not known, because their node is offline or has not told of them yet; they are %s: 103, 105, 107, 202, 204 and 910"
+		want := "the names of 6 guests are not known, because their node is offline or has not reported them yet; they are %s: 103, 105, 107, 202, 204 and 910"
 		for args, where := range map[string]string{`{"name":"web"}`: "left out", `{"sort":"name"}`: "last"} {
 			a := w.Call("pve_list_guests", args)
 			if want := fmt.Sprintf(want, where); !strings.Contains(notes(a), want) {
@@ -125,7 +125,7 @@ func TestFiltersThatCannotMatch(t *testing.T) {
 		`{"name":"10.10.1."}`:           "10.10.1. is an address",
 		`{"name":"fd00:10::11/64"}`:     "is an address",
 		`{"name":"BC:24:11:00:00:01"}`:  "BC:24:11:00:00:01 is a MAC, and name is compared with names; pve_guest_config shows the MACs of a guest",
-		`{"tag":"prod","name":"db-99"}`: "what was made or renamed by others",
+		`{"tag":"prod","name":"db-99"}`: "guests that others made or renamed",
 		`{"pool":"web","tag":"db"}`:     "",
 	} {
 		a := w.Call("pve_list_guests", args)

@@ -222,7 +222,7 @@ func startUpdate(ctx context.Context, c *tool.Call, in *updateState) (change.Job
 		return proxmox.UPID{}, c.PVE.UpdateConfig(ctx, g, wanted)
 	})
 	var said *proxmox.Error
-	if errors.As(err, &said) && in.kept(ctx, c, said.Params) {
+	if errors.As(err, &said) && in.isPending(ctx, c, said.Params) {
 		return change.Job{Warning: "PVE could not apply all of it now, and keeps the rest for the next start:  " + said.Refused()}, nil
 	}
 	return change.Job{UPID: upid}, err
@@ -230,7 +230,7 @@ func startUpdate(ctx context.Context, c *tool.Call, in *updateState) (change.Job
 
 // isPending reports whether a change that PVE refused waits for the next start anyway, as one
 // does that PVE cannot make while the guest is running.
-func (in updateState) kept(ctx context.Context, c *tool.Call, refused map[string]string) bool {
+func (in updateState) isPending(ctx context.Context, c *tool.Call, refused map[string]string) bool {
 	if len(refused) == 0 {
 		return false
 	}

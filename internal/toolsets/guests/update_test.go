@@ -174,7 +174,7 @@ func TestUpdateAsks(t *testing.T) {
 		{"with blanks", sim.Set(104), `"vmid":104,"delete":" unused0 "`, "unused0 (local-zfs:vm-104-disk-1)", postVM},
 		{"with a semicolon", sim.Set(104), `"vmid":104,"delete":["agent;unused0"]`, "unused0 (local-zfs:vm-104-disk-1)", postVM},
 		{"of a CT", sim.Set(204, "unused0=local-zfs:subvol-204-disk-1"), `"vmid":204,"delete":["unused0"]`, "unused0 (local-zfs:subvol-204-disk-1)", putCT},
-		{"suspended state", sim.Set(109, "vmstate=local-zfs:vm-109-state-suspend"), `"vmid":109,"delete":["vmstate"]`, "the suspended state is thrown away", postVM},
+		{"suspended state", sim.Set(109, "vmstate=local-zfs:vm-109-state-suspend"), `"vmid":109,"delete":["vmstate"]`, "the suspended state is discarded", postVM},
 		{"protection deleted", sim.Set(105, "protection=1"), `"vmid":105,"delete":["protection"]`, "its protection against removal ends", putVM},
 		{"protection set", sim.Set(105, "protection=1"), `"vmid":105,"set":{"protection":false}`, "its protection against removal ends", putVM},
 		{"protection of a CT", sim.Set(204, "protection=1"), `"vmid":204,"set":{"protection":0}`, "its protection against removal ends", putCT},

@@ -117,7 +117,7 @@ func TestVolumesOfOtherGuests(t *testing.T) {
 	})
 	sim.Tell(t, "pve_delete_guest", []sim.Story{
 		{Name: "keeps it", Options: shared(), Args: `{"vmid":105}`, Outcome: tool.NeedsConfirmation,
-			Says: []string{"scsi1 (local-zfs:vm-103-disk-0) is only taken off: it belongs to VM 103 (db-2)"}},
+			Says: []string{"scsi1 (local-zfs:vm-103-disk-0) is only detached: it belongs to VM 103 (db-2)"}},
 	})
 }
 
@@ -147,17 +147,17 @@ func TestTakenOff(t *testing.T) {
 		says    string
 	}{
 		{"of a stopped VM", still, `"delete":["scsi1"]`, ok, ""},
-		{"of a running VM", runs, `"delete":["scsi1"]`, ask, "the disk scsi1 (nfs:105/vm-105-disk-1.qcow2,size=5G) is taken off while the guest runs"},
+		{"of a running VM", runs, `"delete":["scsi1"]`, ask, "the disk scsi1 (nfs:105/vm-105-disk-1.qcow2,size=5G) is detached while the guest runs"},
 		{"its boot disk", still, `"delete":["scsi0"]`, ask, "the disk scsi0 (local-zfs:vm-105-disk-0,size=120G), from which it boots, is detached"},
 		{"CD of a running VM", runs, `"delete":["ide2"]`, ok, ""},
 		{"CD that it boots from", boots, `"delete":["ide2"]`, ok, ""},
 		{"another's volume", boots, `"delete":["scsi2"]`, ok, ""},
-		{"another's volume, running", runs, `"delete":["scsi2"]`, ask, "taken off while the guest runs"},
+		{"another's volume, running", runs, `"delete":["scsi2"]`, ask, "detached while the guest runs"},
 		{"device", boots, `"delete":["scsi3"]`, ok, ""},
 		{"another's volume, replaced", still, `"set":{"scsi2":"nfs:105/vm-105-disk-1.qcow2"}`, ok, ""},
-		{"another's volume, with force", still, `"delete":["scsi2"],"force":true`, ask, "scsi2 (local-zfs:vm-103-disk-0) is only taken off: it belongs to VM 103 (db-2)"},
-		{"device, with force", still, `"delete":["scsi3"],"force":true`, ask, "scsi3 (/dev/disk/by-id/ata-X) is only taken off: it is a device or a folder of the node"},
-		{"CD, with force", still, `"delete":["ide2"],"force":true`, ask, "is only taken off: it is a CD"},
+		{"another's volume, with force", still, `"delete":["scsi2"],"force":true`, ask, "scsi2 (local-zfs:vm-103-disk-0) is only detached: it belongs to VM 103 (db-2)"},
+		{"device, with force", still, `"delete":["scsi3"],"force":true`, ask, "scsi3 (/dev/disk/by-id/ata-X) is only detached: it is a device or a folder of the node"},
+		{"CD, with force", still, `"delete":["ide2"],"force":true`, ask, "is only detached: it is a CD"},
 		{"template", still, `"set":{"template":true}`, ask, "it becomes a template, which cannot run and cannot become a guest again"},
 	} {
 		s := sim.Story{Name: tt.name, Options: tt.options, Args: `{"vmid":105,` + tt.args + `}`, Outcome: tt.outcome}

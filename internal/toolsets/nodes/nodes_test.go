@@ -201,8 +201,8 @@ func TestUnknownNode(t *testing.T) {
 	}
 }
 
-// Nodes in HA maintenance are shown as such, by every version: PVE has it in its list from
-// 8.3 on, and before that HA is asked, where there are several nodes.
+// Nodes in HA maintenance are shown as such, by every version: PVE has it in its list from 8.3
+// on. Before that, HA is asked if there are several nodes.
 func TestMaintenance(t *testing.T) {
 	lab := pvesim.Lab()
 	for _, tt := range []struct {

@@ -22,6 +22,6 @@ func TestChangesThatDidNothing(t *testing.T) {
 	sim.Tell(t, "pve_rollback_snapshot", []sim.Story{
 		{Name: "rollback", Options: sim.Options{Model: sim.Cluster(sim.Snapshot(102, "newest"), sim.Set(102, "parent=before-upgrade"))}, Fault: idle("POST /nodes/*/qemu/102/snapshot/*/rollback"),
 			Args: `{"vmid":102,"snapname":"newest","confirm":true}`, Outcome: tool.Failed, Writes: []string{"POST /nodes/{node}/qemu/{vmid}/snapshot/{snapname}/rollback"},
-			Says: []string{"PVE's task succeeded, but VM 102 does not stand at the snapshot newest."}},
+			Says: []string{"PVE's task succeeded, but VM 102 is not at the snapshot newest."}},
 	})
 }

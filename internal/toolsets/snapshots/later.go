@@ -20,9 +20,9 @@ var newestOnly = []string{"lvm", "zfs", "zfspool"}
 // anySnapshot are the types of storages that can return to any of their snapshots.
 var anySnapshot = []string{"btrfs", "lvmthin", "rbd"}
 
-// passLater says what happens to the later snapshots. It refuses a rollback that the storage of
+// checkLater says what happens to the later snapshots. It refuses a rollback that the storage of
 // a disk cannot make while they exist.
-func (f found) passLater(ctx context.Context, c *tool.Call, config pve.GuestConfig) (consequence string, err error) {
+func (f guestSnapshot) checkLater(ctx context.Context, c *tool.Call, config pve.GuestConfig) (consequence string, err error) {
 	later := laterThan(f.list, f.snap)
 	if len(later) == 0 {
 		return "", nil
@@ -43,7 +43,7 @@ func (f found) passLater(ctx context.Context, c *tool.Call, config pve.GuestConf
 			return "", explain.Refusal(
 				fmt.Sprintf("If the later ones may be lost, delete_newer: true deletes them first, in this order: %s.", strings.Join(later, ", ")),
 				"%s cannot return to %s now, and nothing was done: %s is on %s (%s), which returns to its newest snapshot only.",
-				f.who(), f.snap.Name, d.Key, render.Text(d.Volume.Storage, 60), typ)
+				f.label(), f.snap.Name, d.Key, render.Text(d.Volume.Storage, 60), typ)
 		case !slices.Contains(anySnapshot, typ) && !slices.Contains(unsure, d.Volume.Storage):
 			unsure = append(unsure, d.Volume.Storage)
 		}

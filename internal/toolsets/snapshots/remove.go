@@ -31,7 +31,7 @@ type rollbackIn struct {
 type rollbackState struct {
 	rollbackIn
 	Guest  pve.GuestRef     `json:"guest"`
-	Who    string           `json:"who"`
+	Label  string           `json:"who"`
 	Delete []string         `json:"delete,omitzero"` // snapshots, the newest first
 	Also   []policy.Subject `json:"also,omitzero"`   // whose volumes are rolled back, too
 }
@@ -71,7 +71,7 @@ func rollbackSteps(in rollbackState) []change.Step[rollbackState] {
 	var steps []change.Step[rollbackState]
 	for _, name := range in.Delete {
 		steps = append(steps, change.Step[rollbackState]{
-			About: deletionOf(name, in.Who), Target: snapshotTarget(in.Guest, name), Guest: in.VMID, Task: "delsnapshot",
+			About: deletionOf(name, in.Label), Target: snapshotTarget(in.Guest, name), Guest: in.VMID, Task: "delsnapshot",
 			Send: func(ctx context.Context, c *tool.Call, in *rollbackState) (change.Job, error) {
 				return sendDelete(ctx, c, in.VMID, name, false)
 			},
@@ -91,7 +91,7 @@ func rollbackSteps(in rollbackState) []change.Step[rollbackState] {
 }
 
 func (in rollbackState) about() string {
-	return fmt.Sprintf("Rollback of %s to %s", in.Who, in.Snapname)
+	return fmt.Sprintf("Rollback of %s to %s", in.Label, in.Snapname)
 }
 
 func sendRollback(ctx context.Context, c *tool.Call, in *rollbackState) (change.Job, error) {
@@ -128,8 +128,8 @@ func finishRollback(ctx context.Context, c *tool.Call, in rollbackState, end cha
 	return out, err
 }
 
-// target is a guest and one of its snapshots.
-type found struct {
+// guestSnapshot is a guest and one of its snapshots.
+type guestSnapshot struct {
 	guest  pve.GuestRef
 	status pve.GuestStatus
 	list   []pve.Snapshot
@@ -137,7 +137,7 @@ type found struct {
 }
 
 // find looks up a guest and one of its snapshots, for a change of it.
-func find(ctx context.Context, c *tool.Call, id pve.VMID, name string) (f found, err error) {
+func find(ctx context.Context, c *tool.Call, id pve.VMID, name string) (f guestSnapshot, err error) {
 	if f.guest, f.status, err = c.Live(ctx, id); err != nil {
 		return f, err
 	}
@@ -159,12 +159,12 @@ func find(ctx context.Context, c *tool.Call, id pve.VMID, name string) (f found,
 }
 
 // label names the guest for a person.
-func (f found) who() string {
+func (f guestSnapshot) label() string {
 	return fmt.Sprintf("%v (%s)", f.guest, render.Text(f.status.Name.Value, 60))
 }
 
 // age says when the snapshot was taken.
-func (f found) taken(c *tool.Call) string {
+func (f guestSnapshot) age(c *tool.Call) string {
 	if f.snap.Time.Value <= 0 {
 		return "an unknown time"
 	}
@@ -182,7 +182,7 @@ func planRollback(ctx context.Context, c *tool.Call, given rollbackIn) (change.P
 		return change.Plan{}, in, explain.Refusal("Delete it with pve_delete_snapshot, with force: true if nothing else helps.",
 			"The snapshot %s of %v is incomplete (%s), so there is no way back to it.", in.Snapname, f.guest, state)
 	}
-	in.Guest, in.Who = f.guest, f.who()
+	in.Guest, in.Label = f.guest, f.label()
 	plan := change.Plan{Subject: policy.Guest(in.VMID), About: in.about()}
 	_, config, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (pve.GuestConfig, error) {
 		return c.PVE.SnapshotConfig(ctx, g, in.Snapname)
@@ -193,7 +193,7 @@ func planRollback(ctx context.Context, c *tool.Call, given rollbackIn) (change.P
 	owners, others := c.ForeignVolumes(ctx, f.guest, config.Values)
 	in.Also = policy.Guests(owners)
 	plan.Consequences = []string{fmt.Sprintf("everything on the disks of %s on %s since %s is lost; its configuration returns to that time, too",
-		f.who(), f.guest.Node, f.taken(c))}
+		f.label(), f.guest.Node, f.age(c))}
 	plan.Consequences = append(plan.Consequences, others...)
 	switch runs := f.status.Status == "running"; {
 	case runs && (in.Run || f.snap.VMState.Value):
@@ -207,7 +207,7 @@ func planRollback(ctx context.Context, c *tool.Call, given rollbackIn) (change.P
 		plan.Consequences = append(plan.Consequences, fmt.Sprintf("the newer snapshots %s are deleted first: there is no way back to them", strings.Join(in.Delete, ", ")))
 		return plan, in, nil
 	}
-	later, err := f.passLater(ctx, c, config)
+	later, err := f.checkLater(ctx, c, config)
 	if later != "" {
 		plan.Consequences = append(plan.Consequences, later)
 	}
@@ -274,9 +274,9 @@ func deleteSnapshot() tool.Tool {
 		Plan: func(ctx context.Context, c *tool.Call, in deleteIn) (change.Plan, deleteIn, error) {
 			f, err := find(ctx, c, in.VMID, in.Snapname)
 			return change.Plan{
-				Subject: policy.Guest(in.VMID), About: deletionOf(in.Snapname, f.who()),
+				Subject: policy.Guest(in.VMID), About: deletionOf(in.Snapname, f.label()),
 				Target:       snapshotTarget(f.guest, in.Snapname),
-				Consequences: []string{fmt.Sprintf("%s on %s can no longer return to %s", f.who(), f.guest.Node, f.taken(c))},
+				Consequences: []string{fmt.Sprintf("%s on %s can no longer return to %s", f.label(), f.guest.Node, f.age(c))},
 			}, in, err
 		},
 		Start: func(ctx context.Context, c *tool.Call, in *deleteIn) (change.Job, error) {

@@ -95,7 +95,7 @@ func rows(a sim.Answer, list, field string) string {
 	return strings.Join(out, ", ")
 }
 
-// notes are those of an answer, "" where there are none.
+// notes are those of an answer, "" for none.
 func notes(a sim.Answer) string {
 	if a.Fields["notes"] == nil {
 		return ""

@@ -55,9 +55,9 @@ func jobOf(ctx context.Context, c *tool.Call, upid proxmox.UPID) (*job, error) {
 	return readJob(ctx, c, upid)
 }
 
-// why says why a task failed or warned and, for a backup of several guests, which of them
+// reasonOf says why a task failed or warned and, for a backup of several guests, which of them
 // failed. It reads the log unless j has all of it.
-func why(ctx context.Context, c *tool.Call, upid proxmox.UPID, status proxmox.TaskStatus, j *job, most int) (reason string, log []string) {
+func reasonOf(ctx context.Context, c *tool.Call, upid proxmox.UPID, status proxmox.TaskStatus, j *job, most int) (reason string, log []string) {
 	if j != nil && j.whole() {
 		reason, log = cluster.ReasonInLog(j.lines, status, most)
 	} else {

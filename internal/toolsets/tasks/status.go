@@ -104,7 +104,7 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 		out.Next = "Its effect comes after the task ends; look with pve_guest_status."
 	}
 	if out.State != "ok" {
-		if out.Reason, out.Log = why(ctx, c, upid, status, j, linesOfWhy); out.Reason == out.ExitStatus || out.State == "warnings" {
+		if out.Reason, out.Log = reasonOf(ctx, c, upid, status, j, linesOfWhy); out.Reason == out.ExitStatus || out.State == "warnings" {
 			out.Reason = ""
 		}
 	}

@@ -46,8 +46,8 @@ func quick() *pvesim.Model {
 }
 
 // A change of several steps is killed after each of them. Another process says what was done
-// and what was not, begins nothing by itself, and finishes it when it is told to: with its
-// handle, or with a new call where a human has to agree anew. Nothing is sent twice.
+// and what was not. It begins nothing by itself, and finishes the change when it is asked to:
+// with its handle, or with a new call where a human has to agree anew. Nothing is sent twice.
 func TestKilledAtEveryStep(t *testing.T) {
 	for _, tt := range []struct {
 		name, tool, args string

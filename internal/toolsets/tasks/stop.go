@@ -37,7 +37,7 @@ func stopTask() tool.Tool {
 		},
 		Idempotent: true,
 		Risk: func(in stopIn) policy.Risk {
-			if losses(in.UPID) != nil {
+			if lossesByStop(in.UPID) != nil {
 				return policy.Destructive
 			}
 			return policy.Write
@@ -55,7 +55,7 @@ func stopTask() tool.Tool {
 			plan := change.Plan{About: fmt.Sprintf("Stop of the task %s %s on %s", in.UPID.Type, in.UPID.ID, in.UPID.Node)}
 			id, _ := pve.GuestOf(in.UPID)
 			plan.Subject = policy.Guest(id)
-			if plan.Consequences = losses(in.UPID); plan.Consequences != nil {
+			if plan.Consequences = lossesByStop(in.UPID); plan.Consequences != nil {
 				plan.Target = policy.Target{Method: http.MethodDelete, Path: "/nodes/*/tasks/*", Subject: plan.Subject}
 			}
 			if !status.Running() {
@@ -72,7 +72,7 @@ func stopTask() tool.Tool {
 
 // lossesByStop says what a guest loses when a task that overwrites or deletes is stopped; nil
 // for nothing.
-func losses(upid proxmox.UPID) []string {
+func lossesByStop(upid proxmox.UPID) []string {
 	id, ok := pve.GuestOf(upid)
 	if !ok || !policy.StoppedIsLost(upid.Type) {
 		return nil
@@ -110,7 +110,7 @@ func finishStop(ctx context.Context, c *tool.Call, in stopIn, _ change.End) (sto
 	if status.Succeeded() { // it ended before the stop
 		return out, nil
 	}
-	out.Left, err = leftBehind(ctx, c, in.UPID)
+	out.Left, err = remainsOf(ctx, c, in.UPID)
 	return out, err
 }
 
@@ -121,7 +121,7 @@ var leavesVolumes = map[string]bool{
 }
 
 // remainsOf says what a stopped task may have left behind.
-func leftBehind(ctx context.Context, c *tool.Call, upid proxmox.UPID) ([]string, error) {
+func remainsOf(ctx context.Context, c *tool.Call, upid proxmox.UPID) ([]string, error) {
 	var out []string
 	if leavesVolumes[upid.Type] {
 		out = append(out, "PVE cleans up as far as it can; incomplete volumes may still be there")

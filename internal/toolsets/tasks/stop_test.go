@@ -58,7 +58,7 @@ func TestStopTask(t *testing.T) {
 func TestStopTaskRefused(t *testing.T) {
 	w := sim.New(t, sim.Options{})
 	a := w.Call("pve_stop_task", `{"upid":"UPID:pve1:00000001:00000001:60000000:qmstart:100:root@pam:"}`)
-	if a.Outcome != tool.Failed || !strings.Contains(a.Text, "Node pve1 knows no such task.") {
+	if a.Outcome != tool.Failed || !strings.Contains(a.Text, "Node pve1 does not know this task.") {
 		t.Errorf("%s", a.Text)
 	}
 	begun := w.Call("pve_guest_power", `{"vmid":102,"action":"shutdown","wait":0}`)
