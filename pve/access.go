@@ -112,10 +112,10 @@ func (c *Client) PermissionsOf(ctx context.Context, user, path string) (Permissi
 // top are the paths that PVE lists wherever anything at all is held on them.
 var top = []string{"/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms"}
 
-// Has reports whether the privilege is held on an ACL path such as /vms/100: on
-// the path itself where PVE lists it, else by propagation from the nearest path
-// above that PVE lists. PVE lists no path on which nothing is held, so that one which
-// an entry of its own closes altogether cannot be told from one without an entry.
+// Has reports whether the privilege is held on an ACL path such as /vms/100: on the path itself
+// where PVE lists it, else by propagation from the nearest path above that PVE lists. PVE lists
+// no path on which nothing is held, so that one which an entry of its own closes altogether
+// looks like one without an entry.
 func (p Permissions) Has(path, privilege string) bool {
 	if privs, listed := p[path]; listed || slices.Contains(top, path) {
 		_, held := privs.Get(privilege)

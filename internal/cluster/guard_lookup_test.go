@@ -72,22 +72,22 @@ func TestDependentsOnACluster(t *testing.T) {
 		{"tag:db", full, "DELETE /storage/local-zfs", "guest 102 has local-zfs:vm-102-disk-0 as scsi0: guest 102 is protected (PVE_MCP_PROTECT: tag:db); guest 103", nil},
 		{"103", full, "DELETE /storage/pbs", "pbs:backup/vm/103/", nil},
 		{"105", full, "DELETE /storage/pbs", consent, nil},
-		{"105", full, "DELETE /storage/old-nas", cannotTell + "storage old-nas cannot be told: no node has it at present", nil},
-		{"105", full, "DELETE /storage/local", cannotTell + "storage local cannot be told: ", sim.Offline("pve2")},
-		{"105", "ops@pve!mcp", "DELETE /storage/pbs", cannotTell + "storage pbs cannot be told: ", nil},
+		{"105", full, "DELETE /storage/old-nas", cannotTell + "storage old-nas is unknown: no node has it at present", nil},
+		{"105", full, "DELETE /storage/local", cannotTell + "storage local is unknown: ", sim.Offline("pve2")},
+		{"105", "ops@pve!mcp", "DELETE /storage/pbs", cannotTell + "storage pbs is unknown: ", nil},
 		{"103", full, "DELETE /nodes/pve1/storage/local/content/local:iso%2Fdebian-12.11.0-amd64-netinst.iso", "guest 103 has local:iso/debian-12.11.0-amd64-netinst.iso as ide2", cd},
 		{"103", full, "DELETE /nodes/pve1/storage/local/content/local:iso%2Fdebian-12.11.0-amd64-netinst.iso", consent, nil},
 
 		{"103", full, "POST /nodes/pve3/status?command=reboot", "guest 103 is on node pve3: guest 103 is protected", nil},
 		{"103", full, "POST /nodes/pve1/status?command=reboot", consent, nil},
-		{"103", full, "POST /nodes/pve9/status?command=reboot", cannotTell + "node pve9 cannot be told: there is no node pve9", nil},
+		{"103", full, "POST /nodes/pve9/status?command=reboot", cannotTell + "node pve9 is unknown: there is no node pve9", nil},
 		{"pool:db", full, "POST /nodes/pve2/status?command=shutdown", "guest 102 is on node pve2: guest 102 is protected (PVE_MCP_PROTECT: pool:db)", nil},
 		{"103", full, "POST /nodes/pve3/stopall", "guest 103 is protected", nil},
 		{"103", full, "POST /nodes/pve3/stopall?vms=202", "", nil},
 		{"103", full, "POST /nodes/pve3/migrateall?target=pve2&vms=202", "", nil},
 		{"103", full, "POST /cluster/bulk-action/guest/shutdown", "guest 103 is protected", nil},
-		{"103", "none@pve!mcp", "POST /nodes/pve3/stopall", "which guests it changes cannot be told: the token may not see every guest (VM.Audit on /vms)", nil},
-		{"103", "none@pve!mcp", "POST /nodes/pve1/status?command=reboot", cannotTell + "node pve1 cannot be told: the token may not see every guest", nil},
+		{"103", "none@pve!mcp", "POST /nodes/pve3/stopall", "which guests it changes is unknown: the token may not see every guest (VM.Audit on /vms)", nil},
+		{"103", "none@pve!mcp", "POST /nodes/pve1/status?command=reboot", cannotTell + "node pve1 is unknown: the token may not see every guest", nil},
 
 		{"103", full, "PUT /cluster/backup/listed?enabled=0", "guest 103 is backed up by job listed", jobs},
 		{"104", full, "PUT /cluster/backup/listed?enabled=0", "", jobs},
@@ -96,7 +96,7 @@ func TestDependentsOnACluster(t *testing.T) {
 		{"104", full, "DELETE /cluster/backup/excludes", "guest 104 is backed up by job excludes", jobs},
 		{"104", full, "DELETE /cluster/backup/on-pve3", consent, jobs},
 		{"103", full, "DELETE /cluster/backup/on-pve3", "guest 103 is backed up by job on-pve3", jobs},
-		{"103", full, "DELETE /cluster/backup/nosuch", cannotTell + "job nosuch cannot be told: ", jobs},
+		{"103", full, "DELETE /cluster/backup/nosuch", cannotTell + "job nosuch is unknown: ", jobs},
 
 		{"103", full, "PUT /pools/db?comment=x", "guest 103 is in pool db", nil},
 		{"103", full, "PUT /pools/web?comment=x", "", nil},
@@ -106,7 +106,7 @@ func TestDependentsOnACluster(t *testing.T) {
 		{"104", full, "DELETE /cluster/ha/rules/db-2-home", consent, nil},
 		{"201", full, "POST /cluster/ha/status/disarm-ha?resource-mode=freeze", "guest 201 is managed by HA", nil},
 		{"104", full, "POST /cluster/ha/status/disarm-ha?resource-mode=freeze", consent, nil},
-		{"103", "none@pve!mcp", "DELETE /cluster/ha/rules/db-2-home", cannotTell + "ha-rule db-2-home cannot be told: ", nil},
+		{"103", "none@pve!mcp", "DELETE /cluster/ha/rules/db-2-home", cannotTell + "ha-rule db-2-home is unknown: ", nil},
 	} {
 		rules, err := policy.ParseRules(tt.protect)
 		if err != nil {

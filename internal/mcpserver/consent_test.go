@@ -79,7 +79,7 @@ func TestConsent(t *testing.T) {
 		{name: "protected by its pool", policy: policy.Policy{Protect: policy.Rules{{Pool: "web"}}}, tool: "pve_guest_power",
 			args: map[string]any{"vmid": 100, "action": "stop"}, outcome: "failed", message: "guest 100 is protected (PVE_MCP_PROTECT: pool:web)"},
 		{name: "a rule that cannot be evaluated", policy: policy.Policy{Protect: policy.Rules{{Pool: "nowhere"}}}, tool: "pve_guest_power",
-			args: map[string]any{"vmid": 100, "action": "stop"}, outcome: "failed", message: "whether guest 100 is protected cannot be told: rule pool:nowhere: "},
+			args: map[string]any{"vmid": 100, "action": "stop"}, outcome: "failed", message: "whether guest 100 is protected is unknown: rule pool:nowhere: "},
 		{name: "not among the allowed", policy: policy.Policy{Allow: policy.Rules{{Low: 200, High: 299}}}, tool: "pve_guest_power",
 			args: map[string]any{"vmid": 100, "action": "stop"}, outcome: "failed", message: "guest 100 is not among those that this server may change (PVE_MCP_ALLOW)"},
 		{name: "a snapshot-mode backup of a protected guest", policy: policy.Policy{Protect: policy.Rules{{Low: 200, High: 200}}}, tool: "pve_create_backup",

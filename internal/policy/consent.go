@@ -10,25 +10,25 @@ import (
 	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
-// Ask is what is known of a call when its consent is decided.
+// Ask describes a call whose consent is to be decided.
 type Ask struct {
 	Risk Risk
-	// Confirmed says that its arguments have confirm: true.
+	// Confirmed means that its arguments have confirm: true.
 	Confirmed bool
-	// CanAsk says that the client can ask its human.
+	// CanAsk means that the client can ask its human.
 	CanAsk bool
-	// Answer is what the human said to this very question, nil where nobody was asked.
+	// Answer is the human's answer to exactly this question, nil if nobody was asked.
 	Answer *Answer
 }
 
-// Answer is what a human said.
+// Answer is the answer of a human.
 type Answer struct {
 	Action string // accept, decline or cancel, as MCP has it
-	// Agreed says that an answer that was accepted also says yes, or has the right name.
+	// Agreed means that an accepted answer also says yes, or has the right name.
 	Agreed bool
 }
 
-// Decision is what becomes of a call.
+// Decision says what happens to a call.
 type Decision int
 
 // The decisions.
@@ -42,17 +42,16 @@ const (
 	Refused             // nobody can consent
 )
 
-// Consent is the proof that a call may be made. Only [Policy.Decide] makes one that is
-// worth something.
+// Consent is the proof that a call may be made. Only [Policy.Decide] makes a valid one.
 type Consent struct {
 	by      string
 	granted bool
 }
 
-// By says who consented: human, param, or none where none was needed.
+// By says who consented: human, param, or none if none was needed.
 func (c Consent) By() string { return c.by }
 
-// Decide says what becomes of a call.
+// Decide says what happens to a call.
 func (p Policy) Decide(a Ask) (Decision, Consent) {
 	needed := a.Risk == Destructive || a.Risk == Exec && p.Confirm == Human
 	byHuman := p.Confirm == Human || p.Confirm == Auto && a.CanAsk
@@ -82,15 +81,15 @@ type Target struct {
 	Method  string
 	Path    string
 	Subject Subject
-	// Also is what it changes beside its subject, such as the other guests whose volumes it
+	// Also has what it changes besides its subject, such as other guests whose volumes it
 	// names.
 	Also []Subject
-	// Snapshot says which snapshot of the guest it is about, as in [Where].
+	// Snapshot names the snapshot of the guest that it is about, as in [Where].
 	Snapshot string
 }
 
-// covers reports whether a request changes the subject of the target, and nothing that the
-// target does not say. A volume or a replication job says of which guest it is.
+// covers reports whether a request changes the subject of the target, and nothing beyond the
+// target. The name of a volume or a replication job includes its guest.
 func (t Target) covers(e effect) bool {
 	agreed := append(slices.Clone(t.Also), t.Subject)
 	said := func(s Subject) bool {
@@ -107,12 +106,11 @@ type grant struct {
 	used   atomic.Bool
 }
 
-// grantKey is the key of a grant in a context: nothing else in this program is handed
-// on in one.
+// grantKey is the key of a grant in a context.
 type grantKey struct{}
 
-// Grant returns a context in which one request to the target may be destructive. It
-// returns ctx itself for a consent that nobody gave.
+// Grant returns a context in which one request to the target may be destructive. For an invalid
+// consent it returns ctx itself.
 func (c Consent) Grant(ctx context.Context, t Target) context.Context {
 	if !c.granted {
 		return ctx
@@ -126,7 +124,8 @@ func granted(ctx context.Context, e row, r request) bool {
 	return g != nil && g.target.Method == e.method && g.target.Path == e.target(r)
 }
 
-// spend uses the grant of a context up for a request, or says why it does not cover it.
+// spend uses up the grant of a context for a request, or returns why the grant does not cover
+// it.
 func spend(ctx context.Context, e row, r request, changes effect) (used *grant, reason string) {
 	g, _ := ctx.Value(grantKey{}).(*grant)
 	switch {
@@ -140,8 +139,8 @@ func spend(ctx context.Context, e row, r request, changes effect) (used *grant, 
 	return g, ""
 }
 
-// giveBack makes a grant good again if PVE itself refused the request, so that nothing was
-// done: it may have to be sent to the node to which the guest has moved.
+// restore makes a grant valid again if PVE itself refused the request. Nothing was done then,
+// and the request may have to go to the node to which the guest has moved.
 func (g *grant) giveBack(resp *http.Response) {
 	if g != nil && proxmox.NothingDone(resp) {
 		g.used.Store(false)

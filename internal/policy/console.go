@@ -17,7 +17,7 @@ import (
 // consoles are the endpoints whose connections may become a websocket, by method and path.
 var consoles = map[string]bool{"GET /nodes/{node}/qemu|lxc/{vmid}/vncwebsocket": true}
 
-// upgrades reports whether a request wants its connection for another protocol.
+// upgrades reports whether a request asks to use its connection for another protocol.
 func upgrades(req *http.Request) bool {
 	return req.Header.Get("Upgrade") != "" || strings.Contains(strings.ToLower(req.Header.Get("Connection")), "upgrade")
 }
@@ -33,8 +33,8 @@ func refuseConsole(req *http.Request, e *row) string {
 	return ""
 }
 
-// typing reports whether a call may type into the console of a request: it holds a grant for
-// it, which is used up, and no rule forbids it.
+// mayType reports whether a call may type into the console of a request: it has a grant for
+// that, which this uses up, and no rule forbids it.
 func (g *Guard) typing(req *http.Request, r request, e *row) (used *grant, may bool) {
 	var reason string
 	if r.params, reason, _ = readParams(req); reason != "" || !granted(req.Context(), *e, r) {
@@ -48,7 +48,7 @@ func (g *Guard) typing(req *http.Request, r request, e *row) (used *grant, may b
 	return used, reason == ""
 }
 
-// watchConsole hands a console out in a wrapper that lets nobody type who may not.
+// watchConsole wraps a console. The wrapper drops input of a call that may not type.
 func watchConsole(resp *http.Response, typing bool) error {
 	conn, ok := resp.Body.(io.ReadWriteCloser)
 	if !ok {
@@ -58,13 +58,14 @@ func watchConsole(resp *http.Response, typing bool) error {
 	return nil
 }
 
-// console is a websocket to a guest's console. Written to are frames of the client; what they
-// type, in the protocol of a screen (RFB) or of a terminal, is dropped unless the call may. All
-// that cannot be told ends the connection. It is written to by one goroutine at a time.
+// console is a websocket to a guest's console. The client writes frames to it. Input in them,
+// in the protocol of a screen (RFB) or of a terminal, is dropped unless the call may type. A
+// message that it cannot read ends the connection. Only one goroutine at a time may write to
+// it.
 type console struct {
 	io.ReadWriteCloser
 	typing bool
-	frames []byte // that are not whole yet
+	frames []byte // that are not complete yet
 	stream consoleStream
 }
 
@@ -90,7 +91,7 @@ func (c *console) Write(b []byte) (int, error) {
 		out = append(out, passed...)
 		c.frames = c.frames[size:]
 	}
-	c.frames = bytes.Clone(c.frames) // so that those that were sent are not kept
+	c.frames = bytes.Clone(c.frames) // does not retain the sent frames
 	if len(out) > 0 {
 		if _, err := c.ReadWriteCloser.Write(out); err != nil {
 			return 0, err
@@ -99,7 +100,7 @@ func (c *console) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// pass returns what of a frame may be sent; raw is all of it.
+// pass returns the part of a frame that may be sent; raw is the whole frame.
 func (c *console) pass(f consoleFrame, raw []byte) ([]byte, error) {
 	if f.op != opBinary || c.typing {
 		return raw, nil
@@ -128,8 +129,8 @@ type consoleFrame struct {
 	payload []byte
 }
 
-// firstFrame reads the frame at the begin of b. size is that of all of it, 0 while it is not
-// whole.
+// firstFrame reads the frame at the start of b. size is its whole size, 0 while it is not
+// complete.
 func firstFrame(b []byte) (f consoleFrame, size int, err error) {
 	if len(b) < 2 {
 		return f, 0, nil
@@ -163,7 +164,7 @@ func firstFrame(b []byte) (f consoleFrame, size int, err error) {
 	return f, size, nil
 }
 
-// turn puts the mask on, or takes it off.
+// mask applies the mask, or removes it.
 func (f consoleFrame) turn(b []byte) {
 	for i := range b {
 		b[i] ^= f.mask[i%len(f.mask)]
@@ -189,7 +190,7 @@ func (f consoleFrame) with(payload []byte) []byte {
 // consoleStream is what a client has sent to a console, over all frames.
 type consoleStream struct {
 	stage   int
-	pending []byte // of a message that is not whole yet
+	pending []byte // of a message that is not complete yet
 	skip    uint64 // bytes of input that are still to come
 }
 
@@ -205,7 +206,7 @@ const (
 
 const rfbVersion = "RFB 003.008\n"
 
-// withoutInput takes bytes of the client and returns those that may be sent now.
+// withoutInput takes bytes of the client, and returns those that may be sent now.
 func (s *consoleStream) withoutInput(b []byte) (out []byte, err error) {
 	s.pending = append(s.pending, b...)
 	for {
@@ -231,13 +232,13 @@ func (s *consoleStream) withoutInput(b []byte) (out []byte, err error) {
 
 // consoleMessage is a message of a client.
 type consoleMessage struct {
-	size    int    // bytes, 0 while that cannot be told
+	size    int    // bytes, 0 while unknown
 	stage   int    // after it
 	input   bool   // it types, or moves the pointer
 	follows uint64 // bytes that are input, too
 }
 
-// next is the message with which pending begins; that is not empty.
+// next is the message at the start of pending, which is not empty.
 func (s *consoleStream) next() (consoleMessage, error) {
 	switch s.stage {
 	case greeting:

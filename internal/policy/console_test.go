@@ -195,7 +195,7 @@ func TestConsoleConsentIsForOneGuest(t *testing.T) {
 	}
 }
 
-// What cannot be told ends the connection, and nothing of it is sent.
+// A message that cannot be read ends the connection, and nothing of it is sent.
 func TestConsoleEndsOnWhatIsUnknown(t *testing.T) {
 	whole := masked(2, []byte("RFB 003.008\n"))
 	with := func(i int, b byte) []byte {
@@ -244,7 +244,7 @@ func TestOnlyConsolesAreOpened(t *testing.T) {
 	}
 }
 
-// Terminals that were recorded: what was typed is dropped, and all else is sent.
+// Terminals that were recorded: what was typed is dropped, and everything else is sent.
 func TestRecordedConsoles(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(os.Getenv("PVE_RECORDINGS"), "console", "*.jsonl"))
 	if err != nil || os.Getenv("PVE_RECORDINGS") == "" || len(files) == 0 {

@@ -6,22 +6,22 @@ import (
 	"strings"
 )
 
-// Endpoint is what the guard's table says of an endpoint, for those who want to know before
-// they send something. The guard itself does not ask it.
+// Endpoint is what the guard's table says of an endpoint, for callers that want to know before
+// they send a request. The guard itself does not use it.
 type Endpoint struct {
-	// Risk is that of the request, as far as its parameters tell.
+	// Risk is that of the request, as far as its parameters show it.
 	Risk Risk
-	// Secret says that the answer may have secrets in it.
+	// Secret means that the answer may contain secrets.
 	Secret bool
-	// Varies says that parameters can raise the risk, or lower it.
+	// Varies means that parameters can raise or lower the risk.
 	Varies bool
 	// Subject is what is changed: a kind, and names of parameters in braces.
 	Subject string
 	// Why says what a request does to it.
 	Why string
-	// Never says why no request is sent, "" where some may be.
+	// Never says why no request is sent, "" if some may be.
 	Never string
-	// Access says that it changes who may do what.
+	// Access means that it changes who may do what.
 	Access bool
 }
 
@@ -49,11 +49,11 @@ func Describe(method string, path []string, params url.Values) (e Endpoint, ok b
 	return e, true
 }
 
-// viewerPath is where a node shows its API to everybody, without login.
+// viewerPath is the page on which a node shows its API without login.
 const viewerPath = "/pve-docs/api-viewer/apidoc.js"
 
-// readsViewer reports whether a request reads what a node shows of its API, and is nothing
-// else: without a query, a body or a token.
+// readsViewer reports whether a request only reads the description of a node's API: it has no
+// query, body or token.
 func readsViewer(req *http.Request) bool {
 	path := req.URL.EscapedPath()
 	return req.Method == http.MethodGet && req.Body == nil && req.URL.RawQuery == "" && req.Header.Get("Authorization") == "" &&

@@ -15,32 +15,32 @@ type effect struct {
 	subjects   []Subject // what its row says that is changed, other than guests
 	changed    []int     // the guests that it changes
 	made       []int     // those that it makes
-	uses       []Where   // those whose volumes it changes or copies, wherever they belong to
+	uses       []Where   // those whose volumes it changes or copies, whichever guest they belong to
 	named      []Volume  // the volumes of others that its parameters name
 	selection  Selection // guests that it changes without naming them
 	snapshot   string    // whose disks count of those, as in [Where]
-	spreads    bool      // what becomes of the guests' own volumes concerns every guest that has one
+	spreads    bool      // a change of the guests' own volumes affects every guest that has one
 	pool       string    // that guests are made in
-	target     string    // the node that HA may take others to, too
-	creates    bool      // its subject is not there before
+	target     string    // the node to which HA may move others, too
+	creates    bool      // it creates its subject
 	destroys   bool      // it is destructive
-	onlyListed bool      // it is about the guests alone that it names, not about all that depend on its subject
-	complete   bool      // every parameter of its row's subject is given, so that somebody can consent to it
-	known      bool      // what it changes can be told
+	onlyListed bool      // it is only about the guests that it names, not about all that depend on its subject
+	complete   bool      // every parameter of its row's subject is given, so consent is possible
+	known      bool      // what it changes is known
 }
 
-// Selection says which guests a backup job or a call without a list is about.
+// Selection describes the guests of a backup job or of a call without a list.
 type Selection struct {
 	Guests  []int
 	Pool    string // the guests in it, too
-	All     bool   // every guest, but for Exclude
+	All     bool   // every guest except Exclude
 	Node    string // where not "", All are those on this node
 	Exclude []int
 }
 
 func (s Selection) isEmpty() bool { return len(s.Guests) == 0 && s.Pool == "" && !s.All }
 
-// all are the subjects of the request, guests among them, each once.
+// all returns the subjects of the request, guests included, each once.
 func (e effect) all() []Subject {
 	out := slices.Clone(e.subjects)
 	for _, s := range Guests(slices.Concat(e.changed, e.made)) {
@@ -99,7 +99,7 @@ func (e row) effectOf(r request) effect {
 	return out
 }
 
-// addSubjects adds what the row of a request says that is changed.
+// addSubjects adds the subjects that the row of a request names.
 func (out *effect) addSubjects(e row, r request) {
 	template, complete := e.subjectOf(r)
 	out.complete = complete && out.selection.isEmpty()
@@ -128,8 +128,8 @@ func (out *effect) addSubjects(e row, r request) {
 	}
 }
 
-// guestsNamed are the guests that a request names anywhere, that of its path first. ok is
-// false if something that should name a guest does not.
+// guestsNamed returns the guests that a request names anywhere, that of its path first. ok is
+// false if a parameter should name a guest but does not.
 func (e row) guestsNamed(r request) (ids []int, ok bool) {
 	var texts []string
 	if r.at(0) == "nodes" && (r.at(2) == "qemu" || r.at(2) == "lxc") && len(r.elems) > 3 {
@@ -156,7 +156,7 @@ func (e row) guestsNamed(r request) (ids []int, ok bool) {
 	return once(ids), true
 }
 
-// once returns values without their repetitions, in their order.
+// once returns values in their order, without repetitions.
 func once[T comparable](values []T) (out []T) {
 	seen := map[T]bool{}
 	for _, v := range values {
@@ -168,7 +168,7 @@ func once[T comparable](values []T) (out []T) {
 	return out
 }
 
-// places says where the guests of a request are, and which of their volumes count.
+// places returns where the guests of a request are, and which of their volumes count.
 func (e row) places(r request, ids []int) (out []Where) {
 	where, inPath := r.guest()
 	for _, id := range ids {
@@ -184,8 +184,7 @@ func (e row) places(r request, ids []int) (out []Where) {
 	return out
 }
 
-// usesVolumes reports whether a request has PVE do something with the volumes of the guests
-// that it names.
+// usesVolumes reports whether PVE uses the volumes of the guests that a request names.
 func (e row) usesVolumes(r request) bool {
 	switch r.at(0) {
 	case "nodes":
@@ -201,13 +200,13 @@ func (e row) namesVolumes() bool {
 	return e.rewrites || e.makes == "vmid" || strings.HasSuffix(e.path, "/{vmid}/config")
 }
 
-// kind is that of what the endpoint changes.
+// kind is the kind of what the endpoint changes.
 func (e row) kind() Kind {
 	kind, _, _ := strings.Cut(e.subject, " ")
 	return Kind(kind)
 }
 
-// subjectOf fills the subject of the row in. whole is false if a parameter that it needs is
+// subjectOf fills in the subject of the row. whole is false if a parameter that it needs is
 // missing or empty.
 func (e row) subjectOf(r request) (s Subject, complete bool) {
 	_, template, _ := strings.Cut(e.subject, " ")
@@ -223,13 +222,13 @@ func (e row) subjectOf(r request) (s Subject, complete bool) {
 		pairs = append(pairs, "{"+name+"}", value)
 	}
 	s = Subject{e.kind(), strings.NewReplacer(pairs...).Replace(template)}
-	if s.Kind == VolumeKind && !strings.Contains(s.ID, ":") { // PVE takes it for one of the storage in the path
+	if s.Kind == VolumeKind && !strings.Contains(s.ID, ":") { // PVE looks for it on the storage in the path
 		s.ID = e.inPath(r, "storage") + ":" + s.ID
 	}
 	return s, true
 }
 
-// storedName is the name that PVE gives to a file that it is sent or told to fetch.
+// storedName is the name that PVE gives to an uploaded or downloaded file.
 func storedName(name string) string {
 	name = strings.TrimSuffix(name, "\n")
 	name = name[strings.LastIndexAny(name, `/\`)+1:]
@@ -265,14 +264,14 @@ func (e row) inPath(r request, name string) string {
 	return ""
 }
 
-// creates reports whether the subject of the endpoint is not there before: it is named
-// beside the path of a POST that destroys nothing.
+// creates reports whether the endpoint creates its subject: a POST that destroys nothing names
+// the subject outside its path.
 func (e row) creates() bool {
 	return e.method == "POST" && e.class == writes && slices.ContainsFunc(paramsIn(e.subject), func(name string) bool { return !strings.Contains(e.path, "{"+name+"}") })
 }
 
-// riskOf is what a request can do. One that names a volume of another guest, or of nobody
-// knows whom, can do to that guest what it says of its own.
+// riskOf is what a request can do. If it names a volume of another or of an unknown guest, it
+// can do to that guest what it does to its own.
 func (e row) riskOf(r request, t effect) Risk {
 	if e.isDestructive != nil && e.isDestructive(r) || Lend(t.named) {
 		return max(e.class.risk(), Destructive)

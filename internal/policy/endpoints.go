@@ -12,7 +12,7 @@ import (
 // endpoint is one of PVE's API, of version 8 or 9.
 type endpoint struct {
 	method string
-	path   string // below /api2/json, as PVE describes it; qemu|lxc stands for both
+	path   string // below /api2/json, as PVE describes it; qemu|lxc is short for both
 	class  class
 	// subject is what is changed: a kind, and names of parameters in braces.
 	subject string
@@ -49,36 +49,36 @@ func (c class) risk() Risk {
 
 // detail is what the parameters of requests to an endpoint say.
 type detail struct {
-	// isDestructive says whether the request is destructive after all.
+	// isDestructive reports whether parameters make the request destructive.
 	isDestructive func(r request) bool
-	// onlyReads says whether it only reads after all.
+	// onlyReads reports whether parameters make it only read.
 	onlyReads func(r request) bool
 	// leavesGuests reports whether the guests that it names are left as they are.
 	leavesGuests func(r request) bool
-	// makes names the parameter with the id of a guest that is made.
+	// makes names the parameter with the id of the guest that it makes.
 	makes string
-	// takesFile says that the request may bring a file along, in a form that has parts.
+	// takesFile means that the request may upload a file, in a multipart form.
 	takesFile bool
-	// repeats names the parameter that is a list to PVE.
+	// repeats names the parameter that PVE reads as a list.
 	repeats string
 	// from names the snapshot whose disks count, as in [Where].
 	from func(r request) string
-	// selects are the guests that the request is about without naming them.
+	// selects returns the guests that the request is about without naming them.
 	selects func(r request) Selection
-	// targetParam names the parameter with the node that HA may take other guests to.
+	// targetParam names the parameter with the node to which HA may move other guests.
 	targetParam string
-	// spreads says that the disks of the guest are changed, wherever they are attached, though
+	// spreads means that the disks of the guest change, wherever they are attached, although
 	// the request is not destructive.
 	spreads bool
-	// rewrites says that what is on the disks of the guest is replaced: a volume of another
+	// rewrites means that the content of the guest's disks is replaced. A volume of another
 	// guest among them counts as one that the request names.
 	rewrites bool
-	// onlyListed reports whether the request is about the guests alone that it names, and not about
-	// all that depend on its subject.
+	// onlyListed reports whether the request is only about the guests that it names, and not
+	// about all that depend on its subject.
 	onlyListed func(r request) bool
 }
 
-// details are those of the endpoints whose parameters matter, by method and path.
+// details has the endpoints whose parameters matter, by method and path.
 func details() map[string]detail {
 	return map[string]detail{
 		"PUT /nodes/{node}/qemu|lxc/{vmid}/config":                        {isDestructive: destroysConfig},
@@ -115,7 +115,7 @@ func details() map[string]detail {
 	}
 }
 
-// movesAway reports whether the volume is no longer where, or whose, it was.
+// movesAway reports whether the volume leaves its storage or its guest.
 func movesAway(r request) bool { return r.on("delete") || r.params.Has("target-vmid") }
 
 // unprotects reports whether a backup may be pruned and deleted afterwards.
@@ -127,7 +127,7 @@ func always(request) bool { return true }
 
 func forced(r request) bool { return r.on("force") }
 
-// AllSnapshots stands for every snapshot of a guest.
+// AllSnapshots means every snapshot of a guest.
 const AllSnapshots = "*"
 
 func allSnapshots(request) string { return AllSnapshots }
@@ -138,8 +138,8 @@ func snapname(r request) string { return r.params.Get("snapname") }
 
 var unusedRE = lazyregexp.New(`^unused\d+$`)
 
-// destroysConfig reports whether a change of a configuration removes data or lays it
-// open, or makes a template, which there is no way back from.
+// destroysConfig reports whether a change of a configuration removes or exposes data, or makes
+// a template, which cannot be undone.
 func destroysConfig(r request) bool {
 	return forced(r) || r.on("template") || r.params.Has("protection") && r.params.Get("protection") != "1" ||
 		slices.ContainsFunc(apischema.SplitList(r.params.Get("delete")), func(key string) bool {
@@ -147,8 +147,8 @@ func destroysConfig(r request) bool {
 		})
 }
 
-// prunes reports whether a backup may delete older ones: PVE does by itself unless it is
-// told not to.
+// prunes reports whether a backup may delete older ones. PVE does so by itself unless remove is
+// 0.
 func prunes(r request) bool {
 	return r.params.Get("remove") != "0" || r.params.Has("prune-backups")
 }
@@ -160,8 +160,8 @@ func onlyBacksUp(r request) bool {
 	return (mode == "" || mode == "snapshot") && !prunes(r) && !r.on("stop")
 }
 
-// backsUp are the guests that a backup or a backup job is of without naming them. stop ends
-// all backups of the node.
+// backsUp returns the guests that a backup or a backup job includes without naming them. stop
+// ends all backups of the node.
 func backsUp(r request) Selection {
 	s := Selection{Pool: r.params.Get("pool"), All: r.on("all") || r.on("stop"), Node: r.params.Get("node")}
 	if r.at(0) == "nodes" {
@@ -176,8 +176,8 @@ func backsUp(r request) Selection {
 	return s
 }
 
-// allUnlessListed are the guests of a call about many: without a list, all of the node, or
-// of the cluster.
+// allUnlessListed returns the guests of a bulk call: without a list, all of the node or of the
+// cluster.
 func allUnlessListed(r request) Selection {
 	if strings.Join(r.params["vms"], "") != "" {
 		return Selection{}
@@ -189,8 +189,8 @@ func allUnlessListed(r request) Selection {
 	return s
 }
 
-// StoppedIsLost reports whether a task of PVE leaves a guest without what it had, or with
-// half of it, when it is stopped.
+// LosesDataIfStopped reports whether a guest loses data, or is left incomplete, if the task is
+// stopped.
 func StoppedIsLost(taskType string) bool {
 	switch taskType {
 	case "qmrestore", "vzrestore", "qmrollback", "vzrollback", "qmdelsnapshot", "vzdelsnapshot", "qmdestroy", "vzdestroy",
@@ -200,8 +200,8 @@ func StoppedIsLost(taskType string) bool {
 	return false
 }
 
-// stopsLoss reports whether a task must not be stopped without consent: nor must what is
-// no task by its name.
+// stopsLoss reports whether stopping a task needs consent. So does a task whose id cannot be
+// read.
 func stopsLoss(r request) bool {
 	upid, err := proxmox.ParseUPID(r.at(3))
 	return err != nil || StoppedIsLost(upid.Type)

@@ -1,7 +1,7 @@
 package policy
 
-// accessEndpoints are users, tokens, roles and permissions. A change of them is a change of
-// who may do what, so that it has a risk of its own.
+// accessEndpoints are users, tokens, roles and permissions. A change of them changes who may do
+// what, so it has a risk of its own.
 var accessEndpoints = []endpoint{
 	{"GET", "/access", reads, "", ""},
 	{"GET", "/access/acl", reads, "", ""},

@@ -1,6 +1,6 @@
 package policy
 
-// clusterEndpoints are the settings of the whole cluster, without firewall, HA and SDN.
+// clusterEndpoints are the settings of the whole cluster, except firewall, HA and SDN.
 var clusterEndpoints = []endpoint{
 	{"GET", "/version", reads, "", ""},
 	{"GET", "/cluster", reads, "", ""},

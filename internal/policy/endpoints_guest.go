@@ -1,6 +1,6 @@
 package policy
 
-// guestEndpoints are VMs and containers. qemu|lxc stands for both.
+// guestEndpoints are VMs and containers. qemu|lxc is short for both.
 var guestEndpoints = []endpoint{
 	{"GET", "/nodes/{node}/qemu|lxc", reads, "", ""},
 	{"GET", "/nodes/{node}/qemu|lxc/{vmid}", reads, "", ""},

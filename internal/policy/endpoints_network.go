@@ -1,7 +1,7 @@
 package policy
 
 // networkEndpoints are the firewall of cluster, nodes and virtual networks, the networks of
-// nodes, and SDN. What SDN and a node's network change waits until it is applied.
+// nodes, and SDN. Changes of SDN and of a node's network wait until they are applied.
 var networkEndpoints = []endpoint{
 	{"GET", "/cluster/firewall", reads, "", ""},
 	{"GET", "/cluster/firewall/aliases", reads, "", ""},

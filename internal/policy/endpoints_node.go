@@ -1,6 +1,6 @@
 package policy
 
-// nodeEndpoints are nodes and their hardware, Ceph among it.
+// nodeEndpoints are nodes and their hardware, including Ceph.
 var nodeEndpoints = []endpoint{
 	{"GET", "/nodes", reads, "", ""},
 	{"GET", "/nodes/{node}", reads, "", ""},

@@ -1,6 +1,6 @@
 package policy
 
-// storageEndpoints are storages and what is on them, backups among it.
+// storageEndpoints are storages and their content, including backups.
 var storageEndpoints = []endpoint{
 	{"GET", "/storage", reads, "", ""},
 	{"GET", "/storage/{storage}", reads, "", ""},
@@ -42,5 +42,5 @@ var storageEndpoints = []endpoint{
 	{"GET", "/nodes/{node}/scan/zfs", reads, "", ""},
 	{"GET", "/nodes/{node}/vzdump/defaults", reads, "", ""},
 	{"GET", "/nodes/{node}/vzdump/extractconfig", showsSecrets, "", "notes of a guest and its cloud-init are in it"},
-	{"POST", "/nodes/{node}/vzdump", writes, "guest {vmid}", "a backup; it prunes older ones unless it is told not to"},
+	{"POST", "/nodes/{node}/vzdump", writes, "guest {vmid}", "a backup; it prunes older ones unless remove is 0"},
 }

@@ -1,5 +1,5 @@
-// Package policy decides what this process may do to a cluster, whatever its tools
-// ask for: by policy before a tool runs, and in the transport under the PVE client.
+// Package policy decides what this process may do to a cluster, whatever its tools ask for. It
+// decides before a tool runs, and again in the transport below the PVE client.
 package policy
 
 import (
@@ -22,19 +22,19 @@ func (r Risk) String() string { return [...]string{"read", "write", "destructive
 
 // Policy is what the operator of this process allows.
 type Policy struct {
-	// ReadOnly lets nothing but GET leave the process.
+	// ReadOnly lets only GET leave the process.
 	ReadOnly bool
-	// KeepData lets nothing be lost for good: no destructive call is made.
+	// KeepData refuses every destructive call.
 	KeepData bool
 	// Exec allows commands inside guests.
 	Exec bool
-	// ExecAllow, where not empty, are the commands that are allowed.
+	// ExecAllow are the allowed commands; empty allows all.
 	ExecAllow []Command
 	// Confirm says whose consent a destructive call needs.
 	Confirm Confirm
 	// Protect are the guests that are never changed.
 	Protect Rules
-	// Allow, where not empty, are the only guests that are changed.
+	// Allow are the only guests that may be changed; empty allows all.
 	Allow Rules
 }
 
@@ -43,7 +43,7 @@ type Confirm string
 
 // The kinds of consent.
 const (
-	Auto  Confirm = ""      // a human's where the client can ask one, else an argument
+	Auto  Confirm = ""      // a human's if the client can ask one, else an argument
 	Param Confirm = "param" // the argument confirm: true
 	Human Confirm = "human" // a human's, for commands inside guests too
 )
@@ -72,7 +72,7 @@ func (p Policy) Refusal(r Risk) string {
 	return ""
 }
 
-// RefusedError says that a request was not sent because the policy forbids it.
+// RefusedError means that a request was not sent because the policy forbids it.
 type RefusedError struct {
 	Method string
 	Path   string

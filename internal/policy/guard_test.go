@@ -71,7 +71,7 @@ const (
 	access    = "it changes who may do what"
 	twice     = "the parameter"
 	noText    = "a parameter is no text"
-	mayRun    = "whether guest 103 runs, whose volume is named, cannot be told"
+	mayRun    = "whether guest 103, whose volume is named, is running is unknown"
 	oddPath   = "its path is not in the form in which it would be read"
 )
 
@@ -444,8 +444,8 @@ func TestProtectedGuests(t *testing.T) {
 		{"tag:PROD", "", "POST /nodes/a/qemu/101/status/stop", sent},
 		{"pool:web", "", "POST /nodes/a/qemu/101/migrate?target=b", "guest 101 is protected (PVE_MCP_PROTECT: pool:web)"},
 		{"pool:web", "", "POST /nodes/a/qemu/101/agent/exec?command=ls", "guest 101 is protected"},
-		{"tag:prod", "", "POST /nodes/a/qemu/666/status/stop", "whether guest 666 is protected cannot be told: rule tag:prod: no answer"},
-		{"pool:broken", "", "POST /nodes/a/qemu/100/status/stop", "whether guest 100 is protected cannot be told: rule pool:broken: no privilege"},
+		{"tag:prod", "", "POST /nodes/a/qemu/666/status/stop", "whether guest 666 is protected is unknown: rule tag:prod: no answer"},
+		{"pool:broken", "", "POST /nodes/a/qemu/100/status/stop", "whether guest 100 is protected is unknown: rule pool:broken: no privilege"},
 		{"666,tag:prod", "", "POST /nodes/a/qemu/666/status/stop", "guest 666 is protected (PVE_MCP_PROTECT: 666)"},
 
 		{"", "tag:lab", "POST /nodes/a/qemu/111/migrate?target=b", "guest 111 is not among those that this server may change"}, // its snapshots have the tag
@@ -459,7 +459,7 @@ func TestProtectedGuests(t *testing.T) {
 		{"", "113-114", "DELETE /nodes/a/qemu/114", noConsent},
 		{"113", "", "PUT /nodes/a/qemu/114/config?cores=2", sent},
 		{"113", "", "PUT /nodes/a/qemu/114/config?delete=unused0", "guest 113 has local-zfs:vm-114-disk-0 as scsi1"},
-		{"tag:prod", "", "DELETE /nodes/a/qemu/112", "whether guest 666 has a volume of guest 112 cannot be told (no answer)"},
+		{"tag:prod", "", "DELETE /nodes/a/qemu/112", "whether guest 666 has a volume of guest 112 is unknown (no answer)"},
 		{"113", "", "DELETE /nodes/a/qemu/112", noConsent},
 
 		{"100", "", "POST /nodes/a/vzdump?vmid=100&remove=0", sent},
@@ -481,7 +481,7 @@ func TestProtectedGuests(t *testing.T) {
 		{"100", "", "DELETE /nodes/a/tasks/UPID:a:00000001:00000001:60000000:qmstart:100:root@pam:", "guest 100 is protected"},
 
 		{"100", "", "POST /nodes/a/vzdump?vmid=101&all=1&remove=0&mode=stop", "guest 100 is protected"},
-		{"100", "", "POST /nodes/a/vzdump?vmid=101&pool=broken&remove=0&mode=stop", "which guests it changes cannot be told"},
+		{"100", "", "POST /nodes/a/vzdump?vmid=101&pool=broken&remove=0&mode=stop", "which guests it changes is unknown"},
 		{"100", "", "POST /nodes/a/vzdump?vmid=101&all=0&remove=0&mode=stop", sent},
 		{"100", "", "POST /nodes/a/vzdump?vmid=101%09100&remove=0&mode=stop", "guest 100 is protected"},
 
@@ -503,8 +503,8 @@ func TestProtectedGuests(t *testing.T) {
 		{"103", "", "PUT /nodes/a/lxc/100/config?mp0=local-zfs:subvol-103-disk-0,mp%3D/x", "guest 103 is protected"},
 		{"103", "", "PUT /nodes/a/lxc/100/config?rootfs=volume%3Dlocal:103/vm-103-disk-0.raw", "guest 103 is protected"},
 		{"103", "", "PUT /nodes/a/qemu/100/config?scsi1=/dev/zvol/rpool/data/vm-103-disk-0", "guest 103 is protected"},
-		{"103", "", "PUT /nodes/a/qemu/100/config?scsi1=/dev/zd16", "whose volume /dev/zd16 is cannot be told"},
-		{"103", "", "PUT /nodes/a/qemu/100/config?scsi1=iscsi:0.0.0.scsi-1", "whose volume iscsi:0.0.0.scsi-1 is cannot be told"},
+		{"103", "", "PUT /nodes/a/qemu/100/config?scsi1=/dev/zd16", "the owner of the volume /dev/zd16 is unknown"},
+		{"103", "", "PUT /nodes/a/qemu/100/config?scsi1=iscsi:0.0.0.scsi-1", "the owner of the volume iscsi:0.0.0.scsi-1 is unknown"},
 		{"103", "", "PUT /nodes/a/qemu/100/config?net0=virtio%3DAA:BB:CC:DD:EE:FF&description=vm-103-disk-0", sent},
 		{"103", "", "PUT /nodes/a/qemu/100/config?scsi1=local-zfs:8&ide2=local:iso/x.iso,media%3Dcdrom&scsi2=local-zfs:vm-100-disk-7", sent},
 		{"103", "", "POST /nodes/a/qemu?vmid=300&scsi0=local-zfs:vm-103-disk-0", "guest 103 is protected"},
@@ -530,7 +530,7 @@ func TestProtectedGuests(t *testing.T) {
 		{"103", "", "POST /nodes/a/qemu/108/status/start", "guest 108 has local-zfs:vm-103-disk-2 as scsi0"},
 		{"103", "", "POST /nodes/a/qemu/109/status/start", sent}, // its base nobody can change
 		{"103", "", "POST /nodes/a/qemu/110/status/start", "guest 110 has iscsi:0.0.0.scsi-1 as scsi0: whose volume"},
-		{"1000", "", "POST /nodes/a/qemu/666/status/start", "whose volumes guest 666 has cannot be told: no answer"},
+		{"1000", "", "POST /nodes/a/qemu/666/status/start", "the owners of the volumes that guest 666 has are unknown: no answer"},
 
 		{"103", "", "POST /nodes/a/qemu/107/migrate?target=b", "HA moves guest 103, too: guest 103 is protected"},
 		{"", "107", "POST /nodes/a/qemu/107/migrate?target=b", "HA moves guest 103, too: guest 103 is not among"},
@@ -540,7 +540,7 @@ func TestProtectedGuests(t *testing.T) {
 		{"", "200-299,tag:prod", "POST /nodes/a/qemu/100/status/stop", sent},
 		{"", "200-299,pool:web", "POST /nodes/a/qemu/101/status/stop", sent},
 		{"", "200-299", "POST /nodes/a/qemu/101/status/stop", "guest 101 is not among those that this server may change (PVE_MCP_ALLOW)"},
-		{"", "tag:prod", "POST /nodes/a/qemu/666/status/stop", "whether guest 666 may be changed cannot be told: rule tag:prod: no answer"},
+		{"", "tag:prod", "POST /nodes/a/qemu/666/status/stop", "whether guest 666 may be changed is unknown: rule tag:prod: no answer"},
 		{"", "200-299", "POST /nodes/a/qemu/101/clone?newid=201", sent},
 		{"", "200-299", "POST /nodes/a/qemu/200/clone?newid=300", "the new guest 300 is not among those"},
 		{"", "200-299,pool:web", "POST /nodes/a/qemu/200/clone?newid=300&pool=web", sent},
@@ -565,7 +565,7 @@ func TestForeignVolumes(t *testing.T) {
 		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:vm-104-disk-0":                               "the consent was for",
 		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:vm-103-disk-0&scsi2=local-zfs:vm-104-disk-0": "the consent was for",
 		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:vm-102-disk-0":                               "a volume of guest 102 is named, which runs",
-		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:vm-666-disk-0":                               "whether guest 666 runs, whose volume is named, cannot be told: no answer",
+		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:vm-666-disk-0":                               "whether guest 666, whose volume is named, is running is unknown: no answer",
 		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:0,import-from%3Dlocal-zfs:vm-102-disk-0":     "a volume of guest 102 is named, which runs",
 	} {
 		method, path, _ := strings.Cut(request, " ")

@@ -11,8 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// judge applies the rules to one request, and looks up what they need to know, each thing
-// once.
+// judge applies the rules to one request. It looks up what they need, each thing once.
 type judge struct {
 	*Guard
 	mu      *sync.Mutex
@@ -36,7 +35,7 @@ func (j judge) refuse(ctx context.Context, e effect) string {
 	}
 	if j.Policy.hasRules() {
 		if !e.known {
-			return "which guests it changes cannot be told, and PVE_MCP_PROTECT or PVE_MCP_ALLOW is set"
+			return "which guests it changes is unknown, and PVE_MCP_PROTECT or PVE_MCP_ALLOW is set"
 		}
 		for _, s := range e.subjects {
 			add(j.refuseSubject(s, e))
@@ -55,7 +54,7 @@ func (j judge) refuse(ctx context.Context, e effect) string {
 			add(j.refuseTaken(ctx, w, e.target))
 		}
 		add(j.refuseVolumes(ctx, "", e.named))
-		if len(reasons) == 0 { // what is to be looked up for it may be much
+		if len(reasons) == 0 { // the look-ups for it may be many
 			add(j.refuseChosen(ctx, e))
 			for _, s := range e.subjects {
 				add(j.refuseDependents(ctx, s, e))
@@ -68,15 +67,15 @@ func (j judge) refuse(ctx context.Context, e effect) string {
 	return strings.Join(reasons, "; ")
 }
 
-// refuseChosen returns why a request must not be sent that changes guests without naming
-// them, or "".
+// refuseChosen returns why a request that changes guests without naming them must not be sent,
+// or "".
 func (j judge) refuseChosen(ctx context.Context, e effect) string {
 	ids, err := j.selected(ctx, e.selection)
 	if err != nil {
-		return fmt.Sprintf("which guests it changes cannot be told: %v", err)
+		return fmt.Sprintf("which guests it changes is unknown: %v", err)
 	}
 	if i := slices.IndexFunc(ids, j.protectedByID); i >= 0 {
-		return j.refuseProtected(ctx, Where{VMID: ids[i]}) // without reading what all of them have
+		return j.refuseProtected(ctx, Where{VMID: ids[i]}) // without reading the configurations of all of them
 	}
 	var places []Where
 	for _, id := range ids {
@@ -94,10 +93,10 @@ func (j judge) refuseChosen(ctx context.Context, e effect) string {
 	})
 }
 
-// shown is how many guests a refusal names that is about all of many.
+// shown is how many guests a refusal about many guests names.
 const shown = 3
 
-// firstOf joins the first reasons to refuse something because of one of many.
+// firstOf joins the first of many reasons to refuse something.
 func firstOf[T any](all []T, refuse func(T) string) string {
 	var reasons []string
 	for _, one := range all {
@@ -114,7 +113,7 @@ func firstOf[T any](all []T, refuse func(T) string) string {
 	return strings.Join(reasons, "; ")
 }
 
-// selected are the guests that a selection is of.
+// selected returns the guests of a selection.
 func (j judge) selected(ctx context.Context, s Selection) ([]int, error) {
 	ids := slices.Clone(s.Guests)
 	if s.Pool != "" {
@@ -134,7 +133,7 @@ func (j judge) selected(ctx context.Context, s Selection) ([]int, error) {
 	return once(ids), nil
 }
 
-// guestsOn are the guests on a node, or with "" those of the cluster.
+// guestsOn returns the guests on a node, or with "" those of the cluster.
 func (j judge) guestsOn(ctx context.Context, node string) ([]int, error) {
 	if j.Lookup.Guests == nil {
 		return nil, errors.New("guests cannot be listed")
@@ -145,8 +144,8 @@ func (j judge) guestsOn(ctx context.Context, node string) ([]int, error) {
 // atOnce is how many configurations are read at a time.
 const atOnce = 8
 
-// readConfigs reads the configurations of guests that the rules will ask for. An error is
-// theirs to meet again.
+// readConfigs reads the configurations that the rules will ask for. It ignores errors, because
+// the rules will meet them again.
 func (j judge) readConfigs(ctx context.Context, places []Where) {
 	var all errgroup.Group
 	all.SetLimit(atOnce)
@@ -159,8 +158,8 @@ func (j judge) readConfigs(ctx context.Context, places []Where) {
 	_ = all.Wait()
 }
 
-// Refuse returns why a request that a plan needs consent for will not be sent, or "", so
-// that nobody is asked in vain.
+// Refuse returns why a request that a plan needs consent for will not be sent, or "". Then
+// nobody is asked for nothing.
 func (g *Guard) Refuse(ctx context.Context, t Target) string {
 	return g.newJudge().refuse(ctx, t.effect())
 }
@@ -170,7 +169,7 @@ func (t Target) effect() effect {
 	out := effect{destroys: true, spreads: true, known: true}
 	elems := strings.Split(strings.TrimPrefix(t.Path, "/"), "/")
 	r, e := request{method: t.Method, elems: elems}, known().find(t.Method, elems)
-	uses := e == nil || e.usesVolumes(r) // without a request, it may be any that the guest's path has
+	uses := e == nil || e.usesVolumes(r) // without a request, it may be any request about the guest
 	if e == nil {
 		e = &row{}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
-// mayCover reports whether the rules may forbid a change of a guest, as far as its id tells.
+// mayCover reports whether the rules may forbid a change of a guest, judged by its id alone.
 func (j judge) mayCover(id int) bool {
 	_, allowed := j.Policy.Allow.byID(id)
 	return j.mayProtect(id) || len(j.Policy.Allow) > 0 && !allowed
@@ -22,22 +22,22 @@ func (j judge) protectedByID(id int) bool {
 	return protected
 }
 
-// mayProtect reports whether a guest may be protected, as far as its id tells.
+// mayProtect reports whether a guest may be protected, judged by its id alone.
 func (j judge) mayProtect(id int) bool {
 	return j.protectedByID(id) || slices.ContainsFunc(j.Policy.Protect, func(r Rule) bool { return r.Tag != "" || r.Pool != "" })
 }
 
-// refuseTaken returns why a guest must not go to a node, or "": HA may take others along.
+// refuseMovedByHA returns why a guest must not go to a node, or "": HA may move others with it.
 func (j judge) refuseTaken(ctx context.Context, w Where, target string) string {
 	if target == "" {
 		return ""
 	}
 	if j.Lookup.TakenAlong == nil {
-		return fmt.Sprintf("which guests HA moves together with guest %d cannot be told", w.VMID)
+		return fmt.Sprintf("which guests HA moves together with guest %d is unknown", w.VMID)
 	}
 	taken, err := j.Lookup.TakenAlong(ctx, w, target)
 	if err != nil {
-		return fmt.Sprintf("which guests HA moves together with guest %d cannot be told: %v", w.VMID, err)
+		return fmt.Sprintf("which guests HA moves together with guest %d is unknown: %v", w.VMID, err)
 	}
 	var reasons []string
 	for _, id := range taken {
@@ -51,20 +51,20 @@ func (j judge) refuseTaken(ctx context.Context, w Where, target string) string {
 // refuseRunning returns why a volume of a guest must not be given to another, or "".
 func (g *Guard) refuseRunning(ctx context.Context, id int) string {
 	if g.Lookup.Runs == nil {
-		return fmt.Sprintf("whether guest %d runs, whose volume is named, cannot be told", id)
+		return fmt.Sprintf("whether guest %d, whose volume is named, is running is unknown", id)
 	}
 	runs, err := g.Lookup.Runs(ctx, id)
 	switch {
 	case err != nil:
-		return fmt.Sprintf("whether guest %d runs, whose volume is named, cannot be told: %v", id, err)
+		return fmt.Sprintf("whether guest %d, whose volume is named, is running is unknown: %v", id, err)
 	case runs:
-		return fmt.Sprintf("a volume of guest %d is named, which runs", id)
+		return fmt.Sprintf("a volume of guest %d is named, which is running", id)
 	}
 	return ""
 }
 
-// refuseGuest returns why a guest must not be changed, or "". Where the request says more
-// of where it is, uses does.
+// refuseGuest returns why a guest must not be changed, or "". uses has what the request says
+// about where the guest is.
 func (j judge) refuseGuest(ctx context.Context, w Where, uses []Where) string {
 	if i := slices.IndexFunc(uses, func(u Where) bool { return u.VMID == w.VMID }); i >= 0 {
 		w = uses[i]
@@ -75,19 +75,19 @@ func (j judge) refuseGuest(ctx context.Context, w Where, uses []Where) string {
 	_, is, err := j.covered(ctx, j.Policy.Allow, w)
 	switch {
 	case err != nil:
-		return fmt.Sprintf("whether guest %d may be changed cannot be told: %v", w.VMID, err)
+		return fmt.Sprintf("whether guest %d may be changed is unknown: %v", w.VMID, err)
 	case !is:
 		return fmt.Sprintf("guest %d is not among those that this server may change (PVE_MCP_ALLOW)", w.VMID)
 	}
 	return ""
 }
 
-// refuseProtected returns why a guest is to be left as it is, or "": it is protected.
+// refuseProtected returns why a guest must not be changed because it is protected, or "".
 func (j judge) refuseProtected(ctx context.Context, w Where) string {
 	rule, is, err := j.covered(ctx, j.Policy.Protect, w)
 	switch {
 	case err != nil:
-		return fmt.Sprintf("whether guest %d is protected cannot be told: %v", w.VMID, err)
+		return fmt.Sprintf("whether guest %d is protected is unknown: %v", w.VMID, err)
 	case is:
 		return fmt.Sprintf("guest %d is protected (PVE_MCP_PROTECT: %v)", w.VMID, rule)
 	}
@@ -117,8 +117,7 @@ func (j judge) covered(ctx context.Context, rules Rules, w Where) (Rule, bool, e
 	return Rule{}, false, nil
 }
 
-// tagged reports whether a guest has a tag, in lower case. Those that it had when a
-// snapshot was taken do not count.
+// tagged reports whether a guest has a tag, in lower case. Tags in its snapshots do not count.
 func (j judge) tagged(ctx context.Context, w Where, tag string) (bool, error) {
 	w.Snapshot = ""
 	config, err := j.config(ctx, w)
@@ -128,7 +127,7 @@ func (j judge) tagged(ctx context.Context, w Where, tag string) (bool, error) {
 	return slices.ContainsFunc(apischema.SplitList(config["tags"][0]), func(t string) bool { return strings.ToLower(t) == tag }), nil
 }
 
-// pooled reports whether a guest is in a pool of a rule, or in one that is in that.
+// pooled reports whether a guest is in a pool of a rule, or in a pool below it.
 func (j judge) pooled(ctx context.Context, id int, r Rule) (bool, error) {
 	if j.Lookup.Pool == nil {
 		return false, errors.New("pools cannot be read")
@@ -144,7 +143,7 @@ func (j judge) pooled(ctx context.Context, id int, r Rule) (bool, error) {
 	return err == nil && r.inPool(pool), err
 }
 
-// members are the guests in a pool itself.
+// members returns the guests in a pool itself.
 func (j judge) members(ctx context.Context, pool string) ([]int, error) {
 	if members, known := j.pools[pool]; known {
 		return members, nil
@@ -179,8 +178,8 @@ func (j judge) config(ctx context.Context, w Where) (map[string][]string, error)
 	return config, err
 }
 
-// refuseNew returns why a guest must not be made, or "": it has no tags yet, and the
-// pool that it is made in.
+// refuseNew returns why a guest must not be made, or "". A new guest has no tags, and the pool
+// that it is made in.
 func (g *Guard) refuseNew(id int, pool string) string {
 	in := func(rules Rules) (Rule, bool) {
 		if rule, ok := rules.byID(id); ok {

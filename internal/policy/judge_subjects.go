@@ -11,8 +11,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
-// refuseSubject returns why something other than a guest must not be changed, or "": the
-// rules name it, or do not.
+// refuseSubject returns why the rules forbid to change something other than a guest, or "".
 func (j judge) refuseSubject(s Subject, e effect) string {
 	if rule, is := j.Policy.Protect.naming(s); is {
 		return fmt.Sprintf("%v is protected (PVE_MCP_PROTECT: %v)", s, rule)
@@ -24,9 +23,9 @@ func (j judge) refuseSubject(s Subject, e effect) string {
 	return ""
 }
 
-// refuseDependents returns why something must not be changed because of the guests that
-// depend on it, or "": one of them is protected. A rule that allows to change it allows what
-// that means for guests that it does not name.
+// refuseDependents returns why something must not be changed because a protected guest depends
+// on it, or "". A rule that allows a change also allows its effects on guests that the rule
+// does not name.
 func (j judge) refuseDependents(ctx context.Context, s Subject, e effect) string {
 	if e.onlyListed || e.creates && s.Kind != VolumeKind || !j.Policy.Protect.nameGuests() {
 		return ""
@@ -34,13 +33,13 @@ func (j judge) refuseDependents(ctx context.Context, s Subject, e effect) string
 	all, some, err := j.dependents(ctx, s, e)
 	switch {
 	case err != nil:
-		return fmt.Sprintf("which guests depend on %v cannot be told: %v", s, err)
+		return fmt.Sprintf("which guests depend on %v is unknown: %v", s, err)
 	case all:
 		return fmt.Sprintf("%v may concern any guest, and PVE_MCP_PROTECT is set", s)
 	}
 	some = slices.DeleteFunc(some, func(d dependent) bool { return !j.mayProtect(d.vmid) })
 	if i := slices.IndexFunc(some, func(d dependent) bool { return d.err == nil && j.protectedByID(d.vmid) }); i >= 0 {
-		some = some[i : i+1] // it suffices, and nothing is to be read for it
+		some = some[i : i+1] // it is enough, and needs no look-up
 	} else if slices.ContainsFunc(j.Policy.Protect, func(r Rule) bool { return r.Tag != "" }) {
 		var places []Where
 		for _, d := range some {
@@ -54,21 +53,20 @@ func (j judge) refuseDependents(ctx context.Context, s Subject, e effect) string
 		case reason == "":
 			return ""
 		case d.err != nil:
-			return fmt.Sprintf("whether guest %d depends on %v cannot be told (%v): %s", d.vmid, s, d.err, reason)
+			return fmt.Sprintf("whether guest %d depends on %v is unknown (%v): %s", d.vmid, s, d.err, reason)
 		}
 		return d.why + ": " + reason
 	})
 }
 
-// dependent is a guest that depends on something, or err says why that cannot be told.
+// dependent is a guest that depends on something. err says why that is unknown.
 type dependent struct {
 	vmid int
 	why  string // guest 103 is on node pve1
 	err  error
 }
 
-// dependents are the guests that a change of something concerns: all that there may be, or
-// some.
+// dependents returns the guests that a change of something affects: possibly all, or some.
 func (j judge) dependents(ctx context.Context, s Subject, e effect) (all bool, some []dependent, err error) {
 	if s.ID == "" {
 		return false, nil, errors.New("it does not say which is meant")
@@ -78,7 +76,7 @@ func (j judge) dependents(ctx context.Context, s Subject, e effect) (all bool, s
 		certificateKind, subscriptionKind, replicationKind: // a replication job is its guest's
 		return false, nil, nil
 	case diskKind:
-		if !strings.Contains(s.ID, ":/") { // a volume group or a pool, which other nodes may share
+		if !strings.Contains(s.ID, ":/") { // a volume group or a pool, other nodes may share it
 			return true, nil, nil
 		}
 		some, err = j.dependentsOnNode(ctx, s, e)
@@ -96,7 +94,7 @@ func (j judge) dependents(ctx context.Context, s Subject, e effect) (all bool, s
 		}
 	case StorageKind:
 		some, err = j.dependentsOnStorage(ctx, s)
-	case VolumeKind: // of one that is a guest's, refuseHolders tells
+	case VolumeKind: // refuseHolders judges the volume of a guest
 		if s.owner() == 0 && (e.destroys || e.creates) {
 			some, err = j.holding(ctx, s, func(key, value string) (string, bool) {
 				return s.ID, slices.Contains(volumeIDs(key, value), s.ID)
@@ -144,7 +142,7 @@ func mentions(keys *lazyregexp.Regexp, parts ...string) func(key, value string) 
 	}
 }
 
-// volumeIDs are the volumes that a value names, those of snippets among them.
+// volumeIDs returns the volumes that a value names, including snippets.
 func volumeIDs(key, value string) (ids []string) {
 	if key == "cicustom" || key == "hookscript" {
 		for part := range strings.SplitSeq(value, ",") {
@@ -157,9 +155,9 @@ func volumeIDs(key, value string) (ids []string) {
 	return ids
 }
 
-// holding are the guests in whose configuration find finds something.
+// holding returns the guests in whose configuration find finds something.
 func (j judge) holding(ctx context.Context, s Subject, find func(key, value string) (string, bool)) (out []dependent, err error) {
-	if _, err := j.guestsOn(ctx, ""); err != nil { // one that is hidden may have it, too
+	if _, err := j.guestsOn(ctx, ""); err != nil { // a hidden guest may have it, too
 		return nil, err
 	}
 	if j.Lookup.Having == nil {
@@ -172,7 +170,7 @@ func (j judge) holding(ctx context.Context, s Subject, find func(key, value stri
 	return out, err
 }
 
-// dependentsOnNode are the guests on a node, if what is done to it interrupts it.
+// dependentsOnNode returns the guests on a node, if the request interrupts the node.
 func (j judge) dependentsOnNode(ctx context.Context, s Subject, e effect) ([]dependent, error) {
 	if !e.destroys && s.Kind != firewallKind {
 		return nil, nil
@@ -181,7 +179,7 @@ func (j judge) dependentsOnNode(ctx context.Context, s Subject, e effect) ([]dep
 	return eachBecause(ids, "is on node "+s.node()), err
 }
 
-// eachBecause says the same of guests.
+// eachBecause returns guests that depend on something for the same reason.
 func eachBecause(ids []int, why string) (out []dependent) {
 	for _, id := range ids {
 		out = append(out, dependent{vmid: id, why: fmt.Sprintf("guest %d %s", id, why)})
@@ -189,8 +187,8 @@ func eachBecause(ids []int, why string) (out []dependent) {
 	return out
 }
 
-// dependentsOnStorage are the guests that use a storage, and those of which it has a volume,
-// such as a backup.
+// dependentsOnStorage returns the guests that use a storage or have a volume on it, such as a
+// backup.
 func (j judge) dependentsOnStorage(ctx context.Context, s Subject) ([]dependent, error) {
 	out, err := j.holding(ctx, s, func(key, value string) (string, bool) {
 		ids := volumeIDs(key, value)
@@ -215,7 +213,7 @@ func (j judge) dependentsOnStorage(ctx context.Context, s Subject) ([]dependent,
 	return out, err
 }
 
-// dependentsBySelection are the guests that a backup job is of, or that are in a pool.
+// dependentsBySelection returns the guests of a backup job or of a pool.
 func (j judge) dependentsBySelection(ctx context.Context, s Subject) ([]dependent, error) {
 	why, selection := "is in "+s.String(), Selection{Pool: s.ID}
 	if s.Kind == JobKind {
@@ -232,7 +230,7 @@ func (j judge) dependentsBySelection(ctx context.Context, s Subject) ([]dependen
 	return eachBecause(ids, why), err
 }
 
-// dependentsByHA are the guests of an HA group or rule, or all that HA manages.
+// dependentsByHA returns the guests of an HA group or rule, or all that HA manages.
 func (j judge) dependentsByHA(ctx context.Context, s Subject) ([]dependent, error) {
 	if j.Lookup.HA == nil {
 		return nil, errors.New("HA cannot be read")

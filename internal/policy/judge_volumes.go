@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// refuseHeld returns why nothing must be done with the disks of a guest, or "": one of them
-// may be another's.
+// refuseHeld returns why the disks of a guest must not be touched, or "". One of them may
+// belong to another guest.
 func (j judge) refuseHeld(ctx context.Context, w Where) string {
 	held, reason := j.volumesOfOthers(ctx, w)
 	if reason != "" {
@@ -17,15 +17,15 @@ func (j judge) refuseHeld(ctx context.Context, w Where) string {
 	return j.refuseVolumes(ctx, fmt.Sprintf("guest %d has ", w.VMID), held)
 }
 
-// volumesOfOthers are the volumes among a guest's that are not its own. reason says why they cannot
-// be told.
+// volumesOfOthers returns the volumes among a guest's that are not its own. reason says why
+// they are unknown.
 func (j judge) volumesOfOthers(ctx context.Context, w Where) (held []Volume, reason string) {
 	config, err := j.config(ctx, w)
 	if err != nil {
-		return nil, fmt.Sprintf("whose volumes guest %d has cannot be told: %v", w.VMID, err)
+		return nil, fmt.Sprintf("the owners of the volumes that guest %d has are unknown: %v", w.VMID, err)
 	}
 	return slices.DeleteFunc(Foreign(w.VMID, config), func(v Volume) bool {
-		return !v.Known && strings.HasPrefix(v.Source, "/") // a device or folder that root gave it, which PVE itself never changes
+		return !v.Known && strings.HasPrefix(v.Source, "/") // a device or folder from root, which PVE itself never changes
 	}), ""
 }
 
@@ -33,7 +33,7 @@ func (j judge) volumesOfOthers(ctx context.Context, w Where) (held []Volume, rea
 func (j judge) refuseVolumes(ctx context.Context, prefix string, volumes []Volume) string {
 	var reasons []string
 	for _, v := range volumes {
-		reason := fmt.Sprintf("whose volume %s is cannot be told", v.Source)
+		reason := fmt.Sprintf("the owner of the volume %s is unknown", v.Source)
 		if v.Known {
 			reason = j.refuseGuest(ctx, Where{VMID: v.Owner}, nil)
 		}
@@ -50,11 +50,11 @@ func (j judge) refuseVolumes(ctx context.Context, prefix string, volumes []Volum
 	return strings.Join(reasons, "; ")
 }
 
-// refuseHolders returns why the volumes of a guest must not be changed, or "": another one
-// may have one of them.
+// refuseHolders returns why the volumes of a guest must not be changed, or "". Another guest
+// may use one of them.
 func (j judge) refuseHolders(ctx context.Context, id int) string {
 	if j.Lookup.Having == nil {
-		return fmt.Sprintf("which guests have volumes of guest %d cannot be told", id)
+		return fmt.Sprintf("which guests have volumes of guest %d is unknown", id)
 	}
 	find := func(key, value string) (string, bool) {
 		volumes := VolumesIn(key, value)
@@ -66,7 +66,7 @@ func (j judge) refuseHolders(ctx context.Context, id int) string {
 	}
 	holders, err := j.Lookup.Having(ctx, find, func(other int) bool { return other != id && j.mayCover(other) })
 	if err != nil {
-		return fmt.Sprintf("which guests have volumes of guest %d cannot be told: %v", id, err)
+		return fmt.Sprintf("which guests have volumes of guest %d is unknown: %v", id, err)
 	}
 	var reasons []string
 	for _, h := range holders {
@@ -75,7 +75,7 @@ func (j judge) refuseHolders(ctx context.Context, id int) string {
 		case reason == "":
 			continue
 		case h.Err != nil:
-			reason = fmt.Sprintf("whether guest %d has a volume of guest %d cannot be told (%v): %s", h.VMID, id, h.Err, reason)
+			reason = fmt.Sprintf("whether guest %d has a volume of guest %d is unknown (%v): %s", h.VMID, id, h.Err, reason)
 		default:
 			reason = fmt.Sprintf("guest %d has %s as %s: %s", h.VMID, h.What, h.Key, reason)
 		}

@@ -25,7 +25,7 @@ func (r request) at(i int) string {
 	return r.elems[i]
 }
 
-// guest returns where the guest is that the path names.
+// guest returns where the guest in the path is.
 func (r request) guest() (w Where, ok bool) {
 	if r.at(0) != "nodes" || r.at(2) != "qemu" && r.at(2) != "lxc" {
 		return w, false
@@ -34,14 +34,12 @@ func (r request) guest() (w Where, ok bool) {
 	return Where{Node: r.at(1), Kind: r.at(2), VMID: id}, err == nil
 }
 
-// on reports whether a parameter is set that is a boolean to PVE. What is no boolean
-// counts as set.
+// on reports whether a boolean parameter is set. A value that is not a boolean counts as set.
 func (r request) on(key string) bool { return r.params.Get(key) != "" && r.params.Get(key) != "0" }
 
-// splitPath returns the elements of an escaped path. PVE unescapes a path before it splits
-// it, passes over empty elements, and takes what a step up leads to from the proxy before
-// it. So reason says what is refused: all that is written in another way than the client
-// writes it.
+// splitPath returns the elements of an escaped path. PVE unescapes a path before it splits it,
+// and skips empty elements. A proxy before it resolves a step up. So everything that the client
+// would write differently is refused, and reason says why.
 func splitPath(escaped string) (elems []string, reason string) {
 	const odd = "its path is not in the form in which it would be read"
 	rest, ok := strings.CutPrefix(escaped, "/")
@@ -66,13 +64,13 @@ func splitPath(escaped string) (elems []string, reason string) {
 	return elems, ""
 }
 
-// plain reports whether a text has no control characters, and is UTF-8.
+// plain reports whether a text is UTF-8 without control characters.
 func plain(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
 // readParams reads query and form, and leaves the body as it is. reason says why they are
-// refused: PVE would read them in another way than they are read here.
+// refused: PVE would read them differently.
 func readParams(req *http.Request) (params url.Values, reason string, err error) {
 	texts := []string{req.URL.RawQuery}
 	if req.Body != nil {
@@ -86,7 +84,7 @@ func readParams(req *http.Request) (params url.Values, reason string, err error)
 	for _, text := range texts {
 		form, err := url.ParseQuery(text)
 		if err != nil || form.Encode() != text {
-			return nil, oddParams, nil // their text may have secrets
+			return nil, oddParams, nil // the error's text may have secrets
 		}
 		for key, values := range form {
 			params[key] = append(params[key], values...)
@@ -98,10 +96,10 @@ func readParams(req *http.Request) (params url.Values, reason string, err error)
 	return params, "", nil
 }
 
-// oddParams is why parameters are refused that PVE might read in another way.
+// oddParams refuses parameters that PVE might read differently.
 const oddParams = "its parameters are not in the form in which they would be read"
 
-// unreadable returns why parameters are refused, or "": one is no text.
+// unreadable returns why parameters are refused, or "". One may be no text.
 func unreadable(params url.Values) string {
 	for key, values := range params {
 		if !plain(key) || slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) || strings.Contains(v, "\x00") }) {
@@ -123,8 +121,8 @@ func readBody(req *http.Request) (string, error) {
 	return string(data), err
 }
 
-// repeated returns a parameter that is given more than once, "" where none is. PVE takes
-// one or the other, or a list.
+// repeated returns a parameter that is given more than once, or "". PVE takes one of the
+// values, or a list.
 func repeated(params url.Values, except string) string {
 	for key, values := range params {
 		if len(values) > 1 && key != except {

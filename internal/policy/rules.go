@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Rule names guests, by id, by a range of ids, by a tag or by a pool, or something else that
-// can be changed: a storage, a job or a node. That by a pool names the pool, too.
+// Rule names guests by id, by a range of ids, by a tag or by a pool, or it names a storage, a
+// job or a node. A rule by a pool also names the pool itself.
 type Rule struct {
 	Low, High int    // of ids
 	Tag       string // in lower case
@@ -18,7 +18,7 @@ type Rule struct {
 	Subject   Subject // a storage, a job or a node
 }
 
-// Rules are rules of which one is enough.
+// Rules match if one of them does.
 type Rules []Rule
 
 // String writes the rule as it was given.
@@ -36,7 +36,7 @@ func (r Rule) String() string {
 	return fmt.Sprintf("%d-%d", r.Low, r.High)
 }
 
-// ruleExamples are what errors show.
+// ruleExamples are the examples in errors.
 const ruleExamples = "100, 100-199, tag:prod, pool:web, storage:nfs, job:nightly or node:pve1"
 
 // ParseRules reads rules that are separated by commas: 100, 100-199, tag:prod, pool:web,
@@ -54,7 +54,7 @@ func ParseRules(s string) (Rules, error) {
 		rules = append(rules, rule)
 	}
 	if rules == nil && s != "" {
-		return nil, fmt.Errorf("%q has no rule, such as %s", s, ruleExamples)
+		return nil, fmt.Errorf("%q has no rule; give one such as %s", s, ruleExamples)
 	}
 	return rules, nil
 }
@@ -78,7 +78,7 @@ func parseRule(s string) (Rule, error) {
 	from, err := vmid(low)
 	to, err2 := vmid(high)
 	if err := errors.Join(err, err2); err != nil || from > to {
-		return Rule{}, fmt.Errorf("%q is no rule, such as %s", s, ruleExamples)
+		return Rule{}, fmt.Errorf("%q is not a rule; give one such as %s", s, ruleExamples)
 	}
 	return Rule{Low: from, High: to}, nil
 }
@@ -89,7 +89,7 @@ func named(s string) bool { return s != "" && !strings.ContainsAny(s, " :;") }
 func vmid(s string) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 100 || n > 999_999_999 || strconv.Itoa(n) != s {
-		return 0, fmt.Errorf("%q is no vmid", s)
+		return 0, fmt.Errorf("%q is not a vmid", s)
 	}
 	return n, nil
 }
@@ -103,7 +103,7 @@ func (rs Rules) byID(id int) (Rule, bool) {
 	return rs[i], true
 }
 
-// nameGuests reports whether one of the rules is about guests.
+// nameGuests reports whether one of the rules names guests.
 func (rs Rules) nameGuests() bool {
 	return slices.ContainsFunc(rs, func(r Rule) bool { return r.Subject.Kind == "" })
 }
@@ -128,7 +128,7 @@ func (rs Rules) naming(s Subject) (Rule, bool) {
 	return rs[i], true
 }
 
-// inPool reports whether a rule names a pool, or one that a pool is in.
+// inPool reports whether a rule names a pool, or one above it.
 func (r Rule) inPool(pool string) bool {
 	return r.Pool != "" && (pool == r.Pool || strings.HasPrefix(pool, r.Pool+"/"))
 }
@@ -136,13 +136,13 @@ func (r Rule) inPool(pool string) bool {
 // Command is a command that is allowed in guests: a pattern for each element.
 type Command []string
 
-// ParseCommands reads commands that are separated by semicolons, their elements by
-// blanks. The first element is an absolute path; the others may be patterns as of
-// [path.Match], and ** at the end stands for any number of elements. What begins with a -
-// is an option, which another host, file or command may follow: only a pattern that begins
-// so matches it, and -** stands for any number of elements, options among them. On Windows,
-// whose paths begin with a drive, / begins an option, too. A step up (..) is matched only by
-// a pattern that has one. A < after all of them lets the command have standard input.
+// ParseCommands reads commands that are separated by semicolons, their elements by blanks. The
+// first element is an absolute path; the others may be patterns as of [path.Match], and ** at
+// the end matches any number of elements. An argument that begins with - is an option, and
+// another host, file or command may follow it. So only a pattern that begins with - matches it,
+// and -** matches any number of elements, including options. On Windows, whose paths begin with
+// a drive, / begins an option, too. Only a pattern with a step up (..) matches one. A < after
+// all of them lets the command have standard input.
 func ParseCommands(s string) ([]Command, error) {
 	var out []Command
 	for part := range strings.SplitSeq(s, ";") {
@@ -159,7 +159,7 @@ func ParseCommands(s string) ([]Command, error) {
 				return nil, fmt.Errorf("%q has a < that is not its last element; an argument < is written [<]", strings.TrimSpace(part))
 			}
 			if _, err := path.Match(e, ""); err != nil || strings.Contains(e, "**") && (strings.TrimPrefix(e, "-") != "**" || i != len(command)-2) {
-				return nil, fmt.Errorf("%q is no pattern for an argument", e)
+				return nil, fmt.Errorf("%q is not a pattern for an argument", e)
 			}
 		}
 		out = append(out, elems)
@@ -167,8 +167,7 @@ func ParseCommands(s string) ([]Command, error) {
 	return out, nil
 }
 
-// stdin returns a command without the mark that it may have standard input, and whether it
-// has that.
+// stdin returns a command without the mark for standard input, and whether it had one.
 func (c Command) stdin() (Command, bool) {
 	if last := len(c) - 1; last > 0 && c[last] == "<" {
 		return c[:last], true
@@ -195,7 +194,7 @@ func (c Command) allows(argv []string) bool {
 		if isOption(argv[i]) && !isOption(pattern) || stepsUp(argv[i]) && !stepsUp(pattern) {
 			return false
 		}
-		// A * within an element stands for anything, a slash too.
+		// A * within an element matches anything, including a slash.
 		if ok, err := path.Match(strings.ReplaceAll(pattern, "/", "\x00"), strings.ReplaceAll(argv[i], "/", "\x00")); err != nil || !ok {
 			return false
 		}
@@ -203,19 +202,19 @@ func (c Command) allows(argv []string) bool {
 	return len(argv) == len(c)
 }
 
-// isOption reports whether the command would take an argument for an option.
+// isOption reports whether the command would read an argument as an option.
 func (c Command) isOption(arg string) bool {
 	windows := !strings.HasPrefix(c[0], "/")
 	return strings.HasPrefix(arg, "-") || windows && strings.HasPrefix(arg, "/")
 }
 
-// stepsUp reports whether a path leads out of the folder that it begins with.
+// stepsUp reports whether a path leads out of its first folder.
 func stepsUp(arg string) bool {
 	return slices.Contains(strings.FieldsFunc(arg, func(r rune) bool { return r == '/' || r == '\\' }), "..")
 }
 
-// RefuseCommand returns why a command, which gets standard input or not, must not be run in
-// a guest, or "".
+// RefuseCommand returns why a command must not be run in a guest, with or without standard
+// input, or "".
 func (p Policy) RefuseCommand(argv []string, stdin bool) string {
 	if len(p.ExecAllow) == 0 {
 		return ""

@@ -9,7 +9,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
-// Kind is what a subject is, in the words of the table of endpoints.
+// Kind is the kind of a subject, in the words of the table of endpoints.
 type Kind string
 
 // The kinds of subjects that have rules, an impact or a state of their own.
@@ -22,7 +22,7 @@ const (
 	PoolKind    Kind = "pool"
 )
 
-// The kinds that only the table of endpoints and the rules know.
+// The kinds that only the table of endpoints and the rules use.
 const (
 	taskKind         Kind = "task"
 	replicationKind  Kind = "replication"
@@ -81,7 +81,7 @@ func (s Subject) String() string {
 	return string(s.Kind) + " " + s.ID
 }
 
-// owner returns the guest that the subject is a part of by its id, 0 if it is of none.
+// owner returns the guest that the subject belongs to, by its id; 0 for none.
 func (s Subject) owner() int {
 	switch s.Kind {
 	case GuestKind:
@@ -97,7 +97,7 @@ func (s Subject) owner() int {
 	return 0
 }
 
-// storage returns the storage that the subject is or lies on, "" if it has none.
+// storage returns the storage that the subject is, or is on; "" for none.
 func (s Subject) storage() string {
 	switch s.Kind {
 	case StorageKind:
@@ -109,7 +109,7 @@ func (s Subject) storage() string {
 	return ""
 }
 
-// node returns the node that the subject is or belongs to, "" if it belongs to none.
+// node returns the node that the subject is, or belongs to; "" for none.
 func (s Subject) node() string {
 	switch s.Kind {
 	case NodeKind, certificateKind, subscriptionKind:

@@ -25,7 +25,7 @@ func TestProtectedSubjects(t *testing.T) {
 		{"106", "DELETE /nodes/a/storage/local/content/local:iso/x.iso", "guest 106 has local:iso/x.iso as ide2"},
 		{"106", "DELETE /nodes/a/storage/local/content/local:iso%2Fy.iso", noConsent},
 		{"106", "POST /nodes/a/storage/local/download-url?content=iso&filename=y.iso&url=http://x/", sent},
-		{"103", "PUT /storage/broken?disable=1", cannotTell + "storage broken cannot be told: no privilege"},
+		{"103", "PUT /storage/broken?disable=1", cannotTell + "storage broken is unknown: no privilege"},
 		{"tag:prod", "PUT /storage/local-zfs?disable=1", "whether guest 666 depends"},
 		{"storage:nfs", "PUT /storage/nfs?nodes=a", "storage nfs is protected (PVE_MCP_PROTECT: storage:nfs)"},
 		{"storage:nfs", "DELETE /nodes/a/storage/nfs/content/nfs:iso%2Fx.iso", "volume nfs:iso/x.iso is protected (PVE_MCP_PROTECT: storage:nfs)"},
@@ -36,7 +36,7 @@ func TestProtectedSubjects(t *testing.T) {
 		// A node that has a protected guest.
 		{"103", "POST /nodes/b/status?command=reboot", "guest 103 is on node b: guest 103 is protected"},
 		{"103", "POST /nodes/a/status?command=reboot", noConsent},
-		{"103", "POST /nodes/broken/status?command=reboot", cannotTell + "node broken cannot be told: no privilege"},
+		{"103", "POST /nodes/broken/status?command=reboot", cannotTell + "node broken is unknown: no privilege"},
 		{"103", "PUT /nodes/b/network", "guest 103 is on node b"},
 		{"103", "PUT /nodes/b/disks/wipedisk?disk=/dev/sda", "guest 103 is on node b"},
 		{"103", "PUT /nodes/a/disks/wipedisk?disk=/dev/sda", noConsent},
@@ -65,8 +65,8 @@ func TestProtectedSubjects(t *testing.T) {
 		{"103", "DELETE /cluster/backup/excludes", noConsent},
 		{"103", "DELETE /cluster/backup/on-a", noConsent},
 		{"100", "DELETE /cluster/backup/on-a", "guest 100 is backed up by job on-a"},
-		{"103", "DELETE /cluster/backup/hidden", cannotTell + "job hidden cannot be told: no privilege"},
-		{"103", "PUT /cluster/backup/gone?enabled=0", cannotTell + "job gone cannot be told: no such job"},
+		{"103", "DELETE /cluster/backup/hidden", cannotTell + "job hidden is unknown: no privilege"},
+		{"103", "PUT /cluster/backup/gone?enabled=0", cannotTell + "job gone is unknown: no such job"},
 		{"103", "PUT /cluster/backup/other?vmid=100,103", "guest 103 is protected"},
 		{"103", "PUT /cluster/backup/other?all=1", "guest 103 is protected"},
 		{"101", "PUT /cluster/backup/other?pool=web", "guest 101 is protected"},
@@ -88,7 +88,7 @@ func TestProtectedSubjects(t *testing.T) {
 		{"pool:web", "DELETE /pools/web", "pool web is protected (PVE_MCP_PROTECT: pool:web)"},
 		{"pool:web", "POST /pools?poolid=web%2Fsub", "pool web/sub is protected"},
 		{"pool:we", "POST /pools?poolid=web2", sent},
-		{"103", "DELETE /pools/broken", cannotTell + "pool broken cannot be told: no privilege"},
+		{"103", "DELETE /pools/broken", cannotTell + "pool broken is unknown: no privilege"},
 
 		// HA and replication.
 		{"103", "PUT /cluster/ha/resources/vm:103?state=stopped", "guest 103 is protected"},
@@ -98,13 +98,13 @@ func TestProtectedSubjects(t *testing.T) {
 		{"103", "POST /cluster/ha/resources/vm:107/relocate?node=b", "HA moves guest 103, too"},
 		{"103", "POST /cluster/ha/resources/vm:105/relocate?node=b", "guest 105 has local-zfs:vm-103-disk-1"},
 		{"103", "PUT /cluster/ha/resources/vm:100?state=stopped", sent},
-		{"103", "POST /cluster/ha/resources?sid=service:x", "which guests it changes cannot be told"},
+		{"103", "POST /cluster/ha/resources?sid=service:x", "which guests it changes is unknown"},
 		{"103", "POST /cluster/ha/rules?rule=x&type=node-affinity&resources=vm:100,ct:103", "guest 103 is protected"},
 		{"103", "PUT /cluster/ha/rules/pair?disable=1&type=resource-affinity", "guest 103 is in ha-rule pair: guest 103 is protected"},
 		{"103", "DELETE /cluster/ha/rules/other", noConsent},
 		{"103", "PUT /cluster/ha/groups/prefer?nodes=a", "guest 103 is in ha-group prefer"},
 		{"103", "PUT /cluster/ha/groups/other?nodes=a", sent},
-		{"103", "DELETE /cluster/ha/groups/broken", cannotTell + "ha-group broken cannot be told"},
+		{"103", "DELETE /cluster/ha/groups/broken", cannotTell + "ha-group broken is unknown"},
 		{"103", "POST /cluster/ha/status/disarm-ha?resource-mode=freeze", "guest 103 is managed by HA: guest 103 is protected"},
 		{"100", "POST /cluster/ha/status/disarm-ha?resource-mode=freeze", noConsent},
 		{"103", "POST /cluster/replication?id=103-0&target=b&type=local", "guest 103 is protected"},
@@ -126,8 +126,8 @@ func TestProtectedSubjects(t *testing.T) {
 		{"103", "POST /nodes/b/migrateall?target=a", "guest 103 is protected"},
 		{"103", "POST /nodes/b/migrateall?target=a&vms=104", sent},
 		{"103", "POST /nodes/b/migrateall?target=a&vms=104,107", "HA moves guest 103, too"},
-		{"103", "POST /nodes/broken/stopall", "which guests it changes cannot be told: no privilege"},
-		{"103", "POST /nodes/b/stopall?vms=,", "which guests it changes cannot be told"},
+		{"103", "POST /nodes/broken/stopall", "which guests it changes is unknown: no privilege"},
+		{"103", "POST /nodes/b/stopall?vms=,", "which guests it changes is unknown"},
 		{"103", "POST /cluster/bulk-action/guest/shutdown", "guest 103 is protected"},
 		{"103", "POST /cluster/bulk-action/guest/shutdown?vms=100&vms=103", "guest 103 is protected"},
 		{"103", "POST /cluster/bulk-action/guest/shutdown?vms=100&vms=104", sent},
@@ -164,7 +164,7 @@ func TestProtectedSubjects(t *testing.T) {
 	}
 }
 
-// Rules that allow guests allow nothing else, but for what they name.
+// Rules that allow guests allow nothing else, except what they name.
 func TestAllowedSubjects(t *testing.T) {
 	const notAmong = " is not among what this server may change (PVE_MCP_ALLOW)"
 	for _, tt := range []struct{ protect, allow, request, want string }{

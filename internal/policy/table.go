@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// row is what is known of an endpoint.
+// row describes an endpoint.
 type row struct {
 	endpoint
 	detail
@@ -27,7 +27,7 @@ func (e row) target(r request) string {
 	return out.String()
 }
 
-// never says why no request to the endpoint is sent, "" where some may be.
+// never says why no request to the endpoint is sent, "" if some may be.
 func (e row) never() string {
 	switch e.class {
 	case never:
@@ -46,7 +46,7 @@ type table struct {
 	rest map[string]*row // by method, of a path that ends with a volume, whose name may have slashes
 }
 
-// known is the table of all endpoints. What is not in it is refused.
+// known is the table of all endpoints. Anything else is refused.
 var known = sync.OnceValue(func() *table {
 	root, all := &table{}, details()
 	for _, e := range endpoints() {
@@ -94,7 +94,7 @@ func (t *table) add(path []string, e *row) {
 	t.rows[e.method] = e
 }
 
-// find returns the row of a request, nil where there is none.
+// find returns the row of a request, nil for none.
 func (t *table) find(method string, elems []string) *row {
 	if t == nil {
 		return nil

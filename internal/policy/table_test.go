@@ -47,8 +47,8 @@ func TestEveryEndpointIsClassified(t *testing.T) {
 	t.Logf("%d endpoints", len(rows))
 }
 
-// What a row says can be told to somebody: what is changed, by parameters that there are,
-// and why. A deletion is destructive.
+// What a row says can be shown to a person: what is changed, by parameters that there are, and
+// why. A deletion is destructive.
 func TestRowsSayWhatIsChanged(t *testing.T) {
 	t.Parallel()
 	api, err := apischema.Load(9)
@@ -181,7 +181,7 @@ func TestDetailsAreOfEndpoints(t *testing.T) {
 	}
 }
 
-// paths are those that a path of the table stands for.
+// paths returns the paths that match a path of the table.
 func paths(path string) []string {
 	if !strings.Contains(path, "qemu|lxc") {
 		return []string{path}

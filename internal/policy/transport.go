@@ -8,45 +8,45 @@ import (
 	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
-// Where says which guest is meant, and where it was when the request was made.
+// Where is a guest, and where it was when the request was made.
 type Where struct {
 	VMID       int
-	Node, Kind string // "" where the request does not tell
-	// Snapshot is the name of the snapshot whose configuration counts instead of that which
-	// the guest has now, or [AllSnapshots] beside it.
+	Node, Kind string // "" if the request does not say
+	// Snapshot is the snapshot whose configuration counts instead of the present one. With
+	// [AllSnapshots], those of all snapshots count too.
 	Snapshot string
 }
 
-// Lookup tells what the guard needs to know beside a request. An error means that it
-// cannot be told.
+// Lookup returns what the guard needs to know in addition to a request. An error means that it
+// is unknown.
 type Lookup struct {
-	// Config has the values of a guest's configuration by key: those in force first, then
+	// Config returns the values of a guest's configuration by key: those in force first, then
 	// those that wait for its next start, then those of its snapshots.
 	Config func(ctx context.Context, w Where) (map[string][]string, error)
-	// Members are the guests in a pool itself; Pool is the pool that a guest is in.
+	// Members returns the guests in a pool itself; Pool returns the pool that a guest is in.
 	Members func(ctx context.Context, pool string) ([]int, error)
 	Pool    func(ctx context.Context, vmid int) (string, error)
-	// Runs reports whether a guest runs. One that there is not does not.
+	// Runs reports whether a guest is running. A guest that does not exist is not.
 	Runs func(ctx context.Context, vmid int) (bool, error)
-	// Having are the guests, among those that might says, in whose configuration find finds
-	// something, now or from their next start on, and those of which that cannot be told.
+	// Having returns the guests, among those that mayHave selects, in whose configuration find
+	// finds something, now or from their next start on. It also returns those whose
+	// configuration is unknown.
 	Having func(ctx context.Context, find func(key, value string) (what string, found bool), might func(vmid int) bool) ([]Holder, error)
-	// Guests are the guests on a node, or with "" those of the cluster. It is an error if the
-	// token may not see all of them.
+	// Guests returns the guests on a node, or with "" those of the cluster. It is an error if
+	// the token cannot see all of them.
 	Guests func(ctx context.Context, node string) ([]int, error)
-	// Content are the ids of the volumes on a storage, on all nodes.
+	// Content returns the ids of the volumes on a storage, on all nodes.
 	Content func(ctx context.Context, storage string) ([]string, error)
-	// Job are the guests that a backup job is of.
+	// Job returns the guests of a backup job.
 	Job func(ctx context.Context, id string) (Selection, error)
-	// HA are the guests that HA manages: those of a group, those of a rule, or with neither
+	// HA returns the guests that HA manages: those of a group, those of a rule, or with neither
 	// all of them.
 	HA func(ctx context.Context, group, rule string) ([]int, error)
-	// TakenAlong are the guests that HA moves together with one.
+	// MovedTogether returns the guests that HA moves together with one.
 	TakenAlong func(ctx context.Context, w Where, target string) ([]int, error)
 }
 
-// Holder is a guest whose configuration has something that was looked for, or Err says why
-// that cannot be told.
+// Holder is a guest whose configuration has the wanted thing. Err says why that is unknown.
 type Holder struct {
 	VMID int
 	Key  string // such as scsi0
@@ -61,7 +61,7 @@ type Guard struct {
 	Lookup Lookup
 }
 
-// Transport returns a transport that lets pass to base what the policy allows.
+// Transport returns a transport that passes to base what the policy allows.
 func (g *Guard) Transport(base http.RoundTripper) http.RoundTripper {
 	return transport{guard: g, base: base}
 }
@@ -111,8 +111,7 @@ func refused(req *http.Request, reason string) error {
 	return &RefusedError{Method: req.Method, Path: path, Reason: reason}
 }
 
-// openConsole sends a request whose connection becomes a console, and hands that out in a
-// wrapper.
+// openConsole sends a request whose connection becomes a console, and wraps the console.
 func (t transport) openConsole(req *http.Request, r request) (*http.Response, error) {
 	reason := t.guard.refuseRead(req, r)
 	e := known().find(r.method, r.elems)
@@ -152,13 +151,13 @@ func (g *Guard) refuseRead(req *http.Request, r request) string {
 	return g.Policy.Refusal(e.class.risk())
 }
 
-// refuseWrite returns why a request that may change something must not be sent, or "", and
-// the grant that it uses up.
+// refuseWrite returns why a request that may change something must not be sent, or "" and the
+// grant that it uses up.
 func (g *Guard) refuseWrite(req *http.Request, r request) (used *grant, reason string, err error) {
 	if reason := g.Policy.Refusal(Write); reason != "" {
 		return nil, reason, nil
 	}
-	if r.params == nil { // it brings no file along
+	if r.params == nil { // it uploads no file
 		if r.params, reason, err = readParams(req); err != nil || reason != "" {
 			return nil, reason, err
 		}
@@ -214,7 +213,7 @@ func (g *Guard) refuseWrite(req *http.Request, r request) (used *grant, reason s
 	return nil, "", nil
 }
 
-// withoutValues is a context without the values of a request, whose hooks must not hear of
+// withoutValues is a context without the values of a request, because its hooks must not see
 // the reads that a rule needs.
 type withoutValues struct{ context.Context }
 

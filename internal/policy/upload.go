@@ -11,16 +11,15 @@ import (
 	"strings"
 )
 
-// maxUploadHead is how much may come before the content of a file that is uploaded.
+// maxUploadHead is the most bytes before the content of an uploaded file.
 const maxUploadHead = 64 << 10
 
 // uploadFields are the parameters that PVE reads before the file.
 var uploadFields = []string{"content", "checksum-algorithm", "checksum"}
 
-// readUpload reads what comes before the file in the form of a request that brings one
-// along, where the table of endpoints says that it may, and returns a request that can still
-// be sent whole. PVE knows no parameter that comes after the file. params is nil for any
-// other request.
+// readUpload reads the form of an upload up to the file, if the table of endpoints allows one,
+// and returns a request that can still be sent whole. PVE ignores parameters after the file.
+// params is nil for any other request.
 func readUpload(req *http.Request, r request) (again *http.Request, params url.Values, reason string) {
 	e := known().find(r.method, r.elems)
 	kind, options, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
@@ -53,7 +52,7 @@ func readUpload(req *http.Request, r request) (again *http.Request, params url.V
 	return again, params, unreadable(params)
 }
 
-// nextField reads the next parameter of a form. That of a file has its name as its value.
+// nextField reads the next parameter of a form. For a file, its value is the file's name.
 func nextField(form *multipart.Reader) (name, value, file string, ok bool) {
 	part, err := form.NextRawPart()
 	if err != nil {

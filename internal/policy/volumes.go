@@ -9,19 +9,19 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
-// Volume is one that a configuration names.
+// Volume is a volume that a configuration names.
 type Volume struct {
 	Key    string // such as scsi0
 	Source string // a volume id, or a path on the node
-	Owner  int    // the guest that it belongs to, 0 where it belongs to none
-	Known  bool   // that Owner is
+	Owner  int    // the guest that it belongs to, 0 for none
+	Known  bool   // whether Owner is known
 	Copied bool   // it is only read
 }
 
 // diskKeyRE matches the keys whose values name volumes.
 var diskKeyRE = lazyregexp.New(`^(?:(?:ide|sata|scsi|virtio|unused|efidisk|tpmstate|mp)\d+|rootfs|cdrom|vmstate)$`)
 
-// VolumesIn are the volumes that the value of a key of a configuration names.
+// VolumesIn returns the volumes that the value of a key of a configuration names.
 func VolumesIn(key, value string) []Volume {
 	if !diskKeyRE.MatchString(key) {
 		return nil
@@ -42,7 +42,7 @@ func VolumesIn(key, value string) []Volume {
 	return out
 }
 
-// Foreign are the volumes among values that are not the guest's own, nor nobody's.
+// Foreign returns the volumes that belong to another or to an unknown guest.
 func Foreign(own int, values map[string][]string) []Volume {
 	var out []Volume
 	for _, key := range slices.Sorted(maps.Keys(values)) {
@@ -57,13 +57,13 @@ func Foreign(own int, values map[string][]string) []Volume {
 	return out
 }
 
-// Lend reports whether a request that names volumes of others lends them, with what is done
-// to them from then on. Where their names do not tell whose they are, they may be anybody's.
+// Lend reports whether a request gives the guest volumes of others, and so exposes them to
+// later changes. If the name of a volume does not show its owner, it may be anyone's.
 func Lend(volumes []Volume) bool {
 	return slices.ContainsFunc(volumes, func(v Volume) bool { return v.Known && v.Owner != 0 || !v.Known && !v.Copied })
 }
 
-// Owners are the guests that volumes belong to, each once.
+// Owners returns the guests that volumes belong to, each once.
 func Owners(volumes []Volume) []int {
 	var out []int
 	for _, v := range volumes {

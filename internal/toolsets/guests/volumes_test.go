@@ -92,7 +92,7 @@ func TestVolumesOfOtherGuests(t *testing.T) {
 		{Name: "runs", Options: sim.Options{Token: "root@pam!full"}, Args: "{" + set + `,"confirm":true}`, Outcome: tool.Failed,
 			Says: []string{"a volume of guest 103 is named, which runs"}},
 		{Name: "not to be seen", Options: sim.Options{Model: sim.Cluster(sim.Grant("/vms/105", "Administrator"), sim.Grant("/storage", "Administrator")), Token: "none@pve!mcp"},
-			Args: "{" + set + `,"confirm":true}`, Outcome: tool.Failed, Says: []string{"whether guest 103 runs, whose volume is named, cannot be told", "VM.Audit"}},
+			Args: "{" + set + `,"confirm":true}`, Outcome: tool.Failed, Says: []string{"whether guest 103, whose volume is named, is running is unknown", "VM.Audit"}},
 		{Name: "of a guest that is gone", Options: quiet, Args: `{"vmid":105,"confirm":true,"set":{"scsi1":"local-zfs:vm-777-disk-0"}}`, Outcome: tool.Failed, Says: []string{"does not exist"}, Writes: []string{putVM}},
 		{Name: "nobody's by its name", Options: quiet, Args: `{"vmid":105,"set":{"scsi1":"iscsi:0.0.0.scsi-1"}}`, Outcome: tool.NeedsConfirmation,
 			Says: []string{"scsi1: the name of iscsi:0.0.0.scsi-1 does not show whose volume it is"}},
@@ -221,7 +221,7 @@ func TestHiddenPools(t *testing.T) {
 			}
 		}), Token: "none@pve!mcp", Policy: protecting(t, "pool:db")})
 		a := w.Call("pve_update_guest_config", `{"vmid":105,"set":{"cores":2}}`)
-		if a.Outcome != tool.Failed || !strings.Contains(a.Text, "whether guest 105 is protected cannot be told: rule pool:db") || len(sim.Writes(w.Sent())) != 0 {
+		if a.Outcome != tool.Failed || !strings.Contains(a.Text, "whether guest 105 is protected is unknown: rule pool:db") || len(sim.Writes(w.Sent())) != 0 {
 			t.Errorf("%s: %s", name, a.Text)
 		}
 	}
