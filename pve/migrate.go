@@ -31,9 +31,9 @@ func (m *Migration) UnmarshalJSON(data []byte) error { return lenient.Decode(dat
 // MarshalJSON writes what was read.
 func (m Migration) MarshalJSON() ([]byte, error) { return lenient.Encode(m, m.Extra) }
 
-// TakenAlong are the guests that HA moves to the same node, since a rule keeps them
+// MovedTogether are the guests that HA moves to the same node, since a rule keeps them
 // together.
-func (m Migration) TakenAlong() []VMID {
+func (m Migration) MovedTogether() []VMID {
 	var ids []VMID
 	for _, sid := range m.Dependent {
 		_, id, _ := strings.Cut(sid, ":")

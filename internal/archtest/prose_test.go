@@ -48,13 +48,6 @@ var proseAllowed = map[string]string{}
 // proseLater are the folders and pages whose prose does not follow the rules yet. An entry
 // that follows them has to be removed.
 var proseLater = []string{
-	// The words of policy.
-	"internal/cluster/guard_lookup_test.go",
-	// Made of what the toolsets say.
-	"docs/tools.md",
-	"internal/policy",
-	"internal/toolset",
-	"internal/toolsets",
 	"proxmox",
 	"pve",
 	"pvesim",

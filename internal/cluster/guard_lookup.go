@@ -53,8 +53,8 @@ func GuardLookup(client *pve.Client) policy.Lookup {
 			s, err := client.GuestStatus(ctx, g.Ref())
 			return s.Status == "running", err
 		},
-		Having: func(ctx context.Context, find func(key, value string) (string, bool), might func(int) bool) ([]policy.Holder, error) {
-			return holders(ctx, client, find, might)
+		Having: func(ctx context.Context, find func(key, value string) (string, bool), mayHave func(int) bool) ([]policy.Holder, error) {
+			return holders(ctx, client, find, mayHave)
 		},
 		Guests: func(ctx context.Context, node string) ([]int, error) { return allGuests(ctx, client, node) },
 		Content: func(ctx context.Context, storage string) ([]string, error) {
@@ -64,14 +64,14 @@ func GuardLookup(client *pve.Client) policy.Lookup {
 		HA: func(ctx context.Context, group, rule string) ([]int, error) {
 			return managedByHA(ctx, client, group, rule)
 		},
-		TakenAlong: func(ctx context.Context, w policy.Where, target string) ([]int, error) {
+		MovedTogether: func(ctx context.Context, w policy.Where, target string) ([]int, error) {
 			m, err := at(ctx, client, w, func(g pve.GuestRef) (pve.Migration, error) { return client.CheckMigration(ctx, g, target) })
 			var refusal *proxmox.Error
 			if errors.As(err, &refusal) && refusal.Status == http.StatusNotImplemented { // of containers before PVE 9, where HA takes nothing along
 				return nil, nil
 			}
 			var ids []int
-			for _, id := range m.TakenAlong() {
+			for _, id := range m.MovedTogether() {
 				ids = append(ids, int(id))
 			}
 			return ids, err
@@ -110,7 +110,7 @@ const atOnce = 8
 
 // holders returns the guests in whose configuration something is found, and those whose
 // configuration cannot be read.
-func holders(ctx context.Context, client *pve.Client, find func(key, value string) (string, bool), might func(int) bool) ([]policy.Holder, error) {
+func holders(ctx context.Context, client *pve.Client, find func(key, value string) (string, bool), mayHave func(int) bool) ([]policy.Holder, error) {
 	list, err := client.Resources(ctx, "vm")
 	if err != nil {
 		return nil, err
@@ -120,7 +120,7 @@ func holders(ctx context.Context, client *pve.Client, find func(key, value strin
 	var all errgroup.Group
 	all.SetLimit(atOnce)
 	for _, r := range list.Resources() {
-		if !r.IsGuest() || !might(int(r.VMID)) {
+		if !r.IsGuest() || !mayHave(int(r.VMID)) {
 			continue
 		}
 		all.Go(func() error {

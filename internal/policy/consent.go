@@ -141,7 +141,7 @@ func spend(ctx context.Context, e row, r request, changes effect) (used *grant, 
 
 // restore makes a grant valid again if PVE itself refused the request. Nothing was done then,
 // and the request may have to go to the node to which the guest has moved.
-func (g *grant) giveBack(resp *http.Response) {
+func (g *grant) restore(resp *http.Response) {
 	if g != nil && proxmox.NothingDone(resp) {
 		g.used.Store(false)
 	}

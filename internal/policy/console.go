@@ -35,7 +35,7 @@ func refuseConsole(req *http.Request, e *row) string {
 
 // mayType reports whether a call may type into the console of a request: it has a grant for
 // that, which this uses up, and no rule forbids it.
-func (g *Guard) typing(req *http.Request, r request, e *row) (used *grant, may bool) {
+func (g *Guard) mayType(req *http.Request, r request, e *row) (used *grant, may bool) {
 	var reason string
 	if r.params, reason, _ = readParams(req); reason != "" || !granted(req.Context(), *e, r) {
 		return nil, false
@@ -49,12 +49,12 @@ func (g *Guard) typing(req *http.Request, r request, e *row) (used *grant, may b
 }
 
 // watchConsole wraps a console. The wrapper drops input of a call that may not type.
-func watchConsole(resp *http.Response, typing bool) error {
+func watchConsole(resp *http.Response, mayType bool) error {
 	conn, ok := resp.Body.(io.ReadWriteCloser)
 	if !ok {
 		return errors.Join(errors.New("the connection cannot be written to"), resp.Body.Close())
 	}
-	resp.Body = &console{ReadWriteCloser: conn, typing: typing}
+	resp.Body = &console{ReadWriteCloser: conn, mayType: mayType}
 	return nil
 }
 
@@ -64,9 +64,9 @@ func watchConsole(resp *http.Response, typing bool) error {
 // it.
 type console struct {
 	io.ReadWriteCloser
-	typing bool
-	frames []byte // that are not complete yet
-	stream consoleStream
+	mayType bool
+	frames  []byte // that are not complete yet
+	stream  consoleStream
 }
 
 // maxConsoleFrame is the most payload of a frame that PVE takes.
@@ -102,7 +102,7 @@ func (c *console) Write(b []byte) (int, error) {
 
 // pass returns the part of a frame that may be sent; raw is the whole frame.
 func (c *console) pass(f consoleFrame, raw []byte) ([]byte, error) {
-	if f.op != opBinary || c.typing {
+	if f.op != opBinary || c.mayType {
 		return raw, nil
 	}
 	left, err := c.stream.withoutInput(f.payload)
@@ -160,12 +160,12 @@ func firstFrame(b []byte) (f consoleFrame, size int, err error) {
 	}
 	copy(f.mask[:], b[head:])
 	f.payload = bytes.Clone(b[head+len(f.mask) : size])
-	f.turn(f.payload)
+	f.applyMask(f.payload)
 	return f, size, nil
 }
 
-// mask applies the mask, or removes it.
-func (f consoleFrame) turn(b []byte) {
+// applyMask applies the mask, or removes it.
+func (f consoleFrame) applyMask(b []byte) {
 	for i := range b {
 		b[i] ^= f.mask[i%len(f.mask)]
 	}
@@ -183,7 +183,7 @@ func (f consoleFrame) with(payload []byte) []byte {
 		out = binary.BigEndian.AppendUint64(append(out, 0x80|127), uint64(n))
 	}
 	out = append(out, f.mask[:]...)
-	f.turn(payload)
+	f.applyMask(payload)
 	return append(out, payload...)
 }
 

@@ -191,7 +191,7 @@ func allUnlessListed(r request) Selection {
 
 // LosesDataIfStopped reports whether a guest loses data, or is left incomplete, if the task is
 // stopped.
-func StoppedIsLost(taskType string) bool {
+func LosesDataIfStopped(taskType string) bool {
 	switch taskType {
 	case "qmrestore", "vzrestore", "qmrollback", "vzrollback", "qmdelsnapshot", "vzdelsnapshot", "qmdestroy", "vzdestroy",
 		"qmmove", "move_volume", "qmigrate", "vzmigrate", "qmtemplate", "vztemplate", "imgdel":
@@ -204,5 +204,5 @@ func StoppedIsLost(taskType string) bool {
 // read.
 func stopsLoss(r request) bool {
 	upid, err := proxmox.ParseUPID(r.at(3))
-	return err != nil || StoppedIsLost(upid.Type)
+	return err != nil || LosesDataIfStopped(upid.Type)
 }

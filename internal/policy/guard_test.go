@@ -358,17 +358,17 @@ func rules(t *testing.T, protect, allow string) *policy.Guard {
 				}
 				return id == 102, nil
 			},
-			Having: func(_ context.Context, find func(key, value string) (string, bool), might func(int) bool) (out []policy.Holder, err error) {
+			Having: func(_ context.Context, find func(key, value string) (string, bool), mayHave func(int) bool) (out []policy.Holder, err error) {
 				for id, config := range configs {
 					for key, values := range config {
 						for _, value := range values {
-							if what, found := find(key, value); found && might(id) {
+							if what, found := find(key, value); found && mayHave(id) {
 								out = append(out, policy.Holder{VMID: id, Key: key, What: what})
 							}
 						}
 					}
 				}
-				if _, of112 := find("scsi0", "local-zfs:vm-112-disk-0"); of112 && might(666) {
+				if _, of112 := find("scsi0", "local-zfs:vm-112-disk-0"); of112 && mayHave(666) {
 					out = append(out, policy.Holder{VMID: 666, Err: errors.New("no answer")})
 				}
 				return out, nil
@@ -402,7 +402,7 @@ func rules(t *testing.T, protect, allow string) *policy.Guard {
 				}
 				return map[string][]int{"/": {103}, "prefer/": {103}, "/pair": {103, 105}}[group+"/"+rule], nil
 			},
-			TakenAlong: func(_ context.Context, w policy.Where, _ string) ([]int, error) {
+			MovedTogether: func(_ context.Context, w policy.Where, _ string) ([]int, error) {
 				return map[int][]int{107: {103}}[w.VMID], nil
 			},
 		},
@@ -529,7 +529,7 @@ func TestProtectedGuests(t *testing.T) {
 		{"103", "", "DELETE /nodes/a/qemu/106", "guest 106 has"},
 		{"103", "", "POST /nodes/a/qemu/108/status/start", "guest 108 has local-zfs:vm-103-disk-2 as scsi0"},
 		{"103", "", "POST /nodes/a/qemu/109/status/start", sent}, // its base nobody can change
-		{"103", "", "POST /nodes/a/qemu/110/status/start", "guest 110 has iscsi:0.0.0.scsi-1 as scsi0: whose volume"},
+		{"103", "", "POST /nodes/a/qemu/110/status/start", "guest 110 has iscsi:0.0.0.scsi-1 as scsi0: the owner of the volume"},
 		{"1000", "", "POST /nodes/a/qemu/666/status/start", "the owners of the volumes that guest 666 has are unknown: no answer"},
 
 		{"103", "", "POST /nodes/a/qemu/107/migrate?target=b", "HA moves guest 103, too: guest 103 is protected"},
@@ -564,9 +564,9 @@ func TestForeignVolumes(t *testing.T) {
 		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:vm-100-disk-0":                               sent,
 		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:vm-104-disk-0":                               "the consent was for",
 		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:vm-103-disk-0&scsi2=local-zfs:vm-104-disk-0": "the consent was for",
-		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:vm-102-disk-0":                               "a volume of guest 102 is named, which runs",
+		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:vm-102-disk-0":                               "a volume of guest 102 is named, which is running",
 		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:vm-666-disk-0":                               "whether guest 666, whose volume is named, is running is unknown: no answer",
-		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:0,import-from%3Dlocal-zfs:vm-102-disk-0":     "a volume of guest 102 is named, which runs",
+		"PUT /nodes/a/qemu/100/config?scsi1=local-zfs:0,import-from%3Dlocal-zfs:vm-102-disk-0":     "a volume of guest 102 is named, which is running",
 	} {
 		method, path, _ := strings.Cut(request, " ")
 		got := try(consented(t).Grant(t.Context(), target), t, rules(t, "", ""), method, path)

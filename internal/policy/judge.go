@@ -51,7 +51,7 @@ func (j judge) refuse(ctx context.Context, e effect) string {
 		}
 		for _, w := range e.uses {
 			add(j.refuseHeld(ctx, w))
-			add(j.refuseTaken(ctx, w, e.target))
+			add(j.refuseMovedByHA(ctx, w, e.target))
 		}
 		add(j.refuseVolumes(ctx, "", e.named))
 		if len(reasons) == 0 { // the look-ups for it may be many
@@ -89,7 +89,7 @@ func (j judge) refuseChosen(ctx context.Context, e effect) string {
 		if reason := j.refuseHeld(ctx, w); reason != "" {
 			return reason
 		}
-		return j.refuseTaken(ctx, w, e.target)
+		return j.refuseMovedByHA(ctx, w, e.target)
 	})
 }
 

@@ -28,19 +28,19 @@ func (j judge) mayProtect(id int) bool {
 }
 
 // refuseMovedByHA returns why a guest must not go to a node, or "": HA may move others with it.
-func (j judge) refuseTaken(ctx context.Context, w Where, target string) string {
+func (j judge) refuseMovedByHA(ctx context.Context, w Where, target string) string {
 	if target == "" {
 		return ""
 	}
-	if j.Lookup.TakenAlong == nil {
+	if j.Lookup.MovedTogether == nil {
 		return fmt.Sprintf("which guests HA moves together with guest %d is unknown", w.VMID)
 	}
-	taken, err := j.Lookup.TakenAlong(ctx, w, target)
+	moved, err := j.Lookup.MovedTogether(ctx, w, target)
 	if err != nil {
 		return fmt.Sprintf("which guests HA moves together with guest %d is unknown: %v", w.VMID, err)
 	}
 	var reasons []string
-	for _, id := range taken {
+	for _, id := range moved {
 		if reason := j.refuseGuest(ctx, Where{VMID: id}, nil); reason != "" {
 			reasons = append(reasons, fmt.Sprintf("HA moves guest %d, too: %s", id, reason))
 		}

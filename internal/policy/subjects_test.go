@@ -287,7 +287,7 @@ func TestRefuse(t *testing.T) {
 		{"103", "", policy.Target{Path: "/nodes/*/tasks/*", Subject: policy.Guest(105)}, sent},
 		{"103", "", policy.Target{Subject: policy.Guest(105)}, "guest 105 has local-zfs:vm-103-disk-1 as scsi1"},
 		{"103", "", policy.Target{Method: "POST", Path: "/nodes/*/vzdump", Subject: policy.Guest(100), Also: policy.Guests([]int{103})}, "guest 103 is protected"},
-		{"", "", policy.Target{Method: "PUT", Path: "/nodes/*/qemu/*/config", Subject: policy.Guest(100), Also: policy.Guests([]int{102})}, "a volume of guest 102 is named, which runs"},
+		{"", "", policy.Target{Method: "PUT", Path: "/nodes/*/qemu/*/config", Subject: policy.Guest(100), Also: policy.Guests([]int{102})}, "a volume of guest 102 is named, which is running"},
 		{"", "", policy.Target{Method: "POST", Path: "/nodes/*/vzdump", Subject: policy.Guest(100), Also: policy.Guests([]int{102})}, sent},
 	} {
 		if tt.target.Method == "" {

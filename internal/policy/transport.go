@@ -31,7 +31,7 @@ type Lookup struct {
 	// Having returns the guests, among those that mayHave selects, in whose configuration find
 	// finds something, now or from their next start on. It also returns those whose
 	// configuration is unknown.
-	Having func(ctx context.Context, find func(key, value string) (what string, found bool), might func(vmid int) bool) ([]Holder, error)
+	Having func(ctx context.Context, find func(key, value string) (what string, found bool), mayHave func(vmid int) bool) ([]Holder, error)
 	// Guests returns the guests on a node, or with "" those of the cluster. It is an error if
 	// the token cannot see all of them.
 	Guests func(ctx context.Context, node string) ([]int, error)
@@ -43,7 +43,7 @@ type Lookup struct {
 	// all of them.
 	HA func(ctx context.Context, group, rule string) ([]int, error)
 	// MovedTogether returns the guests that HA moves together with one.
-	TakenAlong func(ctx context.Context, w Where, target string) ([]int, error)
+	MovedTogether func(ctx context.Context, w Where, target string) ([]int, error)
 }
 
 // Holder is a guest whose configuration has the wanted thing. Err says why that is unknown.
@@ -92,7 +92,7 @@ func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err == nil && reason == "" {
 		resp, err := t.base.RoundTrip(req)
 		if err == nil {
-			used.giveBack(resp)
+			used.restore(resp)
 		}
 		return resp, err
 	}
@@ -121,13 +121,13 @@ func (t transport) openConsole(req *http.Request, r request) (*http.Response, er
 	if reason != "" {
 		return nil, refused(req, reason)
 	}
-	used, may := t.guard.typing(req, r, e)
+	used, may := t.guard.mayType(req, r, e)
 	resp, err := t.base.RoundTrip(req)
 	switch {
 	case err != nil:
 		return nil, err
 	case resp.StatusCode != http.StatusSwitchingProtocols:
-		used.giveBack(resp)
+		used.restore(resp)
 		return resp, nil
 	}
 	return resp, watchConsole(resp, may)

@@ -108,7 +108,7 @@ func planMigrate(ctx context.Context, c *tool.Call, given migrateIn) (change.Pla
 		return plan, in, err
 	}
 	var taken []string
-	for _, id := range m.TakenAlong() {
+	for _, id := range m.MovedTogether() {
 		taken = append(taken, c.GuestLabel(ctx, id))
 	}
 	if taken != nil {

@@ -90,7 +90,7 @@ func TestVolumesOfOtherGuests(t *testing.T) {
 			Says: []string{"scsi1: local-zfs:vm-103-disk-0 is a volume of VM 103 (db-2): what happens to it in VM 105 happens to that guest"}},
 		{Name: "confirmed", Options: quiet, Args: "{" + set + `,"confirm":true}`, Outcome: tool.OK, Writes: []string{putVM}},
 		{Name: "runs", Options: sim.Options{Token: "root@pam!full"}, Args: "{" + set + `,"confirm":true}`, Outcome: tool.Failed,
-			Says: []string{"a volume of guest 103 is named, which runs"}},
+			Says: []string{"a volume of guest 103 is named, which is running"}},
 		{Name: "not to be seen", Options: sim.Options{Model: sim.Cluster(sim.Grant("/vms/105", "Administrator"), sim.Grant("/storage", "Administrator")), Token: "none@pve!mcp"},
 			Args: "{" + set + `,"confirm":true}`, Outcome: tool.Failed, Says: []string{"whether guest 103, whose volume is named, is running is unknown", "VM.Audit"}},
 		{Name: "of a guest that is gone", Options: quiet, Args: `{"vmid":105,"confirm":true,"set":{"scsi1":"local-zfs:vm-777-disk-0"}}`, Outcome: tool.Failed, Says: []string{"does not exist"}, Writes: []string{putVM}},
@@ -104,7 +104,7 @@ func TestVolumesOfOtherGuests(t *testing.T) {
 	}
 	sim.Tell(t, "pve_rollback_snapshot", []sim.Story{
 		{Name: "asks", Options: shared(turnedOff(103)), Args: `{"vmid":105,"snapname":"before"}`, Outcome: tool.NeedsConfirmation, Says: []string{"is a volume of VM 103 (db-2)"}},
-		{Name: "runs", Options: shared(), Args: `{"vmid":105,"snapname":"before","confirm":true}`, Outcome: tool.Failed, Says: []string{"a volume of guest 103 is named, which runs"}},
+		{Name: "runs", Options: shared(), Args: `{"vmid":105,"snapname":"before","confirm":true}`, Outcome: tool.Failed, Says: []string{"a volume of guest 103 is named, which is running"}},
 	})
 	sim.Tell(t, "pve_create_snapshot", []sim.Story{
 		{Name: "of another's", Options: shared(turnedOff(103)), Args: `{"vmid":105,"snapname":"now"}`, Outcome: tool.Failed,

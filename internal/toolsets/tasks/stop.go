@@ -74,7 +74,7 @@ func stopTask() tool.Tool {
 // for nothing.
 func lossesByStop(upid proxmox.UPID) []string {
 	id, ok := pve.GuestOf(upid)
-	if !ok || !policy.StoppedIsLost(upid.Type) {
+	if !ok || !policy.LosesDataIfStopped(upid.Type) {
 		return nil
 	}
 	what := "guest %v is left half deleted"
