@@ -22,6 +22,8 @@ type effect struct {
 	spreads    bool      // a change of the guests' own volumes affects every guest that has one
 	pool       string    // that guests are made in
 	target     string    // the node to which HA may move others, too
+	prunes     bool      // it may delete older backups, on the storage prunesOn
+	prunesOn   string    // "" if the request does not say
 	creates    bool      // it creates its subject
 	destroys   bool      // it is destructive
 	onlyListed bool      // it is only about the guests that it names, not about all that depend on its subject
@@ -88,6 +90,9 @@ func (e row) effectOf(r request) effect {
 		if e.from != nil {
 			out.snapshot = e.from(r)
 		}
+	}
+	if e.prunes != nil {
+		out.prunes, out.prunesOn = e.prunes(r), r.params.Get("storage")
 	}
 	if left && !out.selection.isEmpty() {
 		out.selection, out.known = Selection{}, true

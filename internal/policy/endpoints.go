@@ -65,6 +65,8 @@ type detail struct {
 	from func(r request) string
 	// selects returns the guests that the request is about without naming them.
 	selects func(r request) Selection
+	// prunes reports whether older backups may be deleted, on the storage of the request.
+	prunes func(r request) bool
 	// targetParam names the parameter with the node to which HA may move other guests.
 	targetParam string
 	// spreads means that the disks of the guest change, wherever they are attached, although
@@ -92,9 +94,9 @@ func details() map[string]detail {
 		"POST /nodes/{node}/qemu|lxc":                                     {isDestructive: forced, makes: "vmid", from: allSnapshots},
 		"POST /nodes/{node}/qemu/{vmid}/move_disk":                        {isDestructive: movesAway, from: allSnapshots},
 		"POST /nodes/{node}/lxc/{vmid}/move_volume":                       {isDestructive: movesAway, from: allSnapshots},
-		"POST /nodes/{node}/vzdump":                                       {isDestructive: prunes, leavesGuests: onlyBacksUp, selects: backsUp},
-		"POST /cluster/backup":                                            {leavesGuests: onlyBacksUp, selects: backsUp},
-		"PUT /cluster/backup/{id}":                                        {selects: backsUp},
+		"POST /nodes/{node}/vzdump":                                       {isDestructive: prunes, leavesGuests: onlyBacksUp, selects: backsUp, prunes: prunes},
+		"POST /cluster/backup":                                            {leavesGuests: onlyBacksUp, selects: backsUp, prunes: prunes},
+		"PUT /cluster/backup/{id}":                                        {selects: backsUp, prunes: changesPruning},
 		"POST /nodes/{node}/migrateall":                                   {selects: allUnlessListed, from: allSnapshots, targetParam: "target"},
 		"POST /nodes/{node}/startall":                                     {selects: allUnlessListed},
 		"POST /nodes/{node}/stopall":                                      {selects: allUnlessListed},
@@ -151,6 +153,11 @@ func destroysConfig(r request) bool {
 // 0.
 func prunes(r request) bool {
 	return r.params.Get("remove") != "0" || r.params.Has("prune-backups")
+}
+
+// changesPruning reports whether a backup job may delete other backups afterwards.
+func changesPruning(r request) bool {
+	return r.on("remove") || r.params.Has("prune-backups") || r.params.Has("storage") && prunes(r)
 }
 
 // onlyBacksUp reports whether a backup leaves its guests running and all other backups

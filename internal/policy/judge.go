@@ -54,6 +54,7 @@ func (j judge) refuse(ctx context.Context, e effect) string {
 			add(j.refuseMovedByHA(ctx, w, e.target))
 		}
 		add(j.refuseVolumes(ctx, "", e.named))
+		add(j.refusePruning(e))
 		if len(reasons) == 0 { // the look-ups for it may be many
 			add(j.refuseChosen(ctx, e))
 			for _, s := range e.subjects {

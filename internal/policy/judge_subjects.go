@@ -23,6 +23,21 @@ func (j judge) refuseSubject(s Subject, e effect) string {
 	return ""
 }
 
+// refusePruning returns why a request must not be sent that may delete older backups, or "":
+// their storage is protected.
+func (j judge) refusePruning(e effect) string {
+	storages := slices.ContainsFunc(j.Policy.Protect, func(r Rule) bool { return r.Subject.Kind == StorageKind })
+	switch rule, is := j.Policy.Protect.naming(Subject{StorageKind, e.prunesOn}); {
+	case !e.prunes || !storages:
+		return ""
+	case e.prunesOn == "":
+		return "backups may be deleted, and the storage is unknown (a storage is in PVE_MCP_PROTECT)"
+	case is:
+		return fmt.Sprintf("backups on storage %s may be deleted: it is protected (PVE_MCP_PROTECT: %v)", e.prunesOn, rule)
+	}
+	return ""
+}
+
 // refuseDependents returns why something must not be changed because a protected guest depends
 // on it, or "". A rule that allows a change also allows its effects on guests that the rule
 // does not name.
@@ -87,7 +102,7 @@ func (j judge) dependents(ctx context.Context, s Subject, e effect) (all bool, s
 		switch {
 		case isVNet:
 			some, err = j.holding(ctx, s, mentions(netKeyRE, "bridge="+vnet))
-		case s.node() != "":
+		case s.ID == "node/"+s.node(): // a part of Ceph holds data of guests on any node
 			some, err = j.dependentsOnNode(ctx, s, e)
 		default:
 			all = true

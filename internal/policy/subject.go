@@ -121,7 +121,8 @@ func (s Subject) node() string {
 		node, _, _ := strings.Cut(s.ID, ":")
 		return node
 	case firewallKind, cephKind: // node/pve1
-		if node, ok := strings.CutPrefix(s.ID, "node/"); ok {
+		if rest, ok := strings.CutPrefix(s.ID, "node/"); ok { // node/pve1/osd/3
+			node, _, _ := strings.Cut(rest, "/")
 			return node
 		}
 	}

@@ -31,6 +31,16 @@ func TestProtectedSubjects(t *testing.T) {
 		{"storage:nfs", "DELETE /nodes/a/storage/nfs/content/nfs:iso%2Fx.iso", "volume nfs:iso/x.iso is protected (PVE_MCP_PROTECT: storage:nfs)"},
 		{"storage:nfs", "DELETE /nodes/a/storage/nfs/prunebackups?vmid=100", "storage nfs is protected"},
 		{"storage:nfs", "DELETE /storage/nfs2", noConsent},
+		{"storage:nfs", "POST /nodes/a/vzdump?vmid=100&storage=nfs&prune-backups=keep-last%3D1", "backups on storage nfs may be deleted: it is protected (PVE_MCP_PROTECT: storage:nfs)"},
+		{"storage:nfs", "POST /nodes/a/vzdump?vmid=100&storage=nfs", "backups on storage nfs may be deleted"}, // as the storage's own settings say
+		{"storage:nfs", "POST /nodes/a/vzdump?vmid=100", "backups may be deleted, and the storage is unknown"},
+		{"storage:nfs", "POST /nodes/a/vzdump?vmid=100&storage=nfs&remove=0", sent},
+		{"storage:nfs", "POST /nodes/a/vzdump?vmid=100&storage=other", noConsent},
+		{"storage:nfs", "POST /cluster/backup?id=new&vmid=100&storage=nfs", "backups on storage nfs may be deleted"},
+		{"storage:nfs", "POST /cluster/backup?id=new&vmid=100&storage=nfs&remove=0", sent},
+		{"storage:nfs", "PUT /cluster/backup/other?storage=nfs", "backups on storage nfs may be deleted"},
+		{"storage:nfs", "PUT /cluster/backup/other?prune-backups=keep-last%3D1", "backups may be deleted, and the storage is unknown"},
+		{"storage:nfs", "PUT /cluster/backup/other?enabled=0", sent},
 		{"103", "POST /storage?storage=new&type=dir&path=/x", sent},
 
 		// A node that has a protected guest.
@@ -55,6 +65,10 @@ func TestProtectedSubjects(t *testing.T) {
 		{"node:a", "DELETE /nodes/a/firewall/rules/0", "firewall node/a is protected"},
 		{"node:a", "PUT /nodes/a/disks/wipedisk?disk=/dev/sda", "disk a:/dev/sda is protected"},
 		{"node:a", "PUT /nodes/a/qemu/100/config?cores=2", sent},
+		{"node:a", "DELETE /nodes/a/ceph/osd/3?cleanup=1", "ceph node/a/osd/3 is protected (PVE_MCP_PROTECT: node:a)"},
+		{"node:a", "DELETE /nodes/a/ceph/mon/a", "ceph node/a/mon/a is protected"},
+		{"node:a", "DELETE /nodes/b/ceph/osd/3", noConsent},
+		{"103", "DELETE /nodes/a/ceph/osd/3", "ceph node/a/osd/3 may concern any guest"},
 
 		// A job that is of a protected guest.
 		{"103", "PUT /cluster/backup/listed?enabled=0", "guest 103 is backed up by job listed: guest 103 is protected"},
