@@ -44,6 +44,18 @@ func (e *Error) Refused() string {
 // NoSuchTask reports whether PVE has no such task, or has forgotten it.
 func (e *Error) NoSuchTask() bool { return e.Params["upid"] == "no such task" }
 
+// absentRE matches how PVE says that there is no such object.
+var absentRE = lazyregexp.New(`(?i)\b(?:does not exist|doesn't exist|no such|not found|not defined|no rule at position|no options? for)\b`)
+
+// IsAbsent reports whether PVE refused a request because there is no such object.
+func IsAbsent(err error) bool {
+	var said *Error
+	if !errors.As(err, &said) || said.Status == http.StatusForbidden || said.NodeUnreachable() {
+		return false
+	}
+	return said.Status == http.StatusNotFound || absentRE.MatchString(said.Message+" "+said.Refused())
+}
+
 var permissionRE = lazyregexp.New(`^Permission check failed \((.*), ([^,()]+)\)$`)
 
 // IsDenied reports whether PVE refused a request because its caller may not make it.

@@ -31,6 +31,9 @@ func (v *View) Fingerprint(ctx context.Context, s policy.Subject) (string, error
 		return exactjson.Digest(guests), err
 	case policy.StorageKind, policy.JobKind, policy.PoolKind:
 		is, err := v.configured(ctx, s)
+		if proxmox.IsAbsent(err) { // it is about to be made
+			return "none", nil
+		}
 		return exactjson.Digest(is), err
 	}
 	return s.String(), nil

@@ -49,6 +49,26 @@ func Describe(method string, path []string, params url.Values) (e Endpoint, ok b
 	return e, true
 }
 
+// TargetOf returns the target of a request, with all that the request changes, for a consent
+// to it. whole is false if nobody can consent to it, because it does not say what it changes.
+func TargetOf(method string, path []string, params url.Values) (t Target, whole bool) {
+	row, r := known().find(method, path), request{method: method, elems: path, params: params}
+	if row == nil {
+		return Target{}, false
+	}
+	changes := row.effectOf(r)
+	t = Target{Method: method, Path: row.target(r)}
+	if row.from != nil {
+		t.Snapshot = row.from(r)
+	}
+	all := changes.all()
+	if len(all) == 0 {
+		return t, false
+	}
+	t.Subject, t.Also = all[0], append(all[1:], Guests(Owners(changes.named))...)
+	return t, changes.known && changes.complete
+}
+
 // viewerPath is the page on which a node shows its API without login.
 const viewerPath = "/pve-docs/api-viewer/apidoc.js"
 

@@ -59,8 +59,6 @@ type detail struct {
 	makes string
 	// takesFile means that the request may upload a file, in a multipart form.
 	takesFile bool
-	// repeats names the parameter that PVE reads as a list.
-	repeats string
 	// from names the snapshot whose disks count, as in [Where].
 	from func(r request) string
 	// selects returns the guests that the request is about without naming them.
@@ -101,17 +99,16 @@ func details() map[string]detail {
 		"POST /nodes/{node}/startall":                                     {selects: allUnlessListed},
 		"POST /nodes/{node}/stopall":                                      {selects: allUnlessListed},
 		"POST /nodes/{node}/suspendall":                                   {selects: allUnlessListed},
-		"POST /cluster/bulk-action/guest/migrate":                         {selects: allUnlessListed, from: allSnapshots, targetParam: "target", repeats: "vms"},
-		"POST /cluster/bulk-action/guest/shutdown":                        {selects: allUnlessListed, repeats: "vms"},
-		"POST /cluster/bulk-action/guest/start":                           {selects: allUnlessListed, repeats: "vms"},
-		"POST /cluster/bulk-action/guest/suspend":                         {selects: allUnlessListed, repeats: "vms"},
+		"POST /cluster/bulk-action/guest/migrate":                         {selects: allUnlessListed, from: allSnapshots, targetParam: "target"},
+		"POST /cluster/bulk-action/guest/shutdown":                        {selects: allUnlessListed},
+		"POST /cluster/bulk-action/guest/start":                           {selects: allUnlessListed},
+		"POST /cluster/bulk-action/guest/suspend":                         {selects: allUnlessListed},
 		"POST /cluster/ha/resources/{sid}/migrate":                        {from: allSnapshots, targetParam: "node"},
 		"POST /cluster/ha/resources/{sid}/relocate":                       {from: allSnapshots, targetParam: "node"},
 		"DELETE /nodes/{node}/tasks/{upid}":                               {isDestructive: stopsLoss},
 		"DELETE /nodes/{node}/storage/{storage}/prunebackups":             {onlyListed: func(r request) bool { return r.params.Get("vmid") != "" }},
 		"POST /nodes/{node}/storage/{storage}/upload":                     {takesFile: true},
 		"PUT /nodes/{node}/storage/{storage}/content/{volume}":            {isDestructive: unprotects},
-		"POST /nodes/{node}/qemu/{vmid}/agent/exec":                       {repeats: "command"},
 		"GET /nodes/{node}/disks/list":                                    {onlyReads: skipsSMART},
 		"PUT /cluster/replication/{id}":                                   {isDestructive: func(r request) bool { return r.params.Has("remove_job") }},
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 // request is a request as PVE reads it.
@@ -121,13 +123,37 @@ func readBody(req *http.Request) (string, error) {
 	return string(data), err
 }
 
-// repeated returns a parameter that is given more than once, or "". PVE takes one of the
-// values, or a list.
-func repeated(params url.Values, except string) string {
+// repeated returns a parameter that is given more than once although PVE does not read it as a
+// list, or "". PVE would take one of the values.
+func (e row) repeated(params url.Values) string {
 	for key, values := range params {
-		if len(values) > 1 && key != except {
+		if len(values) > 1 && !e.takesList(key) {
 			return key
 		}
 	}
 	return ""
+}
+
+// takesList reports whether a parameter is a list to every version of PVE that has it.
+func (e row) takesList(key string) bool {
+	found := false
+	for _, major := range []int{8, 9} {
+		api, err := apischema.Load(major)
+		if err != nil {
+			return false
+		}
+		for _, kind := range []string{"qemu", "lxc"} {
+			ep := api.Endpoint(e.method, strings.ReplaceAll(e.path, "qemu|lxc", kind))
+			if ep == nil {
+				continue
+			}
+			if s := api.Param(ep, key); s != nil {
+				if s.Type != "array" {
+					return false
+				}
+				found = true
+			}
+		}
+	}
+	return found
 }

@@ -178,7 +178,7 @@ func (g *Guard) refuseWrite(req *http.Request, r request) (used *grant, reason s
 	if r.params.Has("skiplock") {
 		return nil, "skiplock works around a lock that PVE has set for a reason", nil
 	}
-	if key := repeated(r.params, e.repeats); key != "" {
+	if key := e.repeated(r.params); key != "" {
 		return nil, "the parameter " + key + " is given twice", nil
 	}
 	changes := e.effectOf(r)

@@ -18,6 +18,13 @@ func checkCode(known *apischema.API, ep *apischema.Endpoint, given apischema.Val
 			return map[string]string{"upid": noTask}
 		}
 	}
+	if strings.HasPrefix(ep.Path, "/nodes/{node}/qemu/{vmid}/") && ep.Method == "POST" {
+		for _, name := range rootsGuest {
+			if known.Param(ep, name) != nil && on(text(name)) {
+				return map[string]string{name: "Only root may use this option."}
+			}
+		}
+	}
 	switch _, path, _ := strings.Cut(ep.Path, "/nodes/{node}"); {
 	case ep.Method == "GET":
 	case strings.HasSuffix(path, "/{vmid}/config"):
@@ -25,7 +32,26 @@ func checkCode(known *apischema.API, ep *apischema.Endpoint, given apischema.Val
 	case (strings.HasSuffix(path, "/{vmid}/migrate") || path == "/migrateall") && text("target") == text("node"):
 		return map[string]string{"target": "target is local node."}
 	case path == "/vzdump":
-		return checkSelection(text)
+		return checkBackup(given, text)
+	case ep.Method == "POST" && ep.Path == "/cluster/backup" && text("schedule") == "" && text("starttime") == "":
+		return map[string]string{"schedule": "neither 'starttime' nor 'schedule' were set"}
+	case ep.Path == "/cluster/backup", ep.Path == "/cluster/backup/{id}" && ep.Method == "PUT" && text("vmid") != "":
+		return checkBackup(given, text)
+	case ep.Path == "/cluster/backup/{id}":
+		return checkForRoot(given, rootsBackup)
+	case ep.Path == "/cluster/replication/{id}" && on(text("force")) && on(text("keep")):
+		return map[string]string{"keep": "conflicts with parameter 'force'"}
+	case ep.Path == "/cluster/ha/rules" && given["type"] == nil:
+		return map[string]string{"type": "property is missing and it is not optional"}
+	case ep.Path == "/cluster/ha/rules" && !slices.Contains([]string{"node-affinity", "resource-affinity"}, text("type")):
+		return map[string]string{"type": fmt.Sprintf("value '%s' does not have a value in the enumeration 'node-affinity, resource-affinity'", text("type"))}
+	case ep.Path == "/cluster/ha/rules" && text("type") == "resource-affinity" && len(apischema.SplitList(text("resources"))) < 2:
+		return map[string]string{"resources": "rule is ineffective as there are less than two resources"}
+	case strings.Contains(path, "/{vmid}/move_") && text("target-vmid") == "" && text("storage") == "":
+		const neither = "both 'storage' and 'target-vmid' missing, either needs to be set"
+		return map[string]string{"storage": neither, "target-vmid": neither}
+	case strings.Contains(path, "/{vmid}/move_") && text("target-vmid") != "" && text("target-vmid") == text("vmid"):
+		return map[string]string{"target-vmid": "must be different than source VMID to reassign disk"}
 	case strings.HasSuffix(path, "/download-url"):
 		return checkExtension(text("content"), text("filename"))
 	case strings.Contains(ep.Path, "/firewall/") && given["action"] != nil && text("type") != "group":
@@ -56,9 +82,41 @@ func checkKeys(known *apischema.API, ep *apischema.Endpoint, given apischema.Val
 	return nil
 }
 
+func on(text string) bool { return text != "" && text != "0" }
+
+// rootsBackup are the parameters of backups that no token may set.
+var rootsBackup = []string{"dumpdir", "job-id", "script", "tmpdir"}
+
+// rootsGuest are those of a start or a migration of a VM.
+var rootsGuest = []string{"stateuri", "migratedfrom", "migration_type", "migration_network", "nocheck", "force-cpu"}
+
+// checkForRoot refuses parameters that only root itself may set, which no token is.
+func checkForRoot(given apischema.Values, names []string) map[string]string {
+	for _, name := range names {
+		if given[name] != nil {
+			return map[string]string{name: "Only root may set this option."}
+		}
+	}
+	return nil
+}
+
+// checkBackup holds a backup, or a job of some, to what PVE says of both.
+func checkBackup(given apischema.Values, text func(string) string) map[string]string {
+	if problems := checkForRoot(given, rootsBackup); problems != nil {
+		return problems
+	}
+	if problems := checkSelection(text); problems != nil {
+		return problems
+	}
+	if strings.Contains(text("notes-template"), "\n") {
+		return map[string]string{"notes-template": "contains a line feed"}
+	}
+	return nil
+}
+
 // checkSelection checks that a backup names its guests in exactly one way.
 func checkSelection(text func(string) string) map[string]string {
-	isSet := func(name string) bool { return text(name) != "" && text(name) != "0" }
+	isSet := func(name string) bool { return on(text(name)) }
 	for _, name := range []string{"all", "exclude", "pool"} {
 		if isSet(name) && isSet("vmid") {
 			return map[string]string{name: "option conflicts with option 'vmid'"}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,6 +42,9 @@ func prepare(ctx context.Context, c *tool.Call, method, path string, given param
 	}
 	if d.lacks(method, t.path(), values) && d.isOfEndpoint(ctx, c, node) {
 		d = d.asShown(ctx, c)
+		if method != http.MethodGet && !d.lacks(method, t.path(), values) {
+			return request{}, explain.Refusal("Only what is known is changed.", "Nothing was sent: the node has %s %s, or a parameter of it, that this server does not know.", method, t.path())
+		}
 	}
 	return check(d, method, t.path(), values)
 }
@@ -61,7 +65,7 @@ func check(d described, method, path string, given apischema.Values) (request, e
 	if err != nil {
 		return request{}, err
 	}
-	return request{method, ep, elementsOf(ep, values), form}, nil
+	return request{method, ep, elementsOf(ep, values), form, values, d.API}, nil
 }
 
 // elementsOf returns the elements of a path. A volume or a network is one element, although it

@@ -167,6 +167,8 @@ type request struct {
 	endpoint *apischema.Endpoint
 	elements []string // of the path
 	form     url.Values
+	values   apischema.Values // those of the path, too
+	known    *apischema.API   // that has the endpoint
 }
 
 // String writes the request without the values of its parameters, which may be secret.

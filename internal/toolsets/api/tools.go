@@ -9,8 +9,8 @@ func Set() tool.Set {
 	return tool.Set{
 		Name:         "api",
 		Title:        "The whole API",
-		Doc:          "Finds any endpoint of PVE's API, and reads it.",
-		Instructions: "For what has no tool of its own, pve_api_search finds the API path, and pve_api_read reads it.",
-		Standard:     []tool.Tool{search(), read()},
+		Doc:          "Finds any endpoint of PVE's API, reads it, and changes what has no tool of its own.",
+		Instructions: "For what has no tool of its own, pve_api_search finds the API path, pve_api_read reads it, and pve_api_change changes it.",
+		Standard:     []tool.Tool{search(), read(), changes()},
 	}
 }
