@@ -223,3 +223,12 @@ func textOf(v any) string {
 	}
 	return strings.Trim(string(text), `"`)
 }
+
+// What PVE describes as a list may have several values, which the guard lets pass.
+func TestListsPassTheGuard(t *testing.T) {
+	w := sim.New(t, sim.Options{Token: auditor})
+	a := w.Call(changeTool, `{"method":"POST","path":"/cluster/notifications/matchers","params":{"name":"night","target":["mail-to-root","chat"]}}`)
+	if sent := w.Sim.Requests(); sent[len(sent)-1].Method != http.MethodPost || strings.Contains(a.Text, "given twice") {
+		t.Errorf("%s", a.Text)
+	}
+}
