@@ -286,7 +286,7 @@ func TestChangeRefuses(t *testing.T) {
 		`{"method":"DELETE","path":"/cluster/backup/backup-nightly","plan":true,"params":{"purge":1}}`:                                       "purge: property is not defined in schema",
 		`{"method":"PUT","path":"/nodes/{node}/qemu/100/config","params":{"net0":{"model":"virtio"}}}`:                                       "is an object",
 		`{"method":"DELETE","path":"/nodes/{node}/storage/{storage}/content/x","params":{"storage":"local"},"confirm":true}`:                 "each node has a storage local of its own",
-		`{"method":"POST","path":"/nodes/{node}/qemu","params":{"vmid":100,"force":true,"archive":"nfs:backup/x.vma"},"confirm":true}`:       "has to be said",
+		`{"method":"POST","path":"/nodes/{node}/qemu","params":{"vmid":100,"force":true,"archive":"nfs:backup/x.vma"},"confirm":true}`:       "does not say which node it is about",
 		`{"method":"POST","path":"/cluster/replication","params":{"id":"100-0","target":"pve2","type":"local","vmid":"100"}}`:                "vmid: property is not defined in schema",
 	} {
 		w := sim.New(t, sim.Options{Token: auditor, Policy: policy.Policy{Exec: strings.Contains(args, "termproxy")}})

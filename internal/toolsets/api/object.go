@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -65,8 +66,9 @@ func objectOf(ctx context.Context, c *tool.Call, req request) (object, error) {
 			continue
 		}
 		before, err := readObject(ctx, c, elems)
+		var refused *proxmox.Error
 		switch {
-		case err != nil && proxmox.IsDenied(err): // what is changed may be more than what can be seen
+		case errors.As(err, &refused) && !refused.NodeUnreachable(): // more can be changed than seen
 			return object{}, nil
 		case err != nil:
 			return object{}, err
