@@ -1,5 +1,5 @@
-// Packaging makes what a release has besides programs: bundles for Claude Desktop, and the
-// entry in the MCP Registry. Who publishes stands in server.json, and nowhere else.
+// Packaging makes what a release has besides programs: bundles for Claude Desktop, and
+// the entry in the MCP Registry. Only server.json names the publisher.
 //
 //	go run ./packaging env                  # variables for goreleaser
 //	go run ./packaging mcpb --os linux --version 1.2.3 --binary FILE --out FILE.mcpb

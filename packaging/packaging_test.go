@@ -57,8 +57,8 @@ func TestPublisherStandsInOneFile(t *testing.T) {
 	if module == nil {
 		t.Fatal("go.mod has no line with the module's path")
 	}
-	// As a word, in whatever case. An account that is called as the repository stands
-	// everywhere; as a publisher it stands in names alone.
+	// As a word, in whatever case. An account with the name of the repository is
+	// everywhere; as a publisher it is only in names.
 	before := `(^|[^a-z0-9-])`
 	if strings.HasSuffix(string(module[1]), "/"+publisher) {
 		before = `(io\.github\.|ghcr\.io/)`

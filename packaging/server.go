@@ -11,15 +11,15 @@ import (
 	"strings"
 )
 
-// server is server.json: what the MCP Registry is told. What has no field here is kept.
+// server is server.json: the entry in the MCP Registry. What has no field here is kept.
 type server struct {
 	Name    string
 	Version string
 	all     map[string]any
 }
 
-// account is how GitHub lets accounts be called. What stands in server.json before somebody
-// publishes is called otherwise.
+// account is how GitHub lets accounts be called. Before somebody publishes, server.json
+// has another name.
 const account = `^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$`
 
 func readServer(file string) (*server, error) {

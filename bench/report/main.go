@@ -61,7 +61,7 @@ type result struct {
 	values map[string]float64 // by unit
 }
 
-// best returns the largest of rates, and the smallest of all else.
+// best returns the largest of rates, and the smallest of other figures.
 func best(unit string, values []float64) float64 {
 	if strings.HasSuffix(unit, "/s") {
 		return slices.Max(values)

@@ -245,8 +245,8 @@ var (
 	simPort = regexp.MustCompile(`pve-mcp sim( --[^r]|$)`)
 )
 
-// run runs a command, which has to end well: by itself, or, of one that serves, when it is
-// told to after it has said that it is ready.
+// run runs a command that must succeed. If the command serves, run stops it after it has
+// said that it is ready.
 func (s *docShell) run(t *testing.T, line string) {
 	if m := filter.FindStringSubmatchIndex(line); m != nil {
 		name := line[m[2]:m[3]]

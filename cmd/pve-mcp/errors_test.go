@@ -86,8 +86,8 @@ func TestFailures(t *testing.T) {
 }
 
 // story calls a tool as a person does, and as a model does, and leaves what they read in
-// person.got and model.got: story TOOL ARGUMENTS. {task} stands for what is in the file
-// task.
+// person.got and model.got: story TOOL ARGUMENTS. {task} is replaced by the content of
+// the file task.
 func story(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: story TOOL ARGUMENTS")
@@ -147,7 +147,7 @@ func asModel(ts *testscript.TestScript, tool, arguments string) string {
 	return ""
 }
 
-// runProgram runs the program in the script's environment, and returns what it writes, but for
+// runProgram runs the program in the script's environment, and returns its output without
 // the log of a server.
 func runProgram(ts *testscript.TestScript, stdin string, args ...string) (string, error) {
 	cmd := exec.Command(program(ts), args...)
@@ -171,7 +171,8 @@ func environment(ts *testscript.TestScript) []string {
 	return out
 }
 
-// unsettled are what differs from run to run, and what stands for it.
+// unsettled are expressions for text that differs from run to run, and their
+// replacements.
 var unsettled = []struct {
 	re   *regexp.Regexp
 	with string

@@ -137,8 +137,8 @@ var operations = []struct{ name, speed, tool, args, task string }{
 	{"deletion", "0.05", "pve_delete_guest", `{"vmid":105,"confirm":true}`, "qmdestroy"},
 }
 
-// A server that is killed in the middle of an operation loses nothing but the waiting: the
-// next one finds the task in PVE's list, or by the handle that the client has.
+// A server that is killed in the middle of an operation only stops waiting: the next one
+// finds the task in PVE's list, or by the handle that the client has.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	for _, op := range operations[:effort.Of(2, len(operations), len(operations))] {
@@ -163,7 +163,7 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// end returns how an operation ended that another server began: by its handle, where there
+// end returns how an operation ended that another server began: by its handle, if there
 // is one.
 func (p *process) end(task string, created object) string {
 	p.Helper()

@@ -46,7 +46,7 @@ func TestStories(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Values[simulation{}] = &simulation{}
 			e.Setenv("GORACE", os.Getenv("GORACE"))
-			// No story finds the keyring of whoever runs it.
+			// No story finds the keyring of the user who runs it.
 			e.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path="+filepath.Join(e.WorkDir, "no-bus"))
 			return nil
 		},

@@ -319,7 +319,7 @@ func systemd(t *testing.T) *net.UnixConn {
 	return socket
 }
 
-// hear returns what systemd is told next.
+// hear returns the next notification to systemd.
 func hear(t *testing.T, socket *net.UnixConn) string {
 	t.Helper()
 	if err := socket.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {

@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write the files of exported names anew"
 // public are the packages that others may import.
 var public = []string{"lazyregexp", "proxmox", "proxmox/lenient", "pve", "pve/apischema", "pvesim"}
 
-// What others can use changes only on purpose: it stands in a file for each package.
+// The exported API changes only on purpose: a file for each package lists it.
 func TestExportedAPI(t *testing.T) {
 	for _, dir := range public {
 		got := exportedAPI(t, filepath.Join("..", "..", filepath.FromSlash(dir)))

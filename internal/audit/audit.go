@@ -28,16 +28,16 @@
 //
 //	,"hash":"<64 lower-case hexadecimal digits>"}\n
 //
-// and its hash is that of all bytes before these and a closing brace: of the line
-// without this field and without its newline. It is HMAC-SHA256 with a key, and SHA-256
-// without one. Without a key, whoever can write the file can make a chain that fits; what
-// is noted elsewhere of its head still finds that.
+// and its hash is that of all bytes before these and a closing brace: of the line without
+// this field and without its newline. It is HMAC-SHA256 with a key, and SHA-256 without
+// one. Without a key, anyone who can write the file can make a valid chain; only a copy
+// of its head that is kept elsewhere shows that.
 //
 // # Files beside it
 //
-// FILE.lock is locked by whoever writes. FILE.head has the hash of the last line, so that
-// a new file continues the chain where the old one was moved away or emptied, and so that
-// lines which were cut off are missed by the line after them.
+// A process locks FILE.lock while it writes. FILE.head has the hash of the last line.
+// With it, a new file continues the chain after the old one was moved away or emptied,
+// and the next line shows that lines were cut off.
 //
 // # What a crash leaves
 //
@@ -73,9 +73,9 @@ type Options struct {
 	// Keys are those of the chain, the newest first: lines are written with that. Without
 	// a key the chain is one of plain hashes.
 	Keys [][]byte
-	// Logger hears of each record too, with the context of the call; nil stands for nobody.
+	// Logger gets each record too, with the context of the call. It may be nil.
 	Logger *slog.Logger
-	// Now tells the time; nil stands for the real one.
+	// Now returns the time. It is time.Now if nil.
 	Now func() time.Time
 }
 

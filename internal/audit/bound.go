@@ -10,9 +10,9 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 )
 
-// What a record has at most, so that nobody fills the disk with a few of them. What is cut
-// is told by its length and its hash, by which it can be compared with what somebody says
-// that it was.
+// What a record has at most, so that nobody fills the disk with a few of them. The length
+// and the hash of the whole replace what is cut. With them it can be compared with a text
+// that somebody claims it was.
 const (
 	maxArguments = 32 << 10 // bytes
 	maxText      = 4 << 10

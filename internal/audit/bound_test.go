@@ -54,7 +54,7 @@ func TestRecordsAreBounded(t *testing.T) {
 	}
 }
 
-// What is not long stands in a record as it is.
+// A short value is recorded unchanged.
 func TestRecordsAreWhole(t *testing.T) {
 	l, path := start(t)
 	argument := strings.Repeat("x", 4000)

@@ -50,8 +50,8 @@ func seal(ln line, key []byte) (text []byte, hash string, err error) {
 	return fmt.Appendf(body[:len(body)-1], ",\"hash\":\"%s\"}\n", hash), hash, nil
 }
 
-// visible escapes the characters in JSON that would hide or turn around what stands in
-// a line where it is shown on a terminal.
+// visible escapes the characters in JSON that would hide or reverse text of a line on a
+// terminal.
 func visible(text []byte) []byte {
 	var out []byte
 	for _, r := range string(text) {

@@ -14,9 +14,9 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/audit"
 )
 
-// A file that may not grow is a disk that is full, to whoever writes it: part of a line
-// is written, and then nothing more. The limit holds for a process, so that this test
-// has one of its own.
+// To a process that writes a file, a limit of its size is like a full disk: part of a
+// line is written, and then nothing more. The limit holds for a process, so that this
+// test has one of its own.
 func TestFullDisk(t *testing.T) {
 	if path := os.Getenv("AUDIT_FULL_DISK"); path != "" {
 		fillDisk(t, path)

@@ -12,8 +12,9 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/render"
 )
 
-// withoutSecrets returns the arguments of a call as an object without its secrets. Of
-// what is no JSON only the length is told, since nothing can be found in it.
+// withoutSecrets returns the arguments of a call as an object without its secrets. For
+// text that is not JSON, only the length is recorded, because no secrets can be found in
+// it.
 func withoutSecrets(args json.RawMessage) json.RawMessage {
 	if len(bytes.TrimSpace(args)) == 0 {
 		return json.RawMessage("{}")

@@ -65,7 +65,7 @@ func CheckHead(text string) error {
 // [*Problem], or that of a file that cannot be read. With keys, lines without one count
 // as far as a later one vouches for them, so that a key may be added to a log at any
 // time. Lines that were cut off at the end are missed only by wantHead, a head that was
-// noted: a line of the log must have it; "" stands for none.
+// noted: a line of the log must have it, unless it is "".
 func Verify(files []File, keys [][]byte, wantHead string) (Report, error) {
 	v := &verifier{keys: keys, places: map[string]Place{}, numbers: map[string]int{}, open: map[string]bool{}}
 	for _, f := range files {

@@ -74,8 +74,8 @@ func (t Token) check() error {
 	return err
 }
 
-// Add makes a token and writes its hash into the file, which is made where there is
-// none. The token is returned, and is nowhere else.
+// Add makes a token and writes its hash into the file. It creates the file if it does not
+// exist. The token is returned, and is nowhere else.
 func Add(name files.Name, t Token) (secret string, err error) {
 	raw := make([]byte, 32)
 	if _, err := rand.Read(raw); err != nil {

@@ -95,7 +95,7 @@ func (a *app) callOne(t tool.Tool) *cobra.Command {
 	return cmd
 }
 
-// oneSubject refuses words beside the flags, but for the one that a tool is about.
+// oneSubject refuses positional arguments, except the one that names the tool's subject.
 func oneSubject(tool, label string) cobra.PositionalArgs {
 	allowed := 0
 	if label != "" {

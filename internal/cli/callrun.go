@@ -55,7 +55,7 @@ func (a *app) call(ctx context.Context, t tool.Tool, args map[string]any, o *out
 		return failed(err)
 	}
 	req := tool.Request{Arguments: data, Caller: "command line", Progress: report}
-	// Whoever types --confirm has consented, unless only an answer counts.
+	// --confirm is consent, unless only an answer counts.
 	req.CanAsk = person && (args["confirm"] != true || cfg.Policy.Confirm == policy.Human)
 	res := t.Call(ctx, host, req)
 	if res.Question != nil {

@@ -64,7 +64,7 @@ func must(err error) {
 }
 
 // asks asks the cluster for what an argument can be: each with a description after a tab.
-// other tells the value of another argument of the command, "" where there is none.
+// other returns the value of another argument of the command, or "".
 type asks func(ctx context.Context, c *pve.Client, other func(name string) string) ([]string, error)
 
 // live are the arguments whose values the cluster knows, in bounded time.

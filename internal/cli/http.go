@@ -28,7 +28,7 @@ func (a *app) httpCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "http",
 		Short: "Serve MCP to many clients over Streamable HTTP",
-		Long: "Serves MCP at http://127.0.0.1:8080" + mcphttp.Path + " until it is told to stop. Where other machines can reach it, callers show\n" +
+		Long: "Serves MCP at http://127.0.0.1:8080" + mcphttp.Path + " until it gets the signal to stop. Where other machines can reach it, callers show\n" +
 			"a bearer token: see pve-mcp token, and docs/http.md.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.http(cmd.Context()) },
@@ -119,7 +119,7 @@ func (a *app) connectAs(host tool.Host) func(proxmox.Token) (tool.Host, error) {
 	}
 }
 
-// reachable asks PVE for its version. Where there is no token to ask with, its refusal is an
+// reachable asks PVE for its version. Without a token to ask with, PVE's refusal is an
 // answer too.
 func (a *app) reachable(host tool.Host) func(context.Context) error {
 	if host.Guard != nil {

@@ -136,8 +136,8 @@ func (a *app) installCommand() *cobra.Command {
 	return cmd
 }
 
-// serverFor is what a client is told: the settings as its environment, or as flags where
-// the cluster is simulated, which reads no environment.
+// serverFor returns the entry for a client: the settings as its environment, or as flags
+// where the cluster is simulated, which reads no environment.
 func (a *app) serverFor(cfg *config.Config, project bool) (install.Server, error) {
 	s := install.Server{Env: map[string]string{}}
 	var err error
@@ -242,7 +242,7 @@ func (a *app) install(t *target, cfg *config.Config, server install.Server) erro
 	}
 	a.say(t, change, backup, "added to")
 	if old.Env["PVE_TOKEN_SECRET"] != "" && backup != "" {
-		fmt.Fprintf(a.out, "The secret stood in the file, and still stands in its backup: remove that when all is well.\n")
+		fmt.Fprintf(a.out, "The secret was in the file, and is still in its backup: remove the backup when everything works.\n")
 	}
 	lines := []string{secret, toolsets, t.client.Next}
 	if change.Nothing {
@@ -269,7 +269,7 @@ func (a *app) say(t *target, change *install.Change, backup, done string) {
 	}
 }
 
-// kept are the keys of an environment that a new one keeps: all but those of the
+// kept are the keys of an environment that a new one keeps: all except those of the
 // connection, which comes from one source.
 func kept(env map[string]string) []string {
 	connection := map[string]bool{}

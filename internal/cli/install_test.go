@@ -88,7 +88,7 @@ func TestSecretStaysInTheKeyring(t *testing.T) {
 	}
 }
 
-// A secret that stands in a client's file moves into the keyring.
+// A secret in a client's file moves into the keyring.
 func TestSecretMovesOut(t *testing.T) {
 	library.MockInit()
 	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "mocked")
@@ -100,7 +100,7 @@ func TestSecretMovesOut(t *testing.T) {
 	}
 	environ := []string{"HOME=" + home, "USERPROFILE=" + home, "PVE_HOST=127.0.0.1:9", "PVE_TOKEN_ID=ops@pve!mcp"}
 	got := run(t, "", environ, "install", "claude-code")
-	if got.status != exitOK || !strings.Contains(got.out, "still stands in its backup") {
+	if got.status != exitOK || !strings.Contains(got.out, "is still in its backup") {
 		t.Errorf("%+v", got)
 	}
 	if files := withSecret(t, home); len(files) != 1 || !strings.HasSuffix(files[0], ".bak") {

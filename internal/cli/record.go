@@ -20,7 +20,7 @@ func (a *app) recordCommand() *cobra.Command {
 			"serves. No secret is in it: tokens get made-up ones, passwords and keys are left out.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a.flags["PVE_MCP_READ_ONLY"] = "true" // nothing but GET leaves the process
+			a.flags["PVE_MCP_READ_ONLY"] = "true" // only GET requests leave the process
 			host, _, err := a.host()
 			if err != nil {
 				return err

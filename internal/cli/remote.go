@@ -65,7 +65,7 @@ func (r *remoteFlags) check(c install.Client, project bool) error {
 	case r.stdin && c.TokenByVariable():
 		return fmt.Errorf("--token-stdin: %s need not have the token in its file; name the variable that has it, for example --token-env PVE_MCP_BEARER", c.Title)
 	case r.stdin && project:
-		return fmt.Errorf("--token-stdin: the token would stand in the project's file, which others get; leave --project out")
+		return fmt.Errorf("--token-stdin: the token would be in the project's file, which others get; leave --project out")
 	}
 	return nil
 }
@@ -104,7 +104,7 @@ func (a *app) installRemote(ctx context.Context, t *target) error {
 	}
 	a.say(t, change, backup, "added to")
 	if r.stdin && !change.Nothing {
-		fmt.Fprintf(a.out, "The token stands in %s, which only you can read: %s takes it from nowhere else.\n", t.file, t.client.Title)
+		fmt.Fprintf(a.out, "The token is in %s, which only you can read: %s takes it from nowhere else.\n", t.file, t.client.Title)
 	}
 	for _, note := range notes {
 		fmt.Fprintln(a.out, note)
@@ -129,7 +129,7 @@ func (a *app) settingFlag() string {
 	return ""
 }
 
-// placeholder stands for a token that is not printed.
+// placeholder replaces a token that is not printed.
 func placeholder(withToken bool) string {
 	if withToken {
 		return "TOKEN"
@@ -188,7 +188,7 @@ func (a *app) lookAt(ctx context.Context, t *target, token string) (notes []stri
 		notes = append(notes, fmt.Sprintf("%s reads the token from %s: set it where %s is started.", t.client.Title, r.variable, t.client.Title))
 	}
 	if r.withToken() && inClear(r.url) {
-		notes = append(notes, "The URL has no TLS: whoever is on the way can read the token. Use https.")
+		notes = append(notes, "The URL has no TLS: anyone on the network path can read the token. Use https.")
 	}
 	return notes
 }

@@ -60,7 +60,7 @@ func (p place) check() error {
 	return p.elsewhere(keyring.Check())
 }
 
-// elsewhere offers a file where there is no keyring.
+// elsewhere offers a file if there is no keyring.
 func (p place) elsewhere(err error) error {
 	dir, none := os.UserConfigDir()
 	if !errors.Is(err, keyring.ErrNone) || none != nil {

@@ -62,7 +62,7 @@ func (s simulation) build() (*pvesim.Sim, pvesim.Model, error) {
 	return sim, model, nil
 }
 
-// start begins with the file of the state, where there is one, else with the model.
+// start loads the file of the state if there is one, otherwise the model.
 func (s simulation) start(o pvesim.Options, rules []pvesim.Fault) (*pvesim.Sim, error) {
 	if s.state != "" {
 		sim, err := load(s.state, o, rules)
@@ -145,7 +145,7 @@ func (s simulation) serve(sim *pvesim.Sim, m pvesim.Model) (all []*pvesim.Listen
 	return all, nil
 }
 
-// tokenOf is the token that a shell is told.
+// tokenOf is the token that is printed for a shell.
 func (s simulation) tokenOf(m pvesim.Model) (pvesim.Token, error) {
 	ids := []string{s.token}
 	if s.token == "" {

@@ -17,8 +17,8 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/telemetry"
 )
 
-// stdio serves MCP on stdin and stdout until the client goes away or the process is
-// told to end.
+// stdio serves MCP on stdin and stdout until the client goes away or the process gets the
+// signal to end.
 func (a *app) stdio(ctx context.Context) error {
 	if isTerminal(a.in) && !a.demo && !a.configured() {
 		return &exitError{exitUsage, firstSteps}

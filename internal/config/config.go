@@ -43,9 +43,9 @@ type Config struct {
 	// SecretFile is PVE_TOKEN_SECRET_FILE, the zero value where it is not set.
 	SecretFile files.Name
 	// SecretFrom says where the token's secret comes from: the key of a setting, keyring,
-	// or "" where there is none.
+	// or "" for none.
 	SecretFrom string
-	// Given are the settings that were set, by key, but for secrets; names of files are
+	// Given are the settings that were set, by key, without secrets; names of files are
 	// absolute.
 	Given map[string]string
 	// Warnings are for the human: what was ignored, and what is unwise.

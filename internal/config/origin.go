@@ -25,7 +25,7 @@ type Given struct {
 }
 
 // Origins lists the settings that have a value, with where that comes from, in the order
-// of [Settings]. It does not check them, so that it can be told what is wrong, too.
+// of [Settings]. It does not check them, so that a wrong value can be reported too.
 func Origins(src Sources) []Given {
 	env := environment(src.Environ)
 	file, _, _ := readDotEnv(src.Dir) // Load complains of it

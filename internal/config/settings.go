@@ -14,10 +14,10 @@ import (
 	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
-// Setting is one setting: everything about it is said here.
+// Setting is one setting, with everything that the program knows about it.
 type Setting struct {
 	Key     string // environment variable
-	Flag    string // of the command line; "" where a value must not stand there
+	Flag    string // of the command line; "" if other users must not see the value there
 	Doc     string // one sentence, without a full stop
 	Example string
 	Default string // "" for none
@@ -26,14 +26,14 @@ type Setting struct {
 	// source.
 	connection bool
 	// loosens reports whether a value makes the server less safe; any other value,
-	// a mistyped one included, may come from anywhere. nil stands for a setting that
-	// has nothing to do with safety.
+	// including a mistyped one, may come from anywhere. It is nil for a setting that has
+	// nothing to do with safety.
 	loosens func(value string) bool
-	// limits marks a setting that makes the server safer by being set: .env may set one
-	// that nothing else does.
+	// limits marks a setting that makes the server safer when it is set: .env may set it
+	// if nothing else does.
 	limits bool
-	// notFromDotEnv marks a setting that .env never sets: what it says is written by other
-	// people's text too.
+	// notFromDotEnv marks a setting that .env never sets, because text of other people is
+	// written to the place that it names.
 	notFromDotEnv bool
 	// file is where the name of a file is kept; nil for other settings.
 	file func(c *Config) *files.Name
@@ -82,7 +82,7 @@ func (s Setting) IsFile() bool { return s.file != nil }
 // IsBool reports whether the setting is switched on or off.
 func (s Setting) IsBool() bool { return s.Default == "true" || s.Default == "false" }
 
-// The keys of settings that are checked where their source is known.
+// The keys of settings that are checked when their source is known.
 const (
 	secretKey     = "PVE_TOKEN_SECRET"
 	secretFileKey = "PVE_TOKEN_SECRET_FILE"
@@ -110,7 +110,7 @@ var settings = []Setting{
 	},
 	{
 		Key: secretKey, Example: "12345678-1234-1234-1234-123456789abc", connection: true,
-		Doc: "secret of the API token; without it and a file, the keyring that pve-mcp secret set has filled is asked; it has no flag, because other users can read a command line",
+		Doc: "secret of the API token; if neither this nor a file is set, it is read from the keyring, where pve-mcp secret set keeps it; it has no flag, because other users can read a command line",
 		set: func(c *Config, v string) error { c.Token.Secret = proxmox.NewSecret(v); return c.Token.Secret.Check() },
 	},
 	{
@@ -144,13 +144,13 @@ var settings = []Setting{
 	},
 	{
 		Key: "PVE_MCP_READ_ONLY", Flag: "read-only", Example: "true", Default: "false",
-		Doc:     "offer only tools that read, and let nothing but GET leave the process",
+		Doc:     "offer only tools that read, and let only GET requests leave the process",
 		loosens: func(v string) bool { on, err := parseBool(v); return err == nil && !on },
 		set:     func(c *Config, v string) (err error) { c.Policy.ReadOnly, err = parseBool(v); return },
 	},
 	{
 		Key: "PVE_MCP_DESTRUCTIVE", Flag: "destructive", Example: "false", Default: "true",
-		Doc:     "offer tools that lose data or state for good; false refuses such calls of other tools, too. Commands in guests have a setting of their own, PVE_MCP_ENABLE_EXEC",
+		Doc:     "offer tools that lose data or state for good; false also refuses such calls of other tools. Commands in guests have their own setting, PVE_MCP_ENABLE_EXEC",
 		loosens: func(v string) bool { on, err := parseBool(v); return err == nil && on },
 		set: func(c *Config, v string) error {
 			on, err := parseBool(v)
@@ -166,13 +166,13 @@ var settings = []Setting{
 	},
 	{
 		Key: "PVE_MCP_CONFIRM", Flag: "confirm-by", Example: "auto", Default: "auto",
-		Doc:     "whose consent a destructive call needs: auto (the human's where the client can ask, else confirm: true), param (confirm: true), human",
+		Doc:     "whose consent a destructive call needs: auto (the human's if the client can ask, otherwise confirm: true), param (confirm: true), human",
 		loosens: func(v string) bool { return v != string(policy.Human) },
 		set:     func(c *Config, v string) (err error) { c.Policy.Confirm, err = policy.ParseConfirm(v); return },
 	},
 	{
 		Key: "PVE_MCP_PROTECT", Flag: "protect", Example: "100-199,tag:prod,pool:web,storage:nfs", limits: true,
-		Doc: "what is never changed: guests, by vmid, range, tag or pool, with what they depend on; and by name storage:, job:, node: or pool:",
+		Doc: "what is never changed: guests, by vmid, range, tag or pool, with what they depend on; other things by name, with storage:, job:, node: or pool:",
 		set: func(c *Config, v string) (err error) { c.Policy.Protect, err = policy.ParseRules(v); return },
 	},
 	{
@@ -182,17 +182,17 @@ var settings = []Setting{
 	},
 	{
 		Key: "PVE_MCP_EXEC_ALLOW", Flag: "exec-allow", Example: "/usr/bin/uptime; /usr/bin/systemctl status *", limits: true,
-		Doc: "the only commands that pve_vm_exec runs, separated by semicolons: an absolute path and patterns for the arguments, ** for the rest, and < at the end where it may have standard input. An argument that begins with - needs a pattern that does: -* for one, -** for the rest; so does one with .. in its path; no shell then",
+		Doc: "the only commands that pve_vm_exec runs, separated by semicolons: an absolute path and patterns for the arguments, ** for the rest, and < at the end if it may have standard input. An argument that begins with - needs a pattern that begins with it: -* for one, -** for the rest; an argument with .. in its path needs one with .. too. No shell is used then",
 		set: func(c *Config, v string) (err error) { c.Policy.ExecAllow, err = policy.ParseCommands(v); return },
 	},
 	{
 		Key: "PVE_MCP_SEAL_KEY", Example: "a-text-of-at-least-32-characters-that-nobody-knows",
-		Doc: "keys for what clients hand back and for the chain of the audit log, newest first, separated by commas; without it the former is sealed with a key derived from the token's secret, and the chain has none",
+		Doc: "keys for what clients hand back and for the chain of the audit log, newest first, separated by commas; without it, a key derived from the token's secret seals what clients hand back, and the chain has no key",
 		set: func(c *Config, v string) (err error) { c.SealKeys, err = parseKeys(v); return },
 	},
 	{
 		Key: "PVE_MCP_CONSENT_STORE", Flag: "consent-store", Example: "rediss://redis.example.org:6379",
-		Doc:           "where replicas remember which answers of humans were used: a folder that they share, or a Redis-compatible server, redis://HOST:PORT or with TLS rediss://; without it an answer counts only in the process that has asked",
+		Doc:           "where replicas remember which answers of humans were used: a folder that they share, or a Redis-compatible server, redis://HOST:PORT or with TLS rediss://; without it an answer counts only in the process that asked",
 		notFromDotEnv: true,
 		set: func(c *Config, v string) (err error) {
 			c.ConsentStore.Folder, c.ConsentStore.Redis, err = parseStore(v)
@@ -212,8 +212,8 @@ var settings = []Setting{
 	},
 	{
 		Key: "PVE_MCP_AUDIT_LOG", Flag: "audit-log", Example: "/var/log/pve-mcp/audit.log",
-		Doc:     "file that gets a line before and after every call that could change something; none is made that cannot be recorded",
-		loosens: func(string) bool { return true }, // it may not lead away from another one
+		Doc:     "file that gets a line before and after every call that could change something; a call that cannot be recorded is not sent",
+		loosens: func(string) bool { return true }, // it must not replace the file that another source names
 		file:    func(c *Config) *files.Name { return &c.AuditLog },
 	},
 	{
@@ -228,7 +228,7 @@ var settings = []Setting{
 	},
 	{
 		Key: LogFile, Flag: "log-file", Example: "/var/log/pve-mcp/pve-mcp.log", notFromDotEnv: true,
-		Doc:  "file to which the log is appended, besides stderr",
+		Doc:  "file to which the log is appended, in addition to stderr",
 		file: func(c *Config) *files.Name { return &c.Log.File },
 	},
 	{
@@ -238,7 +238,7 @@ var settings = []Setting{
 	},
 	{
 		Key: "PVE_MCP_TOOLS", Flag: "tools", Example: "pve_stop_task,-pve_delete_guest",
-		Doc: "names of single tools to offer besides, separated by commas; one after a minus sign is left out",
+		Doc: "names of single tools to offer in addition, separated by commas; a name after a minus sign is left out",
 		set: func(c *Config, v string) (err error) { c.Tools, err = parseTools(v); return },
 	},
 	{
@@ -256,7 +256,7 @@ var settings = []Setting{
 	},
 	{
 		Key: "PVE_MCP_HTTP_LISTEN", Flag: "listen", Example: "0.0.0.0:8443", Default: "127.0.0.1:8080",
-		Doc: "address and port of pve-mcp http; one that other machines reach wants callers who say who they are",
+		Doc: "address and port of pve-mcp http; if other machines can reach it, callers must authenticate",
 		set: func(c *Config, v string) (err error) { c.HTTP.Listen, err = parseListen(v); return },
 	},
 	{
@@ -266,7 +266,7 @@ var settings = []Setting{
 	},
 	{
 		Key: "PVE_MCP_HTTP_HOSTS", Flag: "http-hosts", Example: "mcp.example.org",
-		Doc: "names by which clients call pve-mcp http, separated by commas, besides localhost and addresses",
+		Doc: "names by which clients call pve-mcp http, separated by commas, in addition to localhost and addresses",
 		set: func(c *Config, v string) (err error) { c.HTTP.Hosts, err = parseDNSNames(v); return },
 	},
 	{
@@ -281,12 +281,12 @@ var settings = []Setting{
 	},
 	{
 		Key: "PVE_MCP_HTTP_DRAIN", Flag: "http-drain", Example: "30s", Default: "30s",
-		Doc: "how long requests under way may go on after pve-mcp http was told to stop",
+		Doc: "how long requests under way may go on after pve-mcp http gets the signal to stop",
 		set: func(c *Config, v string) (err error) { c.HTTP.Drain, err = parseDuration(v, 0, time.Hour); return },
 	},
 	{
 		Key: "PVE_MCP_HTTP_METRICS", Flag: "http-metrics", Example: "127.0.0.1:9090",
-		Doc: "address and port where pve-mcp http shows its metrics to whoever asks; besides, /metrics shows them to callers who say who they are",
+		Doc: "address and port where pve-mcp http shows its metrics to everyone; callers that authenticate also find them at /metrics",
 		set: func(c *Config, v string) (err error) { c.HTTP.Metrics, err = parseListen(v); return },
 	},
 	{
@@ -296,27 +296,27 @@ var settings = []Setting{
 	},
 	{
 		Key: "PVE_MCP_OAUTH_AUDIENCE", Flag: "oauth-audience", Example: "pve-mcp",
-		Doc: "audience that such tokens must be for, where it is not the URL of the server",
+		Doc: "audience that such tokens must have, if it is not the URL of the server",
 		set: func(c *Config, v string) (err error) { c.HTTP.Audience, err = parseAudience(v); return },
 	},
 	{
 		Key: "PVE_MCP_OAUTH_TYP", Flag: "oauth-typ", Example: "jwt", Default: "at+jwt",
-		Doc: "type that the header of such tokens must name: at+jwt (RFC 9068), or jwt for identity providers that cannot, where a token has scopes and nothing of an ID token",
+		Doc: "type that the header of such tokens must name: at+jwt (RFC 9068), or jwt for identity providers that cannot send it; a token must then have scopes and no claim of an ID token",
 		set: func(c *Config, v string) (err error) { c.HTTP.AnyJWT, err = parseTyp(v); return },
 	},
 	{
 		Key: "PVE_MCP_OAUTH_NAME_CLAIM", Flag: "oauth-name-claim", Example: "preferred_username",
-		Doc: "claim of such tokens with the caller's name in logs and the audit log, beside its sub, which alone says who it is",
+		Doc: "claim of such tokens with the caller's name in logs and the audit log, beside its sub, which alone identifies the caller",
 		set: func(c *Config, v string) (err error) { c.HTTP.NameClaim, err = parseClaim(v); return },
 	},
 	{
 		Key: "PVE_MCP_OAUTH_SCOPE_CLAIM", Flag: "oauth-scope-claim", Example: "groups",
-		Doc: "claim of such tokens whose values give scopes by PVE_MCP_OAUTH_CLAIM_SCOPES, besides those of the token; a.b is the claim b in a",
+		Doc: "claim of such tokens whose values give scopes by PVE_MCP_OAUTH_CLAIM_SCOPES, in addition to those of the token; a.b is the claim b in a",
 		set: func(c *Config, v string) (err error) { c.HTTP.ScopeClaim, err = parseClaim(v); return },
 	},
 	{
 		Key: "PVE_MCP_OAUTH_CLAIM_SCOPES", Flag: "oauth-claim-scopes", Example: "pve-ops=pve:write,pve-admins=pve:destroy",
-		Doc: "scopes that values of that claim give, separated by commas; one value may stand there several times",
+		Doc: "scopes that values of that claim give, separated by commas; a value may be listed several times",
 		set: func(c *Config, v string) (err error) { c.HTTP.ClaimScopes, err = parseClaimScopes(v); return },
 	},
 	{
@@ -326,7 +326,7 @@ var settings = []Setting{
 	},
 	{
 		Key: "PVE_MCP_OWN_TOKENS", Flag: "own-tokens", Example: "required", Default: "off",
-		Doc: "whether callers of pve-mcp http bring their own PVE token in the header X-PVE-Token, which is no authentication to it: off, optional or required",
+		Doc: "whether callers of pve-mcp http bring their own PVE token in the header X-PVE-Token, which does not replace authentication: off, optional or required",
 		set: func(c *Config, v string) (err error) { c.HTTP.OwnTokens, err = parseOwnTokens(v); return },
 	},
 	{
@@ -336,17 +336,17 @@ var settings = []Setting{
 	},
 	{
 		Key: "PVE_MCP_LEGACY", Flag: "legacy", Example: "sessions", Default: "sessions",
-		Doc: "how pve-mcp http serves clients of versions before 2026-07-28: sessions, or stateless, where any replica can and no human can be asked",
+		Doc: "how pve-mcp http serves clients of versions before 2026-07-28: sessions, or stateless: any replica can answer, and no human can be asked",
 		set: func(c *Config, v string) (err error) { c.HTTP.SessionsOff, err = parseLegacy(v); return },
 	},
 	{
 		Key: "PVE_MCP_REPLICA", Flag: "replica", Example: "a",
-		Doc: "name of this pve-mcp http among its replicas, with which the ids of its sessions begin, so that a proxy can route by them",
+		Doc: "name of this pve-mcp http among its replicas; the ids of its sessions begin with it, so that a proxy can route by them",
 		set: func(c *Config, v string) (err error) { c.HTTP.Replica, err = parseReplica(v); return },
 	},
 	{
 		Key: "PVE_MCP_TLS_CERT", Flag: "tls-cert", Example: "/etc/pve-mcp/tls.crt",
-		Doc:  "file with the certificate of pve-mcp http and those that vouch for it, in PEM form, read again when it changes",
+		Doc:  "file with the certificate of pve-mcp http and its intermediate certificates, in PEM form, read again when it changes",
 		file: func(c *Config) *files.Name { return &c.HTTP.Cert },
 	},
 	{
@@ -409,7 +409,7 @@ func parseNames(v string) ([]string, error) {
 	return names, nil
 }
 
-// parseTools reads names, some of which may stand after a minus sign.
+// parseTools reads names, each perhaps after a minus sign.
 func parseTools(v string) ([]string, error) {
 	tools := splitList(v)
 	for _, name := range tools {

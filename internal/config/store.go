@@ -48,8 +48,7 @@ func (s Store) check() []error {
 	return []error{fmt.Errorf("%s: it is set, and so is %s; one is enough", consentSecret, consentFile)}
 }
 
-// Password returns the password of the server, "" where there is none. A file is read anew
-// each time.
+// Password returns the password of the server, or "". A file is read anew each time.
 func (s Store) Password() (string, error) {
 	if s.SecretFile.IsZero() {
 		return s.Secret.Reveal(), nil

@@ -71,13 +71,13 @@ type Options struct {
 	Settings  []config.Given
 	UserAgent string
 	Now       func() time.Time
-	// Show is told of each check when it is done, in their order.
+	// Show is called with each check when it is done, in order.
 	Show func(Check)
-	// Slow is told which check takes long, at any time until Run returns.
+	// Slow is called with a check that takes long, at any time until Run returns.
 	Slow func(what string)
 }
 
-// patience is how long a check may take until Slow is told.
+// patience is how long a check may take before Slow is called.
 const patience = time.Second
 
 // doctor is one run.
@@ -85,7 +85,7 @@ type doctor struct {
 	Options
 	token explain.Explainer
 
-	mu sync.Mutex // held while Slow is told
+	mu sync.Mutex // held during calls of Slow
 }
 
 // Run makes all checks. Those that are left when ctx ends are not done.

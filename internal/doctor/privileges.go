@@ -29,8 +29,8 @@ type Tool struct {
 	Use  Use    `json:"use"`
 	// Off is why the configuration does not offer it, whatever the token may do.
 	Off string `json:"off,omitzero"`
-	// Where are the paths of PVE's access control on which it can be used: /vms stands
-	// for all guests, but those that Missing names.
+	// Where are the paths of PVE's access control on which it can be used: /vms means all
+	// guests except those that Missing names.
 	Where   []string  `json:"where"`
 	Missing []Missing `json:"missing"`
 }

@@ -13,7 +13,7 @@ import (
 type Printer struct {
 	W     io.Writer
 	Color bool
-	// Hosts are those that are checked; where there are several, each line names its own.
+	// Hosts are those that are checked; if there are several, each line names its own.
 	Hosts []string
 }
 

@@ -68,8 +68,8 @@ func (x Explainer) Separate(path string, privs []string) Explanation {
 // Replaces is PVE's rule for an entry on a path.
 const Replaces = "Roles on this path replace those from the paths above: name these too."
 
-// lacks says which privilege is missing, and returns a role that has it, with the command
-// that makes it where there is none yet.
+// lacks says which privilege is missing. It returns a role that has it, and the command
+// that creates that role if needed.
 func (x Explainer) lacks(path string, privs []string) (what, role, making string) {
 	what = fmt.Sprintf("The token %s lacks %s on %s", x.TokenID, strings.Join(privs, " or "), path)
 	if role, known := roles[privs[0]]; known {

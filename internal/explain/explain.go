@@ -18,8 +18,8 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
-// Explanation is an error in two sentences. Next is "" where there is nothing to
-// say. A pointer to one is an error that brings its own explanation.
+// Explanation is an error in two sentences. Next is "" if there is nothing to say. A
+// pointer to one is an error that brings its own explanation.
 type Explanation struct {
 	What string
 	Next string
@@ -206,7 +206,7 @@ var hints = []struct{ says, next string }{
 // full is what to do where a storage is full.
 const full = "A storage is full: pve_list_storage shows how much is free where, pve_storage_content what fills it."
 
-// Hint says what to do about a reason in PVE's words, "" where there is nothing to say.
+// Hint says what to do about a reason in PVE's words; "" if nothing is known.
 func Hint(message string) string {
 	for _, h := range hints {
 		if strings.Contains(message, h.says) {

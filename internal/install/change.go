@@ -22,7 +22,7 @@ type Change struct {
 	// NoFolder says that the folder of the file is not there, so that the client may not
 	// be either.
 	NoFolder bool
-	// Private is set for a file that nobody but its owner may read from now on.
+	// Private is set for a file that only its owner may read from now on.
 	Private bool
 
 	before, after []byte // nil for no file
@@ -47,7 +47,7 @@ func (c Client) parse(text []byte) (document, error) {
 	return parseJSON(text, c)
 }
 
-// Show returns a file that has nothing but a server.
+// Show returns a file that has only a server.
 func (c Client) Show(name string, s Server) ([]byte, error) {
 	doc, err := c.parse(nil)
 	if err != nil {
@@ -68,7 +68,7 @@ func (c Client) Read(file, name, url string) (s Server, found bool, err error) {
 }
 
 // Add plans to add a server to a file, or to change it there: the members that are ours
-// are set, and all else stays as it is.
+// are set, and everything else stays as it is.
 func (c Client) Add(file, name string, s Server) (*Change, error) {
 	ch, old, err := c.load(file, name, s.URL)
 	if err != nil {
@@ -201,8 +201,8 @@ func (c Client) says(text []byte, want map[string]any) error {
 	return nil
 }
 
-// load reads a file and its entry with a name, nil where there is none. An entry of
-// something else is an error.
+// load reads a file and its entry with a name, or nil. An entry of something else is an
+// error.
 func (c Client) load(file, name, url string) (*Change, map[string]any, error) {
 	ch := &Change{File: file}
 	_, err := os.Stat(filepath.Dir(file))
@@ -258,8 +258,8 @@ func entryOf(data map[string]any, container, name string) map[string]any {
 	return entry
 }
 
-// Apply makes the change, having made a backup of a file that is there; backup is its
-// name, "" where there is none. A file that was changed since it was read is left alone.
+// Apply makes the change. If the file exists, it makes a backup first, and returns the
+// name of the backup. A file that was changed since it was read is left alone.
 func (ch *Change) Apply() (backup string, err error) {
 	if ch.Nothing {
 		return "", nil

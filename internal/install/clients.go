@@ -37,8 +37,8 @@ type remote struct {
 	instead string
 	typed   bool // a server says "type": "http"
 	// variable is how the value of a header refers to the variable %s of the client's
-	// environment, and tokenEnv the member that names the variable of the bearer token: at
-	// most one is set. With neither, the token itself stands in the file.
+	// environment, and tokenEnv the member that names the variable of the bearer token:
+	// at most one is set. With neither, the file has the token itself.
 	variable, tokenEnv string
 	login              string // what its user does to log in with OAuth, as a sentence
 }
@@ -67,12 +67,12 @@ func All() []Client {
 			// modelcontextprotocol.io/docs/develop/connect-local-servers: Application Support and %APPDATA%. Since
 			// 2026 Windows has it as a package, which reads and writes a folder of its own instead
 			// (anthropics/claude-code#25579, #26073).
-			ID: "claude-desktop", Title: "Claude Desktop", Next: "Quit Claude Desktop altogether and start it again.",
-			Note:      `On Windows the file is in %LOCALAPPDATA%\Packages\Claude_*\LocalCache\Roaming\Claude where that folder is there.`,
+			ID: "claude-desktop", Title: "Claude Desktop", Next: "Quit Claude Desktop completely, and start it again.",
+			Note:      `On Windows the file is in %LOCALAPPDATA%\Packages\Claude_*\LocalCache\Roaming\Claude if that folder exists.`,
 			container: "mcpServers", strict: true,
 			// support.claude.com, article 11503834: it reads no URL from this file.
-			remote: remote{instead: "Claude Desktop reads no URL from its file. Where the server is on the internet, with a public certificate and OAuth, add its URL as a custom " +
-				"connector under Settings, Connectors; else let Claude Desktop start a pve-mcp of its own, without --url, or the bridge mcp-remote of npm."},
+			remote: remote{instead: "Claude Desktop reads no URL from its file. If the server is on the internet, with a public certificate and OAuth, add its URL as a custom " +
+				"connector under Settings, Connectors. Otherwise let Claude Desktop start its own pve-mcp, without --url, or the bridge mcp-remote of npm."},
 			user: func(s System) string {
 				if s.OS == "windows" {
 					packages, _ := filepath.Glob(filepath.Join(s.env("LOCALAPPDATA"), "Packages", "Claude_*", "LocalCache", "Roaming", "Claude"))
@@ -129,7 +129,7 @@ func All() []Client {
 			// source was needed until 2025 and is read over since.
 			ID: "zed", Title: "Zed", Next: "Zed takes notice at once; the agent panel's settings show the server.",
 			container: "context_servers", custom: true, project: ".zed/settings.json",
-			// zed-industries/zed#60459: a header is sent as it stands in the file.
+			// zed-industries/zed#60459: a header is sent as it is in the file.
 			remote: remote{login: "Zed asks to log in, in the agent panel's settings."},
 			user: func(s System) string {
 				switch dir := s.env("FLATPAK_XDG_CONFIG_HOME"); {
@@ -212,7 +212,7 @@ func (s System) applicationData() string {
 	return filepath.Join(s.home(), usual)
 }
 
-// Server is what a client is told about a server: how to start it, or its URL.
+// Server is the entry of a server in a client's file: how to start it, or its URL.
 type Server struct {
 	Command string
 	Args    []string
@@ -232,7 +232,7 @@ const Authorization = "Authorization"
 func (c Client) Login() string { return c.remote.login }
 
 // TokenByVariable reports whether the client takes the bearer token of a remote server
-// from its environment, so that it stands in no file.
+// from its environment, so that no file has it.
 func (c Client) TokenByVariable() bool { return c.remote.variable != "" || c.remote.tokenEnv != "" }
 
 // NoRemote is what a user does where the client's file takes no URL, as sentences; "" where

@@ -341,7 +341,7 @@ func TestSymlink(t *testing.T) {
 	}
 }
 
-// A name that TOML does not take as it is stands in quotes.
+// A name that TOML does not accept bare is quoted.
 func TestQuotedKeys(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config")
 	s := server()

@@ -106,8 +106,7 @@ func same(a hujson.Value, b hujson.ValueTrimmed) bool {
 	return bytes.Equal(x.Pack(), y.Pack())
 }
 
-// object returns the object that a member of another one is, and makes it where there is
-// none.
+// object returns the object that is a member of another one, and creates it if needed.
 func (f *jsonFile) object(in *hujson.Object, name string, depth int) (*hujson.Object, error) {
 	if at := find(in, name); at >= 0 {
 		obj, ok := in.Members[at].Value.Value.(*hujson.Object)

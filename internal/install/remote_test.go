@@ -13,8 +13,8 @@ import (
 
 const url = "https://mcp.example.org/mcp"
 
-// What each client is told about a remote server: with a token, from a variable where its
-// file can say so, and with OAuth.
+// What each client's entry says about a remote server: with a token, from a variable
+// where its file can say so, and with OAuth.
 func TestRemote(t *testing.T) {
 	json := func(container, members string) string {
 		return "{\n  \"" + container + "\": {\n    \"pve\": {\n" + members + "\n    }\n  }\n}\n"

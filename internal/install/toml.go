@@ -84,8 +84,8 @@ func (f *tomlFile) data() (map[string]any, error) {
 	return out, err
 }
 
-// with sets keys of an entry where it is a table of its own, and adds the table at the
-// end where there is none.
+// with sets keys of an entry that is a table of its own, and adds the table at the end if
+// there is none.
 func (f *tomlFile) with(name string, entry []member) ([]byte, error) {
 	own := []string{f.container, name}
 	at := f.table(own)

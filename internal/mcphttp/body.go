@@ -22,10 +22,10 @@ import (
 type messages []rpc.Message
 
 // inTime gives each request a time within which its body has to arrive where nobody wants
-// to see that: the connection is kept until it has. Who is let in gets more.
+// to see that: the connection is kept until it has. Authenticated callers get more.
 func inTime(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unwantedTime)) // where there is none, the limit of size remains
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unwantedTime)) // without one, the limit of size remains
 		next.ServeHTTP(w, r)
 	})
 }

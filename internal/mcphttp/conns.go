@@ -93,5 +93,5 @@ func (c *conns) cut() {
 	if secured, ok := oldest.(*tls.Conn); ok {
 		oldest = secured.NetConn() // without the farewell, which the client might not take
 	}
-	_ = oldest.Close() // whoever serves it hears of it
+	_ = oldest.Close() // its handler gets the error
 }

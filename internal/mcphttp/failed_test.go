@@ -11,8 +11,8 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 )
 
-// Whoever shows wrong tokens is told to wait; whoever shows a right one is let in, also
-// from the same address, and others hear nothing of it.
+// A client that shows wrong tokens has to wait. A right token is accepted even from the
+// same address, and other addresses are not affected.
 func TestFailedLogins(t *testing.T) {
 	path, secrets := tokens(t, "pve:read")
 	o := byTokens(t, path)
@@ -43,7 +43,7 @@ func TestFailedLogins(t *testing.T) {
 			s.Errorf("a right token from there: %d %s", resp.StatusCode, body)
 		}
 		if got := fail(1, "203.0.113.9"); got != 1 {
-			s.Error("whoever is no proxy chose its address")
+			s.Error("a client that is no proxy chose its address")
 		}
 		time.Sleep(6 * time.Second)
 		if got := fail(2); got != 1 {
@@ -94,7 +94,7 @@ func TestFailedLogins(t *testing.T) {
 	})
 }
 
-// Who shows no token at all may ask as often as callers may.
+// A client without a token may ask as often as a caller may.
 func TestRateOfStrangers(t *testing.T) {
 	path, _ := tokens(t, "pve:read")
 	o := byTokens(t, path)

@@ -141,7 +141,7 @@ func FuzzHandler(f *testing.F) {
 		for _, secret := range []string{z.bearer, z.own, strings.Split(z.own, "=")[1]} {
 			mine := strings.ReplaceAll(said, string(body), "") // what was sent as a body may come back
 			if strings.Contains(mine, secret) || strings.Contains(headerText(w), secret) || strings.Contains(z.log.String(), secret) {
-				t.Errorf("a secret is told: %v %q %s", w.Header(), said, z.log.String())
+				t.Errorf("a secret is shown: %v %q %s", w.Header(), said, z.log.String())
 			}
 		}
 		z.log.take()

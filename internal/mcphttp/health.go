@@ -12,8 +12,8 @@ const (
 	readyTime = 5 * time.Second // how long PVE has for one
 )
 
-// ready remembers whether PVE could be reached, so that whoever asks cannot make this
-// server ask PVE often.
+// ready remembers whether PVE could be reached, so that nobody can make this server ask
+// PVE often.
 type ready struct {
 	ask func(context.Context) error
 

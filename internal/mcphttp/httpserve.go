@@ -25,8 +25,8 @@ const Path = "/mcp"
 // Options configure the server.
 type Options struct {
 	Server *mcp.Server
-	// Authenticate finds out who calls; nil lets in whoever can reach the server, which
-	// must be nobody beyond this machine.
+	// Authenticate finds out who calls. If it is nil, anyone who can reach the server is
+	// let in, so only this machine may reach it.
 	Authenticate Authenticator
 	// OAuth, if not nil, tells clients where they get a token.
 	OAuth *OAuth
@@ -48,11 +48,11 @@ type Options struct {
 	SessionsOff bool
 	// TLS, if not nil, is that of the listener.
 	TLS *tls.Config
-	// Ready reports whether PVE can be reached; nil stands for yes.
+	// Ready reports whether PVE can be reached. If it is nil, the answer is yes.
 	Ready func(context.Context) error
 	// Metrics, if not nil, are shown at /metrics to callers who say who they are.
 	Metrics *Metrics
-	// Drain is how long requests under way may go on after the server was told to stop.
+	// Drain is how long requests under way may go on after the server starts to stop.
 	Drain  time.Duration
 	Logger *slog.Logger
 }

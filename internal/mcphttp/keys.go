@@ -20,24 +20,24 @@ const (
 	keysBytes = 1 << 20
 )
 
-// signatures are what access tokens may be signed with: never with nothing, nor with a
-// secret that whoever knows the public key could take it for.
+// signatures are what access tokens may be signed with: never with an empty key, nor with
+// the public key used as a shared secret.
 var signatures = []string{
 	oidc.RS256, oidc.RS384, oidc.RS512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.EdDSA,
 }
 
-// keysOf are the keys of an issuer at a URL. For every token whose key is not among them,
-// or whose signature is wrong, they would be asked for anew, and anybody can make such
-// tokens up: so that is done seldom.
+// keysOf returns the keys of an issuer at a URL. Every token with an unknown key or a wrong
+// signature would fetch them again, and anybody can make up such tokens. So fetches are
+// limited.
 func keysOf(client *http.Client, url string) oidc.KeySet {
 	own := *client
-	own.Transport = &seldom{base: client.Transport}
+	own.Transport = &rateLimitedTransport{base: client.Transport}
 	return oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), &own), url)
 }
 
-// seldom asks a question at most once in a time. Whoever asks before gets the same answer
-// again.
-type seldom struct {
+// rateLimitedTransport sends at most one request per keysPause. Until then it returns the
+// last answer again.
+type rateLimitedTransport struct {
 	base http.RoundTripper // nil for the usual one
 
 	mu    sync.Mutex
@@ -47,24 +47,24 @@ type seldom struct {
 }
 
 // RoundTrip implements [http.RoundTripper].
-func (s *seldom) RoundTrip(r *http.Request) (*http.Response, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !time.Now().Before(s.until) {
-		s.keys, s.err = s.ask(r)
-		s.until = time.Now().Add(keysPause)
+func (t *rateLimitedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !time.Now().Before(t.until) {
+		t.keys, t.err = t.ask(r)
+		t.until = time.Now().Add(keysPause)
 	}
-	if s.err != nil {
-		return nil, s.err
+	if t.err != nil {
+		return nil, t.err
 	}
 	return &http.Response{
 		Status: "200 OK", StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}},
-		Body: io.NopCloser(bytes.NewReader(s.keys)), Request: r,
+		Body: io.NopCloser(bytes.NewReader(t.keys)), Request: r,
 	}, nil
 }
 
-func (s *seldom) ask(r *http.Request) ([]byte, error) {
-	base := s.base
+func (t *rateLimitedTransport) ask(r *http.Request) ([]byte, error) {
+	base := t.base
 	if base == nil {
 		base = http.DefaultTransport
 	}

@@ -93,7 +93,7 @@ func TestSessionsNameTheirReplica(t *testing.T) {
 	})
 }
 
-// Who asks before a session has begun is told to begin one, with a code of JSON-RPC.
+// A request before a session has begun gets a JSON-RPC error that says to begin one.
 func TestBeforeInitialize(t *testing.T) {
 	visit(t, sim.Options{}, mcphttp.Options{}, func(s *site) {
 		for method, want := range map[string]string{

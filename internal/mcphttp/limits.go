@@ -128,7 +128,7 @@ func (l *rates) limiter(who string) *rate.Limiter {
 	return limiter
 }
 
-// callerOf is whose shares and whose rate a request counts for: whoever is authenticated,
+// callerOf is whose shares and whose rate a request counts for: the authenticated caller,
 // or an address.
 func (h *handler) callerOf(r *http.Request, who *auth.TokenInfo) string {
 	if who != nil {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// However many there are, a bounded number of them is remembered, among these whoever
-// goes on.
+// However many there are, a bounded number of them is remembered, including those that go
+// on.
 func TestRatesAreBounded(t *testing.T) {
 	l := &rates{perSecond: 0.001, burst: 2}
 	now := time.Unix(0, 0)

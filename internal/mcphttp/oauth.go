@@ -28,7 +28,7 @@ type OAuth struct {
 	// Resource is the URL by which clients know this server, and for which its tokens
 	// are made.
 	Resource string
-	// Audience, if not empty, stands in the tokens instead of Resource.
+	// Audience, if not empty, is the audience of tokens instead of Resource.
 	Audience string
 	// AnyJWT takes tokens too that do not say that they are access tokens (typ at+jwt), as
 	// long as nothing in them says that they are something else.
@@ -39,7 +39,7 @@ type OAuth struct {
 	// for them, besides those of the token.
 	ScopeClaim string
 	ScopesOf   map[string]callers.Scopes
-	// Client asks the issuer; nil stands for one with a timeout.
+	// Client asks the issuer. If it is nil, a client with a timeout is used.
 	Client *http.Client
 	Logger *slog.Logger
 }

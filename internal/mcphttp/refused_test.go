@@ -17,8 +17,8 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 )
 
-// Calls that a caller's scopes do not cover stand in the audit log, with who, what and
-// why; those that are let in and only read do not.
+// Calls that a caller's scopes do not cover are in the audit log, with who, what and why.
+// Accepted calls that only read are not.
 func TestRefusedByScopeIsRecorded(t *testing.T) {
 	path, secrets := tokens(t, "pve:read")
 	file := filepath.Join(t.TempDir(), "audit.log")

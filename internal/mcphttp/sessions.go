@@ -31,8 +31,9 @@ func newSessions(server *mcp.Server) *sessions {
 	return &sessions{server: server, held: map[*session]bool{}}
 }
 
-// reserve makes room for a session of a caller, where need be by ending another: one of the
-// caller's own, or where there are too many in all, one of the caller that has the most.
+// reserve makes room for a session of a caller, where need be by ending another: one of
+// the caller's own, or, if there are too many in all, one of the caller that has the
+// most.
 func (s *sessions) reserve(caller string) (*session, error) {
 	live := map[string]*mcp.ServerSession{}
 	for known := range s.server.Sessions() {

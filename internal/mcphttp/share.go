@@ -63,7 +63,7 @@ func (s *share) take(ctx context.Context, caller string, n int64, patience time.
 	return t, nil
 }
 
-// acquire takes what is free at once, also where there is no time to wait.
+// acquire takes what is free at once, even if there is no time to wait.
 func acquire(ctx context.Context, s *semaphore.Weighted, n int64) bool {
 	return s.TryAcquire(n) || s.Acquire(ctx, n) == nil
 }

@@ -147,8 +147,8 @@ func (s *site) ping(bearer, session string) int {
 	return resp.StatusCode
 }
 
-// Who begins sessions without end loses its own, the one first that was not used for the
-// longest time, and nobody else's.
+// A caller that begins sessions without end loses only its own, beginning with the one
+// that was unused the longest.
 func TestSessionsOfOneLeaveRoom(t *testing.T) {
 	crowd(t, func(s *site, busy, other string) {
 		others := s.hello(other)
@@ -218,8 +218,8 @@ func TestIdleConnectionsLeaveRoom(t *testing.T) {
 	})
 }
 
-// Nor do requests that are not let in, however many connections they are on: whoever is let
-// in takes the place of one of them.
+// Nor do requests that are not let in, however many connections they are on: a caller
+// that is let in takes the place of one of them.
 func TestRefusedConnectionsLeaveRoom(t *testing.T) {
 	path, secrets := tokens(t, "pve:read")
 	visit(t, sim.Options{}, byTokens(t, path), func(s *site) {

@@ -142,7 +142,7 @@ func (s *stream) comment(called bool, header http.Header) {
 		s.begin(http.StatusOK, header)
 	}
 	if s.events {
-		// A client that is gone is noticed by whoever waits for it.
+		// The handler that waits for a client notices when it is gone.
 		_, _ = s.send([]byte(": still here\n\n"))
 		_ = s.control.Flush()
 	}

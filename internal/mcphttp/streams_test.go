@@ -44,8 +44,9 @@ func (s *site) listenInSession() *http.Request {
 	return r
 }
 
-// Who listens for changes of which there are none is told so, first, and that the stream
-// has ended as it should: it is not held open for nothing, and nobody takes it for lost.
+// A client that listens for changes gets an empty acknowledgement first, and then the
+// regular end of the stream: it is not held open for nothing, and nobody takes it for
+// lost.
 func TestListenToNothing(t *testing.T) {
 	visit(t, sim.Options{}, mcphttp.Options{}, func(s *site) {
 		begun := time.Now()

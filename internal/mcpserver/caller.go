@@ -96,8 +96,8 @@ func identity(req mcp.Request) *auth.TokenInfo {
 	return nil
 }
 
-// refuse says which calls the caller may not make; nil where the transport authenticates
-// nobody, and so whoever can reach it may do what the policy allows.
+// refuse says which calls the caller may not make. It is nil if the transport does not
+// authenticate: then anyone who can reach it may do what the policy allows.
 func refuse(req mcp.Request) func(policy.Risk) string {
 	who := identity(req)
 	if who == nil {

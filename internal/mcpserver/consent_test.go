@@ -29,7 +29,7 @@ func says(action string, content map[string]any) human {
 	return func(*mcp.ElicitParams) *mcp.ElicitResult { return &mcp.ElicitResult{Action: action, Content: content} }
 }
 
-// Who is asked, what counts, and what becomes of the guest, in each era.
+// In each era: who is asked, what counts, and what becomes of the guest.
 func TestConsent(t *testing.T) {
 	deletion := map[string]any{"vmid": 204, "purge": true}
 	for _, tt := range []struct {
@@ -136,7 +136,8 @@ func TestTheQuestionNamesTheConsequences(t *testing.T) {
 	}
 }
 
-// A question that nobody answers, or that the client answers with an error, is told as that, and both that it was asked and what came of it are recorded.
+// A question that nobody answers, or that the client answers with an error, is reported
+// as that. The question and its result are recorded.
 func TestTheQuestionWithoutAnAnswer(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer  func(context.Context) (*mcp.ElicitResult, error)

@@ -9,7 +9,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/mcpserver"
 )
 
-// What clients are told of arguments and answers is what the tools' types say.
+// The schemas that clients get are those of the tools' types.
 func TestSchemasAreThoseOfTheTypes(t *testing.T) {
 	want, err := mcpserver.Schemas()
 	if err != nil {

@@ -224,7 +224,7 @@ func (o Options) host(req mcp.Request) (tool.Host, error) {
 }
 
 // answer is the result of a call. One with content beside its JSON has no structured
-// content: clients give the model nothing else where there is some.
+// content: if there is some, clients give the model nothing else.
 func answer(res tool.Result) *mcp.CallToolResult {
 	out := &mcp.CallToolResult{IsError: res.IsError, Content: []mcp.Content{&mcp.TextContent{Text: res.Text}}}
 	for _, c := range res.Content {

@@ -18,7 +18,7 @@ import (
 const (
 	// drainTime bounds how long a session goes on whose client has closed its side.
 	drainTime = time.Minute
-	// stopTime bounds how long it goes on after it was told to end.
+	// stopTime limits how long it goes on after the signal to end.
 	stopTime = 5 * time.Second
 )
 
@@ -51,8 +51,7 @@ func EndWith(stop context.Context) mcp.Middleware {
 	}
 }
 
-// sharedWriter writes whole lines, whoever writes them. Its end is the caller's
-// business.
+// sharedWriter writes whole lines of several writers. Its end is the caller's business.
 type sharedWriter struct {
 	mu  sync.Mutex
 	out io.Writer // guarded by mu

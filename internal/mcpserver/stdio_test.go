@@ -61,7 +61,7 @@ func TestSubscriptionDoesNotHoldTheEnd(t *testing.T) {
 	}
 }
 
-// A process that is told to end does so soon, and says what it knows of a change under
+// A process ends soon after the signal to end, and says what it knows of a change under
 // way.
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

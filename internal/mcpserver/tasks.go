@@ -59,7 +59,7 @@ func tasks(o Options) mcptask.Store {
 	}
 }
 
-// open returns the change that a task stands for.
+// open returns the change that a task represents.
 func (o Options) open(ctx context.Context, req mcp.Request, id string) (*change.Handle, error) {
 	h, err := o.host(req)
 	if err != nil {

@@ -334,7 +334,7 @@ func TestTaskSaysHowFarItIs(t *testing.T) {
 	})
 }
 
-// Whoever does not know tasks, or does not want to wait, is answered as ever.
+// A client that does not know tasks, or does not want to wait, gets an ordinary answer.
 func TestNoTask(t *testing.T) {
 	for _, tt := range []struct {
 		name    string

@@ -60,8 +60,8 @@ func TestTaskThatCannotBeSeen(t *testing.T) {
 	}
 }
 
-// As long as a server goes on with a change, nobody is told to do what comes next, also where
-// the call did not wait for it.
+// As long as a server goes on with a change, no answer says what to do next, even if the
+// call did not wait for it.
 func TestWhoSendsTheNextStep(t *testing.T) {
 	const clone, later = `{"vmid":900,"newid":333,"full":true,"start":true%s}`, "Then start the clone"
 	synctest.Test(t, func(t *testing.T) {
@@ -125,8 +125,8 @@ func TestTaskWithoutAHandle(t *testing.T) {
 	})
 }
 
-// A process that did not see a task for long sends no next step: whoever follows the change
-// was told meanwhile that nothing comes any more.
+// A process that did not see a task for long sends no next step: a client that follows
+// the change got the answer meanwhile that nothing more comes.
 func TestNextStepAfterATaskOutOfSight(t *testing.T) {
 	for hangs, want := range map[time.Duration]bool{10 * time.Second: true, 20 * time.Second: false} {
 		t.Run(hangs.String(), func(t *testing.T) {

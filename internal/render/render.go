@@ -69,7 +69,7 @@ func Text(s string, limit int) string {
 // Lines is Text for what may have several lines.
 func Lines(s string, limit int) string { return cut(clean(s), limit) }
 
-// isPlain reports whether a text has nothing but printable ASCII.
+// isPlain reports whether a text has only printable ASCII.
 func isPlain(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {
@@ -158,8 +158,8 @@ func List(words []string) string {
 	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
 }
 
-// Few returns the first lines of a list, and where there are more than most, how many these
-// are in the place of the rest.
+// Few returns the first lines of a list. If there are more than most, the last line says
+// how many are left out.
 func Few(lines []string, most int) []string {
 	over := len(lines) - most
 	if over <= 0 {

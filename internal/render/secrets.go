@@ -9,7 +9,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
 )
 
-// Mask stands for a secret, as PVE itself writes it.
+// Mask replaces a secret, as PVE itself writes it.
 const Mask = "**********"
 
 const (
@@ -26,10 +26,10 @@ const (
 // whole where it has none.
 type secret struct {
 	// words are in every text in small letters that has such a secret, one of them: that
-	// is told much sooner than by the expression.
+	// is much faster than the expression.
 	words []string
 	re    *lazyregexp.Regexp
-	// but, where it is not nil, is what stands in the place of a secret and is none.
+	// but, if it is not nil, matches text in the place of a secret that is not one.
 	but *lazyregexp.Regexp
 }
 

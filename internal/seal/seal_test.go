@@ -49,7 +49,7 @@ func TestSeal(t *testing.T) {
 	}
 }
 
-// Whatever a client sends back, nothing but what was sealed is opened.
+// Whatever a client sends back, only what was sealed is opened.
 func FuzzOpen(f *testing.F) {
 	keys, now := seal.Keys{[]byte("secret")}, time.Unix(1_800_000_000, 0)
 	f.Add("")
@@ -57,7 +57,7 @@ func FuzzOpen(f *testing.F) {
 	const sealed = "GSVXDsejdzHV6XtuZpqNYHTECtBtrUuMdBQnsEm_ailpvFGaPbfUBnM5jnYUyvQyp_A_xx6Qnaz_9MT4idHNng" // "a body", for a minute
 	f.Add(sealed)
 	bytesOf := func(text string) string {
-		raw, _ := base64.RawURLEncoding.DecodeString(text) // some texts stand for the same bytes
+		raw, _ := base64.RawURLEncoding.DecodeString(text) // some texts decode to the same bytes
 		return string(raw)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -72,7 +72,7 @@ func masking(secrets []string) func([]string, slog.Attr) slog.Attr {
 }
 
 const (
-	// valueBytes are shown of a value, of which some come from whoever calls: enough for a
+	// valueBytes are shown of a value; some values come from the caller: enough for a
 	// stack.
 	valueBytes = 8 << 10
 	stateBytes = 512 // of a tracestate, which may be as long as that (W3C)

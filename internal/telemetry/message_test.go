@@ -148,7 +148,7 @@ func TestMessagesAreThoseOfTheSDK(t *testing.T) {
 	checkEveryField(t, got)
 }
 
-// checkEveryField checks that what was compared has every field of every message, but for
+// checkEveryField checks that what was compared has every field of every message, except
 // those that the SDK's exporter leaves empty too.
 func checkEveryField(t *testing.T, traces *tracepb.TracesData) {
 	t.Helper()

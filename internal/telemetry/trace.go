@@ -21,8 +21,8 @@ import (
 )
 
 // Observer sees requests of MCP, calls of tools and requests to PVE: it logs them for
-// those who debug, and traces them where that is on. Nothing of what a caller sent or was
-// told goes into a trace, but names of tools and paths of PVE's API.
+// those who debug, and traces them where that is on. Of what a caller sends and gets, a
+// trace has only names of tools and paths of PVE's API.
 type Observer struct {
 	logger *slog.Logger
 	tracer trace.Tracer

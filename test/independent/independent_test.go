@@ -68,7 +68,7 @@ func TestGoProxmox(t *testing.T) {
 	ran(t, run(t, simulate(t), "go", "run", "-C", "go-proxmox", "."), 13)
 }
 
-// ran checks that a story was told to its end.
+// ran checks that a story ran to its end.
 func ran(t *testing.T, out string, tasks int) {
 	t.Helper()
 	var n int

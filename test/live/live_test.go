@@ -69,7 +69,7 @@ func guests(t *testing.T, env []string) string {
 	return string(regexp.MustCompile(`"total":\d+`).Find(out))
 }
 
-// Stories that the tools tell on pvesim are told on what is, to them, a node like any other.
+// The stories of the tools run on pvesim as if it were a real node.
 func TestStoriesRunLive(t *testing.T) {
 	env := simulate(t)
 	before := guests(t, env)
@@ -95,8 +95,8 @@ func TestStoriesRunLive(t *testing.T) {
 	}
 }
 
-// Where the storage makes no snapshots of containers, their stories are left out, and all
-// others are told.
+// If the storage makes no snapshots of containers, their stories are left out, and all
+// others run.
 func TestSnapshotsOfContainersAreLeftOut(t *testing.T) {
 	env := append(simulate(t), "PVE_LIVE_STORAGE=nfs", "PVE_LIVE_KVM=no")
 	out, err := command(t, env, "live", "./internal/toolsets/snapshots").CombinedOutput()

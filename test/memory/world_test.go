@@ -32,7 +32,7 @@ import (
 )
 
 // world is a process of pve-mcp http that several callers share, before a simulated
-// cluster that answers when it is told to.
+// cluster that answers when the test lets it.
 type world struct {
 	*testing.T
 	addr   string
@@ -92,7 +92,7 @@ func open(t *testing.T, count int) *world {
 	return w
 }
 
-// cluster serves a large cluster, which answers when it is told to.
+// cluster serves a large cluster that answers when the test lets it.
 func (w *world) cluster(dir string) (url string, token pvesim.Token, ca string) {
 	w.Helper()
 	model := pvesim.Sized(1, 3, 600, 0)

@@ -19,9 +19,9 @@ import (
 
 const version = "v0.0.1"
 
-// proxyOfCheckout makes a module proxy of files with the checkout as a version of the
-// module, and returns the module's path and the environment of go commands that take
-// modules from there, and from the cache of modules of this machine.
+// proxyOfCheckout makes a module proxy of files, with the checkout as a version of the
+// module. It returns the module's path, and the environment of go commands that take
+// modules from there and from this machine's cache.
 func proxyOfCheckout(t *testing.T) (path string, env []string) {
 	t.Helper()
 	root := copyOfCheckout(t)

@@ -44,7 +44,7 @@ func (w *world) ask(method string, params map[string]any) reply {
 	return w.askAt(w.url, method, params)
 }
 
-// askAt is ask of whoever is at a URL.
+// askAt asks the server at a URL.
 func (w *world) askAt(url, method string, params map[string]any) (a reply) {
 	w.Helper()
 	all := map[string]any{"_meta": meta(nil)}

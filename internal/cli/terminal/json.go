@@ -70,8 +70,8 @@ func next(dec *json.Decoder) (any, error) {
 	return token, nil
 }
 
-// humane leaves out the numbers that stand there for people, too: mem, where there is
-// mem_human, and uptime_seconds, where there is uptime.
+// humane leaves out the numbers that stand there for people, too: mem if there is
+// mem_human, and uptime_seconds if there is uptime.
 func (o object) humane() object {
 	var out object
 	for _, f := range o {

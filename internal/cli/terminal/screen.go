@@ -12,10 +12,10 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/render"
 )
 
-// Answer writes an answer of JSON for people: lists of objects as tables, anything else as
-// lines of name and value, in the order of the answer. The text is safe for a terminal. A
-// table that is wider than width, in characters, has fewer columns and says which are
-// missing; 0 stands for any width.
+// Answer writes an answer of JSON for people: lists of objects as tables, anything else
+// as lines of name and value, in the order of the answer. The text is safe for a
+// terminal. If a table is wider than width, in characters, columns are left out and
+// named. A width of 0 is no limit.
 func Answer(w io.Writer, data json.RawMessage, width int) error {
 	v, err := decode(data)
 	if err != nil {

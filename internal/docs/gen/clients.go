@@ -11,45 +11,45 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
 )
 
-const clientsIntro = `One command tells a client about pve-mcp:
+const clientsIntro = `One command adds pve-mcp to a client:
 
     pve-mcp install CLIENT --host pve.example.lan --token-id 'ops@pve!mcp'
 
-It asks the host for its certificate first. If that is not trusted, as a node's own is not, it shows the fingerprint and pins it if you
-agree. Whatever keeps the server from working is said: a host that does not answer, a token that PVE refuses.
+It asks the host for its certificate first. If the certificate is not trusted, such as the self-signed one of a node, it shows the
+fingerprint and pins it if you agree. It reports whatever would keep the server from working: a host that does not answer, a token that
+PVE refuses.
 
-It asks for the token's secret, unless it has it, keeps it in the keyring of the operating system, and adds the settings that are in
-force to the client's file. What else is there stays, with its comments and layout; a backup is made beside it. A second time there
-is nothing to do; with other settings the entry is changed, where what is not about the connection stays unless it is set anew.
-` + "`pve-mcp uninstall CLIENT`" + ` takes the entry out again: at once after ` + "`install`" + ` not a byte is left of it. ` + "`--print`" + ` shows what belongs into
-the file and changes nothing, ` + "`--name`" + ` names the server otherwise than ` + "`pve`" + `, for a second cluster, and ` + "`--project`" + ` is for the file
-of the project in the working directory, where the client has one. ` + "`pve-mcp --demo install CLIENT`" + ` needs no settings: its cluster is
-simulated.
+It asks for the token's secret, unless it has it, keeps it in the keyring of the operating system, and adds the current settings
+to the client's file. Everything else in the file stays, with comments and layout, and a backup is made beside it. Running it again
+changes nothing. With other settings it changes the entry; settings that are not about the connection stay unless they are given again.
+` + "`pve-mcp uninstall CLIENT`" + ` removes the entry again: directly after ` + "`install`" + ` the file is byte for byte as it was before. ` + "`--print`" + ` shows the entry and
+changes nothing. ` + "`--name`" + ` gives the server another name than ` + "`pve`" + `, for a second cluster, and ` + "`--project`" + ` uses the file of the project
+in the working directory, if the client has one. ` + "`pve-mcp --demo install CLIENT`" + ` needs no settings: its cluster is simulated.
 
 A client can also call a pve-mcp that runs elsewhere, with ` + "`--url`" + `: [how each of them connects](http.md#connect-a-client).
 
 ## The secret
 
-It stands in no client's file and in no list of arguments.
+No client's file and no list of arguments has it.
 
     pve-mcp secret set --host pve.example.lan --token-id 'ops@pve!mcp'
     pve-mcp secret list
     pve-mcp secret delete --host pve.example.lan --token-id 'ops@pve!mcp'
 
-` + "`secret set`" + ` asks on the terminal, or reads stdin. The keyring is the Keychain on macOS, the Credential Manager on Windows, and on Linux
-what serves org.freedesktop.secrets, such as GNOME's keyring or KWallet. A secret is kept for the hosts of ` + "`PVE_HOST`" + ` together, and no
-other host is ever shown it; it is read when the first request needs it, so that a locked keyring holds up no start.
+` + "`secret set`" + ` asks on the terminal, or reads stdin. The keyring is the Keychain on macOS, the Credential Manager on Windows, and on
+Linux any service of org.freedesktop.secrets, such as GNOME's keyring or KWallet. A secret belongs to the hosts of ` + "`PVE_HOST`" + ` together, and is
+never sent to another host. It is read when the first request needs it, so a locked keyring does not delay the start.
 
-Where there is no keyring, as on a server without a desktop, a file does as well: with ` + "`--token-secret-file FILE`" + `, all these commands
-keep the secret in that file, with mode 0600, and the client is told its name.
+If there is no keyring, as on a server without a desktop, use a file: with ` + "`--token-secret-file FILE`" + `, all these commands
+keep the secret in that file, with mode 0600, and the client's entry has the name of the file.
 
 ## By hand
 
-Any client that takes a command and its environment will do. ` + "`secret set`" + ` has kept the secret, as above; then for Claude Code
+Any client that takes a command and its environment works. Keep the secret with ` + "`secret set`" + `, as above; then for Claude Code
 
     claude mcp add pve --scope user --env PVE_HOST=pve.example.lan --env PVE_TOKEN_ID='ops@pve!mcp' --env PVE_MCP_TOOLSETS=standard -- pve-mcp
 
-and for others what is shown below. More [settings](settings.md) are more variables.
+and for others the entries below. To change more [settings](settings.md), add their variables.
 `
 
 // clientsPage has a section for each client.
@@ -103,10 +103,10 @@ func remoteClients() string {
 		fmt.Fprintf(&b, "    pve-mcp install %s --url %s %s\n\n", c.ID, url, flag)
 		fmt.Fprintf(&b, "adds to `%s`:\n\n%s\n", userFile(c, "linux"), fence(c, text))
 		if !c.TokenByVariable() {
-			fmt.Fprintf(&b, "%s reads no variables there, so that the token itself stands in the file, which nobody else can read then. Without\n"+
+			fmt.Fprintf(&b, "%s reads no variables there, so the file has the token itself, and only you can read it. Without\n"+
 				"`< token` the command asks for it.\n\n", c.Title)
 		}
-		fmt.Fprintf(&b, "With OAuth:\n\n    pve-mcp install %s --url %s\n\nadds the URL alone. %s\n", c.ID, url, c.Login())
+		fmt.Fprintf(&b, "With OAuth:\n\n    pve-mcp install %s --url %s\n\nadds only the URL. %s\n", c.ID, url, c.Login())
 	}
 	return b.String()
 }

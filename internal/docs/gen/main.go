@@ -115,7 +115,7 @@ func toolsPage() string {
 	var b strings.Builder
 	b.WriteString("# Tools\n\n" + generated)
 	b.WriteString("Call them from an MCP client, or from a shell: `pve-mcp call TOOL --ARGUMENT VALUE`.\n" +
-		"The examples work with `pve-mcp --demo`, too.\n")
+		"The examples also work with `pve-mcp --demo`.\n")
 	for _, t := range toolset.All() {
 		b.WriteString("\n" + docs.Tool(t))
 	}
@@ -125,7 +125,7 @@ func toolsPage() string {
 func privilegesPage() string {
 	var b strings.Builder
 	b.WriteString("# Privileges\n\n" + generated)
-	b.WriteString("What the token needs for each tool. A token with privilege separation has what both it and its user have.\n\n")
+	b.WriteString("The privileges that the token needs for each tool. A token with privilege separation has only those that both it and its user have.\n\n")
 	b.WriteString("| tool | privilege |\n|---|---|\n")
 	for _, t := range toolset.All() {
 		for _, n := range t.Needs {
@@ -138,16 +138,15 @@ func privilegesPage() string {
 func settingsPage() string {
 	var b strings.Builder
 	b.WriteString("# Settings\n\n" + generated)
-	b.WriteString("A flag wins over the environment. A file `.env` in the working directory is read unless the environment has any `PVE_*`\n" +
-		"variable or a flag concerns the connection; then it may only make the server safer, since a client may start the program\n" +
-		"in a folder from anywhere.\n" +
-		"Files that `.env` names must lie below its folder, whatever links say, `PVE_MCP_LOG_FILE` is not taken from it, and the keyring is\n" +
-		"not asked for it.\n\n" +
-		"A setting that names a file names a regular one: pipes and devices are refused. A file that is written may be a link only to\n" +
-		"one in the same folder, and a new one is for its owner alone.\n")
+	b.WriteString("A flag wins over the environment. A file `.env` in the working directory is read as well. If the environment has any `PVE_*`\n" +
+		"variable, or a flag is about the connection, it may only make the server safer, because a client may start the program in a\n" +
+		"folder that somebody else made. Files that `.env` names must be below its folder, even through links; `PVE_MCP_LOG_FILE` is not\n" +
+		"taken from it, and the keyring is not asked for its token.\n\n" +
+		"A setting that names a file needs a regular file: pipes and devices are refused. A file that is written may be a link only to\n" +
+		"a file in the same folder, and only its owner can read a new one.\n")
 	b.WriteString("\n## Toolsets\n\n`PVE_MCP_TOOLSETS` chooses the tools that are offered: `core`, `standard`, `all`, or names of toolsets. `PVE_MCP_TOOLS` adds single\n" +
-		"tools, or leaves them out. What is not offered does not exist for the model.\n\n" +
-		"| toolset | does | in `core` | besides in `standard` | besides in `all`, or by its name |\n|---|---|---|---|---|\n")
+		"tools, or leaves them out. For the model, a tool that is not offered does not exist.\n\n" +
+		"| toolset | does | in `core` | also in `standard` | also in `all`, or by its name |\n|---|---|---|---|---|\n")
 	for _, set := range toolset.Sets() {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", set.Name, set.Doc, names(set.Core), names(set.Standard), names(set.Tools))
 	}

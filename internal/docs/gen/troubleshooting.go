@@ -20,7 +20,7 @@ type failure struct {
 
 // kinds are what can go wrong, in the order of the page.
 var kinds = []struct{ name, title string }{
-	{"connection", "The way to PVE"}, {"access", "Token and privileges"}, {"cluster", "Nodes and cluster"}, {"guest", "Guests"},
+	{"connection", "Connection to PVE"}, {"access", "Token and privileges"}, {"cluster", "Nodes and cluster"}, {"guest", "Guests"},
 	{"agent", "The guest agent"}, {"storage", "Storages"}, {"task", "Tasks"},
 }
 
@@ -41,8 +41,8 @@ func troubleshootingPage(dir string) (string, error) {
 	}
 	var b strings.Builder
 	b.WriteString("# Troubleshooting\n\n" + generated)
-	b.WriteString("`pve-mcp doctor` checks the configuration, the way to PVE, the token and its privileges, and says what to do about what is wrong.\n" +
-		"It changes nothing; `--json` is for scripts. Below is what tools answer when something goes wrong, to people and to models.\n")
+	b.WriteString("`pve-mcp doctor` checks the configuration, the connection to PVE, the token and its privileges, and says how to fix what is wrong.\n" +
+		"It changes nothing; `--json` is for scripts. Below are the answers of tools when something goes wrong, for people and models.\n")
 	for _, k := range kinds {
 		fmt.Fprintf(&b, "\n## %s\n", k.title)
 		for _, f := range byKind[k.name] {

@@ -59,8 +59,8 @@ type Task struct {
 	Error  *jsonrpc.Error      `json:"error,omitzero"`
 }
 
-// Store knows the tasks. Each function is told the request, for who calls. One that does
-// not know the task, of this caller, returns [Unknown].
+// Store knows the tasks. Each function gets the request, which says who calls. One that
+// does not know the task, of this caller, returns [Unknown].
 type Store struct {
 	Get func(ctx context.Context, req mcp.Request, id string) (Task, error)
 	// Update hears the answers of the client to the requests of a task, some or all of
@@ -134,7 +134,7 @@ const (
 	created  = "task"
 )
 
-// answer is a result: of a task where there is one, and otherwise an acknowledgement.
+// answer is a result: of a task if there is one, and otherwise an acknowledgement.
 type answer struct {
 	mcp.ResultBase
 	Type string `json:"resultType"`

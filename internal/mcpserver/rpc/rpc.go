@@ -145,8 +145,8 @@ func text(raw json.RawMessage) (s string, ok bool) {
 	return s, len(raw) > 0 && raw[0] == '"' && json.Unmarshal(raw, &s) == nil
 }
 
-// readID reads an id, which is nil where there is none. A number has to be one that every
-// reader takes for the same.
+// readID reads an id, or returns nil. A number has to be one that every reader takes for
+// the same.
 func readID(raw json.RawMessage) (id json.RawMessage, ok bool) {
 	if raw == nil || string(raw) == "null" {
 		return nil, true

@@ -70,13 +70,13 @@ func Anonymise(m pvesim.Model) pvesim.Model {
 	return m
 }
 
-// anonymiser remembers what stands for what.
+// anonymiser remembers the replacement of each name.
 type anonymiser struct {
 	names map[string]string
 	count map[string]int // of each kind
 }
 
-// name is what stands for a name: its kind and a number.
+// name returns the replacement of a name: its kind and a number.
 func (a anonymiser) name(kind, old string) string {
 	if old == "" || kind == "storage" && slices.Contains([]string{"local", "local-lvm", "local-zfs"}, old) {
 		return old // what every installer calls them
@@ -97,7 +97,7 @@ func (a anonymiser) all(kind string, old []string) []string {
 	return out
 }
 
-// user is what stands for user@realm or user@realm!token.
+// user returns the replacement of user@realm or user@realm!token.
 func (a anonymiser) user(id string) string {
 	owner, token, isToken := strings.Cut(id, "!")
 	if name, realm, _ := strings.Cut(owner, "@"); owner != "root@pam" {
@@ -115,7 +115,7 @@ func (a anonymiser) user(id string) string {
 	return owner
 }
 
-// address is what stands for an IP address, perhaps with a prefix.
+// address returns the replacement of an IP address, perhaps with a prefix.
 func (a anonymiser) address(old string) string {
 	ip, prefix, _ := strings.Cut(old, "/")
 	parsed, err := netip.ParseAddr(ip)
@@ -155,7 +155,7 @@ var (
 	backupName = lazyregexp.New(`^vzdump-(qemu|lxc)-\d+-[\d_-]+\.[a-z.]+$`)
 )
 
-// volume is what stands for the id of a volume.
+// volume returns the replacement of the id of a volume.
 func (a anonymiser) volume(id string) string {
 	storage, name, ok := strings.Cut(id, ":")
 	if !ok {

@@ -17,7 +17,7 @@ import (
 // Recorder reads a cluster by GETs, one after the other.
 type Recorder struct {
 	Client *pve.Client
-	// Skipped is told what the model lacks, because it could not be read or has no
+	// Skipped is called with what the model lacks, because it could not be read or has no
 	// place in one.
 	Skipped func(what string, err error)
 

@@ -195,7 +195,7 @@ func (f *Fence) checkIDs(method, endpoint string, elements map[string]string, pa
 	return f.inRange(only(params, "newid"))
 }
 
-// only returns the one value of a parameter; there is none where there are several.
+// only returns the single value of a parameter, or nothing if there are several.
 func only(params url.Values, key string) string {
 	if len(params[key]) != 1 {
 		return ""
@@ -212,7 +212,8 @@ func (f *Fence) checkOwn(text string) error {
 	return err
 }
 
-// inRange reads an id of the range. PVE itself does not make a guest where there is one.
+// inRange reads an id of the range. PVE itself does not create a guest with an id that is
+// taken.
 func (f *Fence) inRange(text string) (pve.VMID, error) {
 	n, err := strconv.Atoi(text)
 	if err != nil || !f.IDs.Has(pve.VMID(n)) {

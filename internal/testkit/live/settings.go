@@ -20,10 +20,10 @@ type Setting struct {
 	Doc      string // one sentence, without a full stop
 	Example  string
 	Optional string // what happens without it, "" where it has to be set
-	Fills    string // the placeholder of stories that stands for it, "" for none
+	Fills    string // the placeholder of stories for it, "" for none
 
 	set   func(s *Settings, value string) error
-	gives func(s Settings) string // what stands in the placeholder
+	gives func(s Settings) string // the value of the placeholder
 }
 
 // meant is the key of the setting that says that changes are wanted.

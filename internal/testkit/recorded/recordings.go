@@ -63,8 +63,8 @@ func (r Row) Form() url.Values {
 }
 
 // Dir returns the folder of the recordings: PVE_RECORDINGS, or
-// shared/reference/recordings in a folder above this one. It skips the test,
-// saying so, where there is none.
+// shared/reference/recordings in a folder above this one. If there is none, it skips the
+// test and says so.
 func Dir(t testing.TB) string {
 	t.Helper()
 	if dir := os.Getenv("PVE_RECORDINGS"); dir != "" {

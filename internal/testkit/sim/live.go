@@ -39,7 +39,7 @@ func tellLive(t *testing.T, name string, stories []Story) {
 	}
 }
 
-// tellOn tells a story on a node, if it can be told there, and returns what came of it.
+// tellOn runs a story on a node, if it can run there, and returns the result.
 func (s Story) tellOn(ctx context.Context, t *testing.T, name string, node *live.Node) (v live.Verdict, remark string) {
 	if why := s.simOnly(); why != "" {
 		return live.SimOnly, why

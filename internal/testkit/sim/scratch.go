@@ -15,7 +15,7 @@ import (
 )
 
 // Scratch is a small guest of a story's own, without which a story is about guests that
-// only the simulator has. In the story these stand for it and its surroundings:
+// only the simulator has. In the story these placeholders name it and its surroundings:
 //
 //	$vmid      its id
 //	$newid     an id that no guest has

@@ -68,7 +68,7 @@ func (s Story) simulate(t *testing.T, name string) {
 	s.tell(New(t, s.Options), name, values)
 }
 
-// tell tells a story in a world, with what its placeholders stand for.
+// tell runs a story in a world, with the values of its placeholders.
 func (s Story) tell(w *World, name string, values map[string]string) {
 	w.Helper()
 	answers := map[string]any{} // to the calls of First

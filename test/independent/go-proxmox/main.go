@@ -15,7 +15,7 @@ import (
 	proxmox "github.com/luthermonson/go-proxmox"
 )
 
-// story is told step by step; what goes wrong ends it.
+// story runs step by step; the first error ends it.
 type story struct {
 	context.Context
 	tasks int
