@@ -82,7 +82,7 @@ func named(tb testing.TB, name string) tool.Tool {
 	return t
 }
 
-// call calls a tool, and fails the benchmark where it fails.
+// call calls a tool, and fails the benchmark if it fails.
 func call(tb testing.TB, t tool.Tool, h tool.Host, args string) tool.Result {
 	tb.Helper()
 	res := t.Call(tb.Context(), h, tool.Request{Arguments: json.RawMessage(args), Caller: "bench"})

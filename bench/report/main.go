@@ -88,7 +88,7 @@ func (r result) number(name string) float64 {
 }
 
 // read returns the results of a file in the order in which they first appear, and on what
-// they were measured. It is an error where a benchmark failed or was broken off.
+// they were measured. It is an error if a benchmark failed or was broken off.
 func read(file string) (all []result, machine string, err error) {
 	data, err := os.ReadFile(file)
 	if err != nil {

@@ -10,7 +10,7 @@
 //	event        asked, begin, end, refused, or torn
 //	id           the same in the begin and the end of a call
 //	caller, tool, about, cluster, guest (a vmid), node
-//	subject      what is changed, such as storage local, where that is no guest
+//	subject      what is changed, such as storage local, if that is no guest
 //	arguments    of the call, without its secrets
 //	consent      param, human, or none
 //	outcome      of an end: ok, warnings, failed, running, unknown; of a call that was
@@ -79,7 +79,7 @@ type Options struct {
 	Now func() time.Time
 }
 
-// New returns a log, and an error that names the file where it cannot be written, or is
+// New returns a log, and an error that names the file if it cannot be written, or is
 // something else.
 func New(o Options) (*Log, error) {
 	l := &Log{logger: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)), now: o.Now}
@@ -104,7 +104,7 @@ type Record struct {
 	About     string // what would be done, to what
 	Cluster   string
 	Guest     int    // its vmid, 0 for none
-	Subject   string // where it is no guest
+	Subject   string // if it is no guest
 	Node      string
 	Consent   string // param, human, or none
 	Reason    string // why it is not sent
@@ -146,7 +146,7 @@ func (e *Entry) End(ctx context.Context, outcome, upid string) error {
 	return e.log.write(ctx, "change ended", end, now)
 }
 
-// Ask writes that a human is asked about a call. What comes of it is another line, where an
+// Ask writes that a human is asked about a call. What comes of it is another line, if an
 // answer comes.
 func (l *Log) Ask(ctx context.Context, r Record) error {
 	if l == nil {

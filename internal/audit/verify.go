@@ -19,7 +19,7 @@ type File struct {
 type Report struct {
 	Count int    // of lines
 	Head  string // the hash of the last one
-	// After is the hash that the first line follows, in a file that is not here; "" where
+	// After is the hash that the first line follows, in a file that is not here; "" if
 	// it is the first of all.
 	After string
 	// Later is how many lines follow the wanted head.

@@ -51,7 +51,7 @@ func (f *File) Find(secret string, now time.Time) (Token, error) {
 	return t, nil
 }
 
-// refresh reads the file where it is not as it was. It is called with mu held.
+// refresh reads the file if it is not as it was. It is called with mu held.
 func (f *File) refresh() {
 	info, err := f.name.Stat()
 	if err == nil && f.seen != nil && os.SameFile(info, f.seen) &&

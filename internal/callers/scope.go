@@ -56,7 +56,7 @@ func (s Scopes) Allow(r policy.Risk) bool {
 	})
 }
 
-// Refuse says why calls of a risk may not be made, "" where they may.
+// Refuse says why calls of a risk may not be made, "" if they may.
 func (s Scopes) Refuse(r policy.Risk) string {
 	if s.Allow(r) {
 		return ""

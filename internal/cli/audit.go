@@ -10,8 +10,8 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/config"
 )
 
-// auditKeys are the keys of the audit log's chain, the newest first, none where none is
-// set: a log is verified where the token is not known.
+// auditKeys are the keys of the audit log's chain, the newest first, none if none is
+// set: a log is verified if the token is not known.
 func auditKeys(cfg *config.Config) [][]byte { return cfg.SealKeys.Key("audit") }
 
 func (a *app) auditCommand() *cobra.Command {

@@ -20,7 +20,7 @@ import (
 )
 
 // callCommand calls a tool from the shell: a command for each tool, with a flag for
-// each argument. They are made only where they are named, since it takes every schema.
+// each argument. They are made only if they are named, since it takes every schema.
 func (a *app) callCommand(named bool) *cobra.Command {
 	call := &cobra.Command{
 		Use:   "call TOOL",

@@ -19,7 +19,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
 )
 
-// output is how an answer is printed: the value of --output, "" where it was not given.
+// output is how an answer is printed: the value of --output, "" if it was not given.
 type output struct{ format string }
 
 func outputs() []string { return []string{"table", "json"} }

@@ -214,7 +214,7 @@ func (a *app) hostOf(cfg *config.Config) (tool.Host, error) {
 	return host, nil
 }
 
-// sharedStore opens where replicas remember which answers of humans were used, nil where
+// sharedStore opens where replicas remember which answers of humans were used, nil if
 // each remembers its own.
 func sharedStore(s config.Store) (once.Store, error) {
 	switch {
@@ -242,7 +242,7 @@ func checkSelection(cfg *config.Config) error {
 	return nil
 }
 
-// config reads the settings, without those of the connection where no cluster is
+// config reads the settings, without those of the connection if no cluster is
 // wanted.
 func (a *app) config(noCluster bool) (*config.Config, error) {
 	return a.settings(config.Sources{NoCluster: noCluster})

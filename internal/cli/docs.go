@@ -65,7 +65,7 @@ func (a *app) open(ctx context.Context, page string) error {
 	if path, err := exec.LookPath(pager[0]); err == nil && isTerminal(a.in) {
 		cmd := exec.CommandContext(ctx, path, pager[1:]...)
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(text.Bytes()), a.out, a.err
-		cmd.Env = append(slices.Clone(a.environ), "LESS="+cmp.Or(a.env("LESS"), "FRX")) // it ends at once where the page fits
+		cmd.Env = append(slices.Clone(a.environ), "LESS="+cmp.Or(a.env("LESS"), "FRX")) // it ends at once if the page fits
 		if cmd.Run() == nil {
 			return nil
 		}
@@ -76,7 +76,7 @@ func (a *app) open(ctx context.Context, page string) error {
 	return nil
 }
 
-// env is a variable of the environment, "" where it is not set.
+// env is a variable of the environment, "" if it is not set.
 func (a *app) env(name string) string {
 	for _, line := range slices.Backward(a.environ) {
 		if value, ok := strings.CutPrefix(line, name+"="); ok {

@@ -137,7 +137,7 @@ func (a *app) installCommand() *cobra.Command {
 }
 
 // serverFor returns the entry for a client: the settings as its environment, or as flags
-// where the cluster is simulated, which reads no environment.
+// if the cluster is simulated, which reads no environment.
 func (a *app) serverFor(cfg *config.Config, project bool) (install.Server, error) {
 	s := install.Server{Env: map[string]string{}}
 	var err error
@@ -173,7 +173,7 @@ func offerStandard(s *install.Server, demo bool) bool {
 }
 
 // ownCommand is how a client starts this program: by its path, because clients with
-// windows do not have the PATH of a shell. The path is that of the PATH where it leads
+// windows do not have the PATH of a shell. The path is that of the PATH if it leads
 // here, since it outlives an upgrade. A project's file is for other machines too.
 func (a *app) ownCommand(project bool) (string, error) {
 	own, err := a.self()

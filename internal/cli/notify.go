@@ -13,7 +13,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/config"
 )
 
-// notify tells systemd, where that started the process and wants to know (NOTIFY_SOCKET),
+// notify tells systemd, if that started the process and wants to know (NOTIFY_SOCKET),
 // that requests are accepted at an address, that the server stops when ctx ends, and, as
 // often as it wants (WATCHDOG_USEC), that it still answers. What it returns is for the end of
 // the process, which may come before systemd has heard that the server stops: it waits for that.

@@ -12,7 +12,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/telemetry"
 )
 
-// logger returns a logger to stderr and, where one is wanted, to a file, which stays open.
+// logger returns a logger to stderr and, if one is wanted, to a file, which stays open.
 func (a *app) logger(cfg *config.Config) (*slog.Logger, error) {
 	o := telemetry.LogOptions{Level: cfg.Log.Level, JSON: cfg.Log.JSON, Secrets: []string{cfg.Token.Secret.Reveal()}}
 	for _, key := range cfg.SealKeys {

@@ -137,7 +137,7 @@ func placeholder(withToken bool) string {
 	return ""
 }
 
-// bearer is the bearer token: asked for, or that of the variable, "" where it is not set.
+// bearer is the bearer token: asked for, or that of the variable, "" if it is not set.
 func (a *app) bearer(r *remoteFlags) (string, error) {
 	if r.byVariable {
 		return a.getenv(r.variable), nil

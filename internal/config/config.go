@@ -25,13 +25,13 @@ import (
 // Config is a validated configuration.
 type Config struct {
 	Hosts        []string      // base URLs
-	Token        proxmox.Token // the zero value where callers bring theirs and the server has none
+	Token        proxmox.Token // the zero value if callers bring theirs and the server has none
 	VerifySSL    bool
 	Roots        *x509.CertPool // nil for the system's
 	Fingerprints map[string]proxmox.Fingerprint
 	Timeout      time.Duration
 	Policy       policy.Policy
-	SealKeys     seal.Keys // empty where none is set
+	SealKeys     seal.Keys // empty if none is set
 	TaskWait     time.Duration
 	AnswerBytes  int // at most
 	Toolsets     []string
@@ -40,7 +40,7 @@ type Config struct {
 	ConsentStore Store
 	Log          Log
 	HTTP         HTTP
-	// SecretFile is PVE_TOKEN_SECRET_FILE, the zero value where it is not set.
+	// SecretFile is PVE_TOKEN_SECRET_FILE, the zero value if it is not set.
 	SecretFile files.Name
 	// SecretFrom says where the token's secret comes from: the key of a setting, keyring,
 	// or "" for none.
@@ -64,9 +64,9 @@ type Sources struct {
 	NoCluster bool
 	// NoSecret is for who keeps the token's secret: none need be there yet.
 	NoSecret bool
-	// CallersTokens lets the token be absent where each caller brings its own.
+	// CallersTokens lets the token be absent if each caller brings its own.
 	CallersTokens bool
-	// Keyring finds the secret of a token where none is set, which is read when it is
+	// Keyring finds the secret of a token if none is set, which is read when it is
 	// first needed. nil, or its error, says that there is no keyring.
 	Keyring Keyring
 }
@@ -168,7 +168,7 @@ func unknown(values map[string]string) []error {
 
 // combine lets a flag win over the environment, and adds the file. Host, TLS and
 // token come from one source, so that a file can never point somebody's token at
-// another host or switch verification off for it: where the environment has any
+// another host or switch verification off for it: if the environment has any
 // PVE_* variable, or a flag is about the connection, the file may only make the
 // server safer.
 func combine(flags, env, file map[string]string) (values map[string]string, from map[string]Origin, fromFile bool, warnings []string) {

@@ -32,7 +32,7 @@ func parseHosts(v string) ([]string, error) {
 }
 
 // parseHost reads [http[s]://]HOST[:PORT][/PATH], where HOST is a name of DNS or an
-// address, that of IPv6 with a zone where it has one, and in brackets where more follows.
+// address, that of IPv6 with a zone if it has one, and in brackets if more follows.
 func parseHost(text string) (string, error) {
 	if maybeSecret(text) {
 		return "", errors.New("the value looks like a secret, not like a host")

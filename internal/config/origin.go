@@ -19,7 +19,7 @@ const (
 type Given struct {
 	Key  string
 	From Origin
-	// Value is "" where it may be a secret; of a setting from a file it is the name of
+	// Value is "" if it may be a secret; of a setting from a file it is the name of
 	// the file.
 	Value string
 }

@@ -56,7 +56,7 @@ func Command(t tool.Tool, e tool.Example) string {
 	return strings.Join(words, " ")
 }
 
-// flags are the words that give an argument its value; none where it has none.
+// flags are the words that give an argument its value; none if it has none.
 func flags(flag string, value any) []string {
 	var words []string
 	switch v := value.(type) {

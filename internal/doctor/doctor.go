@@ -21,7 +21,7 @@ import (
 // Status is what came of a check.
 type Status string
 
-// What can come of a check, from the best to the worst. A check is not done where one
+// What can come of a check, from the best to the worst. A check is not done if one
 // that it needs did not pass.
 const (
 	OK         Status = "ok"
@@ -51,7 +51,7 @@ type Report struct {
 	CheckedAt string   `json:"checked_at"`
 	Settings  []Given  `json:"settings"`
 	Checks    []Check  `json:"checks"`
-	Tools     []Tool   `json:"tools"`  // all, by name; none where privileges were not checked
+	Tools     []Tool   `json:"tools"`  // all, by name; none if privileges were not checked
 	Grants    []string `json:"grants"` // commands that give what the tools in use lack
 }
 
@@ -65,7 +65,7 @@ type Given struct {
 
 // Options say what is checked.
 type Options struct {
-	// Config is the configuration; nil where Problem says what is wrong with it.
+	// Config is the configuration; nil if Problem says what is wrong with it.
 	Config    *config.Config
 	Problem   error
 	Settings  []config.Given

@@ -53,7 +53,7 @@ type Host struct {
 	Distrusted bool
 }
 
-// Problem is the first check that did not pass, the zero value where all did.
+// Problem is the first check that did not pass, the zero value if all did.
 func (h Host) Problem() Check {
 	i := slices.IndexFunc(h.Checks, func(c Check) bool { return c.Status == Failed || c.Status == Refused })
 	if i < 0 {

@@ -40,7 +40,7 @@ type Missing struct {
 	Privileges []string `json:"privileges"`       // one of them is enough
 	Paths      []string `json:"paths"`            // on which the token has none of them
 	For        string   `json:"for,omitzero"`     // the calls that need it; "" for all
-	Without    string   `json:"without,omitzero"` // what the answer lacks; "" where the call is refused
+	Without    string   `json:"without,omitzero"` // what the answer lacks; "" if the call is refused
 	// Admins marks a privilege that allows far more than the tool does, so that only an
 	// administrator should have it; no command grants it.
 	Admins bool `json:"for_admins,omitzero"`
@@ -158,7 +158,7 @@ func below(path string, others []string) bool {
 }
 
 // on returns the paths on which a need is met, and those on which it is not: the area for
-// all that is in it, and what PVE lists below it where that is otherwise.
+// all that is in it, and what PVE lists below it if that is otherwise.
 func on(n tool.Need, perms pve.Permissions) (held, lacks []string) {
 	has := func(path string) bool {
 		return slices.ContainsFunc(n.Privs, func(priv string) bool { return perms.Has(path, priv) })
@@ -205,7 +205,7 @@ func pools(n tool.Need, perms pve.Permissions) []string {
 	return out
 }
 
-// owner returns what the user of the token may do, nil where PVE does not say: before 8.3
+// owner returns what the user of the token may do, nil if PVE does not say: before 8.3
 // that takes a privilege, and it only makes the answer better.
 func (c *cluster) owner(ctx context.Context, h *host) pve.Permissions {
 	user, _, _ := strings.Cut(c.Config.Token.ID, "!")

@@ -91,7 +91,7 @@ func (g Grant) Privileges(major int) map[string][]string {
 }
 
 // Commands returns the lines of a shell script for root on a node that makes user, role and
-// token from nothing. major is the version of PVE, or 0 where the script is to find out.
+// token from nothing. major is the version of PVE, or 0 if the script is to find out.
 func (g Grant) Commands(tokenID string, major int) []string {
 	user, name, _ := strings.Cut(tokenID, "!")
 	out := append([]string{

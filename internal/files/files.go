@@ -203,7 +203,7 @@ func (d *Folder) Names() ([]string, error) {
 // Remove removes a file of the folder.
 func (d *Folder) Remove(name string) error { return d.root.Remove(name) }
 
-// Sync keeps names of new files on the disk, where a folder can be synced.
+// Sync keeps names of new files on the disk, if a folder can be synced.
 func (d *Folder) Sync() {
 	if f, err := d.root.Open("."); err == nil {
 		_ = f.Sync()
@@ -226,7 +226,7 @@ func (n Name) Remove() error {
 
 // Replace writes a file as a whole or not at all: whatever ends the process or the
 // machine, there is the old file or the new one. A file that is there keeps its
-// permissions, and is refused where they say that nobody may write it; a new one is
+// permissions, and is refused if they say that nobody may write it; a new one is
 // readable by its owner alone. Of a symbolic link to a file anywhere, the file that it
 // leads to is replaced.
 func Replace(name string, write func(io.Writer) error) error { return At(name).Replace(write) }
@@ -281,7 +281,7 @@ func (n Name) replace(write func(io.Writer) error, private bool) error {
 	if err != nil {
 		return n.named(err)
 	}
-	defer func() { _ = dir.root.Remove(temp) }() // there is none where it was renamed
+	defer func() { _ = dir.root.Remove(temp) }() // there is none if it was renamed
 	if err := errors.Join(write(f), f.Chmod(mode), f.Sync(), f.Close()); err != nil {
 		return err
 	}

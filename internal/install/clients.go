@@ -32,7 +32,7 @@ type Client struct {
 
 // remote is how a client says a server that it reaches over Streamable HTTP.
 type remote struct {
-	// instead is what its user does where the file takes no URL, as sentences; "" where it
+	// instead is what its user does if the file takes no URL, as sentences; "" if it
 	// does.
 	instead string
 	typed   bool // a server says "type": "http"
@@ -45,103 +45,123 @@ type remote struct {
 
 // All returns the clients.
 func All() []Client {
-	return []Client{
-		{
-			// code.claude.com/docs/en/mcp: user scope is the top-level mcpServers of ~/.claude.json, or of
-			// .claude.json in CLAUDE_CONFIG_DIR (anthropics/claude-code#48448); project scope is .mcp.json. The
-			// file is edited here, not by claude mcp add, which a user of the IDE or the desktop app may not
-			// have, and which neither makes a backup nor undoes itself.
-			ID: "claude-code", Title: "Claude Code", Next: "Start claude anew; /mcp shows the server.",
-			Note:      "With --project, it asks before it starts a server that it finds in a project.",
-			container: "mcpServers", typed: true, strict: true, project: ".mcp.json",
-			// Both files are expanded (microsoft.github.io/apm/reference/mcp-variable-compatibility).
-			remote: remote{typed: true, variable: "${%s}", login: "To log in, choose the server in /mcp."},
-			user: func(s System) string {
-				if dir := s.env("CLAUDE_CONFIG_DIR"); dir != "" {
-					return filepath.Join(dir, ".claude.json")
+	return []Client{claudeCode(), claudeDesktop(), cursor(), vsCode(), codex(), gemini(), zed()}
+}
+
+// code.claude.com/docs/en/mcp: user scope is the top-level mcpServers of ~/.claude.json, or of
+// .claude.json in CLAUDE_CONFIG_DIR (anthropics/claude-code#48448); project scope is .mcp.json. The
+// file is edited here, not by claude mcp add, which a user of the IDE or the desktop app may not
+// have, and which neither makes a backup nor undoes itself.
+func claudeCode() Client {
+	return Client{
+		ID: "claude-code", Title: "Claude Code", Next: "Restart claude; /mcp shows the server.",
+		Note:      "With --project, it asks before it starts a server that it finds in a project.",
+		container: "mcpServers", typed: true, strict: true, project: ".mcp.json",
+		// Both files are expanded (microsoft.github.io/apm/reference/mcp-variable-compatibility).
+		remote: remote{typed: true, variable: "${%s}", login: "To log in, choose the server in /mcp."},
+		user: func(s System) string {
+			if dir := s.env("CLAUDE_CONFIG_DIR"); dir != "" {
+				return filepath.Join(dir, ".claude.json")
+			}
+			return filepath.Join(s.home(), ".claude.json")
+		},
+	}
+}
+
+// modelcontextprotocol.io/docs/develop/connect-local-servers: Application Support and %APPDATA%. Since
+// 2026 Windows has it as a package, which reads and writes a folder of its own instead
+// (anthropics/claude-code#25579, #26073).
+func claudeDesktop() Client {
+	return Client{
+		ID: "claude-desktop", Title: "Claude Desktop", Next: "Quit Claude Desktop completely, and start it again.",
+		Note:      `On Windows the file is in %LOCALAPPDATA%\Packages\Claude_*\LocalCache\Roaming\Claude if that folder exists.`,
+		container: "mcpServers", strict: true,
+		// support.claude.com, article 11503834: it reads no URL from this file.
+		remote: remote{instead: "Claude Desktop reads no URL from its file. If the server is on the internet, with a public certificate and OAuth, add its URL as a custom " +
+			"connector under Settings, Connectors. Otherwise let Claude Desktop start its own pve-mcp, without --url, or the bridge mcp-remote of npm."},
+		user: func(s System) string {
+			if s.OS == "windows" {
+				packages, _ := filepath.Glob(filepath.Join(s.env("LOCALAPPDATA"), "Packages", "Claude_*", "LocalCache", "Roaming", "Claude"))
+				if len(packages) > 0 {
+					return filepath.Join(packages[0], "claude_desktop_config.json")
 				}
-				return filepath.Join(s.home(), ".claude.json")
-			},
+			}
+			return filepath.Join(s.applicationData(), "Claude", "claude_desktop_config.json")
 		},
-		{
-			// modelcontextprotocol.io/docs/develop/connect-local-servers: Application Support and %APPDATA%. Since
-			// 2026 Windows has it as a package, which reads and writes a folder of its own instead
-			// (anthropics/claude-code#25579, #26073).
-			ID: "claude-desktop", Title: "Claude Desktop", Next: "Quit Claude Desktop completely, and start it again.",
-			Note:      `On Windows the file is in %LOCALAPPDATA%\Packages\Claude_*\LocalCache\Roaming\Claude if that folder exists.`,
-			container: "mcpServers", strict: true,
-			// support.claude.com, article 11503834: it reads no URL from this file.
-			remote: remote{instead: "Claude Desktop reads no URL from its file. If the server is on the internet, with a public certificate and OAuth, add its URL as a custom " +
-				"connector under Settings, Connectors. Otherwise let Claude Desktop start its own pve-mcp, without --url, or the bridge mcp-remote of npm."},
-			user: func(s System) string {
-				if s.OS == "windows" {
-					packages, _ := filepath.Glob(filepath.Join(s.env("LOCALAPPDATA"), "Packages", "Claude_*", "LocalCache", "Roaming", "Claude"))
-					if len(packages) > 0 {
-						return filepath.Join(packages[0], "claude_desktop_config.json")
-					}
-				}
-				return filepath.Join(s.applicationData(), "Claude", "claude_desktop_config.json")
-			},
+	}
+}
+
+// cursor.com/docs/mcp: ~/.cursor/mcp.json on every system, .cursor/mcp.json in a project.
+func cursor() Client {
+	return Client{
+		ID: "cursor", Title: "Cursor", Next: "Restart Cursor; its settings list the server under MCP.",
+		container: "mcpServers", project: ".cursor/mcp.json",
+		remote: remote{variable: "${env:%s}", login: "To log in, choose the server in Cursor's settings, under MCP."},
+		user:   func(s System) string { return filepath.Join(s.home(), ".cursor", "mcp.json") },
+	}
+}
+
+// code.visualstudio.com/docs/agents/reference/mcp-configuration: servers, in mcp.json of the user's
+// profile or of the workspace's .vscode; docs/configure/settings: where the profile is.
+func vsCode() Client {
+	return Client{
+		ID: "vscode", Title: "VS Code", Next: "Run MCP: List Servers from the command palette, and start the server.",
+		Note:      "The file is that of the default profile.",
+		container: "servers", typed: true, tabs: true, project: ".vscode/mcp.json",
+		remote: remote{typed: true, variable: "${env:%s}", login: "VS Code asks to log in when it starts the server."},
+		user:   func(s System) string { return filepath.Join(s.applicationData(), "Code", "User", "mcp.json") },
+	}
+}
+
+// learn.chatgpt.com/docs/extend/mcp and openai/codex, codex-rs/config/src/mcp_types.rs: tables
+// mcp_servers.NAME in config.toml of CODEX_HOME, ~/.codex unless it is set; in a trusted project
+// .codex/config.toml.
+func codex() Client {
+	return Client{
+		ID: "codex", Title: "Codex", Next: "Restart codex; /mcp shows the server.",
+		Note:      "Its command line, its IDE extension and its app share the file. A project's file counts if the project is trusted.",
+		container: "mcp_servers", toml: true, project: ".codex/config.toml",
+		remote: remote{tokenEnv: "bearer_token_env_var", login: "To log in, run codex mcp login with the server's name."},
+		user: func(s System) string {
+			if dir := s.env("CODEX_HOME"); dir != "" {
+				return filepath.Join(dir, "config.toml")
+			}
+			return filepath.Join(s.home(), ".codex", "config.toml")
 		},
-		{
-			// cursor.com/docs/mcp: ~/.cursor/mcp.json on every system, .cursor/mcp.json in a project.
-			ID: "cursor", Title: "Cursor", Next: "Restart Cursor; its settings list the server under MCP.",
-			container: "mcpServers", project: ".cursor/mcp.json",
-			remote: remote{variable: "${env:%s}", login: "To log in, choose the server in Cursor's settings, under MCP."},
-			user:   func(s System) string { return filepath.Join(s.home(), ".cursor", "mcp.json") },
-		},
-		{
-			// code.visualstudio.com/docs/agents/reference/mcp-configuration: servers, in mcp.json of the user's
-			// profile or of the workspace's .vscode; docs/configure/settings: where the profile is.
-			ID: "vscode", Title: "VS Code", Next: "Run MCP: List Servers from the command palette, and start the server.",
-			Note:      "The file is that of the default profile.",
-			container: "servers", typed: true, tabs: true, project: ".vscode/mcp.json",
-			remote: remote{typed: true, variable: "${env:%s}", login: "VS Code asks to log in when it starts the server."},
-			user:   func(s System) string { return filepath.Join(s.applicationData(), "Code", "User", "mcp.json") },
-		},
-		{
-			// learn.chatgpt.com/docs/extend/mcp and openai/codex, codex-rs/config/src/mcp_types.rs: tables
-			// mcp_servers.NAME in config.toml of CODEX_HOME, ~/.codex unless it is set; in a trusted project
-			// .codex/config.toml.
-			ID: "codex", Title: "Codex", Next: "Start codex anew; /mcp shows the server.",
-			Note:      "Its command line, its IDE extension and its app share the file. A project's file counts where the project is trusted.",
-			container: "mcp_servers", toml: true, project: ".codex/config.toml",
-			remote: remote{tokenEnv: "bearer_token_env_var", login: "To log in, run codex mcp login with the server's name."},
-			user: func(s System) string {
-				if dir := s.env("CODEX_HOME"); dir != "" {
-					return filepath.Join(dir, "config.toml")
-				}
-				return filepath.Join(s.home(), ".codex", "config.toml")
-			},
-		},
-		{
-			// geminicli.com/docs/tools/mcp-server and docs/reference/configuration: mcpServers in
-			// ~/.gemini/settings.json on every system, .gemini/settings.json in a project; comments are read.
-			ID: "gemini", Title: "Gemini CLI", Next: "Start gemini anew; /mcp shows the server.",
-			Note:      "It starts no server, not even the user's own, in a folder that it was not told to trust.",
-			container: "mcpServers", project: ".gemini/settings.json",
-			// google-gemini/gemini-cli, packages/core/src/config/config.ts: httpUrl is the older form.
-			remote: remote{typed: true, variable: "${%s}", login: "To log in, run /mcp auth with the server's name."},
-			user:   func(s System) string { return filepath.Join(s.home(), ".gemini", "settings.json") },
-		},
-		{
-			// zed.dev/docs/ai/mcp; zed-industries/zed, crates/paths/src/paths.rs: ~/.config/zed on macOS too. The
-			// source was needed until 2025 and is read over since.
-			ID: "zed", Title: "Zed", Next: "Zed takes notice at once; the agent panel's settings show the server.",
-			container: "context_servers", custom: true, project: ".zed/settings.json",
-			// zed-industries/zed#60459: a header is sent as it is in the file.
-			remote: remote{login: "Zed asks to log in, in the agent panel's settings."},
-			user: func(s System) string {
-				switch dir := s.env("FLATPAK_XDG_CONFIG_HOME"); {
-				case s.OS == "windows":
-					return filepath.Join(s.applicationData(), "Zed", "settings.json")
-				case s.OS == "darwin":
-					return filepath.Join(s.home(), ".config", "zed", "settings.json")
-				case dir != "":
-					return filepath.Join(dir, "zed", "settings.json")
-				}
-				return filepath.Join(s.applicationData(), "zed", "settings.json")
-			},
+	}
+}
+
+// geminicli.com/docs/tools/mcp-server and docs/reference/configuration: mcpServers in
+// ~/.gemini/settings.json on every system, .gemini/settings.json in a project; comments are read.
+func gemini() Client {
+	return Client{
+		ID: "gemini", Title: "Gemini CLI", Next: "Restart gemini; /mcp shows the server.",
+		Note:      "It starts no server, not even the user's own, in a folder that is not trusted.",
+		container: "mcpServers", project: ".gemini/settings.json",
+		// google-gemini/gemini-cli, packages/core/src/config/config.ts: httpUrl is the older form.
+		remote: remote{typed: true, variable: "${%s}", login: "To log in, run /mcp auth with the server's name."},
+		user:   func(s System) string { return filepath.Join(s.home(), ".gemini", "settings.json") },
+	}
+}
+
+// zed.dev/docs/ai/mcp; zed-industries/zed, crates/paths/src/paths.rs: ~/.config/zed on macOS too. The
+// source was needed until 2025, and is ignored since.
+func zed() Client {
+	return Client{
+		ID: "zed", Title: "Zed", Next: "Zed reads the change at once; the agent panel's settings show the server.",
+		container: "context_servers", custom: true, project: ".zed/settings.json",
+		// zed-industries/zed#60459: a header is sent as it is in the file.
+		remote: remote{login: "Zed asks to log in, in the agent panel's settings."},
+		user: func(s System) string {
+			switch dir := s.env("FLATPAK_XDG_CONFIG_HOME"); {
+			case s.OS == "windows":
+				return filepath.Join(s.applicationData(), "Zed", "settings.json")
+			case s.OS == "darwin":
+				return filepath.Join(s.home(), ".config", "zed", "settings.json")
+			case dir != "":
+				return filepath.Join(dir, "zed", "settings.json")
+			}
+			return filepath.Join(s.applicationData(), "zed", "settings.json")
 		},
 	}
 }
@@ -168,7 +188,7 @@ func IDs() []string {
 // UserFile is the file of the user's own servers.
 func (c Client) UserFile(s System) string { return c.user(s) }
 
-// ProjectFile is the file of a project's servers, "" where the client knows none.
+// ProjectFile is the file of a project's servers, "" if the client knows none.
 func (c Client) ProjectFile(dir string) string {
 	if c.project == "" {
 		return ""
@@ -180,7 +200,7 @@ func (c Client) ProjectFile(dir string) string {
 type System struct {
 	OS   string              // as runtime.GOOS
 	Env  func(string) string // of the user
-	Home string              // the home folder where the environment does not say
+	Home string              // the home folder if the environment does not say
 }
 
 func (s System) env(key string) string { return s.Env(key) }
@@ -220,7 +240,7 @@ type Server struct {
 
 	URL string // of a remote one; "" for one that the client starts
 	// Headers go with each request to it, and TokenEnv names the variable that has the
-	// bearer token, where the client's file says it so.
+	// bearer token, if the client's file says it so.
 	Headers  map[string]string
 	TokenEnv string
 }
@@ -235,7 +255,7 @@ func (c Client) Login() string { return c.remote.login }
 // from its environment, so that no file has it.
 func (c Client) TokenByVariable() bool { return c.remote.variable != "" || c.remote.tokenEnv != "" }
 
-// NoRemote is what a user does where the client's file takes no URL, as sentences; "" where
+// NoRemote is what a user does if the client's file takes no URL, as sentences; "" if
 // it does.
 func (c Client) NoRemote() string { return c.remote.instead }
 

@@ -54,7 +54,7 @@ func orNothing(there bool, v any) any {
 	return nil
 }
 
-// notOurs says what an entry is that is neither this program nor, where a URL is given, the
+// notOurs says what an entry is that is neither this program nor, if a URL is given, the
 // server there. An entry does not tell what answers at its URL, so that its user has to say
 // it.
 func (c Client) notOurs(entry map[string]any, url string) string {

@@ -13,7 +13,7 @@ import (
 
 var bom = []byte("\ufeff")
 
-// jsonFile is a file in JSON, with comments and trailing commas where it has any.
+// jsonFile is a file in JSON, with comments and trailing commas if it has any.
 type jsonFile struct {
 	container string
 	root      hujson.Value

@@ -196,7 +196,7 @@ func literal(v any) string {
 }
 
 // without takes out the tables and the keys of an entry, and the empty line before the
-// first one where another one or the end follows.
+// first one if another one or the end follows.
 func (f *tomlFile) without(name string) ([]byte, error) {
 	own := []string{f.container, name}
 	out := bytes.Clone(f.text)

@@ -18,7 +18,7 @@ func (h *handler) address(r *http.Request) string {
 	return addr.String()
 }
 
-// client is the address from which a request comes, the zero one where it has none. Of what
+// client is the address from which a request comes, the zero one if it has none. Of what
 // proxies say in X-Forwarded-For that much is believed as those say that are trusted.
 func (h *handler) client(r *http.Request) netip.Addr {
 	addr := remote(r)
@@ -38,7 +38,7 @@ func (h *handler) trusts(addr netip.Addr) bool {
 	return slices.ContainsFunc(h.Proxies, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// remote is the address of the other end of the connection, the zero one where it has
+// remote is the address of the other end of the connection, the zero one if it has
 // none.
 func remote(r *http.Request) netip.Addr {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)

@@ -38,7 +38,7 @@ func ByTokens(f *callers.File) Authenticator {
 	}
 }
 
-// authenticate finds out who calls; nil where nobody is asked.
+// authenticate finds out who calls; nil if nobody is asked.
 func (h *handler) authenticate(w *stream, r *http.Request) (who *auth.TokenInfo, ok bool) {
 	if h.Authenticate == nil {
 		return nil, true

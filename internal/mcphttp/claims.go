@@ -12,7 +12,7 @@ import (
 // tokens.
 var otherTokens = []string{"nonce", "at_hash", "c_hash", "s_hash", "events"}
 
-// noAccessToken says why a token with a good signature is no access token, "" where it is
+// noAccessToken says why a token with a good signature is no access token, "" if it is
 // one: an ID token of the same issuer, say, which a client may show to anybody.
 func (i *issuer) noAccessToken(token string, claims map[string]json.RawMessage) string {
 	var header struct{ Typ string }

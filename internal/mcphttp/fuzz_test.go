@@ -68,7 +68,7 @@ func newFuzzed(f *testing.F) *fuzzed {
 	return z
 }
 
-// serve answers a request. Its header is made of lines; where one is Authorization or
+// serve answers a request. Its header is made of lines; if one is Authorization or
 // X-PVE-Token, what is in it of $bearer and $own are the secrets.
 func (z *fuzzed) serve(t *testing.T, method, target, header string, body []byte) *httptest.ResponseRecorder {
 	r, err := http.NewRequest(method, "http://example.com/", bytes.NewReader(body))

@@ -98,7 +98,7 @@ type rates struct {
 const maxRates = 10000
 
 // wait takes into account that somebody does it, and returns how long to wait before the
-// next time where that was too often.
+// next time if that was too often.
 func (l *rates) wait(who string, now time.Time) time.Duration {
 	if l.perSecond == 0 {
 		return 0

@@ -24,7 +24,7 @@ import (
 // Two callers' tokens with the same rights, and one with none.
 const mine, theirs, nobodys = "ops@pve!mcp", "root@pam!full", "none@pve!mcp"
 
-// visitOwn is visit where each caller brings its own PVE token, with a server that has
+// visitOwn is visit if each caller brings its own PVE token, with a server that has
 // one, and with a server that has none.
 func visitOwn(t *testing.T, w sim.Options, tell func(s *site, bearers []string)) {
 	t.Helper()
@@ -223,7 +223,7 @@ func TestSessionOfAnotherPVEToken(t *testing.T) {
 	})
 }
 
-// Rules about guests hold with the caller's token where the server has none, and what that
+// Rules about guests hold with the caller's token if the server has none, and what that
 // may not see is refused.
 func TestRulesWithCallersTokens(t *testing.T) {
 	w := sim.Options{

@@ -35,7 +35,7 @@ func (r *inTurn) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // A client of 2026-07-28 needs no replica twice: not for the tasks that it starts, and not
-// for the answer of its human, where they share a store.
+// for the answer of its human, if they share a store.
 func TestReplicas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		world := sim.New(t, sim.Options{})

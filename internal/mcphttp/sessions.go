@@ -70,7 +70,7 @@ func (s *sessions) reserve(caller string) (*session, error) {
 	return begun, nil
 }
 
-// longestUnused is nil where all are in use. It is called with mu held.
+// longestUnused is nil if all are in use. It is called with mu held.
 func longestUnused(all []*session) (oldest *session) {
 	for _, one := range all {
 		if one.busy == 0 && (oldest == nil || one.used.Before(oldest.used)) {

@@ -113,7 +113,7 @@ func (s *stream) FlushError() error {
 }
 
 // keepAlive sends comments until the returned function is called. Before the first event
-// it does so only where the request is a call, which is answered with events.
+// it does so only if the request is a call, which is answered with events.
 func (s *stream) keepAlive(called bool) (stop func()) {
 	header := s.header.Clone() // the SDK has its own ideas soon
 	header.Set("Content-Type", "text/event-stream")

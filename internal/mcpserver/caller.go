@@ -53,7 +53,7 @@ func owner(req mcp.Request) string {
 	return Caller(extra.TokenInfo, extra.Header)
 }
 
-// Caller names who calls over HTTP: whom the transport has authenticated, nil where it
+// Caller names who calls over HTTP: whom the transport has authenticated, nil if it
 // does not do that, and as whom in PVE, if not as the server. A name that could be
 // mistaken for more than one is quoted.
 func Caller(who *auth.TokenInfo, h http.Header) string {
@@ -88,7 +88,7 @@ func Named(who *auth.TokenInfo, h http.Header) string {
 // plainRE matches a name that ends where it seems to.
 var plainRE = lazyregexp.New(`^[!#-~]+$`)
 
-// identity is whom the transport has authenticated, nil where it authenticates nobody.
+// identity is whom the transport has authenticated, nil if it authenticates nobody.
 func identity(req mcp.Request) *auth.TokenInfo {
 	if extra := req.GetExtra(); extra != nil {
 		return extra.TokenInfo

@@ -21,7 +21,7 @@ func canAsk(req *mcp.CallToolRequest) bool {
 	return c != nil && c.Elicitation != nil && (c.Elicitation.Form != nil || c.Elicitation.URL == nil)
 }
 
-// reply is what the human said to the question of an earlier round, nil where there was
+// reply is what the human said to the question of an earlier round, nil if there was
 // none.
 func reply(req *mcp.CallToolRequest) *tool.Reply {
 	r, ok := req.Params.InputResponses[questionID].(*mcp.ElicitResult)

@@ -46,7 +46,7 @@ func TestConsent(t *testing.T) {
 	}{
 		{name: "nobody consented", tool: "pve_delete_guest", args: deletion, outcome: "needs_confirmation", message: "nothing was done yet"},
 		{name: "confirm where nobody can be asked", tool: "pve_delete_guest", args: deletion, confirm: true, outcome: "ok", message: "done", writes: 1},
-		{name: "confirm where a human can be asked", human: says("decline", nil), tool: "pve_delete_guest", args: deletion, confirm: true,
+		{name: "confirm if a human can be asked", human: says("decline", nil), tool: "pve_delete_guest", args: deletion, confirm: true,
 			outcome: "declined", message: "the human declined. Nothing was done.", asked: true},
 		{name: "the human types the id", human: says("accept", map[string]any{"name": "204"}), tool: "pve_delete_guest", args: deletion,
 			outcome: "ok", message: "done", asked: true, writes: 1},

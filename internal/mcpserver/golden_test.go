@@ -42,7 +42,7 @@ func indented(t *testing.T, v any) string {
 	return string(data) + "\n"
 }
 
-// Which tools each choice of toolsets offers, where nothing is changed and where all is
+// Which tools each choice of toolsets offers, if nothing is changed and if all is
 // allowed.
 func TestGoldenNames(t *testing.T) {
 	files := map[string]string{}

@@ -51,7 +51,7 @@ func (m *messages) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// next reads a line, of which it keeps little where it is too long.
+// next reads a line, of which it keeps little if it is too long.
 func (m *messages) next() ([]byte, error) {
 	var line []byte
 	for {
@@ -78,7 +78,7 @@ func readLine(line []byte) ([]rpc.Message, *rpc.Error) {
 }
 
 // apart gives each message of a batch that wants no answer a line of its own: the SDK ends
-// the session where a batch has two of them.
+// the session if a batch has two of them.
 func apart(line []byte, all []rpc.Message) []byte {
 	var raws, calls []json.RawMessage
 	if len(all) == 1 || json.Unmarshal(line, &raws) != nil {

@@ -13,7 +13,7 @@ import (
 // lastProgress is how long an answer waits for a client to take the last progress.
 const lastProgress = time.Second
 
-// progress returns what sends the progress that a call reports, where the client asked
+// progress returns what sends the progress that a call reports, if the client asked
 // for it, and what ends that, so that none comes after the answer. A call does not wait
 // for a client that does not take it: that one hears less of it.
 func progress(ctx context.Context, req *mcp.CallToolRequest) (report func(cluster.Progress), end func()) {

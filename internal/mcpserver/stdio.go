@@ -117,7 +117,7 @@ func (c *drainedConn) Read(ctx context.Context) (jsonrpc.Message, error) {
 	}
 }
 
-// begin notes a request that is to be answered. It returns false where one with its id has
+// begin notes a request that is to be answered. It returns false if one with its id has
 // no answer yet.
 func (c *drainedConn) begin(req *jsonrpc.Request) bool {
 	if req.Method == "subscriptions/listen" { // is answered when it ends, which is with the session
@@ -163,7 +163,7 @@ func (c *drainedConn) Write(ctx context.Context, msg jsonrpc.Message) error {
 	return err
 }
 
-// withCode gives an error a code of JSON-RPC where the SDK gives it none: to a request that
+// withCode gives an error a code of JSON-RPC if the SDK gives it none: to a request that
 // comes before initialize.
 func withCode(resp *jsonrpc.Response) *jsonrpc.Response {
 	var wire *jsonrpc.Error

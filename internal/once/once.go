@@ -20,7 +20,7 @@ type Store interface {
 // Ledger remembers which ids were claimed.
 type Ledger struct {
 	process string
-	shared  Store // nil where each process is on its own
+	shared  Store // nil if each process is on its own
 
 	mu      sync.Mutex
 	claimed map[string]time.Time // until when; guarded by mu

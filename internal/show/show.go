@@ -13,7 +13,7 @@ import (
 // mostShare is above every share that PVE can mean.
 const mostShare = 1e6
 
-// Percent returns a share of 1 in percent, nil where it is absent or no share.
+// Percent returns a share of 1 in percent, nil if it is absent or no share.
 func Percent(share lenient.Opt[float64]) *float64 {
 	if !share.Set || share.Value < 0 || share.Value > mostShare {
 		return nil
@@ -22,7 +22,7 @@ func Percent(share lenient.Opt[float64]) *float64 {
 	return &p
 }
 
-// PercentOf returns used of total in percent, nil where one is absent.
+// PercentOf returns used of total in percent, nil if one is absent.
 func PercentOf(used, total lenient.Opt[int64]) *float64 {
 	if !used.Set || total.Value <= 0 {
 		return nil
@@ -30,7 +30,7 @@ func PercentOf(used, total lenient.Opt[int64]) *float64 {
 	return Percent(lenient.Some(float64(used.Value) / float64(total.Value)))
 }
 
-// Bytes returns a size as a number and for a person, nothing where it is absent.
+// Bytes returns a size as a number and for a person, nothing if it is absent.
 func Bytes(n lenient.Opt[int64]) (*int64, string) {
 	if !n.Set {
 		return nil, ""
@@ -38,7 +38,7 @@ func Bytes(n lenient.Opt[int64]) (*int64, string) {
 	return Number(n), render.Bytes(n.Value)
 }
 
-// Number returns a number, nil where it is absent.
+// Number returns a number, nil if it is absent.
 func Number(n lenient.Opt[int64]) *int64 {
 	if !n.Set {
 		return nil
@@ -47,7 +47,7 @@ func Number(n lenient.Opt[int64]) *int64 {
 	return &value
 }
 
-// Seconds writes a number of seconds as a duration, "" where it is absent or none that a
+// Seconds writes a number of seconds as a duration, "" if it is absent or none that a
 // machine can have run.
 func Seconds(n lenient.Opt[int64]) string {
 	if !n.Set || n.Value < 0 || n.Value > int64(math.MaxInt64/time.Second) {

@@ -20,7 +20,7 @@ import (
 // scope names who traces.
 const scope = "pve-mcp"
 
-// New returns an observer. It traces where one of OTEL_EXPORTER_OTLP_ENDPOINT,
+// New returns an observer. It traces if one of OTEL_EXPORTER_OTLP_ENDPOINT,
 // OTEL_EXPORTER_OTLP_TRACES_ENDPOINT and OTEL_TRACES_EXPORTER=otlp is set, unless
 // OTEL_SDK_DISABLED or OTEL_TRACES_EXPORTER=none is; what these and the other OTEL_*
 // variables say is OpenTelemetry's to define. Those that cannot be followed are logged, and

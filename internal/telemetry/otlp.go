@@ -115,7 +115,7 @@ func tlsOf(env environment) (*tls.Config, error) {
 	return config, nil
 }
 
-// ExportSpans implements [sdk.SpanExporter]. It tries again where the collector asks for
+// ExportSpans implements [sdk.SpanExporter]. It tries again if the collector asks for
 // that, or cannot be reached.
 func (c *collector) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
 	body := []byte(tracesOf(spans))

@@ -95,7 +95,7 @@ func (o *Observer) Requests(next mcp.MethodHandler) mcp.MethodHandler {
 	}
 }
 
-// metaOf is the _meta of a request, empty where it has no parameters at all.
+// metaOf is the _meta of a request, empty if it has no parameters at all.
 func metaOf(req mcp.Request) (m Meta) {
 	defer func() {
 		if recover() != nil { // the parameters are a nil pointer, in an interface

@@ -21,7 +21,7 @@ import (
 )
 
 // Observer sees requests of MCP, calls of tools and requests to PVE: it logs them for
-// those who debug, and traces them where that is on. Of what a caller sends and gets, a
+// those who debug, and traces them if that is on. Of what a caller sends and gets, a
 // trace has only names of tools and paths of PVE's API.
 type Observer struct {
 	logger *slog.Logger

@@ -22,25 +22,10 @@ func TestMemoryUnderLoad(t *testing.T) {
 	// server has room for, and twice as many connections as there may be. Their headers are as
 	// long as may be: a little longer than the documentation says.
 	callers, connections := effort.Of(1, 2, 8), effort.Of(64, 256, 2*2048)
-	const header = 19 << 10
 	w := open(t, callers)
 	idle := w.peak()
 
-	// Sessions that keep all that they may, each with a stream, and connections that are
-	// never done with their header.
-	each(callers, func(caller int) {
-		for i := range effort.Of(20, 40, 140) {
-			if err := w.begin(caller, i); err != nil {
-				t.Error(err)
-			}
-		}
-	})
-	begun := "POST /mcp HTTP/1.1\r\nHost: localhost\r\nX: " + strings.Repeat("x", header)
-	for range connections {
-		if err := w.say(begun); err != nil {
-			t.Error(err)
-		}
-	}
+	fillSessions(t, w, callers, connections)
 	sessions := w.peak()
 
 	// Large bodies that are never sent to their end, and calls that wait for the cluster:
@@ -95,12 +80,7 @@ func TestMemoryUnderLoad(t *testing.T) {
 	go func() { answers.Wait(); close(done) }()
 	w.within(2*time.Minute, "answers", done)
 	close(held)
-	bytes := int64(0)
-	for resp := range held {
-		n, _ := io.Copy(io.Discard, resp.Body)
-		resp.Body.Close()
-		bytes += n
-	}
+	bytes := discard(held)
 	end := w.peak()
 	t.Logf("MB at most: idle %d, with sessions and streams %d, with calls that wait %d, with %d MB of answers %d; statuses: %v",
 		idle, sessions, waiting, bytes>>20, end, status)
@@ -110,6 +90,35 @@ func TestMemoryUnderLoad(t *testing.T) {
 	if status[http.StatusOK] < running/2 {
 		t.Errorf("the load is not what it should be: %v", status)
 	}
+}
+
+// fillSessions opens sessions that keep all that they may, each with a stream, and
+// connections that never finish their header.
+func fillSessions(t *testing.T, w *world, callers, connections int) {
+	const header = 19 << 10 // a little longer than the documentation says
+	each(callers, func(caller int) {
+		for i := range effort.Of(20, 40, 140) {
+			if err := w.begin(caller, i); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	begun := "POST /mcp HTTP/1.1\r\nHost: localhost\r\nX: " + strings.Repeat("x", header)
+	for range connections {
+		if err := w.say(begun); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// discard reads all answers, and returns how many bytes they have.
+func discard(answers <-chan *http.Response) (bytes int64) {
+	for resp := range answers {
+		n, _ := io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		bytes += n
+	}
+	return bytes
 }
 
 // each does something for each of some callers at the same time.

@@ -25,7 +25,7 @@ func NewBar(w io.Writer, width func() int) *Bar { return &Bar{w: w, width: width
 // cells is how wide a bar is.
 const cells = 20
 
-// Show shows how much is done of total, which is 0 where it is unknown, and a message.
+// Show shows how much is done of total, which is 0 if it is unknown, and a message.
 func (b *Bar) Show(done, total float64, message string) {
 	text := inline(message)
 	if total > 0 {

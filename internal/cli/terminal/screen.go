@@ -144,7 +144,7 @@ func (p *page) lines(indent int, fields object) {
 	}
 }
 
-// Wrap breaks the paragraphs of a text between words where they are wider than the page; 0
+// Wrap breaks the paragraphs of a text between words if they are wider than the page; 0
 // leaves them as they are. Lines that are indented stay as they are.
 func Wrap(text string, width int) string {
 	if width <= 0 {
@@ -165,7 +165,7 @@ func Wrap(text string, width int) string {
 	return strings.TrimRight(p.String(), "\n")
 }
 
-// wrap writes a text after a first part, broken between words where it is wider than the
+// wrap writes a text after a first part, broken between words if it is wider than the
 // page; the lines after the first begin with rest.
 func (p *page) wrap(first, rest, text string) {
 	line, begins := first, true

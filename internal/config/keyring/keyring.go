@@ -37,7 +37,7 @@ func Name(token string, hosts []string) string {
 	return token + " at " + strings.Join(slices.Sorted(slices.Values(hosts)), ", ")
 }
 
-// Check returns an error that wraps ErrNone where there can be no keyring. It is quick,
+// Check returns an error that wraps ErrNone if there can be no keyring. It is quick,
 // and starts nothing.
 func Check() error {
 	bus := os.Getenv("DBUS_SESSION_BUS_ADDRESS")

@@ -66,7 +66,7 @@ type Store struct {
 	// Update hears the answers of the client to the requests of a task, some or all of
 	// them.
 	Update func(ctx context.Context, req mcp.Request, id string, answers map[string]json.RawMessage) error
-	// Cancel asks for the end of a task. It is no error where the task has ended.
+	// Cancel asks for the end of a task. It is no error if the task has ended.
 	Cancel func(ctx context.Context, req mcp.Request, id string) error
 }
 

@@ -10,7 +10,7 @@ import (
 type Error struct {
 	Code    int64
 	Message string
-	ID      json.RawMessage // of the message, nil where it is not certain
+	ID      json.RawMessage // of the message, nil if it is not certain
 }
 
 // Error implements [error].

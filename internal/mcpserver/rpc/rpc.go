@@ -46,7 +46,7 @@ type Params struct {
 func (m Message) Call() bool { return m.Method != "" && m.ID != nil }
 
 // Read reads a message, or a batch of them. The error says which message it answers to,
-// where that is certain.
+// if that is certain.
 func Read(data []byte) ([]Message, *Error) {
 	if !utf8.Valid(data) {
 		return nil, parseError("the message is not UTF-8")

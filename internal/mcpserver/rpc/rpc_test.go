@@ -68,7 +68,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// An id is named where the message has one.
+// An id is named if the message has one.
 func TestWhichMessageIsRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"jsonrpc":"2.0","id":"a","method":5}`:                   `{"jsonrpc":"2.0","id":"a",`,

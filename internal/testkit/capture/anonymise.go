@@ -15,7 +15,7 @@ import (
 )
 
 // harmless are the keys of configurations, without their numbers, that tell nothing
-// about whose a guest is. Others are left out where they are not replaced.
+// about whose a guest is. Others are left out if they are not replaced.
 var harmless = strings.Fields(`acpi agent arch audio balloon bios boot bootdisk cmode console cores cpu cpulimit cpuunits
 	delete features freeze hotplug keyboard kvm localtime lock machine memory meta migrate_downtime migrate_speed numa onboot ostype
 	protection reboot rng scsihw serial shares sockets startdate startup swap tablet tdf template timezone tpmstate tty unprivileged vcpus

@@ -44,7 +44,7 @@ func (o *object) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// options are some of the fields, where they are set.
+// options are some of the fields, if they are set.
 func (o object) options(keys ...string) map[string]string {
 	out := map[string]string{}
 	for _, key := range keys {

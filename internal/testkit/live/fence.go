@@ -294,7 +294,7 @@ func match(method, escaped string) (endpoint string, elements map[string]string)
 	return "", nil
 }
 
-// named returns the elements of a path that have a name in a pattern, nil where it is not
+// named returns the elements of a path that have a name in a pattern, nil if it is not
 // the pattern's.
 func named(parts, got []string) map[string]string {
 	elements := map[string]string{}

@@ -32,7 +32,7 @@ func fence(s *sink) *live.Fence {
 	return &live.Fence{Base: s, IDs: live.Range{First: 9000, Last: 9009}, Node: "pve", Backups: "local"}
 }
 
-// try sends METHOD /path?parameters, and returns why it was not sent, "" where it was.
+// try sends METHOD /path?parameters, and returns why it was not sent, "" if it was.
 func try(t *testing.T, f *live.Fence, call string) string {
 	t.Helper()
 	method, target, _ := strings.Cut(call, " ")

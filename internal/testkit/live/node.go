@@ -79,7 +79,7 @@ func (n *Node) IDsOfStory() (first, second pve.VMID) {
 	return at(n.next - 2), at(n.next - 1)
 }
 
-// find finds the node's name, where it is not given.
+// find finds the node's name, if it is not given.
 func (n *Node) find(ctx context.Context) error {
 	items, err := n.client.ClusterStatus(ctx)
 	if err != nil {

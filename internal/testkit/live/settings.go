@@ -19,7 +19,7 @@ type Setting struct {
 	Key      string
 	Doc      string // one sentence, without a full stop
 	Example  string
-	Optional string // what happens without it, "" where it has to be set
+	Optional string // what happens without it, "" if it has to be set
 	Fills    string // the placeholder of stories for it, "" for none
 
 	set   func(s *Settings, value string) error

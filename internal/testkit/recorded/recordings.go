@@ -32,7 +32,7 @@ type Row struct {
 	Reason string          `json:"reason"`
 	Type   string          `json:"type"` // content type
 	Body   json.RawMessage `json:"body"`
-	Text   string          `json:"text"` // the body where it is not JSON
+	Text   string          `json:"text"` // the body if it is not JSON
 
 	Task     string            `json:"task"`
 	Statuses []json.RawMessage `json:"statuses"`
