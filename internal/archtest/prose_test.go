@@ -33,6 +33,7 @@ var proseRules = []struct {
 	{regexp.MustCompile(`(?i)\bof which\b.*\bwhich\b`), `two relative clauses, one in the other: make it two sentences`},
 	{regexp.MustCompile(`(?i)\bso that\b.*\bso that\b`), `two purposes in one sentence: make it two sentences`},
 	{regexp.MustCompile(`(?i)\bwhere there (is|are)\b`), `a condition: "if there is a digest"; "where" is for places`},
+	{regexp.MustCompile(`(""|\bnil|\bnone) where\b`), `a condition: "nil if there is no answer"; "where" is for places`},
 	{regexp.MustCompile(`(?i)\b(nothing|none|nobody|all) but\b`), `reads as its opposite at first: "only GET leaves the process", "all except the last"`},
 	{regexp.MustCompile(`(?i)\b(but|save) for\b`), `"except", "apart from"`},
 	{regexp.MustCompile(`(?i)\b(to be had|in vain|all else|needs not|is meant for)\b`), `"available", "does not help", "everything else", "need not", "is for"`},

@@ -142,8 +142,8 @@ func edit(name files.Name, change func([]Token) ([]Token, error)) (err error) {
 	})
 }
 
-// Looks reports whether a text looks like a token that Add has made.
-func Looks(secret string) bool { return strings.HasPrefix(secret, prefix) }
+// LooksLikeToken reports whether a text looks like a token that Add has made.
+func LooksLikeToken(secret string) bool { return strings.HasPrefix(secret, prefix) }
 
 // hashOf is what the file has of a token.
 func hashOf(secret string) string {

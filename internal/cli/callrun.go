@@ -138,7 +138,7 @@ func (a *app) answer(ctx context.Context, t tool.Tool, res tool.Result, o *outpu
 		return failed(err)
 	}
 	if status == exitRunning {
-		a.goOn(ctx, res.Structured)
+		a.printFollowUp(ctx, res.Structured)
 	}
 	if status != exitOK {
 		return &exitError{status, ""}
@@ -146,8 +146,8 @@ func (a *app) answer(ctx context.Context, t tool.Tool, res tool.Result, o *outpu
 	return nil
 }
 
-// goOn tells a person how to follow what is under way.
-func (a *app) goOn(ctx context.Context, answer json.RawMessage) {
+// printFollowUp says how to follow a change that is under way.
+func (a *app) printFollowUp(ctx context.Context, answer json.RawMessage) {
 	var task struct{ UPID, Handle string }
 	if json.Unmarshal(answer, &task) != nil || task.UPID == "" {
 		return

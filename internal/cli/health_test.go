@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// somePair writes a certificate and its key.
-func somePair(t *testing.T, cert, key string) {
+// writeCertificate writes a certificate and its key.
+func writeCertificate(t *testing.T, cert, key string) {
 	t.Helper()
 	s := httptest.NewTLSServer(nil)
 	defer s.Close()
@@ -46,7 +46,7 @@ func (w whereabouts) Write(p []byte) (int, error) {
 func TestHealth(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
-	somePair(t, cert, key)
+	writeCertificate(t, cert, key)
 	for _, encrypted := range [][]string{nil, {"--tls-cert", cert, "--tls-key", key}} {
 		ctx, stop := context.WithCancel(t.Context())
 		log, ended := make(whereabouts, 1), make(chan int)

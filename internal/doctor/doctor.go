@@ -77,8 +77,8 @@ type Options struct {
 	Slow func(what string)
 }
 
-// patience is how long a check may take before Slow is called.
-const patience = time.Second
+// slowAfter is how long a check may take before Slow is called.
+const slowAfter = time.Second
 
 // doctor is one run.
 type doctor struct {
@@ -209,7 +209,7 @@ func (d *doctor) chain(ctx context.Context, host string, steps []step) []Check {
 
 // watched makes a check and tells Slow when it takes long.
 func (d *doctor) watched(ctx context.Context, what string, run func(context.Context) Check) Check {
-	slow := time.AfterFunc(patience, func() {
+	slow := time.AfterFunc(slowAfter, func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.Slow(what)

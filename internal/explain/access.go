@@ -33,7 +33,7 @@ func (x Explainer) unknown(e *proxmox.Error) Explanation {
 			break
 		}
 	}
-	return Explanation{fmt.Sprintf("PVE does not accept the token %s: %s", x.TokenID, stop(e.Message)), next}
+	return Explanation{fmt.Sprintf("PVE does not accept the token %s: %s", x.TokenID, withFullStop(e.Message)), next}
 }
 
 // roles are the built-in roles to grant for a privilege, the same in PVE 8 and 9.
@@ -47,7 +47,7 @@ var roles = map[string]string{
 func (x Explainer) denied(e *proxmox.Error) Explanation {
 	path, privs, _ := e.Denied()
 	if len(privs) == 0 {
-		what := fmt.Sprintf("The token %s may not do this: %s", x.TokenID, stop(e.Message))
+		what := fmt.Sprintf("The token %s may not do this: %s", x.TokenID, withFullStop(e.Message))
 		if strings.Contains(e.Message, "root@pam") || strings.Contains(e.Message, "need proper ticket") {
 			return Explanation{what, rootOnly}
 		}

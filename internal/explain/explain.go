@@ -76,7 +76,7 @@ func (x Explainer) Explain(err error) Explanation {
 		return *own
 	case errors.As(err, &secret):
 		return Explanation{
-			"Nothing was sent, because the secret of the token could not be had: " + stop(secret.Error()),
+			"Nothing was sent, because the secret of the token could not be had: " + withFullStop(secret.Error()),
 			"Keep it again with pve-mcp secret set, unless the keyring is only waiting for its password.",
 		}
 	case errors.As(err, &locked):
@@ -91,9 +91,9 @@ func (x Explainer) Explain(err error) Explanation {
 			"Look at the state and at the recent tasks before you try again; this server does not repeat it.",
 		}
 	case errors.As(err, &said):
-		return x.said(said)
+		return x.explainAnswer(said)
 	case errors.As(err, &other):
-		return foreign(other)
+		return explainForeign(other)
 	case pve.Elsewhere(err):
 		return Explanation{
 			"PVE answered OK and did nothing: the guest is not on the node that was asked.",
@@ -125,8 +125,8 @@ func noGuest(err *pve.NoGuestError) Explanation {
 	return e
 }
 
-// said explains what PVE said.
-func (x Explainer) said(e *proxmox.Error) Explanation {
+// explainAnswer explains an answer of PVE.
+func (x Explainer) explainAnswer(e *proxmox.Error) Explanation {
 	e = withoutSecrets(e)
 	if _, _, denied := e.Denied(); denied {
 		return x.denied(e)
@@ -143,9 +143,9 @@ func (x Explainer) said(e *proxmox.Error) Explanation {
 			"The node is down, cut off or overloaded; other nodes still answer.",
 		}
 	case pve.NoSuchGuest(e):
-		return Explanation{"PVE says: " + stop(e.Message), "The guest was removed or has moved to another node just now; look again."}
+		return Explanation{"PVE says: " + withFullStop(e.Message), "The guest was removed or has moved to another node just now; look again."}
 	case len(e.Params) > 0:
-		return Explanation{"PVE refused the parameters: " + stop(e.Refused()), "Correct what it names, and call again."}
+		return Explanation{"PVE refused the parameters: " + withFullStop(e.Refused()), "Correct what it names, and call again."}
 	case e.Status == 501:
 		return Explanation{
 			fmt.Sprintf("This node's PVE does not offer %s %s.", e.Method, e.Path),
@@ -154,7 +154,7 @@ func (x Explainer) said(e *proxmox.Error) Explanation {
 	case e.Message == "":
 		return Explanation{What: fmt.Sprintf("PVE refused %s %s with the status %d, and gives no reason.", e.Method, e.Path, e.Status)}
 	}
-	return Explanation{"PVE refused: " + stop(e.Message), Hint(e.Message)}
+	return Explanation{"PVE refused: " + withFullStop(e.Message), Hint(e.Message)}
 }
 
 // withoutSecrets is an error of PVE, which may repeat what it was given, with its secrets
@@ -168,12 +168,12 @@ func withoutSecrets(e *proxmox.Error) *proxmox.Error {
 	return &masked
 }
 
-// foreign explains an answer that is not PVE's.
-func foreign(e *proxmox.ForeignError) Explanation {
-	out := Explanation{What: fmt.Sprintf("Something before PVE answered %s %s in its place: %s", e.Method, e.Path, stop(render.MaskSecrets(e.Answer())))}
+// explainForeign explains an answer that is not PVE's.
+func explainForeign(e *proxmox.ForeignError) Explanation {
+	out := Explanation{What: fmt.Sprintf("Something before PVE answered %s %s in its place: %s", e.Method, e.Path, withFullStop(render.MaskSecrets(e.Answer())))}
 	switch {
 	case e.Location != "":
-		out.What = fmt.Sprintf("%s %s is answered with a redirect: %s", e.Method, e.Path, stop(render.MaskSecrets(e.Answer())))
+		out.What = fmt.Sprintf("%s %s is answered with a redirect: %s", e.Method, e.Path, withFullStop(render.MaskSecrets(e.Answer())))
 		out.Next = "Give PVE_HOST the final URL, with https://."
 	case e.Login != "":
 		out.Next = "The token was not judged: a proxy wants a login of its own, which this server does not have. Let the proxy pass /api2/json, or name a node itself in PVE_HOST."
@@ -251,7 +251,7 @@ func connection(err error) (Explanation, bool) {
 
 // sentence gives a text a capital and a full stop.
 func sentence(s string) string {
-	s = stop(s)
+	s = withFullStop(s)
 	first, size := utf8.DecodeRuneInString(s)
 	if size == 0 {
 		return s
@@ -259,8 +259,8 @@ func sentence(s string) string {
 	return string(unicode.ToUpper(first)) + s[size:]
 }
 
-// stop gives a text a full stop.
-func stop(s string) string {
+// withFullStop gives a text a full stop.
+func withFullStop(s string) string {
 	s = render.Text(s, 600)
 	if s == "" || strings.HasSuffix(s, ".") || strings.HasSuffix(s, ".)") || strings.HasSuffix(s, "!") || strings.HasSuffix(s, "?") {
 		return s

@@ -26,7 +26,7 @@ func distrust(err error) (Explanation, bool) {
 	case errors.As(err, &unverified) && len(unverified.UnverifiedCertificates) > 0:
 		cert := unverified.UnverifiedCertificates[0]
 		return Explanation{
-			fmt.Sprintf("The host's certificate is not trusted: %s It presented %s.", stop(unverified.Err.Error()), presented(cert)),
+			fmt.Sprintf("The host's certificate is not trusted: %s It presented %s.", withFullStop(unverified.Err.Error()), presented(cert)),
 			"If it is the right host, pin it with PVE_FINGERPRINT=" + proxmox.FingerprintOf(cert).String() + " or name its CA with PVE_CA_FILE.",
 		}, true
 	case errors.As(err, &notTLS), errors.Is(err, http.ErrSchemeMismatch):

@@ -66,7 +66,7 @@ func (c Client) notOurs(entry map[string]any, url string) string {
 		return "that is not pve-mcp"
 	case remote:
 		return fmt.Sprintf("at %s; if that is pve-mcp, take it out with pve-mcp uninstall %s --url %s", at, c.ID, at)
-	case !startsUs(entry):
+	case !startsThisProgram(entry):
 		return "that is not pve-mcp"
 	case url != "":
 		return fmt.Sprintf("that starts pve-mcp itself; take it out with pve-mcp uninstall %s", c.ID)
@@ -74,8 +74,8 @@ func (c Client) notOurs(entry map[string]any, url string) string {
 	return ""
 }
 
-// startsUs reports whether an entry starts this program.
-func startsUs(entry map[string]any) bool {
+// startsThisProgram reports whether an entry starts this program.
+func startsThisProgram(entry map[string]any) bool {
 	command, _ := entry["command"].(string)
 	base := path.Base(strings.ReplaceAll(command, `\`, "/"))
 	return strings.HasPrefix(strings.ToLower(base), "pve-mcp") // such as pve-mcp.exe

@@ -151,7 +151,7 @@ func (w *words) UnmarshalJSON(data []byte) error {
 // all others otherwise.
 func ByEither(file, other Authenticator) Authenticator {
 	return func(ctx context.Context, token string) (*auth.TokenInfo, error) {
-		if callers.Looks(token) {
+		if callers.LooksLikeToken(token) {
 			return file(ctx, token)
 		}
 		return other(ctx, token)

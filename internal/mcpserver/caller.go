@@ -129,8 +129,8 @@ func OutcomeOf(res *mcp.CallToolResult) string {
 	return out.Outcome
 }
 
-// narrow leaves out of the list of tools those of which the caller may make no call.
-func narrow(next mcp.MethodHandler) mcp.MethodHandler {
+// hideForbiddenTools leaves out of the list of tools those of which the caller may make no call.
+func hideForbiddenTools(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		res, err := next(ctx, method, req)
 		list, ok := res.(*mcp.ListToolsResult)
@@ -147,9 +147,9 @@ func narrow(next mcp.MethodHandler) mcp.MethodHandler {
 	}
 }
 
-// isolate answers a request that meets a bug with an error, so that it costs nobody else
+// recoverPanics answers a request that meets a bug with an error, so that it costs nobody else
 // anything. A nil logger hears nothing of it.
-func isolate(logger *slog.Logger) mcp.Middleware {
+func recoverPanics(logger *slog.Logger) mcp.Middleware {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}

@@ -70,10 +70,10 @@ func New(o Options) *mcp.Server {
 	})
 	mcptask.Serve(s, tasks(o))
 	s.AddSendingMiddleware(asking)
-	s.AddReceivingMiddleware(isolate(o.Logger), addCalled(s, func() []tool.Tool {
+	s.AddReceivingMiddleware(recoverPanics(o.Logger), addCalled(s, func() []tool.Tool {
 		on, _ := offered()
 		return on
-	}, func(t tool.Tool) mcp.ToolHandler { return handler(t, o) }), narrow, listing(list), explainOff(func(tool string) string {
+	}, func(t tool.Tool) mcp.ToolHandler { return handler(t, o) }), hideForbiddenTools, listing(list), explainOff(func(tool string) string {
 		_, off := offered()
 		return off[tool]
 	}))

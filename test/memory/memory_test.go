@@ -30,14 +30,7 @@ func TestMemoryUnderLoad(t *testing.T) {
 
 	// Large bodies that are never sent to their end, and calls that wait for the cluster:
 	// with large bodies, with bodies of many values, and many small ones.
-	slow := "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\nAuthorization: Bearer "
-	for caller := range callers {
-		for range 20 {
-			if err := w.say(slow + w.tokens[caller] + "\r\n\r\n{" + strings.Repeat(" ", 900<<10)); err != nil {
-				t.Error(err)
-			}
-		}
-	}
+	sendUnfinishedBodies(t, w, callers)
 	values := map[string]any{}
 	for i := range 4000 {
 		values["a name of a value that nobody reads "+strconv.Itoa(i)] = i
@@ -107,6 +100,18 @@ func fillSessions(t *testing.T, w *world, callers, connections int) {
 	for range connections {
 		if err := w.say(begun); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// sendUnfinishedBodies sends large bodies that never end.
+func sendUnfinishedBodies(t *testing.T, w *world, callers int) {
+	slow := "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\nAuthorization: Bearer "
+	for caller := range callers {
+		for range 20 {
+			if err := w.say(slow + w.tokens[caller] + "\r\n\r\n{" + strings.Repeat(" ", 900<<10)); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 }
