@@ -70,7 +70,7 @@ func clientsPage() string {
 		if err != nil {
 			panic(err) // the server is the one above
 		}
-		b.WriteString("\nWhat it adds, besides the pinned fingerprint and the secret's file where there are such:\n\n")
+		b.WriteString("\nWhat it adds, apart from the pinned fingerprint and the secret's file, if there are any:\n\n")
 		b.WriteString(fence(c, text))
 		b.WriteString("\n" + strings.TrimSpace(c.Next+" "+c.Note) + "\n")
 	}
