@@ -63,10 +63,13 @@ func changes() tool.Tool {
 			"Checked before it is sent. pve_api_search finds the path.",
 		Examples: []tool.Example{
 			{Arguments: `{"method":"PUT","path":"/storage/nfs","params":{"content":"images,iso,backup"}}`},
+			{Arguments: `{"method":"PUT","path":"/nodes/pve1/qemu/100/config","params":{"protection":false},"confirm":true}`},
 		},
 		Worst: policy.Destructive,
 		Risk:  riskOfInput,
 		Needs: []tool.Need{
+			tool.On(tool.OnGuest, "VM.Audit").If("guests"),
+			tool.On(tool.OnGuest, "VM.Config.Options").If("options of guests").ForAdmins(),
 			tool.On(tool.OnStorage, "Datastore.Allocate").If("storages; pve_api_search says what others need").ForAdmins(),
 		},
 		Plan:   planChange,
