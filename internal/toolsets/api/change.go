@@ -146,7 +146,7 @@ func (in *changeState) prepare(ctx context.Context, c *tool.Call) (request, poli
 		return req, row, err
 	}
 	if lacks := missing(perms, req.endpoint, req.values); lacks != "" {
-		return req, row, explain.Refusal("Whoever looks after the cluster can grant it.", "Nothing was sent: this token lacks %s, which PVE asks for %s.", lacks, req)
+		return req, row, explain.Refusal("An administrator of the cluster can grant it.", "Nothing was sent: this token lacks %s, which PVE asks for %s.", lacks, req)
 	}
 	return req, row, nil
 }

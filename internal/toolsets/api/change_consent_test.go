@@ -141,8 +141,8 @@ const sendkey = "/nodes/{node}/qemu/{vmid}/sendkey"
 // byStateOfChange are refusals with 400 that only the state of the cluster tells.
 var byStateOfChange = []string{"does not exist", "no such task", "No such job", "No such storage", "already exists", "already used", "does not support", "node '"}
 
-// Whatever a model writes, nothing is sent that PVE refuses for its parameters, nor what the
-// guard has to refuse, but for its rules about volumes.
+// Whatever a model writes, nothing is sent that PVE refuses because of its parameters, and
+// nothing that the guard has to refuse.
 func TestChangeSendsOnlyWhatIsRight(t *testing.T) {
 	for _, version := range []string{"8.4.1", "9.1.5"} {
 		known, err := apischema.Load(int(version[0] - '0'))

@@ -85,7 +85,7 @@ const newReplication = `{"method":"POST","path":"/cluster/replication","params":
 // changedAreas are stories of what people change, of one area each.
 var changedAreas = []struct {
 	story sim.Story
-	only  int // the major version that has it; 0 stands for both
+	only  int // the major version that has it, or 0 if both have it
 }{
 	{story: sim.Story{
 		Name: "a storage is made", Args: `{"method":"POST","path":"/storage","params":{"storage":"usb","type":"dir","path":"/mnt/usb","content":["iso","backup"]}}`,

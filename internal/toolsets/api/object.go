@@ -24,8 +24,7 @@ type object struct {
 	Before   fields   `json:"before"`   // nil if there was none
 	Given    []string `json:"given"`    // the settings that the request sets or removes
 	Secret   bool     `json:"secret"`   // the guard's table expects secrets in it
-	// Undo is the request that makes it as it was, but for the settings in New, nil if there is
-	// none.
+	// Undo restores the object, except for the settings in New. It is nil if nothing does.
 	Undo *undo    `json:"undo"`
 	New  []string `json:"new"` // settings that were not there before
 	// Unsets says that the request of Undo can remove settings.
