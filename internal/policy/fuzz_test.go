@@ -103,7 +103,7 @@ var (
 	removesRE = regexp.MustCompile(`^(unused\d+|vmstate|protection)$`)
 )
 
-// harmOf says what PVE would do that the policy does not allow, "" where it would do
+// harmOf says what PVE would do that the policy does not allow, "" if it would do
 // nothing of that.
 func harmOf(api *apischema.API, method, escaped, form string) string {
 	path, err := url.PathUnescape(strings.TrimPrefix(escaped, "/api2/json"))

@@ -23,7 +23,7 @@ func (s *sink) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
 }
 
-// try sends a request through a guard and returns why it was not sent, "" where it was.
+// try sends a request through a guard and returns why it was not sent, "" if it was.
 func try(ctx context.Context, t *testing.T, g *policy.Guard, method, target string) string {
 	t.Helper()
 	below := &sink{}

@@ -50,7 +50,7 @@ func namesOther(line string, tools []tool.Tool) bool {
 	})
 }
 
-// others says which settings would offer more, "" where none would.
+// others says which settings would offer more, "" if none would.
 func (s Selection) others(off map[string]string) string {
 	var sets, more []string
 	worse := map[policy.Risk]bool{} // risks that the policy has off

@@ -141,8 +141,8 @@ var operations = []operation{
 	op("PUT "+guestPath+"/config", "pve_update_guest_config"),
 }
 
-// expressed returns the tool and its arguments for a row, "" where no tool can say it,
-// or where the recording did something else before the task had ended.
+// expressed returns the tool and its arguments for a row, "" if no tool can say it,
+// or if the recording did something else before the task had ended.
 func (d *driver) expressed(rows []recorded.Row, i int) (name string, args map[string]any) {
 	row := rows[i]
 	if !row.IsRequest() || row.Token == "" || labels[row.Token] == "" || row.RawBody != "" || len(row.Headers) > 0 {
@@ -308,7 +308,7 @@ func (d *driver) drive(rows []recorded.Row, i int, name string, args map[string]
 }
 
 // exitOf is how a process ended that the first row started: its exit code and output;
-// "" where nobody looked.
+// "" if nobody looked.
 func exitOf(rows []recorded.Row) string {
 	started, _ := dataOf(rows[0].Body).(map[string]any)
 	for _, row := range rows[1:] {

@@ -117,7 +117,7 @@ func requests(t *testing.T, tl tool.Tool, e tool.Example, m *pvesim.Model) int {
 }
 
 // consented is how many requests the question of a call makes and the call with the answer,
-// "" where no human is asked.
+// "" if no human is asked.
 func consented(t *testing.T, tl tool.Tool, e tool.Example) (n string) {
 	synctest.Test(t, func(t *testing.T) {
 		w := sim.New(t, sim.Options{Token: "root@pam!full", Policy: policy.Policy{Exec: true}})

@@ -87,7 +87,7 @@ func TestCreateBackup(t *testing.T) {
 		message string
 		volid   string // of the new backup, its beginning
 		after   string // the guest's status
-		log     string // a line of the task's log, "" where it has none to show
+		log     string // a line of the task's log, "" if it has none to show
 	}{
 		{name: "VM, snapshot", args: `{"vmid":104,"storage":"nfs"}`, outcome: tool.OK, message: "Backup of VM 104 (mail) on pve1 to nfs: done.",
 			volid: "nfs:backup/vzdump-qemu-104-2000_01_01-00_00_00.vma.zst", after: "running"},
