@@ -17,7 +17,7 @@ import (
 
 // Answer is what came in answer to a request that was not refused.
 type Answer struct {
-	Data  json.RawMessage    // null or nothing where there is none; not to be changed, since others may have it
+	Data  json.RawMessage    // null or empty if there is none; read-only, since other callers may share it
 	Total lenient.Opt[int64] // how many items match, of which Data may hold a part
 	Asked time.Time          // when the request was sent
 
@@ -49,7 +49,7 @@ type reply struct {
 	said envelope // what its JSON says
 }
 
-// envelope is PVE's JSON around every answer. Data is nil where it has none.
+// envelope is PVE's JSON around every answer. Data is nil if it has none.
 type envelope struct {
 	Data    json.RawMessage `json:"data"`
 	Total   json.RawMessage `json:"total"`

@@ -123,7 +123,7 @@ func TestAnswersToWrites(t *testing.T) {
 	}
 }
 
-// What is not PVE's is told as such, and not as PVE's word on the token.
+// An answer that is not PVE's is reported as such, and not as PVE's word on the token.
 func TestForeignAnswersToReads(t *testing.T) {
 	for _, tt := range []struct{ status, body, login, says string }{
 		{"401 Unauthorized", "<html>", `Basic realm="x"`, "401 Unauthorized, a web page, which wants a login (Basic)"},

@@ -42,7 +42,7 @@ type Options struct {
 	Transport http.RoundTripper
 	// Timeout bounds each request, counted from the moment at which it may be sent:
 	// an endpoint is given four at a time. Those that PVE itself may hold for 30 s get
-	// at least 35 s. 0 stands for 40 s.
+	// at least 35 s. 0 means 40 s.
 	Timeout   time.Duration
 	UserAgent string
 	// Waiting, if not nil, is called with 1 when the client begins to wait for a task,
@@ -146,10 +146,11 @@ func (c *Client) Do(ctx context.Context, method string, p Path, params url.Value
 	return Shared(ctx, c, p.text+"?"+params.Encode(), func(ctx context.Context) (Answer, error) { return c.read(ctx, p, params) })
 }
 
-// Shared returns what read returns, for all who ask by the same key until it has. Nobody
-// joins after a write was answered or a task was seen to have ended. In the context of
-// [ReadOnce], what was returned is returned again. read gets the values of the context of whoever asked
-// first. It is for packages that describe an API, and decode an answer once for all who asked.
+// Shared calls read once for all callers that ask by the same key while it runs, and
+// returns its result to each of them. Nobody joins after a write was answered or a task was
+// seen to have ended. In the context of [ReadOnce], the result is also returned to later
+// calls. read gets the values of the first caller's context. Shared is for packages that
+// describe an API, and decode an answer once for all callers.
 func Shared[T any](ctx context.Context, c *Client, key string, read func(context.Context) (T, error)) (T, error) {
 	key = fmt.Sprintf("%p %T %s", c.endpoints, *new(T), key)
 	known, asked, changes := memoOf(ctx), time.Now(), c.Changes()
@@ -168,12 +169,13 @@ func Shared[T any](ctx context.Context, c *Client, key string, read func(context
 	return v.(T), err
 }
 
-// Changes is how often what was read before was found to be outdated: by the client's own
-// writes, and by tasks that have ended. Whoever keeps an answer asks again when it has grown.
+// Changes returns how often earlier reads were found to be outdated: by the client's own
+// writes, and by tasks that have ended. A caller that keeps an answer has to ask again when
+// the number has grown.
 func (c *Client) Changes() int64 { return c.changes.Load() }
 
-// changed lets nobody use what was read, or is being read, before something that is known
-// now.
+// changed makes everything outdated that was read, or is being read, before a change that
+// is known now.
 func (c *Client) changed() {
 	c.changes.Add(1)
 	c.shared.drop()

@@ -13,7 +13,7 @@ type clock struct{ ahead atomic.Int64 }
 // seconds, and was some time on its way.
 const exact = 2 * time.Second
 
-// hear is told of an answer.
+// hear sets the clock by the header of an answer.
 func (c *clock) hear(head http.Header) {
 	said, err := http.ParseTime(head.Get("Date"))
 	if err != nil {

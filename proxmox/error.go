@@ -32,7 +32,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s %s: %d %s", e.Method, e.Path, e.Status, msg)
 }
 
-// Refused lists the refused parameters with PVE's reasons, "" where there are none.
+// Refused lists the refused parameters with PVE's reasons, "" if there are none.
 func (e *Error) Refused() string {
 	var parts []string
 	for _, k := range slices.Sorted(maps.Keys(e.Params)) {

@@ -14,9 +14,9 @@ type Path struct {
 }
 
 // Join makes a path of unescaped elements. PVE unescapes a path before it splits it, and
-// so may a proxy. So nothing but a volume id and an IP network may have slashes, and no part
-// between them may be a step up, or nothing. What is wrong with an element is the error of the
-// request.
+// so may a proxy. So only a volume id and an IP network may have slashes, and no part between
+// them may be empty, or a step up. A request to a path with a wrong element fails with what is
+// wrong with it.
 func Join(elems ...string) Path {
 	var b strings.Builder
 	for _, e := range elems {

@@ -25,8 +25,8 @@ type work[T any] struct {
 	broken any // what the work panicked with
 }
 
-// get returns what do returns, for all who ask by the same key until it has returned. do
-// gets the values of the context of whoever asked first.
+// get calls do once for all callers that ask by the same key while it runs. do gets the
+// values of the first caller's context.
 func (s *share[T]) get(ctx context.Context, key string, do func(context.Context) (T, error)) (T, error) {
 	var none T
 	if err := ctx.Err(); err != nil {

@@ -179,9 +179,9 @@ func TestErrorsAreSharedAndNotKept(t *testing.T) {
 	})
 }
 
-// Whoever asks after a write was answered, or after a task was seen to have ended, is not
-// told what was true before.
-func TestNobodyIsToldWhatWasTrueBefore(t *testing.T) {
+// A caller that asks after a write was answered, or after a task was seen to have ended,
+// does not get what was true before.
+func TestNobodyGetsWhatWasTrueBefore(t *testing.T) {
 	description := func(t *testing.T, c *pve.Client) string {
 		config, err := c.GuestConfig(t.Context(), guest102)
 		if err != nil {

@@ -56,7 +56,7 @@ type Download struct {
 
 // Read reads the file. A connection over which nothing comes for as long as the client's
 // timeout is given up. A file that ends too early is a [LostError]; if Size is -1, that cannot
-// always be told.
+// always be detected.
 func (d *Download) Read(b []byte) (int, error) {
 	n, err := d.body.Read(b)
 	d.dog.calm()

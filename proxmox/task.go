@@ -87,7 +87,7 @@ func (c *Client) TaskStatus(ctx context.Context, upid UPID) (TaskStatus, error) 
 	}
 	status.ExitStatus.Value = WithoutSource(status.ExitStatus.Value)
 	if err == nil && !status.Running() {
-		c.shared.drop() // whoever knows that it has ended wants to see what it did
+		c.shared.drop() // a caller that knows that it has ended wants to see what it did
 		memoOf(ctx).forget()
 	}
 	return status, err
@@ -113,9 +113,8 @@ func (c *Client) TaskLogTail(ctx context.Context, upid UPID, n int) ([]LogLine, 
 	return c.TaskLog(ctx, upid, total-n, n)
 }
 
-// TaskLogEnds returns the first and the last n lines, which is all where there are no more
-// than twice as many, and how many lines there are. It sends one request where the log is
-// short and two where it is not.
+// TaskLogEnds returns the first and the last n lines, or all if there are at most 2n, and
+// how many lines there are. It sends one request if the log is short, and otherwise two.
 func (c *Client) TaskLogEnds(ctx context.Context, upid UPID, n int) ([]LogLine, int, error) {
 	lines, total, err := c.TaskLog(ctx, upid, 0, n)
 	if err != nil || total <= n {

@@ -84,8 +84,8 @@ func overTLS(cfg *tls.Config, dial dialer) *http.Transport {
 	cfg.MinVersion = tls.VersionTLS12
 	const handshake = 10 * time.Second
 	return &http.Transport{
-		// As the transport does it itself, but for the zone of an address, which no
-		// certificate has.
+		// As the transport does it itself, except that the zone of an address, which no
+		// certificate has, is left out.
 		DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := dial(ctx, network, addr)
 			if err != nil {
@@ -177,8 +177,8 @@ func (e *PinError) Error() string {
 	return fmt.Sprintf("the certificate has the fingerprint %v, not the pinned %v", FingerprintOf(e.Presented[0]), e.Pinned)
 }
 
-// Presented returns the certificate of the host that err says was not accepted, nil where
-// it is about none.
+// Presented returns the certificate of the host that err says was not accepted, nil if
+// err is not about a certificate.
 func Presented(err error) *x509.Certificate {
 	var pin *PinError
 	var unverified *tls.CertificateVerificationError

@@ -39,15 +39,15 @@ const (
 type waits struct {
 	mu    sync.Mutex
 	polls map[string]*poll // guarded by mu; by UPID
-	count func(change int) // is told how their number changes
+	count func(change int) // is called with each change of their number
 }
 
-// waiter is one who waits for a task.
+// waiter is one caller that waits for a task.
 type waiter struct {
 	wantsLog bool
 	news     chan struct{} // holds one
 
-	// What he has not heard of yet, guarded by waits.mu.
+	// What was not passed on to it yet, guarded by waits.mu.
 	update TaskUpdate
 	failed error // of the last look
 	over   bool
@@ -74,24 +74,23 @@ type poll struct {
 	failed  error      // of the last look, guarded by waits.mu
 
 	status  TaskStatus
-	measure Measure // nil where nobody knows how
+	measure Measure // nil if nobody knows how
 	now     Progress
-	fresh   []LogLine // that nobody has been told of
+	fresh   []LogLine // not passed on to any waiter yet
 	next    int       // line to be read
 	reads   int       // of the log, since the last look at the status
 	still   int       // looks at a log that has gained nothing, one after the other
 }
 
-// Wait follows a task until it has ended, and returns its last state. Where ctx
+// Wait follows a task until it has ended, and returns its last state. If ctx
 // ends first, the error is ctx's, or an [UnseenError] of it, and the state is the last one
-// seen, if any. each,
-// if not nil, is told about looks at the running task, and never after Wait has
-// returned. A look that fails for a passing reason, such as a node that does not
-// answer, is repeated.
+// seen, if any. If each is not nil, it is called after looks at the running task, and never
+// after Wait has returned. A look that fails for a passing reason, such as a node that does
+// not answer, is repeated.
 //
-// All who wait for a task share the looks at it. Each is one request: for its status or,
-// where somebody wants to be told, mostly for its log, whose end says when to ask for the
-// status.
+// All callers that wait for a task share the looks at it. Each look is one request. It is
+// for the task's status or, if a caller has passed each, mostly for its log: the end of the
+// log says when to ask for the status.
 func (c *Client) Wait(ctx context.Context, upid UPID, each func(TaskUpdate)) (TaskStatus, error) {
 	if err := ctx.Err(); err != nil {
 		return TaskStatus{}, err

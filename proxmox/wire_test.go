@@ -178,7 +178,7 @@ func TestRequestsSuitPVE(t *testing.T) {
 	}
 }
 
-// Before 8.4 the message of an error stands in the reason phrase alone; from then on the
+// Before 8.4 the message of an error is in the reason phrase alone; from then on the
 // whole of it is in the body. What comes before PVE's formatter has no JSON.
 func TestMessages(t *testing.T) {
 	for _, tt := range []struct{ status, body, message, params string }{

@@ -49,7 +49,7 @@ func (c *Client) Backup(ctx context.Context, node string, b NewBackup) (proxmox.
 	switch {
 	case b.Keep != "":
 		params.Set("remove", "1")
-	case !b.StorageRule: // by which PVE goes unless it is told not to
+	case !b.StorageRule: // which PVE applies unless remove is 0
 		params.Set("remove", "0")
 	}
 	setNumber(params, "bwlimit", b.BWLimit)

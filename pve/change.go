@@ -19,8 +19,8 @@ type ConfigChange struct {
 	Set    map[string]string // PVE's keys, with values as PVE's API takes them
 	Delete []string          // keys
 	Revert []string          // keys whose change still waits for the next start, and is given up
-	// Digest is that of the configuration that the change is meant for: PVE refuses it if
-	// the configuration is another one by now. "" changes it as it is.
+	// Digest is that of the configuration that the change was made for: PVE refuses the
+	// change if the configuration is another one by now. "" changes it as it is.
 	Digest string
 	// Force destroys the volumes of a VM's disks that are deleted. Without it they stay, as
 	// unused disks.

@@ -19,8 +19,8 @@ func (c *Client) FindGuest(ctx context.Context, id VMID) (Resource, error) {
 			return g.Resource(), nil
 		}
 	}
-	// It may be new. All resources are hardly more than all guests, and whoever looks for a
-	// guest often looks for its node and storages next.
+	// It may be new. All resources are hardly more than all guests, and a caller that looks for
+	// a guest often looks for its node and storages next.
 	read, err := c.readResources(ctx, "")
 	if err != nil {
 		return Resource{}, err

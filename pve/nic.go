@@ -41,7 +41,7 @@ type NIC struct {
 	Firewall lenient.Opt[bool]
 	LinkDown lenient.Opt[bool]
 	Rate     lenient.Opt[float64] // MB/s
-	MTU      lenient.Opt[int64]   // of a VM, 1 stands for that of the bridge
+	MTU      lenient.Opt[int64]   // of a VM; 1 means that of the bridge
 	Queues   lenient.Opt[int64]
 	IPConfig // of a container
 	// Rest are the options that have no field here, and those whose value is odd.

@@ -157,8 +157,8 @@ func (m *Meter) begin(id string) {
 // maxSize bounds the sizes that are believed, in bytes.
 const maxSize = 1 << 50
 
-// numberOf reads a number, which may have commas between its thousands; 0 stands for
-// what is none.
+// numberOf reads a number, which may have commas between its thousands. It returns 0
+// for other text.
 func numberOf(s string) float64 {
 	n, err := strconv.ParseFloat(strings.ReplaceAll(s, ",", ""), 64)
 	if err != nil || !(n >= 0) {
@@ -170,7 +170,7 @@ func numberOf(s string) float64 {
 var byteRE = lazyregexp.New(`^([\d.]+) ?([kKMGTP]?)(i?)(B?)$`)
 
 // sizeOf reads a number of bytes: 1.5 GiB and 1.5G in powers of 1024, 1.5 GB in powers
-// of 1000. 0 stands for what is none.
+// of 1000. It returns 0 for other text.
 func sizeOf(s string) float64 {
 	f := byteRE.FindStringSubmatch(s)
 	if f == nil {

@@ -22,7 +22,7 @@ type Property struct {
 }
 
 // ParseProperty splits a property string. defaultKey is the key of a part without
-// one, such as file of scsi0, model of a VM's net0 or enabled of agent; "" where PVE
+// one, such as file of scsi0, model of a VM's net0 or enabled of agent; "" if PVE
 // knows none.
 func ParseProperty(s, defaultKey string) Property {
 	p := Property{defaultKey: defaultKey}
@@ -76,9 +76,9 @@ func (p Property) Get(key string) (string, bool) {
 	return value, true
 }
 
-// Set gives a key one value: in the place of its first one, or at the end; at the
-// front and without its name where it is the default key. The error is about a key or
-// value that cannot stand in a property string.
+// Set gives a key one value. It replaces the key's first one, or comes at the end; that of
+// the default key comes at the front, without a name. A key or value that a property string
+// cannot hold is an error.
 func (p *Property) Set(key, value string) error {
 	if key == "" || strings.ContainsAny(key, ",=") {
 		return fmt.Errorf("%q cannot be a key of a property string", key)

@@ -68,7 +68,7 @@ type Row struct {
 	at     [columns]span // where in object the columns are
 }
 
-// span says where a value stands in an object; the zero span is of none.
+// span is the place of a value in an object; the zero span means that it has none.
 type span struct{ from, to uint32 }
 
 // The columns of lists of guests.

@@ -9,8 +9,8 @@ import (
 	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
-// Snapshot is a snapshot of a guest. The list of them ends with, or somewhere has, one
-// named current, which stands for the guest as it is now.
+// Snapshot is a snapshot of a guest. The list of them has, mostly as the last, one named
+// current: the guest as it is now.
 type Snapshot struct {
 	Name        string              `json:"name"`
 	Parent      lenient.Opt[string] `json:"parent,omitzero"`

@@ -29,7 +29,7 @@ func (c *Client) Version(ctx context.Context) (Version, error) {
 	return proxmox.Get[Version](ctx, c.Client, proxmox.Join("version"), nil)
 }
 
-// Major is the number before the first dot, 0 where there is none.
+// Major is the number before the first dot, 0 if there is none.
 func (v Version) Major() int {
 	text, _, _ := strings.Cut(v.Version, ".")
 	n, _ := strconv.Atoi(text)

@@ -284,8 +284,8 @@ func putACL(c *call) (any, error) {
 	return nil, nil
 }
 
-// mayGive refuses a role or a receiver that does not exist. Who may not change
-// permissions in general can pass on no more than their own, since PVE 8.
+// mayGive refuses a role or a receiver that does not exist. Since PVE 8, a caller
+// that may not change permissions in general can pass on no more than its own.
 func (c *call) mayGive(path, role string, whom []string) error {
 	const words = "ACL update failed: "
 	privs, ok := c.roles[role]

@@ -85,7 +85,7 @@ func (d *dump) limit() error {
 	return die("There is a max backup limit of %d enforced by the target storage or the vzdump parameters. Either increase the limit or delete old backups.", most)
 }
 
-// stamp is a time as it stands in the names of backups on a storage.
+// stamp is a time as written in the names of backups on a storage.
 func stamp(st *Storage, at time.Time) string {
 	if st != nil && st.Type == "pbs" {
 		return at.UTC().Format("2006-01-02T15:04:05Z")

@@ -23,7 +23,7 @@ type restoring struct {
 	id      int
 	archive *volume
 	old     *guest // that it replaces, or nil
-	storage string // of all volumes; "" stands for where they were
+	storage string // of all volumes; "" means where they were
 	over    map[string]string
 }
 

@@ -94,9 +94,9 @@ type announcedFields struct {
 	DiskWrite int64   `json:"diskwrite"`
 }
 
-// guestResource shows a guest as of the last broadcast. Of one that is newer nothing but its
-// id is known, or the state of the guest that had this id before. What stands in its
-// configuration is known at once.
+// guestResource shows a guest as of the last broadcast. Of a newer one, only its id is
+// known, or the state of the guest that had this id before. The parts of its configuration
+// are known at once.
 func (c *call) guestResource(g *guest) guestRow {
 	row := guestRow{
 		ID: g.Kind + "/" + g.path[len("/vms/"):], Type: g.Kind, VMID: g.VMID, Node: g.Node, Status: "unknown",

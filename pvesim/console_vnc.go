@@ -32,8 +32,8 @@ const (
 )
 
 // offerConsole starts the task that serves a guest's console to one client. Since
-// 2026 the password stands before the ticket, and is told; before, it was the
-// ticket's begin unless one was asked for.
+// 2026 the password comes before the ticket, and is in the answer; earlier, it was the
+// beginning of the ticket unless one was asked for.
 func offerConsole(c *call, g *guest) (any, error) {
 	if err := c.ensureCertificates(); err != nil {
 		return nil, err
@@ -168,8 +168,8 @@ func (g *guest) press(keysym uint32) {
 	}
 }
 
-// keysyms are those of QEMU's names of keys that stand for something else than their
-// name.
+// keysyms are those of the keys whose name, in QEMU, is not the character that they
+// type.
 var keysyms = map[string]uint32{
 	"ret": 0xff0d, "kp_enter": 0xff0d, "backspace": 0xff08, "spc": ' ', "dot": '.', "comma": ',', "minus": '-', "slash": '/',
 	"backslash": '\\', "semicolon": ';', "apostrophe": '\'', "equal": '=', "asterisk": '*', "less": '<', "grave_accent": '`',

@@ -35,5 +35,5 @@
 //
 // Until version 1, a minor version may change exported names, and its notes say how; a
 // patch version does not. Answers follow PVE: where one differs from a real node's, that
-// is a fault of this package, and any version may mend it.
+// is a fault of this package, and any version may correct it.
 package pvesim

@@ -124,7 +124,7 @@ func ExampleFault() {
 	// 2 requests, rules fired: [1 1]
 }
 
-// A virtual clock stands still until it is told to go on.
+// A virtual clock stands still until a test advances it.
 func ExampleVirtual() {
 	clock := pvesim.NewVirtual(time.Unix(0, 0))
 	clock.Advance(90 * time.Minute)

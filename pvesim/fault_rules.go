@@ -20,15 +20,15 @@ import (
 // what befalls them. A rule with Down is about no request. [ParseFault] reads a rule
 // from a line of text.
 type Fault struct {
-	// Match is a method, or *, and a path below /api2/json, in which * stands for one
+	// Match is a method, or *, and a path below /api2/json, in which * matches one
 	// element and ** at the end for the rest: "POST /nodes/*/qemu/*/status/start".
-	// "" stands for every request.
+	// "" matches every request.
 	Match string
-	Guest int     // the vmid that the request names; 0 stands for any
+	Guest int     // the vmid that the request names; 0 means any
 	Node  string  // that does the work, or "" for any
 	Skip  int     // so many requests are let pass first
-	Max   int     // the rule fires so often, 0 stands for always
-	Prob  float64 // that it fires, by the model's seed; 0 stands for always
+	Max   int     // the rule fires at most so often; 0 means always
+	Prob  float64 // that it fires, by the model's seed; 0 means always
 
 	// Delay is how much later the work begins, on the clock.
 	Delay time.Duration
@@ -214,7 +214,7 @@ func (f *fault) matches(c *call) bool {
 	return len(path) == len(f.path)
 }
 
-// worker is the name of the node that the call is meant for.
+// worker is the name of the node that the call is for.
 func (c *call) worker() string {
 	if c.ep.ProxyTo == "" || c.str(c.ep.ProxyTo) == "localhost" {
 		return c.receiver.Name

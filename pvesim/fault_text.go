@@ -41,7 +41,7 @@ var faultWords = []struct {
 
 // value is a field of a rule as text.
 type value interface {
-	get() string // "" where it is not set
+	get() string // "" if it is not set
 	set(text string) error
 }
 
@@ -95,7 +95,7 @@ func because(err error, text, wanted string) error {
 }
 
 // ParseFault reads a rule from its text: what it matches, and then words in any order,
-// which are named after the fields of [Fault]. A value with blanks stands in double
+// which are named after the fields of [Fault]. A value with blanks is in double
 // quotes, with Go's escapes.
 //
 //	POST /nodes/*/qemu/*/status/start guest=100 drop max=1
@@ -166,7 +166,7 @@ func end(text, chars string) int {
 	return len(text)
 }
 
-// valueAfter reads =VALUE or ="VALUE" from the begin of a text; "" where there is none.
+// valueAfter reads =VALUE or ="VALUE" from the start of a text; "" if there is none.
 func valueAfter(text string) (v, rest string, err error) {
 	quoted, ok := strings.CutPrefix(text, "=")
 	if !ok {

@@ -15,7 +15,7 @@ type cloning struct {
 	source  *guest
 	config  map[string]string // of the source or its snapshot
 	full    bool
-	storage string // of the copies; "" stands for where the originals are
+	storage string // of the copies; "" means where the originals are
 	target  string // node
 }
 

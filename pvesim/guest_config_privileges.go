@@ -86,8 +86,8 @@ func (c *call) mayKey(kind, vm, key, value string) error {
 	return die("only root can set '%s' config", key)
 }
 
-// mayDevice lets nobody but root give a VM a device of its node as such. Up to PVE 7 there
-// are no mapped ones.
+// mayDevice lets only root give a VM a device of its node as such. Up to PVE 7 there are
+// no mapped ones.
 func (c *call) mayDevice(vm, key, value, kind string) error {
 	mapping, spice := propstring.Get(value, "mapping"), strings.Contains(value, "spice")
 	if value != "" && mapping == "" && !spice {
@@ -210,8 +210,8 @@ func (c *call) mayAllocate(kind, storage string) error {
 	return may()
 }
 
-// newDisk reports whether the name after a storage stands for a volume that is to
-// be made: its size in GiB, or cloudinit.
+// newDisk reports whether the name after a storage is that of a volume to be
+// made: its size in GiB, or cloudinit.
 func newDisk(name string) bool {
 	if name == "cloudinit" {
 		return true

@@ -8,7 +8,7 @@ import (
 )
 
 // destroyVM and destroyCT remove a guest with its volumes. What forbids it is
-// checked before the task, but for locks and linked clones.
+// checked before the task, except locks and linked clones.
 func destroyVM(c *call, g *guest) (any, error) {
 	if err := c.onlyRoot("skiplock"); err != nil {
 		return nil, err

@@ -9,8 +9,8 @@ import (
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
-// madeDrives are drives as they stand in a configuration, and the volumes that were made
-// for them.
+// madeDrives are drives as a configuration has them, and the volumes that were made for
+// them.
 type madeDrives struct {
 	config  map[string]string
 	volumes []*volume

@@ -192,7 +192,7 @@ func TestStoppedSnapshotCleansUp(t *testing.T) {
 	`)
 }
 
-// What a new guest gets, by the version of its node, and how it is told of.
+// What a new guest gets, by the version of its node, and how it is listed.
 func TestCreate(t *testing.T) {
 	m := pvesim.Cluster()
 	m.Nodes[1].PVE = "8.4.1"
@@ -256,7 +256,7 @@ func TestClonesThatKeepNothing(t *testing.T) {
 	`)
 }
 
-// Space that is taken is told of, and freed again.
+// Space that is taken is reported, and freed again.
 func TestSpace(t *testing.T) {
 	w := newWorld(t, pvesim.Cluster())
 	used := func() float64 { return w.get("/nodes/pve1/storage/nfs/status")["used"].(float64) }

@@ -115,7 +115,7 @@ func (c *call) overruleShutdown(g *guest) {
 }
 
 // askHA tells the HA manager what state the guest should have. The task ends when
-// it was told; the manager acts some seconds later.
+// the manager has the request; the manager acts some seconds later.
 func (c *call) askHA(v verb, g *guest) string {
 	want, word := "started", "start"
 	if v.ha == "hastop" {

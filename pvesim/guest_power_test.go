@@ -24,7 +24,7 @@ func TestPower(t *testing.T) {
 		after            string // qmpstatus of a VM, status of a CT
 	}{
 		{name: "shutdown", kind: "qemu", node: "pve1", id: 104, verb: "shutdown", exit: "OK", after: "stopped"},
-		{name: "shutdown in vain", kind: "qemu", node: "pve2", id: 106, verb: "shutdown", params: "timeout=3", exit: "VM quit/powerdown failed - got timeout", after: "running"},
+		{name: "shutdown that times out", kind: "qemu", node: "pve2", id: 106, verb: "shutdown", params: "timeout=3", exit: "VM quit/powerdown failed - got timeout", after: "running"},
 		{name: "shutdown, then by force", kind: "qemu", node: "pve2", id: 106, verb: "shutdown", params: "timeout=3&forceStop=1", exit: "OK", after: "stopped"},
 		{name: "shutdown of a stopped VM", kind: "qemu", node: "pve3", id: 105, verb: "shutdown", exit: "OK", after: "stopped"},
 		{name: "shutdown of a paused VM", kind: "qemu", node: "pve1", id: 108, verb: "shutdown", refused: "VM is paused - cannot shutdown", after: "paused"},
@@ -171,7 +171,7 @@ func TestHAManagedGuestStartsLater(t *testing.T) {
 		t.Errorf("exit %q, log %q", exit, log)
 	}
 	if status := w.get("/nodes/pve3/qemu/103/status/current"); status["status"] != "running" {
-		t.Errorf("status %v as soon as the HA manager was told, want running", status["status"])
+		t.Errorf("status %v as soon as the HA manager had the request, want running", status["status"])
 	}
 	w.clock.Advance(20 * time.Second)
 	if status := w.get("/nodes/pve3/qemu/103/status/current"); status["status"] != "stopped" {

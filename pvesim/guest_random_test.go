@@ -26,7 +26,7 @@ type thing struct {
 func (g *thing) up() bool     { return g.state == "running" || g.state == "paused" }
 func (g *thing) locked() bool { return g.state == "suspended" }
 
-// power is what a verb makes of a guest's state, "" where PVE refuses.
+// power is what a verb makes of a guest's state, "" if PVE refuses.
 func (g *thing) power(verb string) string {
 	ct := g.kind == "lxc"
 	switch verb {

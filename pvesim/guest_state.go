@@ -37,7 +37,7 @@ type guest struct {
 	runs           []rrd.Span  // of it, in the past
 	snaps          []*snapshot // parents first
 	// pending are changes that wait for the guest's next start, and dropped the
-	// keys that it then loses; true stands for: with their volumes.
+	// keys that it then loses, true if with their volumes.
 	pending map[string]string
 	dropped map[string]bool
 	queued  time.Time        // until when the HA manager has not taken notice of it

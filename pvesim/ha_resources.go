@@ -14,7 +14,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/perl"
 )
 
-// haPart is what the simulation knows of HA, beside what stands in each guest.
+// haPart is what the simulation knows of HA, apart from what each guest holds.
 type haPart struct {
 	haGroups []HASection
 	haRules  []HASection
@@ -223,7 +223,7 @@ func getResource(c *call) (any, error) {
 // haOption are the keys of a resource that are kept as they are given.
 var haOption = []string{"comment", "failback", "group", "max_relocate", "max_restart"}
 
-// groupRefusal refuses a group that does not exist, or any where there are rules.
+// groupRefusal refuses a group that does not exist, or any if the cluster has rules instead.
 func (c *call) groupRefusal() error {
 	group := c.str("group")
 	switch {

@@ -34,7 +34,7 @@ func (s *state) rulesOnly() bool {
 	return !slices.ContainsFunc(s.nodes, func(n *node) bool { return n.version.major < 9 })
 }
 
-// onGroups is a handler about HA groups, which refuses where there are rules.
+// onGroups is a handler about HA groups, which refuses if the cluster has rules instead.
 func onGroups(verb string, do func(*call, sections) (any, error)) handler {
 	return func(c *call) (any, error) {
 		if c.rulesOnly() {

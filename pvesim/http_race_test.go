@@ -11,8 +11,8 @@ import (
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
-// Fifty clients at once, each of which makes a guest of its own, and all of which
-// look at everything: each gets what it asked for.
+// Fifty clients at once each make a guest of their own and look at everything: each gets
+// what it asked for.
 func TestManyClients(t *testing.T) {
 	w := newWorld(t, pvesim.Cluster())
 	var running sync.WaitGroup

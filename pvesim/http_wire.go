@@ -33,7 +33,7 @@ type Response struct {
 	Reason string
 	Header http.Header
 	Body   []byte
-	// Cut is after how many bytes of the body the connection ends; 0 stands for
+	// Cut is after how many bytes of the body the connection ends; 0 means
 	// after all of them.
 	Cut int
 
@@ -96,7 +96,7 @@ type page struct {
 }
 
 // respond writes an answer as PVE's JSON formatter does. Before 8.4 the message of
-// an error stands in the reason phrase alone.
+// an error is in the reason phrase alone.
 func respond(data any, err error, messageInBody bool) Response {
 	head := http.Header{
 		"Server":        {"pve-api-daemon/3.0"},

@@ -9,9 +9,9 @@ type Model struct {
 	Seed uint64
 	// PVE is the version of the nodes, such as 9.0.11.
 	PVE string
-	// Cluster is the cluster's name; "" stands for a single node without one.
+	// Cluster is the cluster's name; "" means a single node without one.
 	Cluster string
-	// Lag is how far /cluster/resources is behind at most; 0 stands for PVE's 10 s.
+	// Lag is how far /cluster/resources is behind at most; 0 means PVE's 10 s.
 	Lag      time.Duration
 	Nodes    []Node
 	Storages []Storage
@@ -73,11 +73,11 @@ type Storage struct {
 	Content  string // what it may hold, such as images,iso
 	Shared   bool
 	Disabled bool
-	Nodes    []string // empty stands for all
-	Path     string   // of a storage of files; "" stands for PVE's usual one
+	Nodes    []string // empty means all
+	Path     string   // of a storage of files; "" means PVE's usual one
 	// Options are other keys of its configuration, such as prune-backups or server.
 	Options map[string]string
-	// Broken is why no node can use it, in PVE's words; "" where they can.
+	// Broken is why no node can use it, in PVE's words; "" if they can.
 	Broken string
 	Size   int64 // bytes, per node where it is not shared
 	Used   int64 // bytes, those of the model's volumes included
@@ -88,7 +88,7 @@ type Storage struct {
 // Volume is a disk, a backup, an image or a template on a storage.
 type Volume struct {
 	// ID is as PVE writes it: local:100/vm-100-disk-0.qcow2. A * in that of a backup
-	// stands for the time when it was made, Age ago.
+	// becomes the time when it was made, Age ago.
 	ID      string
 	Node    string // that has it; of no meaning on a shared storage
 	Content string // images, rootdir, backup, iso, vztmpl, snippets, import
@@ -104,12 +104,12 @@ type Volume struct {
 	// These are for backups.
 	Notes        string
 	Protected    bool
-	Verification string // ok or failed; "" where it was not verified
-	Encrypted    string // the fingerprint of the key; "" where it is not
-	// Config is the configuration of the guest that was backed up; nil stands for
-	// the present one of the guest that it is of.
+	Verification string // ok or failed; "" if it was not verified
+	Encrypted    string // the fingerprint of the key; "" if it is not encrypted
+	// Config is the configuration of the guest that was backed up; nil means
+	// the present one of that guest.
 	Config map[string]string
-	// Disks are the volumes in it, by their keys in Config; nil stands for what that
+	// Disks are the volumes in it, by their keys in Config; nil means what Config
 	// says of them.
 	Disks map[string]Volume
 }
@@ -120,11 +120,11 @@ type Snapshot struct {
 	Description string
 	Parent      string // the snapshot before it
 	Age         time.Duration
-	// VMState is the volume with the RAM, "" where that was not saved.
+	// VMState is the volume with the RAM, "" if that was not saved.
 	VMState string
-	// Config is the guest's configuration then; nil stands for the present one.
+	// Config is the guest's configuration then; nil means the present one.
 	Config map[string]string
-	// Phase is prepare or delete where a task broke off that was at it.
+	// Phase is prepare or delete if a task broke off while it did that.
 	Phase string
 }
 
@@ -142,14 +142,14 @@ type Guest struct {
 	Snapshots []Snapshot
 	Running   bool
 	// QMPStatus is QEMU's word for the state of a running VM, such as paused,
-	// suspended (asleep, ACPI S3) or io-error; "" stands for running.
+	// suspended (asleep, ACPI S3) or io-error; "" means running.
 	QMPStatus string
 	Up        time.Duration // how long it has been running
 	Ran       []Run         // before that
-	Age       time.Duration // how long the cluster has known of it; 0 stands for always
+	Age       time.Duration // how long the cluster has known of it; 0 means always
 	// Load is the usual share of its CPUs that is in use, 0 to 1.
 	Load float64
-	// HA is the state that the HA manager keeps, such as started; "" where the
+	// HA is the state that the HA manager keeps, such as started; "" if the
 	// guest is not managed.
 	HA string
 	// HAOptions are other keys of its HA resource, such as max_restart.
@@ -228,7 +228,7 @@ type User struct {
 	ID       string // user@realm
 	Groups   []string
 	Disabled bool
-	Expire   int64 // seconds since 1970; 0 stands for never
+	Expire   int64 // seconds since 1970; 0 means never
 	Comment  string
 	Email    string
 	// These are rarely known.
@@ -243,7 +243,7 @@ type Token struct {
 	ID      string // user@realm!name
 	Secret  string
 	PrivSep bool
-	Expire  int64 // seconds since 1970; 0 stands for never
+	Expire  int64 // seconds since 1970; 0 means never
 	Comment string
 }
 

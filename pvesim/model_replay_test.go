@@ -143,7 +143,7 @@ func (r *replay) ask(t *testing.T, row recorded.Row, path string, form url.Value
 	return got
 }
 
-// learn remembers what stands for what in later requests.
+// learn remembers which of our ids replaces which recorded one in later requests.
 func (r *replay) learn(row recorded.Row, got pvesim.Response) {
 	theirs, ours := dataOf(row.Body), dataOf(got.Body)
 	if upid, ok := theirs.(string); ok && strings.HasPrefix(upid, "UPID:") {
@@ -178,7 +178,7 @@ func backupsIn(data any) []string {
 	return ids
 }
 
-// task awaits the task that a recorded one stands for.
+// task awaits our task that replaces a recorded one.
 func (r *replay) task(t *testing.T, row recorded.Row) []string {
 	t.Helper()
 	upid := r.mine[row.Task]

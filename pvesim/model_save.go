@@ -23,7 +23,7 @@ type saved struct {
 	Made    uint64 // ids that were made up
 	LastPID int
 	// Certificates are those of the CA and of each node that serves, with their private keys,
-	// which are good for nothing but this simulated cluster.
+	// which are of use only for this simulated cluster.
 	Certificates string
 	Model
 }

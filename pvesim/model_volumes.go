@@ -91,7 +91,7 @@ func (m *Model) clusterBackups() {
 	m.Jobs = []BackupJob{
 		{ID: "backup-nightly", Schedule: "21:00", Options: map[string]string{
 			"all": "1", "exclude": "102,103,105,106,204,900,901,910", "mode": "snapshot", "storage": "nfs", "compress": "zstd",
-			"notes-template": "{{guestname}}", "prune-backups": "keep-last=3", "comment": "all but the databases",
+			"notes-template": "{{guestname}}", "prune-backups": "keep-last=3", "comment": "all except the databases",
 		}},
 		{ID: "backup-db", Schedule: "01:00", Options: map[string]string{"pool": "db", "mode": "snapshot", "storage": "pbs"}},
 		{ID: "backup-weekly", Schedule: "sat 03:00", Disabled: true, Options: map[string]string{"vmid": "104", "mode": "stop", "storage": "old-nas"}},

@@ -24,7 +24,7 @@ func (s *Sim) SetOnline(node string, up bool) error {
 }
 
 // receiver returns the node that is called host, or has that address; the first one
-// where there is none.
+// if there is none.
 func (s *state) receiver(host string) *node {
 	for _, n := range s.nodes {
 		if n.Name == host || n.IP == host && host != "" {

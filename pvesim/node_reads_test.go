@@ -55,7 +55,7 @@ func TestRRDRowsByVersion(t *testing.T) {
 	w.story(`GET /nodes/pve1/qemu/100/rrddata?timeframe=decade => 400 Parameter verification failed. timeframe: value 'decade' does not have a value in the enumeration 'hour, day, week, month, year'`)
 }
 
-// The same model has the same past, whoever asks and however often.
+// The same model has the same past, no matter who asks and how often.
 func TestRRDIsAFunctionOfSeedAndTime(t *testing.T) {
 	hour := url.Values{"timeframe": {"hour"}}
 	a, b := newWorld(t, pvesim.Cluster()), newWorld(t, pvesim.Cluster())

@@ -16,7 +16,7 @@ func nodeRoutes() routes {
 		"GET /nodes/{node}/capabilities/qemu/machines":  {serve: listMachines},
 		"GET /nodes/{node}/certificates":                {serve: index("name")},
 		"GET /nodes/{node}/certificates/info":           {serve: listCertificates},
-		"GET /nodes/{node}/config":                      {serve: getFirewallOptions}, // nothing but the digest of nothing
+		"GET /nodes/{node}/config":                      {serve: getFirewallOptions}, // only the digest of nothing
 		"GET /nodes/{node}/disks":                       {serve: index("name")},
 		"GET /nodes/{node}/disks/directory":             {serve: listNothing},
 		"GET /nodes/{node}/disks/list":                  {serve: listDisks},

@@ -26,7 +26,7 @@ type node struct {
 	neverHeard bool      // since they were started themselves
 
 	cert        *tls.Certificate // nil before the first [Listener]
-	fingerprint string           // of cert, or what stands for it
+	fingerprint string           // of cert, or of what replaces it
 }
 
 // addNodes makes the nodes of the model.

@@ -27,8 +27,8 @@ func (v version) atLeast(major, minor int) bool {
 
 func (v version) release() string { return fmt.Sprintf("%d.%d", v.major, v.minor) }
 
-// schema is the major version whose API description holds. That of PVE 8 stands in
-// for that of 7.
+// schema is the major version whose API description holds. For PVE 7, that of 8 is
+// used.
 func (v version) schema() int {
 	if v.major == 7 {
 		return 8
@@ -82,7 +82,7 @@ func (v version) qemu() string {
 // machine is the version of the newest machine type of that QEMU.
 func (v version) machine() string { return v.qemu()[:strings.LastIndex(v.qemu(), ".")] }
 
-// repoID stands for the commit that a release was built from.
+// repoID represents the commit that a release was built from.
 func (v version) repoID() string { return fmt.Sprintf("%016x", hash(v.text)) }
 
 func getVersion(c *call) (any, error) {

@@ -8,7 +8,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
-// What differs between versions, asked of each: "" stands for an answer that is not
+// What differs between versions, asked of each: "" means that the answer is not
 // looked at.
 func TestVersions(t *testing.T) {
 	const audit, ops = "audit@pve!mcp", "ops@pve!mcp"
@@ -63,9 +63,9 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// Before 8.4 the message stands in the reason phrase alone, and a refused token is
-// told why.
-func TestWhereTheMessageStands(t *testing.T) {
+// Before 8.4 the message is in the reason phrase alone, and that of a refused token says
+// why.
+func TestWhereTheMessageIs(t *testing.T) {
 	for pve, inBody := range map[string]bool{"7.4-3": false, "8.3.5": false, "8.4.1": true, "9.0.11": true} {
 		m := pvesim.Cluster()
 		m.PVE = pve

@@ -17,7 +17,7 @@ import (
 
 // Options are what a model does not say.
 type Options struct {
-	// Clock is the time that the cluster lives by; nil stands for the real one.
+	// Clock is the time that the cluster lives by; nil means the real one.
 	Clock Clock
 }
 
@@ -38,10 +38,10 @@ type Record struct {
 	Node     string // that received it
 	Method   string
 	Path     string // decoded, below /api2/json
-	Endpoint string // the template of the path; "" where there is none
+	Endpoint string // the template of the path; "" if there is none
 	Params   map[string]any
-	User     string // user or token id; "" where it was not accepted
-	Status   int    // of the answer, even where a fault kept it from arriving
+	User     string // user or token id; "" if it was not accepted
+	Status   int    // of the answer, even if a fault kept it from arriving
 	Checks   []apischema.PrivCheck
 	// Filters are the privileges by which the answer was filtered, such as
 	// "VM.Audit on /vms".
@@ -173,7 +173,7 @@ type call struct {
 	params   apischema.Values
 	accepted bool    // as far as privileges go
 	fault    Fault   // that befalls it then
-	file     *upload // that came with it; nil where none did
+	file     *upload // that came with it; nil if none did
 	forked   *task   // that an earlier attempt started
 	node     *node   // that answers: the receiver, or the one that it hands the call to
 }
@@ -324,7 +324,7 @@ func (c *call) awaitLock(g *guest) error {
 	return &waitError{giveUp.Sub(c.now)}
 }
 
-// str returns a parameter, "" where it is absent.
+// str returns a parameter, "" if it is absent.
 func (c *call) str(name string) string {
 	s, _ := c.params[name].(string)
 	return s

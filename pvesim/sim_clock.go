@@ -42,8 +42,8 @@ func (c scaled) Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Virtual is a clock that stands still but for Advance, and for Sleep, which
-// advances it and returns at once.
+// Virtual is a clock that moves only by Advance and Sleep. Sleep advances it and
+// returns at once.
 type Virtual struct {
 	mu  sync.Mutex
 	now time.Time // guarded by mu

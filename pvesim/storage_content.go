@@ -140,7 +140,7 @@ func (st *Storage) parseName(name string) (content string, owner int, err error)
 
 // named is a volume that a path names, whether or not it exists.
 type named struct {
-	*volume // nil where there is none
+	*volume // nil if there is none
 	id      string
 	content string
 	owner   int

@@ -129,8 +129,8 @@ func (s *state) online(id, node string) (*Storage, error) {
 	return st, err
 }
 
-// brokenStorage returns why a guest's volumes cannot be had, in its storages' words; ""
-// where they can.
+// brokenStorage returns why a guest's volumes are unavailable, in its storages' words; ""
+// if they are available.
 func (s *state) brokenStorage(g *guest) string {
 	for _, key := range diskKeys(g.Kind, g.Config) {
 		storage, _, _ := strings.Cut(propstring.Volume(g.Config[key]), ":")

@@ -152,7 +152,7 @@ func uploadFile(c *call) (any, error) {
 	}), nil
 }
 
-// sum is the file's checksum in hex, "" where none is asked for.
+// sum is the file's checksum in hex, "" if none is asked for.
 func (u *upload) sum(algorithm string) string {
 	made := map[string]func() digest.Hash{
 		"md5": md5.New, "sha1": sha1.New, "sha224": sha256.New224, "sha256": sha256.New, "sha384": sha512.New384, "sha512": sha512.New,

@@ -18,7 +18,7 @@ type volume struct {
 	made time.Time
 }
 
-// place is where a volume, or a storage's space, is: the node is "" where all nodes
+// place is where a volume, or a storage's space, is: the node is "" if all nodes
 // see the same.
 type place struct{ node, id string }
 
@@ -111,7 +111,7 @@ type request struct {
 	vmid          int
 	name          string // disk, cloudinit, or state-<snapshot>
 	content       string // images or rootdir
-	format        string // "" stands for the storage's own
+	format        string // "" means the storage's own
 	size          int64
 	base          *volume // of a linked clone
 }

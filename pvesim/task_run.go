@@ -60,7 +60,7 @@ type outcome struct {
 	// brief says that the lock on the configuration was needed for the beginning only:
 	// the guest's own lock takes its place.
 	brief bool
-	// interrupted is how it ends when it is stopped; "" stands for the usual way.
+	// interrupted is how it ends when it is stopped; "" means the usual way.
 	interrupted string
 	// last are lines that it says then; may be nil.
 	last func(now time.Time) []string

@@ -30,9 +30,9 @@ var (
 type Facts struct {
 	Major     int         `json:"major"`
 	Endpoints []*Endpoint `json:"endpoints"`
-	// Formats are the named formats; nil stands for one that is code in PVE.
+	// Formats are the named formats; nil means that it is code in PVE.
 	Formats map[string]*Format `json:"formats"`
-	// Highest is the highest index of each indexed parameter: net 31 stands for
+	// Highest is the highest index of each indexed parameter: net 31 means
 	// net0 to net31.
 	Highest map[string]int `json:"highest"`
 

@@ -17,7 +17,7 @@ type Caller struct {
 	Groups func(userid string) ([]string, bool)
 	// GroupIDs are all groups.
 	GroupIDs []string
-	// Checked, if not nil, is told of every check of privileges on a path.
+	// Checked, if not nil, is called after every check of privileges on a path.
 	Checked func(PrivCheck)
 }
 
@@ -31,7 +31,7 @@ type PrivCheck struct {
 
 // PermissionError is PVE's refusal of a caller: HTTP status 403.
 type PermissionError struct {
-	// What is missing, such as "/vms/100, VM.Audit"; "" where PVE does not say,
+	// What is missing, such as "/vms/100, VM.Audit"; "" if PVE does not say,
 	// as when every alternative of an "or" failed.
 	What string
 }

@@ -15,9 +15,9 @@ type Endpoint struct {
 	Params map[string]*Schema `json:"params,omitempty"`
 	// Closed endpoints refuse parameters that are not in Params.
 	Closed bool `json:"closed,omitempty"`
-	// Permissions is nil where only root@pam with a ticket may call.
+	// Permissions is nil if only root@pam with a ticket may call.
 	Permissions *Permissions `json:"permissions,omitempty"`
-	// Returns describes the data of a successful answer; nil where PVE does not say.
+	// Returns describes the data of a successful answer; nil if PVE does not say.
 	Returns *Schema `json:"returns,omitempty"`
 	// Protected endpoints are handled by the privileged daemon.
 	Protected bool `json:"protected,omitempty"`

@@ -68,8 +68,8 @@ func TestVolumeOwner(t *testing.T) {
 	}
 }
 
-// PVE::Tools::split_list: at NUL where there is one, else at comma, semicolon and \s, which
-// in Perl is Unicode's white space, since PVE decodes parameters from UTF-8.
+// PVE::Tools::split_list: at NUL if there is one, else at comma, semicolon and \s. In Perl,
+// that is Unicode's white space, since PVE decodes parameters from UTF-8.
 func TestSplitList(t *testing.T) {
 	for text, want := range map[string][]string{
 		"":                       nil,

@@ -6,7 +6,7 @@
 // DIR holds pve-api-N.json (a list of endpoints) and pve-formats-N.json (the
 // named formats and the highest index of each indexed parameter) for the major
 // versions N. Without -from it looks for a folder shared/reference above this
-// one, and does nothing, saying so, where there is none.
+// one. If there is none, it says so and does nothing.
 //
 //	go run ./pve/apischema/gen -viewer apidoc.js -major 10 -out pve/apischema
 //

@@ -29,7 +29,7 @@ type pixels struct {
 	bytes     int
 	big       bool
 	white     uint32 // of all colours as much as there is
-	format    []byte // as it stands in messages
+	format    []byte // as in messages
 	supported bool
 }
 

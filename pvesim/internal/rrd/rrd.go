@@ -24,7 +24,7 @@ var before9 = map[string]resolution{
 // Span is a stretch of time.
 type Span struct{ From, To time.Time }
 
-// Middle is the time that stands for the span.
+// Middle is the time that represents the span.
 func (s Span) Middle() time.Time { return s.From.Add(s.To.Sub(s.From) / 2) }
 
 // Intersect returns what two spans have in common, and false if that is nothing.

@@ -124,7 +124,7 @@ func Load(saved string) (ca []byte, nodes map[string]*tls.Certificate, err error
 	}
 }
 
-// Fingerprint is the SHA-256 of a certificate, or of what stands for one, as PVE writes
+// Fingerprint is the SHA-256 of a certificate, or of what replaces one, as PVE writes
 // it: AB:CD:….
 func Fingerprint(der []byte) string {
 	sum := sha256.Sum256(der)
