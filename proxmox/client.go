@@ -63,7 +63,7 @@ type Measure func(lines []LogLine) Progress
 //
 // A read that got no answer is repeated, at other endpoints and then with growing
 // pauses. Identical reads at the same time are one request, as the package says. A write
-// is sent to another endpoint only where no connection could be had, so that it cannot
+// is sent to another endpoint only if no connection could be made, so that it cannot
 // have been carried out twice; after anything else its outcome is a [LostError].
 type Client struct {
 	endpoints *endpoints
@@ -181,7 +181,7 @@ func (c *Client) changed() {
 	c.shared.drop()
 }
 
-// read sends a GET, and again where it got no answer. No attempt begins after the time
+// read sends a GET, and again if it got no answer. No attempt begins after the time
 // that the first one may take.
 func (c *Client) read(ctx context.Context, p Path, params url.Values) (Answer, error) {
 	var last error
@@ -206,7 +206,7 @@ func (c *Client) read(ctx context.Context, p Path, params url.Values) (Answer, e
 	return Answer{}, last // without the wrapping of package backoff
 }
 
-// round sends a request once: to an endpoint, and to the next ones where [elsewhere]
+// round sends a request once: to an endpoint, and to the next ones if [elsewhere]
 // allows it.
 func (c *Client) round(ctx context.Context, method string, p Path, params url.Values) (ans Answer, err error) {
 	err = c.try(ctx, method, func(e *endpoint) (sent bool, err error) {
@@ -216,7 +216,7 @@ func (c *Client) round(ctx context.Context, method string, p Path, params url.Va
 	return ans, err
 }
 
-// try sends a request by send to an endpoint, and to the next ones where [elsewhere] allows
+// try sends a request by send to an endpoint, and to the next ones if [elsewhere] allows
 // it.
 func (c *Client) try(ctx context.Context, method string, send func(*endpoint) (sent bool, err error)) error {
 	var silent []*endpoint
@@ -388,7 +388,7 @@ func (c *Client) identify(ctx context.Context, head http.Header) error {
 	return nil
 }
 
-// SecretError says that the secret of the token could not be had: nothing was sent.
+// SecretError says that the secret of the token could not be read: nothing was sent.
 type SecretError struct{ Err error }
 
 func (e *SecretError) Error() string { return e.Err.Error() }

@@ -26,9 +26,10 @@ func (c *clock) hear(head http.Header) {
 	c.ahead.Store(int64(ahead))
 }
 
-// Ago is how long ago a time was that PVE has said, by the clock of the node that answered
-// last. now is this machine's time. It is never negative. The clock of a node to which that
-// one has passed the request on is not in its answers, and would take a request for each node.
+// Ago returns how long ago at, a time that PVE has named, was at now, this machine's time. It
+// goes by the clock of the node that answered last, and is never negative. If that node has
+// passed the request on to another, the other's clock is not in the answer: it would take one
+// more request for each node.
 func (c *Client) Ago(now, at time.Time) time.Duration {
 	return max(0, now.Add(time.Duration(c.clock.ahead.Load())).Sub(at))
 }

@@ -22,12 +22,12 @@
 // It sends what it is given and reports what the server says: checking parameters is the
 // server's business.
 //
-// Callers that ask a client the same at the same time share one request, and nothing is
-// shared between clients. The result, an error too, is for all who asked while the request
-// was under way, and is not kept. A caller that gives up leaves it to the others. Nobody
-// joins a request once a write was answered, or a task was seen to have ended, after it was
-// sent.
+// Callers that send a client the same read at the same time share one request. Its result,
+// even an error, goes to all callers that joined while it was under way, and is not kept. A
+// caller that gives up does not end it for the others. Once a write was answered, or a task
+// was seen to have ended, nobody joins a request that was sent before. Clients share nothing
+// with each other.
 //
-// The package is at version 0: its names may still change between minor versions, what it
-// promises about writes and errors will not.
+// The package is at version 0: its names may still change between minor versions, but what
+// it promises about writes and errors will not.
 package proxmox

@@ -11,7 +11,7 @@ const (
 	// perEndpoint is how many requests an endpoint is given at a time: a node has three
 	// workers for everybody, and each answers one request after the other.
 	perEndpoint = 4
-	// restTime is how long an endpoint that did not answer is asked only where no other
+	// restTime is how long an endpoint that did not answer is asked only if no other
 	// one answers.
 	restTime = 30 * time.Second
 )
@@ -91,8 +91,8 @@ func (p *endpoints) rest(silent []*endpoint) {
 }
 
 // Sticky returns a client whose requests all go to one endpoint: the first one that
-// answers it. PVE needs this where a call continues what another one began on the node
-// that received it, such as a console.
+// answers it. PVE needs this for a call that continues what another one began on the
+// node that received it, such as a console.
 func (c *Client) Sticky() *Client {
 	one := *c
 	one.endpoints = newEndpoints(c.endpoints.order())

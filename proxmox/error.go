@@ -95,7 +95,7 @@ func (e *Error) NodeUnreachable() bool {
 	return e.Status >= statusUnreachable && e.Status <= lastOfProxy
 }
 
-// LostError says that a request was sent and its answer did not arrive. Where the
+// LostError says that a request was sent and its answer did not arrive. If the
 // request was a write, PVE may or may not have carried it out.
 type LostError struct {
 	Method string

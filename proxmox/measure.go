@@ -10,13 +10,13 @@ import (
 type Progress struct {
 	// Percent is the share of the whole: of all disks and the memory, or of all guests
 	// of a backup job. It never falls, and is 100 only after the task has ended well.
-	// Absent where the log does not tell how much the whole is.
+	// Absent if the log does not tell how much the whole is.
 	Percent lenient.Opt[float64]
-	// Done is how many bytes were copied, 0 where the log tells none. It never falls.
+	// Done is how many bytes were copied, 0 if the log tells none. It never falls.
 	Done int64
 	// Total is how many bytes there are to be copied by what the log has named until
-	// now, 0 where that is unknown.
+	// now, 0 if that is unknown.
 	Total int64
-	Rate  int64         // bytes a second, 0 where it is unknown
-	Left  time.Duration // about, 0 where it does not follow
+	Rate  int64         // bytes a second, 0 if it is unknown
+	Left  time.Duration // about, 0 if it does not follow
 }

@@ -25,17 +25,17 @@ type remembered struct {
 
 type memoKey struct{}
 
-// ReadOnce returns the context of a piece of work, such as one call of a tool. What is read in
-// it is not read again for 15 s, except for looks at tasks, unless something is known to have
-// changed or a read fails. Its first write ends that: whatever is read afterwards is read to
-// see what the write has done. What the transport looks up before it sends that write is read
-// before it ([WithReadsOf]).
+// ReadOnce returns the context of a piece of work, such as one call of a tool. For 15 s, a
+// read in it is answered from the same read before, except looks at tasks. That ends early if
+// something is known to have changed or a read fails. It also ends with the first write:
+// later reads are to show what the write has done. What the transport looks up before it
+// sends that write counts as read before it ([WithReadsOf]).
 func ReadOnce(ctx context.Context) context.Context {
 	return context.WithValue(ctx, memoKey{}, &memo{})
 }
 
-// ReadAgain returns a context without that: for what is looked at again and again until it
-// has changed.
+// ReadAgain returns a context without the effect of [ReadOnce]: each read is sent. It is for
+// polling until something has changed.
 func ReadAgain(ctx context.Context) context.Context {
 	if memoOf(ctx) == nil {
 		return ctx
@@ -43,8 +43,8 @@ func ReadAgain(ctx context.Context) context.Context {
 	return context.WithValue(ctx, memoKey{}, (*memo)(nil))
 }
 
-// WithReadsOf returns a context in which what was read in the work of another one is not read
-// again either. It is for a transport that looks something up before it sends a request.
+// WithReadsOf returns ctx with the reads of work, a context of [ReadOnce]: they are not sent
+// again in it either. It is for a transport that looks something up before it sends a request.
 func WithReadsOf(ctx, work context.Context) context.Context {
 	return context.WithValue(ctx, memoKey{}, memoOf(work))
 }

@@ -33,9 +33,9 @@ func (c *Client) Start(ctx context.Context, method string, p Path, params url.Va
 	return ans.Task()
 }
 
-// StartOrDo sends a write that is answered with a task, or with nothing where it was done at
-// once: which of both depends on the version and on how long it takes. A zero UPID says
-// that it is done.
+// StartOrDo sends a write that is answered with a task, or with nothing if it was done at
+// once. Which of the two depends on PVE's version and on how long the work takes. A zero UPID
+// says that it is done.
 func (c *Client) StartOrDo(ctx context.Context, method string, p Path, params url.Values) (UPID, error) {
 	ans, err := c.Do(ctx, method, p, params)
 	if err != nil || ans.IsEmpty() {
@@ -44,8 +44,8 @@ func (c *Client) StartOrDo(ctx context.Context, method string, p Path, params ur
 	return ans.Task()
 }
 
-// Task returns the task that the answer names. After another answer it is open what was
-// done, which a [LostError] says.
+// Task returns the task that the answer names. If it names none, what was done is unknown,
+// and the error is a [LostError].
 func (a Answer) Task() (UPID, error) {
 	var upid UPID
 	if err := json.Unmarshal(a.Data, &upid); err != nil || upid.IsZero() {

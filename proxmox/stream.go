@@ -42,7 +42,7 @@ func why(ctx context.Context, err error) error {
 
 // Download is a file that is being read from a server.
 type Download struct {
-	// Size is in bytes, -1 where the server does not tell it.
+	// Size is in bytes, -1 if the server does not tell it.
 	Size int64
 	// Type is its media type, such as application/octet-stream.
 	Type string

@@ -77,8 +77,9 @@ func taskPath(upid UPID, rest ...string) Path {
 	return Join(append([]string{"nodes", upid.Node, "tasks", upid.String()}, rest...)...)
 }
 
-// TaskStatus asks the task's node for its state: of one's own task, or with
-// Sys.Audit on the node. An answer that does not say whether it runs is none.
+// TaskStatus asks the task's node for its state. The token has to have started the task, or
+// to have Sys.Audit on the node. An answer that does not say whether the task runs is an
+// error.
 func (c *Client) TaskStatus(ctx context.Context, upid UPID) (TaskStatus, error) {
 	status, err := Get[TaskStatus](ReadAgain(ctx), c, taskPath(upid, "status"), nil)
 	if err == nil && !status.whole() {
@@ -104,7 +105,7 @@ func (c *Client) TaskLog(ctx context.Context, upid UPID, start, limit int) ([]Lo
 }
 
 // TaskLogTail returns the last n lines and how many lines there are, with one
-// request where the log is short and two where it is not.
+// request if the log is short and two if it is not.
 func (c *Client) TaskLogTail(ctx context.Context, upid UPID, n int) ([]LogLine, int, error) {
 	lines, total, err := c.TaskLog(ctx, upid, 0, n)
 	if err != nil || total <= n {
@@ -151,7 +152,7 @@ func noContent(lines []LogLine) bool {
 // endRE is the line that ends a task's log.
 var endRE = lazyregexp.New(`^TASK (OK|ERROR: .*|WARNINGS: \d+)$`)
 
-// End is the exit status of the task, where the line is the one that ends its log.
+// End is the exit status of the task, if the line is the one that ends its log.
 func (l LogLine) End() (status string, ok bool) {
 	m := endRE.FindStringSubmatch(strings.TrimSpace(l.Text.Value))
 	if m == nil {

@@ -43,7 +43,7 @@ func (f Fingerprint) String() string {
 
 // TLS says how the certificates of the endpoints are checked.
 type TLS struct {
-	// Roots are trusted instead of the system's where not nil.
+	// Roots are trusted instead of the system's if not nil.
 	Roots *x509.CertPool
 	// Fingerprints pin the certificate of a host (host:port, as in the endpoint's
 	// URL), or that of a CA which signed one for it, instead of the check by Roots.

@@ -39,7 +39,7 @@ func (e *UploadError) Error() string {
 func (e *UploadError) Unwrap() error { return e.Err }
 
 // Upload sends a file to an endpoint that takes one, as it is read, over a connection of its
-// own. It is sent to another endpoint only where no connection could be had. A file that
+// own. It is sent to another endpoint only if no connection could be made. A file that
 // arrived and whose answer was lost is a [LostError] with an unknown outcome. The client's
 // timeout is for each part of it, not for the whole; ctx is for all of it.
 func (c *Client) Upload(ctx context.Context, p Path, f File, fields ...Field) (ans Answer, err error) {

@@ -12,8 +12,8 @@ import (
 // TaskUpdate is what [Client.Wait] has seen of a running task.
 type TaskUpdate struct {
 	Status TaskStatus
-	// Lines are the lines that its log has gained since the last update, of very many
-	// the last ones. The first update has no more of what was there before than one.
+	// Lines are the lines that its log has gained since the last update, or the last of
+	// them if there are very many. The first update has at most one line from before.
 	Lines []LogLine
 	// Progress is how far the task is by its whole log, if the client measures tasks.
 	Progress Progress
@@ -201,7 +201,7 @@ func (p *poll) run(ctx context.Context) {
 	}
 }
 
-// look sends one request, and another one where the log says that the task has ended. A
+// look sends one request, and another one if the log says that the task has ended. A
 // worker that was killed leaves no such line, so a log that stands still is doubted.
 func (p *poll) look(ctx context.Context) error {
 	if p.status.Running() && p.still < doubtful && p.reads < looksAtLog && p.wantsLog() {

@@ -18,7 +18,7 @@ import (
 // Permissions are the privileges of a token by ACL path.
 type Permissions map[string]Privileges
 
-// UnmarshalJSON reads PVE's answer. Where one privilege is not as PVE writes it, nothing is
+// UnmarshalJSON reads PVE's answer. If one privilege is not as PVE writes it, nothing is
 // known.
 func (p *Permissions) UnmarshalJSON(data []byte) error {
 	data = bytes.Clone(jsonscan.Trim(data))
@@ -41,7 +41,7 @@ func (p *Permissions) UnmarshalJSON(data []byte) error {
 }
 
 // Privileges are those that a token has on one path. They stay as PVE has written them:
-// there are hundreds, of which most calls want to know one or two.
+// there are hundreds, and most callers ask for one or two.
 type Privileges struct {
 	object json.RawMessage // nil, null, or an object of booleans
 }
@@ -113,9 +113,9 @@ func (c *Client) PermissionsOf(ctx context.Context, user, path string) (Permissi
 var top = []string{"/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms"}
 
 // Has reports whether the privilege is held on an ACL path such as /vms/100: on the path itself
-// where PVE lists it, else by propagation from the nearest path above that PVE lists. PVE lists
-// no path on which nothing is held, so that one which an entry of its own closes altogether
-// looks like one without an entry.
+// if PVE lists it, else by propagation from the nearest path above that PVE lists. PVE lists
+// no path on which no privilege is held. So a path whose own entry takes everything away looks
+// like one without an entry.
 func (p Permissions) Has(path, privilege string) bool {
 	if privs, listed := p[path]; listed || slices.Contains(top, path) {
 		_, held := privs.Get(privilege)
@@ -131,9 +131,9 @@ func (p Permissions) Has(path, privilege string) bool {
 	return false
 }
 
-// Below reports whether the privilege is held on everything below a top path such as
-// /vms, and on which of the paths there it is not for all that. What [Permissions.Has]
-// says of paths on which nothing is held goes for these as well.
+// Below reports whether the privilege is held on everything below a top path such as /vms,
+// and returns the paths there that are exceptions. A path on which no privilege is held is
+// not among them, for the reason that [Permissions.Has] gives.
 func (p Permissions) Below(path, privilege string) (all bool, except []string) {
 	for below, privs := range p {
 		if !strings.HasPrefix(below, path+"/") {

@@ -79,7 +79,7 @@ type FileSystem struct {
 	Name  string             `json:"name"` // of its device
 	Mount string             `json:"mountpoint"`
 	Type  string             `json:"type"`
-	Used  lenient.Opt[int64] `json:"used-bytes,omitzero"` // absent where the agent is old or nothing is stored
+	Used  lenient.Opt[int64] `json:"used-bytes,omitzero"` // absent if the agent is old or nothing is stored
 	Total lenient.Opt[int64] `json:"total-bytes,omitzero"`
 	Extra lenient.Extra      `json:"-"`
 }

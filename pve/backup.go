@@ -22,16 +22,16 @@ type NewBackup struct {
 	// {{vmid}}.
 	Notes     string
 	Protected bool // from being deleted, also by a rule
-	// Keep is a rule such as keep-last=3,keep-weekly=2: after the backup PVE deletes those
-	// of the guest on the storage that it does not keep. "" deletes none, unless StorageRule
-	// is set, with which PVE goes by the rule of the storage.
+	// Keep is a rule such as keep-last=3,keep-weekly=2. After the backup, PVE deletes the
+	// guest's backups on the storage that the rule does not keep. "" deletes none, unless
+	// StorageRule is set: then PVE applies the rule of the storage.
 	Keep        string
 	StorageRule bool
 	BWLimit     int64 // KiB/s; 0 is the limit of the node or the storage, if there is one
 }
 
 // Backup starts a backup of guests of a node (VM.Backup on each, and
-// Datastore.AllocateSpace on the storage). Where none of the guests is on the node, the
+// Datastore.AllocateSpace on the storage). If none of the guests is on the node, the
 // error is one of [Elsewhere].
 func (c *Client) Backup(ctx context.Context, node string, b NewBackup) (proxmox.UPID, error) {
 	ids := make([]string, len(b.VMIDs))

@@ -90,7 +90,7 @@ func (c *Client) NextID(ctx context.Context) (VMID, error) {
 	return proxmox.Get[VMID](ctx, c.Client, proxmox.Join("cluster", "nextid"), nil)
 }
 
-// IDTaken reports whether a guest has an id, be it one that the token may not see.
+// IDTaken reports whether a guest has an id, even one that the token may not see.
 func (c *Client) IDTaken(ctx context.Context, id VMID) (bool, error) {
 	_, err := proxmox.Get[VMID](ctx, c.Client, proxmox.Join("cluster", "nextid"), url.Values{"vmid": {id.String()}})
 	var said *proxmox.Error
@@ -120,7 +120,7 @@ func (e Executed) MarshalJSON() ([]byte, error) { return lenient.Encode(e, e.Ext
 
 // Exec starts a command in a VM through its guest agent (VM.Monitor up to PVE 8,
 // VM.GuestAgent.Unrestricted from 9), without a shell, and returns its process id there.
-// stdin, where not "", has at most 64 KiB.
+// stdin, if not "", has at most 64 KiB.
 //
 // PVE 7 splits a command that has no arguments at blanks, commas and semicolons; one
 // with such a character is refused there.
@@ -152,8 +152,8 @@ func (c *Client) Exec(ctx context.Context, g GuestRef, argv []string, stdin stri
 	return started.PID.Value, nil
 }
 
-// ExecStatus asks for a command that [Client.Exec] started. The agent forgets one that
-// has ended when it was asked for it.
+// ExecStatus asks how far a command is that [Client.Exec] started. The agent reports the end
+// of a command once, and then forgets it.
 func (c *Client) ExecStatus(ctx context.Context, g GuestRef, pid int64) (Executed, error) {
 	return proxmox.Get[Executed](ctx, c.Client, g.path("agent", "exec-status"), url.Values{"pid": {fmt.Sprint(pid)}})
 }

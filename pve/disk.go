@@ -45,7 +45,7 @@ type Disk struct {
 	Key    string // such as scsi0
 	Bus    string // the key without its number; unused for a volume that was detached
 	Source string // a volume id, a path on the node, none, or cdrom, which is the node's own drive
-	Volume VolID  // the source, where it is a volume id
+	Volume VolID  // the source, if it is a volume id
 	// Size is in bytes, and as old as the last look at it: of a disk that was resized
 	// by other means than PVE it is wrong.
 	Size      lenient.Opt[int64]
@@ -96,8 +96,8 @@ func DiskOf(kind Kind, key, value string) Disk {
 	return d
 }
 
-// Owner returns the guest that the volume belongs to by its name, 0 where it belongs to
-// none. ok is false where the name does not tell.
+// Owner returns the guest that the volume belongs to by its name, 0 if it belongs to
+// none. ok is false if the name does not tell.
 func (d Disk) Owner() (id VMID, ok bool) {
 	owner, ok := apischema.VolumeOwner(d.Source)
 	return VMID(owner), ok

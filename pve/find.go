@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// FindGuest returns the guest with the id, wherever in the cluster it is: as of at most
-// [ResourcesAge] ago, and after the client's last write. A guest that is not there, or
-// that the token may not see, is a *[NoGuestError].
+// FindGuest returns the guest with the id, on any node: as of at most [ResourcesAge] ago, and
+// after the client's last write. If there is none, or the token may not see it, the error is
+// a *[NoGuestError].
 func (c *Client) FindGuest(ctx context.Context, id VMID) (Resource, error) {
 	for _, kind := range []string{"vm", ""} {
 		known, ok := c.lists.kept(kind, c.Changes())

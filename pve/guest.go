@@ -45,7 +45,7 @@ func (s *GuestStatus) UnmarshalJSON(data []byte) error { return lenient.Decode(d
 // MarshalJSON writes what was read.
 func (s GuestStatus) MarshalJSON() ([]byte, error) { return lenient.Encode(s, s.Extra) }
 
-// State is one word for the state: QMP's where it says more than running.
+// State is one word for the state: QMP's if it says more than running.
 func (s GuestStatus) State() string {
 	if s.Status == "running" && s.QMPStatus.Value != "" {
 		return s.QMPStatus.Value

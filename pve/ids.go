@@ -96,7 +96,7 @@ func (k Kind) Noun() string {
 	return "VM"
 }
 
-// GuestRef says where the API has a guest.
+// GuestRef is the place of a guest in the API: its node, its kind and its id.
 type GuestRef struct {
 	Node string
 	Kind Kind

@@ -44,8 +44,8 @@ func (m Migration) MovedTogether() []VMID {
 	return ids
 }
 
-// Refused says why a guest cannot go to a node. PVE names a node without a reason, too,
-// that it allows at the same time.
+// Refused says why a guest cannot go to a node. PVE also lists nodes here, without a
+// reason, that it allows at the same time.
 type Refused struct {
 	Storages  []string      `json:"unavailable_storages,omitzero"`
 	Resources []string      `json:"unavailable-resources,omitzero"`
@@ -88,8 +88,8 @@ func (d *LocalDisk) UnmarshalJSON(data []byte) error { return lenient.Decode(dat
 // MarshalJSON writes what was read.
 func (d LocalDisk) MarshalJSON() ([]byte, error) { return lenient.Encode(d, d.Extra) }
 
-// CheckMigration asks what PVE has against the migration of a guest to a node, or to
-// any where target is "" (VM.Migrate). For a container before PVE 9 it is an *[Error]
+// CheckMigration asks what PVE has against the migration of a guest to a node, or to any
+// node if target is "" (VM.Migrate). Before PVE 9, the answer for a container is an *[Error]
 // with status 501.
 func (c *Client) CheckMigration(ctx context.Context, g GuestRef, target string) (Migration, error) {
 	params := url.Values{}

@@ -10,15 +10,15 @@ import (
 	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
-// Meter reads the progress of a task out of its log, from whose begin it is to be fed.
+// Meter reads the progress of a task from its log. It needs the log from the first line on.
 // The zero value has read nothing.
 type Meter struct {
 	now proxmox.Progress
 
 	parts  []part  // of the task, or of the guest that a backup job is at
-	expect int     // how many parts there will be; 0 where the log does not say
+	expect int     // how many parts there will be; 0 if the log does not say
 	next   bool    // what is copied next is a new part
-	size   float64 // of what is copied next; 0 where it is unknown
+	size   float64 // of what is copied next; 0 if it is unknown
 	sizes  float64 // of all disks in an archive
 	made   int     // volumes that were made for what is restored
 
@@ -35,10 +35,10 @@ type Meter struct {
 type part struct {
 	name  string  // of its block job
 	done  float64 // bytes
-	total float64 // 0 where it is unknown
+	total float64 // 0 if it is unknown
 	share float64 // from 0 to 1
 	rate  float64 // bytes a second
-	left  float64 // seconds; 0 where it is to be reckoned
+	left  float64 // seconds; 0 if it is to be reckoned
 }
 
 const (
@@ -123,7 +123,7 @@ func (m *Meter) reckon() {
 	}
 }
 
-// sum adds up the parts; total is 0 where that of one is unknown, and the rate that of
+// sum adds up the parts; total is 0 if that of one is unknown, and the rate that of
 // those which are not complete.
 func (m *Meter) sum() part {
 	parts := m.parts
@@ -176,7 +176,7 @@ func (m *Meter) share() (share float64, known bool) {
 	return share, true
 }
 
-// left is how long the task will take where nothing else is to come.
+// left is how long the task will take if nothing else is to come.
 func (m *Meter) left(all part) time.Duration {
 	more := m.expect > len(m.parts) ||
 		m.live && m.memory.total == 0 ||
@@ -205,7 +205,7 @@ func (m *Meter) named(name string) *part {
 	return p
 }
 
-// current returns the part that is copied now, where it is one after the other.
+// current returns the part that is copied now, if parts are copied one after the other.
 func (m *Meter) current() *part {
 	if len(m.parts) == 0 || m.next && len(m.parts) < maxParts {
 		m.parts = append(m.parts, part{})
@@ -227,7 +227,7 @@ func (p *part) fill() {
 	p.share, p.done, p.left = 1, max(p.done, p.total), 0
 }
 
-// at sets how far the part is. What was copied may be more than there was to copy, where
+// at sets how far the part is. What was copied may be more than there was to copy, if
 // it changes meanwhile; a total of 0 is unknown.
 func (p *part) at(done, total, share float64) {
 	p.done, p.total, p.share = done, total, min(share, 1)

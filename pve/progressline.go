@@ -138,7 +138,7 @@ var frames = []lineRule{
 	}},
 }
 
-// restarted returns the part that is copied now: a new one where the share has fallen.
+// restarted returns the part that is copied now: a new one if the share has fallen.
 func (m *Meter) restarted(share float64) *part {
 	if p := m.current(); share >= p.share {
 		return p

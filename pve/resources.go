@@ -57,11 +57,11 @@ func (r Resource) MarshalJSON() ([]byte, error) { return lenient.Encode(r, r.Ext
 // IsGuest reports whether the resource is a VM or a container.
 func (r Resource) IsGuest() bool { return r.Type == string(QEMU) || r.Type == string(LXC) }
 
-// State is one word for a guest's state as PVE knew it last; unknown where it did
+// State is one word for a guest's state as PVE knew it last; unknown if it did
 // not.
 func (r Resource) State() string { return stateOf(r.Status.Or("unknown"), r.Lock.Value) }
 
-// Ref says where the API has a guest.
+// Ref returns the place of a guest in the API.
 func (r Resource) Ref() GuestRef {
 	return GuestRef{Node: r.Node.Value, Kind: Kind(r.Type), VMID: r.VMID}
 }
@@ -72,8 +72,8 @@ func (r Resource) TagList() []string { return SplitTags(r.Tags.Value) }
 // SplitTags splits PVE's list of tags.
 func SplitTags(tags string) []string { return apischema.SplitList(tags) }
 
-// ResourcesAge is how long a list of resources is used for what is asked of it. The
-// client's own writes end that, and PVE's word that a guest is elsewhere.
+// ResourcesAge is how long a list of resources is used again. A write of the client, or an
+// answer that a guest is on another node, outdates it at once.
 const ResourcesAge = 3 * time.Second
 
 // Resources lists what the token may see of the cluster: guests with VM.Audit,

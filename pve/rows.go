@@ -19,11 +19,11 @@ type ResourceList struct {
 	rows []Row
 }
 
-// AsOf is when PVE was asked: at most [ResourcesAge] before the list was had, and after the
-// client's last write then.
+// AsOf is when PVE was asked: at most [ResourcesAge] before the list was returned, and after
+// the last write that the client had made by then.
 func (l *ResourceList) AsOf() time.Time { return l.asOf }
 
-// Rows goes over the rows of the list as PVE has sorted them, which is not at all.
+// Rows yields the rows of the list in PVE's order, which means nothing.
 func (l *ResourceList) Rows() iter.Seq[*Row] {
 	return func(yield func(*Row) bool) {
 		for i := range l.rows {
@@ -58,9 +58,9 @@ func (l *ResourceList) Guest(id VMID) (row *Row, ok bool) {
 }
 
 // Row is a resource that is not decoded yet: its methods decode what they return, and
-// [Row.Resource] decodes it all. It is public for long lists, since most who read one of ten
-// thousand want to know a little of all, or all about a few; others take
-// [ResourceList.Resources].
+// [Row.Resource] decodes it all. It is for long lists: a caller with ten thousand rows
+// mostly needs a few fields of all, or all fields of a few. [ResourceList.Resources] is
+// simpler.
 type Row struct {
 	object []byte // as PVE has written it; or null
 	vmid   VMID

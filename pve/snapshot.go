@@ -53,7 +53,7 @@ func (c *Client) CreateSnapshot(ctx context.Context, g GuestRef, s NewSnapshot) 
 }
 
 // DeleteSnapshot starts the removal of a snapshot (VM.Snapshot). With force it goes from the
-// configuration even where its volumes do not.
+// configuration even if its volumes do not.
 func (c *Client) DeleteSnapshot(ctx context.Context, g GuestRef, name string, force bool) (proxmox.UPID, error) {
 	params := url.Values{}
 	setFlag(params, "force", force)
@@ -61,8 +61,8 @@ func (c *Client) DeleteSnapshot(ctx context.Context, g GuestRef, name string, fo
 }
 
 // Rollback starts the return to a snapshot (VM.Snapshot or VM.Snapshot.Rollback): of
-// the disks and of the configuration. A running guest is stopped; it runs again after it
-// where the snapshot has its RAM, or with start.
+// the disks and of the configuration. A running guest is stopped. It runs again afterwards
+// if the snapshot has its RAM, or if start is set.
 func (c *Client) Rollback(ctx context.Context, g GuestRef, name string, start bool) (proxmox.UPID, error) {
 	params := url.Values{}
 	setFlag(params, "start", start)
@@ -83,7 +83,7 @@ func (f *Feature) UnmarshalJSON(data []byte) error { return lenient.Decode(data,
 func (f Feature) MarshalJSON() ([]byte, error) { return lenient.Encode(f, f.Extra) }
 
 // Feature asks whether all of a guest's storages can do something: snapshot, clone
-// (linked) or copy (VM.Audit). snapname, where not "", names a snapshot to do it with.
+// (linked) or copy (VM.Audit). snapname, if not "", names a snapshot to do it with.
 func (c *Client) Feature(ctx context.Context, g GuestRef, feature, snapname string) (Feature, error) {
 	params := url.Values{"feature": {feature}}
 	setText(params, "snapname", snapname)

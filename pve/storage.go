@@ -64,8 +64,8 @@ type Volume struct {
 	Content      string              `json:"content"` // images, rootdir, backup, iso, vztmpl, snippets, import
 	Format       lenient.Opt[string] `json:"format,omitzero"`
 	Size         lenient.Opt[int64]  `json:"size,omitzero"`             // bytes, as the guest sees them
-	ApproxSize   lenient.Opt[int64]  `json:"approximate-size,omitzero"` // in the place of Size, where that wants the volume active; PVE 9.1
-	Used         lenient.Opt[int64]  `json:"used,omitzero"`             // bytes on the storage, where it knows
+	ApproxSize   lenient.Opt[int64]  `json:"approximate-size,omitzero"` // instead of Size, if only an active volume has one; PVE 9.1
+	Used         lenient.Opt[int64]  `json:"used,omitzero"`             // bytes on the storage, if it knows
 	CTime        lenient.Opt[int64]  `json:"ctime,omitzero"`
 	VMID         lenient.Opt[int64]  `json:"vmid,omitzero"` // the guest that owns it; 0 is possible
 	Parent       lenient.Opt[string] `json:"parent,omitzero"`

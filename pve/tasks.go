@@ -66,7 +66,7 @@ func (c *Client) NodeTasks(ctx context.Context, node string, f TaskFilter) (list
 	return tasks, total, err
 }
 
-// GuestOf returns the guest that a task works on, where its id names one. Tasks on storages
+// GuestOf returns the guest that a task works on, if its id names one. Tasks on storages
 // name it before an @, as in 100@local.
 func GuestOf(upid proxmox.UPID) (VMID, bool) {
 	id, _, _ := strings.Cut(upid.ID, "@")
@@ -74,9 +74,8 @@ func GuestOf(upid proxmox.UPID) (VMID, bool) {
 	return vmid, err == nil
 }
 
-// EndsEarly reports whether what a task is for happens after it has ended: the HA
-// manager acts some seconds after it was asked, and a VM that reboots is started again
-// by another process.
+// EndsEarly reports whether a task ends before its work is done: the HA manager acts some
+// seconds after it was asked, and a VM that reboots is started again by another process.
 func EndsEarly(upid proxmox.UPID) bool {
 	return strings.HasPrefix(upid.Type, "ha") || upid.Type == "qmreboot"
 }

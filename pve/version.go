@@ -38,7 +38,7 @@ func (v Version) Major() int {
 
 // EndOfLife returns the day on which the support of a major version ended or will end:
 // the last one of the month in the table "How long will my Proxmox VE version be
-// supported?" of Proxmox VE's documentation (pve-docs, chapter FAQ). ok is false where
+// supported?" of Proxmox VE's documentation (pve-docs, chapter FAQ). ok is false if
 // none has been announced.
 func EndOfLife(major int) (day time.Time, ok bool) {
 	month, ok := map[int]string{

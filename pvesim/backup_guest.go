@@ -67,7 +67,7 @@ func (b *backupJob) backUp(id int, now time.Time) outcome {
 	return d.archive(j)
 }
 
-// limit refuses one backup more than are to be kept where none is removed.
+// limit refuses one backup more than are to be kept if none is removed.
 func (d *dump) limit() error {
 	most := d.keep.Limit()
 	if most == 0 || d.remove || d.flag("protected") {
@@ -243,7 +243,7 @@ func (d *dump) guarded(o outcome) outcome {
 	return o
 }
 
-// release unlocks the guest, and lets it run where it did.
+// release unlocks the guest, and lets it run if it did.
 func (d *dump) release(now time.Time) {
 	if d.g.Config["lock"] == "backup" {
 		delete(d.g.Config, "lock")

@@ -161,7 +161,7 @@ func (r *restoring) vm(j *journal) (madeDrives, error) {
 }
 
 // restoredConfig is the backup's configuration as the new guest's: with addresses
-// and ids of its own where that is asked for.
+// and ids of its own if that is asked for.
 func (r *restoring) restoredConfig() map[string]string {
 	config := maps.Clone(r.archive.Config)
 	delete(config, "template")

@@ -104,7 +104,7 @@ func numbers(list string) []int {
 	return out
 }
 
-// startBackups backs up guests in a task. Where they are all on other nodes it
+// startBackups backs up guests in a task. If they are all on other nodes it
 // answers OK and does nothing.
 func startBackups(c *call) (any, error) {
 	here, elsewhere := c.includedGuests()

@@ -34,6 +34,6 @@
 // # Compatibility
 //
 // Until version 1, a minor version may change exported names, and its notes say how; a
-// patch version does not. Answers follow PVE: where one differs from a real node's, that
-// is a fault of this package, and any version may correct it.
+// patch version does not. Answers follow PVE: an answer that differs from a real
+// node's is a fault of this package, and any version may correct it.
 package pvesim

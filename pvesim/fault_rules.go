@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// Fault is a rule by which requests go wrong that PVE would let in: those whose
-// token, endpoint and privileges are in order. The first rule that applies wins.
+// Fault is a rule by which requests go wrong. It applies to requests that PVE would let in:
+// those whose token, endpoint and privileges are in order. The first rule that applies wins.
 //
-// The first fields say which requests; Delay and at most one of those after it say
-// what befalls them. A rule with Down is about no request. [ParseFault] reads a rule
+// The fields up to Prob choose the requests. Delay and at most one of the fields after it
+// say what happens to them. A rule with Down is about no request. [ParseFault] reads a rule
 // from a line of text.
 type Fault struct {
 	// Match is a method, or *, and a path below /api2/json, in which * matches one
@@ -25,50 +25,50 @@ type Fault struct {
 	// "" matches every request.
 	Match string
 	Guest int     // the vmid that the request names; 0 means any
-	Node  string  // that does the work, or "" for any
-	Skip  int     // so many requests are let pass first
-	Max   int     // the rule fires at most so often; 0 means always
-	Prob  float64 // that it fires, by the model's seed; 0 means always
+	Node  string  // that does the work; "" means any
+	Skip  int     // how many requests pass first
+	Max   int     // how often the rule fires at most; 0 means always
+	Prob  float64 // probability that it fires, by the model's seed; 0 means always
 
 	// Delay is how much later the work begins, on the clock.
 	Delay time.Duration
 
 	// Status refuses before the work, with Message: from 400 in PVE's form, from 595
-	// as its proxy does where it reaches no node.
+	// as its proxy does if it reaches no node.
 	Status  int
 	Message string
-	// TaskFails is the exit status of the task that the request starts, after FailsAt
-	// percent of its work, which is undone as PVE undoes it. With 0 it does nothing.
+	// TaskFails is the exit status with which the task that the request starts fails, after
+	// FailsAt percent of its work. The work is undone as PVE undoes it. If FailsAt is 0, the
+	// task does nothing.
 	TaskFails string
 	FailsAt   int
-	// TaskIdle has the task that the request starts end well without having done anything.
+	// TaskIdle makes the task that the request starts end well without having done anything.
 	TaskIdle bool
-	// TaskSays is a line more in the log of that task, which does its work and ends well.
+	// TaskSays is an additional line in the log of that task, which does its work and ends well.
 	TaskSays string
 	// TaskWarns is a warning of that task, which does its work and ends with it.
 	TaskWarns string
 	// Keeps is why the task that destroys or migrates a guest cannot remove volumes: it says
 	// so and, as PVE does, ends well or with migration problems.
 	Keeps string
-	// Proxy has another program answer in the place of PVE, with Status and Message as its
-	// body: before the work, or with Done after it.
+	// Proxy makes another program answer instead of PVE, with Status, and Message as the
+	// body: before the work or, with Done, after it.
 	Proxy bool
 	Done  bool
 	// Drop ends the connection without an answer when the work is done.
 	Drop bool
-	// Truncate is after how many bytes the body of the answer ends, and with it the
-	// connection.
+	// Truncate is the number of bytes of the answer's body after which the connection ends.
 	Truncate int
 	// Slow is how much later the answer comes when the work is done, on the clock. PVE's
 	// proxy waits no more than 30 s for it, and then answers 596.
 	Slow time.Duration
-	// AgentTakes is how long the guest's agent takes to answer where it is asked. PVE
-	// waits no more than 3 s for its first word.
+	// AgentTakes is how long the guest's agent takes to answer. PVE waits no
+	// more than 3 s for its first word.
 	AgentTakes time.Duration
 
-	// Down takes Node off the network, as [Sim.SetOnline] does, or Storage away from
-	// all nodes, which then say Message of it: Delay after the rule is made. What is
-	// down from the beginning of a model was never heard of.
+	// Down takes Node off the network, as [Sim.SetOnline] does, or Storage away from all
+	// nodes, which then report Message for it. It does so Delay after the rule is made. What
+	// is down from the beginning of a model has never reported its state.
 	Down    bool
 	Storage string
 }
@@ -278,7 +278,7 @@ func (c *call) fork(now time.Time, n *node, user, typ, id string, locks int, wor
 	return c.state.fork(now, n, user, typ, id, locks, work)
 }
 
-// warning is the outcome where a task that ends well gives a warning.
+// warning is the same outcome with a warning, if the task ends well.
 func (o outcome) warning(text string) outcome {
 	if then := o.then; then != nil {
 		o.then = func(now time.Time) outcome { return then(now).warning(text) }
@@ -301,7 +301,7 @@ func (o outcome) saying(line string) outcome {
 	return o
 }
 
-// failing is the outcome where the work breaks off after some percent of it.
+// failing is the outcome if the work breaks off after some percent of it.
 func (o outcome) failing(exit string, percent int) outcome {
 	took := o.took * time.Duration(percent) / 100
 	broken := failed(took, "%s", exit)

@@ -134,13 +134,13 @@ func (c *call) checkDigest(g *guest, refusal string) error {
 	return nil
 }
 
-// What PVE says where the digest is another: VMs' own code, and the rest.
+// What PVE says if the digest is another: VMs' own code, and the rest.
 const (
 	otherChecksum = "checksum mismatch (file change by other user?)"
 	otherDigest   = "detected modified configuration - file changed by other user? Try again."
 )
 
-// unlocked refuses where the guest has a lock.
+// unlocked refuses if the guest has a lock.
 func (g *guest) unlocked() error {
 	if lock := g.Config["lock"]; lock != "" {
 		return die("%s is locked (%s)", g.noun(), lock)
@@ -148,7 +148,7 @@ func (g *guest) unlocked() error {
 	return nil
 }
 
-// unprotected refuses where the guest is protected from what is to be done.
+// unprotected refuses if the guest is protected from what is to be done.
 func (g *guest) unprotected(format string, args ...any) error {
 	if g.Config["protection"] == "1" {
 		return die(format+" - protection mode enabled", args...)

@@ -117,7 +117,7 @@ func (c *call) changeRefusal(g *guest) error {
 }
 
 // postConfig changes it in a task. With background_delay it waits that long for
-// its end, and answers without a task where it came.
+// the end of the task, and answers without it if it has ended by then.
 func postConfig(c *call, g *guest) (any, error) {
 	if c.forked == nil {
 		if err := c.changeRefusal(g); err != nil {
@@ -280,8 +280,8 @@ func (c *call) normal(kind, key, value, old string) string {
 	return value
 }
 
-// withMAC gives a network device a hardware address, where it has none its old one
-// or a new one.
+// withMAC gives a network device without a hardware address its old one, or else a new
+// one.
 func (c *call) withMAC(kind, net, old string) string {
 	if macOf(net) != "" {
 		return net

@@ -40,8 +40,8 @@ func classOf(classes map[string]string, key string) string {
 	return ""
 }
 
-// mayKey lets those change a key of a guest's configuration who have the privilege
-// for its class. The value decides where it is a drive.
+// mayKey lets callers change a key of a guest's configuration that have the privilege
+// for its class. For a drive, the value decides which privilege that is.
 func (c *call) mayKey(kind, vm, key, value string) error {
 	if kind == "lxc" {
 		return c.mayContainerKey(vm, key, value)

@@ -24,7 +24,7 @@ func (m madeDrives) undo(s *state) {
 }
 
 // makeDrives makes the volumes that drives ask for, and writes the drives with
-// their volumes and sizes. What it made is undone where it fails.
+// their volumes and sizes. What it made is undone if it fails.
 func (c *call) makeDrives(j *journal, kind string, vmid int, config map[string]string, defaultStorage string) (madeDrives, error) {
 	out := madeDrives{config: map[string]string{}}
 	for _, key := range sortedKeys(config) {

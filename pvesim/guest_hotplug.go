@@ -96,7 +96,7 @@ func applyError(g *guest, key string, err error) string {
 }
 
 // removeConfigKey takes a key away. A drive's volume becomes an unused one, or ceases to
-// exist by force, or where it is an unused one already.
+// exist by force, or if it is an unused one already.
 func (s *state) removeConfigKey(g *guest, key string, force bool) error {
 	if g.now.running && g.Kind == "qemu" && withoutIndex(key) == "net" && g.IgnoresShutdown {
 		return die("error on hot-unplugging device '%s'", key)
@@ -140,7 +140,7 @@ func (g *guest) isInSnapshot(id string) bool {
 	return false
 }
 
-// addUnusedOf lists the volume of a drive as unused, where it is the guest's own.
+// addUnusedOf lists the volume of a drive as unused, if it is the guest's own.
 func (g *guest) addUnusedOf(s *state, drive string) {
 	v := s.volumeOf(propstring.Volume(drive), g.Node)
 	if v == nil || propstring.IsCDROM(drive) || v.VMID != g.VMID {

@@ -68,8 +68,8 @@ func reachRefusal(n *node) error {
 	return nil
 }
 
-// storageRefusal says why a node cannot hold a guest's volumes where they are to go to the
-// storages that they are on.
+// storageRefusal says why a node cannot hold a guest's volumes that stay on storages of the
+// same names.
 func (c *call) storageRefusal(n *node, g *guest, stores map[string]string) error {
 	if missing := c.unavailable(g, n.Name); len(stores) == 0 && len(missing) > 0 {
 		_, err := c.usable(missing[0], n.Name)
@@ -78,7 +78,7 @@ func (c *call) storageRefusal(n *node, g *guest, stores map[string]string) error
 	return nil
 }
 
-// migrationOutcome is a migration under way: the guest is locked, and stopped where it is
+// migrationOutcome is a migration under way: the guest is locked, and stopped if it is
 // restarted at the target.
 func (c *call) migrationOutcome(g *guest, j *journal, target *node, stores map[string]string, then func(time.Time), stop bool) outcome {
 	g.Config["lock"] = "migrate"
@@ -111,7 +111,7 @@ func (c *call) migrationOutcome(g *guest, j *journal, target *node, stores map[s
 	return o
 }
 
-// moveLive moves a running VM with its RAM, and its disks where that is allowed.
+// moveLive moves a running VM with its RAM, and its disks if that is allowed.
 // It says whether the migration ended here.
 func (c *call) moveLive(j *journal, g *guest, target *node, stores map[string]string) (outcome, bool) {
 	local, bad := c.localDisks(g), false

@@ -13,8 +13,8 @@ import (
 type verb struct {
 	task      string // type of the task
 	ha        string // type of the task that asks the HA manager instead; "" = never
-	needsRun  bool   // refused at once where the guest does not run
-	needsStop bool   // refused at once where it does
+	needsRun  bool   // refused at once if the guest does not run
+	needsStop bool   // refused at once if it does
 	work      func(c *call, g *guest, now time.Time) outcome
 }
 
@@ -129,7 +129,7 @@ func (c *call) askHA(v verb, g *guest) string {
 	})
 }
 
-// locked refuses where the guest has a lock that is not among the allowed ones.
+// locked refuses if the guest has a lock that is not among the allowed ones.
 func locked(g *guest, allowed ...string) (outcome, bool) {
 	lock := g.Config["lock"]
 	if lock == "" || slices.Contains(allowed, lock) {
@@ -266,7 +266,7 @@ func shutdownVM(c *call, g *guest, _ time.Time) outcome {
 	return c.shutdown(g, "VM quit/powerdown failed - got timeout", "VM quit/powerdown failed - terminating now with SIGTERM")
 }
 
-// shutdown waits for the guest, and ends in a failure, or by force where that is
+// shutdown waits for the guest, and ends in a failure, or by force if that is
 // asked for, when the time is up.
 func (c *call) shutdown(g *guest, failure, forced string) outcome {
 	takes, ok := c.shutdownTime(g)

@@ -264,7 +264,7 @@ func deleteSnapshot(c *call, g *guest) (any, error) {
 	})
 }
 
-// setOrDelete gives a key a value, or takes it away where that is "".
+// setOrDelete gives a key a value, or takes it away if that is "".
 func setOrDelete(config map[string]string, key, value string) {
 	if value == "" {
 		delete(config, key)

@@ -64,8 +64,8 @@ func (c *call) ruleRefusals(typ string, create bool) error {
 	return nil
 }
 
-// givenRule are the options that the call gives a rule, where they name guests that HA
-// manages and nodes that are there.
+// givenRule returns the options that the call gives a rule. It refuses guests that HA does
+// not manage, and nodes that do not exist.
 func (c *call) givenRule(typ, words string) (map[string]string, error) {
 	options, keys := map[string]string{}, ruleKeys[typ]
 	for _, key := range slices.Concat(keys.needed, keys.other) {
@@ -200,7 +200,7 @@ func deleteRule(c *call, s sections) (any, error) {
 	return nil, nil
 }
 
-// affine are the resources that rules keep together with a guest, or apart from it, where
+// affine are the resources that rules keep together with a guest, or apart from it, if
 // the HA manager takes care of both.
 func (s *state) affine(g *guest, affinity string) []string {
 	out := []string{}

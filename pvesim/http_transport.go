@@ -180,7 +180,7 @@ func (s *Sim) serve(ctx context.Context, node string, conn net.Conn, in *bufio.R
 // await gives the other side as long as PVE does.
 func await(conn net.Conn) error { return conn.SetReadDeadline(time.Now().Add(idle)) }
 
-// nextRequest reads a request. PVE ends the connection where that fails.
+// nextRequest reads a request. PVE ends the connection if that fails.
 func nextRequest(conn net.Conn, in *bufio.Reader) (*http.Request, Request, error) {
 	if err := await(conn); err != nil {
 		return nil, Request{}, err

@@ -33,7 +33,7 @@ type Response struct {
 	Reason string
 	Header http.Header
 	Body   []byte
-	// Cut is after how many bytes of the body the connection ends; 0 means
+	// Cut is the number of bytes of the body after which the connection ends; 0 means
 	// after all of them.
 	Cut int
 

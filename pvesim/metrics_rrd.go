@@ -24,7 +24,7 @@ func (c *call) series(value func(step rrd.Span, peak float64) map[string]any) (a
 	return out, nil
 }
 
-// noRRD is what PVE says where nothing was ever heard of.
+// noRRD is what PVE says if nothing was ever heard of.
 func (c *call) noRRD(kind, name string) error {
 	dir := "pve2-" + kind
 	if c.node.version.major >= 9 {
@@ -98,7 +98,7 @@ func getGuestRRD(c *call) (any, error) {
 }
 
 // during is the guest's state in a step, and when it was that. A minute is known
-// that it ran in for a moment, a longer step where that was half of it.
+// if it ran for a moment in it, a longer step if it ran for half of it.
 func (g *guest) during(step rrd.Span) (runState, time.Time, bool) {
 	runs := g.runs
 	if g.now.running {

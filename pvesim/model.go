@@ -16,21 +16,21 @@ type Model struct {
 	Nodes    []Node
 	Storages []Storage
 	Guests   []Guest
-	// Volumes are those that are no disks of guests, and disks of which more is to
-	// be said than the guest's configuration does. Others are derived from it, unless
+	// Volumes are those that are no disks of guests, and disks that need more detail
+	// than the guest's configuration gives. Other disks are derived from it, unless
 	// NoMoreVolumes says that there are none.
 	Volumes       []Volume
 	NoMoreVolumes bool
 	Pools         []Pool
 	Jobs          []BackupJob
 	Replications  []Replication
-	// HAGroups are those of nodes up to PVE 8, HARules what took their place.
+	// HAGroups are for nodes up to PVE 8, and HARules, which replaced them, for later ones.
 	HAGroups, HARules []HASection
-	// HAUsed says that the HA manager had something to do once, as it has where a guest
-	// is managed.
+	// HAUsed says that the HA manager once had something to do. It has if a guest is
+	// managed.
 	HAUsed bool
 	Users  []User
-	// Groups are those of users of which more is to be said than their members do.
+	// Groups are groups of users that have a comment or no members: others follow from Users.
 	Groups []Group
 	Tokens []Token
 	// Roles are those beside PVE's own, with their privileges.
@@ -43,12 +43,12 @@ type Model struct {
 	NoViewer bool
 }
 
-// Node is a node of the cluster. The first of a model is the one that is asked
-// where a request names none.
+// Node is a node of the cluster. The first of a model receives the requests that
+// name none.
 type Node struct {
 	Name    string
 	IP      string
-	PVE     string // where it differs from the model's
+	PVE     string // "" means the model's
 	CPUs    int
 	Memory  int64         // bytes
 	Disk    int64         // bytes of the root file system
@@ -79,9 +79,9 @@ type Storage struct {
 	Options map[string]string
 	// Broken is why no node can use it, in PVE's words; "" if they can.
 	Broken string
-	Size   int64 // bytes, per node where it is not shared
+	Size   int64 // bytes, per node if it is not shared
 	Used   int64 // bytes, those of the model's volumes included
-	// UsedOn is Used by node, for those where it differs.
+	// UsedOn is Used on the nodes on which it differs, by node.
 	UsedOn map[string]int64
 }
 
@@ -182,7 +182,7 @@ type Run struct{ Ago, Took time.Duration } // since its start, until its end
 type Program struct {
 	Out, Err string
 	Exit     int
-	Signal   int // that ends it; 0 where it ends by itself
+	Signal   int // that ends it; 0 if it ends by itself
 	Takes    time.Duration
 }
 

@@ -74,8 +74,8 @@ func (s *Sim) text() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Interrupt ends all tasks that run, as they end on a node that shuts down, and lets
-// HA and guests that reboot forget what they were about to do.
+// Interrupt ends all tasks that run, as they end on a node that shuts down, and
+// cancels what HA and rebooting guests were about to do.
 func (s *Sim) Interrupt() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,8 +88,8 @@ func (s *Sim) Interrupt() {
 }
 
 // Load brings to life what [Sim.Save] has written, or a [Model] as JSON. The cluster's
-// time goes on where the clock is, but never back: where the clock is behind the time
-// that was saved, it goes on from there.
+// time continues at the clock's time, but never goes back: if the clock is behind the time
+// that was saved, it continues from the saved time.
 func Load(r io.Reader, o Options) (*Sim, error) {
 	var from saved
 	dec := json.NewDecoder(r)

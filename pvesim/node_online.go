@@ -9,8 +9,8 @@ import (
 )
 
 // SetOnline takes a node off the network, or brings it back. Its guests and tasks
-// go on all the while, unheard: the others show its guests as they were last seen,
-// and after 5 minutes as unknown. HA leaves them where they are.
+// go on meanwhile. The other nodes hear nothing of them: they show its guests as they were
+// last seen, and after 5 minutes as unknown. HA leaves the guests where they are.
 func (s *Sim) SetOnline(node string, up bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -34,7 +34,7 @@ func (s *state) receiver(host string) *node {
 	return s.nodes[0]
 }
 
-// dial connects to a node. Where it is offline this fails when the network has given
+// dial connects to a node. If it is offline this fails when the network has given
 // up looking for it.
 func (s *Sim) dial(ctx context.Context, host string) error {
 	n := s.receiver(host)

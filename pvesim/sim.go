@@ -52,7 +52,7 @@ type Record struct {
 func NewSim(m Model, o Options) (*Sim, error) { return newSim(m, o, time.Time{}) }
 
 // newSim brings a model to life that is as the cluster was at a time, which is the
-// clock's where it is zero.
+// clock's if it is zero.
 func newSim(m Model, o Options, at time.Time) (*Sim, error) {
 	if o.Clock == nil {
 		o.Clock = Scaled(1)
@@ -89,9 +89,9 @@ func (s *Sim) Requests() []Record {
 // Now is the simulated cluster's time.
 func (s *Sim) Now() time.Time { return s.clock.Now() }
 
-// Do answers one request. The error is ctx's, where a caller went away while PVE
-// would have kept it waiting, or a [*net.OpError], where the receiving node is
-// offline, or [io.ErrUnexpectedEOF], where a [Fault] keeps the answer from it.
+// Do answers one request. The error is ctx's if the caller went away while PVE
+// would have kept it waiting, a [*net.OpError] if the receiving node is offline, and
+// [io.ErrUnexpectedEOF] if a [Fault] withholds the answer.
 func (s *Sim) Do(ctx context.Context, req Request) (Response, error) {
 	if resp, ok := s.viewer(req); ok {
 		return resp, nil

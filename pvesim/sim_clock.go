@@ -14,7 +14,7 @@ type Clock interface {
 }
 
 // Scaled returns a clock that starts now and runs speed times as fast as real time.
-// It panics where speed is not positive.
+// It panics if speed is not positive.
 func Scaled(speed float64) Clock {
 	if !(speed > 0) {
 		panic("pvesim: the speed of a clock must be positive")

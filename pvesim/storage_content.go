@@ -272,8 +272,8 @@ func (c *call) mayBackups(storage string, vmid int) error {
 }
 
 // deleteVolume deletes a volume in a task. That it does not exist is no failure.
-// With delay it waits that long for the end, and answers without a task where it
-// came.
+// With delay it waits that long for the end of the task, and answers without it if it has
+// ended by then.
 func deleteVolume(c *call) (any, error) {
 	if c.forked == nil {
 		n, err := c.theVolume()

@@ -15,7 +15,7 @@ type storageType struct {
 	// are qcow2, raw and vmdk, and raw ones can neither be snapshotted nor grow
 	// a linked clone of anything but a base image.
 	files bool
-	// format is that of a new volume where none is asked for.
+	// format is that of a new volume if none is asked for.
 	format string
 	// subvols says that containers get file systems instead of block devices.
 	subvols   bool
@@ -120,7 +120,7 @@ func (s *state) usable(id, node string) (*Storage, error) {
 	return st, nil
 }
 
-// online returns the storage where a node can use it now, which a broken one is not.
+// online returns the storage if a node can use it now, which a broken one is not.
 func (s *state) online(id, node string) (*Storage, error) {
 	st, err := s.usable(id, node)
 	if err == nil && st.Broken != "" {

@@ -117,7 +117,7 @@ type request struct {
 }
 
 // newVolume names a volume as PVE does on this type of storage: the first free
-// number in the names of a guest's disks, and file extensions where volumes are
+// number in the names of a guest's disks, and file extensions if volumes are
 // files.
 func (s *state) newVolume(r request) Volume {
 	st := s.storageNamed(r.storage)

@@ -19,7 +19,7 @@ func failedBy(err error) outcome {
 }
 
 // awaitForked answers for the task that the call has started: with nothing, or its
-// failure after some words, where it ends within as many seconds as a parameter
+// failure after some words, if it ends within as many seconds as a parameter
 // says, and else with its UPID.
 func (c *call) awaitForked(delay, words string) (any, error) {
 	t, patience := c.forked, c.arrived.Add(time.Duration(c.number(delay, 0))*time.Second)

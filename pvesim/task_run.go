@@ -56,7 +56,7 @@ type outcome struct {
 	log   []entry
 	exit  string              // OK, WARNINGS: n, or what went wrong
 	apply func(end time.Time) // makes it true; may be nil
-	undo  func()              // cleans up where the task is stopped before; may be nil
+	undo  func()              // cleans up if the task is stopped before; may be nil
 	// brief says that the lock on the configuration was needed for the beginning only:
 	// the guest's own lock takes its place.
 	brief bool
@@ -64,7 +64,7 @@ type outcome struct {
 	interrupted string
 	// last are lines that it says then; may be nil.
 	last func(now time.Time) []string
-	// then goes on where this was not all: what follows is known when it begins. May
+	// then goes on if this was not all: what follows is known when it begins. May
 	// be nil.
 	then func(now time.Time) outcome
 }

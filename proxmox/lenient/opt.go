@@ -22,7 +22,7 @@ type Opt[T string | int64 | float64 | bool] struct {
 // Some returns a value that is there.
 func Some[T string | int64 | float64 | bool](v T) Opt[T] { return Opt[T]{v, true} }
 
-// Or returns the value, or other where it is absent.
+// Or returns the value, or other if it is absent.
 func (o Opt[T]) Or(other T) T {
 	if !o.Set {
 		return other
@@ -33,7 +33,7 @@ func (o Opt[T]) Or(other T) T {
 // IsZero reports whether the value is absent.
 func (o Opt[T]) IsZero() bool { return !o.Set }
 
-// MarshalJSON writes the value, null where it is absent.
+// MarshalJSON writes the value, null if it is absent.
 func (o Opt[T]) MarshalJSON() ([]byte, error) {
 	if !o.Set {
 		return []byte("null"), nil
@@ -69,7 +69,7 @@ func (o *Opt[T]) UnmarshalJSON(data []byte) error {
 }
 
 // textOf is the text of a string, and anything else as it is written: a part of data
-// where it can be.
+// if possible.
 func textOf(data []byte) ([]byte, error) {
 	if data[0] != '"' {
 		return data, nil

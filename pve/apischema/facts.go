@@ -129,7 +129,7 @@ func (a *API) Endpoint(method, template string) *Endpoint {
 }
 
 // Find returns the endpoint that serves a decoded path and the parameters that
-// the path carries, or false where PVE would say that the method is not
+// the path carries, or false if PVE would say that the method is not
 // implemented.
 func (a *API) Find(method, path string) (*Endpoint, Values, bool) {
 	n, values := a.facts.tree(), []string{}

@@ -74,7 +74,7 @@ func perlPattern(pattern string) string {
 	return b.String()
 }
 
-// SplitList splits a list as PVE::Tools::split_list does: at every NUL where it has one,
+// SplitList splits a list as PVE::Tools::split_list does: at every NUL if it has one,
 // else at commas, semicolons and white space of any kind.
 func SplitList(s string) []string {
 	if strings.Contains(s, "\x00") {

@@ -86,7 +86,7 @@ type Check struct {
 	Path         string   // of perm, perm-modify: a template
 	Privs        []string // of perm, userid-group
 	Any          bool     // of perm: one of Privs is enough
-	RequireParam string   // of perm: refused where this parameter is absent
+	RequireParam string   // of perm: refused if this parameter is absent
 	Subject      string   // of userid-param: self, Realm.AllocateUser
 	GroupsParam  string   // of userid-group: create, update, or ""
 }

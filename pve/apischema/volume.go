@@ -28,7 +28,7 @@ var (
 // plugins read it: STORAGE:NAME, NAME alone, or a path on the node. It is 0 for what
 // belongs to no guest: a volume that is yet to be made (STORAGE:8), an empty drive, an
 // image of a CD. A linked clone belongs to the clone, whose base nobody can change. ok is
-// false where the name does not tell.
+// false if the name does not tell.
 func VolumeOwner(source string) (vmid int, ok bool) {
 	if strings.HasPrefix(source, "/") {
 		return pathOwner(source)

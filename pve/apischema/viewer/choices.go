@@ -49,7 +49,7 @@ func schemas(list any) []map[string]any {
 	return out
 }
 
-// both is a schema for what two schemas accept. Where they differ the first one
+// both is a schema for what two schemas accept. If they differ the first one
 // counts.
 func both(a, b map[string]any) map[string]any {
 	out := maps.Clone(b)
@@ -112,7 +112,7 @@ func or(a, b map[string]any) map[string]any {
 	return out
 }
 
-// together returns the properties of both, those of the first where both have one.
+// together returns the properties of both, those of the first if both have one.
 func together(a, b map[string]any) (map[string]any, bool) {
 	inA, okA := a["properties"].(map[string]any)
 	inB, okB := b["properties"].(map[string]any)

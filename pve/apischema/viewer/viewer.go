@@ -138,7 +138,7 @@ func clean(raw map[string]any) map[string]any {
 			out[key] = json.Number(fmt.Sprint(v))
 		case "enum":
 			list, ok := v.([]any)
-			if !ok { // PVE writes null where the words depend on the node
+			if !ok { // PVE writes null if the words depend on the node
 				continue
 			}
 			words := []string{}
