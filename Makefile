@@ -48,7 +48,7 @@ lint:
 # stories start many processes, and the detector would let each sleep a second at its end.
 RACE = GORACE=atexit_sleep_ms=0 $(GO) test -race -vet=off
 race:
-	$(RACE) -short $$($(GO) list ./... | grep -vE '/(internal/archtest|packaging|test/[a-z]+)$$')
+	$(RACE) -short $$($(GO) list ./... | grep -vE '/(internal/(archtest|toolset)|packaging|test/[a-z]+)$$')
 
 # What needs not be known at every commit, for an hour or more: all tests as long as they
 # can be and several times, also under the race detector, and each fuzz test for FUZZTIME.

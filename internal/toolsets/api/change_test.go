@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 
 	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
@@ -256,6 +257,7 @@ func TestUndoLeadsBack(t *testing.T) {
 
 // What is refused says why and what would be right, and changes nothing.
 func TestChangeRefuses(t *testing.T) {
+	effort.SkipShort(t)
 	for args, want := range map[string]string{
 		`{"method":"POST","path":"/cluster/backup","params":{"prune-backup":"keep-last=7","schedule":"every night at 2"}}`:                   "(did you mean prune-backups?)",
 		`{"method":"PUT","path":"/cluster/backup/backup-nightly","params":{"schedule":"every night at 2"}}`:                                  "schedule: invalid format - invalid calendar event 'every night at 2' - unable to parse calendar event",

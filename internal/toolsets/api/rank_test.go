@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 	"os"
 	"slices"
 	"strings"
@@ -113,6 +114,7 @@ without looking at what is found for them.
 // What people ask is found. What is found for questions that were held out is never printed,
 // so that the tables are not made for them.
 func TestRanking(t *testing.T) {
+	effort.SkipShort(t)
 	all := questions(t)
 	page := fmt.Sprintf(searchHead, len(all))
 	for _, major := range []int{8, 9} {

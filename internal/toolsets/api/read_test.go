@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/recorded"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -105,6 +106,7 @@ func TestReadAreas(t *testing.T) {
 
 // What is refused says why, what would be right, and sends nothing of what was asked for.
 func TestReadRefuses(t *testing.T) {
+	effort.SkipShort(t)
 	for args, want := range map[string]string{
 		`{"path":"cluster/backup"}`:                                                      `path: "/cluster/backup"`,
 		`{"path":"/cluster//backup"}`:                                                    `path: "/cluster/backup"`,
@@ -186,6 +188,7 @@ func TestReadCleans(t *testing.T) {
 
 // An answer of any size is bounded, and says what is missing.
 func TestReadIsBounded(t *testing.T) {
+	effort.SkipShort(t)
 	deep := map[string]any{"list": slices.Repeat([]any{strings.Repeat("long ", 2000)}, 3000)}
 	for i := range 500 {
 		deep[fmt.Sprintf("field%d", i)] = strings.Repeat("x", 3000)
@@ -248,6 +251,7 @@ var byState = []string{"No such storage.", "no such task", "VM 900 already exist
 // Every recorded read that PVE has refused for its parameters is refused before it is sent, in
 // PVE's words.
 func TestRecordedReadsAreRefusedBefore(t *testing.T) {
+	effort.SkipShort(t)
 	refused, byStateAlone := 0, 0
 	for _, row := range recorded.Rows(t) {
 		if !row.IsRequest() || row.Method != http.MethodGet || row.Status != http.StatusBadRequest {
@@ -300,6 +304,7 @@ var stateful = []string{
 // Whatever a model writes, nothing is sent that PVE refuses for its parameters, nor what the
 // guard does not take for a plain read.
 func TestReadSendsOnlyWhatIsRight(t *testing.T) {
+	effort.SkipShort(t)
 	for _, version := range []string{"8.4.1", "9.1.5", "8.4.1 and 9.1.5"} {
 		known, err := apischema.Load(int(version[0] - '0'))
 		if err != nil {

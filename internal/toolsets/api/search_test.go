@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
 	"github.com/pve-mcp/pve-mcp/pvesim"
@@ -13,6 +14,7 @@ import (
 
 // What search says of an endpoint: what it is for, takes, needs and can do.
 func TestSearch(t *testing.T) {
+	effort.SkipShort(t)
 	for _, tt := range []struct {
 		name, token, args string
 		readOnly          bool
