@@ -44,8 +44,9 @@ lint:
 	$(GO) test ./internal/archtest -run 'Sizes|Prose'
 
 # With -short, tests of data do the least that shows their kind, or nothing: test has run
-# them. What is not here has one goroutine, or runs programs built without the detector. The
-# stories start many processes, and the detector would let each sleep a second at its end.
+# them. What is not here has one goroutine, or runs programs built without the detector;
+# internal/toolset calls each tool with much data, and the toolsets' own tests call them here.
+# The stories start many processes, and the detector would let each sleep a second at its end.
 RACE = GORACE=atexit_sleep_ms=0 $(GO) test -race -vet=off
 race:
 	$(RACE) -short $$($(GO) list ./... | grep -vE '/(internal/(archtest|toolset)|packaging|test/[a-z]+)$$')
