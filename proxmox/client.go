@@ -36,7 +36,7 @@ type Options struct {
 	// https://pve1.example.lan:8006. One that does not answer is passed over for the
 	// next, and left alone for 30 s.
 	Endpoints []string
-	// Token makes the requests; the zero value makes them as nobody, whom PVE answers 401.
+	// Token is sent with each request; the zero value sends none, and PVE answers 401.
 	Token Token
 	// Transport sends the requests; see [NewTransport].
 	Transport http.RoundTripper

@@ -14,9 +14,9 @@ type Progress struct {
 	Percent lenient.Opt[float64]
 	// Done is how many bytes were copied, 0 if the log tells none. It never falls.
 	Done int64
-	// Total is how many bytes there are to be copied by what the log has named until
-	// now, 0 if that is unknown.
+	// Total is how many bytes have to be copied according to the log so far, 0 if that
+	// is unknown.
 	Total int64
 	Rate  int64         // bytes a second, 0 if it is unknown
-	Left  time.Duration // about, 0 if it does not follow
+	Left  time.Duration // an estimate, 0 if there is none
 }

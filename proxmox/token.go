@@ -141,8 +141,8 @@ func cutLast(s, sep string) (before, after string) {
 	return "", s
 }
 
-// Check reports whether the secret can be one: PVE makes them as UUIDs. The error
-// does not show it. Of one that comes late, nothing is known yet.
+// Check returns an error if the secret is no UUID, as those of PVE are. The error does not
+// show it. A late secret is not checked.
 func (s Secret) Check() error {
 	if s.late == nil && !isUUID(s.text) {
 		return fmt.Errorf("a token secret is a UUID; this one has %d characters and another form", len(s.text))

@@ -43,7 +43,7 @@ func (c *Client) UpdateConfig(ctx context.Context, g GuestRef, change ConfigChan
 	return err
 }
 
-// StartConfig is UpdateConfig for a VM as a task, for what takes its time: a new
+// StartConfig is UpdateConfig for a VM as a task, for changes that take long: a new
 // disk, a disk that is imported, or one that is destroyed.
 func (c *Client) StartConfig(ctx context.Context, g GuestRef, change ConfigChange) (proxmox.UPID, error) {
 	return c.StartOrDo(ctx, http.MethodPost, g.path("config"), change.params())
@@ -57,7 +57,7 @@ func (c *Client) ResizeDisk(ctx context.Context, g GuestRef, disk, size, digest 
 	return c.StartOrDo(ctx, http.MethodPut, g.path("resize"), params)
 }
 
-// Deletion says what goes together with a guest.
+// Deletion says what is deleted together with a guest.
 type Deletion struct {
 	Purge        bool // its place in backup jobs, HA and replication
 	Unreferenced bool // volumes of its id that its configuration does not name
@@ -85,7 +85,7 @@ func (c *Client) DeleteVolume(ctx context.Context, node string, id VolID) (proxm
 	return c.StartOrDo(ctx, http.MethodDelete, proxmox.Join("nodes", node, "storage", id.Storage, "content", id.String()), nil)
 }
 
-// NextID returns the lowest id that no guest has. It is not kept for the caller.
+// NextID returns the lowest id that no guest has. It is not reserved.
 func (c *Client) NextID(ctx context.Context) (VMID, error) {
 	return proxmox.Get[VMID](ctx, c.Client, proxmox.Join("cluster", "nextid"), nil)
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
 
-// ClusterItem is a line of /cluster/status: the cluster itself, which a single node has
-// not, or one of its nodes.
+// ClusterItem is a line of /cluster/status: the cluster itself, or one of its nodes. A single
+// node has no line for a cluster.
 type ClusterItem struct {
 	Type    string              `json:"type"` // cluster or node
 	ID      string              `json:"id"`

@@ -36,7 +36,7 @@ type StorageFilter struct {
 }
 
 // NodeStorages lists the storages of a node (Datastore.Audit or
-// Datastore.AllocateSpace on each). A storage that hangs makes it take its time.
+// Datastore.AllocateSpace on each). A storage that hangs delays the answer.
 func (c *Client) NodeStorages(ctx context.Context, node string, f StorageFilter) ([]Storage, error) {
 	params := url.Values{}
 	setText(params, "content", f.Content)

@@ -235,7 +235,7 @@ type User struct {
 	FirstName, LastName, Keys string
 }
 
-// Group is a group of users, who name it.
+// Group is a group of users. Its members name it in [User].
 type Group struct{ ID, Comment string }
 
 // Token is an API token.

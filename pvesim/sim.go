@@ -78,8 +78,8 @@ func newSim(m Model, o Options, at time.Time) (*Sim, error) {
 	return s, nil
 }
 
-// Requests returns the requests that were answered, oldest first; of over 20,000 at
-// least the last 10,000.
+// Requests returns the requests that were answered, oldest first. If there were over 20,000,
+// it returns at least the last 10,000.
 func (s *Sim) Requests() []Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()

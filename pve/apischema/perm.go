@@ -6,7 +6,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
 )
 
-// Caller is who asks, as far as a permission check wants to know.
+// Caller is the caller of an endpoint, as far as a permission check needs to know.
 type Caller struct {
 	// User is the user id or token id; "" for a request without authentication.
 	User string

@@ -78,7 +78,7 @@ type Permissions struct {
 	Check *Check `json:"check,omitempty"`
 }
 
-// Check is one node of a permission check. PVE writes it as a list such as
+// Check is a permission check, or a part of one. PVE writes it as a list such as
 // ["perm", "/vms/{vmid}", ["VM.Audit"], "any", 1].
 type Check struct {
 	Op           string   // and, or, perm, perm-modify, userid-group, userid-param
