@@ -2,11 +2,9 @@ package proxmox
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -14,8 +12,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/cenkalti/backoff/v5"
 )
 
 // heldByPVE is the least time to wait for an answer that PVE itself may hold: its
@@ -125,13 +121,6 @@ func New(o Options) (*Client, error) {
 // Close closes the connections that no request uses. The client can be used again.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// The most attempts at a read, and the pause before the second; the next ones are
-// longer, and all are varied so that many clients do not come back at once.
-const (
-	attempts  = 3
-	retryWait = 300 * time.Millisecond
-)
-
 // Do sends a request to an endpoint, and returns its answer. A refusal is an *[Error]. The
 // parameters of GET and DELETE go into the query, others into a form.
 func (c *Client) Do(ctx context.Context, method string, p Path, params url.Values) (Answer, error) {
@@ -179,122 +168,6 @@ func (c *Client) Changes() int64 { return c.changes.Load() }
 func (c *Client) changed() {
 	c.changes.Add(1)
 	c.shared.drop()
-}
-
-// read sends a GET, and again if it got no answer. No attempt begins after the time
-// that the first one may take.
-func (c *Client) read(ctx context.Context, p Path, params url.Values) (Answer, error) {
-	var last error
-	once := func() (Answer, error) {
-		ans, err := c.round(ctx, http.MethodGet, p, params)
-		last = err
-		if err != nil && !repeatable(err) {
-			err = backoff.Permanent(err)
-		}
-		return ans, err
-	}
-	pauses := backoff.NewExponentialBackOff()
-	pauses.InitialInterval = retryWait
-	ans, err := backoff.Retry(ctx, once, backoff.WithBackOff(pauses),
-		backoff.WithMaxTries(attempts), backoff.WithMaxElapsedTime(c.timeoutOf(http.MethodGet, p)))
-	if err == nil {
-		return ans, nil
-	}
-	if c.outdates(last) {
-		c.changed()
-	}
-	return Answer{}, last // without the wrapping of package backoff
-}
-
-// round sends a request once: to an endpoint, and to the next ones if [elsewhere]
-// allows it.
-func (c *Client) round(ctx context.Context, method string, p Path, params url.Values) (ans Answer, err error) {
-	err = c.try(ctx, method, func(e *endpoint) (sent bool, err error) {
-		ans, sent, err = c.send(ctx, e, method, p, params)
-		return sent, err
-	})
-	return ans, err
-}
-
-// try sends a request by send to an endpoint, and to the next ones if [elsewhere] allows
-// it.
-func (c *Client) try(ctx context.Context, method string, send func(*endpoint) (sent bool, err error)) error {
-	var silent []*endpoint
-	var errs []error
-	for _, e := range c.endpoints.order() {
-		sent, err := send(e)
-		switch {
-		case err != nil && ctx.Err() != nil:
-			return err
-		case !unanswered(err):
-			c.endpoints.answered(e, silent)
-			return err
-		}
-		silent, errs = append(silent, e), append(errs, err)
-		if !elsewhere(method, sent, err) {
-			if !byProxy(err) {
-				c.endpoints.rest(silent)
-			}
-			return err
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// byProxy reports whether the endpoint itself answered, for a node behind it that did
-// not.
-func byProxy(err error) bool {
-	var said *Error
-	return errors.As(err, &said) && said.NodeUnreachable()
-}
-
-// elsewhere reports whether a request that failed at one endpoint may be sent to
-// another: one that was not sent, or one that only reads and got no answer. One that
-// took all its time is not given it again.
-func elsewhere(method string, sent bool, err error) bool {
-	switch {
-	case !sent:
-		return true
-	case method != http.MethodGet || errors.Is(err, context.DeadlineExceeded):
-		return false
-	}
-	return unanswered(err)
-}
-
-// unanswered reports whether err says that no answer of PVE's own came to a request.
-func unanswered(err error) bool {
-	var lost *LostError
-	var said *Error
-	var unconnected *ConnectError
-	return errors.As(err, &lost) || errors.As(err, &unconnected) || isForeign(err) || errors.As(err, &said) && said.NodeUnreachable()
-}
-
-// repeatable reports whether a read that failed everywhere may succeed in a moment
-// somewhere. What took its time, cannot be found, or is not whom it should be is not
-// asked again.
-func repeatable(err error) bool {
-	if several, ok := err.(interface{ Unwrap() []error }); ok {
-		return slices.ContainsFunc(several.Unwrap(), repeatable)
-	}
-	var dns *net.DNSError
-	var timeout net.Error
-	var other *ForeignError
-	switch {
-	case errors.As(err, &other) && !other.Passing():
-		return false
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), distrusted(err):
-		return false
-	case errors.As(err, &timeout) && timeout.Timeout(), errors.As(err, &dns) && dns.IsNotFound:
-		return false
-	}
-	return unanswered(err)
-}
-
-// distrusted reports whether a certificate was refused.
-func distrusted(err error) bool {
-	var pin *PinError
-	var unverified *tls.CertificateVerificationError
-	return errors.As(err, &pin) || errors.As(err, &unverified)
 }
 
 // send makes one attempt. sent says that a connection was had, so that PVE may
@@ -392,6 +265,7 @@ func (c *Client) identify(ctx context.Context, head http.Header) error {
 type SecretError struct{ Err error }
 
 func (e *SecretError) Error() string { return e.Err.Error() }
+
 func (e *SecretError) Unwrap() error { return e.Err }
 
 // ConnectError says that no connection to an endpoint could be made: the request
