@@ -75,20 +75,48 @@ func row(a sim.Answer) map[string]any {
 	return r
 }
 
+// creation is a call of pve_create_backup, and what comes of it.
+type creation struct {
+	name    string
+	model   *pvesim.Model
+	token   string
+	args    string
+	outcome tool.Outcome
+	message string
+	volid   string // of the new backup, its beginning
+	after   string // the guest's status
+	log     string // a line of the task's log, "" if it has none to show
+}
+
+func (tt creation) check(t *testing.T) {
+	if tt.model == nil {
+		tt.model = model(small)
+	}
+	w := sim.New(t, sim.Options{Model: tt.model, Token: tt.token})
+	a := w.Call("pve_create_backup", tt.args)
+	if a.Outcome != tt.outcome || !strings.Contains(fmt.Sprint(a.Fields["message"]), tt.message) || !strings.Contains(texts(a, "log"), tt.log) {
+		t.Errorf("%s", a.Text)
+	}
+	if volid := fmt.Sprint(row(a)["volid"]); tt.volid != "" && !strings.HasPrefix(volid, tt.volid) || tt.volid == "" && row(a) != nil {
+		t.Errorf("backup %s, want %s", volid, tt.volid)
+	}
+	sent := w.Sent()
+	if n := before(sent); n != 3 || len(sim.Writes(sent)) != 1 {
+		t.Errorf("%d requests before the write: %v", n, sent)
+	}
+	if tt.after == "" {
+		return
+	}
+	time.Sleep(30 * time.Second) // a container starts after its backup
+	if got := w.As("root@pam!full").Call("pve_guest_status", fmt.Sprintf(`{"vmid":%v}`, a.Fields["vmid"])); got.Fields["status"] != tt.after {
+		t.Errorf("after it: %s", got.Text)
+	}
+}
+
 func TestCreateBackup(t *testing.T) {
 	lab := pvesim.Lab()
 	small(&lab)
-	for _, tt := range []struct {
-		name    string
-		model   *pvesim.Model
-		token   string
-		args    string
-		outcome tool.Outcome
-		message string
-		volid   string // of the new backup, its beginning
-		after   string // the guest's status
-		log     string // a line of the task's log, "" if it has none to show
-	}{
+	for _, tt := range []creation{
 		{name: "VM, snapshot", args: `{"vmid":104,"storage":"nfs"}`, outcome: tool.OK, message: "Backup of VM 104 (mail) on pve1 to nfs: done.",
 			volid: "nfs:backup/vzdump-qemu-104-2000_01_01-00_00_00.vma.zst", after: "running"},
 		{name: "VM on PVE 8", model: model(small, version("8.4.1")), args: `{"vmid":104,"storage":"nfs"}`, outcome: tool.OK,
@@ -119,32 +147,7 @@ func TestCreateBackup(t *testing.T) {
 		{name: "warnings", model: model(small, fault(pvesim.Fault{Match: "POST /nodes/*/vzdump", TaskWarns: "late"})), args: `{"vmid":200,"storage":"nfs"}`, volid: "nfs:backup/vzdump-lxc-200-", log: "WARN: late",
 			outcome: tool.Warnings, message: "Backup of CT 200 (proxy) on pve1 to nfs: done, with warnings (1).", after: "running"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				if tt.model == nil {
-					tt.model = model(small)
-				}
-				w := sim.New(t, sim.Options{Model: tt.model, Token: tt.token})
-				a := w.Call("pve_create_backup", tt.args)
-				if a.Outcome != tt.outcome || !strings.Contains(fmt.Sprint(a.Fields["message"]), tt.message) || !strings.Contains(texts(a, "log"), tt.log) {
-					t.Errorf("%s", a.Text)
-				}
-				if volid := fmt.Sprint(row(a)["volid"]); tt.volid != "" && !strings.HasPrefix(volid, tt.volid) || tt.volid == "" && row(a) != nil {
-					t.Errorf("backup %s, want %s", volid, tt.volid)
-				}
-				sent := w.Sent()
-				if n := before(sent); n != 3 || len(sim.Writes(sent)) != 1 {
-					t.Errorf("%d requests before the write: %v", n, sent)
-				}
-				if tt.after == "" {
-					return
-				}
-				time.Sleep(30 * time.Second) // a container starts after its backup
-				if got := w.As("root@pam!full").Call("pve_guest_status", fmt.Sprintf(`{"vmid":%v}`, a.Fields["vmid"])); got.Fields["status"] != tt.after {
-					t.Errorf("after it: %s", got.Text)
-				}
-			})
-		})
+		t.Run(tt.name, func(t *testing.T) { synctest.Test(t, tt.check) })
 	}
 }
 

@@ -122,18 +122,20 @@ func texts(a sim.Answer, field string) string {
 	return strings.Join(out, "\n")
 }
 
+// noSpace are the notes on storages whose backups a token may not see.
+func noSpace(storages ...string) string {
+	var out []string
+	for _, s := range storages {
+		out = append(out, fmt.Sprintf("backups on %s are not visible to this token: it lacks Datastore.AllocateSpace on /storage/%s", s, s))
+	}
+	return strings.Join(out, "\n")
+}
+
 func TestListBackups(t *testing.T) {
 	all := strings.Join([]string{served, webNew, proxy, sandbox, gone, servedCT, webOld}, " ")
 	lab := pvesim.Lab()
 	lab.Volumes = slices.DeleteFunc(lab.Volumes, func(v pvesim.Volume) bool { return v.Content == "backup" })
 	lab.Volumes = append(lab.Volumes, pvesim.Volume{ID: "local:backup/vzdump-lxc-102-1999_12_31-02_00_00.tar", Node: "pve", Content: "backup", Format: "tar", Size: gib, Used: gib, VMID: 102, Age: day})
-	noSpace := func(storages ...string) string {
-		var out []string
-		for _, s := range storages {
-			out = append(out, fmt.Sprintf("backups on %s are not visible to this token: it lacks Datastore.AllocateSpace on /storage/%s", s, s))
-		}
-		return strings.Join(out, "\n")
-	}
 	noAudit := "this token lacks Datastore.Audit on /storage: there may be storages with backups that it cannot see"
 	away := "storage local on pve3 is not available, or its node is not: what it has is left out"
 	for _, tt := range []struct {

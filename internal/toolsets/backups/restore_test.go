@@ -27,6 +27,49 @@ func set(vmid int, key, value string) func(*pvesim.Model) {
 // archive are the arguments of a restoration, without the last brace.
 func archive(id string) string { return fmt.Sprintf(`{"archive":%q`, id) }
 
+// restoration is a call of pve_restore_backup, and what comes of it.
+type restoration struct {
+	name    string
+	model   *pvesim.Model
+	token   string
+	args    string
+	outcome tool.Outcome
+	message string
+	vmid    float64
+	node    string
+	status  string
+	notes   string
+	before  int    // requests until the write
+	storage string // of its disk
+}
+
+func (tt restoration) check(t *testing.T) {
+	if tt.model == nil {
+		tt.model = model(small)
+	}
+	w := sim.New(t, sim.Options{Model: tt.model, Token: tt.token})
+	a := w.Call("pve_restore_backup", tt.args+"}")
+	if tt.outcome == "" {
+		tt.outcome = tool.OK
+	}
+	if a.Outcome != tt.outcome || !strings.Contains(fmt.Sprint(a.Fields["message"]), tt.message) {
+		t.Fatalf("%s\nwant %s", a.Text, tt.message)
+	}
+	if sent := w.Sent(); before(sent) != tt.before || len(sim.Writes(sent)) != 1 {
+		t.Errorf("%d requests before the write: %v", before(sent), sent)
+	}
+	if tt.vmid == 0 {
+		return
+	}
+	if a.Fields["vmid"] != tt.vmid || a.Fields["node"] != tt.node || a.Fields["status"] != tt.status || texts(a, "notes") != tt.notes {
+		t.Errorf("%s", a.Text)
+	}
+	c := w.As("root@pam!full").Call("pve_guest_config", fmt.Sprintf(`{"vmid":%v}`, tt.vmid))
+	if !strings.Contains(c.Text, tt.storage+":") || c.IsError {
+		t.Errorf("%s", c.Text)
+	}
+}
+
 func TestRestore(t *testing.T) {
 	twin := func(what string) string {
 		return "it has the MAC addresses of " + what + ", which still exists: do not run both in one network; unique: true makes new ones"
@@ -35,20 +78,7 @@ func TestRestore(t *testing.T) {
 	small(&lab)
 	labArchive := "local:backup/vzdump-lxc-103-1999_12_31-02_00_00.tar"
 	lab.Volumes = append(lab.Volumes, pvesim.Volume{ID: labArchive, Node: "pve", Content: "backup", Format: "tar", Size: gib, Used: gib, VMID: 103, Age: day})
-	for _, tt := range []struct {
-		name    string
-		model   *pvesim.Model
-		token   string
-		args    string
-		outcome tool.Outcome
-		message string
-		vmid    float64
-		node    string
-		status  string
-		notes   string
-		before  int    // requests until the write
-		storage string // of its disk
-	}{
+	for _, tt := range []restoration{
 		{name: "VM to the next free id", args: archive(webNew), message: "Restore of VM 110 from " + webNew + " on pve1: done.",
 			vmid: 110, node: "pve1", status: "stopped", notes: twin("VM 100 (web-1)"), before: 6, storage: "local-zfs"},
 		{name: "PVE 8", model: model(small, version("8.4.1")), args: archive(webNew), vmid: 110, node: "pve1", status: "stopped", notes: twin("VM 100 (web-1)"), before: 6, storage: "local-zfs"},
@@ -82,34 +112,7 @@ func TestRestore(t *testing.T) {
 		{name: "without the right to see the storage", token: "none@pve!mcp", args: archive(webNew) + `,"vmid":321,"node":"pve2","storage":"nfs"`, vmid: 321, node: "pve2", status: "stopped", before: 6,
 			model: model(small, unseen), notes: twin("VM 100 (web-1)")},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				if tt.model == nil {
-					tt.model = model(small)
-				}
-				w := sim.New(t, sim.Options{Model: tt.model, Token: tt.token})
-				a := w.Call("pve_restore_backup", tt.args+"}")
-				if tt.outcome == "" {
-					tt.outcome = tool.OK
-				}
-				if a.Outcome != tt.outcome || !strings.Contains(fmt.Sprint(a.Fields["message"]), tt.message) {
-					t.Fatalf("%s\nwant %s", a.Text, tt.message)
-				}
-				if sent := w.Sent(); before(sent) != tt.before || len(sim.Writes(sent)) != 1 {
-					t.Errorf("%d requests before the write: %v", before(sent), sent)
-				}
-				if tt.vmid == 0 {
-					return
-				}
-				if a.Fields["vmid"] != tt.vmid || a.Fields["node"] != tt.node || a.Fields["status"] != tt.status || texts(a, "notes") != tt.notes {
-					t.Errorf("%s", a.Text)
-				}
-				c := w.As("root@pam!full").Call("pve_guest_config", fmt.Sprintf(`{"vmid":%v}`, tt.vmid))
-				if !strings.Contains(c.Text, tt.storage+":") || c.IsError {
-					t.Errorf("%s", c.Text)
-				}
-			})
-		})
+		t.Run(tt.name, func(t *testing.T) { synctest.Test(t, tt.check) })
 	}
 }
 
