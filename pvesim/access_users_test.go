@@ -13,37 +13,7 @@ import (
 func TestAccessAdministration(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, pvesim.Lab())
-	w.story(`
-		POST /access/groups?groupid=staff&comment=people                 => null
-		POST /access/groups?groupid=staff                                => 500 create group failed: group 'staff' already exists
-		POST /access/users?userid=ann@pve&groups=staff&comment=Ann       => null
-		POST /access/users?userid=ann@pve                                => 500 create user failed: user 'ann@pve' already exists
-		POST /access/users?userid=bob@pve&groups=nobody                  => 500 create user failed: no such group 'nobody'
-		POST /access/users?userid=bob@ldap&password=long-enough          => 500 create user failed: auth domain 'ldap' does not exist
-		GET /access/users/ann@pve#groups                                 => [staff]
-		GET /access/groups#staff#users                                   => ann@pve
-		GET /access/groups/staff#members                                 => [ann@pve]
-		PUT /access/groups/staff?comment=all                             => null
-		GET /access/groups/staff#comment                                 => all
-		PUT /access/users/ann@pve?email=ann@example.org&expire=4102444800 => null
-		GET /access/users#ann@pve#email                                  => ann@example.org
-		PUT /access/users/nobody@pve?comment=x                           => 500 no such user ('nobody@pve')
-		POST /access/roles?roleid=PVEMine                                => 400 Parameter verification failed. roleid: cannot use role ID starting with the (case-insensitive) 'PVE' namespace
-		POST /access/roles?roleid=Starter&privs=VM.Audit                 => null
-		POST /access/roles?roleid=Starter                                => 500 create role failed: role 'Starter' already exists
-		PUT /access/roles/Starter?privs=VM.PowerMgmt&append=1            => null
-		PUT /access/roles/Starter?privs=VM.Nonsense                      => 400 Parameter verification failed. privs: invalid format - invalid privilege 'VM.Nonsense'
-		GET /access/roles/Starter#VM.PowerMgmt                           => 1
-		GET /access/roles#Starter#special                                => 0
-		PUT /access/roles/PVEAdmin?privs=VM.Audit                        => 500 auto-generated role 'PVEAdmin' cannot be modified
-		DELETE /access/roles/NoSuch                                      => 500 delete role failed: role 'NoSuch' does not exist
-		PUT /access/acl?path=/vms/100&roles=Starter                      => 400 Parameter verification failed. groups: either 'users', 'groups' or 'tokens' is required. tokens: either 'users', 'groups' or 'tokens' is required. users: either 'users', 'groups' or 'tokens' is required.
-		PUT /access/acl?path=/nope&roles=Starter&groups=staff            => 400 Parameter verification failed. path: invalid ACL path '/nope'
-		PUT /access/acl?path=/vms/100&roles=NoSuch&groups=staff          => 500 ACL update failed: role 'NoSuch' does not exist
-		PUT /access/acl?path=/vms/100&roles=Starter&users=eve@pve        => 500 ACL update failed: user 'eve@pve' does not exist
-		PUT /access/acl?path=/vms/100&roles=Starter&groups=staff         => null
-		GET /access/users/ann@pve/token/ci                               => 500 no such token 'ci' for user 'ann@pve'
-	`)
+	makeAnn(w)
 	value := func(method, path string, form url.Values) string {
 		data, _ := w.do(method, path, form).Body.Data.(map[string]any)
 		secret, _ := data["value"].(string)
@@ -90,5 +60,41 @@ func TestAccessAdministration(t *testing.T) {
 		DELETE /access/users/ann@pve                                     => null
 		GET /access/users#ann@pve                                        => null
 		GET /access/acl#/vms/100                                         => null
+	`)
+}
+
+// makeAnn makes the user ann@pve in the group staff, which has the role Starter on guest 100,
+// and tries on the way what is refused.
+func makeAnn(w *world) {
+	w.story(`
+		POST /access/groups?groupid=staff&comment=people                 => null
+		POST /access/groups?groupid=staff                                => 500 create group failed: group 'staff' already exists
+		POST /access/users?userid=ann@pve&groups=staff&comment=Ann       => null
+		POST /access/users?userid=ann@pve                                => 500 create user failed: user 'ann@pve' already exists
+		POST /access/users?userid=bob@pve&groups=nobody                  => 500 create user failed: no such group 'nobody'
+		POST /access/users?userid=bob@ldap&password=long-enough          => 500 create user failed: auth domain 'ldap' does not exist
+		GET /access/users/ann@pve#groups                                 => [staff]
+		GET /access/groups#staff#users                                   => ann@pve
+		GET /access/groups/staff#members                                 => [ann@pve]
+		PUT /access/groups/staff?comment=all                             => null
+		GET /access/groups/staff#comment                                 => all
+		PUT /access/users/ann@pve?email=ann@example.org&expire=4102444800 => null
+		GET /access/users#ann@pve#email                                  => ann@example.org
+		PUT /access/users/nobody@pve?comment=x                           => 500 no such user ('nobody@pve')
+		POST /access/roles?roleid=PVEMine                                => 400 Parameter verification failed. roleid: cannot use role ID starting with the (case-insensitive) 'PVE' namespace
+		POST /access/roles?roleid=Starter&privs=VM.Audit                 => null
+		POST /access/roles?roleid=Starter                                => 500 create role failed: role 'Starter' already exists
+		PUT /access/roles/Starter?privs=VM.PowerMgmt&append=1            => null
+		PUT /access/roles/Starter?privs=VM.Nonsense                      => 400 Parameter verification failed. privs: invalid format - invalid privilege 'VM.Nonsense'
+		GET /access/roles/Starter#VM.PowerMgmt                           => 1
+		GET /access/roles#Starter#special                                => 0
+		PUT /access/roles/PVEAdmin?privs=VM.Audit                        => 500 auto-generated role 'PVEAdmin' cannot be modified
+		DELETE /access/roles/NoSuch                                      => 500 delete role failed: role 'NoSuch' does not exist
+		PUT /access/acl?path=/vms/100&roles=Starter                      => 400 Parameter verification failed. groups: either 'users', 'groups' or 'tokens' is required. tokens: either 'users', 'groups' or 'tokens' is required. users: either 'users', 'groups' or 'tokens' is required.
+		PUT /access/acl?path=/nope&roles=Starter&groups=staff            => 400 Parameter verification failed. path: invalid ACL path '/nope'
+		PUT /access/acl?path=/vms/100&roles=NoSuch&groups=staff          => 500 ACL update failed: role 'NoSuch' does not exist
+		PUT /access/acl?path=/vms/100&roles=Starter&users=eve@pve        => 500 ACL update failed: user 'eve@pve' does not exist
+		PUT /access/acl?path=/vms/100&roles=Starter&groups=staff         => null
+		GET /access/users/ann@pve/token/ci                               => 500 no such token 'ci' for user 'ann@pve'
 	`)
 }

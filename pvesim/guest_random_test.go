@@ -89,128 +89,157 @@ func (r *reference) expect(t *rapid.T, ok bool, method, target string) {
 
 // actions are what may happen, each to a guest that may be there or not.
 func (r *reference) actions() map[string]func(*rapid.T) {
-	id := rapid.IntRange(100, 105)
-	snap := rapid.SampledFrom([]string{"one", "two", "three"})
-	name := rapid.SampledFrom([]string{"alpha", "beta", "gamma"})
-	config := func(t *rapid.T, key, value string, set func(*thing)) {
-		id := id.Draw(t, "id")
-		g := r.guests[id]
-		ok := g != nil && !g.locked()
-		r.expect(t, ok, "PUT", r.path(id)+"/config?"+key+"="+value)
-		if ok {
-			set(g)
-		}
-	}
 	return map[string]func(*rapid.T){
-		"create VM": func(t *rapid.T) {
-			id, name := id.Draw(t, "id"), name.Draw(t, "name")
-			r.expect(t, r.guests[id] == nil, "POST", fmt.Sprintf("/nodes/pve/qemu?vmid=%d&name=%s&scsi0=local-lvm:2", id, name))
-			if r.guests[id] == nil {
-				r.guests[id] = &thing{kind: "qemu", state: "stopped", name: name, snaps: map[string]thing{}}
-			}
-		},
-		"create CT": func(t *rapid.T) {
-			id, name := id.Draw(t, "id"), name.Draw(t, "name")
-			r.expect(t, r.guests[id] == nil, "POST", fmt.Sprintf("/nodes/pve/lxc?vmid=%d&hostname=%s&rootfs=local-lvm:2&ostemplate=%s", id, name, template(r.w.model)))
-			if r.guests[id] == nil {
-				r.guests[id] = &thing{kind: "lxc", state: "stopped", name: name, snaps: map[string]thing{}}
-			}
-		},
-		"destroy": func(t *rapid.T) {
-			id := id.Draw(t, "id")
-			g := r.guests[id]
-			ok := g != nil && !g.up() && !g.protected
-			r.expect(t, ok, "DELETE", r.path(id))
-			if ok {
-				delete(r.guests, id)
-			}
-		},
-		"power": func(t *rapid.T) {
-			id, verb := id.Draw(t, "id"), rapid.SampledFrom([]string{"start", "start", "start", "stop", "shutdown", "shutdown?forceStop=1", "reset", "suspend", "suspend?todisk=1", "resume"}).Draw(t, "verb")
-			g := r.guests[id]
-			if g != nil && g.kind == "lxc" && strings.Contains("reset suspend?todisk=1 resume", verb) {
-				t.Skip("not of containers")
-			}
-			next := ""
-			if g != nil {
-				next = g.power(verb)
-			}
-			r.expect(t, next != "", "POST", r.path(id)+"/status/"+verb)
-			if next != "" {
-				g.state = next
-			}
-		},
-		"rename": func(t *rapid.T) {
-			name := name.Draw(t, "name")
-			id := id.Draw(t, "id")
-			g, key := r.guests[id], "name"
-			if g != nil && g.kind == "lxc" {
-				key = "hostname"
-			}
-			ok := g != nil && !g.locked()
-			r.expect(t, ok, "PUT", r.path(id)+"/config?"+key+"="+name)
-			if ok {
-				g.name = name
-			}
-		},
-		"protect":   func(t *rapid.T) { config(t, "protection", "1", func(g *thing) { g.protected = true }) },
-		"unprotect": func(t *rapid.T) { config(t, "protection", "0", func(g *thing) { g.protected = false }) },
-		"snapshot": func(t *rapid.T) {
-			id, snap := id.Draw(t, "id"), snap.Draw(t, "snapshot")
-			g := r.guests[id]
-			ok := g != nil && !g.template && !g.locked()
-			if ok {
-				_, taken := g.snaps[snap]
-				ok = !taken
-			}
-			r.expect(t, ok, "POST", r.path(id)+"/snapshot?snapname="+snap)
-			if ok {
-				g.snaps[snap] = *g
-			}
-		},
-		"rollback": func(t *rapid.T) {
-			id, snap := id.Draw(t, "id"), snap.Draw(t, "snapshot")
-			g := r.guests[id]
-			ok := g != nil && !g.locked() && g.snaps[snap].kind != ""
-			r.expect(t, ok, "POST", r.path(id)+"/snapshot/"+snap+"/rollback")
-			if ok {
-				g.name, g.protected, g.state = g.snaps[snap].name, g.snaps[snap].protected, "stopped"
-			}
-		},
-		"delete snapshot": func(t *rapid.T) {
-			id, snap := id.Draw(t, "id"), snap.Draw(t, "snapshot")
-			g := r.guests[id]
-			ok := g != nil && !g.locked() && g.snaps[snap].kind != ""
-			r.expect(t, ok, "DELETE", r.path(id)+"/snapshot/"+snap)
-			if ok {
-				delete(g.snaps, snap)
-			}
-		},
-		"clone": func(t *rapid.T) {
-			id, to, name := id.Draw(t, "id"), id.Draw(t, "to"), name.Draw(t, "name")
-			g := r.guests[id]
-			if g == nil || g.kind == "lxc" {
-				t.Skip("VMs only")
-			}
-			ok := r.guests[to] == nil && !g.locked()
-			r.expect(t, ok, "POST", fmt.Sprintf("%s/clone?newid=%d&full=1&name=%s", r.path(id), to, name))
-			if ok {
-				r.guests[to] = &thing{kind: g.kind, state: "stopped", name: name, protected: g.protected && !g.template, snaps: map[string]thing{}}
-			}
-		},
-		"template": func(t *rapid.T) {
-			id := id.Draw(t, "id")
-			g := r.guests[id]
-			if g == nil || g.kind == "lxc" {
-				t.Skip("VMs only")
-			}
-			ok := g.state == "stopped" && len(g.snaps) == 0 && !g.template
-			r.expect(t, ok, "POST", r.path(id)+"/template")
-			if ok {
-				g.template = true
-			}
-		},
-		"": r.compare,
+		"create VM":       r.createVM,
+		"create CT":       r.createCT,
+		"destroy":         r.destroy,
+		"power":           r.changePower,
+		"rename":          r.rename,
+		"protect":         func(t *rapid.T) { r.configure(t, "protection", "1", func(g *thing) { g.protected = true }) },
+		"unprotect":       func(t *rapid.T) { r.configure(t, "protection", "0", func(g *thing) { g.protected = false }) },
+		"snapshot":        r.takeSnapshot,
+		"rollback":        r.rollBack,
+		"delete snapshot": r.deleteSnapshot,
+		"clone":           r.clone,
+		"template":        r.makeTemplate,
+		"":                r.compare,
+	}
+}
+
+func drawID(t *rapid.T, label string) int { return rapid.IntRange(100, 105).Draw(t, label) }
+
+func drawName(t *rapid.T) string {
+	return rapid.SampledFrom([]string{"alpha", "beta", "gamma"}).Draw(t, "name")
+}
+
+func drawSnapshot(t *rapid.T) string {
+	return rapid.SampledFrom([]string{"one", "two", "three"}).Draw(t, "snapshot")
+}
+
+func (r *reference) createVM(t *rapid.T) {
+	id, name := drawID(t, "id"), drawName(t)
+	r.expect(t, r.guests[id] == nil, "POST", fmt.Sprintf("/nodes/pve/qemu?vmid=%d&name=%s&scsi0=local-lvm:2", id, name))
+	if r.guests[id] == nil {
+		r.guests[id] = &thing{kind: "qemu", state: "stopped", name: name, snaps: map[string]thing{}}
+	}
+}
+
+func (r *reference) createCT(t *rapid.T) {
+	id, name := drawID(t, "id"), drawName(t)
+	r.expect(t, r.guests[id] == nil, "POST", fmt.Sprintf("/nodes/pve/lxc?vmid=%d&hostname=%s&rootfs=local-lvm:2&ostemplate=%s", id, name, template(r.w.model)))
+	if r.guests[id] == nil {
+		r.guests[id] = &thing{kind: "lxc", state: "stopped", name: name, snaps: map[string]thing{}}
+	}
+}
+
+func (r *reference) destroy(t *rapid.T) {
+	id := drawID(t, "id")
+	g := r.guests[id]
+	ok := g != nil && !g.up() && !g.protected
+	r.expect(t, ok, "DELETE", r.path(id))
+	if ok {
+		delete(r.guests, id)
+	}
+}
+
+func (r *reference) changePower(t *rapid.T) {
+	id, verb := drawID(t, "id"), rapid.SampledFrom([]string{"start", "start", "start", "stop", "shutdown", "shutdown?forceStop=1", "reset", "suspend", "suspend?todisk=1", "resume"}).Draw(t, "verb")
+	g := r.guests[id]
+	if g != nil && g.kind == "lxc" && strings.Contains("reset suspend?todisk=1 resume", verb) {
+		t.Skip("not of containers")
+	}
+	next := ""
+	if g != nil {
+		next = g.power(verb)
+	}
+	r.expect(t, next != "", "POST", r.path(id)+"/status/"+verb)
+	if next != "" {
+		g.state = next
+	}
+}
+
+func (r *reference) rename(t *rapid.T) {
+	name := drawName(t)
+	id := drawID(t, "id")
+	g, key := r.guests[id], "name"
+	if g != nil && g.kind == "lxc" {
+		key = "hostname"
+	}
+	ok := g != nil && !g.locked()
+	r.expect(t, ok, "PUT", r.path(id)+"/config?"+key+"="+name)
+	if ok {
+		g.name = name
+	}
+}
+
+// configure gives a key of a configuration a value, and notes by set what that changes.
+func (r *reference) configure(t *rapid.T, key, value string, set func(*thing)) {
+	id := drawID(t, "id")
+	g := r.guests[id]
+	ok := g != nil && !g.locked()
+	r.expect(t, ok, "PUT", r.path(id)+"/config?"+key+"="+value)
+	if ok {
+		set(g)
+	}
+}
+
+func (r *reference) takeSnapshot(t *rapid.T) {
+	id, snap := drawID(t, "id"), drawSnapshot(t)
+	g := r.guests[id]
+	ok := g != nil && !g.template && !g.locked()
+	if ok {
+		_, taken := g.snaps[snap]
+		ok = !taken
+	}
+	r.expect(t, ok, "POST", r.path(id)+"/snapshot?snapname="+snap)
+	if ok {
+		g.snaps[snap] = *g
+	}
+}
+
+func (r *reference) rollBack(t *rapid.T) {
+	id, snap := drawID(t, "id"), drawSnapshot(t)
+	g := r.guests[id]
+	ok := g != nil && !g.locked() && g.snaps[snap].kind != ""
+	r.expect(t, ok, "POST", r.path(id)+"/snapshot/"+snap+"/rollback")
+	if ok {
+		g.name, g.protected, g.state = g.snaps[snap].name, g.snaps[snap].protected, "stopped"
+	}
+}
+
+func (r *reference) deleteSnapshot(t *rapid.T) {
+	id, snap := drawID(t, "id"), drawSnapshot(t)
+	g := r.guests[id]
+	ok := g != nil && !g.locked() && g.snaps[snap].kind != ""
+	r.expect(t, ok, "DELETE", r.path(id)+"/snapshot/"+snap)
+	if ok {
+		delete(g.snaps, snap)
+	}
+}
+
+func (r *reference) clone(t *rapid.T) {
+	id, to, name := drawID(t, "id"), drawID(t, "to"), drawName(t)
+	g := r.guests[id]
+	if g == nil || g.kind == "lxc" {
+		t.Skip("VMs only")
+	}
+	ok := r.guests[to] == nil && !g.locked()
+	r.expect(t, ok, "POST", fmt.Sprintf("%s/clone?newid=%d&full=1&name=%s", r.path(id), to, name))
+	if ok {
+		r.guests[to] = &thing{kind: g.kind, state: "stopped", name: name, protected: g.protected && !g.template, snaps: map[string]thing{}}
+	}
+}
+
+func (r *reference) makeTemplate(t *rapid.T) {
+	id := drawID(t, "id")
+	g := r.guests[id]
+	if g == nil || g.kind == "lxc" {
+		t.Skip("VMs only")
+	}
+	ok := g.state == "stopped" && len(g.snaps) == 0 && !g.template
+	r.expect(t, ok, "POST", r.path(id)+"/template")
+	if ok {
+		g.template = true
 	}
 }
 
