@@ -3,10 +3,7 @@ package archtest
 import (
 	"go/ast"
 	"go/token"
-	"os"
 	"path"
-	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -31,38 +28,6 @@ func TestSizes(t *testing.T) {
 					}
 				}
 			}
-		}
-	}
-}
-
-// ratchet is a list of folders and files in which a rule does not hold yet. It can only
-// shrink: an entry in which the rule holds is an error.
-type ratchet map[string]bool
-
-func newRatchet(entries []string) ratchet {
-	r := ratchet{}
-	for _, entry := range entries {
-		r[entry] = false
-	}
-	return r
-}
-
-// excuses reports whether a fault in a file is expected, and remembers that there was one.
-func (r ratchet) excuses(file string) (excused bool) {
-	for entry := range r {
-		if file == entry || strings.HasPrefix(file, entry+"/") {
-			r[entry], excused = true, true
-		}
-	}
-	return excused
-}
-
-// check reports the entries without a fault. An entry that does not exist yet may stay.
-func (r ratchet) check(t *testing.T, list string) {
-	t.Helper()
-	for entry, faulty := range r {
-		if _, err := os.Stat(filepath.Join("..", "..", entry)); err == nil && !faulty {
-			t.Errorf("%s has no fault any more: take it out of %s", entry, list)
 		}
 	}
 }
