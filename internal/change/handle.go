@@ -147,15 +147,15 @@ func (h *Handle) Result(ctx context.Context, wait time.Duration) tool.Result {
 }
 
 // CurrentTask returns the task that runs for the change now, or else its last one.
-func (h *Handle) CurrentTask(ctx context.Context) (proxmox.UPID, error) {
+func (h *Handle) CurrentTask(ctx context.Context) proxmox.UPID {
 	r := h.newRun()
 	if out := r.restore(ctx); out != nil {
-		return h.Task(), nil
+		return h.Task()
 	}
 	over, cancel := context.WithCancel(ctx)
 	cancel() // it is looked at once
 	r.replaySteps(ctx, over)
-	return r.lastJob().UPID, nil
+	return r.lastJob().UPID
 }
 
 func (h *Handle) newRun() *run {

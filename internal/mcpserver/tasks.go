@@ -94,11 +94,7 @@ func (o Options) stop(ctx context.Context, req mcp.Request, b *change.Handle) er
 	if err != nil {
 		return err
 	}
-	upid, err := b.CurrentTask(ctx)
-	if err != nil {
-		return &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: h.Explain.Explain(err).String()}
-	}
-	args, err := json.Marshal(map[string]any{"upid": upid, "wait": 0})
+	args, err := json.Marshal(map[string]any{"upid": b.CurrentTask(ctx), "wait": 0})
 	if err != nil {
 		return err
 	}
