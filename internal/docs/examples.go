@@ -1,7 +1,6 @@
 package docs
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/google/jsonschema-go/jsonschema"
 
+	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
@@ -39,9 +39,7 @@ func Command(t tool.Tool, e tool.Example) string {
 	}
 	words = append(words, "call", t.Name)
 	var args map[string]any
-	d := json.NewDecoder(strings.NewReader(e.Arguments))
-	d.UseNumber()
-	if err := d.Decode(&args); err != nil {
+	if err := exactjson.Unmarshal([]byte(e.Arguments), &args); err != nil {
 		panic(fmt.Sprintf("an example of %s: %v", t.Name, err)) // every test meets it
 	}
 	subject, _ := Subject(t.Input())

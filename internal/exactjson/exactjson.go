@@ -55,10 +55,16 @@ func Decode(data []byte) (value any, err error) {
 	if err := Check(data, Limits{}); err != nil {
 		return nil, err
 	}
+	err = Unmarshal(data, &value)
+	return value, err
+}
+
+// Unmarshal reads the first value in data into v. What v does not have a type for gets its
+// numbers as [json.Number], as they were written.
+func Unmarshal(data []byte, v any) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
-	err = dec.Decode(&value)
-	return value, err
+	return dec.Decode(v)
 }
 
 // Limits are what [Check] holds a text to; 0 is for no limit.

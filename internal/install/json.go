@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/tailscale/hujson"
+
+	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 )
 
 var bom = []byte("\ufeff")
@@ -57,10 +59,8 @@ func parseJSON(text []byte, c Client) (*jsonFile, error) {
 func (f *jsonFile) data() (map[string]any, error) {
 	root := f.root.Clone()
 	root.Standardize()
-	dec := json.NewDecoder(bytes.NewReader(root.Pack()))
-	dec.UseNumber()
 	var out map[string]any
-	err := dec.Decode(&out)
+	err := exactjson.Unmarshal(root.Pack(), &out)
 	return out, err
 }
 

@@ -1,12 +1,13 @@
 package tool
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 )
 
 // Values are settings by key, as PVE takes them: text, where an argument may have
@@ -17,9 +18,7 @@ type Values map[string]string
 // them under their key.
 func (v *Values) UnmarshalJSON(data []byte) error {
 	var all map[string]any
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	if err := dec.Decode(&all); err != nil {
+	if err := exactjson.Unmarshal(data, &all); err != nil {
 		return err
 	}
 	*v = Values{}
@@ -56,7 +55,7 @@ func settingOf(key string, value any) (text, problem string) {
 		}
 		return property(v)
 	}
-	text, ok := plainText(value)
+	text, ok := PlainText(value)
 	if !ok {
 		return "", "is neither text nor a number nor true or false"
 	}
@@ -79,7 +78,7 @@ func settingOfList(key string, list []any) (text, problem string) {
 func join(list []any, separator string) (text, problem string) {
 	var out []string
 	for _, e := range list {
-		text, ok := plainText(e)
+		text, ok := PlainText(e)
 		text = strings.Trim(text, "\n") // a file with a key in it ends with one
 		if !ok || text == "" || strings.Contains(text, separator) {
 			return "", fmt.Sprintf("has the element %s, which PVE cannot keep in a list", show(e))
@@ -97,7 +96,7 @@ func join(list []any, separator string) (text, problem string) {
 func property(options map[string]any) (text, problem string) {
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(options)) {
-		value, ok := plainText(options[name])
+		value, ok := PlainText(options[name])
 		if list, isList := options[name].([]any); isList {
 			if value, problem = join(list, ";"); problem != "" {
 				return "", problem
@@ -112,8 +111,8 @@ func property(options map[string]any) (text, problem string) {
 	return strings.Join(out, ","), ""
 }
 
-// plainText is a text, number or boolean as PVE takes it.
-func plainText(value any) (text string, ok bool) {
+// PlainText is a text, number or boolean as PVE takes it. ok is false for any other value.
+func PlainText(value any) (text string, ok bool) {
 	switch v := value.(type) {
 	case string:
 		return v, true

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
+	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -263,8 +264,7 @@ func startChange(ctx context.Context, c *tool.Call, in *changeState) (change.Job
 			return change.Job{UPID: upid}, nil
 		}
 	}
-	in.Data, err = decoded(ans.Data)
-	if err != nil { // PVE has done it all the same
+	if exactjson.Unmarshal(ans.Data, &in.Data) != nil { // PVE has done it all the same
 		in.Data = nil
 	}
 	return change.Job{}, nil

@@ -1,9 +1,7 @@
 package api
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/proxmox"
@@ -40,17 +39,7 @@ type fields map[string]any
 
 // UnmarshalJSON keeps numbers as they are written, so that they compare.
 func (f *fields) UnmarshalJSON(data []byte) error {
-	value, err := decoded(data)
-	*f, _ = value.(map[string]any)
-	return err
-}
-
-// decoded is a JSON value with its numbers as they are written.
-func decoded(data []byte) (value any, err error) {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	err = dec.Decode(&value)
-	return value, err
+	return exactjson.Unmarshal(data, (*map[string]any)(f))
 }
 
 // objectOf finds what a request changes, and reads it as it is.
@@ -121,7 +110,8 @@ func readObject(ctx context.Context, c *tool.Call, elems []string) (fields, erro
 		}
 		return nil, err
 	}
-	value, err := decoded(ans.Data)
+	var value any
+	err = exactjson.Unmarshal(ans.Data, &value)
 	out, _ := value.(map[string]any)
 	return out, err
 }

@@ -1,8 +1,6 @@
 package api
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,8 +8,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
@@ -20,14 +20,7 @@ type params map[string]any
 
 // UnmarshalJSON keeps numbers as they are written.
 func (p *params) UnmarshalJSON(data []byte) error {
-	var all map[string]any
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	if err := dec.Decode(&all); err != nil {
-		return err
-	}
-	*p = all
-	return nil
+	return exactjson.Unmarshal(data, (*map[string]any)(p))
 }
 
 // values returns the parameters as PVE takes them in a form, or an error for those that it
@@ -52,15 +45,6 @@ func plain(value any) (out any, ok bool) {
 	switch v := value.(type) {
 	case nil:
 		return nil, true
-	case string:
-		return v, true
-	case json.Number:
-		return v.String(), true
-	case bool:
-		if v {
-			return "1", true
-		}
-		return "0", true
 	case []any:
 		list := []any{}
 		for _, e := range v {
@@ -72,7 +56,8 @@ func plain(value any) (out any, ok bool) {
 		}
 		return list, true
 	}
-	return nil, false
+	text, ok := tool.PlainText(value)
+	return text, ok
 }
 
 // checkParams checks parameters against PVE's own description, and returns them as they are

@@ -1,14 +1,13 @@
 package api
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -183,8 +182,6 @@ func send(ctx context.Context, c *tool.Call, r request) (data any, total int, er
 	if err != nil || ans.IsEmpty() {
 		return nil, 0, err
 	}
-	dec := json.NewDecoder(bytes.NewReader(ans.Data))
-	dec.UseNumber()
-	err = dec.Decode(&data)
+	err = exactjson.Unmarshal(ans.Data, &data)
 	return data, int(ans.Total.Value), err
 }
