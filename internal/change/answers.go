@@ -105,7 +105,7 @@ func lookOf(err error) error {
 }
 
 // goalNotReached reports a change whose task has ended before its goal is reached, or before
-// that could be seen, in the tool's seen words where it has some.
+// that could be seen, in the tool's own words if it has some.
 func (r *run) goalNotReached(ctx context.Context, seen Answer, job Job, err error) Answer {
 	if r.overdue(ctx, job.UPID) {
 		r.handle = ""

@@ -146,7 +146,8 @@ func holders(ctx context.Context, client *pve.Client, find func(key, value strin
 	return out, nil
 }
 
-// at asks for something of a guest where it is refusal to be, or else where it is.
+// at asks for something of a guest on the node that is given, or else on the node where the
+// guest is.
 func at[T any](ctx context.Context, client *pve.Client, w policy.Where, ask func(pve.GuestRef) (T, error)) (T, error) {
 	ref := pve.GuestRef{Node: w.Node, Kind: pve.Kind(w.Kind), VMID: pve.VMID(w.VMID)}
 	if w.Node != "" {
