@@ -88,9 +88,12 @@ func addCalled(s *mcp.Server, offered func() []tool.Tool, handle func(tool.Tool)
 	add := func(name string) {
 		mu.Lock()
 		defer mu.Unlock()
+		if added[name] {
+			return
+		}
 		tools := offered()
 		i := slices.IndexFunc(tools, func(t tool.Tool) bool { return t.Name == name })
-		if i < 0 || added[name] {
+		if i < 0 {
 			return
 		}
 		s.AddTool(&mcp.Tool{Name: name, InputSchema: &jsonschema.Schema{Type: "object"}}, handle(tools[i]))
