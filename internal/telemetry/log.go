@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -21,19 +22,27 @@ type LogOptions struct {
 	Secrets []string
 }
 
-// NewLogger returns a logger that writes each line to all writers. Lines that are logged
-// with the context of a request have its id, and its place in a trace.
+// NewLogger returns a logger that writes each line to all writers, in the same order. Lines
+// that are logged with the context of a request have its id, and its place in a trace.
 func NewLogger(o LogOptions, to ...io.Writer) *slog.Logger {
 	ho := &slog.HandlerOptions{Level: o.Level, ReplaceAttr: masking(o.Secrets)}
-	var all []slog.Handler
-	for _, w := range to {
-		if o.JSON {
-			all = append(all, slog.NewJSONHandler(w, ho))
-		} else {
-			all = append(all, slog.NewTextHandler(w, ho))
-		}
+	if o.JSON {
+		return slog.New(ofRequests{slog.NewJSONHandler(writers(to), ho)})
 	}
-	return slog.New(ofRequests{slog.NewMultiHandler(all...)})
+	return slog.New(ofRequests{slog.NewTextHandler(writers(to), ho)})
+}
+
+// writers writes to each, whatever becomes of the others.
+type writers []io.Writer
+
+// Write implements [io.Writer].
+func (all writers) Write(line []byte) (int, error) {
+	var errs []error
+	for _, w := range all {
+		_, err := w.Write(line)
+		errs = append(errs, err)
+	}
+	return len(line), errors.Join(errs...)
 }
 
 // isSecret reports whether the attribute of a key is a secret, whatever it looks like.
