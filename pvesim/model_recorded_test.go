@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,10 +15,14 @@ import (
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
-var update = flag.Bool("update", false, "write recorded.json anew from the recordings")
+var update = flag.Bool("update", false, "write recorded*.json anew from the recordings")
 
-// recordedAt is when the recording of the first file began.
-var recordedAt = time.Unix(1795370629, 0)
+// recordedAt is when the recording of the first file began, and recorded2At that of the
+// first file of the other day.
+var (
+	recordedAt  = time.Unix(1795370629, 0)
+	recorded2At = time.Unix(1795976547, 0)
+)
 
 // recordedTokens are the labels of the recordings.
 func recordedTokens() map[string]pvesim.Token {
@@ -54,11 +59,7 @@ type initial struct {
 			VMState                   int
 		}
 	}
-	Nodes []struct {
-		Node                    string
-		MaxCPU                  int
-		MaxMem, MaxDisk, Uptime int64
-	}
+	Nodes []recordedNode
 	Pools []struct {
 		PoolID, Comment string
 		Members         []struct {
@@ -67,13 +68,27 @@ type initial struct {
 		}
 	}
 	Storage []map[string]any
+	Users   []struct{ UserID, Comment string }
+	at      time.Time // when it was so
+}
+
+// own reports whether a guest is the recorder's own.
+func own(vmid int) bool { return vmid >= 900 && vmid < 1000 }
+
+type recordedNode struct {
+	Node                          string
+	MaxCPU                        int
+	MaxMem, MaxDisk, Disk, Uptime int64
 }
 
 // model leaves out the recorder's own guests.
 func (in initial) model() pvesim.Model {
-	m := pvesim.Model{
-		Seed: 1, PVE: "8.4.21", Cluster: "rig", HAUsed: true, Users: []pvesim.User{{ID: "root@pam"}, {ID: "mcp@pve", Comment: "API test user"}},
+	m := pvesim.Model{Seed: 1, PVE: "8.4.21", Cluster: "rig", HAUsed: true}
+	for _, u := range in.Users {
+		m.Users = append(m.Users, pvesim.User{ID: u.UserID, Comment: u.Comment})
 	}
+	slices.SortFunc(m.Users, func(a, b pvesim.User) int { return strings.Compare(b.ID, a.ID) })
+	slices.SortFunc(in.Nodes, func(a, b recordedNode) int { return strings.Compare(a.Node, b.Node) })
 	for i, n := range in.Nodes {
 		node := pvesim.Node{
 			Name: n.Node, IP: fmt.Sprintf("10.99.0.%d", i+1), CPUs: n.MaxCPU, Memory: n.MaxMem, Disk: n.MaxDisk,
@@ -94,7 +109,7 @@ func (in initial) model() pvesim.Model {
 		text := func(key string) string { v, _ := s[key].(string); return v }
 		st := pvesim.Storage{
 			ID: text("storage"), Type: text("type"), Content: text("content"), Path: text("path"), Disabled: s["disable"] != nil,
-			Size: in.Nodes[0].MaxDisk, Used: 19350777856, Options: map[string]string{},
+			Size: in.Nodes[0].MaxDisk, Used: in.Nodes[0].Disk, Options: map[string]string{},
 		}
 		for _, key := range []string{"is_mountpoint", "prune-backups"} {
 			if text(key) != "" {
@@ -123,12 +138,12 @@ func (in initial) addVolumes(m *pvesim.Model) {
 	for _, n := range m.Nodes {
 		for _, s := range m.Storages {
 			for _, v := range in.Content[n.Name][s.ID] {
-				if v.VMID >= 900 {
+				if own(v.VMID) || v.VMID == 0 && v.CTime > in.at.Unix() {
 					continue
 				}
 				m.Volumes = append(m.Volumes, pvesim.Volume{
 					ID: v.Volid, Node: n.Name, Content: v.Content, Format: v.Format, Size: v.Size, Used: v.Used, VMID: v.VMID,
-					Age: recordedAt.Sub(time.Unix(v.CTime, 0)), Notes: v.Notes, Protected: v.Protected == 1,
+					Age: in.at.Sub(time.Unix(v.CTime, 0)), Notes: v.Notes, Protected: v.Protected == 1,
 				})
 			}
 		}
@@ -137,7 +152,7 @@ func (in initial) addVolumes(m *pvesim.Model) {
 
 func (in initial) addGuests(m *pvesim.Model) {
 	for _, g := range in.Guests {
-		if g.VMID >= 900 {
+		if own(g.VMID) {
 			continue
 		}
 		guest := pvesim.Guest{VMID: g.VMID, Kind: g.Type, Node: g.Node, Running: g.Status == "running", Config: map[string]string{}}
@@ -154,7 +169,7 @@ func (in initial) addGuests(m *pvesim.Model) {
 			if s.Name == "current" {
 				continue
 			}
-			snap := pvesim.Snapshot{Name: s.Name, Description: s.Description, Parent: s.Parent, Age: recordedAt.Sub(time.Unix(s.SnapTime, 0))}
+			snap := pvesim.Snapshot{Name: s.Name, Description: s.Description, Parent: s.Parent, Age: in.at.Sub(time.Unix(s.SnapTime, 0))}
 			if s.VMState == 1 {
 				snap.VMState = fmt.Sprintf("local:%d/vm-%d-state-%s.raw", g.VMID, g.VMID, s.Name)
 			}
@@ -164,27 +179,36 @@ func (in initial) addGuests(m *pvesim.Model) {
 	}
 }
 
-// The embedded model is what initial.json says.
+// The embedded models are what the recordings say.
 func TestRecordedModel(t *testing.T) {
-	data, err := os.ReadFile(filepath.Join(recorded.Dir(t), "initial.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var in initial
-	if err := json.Unmarshal(data, &in); err != nil {
-		t.Fatal(err)
-	}
-	want := pvesim.Sparse(in.model())
-	if *update {
-		if err := os.WriteFile("recorded.json", want, 0o644); err != nil {
+	for _, tt := range []struct {
+		source, file string
+		at           time.Time
+		model        func() pvesim.Model
+	}{
+		{"initial.json", "recorded.json", recordedAt, pvesim.Recorded},
+		{"initial-2.json", "recorded-2.json", recorded2At, pvesim.Recorded2},
+	} {
+		data, err := os.ReadFile(filepath.Join(recorded.Dir(t), tt.source))
+		if err != nil {
 			t.Fatal(err)
 		}
-		return // what is embedded is still the old one
-	}
-	if got := pvesim.Sparse(pvesim.Recorded()); string(got) != string(want) {
-		t.Error("recorded.json is not what the recordings say; run go test ./pvesim -run RecordedModel -update")
-	}
-	if strings.Contains(string(want), "cpuinfo") {
-		t.Error("recorded.json describes the recorder's own machine")
+		in := initial{at: tt.at}
+		if err := json.Unmarshal(data, &in); err != nil {
+			t.Fatal(err)
+		}
+		want := pvesim.Sparse(in.model())
+		if *update {
+			if err := os.WriteFile(tt.file, want, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue // what is embedded is still the old one
+		}
+		if got := pvesim.Sparse(tt.model()); string(got) != string(want) {
+			t.Errorf("%s is not what the recordings say; run go test ./pvesim -run RecordedModel -update", tt.file)
+		}
+		if strings.Contains(string(want), "cpuinfo") {
+			t.Errorf("%s describes the recorder's own machine", tt.file)
+		}
 	}
 }

@@ -94,7 +94,7 @@ func (w *world) everything() map[string]string {
 
 // A cluster that was saved and loaded answers as it did, and is saved the same.
 func TestSaveAndLoad(t *testing.T) {
-	for name, model := range map[string]pvesim.Model{"lab": pvesim.Lab(), "cluster": pvesim.Cluster(), "recorded": pvesim.Recorded()} {
+	for name, model := range map[string]pvesim.Model{"lab": pvesim.Lab(), "cluster": pvesim.Cluster(), "recorded": pvesim.Recorded(), "recorded-2": pvesim.Recorded2()} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, model)
 			again := w.loaded(0)

@@ -37,7 +37,7 @@ func (a *app) simCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&s.listen, "listen", "127.0.0.1:8006", "loopback address to serve the first node on; port 0 takes a free one")
 	f.BoolVar(&s.allNodes, "all-nodes", false, "serve each node, on the ports that follow")
-	f.StringVar(&s.model, "model", "cluster", "lab, cluster, recorded, generated, or a file")
+	f.StringVar(&s.model, "model", "cluster", "lab, cluster, recorded, recorded-2, generated, or a file")
 	f.IntVar(&s.nodes, "nodes", 3, "nodes of the generated model")
 	f.IntVar(&s.vms, "vms", 20, "VMs of the generated model")
 	f.IntVar(&s.cts, "cts", 10, "containers of the generated model")

@@ -28,7 +28,7 @@ type simulation struct {
 }
 
 // presets are the models that have a name.
-var presets = map[string]func() pvesim.Model{"lab": pvesim.Lab, "cluster": pvesim.Cluster, "recorded": pvesim.Recorded}
+var presets = map[string]func() pvesim.Model{"lab": pvesim.Lab, "cluster": pvesim.Cluster, "recorded": pvesim.Recorded, "recorded-2": pvesim.Recorded2}
 
 // versions are what --pve may say for short.
 var versions = map[string]string{"7": "7.4-3", "8": "8.4.21", "9": "9.2.0"}
@@ -84,7 +84,7 @@ func (s simulation) start(o pvesim.Options, rules []pvesim.Fault) (*pvesim.Sim, 
 	}
 	sim, err := load(s.model, o, rules)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("--model: %q is neither lab, cluster, recorded or generated nor a file", s.model)
+		return nil, fmt.Errorf("--model: %q is neither lab, cluster, recorded, recorded-2 or generated nor a file", s.model)
 	}
 	return sim, err
 }
