@@ -26,6 +26,7 @@ var layers = []layer{
 	{"policy and record", []string{"internal/policy", "internal/audit"}},
 	{"words for errors", []string{"internal/explain"}},
 	{"one cluster", []string{"internal/cluster"}},
+	{"reading much, choosing many", []string{"internal/survey", "internal/selection"}},
 	{"tools", []string{"internal/tool"}},
 	{"changes", []string{"internal/change"}},
 	{"toolsets", []string{"internal/toolsets/..."}},

@@ -23,7 +23,7 @@ func Ask[K, T any](v *View, keys []K, name func(K) string, ask func(K) (T, error
 	errs := make([]error, len(keys))
 	var wg sync.WaitGroup
 	for i, k := range keys {
-		wg.Go(func() { answers[i], errs[i] = recovered(func() (T, error) { return ask(k) }) })
+		wg.Go(func() { answers[i], errs[i] = Recovered(func() (T, error) { return ask(k) }) })
 	}
 	wg.Wait()
 	for i, k := range keys {
@@ -39,8 +39,8 @@ func Ask[K, T any](v *View, keys []K, name func(K) string, ask func(K) (T, error
 	return got, notes, err
 }
 
-// recovered asks, and returns a bug as an error: in a goroutine it would end the process.
-func recovered[T any](ask func() (T, error)) (got T, err error) {
+// Recovered asks, and returns a bug as an error: in a goroutine it would end the process.
+func Recovered[T any](ask func() (T, error)) (got T, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("a bug in pve-mcp: %v", p)
@@ -58,7 +58,7 @@ func StartAsking[T any](ctx context.Context, ask func(context.Context) (T, error
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		got, err = recovered(func() (T, error) { return ask(ctx) })
+		got, err = Recovered(func() (T, error) { return ask(ctx) })
 	}()
 	return func() (T, error) {
 		<-done
