@@ -9,7 +9,6 @@ import (
 
 func getClusterStatus(c *call) (any, error) {
 	out := []any{}
-	online := 0
 	for i, n := range c.nodes {
 		item := map[string]any{
 			"type": "node", "id": "node/" + n.Name, "name": n.Name, "nodeid": i + 1,
@@ -20,17 +19,26 @@ func getClusterStatus(c *call) (any, error) {
 		}
 		if !n.Offline {
 			item["ip"] = n.IP
-			online++
 		}
 		out = append(out, item)
 	}
 	if c.model.Cluster != "" {
 		out = append(out, map[string]any{
 			"type": "cluster", "id": "cluster", "name": c.model.Cluster, "version": len(c.nodes),
-			"nodes": len(c.nodes), "quorate": bit(online*2 > len(c.nodes) || len(c.nodes) == 2),
+			"nodes": len(c.nodes), "quorate": bit(c.quorate()),
 		})
 	}
 	return out, nil
+}
+
+// quorate reports whether the nodes that are online may decide. Two nodes are set up so that
+// one alone may.
+func (s *state) quorate() bool {
+	online := 0
+	for _, n := range s.nodes {
+		online += bit(!n.Offline)
+	}
+	return !s.model.NoQuorum && (online*2 > len(s.nodes) || len(s.nodes) == 2)
 }
 
 func getResources(c *call) (any, error) {
@@ -161,10 +169,15 @@ func (c *call) nodeResource(n *node, guests []*guest) map[string]any {
 	if n.Offline {
 		return out
 	}
+	if n.StatusHangs && c.isForgotten(n) {
+		out["status"] = "unknown"
+		delete(out, "level")
+		return out
+	}
 	if c.may("/nodes/"+n.Name, "Sys.Audit") {
 		cpu, mem := c.load(n, guests, n.heardAt)
 		out["cpu"], out["maxcpu"], out["mem"], out["maxmem"] = cpu, n.CPUs, mem, n.Memory
-		out["disk"], out["maxdisk"], out["uptime"] = n.Disk/5, n.Disk, uptime(n.booted, c.now)
+		out["disk"], out["maxdisk"], out["uptime"] = n.rootUsed(), n.Disk, uptime(n.booted, c.now)
 	}
 	return out
 }
@@ -179,43 +192,6 @@ func getNodes(c *call) (any, error) {
 		out = append(out, item)
 	}
 	return out, nil
-}
-
-func getNodeStatus(c *call) (any, error) {
-	n := c.node
-	cpu, mem := c.load(n, c.byNode()[n.Name], c.now)
-	kernel := n.version.kernel()
-	memory := map[string]any{"total": n.Memory, "used": mem, "free": n.Memory - mem}
-	boot := map[string]any{"mode": "efi", "secureboot": 0}
-	if n.BIOS {
-		boot = map[string]any{"mode": "legacy-bios"}
-	}
-	cpuinfo := map[string]any{
-		"cpus": n.CPUs, "cores": n.CPUs, "sockets": 1, "model": "AMD EPYC 7302P 16-Core Processor",
-		"mhz": "3000.000", "hvm": "1", "flags": "fpu vme de pse", "user_hz": 100,
-	}
-	if n.version.major >= 9 {
-		memory["available"] = n.Memory - mem
-		cpuinfo["family"], cpuinfo["vendor"] = "6", "GenuineIntel"
-	}
-	out := map[string]any{
-		"uptime": uptime(n.booted, c.now), "idle": 0, "cpu": cpu, "wait": cpu / 50,
-		"loadavg": []string{oneLoad(cpu, n, 1), oneLoad(cpu, n, 0.9), oneLoad(cpu, n, 0.8)},
-		"memory":  memory, "swap": map[string]any{"total": 0, "used": 0, "free": 0}, "ksm": map[string]any{"shared": 0},
-		"rootfs":     map[string]any{"total": n.Disk, "used": n.Disk / 5, "free": n.Disk - n.Disk/5, "avail": n.Disk - n.Disk/4},
-		"cpuinfo":    cpuinfo,
-		"kversion":   "Linux " + kernel + " #1 SMP PREEMPT_DYNAMIC",
-		"pveversion": "pve-manager/" + n.version.text + "/" + n.version.repoID(),
-	}
-	if n.version.atLeast(8, 1) {
-		out["current-kernel"] = map[string]any{"release": kernel, "sysname": "Linux", "machine": "x86_64", "version": "#1 SMP PREEMPT_DYNAMIC"}
-		out["boot-info"] = boot
-	}
-	return out, nil
-}
-
-func oneLoad(cpu float64, n *node, factor float64) string {
-	return strconv.FormatFloat(cpu*float64(n.CPUs)*factor, 'f', 2, 64)
 }
 
 func (c *call) storageResources() []any {
@@ -305,8 +281,4 @@ func getNextID(c *call) (any, error) {
 			return strconv.Itoa(id), nil
 		}
 	}
-}
-
-func getNodeTime(c *call) (any, error) {
-	return map[string]any{"time": c.now.Unix(), "localtime": c.now.Unix(), "timezone": time.UTC.String()}, nil
 }

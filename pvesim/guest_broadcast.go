@@ -16,6 +16,9 @@ func (s *state) setRunState(g *guest, now runState) {
 	s.unannounced[g.VMID] = true
 }
 
+// broadcasts reports whether others hear of the node's guests.
+func (n *node) broadcasts() bool { return !n.Offline && !n.StatusHangs }
+
 // broadcast lets the nodes that can be heard broadcast their guests' names and states, as
 // pvestatd does.
 func (s *state) broadcast(now time.Time) {
@@ -26,18 +29,18 @@ func (s *state) broadcast(now time.Time) {
 	}
 	s.lastBroadcast = last
 	for _, n := range s.nodes {
-		if !n.Offline {
+		if n.broadcasts() {
 			n.heardAt, n.neverHeard = last, false
 		}
 	}
 	for _, g := range s.guests {
-		if !s.nodeNamed(g.Node).Offline {
+		if s.nodeNamed(g.Node).broadcasts() {
 			g.announcedName = g.name()
 		}
 	}
 	for id := range s.unannounced {
 		g := s.guests[id]
-		if g != nil && s.nodeNamed(g.Node).Offline {
+		if g != nil && !s.nodeNamed(g.Node).broadcasts() {
 			continue
 		}
 		if g != nil {

@@ -23,5 +23,6 @@ func haRoutes() routes {
 		"DELETE /cluster/ha/rules/{rule}":           {serve: onRules(deleteRule)},
 		"GET /cluster/ha/status":                    {serve: index("name")},
 		"GET /cluster/ha/status/current":            {serve: getHAStatus},
+		"GET /cluster/ha/status/manager_status":     {serve: getManagerStatus},
 	}
 }

@@ -9,11 +9,7 @@ import (
 // getHAStatus tells of the HA manager and of its agents on the nodes, and what it
 // makes of each guest.
 func getHAStatus(c *call) (any, error) {
-	online := 0
-	for _, n := range c.nodes {
-		online += bit(!n.Offline)
-	}
-	quorate := online*2 > len(c.nodes) || len(c.nodes) == 2
+	quorate := c.quorate()
 	out := []any{map[string]any{
 		"id": "quorum", "type": "quorum", "node": c.node.Name, "quorate": bit(quorate),
 		"status": map[bool]string{true: "OK", false: "No quorum on node '" + c.node.Name + "'!"}[quorate],
@@ -48,9 +44,9 @@ func (s *state) haMaster() *node {
 	return nil
 }
 
-// statusRow is what is known of a node's part of HA, which reports every few seconds.
+// statusRow is what is known of a node's part of HA.
 func (c *call) statusRow(id, kind string, n *node, active bool) map[string]any {
-	at, word := c.now.Truncate(10*time.Second), "idle"
+	at, word := c.reported(n), "idle"
 	if active {
 		word = "active"
 	}
@@ -58,12 +54,55 @@ func (c *call) statusRow(id, kind string, n *node, active bool) map[string]any {
 		word = "maintenance mode"
 	}
 	if n.Offline {
-		at, word = n.heardAt, "old timestamp - dead?"
+		word = "old timestamp - dead?"
 	}
 	return map[string]any{
 		"id": id, "type": kind, "node": n.Name, "timestamp": at.Unix(),
 		"status": fmt.Sprintf("%s (%s, %s)", n.Name, word, at.UTC().Format("Mon Jan _2 15:04:05 2006")),
 	}
+}
+
+// getManagerStatus is what the manager has written down, and what each node's agent has.
+func getManagerStatus(c *call) (any, error) {
+	nodes, agents, services := map[string]any{}, map[string]any{}, map[string]any{}
+	for _, n := range c.nodes {
+		state, mode := "online", "active"
+		switch {
+		case n.Fenced:
+			state = "fence"
+		case n.Offline:
+			state = "unknown"
+		case n.Maintenance:
+			state, mode = "maintenance", "maintenance"
+		}
+		nodes[n.Name] = state
+		agents[n.Name] = map[string]any{
+			"mode": mode, "state": "wait_for_agent_lock", "results": map[string]any{}, "timestamp": c.reported(n).Unix(),
+		}
+	}
+	for _, g := range c.guests {
+		if g.managed() && !c.now.Before(g.queued) {
+			agents[g.Node].(map[string]any)["state"] = "active"
+			services[g.sid()] = map[string]any{"state": g.HA, "node": g.Node, "uid": fmt.Sprintf("%x", hash(c.model.Seed, g.sid(), "uid")), "running": bit(g.now.running)}
+		}
+	}
+	manager := map[string]any{}
+	if master := c.haMaster(); c.haUsed && master != nil {
+		manager = map[string]any{
+			"master_node": master.Name, "node_status": nodes, "service_status": services, "timestamp": c.reported(master).Unix(),
+		}
+	}
+	return map[string]any{
+		"lrm_status": agents, "manager_status": manager, "quorum": map[string]any{"node": c.node.Name, "quorate": strconv.Itoa(bit(c.quorate()))},
+	}, nil
+}
+
+// reported is when a node's part of HA reported last, which it does every few seconds.
+func (c *call) reported(n *node) time.Time {
+	if n.Offline {
+		return n.heardAt
+	}
+	return c.now.Truncate(10 * time.Second)
 }
 
 func (c *call) service(g *guest) map[string]any {

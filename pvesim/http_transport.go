@@ -167,7 +167,7 @@ func (s *Sim) serve(ctx context.Context, node string, conn net.Conn, in *bufio.R
 			return
 		}
 		out := resp.http(req)
-		out.Header.Set("Date", s.Now().UTC().Format(http.TimeFormat))
+		out.Header.Set("Date", s.receiver(node).time(s.Now()).UTC().Format(http.TimeFormat))
 		if out.Write(conn) != nil || out.Close || req.Close {
 			return
 		}

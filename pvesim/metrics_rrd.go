@@ -33,10 +33,10 @@ func (c *call) noRRD(kind, name string) error {
 	return die("RRD error: opening '/var/lib/rrdcached/db/%s/%s': No such file or directory", dir, name)
 }
 
-// pressures are fields that nodes and guests have since PVE 9. Nobody waits here.
-func pressures(row map[string]any, kinds ...string) {
+// pressures are fields that nodes and guests have since PVE 9.
+func pressures(row map[string]any, of map[string]float64, kinds ...string) {
 	for _, kind := range kinds {
-		row["pressure"+kind] = 0
+		row["pressure"+kind] = of[kind]
 	}
 }
 
@@ -58,12 +58,12 @@ func getNodeRRD(c *call) (any, error) {
 		cpu, mem := c.load(n, guests, t)
 		cpu = min(cpu*peak, 1)
 		row := map[string]any{
-			"maxcpu": n.CPUs, "cpu": cpu, "iowait": cpu / 50, "loadavg": cpu * float64(n.CPUs), "memtotal": n.Memory, "memused": mem,
-			"swaptotal": 0, "swapused": 0, "roottotal": n.Disk, "rootused": n.Disk / 5, "netin": 1e5 * cpu, "netout": 2e5 * cpu,
+			"maxcpu": n.CPUs, "cpu": cpu, "iowait": n.ioWait(cpu), "loadavg": cpu * float64(n.CPUs), "memtotal": n.Memory, "memused": mem,
+			"swaptotal": n.Swap, "swapused": n.SwapUsed, "roottotal": n.Disk, "rootused": n.rootUsed(), "netin": 1e5 * cpu, "netout": 2e5 * cpu,
 		}
 		if c.node.version.major >= 9 && n.version.major >= 9 {
 			row["memavailable"], row["arcsize"] = n.Memory-mem, 0
-			pressures(row, "cpusome", "iosome", "iofull", "memorysome", "memoryfull")
+			pressures(row, n.Pressure, "cpusome", "iosome", "iofull", "memorysome", "memoryfull")
 		}
 		return row
 	})
@@ -91,7 +91,7 @@ func getGuestRRD(c *call) (any, error) {
 		row["diskread"], row["diskwrite"] = u.diskRead-before.diskRead, u.diskWritten-before.diskWritten
 		if c.node.version.major >= 9 && n.version.major >= 9 {
 			row["memhost"] = hostMemory(g, u)
-			pressures(row, "cpusome", "cpufull", "iosome", "iofull", "memorysome", "memoryfull")
+			pressures(row, nil, "cpusome", "cpufull", "iosome", "iofull", "memorysome", "memoryfull")
 		}
 		return row
 	})

@@ -107,5 +107,8 @@ func (s *state) load(n *node, guests []*guest, at time.Time) (cpu float64, mem i
 		busy += u.cpu * float64(s.cpus(g))
 		mem += u.mem
 	}
-	return min(busy/float64(max(n.CPUs, 1)), 1), min(mem, n.Memory)
+	return min(max(busy/float64(max(n.CPUs, 1)), n.CPU), 1), min(max(mem, n.MemoryUsed), n.Memory)
 }
+
+// ioWait is the share of a node's CPUs that waits for disks.
+func (n *node) ioWait(cpu float64) float64 { return max(cpu/50, n.IOWait) }

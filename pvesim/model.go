@@ -12,7 +12,9 @@ type Model struct {
 	// Cluster is the cluster's name; "" means a single node without one.
 	Cluster string
 	// Lag is how far /cluster/resources is behind at most; 0 means PVE's 10 s.
-	Lag      time.Duration
+	Lag time.Duration
+	// NoQuorum says that the nodes that are online have no quorum, whatever their number.
+	NoQuorum bool
 	Nodes    []Node
 	Storages []Storage
 	Guests   []Guest
@@ -64,6 +66,7 @@ type Node struct {
 	Updates map[string]string
 	// Stopped are the services that somebody has stopped.
 	Stopped []string
+	NodeHealth
 }
 
 // Storage is a storage of the cluster.

@@ -2,6 +2,7 @@ package pvesim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -60,13 +61,31 @@ func listPackages(c *call) (any, error) {
 		item["OldVersion"], item["CurrentState"] = number, "Installed"
 		switch p.name {
 		case "proxmox-ve":
-			item["RunningKernel"] = v.kernel()
+			item["RunningKernel"] = c.node.runningKernel()
 		case "pve-manager":
 			item["ManagerVersion"] = v.text + "/" + v.repoID()
 		}
 		out = append(out, item)
+		if p.name == "pve-manager" {
+			out = append(out, c.kernelPackages()...)
+		}
 	}
 	return out, nil
+}
+
+// kernelPackages are the kernels that are installed, newest first. A container has none.
+func (c *call) kernelPackages() []any {
+	if c.node.Contained {
+		return nil
+	}
+	v, out := c.node.version, []any{}
+	for _, release := range slices.Compact([]string{v.kernel(), c.node.runningKernel()}) {
+		name := v.pick("pve-kernel-"+release, "proxmox-kernel-"+release+"-signed", "proxmox-kernel-"+release+"-signed")
+		item := packageFields(name, strings.TrimSuffix(release, "-pve"))
+		item["OldVersion"], item["CurrentState"] = item["Version"], "Installed"
+		out = append(out, item)
+	}
+	return out
 }
 
 // listUpdates lists what the model says is to be updated.

@@ -51,6 +51,8 @@ func (c *call) serviceFields(s service) map[string]any {
 	switch {
 	case s.name == "systemd-timesyncd", s.name == "syslog":
 		out["state"], out["active-state"], out["unit-state"] = "dead", "inactive", "not-found"
+	case slices.Contains(c.node.FailedServices, s.name):
+		out["state"], out["active-state"] = "failed", "failed"
 	case c.node.stopped(s.name), s.name == "corosync" && c.model.Cluster == "":
 		out["state"], out["active-state"] = "dead", "inactive"
 	}

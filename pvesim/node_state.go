@@ -37,7 +37,7 @@ func (s *state) addNodes(m Model, now time.Time) error {
 	}
 	for _, n := range m.Nodes {
 		living := &node{
-			Node: n, version: parseVersion(cmp.Or(n.PVE, m.PVE)), booted: now.Add(-n.Up), heardAt: now.Add(-n.Silent),
+			Node: n, version: parseVersion(cmp.Or(n.PVE, m.PVE)), booted: now.Add(-n.Up), heardAt: now.Add(-n.Silent), neverHeard: n.StatusHangs,
 			fingerprint: testca.Fingerprint(fmt.Appendf(nil, "%d %s", m.Seed, n.Name)),
 		}
 		s.nodes, s.named[n.Name] = append(s.nodes, living), living

@@ -107,7 +107,7 @@ func createStorage(c *call) (any, error) {
 		st.Content = "rootdir,images"
 	}
 	if typ == "dir" || typ == "btrfs" { // on the disk of its node
-		st.Size, st.Used = c.node.Disk, c.node.Disk/5
+		st.Size, st.Used = c.node.Disk, c.node.rootUsed()
 	}
 	st.take(options)
 	c.storages = append(c.storages, st)

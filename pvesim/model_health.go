@@ -1,0 +1,49 @@
+package pvesim
+
+import "time"
+
+// NodeHealth is how a node fares beyond what its guests make it do. Its zero value is a
+// node that is well.
+type NodeHealth struct {
+	// ClockAhead is how far its clock is ahead of the cluster's; negative if it is behind.
+	ClockAhead time.Duration
+	// RunningKernel is the kernel that it has booted, such as 6.8.12-4-pve; "" means the
+	// newest that is installed.
+	RunningKernel string
+	// FailedServices are those that systemd calls failed.
+	FailedServices []string
+	// StatusHangs says that its status daemon hangs, on a storage for example: the cluster
+	// knows that the node is online, and nothing of its guests and storages.
+	StatusHangs bool
+	// Fenced says that the HA manager has fenced it, or is about to. It is offline then.
+	Fenced bool
+	// CPU is the share of its CPUs that is in use at least, and IOWait that which waits for
+	// disks, 0 to 1.
+	CPU, IOWait float64
+	// Pressure is the share of the time in which something waits, in percent: cpusome,
+	// iosome, iofull, memorysome or memoryfull. Nodes tell it since PVE 9.
+	Pressure map[string]float64
+	// MemoryUsed is what is in use at least, and SwapUsed what of Swap, in bytes.
+	MemoryUsed, Swap, SwapUsed int64
+	// RootUsed is what the root file system holds, in bytes; 0 means a fifth of it.
+	RootUsed int64
+}
+
+// runningKernel is the kernel that the node has booted.
+func (n *node) runningKernel() string {
+	if n.RunningKernel != "" {
+		return n.RunningKernel
+	}
+	return n.version.kernel()
+}
+
+// rootUsed is what the root file system holds.
+func (n *node) rootUsed() int64 {
+	if n.RootUsed > 0 {
+		return n.RootUsed
+	}
+	return n.Disk / 5
+}
+
+// time is what the node's clock shows.
+func (n *node) time(now time.Time) time.Time { return now.Add(n.ClockAhead) }
