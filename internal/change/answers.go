@@ -58,7 +58,7 @@ var interruptedRE = lazyregexp.New(`(?:interrupted by signal|received interrupt)
 
 // answerRunning reports a change that goes on after the call.
 func (r *run) answerRunning(ctx context.Context, job Job, far string) output {
-	if r.resumed == nil && r.hasStepsToSend() && r.outlivesCall() {
+	if r.resumed == nil && (r.hasStepsToSend() || r.hasMade()) && r.outlivesCall() {
 		r.continueInBackground(ctx)
 	}
 	a := Answer{

@@ -35,7 +35,7 @@ type sealedHandle struct {
 	// At is when the first step was sent, in seconds by this machine's clock.
 	At int64 `json:"b"`
 	// Step is the last one that was begun. Those before it have succeeded. Of the tasks, the
-	// first, that of the whole and the last are kept.
+	// first, that of the whole, the last and those that can be undone are kept.
 	Step  int                  `json:"s,omitzero"`
 	Tasks map[int]proxmox.UPID `json:"u,omitzero"`
 	// Follows says that a process takes the steps that are left.
@@ -55,9 +55,10 @@ func (r *run) sealHandle(ctx context.Context) {
 		Subject: r.plan.Subject, Later: r.plan.Later, At: r.started.Unix(), Step: r.at, Tasks: map[int]proxmox.UPID{},
 		Follows: r.hasStepsToSend() && r.outlivesCall(),
 	}
-	for _, i := range []int{0, r.mainStep(), r.at} {
-		if i <= r.at && !r.jobs[i].UPID.IsZero() {
-			h.Tasks[i] = r.jobs[i].UPID
+	for i, job := range r.jobs {
+		keeps := i == 0 || i == r.mainStep() || i == r.at || r.steps[i].undo != nil
+		if keeps && !job.UPID.IsZero() {
+			h.Tasks[i] = job.UPID
 		}
 	}
 	keys, err := r.host.Keys(ctx)

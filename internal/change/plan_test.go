@@ -1,7 +1,6 @@
 package change_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -11,9 +10,6 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
-	"github.com/pve-mcp/pve-mcp/proxmox"
-	"github.com/pve-mcp/pve-mcp/pve"
-	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 const clonePlan = `{"vmid":900,"name":"web-9","plan":true}`
@@ -141,73 +137,6 @@ func TestHandleOfAnotherCluster(t *testing.T) {
 			t.Errorf("%s", a.Text)
 		}
 	})
-}
-
-type copyIn struct {
-	VMID pve.VMID `json:"vmid"`
-	change.WaitArgument
-}
-
-// When a step fails, what those before it have made is taken away again: only what their own
-// tasks have made, and only as long as nobody has changed it.
-func TestUndo(t *testing.T) {
-	for _, tt := range []struct {
-		name      string
-		unchanged bool
-		writes    int
-		says      string
-	}{
-		{"unchanged", true, 3, "Removal of the copy: done."},
-		{"changed", false, 2, "Removal of the copy: not done, since it was changed meanwhile."},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := sim.New(t, sim.Options{Model: sim.Cluster(sim.Guest(105, func(g *pvesim.Guest) { g.StartFails = []string{"no memory"} }))})
-				made := pve.GuestRef{Node: "pve1", Kind: pve.QEMU, VMID: 333}
-				copies := change.New(change.Spec[copyIn, copyIn, powerOut]{
-					Name: "copy", Title: "Copy", Doc: "Copies a template, and starts another guest.",
-					Plan: func(_ context.Context, _ *tool.Call, in copyIn) (change.Plan, copyIn, error) {
-						return change.Plan{About: "Copy"}, in, nil
-					},
-					Steps: func(in copyIn) []change.Step[copyIn] {
-						return []change.Step[copyIn]{
-							{About: "Copy", Send: func(ctx context.Context, c *tool.Call, _ *copyIn) (change.Job, error) {
-								upid, err := c.PVE.Clone(ctx, pve.GuestRef{Node: "pve1", Kind: pve.QEMU, VMID: 900}, pve.NewClone{VMID: 333})
-								return change.Job{UPID: upid}, err
-							}, Undo: &change.Undo[copyIn]{
-								About: "Removal of the copy", Target: change.GuestTarget("DELETE", made, ""),
-								Unchanged: func(context.Context, *tool.Call, copyIn, proxmox.UPID) (bool, error) { return tt.unchanged, nil },
-								Send: func(ctx context.Context, c *tool.Call, _ *copyIn) (change.Job, error) {
-									upid, err := c.PVE.DeleteGuest(ctx, made, pve.Deletion{})
-									return change.Job{UPID: upid}, err
-								},
-							}},
-							{About: "Start", Send: func(ctx context.Context, c *tool.Call, in *copyIn) (change.Job, error) {
-								g, err := c.Guest(ctx, in.VMID)
-								if err != nil {
-									return change.Job{}, err
-								}
-								if _, err := c.PVE.Power(ctx, g.Ref(), "stop", pve.PowerOptions{}); err != nil {
-									return change.Job{}, err
-								}
-								upid, err := c.PVE.Power(ctx, g.Ref(), "start", pve.PowerOptions{})
-								return change.Job{UPID: upid}, err
-							}},
-						}
-					},
-					Finish: func(context.Context, *tool.Call, copyIn, change.End) (powerOut, error) { return powerOut{}, nil },
-				})
-				a := w.Run(copies, `{"vmid":105}`)
-				if a.Outcome != tool.Failed || !strings.Contains(a.Text, tt.says) {
-					t.Errorf("%s", a.Text)
-				}
-				gone := w.Call("pve_guest_status", `{"vmid":333}`).IsError
-				if gone != tt.unchanged {
-					t.Errorf("the copy is gone: %v", gone)
-				}
-			})
-		})
-	}
 }
 
 // What another process would not know of a change must not be declared.

@@ -3,6 +3,7 @@ package change
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -63,7 +64,8 @@ func (r *run) continueInBackground(ctx context.Context) {
 
 // sendStepsLeft waits for the task of a change whose call was answered, and sends the steps
 // that are left. It sends nothing if the task may have ended a while ago: an answer may have
-// said since then that nothing comes any more.
+// said since then that nothing comes any more. If a step fails, what those before it have made
+// is taken back.
 func (r *run) sendStepsLeft(ctx context.Context) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -81,6 +83,9 @@ func (r *run) sendStepsLeft(ctx context.Context) {
 		}
 		if err != nil {
 			r.host.Logger.WarnContext(ctx, "what comes after a task is not sent", "tool", r.tool.Name, "task", job.UPID.String(), "error", err)
+			if errors.Is(err, errTaskFailed) {
+				r.undoLater(ctx, r.outputOf(Answer{Outcome: tool.Failed}))
+			}
 			return
 		}
 		for r.at++; r.at < len(r.steps) && r.steps[r.at].send == nil; r.at++ {
@@ -98,13 +103,25 @@ func (r *run) sendStepsLeft(ctx context.Context) {
 		})
 		if out.answer().Outcome != tool.Running {
 			r.host.Logger.WarnContext(ctx, "a change has stopped", "tool", r.tool.Name, "step", r.steps[r.at].about, "outcome", string(out.answer().Outcome), "reason", out.answer().Message)
+			r.undoLater(ctx, out)
 			return
 		}
-		if !r.hasStepsToSend() {
+		if !r.hasStepsToSend() && !r.hasMade() {
 			return
 		}
 	}
 }
+
+// undoLater is [run.undoSteps] after the call, of which the log tells.
+func (r *run) undoLater(ctx context.Context, failure output) {
+	failure.answer().Message = ""
+	if done := r.undoSteps(ctx, failure).answer().Message; done != "" {
+		r.host.Logger.WarnContext(ctx, "a change was taken back", "tool", r.tool.Name, "done", done)
+	}
+}
+
+// errTaskFailed says that nothing comes after a task, because it has failed.
+var errTaskFailed = errors.New("it has failed")
 
 // waitForTask waits for the end of a task after which more is sent. The error says why nothing
 // is sent.
@@ -121,7 +138,7 @@ func (r *run) waitForTask(ctx context.Context, job Job) error {
 	case now().Sub(seen) > handOver:
 		return fmt.Errorf("its end was not seen in time")
 	case !status.Succeeded():
-		return fmt.Errorf("it has failed")
+		return errTaskFailed
 	}
 	return nil
 }
@@ -135,7 +152,7 @@ func (r *run) respondLater(ctx context.Context, wait time.Duration) output {
 	patience, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	if stopped := r.replaySteps(ctx, patience); stopped != nil {
-		return r.withStepsDone(ctx, stopped)
+		return r.withStepsDone(ctx, r.withUndoSeen(ctx, stopped))
 	}
 	return r.awaitGoal(ctx, patience)
 }

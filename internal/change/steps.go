@@ -37,6 +37,11 @@ type Step[State any] struct {
 type Undo[State any] struct {
 	About  string
 	Target policy.Target
+	// Guest and Task find its task in PVE, as those of a [Step] do.
+	Guest pve.VMID
+	Task  string
+	// Rest is what to do if it was not taken back, in a sentence.
+	Rest string
 	// Unchanged reports whether what the task has made is still as that has left it.
 	Unchanged func(ctx context.Context, c *tool.Call, s State, made proxmox.UPID) (bool, error)
 	Send      func(ctx context.Context, c *tool.Call, s *State) (Job, error)
@@ -68,7 +73,7 @@ func (s Step[State]) untyped() step {
 	}
 	if u := s.Undo; u != nil {
 		out.undo = &undo{
-			step: step{about: u.About, target: u.Target, send: untypedSend(u.Send)},
+			step: step{about: u.About, target: u.Target, guest: u.Guest, task: u.Task, rest: u.Rest, send: untypedSend(u.Send)},
 			unchanged: func(ctx context.Context, c *tool.Call, state any, made proxmox.UPID) (bool, error) {
 				return u.Unchanged(ctx, c, *state.(*State), made)
 			},

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,14 +19,16 @@ import (
 func (v *View) FindTask(ctx context.Context, id pve.VMID, kind string, known []proxmox.UPID, begun time.Time) (proxmox.UPID, error) {
 	user, since := v.options.Explain.TokenID, begun.Add(-time.Minute) // by a clock that may differ
 	g, err := v.Guest(ctx, id)
-	if err != nil {
+	var none *pve.NoGuestError
+	if err != nil && (len(known) == 0 || !errors.As(err, &none)) {
 		return proxmox.UPID{}, err
 	}
 	nodes := []string{g.Node.Value}
 	if len(known) > 0 {
 		user, since = known[0].User, known[0].Start
-		nodes = append(nodes, known[len(known)-1].Node) // from which it may have moved
+		nodes = append(nodes, known[len(known)-1].Node) // from which it may have moved, or been deleted
 	}
+	nodes = slices.DeleteFunc(nodes, func(n string) bool { return n == "" })
 	var found proxmox.UPID
 	for _, node := range slices.Compact(nodes) {
 		list, _, err := v.PVE.NodeTasks(ctx, node, pve.TaskFilter{Source: "all", VMID: id, Since: since, Limit: 100})
