@@ -214,7 +214,7 @@ func (c *call) storageResource(st *Storage, n *node) map[string]any {
 		"id": "storage/" + n.Name + "/" + st.ID, "type": "storage", "storage": st.ID, "node": n.Name, "status": "unknown",
 		"plugintype": st.Type, "content": st.Content, "shared": bit(st.everywhere()),
 	}
-	if !c.isForgotten(n) && st.Broken == "" {
+	if !c.isForgotten(n) && st.broken(n.Name) == "" {
 		item["status"], item["disk"], item["maxdisk"] = "available", c.bytesUsed(st, n.Name), st.Size
 	}
 	return item

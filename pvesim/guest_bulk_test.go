@@ -78,10 +78,10 @@ func TestOddEndpoints(t *testing.T) {
 		POST /nodes/pve1/qemu/100/monitor?command=cont
 		POST /nodes/pve1/qemu/100/agent?command=ping                     => map[result:map[]]
 		POST /nodes/pve1/qemu/100/agent?command=get-host-name            => map[result:map[host-name:web-1]]
-		GET /nodes/pve1/disks/zfs#rpool/data#health                      => ONLINE
+		GET /nodes/pve1/disks/zfs#rpool#health                      => ONLINE
 		GET /nodes/pve1/disks/lvm#leaf                                   => 0
 		GET /nodes/pve1/disks/smart?disk=/dev/nvme0n1#health             => PASSED
-		GET /nodes/pve1/disks/smart?disk=/dev/sdz                        => 500 unable to get disk info for '/dev/sdz'
+		GET /nodes/pve1/disks/smart?disk=/dev/sdz                        => 500 not a valid block device
 		POST /nodes/pve1/qemu/100/termproxy#user                         => root@pam!full
 		POST /nodes/pve1/termproxy#port                                  => 5901
 	`)

@@ -261,6 +261,7 @@ var samples = map[string]sample{
 	"POST /nodes/{node}/qemu/{vmid}/status/start":                 {before: "POST /nodes/pve1/qemu/104/status/stop => OK"},
 	"PUT /nodes/{node}/qemu/{vmid}/unlink":                        {with: "idlist=unused0"},
 
+	"GET /nodes/{node}/disks/zfs/{name}":            {with: "name=rpool"},
 	"GET /nodes/{node}/disks/smart":                 {with: "disk=/dev/nvme0n1"},
 	"GET /nodes/{node}/network/{iface}":             {with: "iface=vmbr0"},
 	"GET /nodes/{node}/rrddata":                     {with: "timeframe=hour"},

@@ -120,7 +120,7 @@ func getStorageRRD(c *call) (any, error) {
 	}
 	used := c.bytesUsed(st, c.node.Name)
 	return c.series(func(rrd.Span, float64) map[string]any {
-		if st.Disabled || st.Broken != "" {
+		if st.Disabled || st.broken(c.node.Name) != "" {
 			return nil
 		}
 		return map[string]any{"total": st.Size, "used": used}

@@ -23,9 +23,11 @@ type Model struct {
 	// NoMoreVolumes says that there are none.
 	Volumes       []Volume
 	NoMoreVolumes bool
-	Pools         []Pool
-	Jobs          []BackupJob
-	Replications  []Replication
+	// Missing are the ids of volumes that configurations name and that do not exist.
+	Missing      []string
+	Pools        []Pool
+	Jobs         []BackupJob
+	Replications []Replication
 	// HAGroups are for nodes up to PVE 8, and HARules, which replaced them, for later ones.
 	HAGroups, HARules []HASection
 	// HAUsed says that the HA manager once had something to do. It has if a guest is
@@ -66,6 +68,8 @@ type Node struct {
 	Updates map[string]string
 	// Stopped are the services that somebody has stopped.
 	Stopped []string
+	// Disks are the node's; nil means one that is well.
+	Disks []Disk
 	NodeHealth
 }
 
@@ -82,10 +86,15 @@ type Storage struct {
 	Options map[string]string
 	// Broken is why no node can use it, in PVE's words; "" if they can.
 	Broken string
-	Size   int64 // bytes, per node if it is not shared
-	Used   int64 // bytes, those of the model's volumes included
+	// BrokenOn is why single nodes cannot use it, by node.
+	BrokenOn map[string]string
+	Size     int64 // bytes, per node if it is not shared
+	Used     int64 // bytes, those of the model's volumes included
 	// UsedOn is Used on the nodes on which it differs, by node.
 	UsedOn map[string]int64
+	// MetadataOn is the share of a thin pool's metadata that is in use, 0 to 1, on the nodes
+	// on which it is not the usual one.
+	MetadataOn map[string]float64
 }
 
 // Volume is a disk, a backup, an image or a template on a storage.

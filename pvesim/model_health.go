@@ -25,8 +25,54 @@ type NodeHealth struct {
 	Pressure map[string]float64
 	// MemoryUsed is what is in use at least, and SwapUsed what of Swap, in bytes.
 	MemoryUsed, Swap, SwapUsed int64
+	// Pools are ZFS pools that are not as usual. Other pools follow from the storages.
+	Pools []ZPool
 	// RootUsed is what the root file system holds, in bytes; 0 means a fifth of it.
 	RootUsed int64
+}
+
+// Disk is a disk of a node.
+type Disk struct {
+	Path          string // /dev/sda or /dev/nvme0n1
+	Type          string // hdd, ssd or nvme; "" follows from the path
+	Model, Serial string
+	Size          int64  // bytes
+	Used          string // what is on it, in PVE's words: LVM, ZFS, BIOS boot; "" if nothing is
+	// Health is the verdict of SMART, such as FAILED!; "" means PASSED.
+	Health  string
+	NoSMART bool // it tells nothing of itself, as behind a RAID controller
+	// Wear is the share of its endurance that is used, in percent; of no meaning for a
+	// disk that turns.
+	Wear int
+	// These are numbers of sectors and of errors.
+	Reallocated, Pending, MediaErrors int
+}
+
+// ZPool is a ZFS pool of a node.
+type ZPool struct {
+	Name string
+	// State is zpool's word, such as DEGRADED; "" means ONLINE.
+	State string
+	// Status and Action are zpool's sentences about what is wrong; "" means the usual ones.
+	Status, Action string
+	// Errors are those of data, in zpool's words; "" means none.
+	Errors string
+	// Scrubbed is how long ago it was scrubbed; 0 means last Sunday. ScrubErrors are those
+	// that were found and not repaired.
+	Scrubbed      time.Duration
+	NeverScrubbed bool
+	ScrubErrors   int
+	Frag          int // percent
+	// Devices are the pool's disks; nil means a mirror of two that are well.
+	Devices []ZDevice
+}
+
+// ZDevice is a disk in a ZFS pool.
+type ZDevice struct {
+	Name                  string
+	State                 string // "" means ONLINE
+	Read, Write, Checksum int    // errors
+	Message               string // what zpool says beside it
 }
 
 // runningKernel is the kernel that the node has booted.

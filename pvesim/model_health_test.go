@@ -19,7 +19,7 @@ type knob struct {
 // Every fault shows where PVE would show it, and without it the answer is another one. What
 // was planted is saved.
 func TestKnobs(t *testing.T) {
-	for _, knobs := range [][]knob{nodeKnobs} {
+	for _, knobs := range [][]knob{nodeKnobs, diskKnobs} {
 		for _, k := range knobs {
 			t.Run(k.name, func(t *testing.T) {
 				well, m := newWorld(t, pvesim.Cluster()), pvesim.Cluster()
@@ -64,4 +64,55 @@ var nodeKnobs = []knob{
 	{"MemoryUsed", node(func(n *pvesim.Node) { n.MemoryUsed = n.Memory }), "/nodes/pve1/status#memory#free", "1.2…", "0"},
 	{"SwapUsed", node(func(n *pvesim.Node) { n.Swap, n.SwapUsed = 8, 8 }), "/nodes/pve1/status#swap#used", "0", "8"},
 	{"RootUsed", node(func(n *pvesim.Node) { n.RootUsed = n.Disk }), "/nodes/pve1/status#rootfs#avail", "7.5698798593e+10", "0"},
+}
+
+// disks gives the first node one disk.
+func disks(d pvesim.Disk) func(*pvesim.Model) {
+	return node(func(n *pvesim.Node) { n.Disks = []pvesim.Disk{d} })
+}
+
+// pool changes the ZFS pool of the first node.
+func pool(p pvesim.ZPool) func(*pvesim.Model) {
+	p.Name = "rpool"
+	return node(func(n *pvesim.Node) { n.Pools = []pvesim.ZPool{p} })
+}
+
+// storage changes one.
+func storage(id string, change func(*pvesim.Storage)) func(*pvesim.Model) {
+	return func(m *pvesim.Model) {
+		for i := range m.Storages {
+			if m.Storages[i].ID == id {
+				change(&m.Storages[i])
+			}
+		}
+	}
+}
+
+// thin makes the storage local-zfs a thin pool.
+func thin(s *pvesim.Storage) { s.Type = "lvmthin" }
+
+var diskKnobs = []knob{
+	{"Disk.Health", disks(pvesim.Disk{Path: "/dev/nvme0n1", Health: "FAILED!"}), "/nodes/pve1/disks/list#/dev/nvme0n1#health", "PASSED", "FAILED!"},
+	{"Disk.Wear", disks(pvesim.Disk{Path: "/dev/nvme0n1", Wear: 97}), "/nodes/pve1/disks/list#/dev/nvme0n1#wearout", "9…", "3"},
+	{"Disk.Wear, as smartctl says it", disks(pvesim.Disk{Path: "/dev/nvme0n1", Wear: 97}), "/nodes/pve1/disks/smart?disk=/dev/nvme0n1#wearout", "9…", "3"},
+	{"Disk.NoSMART", disks(pvesim.Disk{Path: "/dev/nvme0n1", NoSMART: true}), "/nodes/pve1/disks/list#/dev/nvme0n1#health", "PASSED", "UNKNOWN"},
+	{"skipsmart", disks(pvesim.Disk{Path: "/dev/sda", Health: "FAILED!"}), "/nodes/pve1/disks/list?skipsmart=1#/dev/sda#health", "null", "UNKNOWN"},
+	{"Disk.Reallocated", disks(pvesim.Disk{Path: "/dev/sda", Reallocated: 95}), "/nodes/pve1/disks/smart?disk=/dev/sda#attributes#Reallocated_Sector_Ct#fail", "500 not a valid block device", "NOW"},
+	{"Disk.Pending", disks(pvesim.Disk{Path: "/dev/sda", Pending: 8}), "/nodes/pve1/disks/smart?disk=/dev/sda#attributes#Current_Pending_Sector#raw", "500 not a valid block device", "8"},
+	{"Disk.Used", disks(pvesim.Disk{Path: "/dev/sda", Used: "LVM"}), "/nodes/pve1/disks/list#/dev/sda#used", "null", "LVM"},
+	{"ZPool.State", pool(pvesim.ZPool{State: "DEGRADED"}), "/nodes/pve1/disks/zfs#rpool#health", "ONLINE", "DEGRADED"},
+	{"ZPool.State, in detail", pool(pvesim.ZPool{State: "DEGRADED"}), "/nodes/pve1/disks/zfs/rpool#children#rpool#children#mirror-0#state", "ONLINE", "DEGRADED"},
+	{"ZPool.ScrubErrors", pool(pvesim.ZPool{ScrubErrors: 3}), "/nodes/pve1/disks/zfs/rpool#scan", "scrub repaired 0B in 00:12:07 with 0 errors on Sun Nov 22 00:36:00 2026", "scrub repaired 0B in 00:12:07 with 3 errors on Sun Nov 22 00:36:00 2026"},
+	{"ZPool.Scrubbed", pool(pvesim.ZPool{Scrubbed: 90 * 24 * time.Hour}), "/nodes/pve1/disks/zfs/rpool#scan", "scrub repaired 0B in 00:12:07 with 0 errors on Sun Nov 22 00:36:00 2026", "scrub repaired 0B in 00:12:07 with 0 errors on Mon Aug 24 12:00:00 2026"},
+	{"ZPool.NeverScrubbed", pool(pvesim.ZPool{NeverScrubbed: true}), "/nodes/pve1/disks/zfs/rpool#scan", "scrub…", "null"},
+	{"ZPool.Errors", pool(pvesim.ZPool{Errors: "2 data errors, use '-v' for a list"}), "/nodes/pve1/disks/zfs/rpool#errors", "No known data errors", "2 data errors, use '-v' for a list"},
+	{"Storage.Used", storage("nfs", func(s *pvesim.Storage) { s.Used = s.Size }), "/nodes/pve1/storage/nfs/status#avail", "7.40…", "0"},
+	{"Storage.UsedOn", storage("local", func(s *pvesim.Storage) { s.UsedOn = map[string]int64{"pve2": s.Size} }), "/cluster/resources#storage/pve2/local#disk", "3.32…", "1.00…"},
+	{"Storage.Broken", storage("nfs", func(s *pvesim.Storage) { s.Broken = "storage 'nfs' is not online" }), "/nodes/pve1/storage#nfs#active", "1", "0"},
+	{"Storage.BrokenOn", storage("nfs", func(s *pvesim.Storage) { s.BrokenOn = map[string]string{"pve2": "storage 'nfs' is not online"} }), "/nodes/pve2/storage#nfs#active", "1", "0"},
+	{"Storage.BrokenOn, in resources", storage("nfs", func(s *pvesim.Storage) { s.BrokenOn = map[string]string{"pve2": "x"} }), "/cluster/resources#storage/pve2/nfs#status", "available", "unknown"},
+	{"Storage.BrokenOn, its content", storage("nfs", func(s *pvesim.Storage) { s.BrokenOn = map[string]string{"pve2": "storage 'nfs' is not online"} }), "/nodes/pve2/storage/nfs/content?content=iso", "[]", "500 storage 'nfs' is not online"},
+	{"Storage.BrokenOn, not elsewhere", storage("nfs", func(s *pvesim.Storage) { s.BrokenOn = map[string]string{"pve2": "x"}; s.Used = s.Size }), "/nodes/pve1/storage#nfs#used_fraction", "0.8275", "1"},
+	{"Storage.MetadataOn", storage("local-zfs", func(s *pvesim.Storage) { thin(s); s.MetadataOn = map[string]float64{"pve1": 0.5} }), "/nodes/pve1/disks/lvmthin#data#metadata_used", "null", "4.831838208e+09"},
+	{"Missing", func(m *pvesim.Model) { m.Missing = []string{"local-zfs:vm-105-disk-0"} }, "/nodes/pve3/storage/local-zfs/content#local-zfs:vm-105-disk-0#vmid", "105", "null"},
 }

@@ -136,6 +136,12 @@ func (s *state) present(now time.Time) Model {
 		if s.downByRule(func(f Fault) bool { return f.Node == n.Name }) {
 			node.Offline, node.Silent = false, 0
 		}
+		node.Pools = slices.Clone(node.Pools)
+		for i := range node.Pools {
+			if p := &node.Pools[i]; p.Scrubbed > 0 {
+				p.Scrubbed += now.Sub(s.built)
+			}
+		}
 		m.Nodes = append(m.Nodes, node)
 	}
 	for _, st := range s.storages {

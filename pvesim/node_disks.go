@@ -1,6 +1,11 @@
 package pvesim
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // What a node's disks hold follows from the storages: a volume group, thin pool or ZFS
 // pool for each storage of that type.
@@ -27,6 +32,54 @@ func (st *Storage) option(key, usual string) string {
 	return usual
 }
 
+// disks are those of a node, with what their model leaves open.
+func (c *call) disks(n *node) []Disk {
+	if n.Disks == nil && !n.Contained {
+		return []Disk{{
+			Path: "/dev/nvme0n1", Type: "nvme", Model: "SAMSUNG MZVL2512HCJQ", Size: n.Disk, Used: "BIOS boot",
+			Serial: fmt.Sprintf("S%X", hash(c.model.Seed, n.Name, "disk")), Wear: int(hash(c.model.Seed, n.Name, "wear") % 10),
+		}}
+	}
+	out := slices.Clone(n.Disks)
+	for i := range out {
+		d := &out[i]
+		kind := "hdd"
+		if strings.HasPrefix(d.Path, "/dev/nvme") {
+			kind = "nvme"
+		}
+		d.Type, d.Model = cmp.Or(d.Type, kind), cmp.Or(d.Model, "WDC WD40EFRX-68N32N0")
+		d.Size, d.Serial = cmp.Or(d.Size, 4000*gib), cmp.Or(d.Serial, fmt.Sprintf("S%X", hash(c.model.Seed, n.Name, d.Path)))
+	}
+	return out
+}
+
+func listDisks(c *call) (any, error) {
+	out := []any{}
+	for _, d := range c.disks(c.node) {
+		if c.str("type") == "unused" && d.Used != "" {
+			continue
+		}
+		item := map[string]any{
+			"devpath": d.Path, "size": d.Size, "type": d.Type, "rpm": 0, "model": d.Model, "vendor": "unknown", "serial": d.Serial, "wwn": "unknown",
+			"gpt": 1, "by_id_link": "/dev/disk/by-id/" + d.Type + "-" + d.Serial, "osdid": -1, "osdid-list": nil, "health": d.health(), "wearout": "N/A",
+		}
+		switch {
+		case d.Type == "hdd":
+			item["rpm"] = 5400
+		case !d.NoSMART:
+			item["wearout"] = max(100-d.Wear, 0)
+		}
+		if d.Used != "" {
+			item["used"] = d.Used
+		}
+		if c.flag("skipsmart") {
+			item["health"], item["wearout"] = "UNKNOWN", "N/A"
+		}
+		out = append(out, item)
+	}
+	return out, nil
+}
+
 func listVolumeGroups(c *call) (any, error) {
 	groups := []any{}
 	seen := map[string]bool{}
@@ -36,10 +89,13 @@ func listVolumeGroups(c *call) (any, error) {
 			continue
 		}
 		seen[name] = true
-		free := st.Size - c.bytesUsed(st, c.node.Name)
+		size, free := st.Size, st.Size-c.bytesUsed(st, c.node.Name)
+		if st.Type == "lvmthin" { // beside the pool, 16 GiB are free
+			size, free = st.Size+16*gib, 16*gib
+		}
 		groups = append(groups, map[string]any{
-			"name": name, "leaf": 0, "size": st.Size, "free": free, "lvcount": len(c.volumesOn(st.ID, c.node.Name)),
-			"children": []any{map[string]any{"name": "/dev/nvme0n1p3", "leaf": 1, "size": st.Size, "free": free}},
+			"name": name, "leaf": 0, "size": size, "free": free, "lvcount": len(c.volumesOn(st.ID, c.node.Name)),
+			"children": []any{map[string]any{"name": "/dev/nvme0n1p3", "leaf": 1, "size": size, "free": free}},
 		})
 	}
 	return map[string]any{"leaf": 0, "children": groups}, nil
@@ -48,43 +104,15 @@ func listVolumeGroups(c *call) (any, error) {
 func listThinPools(c *call) (any, error) {
 	out := []any{}
 	for _, st := range c.storagesOf("lvmthin") {
+		metadata := st.Size / 100
+		used, ok := st.MetadataOn[c.node.Name]
+		if !ok {
+			used = float64(c.bytesUsed(st, c.node.Name)) / 1000 / float64(max(metadata, 1))
+		}
 		out = append(out, map[string]any{
 			"lv": st.option("thinpool", "data"), "vg": st.option("vgname", "pve"), "lv_size": st.Size, "used": c.bytesUsed(st, c.node.Name),
-			"metadata_size": st.Size / 100, "metadata_used": c.bytesUsed(st, c.node.Name) / 1000,
+			"metadata_size": metadata, "metadata_used": int64(used * float64(metadata)),
 		})
 	}
 	return out, nil
-}
-
-func listZFS(c *call) (any, error) {
-	out := []any{}
-	for _, st := range c.storagesOf("zfspool") {
-		used := c.bytesUsed(st, c.node.Name)
-		out = append(out, map[string]any{
-			"name": st.option("pool", "rpool/data"), "size": st.Size, "alloc": used, "free": st.Size - used, "frag": 7, "dedup": 1, "health": "ONLINE",
-		})
-	}
-	return out, nil
-}
-
-// getSMART tells of the disk that the list of disks has.
-func getSMART(c *call) (any, error) {
-	disks, err := listDisks(c)
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range disks.([]any) {
-		disk := d.(map[string]any)
-		if disk["devpath"] != c.str("disk") {
-			continue
-		}
-		if c.flag("healthonly") {
-			return map[string]any{"health": "PASSED"}, nil
-		}
-		return map[string]any{
-			"health": "PASSED", "type": "text", "wearout": disk["wearout"],
-			"text": fmt.Sprintf("\nSMART/Health Information (NVMe Log 0x02)\nCritical Warning: 0x00\nPercentage Used: %d%%\n", 100-disk["wearout"].(int)),
-		}, nil
-	}
-	return nil, die("unable to get disk info for '%s'", c.str("disk"))
 }

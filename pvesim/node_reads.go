@@ -151,23 +151,6 @@ func getNetstat(c *call) (any, error) {
 	return out, nil
 }
 
-// listDisks tells of the one disk that a node boots from.
-func listDisks(c *call) (any, error) {
-	if c.node.Contained || c.str("type") == "unused" {
-		return []any{}, nil
-	}
-	disk := map[string]any{
-		"devpath": "/dev/nvme0n1", "size": c.node.Disk, "type": "nvme", "rpm": 0, "model": "SAMSUNG MZVL2512HCJQ", "vendor": "unknown",
-		"serial": fmt.Sprintf("S%X", hash(c.model.Seed, c.node.Name, "disk")), "wwn": "unknown", "gpt": 1, "used": "BIOS boot",
-		"by_id_link": "/dev/disk/by-id/nvme-" + c.node.Name, "osdid": -1, "osdid-list": nil,
-		"health": "PASSED", "wearout": 100 - int(hash(c.model.Seed, c.node.Name, "wear")%10),
-	}
-	if c.flag("skipsmart") {
-		disk["health"], disk["wearout"] = "UNKNOWN", "N/A"
-	}
-	return []any{disk}, nil
-}
-
 // getSubscription tells that there is none. Whose the node is, only those learn who
 // may audit it.
 func getSubscription(c *call) (any, error) {

@@ -24,6 +24,7 @@ func nodeRoutes() routes {
 		"GET /nodes/{node}/disks/lvmthin":               {serve: listThinPools},
 		"GET /nodes/{node}/disks/smart":                 {serve: getSMART},
 		"GET /nodes/{node}/disks/zfs":                   {serve: listZFS},
+		"GET /nodes/{node}/disks/zfs/{name}":            {serve: getZFS},
 		"GET /nodes/{node}/dns":                         {serve: getDNS},
 		"GET /nodes/{node}/firewall":                    {serve: index("name")},
 		"GET /nodes/{node}/firewall/options":            {serve: getFirewallOptions},

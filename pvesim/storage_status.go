@@ -72,7 +72,7 @@ func (c *call) storageState(st *Storage) map[string]any {
 		"type": st.Type, "content": st.Content, "shared": bit(st.everywhere()), "enabled": bit(usable),
 		"active": 0, "total": int64(0), "used": int64(0), "avail": int64(0),
 	}
-	if usable && st.Broken == "" {
+	if usable && st.broken(c.node.Name) == "" {
 		used := c.bytesUsed(st, c.node.Name)
 		out["active"], out["total"], out["used"], out["avail"] = 1, st.Size, used, st.Size-used
 	}

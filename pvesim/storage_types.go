@@ -123,19 +123,22 @@ func (s *state) usable(id, node string) (*Storage, error) {
 // online returns the storage if a node can use it now, which a broken one is not.
 func (s *state) online(id, node string) (*Storage, error) {
 	st, err := s.usable(id, node)
-	if err == nil && st.Broken != "" {
-		return nil, die("%s", st.Broken)
+	if err == nil && st.broken(node) != "" {
+		return nil, die("%s", st.broken(node))
 	}
 	return st, err
 }
+
+// broken is why a node cannot use the storage; "" if it can.
+func (st *Storage) broken(node string) string { return cmp.Or(st.Broken, st.BrokenOn[node]) }
 
 // brokenStorage returns why a guest's volumes are unavailable, in its storages' words; ""
 // if they are available.
 func (s *state) brokenStorage(g *guest) string {
 	for _, key := range diskKeys(g.Kind, g.Config) {
 		storage, _, _ := strings.Cut(propstring.Volume(g.Config[key]), ":")
-		if st := s.storageNamed(storage); st != nil && st.Broken != "" {
-			return st.Broken
+		if st := s.storageNamed(storage); st != nil && st.broken(g.Node) != "" {
+			return st.broken(g.Node)
 		}
 	}
 	return ""

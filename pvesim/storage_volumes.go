@@ -197,7 +197,7 @@ func (s *state) addVolumesOf(g *guest, now time.Time) {
 		for key, drive := range config {
 			id := propstring.Volume(drive)
 			storage, name, ok := strings.Cut(id, ":")
-			if !ok || !propstring.IsDriveKey(g.Kind, key) || s.storageNamed(storage) == nil || s.volumeOf(id, g.Node) != nil {
+			if !ok || !propstring.IsDriveKey(g.Kind, key) || s.storageNamed(storage) == nil || s.volumeOf(id, g.Node) != nil || slices.Contains(s.model.Missing, id) {
 				continue
 			}
 			s.addVolume(guestVolume(id, name, drive, g), now.Add(-max(g.Up, time.Hour)))
