@@ -96,6 +96,13 @@ func (c *Client) AgentFileSystems(ctx context.Context, g GuestRef) ([]FileSystem
 	return fromAgent[[]FileSystem](ctx, c, g, "get-fsinfo")
 }
 
+// CheckAgent asks a VM's guest agent for the time, which every agent knows. It returns an
+// error if it does not answer. The privileges are those of AgentInterfaces.
+func (c *Client) CheckAgent(ctx context.Context, g GuestRef) error {
+	_, err := c.ask(ctx, g.path("agent", "get-time"), nil)
+	return err
+}
+
 // fromAgent asks a VM's guest agent for something.
 func fromAgent[T any](ctx context.Context, c *Client, g GuestRef, command string) (out T, err error) {
 	ans, err := c.ask(ctx, g.path("agent", command), nil)

@@ -17,6 +17,8 @@ type HAItem struct {
 	Timestamp lenient.Opt[int64]  `json:"timestamp,omitzero"`
 	SID       lenient.Opt[string] `json:"sid,omitzero"` // of a guest
 	State     lenient.Opt[string] `json:"state,omitzero"`
+	Quorate   lenient.Opt[bool]   `json:"quorate,omitzero"` // of quorum
+	Requested lenient.Opt[string] `json:"request_state,omitzero"`
 	Extra     lenient.Extra       `json:"-"`
 }
 

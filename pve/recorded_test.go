@@ -91,6 +91,51 @@ var reads = []struct {
 		list, _, err := c.TaskLog(ctx, upidOf(m[1]), 0, 5)
 		return list, err
 	}},
+	{regexp.MustCompile(`^/nodes/[^/]+/time$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
+		return c.NodeTime(ctx, "any")
+	}},
+	{regexp.MustCompile(`^/nodes/[^/]+/apt/versions$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
+		return c.PackageVersions(ctx, "any")
+	}},
+	{regexp.MustCompile(`^/nodes/[^/]+/apt/update$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
+		return c.Updates(ctx, "any")
+	}},
+	{regexp.MustCompile(`^/nodes/[^/]+/certificates/info$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
+		return c.Certificates(ctx, "any")
+	}},
+	{regexp.MustCompile(`^/nodes/[^/]+/subscription$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
+		return c.Subscription(ctx, "any")
+	}},
+	{regexp.MustCompile(`^/nodes/[^/]+/services$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
+		return c.Services(ctx, "any")
+	}},
+	{regexp.MustCompile(`^/nodes/[^/]+/disks/list$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
+		return c.PhysicalDisks(ctx, "any", true)
+	}},
+	{regexp.MustCompile(`^/nodes/[^/]+/disks/zfs$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
+		return c.ZFSPools(ctx, "any")
+	}},
+	{regexp.MustCompile(`^/nodes/[^/]+/disks/lvmthin$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
+		return c.ThinPools(ctx, "any")
+	}},
+	{regexp.MustCompile(`^/nodes/[^/]+/replication$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
+		return c.ReplicationStatus(ctx, "any")
+	}},
+	{regexp.MustCompile(`^/cluster/replication$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
+		return c.ReplicationJobs(ctx)
+	}},
+	{regexp.MustCompile(`^/access/users$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
+		return c.Users(ctx)
+	}},
+	{regexp.MustCompile(`^/access/acl$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
+		return c.ACL(ctx)
+	}},
+	{regexp.MustCompile(`^/storage$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
+		return c.StorageConfigs(ctx)
+	}},
+	{regexp.MustCompile(`^/cluster/ha/status/current$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
+		return c.HAStatus(ctx)
+	}},
 }
 
 func refOf(m []string) GuestRef {

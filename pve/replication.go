@@ -11,8 +11,14 @@ import (
 // Replication is a job that copies a guest's disks to another node.
 type Replication struct {
 	ID       string              `json:"id"`
+	Guest    lenient.Opt[int64]  `json:"guest,omitzero"`
+	Source   lenient.Opt[string] `json:"source,omitzero"`
 	Target   lenient.Opt[string] `json:"target,omitzero"`
-	LastSync lenient.Opt[int64]  `json:"last_sync,omitzero"` // seconds since 1970
+	Schedule lenient.Opt[string] `json:"schedule,omitzero"` // a calendar event; PVE's default is */15
+	Disabled lenient.Opt[bool]   `json:"disable,omitzero"`
+	LastTry  lenient.Opt[int64]  `json:"last_try,omitzero"`  // seconds since 1970; 0 is never
+	NextSync lenient.Opt[int64]  `json:"next_sync,omitzero"` // seconds since 1970
+	LastSync lenient.Opt[int64]  `json:"last_sync,omitzero"` // seconds since 1970; 0 is never
 	Fails    lenient.Opt[int64]  `json:"fail_count,omitzero"`
 	Error    lenient.Opt[string] `json:"error,omitzero"`
 	Extra    lenient.Extra       `json:"-"`

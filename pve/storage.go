@@ -98,3 +98,30 @@ func (c *Client) Content(ctx context.Context, node, storage string, f VolumeFilt
 	setNumber(params, "vmid", int64(f.VMID))
 	return proxmox.Get[[]Volume](ctx, c.Client, proxmox.Join("nodes", node, "storage", storage, "content"), params)
 }
+
+// StorageConfig is how a storage is configured.
+type StorageConfig struct {
+	Storage  string              `json:"storage"`
+	Type     string              `json:"type"` // dir, nfs, zfspool, lvmthin, …
+	Content  lenient.Opt[string] `json:"content,omitzero"`
+	Nodes    lenient.Opt[string] `json:"nodes,omitzero"` // separated by commas; absent means all
+	Disabled lenient.Opt[bool]   `json:"disable,omitzero"`
+	Shared   lenient.Opt[bool]   `json:"shared,omitzero"` // absent also of types that always are
+	VG       lenient.Opt[string] `json:"vgname,omitzero"`
+	ThinPool lenient.Opt[string] `json:"thinpool,omitzero"` // of lvmthin
+	Pool     lenient.Opt[string] `json:"pool,omitzero"`     // of zfspool and rbd
+	Sparse   lenient.Opt[bool]   `json:"sparse,omitzero"`   // of zfspool: disks take space when it is used
+	Extra    lenient.Extra       `json:"-"`
+}
+
+// UnmarshalJSON keeps unknown fields in Extra.
+func (s *StorageConfig) UnmarshalJSON(data []byte) error { return lenient.Decode(data, s, &s.Extra) }
+
+// MarshalJSON writes what was read.
+func (s StorageConfig) MarshalJSON() ([]byte, error) { return lenient.Encode(s, s.Extra) }
+
+// StorageConfigs lists how the storages are configured, those that are disabled, too
+// (Datastore.Audit on each).
+func (c *Client) StorageConfigs(ctx context.Context) ([]StorageConfig, error) {
+	return proxmox.Get[[]StorageConfig](ctx, c.Client, proxmox.Join("storage"), nil)
+}
