@@ -85,6 +85,23 @@ func (r *run) answerRunning(ctx context.Context, job Job, far string) output {
 	return r.outputOf(a)
 }
 
+// answerWaiting reports a change whose next step waits for something, after the end of the call.
+func (r *run) answerWaiting(ctx context.Context, waitsFor string) output {
+	if r.resumed == nil && r.outlivesCall() {
+		r.continueInBackground(ctx)
+	}
+	s := r.steps[r.at]
+	a := Answer{
+		Outcome: tool.Running, UPID: r.lastJob().UPID.String(), Handle: r.handle,
+		Message: fmt.Sprintf("%s waits for %s.", s.about, waitsFor),
+		Next:    "It goes on by itself. Follow it with pve_task_status: handle and wait.",
+	}
+	if !r.inBackground && (r.resumed == nil || !r.resumed.Follows) {
+		a.Next = s.rest
+	}
+	return r.outputOf(a)
+}
+
 // answerCannotLook reports a change that was begun, and could not be looked at this time.
 func (r *run) answerCannotLook(job Job, err error) output {
 	why := r.host.Explain.Explain(lookOf(err)).What

@@ -76,31 +76,27 @@ func (r *run) sendStepsLeft(ctx context.Context) {
 	defer cancel()
 	r.req.Progress = nil
 	r.jobs, r.ends = slices.Clone(r.jobs), slices.Clone(r.ends)
-	for job := r.jobs[r.at]; ; job = r.jobs[r.at] {
-		var err error
-		if r.call, err = tool.NewCall(ctx, r.host, r.req); err == nil {
-			err = r.waitForTask(ctx, job)
-		}
-		if err != nil {
-			r.host.Logger.WarnContext(ctx, "what comes after a task is not sent", "tool", r.tool.Name, "task", job.UPID.String(), "error", err)
+	for {
+		if err := r.waitForStep(ctx); err != nil {
+			r.host.Logger.WarnContext(ctx, "what comes after a task is not sent", "tool", r.tool.Name, "task", r.lastJob().UPID.String(), "error", err)
 			if errors.Is(err, errTaskFailed) {
 				r.undoLater(ctx, r.outputOf(Answer{Outcome: tool.Failed}))
 			}
 			return
 		}
-		for r.at++; r.at < len(r.steps) && r.steps[r.at].send == nil; r.at++ {
-			r.jobs = append(r.jobs, Job{}) // PVE's own business
-		}
 		if r.at == len(r.steps) {
 			return
 		}
-		out := r.recordStep(ctx, func() output {
-			next, stopped := r.sendStep(ctx, r.steps[r.at])
-			if stopped != nil {
-				return stopped
-			}
-			return r.outputOf(Answer{Outcome: tool.Running, UPID: next.UPID.String()})
-		})
+		out := r.awaitReady(ctx, ctx)
+		if out == nil {
+			out = r.recordStep(ctx, func() output {
+				next, stopped := r.sendStep(ctx, r.steps[r.at])
+				if stopped != nil {
+					return stopped
+				}
+				return r.outputOf(Answer{Outcome: tool.Running, UPID: next.UPID.String()})
+			})
+		}
 		if out.answer().Outcome != tool.Running {
 			r.host.Logger.WarnContext(ctx, "a change has stopped", "tool", r.tool.Name, "step", r.steps[r.at].about, "outcome", string(out.answer().Outcome), "reason", out.answer().Message)
 			r.undoLater(ctx, out)
@@ -110,6 +106,25 @@ func (r *run) sendStepsLeft(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// waitForStep waits for the end of the step that was sent last, if none has been sent since,
+// and goes on to the next one that is to be sent.
+func (r *run) waitForStep(ctx context.Context) (err error) {
+	if r.call, err = tool.NewCall(ctx, r.host, r.req); err != nil {
+		return err
+	}
+	if r.at < len(r.jobs) {
+		if err := r.waitForTask(ctx, r.jobs[r.at]); err != nil {
+			return err
+		}
+		r.at++
+	}
+	for r.at < len(r.steps) && r.steps[r.at].send == nil {
+		r.jobs = append(r.jobs, Job{}) // PVE's own business
+		r.at++
+	}
+	return nil
 }
 
 // undoLater is [run.undoSteps] after the call, of which the log tells.
@@ -212,13 +227,23 @@ func (r *run) findStep(ctx, patience context.Context) (job Job, stopped output) 
 		}
 		select {
 		case <-patience.Done():
-			return job, r.outputOf(Answer{
-				Outcome: tool.Running, UPID: r.lastJob().UPID.String(), Handle: r.handle,
-				Message: r.steps[r.at].about + " is about to begin.", Next: "Follow it with pve_task_status: handle and wait.",
-			})
+			return job, r.answerToCome(ctx)
 		case <-time.After(time.Second):
 		}
 	}
+}
+
+// answerToCome answers for a change whose next step another call is about to take.
+func (r *run) answerToCome(ctx context.Context) output {
+	if ready := r.steps[r.at].ready; ready != nil {
+		if waitsFor, err := ready(ctx, r.call, r.state); err == nil && waitsFor != "" {
+			return r.answerWaiting(ctx, waitsFor)
+		}
+	}
+	return r.outputOf(Answer{
+		Outcome: tool.Running, UPID: r.lastJob().UPID.String(), Handle: r.handle,
+		Message: r.steps[r.at].about + " is about to begin.", Next: "Follow it with pve_task_status: handle and wait.",
+	})
 }
 
 // lookUpStep looks in PVE whether a step was begun. If PVE does the step by itself, an error of
@@ -246,21 +271,28 @@ func (r *run) answerNotBegun() output {
 	if _, ok := r.in.(planner); ok && s.target.Method == "" {
 		next += fmt.Sprintf(" Or take all steps that are left: %s with this handle as plan_handle.", r.tool.Name)
 	}
-	return r.outputOf(Answer{
+	a := Answer{
 		Outcome: tool.Failed, UPID: r.lastJob().UPID.String(), Next: next,
 		Message: s.about + " was not begun, since the call that would have begun it did not see the end of the task.",
-	})
+	}
+	if s.ready != nil {
+		a.Outcome, a.Message = tool.Warnings, s.about+" was not begun: what it waits for has not come in time, or the process that waited has ended."
+	}
+	return r.outputOf(a)
 }
 
 // isAbandoned reports whether the step before ended so long ago that no process sends the next
 // one.
 func (r *run) isAbandoned(ctx context.Context) bool {
-	last := r.lastJob().UPID
+	last, within := r.lastJob().UPID, sentWithin
+	if r.steps[r.at].ready != nil {
+		within += ReadyTime
+	}
 	if last.IsZero() {
-		return r.host.Now().Sub(r.started) > sentWithin
+		return r.host.Now().Sub(r.started) > within
 	}
 	end, ok := r.call.TaskEnd(ctx, last)
-	return ok && r.resumed.since(end) >= sentWithin
+	return ok && r.resumed.since(end) >= within
 }
 
 // lastJob returns the last job that has a task.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -110,6 +111,7 @@ func (r *run) makePlan(ctx context.Context) (err error) {
 	if reason := r.req.Refusal(r.host.Policy, r.spec.risk(r.in)); reason != "" {
 		return &policy.RefusedError{Reason: reason}
 	}
+	r.req.Progress = r.progressOfAll(r.req.Progress)
 	if r.call, err = tool.NewCall(ctx, r.host, r.req); err != nil {
 		return err
 	}
@@ -122,6 +124,20 @@ func (r *run) makePlan(ctx context.Context) (err error) {
 	}
 	r.steps = r.spec.steps(r.plan, r.state)
 	return nil
+}
+
+// progressOfAll returns what reports the progress of a step as that of all steps.
+func (r *run) progressOfAll(report func(cluster.Progress)) func(cluster.Progress) {
+	if report == nil {
+		return nil
+	}
+	return func(p cluster.Progress) {
+		p.Done += float64(100 * r.at)
+		if p.Total > 0 {
+			p.Total = float64(100 * max(1, len(r.steps)))
+		}
+		report(p)
+	}
 }
 
 // refusal says why the call that is planned is not made: it is worse than its input told and

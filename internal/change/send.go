@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/proxmox"
 )
@@ -17,6 +20,9 @@ func (r *run) sendSteps(ctx context.Context) output {
 	patience, cancel := ctx, context.CancelFunc(func() {})
 	defer func() { cancel() }()
 	for first := true; ; first = false {
+		if out := r.awaitReady(ctx, patience); out != nil {
+			return r.withStepsDone(ctx, out)
+		}
 		out := r.recordStep(ctx, func() output {
 			job, stopped := r.sendNext(ctx)
 			if stopped != nil || r.detached {
@@ -29,6 +35,38 @@ func (r *run) sendSteps(ctx context.Context) output {
 		})
 		if out != nil {
 			return out
+		}
+	}
+}
+
+// awaitReady waits until the step may be sent. The answer is nil if it may.
+func (r *run) awaitReady(ctx, patience context.Context) output {
+	s := r.steps[r.at]
+	if s.ready == nil {
+		return nil
+	}
+	for begun := r.host.Now(); ; {
+		waitsFor, err := s.ready(proxmox.ReadAgain(ctx), r.call, r.state)
+		if err != nil {
+			waitsFor = r.call.Explain(err).What
+		}
+		waited := r.host.Now().Sub(begun)
+		switch {
+		case ctx.Err() != nil:
+			return r.answerFailed(ctx, ctx.Err())
+		case waitsFor == "":
+			return nil
+		case waited >= ReadyTime:
+			return r.outputOf(Answer{
+				Outcome: tool.Warnings, UPID: r.lastJob().UPID.String(), Next: s.rest,
+				Message: fmt.Sprintf("%s was not begun: for %s it has waited for %s.", s.about, render.Duration(ReadyTime), waitsFor),
+			})
+		}
+		r.call.Report(cluster.Progress{Done: 100 * waited.Seconds() / ReadyTime.Seconds(), Total: 100, Message: s.about + " waits for " + waitsFor})
+		select {
+		case <-patience.Done():
+			return r.answerWaiting(ctx, waitsFor)
+		case <-time.After(2 * time.Second):
 		}
 	}
 }

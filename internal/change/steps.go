@@ -2,6 +2,7 @@ package change
 
 import (
 	"context"
+	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -24,6 +25,9 @@ type Step[State any] struct {
 	Task  string
 	// Send sends the request; nil if PVE does the step by itself after the one before.
 	Send func(ctx context.Context, c *tool.Call, s *State) (Job, error)
+	// Ready, if not nil, says what the step waits for, "" if it may be sent. It is asked
+	// again and again after the step before, for [ReadyTime] at most.
+	Ready func(ctx context.Context, c *tool.Call, s State) (waitsFor string, err error)
 	// Done, if not nil, reports whether PVE shows the step as done although no task of it
 	// is found.
 	Done func(ctx context.Context, c *tool.Call, s State) (bool, error)
@@ -32,6 +36,9 @@ type Step[State any] struct {
 	// Undo, if not nil, takes back what the step has made if a later one fails.
 	Undo *Undo[State]
 }
+
+// ReadyTime is how long a step waits for what it needs.
+const ReadyTime = 15 * time.Minute
 
 // Undo takes back what the task of a step has made, and nothing else.
 type Undo[State any] struct {
@@ -54,6 +61,7 @@ type step struct {
 	guest  pve.VMID
 	task   string
 	send   func(ctx context.Context, c *tool.Call, state any) (Job, error)
+	ready  func(ctx context.Context, c *tool.Call, state any) (string, error)
 	done   func(ctx context.Context, c *tool.Call, state any) (bool, error)
 	rest   string
 	undo   *undo
@@ -69,6 +77,11 @@ func (s Step[State]) untyped() step {
 	if s.Done != nil {
 		out.done = func(ctx context.Context, c *tool.Call, state any) (bool, error) {
 			return s.Done(ctx, c, *state.(*State))
+		}
+	}
+	if s.Ready != nil {
+		out.ready = func(ctx context.Context, c *tool.Call, state any) (string, error) {
+			return s.Ready(ctx, c, *state.(*State))
 		}
 	}
 	if u := s.Undo; u != nil {
