@@ -16,21 +16,23 @@ import (
 func TestScopes(t *testing.T) {
 	for _, tt := range []struct {
 		scopes string
-		allow  string // read, write, destructive, exec
+		allow  string // read, write, destructive, exec, access
 	}{
-		{"pve:read", "+---"},
-		{"pve:write", "++--"},
-		{"pve:destroy", "+++-"},
-		{"pve:exec", "---+"},
-		{"pve:exec,pve:read", "+--+"},
-		{"pve:destroy pve:exec", "++++"},
+		{"pve:read", "+----"},
+		{"pve:write", "++---"},
+		{"pve:destroy", "+++--"},
+		{"pve:exec", "---+-"},
+		{"pve:exec,pve:read", "+--+-"},
+		{"pve:destroy pve:exec", "++++-"},
+		{"pve:access", "----+"},
+		{"pve:read pve:access", "+---+"},
 	} {
 		s, err := callers.ParseScopes(tt.scopes)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got := ""
-		for _, r := range []policy.Risk{policy.Read, policy.Write, policy.Destructive, policy.Exec} {
+		for _, r := range []policy.Risk{policy.Read, policy.Write, policy.Destructive, policy.Exec, policy.Access} {
 			if s.Allow(r) != (s.Refuse(r) == "") {
 				t.Errorf("%s: %v is allowed and refused", s, r)
 			}
@@ -40,7 +42,7 @@ func TestScopes(t *testing.T) {
 			t.Errorf("%s allows %s, want %s", tt.scopes, got, tt.allow)
 		}
 	}
-	if other := callers.ScopesOf([]string{"openid", "pve:admin", ""}); other.Allow(policy.Read) || other.Allow(policy.Exec) {
+	if other := callers.ScopesOf([]string{"openid", "pve:admin", ""}); other.Allow(policy.Read) || other.Allow(policy.Exec) || other.Allow(policy.Access) {
 		t.Error("scopes of others allow something")
 	}
 	for _, bad := range []string{"", "pve:admin", "pve:read,openid"} {

@@ -13,16 +13,27 @@ import (
 // Scope is what a caller may do.
 type Scope string
 
-// The scopes. Each implies the ones before it, but Exec, which stands alone.
+// The scopes. Each implies the ones before it, but Exec and Access, which stand alone.
 const (
 	Read    Scope = "pve:read"
 	Write   Scope = "pve:write"
 	Destroy Scope = "pve:destroy"
 	Exec    Scope = "pve:exec"
+	Access  Scope = "pve:access"
 )
 
-// All returns the scopes, from the least on.
-func All() []Scope { return []Scope{Read, Write, Destroy, Exec} }
+// All returns the scopes, from the least on, each for the risk at its place.
+func All() []Scope { return []Scope{Read, Write, Destroy, Exec, Access} }
+
+func (s Scope) standsAlone() bool { return s == Exec || s == Access }
+
+// Of returns the scopes that a server with a policy has a use for.
+func Of(p policy.Policy) []Scope {
+	if p.Access {
+		return All()
+	}
+	return slices.DeleteFunc(All(), func(s Scope) bool { return s == Access })
+}
 
 // For returns the scope that calls of a risk need.
 func For(r policy.Risk) Scope { return All()[r] }
@@ -52,7 +63,7 @@ func (s Scopes) Allow(r policy.Risk) bool {
 	need := For(r)
 	return slices.ContainsFunc(s, func(has Scope) bool {
 		at := slices.Index(All(), has)
-		return has == need || need != Exec && has != Exec && at >= 0 && at > slices.Index(All(), need)
+		return has == need || !need.standsAlone() && !has.standsAlone() && at >= 0 && at > slices.Index(All(), need)
 	})
 }
 

@@ -272,7 +272,11 @@ func (r *run) decideConsent(ctx context.Context, risk policy.Risk) (given policy
 	case policy.Mismatched:
 		return stop(r.outputOf(Answer{Outcome: tool.Declined, Message: r.plan.About + ": the human accepted without saying yes, or typed another name. Nothing was done.", Next: "Call again if the human wants to be asked once more."}))
 	case policy.Refused:
-		return stop(r.answerFailed(ctx, &policy.RefusedError{Reason: "it needs a human's consent (PVE_MCP_CONFIRM=human), and this client cannot ask its human"}))
+		why := "PVE_MCP_CONFIRM=human"
+		if risk == policy.Access {
+			why = "so does every change of who may do what"
+		}
+		return stop(r.answerFailed(ctx, &policy.RefusedError{Reason: "it needs a human's consent (" + why + "), and this client cannot ask its human"}))
 	}
 	return stop(r.outputOf(Answer{
 		Outcome: tool.NeedsConfirmation, Message: r.plan.About + " loses what cannot be brought back; nothing was done yet.",

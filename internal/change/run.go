@@ -78,7 +78,7 @@ func (r *run) respond(ctx context.Context) output {
 		out, err := r.spec.finish(ctx, r.call, r.state, End{})
 		return r.answerFinished(out, err, Answer{Outcome: tool.OK, Message: r.plan.Already})
 	}
-	risk := r.spec.risk(r.in)
+	risk := max(r.spec.risk(r.in), r.plan.Risk)
 	if r.plan.Destructive {
 		risk = max(risk, policy.Destructive)
 	}

@@ -74,8 +74,10 @@ type Plan struct {
 	// ReadOnly says that the call only looks at what was begun before, so that nobody is
 	// asked.
 	ReadOnly bool
-	// Destructive says that this call is, though its input alone did not tell.
+	// Destructive says that this call is, though its input alone did not tell. Risk is that
+	// of this call, if it is worse than both.
 	Destructive bool
+	Risk        policy.Risk
 	// Consequences are what is lost, for a destructive change.
 	Consequences []string
 	// Target is the request that a consent is good for, of a change without steps.

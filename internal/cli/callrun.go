@@ -56,7 +56,8 @@ func (a *app) call(ctx context.Context, t tool.Tool, args map[string]any, o *out
 	}
 	req := tool.Request{Arguments: data, Caller: "command line", Progress: report}
 	// --confirm is consent, unless only an answer counts.
-	req.CanAsk = person && (args["confirm"] != true || cfg.Policy.Confirm == policy.Human)
+	onlyAnswers := cfg.Policy.Confirm == policy.Human || t.RiskOf(data) == policy.Access
+	req.CanAsk = person && (args["confirm"] != true || onlyAnswers)
 	res := t.Call(ctx, host, req)
 	if res.Question != nil {
 		end()

@@ -166,7 +166,7 @@ func (a *app) httpOptions(host tool.Host, cfg config.HTTP) (mcphttp.Options, err
 	o := mcphttp.Options{
 		Hosts: cfg.Hosts, Origins: cfg.Origins, Proxies: cfg.Proxies, Rate: cfg.Rate, SessionsOff: cfg.SessionsOff,
 		Drain: cfg.Drain, Logger: a.log,
-		Ready: a.reachable(host),
+		Ready: a.reachable(host), Policy: host.Policy,
 	}
 	if err := authentication(&o, cfg); err != nil {
 		return o, err

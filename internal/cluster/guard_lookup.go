@@ -76,6 +76,8 @@ func GuardLookup(client *pve.Client) policy.Lookup {
 			}
 			return ids, err
 		},
+		Groups:  func(ctx context.Context, user string) ([]string, error) { return groupsOf(ctx, client, user) },
+		Entries: func(ctx context.Context) ([]policy.Entry, error) { return allEntries(ctx, client) },
 	}
 }
 

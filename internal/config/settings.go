@@ -161,6 +161,12 @@ var settings = []Setting{
 		set:     func(c *Config, v string) (err error) { c.Policy.Exec, err = parseBool(v); return },
 	},
 	{
+		Key: "PVE_MCP_ENABLE_ACCESS", Flag: "enable-access", Example: "false", Default: "false",
+		Doc:     "let pve_api_change change users, groups, tokens, roles, permissions and realms: always with a human's consent, and never this server's own user or token",
+		loosens: func(v string) bool { on, err := parseBool(v); return err == nil && on },
+		set:     func(c *Config, v string) (err error) { c.Policy.Access, err = parseBool(v); return },
+	},
+	{
 		Key: "PVE_MCP_CONFIRM", Flag: "confirm-by", Example: "auto", Default: "auto",
 		Doc:     "whose consent a destructive call needs: auto (the human's if the client can ask, otherwise confirm: true), param (confirm: true), human",
 		loosens: func(v string) bool { return v != string(policy.Human) },

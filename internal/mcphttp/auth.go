@@ -104,7 +104,7 @@ func (h *handler) checkScopes(w *stream, r *http.Request, who *auth.TokenInfo, a
 		default:
 			continue
 		}
-		if !known || has.Allow(risk) {
+		if !known || has.Allow(risk) || risk == policy.Access && h.Policy.Refusal(risk) != "" { // the tool says which setting it needs
 			continue
 		}
 		h.challenge(w, "insufficient_scope", strings.TrimSpace(has.String()+" "+string(callers.For(risk))))

@@ -17,6 +17,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/audit"
 	"github.com/pve-mcp/pve-mcp/internal/mcpserver"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
 )
 
 // Path is where MCP is served.
@@ -30,6 +31,8 @@ type Options struct {
 	Authenticate Authenticator
 	// OAuth, if not nil, tells clients where they get a token.
 	OAuth *OAuth
+	// Policy is that of the tools. It says for which scopes there is a use.
+	Policy policy.Policy
 	// Audit keeps calls that a caller's scopes do not cover; nil keeps nothing.
 	Audit *audit.Log
 	// OwnTokens, if not nil, takes PVE tokens of callers.

@@ -175,6 +175,6 @@ func (h *handler) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(oauthex.ProtectedResourceMetadata{
 		Resource: h.OAuth.Resource, AuthorizationServers: []string{h.OAuth.Issuer}, ResourceName: "pve-mcp",
-		ScopesSupported: callers.Scopes(callers.All()).Strings(), BearerMethodsSupported: []string{"header"},
+		ScopesSupported: callers.Scopes(callers.Of(h.Policy)).Strings(), BearerMethodsSupported: []string{"header"},
 	})
 }

@@ -12,7 +12,10 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/callers"
 	"github.com/pve-mcp/pve-mcp/internal/files"
 	"github.com/pve-mcp/pve-mcp/internal/mcphttp"
+	"github.com/pve-mcp/pve-mcp/internal/mcpserver"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
 )
 
 func TestHostsAndOrigins(t *testing.T) {
@@ -135,6 +138,41 @@ func TestScopeOfWhatIsFound(t *testing.T) {
 			s.Errorf("%s", body)
 		}
 	})
+}
+
+// Changes of who may do what need a scope of their own, which is asked for and announced only
+// where they are on.
+func TestScopeOfAccess(t *testing.T) {
+	path, secrets := tokens(t, "pve:destroy pve:exec", "pve:write pve:access")
+	change := map[string]any{"method": "DELETE", "path": "/access/groups/none", "confirm": true}
+	for _, on := range []bool{false, true} {
+		w := sim.Options{Token: "root@pam!full", Policy: policy.Policy{Access: on}}
+		visitOn(t, w, func(world *sim.World) mcphttp.Options {
+			o := byTokens(t, path)
+			o.Policy = world.Host.Policy
+			o.OAuth = &mcphttp.OAuth{Issuer: "https://idp.example.org", Resource: "https://mcp.example.org/mcp"}
+			o.Server = mcpserver.New(mcpserver.Options{Version: "test", Host: world.Host, Selection: toolset.Selection{Toolsets: []string{"standard"}}})
+			return o
+		}, func(s *site) {
+			if _, metadata := s.get("/.well-known/oauth-protected-resource/mcp"); strings.Contains(metadata, "pve:access") != on || !strings.Contains(metadata, "pve:exec") {
+				s.Errorf("on %v: %s", on, metadata)
+			}
+			resp, body := s.do(s.toolCall("pve_api_change", change, "Authorization", "Bearer "+secrets[0]))
+			if challenge := resp.Header.Get("WWW-Authenticate"); on && (resp.StatusCode != 403 || !strings.Contains(challenge, `scope="pve:destroy pve:exec pve:access"`)) {
+				s.Errorf("on, without the scope: %d %s %s", resp.StatusCode, challenge, body)
+			}
+			if !on && (resp.StatusCode != 200 || !strings.Contains(body, "PVE_MCP_ENABLE_ACCESS is not true")) {
+				s.Errorf("off, without the scope: %d %s", resp.StatusCode, body)
+			}
+			want := map[bool]string{false: "PVE_MCP_ENABLE_ACCESS is not true", true: "so does every change of who may do what), and this client cannot ask its human"}[on]
+			if resp, body := s.do(s.toolCall("pve_api_change", change, "Authorization", "Bearer "+secrets[1])); resp.StatusCode != 200 || !strings.Contains(body, want) {
+				s.Errorf("on %v, with the scope: %d %s", on, resp.StatusCode, body)
+			}
+			if sent := sim.Writes(s.Sent()); len(sent) > 0 {
+				s.Errorf("%v was sent", sent)
+			}
+		})
+	}
 }
 
 // Metrics are behind authentication, and what callers make up is no series.

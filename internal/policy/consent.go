@@ -53,8 +53,8 @@ func (c Consent) By() string { return c.by }
 
 // Decide says what happens to a call.
 func (p Policy) Decide(a Ask) (Decision, Consent) {
-	needed := a.Risk == Destructive || a.Risk == Exec && p.Confirm == Human
-	byHuman := p.Confirm == Human || p.Confirm == Auto && a.CanAsk
+	needed := a.Risk == Destructive || a.Risk == Access || a.Risk == Exec && p.Confirm == Human
+	byHuman := a.Risk == Access || p.Confirm == Human || p.Confirm == Auto && a.CanAsk
 	switch {
 	case !needed:
 		return Granted, Consent{by: "none", granted: true}
@@ -103,6 +103,7 @@ func (t Target) covers(e effect) bool {
 // grant lets one request pass.
 type grant struct {
 	target Target
+	by     string // who consented
 	used   atomic.Bool
 }
 
@@ -115,7 +116,7 @@ func (c Consent) Grant(ctx context.Context, t Target) context.Context {
 	if !c.granted {
 		return ctx
 	}
-	return context.WithValue(ctx, grantKey{}, &grant{target: t})
+	return context.WithValue(ctx, grantKey{}, &grant{target: t, by: c.by})
 }
 
 // granted reports whether a context has a grant for a row of the table.
@@ -129,8 +130,12 @@ func granted(ctx context.Context, e row, r request) bool {
 func spend(ctx context.Context, e row, r request, changes effect) (used *grant, reason string) {
 	g, _ := ctx.Value(grantKey{}).(*grant)
 	switch {
+	case g == nil && e.class == changesAccess:
+		return nil, "it decides who may do what, and no human has consented"
 	case g == nil:
 		return nil, "it would lose data, and nobody has consented"
+	case e.class == changesAccess && g.by != "human":
+		return nil, "it decides who may do what, to which only a human can consent"
 	case !granted(ctx, e, r) || !g.target.covers(changes):
 		return nil, fmt.Sprintf("the consent was for %s %s of %v", g.target.Method, g.target.Path, g.target.Subject)
 	case g.used.Swap(true):

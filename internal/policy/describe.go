@@ -21,8 +21,6 @@ type Endpoint struct {
 	Why string
 	// Never says why no request is sent, "" if some may be.
 	Never string
-	// Access means that it changes who may do what.
-	Access bool
 }
 
 // IsPlainRead reports whether a request only reads, within the node or cluster.
@@ -37,7 +35,7 @@ func Describe(method string, path []string, params url.Values) (e Endpoint, ok b
 	}
 	e = Endpoint{
 		Risk: row.class.risk(), Secret: row.class == showsSecrets, Varies: row.isDestructive != nil || row.onlyReads != nil,
-		Subject: row.subject, Why: row.why, Never: row.never(), Access: row.class == changesAccess,
+		Subject: row.subject, Why: row.why, Never: row.never(),
 	}
 	r := request{method: method, elems: path, params: params}
 	switch {

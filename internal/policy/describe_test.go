@@ -26,7 +26,7 @@ func TestDescribe(t *testing.T) {
 		{method: "PUT", path: "nodes/pve1/qemu/100/config", params: "cores=2", want: policy.Write},
 		{method: "PUT", path: "nodes/pve1/qemu/100/config", params: "delete=unused0", want: policy.Destructive},
 		{method: "DELETE", path: "storage/nfs", want: policy.Destructive},
-		{method: "PUT", path: "access/acl", want: policy.Destructive, never: true},
+		{method: "PUT", path: "access/acl", want: policy.Access},
 		{method: "POST", path: "nodes/pve1/execute", want: policy.Destructive, never: true},
 	} {
 		params, err := url.ParseQuery(tt.params)

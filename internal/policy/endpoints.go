@@ -30,7 +30,7 @@ const (
 	writes              // what can be changed back
 	destroys            // data or state, for good
 	entersGuest         // runs, types, reads or writes inside of a guest
-	changesAccess       // users, tokens, roles, permissions
+	changesAccess       // users, groups, tokens, roles, permissions, realms
 	never               // is not sent
 )
 
@@ -43,6 +43,8 @@ func (c class) risk() Risk {
 		return Write
 	case entersGuest:
 		return Exec
+	case changesAccess:
+		return Access
 	}
 	return Destructive
 }

@@ -48,9 +48,9 @@ var accessEndpoints = []endpoint{
 	{"DELETE", "/access/users/{userid}/token/{tokenid}", changesAccess, "token {userid}!{tokenid}", "what uses the token stops working"},
 	{"PUT", "/access/users/{userid}/unlock-tfa", changesAccess, "user {userid}", "lifts a block that failed logins have caused"},
 	{"POST", "/access/vncticket", never, "", "it checks a ticket for PVE's own proxy"},
-	{"POST", "/cluster/jobs/realm-sync/{id}", changesAccess, "job {id}", "makes, changes and removes users on a schedule"},
-	{"PUT", "/cluster/jobs/realm-sync/{id}", changesAccess, "job {id}", "makes, changes and removes users on a schedule"},
-	{"DELETE", "/cluster/jobs/realm-sync/{id}", changesAccess, "job {id}", "users are no longer kept as their directory has them"},
+	{"POST", "/cluster/jobs/realm-sync/{id}", changesAccess, "realm-sync {id}", "makes, changes and removes users on a schedule"},
+	{"PUT", "/cluster/jobs/realm-sync/{id}", changesAccess, "realm-sync {id}", "makes, changes and removes users on a schedule"},
+	{"DELETE", "/cluster/jobs/realm-sync/{id}", changesAccess, "realm-sync {id}", "users are no longer kept as their directory has them"},
 	{"GET", "/cluster/jobs/realm-sync", reads, "", ""},
 	{"GET", "/cluster/jobs/realm-sync/{id}", reads, "", ""},
 }

@@ -3,15 +3,15 @@ package policy
 // Classified is what the table says of an endpoint.
 type Classified struct {
 	Method, Path, Subject, Why string
-	// Reads, Destroys and Never say of which class it is.
-	Reads, Destroys, Never bool
+	// Reads, Destroys, Access and Never say of which class it is.
+	Reads, Destroys, Access, Never bool
 }
 
 // Table returns all rows.
 func Table() []Classified {
 	var out []Classified
 	for _, e := range endpoints() {
-		out = append(out, Classified{e.method, e.path, e.subject, e.why, e.class <= showsSecrets, e.class == destroys, e.class == never || e.class == changesAccess})
+		out = append(out, Classified{e.method, e.path, e.subject, e.why, e.class <= showsSecrets, e.class == destroys, e.class == changesAccess, e.class == never})
 	}
 	return out
 }

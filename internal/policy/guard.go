@@ -16,9 +16,12 @@ const (
 	Write                   // changes something that can be changed back
 	Destructive             // loses data or state for good
 	Exec                    // runs commands inside a guest
+	Access                  // decides who may do what
 )
 
-func (r Risk) String() string { return [...]string{"read", "write", "destructive", "exec"}[r] }
+func (r Risk) String() string {
+	return [...]string{"read", "write", "destructive", "exec", "access"}[r]
+}
 
 // Policy is what the operator of this process allows.
 type Policy struct {
@@ -28,6 +31,8 @@ type Policy struct {
 	KeepData bool
 	// Exec allows commands inside guests.
 	Exec bool
+	// Access allows changes of users, tokens, roles, permissions and realms.
+	Access bool
 	// ExecAllow are the allowed commands; empty allows all.
 	ExecAllow []Command
 	// Confirm says whose consent a destructive call needs.
@@ -64,7 +69,9 @@ func (p Policy) Refusal(r Risk) string {
 	switch {
 	case p.ReadOnly && r != Read:
 		return "this server is read-only (PVE_MCP_READ_ONLY=true)"
-	case r == Destructive && p.KeepData:
+	case r == Access && !p.Access:
+		return "changes of users, groups, tokens, roles, permissions and realms are off (PVE_MCP_ENABLE_ACCESS is not true)"
+	case (r == Destructive || r == Access) && p.KeepData:
 		return "destructive changes are off (PVE_MCP_DESTRUCTIVE=false)"
 	case r == Exec && !p.Exec:
 		return "commands in guests are off (PVE_MCP_ENABLE_EXEC is not true)"

@@ -64,7 +64,7 @@ const (
 	unknown   = "nothing is known of what it changes"
 	unread    = "nothing is known of what it reads"
 	nodeShell = "it is a shell of the node itself"
-	access    = "it changes who may do what"
+	access    = "changes of users, groups, tokens, roles, permissions and realms are off (PVE_MCP_ENABLE_ACCESS is not true)"
 	twice     = "the parameter"
 	noText    = "a parameter is no text"
 	mayRun    = "whether guest 103, whose volume is named, is running is unknown"

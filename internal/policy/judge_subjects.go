@@ -88,6 +88,7 @@ func (j judge) dependents(ctx context.Context, s Subject, e effect) (all bool, s
 	}
 	switch s.Kind {
 	case "acme-account", "acme-plugin", "metrics-server", "notification-target", "notification-matcher",
+		userKind, groupKind, tokenKind, roleKind, aclKind, realmKind, realmSyncKind, // permissions on a guest leave it as it is
 		certificateKind, subscriptionKind, replicationKind: // a replication job is its guest's
 		return false, nil, nil
 	case diskKind:

@@ -39,6 +39,13 @@ const (
 	mappingKind      Kind = "mapping"
 	cpuModelKind     Kind = "cpu-model"
 	vnetKind         Kind = "vnet"
+	userKind         Kind = "user"
+	groupKind        Kind = "group"
+	tokenKind        Kind = "token"
+	roleKind         Kind = "role"
+	aclKind          Kind = "acl"
+	realmKind        Kind = "realm"
+	realmSyncKind    Kind = "realm-sync"
 )
 
 // Subject is what a request changes. The zero Subject is none.

@@ -29,11 +29,8 @@ func (e row) target(r request) string {
 
 // never says why no request to the endpoint is sent, "" if some may be.
 func (e row) never() string {
-	switch e.class {
-	case never:
+	if e.class == never {
 		return e.why
-	case changesAccess:
-		return "it changes who may do what (" + e.why + "), which this server leaves to people"
 	}
 	return ""
 }

@@ -44,6 +44,11 @@ type Lookup struct {
 	HA func(ctx context.Context, group, rule string) ([]int, error)
 	// MovedTogether returns the guests that HA moves together with one.
 	MovedTogether func(ctx context.Context, w Where, target string) ([]int, error)
+	// Groups returns the groups that a user is in.
+	Groups func(ctx context.Context, user string) ([]string, error)
+	// Entries returns all entries of the access control list. It is an error if the token
+	// cannot see all of them.
+	Entries func(ctx context.Context) ([]Entry, error)
 }
 
 // Holder is a guest whose configuration has the wanted thing. Err says why that is unknown.
@@ -57,6 +62,9 @@ type Holder struct {
 // Guard enforces a policy on every request that passes through its transport.
 type Guard struct {
 	Policy Policy
+	// Tokens are the ids of the tokens with which this process calls PVE, USER@REALM!NAME.
+	// No request changes them, their users, or what gives them their rights.
+	Tokens []string
 	// Lookup reads through the same transport, once there is a client on it.
 	Lookup Lookup
 }
@@ -191,7 +199,7 @@ func (g *Guard) refuseWrite(req *http.Request, r request) (used *grant, reason s
 			return nil, reason, nil
 		}
 	}
-	changes.destroys = risk == Destructive
+	changes.destroys = risk == Destructive || risk == Access
 	changes.spreads = risk == Destructive || e.spreads
 	ctx, j := proxmox.WithReadsOf(withoutValues{req.Context()}, req.Context()), g.newJudge()
 	if e.rewrites && granted(req.Context(), *e, r) {
@@ -206,7 +214,12 @@ func (g *Guard) refuseWrite(req *http.Request, r request) (used *grant, reason s
 	if reason := j.refuse(ctx, changes); reason != "" {
 		return nil, reason, nil
 	}
-	if risk == Destructive || risk == Exec && g.Policy.Confirm == Human {
+	if risk == Access {
+		if reason := j.refuseOwn(ctx, *e, r); reason != "" {
+			return nil, reason, nil
+		}
+	}
+	if risk == Destructive || risk == Access || risk == Exec && g.Policy.Confirm == Human {
 		used, reason = spend(req.Context(), *e, r, changes)
 		return used, reason, nil
 	}

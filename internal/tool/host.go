@@ -63,7 +63,7 @@ const usualWait = 20 * time.Second
 // Connect returns a host whose tools call one cluster under a policy, which holds for
 // everything that the client sends.
 func Connect(name string, o proxmox.Options, p policy.Policy) (Host, error) {
-	g := &policy.Guard{Policy: p}
+	g := &policy.Guard{Policy: p, Tokens: []string{o.Token.ID}}
 	o.Transport = g.Transport(o.Transport)
 	client, err := pve.New(o)
 	if err != nil {
@@ -96,6 +96,7 @@ func (h Host) WithToken(o proxmox.Options) (Host, error) {
 	}
 	if h.Guard != nil {
 		other.Guard.Lookup, other.Secret = h.Guard.Lookup, h.Secret
+		other.Guard.Tokens = append(other.Guard.Tokens, h.Guard.Tokens...)
 	}
 	other.Seal, other.Audit, other.Named = h.Seal, h.Audit, h.Named
 	other.Ignored, other.Used, other.Kept = h.Ignored, h.Used, h.Kept

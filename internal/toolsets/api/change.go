@@ -101,9 +101,9 @@ func planChange(ctx context.Context, c *tool.Call, given changeIn) (change.Plan,
 		return change.Plan{}, in, err
 	}
 	target, whole := policy.TargetOf(req.method, req.elements, req.form)
-	if row.Risk == policy.Destructive && !whole {
+	if row.Risk >= policy.Destructive && row.Risk != policy.Exec && !whole {
 		return change.Plan{}, in, explain.Refusal("Name what it is about in its parameters.",
-			"Nothing was sent: %s loses what cannot be brought back (%s), and does not say of what, so nobody can consent to it.", req, row.Why)
+			"Nothing was sent: %s needs consent (%s), and does not say what it is about, so nobody can consent to it.", req, row.Why)
 	}
 	if in.Object, err = objectOf(ctx, c, req); err != nil {
 		return change.Plan{}, in, err
@@ -111,7 +111,7 @@ func planChange(ctx context.Context, c *tool.Call, given changeIn) (change.Plan,
 	in.takeDigest(ctx, c, &req)
 	in.Path, in.Elements, in.Form = "/"+strings.Join(req.elements, "/"), req.elements, req.form
 	plan := change.Plan{
-		About: req.String(), Target: target, Destructive: row.Risk == policy.Destructive, Names: namesOf(ctx, c, req),
+		About: req.String(), Target: target, Risk: row.Risk, Names: namesOf(ctx, c, req),
 	}
 	if target.Subject.ID != "" {
 		plan.Subject, plan.Also = target.Subject, target.Also
@@ -120,6 +120,9 @@ func planChange(ctx context.Context, c *tool.Call, given changeIn) (change.Plan,
 	}
 	if row.Why != "" && row.Risk >= policy.Destructive {
 		plan.Consequences = []string{row.Why}
+	}
+	if row.Risk == policy.Access {
+		plan.Consequences = append(plan.Consequences, meaningOf(ctx, c, req)...)
 	}
 	return plan, in, nil
 }
@@ -139,7 +142,7 @@ func (in *changeState) prepare(ctx context.Context, c *tool.Call) (request, poli
 		return req, row, err
 	}
 	row, known = policy.Describe(req.method, req.elements, req.form)
-	if err := in.refuse(c, req, row, known); err != nil {
+	if err := in.refuse(ctx, c, req, row, known); err != nil {
 		return req, row, err
 	}
 	perms, err := c.PVE.Permissions(ctx)
@@ -193,7 +196,7 @@ var unfit = map[string]string{
 }
 
 // refuse says why a request that PVE would take is not sent.
-func (in *changeState) refuse(c *tool.Call, req request, row policy.Endpoint, known bool) error {
+func (in *changeState) refuse(ctx context.Context, c *tool.Call, req request, row policy.Endpoint, known bool) error {
 	last := req.elements[len(req.elements)-1]
 	why, isUnfit := unfit[last]
 	isUnfit = isUnfit && strings.HasSuffix(req.endpoint.Path, "/"+last)
@@ -209,6 +212,11 @@ func (in *changeState) refuse(c *tool.Call, req request, row policy.Endpoint, kn
 	}
 	if reason := c.RefusalOf(row.Risk); reason != "" {
 		return &policy.RefusedError{Method: req.method, Path: "/" + strings.Join(req.elements, "/"), Reason: reason}
+	}
+	if row.Risk == policy.Access {
+		if reason := c.Host().Guard.RefuseOwn(ctx, req.method, req.elements, req.form); reason != "" {
+			return &policy.RefusedError{Method: req.method, Path: "/" + strings.Join(req.elements, "/"), Reason: reason}
+		}
 	}
 	if row.Risk == policy.Exec {
 		return c.CheckCommand(req.form["command"], req.form.Get("input-data") != "", false)
