@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -77,6 +78,18 @@ var reads = []struct {
 	{regexp.MustCompile(`^/nodes/([^/]+)/(lxc)/(\d+)/interfaces$`), func(ctx context.Context, c *Client, m []string) (any, error) {
 		return c.ContainerInterfaces(ctx, refOf(m))
 	}},
+	{regexp.MustCompile(`^/nodes/([^/]+)/rrddata$`), func(ctx context.Context, c *Client, m []string) (any, error) {
+		h, err := c.NodeHistory(ctx, m[1], Hour, Averages)
+		return rowsOf(h), err
+	}},
+	{regexp.MustCompile(`^/nodes/([^/]+)/(qemu|lxc)/(\d+)/rrddata$`), func(ctx context.Context, c *Client, m []string) (any, error) {
+		h, err := c.GuestHistory(ctx, refOf(m), Hour, Averages)
+		return rowsOf(h), err
+	}},
+	{regexp.MustCompile(`^/nodes/([^/]+)/storage/([^/]+)/rrddata$`), func(ctx context.Context, c *Client, m []string) (any, error) {
+		h, err := c.StorageHistory(ctx, m[1], m[2], Hour, Averages)
+		return rowsOf(h), err
+	}},
 	{regexp.MustCompile(`^/access/permissions$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
 		return c.Permissions(ctx)
 	}},
@@ -141,6 +154,20 @@ var reads = []struct {
 func refOf(m []string) GuestRef {
 	id, _ := ParseVMID(m[3])
 	return GuestRef{Node: m[1], Kind: Kind(m[2]), VMID: id}
+}
+
+// rowsOf are the rows of a history, as PVE sends them.
+func rowsOf(h History) []map[string]float64 {
+	out := make([]map[string]float64, len(h.Times))
+	for i, at := range h.Times {
+		out[i] = map[string]float64{"time": float64(at.Unix())}
+		for name, values := range h.fields {
+			if !math.IsNaN(values[i]) {
+				out[i][name] = values[i]
+			}
+		}
+	}
+	return out
 }
 
 func upidOf(escaped string) proxmox.UPID {

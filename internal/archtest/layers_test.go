@@ -21,7 +21,7 @@ var layers = []layer{
 	{"PVE's description of itself, the engine of clients", []string{"pve/apischema", "pve/apischema/viewer", "proxmox"}},
 	{"what needs no simulated cluster", []string{"pvesim/internal/..."}},
 	{"clients and simulator", []string{"pve", "pvesim", "pve/apischema/gen"}},
-	{"text, seals and files", []string{"internal/render", "internal/seal", "internal/files", "internal/exactjson"}},
+	{"text, seals, files and series", []string{"internal/render", "internal/seal", "internal/files", "internal/exactjson", "internal/forecast"}},
 	{"values shown, claims kept", []string{"internal/show", "internal/once"}},
 	{"policy and record", []string{"internal/policy", "internal/audit"}},
 	{"words for errors", []string{"internal/explain"}},
