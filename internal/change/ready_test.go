@@ -39,7 +39,7 @@ func stopAndStart(after time.Duration) tool.Tool {
 }
 
 // A step that waits for something is sent when that has come: in the call, or after it as long
-// as the process lives. What was not sent is told.
+// as the process lives. The answer says what was not sent.
 func TestReady(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

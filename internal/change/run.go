@@ -126,13 +126,16 @@ func (r *run) makePlan(ctx context.Context) (err error) {
 	return nil
 }
 
-// progressOfAll returns what reports the progress of a step as that of all steps.
+// progressOfAll returns what reports the progress of a step as that of all steps. It goes up
+// with every report, as MCP wants.
 func (r *run) progressOfAll(report func(cluster.Progress)) func(cluster.Progress) {
 	if report == nil {
 		return nil
 	}
+	last := 0.0
 	return func(p cluster.Progress) {
-		p.Done += float64(100 * r.at)
+		p.Done = max(p.Done+float64(100*r.at), last+0.001)
+		last = p.Done
 		if p.Total > 0 {
 			p.Total = float64(100 * max(1, len(r.steps)))
 		}

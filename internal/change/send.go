@@ -62,7 +62,7 @@ func (r *run) awaitReady(ctx, patience context.Context) output {
 				Message: fmt.Sprintf("%s was not begun: for %s it has waited for %s.", s.about, render.Duration(ReadyTime), waitsFor),
 			})
 		}
-		r.call.Report(cluster.Progress{Done: 100 * waited.Seconds() / ReadyTime.Seconds(), Total: 100, Message: s.about + " waits for " + waitsFor})
+		r.call.Report(cluster.Progress{Message: s.about + " waits for " + waitsFor})
 		select {
 		case <-patience.Done():
 			return r.answerWaiting(ctx, waitsFor)
