@@ -11,7 +11,13 @@ import (
 
 // BackupLog is what the log of a backup task says of its guests.
 type BackupLog struct {
-	Guests []GuestBackup // as they began
+	// Job is the id of the job whose run the task is, "" if the log does not say.
+	Job string
+	// IDs and Options are those of the command that the task begins with: the guests that it
+	// names, and values such as nfs for storage, without the quotes of a shell.
+	IDs     []string
+	Options map[string]string
+	Guests  []GuestBackup // as they began
 	// Waiting are the guests that the task names and has not begun with. A task of all
 	// guests, or of a pool, names none.
 	Waiting []VMID
@@ -38,7 +44,8 @@ const (
 
 // The lines of a backup's log that frame the parts of its guests.
 var (
-	jobBeginRE   = lazyregexp.New(`^INFO: starting new backup job: vzdump((?: \d+)*)(?: -|$)`)
+	jobBeginRE   = lazyregexp.New(`^INFO: starting new backup job: vzdump((?: \d+)*)( -.*|$)`)
+	jobOptionRE  = lazyregexp.New(` --([a-z][a-z-]*)(?: ((?:'[^']*'|[^ '-][^ ']*)+))?`)
 	jobSkipsRE   = lazyregexp.New(`^INFO: skip external VMs: ([\d, ]+)$`)
 	guestBeginRE = lazyregexp.New(`^INFO: Starting Backup of (?:VM|CT) (\d+) `)
 	guestEndRE   = lazyregexp.New(`^(INFO: Finished|ERROR:) Backup of (?:VM|CT) (\d+) (?:failed - (.*)|\((\d+):(\d\d):(\d\d)\))?`)
@@ -48,11 +55,15 @@ var (
 // Backups reads the log of a backup task.
 func Backups(lines []proxmox.LogLine) BackupLog {
 	var log BackupLog
-	var named, skipped []string
+	var skipped []string
 	for _, l := range lines {
 		text := l.Says()
 		if f := jobBeginRE.FindStringSubmatch(text); f != nil {
-			named = strings.Fields(f[1])
+			log.IDs, log.Options = append(log.IDs, strings.Fields(f[1])...), map[string]string{}
+			for _, option := range jobOptionRE.FindAllStringSubmatch(f[2], -1) {
+				log.Options[option[1]] = strings.ReplaceAll(option[2], "'", "")
+			}
+			log.Job = log.Options["job-id"]
 		} else if f := jobSkipsRE.FindStringSubmatch(text); f != nil {
 			skipped = strings.Split(f[1], ", ")
 		} else if f := guestBeginRE.FindStringSubmatch(text); f != nil {
@@ -63,7 +74,7 @@ func Backups(lines []proxmox.LogLine) BackupLog {
 			log.end(f)
 		}
 	}
-	for _, id := range named {
+	for _, id := range log.IDs {
 		vmid, err := ParseVMID(id)
 		begun := slices.ContainsFunc(log.Guests, func(g GuestBackup) bool { return g.VMID == vmid })
 		if err == nil && !begun && !slices.Contains(skipped, id) {

@@ -34,7 +34,9 @@ func TestBackups(t *testing.T) {
 			"INFO: Finished Backup of VM 950 (00:00:01)",
 			"INFO: Backup job finished successfully",
 			"TASK OK",
-		}, BackupLog{Guests: []GuestBackup{
+		}, BackupLog{IDs: []string{"900", "950"}, Options: map[string]string{
+			"compress": "0", "node": "pve1", "protected": "1", "mode": "snapshot", "storage": "local", "remove": "0",
+		}, Guests: []GuestBackup{
 			{VMID: 900, State: BackupDone, Took: 6 * time.Second, Size: "295KB"},
 			{VMID: 950, State: BackupDone, Took: time.Second, Size: "2MB"},
 		}}},
@@ -44,7 +46,7 @@ func TestBackups(t *testing.T) {
 			"INFO: Failed at 2026-11-22 18:05:45",
 			"INFO: Backup job finished with errors",
 			"TASK ERROR: job errors",
-		}, BackupLog{Guests: []GuestBackup{{VMID: 99999, State: BackupFailed, Reason: "unable to find VM '99999'"}}}},
+		}, BackupLog{IDs: []string{"99999"}, Options: map[string]string{"remove": "0", "node": "pve1", "storage": "local"}, Guests: []GuestBackup{{VMID: 99999, State: BackupFailed, Reason: "unable to find VM '99999'"}}}},
 		{"interrupted, with guests of other nodes", []string{
 			"INFO: starting new backup job: vzdump 100 101 102 103 200 --storage nfs --quiet 1",
 			"INFO: skip external VMs: 101, 102",
@@ -56,12 +58,16 @@ func TestBackups(t *testing.T) {
 			"ERROR: Backup of VM 103 failed - interrupted by signal",
 			"ERROR: Backup job failed - interrupted by signal",
 			"TASK ERROR: interrupted by signal",
-		}, BackupLog{Guests: []GuestBackup{
+		}, BackupLog{IDs: []string{"100", "101", "102", "103", "200"}, Options: map[string]string{"storage": "nfs", "quiet": "1"}, Guests: []GuestBackup{
 			{VMID: 100, State: BackupDone, Took: 12*time.Hour + 34*time.Minute + 56*time.Second, Size: "1.20GB"},
 			{VMID: 103, State: BackupFailed, Reason: "interrupted by signal"},
 		}, Waiting: []VMID{200}}},
 		{"under way", []string{"INFO: starting new backup job: vzdump --all 1 --storage nfs", "INFO: Starting Backup of CT 200 (lxc)"},
-			BackupLog{Guests: []GuestBackup{{VMID: 200, State: BackupBegun}}}},
+			BackupLog{Options: map[string]string{"all": "1", "storage": "nfs"}, Guests: []GuestBackup{{VMID: 200, State: BackupBegun}}}},
+		{"of a job", []string{"INFO: starting new backup job: vzdump 100 --quiet 1 --notes-template '{{guestname}} - {{node}}' --job-id backup-db --exclude-path /tmp/?* --storage nfs"},
+			BackupLog{Job: "backup-db", IDs: []string{"100"}, Waiting: []VMID{100}, Options: map[string]string{
+				"quiet": "1", "notes-template": "{{guestname}} - {{node}}", "job-id": "backup-db", "exclude-path": "/tmp/?*", "storage": "nfs",
+			}}},
 		{"another task", []string{"INFO: Finished Backup of VM 0 (00:00:01)", "ERROR: Backup of VM 99999999999 failed - x", "transferred 1.0 GiB"}, BackupLog{}},
 	} {
 		if diff := cmp.Diff(tt.want, Backups(linesOf(tt.lines...))); diff != "" {

@@ -2,9 +2,11 @@ package pvesim
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/calendar"
@@ -178,7 +180,7 @@ func includedVolumes(c *call) (any, error) {
 	for _, id := range c.selected(o["vmid"], o["pool"], o["all"] == "1", o["exclude"]) {
 		g := c.guests[id]
 		if g == nil {
-			guests = append(guests, map[string]any{"id": id, "type": "unknown"})
+			guests = append(guests, map[string]any{"id": id, "type": "unknown", "leaf": 1})
 			continue
 		}
 		if o["node"] != "" && o["node"] != g.Node || !c.may(g.path, "VM.Audit") {
@@ -186,21 +188,47 @@ func includedVolumes(c *call) (any, error) {
 		}
 		volumes := []any{}
 		for _, key := range diskKeys(g.Kind, g.Config) {
-			included, reason := propstring.Get(g.Config[key], "backup") != "0", "enabled"
-			switch {
-			case g.Kind == "lxc" && key == "rootfs":
-				included, reason = true, "rootfs"
-			case g.Kind == "lxc":
-				included = propstring.Get(g.Config[key], "backup") == "1"
-			}
-			if !included {
-				reason = "disabled"
-			}
-			volumes = append(volumes, map[string]any{"id": key, "name": propstring.Volume(g.Config[key]), "included": included, "reason": reason})
+			included, reason := backedUp(g.Kind, key, g.Config[key])
+			volumes = append(volumes, map[string]any{
+				"id": fmt.Sprintf("%d:%s", id, key), "name": propstring.Volume(g.Config[key]), "included": bit(included), "reason": reason, "leaf": 1,
+			})
 		}
-		guests = append(guests, map[string]any{"id": id, "type": g.Kind, "name": g.name(), "children": volumes})
+		guests = append(guests, map[string]any{"id": id, "type": g.Kind, "name": g.name(), "children": volumes, "leaf": bit(len(volumes) == 0)})
 	}
 	return map[string]any{"children": guests}, nil
+}
+
+// backedUp says whether a disk of a guest is backed up and why, in PVE's words.
+func backedUp(kind, key, value string) (included bool, reason string) {
+	flag := propstring.Get(value, "backup")
+	switch {
+	case kind == "qemu" && flag == "0":
+		return false, "backup=no"
+	case kind == "qemu":
+		return true, "backup=yes"
+	case key == "rootfs":
+		return true, "rootfs"
+	case strings.HasPrefix(value, "/"):
+		return false, "not a volume"
+	case flag == "1":
+		return true, "enabled"
+	}
+	return false, "disabled"
+}
+
+// analyzeSchedule lists the next times of a calendar event.
+func analyzeSchedule(c *call) (any, error) {
+	at := time.Unix(int64(c.number("starttime", int(c.now.Unix()))), 0).UTC()
+	out := []any{}
+	for range c.number("iterations", 10) {
+		next, ok := calendar.Next(c.str("schedule"), at)
+		if !ok {
+			break
+		}
+		out = append(out, map[string]any{"timestamp": next.Unix(), "utc": next.Format(time.ANSIC)})
+		at = next
+	}
+	return out, nil
 }
 
 // vzdumpDefaults are those of a node of which nothing is configured, and of a storage.

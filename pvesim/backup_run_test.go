@@ -284,5 +284,25 @@ func TestBackupJobs(t *testing.T) {
 		GET /cluster/backup-info/not-backed-up#build-1#vmid       => 105
 		GET /cluster/backup-info/not-backed-up#web-1              => null
 		GET /cluster/backup-info/not-backed-up#db-1               => null
+		GET /cluster/jobs/schedule-analyze?schedule=sat 03:00&starttime=1795348800&iterations=2 => [map[timestamp:1.7958348e+09 utc:Sat Nov 28 03:00:00 2026] map[timestamp:1.7964396e+09 utc:Sat Dec  5 03:00:00 2026]]
+	`)
+}
+
+// Each disk of a guest, as a real cluster tells of them.
+func TestIncludedVolumes(t *testing.T) {
+	m := pvesim.Cluster()
+	for i := range m.Guests {
+		if g := &m.Guests[i]; g.VMID == 203 {
+			g.Config["mp0"], g.Config["mp1"] = "local-zfs:subvol-203-disk-9,mp=/data,size=4G", "/srv,mp=/srv"
+		}
+	}
+	m.Jobs = []pvesim.BackupJob{{ID: "a", Schedule: "daily", Options: map[string]string{"vmid": "100,203,999"}}}
+	newWorld(t, m).story(`
+		GET /cluster/backup/a/included_volumes#children => [` +
+		`map[children:[map[id:100:scsi0 included:1 leaf:1 name:local-zfs:vm-100-disk-0 reason:backup=yes]] id:100 leaf:0 name:web-1 type:qemu] ` +
+		`map[children:[map[id:203:mp0 included:0 leaf:1 name:local-zfs:subvol-203-disk-9 reason:disabled] ` +
+		`map[id:203:mp1 included:0 leaf:1 name:/srv reason:not a volume] ` +
+		`map[id:203:rootfs included:1 leaf:1 name:local-zfs:subvol-203-disk-0 reason:rootfs]] id:203 leaf:0 name:grafana type:lxc] ` +
+		`map[id:999 leaf:1 type:unknown]]
 	`)
 }

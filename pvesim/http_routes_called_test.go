@@ -182,6 +182,7 @@ var samples = map[string]sample{
 	"PUT /cluster/backup/{id}":                  {with: "id=backup-db&comment=x"},
 	"DELETE /cluster/backup/{id}":               {with: "id=backup-db"},
 	"GET /cluster/backup/{id}/included_volumes": {with: "id=backup-db"},
+	"GET /cluster/jobs/schedule-analyze":        {with: "schedule=sat 02:30&iterations=2"},
 	"GET /nodes/{node}/vzdump/extractconfig":    {with: "volume=nfs:backup/vzdump-qemu-100-2026_11_22-06_00_00.vma.zst"},
 	"POST /nodes/{node}/vzdump":                 {with: "vmid=100&storage=nfs"},
 

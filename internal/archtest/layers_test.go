@@ -27,6 +27,7 @@ var layers = []layer{
 	{"words for errors", []string{"internal/explain"}},
 	{"one cluster", []string{"internal/cluster"}},
 	{"reading much, choosing many", []string{"internal/survey", "internal/selection"}},
+	{"what protects guests", []string{"internal/coverage"}},
 	{"tools", []string{"internal/tool"}},
 	{"changes", []string{"internal/change"}},
 	{"toolsets", []string{"internal/toolsets/..."}},

@@ -144,7 +144,7 @@ func (v *View) Volumes(ctx context.Context, stores []Store, f pve.VolumeFilter) 
 		}
 		notes = append(notes, s.Name()+" is not available, or its node is not: what it has is left out")
 	}
-	got, problems, err := Ask(v, usable, Store.Name, func(s Store) ([]pve.Volume, error) { return v.volumes(ctx, s, f) })
+	got, problems, err := Ask(v, usable, Store.Name, func(s Store) ([]pve.Volume, error) { return v.VolumesOn(ctx, s, f) })
 	return got, append(notes, problems...), err
 }
 
@@ -173,8 +173,9 @@ func (v *View) OwnerNotes(ctx context.Context, stores []Store, content string, i
 	return []string{note}, err
 }
 
-// volumes asks a node for what is on a store, and another one where that does not answer.
-func (v *View) volumes(ctx context.Context, s Store, f pve.VolumeFilter) ([]pve.Volume, error) {
+// VolumesOn asks a node for what is on a store that is ready on it, and another one where that
+// does not answer.
+func (v *View) VolumesOn(ctx context.Context, s Store, f pve.VolumeFilter) ([]pve.Volume, error) {
 	list, err := v.PVE.Content(ctx, s.Ready[0], s.Storage.Value, f)
 	var refusal *proxmox.Error
 	if errors.As(err, &refusal) && refusal.NodeUnreachable() && len(s.Ready) > 1 {
