@@ -90,6 +90,18 @@ var reads = []struct {
 		h, err := c.StorageHistory(ctx, m[1], m[2], Hour, Averages)
 		return rowsOf(h), err
 	}},
+	{regexp.MustCompile(`^/nodes/([^/]+)/network$`), func(ctx context.Context, c *Client, m []string) (any, error) {
+		return c.Bridges(ctx, m[1])
+	}},
+	{regexp.MustCompile(`^/nodes/([^/]+)/aplinfo$`), func(ctx context.Context, c *Client, m []string) (any, error) {
+		return c.Appliances(ctx, m[1])
+	}},
+	{regexp.MustCompile(`^/nodes/([^/]+)/query-url-metadata$`), func(ctx context.Context, c *Client, m []string) (any, error) {
+		return c.QueryURL(ctx, m[1], "http://127.0.0.1/")
+	}},
+	{regexp.MustCompile(`^/nodes/([^/]+)/storage/([^/]+)/import-metadata$`), func(ctx context.Context, c *Client, m []string) (any, error) {
+		return c.ImportMetadata(ctx, m[1], VolID{Storage: m[2], Name: "import/x.ova"})
+	}},
 	{regexp.MustCompile(`^/access/permissions$`), func(ctx context.Context, c *Client, _ []string) (any, error) {
 		return c.Permissions(ctx)
 	}},
