@@ -97,7 +97,7 @@ func TestChangeOfVolumes(t *testing.T) {
 		GET ` + old + `#path                                      => /var/lib/vz/dump/vzdump-qemu-101-2026_10_06-12_00_00.vma.zst
 		DELETE ` + old + `?delay=5                                => null
 		GET ` + old + `                                           => 500 volume_size_info on 'local:backup/vzdump-qemu-101-2026_10_06-12_00_00.vma.zst' failed - no format
-		PUT /nodes/pve/storage/local/content/iso%2Fdebian-12.11.0-amd64-netinst.iso?notes=x      => 500 only backups support attribute 'notes'
+		PUT /nodes/pve/storage/local/content/iso%2Fdebian-12.11.0-amd64-netinst.iso?notes=x      => 500 only backups can have notes
 		PUT /nodes/pve/storage/local-lvm/content/vm-100-disk-0?notes=x                           => 500 attribute 'notes' is not supported for storage type 'lvmthin'
 		GET /nodes/pve/storage/local/content/local-lvm:vm-100-disk-0                             => 400 Parameter verification failed. volume: storage ID mismatch (local-lvm != local)
 		GET /nodes/pve/storage/local/content/nonsense                                            => 500 unable to parse directory volume name 'nonsense'

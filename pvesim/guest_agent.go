@@ -43,8 +43,8 @@ func agentAnswer(ask func(c *call, g *guest) any) handler {
 
 func agentError(format string, args ...any) error { return die("Agent error: "+format, args...) }
 
-func agentInterfaces(_ *call, g *guest) any {
-	names, macs, ips := g.interfaces()
+func agentInterfaces(c *call, g *guest) any {
+	names, macs, ips := c.interfaces(g)
 	out := []any{}
 	for i, name := range names {
 		addresses := []any{}

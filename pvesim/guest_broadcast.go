@@ -12,7 +12,11 @@ func (s *state) setRunState(g *guest, now runState) {
 	if g.now.running && !(now.running && now.since.Equal(g.now.since)) {
 		g.runs, g.typed = append(g.runs, rrd.Span{From: g.now.since, To: s.happens}), ""
 	}
+	starts := now.running && !now.warm && !(g.now.running && now.since.Equal(g.now.since))
 	g.now = now
+	if starts {
+		s.boot(g)
+	}
 	s.unannounced[g.VMID] = true
 }
 

@@ -163,7 +163,7 @@ func (c *call) mayDrive(kind string, vmid int, key, drive, defaultStorage string
 	content, _ := contentOf(name)
 	switch {
 	case strings.HasPrefix(id, "/"):
-		return die("Only root can pass arbitrary filesystem paths.")
+		return onlyRootPaths()
 	case !ok, name == "cloudinit":
 		return nil
 	case propstring.Get(drive, "import-from") != "" && c.mayImport(key, drive, vmid) != nil:

@@ -53,15 +53,20 @@ func checkCreate(c *call) error {
 			return err
 		}
 	}
+	if kind == "qemu" { // its drives come first
+		if err := c.mayDrives(kind, c.number("vmid", 0), settings, c.str("storage")); err != nil {
+			return err
+		}
+	}
 	for _, key := range sortedKeys(settings) {
 		if err := c.mayKey(kind, vm, key, settings[key]); err != nil {
 			return err
 		}
 	}
-	if err := c.mayBridges(settings); err != nil {
+	if err := c.mayBridges(settings); err != nil || kind == "qemu" {
 		return err
 	}
-	if kind == "lxc" && c.node.version.major >= 9 && c.params["unprivileged"] != nil && !c.flag("unprivileged") {
+	if c.node.version.major >= 9 && c.params["unprivileged"] != nil && !c.flag("unprivileged") {
 		if err := c.caller.Require("/", "Sys.Modify"); err != nil {
 			return err
 		}
@@ -89,10 +94,6 @@ func (s *state) unusedID(id int) error {
 // the other nodes until the next broadcast.
 func (c *call) reserve(kind string, id int, lock string) *guest {
 	g := newGuest(Guest{VMID: id, Kind: kind, Node: c.node.Name, Config: map[string]string{"lock": lock}}, c.model.Seed)
-	if kind == "qemu" { // a system on it asks a DHCP server
-		h := hash(c.model.Seed, "dhcp", id)
-		g.IPs = []string{fmt.Sprintf("10.99.%d.%d/24", byte(h), 2+byte(h>>8)%250), fmt.Sprintf("fe80::be24:11ff:fe%02x:%04x/64", byte(h), uint16(h>>16))}
-	}
 	g.isNew = true
 	c.guests[id] = g
 	at, _ := slices.BinarySearch(c.order, id)
@@ -199,24 +200,31 @@ func (c *call) complete(config map[string]string) {
 
 // bootOrder is PVE's for new VMs: the first disk, drive and network device.
 func bootOrder(config map[string]string) string {
-	var disk, drive, net string
-	for _, key := range sortedKeys(config) {
-		switch base := withoutIndex(key); {
-		case base == "net" && net == "":
-			net = key
-		case !propstring.IsDriveKey("qemu", key) || base == "efidisk" || base == "tpmstate" || base == "unused" || propstring.IsCloudInit(config[key]):
-		case propstring.IsCDROM(config[key]) && drive == "":
-			drive = key
-		case !propstring.IsCDROM(config[key]) && disk == "":
-			disk = key
+	var disk, drive, net []string
+	for _, key := range drivesInOrder("qemu", config) {
+		if propstring.IsCDROM(config[key]) {
+			drive = append(drive, key)
+		} else {
+			disk = append(disk, key)
 		}
 	}
-	devices := slices.DeleteFunc([]string{disk, drive, net}, func(s string) bool { return s == "" })
+	for i := range maxNets {
+		if key := fmt.Sprint("net", i); config[key] != "" {
+			net = append(net, key)
+		}
+	}
+	var devices []string
+	for _, list := range [][]string{disk, drive, net} {
+		devices = append(devices, list[:min(1, len(list))]...)
+	}
 	if len(devices) == 0 {
 		return ""
 	}
 	return "order=" + strings.Join(devices, ";")
 }
+
+// maxNets is how many network devices a VM may have.
+const maxNets = 32
 
 // createCT makes a container from a template, or restores one from a backup.
 func createCT(c *call) (any, error) {
@@ -246,7 +254,7 @@ func createCT(c *call) (any, error) {
 			return made, err
 		}
 		for _, v := range made.volumes {
-			v.Blank = false
+			v.Blank, v.Image = false, Image{NoNetwork: archive.Image.NoNetwork}
 		}
 		j.say("extracting archive '%s/template/cache/%s'", c.storageNamed(archive.storage()).path(), archive.file())
 		j.pass(time.Duration(archive.Size/(100<<20)) * time.Second)

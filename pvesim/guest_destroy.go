@@ -127,12 +127,6 @@ func makeTemplate(c *call, g *guest) (any, error) {
 	case g.now.running:
 		return nil, die("you can't convert a VM to template if VM is running")
 	}
-	for _, key := range diskKeys(g.Kind, g.Config) {
-		storage, _, _ := strings.Cut(propstring.Volume(g.Config[key]), ":")
-		if st := c.storageNamed(storage); g.Kind == "lxc" && st != nil && st.traits().files {
-			return nil, die("Directory storage '%s' does not support container templates!", storage)
-		}
-	}
 	upid, err := c.startGuestTask(g, g.taskPrefix()+"template", func(time.Time) outcome {
 		return done(300*time.Millisecond, func(time.Time) {
 			for _, key := range diskKeys(g.Kind, g.Config) {

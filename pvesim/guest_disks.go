@@ -1,6 +1,7 @@
 package pvesim
 
 import (
+	"maps"
 	"math"
 	"strconv"
 	"strings"
@@ -30,6 +31,17 @@ func (c *call) makeDrives(j *journal, kind string, vmid int, config map[string]s
 	for _, key := range sortedKeys(config) {
 		if !propstring.IsDriveKey(kind, key) {
 			continue
+		}
+		if _, name, _ := strings.Cut(propstring.Volume(config[key]), ":"); name == "cloudinit" || propstring.IsCloudInit(config[key]) {
+			attached := out.config
+			if g := c.guests[vmid]; g != nil {
+				attached = g.planned()
+				maps.Copy(attached, out.config)
+			}
+			if err := refuseSecondCloudInit(key, attached); err != nil {
+				out.undo(&c.state)
+				return madeDrives{}, err
+			}
 		}
 		drive, v, err := c.makeDrive(j, kind, vmid, key, config[key], defaultStorage)
 		if err != nil {
@@ -63,24 +75,29 @@ func (c *call) makeDrive(j *journal, kind string, vmid int, key, drive, defaultS
 	if _, err := c.usable(storage, c.node.Name); err != nil {
 		return "", nil, err
 	}
+	st := c.storageNamed(storage)
 	r := request{storage: storage, node: c.node.Name, vmid: vmid, name: "disk", content: "images", format: propstring.Get(drive, "format")}
 	gigabytes, _ := strconv.ParseFloat(name, 64)
 	r.size = int64(gigabytes * float64(gib))
-	source := c.volumeOf(propstring.Get(drive, "import-from"), c.node.Name)
+	source, err := c.importSource(j, drive, vmid)
+	if err != nil {
+		return "", nil, err
+	}
 	switch {
 	case kind == "lxc":
 		r.content = "rootdir"
 	case name == "cloudinit":
-		r.name, r.format, r.size = "cloudinit", "qcow2", 4<<20
+		r.name, r.size = "cloudinit", 4<<20
+		if r.format == "" && st.traits().files {
+			r.format = "qcow2"
+		}
 		drive = propstring.Set(drive, "media", "cdrom")
 	case key == "efidisk0":
 		r.size = 528 << 10
 	case key == "tpmstate0":
 		r.size, r.format = 4<<20, "raw"
 	case source != nil:
-		r.size = source.Size
-	case propstring.Get(drive, "import-from") != "":
-		return "", nil, die("volume '%s' does not exist", propstring.Get(drive, "import-from"))
+		r.size, r.format = source.size, source.format(r.format, st)
 	}
 	v := c.newVolume(r)
 	drive = propstring.SetVolume(drive, v.ID)
@@ -90,15 +107,20 @@ func (c *call) makeDrive(j *journal, kind string, vmid int, key, drive, defaultS
 	if r.name == "disk" {
 		drive = propstring.Set(drive, "size", propstring.FormatSize(v.Size))
 	}
-	j.formatting(c.storageNamed(storage), v)
-	if kind == "lxc" {
-		j.fileSystem(v)
-	} else {
-		j.say("%s: successfully created disk '%s'", key, drive)
-	}
 	if source != nil {
-		v.Used, v.Blank = source.Used, source.Blank
-		j.transfer(source.Size, source.Used)
+		j.say("create full clone of drive (%s)", source.id)
+	}
+	j.formatting(st, v)
+	switch {
+	case kind == "lxc":
+		j.fileSystem(v)
+	case source != nil:
+		if err := c.copyTo(j, source, &v, st); err != nil {
+			return "", nil, err
+		}
+		fallthrough
+	default:
+		j.say("%s: successfully created disk '%s'", key, drive)
 	}
 	j.pass(100 * time.Millisecond)
 	return drive, c.addVolume(v, c.now), nil

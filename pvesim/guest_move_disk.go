@@ -140,7 +140,7 @@ func (c *call) copyDisk(j *journal, kind, key string, old *volume, vmid int, r r
 		r.format = "raw"
 	}
 	v := c.newVolume(r)
-	v.Used, v.Blank = old.Used, old.Blank
+	v.Used, v.Blank, v.Image = old.Used, old.Blank, old.Image
 	if kind == "lxc" {
 		j.say("create full clone of mountpoint %s (%s)", key, old.ID)
 		j.formatting(c.storageNamed(r.storage), v)

@@ -41,6 +41,7 @@ var lxcVerbs = map[string]verb{
 const (
 	startTakes   = 1600 * time.Millisecond
 	startCTTakes = 3200 * time.Millisecond
+	startCTRuns  = 50 * time.Millisecond // until it has its first process
 	stopTakes    = 1100 * time.Millisecond
 	failTakes    = 800 * time.Millisecond
 	quickTakes   = 100 * time.Millisecond
@@ -158,7 +159,14 @@ func startCT(c *call, g *guest, _ time.Time) outcome {
 	if o, no := locked(g, "mounted"); no {
 		return o
 	}
-	return c.startWork(g, startCTTakes)
+	o := c.startWork(g, startCTRuns)
+	if o.apply == nil {
+		return o
+	}
+	exit, log := o.exit, o.log
+	o.then = func(time.Time) outcome { return outcome{took: startCTTakes - startCTRuns, exit: exit} }
+	o.log = log
+	return o
 }
 
 func (c *call) startWork(g *guest, takes time.Duration) outcome {
@@ -177,6 +185,9 @@ func (c *call) startWork(g *guest, takes time.Duration) outcome {
 	}
 	warm := g.Config["lock"] == "suspended"
 	o := done(takes, func(end time.Time) {
+		if !warm {
+			g.makeCloudInitImage()
+		}
 		if warm {
 			c.freeVolume(g.Config["vmstate"], g.Node)
 			delete(g.Config, "lock")
@@ -186,9 +197,12 @@ func (c *call) startWork(g *guest, takes time.Duration) outcome {
 		c.applyPendingIfStopped(g)
 		c.setRunState(g, runState{running: true, warm: warm, since: end})
 	})
+	if !warm && g.hasCloudInit() {
+		o.log = append(o.log, entry{takes / 4, "generating cloud-init ISO"})
+	}
 	for _, line := range g.StartWarns {
 		o.log = append(o.log, entry{takes / 2, "WARN: " + line})
-		o.exit = fmt.Sprintf("WARNINGS: %d", len(o.log))
+		o.exit = fmt.Sprintf("WARNINGS: %d", len(g.StartWarns))
 	}
 	return o
 }

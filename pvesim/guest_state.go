@@ -44,6 +44,8 @@ type guest struct {
 	run     map[int]*process // in the guest, by process id
 	lastPID int              // of those
 	typed   string           // into its console
+	// inImage are the settings in the cloud-init image, as it was made last.
+	inImage map[string]string
 }
 
 // snapshot is a living [Snapshot].
@@ -58,6 +60,8 @@ type runState struct {
 	qmp     string    // as in [Guest.QMPStatus]
 	since   time.Time // of running
 	warm    bool      // it did not boot: its RAM was restored
+	// installs is how long cloud-init of the system works until the agent is there.
+	installs time.Duration
 }
 
 // addGuests makes the guests of the model.

@@ -190,18 +190,17 @@ func (c *call) blockStat(g *guest, key, drive string, u usage) map[string]any {
 }
 
 // interfaces are what a guest reports of its network.
-func (g *guest) interfaces() (names, macs []string, ips [][]string) {
+func (c *call) interfaces(g *guest) (names, macs []string, ips [][]string) {
 	names, macs, ips = []string{"lo"}, []string{"00:00:00:00:00:00"}, [][]string{{"127.0.0.1/8", "::1/128"}}
-	if g.Kind == "lxc" && g.IPs == nil { // nothing in it has set up its network
+	all := c.addresses(g, c.now)
+	if all == nil {
 		ips[0] = nil
 	}
-	for i := 0; g.Config["net"+strconv.Itoa(i)] != ""; i++ {
-		names = append(names, "eth"+strconv.Itoa(i))
-		macs = append(macs, strings.ToLower(macOf(g.Config["net"+strconv.Itoa(i)])))
-		ips = append(ips, nil)
-	}
-	if len(ips) > 1 {
-		ips[1] = g.IPs
+	for i, mac := range g.macs() {
+		names, macs, ips = append(names, "eth"+strconv.Itoa(i)), append(macs, strings.ToLower(mac)), append(ips, nil)
+		if all != nil {
+			ips[i+1] = all[i]
+		}
 	}
 	return names, macs, ips
 }
@@ -219,7 +218,7 @@ func containerInterfaces(c *call, g *guest) (any, error) {
 	if !g.now.running {
 		return nil, nil
 	}
-	names, macs, ips := g.interfaces()
+	names, macs, ips := c.interfaces(g)
 	out := []any{}
 	for i, name := range names {
 		addresses := []any{}

@@ -262,7 +262,14 @@ var samples = map[string]sample{
 	"POST /nodes/{node}/qemu/{vmid}/status/start":                 {before: "POST /nodes/pve1/qemu/104/status/stop => OK"},
 	"PUT /nodes/{node}/qemu/{vmid}/unlink":                        {with: "idlist=unused0"},
 
-	"GET /nodes/{node}/disks/zfs/{name}":            {with: "name=rpool"},
+	"GET /nodes/{node}/disks/zfs/{name}":                     {with: "name=rpool"},
+	"POST /nodes/{node}/aplinfo":                             {with: "storage=local&template=debian-12-standard_12.7-1_amd64.tar.zst"},
+	"GET /nodes/{node}/query-oci-repo-tags":                  {with: "reference=docker.io/library/nginx"},
+	"GET /nodes/{node}/query-url-metadata":                   {with: "url=https://example.org/d.iso"},
+	"POST /nodes/{node}/storage/{storage}/oci-registry-pull": {with: "reference=nginx:latest"},
+	"GET /nodes/{node}/storage/{storage}/file-restore/list":  {with: "volume=local:iso/virtio-win-0.1.271.iso&filepath=/", want: "unable to use volume local:iso/virtio-win-0.1.271.iso - content type needs to be 'backup'"},
+	"GET /nodes/{node}/storage/{storage}/import-metadata":    {with: "volume=iso/virtio-win-0.1.271.iso", want: "invalid content type 'iso'"},
+
 	"GET /nodes/{node}/disks/smart":                 {with: "disk=/dev/nvme0n1"},
 	"GET /nodes/{node}/network/{iface}":             {with: "iface=vmbr0"},
 	"GET /nodes/{node}/rrddata":                     {with: "timeframe=hour"},

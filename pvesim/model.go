@@ -41,6 +41,13 @@ type Model struct {
 	Roles map[string][]string
 	ACL   []ACL
 	Tasks []PastTask
+	// NoDHCP says that no DHCP server answers guests.
+	NoDHCP bool
+	// Web is what URLs serve, Appliances the container templates that PVE offers, and
+	// Registry the repositories of OCI images, to nodes that download them.
+	Web        []WebFile
+	Appliances []Appliance
+	Registry   []OCIRepository
 	// Faults are rules by which requests go wrong.
 	Faults []Fault
 	// NoViewer says that the nodes do not serve the data of their API viewer.
@@ -113,6 +120,13 @@ type Volume struct {
 	Blank   bool   // no system is on it, so that nothing boots from it
 	// Inactive is a qcow2 image on LVM whose size PVE knows about, since 9.1.
 	Inactive bool
+	// Source is the URL that it was downloaded from, and Data its bytes if it was uploaded.
+	Source string
+	Data   []byte
+	// Image is what is on it, if it is a disk image that no guest has booted from.
+	Image Image
+	// OCI is the repository of the image that it is.
+	OCI *OCIRepository
 	// These are for backups.
 	Notes        string
 	Protected    bool

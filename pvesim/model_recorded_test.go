@@ -83,7 +83,7 @@ type recordedNode struct {
 
 // model leaves out the recorder's own guests.
 func (in initial) model() pvesim.Model {
-	m := pvesim.Model{Seed: 1, PVE: "8.4.21", Cluster: "rig", HAUsed: true}
+	m := pvesim.Model{Seed: 1, PVE: "8.4.21", Cluster: "rig", HAUsed: true, NoDHCP: true}
 	for _, u := range in.Users {
 		m.Users = append(m.Users, pvesim.User{ID: u.UserID, Comment: u.Comment})
 	}
@@ -141,8 +141,10 @@ func (in initial) addVolumes(m *pvesim.Model) {
 				if own(v.VMID) || v.VMID == 0 && v.CTime > in.at.Unix() {
 					continue
 				}
+				image := pvesim.Image{NoNetwork: v.Content == "vztmpl" && in.at.Equal(recordedAt)}
 				m.Volumes = append(m.Volumes, pvesim.Volume{
-					ID: v.Volid, Node: n.Name, Content: v.Content, Format: v.Format, Size: v.Size, Used: v.Used, VMID: v.VMID,
+					Image: image,
+					ID:    v.Volid, Node: n.Name, Content: v.Content, Format: v.Format, Size: v.Size, Used: v.Used, VMID: v.VMID,
 					Age: in.at.Sub(time.Unix(v.CTime, 0)), Notes: v.Notes, Protected: v.Protected == 1,
 				})
 			}

@@ -31,6 +31,35 @@ var recordings = []recording{
 	{"the first day", pvesim.Recorded, recordedAt, []string{
 		"qemu", "lxc", "backup", "agent", "tasks", "cluster", "migrate", "nine", "nine_life", "auth", "errors", "reads", "offline",
 	}},
+	{"cloud-init", pvesim.Recorded, time.Unix(1795369684, 0), []string{"cloudinit"}},
+	{"provision", recorded2WithOwn, time.Unix(1795976689, 0), []string{"provision"}},
+}
+
+// recorded2WithOwn has the guests that the recorder made before the files of the other day:
+// VM 900 and CT 950, which run.
+func recorded2WithOwn() pvesim.Model {
+	m := pvesim.Recorded2()
+	const web, sum = "http://127.0.0.1:18999/", "babca66e35e4af0f1cae459c70cf84612ebfc04d8ba9f4b4b8918fb8216327a1"
+	m.Web = []pvesim.WebFile{
+		{URL: web + "ok.iso", Size: 2048, SHA256: sum},
+		{URL: web + "none.iso", Status: 404, Reason: "File not found"},
+		{URL: web + "disk.qcow2", Size: 196616, Image: pvesim.Image{Virtual: 64 << 20}},
+		{URL: web + "ct.tar.gz", Size: 1037635},
+	}
+	m.Guests = append(m.Guests, pvesim.Guest{
+		VMID: 900, Kind: "qemu", Node: "pve1", Running: true, Up: time.Minute, IPs: []string{"10.99.0.90/24", "fe80::90/64"}, Config: map[string]string{
+			"name": "rec", "cores": "1", "memory": "256", "kvm": "0", "agent": "1", "serial0": "socket", "ostype": "l26", "boot": "order=ide2;scsi0",
+			"scsihw": "virtio-scsi-pci", "scsi0": "data:900/vm-900-disk-0.raw,size=1G", "ide2": "local:iso/miniguest.iso,media=cdrom,size=19340K",
+			"net0": "virtio=BC:24:11:3C:76:C6,bridge=vmbr0", "meta": "creation-qemu=9.2.0,ctime=1795976657",
+			"smbios1": "uuid=cde3d5bb-74c6-4dc9-b58f-f50f7363275d", "vmgenid": "8d46c22f-8ccc-4cb6-bf33-cf317b949ba8",
+		},
+	}, pvesim.Guest{
+		VMID: 950, Kind: "lxc", Node: "pve1", Running: true, Up: time.Minute, IPs: []string{"10.99.0.95/24"}, Config: map[string]string{
+			"hostname": "rec-ct", "memory": "128", "swap": "512", "arch": "amd64", "ostype": "debian", "rootfs": "data:950/vm-950-disk-0.raw,size=1G",
+			"net0": "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:3C:76:C7,ip=dhcp,type=veth", "unprivileged": "1",
+		},
+	})
+	return m
 }
 
 // excused are the rows that are answered differently, and why that is right.
@@ -286,6 +315,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`vzdumptmp\d+`), "TMP"},
 	{regexp.MustCompile(`[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}`), "MAC"},
 	{regexp.MustCompile(`0\.0\d+`), "N"},
+	{regexp.MustCompile(`pveupload-[0-9a-f]{32}`), "TMP"},
 }
 
 func masked(s string) string {

@@ -128,6 +128,7 @@ func (c ahead) Sleep(ctx context.Context, d time.Duration) error { return c.Cloc
 func (s *state) present(now time.Time) Model {
 	m := Model{
 		Seed: s.model.Seed, PVE: s.model.PVE, Cluster: s.model.Cluster, Lag: s.model.Lag, NoQuorum: s.model.NoQuorum, NoMoreVolumes: true, NoViewer: s.model.NoViewer, Roles: s.ownRoles(), Groups: s.groups,
+		NoDHCP: s.model.NoDHCP, Web: s.model.Web, Appliances: s.model.Appliances, Registry: s.model.Registry,
 		Pools: s.pools, Jobs: s.jobs, Replications: s.replications, HAGroups: s.haGroups, HARules: s.haRules, HAUsed: s.haUsed,
 	}
 	for _, n := range s.nodes {

@@ -14,8 +14,16 @@ func (m *Model) media(nodes ...string) {
 	file := func(node, id string, size int64, age time.Duration) {
 		content, name, _ := strings.Cut(strings.TrimPrefix(id, "local:"), "/")
 		format := map[string]string{"iso": "iso", "vztmpl": "t" + name[strings.LastIndex(name, ".")+1:], "snippets": "snippet"}[content]
-		m.Volumes = append(m.Volumes, Volume{ID: id, Node: node, Content: content, Format: format, Size: size, Used: size, Age: age})
+		v := Volume{ID: id, Node: node, Content: content, Format: format, Size: size, Used: size, Age: age}
+		if content == "vztmpl" {
+			v.Source = Appliance{Template: name}.url()
+		}
+		if content == "iso" {
+			v.Image = Image{System: systemNamed(name), NoCloudInit: true}
+		}
+		m.Volumes = append(m.Volumes, v)
 	}
+	m.offers()
 	for _, node := range nodes {
 		file(node, "local:iso/debian-12.11.0-amd64-netinst.iso", 702545920, 90*day)
 		file(node, "local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst", 126515062, 90*day)
@@ -23,6 +31,26 @@ func (m *Model) media(nodes ...string) {
 	file(nodes[0], "local:iso/virtio-win-0.1.271.iso", 725729280, 200*day)
 	file(nodes[0], "local:vztmpl/alpine-3.20-default_20240908_amd64.tar.xz", 3293184, 120*day)
 	file(nodes[0], "local:snippets/vendor.yaml", 612, 61*day)
+}
+
+// offers are what nodes may download: images of systems, container templates, and images
+// of a registry.
+func (m *Model) offers() {
+	image := func(url string, size, virtual int64, system string) {
+		m.Web = append(m.Web, WebFile{URL: url, Size: size, Image: Image{System: system, Virtual: virtual}})
+	}
+	image("https://cloud-images.ubuntu.com/noble/current/noble-server-cloudimg-amd64.img", 616_562_688, 3584<<20, "ubuntu 24.04")
+	image("https://cloud.debian.org/images/cloud/bookworm/latest/debian-12-genericcloud-amd64.qcow2", 446_693_376, 3*gib, "debian 12")
+	image("https://dl-cdn.alpinelinux.org/alpine/v3.22/releases/cloud/nocloud_alpine-3.22.1-x86_64-bios-cloudinit-r0.qcow2", 189_792_256, 212<<20, "alpine 3.22")
+	m.Appliances = []Appliance{
+		{Template: "alpine-3.22-default_20250617_amd64.tar.xz", Headline: "LXC default image for alpine 3.22 (20250617)", Size: 3_281_000},
+		{Template: "debian-12-standard_12.7-1_amd64.tar.zst", Headline: "Debian 12 Bookworm (standard)", Size: 126_515_062},
+		{Template: "ubuntu-24.04-standard_24.04-2_amd64.tar.zst", Headline: "Ubuntu 24.04 Noble (standard)", Size: 141_589_299},
+	}
+	m.Registry = []OCIRepository{
+		{Reference: "docker.io/library/nginx", Tags: []string{"1.29", "latest"}, Size: 72 << 20, Env: []string{"NGINX_VERSION=1.29.3", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, Entrypoint: "/docker-entrypoint.sh nginx -g 'daemon off;'"},
+		{Reference: "docker.io/library/postgres", Tags: []string{"17", "18", "latest"}, Size: 160 << 20, Env: []string{"PGDATA=/var/lib/postgresql/18/docker"}, Entrypoint: "docker-entrypoint.sh postgres"},
+	}
 }
 
 // backups adds a backup of each of some guests to a storage, each a few minutes

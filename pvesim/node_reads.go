@@ -121,8 +121,11 @@ func getInterface(c *call) (any, error) {
 	return nil, badParam("iface", "interface does not exist")
 }
 
+// nodeDNS is the name server that nodes ask.
+const nodeDNS = "10.255.255.53"
+
 func getDNS(c *call) (any, error) {
-	return map[string]any{"dns1": "10.255.255.53"}, nil
+	return map[string]any{"dns1": nodeDNS}, nil
 }
 
 func getHosts(c *call) (any, error) {

@@ -5,7 +5,8 @@ func nodeRoutes() routes {
 	return routes{
 		"GET /nodes":                                    {serve: getNodes},
 		"GET /nodes/{node}":                             {serve: index("name")},
-		"GET /nodes/{node}/aplinfo":                     {serve: listNothing},
+		"GET /nodes/{node}/aplinfo":                     {serve: listAppliances},
+		"POST /nodes/{node}/aplinfo":                    {serve: downloadAppliance},
 		"GET /nodes/{node}/apt":                         {serve: index("id")},
 		"GET /nodes/{node}/apt/repositories":            {serve: getRepositories},
 		"GET /nodes/{node}/apt/update":                  {serve: listUpdates},
@@ -34,6 +35,8 @@ func nodeRoutes() routes {
 		"GET /nodes/{node}/netstat":                     {serve: getNetstat},
 		"GET /nodes/{node}/network":                     {serve: listNetwork},
 		"GET /nodes/{node}/network/{iface}":             {serve: getInterface},
+		"GET /nodes/{node}/query-oci-repo-tags":         {serve: listOCITags},
+		"GET /nodes/{node}/query-url-metadata":          {serve: queryURL},
 		"GET /nodes/{node}/rrddata":                     {serve: getNodeRRD},
 		"GET /nodes/{node}/services":                    {serve: listServices},
 		"GET /nodes/{node}/services/{service}":          {serve: index("subdir")},

@@ -233,6 +233,9 @@ func (c *call) dispatch(path string) (any, error) {
 		return nil, &apischema.PermissionError{What: "URI '" + path + "' not available with API token, need proper ticket.\n"}
 	}
 	if err := ep.Permissions.Allow(c.caller, c.params); err != nil {
+		if c.req.isUpload() { // refused before the file is read
+			err = c.after(unauthorizedDelay, &refusal{status: 403, message: err.Error(), plain: true})
+		}
 		return nil, err
 	}
 	if err := c.applyFault(); err != nil {

@@ -106,7 +106,8 @@ func (v *volume) verifiedBy() string {
 var (
 	dumpName  = lazyregexp.New(`^backup/(?:vzdump-(?:qemu|lxc|openvz)-(\d+)-.+|(?:vm|ct)/(\d+)/.+|[^/]+\.(?:tgz|(?:tar|vma)(?:\.(?:gz|lzo|zst))?))$`)
 	imageName = lazyregexp.New(`^(?:.+/)?(?:vm|base|subvol|basevol)-(\d+)-[^/]+$`)
-	fileName  = lazyregexp.New(`^(iso|vztmpl|snippets|import)/[^/]+$`)
+	fileName  = lazyregexp.New(`^(iso|vztmpl|snippets|import)/(?:[^/]+|[^/]+\.ova/[^/]+)$`)
+	otherDisk = lazyregexp.New(`^(\d+)/[^/\s]+\.(?:raw|qcow2|vmdk|subvol)$`)
 )
 
 // contentOf returns what a volume's name below its storage says that it is, and
@@ -119,9 +120,11 @@ func contentOf(name string) (content string, owner int) {
 	if m := fileName.FindStringSubmatch(name); m != nil {
 		return m[1], 0
 	}
-	if m := imageName.FindStringSubmatch(name); m != nil {
-		owner, _ = strconv.Atoi(m[1])
-		return "images", owner
+	for _, disk := range []*lazyregexp.Regexp{imageName, otherDisk} {
+		if m := disk.FindStringSubmatch(name); m != nil {
+			owner, _ = strconv.Atoi(m[1])
+			return "images", owner
+		}
 	}
 	return "", 0
 }
@@ -239,6 +242,8 @@ func putVolume(c *call) (any, error) {
 		switch {
 		case !n.storage.traits().files && n.storage.Type != "pbs":
 			return nil, die("attribute '%s' is not supported for storage type '%s'", attribute, n.storage.Type)
+		case n.content != "backup" && attribute == "notes" && n.storage.traits().files:
+			return nil, die("only backups can have notes")
 		case n.content != "backup":
 			return nil, die("only backups support attribute '%s'", attribute)
 		case n.volume == nil:

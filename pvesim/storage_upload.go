@@ -3,22 +3,19 @@ package pvesim
 import (
 	"bytes"
 	"crypto/md5"
-	"crypto/sha1"
-	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/hex"
 	"fmt"
-	digest "hash"
 	"io"
 	"mime"
 	"mime/multipart"
 	"path"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/cloudinit"
 )
 
 // upload is a file that came with a request.
@@ -33,6 +30,9 @@ func (r Request) isUpload() bool {
 		strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/form-data")
 }
 
+// uploadFields are those before the file, in the only order in which PVE finds them.
+var uploadFields = []string{"content", "checksum-algorithm", "checksum"}
+
 // multipartForm reads the fields before the file, and the file. What comes after it,
 // PVE does not see.
 func (c *call) multipartForm() (apischema.Values, error) {
@@ -44,6 +44,7 @@ func (c *call) multipartForm() (apischema.Values, error) {
 	if err != nil {
 		return nil, serverRefusal(400, "Bad Request")
 	}
+	seen := -1
 	form := multipart.NewReader(bytes.NewReader(c.req.Body), options["boundary"])
 	for {
 		part, err := form.NextRawPart()
@@ -55,7 +56,11 @@ func (c *call) multipartForm() (apischema.Values, error) {
 			return nil, serverRefusal(400, "Bad Request")
 		}
 		if name := part.FormName(); name != "filename" {
-			params[name] = string(data)
+			at := slices.Index(uploadFields, name)
+			if at <= seen {
+				return nil, &refusal{status: 400, message: "Bad Request", plain: true}
+			}
+			params[name], seen = string(data), at
 			continue
 		}
 		c.file = &upload{int64(len(data)), data}
@@ -79,6 +84,14 @@ var fileExtensions = map[string]*lazyregexp.Regexp{
 
 var notInNames = lazyregexp.New(`[^a-zA-Z0-9_.\-]`)
 
+// normalFileName is the name that PVE gives a file of a name.
+func normalFileName(name string) string {
+	if i := strings.LastIndexAny(name, `/\`); i >= 0 {
+		name = name[i+1:]
+	}
+	return notInNames.ReplaceAllString(name, "_")
+}
+
 // newFile is the volume that a file will be, by the parameters of the call.
 func (c *call) newFile(refuse func(st *Storage, content string) error) (Volume, *Storage, error) {
 	st, err := c.usable(c.str("storage"), c.str("node"))
@@ -89,11 +102,7 @@ func (c *call) newFile(refuse func(st *Storage, content string) error) (Volume, 
 	if err := refuse(st, content); err != nil {
 		return Volume{}, nil, err
 	}
-	name := c.str("filename")
-	if i := strings.LastIndexAny(name, `/\`); i >= 0 {
-		name = name[i+1:]
-	}
-	name = notInNames.ReplaceAllString(name, "_")
+	name := normalFileName(c.str("filename"))
 	if !fileExtensions[content].MatchString(name) {
 		why := map[string]string{"import": "invalid filename or wrong extension"}[content]
 		if why == "" {
@@ -126,7 +135,8 @@ func uploadFile(c *call) (any, error) {
 	case !st.holds(v.Content):
 		return nil, die("storage '%s' does not support '%s' content", st.ID, v.Content)
 	}
-	v.Size, v.Used = c.file.size, c.file.size
+	v.Size, v.Used, v.Data, v.Image = c.file.size, c.file.size, c.file.data, imageIn(c.file.data, v)
+	_, v.Blank = cloudinit.FromISO(v.Data) // nothing boots from data
 	file, tmp := named{id: v.ID, storage: st}.path(), c.str("tmpfilename")
 	return c.fork(c.now, c.receiver, c.caller.User, "imgcopy", "", 0, func(now time.Time) outcome {
 		j := &journal{began: now}
@@ -138,12 +148,19 @@ func uploadFile(c *call) (any, error) {
 			}
 			j.say("calculating checksum...OK, checksum verified")
 		}
+		if why := c.file.invalid(v, tmp); why != "" && c.node.version.atLeast(8, 4) {
+			return j.fail(die("%s", why))
+		}
 		for _, line := range []string{
 			"target node: " + c.str("node"), "target file: " + file, fmt.Sprintf("file size is: %d", v.Size), "command: cp -- " + tmp + " " + file,
 		} {
 			j.say("%s", line)
 		}
 		j.pass(quickTakes + time.Duration(v.Size/copySpeed)*time.Second)
+		if free := st.Size - c.bytesUsed(st, v.Node); v.Size > free {
+			j.say("cp: error writing '%s': No space left on device", file)
+			return j.fail(die("import failed: exit code 1"))
+		}
 		j.say("finished file import successfully")
 		return j.done(func(end time.Time) {
 			c.freeVolume(v.ID, v.Node)
@@ -154,99 +171,11 @@ func uploadFile(c *call) (any, error) {
 
 // sum is the file's checksum in hex, "" if none is asked for.
 func (u *upload) sum(algorithm string) string {
-	made := map[string]func() digest.Hash{
-		"md5": md5.New, "sha1": sha1.New, "sha224": sha256.New224, "sha256": sha256.New, "sha384": sha512.New384, "sha512": sha512.New,
-	}[algorithm]
+	made := sums[algorithm]
 	if made == nil {
 		return ""
 	}
 	h := made()
 	h.Write(u.data)
 	return hex.EncodeToString(h.Sum(nil))
-}
-
-// downloadURL downloads nothing, since there is no network: it makes a file up whose
-// size follows from the URL, and takes any checksum for right.
-func downloadURL(c *call) (any, error) {
-	v, st, err := c.newFile(func(st *Storage, content string) error {
-		switch {
-		case !st.traits().files:
-			return die("can't upload to storage type '%s', not a file based storage!", st.Type)
-		case !st.holds(content):
-			return die("storage '%s' is not configured for content-type '%s'", st.ID, content)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	h := hashOf(c.str("url"))
-	v.Size = (64 + int64(h[0])*4) << 20
-	v.Used = v.Size
-	file := named{id: v.ID, storage: st}.path()
-	_, name, _ := strings.Cut(v.ID, "/")
-	return c.fork(c.now, c.node, c.caller.User, "download", name, 0, func(now time.Time) outcome {
-		j := &journal{began: now}
-		j.say("downloading %s to %s", c.str("url"), file)
-		if c.volumeOf(v.ID, c.node.Name) != nil {
-			return j.fail(die("refusing to override existing file '%s'", file))
-		}
-		const perSecond, perLine = 100 << 20, 32 << 20
-		for got := int64(perLine); got <= v.Size; got += perLine {
-			j.pass(time.Second * perLine / perSecond)
-			j.say("%6dK ........ ........ ........ ........ %2d%%  100M %ds", (got-perLine)>>10, got*100/v.Size, (v.Size-got)/perSecond)
-		}
-		if c.str("checksum") != "" {
-			j.say("calculating checksum...OK, checksum verified")
-		}
-		j.say("download of '%s' to '%s' finished", c.str("url"), file)
-		return j.done(func(end time.Time) { c.addVolume(v, end) })
-	}), nil
-}
-
-// imageFile is the name of a disk that is a file.
-var imageFile = lazyregexp.New(`^(?:vm-|base-|subvol-)(\d+)-[^/\s]+\.(raw|qcow2|vmdk|subvol)$`)
-
-// allocateVolume makes an empty disk, which belongs to a guest that need not exist.
-func allocateVolume(c *call) (any, error) {
-	name, format := c.str("filename"), c.str("format")
-	if ext := strings.TrimPrefix(path.Ext(name), "."); ext == "raw" || ext == "qcow2" || ext == "vmdk" {
-		if format != "" && format != ext {
-			return nil, badParam("format", "different storage formats (%s != %s)", format, ext)
-		}
-		format = ext
-	}
-	st, err := c.online(c.str("storage"), c.node.Name)
-	if err != nil {
-		return nil, err
-	}
-	vmid := c.number("vmid", 0)
-	if format == "" {
-		format = st.traits().format
-	}
-	m := imageFile.FindStringSubmatch(name)
-	switch {
-	case st.traits().files && m == nil:
-		return nil, die("unable to parse volume filename '%s'", name)
-	case st.traits().files && m[2] != format:
-		return nil, die("illegal name '%s' - wrong extension for format ('%s != '%s')", name, m[2], format)
-	case !st.traits().files && !strings.HasPrefix(name, fmt.Sprintf("vm-%d-", vmid)):
-		return nil, die("illegal name '%s' - should be 'vm-%d-*'", name, vmid)
-	}
-	digits, shift := strings.TrimRight(c.str("size"), "MG"), uint(10)
-	if unit := c.str("size")[len(digits):]; unit != "" {
-		shift = sizeUnits[unit[0]]
-	}
-	kib, _ := strconv.ParseInt(digits, 10, 64)
-	id := st.ID + ":" + name
-	if st.traits().files {
-		id = fmt.Sprintf("%s:%d/%s", st.ID, vmid, name)
-	}
-	if c.volumeOf(id, c.node.Name) != nil {
-		return nil, die("disk image '%s' already exists", named{id: id, storage: st}.path())
-	}
-	v := Volume{ID: id, Node: c.node.Name, Content: "images", Format: format, Size: kib << shift, VMID: vmid, Blank: true}
-	v.Used = v.firstUse(st.traits())
-	c.addVolume(v, c.now)
-	return id, nil
 }

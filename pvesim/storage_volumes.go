@@ -135,13 +135,13 @@ func (s *state) newVolume(r request) Volume {
 		name = fmt.Sprintf("%s-%d", name, s.freeNumber(r))
 	}
 	if t.files {
-		if v.Format != "subvol" && (r.name != "cloudinit" || v.Format != "raw") {
+		if v.Format != "subvol" {
 			name += "." + v.Format
 		}
 		name = fmt.Sprintf("%d/%s", r.vmid, name)
 	}
 	if r.base != nil {
-		v.Blank = r.base.Blank
+		v.Blank, v.Image = r.base.Blank, r.base.Image
 		if t.chains(v.Format) {
 			v.Parent = r.base.ID
 			_, parent, _ := strings.Cut(r.base.ID, ":")

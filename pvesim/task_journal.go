@@ -44,12 +44,15 @@ type journal struct {
 	stamp bool // each line begins with the date and the time
 }
 
+// now is when what is said next is said.
+func (j *journal) now() time.Time { return j.began.Add(j.at) }
+
 func (j *journal) pass(d time.Duration) { j.at += d }
 
 func (j *journal) say(format string, args ...any) {
 	line := fmt.Sprintf(format, args...)
 	if j.stamp {
-		line = j.began.Add(j.at).UTC().Format("2006-01-02 15:04:05 ") + line
+		line = j.now().UTC().Format("2006-01-02 15:04:05 ") + line
 	}
 	j.lines = append(j.lines, entry{j.at, line})
 }

@@ -47,6 +47,7 @@ var modules = map[string]string{
 	"golang.org/x/time":                                 "how many requests a second",
 	"github.com/coreos/go-systemd/v22":                  "tells systemd that the server is ready, alive, stopping",
 	"github.com/go-logr/logr":                           "the logger that OpenTelemetry wants",
+	"go.yaml.in/yaml/v3":                                "the user-data that cloud-init reads",
 	"go.opentelemetry.io/otel":                          "traces: names, propagation",
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace": "tests: how the SDK itself writes traces",
 	"go.opentelemetry.io/otel/sdk":                      "traces",

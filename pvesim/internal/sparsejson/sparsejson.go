@@ -41,7 +41,7 @@ func writeValue(b *bytes.Buffer, v reflect.Value) {
 		b.WriteByte('}')
 		return
 	}
-	if v.Kind() == reflect.Slice {
+	if v.Kind() == reflect.Slice && v.Type().Elem().Kind() != reflect.Uint8 { // bytes are text
 		b.WriteByte('[')
 		for i, element := range v.Seq2() {
 			if i.Int() > 0 {
