@@ -207,6 +207,7 @@ func (a *app) hostOf(cfg *config.Config) (tool.Host, error) {
 	}
 	host.Used = once.NewLedger(store)
 	host.Wait, host.AnswerBytes, host.Logger = cfg.TaskWait, cfg.AnswerBytes, a.log
+	host.SecretsDir = cfg.SecretsDir
 	host.Audit, err = audit.New(audit.Options{File: cfg.AuditLog, Keys: auditKeys(cfg), Logger: a.log})
 	if err != nil {
 		return tool.Host{}, &exitError{exitUsage, "PVE_MCP_AUDIT_LOG: " + err.Error()}

@@ -35,7 +35,9 @@ type Config struct {
 	TaskWait     time.Duration
 	AnswerBytes  int // at most
 	Toolsets     []string
-	Tools        []string   // single ones; those to leave out begin with -
+	Tools        []string // single ones; those to leave out begin with -
+	// SecretsDir is the folder for secrets that PVE makes, "" for none.
+	SecretsDir   string
 	AuditLog     files.Name // the zero value for none
 	ConsentStore Store
 	Log          Log

@@ -167,6 +167,12 @@ var settings = []Setting{
 		set:     func(c *Config, v string) (err error) { c.Policy.Access, err = parseBool(v); return },
 	},
 	{
+		Key: "PVE_MCP_SECRETS_DIR", Flag: "secrets-dir", Example: "/var/lib/pve-mcp/secrets",
+		Doc:           "folder for secrets that PVE makes, such as that of a new API token: each goes to a new file that only its owner can read, and never to the model; without it nothing is sent that makes one",
+		notFromDotEnv: true,
+		set:           func(c *Config, v string) (err error) { c.SecretsDir, err = parseFolder(v); return },
+	},
+	{
 		Key: "PVE_MCP_CONFIRM", Flag: "confirm-by", Example: "auto", Default: "auto",
 		Doc:     "whose consent a destructive call needs: auto (the human's if the client can ask, otherwise confirm: true), param (confirm: true), human",
 		loosens: func(v string) bool { return v != string(policy.Human) },

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,7 +56,6 @@ func parseKeys(v string) (seal.Keys, error) {
 	}
 	return keys, nil
 }
-
 func parseNames(v string) ([]string, error) {
 	names := splitList(v)
 	for _, name := range names {
@@ -110,4 +111,12 @@ func splitList(v string) []string {
 		parts[i] = strings.TrimSpace(parts[i])
 	}
 	return slices.DeleteFunc(parts, func(s string) bool { return s == "" })
+}
+
+// parseFolder reads the name of a folder, wherever the process is started.
+func parseFolder(v string) (string, error) {
+	if !filepath.IsAbs(v) {
+		return "", errors.New("it is no absolute path")
+	}
+	return filepath.Clean(v), nil
 }

@@ -19,6 +19,9 @@ type Endpoint struct {
 	Subject string
 	// Why says what a request does to it.
 	Why string
+	// MakesSecret names the field of the answer with a secret that PVE makes, such as
+	// config.encryption-key; "" for none.
+	MakesSecret string
 	// Never says why no request is sent, "" if some may be.
 	Never string
 }
@@ -38,6 +41,9 @@ func Describe(method string, path []string, params url.Values) (e Endpoint, ok b
 		Subject: row.subject, Why: row.why, Never: row.never(),
 	}
 	r := request{method: method, elems: path, params: params}
+	if row.makesSecret != nil {
+		e.MakesSecret = row.makesSecret(r)
+	}
 	switch {
 	case method != http.MethodGet:
 		e.Risk = row.riskOf(r, row.effectOf(r))

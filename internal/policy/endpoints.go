@@ -75,6 +75,8 @@ type detail struct {
 	// rewrites means that the content of the guest's disks is replaced. A volume of another
 	// guest among them counts as one that the request names.
 	rewrites bool
+	// makesSecret names the field of the answer with a secret that PVE makes, "" for none.
+	makesSecret func(r request) string
 	// onlyListed reports whether the request is only about the guests that it names, and not
 	// about all that depend on its subject.
 	onlyListed func(r request) bool
@@ -112,7 +114,11 @@ func details() map[string]detail {
 		"POST /nodes/{node}/storage/{storage}/upload":                     {takesFile: true},
 		"PUT /nodes/{node}/storage/{storage}/content/{volume}":            {isDestructive: unprotects},
 		"GET /nodes/{node}/disks/list":                                    {onlyReads: skipsSMART},
-		"PUT /cluster/replication/{id}":                                   {isDestructive: func(r request) bool { return r.params.Has("remove_job") }},
+		"POST /access/users/{userid}/token/{tokenid}":                     {makesSecret: func(request) string { return "value" }},
+		"PUT /access/users/{userid}/token/{tokenid}":                      {makesSecret: makesTokenSecret},
+		"POST /storage":                 {makesSecret: makesEncryptionKey},
+		"PUT /storage/{storage}":        {makesSecret: makesEncryptionKey},
+		"PUT /cluster/replication/{id}": {isDestructive: func(r request) bool { return r.params.Has("remove_job") }},
 	}
 }
 
@@ -125,6 +131,21 @@ func unprotects(r request) bool { return r.params.Has("protected") && r.params.G
 func skipsSMART(r request) bool { return r.params.Get("skipsmart") == "1" }
 
 func always(request) bool { return true }
+
+func makesTokenSecret(r request) string {
+	if r.on("regenerate") {
+		return "value"
+	}
+	return ""
+}
+
+// makesEncryptionKey names where the answer has the key with which backups are encrypted.
+func makesEncryptionKey(r request) string {
+	if r.params.Get("encryption-key") == "autogen" {
+		return "config.encryption-key"
+	}
+	return ""
+}
 
 func forced(r request) bool { return r.on("force") }
 

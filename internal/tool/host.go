@@ -39,6 +39,8 @@ type Host struct {
 	// AnswerBytes is how long the answer of a tool that reads is at most; 0 is for the
 	// usual.
 	AnswerBytes int
+	// SecretsDir is the folder for secrets that PVE makes, "" for none.
+	SecretsDir string
 	// Recent and Ignored are shared by all calls of the process; nil remembers nothing.
 	Recent  *cluster.RecentChanges
 	Ignored *IgnoredArguments
@@ -99,6 +101,7 @@ func (h Host) WithToken(o proxmox.Options) (Host, error) {
 		other.Guard.Tokens = append(other.Guard.Tokens, h.Guard.Tokens...)
 	}
 	other.Seal, other.Audit, other.Named = h.Seal, h.Audit, h.Named
+	other.SecretsDir = h.SecretsDir
 	other.Ignored, other.Used, other.Kept = h.Ignored, h.Used, h.Kept
 	other.Stays, other.Wait, other.AnswerBytes, other.Now, other.Logger, other.Trace = h.Stays, h.Wait, h.AnswerBytes, h.Now, h.Logger, h.Trace
 	return other, nil

@@ -1,15 +1,27 @@
 package api_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 
+	"github.com/pve-mcp/pve-mcp/internal/audit"
+	"github.com/pve-mcp/pve-mcp/internal/cli/demo"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
@@ -153,4 +165,142 @@ func TestAccessLeavesTheOwnUser(t *testing.T) {
 			t.Errorf("%s: asked %q, sent %v: %s\nwant %s", args, question, sent, a.Text, want)
 		}
 	}
+}
+
+// everywhere collects all that a call leaves behind: log lines, with those for debugging, and
+// the audit log.
+func everywhere(w *sim.World) *bytes.Buffer {
+	var all bytes.Buffer
+	w.Host.Logger = slog.New(slog.NewTextHandler(&all, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log, err := audit.New(audit.Options{Logger: w.Host.Logger})
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Host.Audit = log
+	return &all
+}
+
+// A secret that PVE makes goes to a new file, and nowhere else.
+func TestSecretOfPVEGoesToAFile(t *testing.T) {
+	for _, tt := range []struct {
+		version, args, file, undo string
+	}{
+		{"8.4.1", `{"method":"POST","path":"/access/users/eve@pve/token/new","params":{"comment":"for a script"}}`, "token-eve@pve!new", `"undo":{`},
+		{"9.2", `{"method":"POST","path":"/access/users/{userid}/token/new","params":{"userid":"eve@pve","privsep":false}}`, "token-eve@pve!new", `"undo":{`},
+		{"9.2", `{"method":"PUT","path":"/access/users/eve@pve/token/script","params":{"regenerate":true}}`, "token-eve@pve!script", ""},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := sim.New(t, withAccess(tt.version))
+			w.Host.SecretsDir = t.TempDir()
+			old := filepath.Join(w.Host.SecretsDir, tt.file)
+			if err := os.WriteFile(old, []byte("older"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			all := everywhere(w)
+			question, a := askedCall(w, tt.args)
+			if a.Outcome != tool.OK || !strings.Contains(question, "PVE makes a secret: it goes to a new file in "+w.Host.SecretsDir) {
+				t.Fatalf("%s: %s", question, a.Text)
+			}
+			path := old + "-2"
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			secret := strings.TrimSpace(string(data))
+			if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 || len(secret) != len("00000000-0000-4000-8000-00000000000e") {
+				t.Errorf("%v, %v, %d characters", info.Mode(), err, len(secret))
+			}
+			if client, err := w.Host.WithToken(proxmoxOptions(w, "eve@pve!"+tt.file[strings.LastIndex(tt.file, "!")+1:], secret)); err != nil {
+				t.Fatal(err)
+			} else if pveClient, err := client.Client(w.Context()); err != nil {
+				t.Fatal(err)
+			} else if _, err := pveClient.Version(w.Context()); err != nil {
+				t.Errorf("the secret in the file is not that of the token: %v", err)
+			}
+			if old, err := os.ReadFile(old); err != nil || string(old) != "older" {
+				t.Errorf("a file that was there: %q, %v", old, err)
+			}
+			if !strings.Contains(a.Text, `"secret_file":`+strconv.Quote(path)) || !strings.Contains(a.Text, tt.undo) || tt.undo == "" && strings.Contains(a.Text, "undo") {
+				t.Errorf("%s", a.Text)
+			}
+			for _, text := range []string{question, a.Text, string(a.Structured), a.Handle, all.String()} {
+				if strings.Contains(text, secret) {
+					t.Errorf("the secret is in %s", text)
+				}
+			}
+			if !strings.Contains(all.String(), "/access/users/") {
+				t.Errorf("no record in %s", all.String())
+			}
+		})
+	}
+}
+
+// Nothing is sent, and nobody is asked, if a secret that PVE would make cannot be kept; and no
+// file is left of a request that PVE has refused.
+func TestSecretThatCannotBeKept(t *testing.T) {
+	const create = `{"method":"POST","path":"/access/users/eve@pve/token/new"}`
+	for want, dir := range map[string]string{"Set PVE_MCP_SECRETS_DIR": "", "no such file or directory": filepath.Join(t.TempDir(), "gone")} {
+		w := sim.New(t, withAccess("9.2"))
+		w.Host.SecretsDir = dir
+		question, a := askedCall(w, create)
+		if sent := sim.Writes(w.Sent()); question != "" || !a.IsError || !strings.Contains(a.Text, want) || len(sent) > 0 {
+			t.Errorf("%q: %q %v %s", dir, question, sent, a.Text)
+		}
+	}
+	w := sim.New(t, withAccess("9.2"))
+	w.Host.SecretsDir = t.TempDir()
+	_, a := askedCall(w, `{"method":"POST","path":"/access/users/eve@pve/token/script"}`)
+	files, err := os.ReadDir(w.Host.SecretsDir)
+	if err != nil || len(files) > 0 || !strings.Contains(a.Text, "Token already exists") {
+		t.Errorf("%v %v: %s", files, err, a.Text)
+	}
+}
+
+// Each answer with a secret is known: of every request that may be sent, by PVE's description.
+func TestSecretsOfPVEAreKnown(t *testing.T) {
+	given := url.Values{"regenerate": {"1"}, "encryption-key": {"autogen"}}
+	for _, major := range []int{8, 9} {
+		known, err := apischema.Load(major)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := 0
+		for _, ep := range known.Endpoints() {
+			row, ok := policy.Describe(ep.Method, strings.Split(ep.Path, "/")[1:], given)
+			console := strings.HasSuffix(ep.Path, "/vncproxy") || strings.HasSuffix(ep.Path, "/termproxy") // which the tool does not open
+			if ep.Method == http.MethodGet || !ok || row.Never != "" || console {
+				continue
+			}
+			for _, field := range secretFields(ep.Returns) {
+				found++
+				if row.MakesSecret != field {
+					t.Errorf("%s %s answers with %s, which goes to the model", ep.Method, ep.Path, field)
+				}
+			}
+		}
+		if found < 3 {
+			t.Errorf("%d answers with secrets", found)
+		}
+	}
+}
+
+// secretFields are the fields of an answer that are called as secrets are.
+func secretFields(s *apischema.Schema) (out []string) {
+	if s == nil {
+		return nil
+	}
+	for name, inner := range s.Properties {
+		if inner.Type == "string" && name != "full-tokenid" && !strings.HasPrefix(name, "public-") && (name == "value" || render.NamesSecret(name)) {
+			out = append(out, name)
+		}
+		for _, deeper := range secretFields(inner) {
+			out = append(out, name+"."+deeper)
+		}
+	}
+	return out
+}
+
+// proxmoxOptions are those of a client of the world with another token.
+func proxmoxOptions(w *sim.World, id, secret string) proxmox.Options {
+	return demo.Options(w.Sim.URL(), w.Sim.Transport(), pvesim.Token{ID: id, Secret: secret})
 }

@@ -38,17 +38,20 @@ type changeState struct {
 	Subject  string     `json:"subject"`
 	Object   object     `json:"object,omitzero"`
 	Data     any        `json:"data,omitzero"` // that PVE has answered
+	// SecretFile has the secret that PVE has made.
+	SecretFile string `json:"secret_file,omitzero"`
 }
 
 type changeOut struct {
 	change.Answer
-	Request string         `json:"request,omitzero" jsonschema:"what was sent"`
-	Subject string         `json:"subject,omitzero"`
-	Before  map[string]any `json:"before,omitzero" jsonschema:"what was given or has changed"`
-	After   map[string]any `json:"after,omitzero"`
-	Data    any            `json:"data,omitzero" jsonschema:"PVE's answer"`
-	Masked  []string       `json:"masked,omitzero" jsonschema:"fields with secrets, which are not shown"`
-	Undo    *undo          `json:"undo,omitzero" jsonschema:"the call that takes it back"`
+	Request    string         `json:"request,omitzero" jsonschema:"what was sent"`
+	Subject    string         `json:"subject,omitzero"`
+	Before     map[string]any `json:"before,omitzero" jsonschema:"what was given or has changed"`
+	After      map[string]any `json:"after,omitzero"`
+	Data       any            `json:"data,omitzero" jsonschema:"PVE's answer"`
+	SecretFile string         `json:"secret_file,omitzero" jsonschema:"has the secret that PVE made"`
+	Masked     []string       `json:"masked,omitzero" jsonschema:"fields with secrets, which are not shown"`
+	Undo       *undo          `json:"undo,omitzero" jsonschema:"the call that takes it back"`
 }
 
 type undo struct {
@@ -120,6 +123,9 @@ func planChange(ctx context.Context, c *tool.Call, given changeIn) (change.Plan,
 	}
 	if row.Why != "" && row.Risk >= policy.Destructive {
 		plan.Consequences = []string{row.Why}
+	}
+	if row.MakesSecret != "" {
+		plan.Consequences = append(plan.Consequences, "PVE makes a secret: it goes to a new file in "+render.Text(c.Host().SecretsDir, 300)+", and to nobody else")
 	}
 	if row.Risk == policy.Access {
 		plan.Consequences = append(plan.Consequences, meaningOf(ctx, c, req)...)
@@ -213,6 +219,11 @@ func (in *changeState) refuse(ctx context.Context, c *tool.Call, req request, ro
 	if reason := c.RefusalOf(row.Risk); reason != "" {
 		return &policy.RefusedError{Method: req.method, Path: "/" + strings.Join(req.elements, "/"), Reason: reason}
 	}
+	if row.MakesSecret != "" {
+		if err := checkSecretsDir(c, req); err != nil {
+			return err
+		}
+	}
 	if row.Risk == policy.Access {
 		if reason := c.Host().Guard.RefuseOwn(ctx, req.method, req.elements, req.form); reason != "" {
 			return &policy.RefusedError{Method: req.method, Path: "/" + strings.Join(req.elements, "/"), Reason: reason}
@@ -262,6 +273,14 @@ func namesOf(ctx context.Context, c *tool.Call, req request) []string {
 }
 
 func startChange(ctx context.Context, c *tool.Call, in *changeState) (change.Job, error) {
+	if row, _ := policy.Describe(in.Method, in.Elements, in.Form); row.MakesSecret != "" {
+		return in.keepSecret(c, row.MakesSecret, func() (change.Job, error) { return in.send(ctx, c) })
+	}
+	return in.send(ctx, c)
+}
+
+// send sends the request, and keeps what PVE answers.
+func (in *changeState) send(ctx context.Context, c *tool.Call) (change.Job, error) {
 	ans, err := c.PVE.Do(ctx, in.Method, proxmox.Join(in.Elements...), in.Form)
 	if err != nil || ans.IsEmpty() {
 		return change.Job{}, err
@@ -279,7 +298,7 @@ func startChange(ctx context.Context, c *tool.Call, in *changeState) (change.Job
 }
 
 func finishChange(ctx context.Context, c *tool.Call, in changeState, end change.End) (changeOut, error) {
-	out := changeOut{Request: in.Method + " " + render.Text(in.Path, 300), Subject: in.Subject}
+	out := changeOut{Request: in.Method + " " + render.Text(in.Path, 300), Subject: in.Subject, SecretFile: in.SecretFile}
 	cl := cleaner{secret: true, masked: map[string]bool{}}
 	out.Data, _ = fit(cl.clean("", in.Data), mostShownData)
 	if in.Object.Elements != nil {
