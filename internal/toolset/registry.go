@@ -9,6 +9,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/api"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/backups"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/guests"
+	"github.com/pve-mcp/pve-mcp/internal/toolsets/insight"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/nodes"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/snapshots"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/storage"
@@ -21,6 +22,7 @@ func registered() []tool.Set {
 		api.Set(),
 		backups.Set(),
 		guests.Set(),
+		insight.Set(),
 		nodes.Set(),
 		snapshots.Set(),
 		storage.Set(),

@@ -27,8 +27,12 @@ const requestsHead = `# Requests
 How many requests to PVE a call makes, by a process that has read nothing yet: on the simulated cluster of %d nodes, %d storages and
 %d guests, and how many more for each further node (which has two storages of its own), each further shared storage for everything, and
 each further guest. The last column is for calls that ask a human: the requests of the question and of the call with the answer
-together, if the answer comes within 3 s; one more if it comes later. Looks at a task are not counted: there are as many as it takes time. No number grows with the guests; a search by
-name, and a list with guests that were just made, look at up to 10 guests besides.
+together, if the answer comes within 3 s; one more if it comes later. Looks at a task are not counted: there are as many as it takes time.
+
+What PVE's lists do not have, such as a guest's configuration, is asked guest by guest, in calls whose number of requests grows with the
+guests: the further guests here run, with a guest agent. Such a call asks 8 guests at a time and ends after 45 s with what it has;
+pve_audit looks into 200 guests at most, unless it is asked for all. No
+other number grows with the guests; a search by name, and a list with guests that were just made, look at up to 10 guests besides.
 
 The list of the cluster's resources is used again for 3 s, which spares a call one or two of these requests, unless this server has
 changed something meanwhile. Calls at the same time share requests that read the same.
@@ -61,7 +65,7 @@ func more(nodes, storages, guests int) func(*pvesim.Model) {
 // How many requests each tool makes, on clusters of several sizes, is what docs/requests.md
 // says.
 func TestRequests(t *testing.T) {
-	const nodes, storages, guests = 2, 3, 300
+	const nodes, storages, guests = 2, 3, 150
 	base := pvesim.Cluster()
 	page := fmt.Sprintf(requestsHead, len(base.Nodes), len(base.Storages), len(base.Guests))
 	for _, tl := range toolset.All() {
@@ -73,16 +77,16 @@ func TestRequests(t *testing.T) {
 			}
 			n := count(0, 0, 0)
 			byNode, byStorage, byGuest := count(nodes, 0, 0)-n, count(0, storages, 0)-n, count(0, 0, guests)-n
-			if byGuest != 0 {
+			if byGuest%guests != 0 {
 				t.Errorf("%s %s: %d more requests for %d more guests", tl.Name, args, byGuest, guests)
 			}
 			if byNode%nodes != 0 || byStorage%storages != 0 {
 				t.Errorf("%s %s: %d more requests for %d more nodes, %d for %d more storages", tl.Name, args, byNode, nodes, byStorage, storages)
 			}
-			if all := count(nodes, storages, guests); all != n+byNode+byStorage {
-				t.Errorf("%s %s: %d requests on a cluster that is larger in every way, want %d", tl.Name, args, all, n+byNode+byStorage)
+			if all := count(nodes, storages, guests); all != n+byNode+byStorage+byGuest {
+				t.Errorf("%s %s: %d requests on a cluster that is larger in every way, want %d", tl.Name, args, all, n+byNode+byStorage+byGuest)
 			}
-			page += fmt.Sprintf("| `%s` | `%s` | %d | %s | %s | %s | %s |\n", tl.Name, args, n, each(byNode/nodes), each(byStorage/storages), each(byGuest), consented(t, tl, e))
+			page += fmt.Sprintf("| `%s` | `%s` | %d | %s | %s | %s | %s |\n", tl.Name, args, n, each(byNode/nodes), each(byStorage/storages), each(byGuest/guests), consented(t, tl, e))
 		}
 	}
 	if *update {

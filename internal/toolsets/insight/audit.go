@@ -1,0 +1,184 @@
+package insight
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/survey"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/internal/toolsets/insight/risks"
+)
+
+type auditIn struct {
+	Focus       []string `json:"focus,omitzero" enum:"nodes,guests,backups,snapshots,storage,disks,ha,replication,updates,certificates,tasks,capacity,access" jsonschema:"only these areas; default: all"`
+	Guests      string   `json:"guests,omitzero" jsonschema:"only what concerns these: ids, names, web*, tag:prod, pool:lab, node:pve2, running; comma = or, + = and, ! = not"`
+	MinSeverity string   `json:"min_severity,omitzero" enum:"info,low,medium,high,critical" default:"\"low\"" jsonschema:"leave milder findings out"`
+	Period      string   `json:"period,omitzero" jsonschema:"how far back failed tasks count, such as 24h or 7d; default: 24h"`
+	Deep        bool     `json:"deep,omitzero" jsonschema:"look into every guest, not only 200"`
+	SMART       bool     `json:"smart,omitzero" jsonschema:"read SMART, which may wake disks"`
+	Limit       int      `json:"limit,omitzero" min:"1" max:"200" default:"15" jsonschema:"most findings"`
+	Detail      string   `json:"detail,omitzero" jsonschema:"id of a finding: all that it concerns"`
+}
+
+type auditOut struct {
+	Message  string       `json:"message"`
+	AsOf     string       `json:"as_of"`
+	Findings []findingRow `json:"findings" cut:"end" jsonschema:"the worst first"`
+	LeftOut  int          `json:"left_out,omitzero" jsonschema:"of these, not in this answer"`
+	More     string       `json:"more,omitzero" jsonschema:"how to get them"`
+	Concerns []subjectRow `json:"concerns,omitzero" jsonschema:"with detail: all that the finding is about"`
+	Blind    []blindRow   `json:"blind,omitzero" jsonschema:"what could not be checked: nothing is known of it"`
+	Well     []string     `json:"well,omitzero" jsonschema:"areas that were wholly checked, without a finding"`
+}
+
+type findingRow struct {
+	ID       string    `json:"id"`
+	Severity string    `json:"severity"`
+	What     string    `json:"what"`
+	On       []string  `json:"on" jsonschema:"at most five"`
+	Count    int       `json:"count"`
+	Evidence string    `json:"evidence,omitzero" jsonschema:"of the first"`
+	Fix      risks.Fix `json:"fix,omitzero" jsonschema:"for the first: a ready call or command"`
+}
+
+type subjectRow struct {
+	On       string    `json:"on"`
+	Evidence string    `json:"evidence,omitzero"`
+	Fix      risks.Fix `json:"fix,omitzero"`
+}
+
+type blindRow = survey.Blind
+
+func audit() tool.Tool {
+	return tool.Read(tool.Spec[auditIn, auditOut]{
+		Name:  "pve_audit",
+		Title: "Check the health of the cluster",
+		Doc: "Health check and risk report of the whole cluster: is it healthy, what is wrong or at risk (backups, disks, storage, HA, updates, certificates, " +
+			"old snapshots, locks, access, capacity), worst first. Tell the user what is blind, too.",
+		Long: true,
+		Examples: []tool.Example{
+			{Arguments: `{}`},
+			{Arguments: `{"detail":"guest.onboot-off"}`},
+		},
+		Needs: []tool.Need{
+			tool.On(tool.OnRoot, "Sys.Audit").Else("quorum, HA, running tasks, ZFS and thin pools are not checked"),
+			tool.On(tool.OnNode, "Sys.Audit").Else("only its certificates and subscription are checked"),
+			tool.On(tool.OnNode, "Sys.Modify").Else("its waiting updates are not listed").ForAdmins(),
+			tool.On(tool.OnGuest, "VM.Audit").Else("the guest is not checked"),
+			tool.On(tool.OnGuest, "VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted").Since(9).If("a running VM with an agent").Else("whether the agent answers is not known"),
+			tool.On(tool.OnGuest, "VM.Monitor").Until(9).If("a running VM with an agent").Else("whether the agent answers is not known").ForAdmins().Named("guest-agent"),
+			tool.On(tool.OnStorage, "Datastore.Audit").Else("the storage is not checked"),
+		},
+		Run: runAudit,
+	})
+}
+
+func runAudit(ctx context.Context, c *tool.Call, in auditIn) (auditOut, error) {
+	period, err := periodOf(in.Period, 24*time.Hour)
+	if err != nil {
+		return auditOut{}, err
+	}
+	p, err := risks.Look(ctx, c.View, risks.Scope{
+		Focus: in.Focus, Guests: in.Guests, Period: period, Deep: in.Deep, SMART: in.SMART, ReadOnly: c.Host().Policy.ReadOnly,
+	})
+	if err != nil {
+		return auditOut{}, err
+	}
+	out := auditOut{AsOf: render.Time(p.AsOf), Well: p.Well}
+	if in.Detail != "" {
+		return out.detail(p, in)
+	}
+	least := risks.SeverityNamed(in.MinSeverity)
+	rows := slices.DeleteFunc(slices.Clone(p.Findings), func(f risks.Finding) bool { return f.Severity < least })
+	out.Message = summary(rows, p.Blind)
+	for _, f := range rows[:min(in.Limit, len(rows))] {
+		out.Findings = append(out.Findings, rowOf(f))
+	}
+	out.Blind = p.Blind
+	if out.LeftOut = len(rows) - len(out.Findings); out.LeftOut > 0 {
+		out.More = "limit, focus, or detail"
+	}
+	return out, nil
+}
+
+// detail answers with all that one finding is about.
+func (out auditOut) detail(p risks.Picture, in auditIn) (auditOut, error) {
+	i := slices.IndexFunc(p.Findings, func(f risks.Finding) bool { return f.ID == in.Detail })
+	if i < 0 {
+		if !slices.Contains(risks.IDs(), in.Detail) {
+			return auditOut{}, explain.Refusal("Such as guest.stale-lock. Call pve_audit without detail: its findings have their ids.", "There is no kind of finding %q.", render.Text(in.Detail, 60))
+		}
+		out.Blind = p.Blind
+		out.Message = fmt.Sprintf("No %s was found. ", in.Detail) + summary(nil, p.Blind)
+		return out, nil
+	}
+	f := p.Findings[i]
+	out.Well = nil
+	out.Message = fmt.Sprintf("%s: %s", f.Severity, f.What)
+	const most = 100
+	for _, s := range f.On[:min(most, len(f.On))] {
+		out.Concerns = append(out.Concerns, subjectRow{s.Name, s.Evidence, s.Fix})
+	}
+	if out.LeftOut = len(f.On) - len(out.Concerns); out.LeftOut > 0 {
+		out.More = "guests chooses some"
+	}
+	return out, nil
+}
+
+func rowOf(f risks.Finding) findingRow {
+	row := findingRow{ID: f.ID, Severity: f.Severity.String(), What: f.What, Count: len(f.On), Evidence: f.On[0].Evidence, Fix: f.On[0].Fix}
+	for _, s := range f.On[:min(survey.MostSubjects, len(f.On))] {
+		row.On = append(row.On, s.Name)
+	}
+	return row
+}
+
+// summary counts findings by severity, and what could not be checked.
+func summary(rows []risks.Finding, blind []survey.Blind) string {
+	var parts []string
+	for s := risks.Critical; s >= risks.Info; s-- {
+		n := 0
+		for _, f := range rows {
+			if f.Severity == s {
+				n++
+			}
+		}
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, s))
+		}
+	}
+	text := strings.Join(parts, ", ")
+	switch {
+	case text == "" && len(blind) == 0:
+		return "Nothing is wrong or at risk as far as PVE tells."
+	case text == "":
+		text = "Nothing was found in what could be checked"
+	}
+	switch len(blind) {
+	case 0:
+		return text
+	case 1:
+		return text + "; 1 check could not be made, or not wholly"
+	}
+	return fmt.Sprintf("%s; %d checks could not be made, or not wholly", text, len(blind))
+}
+
+// periodOf reads a time such as 24h, 30d or 2w.
+func periodOf(text string, usual time.Duration) (time.Duration, error) {
+	if text == "" {
+		return usual, nil
+	}
+	units := map[byte]time.Duration{'m': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour, 'y': 365 * 24 * time.Hour}
+	n, err := strconv.Atoi(text[:len(text)-1])
+	unit := units[text[len(text)-1]]
+	if err != nil || n < 1 || n > 1000 || unit == 0 {
+		return 0, explain.Refusal("Such as 24h, 30d or 2w.", "%q is no period.", render.Text(text, 30))
+	}
+	return time.Duration(n) * unit, nil
+}

@@ -1,0 +1,142 @@
+package risks
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pve-mcp/pve-mcp/internal/survey"
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+// mostInside is how many guests are looked into, unless a look is deep.
+const mostInside = 200
+
+// readGuests looks into guests: first those that a finding names or that HA manages, then
+// those that run, then others.
+func (f *facts) readGuests(checks []check) {
+	if !f.reads[readInside] && !f.reads[readAgents] && !f.reads[readSnapshots] {
+		return
+	}
+	named := map[string]bool{}
+	for _, c := range checks {
+		if c.needsInside() {
+			continue
+		}
+		c.find(f, func(subject, _ string, _ Fix) { named[subject] = true })
+	}
+	rank := func(g pve.Resource) int {
+		switch {
+		case named[guestName(g)], f.managed(g):
+			return 0
+		case g.Status.Value == "running":
+			return 1
+		}
+		return 2
+	}
+	var chosen []pve.Resource
+	for _, g := range f.guests {
+		if n := f.nodeNamed(g.Node.Value); !g.Template.Value && n != nil && n.answers {
+			chosen = append(chosen, g)
+		}
+	}
+	slices.SortStableFunc(chosen, func(a, b pve.Resource) int { return rank(a) - rank(b) })
+	if len(chosen) > mostInside && !f.scope.Deep {
+		for _, g := range chosen[mostInside:] {
+			f.NotSeen(readInside, guestName(g), "200 guests are looked into; deep: true looks into all")
+		}
+		chosen = chosen[:mostInside]
+	}
+	for _, answer := range survey.Ask(f.Survey, readInside, chosen, guestName, func(ctx context.Context, g pve.Resource) (pve.GuestConfig, error) {
+		return f.PVE.CurrentConfig(ctx, g.Ref())
+	}) {
+		f.inside[answer.From.VMID] = &inside{config: answer.Value}
+	}
+	var wg sync.WaitGroup
+	wg.Go(f.readAgents)
+	wg.Go(f.readSnapshots)
+	wg.Wait()
+}
+
+// readAgents asks the agents of the VMs that are configured to have one.
+func (f *facts) readAgents() {
+	if !f.reads[readAgents] {
+		return
+	}
+	const boots = 5 * time.Minute
+	var ask []pve.Resource
+	for _, g := range f.guests {
+		in := f.inside[g.VMID]
+		running := g.Type == string(pve.QEMU) && g.Status.Value == "running" && g.Lock.Value == ""
+		young := g.Uptime.Set && time.Duration(g.Uptime.Value)*time.Second < boots
+		if in == nil || !running || young || !hasAgent(in.config) {
+			continue
+		}
+		path := "/vms/" + g.VMID.String()
+		if !f.Permissions.Has(path, "VM.Monitor") && !f.Permissions.Has(path, "VM.GuestAgent.Unrestricted") && !f.May(readAgents, guestName(g), "VM.GuestAgent.Audit", path) {
+			continue
+		}
+		ask = append(ask, g)
+	}
+	for _, answer := range survey.Ask(f.Survey, readAgents, ask, guestName, func(ctx context.Context, g pve.Resource) (bool, error) {
+		err := f.PVE.CheckAgent(ctx, g.Ref())
+		var said *proxmox.Error
+		if errors.As(err, &said) && !said.NodeUnreachable() && !proxmox.IsDenied(err) {
+			return true, nil
+		}
+		return false, err
+	}) {
+		f.inside[answer.From.VMID].mute = answer.Value
+	}
+}
+
+// hasAgent reports whether a VM is configured to have an agent.
+func hasAgent(c pve.GuestConfig) bool {
+	on, _ := pve.ParseProperty(c.Values["agent"], "enabled").Get("enabled")
+	return on == "1" || on == "on" || on == "yes" || on == "true"
+}
+
+// readSnapshots reads the snapshots of the guests that were looked into: one that a task has
+// broken off shows nowhere else.
+func (f *facts) readSnapshots() {
+	if !f.reads[readSnapshots] {
+		return
+	}
+	var ask []pve.Resource
+	for _, g := range f.guests {
+		if f.inside[g.VMID] != nil {
+			ask = append(ask, g)
+		}
+	}
+	for _, answer := range survey.Ask(f.Survey, readSnapshots, ask, guestName, func(ctx context.Context, g pve.Resource) ([]pve.Snapshot, error) {
+		return f.PVE.Snapshots(ctx, g.Ref())
+	}) {
+		f.inside[answer.From.VMID].snapshots = answer.Value
+	}
+}
+
+// managed reports whether HA manages a guest.
+func (f *facts) managed(g pve.Resource) bool {
+	if g.HAState.Set && g.HAState.Value != "" && g.HAState.Value != "ignored" {
+		return true
+	}
+	_, ok := f.service(g)
+	return ok
+}
+
+// service returns what HA says of a guest.
+func (f *facts) service(g pve.Resource) (pve.HAItem, bool) {
+	kind := "vm:"
+	if g.Type == string(pve.LXC) {
+		kind = "ct:"
+	}
+	for _, i := range f.ha {
+		if i.Type == "service" && i.SID.Value == kind+g.VMID.String() {
+			return i, true
+		}
+	}
+	return pve.HAItem{}, false
+}

@@ -1,0 +1,16 @@
+// Package insight has the tools that say what is wrong, what is at risk and what will run
+// out.
+package insight
+
+import "github.com/pve-mcp/pve-mcp/internal/tool"
+
+// Set returns the toolset.
+func Set() tool.Set {
+	return tool.Set{
+		Name:         "insight",
+		Title:        "Health and risks",
+		Doc:          "Says what is wrong in the cluster, what is at risk and what will run out.",
+		Instructions: "Is it healthy, what is wrong or at risk: pve_audit. Report its blind spots with its findings.",
+		Standard:     []tool.Tool{audit()},
+	}
+}
