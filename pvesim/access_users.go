@@ -53,11 +53,10 @@ func (s *state) tokensOf(userid string) []Token {
 // listUsers lists the users that the caller may change or see, and always the
 // caller's own.
 func listUsers(c *call) (any, error) {
-	owner, _, _ := strings.Cut(c.caller.User, "!")
 	out := []any{}
 	for _, id := range sortedKeys(c.users) {
 		u := c.users[id]
-		if id != owner && !c.maySeeUser(u) || c.params["enabled"] != nil && c.flag("enabled") == u.Disabled {
+		if id != c.caller.User && !c.maySeeUser(u) || c.params["enabled"] != nil && c.flag("enabled") == u.Disabled {
 			continue
 		}
 		item := u.fields()

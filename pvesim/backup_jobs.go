@@ -233,21 +233,25 @@ func analyzeSchedule(c *call) (any, error) {
 
 // vzdumpDefaults are those of a node of which nothing is configured, and of a storage.
 func vzdumpDefaults(c *call) (any, error) {
+	id := cmp.Or(c.str("storage"), "local")
+	if err := c.caller.RequireAny("/storage/"+id, "Datastore.Audit", "Datastore.AllocateSpace"); err != nil {
+		return nil, err
+	}
+	st, err := c.usable(id, c.node.Name)
+	if err != nil {
+		return nil, err
+	}
 	out := map[string]any{
 		"all": 0, "bwlimit": 0, "compress": "0", "ionice": 7, "lockwait": 180, "mode": "snapshot", "notification-mode": "auto",
-		"protected": 0, "pigz": 0, "remove": 1, "stopwait": 10, "stop": 0, "zstd": 1, "stdexcludes": 1, "mailnotification": "always",
+		"pigz": 0, "quiet": 0, "remove": 1, "stopwait": 10, "stop": 0, "zstd": 1, "stdexcludes": 1, "mailnotification": "always",
+		"fleecing": map[string]any{"enabled": 0}, "performance": map[string]any{"max-workers": 16, "pbs-entries-max": 1048576},
+		"storage": id, "prune-backups": cmp.Or(st.Options["prune-backups"], "keep-all=1"),
 	}
-	if id := c.str("storage"); id != "" {
-		if err := c.caller.RequireAny("/storage/"+id, "Datastore.Audit", "Datastore.AllocateSpace"); err != nil {
-			return nil, err
-		}
-		st, err := c.usable(id, c.node.Name)
-		if err != nil {
-			return nil, err
-		}
-		if keep := st.Options["prune-backups"]; keep != "" {
-			out["prune-backups"] = retention.Parse(keep)
-		}
+	if st.traits().files && c.may("/nodes/"+c.node.Name, "Sys.Audit") {
+		out["dumpdir"] = st.path() + "/dump"
+	}
+	if c.node.version.major < 9 {
+		out["notification-policy"] = "always"
 	}
 	return out, nil
 }

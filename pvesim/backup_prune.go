@@ -46,6 +46,9 @@ func previewPrune(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.str("prune-backups") == "" && st.Options["prune-backups"] == "" {
+		return nil, die("no prune-backups options configured for storage '%s'", st.ID)
+	}
 	backups, marks := c.backupsWithMarks(st, c.retentionOf(st), c.number("vmid", 0), c.str("type"))
 	out := []any{}
 	for _, v := range backups {

@@ -1,7 +1,9 @@
 package pvesim
 
 import (
+	"cmp"
 	"net/http"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,8 +16,22 @@ import (
 // before every command.
 const agentPing = 3 * time.Second
 
-// withAgent is a handler that asks a VM's guest agent.
+// withAgent is a handler that asks a VM's guest agent, and fails if the agent refuses.
 func withAgent(do func(c *call, g *guest) (any, error)) handler {
+	return askingAgent(do, func(reason string) (any, error) { return nil, agentError("%s", reason) })
+}
+
+// agentAnswer is an agent's command whose result PVE hands on, a refusal among them.
+func agentAnswer(ask func(c *call, g *guest) any) handler {
+	result := func(v any) (any, error) { return map[string]any{"result": v}, nil }
+	return askingAgent(func(c *call, g *guest) (any, error) { return result(ask(c, g)) }, func(reason string) (any, error) {
+		return result(map[string]any{"error": map[string]any{"class": "CommandNotFound", "desc": reason}})
+	})
+}
+
+// askingAgent is a handler that asks a VM's guest agent. What the agent is configured to
+// refuse, refused answers.
+func askingAgent(do func(c *call, g *guest) (any, error), refused func(reason string) (any, error)) handler {
 	return onGuest(func(c *call, g *guest) (any, error) {
 		switch {
 		case g.Config["agent"] == "":
@@ -30,16 +46,22 @@ func withAgent(do func(c *call, g *guest) (any, error)) handler {
 		if err := c.after(c.fault.AgentTakes, nil); err != nil {
 			return nil, err
 		}
+		command := path.Base(c.ep.Path)
+		if command == "agent" {
+			command = c.str("command")
+		}
+		switch {
+		case g.AgentHangs && command != "ping":
+			return nil, c.after(agentPatience, die("VM %d qga command 'guest-%s' failed - got timeout", g.VMID, command))
+		case slices.Contains(g.AgentBlocks, command):
+			return refused("Command guest-" + command + " has been disabled")
+		}
 		return do(c, g)
 	})
 }
 
-// agentAnswer is an agent's command whose result PVE hands on.
-func agentAnswer(ask func(c *call, g *guest) any) handler {
-	return withAgent(func(c *call, g *guest) (any, error) {
-		return map[string]any{"result": ask(c, g)}, nil
-	})
-}
+// agentPatience is how long PVE waits for the agent's answer to a command.
+const agentPatience = 5 * time.Second
 
 func agentError(format string, args ...any) error { return die("Agent error: "+format, args...) }
 
@@ -80,6 +102,15 @@ func agentSystem(_ *call, g *guest) any {
 // agentFileSystems are those on the VM's disks; a system on a CD has none.
 func agentFileSystems(c *call, g *guest) any {
 	out := []any{}
+	for i, f := range g.FileSystems {
+		out = append(out, map[string]any{
+			"name": "sda" + strconv.Itoa(i+1), "mountpoint": f.Mount, "type": cmp.Or(f.Type, "ext4"), "total-bytes": f.Total, "used-bytes": f.Used,
+			"disk": []any{map[string]any{"dev": "/dev/sda" + strconv.Itoa(i+1), "bus-type": "scsi", "bus": 0, "target": 0, "unit": 0}},
+		})
+	}
+	if g.FileSystems != nil {
+		return out
+	}
 	for i, key := range diskKeys(g.Kind, g.Config) {
 		v := c.volumeOf(propstring.Volume(g.Config[key]), g.Node)
 		if v == nil || v.Blank {

@@ -79,7 +79,7 @@ func (c *call) brief(g *guest) map[string]any {
 	}
 	if nine && st.running {
 		for _, k := range []string{"cpusome", "cpufull", "iosome", "iofull", "memorysome", "memoryfull"} {
-			out["pressure"+k] = 0
+			out["pressure"+k] = g.Pressure[k]
 			if g.Kind == "lxc" { // as recorded; a kernel may keep none for containers
 				out["pressure"+k] = nil
 			}

@@ -262,6 +262,11 @@ var samples = map[string]sample{
 	"POST /nodes/{node}/qemu/{vmid}/status/start":                 {before: "POST /nodes/pve1/qemu/104/status/stop => OK"},
 	"PUT /nodes/{node}/qemu/{vmid}/unlink":                        {with: "idlist=unused0"},
 
+	"GET /cluster/ceph/status":                         {want: "binary not installed: /usr/bin/ceph-mon"},
+	"GET /cluster/sdn/ipams/{ipam}/status":             {with: "ipam=pve"},
+	"GET /nodes/{node}/ceph/status":                    {want: "binary not installed: /usr/bin/ceph-mon"},
+	"GET /nodes/{node}/storage/{storage}/prunebackups": {with: "storage=pbs"},
+
 	"GET /nodes/{node}/disks/zfs/{name}":                     {with: "name=rpool"},
 	"POST /nodes/{node}/aplinfo":                             {with: "storage=local&template=debian-12-standard_12.7-1_amd64.tar.zst"},
 	"GET /nodes/{node}/query-oci-repo-tags":                  {with: "reference=docker.io/library/nginx"},

@@ -73,6 +73,11 @@ func (t inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if req.Header.Get("Accept-Encoding") == "" {
+		if resp, err = resp.unzipped(); err != nil {
+			return nil, err
+		}
+	}
 	answer := resp.http(req)
 	if resp.console != nil {
 		ours, theirs := net.Pipe()

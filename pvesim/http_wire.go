@@ -1,8 +1,11 @@
 package pvesim
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -95,6 +98,38 @@ type page struct {
 	total int
 }
 
+// compressed is data that PVE compresses even if the client has not asked for it.
+type compressed struct{ data any }
+
+// zip compresses.
+func zip(text []byte) []byte {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := w.Write(text); err != nil {
+		panic("pvesim: " + err.Error()) // a buffer takes everything
+	}
+	if err := w.Close(); err != nil {
+		panic("pvesim: " + err.Error())
+	}
+	return b.Bytes()
+}
+
+// unzipped is the answer as a client sees it whose HTTP library has asked for compressed
+// answers, and not the client itself.
+func (r Response) unzipped() (Response, error) {
+	if r.Header.Get("Content-Encoding") != "gzip" {
+		return r, nil
+	}
+	in, err := gzip.NewReader(bytes.NewReader(r.Body))
+	if err != nil {
+		return r, err
+	}
+	r.Header = r.Header.Clone()
+	r.Header.Del("Content-Encoding")
+	r.Body, err = io.ReadAll(in)
+	return r, err
+}
+
 // respond writes an answer as PVE's JSON formatter does. Before 8.4 the message of
 // an error is in the reason phrase alone.
 func respond(data any, err error, messageInBody bool) Response {
@@ -105,6 +140,11 @@ func respond(data any, err error, messageInBody bool) Response {
 	}
 	if con, ok := data.(*console); ok && err == nil {
 		return Response{Status: 101, Reason: "Switching Protocols", Header: head, console: con}
+	}
+	if z, ok := data.(compressed); ok && err == nil {
+		head.Set("Content-Type", "application/json")
+		head.Set("Content-Encoding", "gzip")
+		return Response{Status: 200, Reason: "OK", Header: head, Body: zip(encode(map[string]any{"data": z.data, "success": 1}))}
 	}
 	if err == nil {
 		body := map[string]any{"data": data}

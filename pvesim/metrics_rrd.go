@@ -3,6 +3,7 @@ package pvesim
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/rrd"
@@ -10,15 +11,18 @@ import (
 
 // series answers with a row for each step, that has what value returns for it. With
 // nothing, PVE had heard nothing in that time.
-func (c *call) series(value func(step rrd.Span, peak float64) map[string]any) (any, error) {
-	peak := 1.0
-	if c.str("cf") == "MAX" {
+func (c *call) series(trends []Trend, value func(step rrd.Span, peak float64) map[string]any) (any, error) {
+	peak, largest := 1.0, c.str("cf") == "MAX"
+	if largest {
 		peak = 1.2
 	}
 	out := []any{}
 	for _, step := range rrd.Steps(c.node.version.major, c.str("timeframe"), c.now) {
 		row := map[string]any{"time": step.To.Unix()}
-		maps.Copy(row, value(step, peak))
+		if h := c.model.History; h == 0 || step.Middle().After(c.born.Add(-h)) {
+			maps.Copy(row, value(step, peak))
+			c.apply(trends, row, step, largest)
+		}
 		out = append(out, row)
 	}
 	return out, nil
@@ -50,7 +54,7 @@ func getNodeRRD(c *call) (any, error) {
 		return nil, c.noRRD("node", c.str("node"))
 	}
 	guests := c.byNode()[n.Name]
-	return c.series(func(step rrd.Span, peak float64) map[string]any {
+	return c.series(c.trendsOf("node/"+n.Name), func(step rrd.Span, peak float64) map[string]any {
 		t := step.Middle()
 		if t.After(n.heardAt) {
 			return nil
@@ -76,7 +80,7 @@ func getGuestRRD(c *call) (any, error) {
 		return nil, c.noRRD("vm", c.str("vmid"))
 	}
 	n := c.nodeNamed(g.Node)
-	return c.series(func(step rrd.Span, peak float64) map[string]any {
+	return c.series(c.trendsOf(g.Kind+"/"+strconv.Itoa(g.VMID)), func(step rrd.Span, peak float64) map[string]any {
 		if step.Middle().After(n.heardAt) || step.To.Before(g.firstAnnounced) {
 			return nil
 		}
@@ -91,7 +95,7 @@ func getGuestRRD(c *call) (any, error) {
 		row["diskread"], row["diskwrite"] = u.diskRead-before.diskRead, u.diskWritten-before.diskWritten
 		if c.node.version.major >= 9 && n.version.major >= 9 {
 			row["memhost"] = hostMemory(g, u)
-			pressures(row, nil, "cpusome", "cpufull", "iosome", "iofull", "memorysome", "memoryfull")
+			pressures(row, g.Pressure, "cpusome", "cpufull", "iosome", "iofull", "memorysome", "memoryfull")
 		}
 		return row
 	})
@@ -119,7 +123,7 @@ func getStorageRRD(c *call) (any, error) {
 		return nil, c.noRRD("storage", c.node.Name+"/"+c.str("storage"))
 	}
 	used := c.bytesUsed(st, c.node.Name)
-	return c.series(func(rrd.Span, float64) map[string]any {
+	return c.series(c.trendsOf("storage/"+st.ID, "storage/"+c.node.Name+"/"+st.ID), func(rrd.Span, float64) map[string]any {
 		if st.Disabled || st.broken(c.node.Name) != "" {
 			return nil
 		}

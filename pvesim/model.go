@@ -48,6 +48,12 @@ type Model struct {
 	Web        []WebFile
 	Appliances []Appliance
 	Registry   []OCIRepository
+	// History is how far back RRD data go; 0 means as far as PVE keeps them.
+	History time.Duration
+	// Trends are histories that are not what the model's loads make of them.
+	Trends []Trend
+	// Leases are the addresses that PVE's own address management has given.
+	Leases []Lease
 	// Faults are rules by which requests go wrong.
 	Faults []Fault
 	// NoViewer says that the nodes do not serve the data of their API viewer.
@@ -77,7 +83,26 @@ type Node struct {
 	Stopped []string
 	// Disks are the node's; nil means one that is well.
 	Disks []Disk
+	// Bridges are those beside vmbr0, which Contained nodes only have if they have others.
+	Bridges []string
+	// Devices are those that can be passed through to a guest.
+	Devices []Device
+	// Repository is the one of Proxmox that it has: enterprise, test, none, or
+	// no-subscription, which "" means.
+	Repository   string
+	Subscription Subscription
+	// Journal are lines of its journal, beside those about tasks.
+	Journal []JournalLine
 	NodeHealth
+}
+
+// Device is a PCI or USB device of a node.
+type Device struct {
+	ID           string // 0000:01:00.0, or 1-2 of USB
+	Vendor, Name string
+	VendorID     string // 0x10de
+	DeviceID     string // 0x1eb8
+	Class        string // 0x030200; "" for one of USB
 }
 
 // Storage is a storage of the cluster.
@@ -184,6 +209,7 @@ type Guest struct {
 	// reports them while it runs and its agent answers (see AgentDead).
 	IPs       []string
 	AgentDead bool
+	GuestHealth
 	// Programs are what the guest's agent can run beside the usual tools, by
 	// command line with a blank between words.
 	Programs map[string]Program
@@ -239,6 +265,12 @@ type Replication struct {
 	Options map[string]string
 	// Asked says that somebody wants it to run as soon as possible.
 	Asked bool
+	// Synced is how long ago it last began and succeeded, and Tried how long ago it last
+	// began; 0 means never.
+	Synced, Tried time.Duration
+	Fails         int           // how often it has failed since
+	Error         string        // why
+	Took          time.Duration // the last time
 }
 
 // HASection is an HA group or rule.
@@ -294,7 +326,8 @@ type ACL struct {
 	NoPropagate bool
 }
 
-// PastTask is a task that ended before the model came to life.
+// PastTask is a task that was started before the model came to life. If it took longer than
+// it is ago, it still runs, and does nothing when it ends.
 type PastTask struct {
 	Node string
 	Type string

@@ -1,6 +1,9 @@
 package pvesim
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // NodeHealth is how a node fares beyond what its guests make it do. Its zero value is a
 // node that is well.
@@ -27,8 +30,53 @@ type NodeHealth struct {
 	MemoryUsed, Swap, SwapUsed int64
 	// Pools are ZFS pools that are not as usual. Other pools follow from the storages.
 	Pools []ZPool
+	// CertificateLeft is how long its certificate is still good: negative if it has expired,
+	// and 0 means for the usual two years.
+	CertificateLeft time.Duration
 	// RootUsed is what the root file system holds, in bytes; 0 means a fifth of it.
 	RootUsed int64
+}
+
+// Subscription is a node's. Its zero value is none.
+type Subscription struct {
+	Status  string // active, expired, suspended, invalid or new; "" means that there is none
+	Level   string // c, b, s or p
+	Key     string
+	NextDue string // 2027-03-01
+	Message string // of Proxmox's server
+}
+
+// JournalLine is a line of a node's journal.
+type JournalLine struct {
+	Ago  time.Duration
+	From string // the program, such as kernel or pvestatd
+	Text string
+}
+
+// GuestHealth is how a guest fares. Its zero value is one that is well.
+type GuestHealth struct {
+	// AgentHangs says that its agent answers a ping, and then nothing else.
+	AgentHangs bool
+	// AgentBlocks are commands that its agent is configured to refuse, such as exec.
+	AgentBlocks []string
+	// Pressure is the share of the time in which something in it waits, as for a node.
+	Pressure map[string]float64
+	// FileSystems are those that its agent reports; nil means one on each of its disks.
+	FileSystems []FileSystem
+}
+
+// FileSystem is one that a guest's agent reports.
+type FileSystem struct {
+	Mount, Type string
+	Total, Used int64 // bytes
+}
+
+// Lease is an address that PVE's address management has given to a guest.
+type Lease struct {
+	Zone, VNet, Subnet string
+	IP, MAC, Hostname  string
+	VMID               int
+	Gateway            bool // it is the subnet's gateway, and no guest's
 }
 
 // Disk is a disk of a node.
@@ -93,3 +141,33 @@ func (n *node) rootUsed() int64 {
 
 // time is what the node's clock shows.
 func (n *node) time(now time.Time) time.Time { return now.Add(n.ClockAhead) }
+
+// older is the same node when a time has passed since.
+func (n Node) older(by time.Duration) Node {
+	n.Pools, n.Journal = slices.Clone(n.Pools), slices.Clone(n.Journal)
+	for i := range n.Pools {
+		if p := &n.Pools[i]; p.Scrubbed > 0 {
+			p.Scrubbed += by
+		}
+	}
+	for i := range n.Journal {
+		n.Journal[i].Ago += by
+	}
+	if n.CertificateLeft != 0 {
+		n.CertificateLeft -= by
+	}
+	return n
+}
+
+// olderReplications are the jobs as of a time.
+func (s *state) olderReplications(now time.Time) []Replication {
+	out := slices.Clone(s.replications)
+	for i := range out {
+		for _, ago := range []*time.Duration{&out[i].Synced, &out[i].Tried} {
+			if *ago > 0 {
+				*ago += now.Sub(s.built)
+			}
+		}
+	}
+	return out
+}

@@ -19,7 +19,7 @@ type knob struct {
 // Every fault shows where PVE would show it, and without it the answer is another one. What
 // was planted is saved.
 func TestKnobs(t *testing.T) {
-	for _, knobs := range [][]knob{nodeKnobs, diskKnobs} {
+	for _, knobs := range [][]knob{nodeKnobs, diskKnobs, guestKnobs, otherKnobs} {
 		for _, k := range knobs {
 			t.Run(k.name, func(t *testing.T) {
 				well, m := newWorld(t, pvesim.Cluster()), pvesim.Cluster()
@@ -115,4 +115,64 @@ var diskKnobs = []knob{
 	{"Storage.BrokenOn, not elsewhere", storage("nfs", func(s *pvesim.Storage) { s.BrokenOn = map[string]string{"pve2": "x"}; s.Used = s.Size }), "/nodes/pve1/storage#nfs#used_fraction", "0.8275", "1"},
 	{"Storage.MetadataOn", storage("local-zfs", func(s *pvesim.Storage) { thin(s); s.MetadataOn = map[string]float64{"pve1": 0.5} }), "/nodes/pve1/disks/lvmthin#data#metadata_used", "null", "4.831838208e+09"},
 	{"Missing", func(m *pvesim.Model) { m.Missing = []string{"local-zfs:vm-105-disk-0"} }, "/nodes/pve3/storage/local-zfs/content#local-zfs:vm-105-disk-0#vmid", "105", "null"},
+}
+
+// guest changes one.
+func guest(id int, change func(*pvesim.Guest)) func(*pvesim.Model) {
+	return func(m *pvesim.Model) {
+		for i := range m.Guests {
+			if m.Guests[i].VMID == id {
+				change(&m.Guests[i])
+			}
+		}
+	}
+}
+
+// fails changes the state of a replication job of VM 104.
+func fails(r pvesim.Replication) func(*pvesim.Model) {
+	r.ID, r.Target = "104-0", "pve2"
+	return func(m *pvesim.Model) { m.Replications = []pvesim.Replication{r} }
+}
+
+// task adds one to the history of the first node.
+func task(t pvesim.PastTask) func(*pvesim.Model) {
+	t.Node, t.User = "pve1", "root@pam"
+	return func(m *pvesim.Model) { m.Tasks = append(m.Tasks, t) }
+}
+
+var guestKnobs = []knob{
+	{"lock", guest(100, func(g *pvesim.Guest) { g.Config["lock"] = "backup" }), "/nodes/pve1/qemu/100/status/current#lock", "null", "backup"},
+	{"QMPStatus", guest(100, func(g *pvesim.Guest) { g.QMPStatus = "io-error" }), "/nodes/pve1/qemu/100/status/current#qmpstatus", "running", "io-error"},
+	{"AgentDead", guest(100, func(g *pvesim.Guest) { g.AgentDead = true }), "/nodes/pve1/qemu/100/agent/get-host-name#result#host-name", "web-1", "500 QEMU guest agent is not running"},
+	{"AgentHangs", guest(100, func(g *pvesim.Guest) { g.AgentHangs = true }), "/nodes/pve1/qemu/100/agent/get-host-name#result#host-name", "web-1", "500 VM 100 qga command 'guest-get-host-name' failed - got timeout"},
+	{"AgentBlocks", guest(100, func(g *pvesim.Guest) { g.AgentBlocks = []string{"get-host-name"} }), "/nodes/pve1/qemu/100/agent/get-host-name#result#error#desc", "null", "Command guest-get-host-name has been disabled"},
+	{"AgentBlocks, files", guest(100, func(g *pvesim.Guest) { g.AgentBlocks = []string{"file-read"} }), "/nodes/pve1/qemu/100/agent/file-read?file=/etc/hostname#content", "web-1\n", "500 Agent error: Command guest-file-read has been disabled"},
+	{"FileSystems", guest(100, func(g *pvesim.Guest) { g.FileSystems = []pvesim.FileSystem{{Mount: "/", Total: 100, Used: 99}} }), "/nodes/pve1/qemu/100/agent/get-fsinfo#result#sda1#used-bytes", "1.37…", "99"},
+	{"Pressure", guest(100, func(g *pvesim.Guest) { g.Pressure = map[string]float64{"iofull": 42} }), "/nodes/pve1/qemu/100/status/current#pressureiofull", "0", "42"},
+	{"HA", guest(103, func(g *pvesim.Guest) { g.HA = "error" }), "/cluster/ha/status/current#service:vm:103#state", "started", "error"},
+	{"HA, to the manager", guest(103, func(g *pvesim.Guest) { g.HA = "fence" }), "/cluster/ha/status/manager_status#manager_status#service_status#vm:103#state", "started", "fence"},
+	{"Snapshot.Phase", guest(104, func(g *pvesim.Guest) { g.Snapshots = []pvesim.Snapshot{{Name: "old", Phase: "delete"}} }), "/nodes/pve1/qemu/104/snapshot#old#snapstate", "null", "delete"},
+	{"Snapshot.VMState", guest(104, func(g *pvesim.Guest) {
+		g.Snapshots = []pvesim.Snapshot{{Name: "old", VMState: "local-zfs:vm-104-state-old"}}
+	}), "/nodes/pve1/qemu/104/snapshot#old#vmstate", "null", "1"},
+}
+
+var otherKnobs = []knob{
+	{"Bridges", node(func(n *pvesim.Node) { n.Bridges = []string{"vmbr1"} }), "/nodes/pve1/network#vmbr1#type", "null", "bridge"},
+	{"Devices", node(func(n *pvesim.Node) { n.Devices = []pvesim.Device{{ID: "0000:01:00.0", Class: "0x030000", Name: "T4"}} }), "/nodes/pve1/hardware/pci#0000:01:00.0#device_name", "null", "T4"},
+	{"Subscription", node(func(n *pvesim.Node) { n.Subscription = pvesim.Subscription{Status: "expired"} }), "/nodes/pve1/subscription#status", "notfound", "expired"},
+	{"Repository", node(func(n *pvesim.Node) { n.Repository = "enterprise" }), "/nodes/pve1/apt/repositories#standard-repos#enterprise#status", "null", "1"},
+	{"CertificateLeft", node(func(n *pvesim.Node) { n.CertificateLeft = 48 * time.Hour }), "/nodes/pve1/certificates/info#pve-ssl.pem#notafter", "1.8…", "1.7955216e+09"},
+	{"Replication.Error", fails(pvesim.Replication{Fails: 3, Error: "no tunnel IP received", Tried: time.Minute}), "/nodes/pve1/replication#104-0#error", "null", "no tunnel IP received"},
+	{"Replication.Fails", fails(pvesim.Replication{Fails: 3, Error: "no tunnel IP received", Tried: time.Minute}), "/nodes/pve1/replication#104-0#fail_count", "null", "3"},
+	{"Replication.Synced", fails(pvesim.Replication{Synced: 48 * time.Hour, Tried: time.Minute}), "/nodes/pve1/replication#104-0#last_sync", "null", "1.795176e+09"},
+	{"PastTask", task(pvesim.PastTask{Type: "vzdump", Ago: time.Hour, Took: time.Minute, Exit: "job errors"}), "/nodes/pve1/tasks?typefilter=vzdump&errors=1#vzdump#status", "null", "job errors"},
+	{"PastTask that runs", task(pvesim.PastTask{Type: "qmigrate", ID: "100", Ago: time.Hour, Took: 2 * time.Hour}), "/nodes/pve1/tasks?source=active#qmigrate#status", "null", "RUNNING"},
+	{"Lease", func(m *pvesim.Model) { m.Leases = []pvesim.Lease{{Zone: "z", VNet: "v", IP: "10.9.0.4", VMID: 100}} }, "/cluster/sdn/ipams/pve/status#10.9.0.4#vmid", "null", "100"},
+	{"Token.Expire", func(m *pvesim.Model) { m.Tokens[1].Expire = 2000000000 }, "/access/users?full=1#ops@pve#tokens#mcp#expire", "0", "2e+09"},
+	{"Token.PrivSep", func(m *pvesim.Model) { m.Tokens[1].PrivSep = false }, "/access/users?full=1#ops@pve#tokens#mcp#privsep", "1", "0"},
+	{"ACL", func(m *pvesim.Model) { m.ACL = []pvesim.ACL{{Path: "/", Who: "none@pve", Role: "Administrator"}} }, "/access/acl#none@pve#roleid", "null", "Administrator"},
+	{"Volume.Verification", func(m *pvesim.Model) {
+		m.Volumes = []pvesim.Volume{{ID: "pbs:backup/vm/100/2026-11-22T00:00:00Z", Content: "backup", VMID: 100, Verification: "failed"}}
+	}, "/nodes/pve1/storage/pbs/content#pbs:backup/vm/100/2026-11-22T00:00:00Z#verification#state", "null", "failed"},
 }

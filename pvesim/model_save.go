@@ -59,8 +59,9 @@ func (s *Sim) text() ([]byte, error) {
 	defer s.mu.Unlock()
 	now := s.clock.Now()
 	s.advance(now)
-	if len(s.active) > 0 {
-		return nil, fmt.Errorf("tasks run that cannot be saved: %d, such as %s", len(s.active), s.active[0].upid)
+	busy := slices.DeleteFunc(slices.Clone(s.active), func(t *task) bool { return t.inert })
+	if len(busy) > 0 {
+		return nil, fmt.Errorf("tasks run that cannot be saved: %d, such as %s", len(busy), busy[0].upid)
 	}
 	if slices.ContainsFunc(s.timers, func(t timer) bool { return !t.rule }) {
 		return nil, errors.New("something is about to happen that cannot be saved, such as what HA was asked for")
@@ -129,7 +130,7 @@ func (s *state) present(now time.Time) Model {
 	m := Model{
 		Seed: s.model.Seed, PVE: s.model.PVE, Cluster: s.model.Cluster, Lag: s.model.Lag, NoQuorum: s.model.NoQuorum, NoMoreVolumes: true, NoViewer: s.model.NoViewer, Roles: s.ownRoles(), Groups: s.groups,
 		NoDHCP: s.model.NoDHCP, Web: s.model.Web, Appliances: s.model.Appliances, Registry: s.model.Registry,
-		Pools: s.pools, Jobs: s.jobs, Replications: s.replications, HAGroups: s.haGroups, HARules: s.haRules, HAUsed: s.haUsed,
+		Pools: s.pools, Jobs: s.jobs, Replications: s.olderReplications(now), Leases: s.model.Leases, History: s.model.History, Trends: s.model.Trends, HAGroups: s.haGroups, HARules: s.haRules, HAUsed: s.haUsed,
 	}
 	for _, n := range s.nodes {
 		node := n.Node
@@ -137,13 +138,7 @@ func (s *state) present(now time.Time) Model {
 		if s.downByRule(func(f Fault) bool { return f.Node == n.Name }) {
 			node.Offline, node.Silent = false, 0
 		}
-		node.Pools = slices.Clone(node.Pools)
-		for i := range node.Pools {
-			if p := &node.Pools[i]; p.Scrubbed > 0 {
-				p.Scrubbed += now.Sub(s.built)
-			}
-		}
-		m.Nodes = append(m.Nodes, node)
+		m.Nodes = append(m.Nodes, node.older(now.Sub(s.built)))
 	}
 	for _, st := range s.storages {
 		st.UsedOn = map[string]int64{}
@@ -177,11 +172,12 @@ func (s *state) present(now time.Time) Model {
 	for _, path := range sortedKeys(s.acl) {
 		m.ACL = append(m.ACL, s.acl[path]...)
 	}
-	for _, t := range s.ended {
+	for _, t := range slices.Concat(s.ended, s.active) {
 		lines := t.logAt(now)
-		m.Tasks = append(m.Tasks, PastTask{
-			UPID: t.upid, Ago: now.Sub(t.start), Took: t.end.Sub(t.start), Exit: t.outcome.exit, Log: lines[:len(lines)-1],
-		})
+		if t.over {
+			lines = lines[:len(lines)-1]
+		}
+		m.Tasks = append(m.Tasks, PastTask{UPID: t.upid, Ago: now.Sub(t.start), Took: t.end.Sub(t.start), Exit: t.outcome.exit, Log: lines})
 	}
 	return m
 }

@@ -81,6 +81,9 @@ func listCertificates(c *call) (any, error) {
 			return nil, err
 		}
 		item["filename"] = file.name
+		if left := c.node.CertificateLeft; left != 0 && file.name == "pve-ssl.pem" {
+			item["notafter"] = c.built.Add(left).Unix()
+		}
 		out = append(out, item)
 	}
 	return out, nil

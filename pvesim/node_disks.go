@@ -61,7 +61,13 @@ func listDisks(c *call) (any, error) {
 		}
 		item := map[string]any{
 			"devpath": d.Path, "size": d.Size, "type": d.Type, "rpm": 0, "model": d.Model, "vendor": "unknown", "serial": d.Serial, "wwn": "unknown",
-			"gpt": 1, "by_id_link": "/dev/disk/by-id/" + d.Type + "-" + d.Serial, "osdid": -1, "osdid-list": nil, "health": d.health(), "wearout": "N/A",
+			"gpt": 1, "osdid": -1, "osdid-list": nil, "health": d.health(), "wearout": "N/A",
+		}
+		if d.Type != "unknown" { // a virtual one has no name
+			item["by_id_link"] = "/dev/disk/by-id/" + d.Type + "-" + d.Serial
+		}
+		if d.Used == "mounted" {
+			item["mounted"] = 1
 		}
 		switch {
 		case d.Type == "hdd":

@@ -1,6 +1,7 @@
 package pvesim
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -103,7 +104,14 @@ func listUpdates(c *call) (any, error) {
 	return out, nil
 }
 
-// getRepositories are Debian's, and of Proxmox's the one without a subscription.
+// standardRepositories are Proxmox's, by their handles.
+var standardRepositories = []struct{ handle, name, uri, component, text string }{
+	{"enterprise", "Enterprise", "https://enterprise.proxmox.com/debian/pve", "pve-enterprise", "This is the default, stable, and recommended repository."},
+	{"no-subscription", "No-Subscription", "http://download.proxmox.com/debian/pve", "pve-no-subscription", "This is the recommended repository for testing and non-production use."},
+	{"test", "Test", "http://download.proxmox.com/debian/pve", "pve-test", "This repository contains the latest packages."},
+}
+
+// getRepositories are Debian's, and one of Proxmox's.
 func getRepositories(c *call) (any, error) {
 	suite := c.node.version.debian()
 	repository := func(uri, suite string, components ...any) map[string]any {
@@ -115,22 +123,22 @@ func getRepositories(c *call) (any, error) {
 	for i := range 32 {
 		digest = append(digest, int(hash(c.node.Name, i)%256))
 	}
-	path := "/etc/apt/sources.list"
+	repositories := []any{
+		repository("http://deb.debian.org/debian", suite, "main", "contrib"),
+		repository("http://security.debian.org", suite+"-security", "main", "contrib"),
+	}
 	standard := []any{}
-	for _, handle := range []string{"enterprise", "no-subscription", "test"} {
-		item := map[string]any{"handle": handle, "name": strings.ToUpper(handle[:1]) + handle[1:]}
-		if handle == "no-subscription" {
+	for _, r := range standardRepositories {
+		item := map[string]any{"handle": r.handle, "name": r.name, "description": r.text}
+		if r.handle == cmp.Or(c.node.Repository, "no-subscription") {
 			item["status"] = 1
+			repositories = append(repositories, repository(r.uri, suite, r.component))
 		}
 		standard = append(standard, item)
 	}
 	return map[string]any{
 		"digest": fmt.Sprintf("%064x", hash(c.node.Name, "repositories")), "errors": []any{}, "infos": []any{},
-		"files": []any{map[string]any{"path": path, "file-type": "list", "digest": digest, "repositories": []any{
-			repository("http://deb.debian.org/debian", suite, "main", "contrib"),
-			repository("http://security.debian.org", suite+"-security", "main", "contrib"),
-			repository("http://download.proxmox.com/debian/pve", suite, "pve-no-subscription"),
-		}}},
+		"files":          []any{map[string]any{"path": "/etc/apt/sources.list", "file-type": "list", "digest": digest, "repositories": repositories}},
 		"standard-repos": standard,
 	}, nil
 }

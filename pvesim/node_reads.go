@@ -1,13 +1,16 @@
 package pvesim
 
 import (
+	"cmp"
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // service is a service of systemd that PVE tells of.
@@ -79,19 +82,35 @@ func getService(c *call) (any, error) {
 // takes for a card there is none for PVE 9.
 func (c *call) networkOf(n *node) []map[string]any {
 	card := map[string]any{"iface": "eth0", "type": "eth", "method": "manual", "method6": "manual", "active": 1, "exists": 1, "families": []any{"inet"}}
-	if n.Contained {
-		return slices.Repeat([]map[string]any{card}, bit(n.version.major < 9))
+	out := []map[string]any{}
+	if !n.Contained || n.version.major < 9 {
+		out = append(out, card)
 	}
-	bridge := map[string]any{
-		"iface": "vmbr0", "type": "bridge", "method": "static", "method6": "manual", "active": 1, "autostart": 1, "priority": 4,
-		"families": []any{"inet"}, "bridge_ports": "eth0", "bridge_stp": "off", "bridge_fd": "0",
+	if n.Contained && n.Bridges == nil {
+		return out
 	}
+	bridge := bridgeFields("vmbr0", "eth0", 4)
+	bridge["method"] = "static"
 	if ip := net.ParseIP(n.IP).To4(); ip != nil {
 		bridge["address"], bridge["netmask"], bridge["cidr"] = n.IP, "24", n.IP+"/24"
-		bridge["gateway"] = net.IPv4(ip[0], ip[1], ip[2], 254).String()
+		if !n.Contained {
+			bridge["gateway"] = net.IPv4(ip[0], ip[1], ip[2], 254).String()
+			card["priority"] = 3
+		}
 	}
-	card["priority"] = 3
-	return []map[string]any{card, bridge}
+	out = append(out, bridge)
+	for i, name := range n.Bridges {
+		out = append(out, bridgeFields(name, "", 5+i))
+	}
+	return out
+}
+
+// bridgeFields tell of a bridge without an address.
+func bridgeFields(name, ports string, priority int) map[string]any {
+	return map[string]any{
+		"iface": name, "type": "bridge", "method": "manual", "method6": "manual", "active": 1, "autostart": 1, "priority": priority,
+		"families": []any{"inet"}, "bridge_ports": ports, "bridge_stp": "off", "bridge_fd": "0",
+	}
 }
 
 // listNetwork lists interfaces, and of bridges those that the caller may see.
@@ -154,35 +173,25 @@ func getNetstat(c *call) (any, error) {
 	return out, nil
 }
 
-// getSubscription tells that there is none. Whose the node is, only those learn who
+// getSubscription tells of the node's subscription. Whose the node is, only those learn who
 // may audit it.
 func getSubscription(c *call) (any, error) {
+	sub, audits := c.node.Subscription, c.may("/nodes/"+c.node.Name, "Sys.Audit")
 	out := map[string]any{
 		"status": "notfound", "message": "There is no subscription key", "url": "https://www.proxmox.com/en/proxmox-virtual-environment/pricing",
 	}
-	if c.may("/nodes/"+c.node.Name, "Sys.Audit") {
-		out["serverid"] = fmt.Sprintf("%016X%016X", hash(c.model.Seed, c.node.Name, "id"), hash(c.model.Seed, c.node.Name, "server"))
+	if sub.Status != "" {
+		out["status"], out["message"] = sub.Status, sub.Message
+	}
+	if !audits {
+		return out, nil
+	}
+	out["serverid"] = fmt.Sprintf("%016X%016X", hash(c.model.Seed, c.node.Name, "id"), hash(c.model.Seed, c.node.Name, "server"))
+	if sub.Status != "" {
+		maps.Copy(out, map[string]any{
+			"key": cmp.Or(sub.Key, "pve1c-0000000000"), "level": cmp.Or(sub.Level, "c"), "nextduedate": sub.NextDue, "regdate": "2024-01-01 00:00:00",
+			"productname": "Proxmox VE Community Subscription 1 CPU/year", "sockets": 1, "checktime": c.now.Add(-12 * time.Hour).Unix(),
+		})
 	}
 	return out, nil
-}
-
-// getSyslog tells of the tasks of the node.
-func getSyslog(c *call) (any, error) {
-	var lines []string
-	for _, l := range c.log(true) {
-		if l.t.node == c.node.Name {
-			lines = append(lines, l.asSyslog())
-		}
-	}
-	out := []any{}
-	first := c.number("start", 0)
-	for i, text := range lines {
-		if i >= first && len(out) < c.number("limit", 50) {
-			out = append(out, map[string]any{"n": i + 1, "t": text})
-		}
-	}
-	if len(lines) == 0 {
-		out = append(out, map[string]any{"n": 1, "t": "no content"})
-	}
-	return page{out, len(lines)}, nil
 }

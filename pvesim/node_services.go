@@ -1,7 +1,6 @@
 package pvesim
 
 import (
-	"fmt"
 	"slices"
 	"time"
 )
@@ -32,32 +31,4 @@ func systemctl(command string) handler {
 			})
 		}), nil
 	}
-}
-
-// getJournal tells of the tasks of the node, between the cursors of its first and its
-// last line.
-func getJournal(c *call) (any, error) {
-	if c.node.Contained { // whose journal is its host's
-		return []any{}, nil
-	}
-	since, until := int64(c.number("since", 0)), int64(c.number("until", 0))
-	var lines []string
-	for _, l := range c.log(true) {
-		at := l.at.Unix()
-		if l.t.node == c.node.Name && at >= since && (until == 0 || at <= until) {
-			lines = append(lines, l.asSyslog())
-		}
-	}
-	if n := c.number("lastentries", len(lines)); n < len(lines) {
-		lines = lines[len(lines)-n:]
-	}
-	cursor := func(n int) string {
-		return fmt.Sprintf("s=%016x%016x;i=%x", hash(c.model.Seed, c.node.Name, "boot"), hash(c.model.Seed, c.node.Name, "journal"), n)
-	}
-	return append(append([]string{cursor(1)}, lines...), cursor(len(lines))), nil
-}
-
-// asSyslog writes the line as a log on the node has it.
-func (l logLine) asSyslog() string {
-	return fmt.Sprintf("%s %s pvedaemon[%d]: <%s> %s", l.at.UTC().Format("Jan _2 15:04:05"), l.t.node, l.t.pid, l.t.user, l.text)
 }

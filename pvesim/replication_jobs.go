@@ -1,10 +1,12 @@
 package pvesim
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/calendar"
@@ -140,12 +142,30 @@ func deleteReplication(c *call) (any, error) {
 	return nil, nil
 }
 
-// replicationStatus is that of a job that has not run yet.
+// replicationStatus is what a job's node has written down of its runs.
 func (c *call) replicationStatus(r *Replication) map[string]any {
 	out := c.replicationFields(r)
 	delete(out, "comment")
-	out["vmtype"], out["last_sync"], out["last_try"], out["fail_count"] = c.guests[r.guest()].Kind, 0, 0, 0
-	if next, ok := calendar.Next(r.Options["schedule"], c.now.UTC()); ok {
+	ago := func(d time.Duration) int64 {
+		if d == 0 {
+			return 0
+		}
+		return c.built.Add(-d).Unix()
+	}
+	out["vmtype"], out["last_sync"], out["last_try"], out["fail_count"] = c.guests[r.guest()].Kind, ago(r.Synced), ago(r.Tried), r.Fails
+	if r.Tried > 0 {
+		out["duration"] = r.Took.Seconds()
+	}
+	if r.Error != "" {
+		out["error"] = r.Error
+	}
+	if r.Fails > 0 { // it waits longer from time to time
+		wait := 5 * time.Minute * time.Duration(r.Fails)
+		if r.Fails > 3 {
+			wait = 30 * time.Minute
+		}
+		out["next_sync"] = ago(r.Tried) + int64(wait.Seconds())
+	} else if next, ok := calendar.Next(r.Options["schedule"], c.now.UTC()); ok {
 		out["next_sync"] = next.Unix()
 	} else if every := c.now.Unix()/900*900 + 900; r.Options["disable"] != "1" { // */15, as is usual
 		out["next_sync"] = every
@@ -181,8 +201,12 @@ func getReplicationStatus(c *call) (any, error) {
 }
 
 func getReplicationLog(c *call) (any, error) {
-	if _, err := c.theReplication(); err != nil {
+	r, err := c.theReplication()
+	if err != nil {
 		return nil, err
+	}
+	if r.Tried > 0 {
+		return c.replicationLog(r), nil
 	}
 	return page{[]any{map[string]any{"n": 1, "t": "unable to open file - No such file or directory"}}, 1}, nil
 }
@@ -196,4 +220,18 @@ func scheduleReplication(c *call) (any, error) {
 	}
 	r.Asked = true
 	return r.ID, nil
+}
+
+// replicationLog is what a job wrote when it last ran.
+func (c *call) replicationLog(r *Replication) page {
+	g, end := c.guests[r.guest()], "end replication job"
+	if r.Error != "" {
+		end += " with error: " + r.Error
+	}
+	lines := []any{}
+	for _, text := range []string{"start replication job", fmt.Sprintf("guest => %s %d, running => %d", g.noun(), g.VMID, bit(g.now.running)), end} {
+		at := c.built.Add(-r.Tried).UTC().Format("2006-01-02 15:04:05")
+		lines = append(lines, map[string]any{"n": len(lines) + 1, "t": at + " " + r.ID + ": " + text})
+	}
+	return page{lines, len(lines)}
 }

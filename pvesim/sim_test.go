@@ -1,8 +1,11 @@
 package pvesim_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -62,6 +65,15 @@ func (w *world) do(method, path string, form url.Values) reply {
 	if err != nil {
 		w.Fatal(err)
 	}
+	if resp.Header.Get("Content-Encoding") == "gzip" {
+		in, err := gzip.NewReader(bytes.NewReader(resp.Body))
+		if err != nil {
+			w.Fatal(err)
+		}
+		if resp.Body, err = io.ReadAll(in); err != nil {
+			w.Fatal(err)
+		}
+	}
 	r := reply{Status: resp.Status, Reason: resp.Reason}
 	if len(resp.Body) > 0 {
 		if err := json.Unmarshal(resp.Body, &r.Body); err != nil {
@@ -71,15 +83,29 @@ func (w *world) do(method, path string, form url.Values) reply {
 	return r
 }
 
-// get returns the data of a read that succeeds.
+// get returns the data of a read that succeeds, which is an object.
 func (w *world) get(path string) map[string]any {
 	w.Helper()
-	r := w.do("GET", path, nil)
-	data, ok := r.Body.Data.(map[string]any)
-	if r.Status != 200 || !ok {
-		w.Fatalf("GET %s: %d %s %v", path, r.Status, r.Reason, r.Body.Data)
+	data, ok := w.data(path).(map[string]any)
+	if !ok {
+		w.Fatalf("GET %s: %v", path, data)
 	}
 	return data
+}
+
+// data returns the data of a read that succeeds.
+func (w *world) data(path string) any {
+	w.Helper()
+	path, query, _ := strings.Cut(path, "?")
+	form, err := url.ParseQuery(query)
+	if err != nil {
+		w.Fatal(err)
+	}
+	r := w.do("GET", path, form)
+	if r.Status != 200 {
+		w.Fatalf("GET %s: %d %s", path, r.Status, r.Reason)
+	}
+	return r.Body.Data
 }
 
 // start sends a write that starts a task and returns its UPID.

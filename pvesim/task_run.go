@@ -48,6 +48,7 @@ type task struct {
 	outcome       outcome
 	over          bool
 	end           time.Time
+	inert         bool // the model has it: it changes nothing
 }
 
 // outcome is what a task does once it has its lock.
@@ -319,8 +320,8 @@ func (s *state) addPastTask(p PastTask, now time.Time) error {
 	start := now.Add(-p.Ago)
 	t := &task{
 		upid: p.UPID, node: p.Node, typ: p.Type, id: p.ID, user: p.User,
-		start: start, begun: true, began: start, over: true, end: start.Add(p.Took),
-		outcome: outcome{took: p.Took, exit: p.Exit},
+		start: start, begun: true, began: start, over: p.Took <= p.Ago, end: start.Add(p.Took),
+		outcome: outcome{took: p.Took, exit: cmp.Or(p.Exit, "OK")}, inert: true,
 	}
 	if t.upid != "" && !t.parse() {
 		return fmt.Errorf("task %q: that is no UPID", p.UPID)
@@ -337,7 +338,12 @@ func (s *state) addPastTask(p PastTask, now time.Time) error {
 		t.pid, t.pstart = s.lastPID, int64(max(start.Sub(n.booted), 0)/(10*time.Millisecond))
 		t.name()
 	}
-	s.ended, s.byUPID[t.upid] = append(s.ended, t), t
+	s.byUPID[t.upid] = t
+	if t.over {
+		s.ended = append(s.ended, t)
+	} else {
+		s.active = append(s.active, t)
+	}
 	return nil
 }
 

@@ -62,10 +62,10 @@ func TestNewServesUntilTheTestEnds(t *testing.T) {
 
 func TestHandle(t *testing.T) {
 	w := newWorld(t, pvesim.Cluster())
-	pci := "/nodes/pve2/hardware/pci"
-	if r := w.do("GET", pci, nil); r.Status != 501 {
-		t.Fatalf("%d %s: the test needs an endpoint that is not simulated", r.Status, r.Reason)
-	}
+	changelog := "/nodes/pve2/apt/changelog?name=pve-manager"
+	w.story(`GET ` + changelog + ` => 501 Method 'GET /nodes/{node}/apt/changelog' not implemented by pvesim`)
+	w.sim.Handle("GET /nodes/{node}/apt/changelog", func(c *pvesim.Call) (any, error) { return c.Param("name") + " of " + c.Node(), nil })
+	w.story(`GET ` + changelog + ` => pve-manager of pve2`)
 	w.sim.Handle("GET /nodes/{node}/hardware/pci", func(c *pvesim.Call) (any, error) {
 		return []map[string]string{{"id": "0000:01:00.0", "vendor": c.Node()}}, nil
 	})

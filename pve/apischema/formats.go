@@ -46,7 +46,10 @@ var formats = sync.OnceValue(func() map[string]func(string) error {
 		"pve-iface": func(s string) error {
 			return must(ifaceRE, s, "invalid network interface name '%s'", s)
 		},
-		"pve-bridge-id":            func(s string) error { return must(bridgeRE, s, "invalid bridge name '%s'", s) },
+		"pve-bridge-id": func(s string) error { return must(bridgeRE, s, "invalid bridge name '%s'", s) },
+		"pve-sdn-ipam-id": func(s string) error {
+			return must(ipamIDRE, s, "IPAM ID '%s' contains illegal characters", s)
+		},
 		"pve-replication-job-id":   matches(`[1-9][0-9]{2,8}-\d{1,9}`, "value does not look like a valid replication job ID"),
 		"pve-tag":                  matches(`(?i:[a-z0-9_][a-z0-9_\-\+\.]*)`, "invalid characters in tag"),
 		"pve-ha-resource-or-vm-id": matches(`((vm|ct):)?[1-9][0-9]{2,8}`, "value does not look like a valid ha resource id"),
@@ -153,6 +156,7 @@ const (
 var (
 	configIDRE   = anchored(`(?i:[a-z][a-z0-9_-]+)`)
 	timeZoneRE   = anchored(`[A-Za-z][A-Za-z0-9_+\-/]*`)
+	ipamIDRE     = anchored(`[a-zA-Z][a-zA-Z0-9]*[a-zA-Z0-9]`)
 	storageIDRE  = anchored(`(?i:[a-z][a-z0-9\-_\.]*[a-z0-9])`)
 	poolIDRE     = anchored(`[A-Za-z0-9\.\-_]+(/[A-Za-z0-9\.\-_]+){0,2}`)
 	idRE         = anchored(`[A-Za-z0-9\.\-_]+`)
