@@ -6,6 +6,7 @@ func accessRoutes() routes {
 		"GET /access":                                   {serve: index("subdir")},
 		"GET /access/acl":                               {serve: listACL},
 		"PUT /access/acl":                               {serve: putACL},
+		"GET /access/domains":                           {serve: listRealms},
 		"GET /access/groups":                            {serve: listUserGroups},
 		"POST /access/groups":                           {serve: createUserGroup},
 		"GET /access/groups/{groupid}":                  {serve: getUserGroup},

@@ -306,3 +306,11 @@ func deleteToken(c *call) (any, error) {
 // expired reports whether a time that ends an account or a token has come; 0 never
 // does.
 func expired(at int64, now time.Time) bool { return at != 0 && now.Unix() >= at }
+
+// listRealms lists the two realms that every cluster has.
+func listRealms(*call) (any, error) {
+	return []any{
+		map[string]any{"realm": "pam", "type": "pam", "comment": "Linux PAM standard authentication"},
+		map[string]any{"realm": "pve", "type": "pve", "comment": "Proxmox VE authentication server"},
+	}, nil
+}

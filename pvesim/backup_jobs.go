@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,10 +33,19 @@ func (c *call) job(b *BackupJob) map[string]any {
 		out["vmid"] = ids // a list, even of one
 	}
 	if keep, ok := b.Options["prune-backups"]; ok {
-		out["prune-backups"] = retention.Parse(keep)
+		out["prune-backups"] = keptAsText(keep)
 	}
 	if next, ok := calendar.Next(b.Schedule, c.now.UTC()); ok && !b.Disabled {
 		out["next-run"] = next.Unix()
+	}
+	return out
+}
+
+// keptAsText is how many backups a job keeps. Its file has them as text.
+func keptAsText(rule string) map[string]string {
+	out := map[string]string{}
+	for key, n := range retention.Parse(rule) {
+		out[key] = strconv.Itoa(n)
 	}
 	return out
 }
@@ -160,10 +170,11 @@ func putJob(c *call) (any, error) {
 	return nil, nil
 }
 
+// deleteJob removes a job. PVE's lock turns its refusal of a parameter into text.
 func deleteJob(c *call) (any, error) {
 	b, err := c.theJob()
 	if err != nil {
-		return nil, err
+		return nil, die("400 Parameter verification failed.\nid: No such job '%s'", c.str("id"))
 	}
 	id := b.ID
 	c.jobs = slices.DeleteFunc(c.jobs, func(b BackupJob) bool { return b.ID == id })

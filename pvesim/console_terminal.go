@@ -27,6 +27,19 @@ func offerTerminal(c *call, g *guest) (any, error) {
 	return c.terminal(g.VMID, "vncproxy", why)
 }
 
+// offerShell refuses: a shell of a node is the user's own, and every caller here is a token.
+func offerShell(c *call) (any, error) {
+	return nil, die("value '%s' does not look like a valid user name", c.caller.User)
+}
+
+// offerSPICE refuses: no VM here has a display that speaks SPICE.
+func offerSPICE(_ *call, g *guest) (any, error) {
+	if !g.now.running {
+		return nil, die("VM %d not running", g.VMID)
+	}
+	return nil, die("VM %d qmp command 'query-spice' failed - The command query-spice has not been found", g.VMID)
+}
+
 // terminal starts the task that waits for the client of a terminal, which the
 // simulated one does not serve.
 func (c *call) terminal(vmid int, typ, why string) (any, error) {

@@ -86,11 +86,19 @@ func (c *call) freePort() int {
 	return 5999
 }
 
+// checkTicket tells whether the ticket of a console is good. It is not for people.
+func checkTicket(c *call) (any, error) {
+	if con := c.consoles[c.str("vncticket")]; con == nil || con.user != c.str("authid") || c.now.After(con.until) {
+		return nil, c.after(unauthorizedDelay, &refusal{status: 401, message: "authentication failure\n"})
+	}
+	return nil, nil
+}
+
 // openConsole answers a request to turn a connection into a console.
 func openConsole(c *call) (any, error) {
 	con := c.consoles[c.str("vncticket")]
 	if con == nil || con.user != c.caller.User || con.vmid != c.number("vmid", 0) || c.now.After(con.until) {
-		return nil, c.after(unauthorizedDelay, unauthorized("permission denied - invalid PVEVNC ticket"))
+		return nil, c.after(unauthorizedDelay, &refusal{status: 401, message: "permission denied - invalid PVEVNC ticket\n"})
 	}
 	if _, ok := websocket.Upgrade(c.req.Header); !ok {
 		return map[string]any{"port": strconv.Itoa(con.port)}, nil

@@ -83,7 +83,7 @@ func TestOddEndpoints(t *testing.T) {
 		GET /nodes/pve1/disks/smart?disk=/dev/nvme0n1#health             => PASSED
 		GET /nodes/pve1/disks/smart?disk=/dev/sdz                        => 500 not a valid block device
 		POST /nodes/pve1/qemu/100/termproxy#user                         => root@pam!full
-		POST /nodes/pve1/termproxy#port                                  => 5901
+		POST /nodes/pve1/termproxy                                       => 500 value 'root@pam!full' does not look like a valid user name
 	`)
 	for command, want := range map[string]string{"info status": "VM status: running\r\n", "banana": "unknown command: 'banana'\r\n"} {
 		if got := w.do("POST", "/nodes/pve1/qemu/100/monitor", url.Values{"command": {command}}).Body.Data; got != want {

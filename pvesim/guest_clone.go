@@ -197,6 +197,7 @@ func (c *call) cloneTask(k cloning, id int, typ string, rename func(map[string]s
 		o := j.done(func(time.Time) {
 			release()
 			g.Config = config
+			c.copyFirewall(strconv.Itoa(k.source.VMID), strconv.Itoa(id))
 			c.relocateGuest(g, k.target)
 		})
 		o.interrupted = "clone failed: interrupted by signal"

@@ -128,6 +128,7 @@ func (s *state) remove(g *guest) {
 	}
 	delete(s.poolsWith, aclPath(g.VMID))
 	delete(s.acl, aclPath(g.VMID))
+	delete(s.files, guestFirewall(strconv.Itoa(g.VMID)))
 	clear(s.privCache)
 }
 

@@ -46,7 +46,8 @@ func TestWire(t *testing.T) {
 		{"; separates", pvesim.Request{Method: "GET", Path: "/api2/json/cluster/resources", Query: "type=vm;_dc=1"}, 200},
 		{"conflict with the path", pvesim.Request{Method: "GET", Path: "/api2/json/nodes/pve1/status", Query: "node=pve2"}, 400},
 		{"same as the path", pvesim.Request{Method: "GET", Path: "/api2/json/nodes/pve1/status", Query: "node=pve1"}, 200},
-		{"without a value", pvesim.Request{Method: "GET", Path: "/api2/json/cluster/resources", Query: "type="}, 200},
+		{"without a value", pvesim.Request{Method: "GET", Path: "/api2/json/cluster/resources", Query: "type"}, 200},
+		{"with an empty value", pvesim.Request{Method: "GET", Path: "/api2/json/cluster/resources", Query: "type="}, 400},
 		{"escaped token", pvesim.Request{Method: "GET", Path: "/api2/json/version", Header: http.Header{"Authorization": {
 			strings.ReplaceAll(auth.Get("Authorization"), "!", "%21")}}}, 200},
 	} {

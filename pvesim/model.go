@@ -30,6 +30,9 @@ type Model struct {
 	Replications []Replication
 	// HAGroups are for nodes up to PVE 8, and HARules, which replaced them, for later ones.
 	HAGroups, HARules []HASection
+	// Files are the configuration files below /etc/pve of which nothing else here tells, as
+	// sections: firewall/cluster.fw, datacenter.cfg, status.cfg, notifications.cfg, …
+	Files map[string][]Section
 	// HAUsed says that the HA manager once had something to do. It has if a guest is
 	// managed.
 	HAUsed bool
@@ -278,6 +281,14 @@ type HASection struct {
 	ID   string
 	Type string // group, node-affinity or resource-affinity
 	// Options are its other keys: nodes, resources, strict, affinity, …
+	Options map[string]string
+}
+
+// Section is a part of a configuration file: a rule of a firewall, a metrics server, …
+type Section struct {
+	ID   string
+	Type string
+	// Options are its other keys. The items of a list are on lines of their own.
 	Options map[string]string
 }
 

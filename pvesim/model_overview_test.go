@@ -11,6 +11,7 @@ import (
 func overviewed() pvesim.Model {
 	m := pvesim.Recorded2()
 	m.History = 45 * time.Minute
+	m.Files = map[string][]pvesim.Section{"datacenter.cfg": {{Options: map[string]string{"keyboard": "en-us"}}}}
 	m.Guests = append(m.Guests,
 		pvesim.Guest{VMID: 900, Kind: "qemu", Node: "pve1", Running: true, Up: time.Hour, IPs: []string{"10.99.0.90/24", "fe80::90/64"}, Config: map[string]string{
 			"name": "guest-900", "memory": "256", "agent": "1", "serial0": "socket", "net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0",

@@ -214,3 +214,36 @@ func TestRecordedModel(t *testing.T) {
 		}
 	}
 }
+
+// administered is the recorded cluster with a device that can be passed through.
+func administered() pvesim.Model {
+	m := pvesim.Recorded()
+	m.Nodes[0].Devices = []pvesim.Device{{ID: "0000:00:01.0", Class: "0xffff00", VendorID: "0x1af4", DeviceID: "0x1045", Vendor: "Red Hat, Inc.", Name: "Virtio 1.0 memory balloon"}}
+	return m
+}
+
+// recordedForNine is the recorded cluster as it was when the answers of its 9.2 node were
+// recorded: VM 110 was stopped, and its agent reads files.
+func recordedForNine() pvesim.Model {
+	m := pvesim.Recorded()
+	for i := range m.Guests {
+		if g := &m.Guests[i]; g.VMID == 110 {
+			g.Running, g.Up, g.Files = false, 0, map[string]string{"/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n"}
+		}
+	}
+	return m
+}
+
+// handled is the cluster of the other day with its bridges, and the recorder's own two guests.
+func handled() pvesim.Model {
+	m := recorded2WithOwn()
+	for i := range m.Nodes {
+		m.Nodes[i].Bridges = []string{"vmbr1"}
+	}
+	for i := range m.Guests {
+		if m.Guests[i].VMID == 900 {
+			m.Guests[i].Files = map[string]string{"/bin/busybox": "\x7fELF"}
+		}
+	}
+	return m
+}

@@ -35,6 +35,9 @@ var recordings = []recording{
 	{"provision", recorded2WithOwn, time.Unix(1795976689, 0), []string{"provision"}},
 	{"what an overview reads", overviewed, recorded2At, []string{"insight"}},
 	{"what an overview reads of PVE 9", overviewedNine, recorded2At, []string{"nine_insight"}},
+	{"administration", administered, recordedAt, []string{"admin"}},
+	{"administration of 9", recordedForNine, recordedAt, []string{"nine_admin"}},
+	{"hands on", handled, recorded2At, []string{"handson"}},
 }
 
 // recorded2WithOwn has the guests that the recorder made before the files of the other day:
@@ -63,6 +66,9 @@ func recorded2WithOwn() pvesim.Model {
 	})
 	return m
 }
+
+// pauses are those before a row in which a guest booted. They were not recorded.
+var pauses = map[string]time.Duration{"nine_admin:11": time.Minute}
 
 // Requests to a real cluster, asked again: status, reason, errors and the shape of
 // the data must be the same, and how tasks end. With -v the rows are counted.
@@ -94,6 +100,7 @@ func (rec recording) replay(t *testing.T, used map[string]bool) {
 			r.offline(t)
 		}
 		for _, row := range recorded.Rows(t, file) {
+			clock.Advance(pauses[fmt.Sprintf("%s:%d", row.File, row.Line)])
 			if !row.IsRequest() && row.Task == "" {
 				continue
 			}

@@ -8,7 +8,7 @@ func listPCI(c *call) (any, error) {
 			item := map[string]any{
 				"id": d.ID, "class": d.Class, "vendor": d.VendorID, "device": d.DeviceID, "subsystem_vendor": d.VendorID, "subsystem_device": d.DeviceID, "iommugroup": i,
 			}
-			for key, name := range map[string]string{"vendor_name": d.Vendor, "device_name": d.Name} {
+			for key, name := range map[string]string{"vendor_name": d.Vendor, "device_name": d.Name, "subsystem_vendor_name": d.Vendor} {
 				if name != "" {
 					item[key] = name
 				}

@@ -6,10 +6,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -75,69 +73,6 @@ func listServices(c *call) (any, error) {
 func getService(c *call) (any, error) {
 	i := slices.IndexFunc(services, func(s service) bool { return s.name == c.str("service") })
 	return c.serviceFields(services[i]), nil // PVE's description lists their names
-}
-
-// networkOf are a node's interfaces: a network card in a bridge with its address.
-// The network of a node in a container is not its own. What a node up to PVE 8
-// takes for a card there is none for PVE 9.
-func (c *call) networkOf(n *node) []map[string]any {
-	card := map[string]any{"iface": "eth0", "type": "eth", "method": "manual", "method6": "manual", "active": 1, "exists": 1, "families": []any{"inet"}}
-	out := []map[string]any{}
-	if !n.Contained || n.version.major < 9 {
-		out = append(out, card)
-	}
-	if n.Contained && n.Bridges == nil {
-		return out
-	}
-	bridge := bridgeFields("vmbr0", "eth0", 4)
-	bridge["method"] = "static"
-	if ip := net.ParseIP(n.IP).To4(); ip != nil {
-		bridge["address"], bridge["netmask"], bridge["cidr"] = n.IP, "24", n.IP+"/24"
-		if !n.Contained {
-			bridge["gateway"] = net.IPv4(ip[0], ip[1], ip[2], 254).String()
-			card["priority"] = 3
-		}
-	}
-	out = append(out, bridge)
-	for i, name := range n.Bridges {
-		out = append(out, bridgeFields(name, "", 5+i))
-	}
-	return out
-}
-
-// bridgeFields tell of a bridge without an address.
-func bridgeFields(name, ports string, priority int) map[string]any {
-	return map[string]any{
-		"iface": name, "type": "bridge", "method": "manual", "method6": "manual", "active": 1, "autostart": 1, "priority": priority,
-		"families": []any{"inet"}, "bridge_ports": ports, "bridge_stp": "off", "bridge_fd": "0",
-	}
-}
-
-// listNetwork lists interfaces, and of bridges those that the caller may see.
-func listNetwork(c *call) (any, error) {
-	wanted := c.str("type")
-	out := []any{}
-	for _, i := range c.networkOf(c.node) {
-		bridge := i["type"] == "bridge"
-		if wanted != "" && wanted != i["type"] && !(bridge && strings.HasPrefix(wanted, "any_")) {
-			continue
-		}
-		zone := "/sdn/zones/localnetwork/" + i["iface"].(string)
-		if !bridge || c.may(zone, "SDN.Audit") || c.may(zone, "SDN.Use") {
-			out = append(out, i)
-		}
-	}
-	return out, nil
-}
-
-func getInterface(c *call) (any, error) {
-	for _, i := range c.networkOf(c.node) {
-		if i["iface"] == c.str("iface") {
-			delete(i, "iface")
-			return i, nil
-		}
-	}
-	return nil, badParam("iface", "interface does not exist")
 }
 
 // nodeDNS is the name server that nodes ask.

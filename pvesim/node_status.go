@@ -42,9 +42,6 @@ func oneLoad(cpu float64, n *node, factor float64) string {
 	return strconv.FormatFloat(cpu*float64(n.CPUs)*factor, 'f', 2, 64)
 }
 
-// getNodeConfig tells of a node of which nothing is configured.
-func getNodeConfig(*call) (any, error) { return map[string]any{}, nil }
-
 func getNodeTime(c *call) (any, error) {
 	at := c.node.time(c.now).Unix()
 	return map[string]any{"time": at, "localtime": at, "timezone": time.UTC.String()}, nil

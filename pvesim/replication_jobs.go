@@ -82,8 +82,8 @@ func createReplication(c *call) (any, error) {
 		return nil, die("Source '%s' does not match current node of guest '%d' (%s)", c.str("source"), g.VMID, g.Node)
 	case r.Target == g.Node:
 		return nil, die("Source and target must not be identical")
-	case !c.replicatable(g):
-		return nil, die("No replicatable volumes found")
+	case c.notReplicatable(g) != nil:
+		return nil, c.notReplicatable(g)
 	case slices.ContainsFunc(c.replications, func(other Replication) bool { return other.ID == r.ID }):
 		return nil, die("replication job '%s' already exists", r.ID)
 	}
@@ -93,13 +93,25 @@ func createReplication(c *call) (any, error) {
 	return nil, nil
 }
 
-// replicatable reports whether a guest has a disk on ZFS.
-func (c *call) replicatable(g *guest) bool {
-	return slices.ContainsFunc(diskKeys(g.Kind, g.Config), func(key string) bool {
-		storage, _, _ := strings.Cut(propstring.Volume(g.Config[key]), ":")
-		st := c.storageNamed(storage)
-		return st != nil && st.Type == "zfspool"
-	})
+// notReplicatable says why a guest cannot be replicated: one of its disks is not on ZFS, or it
+// has none. A disk may be left out.
+func (c *call) notReplicatable(g *guest) error {
+	found := false
+	for _, key := range diskKeys(g.Kind, g.Config) {
+		volid := propstring.Volume(g.Config[key])
+		storage, _, _ := strings.Cut(volid, ":")
+		switch st := c.storageNamed(storage); {
+		case propstring.Get(g.Config[key], "replicate") == "0":
+		case st == nil || st.Type != "zfspool":
+			return die("missing replicate feature on volume '%s'", volid)
+		default:
+			found = true
+		}
+	}
+	if !found {
+		return die("No replicatable volumes found")
+	}
+	return nil
 }
 
 func (c *call) setReplication(r *Replication) {

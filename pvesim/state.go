@@ -23,6 +23,7 @@ type state struct {
 	poolPart
 	haPart
 	taskPart
+	configPart
 
 	jobs         []BackupJob
 	dumps        map[string]*backupJob // that have their node's lock, by node
@@ -50,6 +51,7 @@ func (s *state) build(m Model, now time.Time) error {
 	}
 	s.addPools(m)
 	s.addHA(m)
+	s.addFiles(m.Files)
 	if err := s.addTasks(m, now); err != nil {
 		return err
 	}

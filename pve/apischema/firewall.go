@@ -19,6 +19,68 @@ var (
 	digitsRE    = lazyregexp.New(`^[0-9]+\n?$`)
 )
 
+// addressList checks the addresses of a rule: a set, an alias, a range, or a list of addresses
+// and networks of one kind.
+func addressList(s string) error {
+	switch {
+	case s == "":
+		return nil
+	case s[0] == '+' && len(s) > 1 && !strings.ContainsAny(s, " \t\n"):
+		if len(s) > 65 {
+			return errors.New("ipset name too long")
+		}
+		return nil
+	case aliasRE.MatchString(s):
+		if len(s) > 64 {
+			return errors.New("alias name too long")
+		}
+		return nil
+	case strings.HasSuffix(s, ","):
+		return errors.New("extraneous commas in list")
+	}
+	count, isRange, family := 0, false, 0
+	for item := range strings.SplitSeq(s, ",") {
+		count++
+		from, to, ranged := strings.Cut(item, "-")
+		isRange = isRange || ranged
+		ip, err := netip.ParseAddr(from)
+		switch network, notNetwork := netip.ParsePrefix(item); {
+		case !ranged && notNetwork == nil && network != network.Masked():
+			return fmt.Errorf("invalid IP address: Invalid prefix %s/%d", binary(network.Addr()), network.Bits())
+		case !ranged && notNetwork == nil:
+			ip = network.Addr()
+		case err != nil || ip.Zone() != "":
+			return fmt.Errorf("invalid IP address: Cannot determine IP version for %s", from)
+		}
+		if ranged {
+			end, err := netip.ParseAddr(to)
+			switch {
+			case err != nil:
+				return fmt.Errorf("invalid IP address: Cannot determine IP version for %s", to)
+			case end.Less(ip):
+				return fmt.Errorf("invalid IP address: Begin is greater than End %s - %s", from, to)
+			}
+		}
+		if family != 0 && family != ip.BitLen() {
+			return fmt.Errorf("detected mixed ipv4/ipv6 addresses in address list '%s'", s)
+		}
+		family = ip.BitLen()
+	}
+	if isRange && count > 1 {
+		return errors.New("you can't use a range in a list")
+	}
+	return nil
+}
+
+// binary writes an address bit by bit.
+func binary(ip netip.Addr) string {
+	var b strings.Builder
+	for _, octet := range ip.AsSlice() {
+		fmt.Fprintf(&b, "%08b", octet)
+	}
+	return b.String()
+}
+
 // ports checks a list of ports, ranges and names of services; of a destination also
 // a type of ICMP.
 func ports(isDestination bool) func(string) error {

@@ -6,7 +6,7 @@ import (
 )
 
 // ReadForm reads a query or the body of a form as PVE's server does: & and ; separate, a
-// value ends at a second =, one without text is undefined, and a repeated key makes a
+// value ends at a second =, a key without = is undefined, and a repeated key makes a
 // list.
 func ReadForm(s string) Values {
 	params := Values{}
@@ -14,16 +14,17 @@ func ReadForm(s string) Values {
 		fields := strings.SplitN(part, "=", 3)
 		key := unescape(fields[0])
 		var value any
-		if len(fields) > 1 && fields[1] != "" {
+		if len(fields) > 1 {
 			value = unescape(fields[1])
 		}
-		switch old := params[key].(type) {
-		case nil:
+		old, isList := params[key].([]any)
+		switch {
+		case params[key] == nil || value == nil:
 			params[key] = value
-		case []any:
+		case isList:
 			params[key] = append(old, value)
 		default:
-			params[key] = []any{old, value}
+			params[key] = []any{params[key], value}
 		}
 	}
 	return params

@@ -107,6 +107,8 @@ var formats = sync.OnceValue(func() map[string]func(string) error {
 			return must(urlencodedRE, s, "invalid urlencoded string: %s", s)
 		},
 
+		"graphite-path": matches(`([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?\.)*[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?`, "value does not look like a valid graphite path"),
+		"mac-prefix":    matches(`(?i:[a-f0-9][02468ace](:[a-f0-9]{2}){0,2}:?)`, "value is not a valid unicast MAC address prefix"),
 		"mac-addr": func(s string) error {
 			return must(macRE, s, "value does not look like a valid unicast MAC address")
 		},
@@ -129,6 +131,7 @@ var formats = sync.OnceValue(func() map[string]func(string) error {
 
 		"IPorCIDR":                ipOrCIDR,
 		"IPorCIDRorAlias":         ipOrCIDROrAlias,
+		"pve-fw-addr-spec":        addressList,
 		"pve-fw-dport-spec":       ports(true),
 		"pve-fw-sport-spec":       ports(false),
 		"pve-fw-protocol-spec":    protocol,

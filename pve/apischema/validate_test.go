@@ -100,13 +100,13 @@ func TestValidateShapes(t *testing.T) {
 
 func TestUncheckedFormatsAreCounted(t *testing.T) {
 	api := load(t, 9)
-	ep := api.Endpoint("POST", "/nodes/{node}/firewall/rules")
+	ep := api.Endpoint("POST", "/nodes/{node}/network")
 	for range 2 {
-		if _, err := api.Validate(ep, Values{"node": "pve", "type": "in", "action": "ACCEPT", "source": "somewhere"}); err != nil {
+		if _, err := api.Validate(ep, Values{"node": "pve", "type": "bridge", "iface": "vmbr9", "bridge_vids": "2-4094"}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff(map[string]int{"pve-fw-addr-spec": 2}, api.Unchecked()); diff != "" {
+	if diff := cmp.Diff(map[string]int{"pve-vlan-id-or-range-list": 2}, api.Unchecked()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

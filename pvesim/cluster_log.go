@@ -2,42 +2,13 @@ package pvesim
 
 import (
 	"cmp"
-	"crypto/sha1"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
 	"time"
-
-	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 func listNothing(*call) (any, error) { return []any{}, nil }
-
-func getFirewallOptions(*call) (any, error) {
-	sum := sha1.Sum(nil)
-	return map[string]any{"digest": hex.EncodeToString(sum[:])}, nil
-}
-
-// getOptions tells those who may audit the cluster its options, and all the tags
-// that they may give.
-func getOptions(c *call) (any, error) {
-	tags := map[string]bool{}
-	for _, g := range c.guests {
-		for _, tag := range apischema.SplitList(g.Config["tags"]) {
-			tags[tag] = true
-		}
-	}
-	allowed := sortedKeys(tags)
-	if allowed == nil {
-		allowed = []string{}
-	}
-	out := map[string]any{"allowed-tags": allowed}
-	if c.may("/", "Sys.Audit") {
-		out["mac_prefix"], out["description"] = "BC:24:11", ""
-	}
-	return out, nil
-}
 
 // logLine is an entry of the cluster's log.
 type logLine struct {
