@@ -158,7 +158,7 @@ func TestChangeSendsOnlyWhatIsRight(t *testing.T) {
 			}
 		}
 		sent := 0
-		rapid.Check(t, func(r *rapid.T) {
+		hundreds(t, 5, func(r *rapid.T) {
 			w := sim.New(t, sim.Options{Model: sim.Cluster(sim.Version(version)), Token: auditor, Policy: policy.Policy{Exec: true}})
 			ep := rapid.SampledFrom(writes).Draw(r, "endpoint")
 			args, err := json.Marshal(map[string]any{"method": ep.Method, "path": somePath(r, ep), "params": somethingRight(r, known, ep), "confirm": true, "wait": 0})
@@ -183,6 +183,15 @@ func TestChangeSendsOnlyWhatIsRight(t *testing.T) {
 			}
 		})
 		t.Logf("%s: %d were sent", version, sent)
+	}
+}
+
+// hundreds checks a property with so many hundreds of draws, and with many more under make soak.
+// A draw that fails is printed with its seed.
+func hundreds(t *testing.T, usual int, property func(*rapid.T)) {
+	t.Helper()
+	for range effort.Of(1, usual, 20*usual) {
+		rapid.Check(t, property)
 	}
 }
 

@@ -117,7 +117,7 @@ var changedAreas = []struct {
 	}},
 	{story: sim.Story{
 		Name: "what a backup job keeps", Args: `{"method":"PUT","path":"/cluster/backup/backup-nightly","params":{"prune-backups":"keep-last=9"}}`,
-		Says: []string{`"before":{"prune-backups":{"keep-`, `"after":{"prune-backups":{"keep-last":9}}`, `"params":{"prune-backups":"keep-`}, Writes: []string{"PUT /cluster/backup/{id}"},
+		Says: []string{`"before":{"prune-backups":{"keep-`, `"after":{"prune-backups":{"keep-last":"9"}}`, `"params":{"prune-backups":"keep-`}, Writes: []string{"PUT /cluster/backup/{id}"},
 	}},
 	{story: sim.Story{
 		Name: "a guest is made highly available", Args: `{"method":"POST","path":"/cluster/ha/resources","params":{"sid":"vm:100","comment":"web"}}`,

@@ -25,8 +25,14 @@ func checkCode(known *apischema.API, ep *apischema.Endpoint, given apischema.Val
 			}
 		}
 	}
+	if storage, _, isID := strings.Cut(text("volume"), ":"); isID && given["storage"] != nil && storage != text("storage") && strings.HasSuffix(ep.Path, "/{volume}") {
+		return map[string]string{"volume": fmt.Sprintf("storage ID mismatch (%s != %s)", storage, text("storage"))}
+	}
 	switch _, path, _ := strings.Cut(ep.Path, "/nodes/{node}"); {
 	case ep.Method == "GET":
+	case path == "/qemu/{vmid}/unlink":
+		config := known.Endpoint("PUT", "/nodes/{node}/qemu/{vmid}/config")
+		return checkKeys(known, config, apischema.Values{"delete": text("idlist")})
 	case strings.HasSuffix(path, "/{vmid}/config"):
 		return checkKeys(known, ep, given)
 	case (strings.HasSuffix(path, "/{vmid}/migrate") || path == "/migrateall") && text("target") == text("node"):
@@ -54,12 +60,16 @@ func checkCode(known *apischema.API, ep *apischema.Endpoint, given apischema.Val
 		return map[string]string{"target-vmid": "must be different than source VMID to reassign disk"}
 	case strings.HasSuffix(path, "/download-url"):
 		return checkExtension(text("content"), text("filename"))
-	case strings.Contains(ep.Path, "/firewall/") && given["action"] != nil && text("type") != "group":
-		if !slices.Contains([]string{"ACCEPT", "DROP", "REJECT"}, text("action")) && text("type") != "" {
-			return map[string]string{"action": fmt.Sprintf("unknown action '%s'", text("action"))}
-		}
+	case strings.Contains(ep.Path, "/firewall/"):
+		return checkFirewall(ep, given)
+	case isMailEndpoint(ep) && ep.Method == "POST" && given["mailto"] == nil && given["mailto-user"] == nil:
+		return map[string]string{"mailto": "must at least provide one recipient, either in mailto or in mailto-user"}
 	}
 	return nil
+}
+
+func isMailEndpoint(ep *apischema.Endpoint) bool {
+	return strings.HasPrefix(ep.Path, "/cluster/notifications/endpoints/s") // sendmail, smtp
 }
 
 // checkKeys checks that the keys that a change of a guest's configuration removes are keys that

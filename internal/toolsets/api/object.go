@@ -11,7 +11,9 @@ import (
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/exactjson"
+	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
@@ -56,6 +58,9 @@ func objectOf(ctx context.Context, c *tool.Call, req request) (object, error) {
 		before, err := readObject(ctx, c, elems)
 		var refused *proxmox.Error
 		switch {
+		case proxmox.IsAbsent(err) && errors.As(err, &refused) && changesNamed(req) && slices.Equal(elems, req.elements):
+			return object{}, explain.Refusal("", "Nothing was sent: there is no such thing to change. PVE says: %s.", saidBy(refused))
+		case proxmox.IsAbsent(err):
 		case errors.As(err, &refused) && !refused.NodeUnreachable(): // more can be changed than seen
 			return object{}, nil
 		case err != nil:
@@ -101,13 +106,24 @@ func givenIn(req request) []string {
 	return out
 }
 
-// readObject reads an object, nil if there is none.
+// changesNamed reports whether a request changes or removes an object that its path names.
+func changesNamed(req request) bool {
+	return req.method != http.MethodPost && strings.HasSuffix(req.endpoint.Path, "}")
+}
+
+// saidBy is a refusal of PVE in its own words.
+func saidBy(e *proxmox.Error) string {
+	words := strings.TrimSpace(e.Message)
+	if problems := e.Refused(); problems != "" {
+		words += " " + problems
+	}
+	return strings.TrimRight(render.Text(words, 300), " .")
+}
+
+// readObject reads an object.
 func readObject(ctx context.Context, c *tool.Call, elems []string) (fields, error) {
 	ans, err := c.PVE.Do(ctx, http.MethodGet, proxmox.Join(elems...), nil)
 	if err != nil {
-		if proxmox.IsAbsent(err) {
-			return nil, nil
-		}
 		return nil, err
 	}
 	var value any
@@ -121,7 +137,11 @@ func (o object) readAfter(ctx context.Context, c *tool.Call) (fields, error) {
 	if o.Shifts {
 		return nil, nil
 	}
-	return readObject(ctx, c, o.Elements)
+	after, err := readObject(ctx, c, o.Elements)
+	if proxmox.IsAbsent(err) {
+		return nil, nil
+	}
+	return after, err
 }
 
 // digestOfList is the digest that the entries of a list have, "" if they have none.
