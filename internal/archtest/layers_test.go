@@ -32,7 +32,7 @@ var layers = []layer{
 	{"changes", []string{"internal/change"}},
 	{"toolsets", []string{"internal/toolsets/..."}},
 	{"registry", []string{"internal/toolset"}},
-	{"settings and callers", []string{"internal/config/...", "internal/install/...", "internal/callers"}},
+	{"settings and callers", []string{"internal/config/...", "internal/install/...", "internal/callers", "internal/secretpage"}},
 	{"MCP", []string{"internal/mcpserver/..."}},
 	{"telemetry", []string{"internal/telemetry"}},
 	{"HTTP", []string{"internal/mcphttp"}},

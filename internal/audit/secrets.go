@@ -39,7 +39,7 @@ func masked(name string, value any) any {
 			text = plain
 		}
 		return render.MaskSecrets(render.SSHKeys(text))
-	case name == "stdin", isSSHKeys(name), render.NamesSecret(name):
+	case name == "stdin", isSSHKeys(name), render.NamesSecret(name), isKey(name):
 		return render.Mask
 	}
 	switch v := value.(type) {
@@ -91,6 +91,10 @@ func at(list []any, i int) any {
 	}
 	return list[i]
 }
+
+// isKey reports whether a parameter of PVE has this name that is a secret, although its name
+// does not say so.
+func isKey(name string) bool { return slices.Contains([]string{"key", "keyring", "data"}, name) }
 
 func isSSHKeys(name string) bool {
 	return slices.Contains([]string{"sshkeys", "ssh-public-keys", "ssh_public_keys"}, name)

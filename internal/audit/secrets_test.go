@@ -25,6 +25,8 @@ func TestSecretsAreMasked(t *testing.T) {
 		{`{"set":{"sshkeys":"ssh-ed25519%20AAAAhunter2A%20me%40laptop%0Aecdsa-sha2-nistp256 AAAAhunter2\nhunter2"}}`,
 			`{"set":{"sshkeys":"ssh-ed25519 SHA256:` + print + ` me@laptop\n` + m + `\n` + m + `"}}`},
 		{`{"sshkeys":"command=\"hunter2\" ssh-rsa AAAAhunter2A a password=hunter2"}`, `{"sshkeys":"ssh-rsa SHA256:` + print + ` a password=` + m + `"}`},
+		{`{"params":{"key":"hunter2","keyring":"hunter2","data":"hunter2","client-key":"hunter2","eab-hmac-key":"hunter2","type":"pbs"}}`,
+			`{"params":{"client-key":"` + m + `","data":"` + m + `","eab-hmac-key":"` + m + `","key":"` + m + `","keyring":"` + m + `","type":"pbs"}}`},
 		{`{"sshkeys":{"a":"hunter2"}}`, `{"sshkeys":"` + m + `"}`},
 		{`{"command":["mysql","--password","hunter2","--token=hunter2","-v"],"stdin":"hunter2"}`,
 			`{"command":["mysql","--password","` + m + `","--token=` + m + `","-v"],"stdin":"` + m + ` (7 bytes)"}`},

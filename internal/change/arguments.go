@@ -21,6 +21,22 @@ type ConfirmArgument struct {
 
 func (c ConfirmArgument) isConfirmed() bool { return c.Confirm }
 
+// AskUserArgument is embedded by the In of a change that may need secrets.
+type AskUserArgument struct {
+	AskUser []string `json:"ask_user,omitzero" jsonschema:"secret parameters, which the user types and you do not see"`
+}
+
+func (a AskUserArgument) secretsToType() []string { return a.AskUser }
+
+// secretsToType are the secrets that the person has to type, by name.
+func secretsToType(in any) []string {
+	a, ok := in.(interface{ secretsToType() []string })
+	if !ok {
+		return nil
+	}
+	return a.secretsToType()
+}
+
 // PlanArguments is embedded by the In of a change whose plan can be had without doing it.
 type PlanArguments struct {
 	Plan       bool   `json:"plan,omitzero" jsonschema:"only say what would be done"`

@@ -66,7 +66,7 @@ func (r *run) makeQuestion(ctx context.Context) (*tool.Question, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tool.Question{Message: words, Typed: r.plan.Names != nil, State: state}, nil
+	return &tool.Question{Message: words, Typed: r.plan.Names != nil, State: state, Secrets: r.secretForm(words)}, nil
 }
 
 // questionText is all that a human is shown: what would be done, what is lost, and every

@@ -94,8 +94,14 @@ func (r *run) respond(ctx context.Context) output {
 	if r.plan.ReadOnly {
 		risk = policy.Read
 	}
+	if err := r.checkTyping(); err != nil {
+		return r.recordNotSent(ctx, r.answerFailed(ctx, err))
+	}
 	var out output
 	if r.consent, out = r.decideConsent(ctx, risk); out != nil {
+		return r.recordNotSent(ctx, out)
+	}
+	if out := r.typeSecrets(ctx); out != nil {
 		return r.recordNotSent(ctx, out)
 	}
 	r.call.HoldTime(time.Time{})

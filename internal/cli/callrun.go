@@ -58,6 +58,10 @@ func (a *app) call(ctx context.Context, t tool.Tool, args map[string]any, o *out
 	// --confirm is consent, unless only an answer counts.
 	onlyAnswers := cfg.Policy.Confirm == policy.Human || t.RiskOf(data) == policy.Access
 	req.CanAsk = person && (args["confirm"] != true || onlyAnswers)
+	req.TypeSecrets = func(_ context.Context, form tool.SecretForm) (map[string]string, error) {
+		end()
+		return a.typeSecrets(form)
+	}
 	res := t.Call(ctx, host, req)
 	if res.Question != nil {
 		end()

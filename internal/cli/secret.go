@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/config"
 	"github.com/pve-mcp/pve-mcp/internal/config/keyring"
 	"github.com/pve-mcp/pve-mcp/internal/files"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
@@ -148,6 +150,29 @@ func (a *app) askHidden(what string) (string, error) {
 		text, err = io.ReadAll(io.LimitReader(a.in, 4096))
 	}
 	return strings.TrimSpace(string(text)), err
+}
+
+// typeSecrets reads secrets of a call: from the terminal, where they are not shown, or from
+// stdin, one on each line.
+func (a *app) typeSecrets(form tool.SecretForm) (map[string]string, error) {
+	typed := map[string]string{}
+	if isTerminal(a.in) {
+		for _, name := range form.Names {
+			text, err := a.askHidden(name + " for " + form.About)
+			if err != nil {
+				return nil, err
+			}
+			typed[name] = text
+		}
+		return typed, nil
+	}
+	lines := bufio.NewScanner(io.LimitReader(a.in, 64<<10))
+	for _, name := range form.Names {
+		if lines.Scan() {
+			typed[name] = strings.TrimSpace(lines.Text())
+		}
+	}
+	return typed, lines.Err()
 }
 
 // whose reads the settings that say whose secret is meant.

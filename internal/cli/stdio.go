@@ -37,7 +37,7 @@ func (a *app) stdio(ctx context.Context) error {
 		fmt.Fprintln(a.err, "pve-mcp waits for an MCP client on stdin. For a look without one: pve-mcp demo; for the commands: pve-mcp --help")
 	}
 	a.log.Info("serving MCP on stdin and stdout", "cluster", host.Cluster, "read_only", host.Policy.ReadOnly, "version", version())
-	s := mcpserver.New(mcpserver.Options{Version: version(), Host: host, Selection: selectionOf(cfg), Logger: telemetry.Quiet(a.log)})
+	s := mcpserver.New(mcpserver.Options{Version: version(), Host: host, Selection: selectionOf(cfg), LocalPages: true, Logger: telemetry.Quiet(a.log)})
 	s.AddReceivingMiddleware(o.Requests)
 	defer flush(o, time.Time{})
 	// A client that is gone must not end the process before a change under way has

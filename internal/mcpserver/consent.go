@@ -21,10 +21,22 @@ func canAsk(req *mcp.CallToolRequest) bool {
 	return c != nil && c.Elicitation != nil && (c.Elicitation.Form != nil || c.Elicitation.URL == nil)
 }
 
+// secretsID is the name of the page on which the human types secrets.
+const secretsID = "secrets"
+
+// canOpenPage reports whether a client can send its human to a page.
+func canOpenPage(req *mcp.CallToolRequest) bool {
+	c := req.ClientCapabilities()
+	return c != nil && c.Elicitation != nil && c.Elicitation.URL != nil
+}
+
 // reply is what the human said to the question of an earlier round, nil if there was
 // none.
 func reply(req *mcp.CallToolRequest) *tool.Reply {
 	r, ok := req.Params.InputResponses[questionID].(*mcp.ElicitResult)
+	if !ok { // only secrets were asked for
+		r, ok = req.Params.InputResponses[secretsID].(*mcp.ElicitResult)
+	}
 	if !ok {
 		return nil
 	}
@@ -34,19 +46,32 @@ func reply(req *mcp.CallToolRequest) *tool.Reply {
 
 // ask asks for the human's consent. The SDK makes of it what the client's era of the
 // protocol wants.
-func ask(q tool.Question) *mcp.CallToolResult {
+func ask(q tool.Question, pages *secretPages) (*mcp.CallToolResult, error) {
+	asked := mcp.InputRequestMap{}
+	if !q.OnlySecrets {
+		asked[questionID] = consentForm(q)
+	}
+	if q.Secrets != nil {
+		page, err := pages.open(q)
+		if err != nil {
+			return nil, err
+		}
+		asked[secretsID] = page
+	}
+	return &mcp.CallToolResult{RequestState: q.State, InputRequests: asked}, nil
+}
+
+// consentForm is the form in which the human consents.
+func consentForm(q tool.Question) *mcp.ElicitParams {
 	field, schema := tool.YesField, &jsonschema.Schema{Type: "boolean", Title: "Yes, do it"}
 	if q.Typed {
 		field, schema = tool.NameField, &jsonschema.Schema{Type: "string", Title: "Its name or vmid"}
 	}
-	return &mcp.CallToolResult{
-		RequestState: q.State,
-		InputRequests: mcp.InputRequestMap{questionID: &mcp.ElicitParams{
-			Mode: "form", Message: q.Message,
-			RequestedSchema: &jsonschema.Schema{
-				Type: "object", Properties: map[string]*jsonschema.Schema{field: schema}, Required: []string{field},
-			},
-		}},
+	return &mcp.ElicitParams{
+		Mode: "form", Message: q.Message,
+		RequestedSchema: &jsonschema.Schema{
+			Type: "object", Properties: map[string]*jsonschema.Schema{field: schema}, Required: []string{field},
+		},
 	}
 }
 

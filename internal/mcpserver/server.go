@@ -33,6 +33,9 @@ type Options struct {
 	HostOf func(http.Header) (tool.Host, error)
 	// Selection are the tools to offer, as far as the host's policy allows.
 	Selection toolset.Selection
+	// LocalPages says that the human sits at this machine, so that secrets can be typed on a
+	// page that it serves to itself.
+	LocalPages bool
 	// Replica, if not "", is the name with which the ids of sessions begin, before a full stop.
 	Replica string
 	Logger  *slog.Logger
@@ -68,12 +71,13 @@ func New(o Options) *mcp.Server {
 		on, _ := offered()
 		return describeAll(on, cmp.Or(o.Host.AnswerBytes, tool.AnswerBytes))
 	})
+	pages := &secretPages{}
 	mcptask.Serve(s, tasks(o))
 	s.AddSendingMiddleware(asking)
 	s.AddReceivingMiddleware(recoverPanics(o.Logger), addCalled(s, func() []tool.Tool {
 		on, _ := offered()
 		return on
-	}, func(t tool.Tool) mcp.ToolHandler { return handler(t, o) }), hideForbiddenTools, listing(list), explainOff(func(tool string) string {
+	}, func(t tool.Tool) mcp.ToolHandler { return handler(t, o, pages) }), hideForbiddenTools, listing(list), explainOff(func(tool string) string {
 		_, off := offered()
 		return off[tool]
 	}))
@@ -186,7 +190,7 @@ func hints(t tool.Tool, answerBytes int) mcp.Meta {
 	return meta
 }
 
-func handler(t tool.Tool, o Options) mcp.ToolHandler {
+func handler(t tool.Tool, o Options, pages *secretPages) mcp.ToolHandler {
 	return func(ctx context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		h, err := o.host(req)
 		if err != nil {
@@ -197,11 +201,14 @@ func handler(t tool.Tool, o Options) mcp.ToolHandler {
 			Arguments: req.Params.Arguments, Caller: caller(req), Owner: owner(req), Refuse: refuse(req), Progress: report,
 			CanAsk: canAsk(req), Reply: reply(req), State: req.Params.RequestState, Detach: mcptask.Declared(req),
 		}
+		if o.LocalPages && canOpenPage(req) {
+			call.TypedLater, call.TypeSecrets = true, pages.typedFor(req)
+		}
 		res := t.Call(ctx, h, call)
 		reported()
 		switch {
 		case res.Question != nil:
-			return ask(*res.Question), nil
+			return ask(*res.Question, pages)
 		case res.Detached:
 			// Without a task the answer still says what was begun.
 			if b, err := change.Open(ctx, h, call, res.Handle); err == nil {

@@ -15,7 +15,7 @@ const Mask = "**********"
 const (
 	uuid = `[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}`
 	// secretName is the name of a secret: cipassword is one, and DB_PASS.
-	secretName = `(?:[\w.-]*(?:passw(?:or)?d|passphrase|secret|token|credential|(?:api|access|private|encryption)[_-]?key)[\w.-]*|` +
+	secretName = `(?:[\w.-]*(?:passw(?:or)?d|passphrase|secret|token|credential|(?:api|access|private|encryption|client|hmac)[_-]?key)[\w.-]*|` +
 		`(?:[\w.-]*[_.-]|db|my|pg|sql|ftp|root|user|admin|smtp|mail|redis)?(?:pass|pwd|passcode))`
 	// secretValue is what stands after it, in quotes or up to a space. A comma or a full
 	// stop at the end is that of a sentence.

@@ -16,9 +16,16 @@ import (
 type Call struct {
 	*cluster.View
 
-	host Host
-	req  Request
+	host  Host
+	req   Request
+	typed map[string]string
 }
+
+// SetTyped keeps the secrets that the person has typed for this call, by name.
+func (c *Call) SetTyped(secrets map[string]string) { c.typed = secrets }
+
+// Typed are the secrets that the person has typed for this call, by name.
+func (c *Call) Typed() map[string]string { return c.typed }
 
 // NewCall returns the call that a request makes.
 func NewCall(ctx context.Context, h Host, req Request) (*Call, error) {

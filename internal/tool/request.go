@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"context"
 	"encoding/json"
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
@@ -25,6 +26,11 @@ type Request struct {
 	// question.
 	Reply *Reply
 	State string
+	// TypeSecrets has the person type secrets, so that they pass through no model. It is nil
+	// if the caller has no way to do that.
+	TypeSecrets func(context.Context, SecretForm) (map[string]string, error)
+	// TypedLater says that the person types only after a question.
+	TypedLater bool
 	// Progress, if not nil, is called with how a long call goes. Done only increases.
 	Progress func(cluster.Progress)
 }
@@ -44,6 +50,16 @@ type Question struct {
 	Typed bool
 	// State comes back with the answer.
 	State string
+	// Secrets, if not nil, are what the person types beside; with OnlySecrets that is all
+	// that is asked, since no consent is needed.
+	Secrets     *SecretForm
+	OnlySecrets bool
+}
+
+// SecretForm asks a person for secrets.
+type SecretForm struct {
+	About string   // what they are for
+	Names []string // of the secrets
 }
 
 // The field of a question's form.

@@ -26,6 +26,7 @@ type changeIn struct {
 	Params params   `json:"params,omitzero" jsonschema:"PVE's parameters, and values for other {names} in path"`
 	Unset  []string `json:"unset,omitzero" jsonschema:"settings to remove"`
 	Digest string   `json:"digest,omitzero" jsonschema:"of the state to change; default: read just before"`
+	change.AskUserArgument
 	change.PlanArguments
 	change.ConfirmArgument
 	change.WaitArgument
@@ -143,7 +144,7 @@ func (in *changeState) prepare(ctx context.Context, c *tool.Call) (request, poli
 	if err != nil {
 		return request{}, row, err
 	}
-	req, err := prepare(ctx, c, in.Method, in.Path, given)
+	req, err := prepare(ctx, c, in.Method, in.Path, given, in.AskUser...)
 	if err != nil {
 		return req, row, err
 	}
@@ -281,9 +282,13 @@ func startChange(ctx context.Context, c *tool.Call, in *changeState) (change.Job
 
 // send sends the request, and keeps what PVE answers.
 func (in *changeState) send(ctx context.Context, c *tool.Call) (change.Job, error) {
-	ans, err := c.PVE.Do(ctx, in.Method, proxmox.Join(in.Elements...), in.Form)
-	if err != nil || ans.IsEmpty() {
+	form, err := in.withTyped(ctx, c)
+	if err != nil {
 		return change.Job{}, err
+	}
+	ans, err := c.PVE.Do(ctx, in.Method, proxmox.Join(in.Elements...), form)
+	if err != nil || ans.IsEmpty() {
+		return change.Job{}, masked(err, c.Typed())
 	}
 	var text string
 	if json.Unmarshal(ans.Data, &text) == nil {

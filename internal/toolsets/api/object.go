@@ -97,7 +97,7 @@ func childOf(req request) []string {
 
 // givenIn are the settings that a request sets or removes.
 func givenIn(req request) []string {
-	out := removed(req)
+	out := append(removed(req), req.typed...)
 	for _, name := range slices.Sorted(maps.Keys(req.form)) {
 		if name != "digest" && (name != "delete" || !removesSettings(req)) {
 			out = append(out, name)

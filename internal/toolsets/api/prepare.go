@@ -18,9 +18,9 @@ import (
 )
 
 // prepare turns a path and parameters into a request. It checks their form, fills templates,
-// and checks the parameters against the description of the node that will answer. It sends only
-// look-ups.
-func prepare(ctx context.Context, c *tool.Call, method, path string, given params) (request, error) {
+// and checks the parameters against the description of the node that will answer. Those that
+// the user types later need not be there. It sends only look-ups.
+func prepare(ctx context.Context, c *tool.Call, method, path string, given params, typed ...string) (request, error) {
 	if err := checkPath(path); err != nil {
 		return request{}, err
 	}
@@ -46,11 +46,12 @@ func prepare(ctx context.Context, c *tool.Call, method, path string, given param
 			return request{}, explain.Refusal("Only what is known is changed.", "Nothing was sent: the node has %s %s, or a parameter of it, that this server does not know.", method, t.path())
 		}
 	}
-	return check(d, method, t.path(), values)
+	return check(d, method, t.path(), values, typed...)
 }
 
-// check checks a request against the description of an API.
-func check(d described, method, path string, given apischema.Values) (request, error) {
+// check checks a request against the description of an API, as far as it is known before the
+// user types the rest.
+func check(d described, method, path string, given apischema.Values, typed ...string) (request, error) {
 	ep, values, ok := d.Find(method, path)
 	if !ok {
 		return request{}, noEndpoint(d.API, d.version, method, path)
@@ -61,11 +62,18 @@ func check(d described, method, path string, given apischema.Values) (request, e
 		}
 		values[name] = value
 	}
-	form, err := checkParams(d.API, ep, values)
+	if err := refuseClearSecrets(d.API, ep, values, typed); err != nil {
+		return request{}, err
+	}
+	toCheck, err := withoutTyped(d.API, ep, typed, values)
 	if err != nil {
 		return request{}, err
 	}
-	return request{method, ep, elementsOf(ep, values), form, values, d.API}, nil
+	form, err := checkParams(d.API, toCheck, values)
+	if err != nil {
+		return request{}, err
+	}
+	return request{method, ep, elementsOf(ep, values), form, values, typed, d.API}, nil
 }
 
 // elementsOf returns the elements of a path. A volume or a network is one element, although it

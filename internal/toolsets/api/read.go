@@ -167,6 +167,7 @@ type request struct {
 	elements []string // of the path
 	form     url.Values
 	values   apischema.Values // those of the path, too
+	typed    []string         // parameters that the user types later
 	known    *apischema.API   // that has the endpoint
 }
 
