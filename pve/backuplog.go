@@ -52,6 +52,11 @@ var (
 	guestSizeRE  = lazyregexp.New(`^INFO: archive file size: (\S+)$`)
 )
 
+// With returns the guests whose part is in a state.
+func (log BackupLog) With(state BackupState) []GuestBackup {
+	return slices.DeleteFunc(slices.Clone(log.Guests), func(g GuestBackup) bool { return g.State != state })
+}
+
 // Backups reads the log of a backup task.
 func Backups(lines []proxmox.LogLine) BackupLog {
 	var log BackupLog

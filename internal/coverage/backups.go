@@ -54,8 +54,8 @@ func backupOf(v pve.Volume, on cluster.Store) Backup {
 		Volume: v.VolID, Made: time.Unix(v.CTime.Value, 0), Size: v.Size.Value, Kind: v.Subtype.Or("unknown"), Verified: v.Verification["state"],
 		Encrypted: v.Encrypted.Value != "", Protected: v.Protected.Value, Notes: v.Notes.Value,
 	}
-	// PVE writes 1 if the backup server knows no size, which is written at the end.
-	b.Unfinished = strings.HasPrefix(v.Format.Value, "pbs-") && v.Size.Value <= 1
+	b.OnServer = strings.HasPrefix(v.Format.Value, "pbs-")
+	b.Unfinished = b.OnServer && v.Size.Value <= 1 // PVE's word for a size that the server has not got yet
 	if !on.Shared.Value {
 		b.Node = on.Node.Value
 	}
@@ -77,14 +77,14 @@ func (r *reading) noteUnseen(answered map[string]bool) {
 		}
 	}
 	var byGuest []string // storages where PVE lists the backups of guests on which the token has VM.Backup
-	for i, st := range r.stores {
+	for i, st := range r.Stores {
 		storage, path := st.Storage.Value, "/storage/"+st.Storage.Value
 		switch {
 		case !answered[st.Name()]:
 			anyGuest = append(anyGuest, st.Name()+", which could not be read")
 			r.hidden[storage] = true
 		case perms.Has(path, "Datastore.Allocate"):
-		case i > 0 && r.stores[i-1].Storage == st.Storage: // said of it on another node
+		case i > 0 && r.Stores[i-1].Storage == st.Storage: // said of it on another node
 		case !r.s.May(CheckBackups, "storage "+storage, "Datastore.AllocateSpace", path):
 			anyGuest = append(anyGuest, fmt.Sprintf("storage %s (Datastore.AllocateSpace)", storage))
 			r.hidden[storage] = true
@@ -178,6 +178,9 @@ func (r *reading) summarize() {
 			b := &list[n]
 			if g.Last == nil {
 				g.Last = b
+			}
+			if g.Verified == nil && b.Verified == "ok" {
+				g.Verified = b
 			}
 			if !slices.Contains(g.Where, b.Volume.Storage) {
 				g.Where = append(g.Where, b.Volume.Storage)

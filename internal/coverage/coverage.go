@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
@@ -28,6 +29,8 @@ type Coverage struct {
 	Guests []Guest // that the token may see, templates among them; by id
 	Jobs   []Job   // by id
 	Gone   []Gone  // by id
+	// Stores are the storages that may hold backups, by name and node.
+	Stores []cluster.Store
 	// JobsUnseen says that the list of jobs could not be read, or of some job the guests that
 	// it includes: that a guest is in no job must not be said then.
 	JobsUnseen bool
@@ -41,9 +44,11 @@ type Guest struct {
 
 	Newest *Backup // the newest good one, nil for none
 	Last   *Backup // the newest one, good or not
-	Count  int     // of its backups, good or not
-	Bad    int     // of those that are not [Backup.Good]
-	Where  []string
+	// Verified is the newest one that a backup server has verified, nil for none.
+	Verified *Backup
+	Count    int      // of its backups, good or not
+	Bad      int      // of those that are not [Backup.Good]
+	Where    []string // the storages that have one
 	// Others is how many backups have its id and are of another guest, which is certain: they
 	// are of the other kind, or older than it is. They count nowhere else.
 	Others int
@@ -91,6 +96,7 @@ type Backup struct {
 	Made       time.Time
 	Size       int64  // bytes
 	Kind       string // qemu, lxc or unknown
+	OnServer   bool   // a backup server, which can verify it
 	Verified   string // ok or failed; "" if no backup server has verified it
 	Encrypted  bool
 	Protected  bool

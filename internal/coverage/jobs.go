@@ -143,7 +143,7 @@ func (r *reading) judge(jobs []*Job) []*Job {
 	for _, g := range got {
 		switch j := g.From; {
 		case len(g.Value) < 2: // its last runs are past
-		case r.s.Ago(g.Value[1]) > 0:
+		case r.s.Ago(g.Value[1]) > 0 && r.s.Ago(j.LastSeen()) > 2*g.Value[1].Sub(g.Value[0]):
 			j.Due, j.Missed = Overdue, g.Value[1]
 		default:
 			j.Due = OnTime

@@ -24,8 +24,7 @@ type Options struct {
 type reading struct {
 	Coverage
 	s      *survey.Survey
-	stores []cluster.Store // that may hold backups
-	hidden map[string]bool // the names of those whose backups are not all seen
+	hidden map[string]bool // the names of storages whose backups are not all seen
 	nodes  []pve.Resource
 	at     map[pve.VMID]*Guest
 	own    map[pve.VMID][]Backup
@@ -56,7 +55,7 @@ func Read(ctx context.Context, s *survey.Survey, o Options) (*Coverage, error) {
 	for i := range r.Guests {
 		r.at[r.Guests[i].VMID] = &r.Guests[i]
 	}
-	r.stores = slices.DeleteFunc(cluster.StoresIn(all), func(st cluster.Store) bool { return !st.Holds("backup") })
+	r.Stores = slices.DeleteFunc(cluster.StoresIn(all), func(st cluster.Store) bool { return !st.Holds("backup") })
 	r.noteHiddenGuests()
 
 	var included [][]pve.IncludedGuest
@@ -126,7 +125,7 @@ func (r *reading) askJobs() [][]pve.IncludedGuest {
 // askStores asks for all backups, of each storage once.
 func (r *reading) askStores() []cluster.Response[cluster.Store, []pve.Volume] {
 	var usable []cluster.Store
-	for _, st := range r.stores {
+	for _, st := range r.Stores {
 		if st.Ready == nil {
 			r.s.NotSeen(CheckBackups, st.Name(), "it is not available, or its node is not")
 			continue

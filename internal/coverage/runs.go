@@ -191,6 +191,11 @@ func (r *reading) takeLog(t pve.Task, log backupLog) {
 		r.s.NotSeen(CheckRuns, t.UPID.Node, "the log of a backup is too long to be read whole")
 	}
 	whole := runOf(t)
+	if broken := log.With(pve.BackupFailed); len(broken) > 0 && len(log.Guests) > 1 {
+		whole.Reason = fmt.Sprintf("%d of %d guests failed", len(broken), len(log.Guests))
+	} else if len(broken) > 0 {
+		whole.Reason = broken[0].Reason
+	}
 	if t.UPID.User == scheduler {
 		for _, j := range r.begunBy(log.BackupLog) {
 			j.LastRun = newer(j.LastRun, whole)

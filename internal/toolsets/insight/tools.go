@@ -2,15 +2,19 @@
 // out.
 package insight
 
-import "github.com/pve-mcp/pve-mcp/internal/tool"
+import (
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/internal/toolsets/insight/backupstatus"
+)
 
 // Set returns the toolset.
 func Set() tool.Set {
 	return tool.Set{
-		Name:         "insight",
-		Title:        "Health and risks",
-		Doc:          "Says what is wrong in the cluster, what is at risk and what will run out.",
-		Instructions: "Is it healthy, what is wrong or at risk: pve_audit. Report its blind spots with its findings.",
-		Standard:     []tool.Tool{audit()},
+		Name:  "insight",
+		Title: "Health and risks",
+		Doc:   "Says what is wrong in the cluster, what is at risk and what will run out.",
+		Instructions: "Is it healthy, what is wrong or at risk: pve_audit. Report its blind spots with its findings.\n" +
+			"Which guests have no good backup, and why: pve_backup_status.",
+		Standard: []tool.Tool{audit(), backupstatus.Tool()},
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
@@ -80,14 +79,9 @@ func undone(ctx context.Context, c *tool.Call, upid proxmox.UPID, j *job) []stri
 // whole reports whether all of the log was read.
 func (j *job) whole() bool { return len(j.lines) >= j.total }
 
-// with returns the guests in a state.
-func (j *job) with(state pve.BackupState) []pve.GuestBackup {
-	return slices.DeleteFunc(slices.Clone(j.Guests), func(g pve.GuestBackup) bool { return g.State != state })
-}
-
 // reason says which guests of a job of several failed, and why; "" if none is known.
 func (j *job) reason() string {
-	failed := j.with(pve.BackupFailed)
+	failed := j.With(pve.BackupFailed)
 	if len(failed) == 0 || len(j.Guests) < 2 {
 		return ""
 	}
@@ -124,8 +118,8 @@ func (j *job) results(running bool) (*guestsOut, []string) {
 	if len(j.Guests)+len(j.Waiting) == 0 && j.whole() {
 		return nil, nil
 	}
-	done := j.with(pve.BackupDone)
-	out := guestsOut{OK: len(done), Failed: len(j.with(pve.BackupFailed))}
+	done := j.With(pve.BackupDone)
+	out := guestsOut{OK: len(done), Failed: len(j.With(pve.BackupFailed))}
 	many := len(j.Guests) > mostGuests
 	left := 0
 	for _, g := range j.Guests {
