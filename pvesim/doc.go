@@ -13,10 +13,16 @@
 // [Clock]: tasks are data that is evaluated against it, so that a test runs a backup of an
 // hour in no time, and the same model gives the same answers.
 //
-// [Lab] and [Cluster] are made up, [Huge] has 10,000 guests, and [Recorded] is a real
-// cluster: the package's tests replay what was asked of it and compare the answers. A
-// [Model] can be changed before the cluster is started, read from a file ([Load]) and
-// written to one ([Sim.Save]).
+// [Lab] and [Cluster] are made up, [Huge] has 10,000 guests, and nothing is wrong with
+// [Healthy]. [Recorded] is a real cluster: the package's tests replay what was asked of it
+// and compare the answers. A [Model] can be changed before the cluster is started, read from
+// a file ([Load]) and written to one ([Sim.Save]).
+//
+// What is wrong with a cluster is in its model: nodes and guests that are not well
+// ([NodeHealth], [GuestHealth]), disks and ZFS pools, storages that are full or broken,
+// replication that fails, lines of a journal, and figures that grow ([Trend]). It shows
+// wherever PVE would show it. Answers that no recorded cluster gave, such as those about ZFS
+// and SMART, follow PVE's source; the code says which.
 //
 // A cluster has several nodes, each of which receives requests ([Sim.URLs],
 // [Sim.ListenNode]). A node can go off the network and come back ([Sim.SetOnline]).
