@@ -111,23 +111,19 @@ func verdict(r doctor.Report, badSettings, strict bool) error {
 	return nil
 }
 
-// printRole prints the commands that make user, role and token.
 // toolsOfRole are the tools that a role is for: those that are chosen, or else those that
 // install offers.
-func (a *app) toolsOfRole() ([]tool.Tool, error) {
-	cfg, err := a.config(true)
-	if err != nil {
-		return nil, err
-	}
+func toolsOfRole(cfg *config.Config) []tool.Tool {
 	s := selectionOf(cfg)
 	s.Policy = policy.Policy{Exec: true, KeepData: cfg.Policy.KeepData} // a role has a policy of its own
 	if cfg.Given[config.Toolsets] == "" {
 		s.Toolsets = []string{toolset.Standard}
 	}
 	tools, _ := toolset.Offered(s)
-	return tools, nil
+	return tools
 }
 
+// printRole prints the commands that make user, role and token.
 func (a *app) printRole(role string, major int, extras []string) error {
 	if !slices.Contains(doctor.Roles(), doctor.Role(role)) {
 		return &exitError{exitUsage, "--role: it is none of read-only, operator and admin"}
@@ -150,11 +146,12 @@ func (a *app) printRole(role string, major int, extras []string) error {
 	if strings.Contains(id, "'") {
 		return &exitError{exitUsage, "--token-id: no quote may be in it"}
 	}
-	tools, err := a.toolsOfRole()
+	cfg, err := a.config(true)
 	if err != nil {
 		return err
 	}
-	for _, line := range (doctor.Grant{Role: doctor.Role(role), Tools: tools, Extras: extras}).Commands(id, major) {
+	grant := doctor.Grant{Role: doctor.Role(role), Tools: toolsOfRole(cfg), Extras: extras, Access: cfg.Policy.Access}
+	for _, line := range grant.Commands(id, major) {
 		fmt.Fprintln(a.out, line)
 	}
 	return nil

@@ -71,6 +71,8 @@ type Grant struct {
 	Role
 	Tools  []tool.Tool
 	Extras []string
+	// Access says that the token of an administrator may also change who may do what.
+	Access bool
 }
 
 // Privileges returns the privileges that are granted on a major version of PVE, by path.
@@ -109,9 +111,33 @@ func (g Grant) Commands(tokenID string, major int) []string {
 	for _, path := range slices.Sorted(maps.Keys(paths)) {
 		out = append(out, g.give(path, user, major)...)
 	}
+	if g.Access && g.Role == Admin {
+		out = append(out, giveAccess(user, slices.Sorted(maps.Keys(paths)))...)
+	}
 	return append(out,
 		"# The token has what its user has. Its secret is shown once, now.",
 		fmt.Sprintf("pveum user token add '%s' %s --privsep 0", user, name))
+}
+
+// giveAccess makes the roles with which users, groups, tokens, roles, permissions and realms can
+// be changed, and gives them. What is given on a path hides what is given above it, so that
+// permissions on one of the paths need an entry there.
+func giveAccess(user string, paths []string) []string {
+	const users, permissions = "mcp-access", "mcp-permissions"
+	out := []string{
+		"# For PVE_MCP_ENABLE_ACCESS=true: users, groups, tokens, roles and realms",
+		addRole(users, []string{"Group.Allocate", "Permissions.Modify", "Realm.Allocate", "Realm.AllocateUser", "Sys.Audit", "Sys.Modify", "User.Modify"}),
+		modify("/access", users, user, ""),
+		"# and permissions. With Permissions.Modify on a path, every right on it can be given to anybody: leave out paths where that must not be.",
+		addRole(permissions, []string{"Permissions.Modify"}),
+		modify("/", permissions, user, ""),
+	}
+	for _, path := range paths {
+		if path != "/" && path != "/access" {
+			out = append(out, modify(path, permissions, user, ""))
+		}
+	}
+	return out
 }
 
 // give makes the role for a path and gives it, for each version as it needs.

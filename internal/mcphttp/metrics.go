@@ -186,7 +186,7 @@ func (c counted) RoundTrip(req *http.Request) (*http.Response, error) {
 		if m.requests == nil {
 			m.requests = map[[3]string]int{}
 		}
-		m.requests[[3]string{req.Method, telemetry.Endpoint(req.URL), status}]++
+		m.requests[[3]string{req.Method, telemetry.Endpoint(req), status}]++
 	})
 	return resp, err
 }

@@ -53,6 +53,16 @@ func Describe(method string, path []string, params url.Values) (e Endpoint, ok b
 	return e, true
 }
 
+// PathOf returns the path of a request as the table has it, with * in place of every name, and ""
+// if the table has no row for it.
+func PathOf(method string, path []string) string {
+	row, r := known().find(method, path), request{method: method, elems: path}
+	if row == nil {
+		return ""
+	}
+	return row.target(r)
+}
+
 // TargetOf returns the target of a request, with all that the request changes, for a consent
 // to it. whole is false if nobody can consent to it, because it does not say what it changes.
 func TargetOf(method string, path []string, params url.Values) (t Target, whole bool) {

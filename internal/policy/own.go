@@ -66,7 +66,10 @@ func (j judge) refuseOwnOf(ctx context.Context, e row, r request, token, user st
 		}
 		return j.refuseOwnRoles(ctx, given("roleid"), token, user)
 	case realmKind, realmSyncKind:
-		return refuseOwnRealm(r.method, given("realm"), user)
+		if reason := refuseOwnRealm(r.method, given("realm"), user); reason != "" {
+			return reason
+		}
+		return j.refuseSyncedGroups(ctx, e, r, given("realm"), user)
 	}
 	return "whether it touches this server's own user is unknown"
 }
@@ -117,6 +120,26 @@ func refuseOwnRealm(method string, realms []string, own string) string {
 	case realm == "pam" || realm == "pve": // which no directory keeps
 	case isOwn, len(named) == 0 && method != http.MethodDelete:
 		return fmt.Sprintf("the realm %s is that of this server's own user %s", realm, own)
+	}
+	return ""
+}
+
+// refuseSyncedGroups returns why groups must not be synchronized, or "": the own user is in one
+// that has the name of those of the realm, NAME-REALM, and PVE would take it for one of them.
+func (j judge) refuseSyncedGroups(ctx context.Context, e row, r request, realms []string, own string) string {
+	syncs := strings.HasSuffix(e.path, "/sync") || e.kind() == realmSyncKind && r.method != http.MethodDelete
+	if !syncs {
+		return ""
+	}
+	in, err := j.groupsOf(ctx, own)
+	if err != nil {
+		return fmt.Sprintf("which groups this server's own user %s is in is unknown: %v", own, err)
+	}
+	for _, group := range in {
+		of := slices.ContainsFunc(realms, func(realm string) bool { return realm != "" && strings.HasSuffix(group, "-"+realm) })
+		if of || strings.Join(realms, "") == "" && strings.Contains(group, "-") {
+			return fmt.Sprintf("this server's own user %s has rights through the group %s, which a synchronization may replace", own, group)
+		}
 	}
 	return ""
 }

@@ -18,7 +18,7 @@ func ownGuard() *policy.Guard {
 		Policy: policy.Policy{Access: true}, Tokens: []string{"ops@pve!mcp", "sync@corp!mcp"},
 		Lookup: policy.Lookup{
 			Groups: func(_ context.Context, user string) ([]string, error) {
-				return map[string][]string{"ops@pve": {"admins"}}[user], nil
+				return map[string][]string{"ops@pve": {"admins", "ops-lab"}}[user], nil
 			},
 			Entries: func(context.Context) ([]policy.Entry, error) {
 				return []policy.Entry{
@@ -55,6 +55,7 @@ func TestOwnAccess(t *testing.T) {
 		ownUser  = "ops@pve is this server's own user, which it never touches"
 		ownGroup = "this server's own user ops@pve has rights through the group admins"
 		ownRole  = "this server's own user ops@pve has rights through the role mcp-"
+		ownSync  = "this server's own user ops@pve has rights through the group ops-lab, which a synchronization may replace"
 		ownRealm = "the realm corp is that of this server's own user sync@corp"
 	)
 	for request, want := range map[string]string{
@@ -92,10 +93,11 @@ func TestOwnAccess(t *testing.T) {
 		"PUT /access/domains/pve?comment=x":                                      sent,
 		"DELETE /access/domains/corp":                                            ownRealm,
 		"POST /access/domains/corp/sync":                                         ownRealm,
+		"POST /access/domains/lab/sync":                                          ownSync,
 		"POST /access/domains/other/sync":                                        sent,
 		"POST /cluster/jobs/realm-sync/nightly?realm=corp&schedule=1:00":         ownRealm,
 		"POST /cluster/jobs/realm-sync/nightly?realm=other&schedule=1:00":        sent,
-		"PUT /cluster/jobs/realm-sync/nightly?schedule=1:00":                     ownRealm,
+		"PUT /cluster/jobs/realm-sync/nightly?schedule=1:00":                     ownSync,
 		"DELETE /cluster/jobs/realm-sync/nightly":                                sent,
 		"PUT /access/acl?path=/&roles=Administrator&users=eve@pve&users=ops@pve": twice,
 	} {

@@ -1,29 +1,25 @@
 package telemetry
 
 import (
+	"net/http"
 	"net/url"
-	"slices"
 	"strings"
+
+	"github.com/pve-mcp/pve-mcp/internal/policy"
 )
 
-// words are what paths of PVE's API are made of besides names, as far as package pve
-// sends them.
-var words = []string{
-	"access", "agent", "clone", "cluster", "config", "content", "current", "exec", "exec-status", "extractconfig", "feature", "ha", "interfaces", "log",
-	"lxc", "migrate", "network-get-interfaces", "nextid", "nodes", "pending", "permissions", "pools", "prunebackups", "qemu", "reboot", "replication",
-	"reset", "resize", "resources", "resume", "rollback", "shutdown", "snapshot", "start", "status", "stop", "storage", "suspend", "tasks", "template",
-	"upload", "version", "vzdump",
-}
-
 // Endpoint is the path of a request to PVE with * in place of every name, of which there
-// may be any number: /nodes/*/qemu/*/config.
-func Endpoint(u *url.URL) string {
-	_, path, _ := strings.Cut(u.EscapedPath(), "/api2/json/") // a name may have a slash, escaped
-	parts := strings.Split(path, "/")
-	for i, part := range parts {
-		if !slices.Contains(words, part) {
-			parts[i] = "*"
+// may be any number: /nodes/*/qemu/*/config. It is /* for what is no endpoint of PVE.
+func Endpoint(req *http.Request) string {
+	_, path, _ := strings.Cut(req.URL.EscapedPath(), "/api2/json/")
+	elems := strings.Split(path, "/")
+	for i, elem := range elems { // a name may have a slash, escaped
+		if text, err := url.PathUnescape(elem); err == nil {
+			elems[i] = text
 		}
 	}
-	return "/" + strings.Join(parts, "/")
+	if known := policy.PathOf(req.Method, elems); known != "" {
+		return known
+	}
+	return "/*"
 }

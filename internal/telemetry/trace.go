@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -96,7 +97,7 @@ type seen struct {
 
 func (s seen) RoundTrip(req *http.Request) (*http.Response, error) {
 	begun := time.Now()
-	ctx, span := s.tracer.Start(req.Context(), req.Method+" "+Endpoint(req.URL),
+	ctx, span := s.tracer.Start(req.Context(), req.Method+" "+Endpoint(req),
 		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attributesOf(req)...))
 	resp, err := s.base.RoundTrip(req.WithContext(ctx))
 	attrs := []slog.Attr{slog.String("method", req.Method), slog.String("path", req.URL.EscapedPath()), slog.String("to", req.URL.Host)}
@@ -122,12 +123,17 @@ func (s seen) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// attributesOf describes a request to PVE, without the parameters that are in a query.
+// attributesOf describes a request to PVE, without the parameters that are in a query, and with
+// the names of what is on a node, but of nothing else: elsewhere they are those of people.
 func attributesOf(req *http.Request) []attribute.KeyValue {
 	bare := *req.URL
 	bare.User, bare.RawQuery = nil, ""
+	if before, after, isAPI := strings.Cut(bare.Path, "/api2/json/"); isAPI && !strings.HasPrefix(after, "nodes/") {
+		bare.Path = before + "/api2/json" + Endpoint(req)
+		bare.RawPath = bare.Path // with * as it is
+	}
 	attrs := []attribute.KeyValue{
-		semconv.HTTPRequestMethodKey.String(req.Method), semconv.URLFull(bare.String()), semconv.URLTemplate(Endpoint(req.URL)),
+		semconv.HTTPRequestMethodKey.String(req.Method), semconv.URLFull(bare.String()), semconv.URLTemplate(Endpoint(req)),
 		semconv.ServerAddress(req.URL.Hostname()),
 	}
 	if port, err := strconv.Atoi(req.URL.Port()); err == nil {
