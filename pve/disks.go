@@ -77,3 +77,43 @@ func (p ThinPool) MarshalJSON() ([]byte, error) { return lenient.Encode(p, p.Ext
 func (c *Client) ThinPools(ctx context.Context, node string) ([]ThinPool, error) {
 	return proxmox.Get[[]ThinPool](ctx, c.Client, proxmox.Join("nodes", node, "disks", "lvmthin"), nil)
 }
+
+// ZFSPoolState is the state of a ZFS pool, in the words of zpool status.
+type ZFSPoolState struct {
+	Name     string              `json:"name"`
+	State    lenient.Opt[string] `json:"state,omitzero"`  // ONLINE, DEGRADED, …
+	Status   lenient.Opt[string] `json:"status,omitzero"` // what is wrong
+	Action   lenient.Opt[string] `json:"action,omitzero"` // what to do about it
+	Scan     lenient.Opt[string] `json:"scan,omitzero"`   // the last scrub or resilvering
+	Errors   lenient.Opt[string] `json:"errors,omitzero"` // those of data, or No known data errors
+	Children []ZFSDevice         `json:"children,omitzero"`
+	Extra    lenient.Extra       `json:"-"`
+}
+
+// UnmarshalJSON keeps unknown fields in Extra.
+func (p *ZFSPoolState) UnmarshalJSON(data []byte) error { return lenient.Decode(data, p, &p.Extra) }
+
+// MarshalJSON writes what was read.
+func (p ZFSPoolState) MarshalJSON() ([]byte, error) { return lenient.Encode(p, p.Extra) }
+
+// ZFSDevice is a disk of a ZFS pool, or a group of them.
+type ZFSDevice struct {
+	Name     string               `json:"name"`
+	State    lenient.Opt[string]  `json:"state,omitzero"`
+	Read     lenient.Opt[float64] `json:"read,omitzero"` // errors
+	Write    lenient.Opt[float64] `json:"write,omitzero"`
+	Checksum lenient.Opt[float64] `json:"cksum,omitzero"`
+	Children []ZFSDevice          `json:"children,omitzero"`
+	Extra    lenient.Extra        `json:"-"`
+}
+
+// UnmarshalJSON keeps unknown fields in Extra.
+func (d *ZFSDevice) UnmarshalJSON(data []byte) error { return lenient.Decode(data, d, &d.Extra) }
+
+// MarshalJSON writes what was read.
+func (d ZFSDevice) MarshalJSON() ([]byte, error) { return lenient.Encode(d, d.Extra) }
+
+// ZFSPoolState asks a node for the state of a ZFS pool (Sys.Audit on /).
+func (c *Client) ZFSPoolState(ctx context.Context, node, pool string) (ZFSPoolState, error) {
+	return proxmox.Get[ZFSPoolState](ctx, c.Client, proxmox.Join("nodes", node, "disks", "zfs", pool), nil)
+}

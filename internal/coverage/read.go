@@ -18,6 +18,9 @@ type Options struct {
 	// Logs is how many logs of backup tasks of a node are read at most: the newest failed ones,
 	// and those that show which job ran.
 	Logs int
+	// AllVolumes lists all that is on the storages with backups, for a caller who asks for the
+	// rest anyway: it costs no other request then.
+	AllVolumes bool
 }
 
 // reading is a coverage in the making.
@@ -61,9 +64,13 @@ func Read(ctx context.Context, s *survey.Survey, o Options) (*Coverage, error) {
 	var included [][]pve.IncludedGuest
 	var volumes []cluster.Response[cluster.Store, []pve.Volume]
 	var tasks []cluster.Response[string, []pve.Task]
+	filter := pve.VolumeFilter{Content: "backup"}
+	if o.AllVolumes {
+		filter.Content = ""
+	}
 	var asking sync.WaitGroup // none of these touches what another one does
 	asking.Go(func() { included = r.askJobs() })
-	asking.Go(func() { volumes = r.askStores() })
+	asking.Go(func() { volumes = r.askStores(filter) })
 	asking.Go(func() { tasks = r.askTasks() })
 	asking.Wait()
 
@@ -123,7 +130,7 @@ func (r *reading) askJobs() [][]pve.IncludedGuest {
 }
 
 // askStores asks for all backups, of each storage once.
-func (r *reading) askStores() []cluster.Response[cluster.Store, []pve.Volume] {
+func (r *reading) askStores(filter pve.VolumeFilter) []cluster.Response[cluster.Store, []pve.Volume] {
 	var usable []cluster.Store
 	for _, st := range r.Stores {
 		if st.Ready == nil {
@@ -133,7 +140,7 @@ func (r *reading) askStores() []cluster.Response[cluster.Store, []pve.Volume] {
 		usable = append(usable, st)
 	}
 	return survey.Ask(r.s, CheckBackups, usable, cluster.Store.Name, func(ctx context.Context, st cluster.Store) ([]pve.Volume, error) {
-		return r.s.VolumesOn(ctx, st, pve.VolumeFilter{Content: "backup"})
+		return r.s.VolumesOn(ctx, st, filter)
 	})
 }
 

@@ -25,7 +25,7 @@ func (c check) needsInside() bool {
 // allChecks are all checks. Of those that are as severe as each other the first one is
 // about the greater loss.
 func allChecks() []check {
-	return slices.Concat(diskChecks(), nodeChecks(), storageChecks(), guestChecks(), replicationChecks(), snapshotChecks(),
+	return slices.Concat(backupChecks(), diskChecks(), nodeChecks(), storageChecks(), volumeChecks(), guestChecks(), replicationChecks(), snapshotChecks(),
 		certificateChecks(), updateChecks(), taskChecks(), capacityChecks(), accessChecks())
 }
 

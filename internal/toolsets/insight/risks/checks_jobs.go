@@ -194,7 +194,7 @@ func taskChecks() []check {
 }
 
 // noise are tasks whose failure means that somebody closed a window.
-var noise = []string{"vncproxy", "vncshell", "termproxy", "spiceproxy", "spiceshell", "vzdump"}
+var noise = []string{"vncproxy", "vncshell", "termproxy", "spiceproxy", "spiceshell"}
 
 func findFailedTasks(f *facts, found found) {
 	type key struct{ node, kind, id string }
@@ -202,7 +202,8 @@ func findFailedTasks(f *facts, found found) {
 	last := map[key]pve.Task{}
 	for _, n := range f.nodes {
 		for _, t := range n.failed {
-			if slices.Contains(noise, t.Type) || !f.concerns(t) {
+			ofBackups := t.Type == "vzdump" && f.coverage != nil // whose checks say more
+			if slices.Contains(noise, t.Type) || ofBackups || !f.concerns(t) {
 				continue
 			}
 			k := key{n.name, t.Type, t.ID}

@@ -21,7 +21,9 @@ func diskChecks() []check {
 	return []check{
 		{"disk.failed", "disks", Critical, "SMART says that the disk fails", []string{readDisks}, findFailedDisks},
 		{"zfs.unhealthy", "disks", Critical, "The ZFS pool has lost disks or data: one more failure may lose it", []string{readZFS}, findPools},
+		{"zfs.errors", "disks", Critical, "The ZFS pool has read or written wrong data", []string{readZFS, readPoolStates}, findZFSErrors},
 		{"thin.metadata-full", "disks", Critical, "The metadata of the thin pool is nearly full: all its volumes fail when it is", []string{readThin}, findMetadata},
+		{"zfs.scrub-old", "disks", Low, "The ZFS pool was not scrubbed for long: silent errors stay undetected", []string{readZFS, readPoolStates}, findOldScrubs},
 		{"disk.worn", "disks", Medium, "The disk is nearly worn out", []string{readDisks}, findWornDisks},
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
+	"github.com/pve-mcp/pve-mcp/internal/coverage"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/survey"
 	"github.com/pve-mcp/pve-mcp/pve"
@@ -32,6 +33,7 @@ const (
 	readSubscription = "subscriptions"
 	readServices     = "services"
 	readZFS          = "ZFS pools"
+	readPoolStates   = "errors in ZFS pools"
 	readThin         = "thin pools"
 	readDisks        = "SMART and wear of disks"
 	readReplication  = "replication"
@@ -44,7 +46,7 @@ const (
 // ofNodes are the reads that a node answers for itself.
 var ofNodes = map[string]bool{
 	readUse: true, readClocks: true, readVersions: true, readUpdates: true, readFailed: true, readCertificates: true, readSubscription: true,
-	readServices: true, readZFS: true, readThin: true, readDisks: true, readReplication: true, readVolumes: true, readInside: true,
+	readServices: true, readZFS: true, readPoolStates: true, readThin: true, readDisks: true, readReplication: true, readVolumes: true, readInside: true,
 	readAgents: true, readSnapshots: true,
 }
 
@@ -69,6 +71,7 @@ type facts struct {
 	users        []pve.User
 	acl          []pve.ACLEntry
 	contents     []cluster.Response[cluster.Store, []pve.Volume]
+	coverage     *coverage.Coverage // nil if it was not read
 	inside       map[pve.VMID]*inside
 }
 
@@ -85,7 +88,9 @@ type node struct {
 	subscription pve.Subscription
 	services     []pve.Service
 	pools        []pve.ZFSPool
+	poolStates   []pve.ZFSPoolState
 	thin         []pve.ThinPool
+	thinVolumes  []cluster.Response[cluster.Store, []pve.Volume]
 	disks        []pve.PhysicalDisk
 	replication  []pve.Replication
 }

@@ -47,6 +47,7 @@ func nodeReads() []nodeRead {
 			return err
 		}},
 		{readFailed, "Sys.Audit", "", nil, askFailedTasks},
+		{readVolumes, "", "", hasThinPool, askThinVolumes},
 		{readVersions, "Sys.Audit", "", nil, func(ctx context.Context, f *facts, n *node) (err error) {
 			n.packages, err = f.PVE.PackageVersions(ctx, n.name)
 			return err
@@ -93,7 +94,7 @@ func (f *facts) readNodes() {
 			case !n.answers, r.wanted != nil && !r.wanted(f, n):
 			case r.privilege != "" && !f.May(r.name, n.name, r.privilege, path):
 			case left == 0:
-				f.NotSeen(r.name, n.name, fmt.Sprintf("more than %d requests; focus asks for fewer", mostOfCluster+mostOfNode*len(f.nodes)))
+				f.NotSeen(r.name, n.name, tooMany(len(f.nodes)))
 			default:
 				left--
 				ask = append(ask, n)
@@ -105,6 +106,14 @@ func (f *facts) readNodes() {
 		})
 	}
 	wg.Wait()
+	if f.reads[readPoolStates] {
+		f.zfsStates(left)
+	}
+}
+
+// tooMany says why a request was not made.
+func tooMany(nodes int) string {
+	return fmt.Sprintf("a look makes at most %d requests; with focus on fewer areas it is among them", mostOfCluster+mostOfNode*nodes)
 }
 
 // askZFS asks for the ZFS pools. A node without ZFS refuses, which is no trouble unless a

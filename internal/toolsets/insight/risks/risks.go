@@ -106,6 +106,10 @@ func Look(ctx context.Context, v *cluster.View, scope Scope) (Picture, error) {
 	}
 	checks := f.checks()
 	f.readCluster()
+	if err := f.readCoverage(ctx); err != nil {
+		return Picture{}, err
+	}
+	f.readContents()
 	f.readNodes()
 	f.readGuests(checks)
 	if err := s.Err(); err != nil {

@@ -1,0 +1,269 @@
+package risks
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
+	"github.com/pve-mcp/pve-mcp/internal/coverage"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/survey"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+func volumeChecks() []check {
+	reads := []string{readStorageList, readGuestList, coverage.CheckBackups}
+	return []check{
+		{"storage.thin-overcommitted", "storage", Medium, "The disks on the thin pool may grow larger than it: when it is full, all of them fail", []string{readStorageList, readVolumes}, findThinOvercommit},
+		{"storage.unexplained", "storage", Low, "Much of what is used on the storage is no volume of PVE", reads, findUnexplained},
+		{"volume.seed-left", "storage", Low, "A seed image of a first boot was left behind", append(reads, readInside), findSeeds},
+		{"volume.orphaned", "storage", Low, "The disk belongs to no guest", reads, findOrphans},
+	}
+}
+
+// readContents takes up what is on the storages with backups. It costs no request: coverage
+// has asked the same.
+func (f *facts) readContents() {
+	if !f.reads[coverage.CheckBackups] {
+		return
+	}
+	var stores []cluster.Store
+	for _, s := range f.stores {
+		if s.Holds("backup") && s.Ready != nil {
+			stores = append(stores, s)
+		}
+	}
+	f.contents = survey.Ask(f.Survey, coverage.CheckBackups, stores, cluster.Store.Name, f.volumesOn)
+}
+
+func (f *facts) volumesOn(ctx context.Context, s cluster.Store) ([]pve.Volume, error) {
+	return f.VolumesOn(ctx, s, pve.VolumeFilter{})
+}
+
+// askThinVolumes asks for the disks on the thin pools of a node.
+func askThinVolumes(ctx context.Context, f *facts, n *node) error {
+	for _, s := range f.stores {
+		if s.PluginType.Value != "lvmthin" || s.Node.Value != n.name || s.Ready == nil || s.Holds("backup") {
+			continue
+		}
+		list, err := f.volumesOn(ctx, s)
+		if err != nil {
+			return err
+		}
+		n.thinVolumes = append(n.thinVolumes, cluster.Response[cluster.Store, []pve.Volume]{From: s, Value: list})
+	}
+	return nil
+}
+
+func isDisk(v pve.Volume) bool { return v.Content == "images" || v.Content == "rootdir" }
+
+func findThinOvercommit(f *facts, found found) {
+	for _, n := range f.nodes {
+		for _, on := range n.thinVolumes {
+			var sum int64
+			for _, v := range on.Value {
+				if isDisk(v) {
+					sum += v.Size.Value
+				}
+			}
+			if size := on.From.MaxDisk.Value; size > 0 && sum > size {
+				found(storeName(on.From), fmt.Sprintf("disks of %s on %s, %.0f %%", render.Bytes(sum), render.Bytes(size), 100*float64(sum)/float64(size)),
+					call("pve_storage_content", map[string]any{"storage": on.From.Storage.Value, "node": n.name}))
+			}
+		}
+	}
+}
+
+// all goes over the storages whose contents are known.
+func (f *facts) eachContent(do func(s cluster.Store, volumes []pve.Volume)) {
+	for _, on := range f.contents {
+		do(on.From, on.Value)
+	}
+	for _, n := range f.nodes {
+		for _, on := range n.thinVolumes {
+			do(on.From, on.Value)
+		}
+	}
+}
+
+// A storage of which much is no volume.
+const (
+	wellUsed = 70 // percent of it that is in use
+	mostElse = 40 // percent of it that no volume explains
+)
+
+func findUnexplained(f *facts, found found) {
+	for _, on := range f.contents {
+		s := on.From
+		used, ok := percent(s.Disk, s.MaxDisk)
+		if !ok || used < wellUsed || s.PluginType.Value == "pbs" || cluster.HiddenVolumes(f.Permissions, s, "") != nil {
+			continue
+		}
+		var sum int64
+		for _, v := range on.Value {
+			sum += v.Used.Or(v.Size.Value)
+		}
+		rest := s.Disk.Value - sum
+		if 100*float64(rest) > mostElse*float64(s.MaxDisk.Value) {
+			found(storeName(s), fmt.Sprintf("%s of %s in use", render.Bytes(rest), render.Bytes(s.Disk.Value)), command("du -xh --max-depth=2 of its path | sort -h | tail", rootOn(s.Node.Value)))
+		}
+	}
+}
+
+// seedRE matches the name of a seed image, and finds the id of its guest.
+var seedRE = lazyregexp.New(`^iso/seed-(\d+)\.iso$`)
+
+// seedUse is how long a seed image may be of use.
+const seedUse = 24 * time.Hour
+
+func findSeeds(f *facts, found found) {
+	if !f.seesAllGuests() {
+		return
+	}
+	f.eachContent(func(s cluster.Store, volumes []pve.Volume) {
+		for _, v := range volumes {
+			m := seedRE.FindStringSubmatch(v.VolID.Name)
+			if m == nil {
+				continue
+			}
+			id, _ := pve.ParseVMID(m[1])
+			g, exists := f.guest(id)
+			old := v.CTime.Value > 0 && f.Ago(time.Unix(v.CTime.Value, 0)) > seedUse
+			if exists && !old && (f.inside[g.VMID] == nil || f.mounts(g, v.VolID) || g.Uptime.Value < int64(time.Hour/time.Second)) {
+				continue
+			}
+			evidence := "of guest " + m[1] + ", which does not exist"
+			if exists {
+				evidence = "of " + guestName(g) + ", which has booted long ago"
+			}
+			found(v.VolID.String()+nodeSuffix(s), evidence, command("pvesm free "+v.VolID.String(), rootOn(s.Node.Value)))
+		}
+	})
+}
+
+// mounts reports whether a guest's configuration names a volume.
+func (f *facts) mounts(g pve.Resource, id pve.VolID) bool {
+	for _, value := range f.inside[g.VMID].config.Values {
+		if strings.Contains(value, id.String()) {
+			return true
+		}
+	}
+	return false
+}
+
+func nodeSuffix(s cluster.Store) string {
+	if s.Shared.Value {
+		return ""
+	}
+	return " on " + s.Node.Value
+}
+
+func findOrphans(f *facts, found found) {
+	if !f.seesAllGuests() {
+		return
+	}
+	known := map[int64]bool{}
+	for _, g := range f.everyone {
+		known[int64(g.VMID)] = true
+	}
+	f.eachContent(func(s cluster.Store, volumes []pve.Volume) {
+		for _, v := range volumes {
+			if !isDisk(v) || !v.VMID.Set || v.VMID.Value == 0 || known[v.VMID.Value] {
+				continue
+			}
+			evidence := fmt.Sprintf("%s; there is no guest %d", render.Bytes(v.Size.Value), v.VMID.Value)
+			if s.Shared.Value {
+				evidence += ", unless another cluster uses the storage"
+			}
+			found(render.Text(v.VolID.String(), 80)+nodeSuffix(s), evidence, command("pvesm free "+v.VolID.String()+", if nobody needs it", rootOn(s.Node.Value)))
+		}
+	})
+}
+
+// zfsStates asks for more about the pools that the nodes have listed, as far as requests are
+// left.
+func (f *facts) zfsStates(left int) {
+	type pool struct {
+		n    *node
+		name string
+	}
+	var ask []pool
+	for _, n := range f.nodes {
+		for _, p := range n.pools {
+			if left == 0 {
+				f.NotSeen(readPoolStates, n.name, tooMany(len(f.nodes)))
+				continue
+			}
+			left--
+			ask = append(ask, pool{n, p.Name})
+		}
+	}
+	for _, answer := range survey.Ask(f.Survey, readPoolStates, ask, func(p pool) string { return p.n.name }, func(ctx context.Context, p pool) (pve.ZFSPoolState, error) {
+		return f.PVE.ZFSPoolState(ctx, p.n.name, p.name)
+	}) {
+		n := answer.From.n
+		n.poolStates = append(n.poolStates, answer.Value)
+	}
+}
+
+// scrubErrorsRE finds the number of errors that a scrub did not repair.
+var scrubErrorsRE = lazyregexp.New(`with ([1-9]\d*) errors`)
+
+func findZFSErrors(f *facts, found found) {
+	for _, n := range f.nodes {
+		for _, p := range n.poolStates {
+			var bad []string
+			if e := p.Errors.Value; e != "" && e != "No known data errors" {
+				bad = append(bad, render.Text(e, 80))
+			}
+			if m := scrubErrorsRE.FindStringSubmatch(p.Scan.Value); m != nil {
+				bad = append(bad, m[1]+" errors in the last scrub")
+			}
+			bad = append(bad, deviceErrors(p.Children)...)
+			if healthy := p.State.Or("ONLINE") == "ONLINE"; bad != nil && healthy {
+				found(render.Text(p.Name, 40)+" of "+n.name, render.List(bad[:min(3, len(bad))]), command("zpool status -v "+render.Text(p.Name, 40), rootOn(n.name)))
+			}
+		}
+	}
+}
+
+// deviceErrors lists the devices of a pool that have had errors.
+func deviceErrors(devices []pve.ZFSDevice) []string {
+	var out []string
+	for _, d := range devices {
+		if d.Read.Value+d.Write.Value+d.Checksum.Value > 0 && d.Children == nil {
+			out = append(out, fmt.Sprintf("%s: %g read, %g write, %g checksum errors", render.Text(d.Name, 60), d.Read.Value, d.Write.Value, d.Checksum.Value))
+		}
+		out = append(out, deviceErrors(d.Children)...)
+	}
+	return slices.Clip(out)
+}
+
+// scrubRE finds when a scrub ended.
+var scrubRE = lazyregexp.New(`scrub repaired .* errors on (\w{3} \w{3} [ \d]?\d \d\d:\d\d:\d\d \d{4})`)
+
+// mostScrub is how long ago the last scrub may be: PVE's nodes make one each month.
+const mostScrub = 40 * 24 * time.Hour
+
+func findOldScrubs(f *facts, found found) {
+	for _, n := range f.nodes {
+		for _, p := range n.poolStates {
+			scan, evidence := p.Scan.Value, ""
+			if m := scrubRE.FindStringSubmatch(scan); m != nil {
+				at, err := time.Parse("Mon Jan _2 15:04:05 2006", m[1])
+				if err == nil && f.Ago(at) > mostScrub {
+					evidence = render.Duration(f.Ago(at)) + " ago"
+				}
+			} else if scan == "" || strings.Contains(scan, "none requested") {
+				evidence = "never"
+			}
+			if evidence != "" {
+				found(render.Text(p.Name, 40)+" of "+n.name, evidence, command("zpool scrub "+render.Text(p.Name, 40), rootOn(n.name)))
+			}
+		}
+	}
+}
