@@ -97,12 +97,13 @@ func getManagerStatus(c *call) (any, error) {
 	}, nil
 }
 
-// reported is when a node's part of HA reported last, which it does every few seconds.
+// reported is when a node's part of HA reported last, by the clock of the node, which it does
+// every few seconds.
 func (c *call) reported(n *node) time.Time {
 	if n.Offline {
 		return n.heardAt
 	}
-	return c.now.Truncate(10 * time.Second)
+	return n.time(c.now.Truncate(10 * time.Second))
 }
 
 func (c *call) service(g *guest) map[string]any {

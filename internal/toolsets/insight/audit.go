@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/survey"
@@ -101,10 +102,39 @@ func runAudit(ctx context.Context, c *tool.Call, in auditIn) (auditOut, error) {
 		out.Findings = append(out.Findings, rowOf(f))
 	}
 	out.Blind = p.Blind
+	if in.Limit <= usualLimit {
+		out.shorten()
+	}
 	if out.LeftOut = len(rows) - len(out.Findings); out.LeftOut > 0 {
 		out.More = "limit, focus, or detail"
 	}
 	return out, nil
+}
+
+// An answer has this many findings unless more are asked for, and then at most so many bytes.
+const (
+	usualLimit = 15
+	usualBytes = 5900
+)
+
+// shorten makes an answer shorter that would be too long: fewer names, then fewer findings.
+func (out *auditOut) shorten() {
+	tooLong := func() bool { return len(exactjson.Encode(out)) > usualBytes }
+	for most := survey.MostSubjects - 1; most > 0 && tooLong(); most-- {
+		for i := range out.Findings {
+			f := &out.Findings[i]
+			f.On = f.On[:min(most, len(f.On))]
+		}
+		for i := range out.Blind {
+			b := &out.Blind[i]
+			if len(b.On) > most {
+				b.Count, b.On = max(b.Count, len(b.On)), b.On[:most]
+			}
+		}
+	}
+	for len(out.Findings) > 1 && tooLong() {
+		out.Findings = out.Findings[:len(out.Findings)-1]
+	}
 }
 
 // detail answers with all that one finding is about.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -15,7 +16,7 @@ func replicationChecks() []check {
 	reads := []string{readGuestList, readJobs, readReplication}
 	return []check{
 		{"replication.failed", "replication", High, "Replication fails: the copy on the other node gets older", reads, findFailedReplications},
-		{"replication.never-ran", "replication", High, "The replication job has never made a copy", reads, findNewReplications},
+		{"replication.never-ran", "replication", Medium, "The replication job has never made a copy", reads, findNewReplications},
 		{"replication.late", "replication", Medium, "The last replication is long ago", reads, findLateReplications},
 		{"replication.disabled", "replication", Low, "The replication job is disabled: its copy gets older", reads, findDisabledReplications},
 	}
@@ -47,16 +48,33 @@ func findFailedReplications(f *facts, found found) {
 	})
 }
 
-// mostRest is how long a replication may rest: PVE's schedules are mostly of minutes or hours.
-const mostRest = 25 * time.Hour
-
 func findNewReplications(f *facts, found found) {
 	f.everyReplication(func(r pve.Replication, subject string, n *node) {
-		overdue := r.NextSync.Value == 0 || f.Ago(time.Unix(r.NextSync.Value, 0)) > time.Hour
-		if r.LastSync.Value == 0 && !failing(r) && !r.Disabled.Value && overdue {
+		if r.LastSync.Value == 0 && r.LastTry.Value == 0 && !failing(r) && !r.Disabled.Value {
 			found(subject, "schedule "+render.Text(r.Schedule.Or("*/15"), 40), runNow(r, n))
 		}
 	})
+}
+
+// everyRE matches schedules of minutes or hours, and dayRE those that name days.
+var (
+	everyRE = lazyregexp.New(`\*|hourly|minutely|/`)
+	dayRE   = lazyregexp.New(`(?i)mon|tue|wed|thu|fri|sat|sun|weekly`)
+	dateRE  = lazyregexp.New(`\d-\d|-\*|\*-|monthly|quarterly|yearly|annually`)
+)
+
+// mostRest is how long a job of a schedule may rest.
+func mostRest(schedule string) time.Duration {
+	const day = 24 * time.Hour
+	switch {
+	case dateRE.MatchString(schedule):
+		return 370 * day
+	case dayRE.MatchString(schedule):
+		return 8 * day
+	case everyRE.MatchString(schedule):
+		return 3 * time.Hour
+	}
+	return 26 * time.Hour
 }
 
 func findLateReplications(f *facts, found found) {
@@ -64,10 +82,8 @@ func findLateReplications(f *facts, found found) {
 		if r.LastSync.Value == 0 || failing(r) || r.Disabled.Value {
 			return
 		}
-		ago := f.Ago(time.Unix(r.LastSync.Value, 0))
-		overdue := r.NextSync.Value > 0 && f.Ago(time.Unix(r.NextSync.Value, 0)) > time.Hour
-		if overdue || r.NextSync.Value == 0 && ago > mostRest {
-			found(subject, "last "+render.Duration(ago)+" ago", runNow(r, n))
+		if ago := f.Ago(time.Unix(r.LastSync.Value, 0)); ago > mostRest(r.Schedule.Or("*/15")) {
+			found(subject, "last "+render.Duration(ago)+" ago, schedule "+render.Text(r.Schedule.Or("*/15"), 40), runNow(r, n))
 		}
 	})
 }
@@ -189,7 +205,7 @@ func findExpiring(f *facts, found found) {
 
 func taskChecks() []check {
 	return []check{
-		{"task.failed", "tasks", Medium, "A task has failed", []string{readFailed}, findFailedTasks},
+		{"task.failed", "tasks", Medium, "A task has failed", []string{readFailed, readRunning}, findFailedTasks},
 	}
 }
 
@@ -203,7 +219,8 @@ func findFailedTasks(f *facts, found found) {
 	for _, n := range f.nodes {
 		for _, t := range n.failed {
 			ofBackups := t.Type == "vzdump" && f.coverage != nil // whose checks say more
-			if slices.Contains(noise, t.Type) || ofBackups || !f.concerns(t) {
+			warned := strings.HasPrefix(t.Status.Value, "WARNINGS")
+			if warned || slices.Contains(noise, t.Type) || ofBackups || !f.concerns(t) {
 				continue
 			}
 			k := key{n.name, t.Type, t.ID}

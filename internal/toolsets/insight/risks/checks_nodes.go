@@ -17,7 +17,7 @@ func nodeChecks() []check {
 		{"node.silent", "nodes", High, "The node is online, and its status daemon tells nothing: the state of its guests and storages is unknown", nil, findSilent},
 		{"ha.agent-dead", "ha", High, "HA's agent on the node is dead: HA neither starts nor recovers guests there, and may fence it", []string{readHA}, findDeadAgent},
 		{"node.service-failed", "nodes", Medium, "A service of PVE has failed or was stopped", []string{readServices}, findFailedServices},
-		{"node.clock", "nodes", Medium, "The clock is wrong: tickets, HA, Ceph, schedules and the ages of backups depend on it", []string{readClocks}, findClocks},
+		{"node.clock", "nodes", Medium, "The clock is wrong: tickets, HA, Ceph, schedules and the ages of backups depend on it", []string{readClocks, readHA}, findClocks},
 		{"node.maintenance", "nodes", Low, "The node is in HA maintenance: HA starts no guest there", nil, findMaintenance},
 	}
 }
@@ -92,7 +92,7 @@ func findFailedServices(f *facts, found found) {
 }
 
 // mostSkew is how far a clock may be off.
-const mostSkew = 10 * time.Second
+const mostSkew = 15 * time.Second
 
 // findClocks compares the clocks with the middle one of all, that of this process among them.
 func findClocks(f *facts, found found) {

@@ -2,6 +2,7 @@ package risks
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,10 +21,10 @@ const (
 func diskChecks() []check {
 	return []check{
 		{"disk.failed", "disks", Critical, "SMART says that the disk fails", []string{readDisks}, findFailedDisks},
-		{"zfs.unhealthy", "disks", Critical, "The ZFS pool has lost disks or data: one more failure may lose it", []string{readZFS}, findPools},
-		{"zfs.errors", "disks", Critical, "The ZFS pool has read or written wrong data", []string{readZFS, readPoolStates}, findZFSErrors},
+		{"zfs.unhealthy", "disks", Critical, "The ZFS pool has lost disks or data: one more failure may lose it", []string{readZFS, readOtherPools}, findPools},
+		{"zfs.errors", "disks", Critical, "The ZFS pool has read or written wrong data", []string{readZFS}, findZFSErrors},
 		{"thin.metadata-full", "disks", Critical, "The metadata of the thin pool is nearly full: all its volumes fail when it is", []string{readThin}, findMetadata},
-		{"zfs.scrub-old", "disks", Low, "The ZFS pool was not scrubbed for long: silent errors stay undetected", []string{readZFS, readPoolStates}, findOldScrubs},
+		{"zfs.scrub-old", "disks", Low, "The ZFS pool was not scrubbed for long: silent errors stay undetected", []string{readZFS}, findOldScrubs},
 		{"disk.worn", "disks", Medium, "The disk is nearly worn out", []string{readDisks}, findWornDisks},
 	}
 }
@@ -55,7 +56,7 @@ func findWornDisks(f *facts, found found) {
 
 func findPools(f *facts, found found) {
 	for _, n := range f.nodes {
-		for _, p := range n.pools {
+		for _, p := range slices.Concat(n.pools, n.otherPools) {
 			if h := p.Health.Value; h != "" && h != "ONLINE" {
 				found(render.Text(p.Name, 40)+" of "+n.name, render.Text(h, 30), command("zpool status -v "+render.Text(p.Name, 40), rootOn(n.name)))
 			}

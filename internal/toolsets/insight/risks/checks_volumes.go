@@ -18,7 +18,7 @@ import (
 func volumeChecks() []check {
 	reads := []string{readStorageList, readGuestList, coverage.CheckBackups}
 	return []check{
-		{"storage.thin-overcommitted", "storage", Medium, "The disks on the thin pool may grow larger than it: when it is full, all of them fail", []string{readStorageList, readVolumes}, findThinOvercommit},
+		{"storage.thin-overcommitted", "storage", Medium, "The disks on the thin pool may grow larger than it: when it is full, all of them fail", []string{readStorageList, readGuestList, readInside}, findThinOvercommit},
 		{"storage.unexplained", "storage", Low, "Much of what is used on the storage is no volume of PVE", reads, findUnexplained},
 		{"volume.seed-left", "storage", Low, "A seed image of a first boot was left behind", append(reads, readInside), findSeeds},
 		{"volume.orphaned", "storage", Low, "The disk belongs to no guest", reads, findOrphans},
@@ -44,48 +44,28 @@ func (f *facts) volumesOn(ctx context.Context, s cluster.Store) ([]pve.Volume, e
 	return f.VolumesOn(ctx, s, pve.VolumeFilter{})
 }
 
-// askThinVolumes asks for the disks on the thin pools of a node.
-func askThinVolumes(ctx context.Context, f *facts, n *node) error {
-	for _, s := range f.stores {
-		if s.PluginType.Value != "lvmthin" || s.Node.Value != n.name || s.Ready == nil || s.Holds("backup") {
-			continue
-		}
-		list, err := f.volumesOn(ctx, s)
-		if err != nil {
-			return err
-		}
-		n.thinVolumes = append(n.thinVolumes, cluster.Response[cluster.Store, []pve.Volume]{From: s, Value: list})
-	}
-	return nil
-}
-
 func isDisk(v pve.Volume) bool { return v.Content == "images" || v.Content == "rootdir" }
 
+// findThinOvercommit sums up the disks of guests on thin pools. Where not every guest is
+// known, the sum is at least that.
 func findThinOvercommit(f *facts, found found) {
-	for _, n := range f.nodes {
-		for _, on := range n.thinVolumes {
-			var sum int64
-			for _, v := range on.Value {
-				if isDisk(v) {
-					sum += v.Size.Value
-				}
-			}
-			if size := on.From.MaxDisk.Value; size > 0 && sum > size {
-				found(storeName(on.From), fmt.Sprintf("disks of %s on %s, %.0f %%", render.Bytes(sum), render.Bytes(size), 100*float64(sum)/float64(size)),
-					call("pve_storage_content", map[string]any{"storage": on.From.Storage.Value, "node": n.name}))
+	sums := map[string]int64{} // by storage and node
+	for _, g := range f.everyone {
+		in := f.inside[g.VMID]
+		if in == nil {
+			continue
+		}
+		for _, d := range in.config.Disks(pve.Kind(g.Type)) {
+			if d.Volume.Storage != "" && !d.IsCDROM() {
+				sums[d.Volume.Storage+" on "+g.Node.Value] += d.Size.Value
 			}
 		}
 	}
-}
-
-// all goes over the storages whose contents are known.
-func (f *facts) eachContent(do func(s cluster.Store, volumes []pve.Volume)) {
-	for _, on := range f.contents {
-		do(on.From, on.Value)
-	}
-	for _, n := range f.nodes {
-		for _, on := range n.thinVolumes {
-			do(on.From, on.Value)
+	for _, s := range f.stores {
+		sum, size := sums[s.Storage.Value+" on "+s.Node.Value], s.MaxDisk.Value
+		if s.PluginType.Value == "lvmthin" && size > 0 && sum > size {
+			found(storeName(s), fmt.Sprintf("disks of %s on %s, %.0f %%", render.Bytes(sum), render.Bytes(size), 100*float64(sum)/float64(size)),
+				call("pve_storage_content", map[string]any{"storage": s.Storage.Value, "node": s.Node.Value}))
 		}
 	}
 }
@@ -124,8 +104,9 @@ func findSeeds(f *facts, found found) {
 	if !f.seesAllGuests() {
 		return
 	}
-	f.eachContent(func(s cluster.Store, volumes []pve.Volume) {
-		for _, v := range volumes {
+	for _, on := range f.contents {
+		s := on.From
+		for _, v := range on.Value {
 			m := seedRE.FindStringSubmatch(v.VolID.Name)
 			if m == nil {
 				continue
@@ -142,7 +123,7 @@ func findSeeds(f *facts, found found) {
 			}
 			found(v.VolID.String()+nodeSuffix(s), evidence, command("pvesm free "+v.VolID.String(), rootOn(s.Node.Value)))
 		}
-	})
+	}
 }
 
 // mounts reports whether a guest's configuration names a volume.
@@ -170,8 +151,9 @@ func findOrphans(f *facts, found found) {
 	for _, g := range f.everyone {
 		known[int64(g.VMID)] = true
 	}
-	f.eachContent(func(s cluster.Store, volumes []pve.Volume) {
-		for _, v := range volumes {
+	for _, on := range f.contents {
+		s := on.From
+		for _, v := range on.Value {
 			if !isDisk(v) || !v.VMID.Set || v.VMID.Value == 0 || known[v.VMID.Value] {
 				continue
 			}
@@ -181,32 +163,6 @@ func findOrphans(f *facts, found found) {
 			}
 			found(render.Text(v.VolID.String(), 80)+nodeSuffix(s), evidence, command("pvesm free "+v.VolID.String()+", if nobody needs it", rootOn(s.Node.Value)))
 		}
-	})
-}
-
-// zfsStates asks for more about the pools that the nodes have listed, as far as requests are
-// left.
-func (f *facts) zfsStates(left int) {
-	type pool struct {
-		n    *node
-		name string
-	}
-	var ask []pool
-	for _, n := range f.nodes {
-		for _, p := range n.pools {
-			if left == 0 {
-				f.NotSeen(readPoolStates, n.name, tooMany(len(f.nodes)))
-				continue
-			}
-			left--
-			ask = append(ask, pool{n, p.Name})
-		}
-	}
-	for _, answer := range survey.Ask(f.Survey, readPoolStates, ask, func(p pool) string { return p.n.name }, func(ctx context.Context, p pool) (pve.ZFSPoolState, error) {
-		return f.PVE.ZFSPoolState(ctx, p.n.name, p.name)
-	}) {
-		n := answer.From.n
-		n.poolStates = append(n.poolStates, answer.Value)
 	}
 }
 

@@ -33,11 +33,10 @@ const (
 	readSubscription = "subscriptions"
 	readServices     = "services"
 	readZFS          = "ZFS pools"
-	readPoolStates   = "errors in ZFS pools"
+	readOtherPools   = "ZFS pools without a storage"
 	readThin         = "thin pools"
 	readDisks        = "SMART and wear of disks"
 	readReplication  = "replication"
-	readVolumes      = "contents of storages"
 	readInside       = "settings of guests"
 	readAgents       = "guest agents"
 	readSnapshots    = "snapshots"
@@ -46,7 +45,7 @@ const (
 // ofNodes are the reads that a node answers for itself.
 var ofNodes = map[string]bool{
 	readUse: true, readClocks: true, readVersions: true, readUpdates: true, readFailed: true, readCertificates: true, readSubscription: true,
-	readServices: true, readZFS: true, readPoolStates: true, readThin: true, readDisks: true, readReplication: true, readVolumes: true, readInside: true,
+	readServices: true, readZFS: true, readOtherPools: true, readThin: true, readDisks: true, readReplication: true, readInside: true,
 	readAgents: true, readSnapshots: true,
 }
 
@@ -65,6 +64,7 @@ type facts struct {
 	stores       []cluster.Store
 	items        []pve.ClusterItem
 	ha           []pve.HAItem
+	recent       []pve.Task // nil if they are not known
 	running      []pve.Task
 	configs      []pve.StorageConfig
 	replications []pve.Replication
@@ -90,7 +90,7 @@ type node struct {
 	pools        []pve.ZFSPool
 	poolStates   []pve.ZFSPoolState
 	thin         []pve.ThinPool
-	thinVolumes  []cluster.Response[cluster.Store, []pve.Volume]
+	otherPools   []pve.ZFSPool // on which no storage is
 	disks        []pve.PhysicalDisk
 	replication  []pve.Replication
 }
@@ -118,7 +118,7 @@ func (f *facts) readCluster() {
 	}{
 		{readQuorum, f.audits(readQuorum, "/"), keep(&f.items, f.PVE.ClusterStatus)},
 		{readHA, f.audits(readHA, "/"), keep(&f.ha, f.PVE.HAStatus)},
-		{readRunning, f.audits(readRunning, "/"), keep(&f.running, f.PVE.ClusterTasks)},
+		{readRunning, f.audits(readRunning, "/"), keep(&f.recent, f.PVE.ClusterTasks)},
 		{readConfigs, nil, keep(&f.configs, f.PVE.StorageConfigs)},
 		{readJobs, nil, keep(&f.replications, f.PVE.ReplicationJobs)},
 		{readAccess, f.audits(readAccess, "/access"), func(ctx context.Context) (err error) {
@@ -135,7 +135,8 @@ func (f *facts) readCluster() {
 	f.spent = firstRequests
 	var wg sync.WaitGroup
 	for _, r := range reads {
-		if !f.reads[r.name] || r.may != nil && !r.may() {
+		alone := len(f.nodes) == 1 && (r.name == readQuorum || r.name == readHA || r.name == readJobs)
+		if !f.reads[r.name] || alone || r.may != nil && !r.may() {
 			continue
 		}
 		f.spent++
@@ -144,7 +145,7 @@ func (f *facts) readCluster() {
 		})
 	}
 	wg.Wait()
-	f.running = slices.DeleteFunc(f.running, func(t pve.Task) bool { return t.EndTime.Set })
+	f.running = slices.DeleteFunc(slices.Clone(f.recent), func(t pve.Task) bool { return t.EndTime.Set })
 }
 
 // keep asks for something, and keeps it.

@@ -34,12 +34,14 @@ func (f *facts) readGuests(checks []check) {
 			return 0
 		case g.Status.Value == "running":
 			return 1
+		case g.Template.Value:
+			return 3
 		}
 		return 2
 	}
 	var chosen []pve.Resource
 	for _, g := range f.guests {
-		if n := f.nodeNamed(g.Node.Value); !g.Template.Value && n != nil && n.answers {
+		if n := f.nodeNamed(g.Node.Value); n != nil && n.answers {
 			chosen = append(chosen, g)
 		}
 	}
@@ -107,7 +109,7 @@ func (f *facts) readSnapshots() {
 	}
 	var ask []pve.Resource
 	for _, g := range f.guests {
-		if f.inside[g.VMID] != nil {
+		if f.inside[g.VMID] != nil && !g.Template.Value {
 			ask = append(ask, g)
 		}
 	}

@@ -1,0 +1,175 @@
+package insight_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
+	"github.com/pve-mcp/pve-mcp/pvesim"
+)
+
+// auditAnswer is what the tests read of an answer.
+type auditAnswer struct {
+	Message  string
+	Findings []struct {
+		ID, Severity, What, Evidence string
+		On                           []string
+		Count                        int
+		Fix                          map[string]any
+	}
+	Blind []struct {
+		Check, Missing string
+		On             []string
+	}
+	Well []string
+}
+
+func auditOf(t *testing.T, w *sim.World, args string) auditAnswer {
+	t.Helper()
+	a := w.Call("pve_audit", args)
+	if a.IsError {
+		t.Fatal(a.Text)
+	}
+	var out auditAnswer
+	if err := json.Unmarshal(a.Structured, &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// haves are what tokens can know beside guests.
+var haves = map[string][]string{
+	fullToken:     {"guest", "root", "node", "store", "access", "backup", "agent", "modify", "any"},
+	operatorToken: {"guest", "root", "node", "store", "access", "backup", "agent", "any"},
+	auditorToken:  {"guest", "root", "node", "store", "access", "agent", "any"},
+	poolToken:     {"guest", "agent", "any"},
+}
+
+func newPlanter(m *pvesim.Model, seed uint64, token string) *planter {
+	return &planter{Model: m, r: rand.New(rand.NewPCG(seed, 1)), used: map[string]bool{}, wants: map[string]bool{}, sees: func(need string, g *pvesim.Guest) bool {
+		if token == poolToken && g != nil && g.VMID%2 == 1 {
+			return false
+		}
+		return slices.Contains(haves[token], need)
+	}}
+}
+
+// check audits a cluster with a token, and compares the findings with those that were planted.
+func (p *planter) check(t *testing.T, token string) {
+	t.Helper()
+	w := sim.New(t, sim.Options{Model: p.Model, Token: token})
+	got := auditOf(t, w, `{"smart":true,"limit":200}`)
+	found := map[string]bool{}
+	for _, f := range got.Findings {
+		for _, on := range f.On {
+			found[f.ID+" "+on] = true
+		}
+		if f.Count > len(f.On) {
+			t.Errorf("%s: %d, of which the test sees %v", f.ID, f.Count, f.On)
+		}
+		if f.Fix == nil {
+			t.Errorf("%s: no fix", f.ID)
+		}
+	}
+	for want := range p.wants {
+		if !found[want] {
+			t.Errorf("not found: %s", want)
+		}
+	}
+	for _, f := range slices.Sorted(maps.Keys(found)) {
+		if !p.wants[f] {
+			t.Errorf("found, and not planted: %s", f)
+		}
+	}
+	for _, check := range p.blind {
+		if !slices.ContainsFunc(got.Blind, func(b struct {
+			Check, Missing string
+			On             []string
+		}) bool {
+			return strings.Contains(b.Check, check)
+		}) {
+			t.Errorf("%q is no blind spot: %+v", check, got.Blind)
+		}
+	}
+	if t.Failed() {
+		t.Logf("%+v", got)
+	}
+}
+
+var versions = []string{"8.4.1", "9.0.11"}
+
+// Nothing is found in a cluster that is well.
+func TestHealthy(t *testing.T) {
+	for _, nodes := range []int{1, 3, 30} {
+		for _, version := range versions {
+			for token := range haves {
+				t.Run(fmt.Sprint(nodes, " nodes of ", version, " ", token), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						m := healthy(uint64(nodes), nodes, version)
+						newPlanter(&m, 1, token).check(t, token)
+					})
+				})
+			}
+		}
+	}
+}
+
+// Each fault is found where it was planted, and nothing else.
+func TestPlanted(t *testing.T) {
+	names := map[string]bool{}
+	for i, f := range faults() {
+		if names[f.name] {
+			t.Errorf("%s is there twice", f.name)
+		}
+		names[f.name] = true
+		for j, nodes := range []int{1, 3, 30} {
+			if nodes < f.nodes || nodes == 30 && !effort.Of(false, i%4 == 0, true) {
+				continue
+			}
+			for token := range haves {
+				if token != fullToken && nodes != 3 {
+					continue
+				}
+				t.Run(fmt.Sprint(f.name, ", ", nodes, " nodes, ", token), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						m := healthy(uint64(i), nodes, versions[(i+j)%2])
+						p := newPlanter(&m, uint64(i), token)
+						f.plant(p)
+						p.check(t, token)
+					})
+				})
+			}
+		}
+	}
+	if len(names) < 60 {
+		t.Errorf("only %d faults", len(names))
+	}
+}
+
+// Two faults at once are both found.
+func TestPlantedPairs(t *testing.T) {
+	all := slices.DeleteFunc(faults(), func(f fault) bool { return f.hides })
+	r := rand.New(rand.NewPCG(7, 7))
+	for range effort.Of(10, 60, 3000) {
+		a, b, seed := all[r.IntN(len(all))], all[r.IntN(len(all))], r.Uint64()
+		if a.name == b.name || a.clashes != "" && a.clashes == b.clashes {
+			continue
+		}
+		t.Run(fmt.Sprint(a.name, " and ", b.name, ", seed ", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := healthy(seed, 3, versions[seed%2])
+				p := newPlanter(&m, seed, fullToken)
+				a.plant(p)
+				b.plant(p)
+				p.check(t, fullToken)
+			})
+		})
+	}
+}
