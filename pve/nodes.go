@@ -67,3 +67,22 @@ func (c *Client) NodeStatus(ctx context.Context, node string) (NodeStatus, error
 func (c *Client) NodeVersion(ctx context.Context, node string) (Version, error) {
 	return proxmox.Get[Version](ctx, c.Client, proxmox.Join("nodes", node, "version"), nil)
 }
+
+// DeviceMapping is a name under which guests use devices of several nodes.
+type DeviceMapping struct {
+	ID    string        `json:"id"`
+	Map   []string      `json:"map,omitzero"` // each a property string with node, path, id
+	Extra lenient.Extra `json:"-"`
+}
+
+// UnmarshalJSON keeps unknown fields in Extra.
+func (m *DeviceMapping) UnmarshalJSON(data []byte) error { return lenient.Decode(data, m, &m.Extra) }
+
+// MarshalJSON writes what was read.
+func (m DeviceMapping) MarshalJSON() ([]byte, error) { return lenient.Encode(m, m.Extra) }
+
+// DeviceMappings lists the mappings of a kind of devices, pci or usb, that the token may see
+// (Mapping.Audit, Mapping.Use or Mapping.Modify on each).
+func (c *Client) DeviceMappings(ctx context.Context, kind string) ([]DeviceMapping, error) {
+	return proxmox.Get[[]DeviceMapping](ctx, c.Client, proxmox.Join("cluster", "mapping", kind), nil)
+}

@@ -65,7 +65,7 @@ type sample struct {
 
 // usualParams are parameters of paths where a sample says nothing else.
 func usualParams(path string) url.Values {
-	p := url.Values{"node": {"pve1"}, "vmid": {"104"}, "storage": {"local"}}
+	p := url.Values{"node": {"pve1"}, "vmid": {"104"}, "storage": {"local"}, "ipam": {"pve"}}
 	if strings.Contains(path, "/lxc") {
 		p.Set("vmid", "203")
 	}

@@ -7,14 +7,12 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/show"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
-	"github.com/pve-mcp/pve-mcp/lazyregexp"
 	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 	"github.com/pve-mcp/pve-mcp/pve"
@@ -79,7 +77,7 @@ func problemWithin(c *tool.Call, err error) explain.Explanation {
 func (out *statusOut) addresses(ctx context.Context, c *tool.Call, g pve.GuestRef, list []pve.Interface) {
 	out.Addresses = []address{}
 	list = slices.DeleteFunc(list, func(i pve.Interface) bool { return i.Name == "lo" || len(i.CIDRs()) == 0 })
-	if len(list) > mostInterfaces || slices.ContainsFunc(list, forContainers) {
+	if len(list) > mostInterfaces || slices.ContainsFunc(list, cluster.IsForContainers) {
 		all := len(list)
 		list = configuredFirst(ctx, c, g, list)
 		out.Dropped = all - len(list)
@@ -99,33 +97,15 @@ func (out *statusOut) addresses(ctx context.Context, c *tool.Call, g pve.GuestRe
 	}
 }
 
-// containerRE matches the names that container engines give bridges and interfaces.
-var containerRE = lazyregexp.New(`^(veth|docker|br-[0-9a-f]{12}|podman|cni|cali|flannel|cilium|lxc|lxd|incus|virbr|kube-|weave|nodelocaldns|tunl)`)
-
-func forContainers(i pve.Interface) bool { return containerRE.MatchString(i.Name) }
-
 // configuredFirst returns the interfaces, first those whose MAC is in the guest's
 // configuration. Of the others it leaves out those for containers. If the configuration cannot
 // be read, none counts as configured.
 func configuredFirst(ctx context.Context, c *tool.Call, g pve.GuestRef, list []pve.Interface) []pve.Interface {
-	macs := map[string]bool{}
-	if config, err := c.PVE.GuestConfig(ctx, g); err == nil {
-		for _, n := range config.NICs(g.Kind) {
-			macs[strings.ToLower(n.MAC)] = true
-		}
+	config, err := c.PVE.GuestConfig(ctx, g)
+	if err != nil {
+		config = pve.GuestConfig{}
 	}
-	own := func(i pve.Interface) bool { return i.MAC.Value != "" && macs[strings.ToLower(i.MAC.Value)] }
-	list = slices.DeleteFunc(list, func(i pve.Interface) bool { return !own(i) && forContainers(i) })
-	slices.SortStableFunc(list, func(a, b pve.Interface) int {
-		rank := func(i pve.Interface) int {
-			if own(i) {
-				return 0
-			}
-			return 1
-		}
-		return rank(a) - rank(b)
-	})
-	return list
+	return cluster.OwnInterfaces(list, config.NICs(g.Kind))
 }
 
 // noStore are the types of file systems that store no data of the guest.

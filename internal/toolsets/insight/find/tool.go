@@ -1,0 +1,96 @@
+// Package find has pve_find, which answers which guests have an address, use a volume or a
+// storage, or are configured in some way.
+package find
+
+import (
+	"context"
+
+	"github.com/pve-mcp/pve-mcp/internal/survey"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+)
+
+type in struct {
+	IP        string      `json:"ip,omitzero" jsonschema:"address, or network such as 10.0.0.0/24"`
+	MAC       string      `json:"mac,omitzero" jsonschema:"in any spelling"`
+	ISO       string      `json:"iso,omitzero" jsonschema:"image in a CD drive: volume or file name; * allowed"`
+	Volume    string      `json:"volume,omitzero" jsonschema:"such as local-zfs:vm-101-disk-0; * allowed"`
+	Storage   string      `json:"storage,omitzero" jsonschema:"all that uses it"`
+	Bridge    string      `json:"bridge,omitzero" jsonschema:"or an SDN vnet; * allowed"`
+	VLAN      int         `json:"vlan,omitzero" min:"1" max:"4094"`
+	Device    string      `json:"device,omitzero" jsonschema:"passed through: PCI address, vendor:product, mapping or /dev path; * = any"`
+	Config    tool.Values `json:"config,omitzero" jsonschema:"keys with a value or a part of it, with * and a leading ! for not: {\"cpu\":\"kvm64*\"}"`
+	Notes     string      `json:"notes,omitzero" jsonschema:"part of the notes"`
+	NoAgent   bool        `json:"no_agent,omitzero" jsonschema:"VMs whose guest agent is not configured or does not answer"`
+	Addresses bool        `json:"addresses,omitzero" jsonschema:"show the IP addresses of each; alone: of all guests"`
+	Guests    string      `json:"guests,omitzero" jsonschema:"only among these: ids, names, web*, tag:prod, pool:lab, node:pve2, running, all; comma = or, + = and, ! = not"`
+	Limit     int         `json:"limit,omitzero" min:"1" max:"200" default:"40" jsonschema:"most rows"`
+	Offset    int         `json:"offset,omitzero" min:"0" jsonschema:"guests to pass over, as more says"`
+}
+
+type out struct {
+	Message string         `json:"message"`
+	Guests  []row          `json:"guests" cut:"end"`
+	Total   int            `json:"total" jsonschema:"guests that match, of those that were looked at"`
+	More    string         `json:"more,omitzero" jsonschema:"how to get the others"`
+	Storage *storageUse    `json:"storage,omitzero"`
+	Blind   []survey.Blind `json:"blind,omitzero" jsonschema:"what could not be looked at"`
+	Notes   []string       `json:"notes,omitzero"`
+}
+
+type row struct {
+	Guest     string   `json:"guest"`
+	Node      string   `json:"node,omitzero"`
+	Status    string   `json:"status,omitzero"`
+	Where     []string `json:"where,omitzero"`
+	Addresses []string `json:"addresses,omitzero"`
+}
+
+// Tool is pve_find.
+func Tool() tool.Tool {
+	return tool.Read(tool.Spec[in, out]{
+		Name:  "pve_find",
+		Title: "Find guests by address, disk, network, device or configuration",
+		Doc: "Which VM or container has this IP or MAC address, uses this ISO, disk, storage, bridge, VLAN or passed-through device, has this " +
+			"configuration value, note or no guest agent; IP addresses of all guests. Arguments together are \"and\". Snapshots count as use. " +
+			"Names and tags: pve_list_guests.",
+		Examples: []tool.Example{
+			{Arguments: `{"ip":"10.10.1.12"}`},
+			{Arguments: `{"iso":"local:iso/debian-12.11.0-amd64-netinst.iso"}`},
+			{Arguments: `{"storage":"nfs"}`},
+			{Arguments: `{"vlan":30,"bridge":"vmbr0"}`},
+			{Arguments: `{"config":{"cpu":"kvm64*"}}`},
+		},
+		Needs: []tool.Need{
+			tool.On(tool.OnGuest, "VM.Audit").Else("the guest is not looked at"),
+			tool.On(tool.OnGuest, "VM.Monitor").Until(9).If("addresses of a running VM").Else("its addresses are unknown").ForAdmins().Named("guest-agent"),
+			tool.On(tool.OnGuest, "VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted").Since(9).If("addresses of a running VM").Else("its addresses are unknown"),
+			tool.On(tool.OnStorage, "Datastore.Audit", "Datastore.AllocateSpace").If("a storage or an image").Else("it is not known whether it is there"),
+			tool.On(tool.OnRoot, "Sys.Audit").If("a storage").Else("the backup jobs that use it are unknown"),
+		},
+		Run: run,
+	})
+}
+
+func run(ctx context.Context, c *tool.Call, in in) (out, error) {
+	w, err := parse(in)
+	if err != nil {
+		return out{}, err
+	}
+	s, end, err := survey.Begin(ctx, c.View, survey.Deadline)
+	if err != nil {
+		return out{}, err
+	}
+	defer end()
+	f := &finder{Survey: s, in: in, wanted: w}
+	if err := f.choose(ctx); err != nil {
+		return out{}, err
+	}
+	f.readConfigs(ctx)
+	f.testConfigs(ctx)
+	f.readAddresses(ctx)
+	f.testAddresses()
+	if err := s.Err(); err != nil {
+		return out{}, err
+	}
+	return f.answer(ctx), nil
+}
