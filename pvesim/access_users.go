@@ -272,7 +272,7 @@ func putToken(c *call) (any, error) {
 		t.PrivSep = c.flag("privsep")
 	}
 	t.Expire = int64(c.number("expire", int(t.Expire)))
-	if c.str("comment") != "" {
+	if c.params["comment"] != nil {
 		t.Comment = c.str("comment")
 	}
 	for _, key := range apischema.SplitList(c.str("delete")) {

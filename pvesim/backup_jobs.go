@@ -13,7 +13,6 @@ import (
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/calendar"
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/perl"
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
-	"github.com/pve-mcp/pve-mcp/pvesim/internal/retention"
 )
 
 // theJob returns the backup job that the call names.
@@ -32,8 +31,13 @@ func (c *call) job(b *BackupJob) map[string]any {
 	if ids, ok := b.Options["vmid"]; ok {
 		out["vmid"] = ids // a list, even of one
 	}
-	if keep, ok := b.Options["prune-backups"]; ok {
-		out["prune-backups"] = keptAsText(keep)
+	for _, key := range []string{"fleecing", "performance", "prune-backups"} {
+		if text, ok := b.Options[key]; ok {
+			out[key] = c.jobObject(text)
+		}
+	}
+	if paths, ok := b.Options["exclude-path"]; ok {
+		out["exclude-path"] = strings.Split(paths, ",")
 	}
 	if next, ok := calendar.Next(b.Schedule, c.now.UTC()); ok && !b.Disabled {
 		out["next-run"] = next.Unix()
@@ -41,11 +45,20 @@ func (c *call) job(b *BackupJob) map[string]any {
 	return out
 }
 
-// keptAsText is how many backups a job keeps. Its file has them as text.
-func keptAsText(rule string) map[string]string {
-	out := map[string]string{}
-	for key, n := range retention.Parse(rule) {
-		out[key] = strconv.Itoa(n)
+// jobObject is a property string of a job as an object. Its numbers are text before PVE 9.
+func (c *call) jobObject(text string) map[string]any {
+	out := map[string]any{}
+	for part := range strings.SplitSeq(text, ",") {
+		name, value, _ := strings.Cut(part, "=")
+		out[name] = value
+	}
+	if c.node.version.major < 9 {
+		return out
+	}
+	for name, value := range out {
+		if n, err := strconv.Atoi(value.(string)); err == nil {
+			out[name] = n
+		}
 	}
 	return out
 }
@@ -100,21 +113,29 @@ func (c *call) jobRefusal(o map[string]string) error {
 			return badParam(p, "Only root may set this option.")
 		}
 	}
-	for _, p := range []string{"all", "exclude", "pool"} {
-		if o[p] != "" && o[p] != "0" && o["vmid"] != "" {
-			return badParam(p, "option conflicts with option 'vmid'")
-		}
-	}
-	if o["vmid"] == "" && o["pool"] == "" && o["all"] != "1" {
-		return badParam("vmid", "property is missing")
-	}
 	if o["pool"] != "" && c.poolNamed(o["pool"]) == nil {
 		return die("pool '%s' does not exist", o["pool"])
 	}
 	if storage := c.str("storage"); storage != "" {
-		return c.caller.Require("/storage/"+storage, "Datastore.Allocate")
+		if err := c.caller.Require("/storage/"+storage, "Datastore.Allocate"); err != nil {
+			return err
+		}
+	}
+	for _, p := range []string{"all", "exclude", "pool"} {
+		if o[p] != "" && o[p] != "0" && o["vmid"] != "" {
+			return badParamInLock(p, "option conflicts with option 'vmid'")
+		}
+	}
+	if o["vmid"] == "" && o["pool"] == "" && o["all"] != "1" {
+		return badParamInLock("vmid", "property is missing")
 	}
 	return nil
+}
+
+// badParamInLock refuses a parameter under the lock on the jobs, where the refusal loses its
+// form.
+func badParamInLock(name, text string) error {
+	return die("400 Parameter verification failed.\n%s: %s", name, text)
 }
 
 // change gives a job what the call says of it.
@@ -160,7 +181,12 @@ func createJob(c *call) (any, error) {
 func putJob(c *call) (any, error) {
 	b, err := c.theJob()
 	if err != nil {
-		return nil, err
+		return nil, die("no such vzdump job")
+	}
+	for _, key := range apischema.SplitList(c.str("delete")) {
+		if c.api().Param(c.ep, key) == nil {
+			return nil, badParamInLock("delete", "unknown option '"+key+"'")
+		}
 	}
 	changed, err := c.change(*b)
 	if err != nil {
@@ -174,7 +200,7 @@ func putJob(c *call) (any, error) {
 func deleteJob(c *call) (any, error) {
 	b, err := c.theJob()
 	if err != nil {
-		return nil, die("400 Parameter verification failed.\nid: No such job '%s'", c.str("id"))
+		return nil, badParamInLock("id", "No such job '"+c.str("id")+"'")
 	}
 	id := b.ID
 	c.jobs = slices.DeleteFunc(c.jobs, func(b BackupJob) bool { return b.ID == id })

@@ -50,6 +50,32 @@ func drivesInOrder(kind string, config map[string]string) []string {
 	return keys
 }
 
+// missingBridge is the failure to start a guest with a network device on a bridge that its
+// node does not have. Not recorded: the words are those of QEMU and LXC.
+func (c *call) missingBridge(g *guest) (outcome, bool) {
+	n := c.nodeNamed(g.Node)
+	for i := range g.macs() {
+		bridge := propstring.Get(g.Config["net"+strconv.Itoa(i)], "bridge")
+		if bridge == "" || n.Contained || slices.ContainsFunc(c.networkNow(n), func(i map[string]any) bool { return i["iface"] == bridge && i["active"] == 1 }) {
+			continue
+		}
+		o := failed(failTakes, "start failed: QEMU exited with code 1")
+		lines := []string{fmt.Sprintf("bridge '%s' does not exist", bridge), fmt.Sprintf("kvm: -netdev type=tap,id=net%d,ifname=tap%di%d,"+
+			"script=/usr/libexec/qemu-server/pve-bridge,downscript=/usr/libexec/qemu-server/pve-bridgedown,vhost=on: network script "+
+			"/usr/libexec/qemu-server/pve-bridge failed with status 512", i, g.VMID, i)}
+		if g.Kind == "lxc" {
+			o = failed(failTakes, "startup for container '%d' failed", g.VMID)
+			lines = []string{"run_buffer: 571 Script exited with status 2", fmt.Sprintf("lxc_create_network_priv: 3466 bridge '%s' does not exist", bridge),
+				fmt.Sprintf("__lxc_start: 2119 Failed to initialize container \"%d\"", g.VMID)}
+		}
+		for _, line := range lines {
+			o.log = append(o.log, entry{failTakes / 2, line})
+		}
+		return o, true
+	}
+	return outcome{}, false
+}
+
 // bootVolume is the volume with the system that a guest starts; nil if there is none or
 // nothing is known of it.
 func (s *state) bootVolume(g *guest) *volume {

@@ -186,6 +186,89 @@ func TestDownload(t *testing.T) {
 	}
 }
 
+// What a Terraform provider found: values are kept as PVE prints them, what is empty goes, and
+// what cannot be is refused.
+func TestSettingsAsPVEKeepsThem(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pvesim.Cluster())
+	w.story(`
+		PUT /nodes/pve1/qemu/104/config?scsi5=file=local-zfs:1,iothread=on,aio=io_uring => null
+		GET /nodes/pve1/qemu/104/config#scsi5         => local-zfs:vm-104-disk-2,aio=io_uring,iothread=1,size=1G
+		PUT /nodes/pve1/qemu/104/config?net1=bridge=vmbr0,model=virtio,macaddr=BC:24:11:00:00:01 => null
+		GET /nodes/pve1/qemu/104/config#net1          => virtio=BC:24:11:00:00:01,bridge=vmbr0
+		PUT /nodes/pve1/qemu/104/config?ide2=cdrom,media=cdrom => null
+		GET /nodes/pve1/qemu/104/config#ide2          => cdrom,media=cdrom
+		PUT /nodes/pve1/lxc/203/config?mp0=mp=mnt/x,volume=local-zfs:1 => null
+		GET /nodes/pve1/lxc/203/config#mp0            => local-zfs:subvol-203-disk-1,mp=mnt/x,size=1G
+		PUT /nodes/pve1/qemu/104/config?description=two%0A%0A&tags=B;a => null
+		GET /nodes/pve1/qemu/104/config#description   => two
+		GET /nodes/pve1/qemu/104/config#tags          => a;b
+		PUT /nodes/pve1/qemu/104/config?description=&tags= => null
+		GET /nodes/pve1/qemu/104/config#description   => null
+		GET /nodes/pve1/qemu/104/config#tags          => null
+		PUT /nodes/pve1/qemu/104/config?cores=        => 400 Parameter verification failed. cores: type check ('integer') failed - got ''
+		PUT /nodes/pve1/lxc/203/config?unprivileged=0 => 500 unable to modify read-only option: 'unprivileged'
+		PUT /nodes/pve1/lxc/203/config?delete=memory  => 500 unable to delete required option 'memory'
+		PUT /access/users/ops@pve?comment=hi          => null
+		PUT /access/users/ops@pve?comment=            => null
+		GET /access/users/ops@pve#comment             => null
+		POST /cluster/backup?id=jo&schedule=daily&vmid=100&storage=nfs&exclude-path=/a&exclude-path=/b&fleecing=enabled=1,storage=nfs => null
+		GET /cluster/backup/jo#exclude-path            => [/a /b]
+		GET /cluster/backup/jo#fleecing#enabled        => 1
+		PUT /cluster/backup/none?comment=x            => 500 no such vzdump job
+		DELETE /cluster/backup/none                   => 500 400 Parameter verification failed.
+		POST /cluster/backup?schedule=daily&storage=nfs => 500 400 Parameter verification failed.
+		PUT /nodes/pve3/qemu/105/config?balloon=512   => null
+		GET /nodes/pve3/qemu/105/status/current#shares => 1000
+		PUT /nodes/pve1/qemu/104/config?balloon=0     => null
+		GET /nodes/pve1/qemu/104/status/current#ballooninfo => null
+	`)
+	for change, want := range map[string]string{
+		"qemu/104/config?machine=foo":               "machine.type: value does not match the regex pattern",
+		"lxc/203/config?mp1=local-zfs:1,mp=/a/../x": "mp1.mp: invalid format - /a/../x contains illegal character sequences",
+	} {
+		if got := w.answer("PUT", "/nodes/pve1/"+change); !strings.HasPrefix(got, "400 ") || !strings.Contains(got, want) {
+			t.Errorf("%s: %s", change, got)
+		}
+	}
+}
+
+// PVE takes a bridge that there is not. The start fails.
+func TestBridgeThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	m := pvesim.Lab()
+	m.Nodes[0].Bridges = []string{"vmbr1"}
+	newWorld(t, m).story(`
+		POST /nodes/pve/qemu?vmid=200&net0=virtio,bridge=nobridge  => OK
+		POST /nodes/pve/qemu/200/status/start                      => start failed: QEMU exited with code 1
+		PUT /nodes/pve/qemu/200/config?net0=virtio,bridge=vmbr1    => null
+		POST /nodes/pve/qemu/200/status/start                      => OK
+		POST /nodes/pve/lxc?vmid=201&ostemplate=local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst&storage=local-lvm&net0=name=eth0,bridge=nobridge  => OK
+		POST /nodes/pve/lxc/201/status/start                       => startup for container '201' failed
+	`)
+}
+
+// An OCI image sets its variables and its first process, whatever the call says.
+func TestContainerOfOCIImage(t *testing.T) {
+	t.Parallel()
+	m := pvesim.Lab()
+	m.PVE = "9.1.1"
+	w := newWorld(t, m)
+	w.story(`
+		POST /nodes/pve/storage/local/oci-registry-pull?reference=postgres:18  => OK
+		POST /nodes/pve/lxc?vmid=200&ostemplate=local:vztmpl/postgres_18.tar&storage=local-lvm&net0=name=eth0,bridge=vmbr0,ip=10.1.1.1/24&entrypoint=/bin/true  => OK
+		GET /nodes/pve/lxc/200/config#entrypoint  => docker-entrypoint.sh postgres
+		GET /nodes/pve/lxc/200/config#env         => PGDATA=/var/lib/postgresql/18/docker
+		POST /nodes/pve/lxc/200/status/start      => OK
+	`)
+	r := w.do("GET", "/nodes/pve/lxc/200/interfaces", nil)
+	if got := within(r.Body.Data, "eth0").(map[string]any)["inet"]; got != "10.1.1.1/24" {
+		t.Error(got)
+	}
+	m.PVE = "8.4.1"
+	newWorld(t, m).story("GET /nodes/pve/query-oci-repo-tags?reference=nginx  => 501 Method 'GET /nodes/pve/query-oci-repo-tags' not implemented")
+}
+
 // isoOf makes an image with genisoimage, as PVE does.
 func isoOf(t *testing.T, label string, files map[string]string) []byte {
 	t.Helper()

@@ -163,12 +163,23 @@ func (c *call) changeConfig(j *journal, g *guest) error {
 		c.forget(g, key)
 		delete(g.dropped, key)
 	}
+	if err := c.refuseRequired(g); err != nil {
+		return err
+	}
 	for _, key := range c.removed() {
 		if err := c.removeKey(g, key); err != nil {
 			return err
 		}
 	}
 	settings := c.settings()
+	for _, key := range sortedKeys(settings) { // what is empty goes
+		if settings[key] == "" {
+			delete(settings, key)
+			if err := c.removeKey(g, key); err != nil {
+				return err
+			}
+		}
+	}
 	if err := c.changeBoot(g, settings); err != nil {
 		return err
 	}
@@ -253,9 +264,6 @@ func (c *call) removeKey(g *guest, key string) error {
 		if err := g.unprotected("%s", what); err != nil {
 			return err
 		}
-		if key == "rootfs" {
-			return die("unable to delete required option 'rootfs'")
-		}
 	}
 	if withoutIndex(key) == "unused" { // at once, whatever else is asked for
 		return c.removeConfigKey(g, key, true)
@@ -269,30 +277,37 @@ func (c *call) removeKey(g *guest, key string) error {
 func (c *call) normal(kind, key, value, old string) string {
 	switch {
 	case key == "tags":
-		tags := apischema.SplitList(value)
+		tags := apischema.SplitList(strings.ToLower(value))
 		slices.Sort(tags)
 		return strings.Join(slices.Compact(tags), ";")
-	case key == "description" && kind == "lxc" && !strings.HasSuffix(value, "\n"):
-		return value + "\n"
+	case key == "description" && value == "":
+		return value
+	case key == "description" && kind == "lxc":
+		return strings.TrimRight(value, "\n") + "\n"
+	case key == "description":
+		return strings.TrimRight(value, " \t\r\n")
 	case withoutIndex(key) == "net" && key != "net":
-		return c.withMAC(kind, value, macOf(old))
+		return c.withMAC(kind, key, value)
 	}
 	return value
 }
 
-// withMAC gives a network device without a hardware address its old one, or else a new
-// one.
-func (c *call) withMAC(kind, net, old string) string {
-	if macOf(net) != "" {
-		return net
-	}
-	if old == "" {
-		old = c.mac()
-	}
+// printed is a property string as PVE writes it.
+func (c *call) printed(kind, key, value string) string {
+	return c.api().Normal(c.api().Param(c.api().Endpoint("PUT", "/nodes/{node}/"+kind+"/{vmid}/config"), key), value)
+}
+
+// withMAC is a network device as PVE writes it. One without a hardware address gets a new
+// one, even if it had one before.
+func (c *call) withMAC(kind, key, net string) string {
 	if kind == "lxc" {
-		return propstring.Set(propstring.Set(net, "hwaddr", old), "type", "veth")
+		if propstring.Get(net, "hwaddr") == "" {
+			net = propstring.Set(net, "hwaddr", c.mac())
+		}
+		return c.printed(kind, key, propstring.Set(net, "type", "veth"))
 	}
-	model, rest, _ := strings.Cut(net, ",")
-	model = strings.TrimPrefix(model, "model=")
-	return strings.TrimSuffix(model+"="+old+","+rest, ",")
+	if net = c.printed(kind, key, net); macOf(net) == "" {
+		net = c.printed(kind, key, net+",macaddr="+c.mac())
+	}
+	return net
 }

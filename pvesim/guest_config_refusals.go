@@ -5,8 +5,10 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"net/url"
+	"slices"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/perl"
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
@@ -29,6 +31,10 @@ func (c *call) checkValues() error {
 	if model != "" && !strings.HasPrefix(model, "custom-") && !isCPUModel(model) {
 		return badParam("cpu", "invalid format - Built-in cputype '%s' is not defined (missing 'custom-' prefix?)\n", model)
 	}
+	machine := cmp.Or(propstring.Get(c.str("machine"), "type"), propstring.Get(c.str("machine"), ""))
+	if machine != "" && !machineType.MatchString(machine) {
+		return badParam("machine", "invalid format - format error\nmachine.type: value does not match the regex pattern\n")
+	}
 	keys, err := url.PathUnescape(c.str("sshkeys"))
 	if err != nil {
 		keys = c.str("sshkeys")
@@ -37,6 +43,29 @@ func (c *call) checkValues() error {
 		if strings.TrimSpace(line) != "" && !isPublicKey(line) {
 			return die("SSH public key validation error")
 		}
+	}
+	return nil
+}
+
+// machineType are the types of machines that PVE lets QEMU be.
+var machineType = lazyregexp.New(`^(?:(?:pc|pc(?:-i440fx)?-\d+(?:\.\d+)+(?:\+pve\d+)?(?:\.pxe)?|q35|pc-q35-\d+(?:\.\d+)+(?:\+pve\d+)?(?:\.pxe)?|virt(?:-\d+(?:\.\d+)+)?(?:\+pve\d+)?))$`)
+
+// refuseRequired refuses to change or remove what a container keeps for its life.
+func (c *call) refuseRequired(g *guest) error {
+	if g.Kind != "lxc" {
+		return nil
+	}
+	for _, key := range c.removed() {
+		_, set := g.planned()[key]
+		switch {
+		case set && slices.Contains([]string{"memory", "ostype", "rootfs"}, key):
+			return die("unable to delete required option '%s'", key)
+		case set && key == "unprivileged":
+			return die("unable to delete read-only option: '%s'", key)
+		}
+	}
+	if c.params["unprivileged"] != nil {
+		return die("unable to modify read-only option: 'unprivileged'")
 	}
 	return nil
 }

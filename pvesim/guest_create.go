@@ -3,6 +3,7 @@ package pvesim
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -160,6 +161,13 @@ func (c *call) creation(kind string, id int, typ string, make func(j *journal) (
 	}), nil
 }
 
+// given are the settings of a new guest that say something.
+func (c *call) given() map[string]string {
+	settings := c.settings(notConfig...)
+	maps.DeleteFunc(settings, func(_, value string) bool { return value == "" })
+	return settings
+}
+
 // createVM makes a VM, or restores one from a backup.
 func createVM(c *call) (any, error) {
 	id := c.number("vmid", 0)
@@ -169,7 +177,7 @@ func createVM(c *call) (any, error) {
 	if err := c.unusedID(id); err != nil {
 		return nil, die("unable to create VM %d - %s", id, strings.TrimSpace(refusalOf(err).message))
 	}
-	settings := c.settings(notConfig...)
+	settings := c.given()
 	return c.creation("qemu", id, "qmcreate", func(j *journal) (madeDrives, error) {
 		made, err := c.makeDrives(j, "qemu", id, settings, c.str("storage"))
 		if err != nil {
@@ -232,7 +240,7 @@ func createCT(c *call) (any, error) {
 	if c.flag("restore") {
 		return c.restoreCT(c.str("ostemplate"))
 	}
-	id, template, settings := c.number("vmid", 0), c.str("ostemplate"), c.settings(notConfig...)
+	id, template, settings := c.number("vmid", 0), c.str("ostemplate"), c.given()
 	if err := c.mayUnpack(template, "vztmpl", id); err != nil {
 		return nil, err
 	}
@@ -257,6 +265,9 @@ func createCT(c *call) (any, error) {
 		for _, v := range made.volumes {
 			v.Blank, v.Image = false, Image{NoNetwork: archive.Image.NoNetwork}
 		}
+		if archive.OCI != nil {
+			j.say("Detected OCI archive")
+		}
 		j.say("extracting archive '%s/template/cache/%s'", c.storageNamed(archive.storage()).path(), archive.file())
 		j.pass(time.Duration(archive.Size/(100<<20)) * time.Second)
 		j.say("Total bytes read: %d", archive.Size*2)
@@ -267,8 +278,29 @@ func createCT(c *call) (any, error) {
 			}
 		}
 		c.completeCT(made.config, archive)
+		c.applyOCI(j, made.config, archive)
 		return made, nil
 	})
+}
+
+// applyOCI sets what an OCI image sets, whatever the call said of it.
+func (c *call) applyOCI(j *journal, config map[string]string, archive *volume) {
+	if archive.OCI == nil {
+		return
+	}
+	if len(archive.OCI.Env) > 0 {
+		config["env"] = strings.Join(archive.OCI.Env, "\x00")
+	}
+	if init := archive.OCI.Entrypoint; init != "" && init != "/sbin/init" {
+		config["entrypoint"], config["cmode"] = init, "console"
+		for i := range maxNets {
+			key := fmt.Sprint("net", i)
+			if net := config[key]; net != "" && propstring.Get(net, "host-managed") == "" {
+				j.say("Auto-Enabling host-managed network for network device %s.", key)
+				config[key] = c.printed("lxc", key, propstring.Set(net, "host-managed", "1"))
+			}
+		}
+	}
 }
 
 // completeCT adds to a new container's configuration what PVE sets: defaults, and

@@ -3,6 +3,7 @@ package pvesim
 import (
 	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,10 +29,7 @@ func (m madeDrives) undo(s *state) {
 // their volumes and sizes. What it made is undone if it fails.
 func (c *call) makeDrives(j *journal, kind string, vmid int, config map[string]string, defaultStorage string) (madeDrives, error) {
 	out := madeDrives{config: map[string]string{}}
-	for _, key := range sortedKeys(config) {
-		if !propstring.IsDriveKey(kind, key) {
-			continue
-		}
+	for _, key := range drivesToMake(kind, config) {
 		if _, name, _ := strings.Cut(propstring.Volume(config[key]), ":"); name == "cloudinit" || propstring.IsCloudInit(config[key]) {
 			attached := out.config
 			if g := c.guests[vmid]; g != nil {
@@ -56,7 +54,17 @@ func (c *call) makeDrives(j *journal, kind string, vmid int, config map[string]s
 	return out, nil
 }
 
+// drivesToMake are the keys of drives in the order in which PVE makes their volumes.
+func drivesToMake(kind string, config map[string]string) []string {
+	keys := slices.DeleteFunc(sortedKeys(config), func(key string) bool { return !propstring.IsDriveKey(kind, key) })
+	if i := slices.Index(keys, "rootfs"); i > 0 {
+		keys = slices.Insert(slices.Delete(keys, i, i+1), 0, "rootfs")
+	}
+	return keys
+}
+
 func (c *call) makeDrive(j *journal, kind string, vmid int, key, drive, defaultStorage string) (string, *volume, error) {
+	drive = c.printed(kind, key, drive)
 	id := propstring.Volume(drive)
 	storage, name, ok := strings.Cut(id, ":")
 	if !ok {
@@ -70,7 +78,7 @@ func (c *call) makeDrive(j *journal, kind string, vmid int, key, drive, defaultS
 		if v == nil {
 			return "", nil, die("volume '%s' does not exist", id)
 		}
-		return propstring.Set(drive, "size", propstring.FormatSize(v.Size)), nil, nil
+		return c.printed(kind, key, propstring.Set(drive, "size", propstring.FormatSize(v.Size))), nil, nil
 	}
 	if _, err := c.usable(storage, c.node.Name); err != nil {
 		return "", nil, err
@@ -107,6 +115,7 @@ func (c *call) makeDrive(j *journal, kind string, vmid int, key, drive, defaultS
 	if r.name == "disk" {
 		drive = propstring.Set(drive, "size", propstring.FormatSize(v.Size))
 	}
+	drive = c.printed(kind, key, drive)
 	if source != nil {
 		j.say("create full clone of drive (%s)", source.id)
 	}

@@ -115,7 +115,7 @@ func TestDisks(t *testing.T) {
 		GET /nodes/pve1/qemu/100/config#unused0                          => local-zfs:vm-100-disk-0
 		POST /nodes/pve1/qemu/100/move_disk?disk=scsi9&storage=nfs       => 500 disk 'scsi9' does not exist
 		PUT /nodes/pve1/lxc/200/config?protection=1                      => null
-		PUT /nodes/pve1/lxc/200/config?delete=rootfs                     => 500 can't remove CT 200 drive 'rootfs' - protection mode enabled
+		PUT /nodes/pve1/lxc/200/config?delete=rootfs                     => 500 unable to delete required option 'rootfs'
 		DELETE /nodes/pve1/lxc/200                                       => 500 can't remove CT 200 - protection mode enabled
 		PUT /nodes/pve1/qemu/100/config?protection=1                     => null
 		PUT /nodes/pve1/qemu/100/config?delete=unused0                   => 500 can't remove unused disk 'local-zfs:vm-100-disk-0' - protection mode enabled

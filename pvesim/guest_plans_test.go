@@ -58,13 +58,13 @@ func TestJobs(t *testing.T) {
 		POST /nodes/pve1/replication/100-0/schedule_now                  => 100-0
 		GET /nodes/pve1/replication/100-0/status#next_sync               => 0
 		POST /cluster/backup?vmid=100                                    => 400 Parameter verification failed. schedule: neither 'starttime' nor 'schedule' were set
-		POST /cluster/backup?vmid=100&all=1&schedule=daily               => 400 Parameter verification failed. all: option conflicts with option 'vmid'
-		POST /cluster/backup?schedule=daily                              => 400 Parameter verification failed. vmid: property is missing
+		POST /cluster/backup?vmid=100&all=1&schedule=daily               => 500 400 Parameter verification failed.
+		POST /cluster/backup?schedule=daily                              => 500 400 Parameter verification failed.
 		POST /cluster/backup?id=mine&vmid=100,105&schedule=daily&storage=nfs => null
 		GET /cluster/backup#mine#storage                                 => nfs
 		PUT /cluster/backup/mine?enabled=0                               => null
 		GET /cluster/backup/mine#enabled                                 => 0
-		PUT /cluster/backup/nosuch?enabled=0                             => 400 Parameter verification failed. id: No such job 'nosuch'
+		PUT /cluster/backup/nosuch?enabled=0                             => 500 no such vzdump job
 		GET /nodes/pve1/vzdump/defaults#mode                             => snapshot
 	`)
 	saved, err := w.sim.Model()

@@ -183,6 +183,9 @@ func (c *call) startWork(g *guest, takes time.Duration) outcome {
 	if id := c.missingVolume(g); id != "" {
 		return failed(failTakes, "volume '%s' does not exist", id)
 	}
+	if o, no := c.missingBridge(g); no {
+		return o
+	}
 	warm := g.Config["lock"] == "suspended"
 	o := done(takes, func(end time.Time) {
 		if !warm {

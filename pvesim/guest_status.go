@@ -112,6 +112,9 @@ func guestStatus(c *call, g *guest) (any, error) {
 	if g.agentOn() {
 		out["agent"] = 1
 	}
+	if balloon := g.intConfig("balloon", 0); balloon > 0 {
+		out["balloon_min"], out["shares"] = balloon<<20, g.intConfig("shares", 1000)
+	}
 	out["qmpstatus"] = "stopped"
 	if g.now.running {
 		maps.Copy(out, c.monitor(g))
@@ -152,6 +155,11 @@ func (c *call) monitor(g *guest) map[string]any {
 	}
 	if len(nics) > 0 {
 		out["nics"] = nics
+	}
+	if g.Config["balloon"] == "0" { // the VM has no balloon
+		delete(out, "balloon")
+		delete(out, "ballooninfo")
+		return out
 	}
 	if c.booted(g, c.now) {
 		out["freemem"] = g.maxMem() - u.mem

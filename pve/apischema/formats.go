@@ -68,7 +68,7 @@ var formats = sync.OnceValue(func() map[string]func(string) error {
 		"pve-volume-id":                  volumeID,
 		"pve-volume-id-or-qm-path":       volumeIDOrQMPath,
 		"pve-volume-id-or-absolute-path": volumeIDOrPath,
-		"pve-lxc-mp-string":              volumeIDOrPath,
+		"pve-lxc-mp-string":              mountPath,
 		"pve-storage-content":            storageContent,
 		"storage-pair":                   storagePair,
 		"pve-storage-path":               matches(`/[^;()]+.*`, "value does not look like a valid absolute path"),
@@ -175,6 +175,7 @@ var (
 	bridgeRE     = anchored(`[-_.\w\d]+`)
 	driveRE      = anchored(`(ide|sata|scsi|virtio)\d+`)
 	bootDeviceRE = anchored(`(ide|sata|scsi|virtio|net|hostpci|usb)\d+`)
+	mountPathRE  = lazyregexp.New(`/\.\.?/|/\.\.?$|^\.\./`)
 	volumeIDRE   = anchored(`(?i:[a-z][a-z0-9\-_\.]*[a-z0-9]):.+`)
 	urlencodedRE = anchored(`[-%a-zA-Z0-9_.!~*'()]*`)
 	macRE        = anchored(`(?i:[a-f0-9][02468ace](:[a-f0-9]{2}){5})`)
@@ -266,6 +267,14 @@ func volumeIDOrPath(s string) error {
 		return nil
 	}
 	return volumeID(s)
+}
+
+// mountPath refuses what leads elsewhere, and nothing else.
+func mountPath(s string) error {
+	if mountPathRE.MatchString(s) {
+		return fmt.Errorf("%s contains illegal character sequences", s)
+	}
+	return nil
 }
 
 func volumeIDOrQMPath(s string) error {

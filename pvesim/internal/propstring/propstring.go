@@ -38,12 +38,17 @@ func Get(s, key string) string {
 	return ""
 }
 
-// Set returns the property string in which a key has a value; "" removes the key.
+// Set returns the property string in which a key has a value, in its place if it was there;
+// "" removes the key.
 func Set(s, key, value string) string {
 	var parts []string
 	for part := range strings.SplitSeq(s, ",") {
-		if k, _, ok := strings.Cut(part, "="); part != "" && (!ok || k != key) {
+		switch k, _, ok := strings.Cut(part, "="); {
+		case part == "":
+		case !ok || k != key:
 			parts = append(parts, part)
+		case value != "":
+			parts, value = append(parts, key+"="+value), ""
 		}
 	}
 	if value != "" {
