@@ -84,28 +84,13 @@ func (c *call) makeDrive(j *journal, kind string, vmid int, key, drive, defaultS
 		return "", nil, err
 	}
 	st := c.storageNamed(storage)
-	r := request{storage: storage, node: c.node.Name, vmid: vmid, name: "disk", content: "images", format: propstring.Get(drive, "format")}
-	gigabytes, _ := strconv.ParseFloat(name, 64)
-	r.size = int64(gigabytes * float64(gib))
 	source, err := c.importSource(j, drive, vmid)
 	if err != nil {
 		return "", nil, err
 	}
-	switch {
-	case kind == "lxc":
-		r.content = "rootdir"
-	case name == "cloudinit":
-		r.name, r.size = "cloudinit", 4<<20
-		if r.format == "" && st.traits().files {
-			r.format = "qcow2"
-		}
+	r := c.driveRequest(kind, key, drive, source, request{storage: storage, node: c.node.Name, vmid: vmid})
+	if r.name == "cloudinit" {
 		drive = propstring.Set(drive, "media", "cdrom")
-	case key == "efidisk0":
-		r.size = 528 << 10
-	case key == "tpmstate0":
-		r.size, r.format = 4<<20, "raw"
-	case source != nil:
-		r.size, r.format = source.size, source.format(r.format, st)
 	}
 	v := c.newVolume(r)
 	drive = propstring.SetVolume(drive, v.ID)
@@ -133,6 +118,30 @@ func (c *call) makeDrive(j *journal, kind string, vmid int, key, drive, defaultS
 	}
 	j.pass(100 * time.Millisecond)
 	return drive, c.addVolume(v, c.now), nil
+}
+
+// driveRequest is the volume that a drive asks for.
+func (c *call) driveRequest(kind, key, drive string, source *source, r request) request {
+	_, name, _ := strings.Cut(propstring.Volume(drive), ":")
+	st := c.storageNamed(r.storage)
+	gigabytes, _ := strconv.ParseFloat(name, 64)
+	r.name, r.content, r.format, r.size = "disk", "images", propstring.Get(drive, "format"), int64(gigabytes*float64(gib))
+	switch {
+	case kind == "lxc":
+		r.content = "rootdir"
+	case name == "cloudinit":
+		r.name, r.size = "cloudinit", 4<<20
+		if r.format == "" && st.traits().files {
+			r.format = "qcow2"
+		}
+	case key == "efidisk0":
+		r.size = 528 << 10
+	case key == "tpmstate0":
+		r.size, r.format = 4<<20, "raw"
+	case source != nil:
+		r.size, r.format = source.size, source.format(r.format, st)
+	}
+	return r
 }
 
 // fileSystem is what mkfs says of a container's new volume.
