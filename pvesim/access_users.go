@@ -61,7 +61,10 @@ func listUsers(c *call) (any, error) {
 		}
 		item := u.fields()
 		_, realm, _ := strings.Cut(id, "@")
-		item["userid"], item["realm-type"] = id, realm
+		item["userid"] = id
+		if typ := c.realmType(realm); typ != "" {
+			item["realm-type"] = typ
+		}
 		if c.flag("full") {
 			item["groups"], item["tokens"] = strings.Join(u.Groups, ","), nil
 			var tokens []any
@@ -124,8 +127,10 @@ func createUser(c *call) (any, error) {
 		return nil, die("%suser '%s' already exists", words, id)
 	}
 	_, realm, _ := strings.Cut(id, "@")
-	if c.params["password"] != nil && realm != "pam" && realm != "pve" {
+	if typ := c.realmType(realm); c.params["password"] != nil && typ == "" {
 		return nil, die("%sauth domain '%s' does not exist", words, realm)
+	} else if c.params["password"] != nil && typ != "pam" && typ != "pve" {
+		return nil, die("%scan't set password on auth type '%s'", words, typ)
 	}
 	u, err := c.changed(User{ID: id})
 	if err != nil {

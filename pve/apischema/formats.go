@@ -40,6 +40,9 @@ var formats = sync.OnceValue(func() map[string]func(string) error {
 			return must(realmRE, s, "value '%s' does not look like a valid realm", s)
 		},
 		"pve-userid": userID,
+		"ldap-simple-attr": func(s string) error {
+			return must(ldapAttrRE, s, "value '%s' does not look like a simple ldap attribute name", s)
+		},
 		"pve-tokenid": func(s string) error {
 			return must(tokenIDRE, s, "value '%s' does not look like a valid token ID", s)
 		},
@@ -169,6 +172,7 @@ var (
 	lvmRE        = anchored(`(?i:[a-z0-9][a-z0-9\-_.]*[a-z0-9])`)
 	overrideRE   = anchored(`[a-z]+=/.*`)
 	realmRE      = anchored(`[A-Za-z][A-Za-z0-9\.\-_]+`)
+	ldapAttrRE   = anchored(`[a-zA-Z0-9]+`)
 	userIDRE     = anchored(userRE)
 	tokenIDRE    = anchored(userRE + `![A-Za-z][A-Za-z0-9\.\-_]+`)
 	ifaceRE      = anchored(`(?i:[a-z][a-z0-9_]{1,20})([:\.]\d+)?`)

@@ -56,3 +56,30 @@ func TestReadOnlyUserForTheAuditor(t *testing.T) {
 		})
 	}
 }
+
+// Realms are made with a secret that the user types, changed, and removed with a word about
+// their users.
+func TestRealms(t *testing.T) {
+	for _, version := range []string{"8.4.1", "9.2"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := sim.New(t, withAccess(version))
+			for _, step := range []struct{ args, asks, says string }{
+				{`{"method":"POST","path":"/access/domains","params":{"realm":"sso","type":"openid","issuer-url":"https://idp.example.org","client-id":"pve"},"ask_user":["client-key"]}`, "lets other people log in", `"outcome":"ok"`},
+				{`{"method":"POST","path":"/access/domains","params":{"realm":"sso","type":"openid","issuer-url":"https://idp.example.org","client-id":"pve"}}`, "realm sso", "add auth server failed: domain 'sso' already exists"},
+				{`{"method":"POST","path":"/access/domains","params":{"realm":"corp","type":"ldap","server1":"ldap.example.org"}}`, "realm corp", "add auth server failed: missing value for required option 'base_dn'"},
+				{`{"method":"POST","path":"/access/domains","params":{"realm":"corp","type":"ldap","server1":"ldap.example.org","base_dn":"dc=x","user_attr":"uid","group_name_attr":"c-n"}}`, "", "value 'c-n' does not look like a simple ldap attribute name"},
+				{`{"method":"PUT","path":"/access/domains/sso","params":{"comment":"for all","default":true}}`, "changes how people log in", `"after":{"comment":"for all","default":1}`},
+				{`{"method":"POST","path":"/access/users","params":{"userid":"ann@sso"}}`, "ann@sso can log in", `"outcome":"ok"`},
+				{`{"method":"DELETE","path":"/access/domains/sso"}`, "its users can no longer log in: ann@sso", `"outcome":"ok"`},
+			} {
+				question, a := typing(w, step.args, "hush-hush")
+				if !strings.Contains(question, step.asks) || !strings.Contains(a.Text, step.says) || strings.Contains(a.Text, "hush") {
+					t.Errorf("%s\n%s\n%s", step.args, question, a.Text)
+				}
+			}
+			if a := w.Call("pve_api_read", `{"path":"/access/domains"}`); strings.Contains(a.Text, "sso") || !strings.Contains(a.Text, "Proxmox VE authentication server") {
+				t.Errorf("%s", a.Text)
+			}
+		})
+	}
+}
