@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -28,7 +29,7 @@ func (a *app) callCommand(named bool) *cobra.Command {
 		Long: "Calls a tool as an MCP client would. On a terminal the answer is shown as tables and lines, elsewhere as JSON.\n\n" +
 			"A change is waited for to its end, unless --wait or PVE_MCP_TASK_WAIT says otherwise; ctrl-c ends the waiting alone.\n" +
 			"What needs consent is asked on the terminal.\n\n" +
-			"Exit status: 0 done, 1 failed or unknown, 2 wrong arguments, 3 refused or not confirmed, 4 under way.",
+			"Exit status: 0 done, 1 failed or unknown, 2 wrong arguments, 3 refused or not confirmed, 4 under way. That of\npve_audit is by its worst finding: 11 low, 12 medium, 13 high, 14 critical.",
 		Args: a.noCommand,
 		RunE: func(*cobra.Command, []string) error {
 			return &exitError{exitUsage, "call: name a tool; pve-mcp tools lists them"}
@@ -44,6 +45,11 @@ func (a *app) callCommand(named bool) *cobra.Command {
 }
 
 func (a *app) callOne(t tool.Tool) *cobra.Command {
+	return a.callWith(t, func(ctx context.Context, args map[string]any, o *output) error { return a.call(ctx, t, args, o) })
+}
+
+// callWith makes the command of a tool, which runs something with its arguments.
+func (a *app) callWith(t tool.Tool, run func(ctx context.Context, args map[string]any, o *output) error) *cobra.Command {
 	subject, label := docs.Subject(t.Input())
 	cmd := &cobra.Command{Use: strings.TrimSpace(t.Name + " " + label), Short: t.Title, Long: t.Doc, Args: oneSubject(t.Name, label)}
 	if t.Risk == policy.Read {
@@ -90,7 +96,7 @@ func (a *app) callOne(t tool.Tool) *cobra.Command {
 				args[f.Name] = typed(f.Value.String(), t.Input().Properties[f.Name].Type)
 			}
 		})
-		return a.call(cmd.Context(), t, args, o)
+		return run(cmd.Context(), args, o)
 	}
 	return cmd
 }

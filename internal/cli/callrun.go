@@ -35,17 +35,26 @@ func (o *output) Set(v string) error {
 	return nil
 }
 
-// call calls a tool, and shows a person how it goes.
+// call calls a tool, unless it is off.
 func (a *app) call(ctx context.Context, t tool.Tool, args map[string]any, o *output) error {
+	cfg, err := a.config(false)
+	if err != nil {
+		return err
+	}
+	if _, off := toolset.Offered(selectionOf(cfg)); off[t.Name] != "" {
+		return &exitError{exitRefused, t.Name + " is off: " + off[t.Name]}
+	}
+	return a.callOffered(ctx, t, args, o)
+}
+
+// callOffered calls a tool, and shows a person how it goes.
+func (a *app) callOffered(ctx context.Context, t tool.Tool, args map[string]any, o *output) error {
 	person := isTerminal(a.in) && isTerminal(a.err)
 	report, end := a.reporter()
 	defer end()
 	host, cfg, err := a.host()
 	if err != nil {
 		return err
-	}
-	if _, off := toolset.Offered(selectionOf(cfg)); off[t.Name] != "" {
-		return &exitError{exitRefused, t.Name + " is off: " + off[t.Name]}
 	}
 	if cfg.Given[config.TaskWait] == "" {
 		host.Wait = tool.HandleTime // nobody here gives up after a minute, as clients do
@@ -139,8 +148,11 @@ func (a *app) answer(ctx context.Context, t tool.Tool, res tool.Result, o *outpu
 		}
 		return &exitError{status, res.Text}
 	}
-	if err := a.print(res.Structured, o); err != nil {
+	if err := a.print(t, res.Structured, o); err != nil {
 		return failed(err)
+	}
+	if status == exitOK {
+		status = severityStatus(t, res.Structured)
 	}
 	if status == exitRunning {
 		a.printFollowUp(ctx, res.Structured)
@@ -173,8 +185,11 @@ func (a *app) printFollowUp(ctx context.Context, answer json.RawMessage) {
 
 // print prints an answer: for people on a terminal, and as JSON elsewhere, unless one of
 // these is asked for.
-func (a *app) print(answer json.RawMessage, o *output) error {
+func (a *app) print(t tool.Tool, answer json.RawMessage, o *output) error {
 	if o.format == "table" || o.format == "" && isTerminal(a.out) {
+		if t.Name == auditTool {
+			return terminal.Findings(a.out, answer, columns(a.out), isTerminal(a.out) && os.Getenv("NO_COLOR") == "")
+		}
 		return terminal.Answer(a.out, answer, columns(a.out))
 	}
 	var buf bytes.Buffer

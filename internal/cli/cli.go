@@ -156,7 +156,7 @@ func (a *app) root(args []string) *cobra.Command {
 	must(root.RegisterFlagCompletionFunc("tools", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return toolNames(), cobra.ShellCompDirectiveNoFileComp
 	}))
-	root.AddCommand(a.auditCommand(), a.callCommand(slices.Contains(args, "call")), a.demoCommand(), a.docsCommand(), a.doctorCommand(), a.healthCommand(), a.httpCommand(), a.installCommand(),
+	root.AddCommand(a.auditCommand(), a.callCommand(slices.Contains(args, "call")), a.demoCommand(), a.docsCommand(), a.doctorCommand(), a.healthCommand(), a.healthCheckCommand(slices.Contains(args, "health-check")), a.httpCommand(), a.installCommand(),
 		a.secretCommand(), a.simCommand(), a.tokenCommand(), a.toolsCommand(), a.uninstallCommand(), a.versionCommand())
 	return root
 }

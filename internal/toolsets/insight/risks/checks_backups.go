@@ -143,9 +143,14 @@ func findOldBackups(f *facts, found found) {
 	})
 }
 
+// verifiedBy is when a backup server should have verified a backup, if it has verified older
+// ones.
+const verifiedBy = 48 * time.Hour
+
 func findUnverified(f *facts, found found) {
 	f.protected(func(g coverage.Guest) {
-		if g.Newest != nil && g.Newest.Verified == "" && cluster.StorageType(f.stores, g.Newest.Volume.Storage) == "pbs" && len(g.Unseen) == 0 {
+		fresh := g.Verified != nil && g.Newest != nil && f.Ago(g.Newest.Made) < verifiedBy
+		if g.Newest != nil && g.Last == g.Newest && g.Newest.Verified == "" && !fresh && cluster.StorageType(f.stores, g.Newest.Volume.Storage) == "pbs" && len(g.Unseen) == 0 {
 			found(guestName(g.Resource), g.Newest.Volume.String(), command("proxmox-backup-manager verify DATASTORE", "root on the backup server"))
 		}
 	})
