@@ -156,7 +156,11 @@ func (in *changeState) prepare(ctx context.Context, c *tool.Call) (request, poli
 	if err != nil {
 		return req, row, err
 	}
-	if lacks := missing(perms, req.endpoint, req.values); lacks != "" {
+	host, err := apiOf(ctx, c, "")
+	if err != nil {
+		return req, row, err
+	}
+	if lacks := missing(perms, req.endpoint, req.values); lacks != "" && tellsOf(host.API, lacks) {
 		return req, row, explain.Refusal("An administrator of the cluster can grant it.", "Nothing was sent: this token lacks %s, which PVE asks for %s.", lacks, req)
 	}
 	return req, row, nil

@@ -4,82 +4,13 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/recorded"
 	"github.com/pve-mcp/pve-mcp/pve"
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
-
-// byDesign are recorded refusals of what is not checked, since the guard never lets it pass
-// or what is refused is no parameter: by method and end of the path.
-var byDesign = []string{
-	"POST /upload", // files come by a tool of their own
-	"PUT /sendkey", // PVE says no more than Bad Request
-	"POST /dbus-vmstate",
-}
-
-// Every recorded change that PVE has refused for its parameters would be refused before it is
-// sent, in PVE's words.
-func TestRecordedChangesAreRefusedBefore(t *testing.T) {
-	effort.SkipShort(t)
-	apis := map[int]*apischema.API{}
-	for _, major := range []int{8, 9} {
-		api, err := apischema.Load(major)
-		if err != nil {
-			t.Fatal(err)
-		}
-		apis[major] = api
-	}
-	refused, left := 0, 0
-	for _, row := range recorded.Rows(t) {
-		if !row.IsRequest() || row.Method == http.MethodGet || row.Status != http.StatusBadRequest {
-			continue
-		}
-		if slices.ContainsFunc(byDesign, func(s string) bool {
-			method, end, _ := strings.Cut(s, " ")
-			return row.Method == method && strings.HasSuffix(row.Path, end)
-		}) {
-			left++
-			continue
-		}
-		var body struct{ Errors map[string]string }
-		if err := json.Unmarshal(row.Body, &body); err != nil {
-			t.Fatal(err)
-		}
-		path, err := url.PathUnescape(row.Path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		known := apis[8]
-		ep, values, ok := known.Find(row.Method, path)
-		if row.File == "nine_hands" || ok && ep.ProxyTo != "" && values[ep.ProxyTo] == "pve2" {
-			known = apis[9]
-			ep, values, ok = known.Find(row.Method, path)
-		}
-		if !ok {
-			t.Fatalf("%v: no endpoint", row)
-		}
-		for name, given := range row.Form() {
-			values[name] = given[0]
-		}
-		_, err = checkParams(known, ep, values)
-		for name, message := range body.Errors {
-			want := name + ": " + strings.Join(strings.Fields(message), " ")
-			if len(want) > 400 { // which is cut
-				want = want[:400]
-			}
-			if err == nil || !strings.Contains(strings.Join(strings.Fields(err.Error()), " "), strings.TrimRight(want, " .")) {
-				t.Errorf("%v: %v\nwant %s", row, err, want)
-			}
-		}
-		refused++
-	}
-	t.Logf("%d rows refused before they would be sent, %d left out by design", refused, left)
-}
 
 // No recorded request that PVE has carried out would be refused.
 func TestRecordedSuccessesPass(t *testing.T) {

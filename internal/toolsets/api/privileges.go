@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/pve"
@@ -72,6 +73,19 @@ func missing(perms pve.Permissions, ep *apischema.Endpoint, given apischema.Valu
 	}
 	path, privs, _ := strings.Cut(denied.What, ", ")
 	return strings.ReplaceAll(privs, "|", " or ") + " on " + path
+}
+
+// tellsOf reports whether the host that tells what a token holds knows all privileges of a text.
+// A node of a newer version asks for some that it does not know, and cannot tell of.
+func tellsOf(host *apischema.API, lacks string) bool {
+	role := host.Endpoint(http.MethodGet, "/access/roles/{roleid}")
+	for name := range strings.FieldsSeq(lacks) {
+		isPrivilege := strings.Contains(name, ".") && !strings.Contains(name, "/")
+		if isPrivilege && role != nil && role.Returns != nil && role.Returns.Properties[name] == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // privilegesOn are the privileges that are held on a path.
