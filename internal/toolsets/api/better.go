@@ -2,11 +2,12 @@ package api
 
 import "sync"
 
-// betters are the tools of other toolsets that do what an endpoint does, by method and path.
+// betters are the tools of other toolsets that do what an endpoint does, by method and path. If
+// each does a part of it, the text says which.
 var betters = sync.OnceValue(func() map[string]string {
 	out := map[string]string{}
 	for key, name := range map[string]string{
-		"GET /cluster/resources":                                          "pve_list_guests",
+		"GET /cluster/resources":                                          "pve_list_guests for guests, pve_list_nodes for nodes, pve_list_storage for storages",
 		"GET /cluster/status":                                             "pve_cluster_status",
 		"GET /cluster/tasks":                                              "pve_list_tasks",
 		"GET /nodes":                                                      "pve_list_nodes",
@@ -19,7 +20,7 @@ var betters = sync.OnceValue(func() map[string]string {
 		"GET /nodes/{node}/storage/{storage}/content":                     "pve_storage_content",
 		"POST /nodes/{node}/vzdump":                                       "pve_create_backup",
 		"GET /nodes/{node}/qemu|lxc":                                      "pve_list_guests",
-		"POST /nodes/{node}/qemu|lxc":                                     "pve_clone_guest or pve_restore_backup",
+		"POST /nodes/{node}/qemu|lxc":                                     "pve_clone_guest for a copy, pve_restore_backup for a backup",
 		"DELETE /nodes/{node}/qemu|lxc/{vmid}":                            "pve_delete_guest",
 		"GET /nodes/{node}/qemu|lxc/{vmid}/config":                        "pve_guest_config",
 		"GET /nodes/{node}/qemu|lxc/{vmid}/pending":                       "pve_guest_config",

@@ -29,7 +29,7 @@ type doc struct {
 
 // place is what an endpoint is about, by its path alone.
 type place struct {
-	guest, ct, node, isIndex, internal, old, inside, bulk bool
+	guest, ct, node, isIndex, internal, old, inside, bulk, vnet bool
 }
 
 // The weights of the fields of an endpoint.
@@ -134,6 +134,7 @@ func placeOf(ep *apischema.Endpoint, p purpose) place {
 		internal: strings.HasPrefix(p.text, "Internal") || strings.HasPrefix(p.text, "Nothing"),
 		old:      strings.HasSuffix(p.text, "(old form)"),
 		inside:   strings.Contains(ep.Path, "/agent"),
+		vnet:     strings.Contains(ep.Path, "/{vnet}/firewall"),
 		bulk:     strings.Contains(ep.Path, "/bulk-action/") || strings.HasSuffix(ep.Path, "all") && strings.HasPrefix(ep.Path, "/nodes/{node}/"),
 	}
 }
@@ -285,6 +286,9 @@ func (q query) fits(d doc) float64 {
 	} else if d.place.bulk {
 		f *= 0.85
 	}
+	if d.place.vnet && q.terms["vnet"] == 0 && q.terms["sdn"] == 0 {
+		f *= 0.8 // a virtual network has few of what others have
+	}
 	if d.place.inside && !q.inside {
 		f *= 0.9
 	}
@@ -359,11 +363,19 @@ func nearest(term string, known map[string]float64) string {
 	}
 	best := ""
 	for other := range known {
-		if distance(term, other, 1) <= 1 && (best == "" || known[other] < known[best] || known[other] == known[best] && other < best) {
+		if within := misspelt(term); distance(term, other, within) <= within && (best == "" || known[other] < known[best] || known[other] == known[best] && other < best) {
 			best = other
 		}
 	}
 	return best
+}
+
+// misspelt is how many letters of a term may be wrong.
+func misspelt(term string) int {
+	if len(term) < 8 {
+		return 1
+	}
+	return 2
 }
 
 func hasDigit(s string) bool { return strings.ContainsAny(s, "0123456789") }

@@ -24,10 +24,11 @@ var update = flag.Bool("update", false, "write docs/search.md anew")
 type question struct {
 	Ask     string   `json:"ask"`
 	Answers []string `json:"answers"`
+	Seen    bool     `json:"seen"` // the tables were made with it, whatever its hash says
 }
 
 // isHeldOut reports whether a question is kept away from the tables while these are made.
-func (q question) isHeldOut() bool { return sha256.Sum256([]byte(q.Ask))[0]%3 == 0 }
+func (q question) isHeldOut() bool { return !q.Seen && sha256.Sum256([]byte(q.Ask))[0]%3 == 0 }
 
 func questions(t *testing.T) (out []question) {
 	t.Helper()
@@ -104,8 +105,8 @@ const searchHead = `# Search
 
 How often ` + "`pve_api_search`" + ` has an endpoint that answers in the first place, and among the first five, for the %d questions of
 ` + "`evals/search.jsonl`" + `: by path, parameters and this program's own table of words alone, and with the descriptions of a node's API viewer
-(the simulator's, which are its own, of some endpoints). A third of the questions, chosen by a hash of their text, is held out: the table was made
-without looking at what is found for them.
+(the simulator's, which are its own, of some endpoints). A third of the other questions, chosen by a hash of their text, is held out: the table
+was made without looking at what is found for them, and questions that it was made with are marked as seen.
 
 | version | descriptions | questions | recall@1 | recall@5 |
 |---|---|---|--:|--:|

@@ -25,6 +25,8 @@ func TestSearch(t *testing.T) {
 			lacks: []string{"skiplock"}, says: []string{`{"endpoints":[{"method":"POST","path":"/nodes/{node}/qemu/{vmid}/firewall/rules","also":"/nodes/{node}/lxc/{vmid}/firewall/rules"`,
 				`"required":["action: text ≤20 characters","type: in|out|`, `"needs":"VM.Config.Network on /vms/{vmid}"`, `"risk":"write","why":"can cut it off"`}},
 		{name: "of a container", args: `{"query":"which snapshots has the container"}`, says: []string{`"path":"/nodes/{node}/lxc/{vmid}/snapshot","also":"/nodes/{node}/qemu/{vmid}/snapshot"`, `"better":"pve_list_snapshots"`}},
+		{name: "a part of what a tool does", args: `{"query":"list pools"}`, says: []string{`{"endpoints":[{"method":"GET","path":"/pools"`, `"better":"pve_list_guests for guests, pve_list_nodes for nodes, pve_list_storage for storages"`},
+			lacks: []string{`"better":"pve_list_guests"`}},
 		{name: "misspelt", args: `{"query":"certifcate expiry"}`, says: []string{`"path":"/nodes/{node}/certificates/info"`}},
 		{name: "by path and method", args: `{"query":"/cluster/backup/{id}","method":"PUT"}`,
 			says: []string{`"schedule: pve-calendar-event ≤128 characters"`, `"mode: snapshot|suspend|stop"`}, lacks: []string{`"method":"GET"`}},
@@ -104,7 +106,8 @@ func TestBetterTools(t *testing.T) {
 	for _, query := range []string{"/cluster/resources", "/nodes/{node}/tasks/{upid}", "/nodes/{node}/qemu/{vmid}/status", "/nodes/{node}/qemu", "/nodes/{node}/vzdump", "/nodes/{node}/qemu/{vmid}/agent"} {
 		for _, row := range w.Call("pve_api_search", `{"query":"`+query+`"}`).Fields["endpoints"].([]any) {
 			better, _ := row.(map[string]any)["better"].(string)
-			for name := range strings.SplitSeq(better, " or ") {
+			for part := range strings.SplitSeq(better, ", ") {
+				name, _, _ := strings.Cut(part, " for ")
 				if name != "" && !slices.Contains(names, name) {
 					t.Errorf("%s: there is no tool %s in core", query, name)
 				}

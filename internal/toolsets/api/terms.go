@@ -9,7 +9,7 @@ import (
 
 // noise are words that say nothing about what is wanted.
 var noise = strings.Fields(`a an and any are as at be been by can could did do does doesn don for from get give had has have how i if in into is isn it its
-	let like me my need of on one or our out please right s same should show so some t tell than that the their them there these they this those to up us
+	let like me my need of on one or our out please right s should show so some t tell than that the their them there these they this those to up us
 	want was way we were what when where whether which while who whose why will with would you your proxmox pve now here just really via using use used
 	currently still about also while instead whether until before after during already again ok only very much without must
 	won isn wasn doesn didn needs know possible want wants trying able something anything some someone`)
@@ -53,7 +53,8 @@ func stem(word string) string {
 			return word
 		}
 	}
-	if strings.HasSuffix(word, "s") && !strings.HasSuffix(word, "ss") && !strings.HasSuffix(word, "us") && !strings.HasSuffix(word, "is") {
+	isSingular := strings.HasSuffix(word, "us") && len(word) > 4 // status, but cpus
+	if strings.HasSuffix(word, "s") && !strings.HasSuffix(word, "ss") && !isSingular && !strings.HasSuffix(word, "is") {
 		word = strings.TrimSuffix(word, "s")
 	}
 	for _, end := range []string{"ing", "ed"} {
@@ -81,7 +82,7 @@ var verbsOf = map[string]string{
 		pin drain reserve mark scrub join pass evict mail hook route forward rotate clear hibernate save email notify pull evacuate failover spread separate put give sync deploy spin provision grab fetch back`,
 	"PUT": `change set edit modify update enable disable turn switch rename resize grow extend increase enlarge expand assign allow forbid apply
 		protect unprotect lock unlock renew wipe press regenerate adjust raise lower limit put grant give activate deactivate tag increase
-		exclude include reorder let bind mute extend decrease point rename demote promote correct fix replace reassign add remove configure rewrite bump reduce attach detach unplug take move`,
+		exclude include reorder let bind extend decrease point rename demote promote correct fix replace reassign add remove configure rewrite write slow speed throttle mute bump reduce attach detach unplug take move`,
 	"DELETE": `offboard delete remove drop destroy revoke cancel unregister erase prune clean discard throw purge kill abort rid uninstall forget revert
 		stop take undo free disconnect unmap leave`,
 }
@@ -107,6 +108,9 @@ func methodsOf(question string) map[string]float64 {
 		if found { // the first verb says what is to be done
 			strength, out["GET"] = 1.1, 0.85
 		}
+	}
+	if strength == 1.3 { // a thing alone is one to look at
+		out["GET"] = 1.1
 	}
 	return out
 }
@@ -166,7 +170,7 @@ iso image
 gpu graphics vgpu
 firewall rule
 mail email smtp
-notification alert notify message
+notification alert alarm notify message
 permission right privilege
 role permission
 token apikey
@@ -182,7 +186,7 @@ update upgrade package
 repository repo
 clock time
 dns nameserver
-ha availability failover
+ha highly availability failover
 replication replicate replica sync
 snapshot checkpoint
 rollback revert
@@ -195,6 +199,7 @@ license subscription
 usb dongle
 usage use full
 health healthy
+configuration config definition
 vlan tag vnet
 console screen vnc
 metric statistic graph
@@ -260,7 +265,7 @@ gui web interface
 sensor temperature
 smart health
 broken failed error
-slow performance load
+slow performance load throttle
 peer neighbor
 zpool zfs
 privilege permission
