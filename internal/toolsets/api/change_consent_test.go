@@ -140,7 +140,7 @@ func TestConsentFitsTheGrant(t *testing.T) {
 const sendkey = "/nodes/{node}/qemu/{vmid}/sendkey"
 
 // byStateOfChange are refusals with 400 that only the state of the cluster tells.
-var byStateOfChange = []string{"does not exist", "no such task", "No such job", "No such storage", "already exists", "already used", "does not support", "node '"}
+var byStateOfChange = []string{"does not exist", "no such task", "no such template", "No such job", "No such storage", "already exists", "already used", "does not support", "node '"}
 
 // Whatever a model writes, nothing is sent that PVE refuses because of its parameters, and
 // nothing that the guard has to refuse.
