@@ -8,26 +8,34 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/survey"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 type listIn struct {
-	VMID   pve.VMID `json:"vmid"`
-	Limit  int      `json:"limit,omitzero" min:"1" max:"500" default:"50" jsonschema:"most rows, newest first"`
-	Offset int      `json:"offset,omitzero" min:"0" jsonschema:"newest to skip"`
+	VMID      pve.VMID `json:"vmid,omitzero" jsonschema:"default: all guests"`
+	Guests    string   `json:"guests,omitzero" jsonschema:"instead: tag:prod, pool:lab, node:pve2, web*, ids; comma = or, + = and, ! = not"`
+	OlderThan string   `json:"older_than,omitzero" jsonschema:"only such, as 30d"`
+	Limit     int      `json:"limit,omitzero" min:"1" max:"500" default:"50" jsonschema:"most rows: of one guest the newest, of several the oldest"`
+	Offset    int      `json:"offset,omitzero" min:"0" jsonschema:"rows to skip"`
 }
 
 type listOut struct {
-	Snapshots []snapshotRow `json:"snapshots" cut:"start" jsonschema:"oldest first"`
+	Message   string        `json:"message,omitzero"`
+	Snapshots []snapshotRow `json:"snapshots" cut:"start" jsonschema:"of one guest the oldest first, of several the oldest last"`
 	Total     int           `json:"total"`
 	tool.Rest
-	Current string   `json:"current_parent,omitzero" jsonschema:"the snapshot that the present state comes after"`
-	VMID    pve.VMID `json:"vmid"`
-	Node    string   `json:"node"`
+	WithRAM int            `json:"with_ram,omitzero" jsonschema:"of all"`
+	Guests  int            `json:"guests,omitzero" jsonschema:"that have them"`
+	Current string         `json:"current_parent,omitzero" jsonschema:"the snapshot that the present state comes after"`
+	VMID    pve.VMID       `json:"vmid,omitzero"`
+	Node    string         `json:"node,omitzero"`
+	Blind   []survey.Blind `json:"blind,omitzero" jsonschema:"guests that are not counted, and why"`
 }
 
 type snapshotRow struct {
+	Guest       string `json:"guest,omitzero"`
 	Name        string `json:"name"`
 	Parent      string `json:"parent,omitzero"`
 	Created     string `json:"created,omitzero"`
@@ -40,28 +48,52 @@ type snapshotRow struct {
 func listSnapshots() tool.Tool {
 	return tool.Read(tool.Spec[listIn, listOut]{
 		Name:  "pve_list_snapshots",
-		Title: "List the snapshots of a guest",
-		Doc:   "The snapshots of one VM or container as a tree: each names its parent.",
+		Title: "List snapshots",
+		Doc:   "Snapshots of one guest as a tree (each names its parent), or of all or some guests, the oldest ones: old snapshots to clean up.",
 		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100}`},
+			{Arguments: `{"guests":"pool:db","older_than":"12h"}`},
 		},
 		Needs: []tool.Need{tool.On(tool.OnGuest, "VM.Audit")},
 		Run: func(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
-			g, list, err := read(ctx, c, in.VMID)
-			out := listOut{VMID: in.VMID, Node: g.Node, Snapshots: []snapshotRow{}}
-			if last := len(list) - 1; last >= 0 && list[last].Name == pve.Current {
-				out.Current, list = list[last].Parent.Value, list[:last]
+			old, err := olderThan(c, in.OlderThan)
+			switch {
+			case err != nil:
+				return listOut{}, err
+			case in.VMID == 0:
+				return ofMany(ctx, c, in, old)
+			case in.Guests != "":
+				return listOut{}, tool.BadArgument("guests", "is used instead of vmid; give one of them")
 			}
-			out.Total = len(list)
-			slices.Reverse(list) // an answer without room for all leaves out the oldest
-			list, out.Rest = tool.Page(list, in.Limit, in.Offset)
-			for _, s := range slices.Backward(list) {
-				out.Snapshots = append(out.Snapshots, rowOf(c, s))
-			}
-			return out, err
+			return ofOne(ctx, c, in, old)
 		},
 	})
+}
+
+// olderThan tells which snapshots are old enough.
+func olderThan(c *tool.Call, text string) (func(pve.Snapshot) bool, error) {
+	if text == "" {
+		return func(pve.Snapshot) bool { return true }, nil
+	}
+	age, err := tool.ParseAge("older_than", text)
+	return func(s pve.Snapshot) bool { return s.Time.Value > 0 && c.Ago(time.Unix(s.Time.Value, 0)) > age }, err
+}
+
+func ofOne(ctx context.Context, c *tool.Call, in listIn, old func(pve.Snapshot) bool) (listOut, error) {
+	g, list, err := read(ctx, c, in.VMID)
+	out := listOut{VMID: in.VMID, Node: g.Node, Snapshots: []snapshotRow{}}
+	if last := len(list) - 1; last >= 0 && list[last].Name == pve.Current {
+		out.Current, list = list[last].Parent.Value, list[:last]
+	}
+	list = slices.DeleteFunc(list, func(s pve.Snapshot) bool { return !old(s) })
+	out.Total = len(list)
+	slices.Reverse(list) // an answer without room for all leaves out the oldest
+	list, out.Rest = tool.Page(list, in.Limit, in.Offset)
+	for _, s := range slices.Backward(list) {
+		out.Snapshots = append(out.Snapshots, rowOf(c, s))
+	}
+	return out, err
 }
 
 // read lists a guest's snapshots, oldest first, and the present state at the end.

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pvesim"
@@ -55,6 +58,50 @@ func TestList(t *testing.T) {
 		{Name: "no privilege", Options: sim.Options{Token: "none@pve!mcp"}, Args: `{"vmid":102}`, Outcome: tool.Failed, Sent: 1, Says: []string{"VM.Audit"}},
 		{Name: "node down", Options: with(sim.Offline("pve2")), Args: `{"vmid":102}`, Outcome: tool.Failed, Says: []string{"could not get an answer from the node"}},
 		{Name: "lost answer", Fault: pvesim.Fault{Match: "GET /nodes/*/qemu/*/snapshot", Drop: true}, Args: `{"vmid":102}`, Outcome: tool.Failed, Says: []string{"no usable answer"}},
+	})
+}
+
+// The snapshots of several guests are counted, and the oldest are listed.
+func TestListOfMany(t *testing.T) {
+	ram := sim.Guest(102, func(g *pvesim.Guest) { g.Snapshots[1].VMState = "local-zfs:vm-102-state-after-upgrade" })
+	aged := sim.Guest(200, func(g *pvesim.Guest) { g.Snapshots[0].Age = 40 * 24 * time.Hour })
+	pool := func(m *pvesim.Model) {
+		m.ACL = append(m.ACL, pvesim.ACL{Path: "/pool/db", Who: "none@pve", Role: "PVEVMAdmin"}, pvesim.ACL{Path: "/pool/db", Who: "none@pve!mcp", Role: "PVEVMAdmin"})
+	}
+	for _, version := range []string{"8.4.1", "9.0.11"} {
+		sim.Tell(t, "pve_list_snapshots", []sim.Story{
+			{Name: "all on " + version, Options: with(ram, sim.Snapshot(200, "monday"), aged, sim.Version(version)), Args: `{}`, Outcome: tool.OK, Sent: 17, Says: []string{
+				`{"message":"3 snapshots of 2 of the 15 guests that were asked, 1 of them with RAM.","snapshots":[{"guest":"102 db-1","name":"after-upgrade"`,
+				`{"guest":"200 proxy","name":"monday","created":"1999-11-22T00:00:00Z","age":"40d"}],"total":3,"with_ram":1,"guests":2}`}},
+		})
+	}
+	sim.Tell(t, "pve_list_snapshots", []sim.Story{
+		{Name: "the oldest", Options: with(ram, sim.Snapshot(200, "monday"), aged), Args: `{"limit":1}`, Outcome: tool.OK, Says: []string{`"snapshots":[{"guest":"200 proxy"`, `"total":3,"left_out":2,"more":"offset: 1, or a filter"`}},
+		{Name: "old ones", Options: with(ram, sim.Snapshot(200, "monday"), aged), Args: `{"older_than":"30d"}`, Outcome: tool.OK,
+			Says: []string{`"message":"1 snapshot older than 30d of 1 of the 15 guests that were asked."`}, Lacks: []string{"102 db-1"}},
+		{Name: "old ones of one guest", Args: `{"vmid":102,"older_than":"25.5h"}`, Outcome: tool.OK, Says: []string{`"name":"before-upgrade"`, `"total":1,"current_parent":"after-upgrade"`}, Lacks: []string{`"name":"after-upgrade"`}},
+		{Name: "a selection", Args: `{"guests":"tag:db"}`, Outcome: tool.OK, Sent: 4, Says: []string{"2 snapshots of 1 of the 2 guests"}},
+		{Name: "a node is away", Options: with(sim.Offline("pve2")), Args: `{}`, Outcome: tool.OK, Says: []string{
+			`0 snapshots of 0 of the 10 guests that were asked; not all guests were: see blind.`, `"blind":[{"check":"snapshots","on":["101 web-2","102 db-1","106 win-2022","109 desktop","201 dns"],"missing":"its node is not online"}]`}},
+		{Name: "one does not answer", Fault: pvesim.Fault{Match: "GET /nodes/*/qemu/100/snapshot", Drop: true}, Args: `{}`, Outcome: tool.OK, Says: []string{`of the 14 guests that were asked; not all`, `"on":["100 web-1"]`}},
+		{Name: "a pool's token", Options: sim.Options{Token: "none@pve!mcp", Model: sim.Cluster(pool)}, Args: `{}`, Outcome: tool.OK, Says: []string{"2 snapshots of 1 of the 2 guests", `"missing":"VM.Audit on /vms"`}},
+		{Name: "an auditor", Options: sim.Options{Token: "audit@pve!mcp"}, Args: `{}`, Outcome: tool.OK, Says: []string{"2 snapshots of 1 of the 15 guests"}, Lacks: []string{"blind"}},
+		{Name: "both", Args: `{"vmid":102,"guests":"tag:db"}`, Outcome: tool.Failed, Says: []string{"used instead of vmid"}},
+		{Name: "no such tag", Args: `{"guests":"tag:bd"}`, Outcome: tool.Failed, Says: []string{"bd", "db"}},
+		{Name: "no age", Args: `{"older_than":"a while"}`, Outcome: tool.Failed, Says: []string{"no age such as 30d"}},
+	})
+}
+
+// On 10,000 guests, a tenth of them is asked, and the answer says so.
+func TestListOfManyIsBounded(t *testing.T) {
+	effort.SkipShort(t)
+	synctest.Test(t, func(t *testing.T) {
+		m := pvesim.Huge()
+		w := sim.New(t, sim.Options{Model: &m})
+		a := w.Call("pve_list_snapshots", `{}`)
+		if sent := w.Sent(); a.IsError || len(a.Text) > 6000 || len(sent) != 1002 || !strings.Contains(a.Text, "a call asks 1000 guests at most") {
+			t.Errorf("%d requests, %d bytes: %.500s", len(sent), len(a.Text), a.Text)
+		}
 	})
 }
 
