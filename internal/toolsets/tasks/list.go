@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -22,6 +21,7 @@ type listIn struct {
 	VMID    pve.VMID `json:"vmid,omitzero" jsonschema:"only of this guest"`
 	Type    string   `json:"type,omitzero" jsonschema:"such as vzdump"`
 	Errors  bool     `json:"errors,omitzero" jsonschema:"only failed or warned"`
+	Changes bool     `json:"changes,omitzero" jsonschema:"without consoles, package lists and good backups"`
 	Running bool     `json:"running,omitzero" jsonschema:"only those under way"`
 	Since   string   `json:"since,omitzero" jsonschema:"24h, 7d or an ISO 8601 time; default: all"`
 	Limit   int      `json:"limit,omitzero" min:"1" max:"200" default:"20" jsonschema:"most rows, newest first"`
@@ -42,6 +42,7 @@ type taskRow struct {
 	ID         string `json:"id,omitzero" jsonschema:"what it works on"`
 	Node       string `json:"node"`
 	User       string `json:"user"`
+	AskedBy    string `json:"asked_by,omitzero" jsonschema:"of a task of pve-mcp: who, with which tool, by the audit log of this server"`
 	State      string `json:"state" jsonschema:"running, ok, warnings or failed"`
 	ExitStatus string `json:"exit_status,omitzero" jsonschema:"if it is not OK"`
 	Reason     string `json:"reason,omitzero" jsonschema:"why it failed, by its log, if the exit status does not say"`
@@ -57,11 +58,12 @@ func listTasks() tool.Tool {
 	return tool.Read(tool.Spec[listIn, listOut]{
 		Name:  "pve_list_tasks",
 		Title: "List tasks",
-		Doc:   "Recent tasks of all nodes or one, newest first: what was done, by whom, and how it ended.",
+		Doc:   "Who did what and when: what changed, who deleted, stopped or moved a guest, what failed. Tasks of all nodes or one, newest first, and how they ended.",
 		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100,"limit":3}`},
 			{Arguments: `{}`},
+			{Arguments: `{"changes":true,"since":"1d"}`},
 		},
 		Needs: []tool.Need{tool.On(tool.OnNode, "Sys.Audit").Else("only this token's own tasks are listed")},
 		Run:   runList,
@@ -104,6 +106,10 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 		out.Notes = append([]string{note}, out.Notes...)
 	}
 	addReasons(ctx, c, out.Tasks)
+	addAskers(c, &out)
+	if in.Changes {
+		out.Notes = append([]string{"what changes only a configuration leaves no task, and is not here"}, out.Notes...)
+	}
 	err = hidden(ctx, c, nodes, &out)
 	out.Notes = tool.FewNotes(out.Notes)
 	return out, err
@@ -146,6 +152,9 @@ func otherTypes(ctx context.Context, c *tool.Call, nodes []pve.Resource, typ str
 // filter returns the filters that PVE itself applies, except that by guest.
 func (in listIn) filter(now time.Time) (f pve.TaskFilter, err error) {
 	f = pve.TaskFilter{Source: "all", Type: in.Type, Errors: in.Errors, Limit: in.Offset + in.Limit}
+	if in.Changes {
+		f.Limit = looked
+	}
 	if in.Running && in.Errors {
 		return f, tool.BadArgument("errors", "does not go with running: a running task has not failed yet")
 	}
@@ -165,14 +174,8 @@ func timeOf(s string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	age := s
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		if n, err := strconv.ParseFloat(days, 64); err == nil {
-			age = strconv.FormatFloat(24*n, 'f', -1, 64) + "h"
-		}
-	}
-	d, err := time.ParseDuration(age)
-	if err != nil || d < 0 {
+	d, err := tool.ParseAge("since", s)
+	if err != nil {
 		return time.Time{}, tool.BadArgument("since", fmt.Sprintf("is %q, neither an age such as 24h or 7d nor a time such as 2026-11-20T08:00:00Z", render.Text(s, 40)))
 	}
 	return now.Add(-d), nil
@@ -190,10 +193,13 @@ func ask(ctx context.Context, c *tool.Call, node string, in listIn, all pve.Task
 	own.VMID = in.VMID
 	list, total, err := c.PVE.NodeTasks(ctx, node, own)
 	out := part{rows: rowsOf(c, list), total: total}
-	if err != nil || in.VMID == 0 || in.Type != "" && in.Type != backup {
-		return out, err
+	if err == nil && in.VMID != 0 && (in.Type == "" || in.Type == backup) {
+		err = out.addJobs(ctx, c, node, in, all)
 	}
-	return out, out.addJobs(ctx, c, node, in, all)
+	if in.Changes {
+		out.keepChanges(node, len(list), total)
+	}
+	return out, err
 }
 
 func rowsOf(c *tool.Call, list []pve.Task) []taskRow {
