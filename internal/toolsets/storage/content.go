@@ -20,14 +20,18 @@ type contentIn struct {
 	Node    string   `json:"node,omitzero" jsonschema:"needed unless it is shared"`
 	Content string   `json:"content,omitzero" enum:"images,rootdir,iso,vztmpl,backup,snippets,import" jsonschema:"only this"`
 	VMID    pve.VMID `json:"vmid,omitzero" jsonschema:"only of this guest"`
+	SumBy   string   `json:"sum_by,omitzero" enum:"guest,content" jsonschema:"sums instead of volumes: what fills it, and how much no volume explains"`
 	Limit   int      `json:"limit,omitzero" min:"1" max:"500" default:"50" jsonschema:"most rows"`
 	Offset  int      `json:"offset,omitzero" min:"0" jsonschema:"rows to skip"`
 }
 
 type contentOut struct {
+	Message string      `json:"message,omitzero"`
 	Content []volumeRow `json:"content" cut:"end"`
-	Total   int         `json:"total" jsonschema:"volumes that match and that this token may see"`
+	Total   int         `json:"total" jsonschema:"volumes, or sums, that match and that this token may see"`
 	tool.Rest
+	Sums  []sumRow `json:"sums,omitzero" jsonschema:"with sum_by: the largest first"`
+	Usage *usage   `json:"usage,omitzero" jsonschema:"with sum_by, of the whole storage"`
 	Notes []string `json:"notes,omitzero"`
 }
 
@@ -54,13 +58,14 @@ func storageContent() tool.Tool {
 	return tool.Read(tool.Spec[contentIn, contentOut]{
 		Name:  "pve_storage_content",
 		Title: "List what is on a storage",
-		Doc:   "What is on a storage: ISO images, container templates, disks, backups, snippets.",
+		Doc:   "What is on a storage: ISO images, container templates, disks, backups, snippets; what fills it (sum_by). Who is backed up: pve_backup_status.",
 		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"storage":"nfs","content":"backup"}`},
 			{Arguments: `{"storage":"local"}`},
 			{Arguments: `{"storage":"local-zfs"}`},
 			{Arguments: `{"storage":"nfs"}`},
+			{Arguments: `{"storage":"nfs","sum_by":"guest"}`},
 		},
 		Needs: []tool.Need{
 			tool.On(tool.OnStorage, "Datastore.Audit", "Datastore.AllocateSpace"),
@@ -75,6 +80,11 @@ func storageContent() tool.Tool {
 
 func runContent(ctx context.Context, c *tool.Call, in contentIn) (contentOut, error) {
 	out := contentOut{Content: []volumeRow{}}
+	if in.SumBy != "" { // of all, so that the names of guests take no other request
+		if _, err := c.List(ctx, ""); err != nil {
+			return out, err
+		}
+	}
 	stores, err := find(ctx, c, in)
 	if err != nil {
 		return out, err
@@ -92,6 +102,16 @@ func runContent(ctx context.Context, c *tool.Call, in contentIn) (contentOut, er
 	slices.SortFunc(all, func(a, b stored) int {
 		return cmp.Or(strings.Compare(a.Content, b.Content), strings.Compare(a.VolID.Name, b.VolID.Name), pve.CompareNames(a.on.Node.Value, b.on.Node.Value))
 	})
+	perms, err := c.PVE.Permissions(ctx)
+	if err != nil {
+		return out, err
+	}
+	hidden := cluster.HiddenVolumes(perms, stores[0], in.Content)
+	if in.SumBy != "" {
+		err := out.sum(ctx, c, in, stores, all, notes == nil, hidden != nil)
+		out.Notes = tool.FewNotes(append(hidden, notes...))
+		return out, err
+	}
 	out.Total = len(all)
 	all, out.Rest = tool.Page(all, in.Limit, in.Offset)
 	for _, v := range all {
@@ -104,9 +124,8 @@ func runContent(ctx context.Context, c *tool.Call, in contentIn) (contentOut, er
 		}
 		notes = append(others, notes...)
 	}
-	perms, err := c.PVE.Permissions(ctx)
-	out.Notes = tool.FewNotes(append(cluster.HiddenVolumes(perms, stores[0], in.Content), notes...))
-	return out, err
+	out.Notes = tool.FewNotes(append(hidden, notes...))
+	return out, nil
 }
 
 // find returns the stores of that name: each node may have one of its own.
