@@ -206,6 +206,9 @@ func TestSettingsAsPVEKeepsThem(t *testing.T) {
 		PUT /nodes/pve1/qemu/104/config?description=&tags= => null
 		GET /nodes/pve1/qemu/104/config#description   => null
 		GET /nodes/pve1/qemu/104/config#tags          => null
+		PUT /nodes/pve1/qemu/104/config?cpulimit=1.50 => null
+		GET /nodes/pve1/qemu/104/config#cpulimit      => 1.50
+		DELETE /nodes/pve1/storage/local/content/local:iso%2Fnone.iso => OK
 		PUT /nodes/pve1/qemu/104/config?cores=        => 400 Parameter verification failed. cores: type check ('integer') failed - got ''
 		PUT /nodes/pve1/lxc/203/config?unprivileged=0 => 500 unable to modify read-only option: 'unprivileged'
 		PUT /nodes/pve1/lxc/203/config?delete=memory  => 500 unable to delete required option 'memory'

@@ -65,7 +65,7 @@ func (c *call) typed(g *guest, key, value string) any {
 		return "**********"
 	}
 	s := c.api().Param(c.api().Endpoint("PUT", "/nodes/{node}/"+g.Kind+"/{vmid}/config"), key)
-	if s == nil || s.Type == "string" {
+	if s == nil || s.Type == "string" || s.Type == "number" { // whose fractions stay as they were written
 		return value
 	}
 	if n, err := strconv.ParseFloat(value, 64); err == nil {

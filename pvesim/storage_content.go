@@ -314,6 +314,9 @@ func (c *call) removal(n named, now time.Time) outcome {
 	}
 	j := &journal{began: now}
 	j.pass(quickTakes)
+	if n.volume == nil && n.storage.traits().files {
+		j.say("disk image '%s' does not exist", n.path())
+	}
 	j.say("Removed volume '%s'", n.id)
 	return j.done(func(time.Time) { c.freeVolume(n.id, c.node.Name) })
 }
