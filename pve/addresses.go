@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/pve-mcp/pve-mcp/internal/jsonscan"
 	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
@@ -89,6 +90,13 @@ func (f *FileSystem) UnmarshalJSON(data []byte) error { return lenient.Decode(da
 
 // MarshalJSON writes what was read.
 func (f FileSystem) MarshalJSON() ([]byte, error) { return lenient.Encode(f, f.Extra) }
+
+// HoldsData reports whether data of the guest are in the file system, and how much is known:
+// an image that is mounted, or one in memory, holds none.
+func (f FileSystem) HoldsData() bool {
+	none := []string{"squashfs", "iso9660", "udf", "CDFS", "UDF", "tmpfs", "devtmpfs", "overlay", "proc", "sysfs"}
+	return f.Used.Set && f.Total.Value > 0 && !slices.Contains(none, f.Type)
+}
 
 // AgentFileSystems asks a VM's guest agent for the file systems that are mounted. The
 // privileges are those of AgentInterfaces.

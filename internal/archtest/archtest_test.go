@@ -46,6 +46,7 @@ var modules = map[string]string{
 	"golang.org/x/sync":                                 "who waits for what is limited",
 	"golang.org/x/time":                                 "how many requests a second",
 	"github.com/coreos/go-systemd/v22":                  "tells systemd that the server is ready, alive, stopping",
+	"github.com/go-analyze/charts":                      "charts: axes, labels, lines; the one that is kept of those that need no cgo, and small beside gonum/plot",
 	"github.com/go-logr/logr":                           "the logger that OpenTelemetry wants",
 	"go.yaml.in/yaml/v3":                                "the user-data that cloud-init reads",
 	"go.opentelemetry.io/otel":                          "traces: names, propagation",

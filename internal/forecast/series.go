@@ -90,19 +90,17 @@ func Line(series []Point, width int) string {
 	if len(seen) == 0 || width < 1 {
 		return ""
 	}
-	parts := split(series, min(width, len(series)))
+	parts := Fewer(series, width, Mean)
 	low, high := math.Inf(1), math.Inf(-1)
-	for _, v := range parts {
-		if !math.IsNaN(v) {
-			low, high = min(low, v), max(high, v)
-		}
+	for _, p := range known(parts) {
+		low, high = min(low, p.Value), max(high, p.Value)
 	}
 	high = max(high, low+0.1*math.Abs(high))
 	blocks := []rune("▁▂▃▄▅▆▇█")
 	var b strings.Builder
-	for _, v := range parts {
-		switch {
-		case math.IsNaN(v):
+	for _, p := range parts {
+		switch v := p.Value; {
+		case math.IsNaN(v), math.IsInf(v, 0):
 			b.WriteRune(' ')
 		case high == low:
 			b.WriteRune(blocks[0])
@@ -113,20 +111,37 @@ func Line(series []Point, width int) string {
 	return b.String()
 }
 
-// split returns the averages of so many equal parts of the time of a series, NaN for those
-// without values.
-func split(series []Point, parts int) []float64 {
-	var values [][]float64
-	for _, p := range partition(series, parts) {
-		var v []float64
-		for _, point := range known(p) {
-			v = append(v, point.Value)
-		}
-		values = append(values, v)
+// Mean is the mean of some values, NaN of nothing.
+func Mean(values []float64) float64 {
+	sum := 0.0
+	for _, v := range values {
+		sum += v
 	}
-	out := make([]float64, len(values))
-	for i, v := range values {
-		out[i] = mean(v)
+	return sum / float64(len(values))
+}
+
+// Most is the greatest of some values, NaN of nothing.
+func Most(values []float64) float64 {
+	if len(values) == 0 {
+		return math.NaN()
+	}
+	return slices.Max(values)
+}
+
+// Fewer returns a series of at most so many points, one for each of as many equal parts of its
+// time. Its values are what remains of those of a part, NaN of none.
+func Fewer(series []Point, parts int, remains func([]float64) float64) []Point {
+	if len(series) <= parts {
+		return series
+	}
+	var out []Point
+	length := series[len(series)-1].At.Sub(series[0].At) / time.Duration(parts)
+	for i, p := range partition(series, parts) {
+		var values []float64
+		for _, point := range known(p) {
+			values = append(values, point.Value)
+		}
+		out = append(out, Point{At: series[0].At.Add(time.Duration(i+1) * length), Value: remains(values), Over: length})
 	}
 	return out
 }
@@ -144,15 +159,6 @@ func partition(series []Point, parts int) [][]Point {
 		out[i] = append(out[i], p)
 	}
 	return out
-}
-
-// mean is NaN of nothing.
-func mean(values []float64) float64 {
-	sum := 0.0
-	for _, v := range values {
-		sum += v
-	}
-	return sum / float64(len(values))
 }
 
 // median is that of some values, which it sorts; NaN of nothing.

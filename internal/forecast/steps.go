@@ -85,7 +85,7 @@ func withoutTeeth(points []Point, tooth time.Duration) []Point {
 				near = append(near, q.Value)
 			}
 		}
-		out = append(out, Point{At: p.At, Value: mean(near), Over: p.Over})
+		out = append(out, Point{At: p.At, Value: Mean(near), Over: p.Over})
 	}
 	return out
 }

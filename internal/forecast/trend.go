@@ -206,7 +206,7 @@ func isLasting(rest []float64, points []Point, perDay float64) bool {
 	for i := range changes {
 		changes[i] = levels[i+1] - levels[i]
 	}
-	usual := mean(changes)
+	usual := Mean(changes)
 	var spread float64
 	for _, c := range changes {
 		spread += (c - usual) * (c - usual)

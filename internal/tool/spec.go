@@ -13,7 +13,8 @@ type Spec[In, Out any] struct {
 	Name     string
 	Title    string
 	Doc      string
-	Long     bool // as of [Tool]
+	Long     bool   // as of [Tool]
+	Chart    string // as of [Tool]
 	Examples []Example
 	Needs    []Need
 	Run      func(ctx context.Context, c *Call, in In) (Out, error)
@@ -22,7 +23,7 @@ type Spec[In, Out any] struct {
 // Read makes the tool of a spec.
 func Read[In, Out any](s Spec[In, Out]) Tool {
 	return New[In, Out](Tool{
-		Name: s.Name, Title: s.Title, Doc: s.Doc, Long: s.Long, Examples: s.Examples, Needs: s.Needs, Risk: policy.Read, Idempotent: true,
+		Name: s.Name, Title: s.Title, Doc: s.Doc, Long: s.Long, Chart: s.Chart, Examples: s.Examples, Needs: s.Needs, Risk: policy.Read, Idempotent: true,
 	}, reader{
 		input: func() any { return new(In) },
 		run: func(ctx context.Context, c *Call, in any) (any, error) {

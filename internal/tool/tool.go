@@ -39,6 +39,9 @@ type Tool struct {
 	Needs      []Need
 	// Long says that an answer is long by nature: a list, a log, or the output of a program.
 	Long bool
+	// Chart names the tool that draws what this one answers, of the same arguments; "" if none
+	// does.
+	Chart string
 	// Attaches says that an answer may have content beside its JSON.
 	Attaches bool
 	// Input and Output are the schemas of arguments and answer, inferred when they are

@@ -108,9 +108,6 @@ func configuredFirst(ctx context.Context, c *tool.Call, g pve.GuestRef, list []p
 	return cluster.OwnInterfaces(list, config.NICs(g.Kind))
 }
 
-// noStore are the types of file systems that store no data of the guest.
-var noStore = []string{"squashfs", "iso9660", "udf", "CDFS", "UDF", "tmpfs", "devtmpfs", "overlay", "proc", "sysfs"}
-
 // fileSystems shows how full the guest's file systems are, and their sum as the use of its
 // disks. If the agent does not report them, the size of the boot disk stays in the answer.
 func (out *statusOut) fileSystems(ctx context.Context, c *tool.Call, g pve.GuestRef) {
@@ -118,9 +115,7 @@ func (out *statusOut) fileSystems(ctx context.Context, c *tool.Call, g pve.Guest
 	if err != nil {
 		return
 	}
-	list = slices.DeleteFunc(list, func(f pve.FileSystem) bool {
-		return !f.Used.Set || f.Total.Value <= 0 || slices.Contains(noStore, f.Type)
-	})
+	list = slices.DeleteFunc(list, func(f pve.FileSystem) bool { return !f.HoldsData() })
 	slices.SortStableFunc(list, func(a, b pve.FileSystem) int { return cmp.Compare(len(a.Mount), len(b.Mount)) })
 	var used, total int64
 	seen := map[string]bool{}
