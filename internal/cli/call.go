@@ -70,9 +70,7 @@ func (a *app) callWith(t tool.Tool, run func(ctx context.Context, args map[strin
 	if wait := cmd.Flags().Lookup("wait"); wait != nil && t.Risk != policy.Read {
 		wait.Usage = "seconds; default: PVE_MCP_TASK_WAIT, else to the end" // the schema's is for clients
 	}
-	o := &output{}
-	cmd.Flags().VarP(o, "output", "o", "table or json; default: a table on a terminal, JSON elsewhere")
-	must(cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputs(), cobra.ShellCompDirectiveNoFileComp)))
+	o := outputFlags(cmd, t)
 	cmd.RunE = func(cmd *cobra.Command, positional []string) error {
 		args := map[string]any{}
 		if len(positional) > 0 {

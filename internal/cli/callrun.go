@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -14,26 +15,12 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/cli/terminal"
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/config"
+	"github.com/pve-mcp/pve-mcp/internal/files"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
 )
-
-// output is how an answer is printed: the value of --output, "" if it was not given.
-type output struct{ format string }
-
-func outputs() []string { return []string{"table", "json"} }
-
-func (o *output) String() string { return o.format }
-func (o *output) Type() string   { return "string" }
-
-func (o *output) Set(v string) error {
-	if v != "table" && v != "json" {
-		return fmt.Errorf("it is table or json")
-	}
-	o.format = v
-	return nil
-}
 
 // call calls a tool, unless it is off.
 func (a *app) call(ctx context.Context, t tool.Tool, args map[string]any, o *output) error {
@@ -43,6 +30,12 @@ func (a *app) call(ctx context.Context, t tool.Tool, args map[string]any, o *out
 	}
 	if _, off := toolset.Offered(selectionOf(cfg)); off[t.Name] != "" {
 		return &exitError{exitRefused, t.Name + " is off: " + off[t.Name]}
+	}
+	if o.chart || o.file != "" && t.Chart != "" {
+		t, _ = toolset.Named(t.Chart)
+	}
+	if t.Attaches && o.file == "" && isTerminal(a.out) {
+		return &exitError{exitUsage, "a terminal shows no picture: name a file with --out, such as --out chart.png"}
 	}
 	return a.callOffered(ctx, t, args, o)
 }
@@ -148,7 +141,7 @@ func (a *app) answer(ctx context.Context, t tool.Tool, res tool.Result, o *outpu
 		}
 		return &exitError{status, res.Text}
 	}
-	if err := a.print(t, res.Structured, o); err != nil {
+	if err := a.printAll(t, res, o); err != nil {
 		return failed(err)
 	}
 	if status == exitOK {
@@ -181,6 +174,30 @@ func (a *app) printFollowUp(ctx context.Context, answer json.RawMessage) {
 		how = "--handle " + task.Handle
 	}
 	fmt.Fprintln(a.err, "Go on waiting: pve-mcp call pve_task_status "+how+" --wait 3600")
+}
+
+// printAll prints an answer; a picture goes to the file that --out names, or is all that is
+// printed.
+func (a *app) printAll(t tool.Tool, res tool.Result, o *output) error {
+	for _, c := range res.Content {
+		picture, ok := c.(tool.Image)
+		switch {
+		case !ok:
+		case o.file == "":
+			_, err := a.out.Write(picture.Data)
+			return err
+		default:
+			err := files.Replace(o.file, func(w io.Writer) error {
+				_, err := w.Write(picture.Data)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(a.err, "The picture is %s (%s).\n", o.file, render.Bytes(int64(len(picture.Data))))
+		}
+	}
+	return a.print(t, res.Structured, o)
 }
 
 // print prints an answer: for people on a terminal, and as JSON elsewhere, unless one of
