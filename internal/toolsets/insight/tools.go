@@ -5,6 +5,7 @@ package insight
 import (
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/insight/backupstatus"
+	"github.com/pve-mcp/pve-mcp/internal/toolsets/insight/diagnose"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/insight/find"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/insight/metrics"
 )
@@ -18,8 +19,9 @@ func Set() tool.Set {
 		Instructions: "Is it healthy, what is wrong or at risk: pve_audit. Report its blind spots with its findings.\n" +
 			"Which guests have no good backup, and why: pve_backup_status.\n" +
 			"Which guest has an address, disk, image, VLAN, device or setting, what uses a storage: pve_find.\n" +
+			"Why does a guest, node, storage or task not work: pve_diagnose.\n" +
 			"What used how much, what uses most, when is it full: pve_metrics.",
-		Standard: []tool.Tool{audit(), backupstatus.Tool(), find.Tool(), metrics.Metrics()},
+		Standard: []tool.Tool{audit(), backupstatus.Tool(), diagnose.Tool(), find.Tool(), metrics.Metrics()},
 		Tools:    []tool.Tool{metrics.Chart()},
 	}
 }
