@@ -21,6 +21,7 @@ func BenchmarkCall(b *testing.B) {
 	for _, t := range []struct{ name, args string }{
 		{"pve_guest_status", `{"vmid":100}`},
 		{"pve_list_guests", `{}`},
+		{"pve_audit", `{}`},
 	} {
 		for _, n := range sizes {
 			b.Run(fmt.Sprintf("tool=%s/%s", t.name, sized(n)), func(b *testing.B) { compare(b, t.name, t.args, n) })

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -95,11 +96,14 @@ func call(tb testing.TB, t tool.Tool, h tool.Host, args string) tool.Result {
 // recorder notes the requests that pass.
 type recorder struct {
 	http.RoundTripper
-	seen []*http.Request
+	mu   sync.Mutex
+	seen []*http.Request // guarded by mu
 }
 
 func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	r.mu.Lock()
 	r.seen = append(r.seen, req)
+	r.mu.Unlock()
 	return r.RoundTripper.RoundTrip(req)
 }
 

@@ -47,6 +47,7 @@ func run(dir string) error {
 		"docs/tools.md":      toolsPage(),
 		"docs/settings.md":   settingsPage(),
 		"docs/privileges.md": privilegesPage(),
+		"docs/findings.md":   findingsPage(),
 		"docs/clients.md":    clientsPage(),
 		".env.example":       envExample(),
 

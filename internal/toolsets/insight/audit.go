@@ -141,7 +141,7 @@ func (out *auditOut) shorten() {
 func (out auditOut) detail(p risks.Picture, in auditIn) (auditOut, error) {
 	i := slices.IndexFunc(p.Findings, func(f risks.Finding) bool { return f.ID == in.Detail })
 	if i < 0 {
-		if !slices.Contains(risks.IDs(), in.Detail) {
+		if !slices.ContainsFunc(risks.Kinds(), func(k risks.Kind) bool { return k.ID == in.Detail }) {
 			return auditOut{}, explain.Refusal("Such as guest.stale-lock. Call pve_audit without detail: its findings have their ids.", "There is no kind of finding %q.", render.Text(in.Detail, 60))
 		}
 		out.Blind = p.Blind

@@ -61,13 +61,17 @@ func (f *facts) readCoverage(ctx context.Context) error {
 }
 
 // protected goes over the chosen guests, except templates.
-func (f *facts) protected(do func(coverage.Guest)) {
+func (f *facts) protected(do func(*coverage.Guest)) {
 	if f.coverage == nil {
 		return
 	}
-	for _, g := range f.coverage.Guests {
-		_, chosen := slices.BinarySearchFunc(f.guests, g.VMID, func(r pve.Resource, id pve.VMID) int { return int(r.VMID) - int(id) })
-		if chosen && !g.Template.Value {
+	chosen := f.guests // by id, as those of the coverage are
+	for i := range f.coverage.Guests {
+		g := &f.coverage.Guests[i]
+		for len(chosen) > 0 && chosen[0].VMID < g.VMID {
+			chosen = chosen[1:]
+		}
+		if len(chosen) > 0 && chosen[0].VMID == g.VMID && !g.Template.Value {
 			do(g)
 		}
 	}
@@ -80,7 +84,7 @@ func (f *facts) parked(g pve.Resource) bool {
 }
 
 // backUp is a call that backs a guest up now, to the storage of its jobs if there is one.
-func (f *facts) backUp(g coverage.Guest) Fix {
+func (f *facts) backUp(g *coverage.Guest) Fix {
 	args := map[string]any{"vmid": int(g.VMID)}
 	for _, j := range g.Jobs {
 		if j.Storage.Value != "" {
@@ -95,7 +99,7 @@ func (f *facts) backUp(g coverage.Guest) Fix {
 }
 
 func findBadBackups(f *facts, found found) {
-	f.protected(func(g coverage.Guest) {
+	f.protected(func(g *coverage.Guest) {
 		if g.Last != nil && g.Last.Verified == "failed" {
 			evidence := g.Last.Volume.String()
 			if g.Newest != nil {
@@ -109,7 +113,7 @@ func findBadBackups(f *facts, found found) {
 }
 
 func findNoBackup(f *facts, found found) {
-	f.protected(func(g coverage.Guest) {
+	f.protected(func(g *coverage.Guest) {
 		if g.Newest == nil && len(g.Unseen) == 0 && !f.parked(g.Resource) && (g.Last == nil || g.Last.Verified != "failed" && !g.Last.Unfinished) {
 			found(guestName(g.Resource), fmt.Sprintf("%d backups on all storages", g.Count), f.backUp(g))
 		}
@@ -117,7 +121,7 @@ func findNoBackup(f *facts, found found) {
 }
 
 func findUnfinished(f *facts, found found) {
-	f.protected(func(g coverage.Guest) {
+	f.protected(func(g *coverage.Guest) {
 		if g.Last != nil && g.Last.Unfinished && f.holder(g.Resource) == "" {
 			found(guestName(g.Resource), g.Last.Volume.String(), f.backUp(g))
 		}
@@ -125,7 +129,7 @@ func findUnfinished(f *facts, found found) {
 }
 
 func findFailedBackups(f *facts, found found) {
-	f.protected(func(g coverage.Guest) {
+	f.protected(func(g *coverage.Guest) {
 		if g.FailedSince() {
 			found(guestName(g.Resource), render.Duration(f.Ago(g.LastFailed.Begun))+" ago: "+render.Said(g.LastFailed.Reason, 120), f.backUp(g))
 		}
@@ -136,7 +140,7 @@ func findFailedBackups(f *facts, found found) {
 const oldBackup = 8 * 24 * time.Hour
 
 func findOldBackups(f *facts, found found) {
-	f.protected(func(g coverage.Guest) {
+	f.protected(func(g *coverage.Guest) {
 		if g.Newest != nil && len(g.Unseen) == 0 && f.Ago(g.Newest.Made) > oldBackup && !f.parked(g.Resource) {
 			found(guestName(g.Resource), render.Duration(f.Ago(g.Newest.Made))+" old", f.backUp(g))
 		}
@@ -148,7 +152,7 @@ func findOldBackups(f *facts, found found) {
 const verifiedBy = 48 * time.Hour
 
 func findUnverified(f *facts, found found) {
-	f.protected(func(g coverage.Guest) {
+	f.protected(func(g *coverage.Guest) {
 		fresh := g.Verified != nil && g.Newest != nil && f.Ago(g.Newest.Made) < verifiedBy
 		if g.Newest != nil && g.Last == g.Newest && g.Newest.Verified == "" && !fresh && cluster.StorageType(f.stores, g.Newest.Volume.Storage) == "pbs" && len(g.Unseen) == 0 {
 			found(guestName(g.Resource), g.Newest.Volume.String(), command("proxmox-backup-manager verify DATASTORE", "root on the backup server"))
@@ -160,7 +164,7 @@ func findJobless(f *facts, found found) {
 	if f.coverage == nil || f.coverage.JobsUnseen {
 		return
 	}
-	f.protected(func(g coverage.Guest) {
+	f.protected(func(g *coverage.Guest) {
 		if !g.InEnabledJob() && !f.parked(g.Resource) {
 			evidence := ""
 			if len(g.Jobs) > 0 {
@@ -175,7 +179,7 @@ func findExcluded(f *facts, found found) {
 	if f.coverage == nil || f.coverage.JobsUnseen {
 		return
 	}
-	f.protected(func(g coverage.Guest) {
+	f.protected(func(g *coverage.Guest) {
 		for _, d := range g.Excluded {
 			tool := "qm"
 			if g.Type == string(pve.LXC) {

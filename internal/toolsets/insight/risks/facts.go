@@ -64,7 +64,8 @@ type facts struct {
 	stores       []cluster.Store
 	items        []pve.ClusterItem
 	ha           []pve.HAItem
-	recent       []pve.Task // nil if they are not known
+	services     map[string]pve.HAItem // of HA, by their id
+	recent       []pve.Task            // nil if they are not known
 	running      []pve.Task
 	configs      []pve.StorageConfig
 	replications []pve.Replication
@@ -145,6 +146,12 @@ func (f *facts) readCluster() {
 		})
 	}
 	wg.Wait()
+	f.services = map[string]pve.HAItem{}
+	for _, i := range f.ha {
+		if i.Type == "service" {
+			f.services[i.SID.Value] = i
+		}
+	}
 	f.running = slices.DeleteFunc(slices.Clone(f.recent), func(t pve.Task) bool { return t.EndTime.Set })
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
-// mostInside is how many guests are looked into, unless a look is deep.
-const mostInside = 200
+// MostInside is how many guests are looked into, unless a look is deep.
+const MostInside = 200
 
 // readGuests looks into guests: first those that a finding names or that HA manages, then
 // those that run, then others.
@@ -21,36 +21,12 @@ func (f *facts) readGuests(checks []check) {
 	if !f.reads[readInside] && !f.reads[readAgents] && !f.reads[readSnapshots] {
 		return
 	}
-	named := map[string]bool{}
-	for _, c := range checks {
-		if c.needsInside() {
-			continue
-		}
-		c.find(f, func(subject, _ string, _ Fix) { named[subject] = true })
-	}
-	rank := func(g pve.Resource) int {
-		switch {
-		case named[guestName(g)], f.managed(g):
-			return 0
-		case g.Status.Value == "running":
-			return 1
-		case g.Template.Value:
-			return 3
-		}
-		return 2
-	}
-	var chosen []pve.Resource
-	for _, g := range f.guests {
-		if n := f.nodeNamed(g.Node.Value); n != nil && n.answers {
-			chosen = append(chosen, g)
-		}
-	}
-	slices.SortStableFunc(chosen, func(a, b pve.Resource) int { return rank(a) - rank(b) })
-	if len(chosen) > mostInside && !f.scope.Deep {
-		for _, g := range chosen[mostInside:] {
+	chosen := f.toLookInto(checks)
+	if len(chosen) > MostInside && !f.scope.Deep {
+		for _, g := range chosen[MostInside:] {
 			f.NotSeen(readInside, guestName(g), "200 guests are looked into; deep: true looks into all")
 		}
-		chosen = chosen[:mostInside]
+		chosen = chosen[:MostInside]
 	}
 	for _, answer := range survey.Ask(f.Survey, readInside, chosen, guestName, func(ctx context.Context, g pve.Resource) (pve.GuestConfig, error) {
 		return f.PVE.CurrentConfig(ctx, g.Ref())
@@ -61,6 +37,35 @@ func (f *facts) readGuests(checks []check) {
 	wg.Go(f.readAgents)
 	wg.Go(f.readSnapshots)
 	wg.Wait()
+}
+
+// toLookInto are the guests on nodes that answer, in the order of [facts.readGuests].
+func (f *facts) toLookInto(checks []check) []pve.Resource {
+	named := map[string]bool{}
+	for _, c := range checks {
+		if !c.needsInside() {
+			c.find(f, func(subject, _ string, _ Fix) { named[subject] = true })
+		}
+	}
+	answers := map[string]bool{}
+	for _, n := range f.nodes {
+		answers[n.name] = n.answers
+	}
+	var first, running, others, templates []pve.Resource
+	for _, g := range f.guests {
+		switch {
+		case !answers[g.Node.Value]:
+		case f.managed(g), len(named) > 0 && named[guestName(g)]:
+			first = append(first, g)
+		case g.Status.Value == "running":
+			running = append(running, g)
+		case g.Template.Value:
+			templates = append(templates, g)
+		default:
+			others = append(others, g)
+		}
+	}
+	return slices.Concat(first, running, others, templates)
 }
 
 // readAgents asks the agents of the VMs that are configured to have one.
@@ -131,14 +136,13 @@ func (f *facts) managed(g pve.Resource) bool {
 
 // service returns what HA says of a guest.
 func (f *facts) service(g pve.Resource) (pve.HAItem, bool) {
+	if len(f.services) == 0 {
+		return pve.HAItem{}, false
+	}
 	kind := "vm:"
 	if g.Type == string(pve.LXC) {
 		kind = "ct:"
 	}
-	for _, i := range f.ha {
-		if i.Type == "service" && i.SID.Value == kind+g.VMID.String() {
-			return i, true
-		}
-	}
-	return pve.HAItem{}, false
+	item, ok := f.services[kind+g.VMID.String()]
+	return item, ok
 }

@@ -18,8 +18,8 @@ import (
 // Requests of a look: at most these for the cluster, and these for each node. Those about
 // storages with backups, backup jobs and guests come on top.
 const (
-	mostOfCluster = 12
-	mostOfNode    = 8
+	MostOfCluster = 12
+	MostOfNode    = 8
 )
 
 // nodeRead is a request to a node.
@@ -77,7 +77,7 @@ func nodeReads() []nodeRead {
 
 // readNodes asks the nodes, within the number of requests that a look may make.
 func (f *facts) readNodes() {
-	left := mostOfCluster + mostOfNode*len(f.nodes) - f.spent
+	left := MostOfCluster + MostOfNode*len(f.nodes) - f.spent
 	if f.reads[readDisks] && !f.scope.SMART {
 		f.NotSeen(readDisks, "", "they are asked only with smart: true, since that may wake them")
 	}
@@ -114,7 +114,7 @@ func (f *facts) readNodes() {
 
 // tooMany says why a request was not made.
 func tooMany(nodes int) string {
-	return fmt.Sprintf("a look makes at most %d requests; with focus on fewer areas it is among them", mostOfCluster+mostOfNode*nodes)
+	return fmt.Sprintf("a look makes at most %d requests; with focus on fewer areas it is among them", MostOfCluster+MostOfNode*nodes)
 }
 
 // poolsOf are the ZFS pools that storages of a node are on.

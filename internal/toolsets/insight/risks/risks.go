@@ -217,11 +217,18 @@ func (f *facts) list(all []pve.Resource) error {
 	return err
 }
 
-// IDs are the ids of all kinds of findings.
-func IDs() []string {
-	var out []string
+// Kind is a kind of finding.
+type Kind struct {
+	ID, Area, What string
+	Severity       Severity
+}
+
+// Kinds are all kinds of findings, the worst first.
+func Kinds() []Kind {
+	var out []Kind
 	for _, c := range allChecks() {
-		out = append(out, c.id)
+		out = append(out, Kind{c.id, c.area, c.what, c.severity})
 	}
+	slices.SortStableFunc(out, func(a, b Kind) int { return cmp.Compare(b.Severity, a.Severity) })
 	return out
 }
