@@ -120,7 +120,7 @@ func storageFaults() []fault {
 
 func diskFaults() []fault {
 	pool := func(what, id string, z pvesim.ZPool) fault {
-		return fault{name: what, plant: func(p *planter) {
+		return fault{name: what, clashes: "pool", plant: func(p *planter) {
 			i := p.nodeWith("tank")
 			z.Name = "tank"
 			p.Nodes[i].Pools = []pvesim.ZPool{z}
@@ -128,7 +128,7 @@ func diskFaults() []fault {
 		}}
 	}
 	disk := func(what, id string, d pvesim.Disk) fault {
-		return fault{name: what, plant: func(p *planter) {
+		return fault{name: what, clashes: "disk", plant: func(p *planter) {
 			i := p.node()
 			d.Path, d.Type, d.Model, d.Size = "/dev/sdb", "ssd", "Model X", 1<<40
 			p.Nodes[i].Disks = []pvesim.Disk{{Path: "/dev/nvme0n1", Size: 1 << 40}, d}
@@ -156,6 +156,16 @@ func leftFaults() []fault {
 		{name: "a seed was left behind", plant: func(p *planter) {
 			p.Volumes = append(p.Volumes, pvesim.Volume{ID: "nas:iso/seed-99999.iso", Content: "iso", Format: "iso", Size: 1 << 20, Age: 3 * day})
 			p.want("volume.seed-left", "nas:iso/seed-99999.iso", "guests", nil, "root", "store")
+		}},
+		{name: "an ISO image is gone", plant: func(p *planter) {
+			g := p.vm()
+			g.Config["ide2"] = "nas:iso/installer.iso,media=cdrom"
+			p.Missing = append(p.Missing, "nas:iso/installer.iso")
+			p.want("guest.volume-missing", name(g)+" ide2", "backups", g, "guest", "store", "backup")
+		}},
+		{name: "an ISO image that is there", plant: func(p *planter) {
+			p.vm().Config["ide2"] = "nas:iso/debian.iso,media=cdrom"
+			p.Volumes = append(p.Volumes, pvesim.Volume{ID: "nas:iso/debian.iso", Content: "iso", Format: "iso", Size: 1 << 30})
 		}},
 		{name: "a disk of no guest", plant: func(p *planter) {
 			p.Volumes = append(p.Volumes, pvesim.Volume{ID: "nas:88888/vm-88888-disk-0.qcow2", Content: "images", Format: "qcow2", Size: gib, VMID: 88888})

@@ -9,9 +9,11 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
@@ -74,9 +76,7 @@ func (p *planter) check(t *testing.T, token string) {
 		if f.Count > len(f.On) {
 			t.Errorf("%s: %d, of which the test sees %v", f.ID, f.Count, f.On)
 		}
-		if f.Fix == nil {
-			t.Errorf("%s: no fix", f.ID)
-		}
+		checkFix(t, f.ID, f.Fix)
 	}
 	for want := range p.wants {
 		if !found[want] {
@@ -100,6 +100,28 @@ func (p *planter) check(t *testing.T, token string) {
 	}
 	if t.Failed() {
 		t.Logf("%+v", got)
+	}
+}
+
+// checkFix checks that a fix is a command, or a call of a tool that there is with arguments that
+// it takes.
+func checkFix(t *testing.T, id string, fix map[string]any) {
+	t.Helper()
+	if fix["command"] != nil && fix["where"] != nil {
+		return
+	}
+	called, _ := fix["tool"].(string)
+	tl, ok := toolset.Named(called)
+	if !ok {
+		t.Errorf("%s: the fix is %v", id, fix)
+		return
+	}
+	schema, err := tl.Input().Resolve(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := schema.Validate(fix["arguments"]); err != nil {
+		t.Errorf("%s: %s %v: %v", id, called, fix["arguments"], err)
 	}
 }
 
@@ -171,5 +193,25 @@ func TestPlantedPairs(t *testing.T) {
 				p.check(t, fullToken)
 			})
 		})
+	}
+}
+
+// A version is past its end of life from the day after its last month.
+func TestEndOfLife(t *testing.T) {
+	for at, want := range map[string]bool{"2026-08-31": false, "2026-09-01": true} {
+		m := healthy(1, 1, "8.4.1")
+		w := sim.New(t, sim.Options{Model: &m, Token: fullToken})
+		day, err := time.Parse(time.DateOnly, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Host.Now = func() time.Time { return day }
+		found := false
+		for _, f := range auditOf(t, w, `{"focus":["updates"]}`).Findings {
+			found = found || f.ID == "node.end-of-life"
+		}
+		if found != want {
+			t.Errorf("on %s: %v", at, found)
+		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 func volumeChecks() []check {
 	reads := []string{readStorageList, readGuestList, coverage.CheckBackups}
 	return []check{
+		{"guest.volume-missing", "guests", High, "A volume that the guest's configuration names does not exist: it cannot start", append(reads, readInside), findMissingVolumes},
 		{"storage.thin-overcommitted", "storage", Medium, "The disks on the thin pool may grow larger than it: when it is full, all of them fail", []string{readStorageList, readGuestList, readInside}, findThinOvercommit},
 		{"storage.unexplained", "storage", Low, "Much of what is used on the storage is no volume of PVE", reads, findUnexplained},
 		{"volume.seed-left", "storage", Low, "A seed image of a first boot was left behind", append(reads, readInside), findSeeds},
@@ -68,6 +69,43 @@ func findThinOvercommit(f *facts, found found) {
 				call("pve_storage_content", map[string]any{"storage": s.Storage.Value, "node": s.Node.Value}))
 		}
 	}
+}
+
+// findMissingVolumes looks for the volumes of guests on the storages whose whole contents are
+// known.
+func findMissingVolumes(f *facts, found found) {
+	for _, on := range f.contents {
+		if cluster.HiddenVolumes(f.Permissions, on.From, "") != nil {
+			continue
+		}
+		there := map[string]bool{}
+		for _, v := range on.Value {
+			there[v.VolID.String()] = true
+		}
+		for _, g := range f.guests {
+			in := f.inside[g.VMID]
+			if in == nil || !on.From.Shared.Value && g.Node.Value != on.From.Node.Value {
+				continue
+			}
+			for _, d := range in.config.Disks(pve.Kind(g.Type)) {
+				if d.Volume.Storage == on.From.Storage.Value && !d.IsCloudInit() && d.Bus != "unused" && on.From.Holds(contentOf(g, d)) && !there[d.Volume.String()] {
+					found(guestName(g)+" "+d.Key, render.Text(d.Volume.String(), 100), call("pve_guest_config", map[string]any{"vmid": int(g.VMID)}))
+				}
+			}
+		}
+	}
+}
+
+// contentOf is the kind of content that a guest's disk is. PVE lists no kinds that a storage
+// is not meant for.
+func contentOf(g pve.Resource, d pve.Disk) string {
+	switch {
+	case d.IsCDROM():
+		return "iso"
+	case g.Type == string(pve.LXC):
+		return "rootdir"
+	}
+	return "images"
 }
 
 // A storage of which much is no volume.
