@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"image/png"
+	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
@@ -265,6 +266,8 @@ func TestChart(t *testing.T) {
 // On a cluster of 10,000 guests a ranking looks at 200 of them, at 60 where PVE sends 1440 rows
 // of each, and says so; an answer stays small.
 func TestManyGuests(t *testing.T) {
+	eight := pvesim.Sized(1, 3, 70, 30)
+	eight.PVE = "8.4.1"
 	for _, tt := range []struct {
 		name, args string
 		model      pvesim.Model
@@ -272,7 +275,8 @@ func TestManyGuests(t *testing.T) {
 		says       string
 	}{
 		{"a day", `{"top":"memory","period":"24h"}`, pvesim.Huge(), 213, "only 200 of 97"},
-		{"a month", `{"top":"cpu","period":"30d"}`, pvesim.Sized(1, 3, 70, 30), 72, "only 60 of 9"},
+		{"a month", `{"top":"cpu","period":"30d"}`, pvesim.Sized(1, 3, 70, 30), 73, "only 60 of 9"},
+		{"a month on 8", `{"top":"cpu","period":"30d","limit":50}`, eight, 152, "of 99 guests that were looked at"},
 		{"the cluster", `{}`, pvesim.Huge(), 100, `"more":"offset: 10`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -280,10 +284,34 @@ func TestManyGuests(t *testing.T) {
 				w := sim.New(t, sim.Options{Model: &tt.model, Token: "root@pam!full"})
 				a := w.Call("pve_metrics", tt.args)
 				says(t, a.Text, tt.says)
-				if n := len(w.Sent()); n > tt.requests || len(a.Text) > 6000 {
+				if n := len(w.Sent()); n > tt.requests || len(a.Text) > 6000 && !strings.Contains(tt.args, "limit") {
 					t.Errorf("%s: %d requests, %d bytes: %s", tt.args, n, len(a.Text), a.Text)
 				}
 			})
 		})
 	}
+}
+
+// hangs is a wire on which one history never comes.
+type hangs struct{ http.RoundTripper }
+
+func (h hangs) RoundTrip(req *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(req.URL.Path, "/qemu/101/rrddata") {
+		<-req.Context().Done()
+		return nil, req.Context().Err()
+	}
+	return h.RoundTripper.RoundTrip(req)
+}
+
+// A guest whose history does not come is not among those that were looked at, and named.
+func TestHistoryThatHangs(t *testing.T) {
+	wire := func(rt http.RoundTripper) http.RoundTripper { return hangs{rt} }
+	asked(t, sim.Options{Wire: wire}, "pve_metrics", `{"top":"memory"}`, func(*pvesim.Model) {}, func(t *testing.T, a sim.Answer, _ string) {
+		says(t, a.Text, "of 14 guests that were looked at", `{"check":"history of guests","on":["101 web-2"],"missing":"no answer within 10s"}`)
+	})
+	asked(t, sim.Options{Wire: wire}, "pve_metrics", `{"of":"101"}`, func(*pvesim.Model) {}, func(t *testing.T, a sim.Answer, _ string) {
+		if !a.IsError || strings.Contains(a.Text, "recorded no such figures") {
+			t.Errorf("%s", a.Text)
+		}
+	})
 }

@@ -25,11 +25,11 @@ type both struct{ averages, peaks pve.History }
 // history reads both of something, or fails: the question is about nothing else.
 func (r *reading) history(what string, ask asking) (both, error) {
 	frame := r.period.frame(r.major)
-	var failed error
+	failed := context.DeadlineExceeded // unless it is asked in time
 	got := survey.Ask(r.Survey, "history", []pve.Consolidation{pve.Averages, pve.Maxima}, func(pve.Consolidation) string { return what },
 		func(ctx context.Context, cf pve.Consolidation) (pve.History, error) {
 			h, err := ask(ctx, frame, cf)
-			if err != nil && cf == pve.Averages {
+			if cf == pve.Averages {
 				failed = err
 			}
 			return h, err

@@ -120,7 +120,7 @@ func measure(ctx context.Context, c *tool.Call, in question) (report, error) {
 	if r.period, err = periodOf(in.Period, subject.usualPeriod(in)); err != nil {
 		return report{}, err
 	}
-	if r.period.needsVersion() {
+	if r.period.needsVersion() || in.Top != "" {
 		v, err := c.PVE.Version(ctx)
 		if err != nil {
 			return report{}, err

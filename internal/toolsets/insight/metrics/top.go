@@ -94,7 +94,7 @@ func (r *reading) candidates(s subject, by ranking) ([]pve.Resource, error) {
 		}
 	}
 	most := mostCandidates
-	if frame := r.period.frame(r.major); frame == pve.Month || frame == pve.Year {
+	if frame := r.period.frame(r.major); r.major >= 9 && (frame == pve.Month || frame == pve.Year) {
 		most = mostOfMany
 	}
 	if over := len(all) - most; over > 0 {
@@ -125,7 +125,8 @@ func (r *reading) top(s subject) error {
 		first = pve.Maxima
 	}
 	var found []ranked
-	for _, g := range r.histories(candidates, first) {
+	got := r.histories(candidates, first)
+	for _, g := range got {
 		m, ok := by.of(g.Value, r.period)
 		if !ok {
 			continue
@@ -134,10 +135,10 @@ func (r *reading) top(s subject) error {
 		found = append(found, ranked{guest: g.From, averages: m, Summary: s, value: by.value(m, s, r.in.By)})
 	}
 	slices.SortStableFunc(found, func(a, b ranked) int { return cmp.Compare(b.value, a.value) })
-	unranked := len(candidates) - len(found)
+	unranked := len(got) - len(found)
 	found, r.report.Rest = tool.Page(found, r.in.Limit, r.in.Offset)
 	r.addTop(by, found)
-	r.report.Message = r.topMessage(by, len(candidates))
+	r.report.Message = r.topMessage(by, len(got))
 	if unranked > 0 {
 		r.note(fmt.Sprintf("of %d guests nothing was recorded, such as of those that did not run", unranked))
 	}
