@@ -81,7 +81,7 @@ var heldBack = []struct{ rows, why, says string }{
 	{"GET /nodes/pve2/../version", "a path with dots can be read in two ways", "it has dots in it"},
 	{"handson:18", "it checks a ticket for PVE's own proxy", "is never sent"},
 	{"handson:65", "what is not there is not sent: PVE says so to the read before", "no such replication job '900-0'"},
-	{"handson:34", "limit of the recorded guest: it has no passwd", "done"},
+	{"handson:34", "a password does not pass through a model", "password is a secret"},
 	{"nine_admin:15", "the connection to the recorded node broke", "Failed to execute child process"},
 	{"admin:56", "the simulated web has every file", "done"},
 	{"admin:31", "what is not there is not sent: PVE says so to the read before", "id: No such job 'recjob'"},
