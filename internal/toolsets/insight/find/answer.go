@@ -85,16 +85,17 @@ func (f *finder) message(o out) string {
 	return text + "."
 }
 
-// unseen says how much could not be looked at.
+// unseen names what could not be looked at, and of how many.
 func unseen(blind []survey.Blind) string {
 	var checks []string
 	for _, b := range blind {
-		n := max(b.Count, len(b.On))
-		if n == 0 {
-			checks = append(checks, "some "+b.Check)
-			continue
+		text := b.Check
+		if n := max(b.Count, len(b.On)); n > 0 {
+			text += fmt.Sprintf(" (%d)", n)
 		}
-		checks = append(checks, b.Check+" of "+count(n))
+		if !slices.Contains(checks, text) {
+			checks = append(checks, text)
+		}
 	}
 	if len(checks) > 3 {
 		checks = append(checks[:2], fmt.Sprintf("%d other things", len(checks)-2))

@@ -53,7 +53,7 @@ func TestByAddress(t *testing.T) {
 		{Name: "configured and another one in use", Args: `{"ip":"10.10.1.99"}`, Options: sim.Options{Token: root, Model: moved}, Outcome: tool.OK,
 			Says: []string{`configured: ipconfig0 (not reported by the guest) 10.10.1.99/24`}},
 		{Name: "none", Args: `{"ip":"10.99.9.9"}`, Options: sim.Options{Token: root}, Outcome: tool.OK,
-			Says: []string{`"message":"No guest that could be looked at matches; addresses of 1 guest could not be looked at (blind)."`, `"guests":[]`, `not running: only what is configured is known`}},
+			Says: []string{`"message":"No guest that could be looked at matches; addresses (1) could not be looked at (blind)."`, `"guests":[]`, `not running: only what is configured is known`}},
 		{Name: "given out by SDN", Args: `{"ip":"10.7.0.4"}`, Options: sim.Options{Token: root, Model: sim.Cluster(func(m *pvesim.Model) { m.Leases = []pvesim.Lease{{Zone: "z", VNet: "v", IP: "10.7.0.4", VMID: 105}} })}, Outcome: tool.OK,
 			Says: []string{`"guest":"105 build-1"`, `SDN's IPAM: 10.7.0.4`}},
 		{Name: "of a token that may not ask agents", Args: `{"ip":"10.10.1.53"}`, Options: sim.Options{Token: pooled, Model: sim.Cluster(sim.Grant("/vms", "Looker"), func(m *pvesim.Model) { m.Roles = map[string][]string{"Looker": {"VM.Audit"}} })}, Outcome: tool.OK,
@@ -98,7 +98,7 @@ func TestByImage(t *testing.T) {
 			Says: []string{`"message":"Nothing that this token sees uses it."`}, Lacks: []string{"blind"}},
 		{Name: "seen by a pool's token", Args: fmt.Sprintf(`{"iso":%q}`, image), Outcome: tool.OK,
 			Options: sim.Options{Token: pooled, Model: sim.Cluster(sim.Grant("/pool/web", "PVEVMUser"))},
-			Says:    []string{`Nothing that this token sees uses it; some guests could not be looked at (blind)`, `{"check":"guests","missing":"VM.Audit on /vms"}`}},
+			Says:    []string{`Nothing that this token sees uses it; guests could not be looked at (blind)`, `{"check":"guests","missing":"VM.Audit on /vms"}`}},
 		{Name: "with a node that is down", Args: fmt.Sprintf(`{"iso":%q}`, image), Options: sim.Options{Token: root, Model: sim.Cluster(sim.Offline("pve3"))}, Outcome: tool.OK,
 			Says: []string{`"check":"configuration","on":["103 db-2","105 build-1","107 erp-old","202 gitea","204 sandbox"],"count":6,"missing":"its node is offline"`}},
 		{Name: "that is not there", Args: `{"iso":"local:iso/nothing.iso"}`, Options: sim.Options{Token: root}, Outcome: tool.OK, Says: []string{`local:iso/nothing.iso is not there, as far as this token sees`}},
@@ -122,14 +122,19 @@ func TestByStorage(t *testing.T) {
 	sim.Tell(t, "pve_find", both([]sim.Story{
 		{Name: "all that uses it", Args: `{"storage":"nfs"}`, Options: sim.Options{Token: auditor, Model: used}, Outcome: tool.OK,
 			Says: []string{
-				`nfs: 2 guests have disks on it (2 run, 1 have no other disk), 1 template, 1 guest has an image`, `1 guest uses it in a snapshot or for a file and 1 backup job writes to it.`,
+				`nfs: 2 guests have disks on it (2 run, 1 have no other disk), 1 template, 1 guest has an image`, `1 guest uses it in a snapshot or for a file and 1 backup job writes to it`,
 				`"scsi1, 10 GiB"`, `"snapshot old: scsi2, 1 GiB"`, `"ide2, x.iso"`, `"ha":{"count":1,"on":["103 db-2"]}`, `"backup_jobs":{"count":1,"on":["nightly"]}`,
 			}},
+		{Name: "what is lost with it", Args: `{"storage":"nfs"}`, Options: sim.Options{Token: root, Model: lone}, Outcome: tool.OK,
+			Says: []string{`1 of them and of the templates has no backup elsewhere`, `"lost":{"count":1,"on":["105 build-1"]}`}, Lacks: []string{"blind"}},
 		{Name: "of a token without Sys.Audit", Args: `{"storage":"nfs"}`, Options: sim.Options{Token: pooled, Model: sim.Cluster(sim.Grant("/vms", "PVEVMUser"), sim.Grant("/storage", "PVEDatastoreUser"))}, Outcome: tool.OK,
 			Says: []string{`nothing that this token sees uses it`, `{"check":"backup jobs","missing":"Sys.Audit on /"}`}},
 		{Name: "that is not there", Args: `{"storage":"nowhere"}`, Options: sim.Options{Token: root}, Outcome: tool.Failed, Says: []string{`There is no storage "nowhere"`}},
 	}))
 }
+
+// lone has two guests wholly on one storage, one of which has no backup.
+var lone = sim.Cluster(sim.Set(103, "scsi0=nfs:103/vm-103-disk-0.qcow2,size=200G"), sim.Set(105, "scsi0=nfs:105/vm-105-disk-0.qcow2,size=120G"))
 
 func TestByConfiguration(t *testing.T) {
 	m := sim.Cluster(

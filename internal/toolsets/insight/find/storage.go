@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
+	"github.com/pve-mcp/pve-mcp/internal/coverage"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/survey"
 	"github.com/pve-mcp/pve-mcp/pve"
@@ -18,6 +19,7 @@ type storageUse struct {
 	Running   group `json:"running,omitzero" jsonschema:"those of them that run"`
 	Wholly    group `json:"wholly,omitzero" jsonschema:"those with no disk elsewhere"`
 	HA        group `json:"ha,omitzero" jsonschema:"those under HA"`
+	Lost      group `json:"lost,omitzero" jsonschema:"guests and templates with disks on it of which no backup elsewhere was seen"`
 	Templates group `json:"templates,omitzero"`
 	Images    group `json:"images,omitzero" jsonschema:"guests with only an image of it in a drive"`
 	Snapshots group `json:"snapshots,omitzero" jsonschema:"guests of which only a snapshot or a file such as cloud-init data is on it"`
@@ -78,6 +80,7 @@ func (f *finder) storageUse(ctx context.Context) *storageUse {
 			use.Snapshots.add(name)
 		}
 	}
+	f.countLost(ctx, use)
 	if !f.May("backup jobs", "", "Sys.Audit", "/") {
 		return use
 	}
@@ -89,6 +92,38 @@ func (f *finder) storageUse(ctx context.Context) *storageUse {
 		}
 	}
 	return use
+}
+
+// logsRead is how many logs of backup tasks of a node are read.
+const logsRead = 10
+
+// countLost counts the guests with disks on the storage that have no backup elsewhere. If
+// there may be backups that the token cannot see, the guest is a blind spot.
+func (f *finder) countLost(ctx context.Context, use *storageUse) {
+	if use.Disks.Count == 0 && use.Templates.Count == 0 {
+		return
+	}
+	seen, err := coverage.Read(ctx, f.Survey, coverage.Options{Logs: logsRead})
+	if err != nil {
+		f.NotSeen("backups", f.wanted.storage, f.Explain(err).What)
+		return
+	}
+	covered := map[pve.VMID]coverage.Guest{}
+	for _, g := range seen.Guests {
+		covered[g.VMID] = g
+	}
+	for _, g := range f.guests {
+		here, _, _ := g.disksOn(f.wanted.storage)
+		c := covered[g.VMID]
+		elsewhere := slices.ContainsFunc(c.Where, func(storage string) bool { return storage != f.wanted.storage })
+		switch {
+		case !here || elsewhere:
+		case len(c.Unseen) > 0:
+			f.NotSeen("backups", nameOf(g), render.Text(c.Unseen[0], 120))
+		default:
+			use.Lost.add(nameOf(g))
+		}
+	}
 }
 
 // disksOn reports whether a guest has disks on a storage and elsewhere, and whether an image
@@ -123,6 +158,7 @@ func (u *storageUse) summary() string {
 	if u.Disks.Count > 0 {
 		parts[0] += fmt.Sprintf(" (%d run, %d have no other disk)", u.Running.Count, u.Wholly.Count)
 	}
+	add(u.Lost.Count, "of them and of the templates has no backup elsewhere", "of them and of the templates have no backup elsewhere")
 	add(u.Templates.Count, "template", "templates")
 	add(u.Images.Count, "guest has an image of it in a drive", "guests have an image of it in a drive")
 	add(u.Snapshots.Count, "guest uses it in a snapshot or for a file", "guests use it in a snapshot or for a file")

@@ -56,7 +56,7 @@ func Tool() tool.Tool {
 		Examples: []tool.Example{
 			{Arguments: `{"ip":"10.10.1.12"}`},
 			{Arguments: `{"iso":"local:iso/debian-12.11.0-amd64-netinst.iso"}`},
-			{Arguments: `{"storage":"nfs"}`},
+			{Arguments: `{"storage":"local-zfs"}`},
 			{Arguments: `{"vlan":30,"bridge":"vmbr0"}`},
 			{Arguments: `{"config":{"cpu":"kvm64*"}}`},
 		},
@@ -65,6 +65,9 @@ func Tool() tool.Tool {
 			tool.On(tool.OnGuest, "VM.Monitor").Until(9).If("addresses of a running VM").Else("its addresses are unknown").ForAdmins().Named("guest-agent"),
 			tool.On(tool.OnGuest, "VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted").Since(9).If("addresses of a running VM").Else("its addresses are unknown"),
 			tool.On(tool.OnStorage, "Datastore.Audit", "Datastore.AllocateSpace").If("a storage or an image").Else("it is not known whether it is there"),
+			tool.On(tool.OnGuest, "VM.Backup").If("a storage").Else("its backups are unknown"),
+			tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("a storage").Else("backups on it are unknown"),
+			tool.On(tool.OnNode, "Sys.Audit").If("a storage").Else("backup tasks of others are unknown"),
 			tool.On(tool.OnRoot, "Sys.Audit").If("a storage").Else("the backup jobs that use it are unknown"),
 		},
 		Run: run,
