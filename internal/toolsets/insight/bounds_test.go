@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
@@ -40,6 +41,37 @@ func TestAuditRequests(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An audit of nodes that hang ends in time, with what it has, and calls nothing well that it did
+// not see.
+func TestAuditEndsInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := healthy(5, 3, "9.0.11")
+		m.Faults = []pvesim.Fault{{Match: "GET /nodes/**", Delay: time.Hour}}
+		m.NoQuorum = true
+		w := sim.New(t, sim.Options{Model: &m, Token: fullToken})
+		begun := time.Now()
+		got := auditOf(t, w, `{}`)
+		if took := time.Since(begun); took > 46*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if len(got.Findings) == 0 || got.Findings[0].ID != "cluster.no-quorum" {
+			t.Errorf("findings: %+v", got.Findings)
+		}
+		var missing []string
+		for _, b := range got.Blind {
+			missing = append(missing, b.Missing)
+		}
+		if !slices.Contains(missing, "the time of 45s was over") || !slices.Contains(missing, "no answer within 10s") {
+			t.Errorf("blind: %+v", got.Blind)
+		}
+		for _, area := range []string{"nodes", "guests", "backups", "disks", "certificates", "updates"} {
+			if slices.Contains(got.Well, area) {
+				t.Errorf("well: %v", got.Well)
+			}
+		}
+	})
 }
 
 // An answer about 10,000 guests on 30 nodes with whatever is wrong has at most 6 kB.
