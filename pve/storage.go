@@ -125,3 +125,24 @@ func (s StorageConfig) MarshalJSON() ([]byte, error) { return lenient.Encode(s, 
 func (c *Client) StorageConfigs(ctx context.Context) ([]StorageConfig, error) {
 	return proxmox.Get[[]StorageConfig](ctx, c.Client, proxmox.Join("storage"), nil)
 }
+
+// VolumeInfo is what a storage knows of one volume.
+type VolumeInfo struct {
+	Size   lenient.Opt[int64]  `json:"size,omitzero"` // bytes, as a guest sees them: of an image that of its disk
+	Used   lenient.Opt[int64]  `json:"used,omitzero"` // bytes on the storage
+	Format lenient.Opt[string] `json:"format,omitzero"`
+	Path   lenient.Opt[string] `json:"path,omitzero"` // on the node
+	Extra  lenient.Extra       `json:"-"`
+}
+
+// UnmarshalJSON keeps unknown fields in Extra.
+func (v *VolumeInfo) UnmarshalJSON(data []byte) error { return lenient.Decode(data, v, &v.Extra) }
+
+// MarshalJSON writes what was read.
+func (v VolumeInfo) MarshalJSON() ([]byte, error) { return lenient.Encode(v, v.Extra) }
+
+// VolumeInfo asks a node for one volume (Datastore.Audit or Datastore.AllocateSpace on the
+// storage; of a guest's volume a privilege on the guest).
+func (c *Client) VolumeInfo(ctx context.Context, node string, id VolID) (VolumeInfo, error) {
+	return proxmox.Get[VolumeInfo](ctx, c.Client, proxmox.Join("nodes", node, "storage", id.Storage, "content", id.String()), nil)
+}

@@ -61,7 +61,7 @@ func Cluster() Model {
 		Storages: []Storage{
 			{ID: "local", Type: "dir", Content: "iso,vztmpl,backup,snippets", Size: 94 * gib, Used: 31 * gib},
 			{ID: "local-zfs", Type: "zfspool", Content: "images,rootdir", Size: 900 * gib, Used: 412 * gib},
-			{ID: "nfs", Type: "nfs", Content: "images,rootdir,iso,backup", Shared: true, Size: 4000 * gib, Used: 3310 * gib},
+			{ID: "nfs", Type: "nfs", Content: "images,rootdir,iso,backup,import", Shared: true, Size: 4000 * gib, Used: 3310 * gib},
 			{ID: "old-nas", Type: "nfs", Content: "backup", Shared: true, Disabled: true},
 			{ID: "pbs", Type: "pbs", Content: "backup", Shared: true, Size: 8000 * gib, Used: 5130 * gib, Options: map[string]string{
 				"server": "10.10.0.9", "datastore": "main", "username": "pve@pbs", "prune-backups": "keep-daily=7,keep-weekly=4",
@@ -104,7 +104,7 @@ func Cluster() Model {
 		m.ct("pve3", 204, "sandbox", 1024, 8).startWarns(
 			"old systemd (< v232) detected, container won't run in a pure cgroupv2 environment!"),
 		m.vm("pve1", 900, "debian-12", "2", 2048, 16).template(),
-		m.vm("pve2", 901, "ubuntu-24.04", "2", 2048, 20).template(),
+		m.vm("pve2", 901, "ubuntu-24.04", "2", 2048, 20).config("ide2", "local-zfs:vm-901-cloudinit,media=cdrom").template(),
 		m.ct("pve3", 910, "alpine-3.20", 256, 2).template(),
 	)
 	m.media("pve1", "pve2", "pve3")

@@ -110,7 +110,7 @@ func listNetwork(c *call) (any, error) {
 			continue
 		}
 		zone := "/sdn/zones/localnetwork/" + i["iface"].(string)
-		if !bridge || c.may(zone, "SDN.Audit") || c.may(zone, "SDN.Use") {
+		if !bridge || c.node.version.major < 8 || c.may(zone, "SDN.Audit") || c.may(zone, "SDN.Use") {
 			out = append(out, i)
 		}
 	}

@@ -193,6 +193,9 @@ func getVolume(c *call) (any, error) {
 		size := (n.Size + 511) / 512 * 512
 		out["size"], out["used"], out["format"] = size, size, "raw"
 	}
+	if n.content == "import" && n.Image.Virtual != 0 { // from source: qemu-img sees the disk in it
+		out["size"], out["format"] = n.Image.Virtual, strings.TrimPrefix(path.Ext(n.id), ".")
+	}
 	if n.content == "backup" {
 		out["notes"], out["protected"] = n.Notes, bit(n.Protected)
 	}

@@ -30,6 +30,7 @@ var layers = []layer{
 	{"what protects guests", []string{"internal/coverage"}},
 	{"tools", []string{"internal/tool"}},
 	{"changes", []string{"internal/change"}},
+	{"what makers of guests share", []string{"internal/newguest"}},
 	{"toolsets", []string{"internal/toolsets/..."}},
 	{"registry", []string{"internal/toolset"}},
 	{"settings and callers", []string{"internal/config/...", "internal/install/...", "internal/callers", "internal/secretpage"}},

@@ -250,7 +250,9 @@ func (r *run) answerToCome(ctx context.Context) output {
 // the list of tasks is no reason to stop: whether the goal is reached is seen all the same.
 func (r *run) lookUpStep(ctx context.Context) (job Job, begun bool, err error) {
 	s := r.steps[r.at]
-	job.UPID, err = r.call.FindTask(ctx, s.guest, s.task, r.tasks(), r.started)
+	if s.guest != 0 && s.task != "" {
+		job.UPID, err = r.call.FindTask(ctx, s.guest, s.task, r.tasks(), r.started)
+	}
 	switch {
 	case s.send == nil:
 		return job, true, nil

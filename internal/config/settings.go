@@ -194,6 +194,17 @@ var settings = []Setting{
 		set: func(c *Config, v string) (err error) { c.Policy.ExecAllow, err = policy.ParseCommands(v); return },
 	},
 	{
+		Key: "PVE_MCP_DOWNLOAD_FROM", Flag: "download-from", Example: "*.debian.org, cloud-images.ubuntu.com, nas.lan", limits: true,
+		Doc: "the only hosts from which nodes fetch images, ISOs and templates, as patterns between commas; without it every public host, and no host of a private network",
+		set: func(c *Config, v string) (err error) { c.Policy.DownloadFrom, err = policy.ParseHosts(v); return },
+	},
+	{
+		Key: "PVE_MCP_FETCH", Flag: "fetch", Example: "true", Default: "false",
+		Doc:     "let this process itself read the checksums of known cloud images from their publishers, over HTTPS; it fetches nothing else",
+		loosens: func(v string) bool { on, err := parseBool(v); return err == nil && on },
+		set:     func(c *Config, v string) (err error) { c.Policy.Fetch, err = parseBool(v); return },
+	},
+	{
 		Key: "PVE_MCP_SEAL_KEY", Example: "a-text-of-at-least-32-characters-that-nobody-knows",
 		Doc: "keys for what clients hand back and for the chain of the audit log, newest first, separated by commas; without it, a key derived from the token's secret seals what clients hand back, and the chain has no key",
 		set: func(c *Config, v string) (err error) { c.SealKeys, err = parseKeys(v); return },

@@ -75,6 +75,8 @@ type detail struct {
 	// rewrites means that the content of the guest's disks is replaced. A volume of another
 	// guest among them counts as one that the request names.
 	rewrites bool
+	// fetches returns the address from which the node fetches.
+	fetches func(r request) string
 	// makesSecret names the field of the answer with a secret that PVE makes, "" for none.
 	makesSecret func(r request) string
 	// onlyListed reports whether the request is only about the guests that it names, and not
@@ -112,6 +114,10 @@ func details() map[string]detail {
 		"DELETE /nodes/{node}/tasks/{upid}":                               {isDestructive: stopsLoss},
 		"DELETE /nodes/{node}/storage/{storage}/prunebackups":             {onlyListed: func(r request) bool { return r.params.Get("vmid") != "" }},
 		"POST /nodes/{node}/storage/{storage}/upload":                     {takesFile: true},
+		"POST /nodes/{node}/storage/{storage}/download-url":               {fetches: urlOf},
+		"GET /nodes/{node}/query-url-metadata":                            {fetches: urlOf},
+		"POST /nodes/{node}/storage/{storage}/oci-registry-pull":          {fetches: registryOf},
+		"GET /nodes/{node}/query-oci-repo-tags":                           {fetches: registryOf},
 		"PUT /nodes/{node}/storage/{storage}/content/{volume}":            {isDestructive: unprotects},
 		"GET /nodes/{node}/disks/list":                                    {onlyReads: skipsSMART},
 		"POST /access/users/{userid}/token/{tokenid}":                     {makesSecret: func(request) string { return "value" }},

@@ -35,6 +35,10 @@ type Policy struct {
 	Access bool
 	// ExecAllow are the allowed commands; empty allows all.
 	ExecAllow []Command
+	// DownloadFrom are the hosts from which nodes may fetch; empty means every public one.
+	DownloadFrom Hosts
+	// Fetch lets this process itself read the checksums of publishers.
+	Fetch bool
 	// Confirm says whose consent a destructive call needs.
 	Confirm Confirm
 	// Protect are the guests that are never changed.

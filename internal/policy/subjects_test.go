@@ -24,7 +24,7 @@ func TestProtectedSubjects(t *testing.T) {
 		{"106", "DELETE /nodes/a/storage/local/content/iso%2Fx.iso", "guest 106 has local:iso/x.iso as ide2"},
 		{"106", "DELETE /nodes/a/storage/local/content/local:iso/x.iso", "guest 106 has local:iso/x.iso as ide2"},
 		{"106", "DELETE /nodes/a/storage/local/content/local:iso%2Fy.iso", noConsent},
-		{"106", "POST /nodes/a/storage/local/download-url?content=iso&filename=y.iso&url=http://x/", sent},
+		{"106", "POST /nodes/a/storage/local/download-url?content=iso&filename=y.iso&url=http://example.org/", sent},
 		{"103", "PUT /storage/broken?disable=1", cannotTell + "storage broken is unknown: no privilege"},
 		{"tag:prod", "PUT /storage/local-zfs?disable=1", "whether guest 666 depends"},
 		{"storage:nfs", "PUT /storage/nfs?nodes=a", "storage nfs is protected (PVE_MCP_PROTECT: storage:nfs)"},

@@ -156,7 +156,14 @@ func (g *Guard) refuseRead(req *http.Request, r request) string {
 			return ""
 		}
 	}
-	return g.Policy.Refusal(e.class.risk())
+	if reason := g.Policy.Refusal(e.class.risk()); reason != "" || e.fetches == nil {
+		return reason
+	}
+	var reason string
+	if r.params, reason, _ = readParams(req); reason != "" {
+		return reason
+	}
+	return g.Policy.RefuseFetch(e.fetches(r))
 }
 
 // refuseWrite returns why a request that may change something must not be sent, or "" and the
@@ -188,6 +195,11 @@ func (g *Guard) refuseWrite(req *http.Request, r request) (used *grant, reason s
 	}
 	if key := e.repeated(r.params); key != "" {
 		return nil, "the parameter " + key + " is given twice", nil
+	}
+	if e.fetches != nil {
+		if reason := g.Policy.RefuseFetch(e.fetches(r)); reason != "" {
+			return nil, reason, nil
+		}
 	}
 	changes := e.effectOf(r)
 	risk := e.riskOf(r, changes)

@@ -25,6 +25,8 @@ func TestNeeds(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					m := pvesim.Cluster()
 					m.PVE = version
+					m.Roles = map[string][]string{"Fetcher": {"Sys.AccessNetwork", "Datastore.AllocateTemplate"}}
+					m.ACL = append(m.ACL, pvesim.ACL{Path: "/", Who: demo.TokenID, Role: "Fetcher"}, pvesim.ACL{Path: "/", Who: "ops@pve", Role: "Fetcher"})
 					required, filtered := checkedBy(t, m, tl)
 					said := sim.Needs(tl, major)
 					for need := range said { // what a list leaves out for lack of it is one, too

@@ -11,6 +11,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/guests"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/insight"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/nodes"
+	"github.com/pve-mcp/pve-mcp/internal/toolsets/provision"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/snapshots"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/storage"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/tasks"
@@ -24,6 +25,7 @@ func registered() []tool.Set {
 		guests.Set(),
 		insight.Set(),
 		nodes.Set(),
+		provision.Set(),
 		snapshots.Set(),
 		storage.Set(),
 		tasks.Set(),

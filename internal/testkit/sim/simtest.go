@@ -201,7 +201,14 @@ func (w *World) Checked() (required, filtered map[string]bool) {
 	required, filtered = map[string]bool{}, map[string]bool{}
 	for _, r := range w.Sim.Requests()[w.seen:] {
 		for _, c := range r.Checks {
-			required[strings.Join(c.Privs, " or ")+" on "+string(objects[strings.Split(c.Path, "/")[1]])] = true
+			needs := c.Privs
+			if c.Any {
+				needs = []string{strings.Join(c.Privs, " or ")}
+			}
+			for _, need := range needs {
+				need += " on " + string(objects[strings.Split(c.Path, "/")[1]])
+				required[need] = required[need] || c.Held // an alternative may be held instead
+			}
 		}
 		for _, f := range r.Filters {
 			priv, path, _ := strings.Cut(f, " on /")

@@ -1,0 +1,252 @@
+package provision
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pve-mcp/pve-mcp/internal/change"
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
+	"github.com/pve-mcp/pve-mcp/internal/newguest"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+type (
+	vmStep = change.Step[createState]
+	vmSend = func(context.Context, *tool.Call, *createState) (change.Job, error)
+)
+
+// vmSteps are the requests that make the VM, in their order. The image and the CD come first,
+// so that no VM is made that lacks them.
+func vmSteps(s createState) []vmStep {
+	var steps []vmStep
+	add := func(wanted bool, step vmStep) {
+		if wanted {
+			steps = append(steps, step)
+		}
+	}
+	hasSeed := s.SeedAt.Name != ""
+	add(hasSeed, s.uploadStep())
+	add(s.Source.URL != "", s.downloadStep())
+	if s.Source.Kind == fromTemplate {
+		steps = append(steps, s.cloneStep())
+		add(s.Configured || len(s.Config) > 0 || len(s.Unset) > 0 || s.Drive != "", s.configureStep())
+	} else {
+		steps = append(steps, s.createStep())
+	}
+	add(s.Grow != "", vmStep{
+		About: fmt.Sprintf("Growth of %s to %s", s.Boot, s.Grow), Guest: s.VMID, Task: "resize", Send: growDisk,
+		Rest: fmt.Sprintf("Then grow it with pve_resize_disk: vmid %v, disk %s, size %s, and start the VM.", s.VMID, s.Boot, s.Grow),
+	})
+	add(s.Run, vmStep{
+		About: "The start", Guest: s.VMID, Task: "start", Send: startVM,
+		Rest: fmt.Sprintf("Then start it with pve_guest_power: vmid %v.", s.VMID),
+	})
+	add(hasSeed && s.Run && s.Ejects, s.ejectStep())
+	add(hasSeed && s.Run && s.Ejects, s.removeStep())
+	return steps
+}
+
+// undoes is an undo, unless what was made is to be kept.
+func (s createState) undoes(u *change.Undo[createState]) *change.Undo[createState] {
+	if s.Keep {
+		return nil
+	}
+	return u
+}
+
+func (s createState) uploadStep() vmStep {
+	return vmStep{
+		About: fmt.Sprintf("Upload of the CD %s for cloud-init", s.SeedAt), Task: "imgcopy",
+		Send: func(ctx context.Context, c *tool.Call, s *createState) (change.Job, error) {
+			image, err := s.Seed.iso()
+			if err != nil {
+				return change.Job{}, err
+			}
+			upid, err := c.PVE.UploadFile(ctx, s.Place.Node, s.SeedAt.Storage, pve.Upload{
+				Content: "iso", File: proxmox.File{Name: fileOf(s.SeedAt), Body: bytes.NewReader(image), Size: int64(len(image))},
+			})
+			if err == nil {
+				s.Seed = seed{}
+			}
+			return change.Job{UPID: upid}, err
+		},
+		Done: func(ctx context.Context, c *tool.Call, s createState) (bool, error) {
+			return hasVolume(ctx, c, s.Place.Node, s.SeedAt)
+		},
+		Rest: "Make the call anew.", Undo: s.undoes(newguest.UndoUpload[createState](s.Place.Node, s.SeedAt)),
+	}
+}
+
+// hasVolume reports whether a storage lists a volume.
+func hasVolume(ctx context.Context, c *tool.Call, node string, id pve.VolID) (bool, error) {
+	content, _, _ := strings.Cut(id.Name, "/")
+	list, err := c.PVE.Content(ctx, node, id.Storage, pve.VolumeFilter{Content: content})
+	return slices.ContainsFunc(list, func(v pve.Volume) bool { return v.VolID == id }), err
+}
+
+// downloadStep fetches the image. It stays if a later step fails: it is asked for by itself,
+// and of use for the next attempt.
+func (s createState) downloadStep() vmStep {
+	return vmStep{
+		About: fmt.Sprintf("Download of %s", s.Source.Volume), Task: "download",
+		Send: func(ctx context.Context, c *tool.Call, s *createState) (change.Job, error) {
+			upid, err := c.PVE.StartDownload(ctx, s.Place.Node, s.Images, pve.Download{URL: s.Source.URL, Content: "import", Filename: fileOf(s.Source.Volume)})
+			return change.Job{UPID: upid}, err
+		},
+		Done: func(ctx context.Context, c *tool.Call, s createState) (bool, error) {
+			return hasVolume(ctx, c, s.Place.Node, s.Source.Volume)
+		},
+		Rest: "Make the call anew.",
+	}
+}
+
+func (s createState) createStep() vmStep {
+	return vmStep{
+		About: s.about(), Guest: s.VMID, Task: "create",
+		Send: s.making(func(ctx context.Context, c *tool.Call, s *createState, id pve.VMID) (proxmox.UPID, error) {
+			config := s.Config
+			if s.Drive != "" {
+				config[s.Drive] = s.SeedAt.String() + ",media=cdrom"
+			}
+			return c.PVE.CreateGuest(ctx, s.Place.Node, pve.QEMU, pve.NewGuest{VMID: id, Pool: s.Pool, Config: config})
+		}),
+		Rest: "Make the call anew.", Undo: s.undoes(newguest.UndoCreation[createState](s.ref())),
+	}
+}
+
+func (s createState) cloneStep() vmStep {
+	return vmStep{
+		About: s.about(), Guest: s.VMID, Task: "clone",
+		Send: s.making(func(ctx context.Context, c *tool.Call, s *createState, id pve.VMID) (proxmox.UPID, error) {
+			wanted := pve.NewClone{VMID: id, Name: s.Name, Pool: s.Pool, Storage: s.Place.Storage}
+			if s.Full {
+				wanted.Full = lenient.Some(true)
+			}
+			if s.Place.Node != s.Template.Node {
+				wanted.Node = s.Place.Node
+			}
+			return c.PVE.Clone(ctx, s.Template, wanted)
+		}),
+		Done: cloneIsThere, Rest: "Make the call anew.", Undo: s.undoes(newguest.UndoCreation[createState](s.ref())),
+	}
+}
+
+// making returns what sends a request that makes the VM, with another id if the chosen one was
+// taken meanwhile. What the request has told PVE is cleared.
+func (s createState) making(send func(context.Context, *tool.Call, *createState, pve.VMID) (proxmox.UPID, error)) vmSend {
+	return func(ctx context.Context, c *tool.Call, s *createState) (change.Job, error) {
+		planned := s.VMID
+		upid, err := c.CreateWithFreeID(ctx, &s.VMID, s.Chosen, func(id pve.VMID) (proxmox.UPID, error) { return send(ctx, c, s, id) })
+		if err != nil {
+			return change.Job{}, c.ExplainCreationRefusal(ctx, err, s.VMID, s.Pool)
+		}
+		if s.VMID != planned {
+			s.note("the id %v was taken meanwhile, so it has %v", planned, s.VMID)
+		}
+		if s.Source.Kind != fromTemplate {
+			s.Config = nil
+		}
+		return change.Job{UPID: upid}, nil
+	}
+}
+
+// cloneIsThere reports whether the VM is the clone that this change has made. The task of a
+// clone has the id of the template, so it is known by its name, and by having no task that
+// has made it in another way.
+func cloneIsThere(ctx context.Context, c *tool.Call, s createState) (bool, error) {
+	g, st, err := c.Live(ctx, s.VMID)
+	var none *pve.NoGuestError
+	if errors.As(err, &none) || err == nil && st.Name.Value != s.Name {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	tasks, _, err := c.PVE.NodeTasks(ctx, g.Node, pve.TaskFilter{Source: "all", VMID: s.VMID, Limit: 100})
+	made := func(t pve.Task) bool { return slices.Contains([]string{"qmcreate", "qmrestore"}, t.Type) }
+	return !slices.ContainsFunc(tasks, made), err
+}
+
+func (s createState) configureStep() vmStep {
+	return vmStep{
+		About: fmt.Sprintf("Configuration of VM %v", s.VMID), Guest: s.VMID, Task: "config",
+		Send: func(ctx context.Context, c *tool.Call, s *createState) (change.Job, error) {
+			wanted := pve.ConfigChange{Set: s.Config, Delete: s.Unset}
+			if s.Drive != "" {
+				wanted.Set[s.Drive] = s.SeedAt.String() + ",media=cdrom"
+			}
+			_, upid, err := cluster.AtGuest(ctx, c.View, s.VMID, func(g pve.GuestRef) (proxmox.UPID, error) { return c.PVE.StartConfig(ctx, g, wanted) })
+			if err == nil {
+				s.Config, s.Unset, s.Configured = nil, nil, true
+			}
+			return change.Job{UPID: upid}, err
+		},
+		Rest: fmt.Sprintf("Then configure it with pve_update_guest_config: vmid %v, and start it.", s.VMID),
+	}
+}
+
+func growDisk(ctx context.Context, c *tool.Call, s *createState) (change.Job, error) {
+	_, upid, err := cluster.AtGuest(ctx, c.View, s.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
+		return c.PVE.ResizeDisk(ctx, g, s.Boot, s.Grow, "")
+	})
+	return change.Job{UPID: upid}, err
+}
+
+func startVM(ctx context.Context, c *tool.Call, s *createState) (change.Job, error) {
+	_, upid, err := cluster.AtGuest(ctx, c.View, s.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
+		return c.PVE.Power(ctx, g, "start", pve.PowerOptions{})
+	})
+	return change.Job{UPID: upid}, err
+}
+
+// ejectStep takes the CD out when the VM has booted, which its agent shows.
+func (s createState) ejectStep() vmStep {
+	return vmStep{
+		About: "Ejection of the CD for cloud-init", Rest: s.removal(),
+		Ready: func(ctx context.Context, c *tool.Call, s createState) (string, error) {
+			r, err := newguest.ReadReach(ctx, c.View, s.ref())
+			if err != nil || r.Answers {
+				return "", err
+			}
+			return "the first boot (" + r.Why + ")", nil
+		},
+		Send: func(ctx context.Context, c *tool.Call, s *createState) (change.Job, error) {
+			_, _, err := cluster.AtGuest(ctx, c.View, s.VMID, func(g pve.GuestRef) (struct{}, error) {
+				return struct{}{}, c.PVE.UpdateConfig(ctx, g, pve.ConfigChange{Set: map[string]string{s.Drive: "none,media=cdrom"}})
+			})
+			return change.Job{}, err
+		},
+		Done: func(ctx context.Context, c *tool.Call, s createState) (bool, error) {
+			config, err := c.PVE.GuestConfig(proxmox.ReadAgain(ctx), s.ref())
+			return strings.HasPrefix(config.Values[s.Drive], "none"), err
+		},
+	}
+}
+
+// removeStep deletes the CD, which may hold credentials.
+func (s createState) removeStep() vmStep {
+	return vmStep{
+		About: "Removal of " + s.SeedAt.String(), Target: newguest.VolumeTarget(s.Place.Node, s.SeedAt), Task: "imgdel", Rest: s.removal(),
+		Send: func(ctx context.Context, c *tool.Call, s *createState) (change.Job, error) {
+			upid, err := c.PVE.DeleteVolume(ctx, s.Place.Node, s.SeedAt)
+			return change.Job{UPID: upid}, err
+		},
+		Done: func(ctx context.Context, c *tool.Call, s createState) (bool, error) {
+			there, err := hasVolume(ctx, c, s.Place.Node, s.SeedAt)
+			return !there, err
+		},
+	}
+}
+
+// removal says how the CD is removed by hand.
+func (s createState) removal() string {
+	return fmt.Sprintf("When it has booted, take the CD out with pve_update_guest_config: vmid %v, set {%q: \"none,media=cdrom\"}; then remove %s with pve_delete_volume.",
+		s.VMID, s.Drive, s.SeedAt)
+}
