@@ -13,7 +13,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
-// Doc describes a selection for the argument of a tool.
+// Doc describes a selection for a model.
 const Doc = "ids, 100-120, names, web*, tag:prod, pool:lab, node:pve2, vm, ct, running, stopped, all; comma = or, + = and, ! = not"
 
 // Choose returns the guests that a text selects, in their order. An error names a word that

@@ -10,7 +10,7 @@ func Set() tool.Set {
 		Title: "VMs and containers",
 		Doc:   "Finds VMs and containers, shows how they are, and changes, copies, moves and deletes them.",
 		Instructions: "Find guests with pve_list_guests.\n" +
-			"Lists show PVE's own broadcast, up to 20 s old; pve_guest_status is live.",
+			"Lists are up to 20 s old; pve_guest_status is live.",
 		Core: []tool.Tool{
 			listGuests(), guestStatus(), guestConfig(), guestPower(), updateConfig(), resizeDisk(), cloneGuest(), migrateGuest(), deleteGuest(), vmExec(),
 		},

@@ -18,9 +18,9 @@ import (
 
 type auditIn struct {
 	Focus       []string `json:"focus,omitzero" enum:"nodes,guests,backups,snapshots,storage,disks,ha,replication,updates,certificates,tasks,capacity,access" jsonschema:"only these areas; default: all"`
-	Guests      string   `json:"guests,omitzero" jsonschema:"only what concerns these: ids, names, web*, tag:prod, pool:lab, node:pve2, running; comma = or, + = and, ! = not"`
-	MinSeverity string   `json:"min_severity,omitzero" enum:"info,low,medium,high,critical" default:"\"low\"" jsonschema:"leave milder findings out"`
-	Period      string   `json:"period,omitzero" jsonschema:"how far back failed tasks count, such as 24h or 7d; default: 24h"`
+	Guests      string   `json:"guests,omitzero" jsonschema:"only what concerns these, as tag:prod+!web*"`
+	MinSeverity string   `json:"min_severity,omitzero" enum:"info,low,medium,high,critical" default:"\"low\"" jsonschema:"leave milder out"`
+	Period      string   `json:"period,omitzero" jsonschema:"of failed tasks, as 7d; default: 24h"`
 	Deep        bool     `json:"deep,omitzero" jsonschema:"look into every guest, not only 200"`
 	SMART       bool     `json:"smart,omitzero" jsonschema:"read SMART, which may wake disks"`
 	Limit       int      `json:"limit,omitzero" min:"1" max:"200" default:"15" jsonschema:"most findings"`
@@ -60,7 +60,7 @@ func audit() tool.Tool {
 	return tool.Read(tool.Spec[auditIn, auditOut]{
 		Name:  "pve_audit",
 		Title: "Check the health of the cluster",
-		Doc: "Health check and risk report of the whole cluster: is it healthy, what is wrong or at risk (backups, disks, storage, HA, updates, certificates, " +
+		Doc: "Health check and risk report of the cluster: what is wrong or at risk (backups, disks, storage, HA, updates, certificates, " +
 			"old snapshots, locks, access, capacity), worst first. Tell the user what is blind, too.",
 		Long: true,
 		Examples: []tool.Example{

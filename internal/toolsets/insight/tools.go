@@ -3,6 +3,7 @@
 package insight
 
 import (
+	"github.com/pve-mcp/pve-mcp/internal/selection"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/insight/backupstatus"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/insight/diagnose"
@@ -16,11 +17,12 @@ func Set() tool.Set {
 		Name:  "insight",
 		Title: "Health, risks and history",
 		Doc:   "Says what is wrong in the cluster, what is at risk, what used how much and what will run out.",
-		Instructions: "Is it healthy, what is wrong or at risk: pve_audit. Report its blind spots with its findings.\n" +
-			"Which guests have no good backup, and why: pve_backup_status.\n" +
-			"Which guest has an address, disk, image, VLAN, device or setting, what uses a storage: pve_find.\n" +
-			"Why does a guest, node, storage or task not work: pve_diagnose.\n" +
-			"What used how much, what uses most, when is it full: pve_metrics.",
+		Instructions: "Healthy, at risk: pve_audit; report its blind spots.\n" +
+			"Guests without a good backup: pve_backup_status.\n" +
+			"Who has an address, image, VLAN or device, what uses a storage: pve_find.\n" +
+			"Why something does not work: pve_diagnose.\n" +
+			"Use over time, top, when full: pve_metrics.\n" +
+			"guests are " + selection.Doc + ".",
 		Standard: []tool.Tool{audit(), backupstatus.Tool(), diagnose.Tool(), find.Tool(), metrics.Metrics()},
 		Tools:    []tool.Tool{metrics.Chart()},
 	}

@@ -23,7 +23,7 @@ type createIn struct {
 	Cores    int         `json:"cores,omitzero" min:"1" jsonschema:"default: 2, or the template's"`
 	Memory   string      `json:"memory,omitzero" jsonschema:"8G; default: 2G, or the template's"`
 	Disks    []string    `json:"disks,omitzero" jsonschema:"sizes; the first is grown to it"`
-	NICs     []string    `json:"nics,omitzero" jsonschema:"such as bridge=vmbr0,tag=30,ip=10.0.0.5/24,gw=10.0.0.1; default: one, DHCP"`
+	NICs     []string    `json:"nics,omitzero" jsonschema:"as bridge=vmbr0,tag=30,ip=10.0.0.5/24,gw=10.0.0.1; default: one, DHCP"`
 	User     string      `json:"user,omitzero" jsonschema:"login"`
 	SSHKeys  []string    `json:"ssh_keys,omitzero" jsonschema:"whole public keys"`
 	UserData string      `json:"user_data,omitzero" jsonschema:"cloud-config, whole"`

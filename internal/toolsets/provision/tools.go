@@ -10,7 +10,7 @@ func Set() tool.Set {
 		Title: "Making guests",
 		Doc:   "Makes VMs and containers from images, templates and installers, and gets and removes what they are made from.",
 		Instructions: `
-A new VM: pve_create_vm, in one call, with source such as "ubuntu 24.04".`,
+A new VM, in one call: pve_create_vm.`,
 		Standard: []tool.Tool{createVM(), download()},
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 type listIn struct {
 	VMID      pve.VMID `json:"vmid,omitzero" jsonschema:"default: all guests"`
-	Guests    string   `json:"guests,omitzero" jsonschema:"instead: tag:prod, pool:lab, node:pve2, web*, ids; comma = or, + = and, ! = not"`
+	Guests    string   `json:"guests,omitzero" jsonschema:"instead, as tag:prod+!web*"`
 	OlderThan string   `json:"older_than,omitzero" jsonschema:"only such, as 30d"`
 	Limit     int      `json:"limit,omitzero" min:"1" max:"500" default:"50" jsonschema:"most rows: of one guest the newest, of several the oldest"`
 	Offset    int      `json:"offset,omitzero" min:"0" jsonschema:"rows to skip"`

@@ -15,7 +15,7 @@ import (
 )
 
 type statusIn struct {
-	Guests    string `json:"guests,omitzero" jsonschema:"only these: ids, names, web*, tag:prod, pool:lab, node:pve2, vm, ct, running; comma = or, + = and, ! = not"`
+	Guests    string `json:"guests,omitzero" jsonschema:"only these, as tag:prod+!web*"`
 	OlderThan string `json:"older_than,omitzero" jsonschema:"age from which the newest good backup is too old, such as 7d; default: 2d, or what the job's schedule means"`
 	Without   bool   `json:"without,omitzero" jsonschema:"only guests with no backup at all"`
 	All       bool   `json:"all,omitzero" jsonschema:"list the good ones and templates, too"`

@@ -10,21 +10,21 @@ import (
 )
 
 type in struct {
-	IP        string      `json:"ip,omitzero" jsonschema:"address, or network such as 10.0.0.0/24"`
+	IP        string      `json:"ip,omitzero" jsonschema:"or a network: 10.0.0.0/24"`
 	MAC       string      `json:"mac,omitzero" jsonschema:"in any spelling"`
-	ISO       string      `json:"iso,omitzero" jsonschema:"image in a CD drive: volume or file name; * allowed"`
-	Volume    string      `json:"volume,omitzero" jsonschema:"such as local-zfs:vm-101-disk-0; * allowed"`
+	ISO       string      `json:"iso,omitzero" jsonschema:"volume or file name, * allowed"`
+	Volume    string      `json:"volume,omitzero" jsonschema:"* allowed"`
 	Storage   string      `json:"storage,omitzero" jsonschema:"all that uses it"`
-	Bridge    string      `json:"bridge,omitzero" jsonschema:"or an SDN vnet; * allowed"`
-	VLAN      int         `json:"vlan,omitzero" min:"1" max:"4094"`
-	Device    string      `json:"device,omitzero" jsonschema:"passed through: PCI address, vendor:product, mapping or /dev path; * = any"`
-	Config    tool.Values `json:"config,omitzero" jsonschema:"keys with a value or a part of it, with * and a leading ! for not: {\"cpu\":\"kvm64*\"}"`
+	Bridge    string      `json:"bridge,omitzero" jsonschema:"or vnet"`
+	VLAN      int         `json:"vlan,omitzero" min:"1" max:"4094" jsonschema:"tag"`
+	Device    string      `json:"device,omitzero" jsonschema:"PCI address, vendor:product, mapping or /dev path; * = any"`
+	Config    tool.Values `json:"config,omitzero" jsonschema:"{\"cpu\":\"kvm64*\"}, ! = not"`
 	Notes     string      `json:"notes,omitzero" jsonschema:"part of the notes"`
-	NoAgent   bool        `json:"no_agent,omitzero" jsonschema:"VMs whose guest agent is not configured or does not answer"`
+	NoAgent   bool        `json:"no_agent,omitzero" jsonschema:"not configured, or does not answer"`
 	Addresses bool        `json:"addresses,omitzero" jsonschema:"show the IP addresses of each; alone: of all guests"`
-	Guests    string      `json:"guests,omitzero" jsonschema:"only among these: ids, names, web*, tag:prod, pool:lab, node:pve2, running, all; comma = or, + = and, ! = not"`
+	Guests    string      `json:"guests,omitzero" jsonschema:"only among these, as tag:prod+!web*"`
 	Limit     int         `json:"limit,omitzero" min:"1" max:"200" default:"40" jsonschema:"most rows"`
-	Offset    int         `json:"offset,omitzero" min:"0" jsonschema:"guests to pass over, as more says"`
+	Offset    int         `json:"offset,omitzero" min:"0" jsonschema:"as more says"`
 }
 
 type out struct {
