@@ -13,8 +13,8 @@ import (
 )
 
 type question struct {
-	Of      string   `json:"of,omitzero" jsonschema:"guest (id or name), node, storage, or node/storage; default: the cluster, and when its storages are full"`
-	Period  string   `json:"period,omitzero" jsonschema:"hour, day, week, month, year, or 6h, 7d, 3w; default: week, and month for storages and the cluster"`
+	Of      string   `json:"of,omitzero" jsonschema:"guest, node, storage, or node/storage; default: the cluster, and when storages are full"`
+	Period  string   `json:"period,omitzero" jsonschema:"hour, day, week, month, year, 6h, 7d; default: week, or month"`
 	Figures []string `json:"figures,omitzero" enum:"cpu,memory,disk,network,disk_io,load,iowait,swap,pressure" jsonschema:"default: all"`
 	Top     string   `json:"top,omitzero" enum:"cpu,memory,disk,network,disk_io,pressure" jsonschema:"rank guests by this; of: those of a node"`
 	By      string   `json:"by,omitzero" enum:"average,p95,max" default:"\"average\"" jsonschema:"for top"`
