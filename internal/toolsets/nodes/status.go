@@ -10,6 +10,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/show"
+	"github.com/pve-mcp/pve-mcp/internal/survey"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
@@ -17,12 +18,23 @@ import (
 )
 
 type statusIn struct {
-	Node string `json:"node" jsonschema:"its name"`
+	Node    string   `json:"node,omitzero" jsonschema:"default: all nodes, in short"`
+	Include []string `json:"include,omitzero" enum:"disks,updates,certificates,services,network,subscription" jsonschema:"show these, too"`
 }
 
 type statusOut struct {
-	Node        string    `json:"node"`
-	Status      string    `json:"status" jsonschema:"online, offline or unknown"`
+	Message string `json:"message,omitzero"`
+	statusRow
+	Nodes []shortRow `json:"nodes,omitzero" cut:"end" jsonschema:"if no node was given"`
+	tool.Rest
+	AsOf  string         `json:"as_of"`
+	Blind []survey.Blind `json:"blind,omitzero" jsonschema:"what could not be seen: nothing is known of it"`
+}
+
+// statusRow is what is known of a node.
+type statusRow struct {
+	Node        string    `json:"node,omitzero"`
+	Status      string    `json:"status,omitzero" jsonschema:"online, offline or unknown"`
 	Maintenance bool      `json:"ha_maintenance,omitzero" jsonschema:"HA has moved its guests away, and starts none there"`
 	Version     string    `json:"pve_version,omitzero"`
 	Kernel      string    `json:"kernel,omitzero"`
@@ -34,8 +46,25 @@ type statusOut struct {
 	Memory      show.Use  `json:"memory,omitzero"`
 	Swap        show.Use  `json:"swap,omitzero"`
 	RootDisk    show.Use  `json:"root_disk,omitzero"`
-	AsOf        string    `json:"as_of"`
-	Notes       []string  `json:"notes,omitzero" jsonschema:"what is hidden, unknown or out of date, and why"`
+	details
+	Notes []string `json:"notes,omitzero" jsonschema:"what is hidden, unknown or out of date, and why"`
+}
+
+// shortRow is a node among others.
+type shortRow struct {
+	Node          string   `json:"node"`
+	Status        string   `json:"status"`
+	Maintenance   bool     `json:"ha_maintenance,omitzero"`
+	Version       string   `json:"pve_version,omitzero"`
+	Kernel        string   `json:"kernel,omitzero"`
+	Uptime        string   `json:"uptime,omitzero"`
+	Load          *float64 `json:"load,omitzero" jsonschema:"over 5 minutes"`
+	CPUPercent    *float64 `json:"cpu_percent,omitzero"`
+	MemoryPercent *float64 `json:"memory_percent,omitzero"`
+	SwapPercent   *float64 `json:"swap_percent,omitzero"`
+	RootPercent   *float64 `json:"root_disk_percent,omitzero"`
+	details
+	Notes []string `json:"notes,omitzero"`
 }
 
 type cpu struct {
@@ -50,77 +79,152 @@ func nodeStatus() tool.Tool {
 	return tool.Read(tool.Spec[statusIn, statusOut]{
 		Name:  "pve_node_status",
 		Title: "Show the state of a node",
-		Doc:   "One node in detail: load, CPU, memory, root disk, kernel, PVE version, uptime.",
+		Doc: "One node in detail: load, CPU, memory, root disk, kernel, PVE version, uptime; or all in short. " +
+			"include: disks, updates that wait, certificates, services, network, subscription.",
+		Long: true,
 		Examples: []tool.Example{
 			{Arguments: `{"node":"pve2"}`},
+			{Arguments: `{"include":["updates","certificates","services","network","subscription"]}`},
 		},
-		Needs: []tool.Need{tool.On(tool.OnNode, "Sys.Audit").Else("only the node's status and PVE version are shown")},
-		Run:   runStatus,
+		Needs: []tool.Need{
+			tool.On(tool.OnNode, "Sys.Audit").Else("only the node's status, PVE version, certificates and subscription are shown"),
+			tool.On(tool.OnNode, "Sys.Modify").If("updates").ForAdmins().Else("its waiting updates are not listed"),
+		},
+		Run: runStatus,
 	})
 }
 
 func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error) {
-	n, err := c.Node(ctx, in.Node)
+	chosen, err := c.Nodes(ctx)
 	if err != nil {
 		return statusOut{}, err
 	}
-	out := statusOut{Node: in.Node, Status: n.Status.Or("unknown"), AsOf: render.Time(c.AsOf())}
+	if in.Node != "" {
+		n, err := c.Node(ctx, in.Node)
+		if err != nil {
+			return statusOut{}, err
+		}
+		chosen = []pve.Resource{n}
+	}
 	maintained, err := c.NodesInMaintenance(ctx)
 	if err != nil {
 		return statusOut{}, err
 	}
-	out.Maintenance = maintained[in.Node]
-	if out.Status == "offline" {
-		out.Notes = []string{"the node is offline, so nothing else is known"}
+	out := statusOut{AsOf: render.Time(c.AsOf())}
+	var rows []*statusRow
+	for _, n := range chosen {
+		rows = append(rows, &statusRow{Node: n.Node.Value, Status: n.Status.Or("unknown"), Maintenance: maintained[n.Node.Value]})
+	}
+	if in.Node != "" {
+		if err := rows[0].look(ctx, c); err != nil {
+			return statusOut{}, err
+		}
+	}
+	if in.Node == "" || len(in.Include) > 0 {
+		if out.Blind, err = surveyed(ctx, c, in, rows); err != nil {
+			return statusOut{}, err
+		}
+	}
+	if in.Node != "" {
+		out.statusRow = *rows[0]
 		return out, nil
 	}
-	s, err := c.PVE.NodeStatus(ctx, in.Node)
+	online := 0
+	for _, r := range rows {
+		out.Nodes = append(out.Nodes, r.short())
+		if r.Status == "online" {
+			online++
+		}
+	}
+	out.Message = fmt.Sprintf("%d of %d nodes are online.", online, len(rows))
+	out.Rest = tool.RestOf(len(rows), 0, len(rows))
+	return out, nil
+}
+
+// surveyed reads the state of several nodes, and the details of those that are named.
+func surveyed(ctx context.Context, c *tool.Call, in statusIn, rows []*statusRow) ([]survey.Blind, error) {
+	s, end, err := survey.Begin(ctx, c.View, survey.Deadline)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	if in.Node == "" {
+		survey.Ask(s, "state of nodes", rows, func(r *statusRow) string { return r.Node }, func(ctx context.Context, r *statusRow) (bool, error) {
+			return true, r.look(ctx, c)
+		})
+	}
+	addDetails(s, in.Include, rows)
+	return s.Blind(), s.Err()
+}
+
+// look asks a node how it is, unless it is away.
+func (r *statusRow) look(ctx context.Context, c *tool.Call) error {
+	if r.Status == "offline" {
+		r.Notes = []string{"the node is offline, so nothing else is known"}
+		return nil
+	}
+	s, err := c.PVE.NodeStatus(ctx, r.Node)
 	var said *proxmox.Error
 	switch {
 	case err == nil:
-		out.describe(s)
-		out.warn(c.Now())
-		return out, nil
+		r.describe(s)
+		r.warn(c.Now())
+		return nil
 	case errors.As(err, &said) && said.NodeUnreachable():
-		out.Status = "unknown"
-		out.Notes = []string{fmt.Sprintf("the cluster counts it as %s; %s", n.Status.Or("unknown"), c.Explain(err).What)}
-		return out, nil
+		r.Notes = []string{fmt.Sprintf("the cluster counts it as %s; %s", r.Status, c.Explain(err).What)}
+		r.Status = "unknown"
+		return nil
 	case proxmox.IsDenied(err):
-		out.Notes = []string{c.Explain(err).What + " Only status and version are visible."}
-		v, err := c.PVE.NodeVersion(ctx, in.Node)
-		out.Version = render.Text(v.Version, 40)
-		out.warn(c.Now())
-		return out, err
+		r.Notes = []string{c.Explain(err).What + " Only status and version are visible."}
+		v, err := c.PVE.NodeVersion(ctx, r.Node)
+		r.Version = render.Text(v.Version, 40)
+		r.warn(c.Now())
+		return err
 	}
-	return statusOut{}, err
+	return err
+}
+
+// short is the row among those of other nodes.
+func (r *statusRow) short() shortRow {
+	out := shortRow{
+		Node: r.Node, Status: r.Status, Maintenance: r.Maintenance, Version: r.Version, Kernel: r.Kernel, Uptime: r.Uptime,
+		MemoryPercent: r.Memory.Percent, SwapPercent: r.Swap.Percent, RootPercent: r.RootDisk.Percent, details: r.details, Notes: r.Notes,
+	}
+	if r.CPU != nil {
+		out.CPUPercent = r.CPU.Percent
+	}
+	if len(r.Load) > 1 {
+		out.Load = &r.Load[1]
+	}
+	return out
 }
 
 // warn adds a note if the node's PVE no longer gets updates.
-func (out *statusOut) warn(now time.Time) {
-	major := pve.Version{Version: out.Version}.Major()
+func (r *statusRow) warn(now time.Time) {
+	major := pve.Version{Version: r.Version}.Major()
 	if end, _ := pve.EndOfLife(major); pve.PastEndOfLife(major, now) {
-		out.Notes = append(out.Notes, fmt.Sprintf("PVE %d is past its end of life (%s): it gets no security updates; the way to PVE %d is https://pve.proxmox.com/wiki/Upgrade_from_%d_to_%d",
+		r.Notes = append(r.Notes, fmt.Sprintf("PVE %d is past its end of life (%s): it gets no security updates; the way to PVE %d is https://pve.proxmox.com/wiki/Upgrade_from_%d_to_%d",
 			major, end.Format(time.DateOnly), major+1, major, major+1))
 	}
 }
 
-func (out *statusOut) describe(s pve.NodeStatus) {
-	out.Version = render.Text(managerVersion(s.PVEVersion.Value), 40)
-	out.Kernel = render.Text(s.Kernel["release"].Or(s.KVersion.Value), 80)
-	out.Boot = render.Text(s.Boot["mode"].Value, 20)
-	out.UptimeSec, out.Uptime = show.Number(s.Uptime), show.Seconds(s.Uptime)
+func (r *statusRow) describe(s pve.NodeStatus) {
+	r.Version = render.Text(managerVersion(s.PVEVersion.Value), 40)
+	r.Kernel = render.Text(s.Kernel["release"].Or(s.KVersion.Value), 80)
+	r.Boot = render.Text(s.Boot["mode"].Value, 20)
+	r.UptimeSec, r.Uptime = show.Number(s.Uptime), show.Seconds(s.Uptime)
 	for _, l := range s.LoadAvg {
 		if l.Set {
-			out.Load = append(out.Load, l.Value)
+			r.Load = append(r.Load, l.Value)
 		}
 	}
-	out.CPU = &cpu{
+	r.CPU = &cpu{
 		Percent: show.Percent(s.CPU), WaitPercent: show.Percent(s.Wait),
 		CPUs: count(s.CPUInfo["cpus"]), Sockets: count(s.CPUInfo["sockets"]), Model: render.Text(s.CPUInfo["model"].Value, 80),
 	}
-	out.Memory = show.UseOf(s.Memory["used"], s.Memory["total"])
-	out.Swap = show.UseOf(s.Swap["used"], s.Swap["total"])
-	out.RootDisk = show.UseOf(s.RootFS["used"], s.RootFS["total"])
+	r.Memory = show.UseOf(s.Memory["used"], s.Memory["total"])
+	r.Swap = show.UseOf(s.Swap["used"], s.Swap["total"])
+	r.RootDisk = show.UseOf(s.RootFS["used"], s.RootFS["total"])
 }
 
 // managerVersion is the middle of pve-manager/9.0.11/0123456789abcdef.
