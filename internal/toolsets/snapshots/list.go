@@ -53,7 +53,7 @@ func listSnapshots() tool.Tool {
 		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100}`},
-			{Arguments: `{"guests":"pool:db","older_than":"12h"}`},
+			{Arguments: `{"guests":"tag:db","older_than":"12h"}`},
 		},
 		Needs: []tool.Need{tool.On(tool.OnGuest, "VM.Audit")},
 		Run: func(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
