@@ -79,8 +79,7 @@ func nodeStatus() tool.Tool {
 	return tool.Read(tool.Spec[statusIn, statusOut]{
 		Name:  "pve_node_status",
 		Title: "Show the state of a node",
-		Doc: "One node in detail: load, CPU, memory, root disk, kernel, PVE version, uptime; or all in short. " +
-			"include: disks, updates that wait, certificates, services, network, subscription.",
+		Doc: "One node in detail: load, CPU, memory, root disk, kernel, PVE version, uptime; or all in short; updates, disks, certificates, services.",
 		Long: true,
 		Examples: []tool.Example{
 			{Arguments: `{"node":"pve2"}`},

@@ -17,7 +17,7 @@ type listIn struct {
 	VMID      pve.VMID `json:"vmid,omitzero" jsonschema:"default: all guests"`
 	Guests    string   `json:"guests,omitzero" jsonschema:"instead, as tag:prod+!web*"`
 	OlderThan string   `json:"older_than,omitzero" jsonschema:"only such, as 30d"`
-	Limit     int      `json:"limit,omitzero" min:"1" max:"500" default:"50" jsonschema:"most rows: of one guest the newest, of several the oldest"`
+	Limit     int      `json:"limit,omitzero" min:"1" max:"500" default:"50" jsonschema:"most rows"`
 	Offset    int      `json:"offset,omitzero" min:"0" jsonschema:"rows to skip"`
 }
 

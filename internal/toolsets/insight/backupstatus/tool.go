@@ -16,7 +16,7 @@ import (
 
 type statusIn struct {
 	Guests    string `json:"guests,omitzero" jsonschema:"only these, as tag:prod+!web*"`
-	OlderThan string `json:"older_than,omitzero" jsonschema:"age from which the newest good backup is too old, such as 7d; default: 2d, or what the job's schedule means"`
+	OlderThan string `json:"older_than,omitzero" jsonschema:"too old, such as 7d; default: 2d, or by the job's schedule"`
 	Without   bool   `json:"without,omitzero" jsonschema:"only guests with no backup at all"`
 	All       bool   `json:"all,omitzero" jsonschema:"list the good ones and templates, too"`
 	Limit     int    `json:"limit,omitzero" min:"1" max:"200" default:"10" jsonschema:"most guests, the worst first"`
@@ -104,7 +104,7 @@ func Tool() tool.Tool {
 		Name:  "pve_backup_status",
 		Title: "Show which guests are backed up",
 		Doc: "Backup coverage: which guests have no backup, an old one, or one that failed, and why; who is fine; which jobs cover them and run next; " +
-			"disks that no job includes. Lists what is not good, and counts.",
+			"disks that no job includes.",
 		Long: true,
 		Examples: []tool.Example{
 			{Arguments: `{}`},
