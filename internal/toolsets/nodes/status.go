@@ -79,8 +79,8 @@ func nodeStatus() tool.Tool {
 	return tool.Read(tool.Spec[statusIn, statusOut]{
 		Name:  "pve_node_status",
 		Title: "Show the state of a node",
-		Doc: "One node in detail: load, CPU, memory, root disk, kernel, PVE version, uptime; or all in short; updates, disks, certificates, services.",
-		Long: true,
+		Doc:   "One node in detail, or all in short: load, CPU, memory, disk, kernel, uptime, updates, certificates.",
+		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"node":"pve2"}`},
 			{Arguments: `{"include":["updates","certificates","services","network","subscription"]}`},

@@ -20,7 +20,7 @@ type contentIn struct {
 	Node    string   `json:"node,omitzero" jsonschema:"needed unless it is shared"`
 	Content string   `json:"content,omitzero" enum:"images,rootdir,iso,vztmpl,backup,snippets,import" jsonschema:"only this"`
 	VMID    pve.VMID `json:"vmid,omitzero" jsonschema:"only of this guest"`
-	SumBy   string   `json:"sum_by,omitzero" enum:"guest,content" jsonschema:"sums instead of volumes: what fills it, and how much no volume explains"`
+	SumBy   string   `json:"sum_by,omitzero" enum:"guest,content" jsonschema:"sums: what fills it"`
 	Limit   int      `json:"limit,omitzero" min:"1" max:"500" default:"50" jsonschema:"most rows"`
 	Offset  int      `json:"offset,omitzero" min:"0" jsonschema:"rows to skip"`
 }
