@@ -21,8 +21,9 @@ const (
 	// atOnce is how many requests of a survey are under way at a time.
 	atOnce = 8
 	// perRequest is how long a survey waits for one answer, such as that of an agent that
-	// hangs.
-	perRequest = 10 * time.Second
+	// hangs for 5 s. That includes the time in which the client lets others go first, since
+	// it sends fewer requests to a node at a time than a survey has under way.
+	perRequest = 15 * time.Second
 	// Deadline is how long a survey goes on before it answers with what it has: many
 	// clients give up after 60 s.
 	Deadline = 45 * time.Second

@@ -76,7 +76,7 @@ func TestBlind(t *testing.T) {
 // answer by then is named.
 func TestDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := begin(t, "", 15*time.Second)
+		s := begin(t, "", 20*time.Second)
 		subjects := make([]string, 30)
 		for i := range subjects {
 			subjects[i] = fmt.Sprintf("g%d", i)
@@ -100,7 +100,7 @@ func TestDeadline(t *testing.T) {
 		for _, b := range s.Blind() {
 			reasons = append(reasons, fmt.Sprintf("%d %s", b.Count, b.Missing))
 		}
-		if want := []string{"8 no answer within 10s", "21 the time of 15s was over"}; !slices.Equal(reasons, want) {
+		if want := []string{"8 no answer within 15s", "21 the time of 20s was over"}; !slices.Equal(reasons, want) {
 			t.Errorf("%q, want %q", reasons, want)
 		}
 	})

@@ -1,12 +1,11 @@
 package insight
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
@@ -81,7 +80,7 @@ func audit() tool.Tool {
 }
 
 func runAudit(ctx context.Context, c *tool.Call, in auditIn) (auditOut, error) {
-	period, err := periodOf(in.Period, 24*time.Hour)
+	period, err := tool.ParseAge("period", cmp.Or(in.Period, "24h"))
 	if err != nil {
 		return auditOut{}, err
 	}
@@ -197,18 +196,4 @@ func summary(rows []risks.Finding, blind []survey.Blind) string {
 		return text + "; 1 check could not be made, or not wholly"
 	}
 	return fmt.Sprintf("%s; %d checks could not be made, or not wholly", text, len(blind))
-}
-
-// periodOf reads a time such as 24h, 30d or 2w.
-func periodOf(text string, usual time.Duration) (time.Duration, error) {
-	if text == "" {
-		return usual, nil
-	}
-	units := map[byte]time.Duration{'m': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour, 'y': 365 * 24 * time.Hour}
-	n, err := strconv.Atoi(text[:len(text)-1])
-	unit := units[text[len(text)-1]]
-	if err != nil || n < 1 || n > 1000 || unit == 0 {
-		return 0, explain.Refusal("Such as 24h, 30d or 2w.", "%q is no period.", render.Text(text, 30))
-	}
-	return time.Duration(n) * unit, nil
 }

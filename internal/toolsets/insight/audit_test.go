@@ -28,7 +28,7 @@ func TestAudit(t *testing.T) {
 			Says: []string{`"concerns":[{"on":"103 db-2","evidence":"scsi0 on local-zfs"`, `{"on":"201 dns"`},
 		},
 		{Name: "no such finding", Args: `{"detail":"guest.odd"}`, Outcome: tool.Failed, Says: []string{`no kind of finding "guest.odd"`}},
-		{Name: "no period", Args: `{"period":"soon"}`, Outcome: tool.Failed, Says: []string{`"soon" is no period. Such as 24h, 30d or 2w.`}},
+		{Name: "no period", Args: `{"period":"soon"}`, Outcome: tool.Failed, Says: []string{`is "soon", which is no age such as 30d, 24h or 2w`}},
 		{
 			Name: "a token that may do nothing", Options: sim.Options{Token: "none@pve!mcp"}, Args: `{}`, Outcome: tool.OK,
 			Says:  []string{"Nothing was found in what could be checked", "VM.Audit on /vms", "Sys.Audit on /nodes"},

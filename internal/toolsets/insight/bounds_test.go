@@ -63,7 +63,7 @@ func TestAuditEndsInTime(t *testing.T) {
 		for _, b := range got.Blind {
 			missing = append(missing, b.Missing)
 		}
-		if !slices.Contains(missing, "the time of 45s was over") || !slices.Contains(missing, "no answer within 10s") {
+		if !slices.Contains(missing, "the time of 45s was over") || !slices.Contains(missing, "no answer within 15s") {
 			t.Errorf("blind: %+v", got.Blind)
 		}
 		for _, area := range []string{"nodes", "guests", "backups", "disks", "certificates", "updates"} {

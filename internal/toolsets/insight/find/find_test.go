@@ -220,7 +220,7 @@ func TestTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		a := w.Call("pve_find", `{"bridge":"vmbr0"}`)
-		if a.IsError || !strings.Contains(a.Text, "no answer within 10s") || !strings.Contains(a.Text, `"guest":"203 grafana"`) || len(a.Progress) == 0 {
+		if a.IsError || !strings.Contains(a.Text, "no answer within 15s") || !strings.Contains(a.Text, `"guest":"203 grafana"`) || len(a.Progress) == 0 {
 			t.Errorf("%s", a.Text)
 		}
 	})

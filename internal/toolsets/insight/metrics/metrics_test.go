@@ -307,7 +307,7 @@ func (h hangs) RoundTrip(req *http.Request) (*http.Response, error) {
 func TestHistoryThatHangs(t *testing.T) {
 	wire := func(rt http.RoundTripper) http.RoundTripper { return hangs{rt} }
 	asked(t, sim.Options{Wire: wire}, "pve_metrics", `{"top":"memory"}`, func(*pvesim.Model) {}, func(t *testing.T, a sim.Answer, _ string) {
-		says(t, a.Text, "of 14 guests that were looked at", `{"check":"history of guests","on":["101 web-2"],"missing":"no answer within 10s"}`)
+		says(t, a.Text, "of 14 guests that were looked at", `{"check":"history of guests","on":["101 web-2"],"missing":"no answer within 15s"}`)
 	})
 	asked(t, sim.Options{Wire: wire}, "pve_metrics", `{"of":"101"}`, func(*pvesim.Model) {}, func(t *testing.T, a sim.Answer, _ string) {
 		if !a.IsError || strings.Contains(a.Text, "recorded no such figures") {

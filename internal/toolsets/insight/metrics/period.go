@@ -8,6 +8,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -21,35 +22,25 @@ var (
 	month = period{30 * day}
 )
 
-// words are the lengths of periods that have a name, and of the units of the others.
-var words = map[string]time.Duration{
-	"hour": time.Hour, "day": day, "week": 7 * day, "month": 30 * day, "year": 365 * day,
-	"h": time.Hour, "d": day, "w": 7 * day, "mo": 30 * day, "y": 365 * day,
-}
+// longest is the longest period, of which PVE keeps a year.
+const longest = 366 * day
 
-// periodOf reads a period as people say it.
+// periodOf reads a period as people say it: 24h, 3 weeks, last month.
 func periodOf(text string, otherwise period) (period, error) {
 	said := strings.ToLower(strings.TrimSpace(text))
 	said = strings.TrimPrefix(strings.TrimPrefix(said, "last "), "past ")
 	if said == "" {
 		return otherwise, nil
 	}
-	digits := len(said) - len(strings.TrimLeft(said, "0123456789"))
-	n := 1
-	if digits > 0 {
-		n, _ = strconv.Atoi(said[:digits]) // 0 for one that is too large
+	if strings.TrimLeft(said, "0123456789.") == said { // month
+		said = "1" + said
 	}
-	unit := strings.TrimSpace(said[digits:])
-	length, known := words[unit]
-	if !known {
-		length, known = words[strings.TrimSuffix(unit, "s")]
-	}
-	const longest = 366 // days
-	if !known || digits == 0 && len(unit) < len("day") || n < 1 || n > longest*24 || time.Duration(n)*length > longest*day {
-		return period{}, explain.Refusal("Say hour, day, week, month or year, or a number with h, d or w, such as 24h or 30d, of a year at most.",
+	length, err := tool.ParseAge("period", said)
+	if err != nil || length < time.Hour || length > longest {
+		return period{}, explain.Refusal("Say hour, day, week, month or year, or a number with h, d or w, such as 24h or 30d, from an hour on, of a year at most.",
 			"The period %q is not understood.", render.Text(text, 40))
 	}
-	return period{time.Duration(n) * length}, nil
+	return period{length}, nil
 }
 
 // needsVersion reports whether the timeframe depends on PVE's version.
