@@ -48,6 +48,10 @@ var settingSamples = map[string]sample{
 	"POST /nodes/{node}/spiceshell":                           {want: "value 'root@pam!full' does not look like a valid user name"},
 	"GET /nodes/{node}/vncwebsocket":                          {with: "vncticket=x&port=5900", want: "permission denied - invalid PVEVNC ticket"},
 	"POST /nodes/{node}/qemu/{vmid}/spiceproxy":               {want: "VM 104 qmp command 'query-spice' failed - The command query-spice has not been found"},
+	"POST /access/domains":                                    {with: "realm=corp&type=openid&issuer-url=https://id.example.org&client-id=pve"},
+	"GET /access/domains/{realm}":                             {with: "realm=pam"},
+	"PUT /access/domains/{realm}":                             {with: "realm=pam&comment=x"},
+	"DELETE /access/domains/{realm}":                          {before: "POST /access/domains?realm=corp&type=openid&issuer-url=https://id.example.org&client-id=pve", with: "realm=corp"},
 	"POST /access/vncticket":                                  {with: "authid=x@pve&vncticket=x&path=/vms/104&privs=VM.Console", want: "authentication failure"},
 
 	// Of firewalls nothing was logged.

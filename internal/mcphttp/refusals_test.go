@@ -144,7 +144,7 @@ func TestScopeOfWhatIsFound(t *testing.T) {
 // where they are on.
 func TestScopeOfAccess(t *testing.T) {
 	path, secrets := tokens(t, "pve:destroy pve:exec", "pve:write pve:access")
-	change := map[string]any{"method": "DELETE", "path": "/access/groups/none", "confirm": true}
+	change := map[string]any{"method": "DELETE", "path": "/access/users/none@pve", "confirm": true}
 	for _, on := range []bool{false, true} {
 		w := sim.Options{Token: "root@pam!full", Policy: policy.Policy{Access: on}}
 		visitOn(t, w, func(world *sim.World) mcphttp.Options {
