@@ -49,6 +49,10 @@ func (a *app) callOffered(ctx context.Context, t tool.Tool, args map[string]any,
 	if err != nil {
 		return err
 	}
+	host.Off = func(name string) string {
+		_, off := toolset.Offered(selectionOf(cfg))
+		return off[name]
+	}
 	if cfg.Given[config.TaskWait] == "" {
 		host.Wait = tool.HandleTime // nobody here gives up after a minute, as clients do
 	}

@@ -67,6 +67,10 @@ func New(o Options) *mcp.Server {
 	offered := sync.OnceValues(func() ([]tool.Tool, map[string]string) {
 		return toolset.Offered(o.Selection)
 	})
+	o.Host.Off = func(name string) string {
+		_, off := offered()
+		return off[name]
+	}
 	list := sync.OnceValue(func() []*mcp.Tool {
 		on, _ := offered()
 		return describeAll(on, cmp.Or(o.Host.AnswerBytes, tool.AnswerBytes))

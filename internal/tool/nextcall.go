@@ -5,6 +5,17 @@ package tool
 type NextCall struct {
 	Tool      string         `json:"tool,omitzero"`
 	Arguments map[string]any `json:"arguments,omitzero"`
+	Setting   string         `json:"setting,omitzero" jsonschema:"why the tool is not offered here"`
 	Command   string         `json:"command,omitzero" jsonschema:"for root; relay it word by word"`
-	Where     string         `json:"where,omitzero" jsonschema:"on which node"`
+	Where     string         `json:"where,omitzero" jsonschema:"of the command"`
+	Do        string         `json:"do,omitzero" jsonschema:"what a person does"`
+}
+
+// Offered is a call as the host offers it: of a tool that is off, it says which setting offers
+// it.
+func (h Host) Offered(n NextCall) NextCall {
+	if n.Tool != "" && h.Off != nil {
+		n.Setting = h.Off(n.Tool)
+	}
+	return n
 }

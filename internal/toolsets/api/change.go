@@ -52,12 +52,7 @@ type changeOut struct {
 	Data       any            `json:"data,omitzero" jsonschema:"PVE's answer"`
 	SecretFile string         `json:"secret_file,omitzero" jsonschema:"has the secret that PVE made"`
 	Masked     []string       `json:"masked,omitzero" jsonschema:"fields with secrets, which are not shown"`
-	Undo       *undo          `json:"undo,omitzero" jsonschema:"the call that takes it back"`
-}
-
-type undo struct {
-	Tool      string         `json:"tool"`
-	Arguments map[string]any `json:"arguments"`
+	Undo       *tool.NextCall `json:"undo,omitzero" jsonschema:"the call that takes it back"`
 }
 
 func changes() tool.Tool {

@@ -26,8 +26,8 @@ type object struct {
 	Given    []string `json:"given"`    // the settings that the request sets or removes
 	Secret   bool     `json:"secret"`   // the guard's table expects secrets in it
 	// Undo restores the object, except for the settings in New. It is nil if nothing does.
-	Undo *undo    `json:"undo"`
-	New  []string `json:"new"` // settings that were not there before
+	Undo *tool.NextCall `json:"undo"`
+	New  []string       `json:"new"` // settings that were not there before
 	// Unsets says that the request of Undo can remove settings.
 	Unsets bool `json:"unsets"`
 	// Position says that the object is a rule, by its position; Shifts, that another one has
@@ -185,8 +185,8 @@ func (o *object) prepareUndo(req request) {
 	}
 }
 
-func undoBy(method, path string) *undo {
-	return &undo{Tool: "pve_api_change", Arguments: map[string]any{"method": method, "path": path}}
+func undoBy(method, path string) *tool.NextCall {
+	return &tool.NextCall{Tool: "pve_api_change", Arguments: map[string]any{"method": method, "path": path}}
 }
 
 // mayBeSent reports whether an endpoint exists, and the table lets requests to it pass.
@@ -198,7 +198,7 @@ func mayBeSent(req request, method string, elems []string) bool {
 
 // prepareFormer makes a request that sets the former values of what the request sets. There is
 // none if one of them is a secret, or cannot be written as PVE takes it.
-func (o *object) prepareFormer(req request, u *undo) {
+func (o *object) prepareFormer(req request, u *tool.NextCall) {
 	former := params{}
 	cl := cleaner{secret: o.Secret, masked: map[string]bool{}}
 	for _, name := range o.Given {
@@ -272,7 +272,7 @@ func (o object) differences(after fields, cl cleaner) (was, is map[string]any) {
 
 // takeBack is the call that makes the object as it was, nil if there is none, or nothing to
 // take back.
-func (o object) takeBack(after fields) *undo {
+func (o object) takeBack(after fields) *tool.NextCall {
 	if o.Undo == nil || after == nil {
 		return nil
 	}
@@ -292,7 +292,7 @@ func (o object) takeBack(after fields) *undo {
 	if same {
 		return nil
 	}
-	u := &undo{Tool: o.Undo.Tool, Arguments: maps.Clone(o.Undo.Arguments)}
+	u := &tool.NextCall{Tool: o.Undo.Tool, Arguments: maps.Clone(o.Undo.Arguments)}
 	if len(added) > 0 {
 		u.Arguments["unset"] = added
 	}

@@ -85,7 +85,7 @@ func runAudit(ctx context.Context, c *tool.Call, in auditIn) (auditOut, error) {
 		return auditOut{}, err
 	}
 	p, err := risks.Look(ctx, c.View, risks.Scope{
-		Focus: in.Focus, Guests: in.Guests, Period: period, Deep: in.Deep, SMART: in.SMART, ReadOnly: c.Host().Policy.ReadOnly,
+		Focus: in.Focus, Guests: in.Guests, Period: period, Deep: in.Deep, SMART: in.SMART, Offered: c.Host().Offered,
 	})
 	if err != nil {
 		return auditOut{}, err

@@ -11,6 +11,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/coverage"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/survey"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -145,7 +146,7 @@ func (r *report) when(j *coverage.Job) string {
 
 // backUp is the call that backs a guest up now, nil if there is none that can be made: onto the
 // storage of its job, or else where its backups are.
-func (r *report) backUp(g *coverage.Guest) *fix {
+func (r *report) backUp(g *coverage.Guest) *tool.NextCall {
 	id := g.VMID.String()
 	if r.c.Host().Policy.ReadOnly || g.Lock.Value != "" || !r.Permissions.Has("/vms/"+id, "VM.Backup") || g.Status.Value == "unknown" {
 		return nil
@@ -160,7 +161,8 @@ func (r *report) backUp(g *coverage.Guest) *fix {
 	storages = append(storages, r.usual()...)
 	for _, s := range storages {
 		if s != "" && r.Permissions.Has("/storage/"+s, "Datastore.AllocateSpace") && r.usableOn(g.Node.Value, s) {
-			return &fix{Tool: "pve_create_backup", Arguments: map[string]any{"vmid": int(g.VMID), "storage": s}}
+			next := r.c.Host().Offered(tool.NextCall{Tool: "pve_create_backup", Arguments: map[string]any{"vmid": int(g.VMID), "storage": s}})
+			return &next
 		}
 	}
 	return nil

@@ -50,16 +50,16 @@ type counts struct {
 }
 
 type guestRow struct {
-	Guest    string     `json:"guest"`
-	Node     string     `json:"node,omitzero"`
-	State    state      `json:"state" jsonschema:"none, old, bad, failed, doubtful, excluded, no job, unknown or good: the worst"`
-	Why      []string   `json:"why,omitzero"`
-	Newest   *backupRow `json:"newest,omitzero" jsonschema:"good backup"`
-	Count    int        `json:"count,omitzero" jsonschema:"of its backups"`
-	Jobs     []string   `json:"jobs,omitzero" jsonschema:"that include it, and when they run next"`
-	Excluded []string   `json:"excluded,omitzero" jsonschema:"disks that no job includes"`
-	Failed   *failedRow `json:"last_failure,omitzero"`
-	Fix      *fix       `json:"fix,omitzero" jsonschema:"a ready call"`
+	Guest    string         `json:"guest"`
+	Node     string         `json:"node,omitzero"`
+	State    state          `json:"state" jsonschema:"none, old, bad, failed, doubtful, excluded, no job, unknown or good: the worst"`
+	Why      []string       `json:"why,omitzero"`
+	Newest   *backupRow     `json:"newest,omitzero" jsonschema:"good backup"`
+	Count    int            `json:"count,omitzero" jsonschema:"of its backups"`
+	Jobs     []string       `json:"jobs,omitzero" jsonschema:"that include it, and when they run next"`
+	Excluded []string       `json:"excluded,omitzero" jsonschema:"disks that no job includes"`
+	Failed   *failedRow     `json:"last_failure,omitzero"`
+	Fix      *tool.NextCall `json:"fix,omitzero" jsonschema:"a ready call"`
 }
 
 type backupRow struct {
@@ -75,11 +75,6 @@ type failedRow struct {
 	Ago  string `json:"ago"`
 	Why  string `json:"why"`
 	UPID string `json:"upid"`
-}
-
-type fix struct {
-	Tool      string         `json:"tool"`
-	Arguments map[string]any `json:"arguments"`
 }
 
 type jobRow struct {

@@ -40,14 +40,8 @@ type cause struct {
 	Next       *step    `json:"next,omitzero"`
 }
 
-// step is a ready call, or what an administrator runs.
-type step struct {
-	Tool      string         `json:"tool,omitzero"`
-	Arguments map[string]any `json:"arguments,omitzero"`
-	Command   string         `json:"command,omitzero"`
-	Where     string         `json:"where,omitzero"`
-	Do        string         `json:"do,omitzero"`
-}
+// step is what to do about a cause.
+type step = tool.NextCall
 
 // How sure a cause is, in their order.
 const (
@@ -98,6 +92,13 @@ func run(ctx context.Context, c *tool.Call, in in) (out, error) {
 		return out{}, err
 	}
 	defer end()
+	offered := func(n *step) *step {
+		if n == nil {
+			return nil
+		}
+		next := c.Host().Offered(*n)
+		return &next
+	}
 	d := &diagnosis{Survey: s, ctx: ctx, in: in}
 	switch {
 	case in.VMID != 0:
@@ -115,7 +116,12 @@ func run(ctx context.Context, c *tool.Call, in in) (out, error) {
 	if err != nil {
 		return out{}, err
 	}
-	return d.answer(), nil
+	o := d.answer()
+	for i, c := range o.Causes {
+		o.Causes[i].Next = offered(c.Next)
+	}
+	o.Next = offered(o.Next)
+	return o, nil
 }
 
 // mostCauses and mostEvidence bound an answer.

@@ -7,13 +7,13 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/selection"
 	"github.com/pve-mcp/pve-mcp/internal/survey"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -51,18 +51,12 @@ type Scope struct {
 	Period time.Duration
 	Deep   bool // looks into every guest
 	SMART  bool // asks the disks
-	// ReadOnly says that nothing can be changed by a tool.
-	ReadOnly bool
+	// Offered returns a fix as this process offers it.
+	Offered func(Fix) Fix
 }
 
-// Fix is what corrects a finding: a call of a tool, or a command.
-type Fix struct {
-	Tool      string         `json:"tool,omitzero"`
-	Arguments map[string]any `json:"arguments,omitzero"`
-	Command   string         `json:"command,omitzero"`
-	Where     string         `json:"where,omitzero" jsonschema:"who types the command, and where"`
-	Setting   string         `json:"setting,omitzero" jsonschema:"that offers the tool, which is off"`
-}
+// Fix is what corrects a finding.
+type Fix = tool.NextCall
 
 // Subject is one thing that a finding is about.
 type Subject struct {
@@ -152,7 +146,7 @@ func (f *facts) find(checks []check) []Finding {
 	for _, c := range checks {
 		found := Finding{ID: c.id, Severity: c.severity, What: c.what}
 		c.find(f, func(subject, evidence string, fix Fix) {
-			found.On = append(found.On, Subject{subject, render.Text(evidence, 160), f.offered(fix)})
+			found.On = append(found.On, Subject{subject, render.Text(evidence, 160), f.scope.Offered(fix)})
 		})
 		if found.On == nil {
 			continue
@@ -162,14 +156,6 @@ func (f *facts) find(checks []check) []Finding {
 	}
 	slices.SortStableFunc(out, func(a, b Finding) int { return cmp.Compare(b.Severity, a.Severity) })
 	return out
-}
-
-// offered is a fix as this process offers it.
-func (f *facts) offered(fix Fix) Fix {
-	if f.scope.ReadOnly && fix.Tool != "" && !strings.HasPrefix(fix.Tool, "pve_list") {
-		fix.Setting = "PVE_MCP_READ_ONLY=false"
-	}
-	return fix
 }
 
 // well lists the areas of some checks that were wholly seen and have no finding.
