@@ -12,6 +12,6 @@ func Set() tool.Set {
 		Instructions: `
 A new VM, in one call: pve_create_vm.`,
 		Standard: []tool.Tool{createVM(), download()},
-		Tools:    []tool.Tool{deleteVolume()},
+		Tools:    []tool.Tool{deleteVolume(), makeTemplate()},
 	}
 }
