@@ -1,6 +1,7 @@
 package pvesim
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -177,10 +178,8 @@ func (c *call) replicationStatus(r *Replication) map[string]any {
 			wait = 30 * time.Minute
 		}
 		out["next_sync"] = ago(r.Tried) + int64(wait.Seconds())
-	} else if next, ok := calendar.Next(r.Options["schedule"], c.now.UTC()); ok {
-		out["next_sync"] = next.Unix()
-	} else if every := c.now.Unix()/900*900 + 900; r.Options["disable"] != "1" { // */15, as is usual
-		out["next_sync"] = every
+	} else if next, ok := calendar.Next(cmp.Or(r.Options["schedule"], "*/15"), time.Unix(ago(r.Tried), 0).UTC()); ok {
+		out["next_sync"] = next.Unix() // the first after its last try, long ago if it is late
 	}
 	if r.Asked {
 		out["next_sync"] = 0

@@ -21,7 +21,7 @@ type fault struct {
 
 func faults() []fault {
 	return slices.Concat(nodeFaults(), updateFaults(), loadFaults(), guestFaults(), settingFaults(), haFaults(), snapshotFaults(),
-		backupFaults(), storageFaults(), diskFaults(), leftFaults(), otherFaults())
+		backupFaults(), storageFaults(), diskFaults(), leftFaults(), otherFaults(), unusualFaults())
 }
 
 func nodeFaults() []fault {

@@ -92,7 +92,8 @@ type planter struct {
 	used  map[string]bool
 	wants map[string]bool // "id subject", of those that the token can know
 	sees  func(need string, g *pvesim.Guest) bool
-	blind []string // checks that the token cannot make
+	blind []string        // checks that the token cannot make
+	deep  map[string]bool // as wants, of a deep look alone
 }
 
 // want says that a finding is to be there. needs are what a token needs to know it; blind is
@@ -105,6 +106,14 @@ func (p *planter) want(id, subject, blind string, g *pvesim.Guest, needs ...stri
 		}
 	}
 	p.wants[id+" "+subject] = true
+}
+
+// wantDeep says that only a deep look finds something, and that any other says so.
+func (p *planter) wantDeep(id, subject string) {
+	p.deep[id+" "+subject] = true
+	if p.sees("store", nil) {
+		p.blind = append(p.blind, "other volumes")
+	}
 }
 
 // node returns the index of a node that no other fault has.

@@ -55,7 +55,7 @@ var haves = map[string][]string{
 }
 
 func newPlanter(m *pvesim.Model, seed uint64, token string) *planter {
-	return &planter{Model: m, r: rand.New(rand.NewPCG(seed, 1)), used: map[string]bool{}, wants: map[string]bool{}, sees: func(need string, g *pvesim.Guest) bool {
+	return &planter{Model: m, r: rand.New(rand.NewPCG(seed, 1)), used: map[string]bool{}, wants: map[string]bool{}, deep: map[string]bool{}, sees: func(need string, g *pvesim.Guest) bool {
 		if token == poolToken && g != nil && g.VMID%2 == 1 {
 			return false
 		}
@@ -214,4 +214,50 @@ func TestEndOfLife(t *testing.T) {
 			t.Errorf("on %s: %v", at, found)
 		}
 	}
+}
+
+// A deep look lists the volumes of storages without backups, too.
+func TestDeepVolumes(t *testing.T) {
+	for i, f := range faults() {
+		m := healthy(uint64(i), 3, versions[i%2])
+		p := newPlanter(&m, uint64(i), fullToken)
+		if f.plant(p); len(p.deep) == 0 {
+			continue
+		}
+		t.Run(f.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				found := map[string]bool{}
+				for _, f := range auditOf(t, sim.New(t, sim.Options{Model: p.Model, Token: fullToken}), `{"deep":true}`).Findings {
+					for _, on := range f.On {
+						found[f.ID+" "+on] = true
+					}
+				}
+				if !maps.Equal(found, p.deep) {
+					t.Errorf("found %v, want %v", found, p.deep)
+				}
+			})
+		})
+	}
+}
+
+// The command that has a disk backed up keeps the disk's other options.
+func TestIncludeKeepsOptions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := healthy(1, 1, "9.0.11")
+		p := newPlanter(&m, 1, fullToken)
+		vm, ct := p.vm(), p.ct()
+		vm.Config["scsi1"] = fmt.Sprintf("ceph:vm-%d-disk-1,backup=0,iothread=1,size=8G", vm.VMID)
+		ct.Config["mp0"] = fmt.Sprintf("ceph:vm-%d-disk-1,mp=/data,size=8G", ct.VMID)
+		ct.Config["mp1"] = "/srv,mp=/srv"
+		w := sim.New(t, sim.Options{Model: &m, Token: fullToken})
+		text := w.Call("pve_audit", `{"detail":"backup.disk-excluded"}`).Text
+		for _, want := range []string{
+			fmt.Sprintf("qm set %d --scsi1 ceph:vm-%d-disk-1,iothread=1,size=8G,backup=1", vm.VMID, vm.VMID),
+			fmt.Sprintf("pct set %d --mp0 ceph:vm-%d-disk-1,mp=/data,size=8G,backup=1", ct.VMID, ct.VMID), "back up /srv by other means",
+		} {
+			if !strings.Contains(text, want) {
+				t.Errorf("no %q in %s", want, text)
+			}
+		}
+	})
 }

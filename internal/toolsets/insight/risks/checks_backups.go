@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
@@ -28,7 +29,7 @@ func backupChecks() []check {
 		{"backup.job-never-ran", "backups", Medium, "The backup job has never run", runs, findNewJobs},
 		{"backup.job-overdue", "backups", Medium, "The backup job does not run as it is scheduled", runs, findOverdueJobs},
 		{"backup.no-job", "backups", Medium, "No enabled backup job includes the guest", append(jobs, readInside), findJobless},
-		{"backup.disk-excluded", "backups", Medium, "No backup job includes the disk", jobs, findExcluded},
+		{"backup.disk-excluded", "backups", Medium, "No backup job includes the disk", append(jobs, readInside), findExcluded},
 		{"backup.unverified", "backups", Low, "The newest backup of the guest on the backup server was not verified", have, findUnverified},
 	}
 }
@@ -80,7 +81,7 @@ func (f *facts) protected(do func(*coverage.Guest)) {
 // parked reports whether a guest is out of use: it is stopped, and nobody wants it to start.
 func (f *facts) parked(g pve.Resource) bool {
 	in := f.inside[g.VMID]
-	return g.Status.Value == "stopped" && !f.managed(g) && (in == nil || in.config.Values["onboot"] != "1")
+	return g.Status.Value == "stopped" && !f.recovers(g) && (in == nil || in.config.Values["onboot"] != "1")
 }
 
 // backUp is a call that backs a guest up now, to the storage of its jobs if there is one.
@@ -122,7 +123,7 @@ func findNoBackup(f *facts, found found) {
 
 func findUnfinished(f *facts, found found) {
 	f.protected(func(g *coverage.Guest) {
-		if g.Last != nil && g.Last.Unfinished && f.holder(g.Resource) == "" {
+		if g.Last != nil && g.Last.Unfinished && f.idle(g.Resource) {
 			found(guestName(g.Resource), g.Last.Volume.String(), f.backUp(g))
 		}
 	})
@@ -181,14 +182,31 @@ func findExcluded(f *facts, found found) {
 	}
 	f.protected(func(g *coverage.Guest) {
 		for _, d := range g.Excluded {
-			tool := "qm"
-			if g.Type == string(pve.LXC) {
-				tool = "pct"
-			}
-			found(guestName(g.Resource)+" "+d.Key, render.Text(d.Volume, 60)+", "+render.Text(d.Reason, 40),
-				command(fmt.Sprintf("%s set %v --%s %s,backup=1", tool, g.VMID, d.Key, render.Text(d.Volume, 60)), rootOn(g.Node.Value)))
+			found(guestName(g.Resource)+" "+d.Key, render.Text(d.Volume, 60)+", "+render.Text(d.Reason, 40), f.include(g, d))
 		}
 	})
+}
+
+// include has a disk backed up. The command repeats its other options, which would be lost.
+func (f *facts) include(g *coverage.Guest, d coverage.Disk) Fix {
+	if strings.HasPrefix(d.Volume, "/") {
+		return command("back up "+render.Text(d.Volume, 60)+" by other means: PVE backs up volumes only", rootOn(g.Node.Value))
+	}
+	in := f.inside[g.VMID]
+	if in == nil || in.config.Values[d.Key] == "" {
+		return command("set the disk's option Backup under Hardware or Resources", "the web interface")
+	}
+	var parts []string
+	for part := range strings.SplitSeq(in.config.Values[d.Key], ",") {
+		if !strings.HasPrefix(part, "backup=") {
+			parts = append(parts, part)
+		}
+	}
+	tool := "qm"
+	if g.Type == string(pve.LXC) {
+		tool = "pct"
+	}
+	return command(fmt.Sprintf("%s set %v --%s %s,backup=1", tool, g.VMID, d.Key, render.Text(strings.Join(parts, ","), 400)), rootOn(g.Node.Value))
 }
 
 // eachJob goes over the enabled jobs.

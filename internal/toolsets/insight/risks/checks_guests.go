@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
@@ -14,7 +15,7 @@ func guestChecks() []check {
 	return []check{
 		{"guest.io-error", "guests", Critical, "The VM has stopped at an error of its disk: it writes nothing until the storage has room or is back", []string{readGuestList}, findIOErrors},
 		{"ha.error", "ha", Critical, "HA has given the guest up: it neither starts nor moves it until its state is set anew", []string{readGuestList, readHA}, findHAErrors},
-		{"ha.local-storage", "ha", High, "HA manages the guest, and its disks are on one node only, not replicated: if the node fails, it cannot come up elsewhere", []string{readGuestList, readInside, readConfigs, readJobs, readHA}, findLocalHA},
+		{"ha.local-storage", "ha", High, "HA manages the guest, and its disks are on one node only, not replicated: if the node fails, it cannot come up elsewhere", []string{readGuestList, readStorageList, readInside, readConfigs, readJobs, readHA}, findLocalHA},
 		{"guest.stale-lock", "guests", High, "The guest is locked, and the task that locked it is dead: it can be neither started, backed up nor changed", []string{readGuestList, readRunning, readInside}, findStaleLocks},
 		{"guest.crashed", "guests", High, "The VM has crashed", []string{readGuestList}, findCrashes},
 		{"guest.unknown", "guests", High, "The state of the guest is unknown, though its node is online", []string{readGuestList}, findUnknown},
@@ -73,13 +74,16 @@ func (f *facts) holder(g pve.Resource) string {
 	return ""
 }
 
+// idle reports whether it is known that no running task may hold a guest's lock.
+func (f *facts) idle(g pve.Resource) bool { return f.recent != nil && f.holder(g) == "" }
+
 func findStaleLocks(f *facts, found found) {
 	for _, g := range f.guests {
 		lock := g.Lock.Value
 		if in := f.inside[g.VMID]; in != nil {
 			lock = in.config.Values["lock"] // the list is up to 20 s old
 		}
-		if lock == "" || lock == "suspended" || f.holder(g) != "" || !f.Permissions.Has("/", "Sys.Audit") {
+		if lock == "" || lock == "suspended" || !f.idle(g) {
 			continue
 		}
 		tool := "qm"
@@ -124,14 +128,10 @@ func findMute(f *facts, found found) {
 	}
 }
 
-// shared reports whether all nodes reach a storage.
-func (f *facts) shared(storage string) bool {
-	for _, s := range f.stores {
-		if s.Storage.Value == storage {
-			return s.Shared.Value
-		}
-	}
-	return false
+// isLocal reports whether single nodes have a storage of this name each. That of a storage
+// which the token does not see is unknown.
+func (f *facts) isLocal(storage string) bool {
+	return slices.ContainsFunc(f.stores, func(s cluster.Store) bool { return s.Storage.Value == storage && !s.Shared.Value })
 }
 
 func findLocalHA(f *facts, found found) {
@@ -140,7 +140,7 @@ func findLocalHA(f *facts, found found) {
 	}
 	for _, g := range f.guests {
 		in := f.inside[g.VMID]
-		if in == nil || !f.managed(g) {
+		if in == nil || !f.recovers(g) {
 			continue
 		}
 		if local := f.localDisks(g, in.config); local != nil {
@@ -149,15 +149,15 @@ func findLocalHA(f *facts, found found) {
 	}
 }
 
-// localDisks are the disks of a guest that only its node has: those that are on no shared
-// storage, and of which no replication job makes a copy.
+// localDisks are the disks of a guest that only its node has: those that are on a storage of
+// its own, and of which no replication job makes a copy.
 func (f *facts) localDisks(g pve.Resource, c pve.GuestConfig) []string {
 	replicated := slices.ContainsFunc(f.replications, func(r pve.Replication) bool {
 		return pve.VMID(r.Guest.Value) == g.VMID && !r.Disabled.Value
 	})
 	var out []string
 	for _, d := range c.Disks(pve.Kind(g.Type)) {
-		if d.Volume.Storage == "" || d.IsCDROM() || d.IsCloudInit() || d.Bus == "unused" || f.shared(d.Volume.Storage) {
+		if d.Volume.Storage == "" || d.IsCDROM() || d.IsCloudInit() || d.Bus == "unused" || !f.isLocal(d.Volume.Storage) {
 			continue
 		}
 		left, _ := pve.ParseProperty(c.Values[d.Key], pve.SourceKey(pve.Kind(g.Type))).Get("replicate")

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/render"
-	"github.com/pve-mcp/pve-mcp/lazyregexp"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -56,34 +55,18 @@ func findNewReplications(f *facts, found found) {
 	})
 }
 
-// everyRE matches schedules of minutes or hours, and dayRE those that name days.
-var (
-	everyRE = lazyregexp.New(`\*|hourly|minutely|/`)
-	dayRE   = lazyregexp.New(`(?i)mon|tue|wed|thu|fri|sat|sun|weekly`)
-	dateRE  = lazyregexp.New(`\d-\d|-\*|\*-|monthly|quarterly|yearly|annually`)
-)
+// mostLate is how late a run may be: those of a node come one after another.
+const mostLate = 3 * time.Hour
 
-// mostRest is how long a job of a schedule may rest.
-func mostRest(schedule string) time.Duration {
-	const day = 24 * time.Hour
-	switch {
-	case dateRE.MatchString(schedule):
-		return 370 * day
-	case dayRE.MatchString(schedule):
-		return 8 * day
-	case everyRE.MatchString(schedule):
-		return 3 * time.Hour
-	}
-	return 26 * time.Hour
-}
-
+// findLateReplications finds jobs whose next run, which their node counts from the last one, is
+// long due.
 func findLateReplications(f *facts, found found) {
 	f.everyReplication(func(r pve.Replication, subject string, n *node) {
-		if r.LastSync.Value == 0 || failing(r) || r.Disabled.Value {
+		if r.LastSync.Value == 0 || r.LastTry.Value == 0 || failing(r) || r.Disabled.Value || r.NextSync.Value == 0 {
 			return
 		}
-		if ago := f.Ago(time.Unix(r.LastSync.Value, 0)); ago > mostRest(r.Schedule.Or("*/15")) {
-			found(subject, "last "+render.Duration(ago)+" ago, schedule "+render.Text(r.Schedule.Or("*/15"), 40), runNow(r, n))
+		if f.Ago(time.Unix(r.NextSync.Value, 0)) > mostLate {
+			found(subject, "last "+render.Duration(f.Ago(time.Unix(r.LastSync.Value, 0)))+" ago, schedule "+render.Text(r.Schedule.Or("*/15"), 40), runNow(r, n))
 		}
 	})
 }
@@ -148,14 +131,21 @@ func findRAM(f *facts, found found) {
 	})
 }
 
+// ofBackup is the snapshot of a container that a backup makes, and removes at its end.
+const ofBackup = "vzdump"
+
 func findBrokenSnapshots(f *facts, found found) {
 	f.everySnapshot(func(g pve.Resource, s pve.Snapshot, _ time.Duration) {
-		if s.State.Value != "" && f.holder(g) == "" {
+		state := s.State.Value
+		if state == "" && s.Name == ofBackup && g.Type == string(pve.LXC) {
+			state = "of a backup that is over"
+		}
+		if state != "" && f.idle(g) {
 			tool := "qm"
 			if g.Type == string(pve.LXC) {
 				tool = "pct"
 			}
-			found(snapshotName(g, s), "state: "+render.Text(s.State.Value, 20), command(fmt.Sprintf("%s delsnapshot %v %s --force", tool, g.VMID, s.Name), rootOn(g.Node.Value)))
+			found(snapshotName(g, s), "state: "+render.Text(state, 30), command(fmt.Sprintf("%s delsnapshot %v %s --force", tool, g.VMID, s.Name), rootOn(g.Node.Value)))
 		}
 	})
 }

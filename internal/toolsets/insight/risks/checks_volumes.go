@@ -13,32 +13,41 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/survey"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
 	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 func volumeChecks() []check {
 	reads := []string{readStorageList, readGuestList, coverage.CheckBackups}
 	return []check{
-		{"guest.volume-missing", "guests", High, "A volume that the guest's configuration names does not exist: it cannot start", append(reads, readInside), findMissingVolumes},
+		{"guest.volume-missing", "guests", High, "A volume that the guest's configuration names is not there: it cannot start", append(reads, readInside, readConfigs, readOtherContents), findMissingVolumes},
 		{"storage.thin-overcommitted", "storage", Medium, "The disks on the thin pool may grow larger than it: when it is full, all of them fail", []string{readStorageList, readGuestList, readInside}, findThinOvercommit},
 		{"storage.unexplained", "storage", Low, "Much of what is used on the storage is no volume of PVE", reads, findUnexplained},
 		{"volume.seed-left", "storage", Low, "A seed image of a first boot was left behind", append(reads, readInside), findSeeds},
-		{"volume.orphaned", "storage", Low, "The disk belongs to no guest", reads, findOrphans},
+		{"volume.orphaned", "storage", Low, "The disk belongs to no guest", append(reads, readOtherContents), findOrphans},
 	}
 }
 
-// readContents takes up what is on the storages with backups. It costs no request: coverage
-// has asked the same.
+// readContents takes up what is on storages. On those with backups it costs no request:
+// coverage has asked the same. Others are asked by a deep look.
 func (f *facts) readContents() {
 	if !f.reads[coverage.CheckBackups] {
 		return
 	}
-	var stores []cluster.Store
+	var withBackups, others []cluster.Store
 	for _, s := range f.stores {
-		if s.Holds("backup") && s.Ready != nil {
-			stores = append(stores, s)
+		switch {
+		case s.Ready == nil:
+		case s.Holds("backup"):
+			withBackups = append(withBackups, s)
+		case !f.reads[readOtherContents], !s.Holds("images") && !s.Holds("rootdir") && !s.Holds("iso"):
+		case f.scope.Deep:
+			others = append(others, s)
+		default:
+			f.NotSeen(readOtherContents, s.Name(), "they are listed with deep: true")
 		}
 	}
-	f.contents = survey.Ask(f.Survey, coverage.CheckBackups, stores, cluster.Store.Name, f.volumesOn)
+	f.contents = slices.Concat(survey.Ask(f.Survey, coverage.CheckBackups, withBackups, cluster.Store.Name, f.volumesOn),
+		survey.Ask(f.Survey, readOtherContents, others, cluster.Store.Name, f.volumesOn))
 }
 
 func (f *facts) volumesOn(ctx context.Context, s cluster.Store) ([]pve.Volume, error) {
@@ -72,8 +81,9 @@ func findThinOvercommit(f *facts, found found) {
 }
 
 // findMissingVolumes looks for the volumes of guests on the storages whose whole contents are
-// known.
+// known, and for those on storages that cannot be used.
 func findMissingVolumes(f *facts, found found) {
+	f.findUnusableStorages(found)
 	for _, on := range f.contents {
 		if cluster.HiddenVolumes(f.Permissions, on.From, "") != nil {
 			continue
@@ -94,6 +104,43 @@ func findMissingVolumes(f *facts, found found) {
 			}
 		}
 	}
+}
+
+// findUnusableStorages finds volumes on storages that do not exist, are disabled, or are not
+// for the node of their guest.
+func (f *facts) findUnusableStorages(found found) {
+	all, except := f.Permissions.Below("/storage", "Datastore.Audit")
+	if !all || len(except) > 0 || f.configs == nil {
+		return
+	}
+	for _, g := range f.guests {
+		in := f.inside[g.VMID]
+		if in == nil {
+			continue
+		}
+		for _, d := range in.config.Disks(pve.Kind(g.Type)) {
+			if why := f.whyUnusable(d.Volume.Storage, g.Node.Value); why != "" && d.Bus != "unused" {
+				found(guestName(g)+" "+d.Key, render.Text(d.Volume.String(), 80)+": "+why, call("pve_guest_config", map[string]any{"vmid": int(g.VMID)}))
+			}
+		}
+	}
+}
+
+// whyUnusable returns why the settings of a storage keep a node from it, or "".
+func (f *facts) whyUnusable(storage, node string) string {
+	if storage == "" {
+		return ""
+	}
+	i := slices.IndexFunc(f.configs, func(s pve.StorageConfig) bool { return s.Storage == storage })
+	switch {
+	case i < 0:
+		return "there is no storage " + render.Text(storage, 60)
+	case f.configs[i].Disabled.Value:
+		return "the storage " + storage + " is disabled"
+	case f.configs[i].Nodes.Value != "" && !slices.Contains(apischema.SplitList(f.configs[i].Nodes.Value), node):
+		return "the storage " + storage + " is not for " + node
+	}
+	return ""
 }
 
 // contentOf is the kind of content that a guest's disk is. PVE lists no kinds that a storage

@@ -40,13 +40,15 @@ const (
 	readInside       = "settings of guests"
 	readAgents       = "guest agents"
 	readSnapshots    = "snapshots"
+	// Volumes on storages without backups.
+	readOtherContents = "other volumes"
 )
 
 // ofNodes are the reads that a node answers for itself.
 var ofNodes = map[string]bool{
 	readUse: true, readClocks: true, readVersions: true, readUpdates: true, readFailed: true, readCertificates: true, readSubscription: true,
 	readServices: true, readZFS: true, readOtherPools: true, readThin: true, readDisks: true, readReplication: true, readInside: true,
-	readAgents: true, readSnapshots: true,
+	readAgents: true, readSnapshots: true, readOtherContents: true,
 }
 
 // facts are what was read of a cluster.

@@ -134,6 +134,15 @@ func (f *facts) managed(g pve.Resource) bool {
 	return ok
 }
 
+// recovers reports whether HA starts a guest elsewhere if its node fails.
+func (f *facts) recovers(g pve.Resource) bool {
+	state := g.HAState.Value
+	if s, ok := f.service(g); ok {
+		state = s.State.Or(state)
+	}
+	return f.managed(g) && state != "stopped" && state != "disabled"
+}
+
 // service returns what HA says of a guest.
 func (f *facts) service(g pve.Resource) (pve.HAItem, bool) {
 	if len(f.services) == 0 {
