@@ -157,6 +157,7 @@ func (p *vmPlan) cloneCloudInit(ctx context.Context, c *tool.Call, config pve.Gu
 		return nil
 	case p.in.UserData == "" && p.Source.Cloud:
 		p.ownDrive()
+		p.useDHCP(config)
 		return nil
 	case p.in.UserData == "":
 		return explain.Refusal("Leave user, ssh_keys and addresses out, or take a template with a cloud-init drive; pve_update_guest_config adds one to the template: ide2: STORAGE:cloudinit.",
@@ -168,6 +169,17 @@ func (p *vmPlan) cloneCloudInit(ctx context.Context, c *tool.Call, config pve.Gu
 		}
 	}
 	return p.planSeed(ctx, c)
+}
+
+// useDHCP lets the NICs of the template have an address, if nobody has said which: PVE's own
+// drive sets up no address where it has been given none.
+func (p *vmPlan) useDHCP(config pve.GuestConfig) {
+	for _, n := range config.NICs(pve.QEMU) {
+		key := "ipconfig" + strings.TrimPrefix(n.Key, "net")
+		if len(p.nics) == 0 && config.Values[key] == "" && p.Config[key] == "" {
+			p.Config[key] = "ip=dhcp"
+		}
+	}
 }
 
 // lenientType is the type of a storage.

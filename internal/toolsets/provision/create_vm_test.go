@@ -38,6 +38,8 @@ func TestCreateVMFromImage(t *testing.T) {
 			[]string{`"outcome":"ok"`, "runs on", "and answers: ssh ubuntu@10.", `"agent":"answers"`, `"cloud-init":"a CD`}},
 		{"the agent is in the image", fmt.Sprintf(`{"name":"alma","source":"almalinux 9","ssh_keys":[%q],"wait":45}`, key),
 			[]string{`"outcome":"ok"`, "and answers: ssh almalinux@10."}},
+		{"a clone of a template gets an address by DHCP", fmt.Sprintf(`{"name":"web-6","source":"901","ssh_keys":[%q],"wait":45}`, key),
+			[]string{`"outcome":"ok"`, "and answers", `"address":"10.`}},
 		{"a fixed address", fmt.Sprintf(`{"name":"fixed","source":"nfs:import/noble-server-cloudimg-amd64.qcow2","nics":["bridge=vmbr0,ip=10.10.1.64/24,gw=10.10.1.1"],"ssh_keys":[%q],"wait":45}`, key),
 			[]string{`"outcome":"ok"`, "with the address 10.10.1.64"}},
 	} {
@@ -59,8 +61,6 @@ func TestCreateVMFromImage(t *testing.T) {
 						t.Errorf("%s lacks %s", a.Text, s)
 					}
 				}
-				t.Log(a.Text)
-				t.Log(sim.Writes(w.Sent()))
 				left, err := w.Sim.Model()
 				if err != nil {
 					t.Fatal(err)
