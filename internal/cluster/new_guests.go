@@ -42,7 +42,7 @@ func (v *View) ChooseID(ctx context.Context, wanted pve.VMID) (pve.VMID, error) 
 // it, and somebody else has taken the id meanwhile, PVE refuses the request, and it is sent
 // with the next free id, unless [View.KeepChosenID] was called.
 func (v *View) CreateWithFreeID(ctx context.Context, id *pve.VMID, chosen bool, send func(pve.VMID) (proxmox.UPID, error)) (proxmox.UPID, error) {
-	const tries = 3
+	const tries = 50 // each is lost to another guest that was made
 	for try := 1; ; try++ {
 		upid, err := send(*id)
 		if err == nil || !chosen || v.keepsID || try == tries || proxmox.OutcomeUnknown(err) || !pve.IDInUse(err) {
