@@ -74,6 +74,20 @@ func GuestOf(upid proxmox.UPID) (VMID, bool) {
 	return vmid, err == nil
 }
 
+// MayLock reports whether a task, while it runs, may hold a lock of a guest: one of the guest,
+// one of all guests on its node, and for the lock clone any clone, whose id is that of the guest
+// that is copied.
+func MayLock(upid proxmox.UPID, g GuestRef, lock string) bool {
+	id, named := GuestOf(upid)
+	switch {
+	case named && id == g.VMID:
+		return true
+	case lock == "clone" && (upid.Type == "qmclone" || upid.Type == "vzclone"):
+		return true
+	}
+	return !named && upid.Node == g.Node && (strings.HasPrefix(upid.Type, "vzdump") || strings.HasSuffix(upid.Type, "all"))
+}
+
 // EndsEarly reports whether a task ends before its work is done: the HA manager acts some
 // seconds after it was asked, and a VM that reboots is started again by another process.
 func EndsEarly(upid proxmox.UPID) bool {

@@ -192,6 +192,11 @@ func guestFaults() []fault {
 			g.Config["lock"] = "migrate"
 			p.Tasks = append(p.Tasks, pvesim.PastTask{Node: g.Node, Type: "qmigrate", ID: fmt.Sprint(g.VMID), User: "root@pam", Ago: time.Minute, Took: time.Hour, Exit: "OK"})
 		}},
+		fault{name: "a copy in the making", plant: func(p *planter) {
+			g, original := p.vm(), p.vm()
+			g.Config["lock"] = "clone"
+			p.Tasks = append(p.Tasks, pvesim.PastTask{Node: g.Node, Type: "qmclone", ID: fmt.Sprint(original.VMID), User: "root@pam", Ago: time.Minute, Took: time.Hour, Exit: "OK"})
+		}},
 		fault{name: "two dead locks", plant: func(p *planter) {
 			for range 2 {
 				g := p.running()

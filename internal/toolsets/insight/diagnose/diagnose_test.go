@@ -56,6 +56,14 @@ var faults = []fault{
 		sim.Set(104, "lock=backup"), func(m *pvesim.Model) {
 			m.Tasks = append(m.Tasks, pvesim.PastTask{Node: "pve1", Type: "vzdump", ID: "104", User: "root@pam", Ago: time.Minute, Took: time.Hour})
 		}}},
+	{name: "lock of a backup of all guests", args: `{"vmid":104,"symptom":"locked"}`, wants: "guest.locked", sure: "certain", plant: []func(*pvesim.Model){
+		sim.Set(104, "lock=backup"), func(m *pvesim.Model) {
+			m.Tasks = append(m.Tasks, pvesim.PastTask{Node: "pve1", Type: "vzdump", User: "root@pam", Ago: time.Minute, Took: time.Hour})
+		}}},
+	{name: "lock of a clone in the making", args: `{"vmid":104,"symptom":"locked"}`, wants: "guest.locked", sure: "certain", plant: []func(*pvesim.Model){
+		sim.Set(104, "lock=clone"), func(m *pvesim.Model) {
+			m.Tasks = append(m.Tasks, pvesim.PastTask{Node: "pve1", Type: "qmclone", ID: "900", User: "root@pam", Ago: time.Minute, Took: time.Hour})
+		}}},
 	{name: "paused", args: `{"vmid":108,"symptom":"does not answer"}`, wants: "guest.paused", sure: "certain"},
 	{name: "disk error", args: `{"vmid":104}`, wants: "guest.io-error", sure: "certain", plant: []func(*pvesim.Model){sim.Guest(104, func(g *pvesim.Guest) { g.QMPStatus = "io-error" })}},
 	{name: "crash", args: `{"vmid":104}`, wants: "guest.crashed", sure: "certain", plant: []func(*pvesim.Model){sim.Guest(104, func(g *pvesim.Guest) { g.QMPStatus = "guest-panicked" })}},

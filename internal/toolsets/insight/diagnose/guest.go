@@ -25,6 +25,9 @@ func isTemplate(f *facts) {
 	}
 }
 
+// mostRunning is how many tasks of a node may run at once, far more than any node has.
+const mostRunning = 500
+
 func isLocked(f *facts) {
 	lock := f.status.Lock.Value
 	switch {
@@ -35,12 +38,19 @@ func isLocked(f *facts) {
 			Next: f.call("pve_guest_power", "action", "resume")})
 		return
 	}
-	for _, t := range f.tasks {
-		if !t.EndTime.Set {
+	running, seen := look(f.diagnosis, "tasks that run", func(ctx context.Context) ([]pve.Task, error) {
+		list, _, err := f.PVE.NodeTasks(ctx, f.ref.Node, pve.TaskFilter{Source: "active", Limit: mostRunning})
+		return list, err
+	})
+	for _, t := range running {
+		if !t.EndTime.Set && pve.MayLock(t.UPID, f.ref, lock) {
 			f.blame(cause{ID: "guest.locked", What: fmt.Sprintf("it is locked (%s) by a task that runs", render.Text(lock, 30)), Confidence: certain,
 				Evidence: []string{describe(t)}, Next: &step{Tool: "pve_task_status", Arguments: map[string]any{"upid": t.UPID.String(), "wait": 45}}})
 			return
 		}
+	}
+	if !seen {
+		return
 	}
 	c := cause{ID: "guest.stale-lock", What: fmt.Sprintf("it is locked (%s), and no task of it runs", render.Text(lock, 30)), Confidence: certain,
 		Evidence: []string{"lock: " + render.Text(lock, 30)}, Next: &step{Command: "qm unlock " + f.ref.VMID.String(), Where: "root on " + f.ref.Node}}

@@ -3,7 +3,6 @@ package risks
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -64,14 +63,21 @@ func findUnknown(f *facts, found found) {
 
 // holder is the kind of the running task that may hold a guest's lock, "" if there is none.
 func (f *facts) holder(g pve.Resource) string {
+	lock := f.lockOf(g)
 	for _, t := range f.running {
-		id, named := pve.GuestOf(t.UPID)
-		everyone := !named && t.Node == g.Node.Value && (strings.HasPrefix(t.Type, "vzdump") || strings.HasSuffix(t.Type, "all"))
-		if named && id == g.VMID || everyone {
+		if pve.MayLock(t.UPID, g.Ref(), lock) {
 			return t.Type
 		}
 	}
 	return ""
+}
+
+// lockOf is the lock of a guest. The list is up to 20 s old.
+func (f *facts) lockOf(g pve.Resource) string {
+	if in := f.inside[g.VMID]; in != nil {
+		return in.config.Values["lock"]
+	}
+	return g.Lock.Value
 }
 
 // idle reports whether it is known that no running task may hold a guest's lock.
@@ -79,10 +85,7 @@ func (f *facts) idle(g pve.Resource) bool { return f.recent != nil && f.holder(g
 
 func findStaleLocks(f *facts, found found) {
 	for _, g := range f.guests {
-		lock := g.Lock.Value
-		if in := f.inside[g.VMID]; in != nil {
-			lock = in.config.Values["lock"] // the list is up to 20 s old
-		}
+		lock := f.lockOf(g)
 		if lock == "" || lock == "suspended" || !f.idle(g) {
 			continue
 		}
