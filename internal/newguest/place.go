@@ -24,11 +24,12 @@ type Place struct {
 
 // Wanted is what a place must have.
 type Wanted struct {
-	Node    string // "" leaves the choice
-	Storage string // "" leaves the choice
-	Content string // of the storage: images or rootdir
-	Bytes   int64  // that the disks take, as far as it is known
-	Memory  int64  // of the guest, in bytes
+	Node    string   // "" leaves the choice
+	Among   []string // the nodes that have what it is made from; nil is any
+	Storage string   // "" leaves the choice
+	Content string   // of the storage: images or rootdir
+	Bytes   int64    // that the disks take, as far as it is known
+	Memory  int64    // of the guest, in bytes
 	// Near is a volume that the node must reach, such as an image; none if it has no storage.
 	Near pve.VolID
 }
@@ -67,6 +68,8 @@ func ChoosePlace(ctx context.Context, v *cluster.View, perms pve.Permissions, w 
 			reason = "is in maintenance"
 		case n.Status.Value != "online":
 			reason = "is " + n.Status.Or("unknown")
+		case w.Among != nil && !slices.Contains(w.Among, name):
+			reason = "does not have " + render.Text(w.Near.String(), 100)
 		}
 		if reason != "" {
 			why = append(why, name+" "+reason)

@@ -10,8 +10,9 @@ func Set() tool.Set {
 		Title: "Making guests",
 		Doc:   "Makes VMs and containers from images, templates and installers, and gets and removes what they are made from.",
 		Instructions: `
-A new VM, in one call: pve_create_vm.`,
+A new VM, in one call: pve_create_vm.
+A new container, in one call: pve_create_container.`,
 		Standard: []tool.Tool{createVM(), download()},
-		Tools:    []tool.Tool{deleteVolume(), makeTemplate()},
+		Tools:    []tool.Tool{createContainer(), deleteVolume(), makeTemplate()},
 	}
 }

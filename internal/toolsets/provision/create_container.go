@@ -1,0 +1,154 @@
+package provision
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pve-mcp/pve-mcp/internal/change"
+	"github.com/pve-mcp/pve-mcp/internal/newguest"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+type containerIn struct {
+	Name         string      `json:"name"`
+	Template     string      `json:"template" jsonschema:"\"debian 12\" or volid"`
+	Download     bool        `json:"download,omitzero" jsonschema:"fetch it if no storage has it"`
+	VMID         pve.VMID    `json:"vmid,omitzero" guest:"new"`
+	Node         string      `json:"node,omitzero"`
+	Storage      string      `json:"storage,omitzero"`
+	Cores        int         `json:"cores,omitzero" min:"1" jsonschema:"default: 1"`
+	Memory       string      `json:"memory,omitzero" jsonschema:"default: 512M"`
+	Swap         string      `json:"swap,omitzero"`
+	Disk         string      `json:"disk,omitzero" jsonschema:"default: 8G"`
+	Mounts       []string    `json:"mounts,omitzero" jsonschema:"new disks, 8G:/data"`
+	NICs         []string    `json:"nics,omitzero" jsonschema:"as of pve_create_vm"`
+	SSHKeys      []string    `json:"ssh_keys,omitzero"`
+	Features     []string    `json:"features,omitzero" jsonschema:"default: nesting"`
+	Unprivileged *bool       `json:"unprivileged,omitzero" jsonschema:"default: true"`
+	Entrypoint   string      `json:"entrypoint,omitzero" jsonschema:"OCI"`
+	Set          tool.Values `json:"set,omitzero"`
+	Pool         string      `json:"pool,omitzero"`
+	Tags         []string    `json:"tags,omitzero"`
+	Start        *bool       `json:"start,omitzero" jsonschema:"default: true"`
+	WaitFor      string      `json:"wait_for,omitzero" enum:"none,started,address"`
+	Keep         bool        `json:"keep,omitzero"`
+	change.PlanArguments
+	change.WaitArgument
+}
+
+// containerState is what the steps need.
+type containerState struct {
+	Name      string            `json:"name"`
+	VMID      pve.VMID          `json:"vmid"`
+	Chosen    bool              `json:"chosen,omitzero"` // VMID was chosen here
+	Pool      string            `json:"pool,omitzero"`
+	Place     newguest.Place    `json:"place"`
+	Template  pve.VolID         `json:"template"`
+	Appliance string            `json:"appliance,omitzero"` // that is fetched first
+	Config    map[string]string `json:"config,omitzero"`
+	// Entrypoint is set when the container is made: PVE takes the image's own first.
+	Entrypoint string            `json:"entrypoint,omitzero"`
+	Run        bool              `json:"run,omitzero"`
+	WaitFor    string            `json:"for,omitzero"`
+	Keep       bool              `json:"keep,omitzero"`
+	Keys       bool              `json:"keys,omitzero"` // somebody may log in
+	Address    string            `json:"address,omitzero"`
+	Chosens    map[string]string `json:"chosen_values,omitzero"`
+	Notes      []string          `json:"notes,omitzero"`
+}
+
+func (s containerState) ref() pve.GuestRef {
+	return pve.GuestRef{Node: s.Place.Node, Kind: pve.LXC, VMID: s.VMID}
+}
+
+func (s containerState) about() string {
+	return fmt.Sprintf("Creation of CT %v (%s) on %s", s.VMID, render.Text(s.Name, 60), s.Place.Node)
+}
+
+type containerOut struct {
+	change.Answer
+	Guest   string            `json:"guest,omitzero" jsonschema:"id and name"`
+	Node    string            `json:"node,omitzero"`
+	Status  string            `json:"status,omitzero"`
+	Address string            `json:"address,omitzero"`
+	Chosen  map[string]string `json:"chosen,omitzero" jsonschema:"what was chosen here, and why"`
+	Notes   []string          `json:"notes,omitzero"`
+	Undo    *tool.NextCall    `json:"undo,omitzero"`
+}
+
+func createContainer() tool.Tool {
+	return change.New(change.Spec[containerIn, containerState, containerOut]{
+		Name:  "pve_create_container",
+		Title: "Create a container",
+		Doc:   "Create a container (LXC) from a template or OCI image, start it and give its IP. Undone if a step fails.",
+		Examples: []tool.Example{
+			{Arguments: `{"name":"dns-2","template":"debian 12","memory":"1G","disk":"8G","mounts":["4G:/data"],"tags":["dns"],"wait":45}`},
+			{Arguments: `{"name":"later","template":"ubuntu 24.04","download":true,"storage":"local-zfs","start":false,"wait":45}`},
+		},
+		Needs: []tool.Need{
+			tool.On(tool.OnNewGuest, "VM.Allocate"),
+			tool.On(tool.OnNewGuest, "VM.Audit"),
+			tool.On(tool.OnStorage, "Datastore.AllocateSpace"),
+			tool.On(tool.OnStorage, "Datastore.Audit"),
+			tool.On(tool.OnNewGuest, "VM.Config.Disk"),
+			tool.On(tool.OnNewGuest, "VM.Config.CPU"),
+			tool.On(tool.OnNewGuest, "VM.Config.Memory"),
+			tool.On(tool.OnNewGuest, "VM.Config.Network"),
+			tool.On(tool.OnNewGuest, "VM.Config.Options"),
+			tool.On(tool.OnBridge, "SDN.Use").Since(8),
+			tool.On(tool.OnNewGuest, "VM.PowerMgmt").If("start"),
+			tool.On(tool.OnStorage, "Datastore.AllocateTemplate").If("download"),
+		},
+		Plan:   planContainer,
+		Steps:  containerSteps,
+		Finish: finishContainer,
+	})
+}
+
+// hostRE matches a host name that PVE takes.
+var hostRE = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
+
+// check refuses arguments that have no meaning, and those that PVE lets no token set.
+func (in containerIn) check() error {
+	if err := newguest.CheckSSHKeys(in.SSHKeys); err != nil {
+		return err
+	}
+	privileged := in.Unprivileged != nil && !*in.Unprivileged
+	for _, f := range in.Features {
+		switch name, value, _ := strings.Cut(f, "="); {
+		case name != "nesting":
+			return tool.BadArgument("features", fmt.Sprintf("has %q, which PVE lets root@pam alone set: an administrator runs pct set VMID --features %s on the node. A token may set nesting", render.Text(f, 40), render.Text(name, 20)+"=1"))
+		case privileged && value != "0":
+			return tool.BadArgument("features", "of a privileged container are for root@pam alone; leave it unprivileged, or give features: []")
+		}
+	}
+	switch {
+	case !hostRE.MatchString(in.Name):
+		return tool.BadArgument("name", fmt.Sprintf("is %q, which is no host name, such as web-1", render.Text(in.Name, 60)))
+	case in.Start != nil && !*in.Start && !slices.Contains([]string{"", "none"}, in.WaitFor):
+		return tool.BadArgument("wait_for", "needs a container that is started")
+	}
+	for key, value := range in.Set {
+		switch better := containerOtherWise[key]; {
+		case key == "password":
+			return tool.BadArgument("set", "has a password, which no model is to know: give ssh_keys, or set it inside afterwards")
+		case key == "env":
+			return tool.BadArgument("set", "has env, which replaces all that the image sets; the image's own variables are used")
+		case key == "hookscript", key == "lock", strings.HasPrefix(key, "lxc"), strings.HasPrefix(key, "dev"), strings.HasPrefix(key, "mp") && strings.HasPrefix(value, "/"):
+			return tool.BadArgument("set", fmt.Sprintf("has %q, which PVE lets root@pam alone set", key))
+		case better != "":
+			return tool.BadArgument("set", fmt.Sprintf("has %q; give the argument %s instead", key, better))
+		}
+	}
+	return nil
+}
+
+// containerOtherWise are keys of a container that have an argument of their own.
+var containerOtherWise = map[string]string{
+	"hostname": "name", "ostemplate": "template", "cores": "cores", "memory": "memory", "swap": "swap", "rootfs": "disk", "mp0": "mounts", "net0": "nics",
+	"ssh-public-keys": "ssh_keys", "features": "features", "unprivileged": "unprivileged", "entrypoint": "entrypoint", "tags": "tags", "pool": "pool",
+}

@@ -1,0 +1,312 @@
+package provision
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pve-mcp/pve-mcp/internal/change"
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
+	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/newguest"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+const (
+	usualRootDisk        = 8 * gib
+	usualContainerMemory = gib / 2
+)
+
+// containerPlan is a container while it is planned.
+type containerPlan struct {
+	containerState
+	in     containerIn
+	perms  pve.Permissions
+	stores []cluster.Store
+	nodes  []string // that have the template; nil is any
+	nics   []newguest.NIC
+	disk   int64 // sizes in bytes
+	memory int64
+	swap   int64
+	mounts []mount
+}
+
+// mount is a disk of a container beside the first.
+type mount struct {
+	size int64
+	at   string
+}
+
+func planContainer(ctx context.Context, c *tool.Call, in containerIn) (change.Plan, containerState, error) {
+	p := containerPlan{in: in}
+	p.Name, p.Pool, p.Keep, p.Entrypoint = in.Name, in.Pool, in.Keep, in.Entrypoint
+	p.Run, p.WaitFor, p.Keys = in.Start == nil || *in.Start, cmp.Or(in.WaitFor, "address"), len(in.SSHKeys) > 0
+	p.Chosens, p.Config = map[string]string{}, map[string]string{}
+	if !p.Run {
+		p.WaitFor = "none"
+	}
+	err := p.plan(ctx, c)
+	plan := change.Plan{Subject: policy.Guest(p.VMID), About: p.about()}
+	return plan, p.containerState, err
+}
+
+func (p *containerPlan) plan(ctx context.Context, c *tool.Call) error {
+	err := p.read()
+	if err != nil {
+		return err
+	}
+	if p.perms, err = c.PVE.Permissions(ctx); err != nil {
+		return err
+	}
+	if p.stores, err = c.Stores(ctx); err != nil {
+		return err
+	}
+	p.Chosen = p.in.VMID == 0
+	if p.VMID, err = c.ChooseID(ctx, p.in.VMID); err != nil {
+		return err
+	}
+	if err := cluster.CheckMayCreate(p.perms, p.VMID, p.in.Pool); err != nil {
+		return err
+	}
+	if err := p.findTemplate(ctx, c); err != nil {
+		return err
+	}
+	if err := p.place(ctx, c); err != nil {
+		return err
+	}
+	if err := p.checkOCI(ctx, c); err != nil {
+		return err
+	}
+	said, err := newguest.CheckBridges(ctx, c.View, p.Place.Node, p.nics)
+	if said != "" {
+		p.Chosens["bridge"] = said
+	}
+	p.configure()
+	return err
+}
+
+// read reads the words for sizes, mounts and NICs.
+func (p *containerPlan) read() error {
+	if err := p.in.check(); err != nil {
+		return err
+	}
+	p.nics = []newguest.NIC{{}}
+	if len(p.in.NICs) > 0 {
+		p.nics = nil
+	}
+	for _, text := range p.in.NICs {
+		n, err := newguest.ReadNIC(text)
+		if err != nil {
+			return err
+		}
+		p.nics = append(p.nics, n)
+	}
+	p.Address, _ = p.nics[0].Fixed()
+	p.disk, p.memory, p.swap = usualRootDisk, usualContainerMemory, usualContainerMemory
+	for _, size := range []struct {
+		name, text string
+		to         *int64
+	}{{"disk", p.in.Disk, &p.disk}, {"memory", p.in.Memory, &p.memory}, {"swap", p.in.Swap, &p.swap}} {
+		if size.text == "" {
+			continue
+		}
+		if size.name == "swap" && size.text == "0" {
+			p.swap = 0
+			continue
+		}
+		n, err := tool.ReadSize(size.text)
+		if err != nil || n < 16*mib {
+			return tool.BadArgument(size.name, fmt.Sprintf("is %q; give an amount with its unit of at least 16M, such as 8G", render.Text(size.text, 40)))
+		}
+		*size.to = n
+	}
+	for _, text := range p.in.Mounts {
+		size, at, _ := strings.Cut(text, ":")
+		n, err := tool.ReadSize(size)
+		switch {
+		case strings.HasPrefix(text, "/"):
+			return tool.BadArgument("mounts", fmt.Sprintf("has %q, a folder of the node, which PVE lets root@pam alone mount; a new disk is 8G:/data", render.Text(text, 60)))
+		case err != nil, n < mib, !path.IsAbs(at), path.Clean(at) == "/", strings.ContainsAny(at, ","):
+			return tool.BadArgument("mounts", fmt.Sprintf("has %q; give size and folder, such as 8G:/data", render.Text(text, 60)))
+		}
+		p.mounts = append(p.mounts, mount{n, path.Clean(at)})
+	}
+	return nil
+}
+
+// findTemplate finds the template by its volid or by words.
+func (p *containerPlan) findTemplate(ctx context.Context, c *tool.Call) error {
+	if id, err := pve.ParseVolID(p.in.Template); err == nil && !strings.HasPrefix(id.Name, "vztmpl/") {
+		return tool.BadArgument("template", fmt.Sprintf("is %q, which is no container template: those are STORAGE:vztmpl/FILE. pve_create_vm makes a VM of a disk image or a CD, pve_restore_backup a guest of a backup", render.Text(p.in.Template, 80)))
+	}
+	with := slices.DeleteFunc(slices.Clone(p.stores), func(s cluster.Store) bool { return !s.Holds("vztmpl") })
+	got, notes, err := c.Volumes(ctx, with, pve.VolumeFilter{Content: "vztmpl"})
+	if err != nil && len(with) > 0 {
+		return err
+	}
+	question := wordsOf(p.in.Template)
+	nodes := map[pve.VolID][]string{}
+	var found []pve.VolID
+	for _, s := range got {
+		for _, v := range s.Value {
+			if v.VolID.String() != p.in.Template && !(len(question) > 0 && isAmong(question, wordsOf(fileOf(v.VolID)))) {
+				continue
+			}
+			if nodes[v.VolID] == nil {
+				found = append(found, v.VolID)
+			}
+			nodes[v.VolID] = append(nodes[v.VolID], s.From.Ready...)
+		}
+	}
+	if i := slices.IndexFunc(found, func(id pve.VolID) bool { return id.String() == p.in.Template }); i >= 0 {
+		found = found[i : i+1]
+	}
+	files := slices.Compact(slices.Sorted(maps.Values(maps.Collect(fileNames(found)))))
+	shown := render.Text(p.in.Template, 80)
+	switch {
+	case len(files) == 1:
+		p.Template, p.nodes = found[0], nodes[found[0]]
+		p.Chosens["template"] = render.Text(found[0].String(), 120)
+		return nil
+	case len(files) > 1:
+		var ids []string
+		for _, id := range found[:min(8, len(found))] {
+			ids = append(ids, render.Text(id.String(), 100))
+		}
+		return explain.Refusal("Give one of them as template: "+render.List(ids)+".", "%q may mean %d templates. Nothing was made.", shown, len(files))
+	case p.in.Download && len(question) > 0 && !strings.Contains(p.in.Template, ":"):
+		return nil // it is looked for when the node is chosen
+	}
+	note := ""
+	if len(notes) > 0 {
+		note = " Not looked into: " + render.Text(strings.Join(notes, "; "), 200) + "."
+	}
+	return explain.Refusal("Repeat with download: true, which fetches what PVE offers by that name; pve_download lists it, and fetches OCI images.",
+		"No storage has a container template %q.%s Nothing was made.", shown, note)
+}
+
+// fileNames pairs volumes with their files.
+func fileNames(ids []pve.VolID) func(yield func(pve.VolID, string) bool) {
+	return func(yield func(pve.VolID, string) bool) {
+		for _, id := range ids {
+			if !yield(id, fileOf(id)) {
+				return
+			}
+		}
+	}
+}
+
+// place chooses node and storage, and the template that is fetched.
+func (p *containerPlan) place(ctx context.Context, c *tool.Call) error {
+	need := p.disk
+	for _, m := range p.mounts {
+		need += m.size
+	}
+	var err error
+	p.Place, err = newguest.ChoosePlace(ctx, c.View, p.perms, newguest.Wanted{
+		Node: p.in.Node, Among: p.nodes, Storage: p.in.Storage, Content: "rootdir", Bytes: need, Memory: p.memory, Near: p.Template,
+	})
+	if err != nil {
+		return err
+	}
+	if p.Place.WhyNode != "" {
+		p.Chosens["node"] = p.Place.Node + ": " + p.Place.WhyNode
+	}
+	if p.Place.WhyStorage != "" {
+		p.Chosens["storage"] = p.Place.Storage + ": " + p.Place.WhyStorage
+	}
+	if p.Template.Name != "" {
+		return nil
+	}
+	storage, ok := newguest.StoreFor(p.stores, p.perms, p.Place.Node, "vztmpl", "Datastore.AllocateTemplate")
+	if !ok {
+		return explain.Refusal("The token needs Datastore.AllocateTemplate on a storage with the content vztmpl.",
+			"No storage of %s may hold container templates, on which this token may put one. Nothing was made.", p.Place.Node)
+	}
+	list, err := c.PVE.Appliances(ctx, p.Place.Node)
+	if err != nil {
+		return err
+	}
+	offered := matching(list, p.in.Template, wordsOf(p.in.Template), false)
+	shown := render.Text(p.in.Template, 80)
+	switch len(offered) {
+	case 0:
+		return explain.Refusal("pve_download without arguments lists what is offered.", "No container template %q is offered by PVE. Nothing was made.", shown)
+	case 1:
+	default:
+		var names []string
+		for _, t := range offered[:min(8, len(offered))] {
+			names = append(names, render.Text(t.Template, 80))
+		}
+		return explain.Refusal("Give one of them as template: "+render.List(names)+".", "%q may mean %d templates. Nothing was made.", shown, len(offered))
+	}
+	p.Appliance = offered[0].Template
+	p.Template = pve.VolID{Storage: storage, Name: "vztmpl/" + p.Appliance}
+	p.Chosens["template"] = render.Text(p.Template.String(), 120) + ", which is fetched first"
+	return nil
+}
+
+// checkOCI looks whether the node can make a container of an OCI image, and whether what is for
+// those alone was given for another template.
+func (p *containerPlan) checkOCI(ctx context.Context, c *tool.Call) error {
+	isOCI := strings.HasSuffix(p.Template.Name, ".tar")
+	asks := p.Entrypoint != ""
+	if !isOCI && !asks {
+		return nil
+	}
+	if !isOCI {
+		return tool.BadArgument("entrypoint", "is for OCI images (STORAGE:vztmpl/NAME.tar); this is a template with an init system of its own")
+	}
+	v, err := c.PVE.NodeVersion(ctx, p.Place.Node)
+	if err == nil && pve.CompareNames(v.Version, "9.1") < 0 {
+		err = explain.Refusal("Name a node with PVE 9.1 or later, or take a container template.", "The node %s has PVE %s, which makes no containers of OCI images. Nothing was made.", p.Place.Node, render.Text(v.Version, 20))
+	}
+	return err
+}
+
+// configure writes the configuration of the container.
+func (p *containerPlan) configure() {
+	set := func(key, value string) { p.Config[key] = value }
+	unprivileged := p.in.Unprivileged == nil || *p.in.Unprivileged
+	set("hostname", p.Name)
+	set("ostemplate", p.Template.String())
+	set("rootfs", newDisk(p.Place.Storage, p.disk))
+	set("cores", strconv.Itoa(cmp.Or(p.in.Cores, 1)))
+	set("memory", strconv.FormatInt(p.memory/mib, 10))
+	set("swap", strconv.FormatInt(p.swap/mib, 10))
+	set("unprivileged", "0")
+	if unprivileged {
+		set("unprivileged", "1")
+	}
+	if p.in.Features == nil && unprivileged {
+		set("features", "nesting=1")
+	} else if len(p.in.Features) > 0 {
+		set("features", strings.TrimSuffix(p.in.Features[0], "=1")+"=1")
+		if p.in.Features[0] == "nesting=0" {
+			set("features", "nesting=0")
+		}
+	}
+	for i, m := range p.mounts {
+		set("mp"+strconv.Itoa(i), newDisk(p.Place.Storage, m.size)+",mp="+m.at)
+	}
+	for i, n := range p.nics {
+		set("net"+strconv.Itoa(i), n.OfContainer(i))
+	}
+	if len(p.in.Tags) > 0 {
+		set("tags", strings.Join(p.in.Tags, ";"))
+	}
+	if p.Keys {
+		set("ssh-public-keys", strings.Join(p.in.SSHKeys, "\n"))
+	} else {
+		p.Notes = append(p.Notes, "nobody can log in yet: no ssh_keys were given, and it has no password")
+	}
+	maps.Copy(p.Config, p.in.Set)
+}
