@@ -83,7 +83,7 @@ var heldBack = []struct{ rows, why, says string }{
 	{"handson:65", "what is not there is not sent: PVE says so to the read before", "no such replication job '900-0'"},
 	{"handson:34", "a password does not pass through a model", "password is a secret"},
 	{"nine_admin:15", "the connection to the recorded node broke", "Failed to execute child process"},
-	{"admin:56", "the simulated web has every file", "done"},
+	{"admin:56", "no file comes from a private address", "PVE_MCP_DOWNLOAD_FROM does not name it"},
 	{"admin:31", "what is not there is not sent: PVE says so to the read before", "id: No such job 'recjob'"},
 	{"admin:52", "what is not there is not sent: PVE says so to the read before", "storage 'recdir' does not exist"},
 }

@@ -39,7 +39,7 @@ var changedAreas = []struct {
 		Says: []string{`"before":{"content":"`, `"after":{"content":"images,backup"}`, `"undo":{"tool":"pve_api_change","arguments":{"method":"PUT","params":{"content":"`}, Writes: []string{"PUT /storage/{storage}"},
 	}},
 	{story: sim.Story{
-		Name: "a storage is removed", Args: `{"method":"DELETE","path":"/storage/nfs","confirm":true}`, Says: []string{`"before":{"content":"images,rootdir,iso,backup"`}, Lacks: []string{`"undo"`, `"after"`},
+		Name: "a storage is removed", Args: `{"method":"DELETE","path":"/storage/nfs","confirm":true}`, Says: []string{`"before":{"content":"images,rootdir,iso,backup,import"`}, Lacks: []string{`"undo"`, `"after"`},
 		Writes: []string{"DELETE /storage/{storage}"},
 	}},
 	{story: sim.Story{

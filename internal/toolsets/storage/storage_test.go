@@ -123,7 +123,8 @@ func TestListStorage(t *testing.T) {
 		{name: "PVE 8", model: eight, args: `{}`, want: local + ", " + zfs + ", nfs [pve1 pve2 pve3]", sent: 3},
 		{name: "single node", model: &lab, args: `{}`, want: "local [pve], local-lvm [pve]", sent: 3},
 		{name: "for backups", args: `{"content":"backup"}`, want: local + ", nfs [pve1 pve2 pve3]", sent: 3},
-		{name: "for what none may hold", args: `{"content":"import"}`, want: "", sent: 3},
+		{name: "for disk images", args: `{"content":"import"}`, want: "nfs [pve1 pve2 pve3]", sent: 3},
+		{name: "for what none may hold", model: &lab, args: `{"content":"import"}`, want: "", sent: 3},
 		{name: "of a node", args: `{"node":"pve2"}`, want: "local [pve2], local-zfs [pve2], nfs [pve2], old-nas [pve2] disabled", sent: 4},
 		{name: "of a node, for backups", args: `{"node":"pve2","content":"backup"}`, want: "local [pve2], nfs [pve2], old-nas [pve2] disabled", sent: 4},
 		{name: "of a node on PVE 8", model: eight, args: `{"node":"pve2","content":"rootdir"}`, want: "local-zfs [pve2], nfs [pve2]", sent: 4},
@@ -168,8 +169,8 @@ func TestListStorageShowsUse(t *testing.T) {
 		`{"node":"pve2","content":"vztmpl"}`: `"used":33285996544,"used_human":"31 GiB","total":100931731456,"total_human":"94 GiB","percent":33}],"total":1,`,
 		`{"limit":1,"offset":1}`:             `"total":7,"left_out":6,"more":"offset: 2, or a filter",`,
 		// What cannot be used has no use to show: PVE's zeros are none.
-		`{"node":"pve1","content":"backup","limit":500}`: `{"storage":"nfs","type":"nfs","status":"inactive","shared":true,"nodes":["pve1"],"content":["backup","images","iso","rootdir"]}`,
-		`{"content":"backup"}`:                           `{"storage":"nfs","type":"nfs","status":"unknown","shared":true,"nodes":["pve1","pve2","pve3"],"content":["backup","images","iso","rootdir"]}`,
+		`{"node":"pve1","content":"backup","limit":500}`: `{"storage":"nfs","type":"nfs","status":"inactive","shared":true,"nodes":["pve1"],"content":["backup","images","import","iso","rootdir"]}`,
+		`{"content":"backup"}`:                           `{"storage":"nfs","type":"nfs","status":"unknown","shared":true,"nodes":["pve1","pve2","pve3"],"content":["backup","images","import","iso","rootdir"]}`,
 	} {
 		if a := w.Call("pve_list_storage", args); !strings.Contains(a.Text, want) {
 			t.Errorf("%s: %s\nwant %s", args, a.Text, want)
@@ -290,7 +291,7 @@ func TestStorageContentShowsWhatPVEKnows(t *testing.T) {
 				`"used":1073741824,"used_human":"1 GiB","vmid":104,"parent":"base-900-disk-0@__base__","node":"pve1"}`,
 			`{"storage":"nfs","vmid":103}`:      `"size":17179869184,"size_human":"16 GiB","size_approximate":true,`,
 			`{"storage":"nfs","vmid":109}`:      `"verified":"failed","encrypted":true`,
-			`{"storage":"local-zfs","limit":2}`: `"total":20,"left_out":18,"more":"offset: 2, or a filter"`,
+			`{"storage":"local-zfs","limit":2}`: `"total":21,"left_out":19,"more":"offset: 2, or a filter"`,
 		} {
 			if a := w.Call("pve_storage_content", args); !strings.Contains(a.Text, want) {
 				t.Errorf("%s: %s\nwant %s", args, a.Text, want)
