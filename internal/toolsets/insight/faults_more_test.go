@@ -89,7 +89,7 @@ func storageFaults() []fault {
 		fill("a local storage is full", "thin", "storage.full", 96, false),
 		fill("a storage fills up", "pbs", "storage.filling", 90, true),
 		{name: "a storage is well used", clashes: "pbs", plant: func(p *planter) { s := p.storage("pbs"); s.Used = s.Size * 80 / 100 }},
-		{name: "a storage is offline", clashes: "nas", plant: func(p *planter) {
+		{name: "a storage is offline", clashes: "nas", hides: true, plant: func(p *planter) {
 			p.storage("nas").Broken = "mount error: Host is down"
 			p.want("storage.offline", "nas", "storages", nil, "store")
 		}},
