@@ -16,13 +16,16 @@ import (
 )
 
 // Subject is the argument that a person may give without its name, and how its place is
-// labelled: the guest, or else the only one that a tool requires; "" for none.
+// labelled: the guest, or else the only one that a tool requires, or a node that comes first;
+// "" for none.
 func Subject(in *jsonschema.Schema) (name, label string) {
 	switch {
 	case in.Properties["vmid"] != nil:
 		return "vmid", "[GUEST]"
 	case len(in.Required) == 1:
 		return in.Required[0], "[" + strings.ToUpper(in.Required[0]) + "]"
+	case len(in.Required) == 0 && len(in.PropertyOrder) > 0 && in.PropertyOrder[0] == "node":
+		return "node", "[NODE]"
 	}
 	return "", ""
 }

@@ -203,7 +203,7 @@ func wideAnswer(a sim.Answer, w *sim.World, tl tool.Tool, m *pvesim.Model) {
 	if counts && !slices.ContainsFunc(slices.Collect(maps.Values(a.Fields)), isWhole) {
 		w.Errorf("%s: no list lacks exactly %v of %v rows", tl.Name, left, total)
 	}
-	if _, ofNodes := a.Fields["nodes"].([]any); !ofNodes {
+	if _, ofNodes := a.Fields["nodes"].([]any); !ofNodes || left > 0 { // what is left out is counted
 		return
 	}
 	offline := 0

@@ -60,7 +60,7 @@ func deleteVolume() tool.Tool {
 			"Says what each is, who uses it and whether a newer backup exists; what a guest uses, or what is protected, is refused.",
 		Long: true,
 		Examples: []tool.Example{
-			{Arguments: `{"volumes":["$VOLID"],"confirm":true}`, Given: []tool.Given{{Word: "$VOLID", Tool: "pve_list_backups", Arguments: `{"vmid":100,"storage":"nfs"}`, Field: "backups.0.volid"}}},
+			{Arguments: `{"volumes":["$VOLID"],"confirm":true}`, Given: []tool.Given{{Word: "$VOLID", Tool: "pve_list_backups", Arguments: `{"vmid":108,"storage":"nfs"}`, Field: "backups.0.volid"}}},
 			{Arguments: `{"volumes":["local-zfs:vm-104-disk-1"],"confirm":true}`},
 			{Arguments: `{"volumes":["local:iso/virtio-win-0.1.271.iso"],"node":"pve1","confirm":true}`},
 		},

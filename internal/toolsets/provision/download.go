@@ -83,7 +83,7 @@ func download() tool.Tool {
 			{Arguments: `{"what":"newest debian","content":"vztmpl","storage":"local","wait":45}`},
 		},
 		Needs: []tool.Need{
-			tool.On(tool.OnStorage, "Datastore.AllocateTemplate"),
+			tool.On(tool.OnStorage, "Datastore.AllocateTemplate").If("something is fetched"),
 			tool.On(tool.OnRoot, "Sys.Modify").Until(8).If("a URL").ForAdmins(),
 			tool.On(tool.OnRoot, "Sys.Audit").Until(8).If("a URL").ForAdmins(),
 			tool.On(tool.OnNode, "Sys.AccessNetwork").Since(8).If("a URL or an OCI image"),

@@ -44,7 +44,7 @@ func makeTemplate() tool.Tool {
 		Doc: "Convert a stopped VM or container to a template, from which others are cloned. It never runs again itself. " +
 			"Refused while it runs or has snapshots, with the calls that change that.",
 		Examples: []tool.Example{
-			{Arguments: `{"vmid":204,"confirm":true,"wait":45}`},
+			{Arguments: `{"vmid":"$GUEST","confirm":true,"wait":45}`, Given: []tool.Given{{Word: "$GUEST", Tool: "pve_list_guests", Arguments: `{"status":"stopped","type":"qemu","sort":"name"}`, Field: "guests.0.name"}}},
 		},
 		Worst: policy.Destructive,
 		Risk:  func(templateIn) policy.Risk { return policy.Destructive },
