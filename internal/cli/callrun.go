@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 
 	"golang.org/x/term"
 
@@ -85,7 +86,16 @@ func (a *app) callOffered(ctx context.Context, t tool.Tool, args map[string]any,
 // which everything else on stderr appears, or lines.
 func (a *app) reporter() (report func(cluster.Progress), end func()) {
 	if !isTerminal(a.err) {
-		return func(p cluster.Progress) { fmt.Fprintln(a.err, "…", p.Message) }, func() {}
+		var mu sync.Mutex
+		last := ""
+		return func(p cluster.Progress) {
+			mu.Lock()
+			defer mu.Unlock()
+			if p.Message != last {
+				fmt.Fprintln(a.err, "…", p.Message)
+			}
+			last = p.Message
+		}, func() {}
 	}
 	stderr := a.err
 	bar := terminal.NewBar(stderr, func() int { return columns(stderr) })

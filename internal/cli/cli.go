@@ -96,7 +96,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 // completions that are made of them.
 func Commands() *cobra.Command {
 	a := &app{in: strings.NewReader(""), out: io.Discard, err: io.Discard, flags: map[string]string{}}
-	return a.root([]string{"call"})
+	return a.root([]string{"call", "health-check"})
 }
 
 // root is the program with its commands, as far as the arguments may be about them: most

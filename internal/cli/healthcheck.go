@@ -15,7 +15,7 @@ const auditTool = "pve_audit"
 
 // healthCheckCommand checks the cluster. Its flags are made only if it is named.
 func (a *app) healthCheckCommand(named bool) *cobra.Command {
-	cmd := &cobra.Command{}
+	cmd := &cobra.Command{Run: func(*cobra.Command, []string) {}} // help lists only what can run
 	if t, ok := toolset.Named(auditTool); named && ok {
 		cmd = a.callWith(t, func(ctx context.Context, args map[string]any, o *output) error { return a.callOffered(ctx, t, args, o) })
 	}

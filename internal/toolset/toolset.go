@@ -132,5 +132,5 @@ func (s Selection) refusal(t tool.Tool, choices []string) string {
 	case slices.Contains(s.Tools, t.Name), slices.ContainsFunc(choices, named):
 		return ""
 	}
-	return "PVE_MCP_TOOLSETS does not name " + strings.Join(choices, " or ") + ", nor PVE_MCP_TOOLS this tool"
+	return "PVE_MCP_TOOLSETS (--toolsets) does not name " + strings.Join(choices, " or ") + ", nor PVE_MCP_TOOLS (--tools) this tool"
 }

@@ -41,14 +41,14 @@ func TestOffered(t *testing.T) {
 	}{
 		{"nothing set", toolset.Selection{}, "pve_drive pve_list_boats pve_look pve_scrap", map[string]string{
 			"pve_open": "commands in guests are off (PVE_MCP_ENABLE_EXEC is not true)",
-			"pve_sail": "PVE_MCP_TOOLSETS does not name boats or standard or all, nor PVE_MCP_TOOLS this tool",
-			"pve_sink": "PVE_MCP_TOOLSETS does not name boats or all, nor PVE_MCP_TOOLS this tool",
+			"pve_sail": "PVE_MCP_TOOLSETS (--toolsets) does not name boats or standard or all, nor PVE_MCP_TOOLS (--tools) this tool",
+			"pve_sink": "PVE_MCP_TOOLSETS (--toolsets) does not name boats or all, nor PVE_MCP_TOOLS (--tools) this tool",
 		}},
 		{"core", toolset.Selection{Toolsets: []string{"core"}}, "pve_drive pve_list_boats pve_look pve_scrap", nil},
 		{"standard", toolset.Selection{Toolsets: []string{"standard"}}, "pve_drive pve_list_boats pve_look pve_sail pve_scrap", nil},
 		{"all", toolset.Selection{Toolsets: []string{"all"}}, "pve_count_boats pve_drive pve_list_boats pve_look pve_sail pve_scrap pve_sink", nil},
 		{"a toolset", toolset.Selection{Toolsets: []string{"boats"}}, "pve_count_boats pve_list_boats pve_sail pve_sink", map[string]string{
-			"pve_look": "PVE_MCP_TOOLSETS does not name cars or core or standard or all, nor PVE_MCP_TOOLS this tool",
+			"pve_look": "PVE_MCP_TOOLSETS (--toolsets) does not name cars or core or standard or all, nor PVE_MCP_TOOLS (--tools) this tool",
 		}},
 		{"core and a toolset", toolset.Selection{Toolsets: []string{"core", "boats"}}, "pve_count_boats pve_drive pve_list_boats pve_look pve_sail pve_scrap pve_sink", nil},
 		{"a tool more and one less", toolset.Selection{Tools: []string{"pve_sink", "-pve_scrap"}}, "pve_drive pve_list_boats pve_look pve_sink", map[string]string{
