@@ -89,6 +89,37 @@ func (g Guest) NextRun() (next time.Time) {
 	return next
 }
 
+// StorageFor is a storage to which a guest can be backed up, "" if there is none: of an enabled job
+// that includes it, or else one with backups of it, or of most others.
+func (c *Coverage) StorageFor(g *Guest, may pve.Permissions) string {
+	var names []string
+	for _, j := range g.Jobs {
+		if j.Enabled {
+			names = append(names, j.Storage.Value)
+		}
+	}
+	for _, name := range slices.Concat(names, g.Where, c.mostUsed()) {
+		usable := slices.ContainsFunc(c.Stores, func(s cluster.Store) bool { return s.Storage.Value == name && s.UsableOn(g.Node.Value) })
+		if usable && may.Has("/storage/"+name, "Datastore.AllocateSpace") {
+			return name
+		}
+	}
+	return ""
+}
+
+// mostUsed are the storages that may hold backups, first those with backups of most guests.
+func (c *Coverage) mostUsed() []string {
+	backed := map[string]int{}
+	for _, g := range c.Guests {
+		for _, s := range g.Where {
+			backed[s]++
+		}
+	}
+	names := cluster.StoreNames(c.Stores)
+	slices.SortStableFunc(names, func(a, b string) int { return backed[b] - backed[a] })
+	return names
+}
+
 // Backup is a backup on a storage.
 type Backup struct {
 	Volume     pve.VolID

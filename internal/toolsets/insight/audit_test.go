@@ -27,6 +27,10 @@ func TestAudit(t *testing.T) {
 			Name: "all that a finding concerns", Args: `{"detail":"ha.local-storage"}`, Outcome: tool.OK,
 			Says: []string{`"concerns":[{"on":"103 db-2","evidence":"scsi0 on local-zfs"`, `{"on":"201 dns"`},
 		},
+		{
+			Name: "a backup names its storage, and waits for a lock to be freed", Args: `{"focus":["backups"]}`, Outcome: tool.OK,
+			Says: []string{`"tool":"pve_create_backup","arguments":{"storage":"nfs","vmid":106}`, `"tool":"pve_diagnose","arguments":{"symptom":"locked","vmid":107}`},
+		},
 		{Name: "no such finding", Args: `{"detail":"guest.odd"}`, Outcome: tool.Failed, Says: []string{`no kind of finding "guest.odd"`}},
 		{Name: "no period", Args: `{"period":"soon"}`, Outcome: tool.Failed, Says: []string{`is "soon", which is no age such as 30d, 24h or 2w`}},
 		{

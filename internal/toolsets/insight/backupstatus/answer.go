@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/coverage"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/survey"
@@ -144,45 +143,17 @@ func (r *report) when(j *coverage.Job) string {
 	return name + ": next " + render.Time(j.NextRun)
 }
 
-// backUp is the call that backs a guest up now, nil if there is none that can be made: onto the
-// storage of its job, or else where its backups are.
+// backUp is the call that backs a guest up now, nil if there is none that can be made.
 func (r *report) backUp(g *coverage.Guest) *tool.NextCall {
-	id := g.VMID.String()
-	if r.c.Host().Policy.ReadOnly || g.Lock.Value != "" || !r.Permissions.Has("/vms/"+id, "VM.Backup") || g.Status.Value == "unknown" {
+	if r.c.Host().Policy.ReadOnly || g.Lock.Value != "" || !r.Permissions.Has("/vms/"+g.VMID.String(), "VM.Backup") || g.Status.Value == "unknown" {
 		return nil
 	}
-	var storages []string
-	for _, j := range g.Jobs {
-		if j.Enabled {
-			storages = append(storages, j.Storage.Value)
-		}
+	storage := r.StorageFor(g, r.Permissions)
+	if storage == "" {
+		return nil
 	}
-	storages = append(storages, g.Where...)
-	storages = append(storages, r.usual()...)
-	for _, s := range storages {
-		if s != "" && r.Permissions.Has("/storage/"+s, "Datastore.AllocateSpace") && r.usableOn(g.Node.Value, s) {
-			next := r.c.Host().Offered(tool.NextCall{Tool: "pve_create_backup", Arguments: map[string]any{"vmid": int(g.VMID), "storage": s}})
-			return &next
-		}
-	}
-	return nil
-}
-
-// usual are the storages that may hold backups, first those with backups of most guests.
-func (r *report) usual() []string {
-	backed := map[string]int{}
-	for _, g := range r.Guests {
-		for _, s := range g.Where {
-			backed[s]++
-		}
-	}
-	names := cluster.StoreNames(r.Stores)
-	slices.SortStableFunc(names, func(a, b string) int { return backed[b] - backed[a] })
-	return names
-}
-
-func (r *report) usableOn(node, storage string) bool {
-	return slices.ContainsFunc(r.Stores, func(s cluster.Store) bool { return s.Storage.Value == storage && s.UsableOn(node) })
+	next := r.c.Host().Offered(tool.NextCall{Tool: "pve_create_backup", Arguments: map[string]any{"vmid": int(g.VMID), "storage": storage}})
+	return &next
 }
 
 // jobs lists the backup jobs that need attention, or all.

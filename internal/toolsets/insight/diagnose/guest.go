@@ -262,7 +262,7 @@ var reasons = []struct {
 	{lazyregexp.New(`(?i)no space left|out of space|disk quota`), "storage.full", "a storage is full", "make room: pve_storage_content shows what fills it"},
 	{lazyregexp.New(`(?i)cannot allocate memory|out of memory|oom`), "node.memory", "the node has not enough memory", "free memory there, or start it on another node"},
 	{lazyregexp.New(`(?i)can't lock file|got timeout|cfs-lock`), "task.lock", "something else held a lock, and the task did not get it in time", "see what runs with pve_list_tasks, then try again"},
-	{lazyregexp.New(`(?i)could not open '|volume .* does not exist|no such (?:logical volume|file|dataset|zvol)|unable to find`), "volume.gone", "a volume of it could not be opened", "look for it with pve_storage_content, or restore a backup"},
+	{lazyregexp.New(`(?i)could not open '|volume .* does not exist|no such (?:logical volume|file|dataset|zvol)|unable to find`), "volume.gone", "a volume of it could not be opened", "look for it with pve_storage_content; if it is lost, pve_list_backups shows what can be restored"},
 	{lazyregexp.New(`(?i)storage '.*' is not (?:online|available|active)|is not mounted|mount error|connection timed out`), "storage.inactive", "a storage could not be used", "pve_diagnose with the storage"},
 	{lazyregexp.New(`(?i)no quorum`), "cluster.no-quorum", "the cluster had no quorum", "pve_cluster_status shows which nodes are missing"},
 	{lazyregexp.New(`(?i)interrupted by signal|received interrupt|aborted by user|^unexpected status$`), "task.ended", "somebody ended the task, or its process died", "look at who did so with pve_list_tasks, then repeat it"},

@@ -85,7 +85,7 @@ func run(ctx context.Context, c *tool.Call, in in) (out, error) {
 		}
 	}
 	if given != 1 {
-		return out{}, tool.BadArgument("vmid", "or node, storage or upid says what is looked at; give one of them")
+		return out{}, tool.BadArgument("vmid", "is one of four, of which a call gives exactly one: vmid, node, storage and upid")
 	}
 	s, end, err := survey.Begin(ctx, c.View, survey.Deadline)
 	if err != nil {

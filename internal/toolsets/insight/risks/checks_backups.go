@@ -84,19 +84,16 @@ func (f *facts) parked(g pve.Resource) bool {
 	return g.Status.Value == "stopped" && !f.recovers(g) && (in == nil || in.config.Values["onboot"] != "1")
 }
 
-// backUp is a call that backs a guest up now, to the storage of its jobs if there is one.
+// backUp is what backs a guest up now. One that is locked cannot be: then it says how to free it.
 func (f *facts) backUp(g *coverage.Guest) Fix {
-	args := map[string]any{"vmid": int(g.VMID)}
-	for _, j := range g.Jobs {
-		if j.Storage.Value != "" {
-			args["storage"] = j.Storage.Value
-			return call("pve_create_backup", args)
-		}
+	storage := f.coverage.StorageFor(g, f.Permissions)
+	switch {
+	case g.Lock.Value != "":
+		return call("pve_diagnose", map[string]any{"vmid": int(g.VMID), "symptom": "locked"})
+	case storage == "":
+		return command(fmt.Sprintf("vzdump %v --storage STORAGE", g.VMID), rootOn(g.Node.Value))
 	}
-	if len(g.Where) > 0 {
-		args["storage"] = g.Where[0]
-	}
-	return call("pve_create_backup", args)
+	return call("pve_create_backup", map[string]any{"vmid": int(g.VMID), "storage": storage})
 }
 
 func findBadBackups(f *facts, found found) {
