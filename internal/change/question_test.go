@@ -187,6 +187,9 @@ func someExampleAsks(t *testing.T, declared tool.Tool) {
 			t.Fatal(err)
 		}
 		delete(call.args, "confirm")
+		if name, isName := call.args["vmid"].(string); isName { // the question has the id of a guest
+			call.args["vmid"] = w.Call("pve_guest_status", fmt.Sprintf(`{"vmid":%q}`, name)).Fields["vmid"]
+		}
 		return call.ask(t, w.Host) != nil
 	})
 	if !asks {

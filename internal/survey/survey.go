@@ -77,6 +77,21 @@ func (s *Survey) May(check, on, privilege, path string) bool {
 	return false
 }
 
+// MayAskAgent is [Survey.May] for the agent of a VM, by the privilege of PVE's version.
+func (s *Survey) MayAskAgent(check, on string, id pve.VMID) bool {
+	path := "/vms/" + id.String()
+	for _, privilege := range []string{"VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted", "VM.Monitor"} {
+		if s.Permissions.Has(path, privilege) {
+			return true
+		}
+	}
+	privilege := "VM.GuestAgent.Audit"
+	if v, err := s.PVE.Version(s.ctx); err == nil && v.Major() < 9 {
+		privilege = "VM.Monitor"
+	}
+	return s.May(check, on, privilege, path)
+}
+
 // NotSeen says that a check could not be made on a subject, and why.
 func (s *Survey) NotSeen(check, on, why string) {
 	s.note(reasonedOn{check: check, on: on, missing: why})

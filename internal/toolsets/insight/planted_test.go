@@ -59,6 +59,9 @@ func newPlanter(m *pvesim.Model, seed uint64, token string) *planter {
 		if token == poolToken && g != nil && g.VMID%2 == 1 {
 			return false
 		}
+		if need == "agent" && token == auditorToken && m.PVE[0] == '8' { // its role asks agents from 9 on
+			return false
+		}
 		return slices.Contains(haves[token], need)
 	}}
 }

@@ -14,28 +14,28 @@ import (
 )
 
 type containerIn struct {
-	Name         string      `json:"name"`
+	Name         string      `json:"name" jsonschema:"host name"`
 	Template     string      `json:"template" jsonschema:"\"debian 12\" or volid"`
 	Download     bool        `json:"download,omitzero" jsonschema:"fetch it if no storage has it"`
-	VMID         pve.VMID    `json:"vmid,omitzero" guest:"new"`
-	Node         string      `json:"node,omitzero"`
-	Storage      string      `json:"storage,omitzero"`
+	VMID         pve.VMID    `json:"vmid,omitzero" guest:"new" jsonschema:"default: next free"`
+	Node         string      `json:"node,omitzero" jsonschema:"default: most room"`
+	Storage      string      `json:"storage,omitzero" jsonschema:"of disks; default: most room"`
 	Cores        int         `json:"cores,omitzero" min:"1" jsonschema:"default: 1"`
 	Memory       string      `json:"memory,omitzero" jsonschema:"default: 512M"`
-	Swap         string      `json:"swap,omitzero"`
+	Swap         string      `json:"swap,omitzero" jsonschema:"default: PVE's, 512M"`
 	Disk         string      `json:"disk,omitzero" jsonschema:"default: 8G"`
 	Mounts       []string    `json:"mounts,omitzero" jsonschema:"new disks, 8G:/data"`
 	NICs         []string    `json:"nics,omitzero" jsonschema:"as of pve_create_vm"`
-	SSHKeys      []string    `json:"ssh_keys,omitzero"`
+	SSHKeys      []string    `json:"ssh_keys,omitzero" jsonschema:"whole public keys of root"`
 	Features     []string    `json:"features,omitzero" jsonschema:"default: nesting"`
 	Unprivileged *bool       `json:"unprivileged,omitzero" jsonschema:"default: true"`
 	Entrypoint   string      `json:"entrypoint,omitzero" jsonschema:"OCI"`
-	Set          tool.Values `json:"set,omitzero"`
-	Pool         string      `json:"pool,omitzero"`
-	Tags         []string    `json:"tags,omitzero"`
+	Set          tool.Values `json:"set,omitzero" jsonschema:"other PVE keys: {\"onboot\":1}"`
+	Pool         string      `json:"pool,omitzero" jsonschema:"default: none"`
+	Tags         []string    `json:"tags,omitzero" jsonschema:"default: none"`
 	Start        *bool       `json:"start,omitzero" jsonschema:"default: true"`
-	WaitFor      string      `json:"wait_for,omitzero" enum:"none,started,address"`
-	Keep         bool        `json:"keep,omitzero"`
+	WaitFor      string      `json:"wait_for,omitzero" enum:"none,started,address" jsonschema:"default: address"`
+	Keep         bool        `json:"keep,omitzero" jsonschema:"if a step fails, keep what was made"`
 	change.PlanArguments
 	change.WaitArgument
 }

@@ -47,7 +47,7 @@ func (f *finder) readAddresses(ctx context.Context) {
 			if !f.wanted.noAgent {
 				f.NotSeen("addresses", nameOf(g), "no guest agent is configured")
 			}
-		case f.mayAsk(ctx, g):
+		case f.mayAsk(g):
 			asked = append(asked, g)
 		}
 	}
@@ -76,21 +76,8 @@ func (g *guest) hasAgent() bool {
 
 // mayAsk reports whether the token may ask a guest for its addresses. If it may not, that is
 // a blind spot.
-func (f *finder) mayAsk(ctx context.Context, g *guest) bool {
-	if g.Type == string(pve.LXC) {
-		return true
-	}
-	path := "/vms/" + g.VMID.String()
-	for _, priv := range []string{"VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted", "VM.Monitor"} {
-		if f.Permissions.Has(path, priv) {
-			return true
-		}
-	}
-	priv := "VM.GuestAgent.Audit"
-	if v, err := f.PVE.Version(ctx); err == nil && v.Major() < 9 {
-		priv = "VM.Monitor"
-	}
-	return f.May("addresses", nameOf(g), priv, path)
+func (f *finder) mayAsk(g *guest) bool {
+	return g.Type == string(pve.LXC) || f.MayAskAgent("addresses", nameOf(g), g.VMID)
 }
 
 // interfaces asks a guest for its interfaces.

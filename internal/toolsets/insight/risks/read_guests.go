@@ -82,8 +82,7 @@ func (f *facts) readAgents() {
 		if in == nil || !running || young || !hasAgent(in.config) {
 			continue
 		}
-		path := "/vms/" + g.VMID.String()
-		if !f.Permissions.Has(path, "VM.Monitor") && !f.Permissions.Has(path, "VM.GuestAgent.Unrestricted") && !f.May(readAgents, guestName(g), "VM.GuestAgent.Audit", path) {
+		if !f.MayAskAgent(readAgents, guestName(g), g.VMID) {
 			continue
 		}
 		ask = append(ask, g)
