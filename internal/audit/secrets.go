@@ -94,7 +94,9 @@ func at(list []any, i int) any {
 
 // isKey reports whether a parameter of PVE has this name that is a secret, although its name
 // does not say so.
-func isKey(name string) bool { return slices.Contains([]string{"key", "keyring", "data"}, name) }
+func isKey(name string) bool {
+	return slices.Contains([]string{"key", "keys", "keyring", "data"}, name)
+}
 
 func isSSHKeys(name string) bool {
 	return slices.Contains([]string{"sshkeys", "ssh-public-keys", "ssh_public_keys"}, name)

@@ -21,7 +21,7 @@ var noSecrets = append([]string{"lock-token", "token-coefficient"}, ids...)
 
 // moreSecrets are secrets whose names do not say so, with the paths where they are.
 var moreSecrets = map[string]string{
-	"keyring": "/storage", "key": "/cluster/sdn/dns", "data": "/cluster/acme/plugins",
+	"keyring": "/storage", "key": "/cluster/sdn/dns", "data": "/cluster/acme/plugins", "keys": "/access/users",
 }
 
 // isSecretParam reports whether a parameter of an endpoint is a secret.

@@ -117,6 +117,7 @@ func TestAskUserRefuses(t *testing.T) {
 		`{"method":"POST","path":"/cluster/notifications/endpoints/gotify","params":{"name":"x","server":"http://x","token":"hush-hush"}}`:     clear + `"token"]`,
 		`{"method":"POST","path":"/cluster/acme/plugins","params":{"id":"x","type":"dns","api":"cf","data":"aHVzaC1odXNo"}}`:                   clear + `"data"]`,
 		`{"method":"POST","path":"/nodes/pve1/certificates/custom","params":{"certificates":"x","key":"hush-hush"}}`:                           clear + `"key"]`,
+		`{"method":"PUT","path":"/access/users/eve@pve","params":{"keys":"hush-hush"}}`:                                                        clear + `"keys"]`,
 		`{"method":"POST","path":"/access/users","params":{"userid":"new@pve","password":"correct horse"},"ask_user":["password"]}`:            "password is in params and in ask_user",
 		`{"method":"POST","path":"/access/users","params":{"userid":"new@pve"},"ask_user":["pasword"]}`:                                        `ask_user names "pasword", which is no parameter of POST /access/users`,
 		`{"method":"POST","path":"/access/users","params":{"userid":"new@pve"},"ask_user":["comment"]}`:                                        "ask_user is for secrets, and comment is none",
