@@ -10,8 +10,6 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/forecast"
 )
 
-const day = 24 * time.Hour
-
 var end = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 
 // series makes rows of a step, the last one now, of a function of the days before now.

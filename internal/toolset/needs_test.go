@@ -51,7 +51,6 @@ func checkedBy(t *testing.T, m pvesim.Model, tl tool.Tool) (required, filtered m
 	if len(tl.Examples) == 0 {
 		t.Fatal("no example")
 	}
-	required, filtered = map[string]bool{}, map[string]bool{}
 	const root = "root@pam!full"
 	required, filtered, refused := checkedAs(t, m, tl, demo.TokenID)
 	if refused != "" {

@@ -38,7 +38,6 @@ type removePlan struct {
 	in      removeIn
 	perms   pve.Permissions
 	chosen  []found
-	backups []found            // of the guests whose backups go, newest first
 	content map[string][]found // of a storage on a node
 	uses    uses
 	lines   []string

@@ -3,7 +3,6 @@ package provision
 import (
 	_ "embed"
 	"encoding/json"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -32,10 +31,6 @@ var images = sync.OnceValue(func() []image {
 	}
 	return out
 })
-
-// file returns the name of the image on a storage for disks to import, which PVE knows by its
-// ending.
-func (i image) file() string { return importName(path.Base(i.URL)) }
 
 // importName is the name of a file under which PVE takes it as an image to import.
 func importName(name string) string {

@@ -3,6 +3,7 @@ package provision
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,13 +23,13 @@ type seed struct {
 	Network  string `json:"network,omitzero"`
 }
 
-// iso writes the CD.
-func (s seed) iso() ([]byte, error) {
+// iso writes the CD. Nothing of it stays on this machine.
+func (s seed) iso() (image []byte, err error) {
 	w, err := iso9660.NewWriter()
 	if err != nil {
 		return nil, fmt.Errorf("the CD for cloud-init needs a folder for temporary files (TMPDIR): %w", err)
 	}
-	defer w.Cleanup()
+	defer func() { err = errors.Join(err, w.Cleanup()) }()
 	for name, text := range map[string]string{"user-data": s.UserData, "meta-data": s.MetaData, "network-config": s.Network} {
 		if text == "" {
 			continue
