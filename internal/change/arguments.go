@@ -23,7 +23,7 @@ func (c ConfirmArgument) isConfirmed() bool { return c.Confirm }
 
 // AskUserArgument is embedded by the In of a change that may need secrets.
 type AskUserArgument struct {
-	AskUser []string `json:"ask_user,omitzero" jsonschema:"secret parameters, which the user types and you do not see"`
+	AskUser []string `json:"ask_user,omitzero" jsonschema:"secrets that the user types, unseen by you"`
 }
 
 func (a AskUserArgument) secretsToType() []string { return a.AskUser }
@@ -39,8 +39,8 @@ func secretsToType(in any) []string {
 
 // PlanArguments is embedded by the In of a change whose plan can be had without doing it.
 type PlanArguments struct {
-	Plan       bool   `json:"plan,omitzero" jsonschema:"only say what would be done"`
-	PlanHandle string `json:"plan_handle,omitzero" jsonschema:"do exactly that plan; needs no other argument"`
+	Plan       bool   `json:"plan,omitzero" jsonschema:"only show the plan"`
+	PlanHandle string `json:"plan_handle,omitzero" jsonschema:"do exactly that plan; alone"`
 }
 
 func (p PlanArguments) wantsPlan() bool { return p.Plan }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/google/jsonschema-go/jsonschema"
+
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
 )
 
@@ -34,7 +36,7 @@ func Schemas() ([]byte, error) {
 	var file bytes.Buffer
 	between := "{\n"
 	for _, t := range toolset.All() {
-		input, err := json.Marshal(t.Input())
+		input, err := json.Marshal(listed(t.Input()))
 		if err != nil {
 			return nil, err
 		}
@@ -53,4 +55,21 @@ func Schemas() ([]byte, error) {
 	}
 	file.WriteString("\n}\n")
 	return file.Bytes(), nil
+}
+
+// listed is the schema of a tool's arguments as a model is to read it, over and over: without
+// bounds, which the refusal of a value outside names, and without words on paging, which every
+// model knows.
+func listed(s *jsonschema.Schema) *jsonschema.Schema {
+	out := s.CloneSchemas()
+	for name, p := range out.Properties {
+		p.Minimum, p.Maximum = nil, nil
+		if name == "limit" || name == "offset" {
+			p.Description = ""
+		}
+		if p.Type == "object" && len(p.Properties) == 0 {
+			p.AdditionalProperties = nil
+		}
+	}
+	return out
 }

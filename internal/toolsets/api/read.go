@@ -17,10 +17,10 @@ import (
 )
 
 type readIn struct {
-	Path   string   `json:"path" jsonschema:"such as /cluster/backup, or /nodes/{node}/qemu/101/firewall/rules: {node} is looked up if a guest or storage tells it"`
-	Params params   `json:"params,omitzero" jsonschema:"PVE's parameters, and values for other {names} in path"`
-	Fields []string `json:"fields,omitzero" jsonschema:"only these, such as name or data.*.name; default: all"`
-	Sort   string   `json:"sort,omitzero" jsonschema:"rows by this field; -field: largest first"`
+	Path   string   `json:"path" jsonschema:"such as /cluster/backup or /nodes/{node}/qemu/101/firewall/rules; {node} is looked up"`
+	Params params   `json:"params,omitzero" jsonschema:"PVE's, and values for other {names} in path"`
+	Fields []string `json:"fields,omitzero" jsonschema:"only these: name, data.*.name"`
+	Sort   string   `json:"sort,omitzero" jsonschema:"by a field; -field: largest first"`
 	Limit  int      `json:"limit,omitzero" min:"1" max:"500" default:"50" jsonschema:"most rows"`
 	Offset int      `json:"offset,omitzero" min:"0" jsonschema:"rows to skip"`
 }

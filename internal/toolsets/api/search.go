@@ -15,7 +15,7 @@ import (
 )
 
 type searchIn struct {
-	Query  string `json:"query" jsonschema:"what one wants to do or know, in words; or a path, or its start"`
+	Query  string `json:"query" jsonschema:"what to do or know, in words; or a path"`
 	Method string `json:"method,omitzero" enum:"GET,POST,PUT,DELETE" jsonschema:"only this one"`
 }
 

@@ -26,7 +26,7 @@ type listIn struct {
 	Sort   string   `json:"sort,omitzero" enum:"vmid,name,node,cpu,mem,mem_percent,disk,uptime" default:"\"vmid\"" jsonschema:"usage: highest first"`
 	Limit  int      `json:"limit,omitzero" min:"1" max:"500" default:"50" jsonschema:"most rows"`
 	Offset int      `json:"offset,omitzero" min:"0" jsonschema:"rows to skip"`
-	Fields []string `json:"fields,omitzero" enum:"vmid,name,type,node,status,cpu_percent,mem,maxmem,mem_percent,disk,maxdisk,uptime,tags,pool,lock,ha,template,netin,netout" jsonschema:"columns, instead of the usual"`
+	Fields []string `json:"fields,omitzero" enum:"vmid,name,type,node,status,cpu_percent,mem,maxmem,mem_percent,disk,maxdisk,uptime,tags,pool,lock,ha,template,netin,netout" jsonschema:"columns instead of the usual"`
 }
 
 type listOut struct {

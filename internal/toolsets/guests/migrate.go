@@ -23,7 +23,7 @@ type migrateIn struct {
 	Target        string   `json:"target" jsonschema:"the node to move it to"`
 	Restart       bool     `json:"restart,omitzero" jsonschema:"let a running container restart"`
 	LocalDisks    bool     `json:"with_local_disks,omitzero" jsonschema:"move local disks of a running VM"`
-	TargetStorage string   `json:"targetstorage,omitzero" jsonschema:"for local disks, or pairs: local:nfs; default: same name"`
+	TargetStorage string   `json:"targetstorage,omitzero" jsonschema:"for local disks, or pairs local:nfs; default: same"`
 	change.WaitArgument
 	change.PlanArguments
 }

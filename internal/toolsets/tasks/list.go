@@ -23,7 +23,7 @@ type listIn struct {
 	Errors  bool     `json:"errors,omitzero" jsonschema:"only failed or warned"`
 	Changes bool     `json:"changes,omitzero" jsonschema:"without consoles, package lists and good backups"`
 	Running bool     `json:"running,omitzero" jsonschema:"only those under way"`
-	Since   string   `json:"since,omitzero" jsonschema:"24h, 7d or an ISO 8601 time; default: all"`
+	Since   string   `json:"since,omitzero" jsonschema:"24h, 7d or ISO 8601; default: all"`
 	Limit   int      `json:"limit,omitzero" min:"1" max:"200" default:"20" jsonschema:"most rows, newest first"`
 	Offset  int      `json:"offset,omitzero" min:"0" jsonschema:"rows to skip"`
 }

@@ -16,9 +16,9 @@ import (
 
 type statusIn struct {
 	Guests    string `json:"guests,omitzero" jsonschema:"only these, as tag:prod+!web*"`
-	OlderThan string `json:"older_than,omitzero" jsonschema:"too old, such as 7d; default: 2d, or by the job's schedule"`
+	OlderThan string `json:"older_than,omitzero" jsonschema:"such as 7d; default: by the job, or 2d"`
 	Without   bool   `json:"without,omitzero" jsonschema:"only guests with no backup at all"`
-	All       bool   `json:"all,omitzero" jsonschema:"list the good ones and templates, too"`
+	All       bool   `json:"all,omitzero" jsonschema:"also the good ones and templates"`
 	Limit     int    `json:"limit,omitzero" min:"1" max:"200" default:"10" jsonschema:"most guests, the worst first"`
 	Offset    int    `json:"offset,omitzero" min:"0" jsonschema:"guests to skip"`
 }

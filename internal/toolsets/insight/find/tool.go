@@ -17,12 +17,12 @@ type in struct {
 	Storage   string      `json:"storage,omitzero" jsonschema:"all that uses it"`
 	Bridge    string      `json:"bridge,omitzero" jsonschema:"or vnet"`
 	VLAN      int         `json:"vlan,omitzero" min:"1" max:"4094" jsonschema:"tag"`
-	Device    string      `json:"device,omitzero" jsonschema:"PCI address, vendor:product, mapping or /dev path; * = any"`
+	Device    string      `json:"device,omitzero" jsonschema:"PCI address, vendor:product, mapping, /dev path; *"`
 	Config    tool.Values `json:"config,omitzero" jsonschema:"{\"cpu\":\"kvm64*\"}, ! = not"`
 	Notes     string      `json:"notes,omitzero" jsonschema:"part of the notes"`
 	NoAgent   bool        `json:"no_agent,omitzero" jsonschema:"not configured, or does not answer"`
-	Addresses bool        `json:"addresses,omitzero" jsonschema:"show the IP addresses of each; alone: of all guests"`
-	Guests    string      `json:"guests,omitzero" jsonschema:"only among these, as tag:prod+!web*"`
+	Addresses bool        `json:"addresses,omitzero" jsonschema:"show IP addresses; alone: of all guests"`
+	Guests    string      `json:"guests,omitzero" jsonschema:"only these, as tag:prod+!web*"`
 	Limit     int         `json:"limit,omitzero" min:"1" max:"200" default:"40" jsonschema:"most rows"`
 	Offset    int         `json:"offset,omitzero" min:"0" jsonschema:"as more says"`
 }

@@ -14,7 +14,7 @@ import (
 
 type question struct {
 	Of      string   `json:"of,omitzero" jsonschema:"guest, node, storage, or node/storage; default: the cluster, and when storages are full"`
-	Period  string   `json:"period,omitzero" jsonschema:"hour, day, week, month, year, 6h, 7d; default: week, or month"`
+	Period  string   `json:"period,omitzero" jsonschema:"day, week, month, year, 6h; default: week or month"`
 	Figures []string `json:"figures,omitzero" enum:"cpu,memory,disk,network,disk_io,load,iowait,swap,pressure" jsonschema:"default: all"`
 	Top     string   `json:"top,omitzero" enum:"cpu,memory,disk,network,disk_io,pressure" jsonschema:"rank guests by this; of: those of a node"`
 	By      string   `json:"by,omitzero" enum:"average,p95,max" default:"\"average\"" jsonschema:"for top"`
@@ -74,7 +74,7 @@ func Metrics() tool.Tool {
 	})
 	s.Name, s.Title, s.Chart = "pve_metrics", "Show history and forecasts", chartName
 	s.Doc = "How much CPU, memory, disk or network a VM, container, node, storage or the cluster used over time: average, p95, maximum and when, trend; " +
-		"which guests use most (top); when is a storage or disk full (forecast); is a guest too big or too small; why is a node slow."
+		"which guests use most (top); when is a storage or disk full (forecast); is a guest too big or too small."
 	s.Examples = []tool.Example{
 		{Arguments: `{"of":"100","period":"24h"}`},
 		{Arguments: `{"of":"200","figures":["memory"]}`},
