@@ -1,6 +1,7 @@
 package pve
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"net/url"
@@ -105,7 +106,7 @@ type ImportMetadata struct {
 	Type       lenient.Opt[string]            `json:"type,omitzero"`        // vm
 	Source     lenient.Opt[string]            `json:"source,omitzero"`      // esxi, ova
 	CreateArgs map[string]lenient.Opt[string] `json:"create-args,omitzero"` // PVE's keys for a VM like it
-	Disks      map[string]lenient.Opt[string] `json:"disks,omitzero"`       // by key, such as scsi0: the volumes to import
+	Disks      map[string]ImportDisk          `json:"disks,omitzero"`       // by key, such as scsi0
 	Warnings   []struct {
 		Type  lenient.Opt[string] `json:"type,omitzero"`
 		Key   lenient.Opt[string] `json:"key,omitzero"`
@@ -120,8 +121,28 @@ func (m *ImportMetadata) UnmarshalJSON(data []byte) error { return lenient.Decod
 // MarshalJSON writes what was read.
 func (m ImportMetadata) MarshalJSON() ([]byte, error) { return lenient.Encode(m, m.Extra) }
 
+// ImportDisk is a disk that can be imported. An EFI disk, whose content PVE does not take over,
+// has no volume.
+type ImportDisk struct {
+	Volume lenient.Opt[string] `json:"volid,omitzero"`
+	Size   lenient.Opt[int64]  `json:"size,omitzero"` // bytes
+	Extra  lenient.Extra       `json:"-"`
+}
+
+// UnmarshalJSON keeps unknown fields in Extra.
+func (d *ImportDisk) UnmarshalJSON(data []byte) error {
+	if !bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
+		*d = ImportDisk{} // PVE writes 1 for an EFI disk
+		return nil
+	}
+	return lenient.Decode(data, d, &d.Extra)
+}
+
+// MarshalJSON writes what was read.
+func (d ImportDisk) MarshalJSON() ([]byte, error) { return lenient.Encode(d, d.Extra) }
+
 // ImportMetadata reads an OVA, or the machine of an ESXi storage.
 func (c *Client) ImportMetadata(ctx context.Context, node string, volume VolID) (ImportMetadata, error) {
 	return proxmox.Get[ImportMetadata](ctx, c.Client, proxmox.Join("nodes", node, "storage", volume.Storage, "import-metadata"),
-		url.Values{"volume": {volume.String()}})
+		url.Values{"volume": {volume.Name}}) // PVE puts the storage before it
 }

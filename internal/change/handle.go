@@ -1,9 +1,7 @@
 package change
 
 import (
-	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -49,7 +47,6 @@ func stepID(change string, at int) string { return change + "-" + strconv.Itoa(a
 func (r *run) sealHandle(ctx context.Context) {
 	ctx, done := outlive(ctx, answerTime) // a call that is cancelled needs it, too
 	defer done()
-	r.id = cmp.Or(r.id, rand.Text())
 	h := sealedHandle{
 		ID: r.id, Owner: r.req.Owner, Cluster: r.host.Cluster, Tool: r.tool.Name, State: exactjson.Encode(r.state), About: r.plan.About,
 		Subject: r.plan.Subject, Later: r.plan.Later, At: r.started.Unix(), Step: r.at, Tasks: map[int]proxmox.UPID{},

@@ -2,11 +2,12 @@ package change
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
@@ -116,6 +117,18 @@ func pick(all map[string]any, names ...string) map[string]any {
 	return out
 }
 
+// remarkFields are the names of the fields of a state that explain the plan and are no part of
+// it, such as how much room there was: those with the tag plan:"-".
+func remarkFields(state any) []string {
+	var out []string
+	for _, f := range reflect.VisibleFields(reflect.TypeOf(state).Elem()) {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); f.Tag.Get("plan") == "-" {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 // digestPlan identifies what would be done, and that to which it would be done.
 func (r *run) digestPlan(ctx context.Context) (string, error) {
 	var abouts []string
@@ -127,7 +140,7 @@ func (r *run) digestPlan(ctx context.Context) (string, error) {
 		return "", err
 	}
 	state := fieldsOf(r.state)
-	for _, name := range sharedArguments {
+	for _, name := range slices.Concat(sharedArguments, remarkFields(r.state)) {
 		delete(state, name)
 	}
 	return exactjson.Digest([]any{r.plan.About, r.plan.Consequences, abouts, prints, state}), nil
@@ -188,6 +201,6 @@ func (r *run) sealPlan(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return keys.Seal(planPurpose, sealedPlan{
-		ID: rand.Text(), At: r.host.Now().Unix(), Owner: r.req.Owner, Cluster: r.host.Cluster, Tool: r.tool.Name, Args: exactjson.Encode(args), Digest: digest,
+		ID: r.id, At: r.host.Now().Unix(), Owner: r.req.Owner, Cluster: r.host.Cluster, Tool: r.tool.Name, Args: exactjson.Encode(args), Digest: digest,
 	}, r.host.Now().Add(tool.HandleTime))
 }

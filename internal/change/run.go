@@ -2,6 +2,7 @@ package change
 
 import (
 	"context"
+	"crypto/rand"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
@@ -39,7 +40,7 @@ type run struct {
 	jobs         []Job    // of the steps that were begun
 	ends         []Answer // of the steps that have succeeded
 	last         End      // of the last task that has
-	id           string   // of the change, once there is a handle
+	id           string   // of the change
 	handle       string   // once something was begun
 	resumed      *Handle  // if this is not the call that has begun the change
 	interrupted  bool
@@ -64,6 +65,7 @@ func (r *run) resultOf(out output) tool.Result {
 
 // respond answers the call.
 func (r *run) respond(ctx context.Context) output {
+	r.id = rand.Text()
 	begun, err := r.openPlan(ctx)
 	if err != nil {
 		return r.recordNotSent(ctx, r.answerFailed(ctx, err))
@@ -121,6 +123,7 @@ func (r *run) makePlan(ctx context.Context) (err error) {
 	if r.call, err = tool.NewCall(ctx, r.host, r.req); err != nil {
 		return err
 	}
+	r.call.SetID(r.id)
 	r.digest = exactjson.Digest(r.in)
 	if err := r.openReply(ctx); err != nil {
 		return err

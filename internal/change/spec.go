@@ -31,7 +31,8 @@ import (
 // Spec declares a tool that changes something. In is what the caller said, and nobody writes
 // to it. State is all that the later parts need: the arguments as they are carried out, and
 // what was found out. Finish may run in another process than Start, for which the handle
-// keeps the State: neither In nor State has a field that JSON does not write.
+// keeps the State: neither In nor State has a field that JSON does not write. A field of the
+// State with the tag plan:"-" explains a plan, and may be another when that is carried out.
 type Spec[In, State, Out any] struct {
 	Name       string
 	Title      string

@@ -83,7 +83,11 @@ func ChoosePlace(ctx context.Context, v *cluster.View, perms pve.Permissions, w 
 	if best.Node == "" {
 		return Place{}, explain.Refusal("Name a node and a storage that have room, or make room.", "No node can take the guest: %s. Nothing was sent.", render.Text(strings.Join(why, "; "), 600))
 	}
-	if w.Node == "" && len(nodes) > 1 {
+	switch {
+	case w.Node != "" || len(nodes) == 1:
+	case fits == 1:
+		best.WhyNode = "the only node that can take it"
+	default:
 		best.WhyNode = fmt.Sprintf("most free memory (%s) of the %d nodes that can take it", render.Bytes(bestFree), fits)
 	}
 	return best, nil

@@ -2,8 +2,12 @@ package tool
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
@@ -19,7 +23,18 @@ type Call struct {
 	host  Host
 	req   Request
 	typed map[string]string
+	id    string
 }
+
+// Unique returns 26 lower-case letters and digits that no other call gets for a purpose, but the
+// one that carries out the plan that this one makes.
+func (c *Call) Unique(purpose string) string {
+	sum := sha256.Sum256([]byte(c.id + " " + purpose))
+	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:26])
+}
+
+// SetID says of which change the call is a part.
+func (c *Call) SetID(id string) { c.id = id }
 
 // SetTyped keeps the secrets that the person has typed for this call, by name.
 func (c *Call) SetTyped(secrets map[string]string) { c.typed = secrets }
@@ -36,7 +51,7 @@ func NewCall(ctx context.Context, h Host, req Request) (*Call, error) {
 	view := cluster.New(client, cluster.Options{
 		Name: h.Cluster, Policy: h.Policy, Guard: h.Guard, Explain: h.Explain, Recent: h.Recent, Now: h.Now, Report: req.Progress,
 	})
-	return &Call{View: view, host: h, req: req}, nil
+	return &Call{View: view, host: h, req: req, id: rand.Text()}, nil
 }
 
 // Host returns the host of the call.

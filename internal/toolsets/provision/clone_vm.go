@@ -153,11 +153,11 @@ func (p *vmPlan) cloneCloudInit(ctx context.Context, c *tool.Call, config pve.Gu
 	}
 	asks := p.in.User != "" || len(p.in.SSHKeys) > 0 || slices.ContainsFunc(p.nics, func(n newguest.NIC) bool { return n.Address != (pve.IPConfig{}) })
 	switch {
-	case p.in.UserData == "" && !asks:
-		return nil
 	case p.in.UserData == "" && p.Source.Cloud:
 		p.ownDrive()
 		p.useDHCP(config)
+		return nil
+	case p.in.UserData == "" && !asks:
 		return nil
 	case p.in.UserData == "":
 		return explain.Refusal("Leave user, ssh_keys and addresses out, or take a template with a cloud-init drive; pve_update_guest_config adds one to the template: ide2: STORAGE:cloudinit.",

@@ -3,7 +3,6 @@ package provision
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"fmt"
 	"net/url"
 	"path"
@@ -81,14 +80,14 @@ func (p *vmPlan) planSeed(ctx context.Context, c *tool.Call) error {
 	}
 	macs := make([]string, len(p.nics))
 	for i := range p.nics {
-		macs[i] = p.nics[i].UseMAC(newMAC())
+		macs[i] = p.nics[i].UseMAC(macOf(c.Unique("NIC " + strconv.Itoa(i))))
 	}
 	p.setNICs()
 	var err error
-	if p.Seed, err = seedOf(p.in, p.in.UserData, p.nics, macs, strings.Fields(p.in.Set["nameserver"])); err != nil {
+	if p.Seed, err = seedOf(c.Unique("instance")[:16], p.in, p.in.UserData, p.nics, macs, strings.Fields(p.in.Set["nameserver"])); err != nil {
 		return err
 	}
-	p.SeedAt = pve.VolID{Storage: storage, Name: fmt.Sprintf("iso/seed-%v-%s.iso", p.VMID, strings.ToLower(rand.Text()[:8]))}
+	p.SeedAt = pve.VolID{Storage: storage, Name: fmt.Sprintf("iso/seed-%v-%s.iso", p.VMID, c.Unique("CD")[:8])}
 	p.Drive = seedDrive
 	p.Ejects = p.in.UserData == "" || p.Source.Agent || strings.Contains(p.in.UserData, "qemu-guest-agent")
 	if !p.Ejects && p.Run {

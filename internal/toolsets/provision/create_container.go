@@ -57,7 +57,7 @@ type containerState struct {
 	Keep       bool              `json:"keep,omitzero"`
 	Keys       bool              `json:"keys,omitzero"` // somebody may log in
 	Address    string            `json:"address,omitzero"`
-	Chosens    map[string]string `json:"chosen_values,omitzero"`
+	Chosens    map[string]string `json:"chosen_values,omitzero" plan:"-"`
 	Notes      []string          `json:"notes,omitzero"`
 }
 

@@ -65,7 +65,7 @@ type createState struct {
 	Ejects   bool              `json:"ejects,omitzero"` // the CD is removed after the first boot
 	User     string            `json:"user,omitzero"`
 	Address  string            `json:"address,omitzero"` // that was given
-	Chosens  map[string]string `json:"chosen_values,omitzero"`
+	Chosens  map[string]string `json:"chosen_values,omitzero" plan:"-"`
 	Notes    []string          `json:"notes,omitzero"`
 	Template pve.GuestRef      `json:"template,omitzero"`
 	// Configured says that the clone's configuration was sent, which Config no longer shows.

@@ -223,6 +223,7 @@ func (p *containerPlan) place(ctx context.Context, c *tool.Call) error {
 	if p.Place.WhyStorage != "" {
 		p.Chosens["storage"] = p.Place.Storage + ": " + p.Place.WhyStorage
 	}
+	p.Place.WhyNode, p.Place.WhyStorage = "", ""
 	if p.Template.Name != "" {
 		return nil
 	}

@@ -185,6 +185,7 @@ func (p *vmPlan) planDisks(ctx context.Context, c *tool.Call) error {
 	if p.Place.WhyStorage != "" {
 		p.Chosens["storage"] = p.Place.Storage + ": " + p.Place.WhyStorage
 	}
+	p.Place.WhyNode, p.Place.WhyStorage = "", ""
 	return err
 }
 
@@ -333,7 +334,11 @@ func (p *vmPlan) ova(ctx context.Context, c *tool.Call, set func(key, value stri
 		set(key, value.Value)
 	}
 	for _, key := range slices.Sorted(maps.Keys(m.Disks)) {
-		set(key, p.Place.Storage+":0,import-from="+m.Disks[key].Value)
+		if key == "efidisk0" {
+			set(key, p.Place.Storage+":1,efitype=4m")
+			continue
+		}
+		set(key, p.Place.Storage+":0,import-from="+m.Disks[key].Volume.Value)
 	}
 	for _, w := range m.Warnings {
 		p.note("the OVA: %s", render.Text(strings.Join([]string{w.Type.Value, w.Key.Value, w.Value.Value}, " "), 100))

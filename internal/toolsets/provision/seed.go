@@ -2,7 +2,7 @@ package provision
 
 import (
 	"bytes"
-	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -45,8 +45,8 @@ func (s seed) iso() (image []byte, err error) {
 
 // seedOf writes the files for a VM. userData is a caller's own, whole; "" lets the guest agent
 // be installed, and the user and keys be set.
-func seedOf(in createIn, userData string, nics []newguest.NIC, macs, nameservers []string) (seed, error) {
-	meta, err := yaml.Marshal(map[string]any{"instance-id": "i-" + strings.ToLower(rand.Text()[:16]), "local-hostname": in.Name})
+func seedOf(instance string, in createIn, userData string, nics []newguest.NIC, macs, nameservers []string) (seed, error) {
+	meta, err := yaml.Marshal(map[string]any{"instance-id": "i-" + instance, "local-hostname": in.Name})
 	if err != nil {
 		return seed{}, err
 	}
@@ -108,9 +108,8 @@ func networkConfig(nics []newguest.NIC, macs, nameservers []string) (string, err
 	return string(text), err
 }
 
-// newMAC makes a MAC address in the range of PVE's own.
-func newMAC() string {
-	var b [3]byte
-	rand.Read(b[:])
-	return fmt.Sprintf("BC:24:11:%02X:%02X:%02X", b[0], b[1], b[2])
+// macOf makes a MAC address in the range of PVE's own.
+func macOf(unique string) string {
+	sum := sha256.Sum256([]byte(unique))
+	return fmt.Sprintf("BC:24:11:%02X:%02X:%02X", sum[0], sum[1], sum[2])
 }
