@@ -117,7 +117,7 @@ func eachWay(t *testing.T, test func(t *testing.T, way way, version string)) {
 }
 
 // finish calls a tool, and asks for the end of what that has begun. The answer is that of the
-// change, by whoever has told it.
+// change, from the tool itself or from pve_task_status.
 func finish(w *sim.World, name, args string) sim.Answer {
 	w.Helper()
 	a := w.Call(name, args)
