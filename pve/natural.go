@@ -28,4 +28,10 @@ func CompareNames(a, b string) int {
 }
 
 // digits are those at the beginning of s.
-func digits(s string) string { return s[:len(s)-len(strings.TrimLeft(s, "0123456789"))] }
+func digits(s string) string {
+	n := 0
+	for n < len(s) && '0' <= s[n] && s[n] <= '9' {
+		n++
+	}
+	return s[:n]
+}

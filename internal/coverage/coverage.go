@@ -36,6 +36,8 @@ type Coverage struct {
 	JobsUnseen bool
 	// RunsUnseen are the nodes whose lists of backup tasks could not be read whole.
 	RunsUnseen []string
+
+	mostUsed []string // the names of Stores, first those with backups of most guests
 }
 
 // Guest is a guest, and what protects it.
@@ -98,7 +100,7 @@ func (c *Coverage) StorageFor(g *Guest, may pve.Permissions) string {
 			names = append(names, j.Storage.Value)
 		}
 	}
-	for _, name := range slices.Concat(names, g.Where, c.mostUsed()) {
+	for _, name := range slices.Concat(names, g.Where, c.mostUsed) {
 		usable := slices.ContainsFunc(c.Stores, func(s cluster.Store) bool { return s.Storage.Value == name && s.UsableOn(g.Node.Value) })
 		if usable && may.Has("/storage/"+name, "Datastore.AllocateSpace") {
 			return name
@@ -107,17 +109,16 @@ func (c *Coverage) StorageFor(g *Guest, may pve.Permissions) string {
 	return ""
 }
 
-// mostUsed are the storages that may hold backups, first those with backups of most guests.
-func (c *Coverage) mostUsed() []string {
+// rankStores sets mostUsed.
+func (c *Coverage) rankStores() {
 	backed := map[string]int{}
 	for _, g := range c.Guests {
 		for _, s := range g.Where {
 			backed[s]++
 		}
 	}
-	names := cluster.StoreNames(c.Stores)
-	slices.SortStableFunc(names, func(a, b string) int { return backed[b] - backed[a] })
-	return names
+	c.mostUsed = cluster.StoreNames(c.Stores)
+	slices.SortStableFunc(c.mostUsed, func(a, b string) int { return backed[b] - backed[a] })
 }
 
 // Backup is a backup on a storage.

@@ -77,6 +77,7 @@ func Read(ctx context.Context, s *survey.Survey, o Options) (*Coverage, error) {
 	r.takeVolumes(volumes)
 	r.dropOthers()
 	r.summarize()
+	r.rankStores()
 	r.takeJobs(included)
 	for _, t := range tasks {
 		r.tasks[t.From] = t.Value

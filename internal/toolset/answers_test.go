@@ -40,7 +40,7 @@ func crowded() *pvesim.Model {
 	for i := range 300 {
 		name, parent := fmt.Sprintf("before-change-%d", i), g.Config["parent"]
 		g.Snapshots = append(g.Snapshots, pvesim.Snapshot{
-			Name: name, Parent: parent, Age: time.Duration(301-i) * time.Hour, Description: strings.Repeat("why it was made ", 40), Config: maps.Clone(g.Config),
+			Name: name, Parent: parent, Age: time.Duration(301-i) * time.Hour, Description: strings.Repeat("why it was made ", 40), Config: map[string]string{"cores": "2"},
 		})
 		g.Config["parent"] = name
 	}
@@ -170,7 +170,7 @@ func wide(nodes int) *pvesim.Model {
 // What each list has of a cluster that is larger than any list, and how much it leaves out.
 func TestWideClustersAreBounded(t *testing.T) {
 	effort.SkipShort(t)
-	for _, nodes := range []int{30, 200} {
+	for _, nodes := range effort.Of(nil, []int{30}, []int{30, 200}) {
 		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := wide(nodes)
