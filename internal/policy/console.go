@@ -37,7 +37,7 @@ func refuseConsole(req *http.Request, e *row) string {
 // that, which this uses up, and no rule forbids it.
 func (g *Guard) mayType(req *http.Request, r request, e *row) (used *grant, may bool) {
 	var reason string
-	if r.params, reason, _ = readParams(req); reason != "" || !granted(req.Context(), *e, r) {
+	if r.params, reason, _ = readParams(req, r, e); reason != "" || !granted(req.Context(), *e, r) {
 		return nil, false
 	}
 	changes := e.effectOf(r)

@@ -77,6 +77,9 @@ type detail struct {
 	rewrites bool
 	// fetches returns the address from which the node fetches.
 	fetches func(r request) string
+	// isEnvironment reports whether a parameter is the environment of a container, in which PVE
+	// takes NUL. It cuts any other list at NUL, whatever else is between its elements.
+	isEnvironment func(r request, key string) bool
 	// makesSecret names the field of the answer with a secret that PVE makes, "" for none.
 	makesSecret func(r request) string
 	// onlyListed reports whether the request is only about the guests that it names, and not
@@ -87,7 +90,7 @@ type detail struct {
 // details has the endpoints whose parameters matter, by method and path.
 func details() map[string]detail {
 	return map[string]detail{
-		"PUT /nodes/{node}/qemu|lxc/{vmid}/config":                        {isDestructive: destroysConfig},
+		"PUT /nodes/{node}/qemu|lxc/{vmid}/config":                        {isDestructive: destroysConfig, isEnvironment: environmentOfContainer},
 		"POST /nodes/{node}/qemu/{vmid}/config":                           {isDestructive: destroysConfig},
 		"PUT /nodes/{node}/qemu|lxc/{vmid}/resize":                        {spreads: true},
 		"POST /nodes/{node}/qemu|lxc/{vmid}/clone":                        {leavesGuests: always, makes: "newid", from: snapname},
@@ -95,7 +98,7 @@ func details() map[string]detail {
 		"DELETE /nodes/{node}/qemu|lxc/{vmid}/snapshot/{snapname}":        {from: thatSnapshot},
 		"POST /nodes/{node}/qemu|lxc/{vmid}/snapshot/{snapname}/rollback": {from: thatSnapshot, rewrites: true},
 		"DELETE /nodes/{node}/qemu|lxc/{vmid}":                            {from: allSnapshots},
-		"POST /nodes/{node}/qemu|lxc":                                     {isDestructive: forced, makes: "vmid", from: allSnapshots},
+		"POST /nodes/{node}/qemu|lxc":                                     {isDestructive: forced, makes: "vmid", from: allSnapshots, isEnvironment: environmentOfContainer},
 		"POST /nodes/{node}/qemu/{vmid}/move_disk":                        {isDestructive: movesAway, from: allSnapshots},
 		"POST /nodes/{node}/lxc/{vmid}/move_volume":                       {isDestructive: movesAway, from: allSnapshots},
 		"POST /nodes/{node}/vzdump":                                       {isDestructive: prunes, leavesGuests: onlyBacksUp, selects: backsUp, prunes: prunes},
@@ -127,6 +130,8 @@ func details() map[string]detail {
 		"PUT /cluster/replication/{id}": {isDestructive: func(r request) bool { return r.params.Has("remove_job") }},
 	}
 }
+
+func environmentOfContainer(r request, key string) bool { return r.at(2) == "lxc" && key == "env" }
 
 // movesAway reports whether the volume leaves its storage or its guest.
 func movesAway(r request) bool { return r.on("delete") || r.params.Has("target-vmid") }

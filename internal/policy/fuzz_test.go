@@ -57,6 +57,11 @@ func FuzzReadsAsPVE(f *testing.F) {
 		"POST /cluster/firewall/rules action=DROP&type=in",
 		"POST /nodes/a/qemu/100/move_disk disk=scsi0&target-vmid=103",
 		"POST /nodes/b/vzdump remove=0&stop=1",
+		"PUT /nodes/a/lxc/104/config env=TZ%3DUTC%00A%3Db",
+		"PUT /nodes/a/lxc/104/config env=A%3Db%0Alxc.init.cmd%3A+%2Fx",
+		"PUT /nodes/a/lxc/104/config delete=env%00unused0&env=A%3Db",
+		"PUT /nodes/a/qemu/100/config env=TZ%3DUTC%00A%3Db",
+		"POST /nodes/a/lxc env=TZ%3DUTC%00A%3Db&vmid=999",
 	} {
 		parts := strings.SplitN(seed, " ", 3)
 		f.Add(parts[0], parts[1], parts[2])
@@ -82,11 +87,36 @@ func FuzzReadsAsPVE(f *testing.F) {
 			return // refused
 		}
 		resp.Body.Close()
+		if what := cutAtNUL(req, form); what != "" {
+			t.Errorf("%s %s %q passed, and PVE cuts %s", method, path, form, what)
+		}
 		if harm := harmOf(api, method, req.URL.EscapedPath(), form); harm != "" {
 			t.Errorf("%s %s %q passed, and %s", method, path, form, harm)
 		}
 	})
 }
+
+// cutAtNUL returns a parameter that PVE would cut into parts that this server has not looked
+// at, or whose parts are no variables.
+func cutAtNUL(req *http.Request, form string) string {
+	if req.Method == http.MethodGet {
+		return "" // no list of a read says what is changed
+	}
+	for key, value := range apischema.ReadForm(form) {
+		text, isText := value.(string)
+		environment := key == "env" && strings.Contains(req.URL.EscapedPath(), "/lxc")
+		parts := strings.Split(text, "\x00")
+		switch {
+		case !isText, len(parts) == 1 && !environment:
+		case !environment, slices.ContainsFunc(parts, func(p string) bool { return !variableRE.MatchString(p) }):
+			return key
+		}
+	}
+	return ""
+}
+
+// variableRE matches a variable as one line of a container's file.
+var variableRE = regexp.MustCompile(`^\w+=[^\n\r]*$`)
 
 // taskType is the type of a task, as PVE::Tools::upid_decode reads it.
 func taskType(upid string) string {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
@@ -71,9 +72,9 @@ func plain(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
-// readParams reads query and form, and leaves the body as it is. reason says why they are
-// refused: PVE would read them differently.
-func readParams(req *http.Request) (params url.Values, reason string, err error) {
+// readParams reads query and form of a request to an endpoint, and leaves the body as it is.
+// reason says why they are refused: PVE would read them differently.
+func readParams(req *http.Request, r request, e *row) (params url.Values, reason string, err error) {
 	texts := []string{req.URL.RawQuery}
 	if req.Body != nil {
 		body, err := readBody(req)
@@ -92,7 +93,7 @@ func readParams(req *http.Request) (params url.Values, reason string, err error)
 			params[key] = append(params[key], values...)
 		}
 	}
-	if reason := unreadable(params); reason != "" {
+	if reason := e.unreadable(r, params); reason != "" {
 		return nil, reason, nil
 	}
 	return params, "", nil
@@ -102,14 +103,22 @@ func readParams(req *http.Request) (params url.Values, reason string, err error)
 const oddParams = "its parameters are not in the form in which they would be read"
 
 // unreadable returns why parameters are refused, or "". One may be no text.
-func unreadable(params url.Values) string {
+func (e *row) unreadable(r request, params url.Values) string {
 	for key, values := range params {
-		if !plain(key) || slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) || strings.Contains(v, "\x00") }) {
+		isText := func(v string) bool { return !strings.Contains(v, "\x00") }
+		if e != nil && e.isEnvironment != nil && e.isEnvironment(r, key) {
+			isText = environmentRE.MatchString
+		}
+		if !plain(key) || slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) || !isText(v) }) {
 			return "a parameter is no text"
 		}
 	}
 	return ""
 }
+
+// environmentRE matches the environment of a container: variables with NUL between them. PVE
+// writes each on a line of the container's file, so a line break would be a line of its own.
+var environmentRE = lazyregexp.New(`^\w+=[^\x00-\x08\x0a-\x1f\x7f]*(?:\x00\w+=[^\x00-\x08\x0a-\x1f\x7f]*)*$`)
 
 func readBody(req *http.Request) (string, error) {
 	if req.GetBody == nil {

@@ -152,7 +152,7 @@ func (g *Guard) refuseRead(req *http.Request, r request) string {
 	}
 	if e.onlyReads != nil {
 		var reason string
-		if r.params, reason, _ = readParams(req); reason == "" && e.onlyReads(r) {
+		if r.params, reason, _ = readParams(req, r, e); reason == "" && e.onlyReads(r) {
 			return ""
 		}
 	}
@@ -160,7 +160,7 @@ func (g *Guard) refuseRead(req *http.Request, r request) string {
 		return reason
 	}
 	var reason string
-	if r.params, reason, _ = readParams(req); reason != "" {
+	if r.params, reason, _ = readParams(req, r, e); reason != "" {
 		return reason
 	}
 	return g.Policy.RefuseFetch(e.fetches(r))
@@ -172,12 +172,12 @@ func (g *Guard) refuseWrite(req *http.Request, r request) (used *grant, reason s
 	if reason := g.Policy.Refusal(Write); reason != "" {
 		return nil, reason, nil
 	}
+	e := known().find(r.method, r.elems)
 	if r.params == nil { // it uploads no file
-		if r.params, reason, err = readParams(req); err != nil || reason != "" {
+		if r.params, reason, err = readParams(req, r, e); err != nil || reason != "" {
 			return nil, reason, err
 		}
 	}
-	e := known().find(r.method, r.elems)
 	if e == nil {
 		return nil, "nothing is known of what it changes", nil
 	}

@@ -49,7 +49,7 @@ func readUpload(req *http.Request, r request) (again *http.Request, params url.V
 		io.Reader
 		io.Closer
 	}{io.MultiReader(&read, req.Body), req.Body}
-	return again, params, unreadable(params)
+	return again, params, e.unreadable(r, params)
 }
 
 // nextField reads the next parameter of a form. For a file, its value is the file's name.
