@@ -134,6 +134,12 @@ func (n NIC) Fixed() (address string, ok bool) {
 	return "", false
 }
 
+// WantsAddress reports whether the NIC is to have an address, which DHCP gives it if nothing else
+// is said.
+func (n NIC) WantsAddress() bool {
+	return n.IPConfig() == "ip=dhcp" || slices.ContainsFunc([]string{n.Address.IP, n.Address.IP6}, func(ip string) bool { return ip != "" && ip != "manual" })
+}
+
 // OfVM writes the NIC as PVE has it for a VM.
 func (n NIC) OfVM() string {
 	model := n.model

@@ -124,9 +124,9 @@ var formats = sync.OnceValue(func() map[string]func(string) error {
 		"dns-name": dnsName,
 		"address":  ipOrDNSName,
 		"pve-ipv4-config": either(network(netip.Addr.Is4, "value does not look like a valid ipv4 network configuration"),
-			"dhcp"),
+			"dhcp", "manual"),
 		"pve-ipv6-config": either(network(netip.Addr.Is6, "value does not look like a valid ipv6 network configuration"),
-			"auto", "dhcp"),
+			"auto", "dhcp", "manual"),
 		"lxc-ip-with-ll-iface": func(s string) error {
 			addr, _, _ := strings.Cut(s, "%")
 			return address(netip.Addr.IsValid, "value does not look like a valid IP address")(addr)

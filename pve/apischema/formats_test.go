@@ -7,7 +7,7 @@ import (
 
 func TestFormats(t *testing.T) {
 	good := map[string][]string{
-		"pve-ipv4-config":          {"dhcp", "10.0.0.1/24"},
+		"pve-ipv4-config":          {"dhcp", "manual", "10.0.0.1/24"},
 		"pve-ipv6-config":          {"auto", "fd00::1/64"},
 		"ip":                       {"10.0.0.1", "fd00::1"},
 		"address":                  {"10.0.0.1", "ns.example.org"},

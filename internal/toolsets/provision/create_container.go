@@ -1,8 +1,8 @@
 package provision
 
 import (
+	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
@@ -14,31 +14,31 @@ import (
 )
 
 type containerIn struct {
-	Name         string      `json:"name" jsonschema:"host name"`
-	Template     string      `json:"template" jsonschema:"\"debian 12\" or volid"`
-	Download     bool        `json:"download,omitzero" jsonschema:"fetch it if no storage has it"`
-	VMID         pve.VMID    `json:"vmid,omitzero" guest:"new" jsonschema:"default: next free"`
-	Node         string      `json:"node,omitzero" jsonschema:"default: most room"`
-	Storage      string      `json:"storage,omitzero" jsonschema:"of disks; default: most room"`
-	Cores        int         `json:"cores,omitzero" min:"1" jsonschema:"default: 1"`
-	Memory       string      `json:"memory,omitzero" jsonschema:"default: 512M"`
-	Swap         string      `json:"swap,omitzero" jsonschema:"default: PVE's, 512M"`
-	Disk         string      `json:"disk,omitzero" jsonschema:"default: 8G"`
-	Mounts       []string    `json:"mounts,omitzero" jsonschema:"new disks, 8G:/data"`
-	NICs         []string    `json:"nics,omitzero" jsonschema:"as of pve_create_vm"`
-	SSHKeys      []string    `json:"ssh_keys,omitzero" jsonschema:"whole public keys of root"`
-	Features     []string    `json:"features,omitzero" jsonschema:"default: nesting"`
-	Unprivileged *bool       `json:"unprivileged,omitzero" jsonschema:"default: true"`
-	Entrypoint   string      `json:"entrypoint,omitzero" jsonschema:"OCI"`
-	Set          tool.Values `json:"set,omitzero" jsonschema:"other PVE keys: {\"onboot\":1}"`
-	Pool         string      `json:"pool,omitzero" jsonschema:"default: none"`
-	Tags         []string    `json:"tags,omitzero" jsonschema:"default: none"`
-	Start        *bool       `json:"start,omitzero" jsonschema:"default: true"`
-	WaitFor      string      `json:"wait_for,omitzero" enum:"none,started,address" jsonschema:"default: address"`
-	Keep         bool        `json:"keep,omitzero" jsonschema:"if a step fails, keep what was made"`
+	Name       string      `json:"name" jsonschema:"host name"`
+	Template   string      `json:"template" jsonschema:"\"debian 12\" or volid"`
+	Download   bool        `json:"download,omitzero" jsonschema:"fetch if missing"`
+	VMID       pve.VMID    `json:"vmid,omitzero" guest:"new" jsonschema:"default: next free"`
+	Node       string      `json:"node,omitzero" jsonschema:"default: best"`
+	Storage    string      `json:"storage,omitzero" jsonschema:"default: best"`
+	Cores      int         `json:"cores,omitzero" min:"1" jsonschema:"default: 1"`
+	Memory     string      `json:"memory,omitzero" jsonschema:"default: 512M"`
+	Disk       string      `json:"disk,omitzero" jsonschema:"default: 8G"`
+	Mounts     []string    `json:"mounts,omitzero" jsonschema:"8G:/data"`
+	NICs       []string    `json:"nics,omitzero" jsonschema:"as pve_create_vm"`
+	SSHKeys    []string    `json:"ssh_keys,omitzero" jsonschema:"public keys"`
+	Env        []string    `json:"env,omitzero" jsonschema:"OCI: KEY=value"`
+	Entrypoint string      `json:"entrypoint,omitzero" jsonschema:"OCI"`
+	Set        tool.Values `json:"set,omitzero" jsonschema:"other PVE keys: {\"swap\":0}"`
+	Pool       string      `json:"pool,omitzero" jsonschema:"default: none"`
+	Tags       []string    `json:"tags,omitzero" jsonschema:"default: none"`
+	Start      *bool       `json:"start,omitzero" jsonschema:"default: true"`
+	Keep       bool        `json:"keep,omitzero" jsonschema:"after a failure"`
 	change.PlanArguments
 	change.WaitArgument
 }
+
+// isUnprivileged reports whether root of the container is nobody on the node.
+func (in containerIn) isUnprivileged() bool { return cmp.Or(in.Set["unprivileged"], "1") != "0" }
 
 // containerState is what the steps need.
 type containerState struct {
@@ -49,16 +49,21 @@ type containerState struct {
 	Place     newguest.Place    `json:"place"`
 	Template  pve.VolID         `json:"template"`
 	Appliance string            `json:"appliance,omitzero"` // that is fetched first
+	Reference string            `json:"reference,omitzero"` // of an OCI image that is
 	Config    map[string]string `json:"config,omitzero"`
-	// Entrypoint is set when the container is made: PVE takes the image's own first.
-	Entrypoint string            `json:"entrypoint,omitzero"`
-	Run        bool              `json:"run,omitzero"`
-	WaitFor    string            `json:"for,omitzero"`
-	Keep       bool              `json:"keep,omitzero"`
-	Keys       bool              `json:"keys,omitzero"` // somebody may log in
-	Address    string            `json:"address,omitzero"`
-	Chosens    map[string]string `json:"chosen_values,omitzero" plan:"-"`
-	Notes      []string          `json:"notes,omitzero"`
+	// IsOCI says that environment and entrypoint are set when the container is made: PVE
+	// takes the image's own first. They are cleared when they were sent.
+	IsOCI      bool     `json:"oci,omitzero"`
+	Env        []string `json:"env,omitzero"`
+	Entrypoint string   `json:"entrypoint,omitzero"`
+	Run        bool     `json:"run,omitzero"`
+	Keep       bool     `json:"keep,omitzero"`
+	Keys       bool     `json:"keys,omitzero"` // somebody may log in
+	// NoAddress says that none of its NICs is to have one.
+	NoAddress bool              `json:"no_address,omitzero"`
+	Address   string            `json:"address,omitzero"`
+	Chosens   map[string]string `json:"chosen_values,omitzero" plan:"-"`
+	Notes     []string          `json:"notes,omitzero"`
 }
 
 func (s containerState) ref() pve.GuestRef {
@@ -84,7 +89,7 @@ func createContainer() tool.Tool {
 	return change.New(change.Spec[containerIn, containerState, containerOut]{
 		Name:  "pve_create_container",
 		Title: "Create a container",
-		Doc:   "Create a container (LXC) from a template or OCI image, start it and give its IP. Undone if a step fails.",
+		Doc:   "Create a container (LXC) from a template or OCI image, start it, give its IP. Undone if a step fails.",
 		Examples: []tool.Example{
 			{Arguments: `{"name":"dns-2","template":"debian 12","memory":"1G","disk":"8G","mounts":["4G:/data"],"tags":["dns"],"wait":45}`},
 			{Arguments: `{"name":"later","template":"ubuntu 24.04","download":true,"storage":"local-zfs","start":false,"wait":45}`},
@@ -117,38 +122,52 @@ func (in containerIn) check() error {
 	if err := newguest.CheckSSHKeys(in.SSHKeys); err != nil {
 		return err
 	}
-	privileged := in.Unprivileged != nil && !*in.Unprivileged
-	for _, f := range in.Features {
-		switch name, value, _ := strings.Cut(f, "="); {
-		case name != "nesting":
-			return tool.BadArgument("features", fmt.Sprintf("has %q, which PVE lets root@pam alone set: an administrator runs pct set VMID --features %s on the node. A token may set nesting", render.Text(f, 40), render.Text(name, 20)+"=1"))
-		case privileged && value != "0":
-			return tool.BadArgument("features", "of a privileged container are for root@pam alone; leave it unprivileged, or give features: []")
+	if !hostRE.MatchString(in.Name) {
+		return tool.BadArgument("name", fmt.Sprintf("is %q, which is no host name, such as web-1", render.Text(in.Name, 60)))
+	}
+	for _, variable := range in.Env {
+		if !variableRE.MatchString(variable) {
+			return tool.BadArgument("env", "has an entry that is not KEY=value on one line, such as TZ=UTC")
 		}
 	}
-	switch {
-	case !hostRE.MatchString(in.Name):
-		return tool.BadArgument("name", fmt.Sprintf("is %q, which is no host name, such as web-1", render.Text(in.Name, 60)))
-	case in.Start != nil && !*in.Start && !slices.Contains([]string{"", "none"}, in.WaitFor):
-		return tool.BadArgument("wait_for", "needs a container that is started")
+	if strings.ContainsFunc(in.Entrypoint, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return tool.BadArgument("entrypoint", "has more than one line; give a command, such as \"nginx -g 'daemon off;'\"")
 	}
 	for key, value := range in.Set {
 		switch better := containerOtherWise[key]; {
 		case key == "password":
 			return tool.BadArgument("set", "has a password, which no model is to know: give ssh_keys, or set it inside afterwards")
-		case key == "env":
-			return tool.BadArgument("set", "has env, which replaces all that the image sets; the image's own variables are used")
 		case key == "hookscript", key == "lock", strings.HasPrefix(key, "lxc"), strings.HasPrefix(key, "dev"), strings.HasPrefix(key, "mp") && strings.HasPrefix(value, "/"):
 			return tool.BadArgument("set", fmt.Sprintf("has %q, which PVE lets root@pam alone set", key))
 		case better != "":
 			return tool.BadArgument("set", fmt.Sprintf("has %q; give the argument %s instead", key, better))
 		}
 	}
+	return in.checkFeatures()
+}
+
+// checkFeatures refuses features that PVE lets no token set: all except nesting, and of a
+// privileged container every one.
+func (in containerIn) checkFeatures() error {
+	features, given := in.Set["features"]
+	for feature := range strings.SplitSeq(features, ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(feature), "=")
+		switch {
+		case !given:
+		case name != "nesting":
+			return tool.BadArgument("set", fmt.Sprintf("has the feature %q, which PVE lets root@pam alone set: an administrator runs pct set VMID --features on the node. A token may set nesting", render.Text(name, 40)))
+		case !in.isUnprivileged() && value != "0":
+			return tool.BadArgument("set", "has features of a privileged container, which PVE lets root@pam alone set; leave features or unprivileged out")
+		}
+	}
 	return nil
 }
 
+// variableRE matches a variable of an environment as PVE takes it.
+var variableRE = lazyregexp.New(`^\w+=[^\x00-\x08\x0a-\x1f\x7f]*$`)
+
 // containerOtherWise are keys of a container that have an argument of their own.
 var containerOtherWise = map[string]string{
-	"hostname": "name", "ostemplate": "template", "cores": "cores", "memory": "memory", "swap": "swap", "rootfs": "disk", "mp0": "mounts", "net0": "nics",
-	"ssh-public-keys": "ssh_keys", "features": "features", "unprivileged": "unprivileged", "entrypoint": "entrypoint", "tags": "tags", "pool": "pool",
+	"hostname": "name", "ostemplate": "template", "cores": "cores", "memory": "memory", "rootfs": "disk", "mp0": "mounts", "net0": "nics",
+	"ssh-public-keys": "ssh_keys", "env": "env", "entrypoint": "entrypoint", "tags": "tags", "pool": "pool",
 }

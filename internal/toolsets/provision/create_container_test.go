@@ -36,12 +36,18 @@ func TestCreateContainer(t *testing.T) {
 		{name: "of words", args: fmt.Sprintf(`{"name":"ct","template":"rocky 9","ssh_keys":[%q],"wait":45}`, key), says: []string{
 			"runs on pve3: ssh root@10.", `"template":"local:vztmpl/rocky-9-default.tar.xz"`,
 		}, config: map[string]string{"features": "nesting=1", "unprivileged": "1", "memory": "512"}},
-		{name: "of a volid, with all", args: `{"name":"ct","template":"local:vztmpl/rocky-10-default.tar.xz","vmid":400,"node":"pve3","storage":"local-zfs","cores":3,"memory":"2G","swap":"0","disk":"12G","mounts":["4G:/data"],"nics":["bridge=vmbr0,ip=10.10.1.70/24,gw=10.10.1.1"],"features":[],"tags":["x"],"set":{"onboot":1},"wait":45}`,
-			says: []string{`"address":"10.10.1.70"`, "nobody can log in yet", `"guest":"400 ct"`}, config: map[string]string{"features": "", "cores": "3", "memory": "2048", "swap": "0", "tags": "x", "onboot": "1"}},
+		{name: "of a volid, with all", args: `{"name":"ct","template":"local:vztmpl/rocky-10-default.tar.xz","vmid":400,"node":"pve3","storage":"local-zfs","cores":3,"memory":"2G","disk":"12G","mounts":["4G:/data"],"nics":["bridge=vmbr0,ip=10.10.1.70/24,gw=10.10.1.1"],"tags":["x"],"set":{"onboot":1,"swap":0,"features":{"nesting":0}},"wait":45}`,
+			says: []string{`"address":"10.10.1.70"`, "nobody can log in yet", `"guest":"400 ct"`}, config: map[string]string{"features": "nesting=0", "cores": "3", "memory": "2048", "swap": "0", "tags": "x", "onboot": "1"}},
 		{name: "a template that is fetched first", args: `{"name":"ct","template":"ubuntu 24.04","download":true,"wait":45}`, says: []string{"which is fetched first", `"outcome":"ok"`}},
 		{name: "not started", args: `{"name":"ct","template":"rocky 9","start":false,"wait":45}`, says: []string{"is not started", `"status":"stopped"`}},
-		{name: "an OCI image", since: "9", args: `{"name":"ct","template":"local:vztmpl/nginx_latest.tar","entrypoint":"nginx -v","wait":45}`,
-			says: []string{`"outcome":"ok"`, "runs on pve3"}, config: map[string]string{"env": "PATH=/bin\x00NGINX_VERSION=1.29", "entrypoint": "nginx -v"}},
+		{name: "an OCI image", since: "9", args: `{"name":"ct","template":"local:vztmpl/nginx_latest.tar","env":["NGINX_VERSION=2","TZ=UTC"],"entrypoint":"nginx -v","wait":45}`,
+			says: []string{"runs on pve3"}, config: map[string]string{"env": "PATH=/bin\x00NGINX_VERSION=2\x00TZ=UTC", "entrypoint": "nginx -v"}},
+		{name: "an OCI image as it is", since: "9", args: `{"name":"ct","template":"nginx","wait":45}`,
+			says: []string{`"template":"local:vztmpl/nginx_latest.tar"`}, config: map[string]string{"env": "PATH=/bin\x00NGINX_VERSION=1.29", "entrypoint": "/docker-entrypoint.sh nginx"}},
+		{name: "an OCI image that is fetched first", since: "9", args: `{"name":"ct","template":"docker.io/library/postgres:18","download":true,"env":["POSTGRES_DB=app"],"wait":45}`,
+			says: []string{`"template":"local:vztmpl/postgres_18.tar, which is fetched first"`}, config: map[string]string{"env": "PGDATA=/var/lib/postgresql/18/docker\x00POSTGRES_DB=app"}},
+		{name: "without an address", args: `{"name":"ct","template":"rocky 9","nics":["ip=manual"],"wait":45}`, says: []string{"runs on pve3."}},
+		{name: "privileged", args: `{"name":"ct","template":"rocky 9","set":{"unprivileged":0},"wait":45}`, says: []string{"runs on pve3"}, config: map[string]string{"unprivileged": "", "features": ""}},
 	} {
 		for _, version := range []string{"8.4.1", "9.2.0"} {
 			if version < tt.since {
@@ -93,8 +99,8 @@ func TestCreateContainerRefusals(t *testing.T) {
 		{`{"name":"x","template":"plan9","download":true}`, "is offered by PVE", ""},
 		{`{"name":"x","template":"local:iso/virtio-win-0.1.271.iso"}`, "no container template", ""},
 		{`{"name":"x","template":"local:vztmpl/none.tar.zst"}`, "No storage has a container template", ""},
-		{`{"name":"x","template":"rocky 9","features":["keyctl=1"]}`, "root@pam alone", ""},
-		{`{"name":"x","template":"rocky 9","features":["nesting"],"unprivileged":false}`, "of a privileged container", ""},
+		{`{"name":"x","template":"rocky 9","set":{"features":"nesting=1,keyctl=1"}}`, "the feature \\\"keyctl\\\", which PVE lets root@pam alone set", ""},
+		{`{"name":"x","template":"rocky 9","set":{"features":"nesting=1","unprivileged":0}}`, "of a privileged container", ""},
 		{`{"name":"x","template":"rocky 9","mounts":["/srv:/srv"]}`, "a folder of the node", ""},
 		{`{"name":"x","template":"rocky 9","mounts":["8G"]}`, "such as 8G:/data", ""},
 		{`{"name":"x","template":"rocky 9","disk":"eight"}`, "such as 8G", ""},
@@ -105,12 +111,17 @@ func TestCreateContainerRefusals(t *testing.T) {
 		{`{"name":"x","template":"rocky 9","set":{"password":"secret"}}`, "no model is to know", ""},
 		{`{"name":"x","template":"rocky 9","set":{"hookscript":"local:snippets/x"}}`, "root@pam alone", ""},
 		{`{"name":"x","template":"rocky 9","set":{"memory":"512"}}`, "give the argument memory", ""},
-		{`{"name":"x","template":"rocky 9","entrypoint":"x"}`, "is for OCI images", ""},
+		{`{"name":"x","template":"rocky 9","entrypoint":"x"}`, "are for OCI images", "9.2.0"},
+		{`{"name":"x","template":"rocky 9","env":["A=b"]}`, "are for OCI images", "9.2.0"},
+		{`{"name":"x","template":"rocky 9","env":["A=b"]}`, "has PVE 8.4.1", "8.4.1"},
+		{`{"name":"x","template":"local:vztmpl/nginx_latest.tar","env":["oops"]}`, "KEY=value", ""},
+		{`{"name":"x","template":"local:vztmpl/nginx_latest.tar","env":["A=b\nlxc.init.cmd: /x"]}`, "KEY=value", ""},
+		{`{"name":"x","template":"local:vztmpl/nginx_latest.tar","entrypoint":"a\nb"}`, "more than one line", ""},
+		{`{"name":"x","template":"docker.io/library/postgres:18"}`, "Repeat with download: true", ""},
 		{`{"name":"x","template":"local:vztmpl/nginx_latest.tar"}`, "PVE 9.1 or later", "8.4.1"},
 		{`{"name":"x","template":"rocky 9","node":"pve1"}`, "does not have local:vztmpl/rocky-9-default.tar.xz", ""},
 		{`{"name":"x","template":"rocky 9","vmid":100}`, "is that of", ""},
 		{`{"name":"x","template":"rocky 9","storage":"nowhere"}`, "has no storage nowhere for rootdir", ""},
-		{`{"name":"x","template":"rocky 9","start":false,"wait_for":"address"}`, "needs a container that is started", ""},
 	} {
 		o := sim.Options{Model: withTemplates(), Token: everyone}
 		if tt.version != "" {
@@ -131,7 +142,7 @@ func TestCreateContainerFaults(t *testing.T) {
 		put    = "PUT /nodes/*/lxc/*/config"
 		start  = "POST /nodes/*/lxc/*/status/start"
 	)
-	const oci = `{"name":"ct","template":"local:vztmpl/nginx_latest.tar","entrypoint":"x","wait":45%s}`
+	const oci = `{"name":"ct","template":"local:vztmpl/nginx_latest.tar","env":["A=b"],"wait":45%s}`
 	for _, tt := range []struct {
 		name, args string
 		fault      pvesim.Fault
@@ -140,7 +151,7 @@ func TestCreateContainerFaults(t *testing.T) {
 		{"the download fails", `{"name":"ct","template":"ubuntu 24.04","download":true,"wait":45}`, pvesim.Fault{Match: "POST /nodes/*/aplinfo", TaskFails: "404"}, false},
 		{"the creation is refused", fmt.Sprintf(oci, ""), pvesim.Fault{Match: create, Status: 500, Message: "no"}, false},
 		{"the creation fails", fmt.Sprintf(oci, ""), pvesim.Fault{Match: create, TaskFails: "no space", FailsAt: 50}, false},
-		{"the entrypoint is refused", fmt.Sprintf(oci, ""), pvesim.Fault{Match: put, Status: 500, Message: "no"}, false},
+		{"the environment is refused", fmt.Sprintf(oci, ""), pvesim.Fault{Match: put, Status: 500, Message: "no"}, false},
 		{"the start fails", fmt.Sprintf(oci, ""), pvesim.Fault{Match: start, TaskFails: "startup failed"}, false},
 		{"the start fails, and it is kept", fmt.Sprintf(oci, `,"keep":true`), pvesim.Fault{Match: start, TaskFails: "startup failed"}, true},
 	} {

@@ -181,7 +181,7 @@ func (d *downloadPlan) look(ctx context.Context, c *tool.Call) error {
 	if reason := c.Host().Policy.RefuseFetch(d.From); reason != "" {
 		return &policy.RefusedError{Reason: reason}
 	}
-	if err := d.mayFetch(ctx, c); err != nil {
+	if err := mayFetch(ctx, c, d.perms, d.Node); err != nil {
 		return err
 	}
 	meta, err := c.PVE.QueryURL(ctx, d.Node, d.From)
@@ -202,18 +202,18 @@ func (d *downloadPlan) look(ctx context.Context, c *tool.Call) error {
 
 // mayFetch returns an error that names the privilege that the token lacks to let a node fetch
 // from a URL. PVE's own refusal names none.
-func (d *downloadPlan) mayFetch(ctx context.Context, c *tool.Call) error {
-	if d.perms.Has("/", "Sys.Audit") && d.perms.Has("/", "Sys.Modify") || d.perms.Has("/nodes/"+d.Node, "Sys.AccessNetwork") {
+func mayFetch(ctx context.Context, c *tool.Call, perms pve.Permissions, node string) error {
+	if perms.Has("/", "Sys.Audit") && perms.Has("/", "Sys.Modify") || perms.Has("/nodes/"+node, "Sys.AccessNetwork") {
 		return nil
 	}
-	v, err := c.PVE.NodeVersion(ctx, d.Node)
+	v, err := c.PVE.NodeVersion(ctx, node)
 	if err != nil {
 		return err
 	}
 	if v.Major() < 8 {
-		return cluster.RequirePrivilege(d.perms, "/", "Sys.Modify")
+		return cluster.RequirePrivilege(perms, "/", "Sys.Modify")
 	}
-	return cluster.RequirePrivilege(d.perms, "/nodes/"+d.Node, "Sys.AccessNetwork")
+	return cluster.RequirePrivilege(perms, "/nodes/"+node, "Sys.AccessNetwork")
 }
 
 // findSum finds the checksum of a known image, if this process may fetch it.

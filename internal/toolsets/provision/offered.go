@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -19,13 +20,15 @@ import (
 // referenceRE matches an OCI image with its registry: docker.io/library/nginx:latest.
 var referenceRE = lazyregexp.New(`^(?:oci://|docker://)?([a-z0-9.-]+(?::\d+)?/[a-z0-9._/-]+)(?::([A-Za-z0-9._-]+))?$`)
 
+func isReference(text string) bool { return !urlRE.MatchString(text) && referenceRE.MatchString(text) }
+
 // find finds what a caller wants to have, and where it goes.
 func (d *downloadPlan) find(ctx context.Context, c *tool.Call) error {
 	text := strings.TrimSpace(d.in.What)
 	switch {
 	case urlRE.MatchString(text):
 		return d.findURL(ctx, c, text)
-	case strings.Contains(text, "/") && referenceRE.MatchString(text):
+	case isReference(text):
 		return d.findOCI(ctx, c, text)
 	}
 	return d.findWords(ctx, c, text)
@@ -77,17 +80,14 @@ func (d *downloadPlan) findOCI(ctx context.Context, c *tool.Call, text string) e
 	if d.in.Content != "" && d.in.Content != "vztmpl" {
 		return tool.BadArgument("content", "of an OCI image is vztmpl: it becomes a container")
 	}
-	m := referenceRE.FindStringSubmatch(text)
-	tag := m[2]
-	if tag == "" {
-		tag = "latest"
+	reference, file, isLatest := readReference(text)
+	if isLatest {
 		d.Notes = append(d.Notes, "its tag was left out, so it is latest")
 	}
-	name := d.in.Filename
-	if name == "" {
-		name = path.Base(m[1]) + "_" + tag
+	if d.in.Filename != "" {
+		file = strings.TrimSuffix(d.in.Filename, ".tar") + ".tar"
 	}
-	d.Kind, d.From, d.Volume.Name = registry, m[1]+":"+tag, "vztmpl/"+strings.TrimSuffix(name, ".tar")+".tar"
+	d.Kind, d.From, d.Volume.Name = registry, reference, "vztmpl/"+file
 	if err := d.place(ctx, c, "vztmpl"); err != nil {
 		return err
 	}
@@ -96,6 +96,14 @@ func (d *downloadPlan) findOCI(ctx context.Context, c *tool.Call, text string) e
 		err = explain.Refusal("Name a node with PVE 9.1 or later, or take a container template.", "The node %s has PVE %s, which takes no OCI images. Nothing was fetched.", d.Node, render.Text(v.Version, 20))
 	}
 	return err
+}
+
+// readReference reads what [referenceRE] matches: the reference as PVE takes it, and the file that
+// the image becomes. isLatest says that it named no tag.
+func readReference(text string) (reference, file string, isLatest bool) {
+	m := referenceRE.FindStringSubmatch(text)
+	tag := cmp.Or(m[2], "latest")
+	return m[1] + ":" + tag, path.Base(m[1]) + "_" + tag + ".tar", m[2] == ""
 }
 
 // findWords finds the container template or the cloud image that words mean.

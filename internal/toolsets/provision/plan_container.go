@@ -35,7 +35,6 @@ type containerPlan struct {
 	nics   []newguest.NIC
 	disk   int64 // sizes in bytes
 	memory int64
-	swap   int64
 	mounts []mount
 }
 
@@ -47,12 +46,9 @@ type mount struct {
 
 func planContainer(ctx context.Context, c *tool.Call, in containerIn) (change.Plan, containerState, error) {
 	p := containerPlan{in: in}
-	p.Name, p.Pool, p.Keep, p.Entrypoint = in.Name, in.Pool, in.Keep, in.Entrypoint
-	p.Run, p.WaitFor, p.Keys = in.Start == nil || *in.Start, cmp.Or(in.WaitFor, "address"), len(in.SSHKeys) > 0
+	p.Name, p.Pool, p.Keep, p.Env, p.Entrypoint = in.Name, in.Pool, in.Keep, in.Env, in.Entrypoint
+	p.Run, p.Keys = in.Start == nil || *in.Start, len(in.SSHKeys) > 0
 	p.Chosens, p.Config = map[string]string{}, map[string]string{}
-	if !p.Run {
-		p.WaitFor = "none"
-	}
 	err := p.plan(ctx, c)
 	plan := change.Plan{Subject: policy.Guest(p.VMID), About: p.about()}
 	return plan, p.containerState, err
@@ -110,16 +106,13 @@ func (p *containerPlan) read() error {
 		p.nics = append(p.nics, n)
 	}
 	p.Address, _ = p.nics[0].Fixed()
-	p.disk, p.memory, p.swap = usualRootDisk, usualContainerMemory, usualContainerMemory
+	p.NoAddress = !slices.ContainsFunc(p.nics, newguest.NIC.WantsAddress)
+	p.disk, p.memory = usualRootDisk, usualContainerMemory
 	for _, size := range []struct {
 		name, text string
 		to         *int64
-	}{{"disk", p.in.Disk, &p.disk}, {"memory", p.in.Memory, &p.memory}, {"swap", p.in.Swap, &p.swap}} {
+	}{{"disk", p.in.Disk, &p.disk}, {"memory", p.in.Memory, &p.memory}} {
 		if size.text == "" {
-			continue
-		}
-		if size.name == "swap" && size.text == "0" {
-			p.swap = 0
 			continue
 		}
 		n, err := tool.ReadSize(size.text)
@@ -153,6 +146,10 @@ func (p *containerPlan) findTemplate(ctx context.Context, c *tool.Call) error {
 		return err
 	}
 	question := wordsOf(p.in.Template)
+	if isReference(p.in.Template) {
+		_, file, _ := readReference(p.in.Template)
+		question = wordsOf(file)
+	}
 	nodes := map[pve.VolID][]string{}
 	var found []pve.VolID
 	for _, s := range got {
@@ -182,7 +179,7 @@ func (p *containerPlan) findTemplate(ctx context.Context, c *tool.Call) error {
 			ids = append(ids, render.Text(id.String(), 100))
 		}
 		return explain.Refusal("Give one of them as template: "+render.List(ids)+".", "%q may mean %d templates. Nothing was made.", shown, len(files))
-	case p.in.Download && len(question) > 0 && !strings.Contains(p.in.Template, ":"):
+	case p.in.Download && (isReference(p.in.Template) || len(question) > 0 && !strings.Contains(p.in.Template, ":")):
 		return nil // it is looked for when the node is chosen
 	}
 	note := ""
@@ -232,6 +229,9 @@ func (p *containerPlan) place(ctx context.Context, c *tool.Call) error {
 		return explain.Refusal("The token needs Datastore.AllocateTemplate on a storage with the content vztmpl.",
 			"No storage of %s may hold container templates, on which this token may put one. Nothing was made.", p.Place.Node)
 	}
+	if isReference(p.in.Template) {
+		return p.pull(ctx, c, storage)
+	}
 	list, err := c.PVE.Appliances(ctx, p.Place.Node)
 	if err != nil {
 		return err
@@ -255,45 +255,51 @@ func (p *containerPlan) place(ctx context.Context, c *tool.Call) error {
 	return nil
 }
 
+// pull plans that an OCI image is fetched first.
+func (p *containerPlan) pull(ctx context.Context, c *tool.Call, storage string) error {
+	reference, file, _ := readReference(p.in.Template)
+	p.Reference, p.Template = reference, pve.VolID{Storage: storage, Name: "vztmpl/" + file}
+	there, err := hasVolume(ctx, c, p.Place.Node, p.Template)
+	if there || err != nil {
+		p.Reference, p.Chosens["template"] = "", render.Text(p.Template.String(), 120)
+		return err
+	}
+	p.Chosens["template"] = render.Text(p.Template.String(), 120) + ", which is fetched first"
+	return mayFetch(ctx, c, p.perms, p.Place.Node)
+}
+
 // checkOCI looks whether the node can make a container of an OCI image, and whether what is for
 // those alone was given for another template.
 func (p *containerPlan) checkOCI(ctx context.Context, c *tool.Call) error {
 	isOCI := strings.HasSuffix(p.Template.Name, ".tar")
-	asks := p.Entrypoint != ""
-	if !isOCI && !asks {
+	p.IsOCI = len(p.Env) > 0 || p.Entrypoint != ""
+	if !isOCI && !p.IsOCI {
 		return nil
 	}
-	if !isOCI {
-		return tool.BadArgument("entrypoint", "is for OCI images (STORAGE:vztmpl/NAME.tar); this is a template with an init system of its own")
-	}
 	v, err := c.PVE.NodeVersion(ctx, p.Place.Node)
-	if err == nil && pve.CompareNames(v.Version, "9.1") < 0 {
-		err = explain.Refusal("Name a node with PVE 9.1 or later, or take a container template.", "The node %s has PVE %s, which makes no containers of OCI images. Nothing was made.", p.Place.Node, render.Text(v.Version, 20))
+	switch {
+	case err != nil:
+		return err
+	case pve.CompareNames(v.Version, "9.1") < 0:
+		return explain.Refusal("Name a node with PVE 9.1 or later, or take a container template, without env and entrypoint.",
+			"The node %s has PVE %s, which makes no containers of OCI images. Nothing was made.", p.Place.Node, render.Text(v.Version, 20))
+	case !isOCI:
+		return tool.BadArgument("env", "and entrypoint are for OCI images (STORAGE:vztmpl/NAME.tar); this is a template with an init system of its own")
 	}
-	return err
+	return nil
 }
 
 // configure writes the configuration of the container.
 func (p *containerPlan) configure() {
 	set := func(key, value string) { p.Config[key] = value }
-	unprivileged := p.in.Unprivileged == nil || *p.in.Unprivileged
 	set("hostname", p.Name)
 	set("ostemplate", p.Template.String())
 	set("rootfs", newDisk(p.Place.Storage, p.disk))
 	set("cores", strconv.Itoa(cmp.Or(p.in.Cores, 1)))
 	set("memory", strconv.FormatInt(p.memory/mib, 10))
-	set("swap", strconv.FormatInt(p.swap/mib, 10))
-	set("unprivileged", "0")
-	if unprivileged {
-		set("unprivileged", "1")
-	}
-	if p.in.Features == nil && unprivileged {
+	set("unprivileged", "1")
+	if p.in.isUnprivileged() {
 		set("features", "nesting=1")
-	} else if len(p.in.Features) > 0 {
-		set("features", strings.TrimSuffix(p.in.Features[0], "=1")+"=1")
-		if p.in.Features[0] == "nesting=0" {
-			set("features", "nesting=0")
-		}
 	}
 	for i, m := range p.mounts {
 		set("mp"+strconv.Itoa(i), newDisk(p.Place.Storage, m.size)+",mp="+m.at)

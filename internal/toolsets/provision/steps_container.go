@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
@@ -17,10 +19,18 @@ import (
 // containerSteps are the requests that make the container, in their order.
 func containerSteps(s containerState) []change.Step[containerState] {
 	var steps []change.Step[containerState]
-	if s.Appliance != "" {
+	if s.Appliance != "" || s.Reference != "" {
+		task := "download"
+		if s.Reference != "" {
+			task = "pull"
+		}
 		steps = append(steps, change.Step[containerState]{
-			About: fmt.Sprintf("Download of %s", s.Template), Task: "download", Rest: "Make the call anew.",
+			About: fmt.Sprintf("Download of %s", s.Template), Task: task, Rest: "Make the call anew.",
 			Send: func(ctx context.Context, c *tool.Call, s *containerState) (change.Job, error) {
+				if s.Reference != "" {
+					upid, err := c.PVE.StartOCIPull(ctx, s.Place.Node, s.Template.Storage, s.Reference, strings.TrimSuffix(fileOf(s.Template), ".tar"))
+					return change.Job{UPID: upid}, err
+				}
 				upid, err := c.PVE.StartApplianceDownload(ctx, s.Place.Node, s.Template.Storage, s.Appliance)
 				return change.Job{UPID: upid}, err
 			},
@@ -34,10 +44,10 @@ func containerSteps(s containerState) []change.Step[containerState] {
 		create.Undo = newguest.UndoCreation[containerState](s.ref())
 	}
 	steps = append(steps, create)
-	if s.Entrypoint != "" {
+	if s.IsOCI {
 		steps = append(steps, change.Step[containerState]{
-			About: "Setting of the entrypoint", Guest: s.VMID, Send: setOCI, Done: ociIsSet,
-			Rest: fmt.Sprintf("Then set it with pve_update_guest_config: vmid %v, and start it.", s.VMID),
+			About: "Setting of environment and entrypoint", Guest: s.VMID, Send: setOCI, Done: ociIsSet,
+			Rest: fmt.Sprintf("Then set them with pve_update_guest_config: vmid %v, and start it.", s.VMID),
 		})
 	}
 	if s.Run {
@@ -70,18 +80,46 @@ func sendContainer(ctx context.Context, c *tool.Call, s *containerState) (change
 	return change.Job{UPID: upid}, nil
 }
 
-// setOCI sets the first process. PVE takes that of the image when it makes the container,
-// whatever the call says.
+// setOCI sets variables beside those of the image or in their place, and the first process. PVE
+// takes those of the image when it makes the container, whatever the call says.
 func setOCI(ctx context.Context, c *tool.Call, s *containerState) (change.Job, error) {
 	_, _, err := cluster.AtGuest(ctx, c.View, s.VMID, func(g pve.GuestRef) (struct{}, error) {
-		return struct{}{}, c.PVE.UpdateConfig(ctx, g, pve.ConfigChange{Set: map[string]string{"entrypoint": s.Entrypoint}})
+		config, err := c.PVE.GuestConfig(proxmox.ReadAgain(ctx), g)
+		if err != nil {
+			return struct{}{}, err
+		}
+		wanted := map[string]string{}
+		if s.Entrypoint != "" {
+			wanted["entrypoint"] = s.Entrypoint
+		}
+		if len(s.Env) > 0 {
+			wanted["env"] = strings.Join(mergeEnv(config.Values["env"], s.Env), "\x00")
+		}
+		return struct{}{}, c.PVE.UpdateConfig(ctx, g, pve.ConfigChange{Set: wanted})
 	})
+	if err == nil {
+		s.Env, s.Entrypoint = nil, ""
+	}
 	return change.Job{}, err
+}
+
+// mergeEnv returns the variables of an image with those that are given in their place.
+func mergeEnv(before string, given []string) []string {
+	named := func(variable string) string { name, _, _ := strings.Cut(variable, "="); return name }
+	var out []string
+	for variable := range strings.SplitSeq(before, "\x00") {
+		if variable != "" && !slices.ContainsFunc(given, func(g string) bool { return named(g) == named(variable) }) {
+			out = append(out, variable)
+		}
+	}
+	return append(out, given...)
 }
 
 func ociIsSet(ctx context.Context, c *tool.Call, s containerState) (bool, error) {
 	config, err := c.PVE.GuestConfig(proxmox.ReadAgain(ctx), s.ref())
-	return config.Values["entrypoint"] == s.Entrypoint, err
+	env := strings.Split(config.Values["env"], "\x00")
+	missing := slices.ContainsFunc(s.Env, func(v string) bool { return !slices.Contains(env, v) })
+	return !missing && (s.Entrypoint == "" || config.Values["entrypoint"] == s.Entrypoint), err
 }
 
 // finishContainer looks at the container, and waits until it is as reachable as the call wants.
@@ -108,7 +146,7 @@ func finishContainer(ctx context.Context, c *tool.Call, s containerState, end ch
 	case st.Status != "running":
 		out.Message = fmt.Sprintf("%s is on %s, and is not running yet.", label, g.Node)
 		return out, change.ErrNotYet
-	case s.WaitFor == "none" || s.WaitFor == "started":
+	case s.NoAddress:
 		out.Message = fmt.Sprintf("%s runs on %s.", label, g.Node)
 		return out, nil
 	}
