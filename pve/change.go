@@ -57,6 +57,34 @@ func (c *Client) ResizeDisk(ctx context.Context, g GuestRef, disk, size, digest 
 	return c.StartOrDo(ctx, http.MethodPut, g.path("resize"), params)
 }
 
+// DiskMove says where a disk goes: to another storage, or to another guest.
+type DiskMove struct {
+	Storage string // where the copy is made; the original stays as an unused disk
+	Format  string // of the copy of a VM's disk; "" is that of the original, if the storage can
+	Guest   VMID   // that gets the disk itself, in place of Storage
+	Key     string // of the disk there; "" is the same
+	// Digest is that of the configuration that the move was made for: PVE refuses the move
+	// if the configuration is another one by now. GuestDigest is that of the other guest.
+	Digest, GuestDigest string
+}
+
+// MoveDisk starts the move of a disk (VM.Config.Disk on the guest, and on the one that gets
+// it; Datastore.AllocateSpace). A container's volumes are copied while it is stopped only.
+func (c *Client) MoveDisk(ctx context.Context, g GuestRef, disk string, m DiskMove) (proxmox.UPID, error) {
+	call, key := "move_disk", "disk"
+	if g.Kind == LXC {
+		call, key = "move_volume", "volume"
+	}
+	params := url.Values{key: {disk}}
+	setText(params, "storage", m.Storage)
+	setText(params, "format", m.Format)
+	setNumber(params, "target-vmid", int64(m.Guest))
+	setText(params, "target-"+key, m.Key)
+	setText(params, "digest", m.Digest)
+	setText(params, "target-digest", m.GuestDigest)
+	return c.Start(ctx, http.MethodPost, g.path(call), params)
+}
+
 // Deletion says what is deleted together with a guest.
 type Deletion struct {
 	Purge        bool // its place in backup jobs, HA and replication

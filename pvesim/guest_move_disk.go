@@ -28,8 +28,10 @@ func moveDisk(c *call, g *guest) (any, error) {
 	switch {
 	case !ok:
 		return nil, die("disk '%s' does not exist", key)
-	case propstring.IsCDROM(drive):
+	case propstring.IsCDROM(drive) && !propstring.IsCloudInit(drive):
 		return nil, die("you can't move a cdrom")
+	case withoutIndex(key) == "unused": // from source, as of a container
+		return nil, die("cannot move disk '%s', only configured disks can be moved to another storage", key)
 	case v == nil:
 		return nil, die("volume '%s' does not exist", propstring.Volume(drive))
 	case storage == v.storage() && (c.str("format") == "" || c.str("format") == v.Format):
@@ -67,6 +69,8 @@ func moveVolume(c *call, g *guest) (any, error) {
 	switch {
 	case g.now.running:
 		return nil, die("cannot move volumes of a running container")
+	case withoutIndex(key) == "unused":
+		return nil, die("cannot move volume '%s', only configured volumes can be moved to another storage", key)
 	case !ok:
 		return nil, noMountPoint()
 	case v == nil:
@@ -179,9 +183,14 @@ func reassign(c *call, g *guest, key, targetKey string) (any, error) {
 		return nil, err
 	}
 	targetKey = cmp.Or(targetKey, key)
+	isUnused := func(key string) bool { return withoutIndex(key) == "unused" }
 	drive, ok := g.Config[key]
 	v := c.volumeOf(propstring.Volume(drive), g.Node)
 	switch {
+	case key == "rootfs" || targetKey == "rootfs":
+		return nil, die("Cannot move to/from 'rootfs'")
+	case g.Kind == "lxc" && isUnused(key) && !isUnused(targetKey):
+		return nil, die("Moving an unused volume to a used one is not possible")
 	case g.template() || target.template():
 		return nil, die("Can't move disks from or to template %ss", g.noun())
 	case !ok:
@@ -194,7 +203,7 @@ func reassign(c *call, g *guest, key, targetKey string) (any, error) {
 		return nil, die("volume '%s' does not exist", propstring.Volume(drive))
 	case g.isInSnapshot(v.ID):
 		return nil, die("Can't move disk used by a snapshot to another %s", g.noun())
-	case g.now.running && withoutIndex(key) != "unused":
+	case g.now.running && !isUnused(key):
 		return nil, die("Cannot move disk to another %s while the source %s is running - detach first", g.noun(), g.noun())
 	}
 	if err := c.caller.Require("/storage/"+v.storage(), "Datastore.AllocateSpace"); err != nil {
@@ -209,6 +218,9 @@ func reassign(c *call, g *guest, key, targetKey string) (any, error) {
 			v.VMID = id
 			moved := c.relocateVolume(v, to.ID, g.Node)
 			target.Config[targetKey] = propstring.SetVolume(g.Config[key], moved.ID)
+			if isUnused(targetKey) {
+				target.Config[targetKey] = moved.ID
+			}
 			delete(g.Config, key)
 		})
 	})

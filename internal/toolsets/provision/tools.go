@@ -13,6 +13,6 @@ func Set() tool.Set {
 A new VM, in one call: pve_create_vm.
 A new container, in one call: pve_create_container.`,
 		Standard: []tool.Tool{createVM(), download()},
-		Tools:    []tool.Tool{createContainer(), deleteVolume(), makeTemplate()},
+		Tools:    []tool.Tool{createContainer(), deleteVolume(), moveDisk(), makeTemplate()},
 	}
 }
