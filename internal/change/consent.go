@@ -284,11 +284,17 @@ func (r *run) decideConsent(ctx context.Context, risk policy.Risk) (given policy
 	}))
 }
 
-// confirmedCall returns the arguments that would confirm the call.
+// confirmedCall returns the arguments that would confirm the call, flags and numbers that came
+// as text as they were understood.
 func (r *run) confirmedCall() string {
 	args, err := tool.ParseArguments(r.req.Arguments)
 	if err != nil {
 		return `with confirm: true`
+	}
+	for name, value := range fieldsOf(r.in) {
+		if _, isText := args[name].(string); isText && value[0] != '"' {
+			args[name] = value
+		}
 	}
 	args["confirm"] = true
 	return string(exactjson.Encode(args))
