@@ -35,7 +35,9 @@ func (p *movePlan) planCopy(ctx context.Context, c *tool.Call) error {
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(stores, func(s cluster.Store) bool { return s.Storage.Value == p.Original.Storage && slices.Contains(s.Nodes, p.Guest.Node) })
+	i := slices.IndexFunc(stores, func(s cluster.Store) bool {
+		return s.Storage.Value == p.Original.Storage && slices.Contains(s.Nodes, p.Guest.Node)
+	})
 	p.Shared = i >= 0 && stores[i].Shared.Value
 	st, err := p.findStore(stores)
 	if err != nil {

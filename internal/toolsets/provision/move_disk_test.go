@@ -43,7 +43,9 @@ func failsWith(match string, f pvesim.Fault) func(*pvesim.Model) {
 // A disk goes to another storage, and the original stays until the copy was looked at.
 func TestMoveDisk(t *testing.T) {
 	for _, version := range []string{"8.4.1", "9.1.1"} {
-		with := func(changes ...func(*pvesim.Model)) sim.Options { return smallDisks(append(changes, sim.Version(version))...) }
+		with := func(changes ...func(*pvesim.Model)) sim.Options {
+			return smallDisks(append(changes, sim.Version(version))...)
+		}
 		sim.Tell(t, "pve_move_disk", []sim.Story{
 			{Name: "a VM's on " + version, Options: with(), Args: fmt.Sprintf(moveToNFS, `,"format":"qcow2","wait":45`), Outcome: tool.OK, Writes: []string{moveVM}, Says: []string{
 				`"message":"scsi0 of VM 105 (build-1) is on nfs now: nfs:105/vm-105-disk-0.qcow2. The original stays as unused0."`, `"size":"4 GiB"`,
@@ -124,7 +126,7 @@ func TestMoveDiskRefused(t *testing.T) {
 		refuse("another guest has the original", smallDisks(sim.Set(107, "scsi3=local-zfs:vm-105-disk-0,size=4G")), fmt.Sprintf(moveToNFS, `,"delete":true`+confirmedNow), "has another user: VM 107 (erp-old) has it as scsi3"),
 		refuse("linked clones need the original", smallDisks(func(m *pvesim.Model) {
 			m.Volumes = append(m.Volumes, pvesim.Volume{ID: "local-zfs:base-900-disk-0/vm-777-disk-0", Node: "pve1", Content: "images", VMID: 777, Size: 1 << 30, Parent: "local-zfs:base-900-disk-0"})
-		}), `{"vmid":900,"disk":"scsi0","storage":"nfs","delete":true` + confirmedNow + `}`, "Linked clones need the original"),
+		}), `{"vmid":900,"disk":"scsi0","storage":"nfs","delete":true`+confirmedNow+`}`, "Linked clones need the original"),
 		refuse("to itself", smallDisks(), `{"vmid":105,"disk":"scsi0","target_vmid":105}`, "is the guest itself"),
 		refuse("to a guest of another kind", smallDisks(), `{"vmid":105,"disk":"scsi0","target_vmid":204}`, "are not of one kind"),
 		refuse("to a guest of another node", smallDisks(), `{"vmid":105,"disk":"scsi0","target_vmid":104}`, "PVE moves a disk only between guests of one node", `pve_migrate_guest {\"vmid\":104,\"target\":\"pve3\"}`),
