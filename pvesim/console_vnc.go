@@ -22,7 +22,11 @@ type console struct {
 	port             int
 	until            time.Time // when nobody may connect any more
 	task             *task
-	text             bool // a terminal
+	// These are for terminals.
+	text    bool
+	serial  string // the port that was asked for
+	refused bool   // it does not accept the user's kind
+	proxy   string // the command that serves it
 }
 
 // How long a ticket may be used, and how long its task waits for that.
@@ -103,9 +107,6 @@ func openConsole(c *call) (any, error) {
 	if _, ok := websocket.Upgrade(c.req.Header); !ok {
 		return map[string]any{"port": strconv.Itoa(con.port)}, nil
 	}
-	if con.text {
-		return nil, &refusal{status: 501, message: "Terminals are not implemented by pvesim"}
-	}
 	if con.task.over || con.task.outcome.exit == "OK" || con.port != c.number("port", 0) {
 		return nil, &refusal{status: 595, message: "Connection refused", plain: true}
 	}
@@ -116,7 +117,22 @@ func openConsole(c *call) (any, error) {
 
 // serveConsole serves a console over a connection that was upgraded, until one side
 // goes away.
-func (s *Sim) serveConsole(con *console, in *bufio.Reader, out io.Writer) {
+func (s *Sim) serveConsole(con *console, in *bufio.Reader, out io.WriteCloser) {
+	if con.text {
+		s.serveTerminal(con, in, out)
+	} else {
+		s.serveScreen(con, in, out)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock.Now()
+	s.advance(now)
+	s.finish(con.task, now)
+	s.dropEnded()
+}
+
+// serveScreen serves the screen of a guest.
+func (s *Sim) serveScreen(con *console, in *bufio.Reader, out io.Writer) {
 	var challenge [16]byte
 	_, _ = rand.Read(challenge[:])
 	_ = rfb.Serve(websocket.New(in, out), con.password, challenge, rfb.Screen{
@@ -124,12 +140,6 @@ func (s *Sim) serveConsole(con *console, in *bufio.Reader, out io.Writer) {
 		Lines: func() []string { return s.screenOf(con.vmid) },
 		Press: func(keysym uint32) { s.press(con.vmid, keysym) },
 	})
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.clock.Now()
-	s.advance(now)
-	s.finish(con.task, now)
-	s.dropEnded()
 }
 
 // screenOf is what stands on a guest's console.

@@ -11,6 +11,7 @@ import (
 func (s *state) setRunState(g *guest, now runState) {
 	if g.now.running && !(now.running && now.since.Equal(g.now.since)) {
 		g.runs, g.typed = append(g.runs, rrd.Span{From: g.now.since, To: s.happens}), ""
+		g.haltInside()
 	}
 	starts := now.running && !now.warm && !(g.now.running && now.since.Equal(g.now.since))
 	g.now = now

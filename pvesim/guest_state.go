@@ -44,6 +44,7 @@ type guest struct {
 	run     map[int]*process // in the guest, by process id
 	lastPID int              // of those
 	typed   string           // into its console
+	inside  *inside          // nil if nobody has looked yet
 	// inImage are the settings in the cloud-init image, as it was made last.
 	inImage map[string]string
 }

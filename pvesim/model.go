@@ -216,8 +216,10 @@ type Guest struct {
 	// Programs are what the guest's agent can run beside the usual tools, by
 	// command line with a blank between words.
 	Programs map[string]Program
-	// Files are those of the guest that the agent can read, by path.
+	// Files are those of the guest, by path, beside those that every system has.
 	Files map[string]string
+	// Password is root's at a login prompt; "" means that no password lets anybody in.
+	Password string
 	// ShutdownTakes is how long the guest needs to shut down.
 	ShutdownTakes time.Duration
 	// IgnoresShutdown makes every shutdown time out. Such a VM lets go of no network

@@ -193,7 +193,7 @@ func (g *guest) present(now time.Time) Guest {
 	if out.Running {
 		out.Up = now.Sub(g.now.since)
 	}
-	out.Ran, out.Age = nil, 0
+	out.Ran, out.Age, out.Files = nil, 0, g.filesNow()
 	for _, run := range g.runs {
 		out.Ran = append(out.Ran, Run{Ago: now.Sub(run.From), Took: run.To.Sub(run.From)})
 	}

@@ -42,6 +42,7 @@ var modules = map[string]string{
 	"github.com/segmentio/encoding":                     "is an answer JSON: three times as fast as encoding/json; the protocol's SDK has it already",
 	"github.com/spf13/cobra":                            "commands, and flags that are made from a tool's schema",
 	"github.com/spf13/pflag":                            "cobra's flags",
+	"mvdan.cc/sh/v3":                                    "the simulator's shell: parser and expansions; without its interpreter, and without dependencies",
 	"golang.org/x/crypto":                               "is this an SSH public key",
 	"golang.org/x/term":                                 "is this a terminal",
 	"golang.org/x/mod":                                  "tests: the module as a proxy serves it",

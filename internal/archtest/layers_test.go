@@ -19,6 +19,7 @@ var layers = []layer{
 	{"JSON in parts", []string{"internal/jsonscan"}},
 	{"what is public and small", []string{"lazyregexp", "proxmox/lenient"}},
 	{"PVE's description of itself, the engine of clients", []string{"pve/apischema", "pve/apischema/viewer", "proxmox"}},
+	{"what a simulated guest has", []string{"pvesim/internal/memfs", "pvesim/internal/tty"}},
 	{"what needs no simulated cluster", []string{"pvesim/internal/..."}},
 	{"clients and simulator", []string{"pve", "pvesim", "pve/apischema/gen"}},
 	{"text, seals, files and series", []string{"internal/render", "internal/seal", "internal/files", "internal/exactjson", "internal/forecast"}},
