@@ -154,8 +154,8 @@ func diskFaults() []fault {
 func leftFaults() []fault {
 	return []fault{
 		{name: "a seed was left behind", plant: func(p *planter) {
-			p.Volumes = append(p.Volumes, pvesim.Volume{ID: "nas:iso/seed-99999.iso", Content: "iso", Format: "iso", Size: 1 << 20, Age: 3 * day})
-			p.want("volume.seed-left", "nas:iso/seed-99999.iso", "guests", nil, "root", "store")
+			p.Volumes = append(p.Volumes, pvesim.Volume{ID: "nas:iso/seed-99999-abcd2345.iso", Content: "iso", Format: "iso", Size: 1 << 20, Age: 3 * day})
+			p.want("volume.seed-left", "nas:iso/seed-99999-abcd2345.iso", "guests", nil, "root", "store")
 		}},
 		{name: "an ISO image is gone", plant: func(p *planter) {
 			g := p.vm()

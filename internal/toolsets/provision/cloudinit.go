@@ -3,7 +3,6 @@ package provision
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"net/url"
 	"path"
 	"strconv"
@@ -87,7 +86,7 @@ func (p *vmPlan) planSeed(ctx context.Context, c *tool.Call) error {
 	if p.Seed, err = seedOf(c.Unique("instance")[:16], p.in, p.in.UserData, p.nics, macs, strings.Fields(p.in.Set["nameserver"])); err != nil {
 		return err
 	}
-	p.SeedAt = pve.VolID{Storage: storage, Name: fmt.Sprintf("iso/seed-%v-%s.iso", p.VMID, c.Unique("CD")[:8])}
+	p.SeedAt = newguest.SeedVolume(storage, p.VMID, c.Unique("CD"))
 	p.Drive = seedDrive
 	p.Ejects = p.in.UserData == "" || p.Source.Agent || strings.Contains(p.in.UserData, "qemu-guest-agent")
 	if !p.Ejects && p.Run {

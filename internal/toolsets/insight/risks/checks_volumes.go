@@ -9,6 +9,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/coverage"
+	"github.com/pve-mcp/pve-mcp/internal/newguest"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/survey"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
@@ -22,7 +23,7 @@ func volumeChecks() []check {
 		{"guest.volume-missing", "guests", High, "A volume that the guest's configuration names is not there: it cannot start", append(reads, readInside, readConfigs, readOtherContents), findMissingVolumes},
 		{"storage.thin-overcommitted", "storage", Medium, "The disks on the thin pool may grow larger than it: when it is full, all of them fail", []string{readStorageList, readGuestList, readInside}, findThinOvercommit},
 		{"storage.unexplained", "storage", Low, "Much of what is used on the storage is no volume of PVE", reads, findUnexplained},
-		{"volume.seed-left", "storage", Low, "A seed image of a first boot was left behind", append(reads, readInside), findSeeds},
+		{"volume.seed-left", "storage", Medium, "A CD with the user data of a first boot was left behind; it may hold credentials", append(reads, readInside), findSeeds},
 		{"volume.orphaned", "storage", Low, "The disk belongs to no guest", append(reads, readOtherContents), findOrphans},
 	}
 }
@@ -179,10 +180,7 @@ func findUnexplained(f *facts, found found) {
 	}
 }
 
-// seedRE matches the name of a seed image, and finds the id of its guest.
-var seedRE = lazyregexp.New(`^iso/seed-(\d+)\.iso$`)
-
-// seedUse is how long a seed image may be of use.
+// seedUse is how long a CD for cloud-init may be of use.
 const seedUse = 24 * time.Hour
 
 func findSeeds(f *facts, found found) {
@@ -192,33 +190,46 @@ func findSeeds(f *facts, found found) {
 	for _, on := range f.contents {
 		s := on.From
 		for _, v := range on.Value {
-			m := seedRE.FindStringSubmatch(v.VolID.Name)
-			if m == nil {
+			id, isSeed := newguest.GuestOfSeed(v.VolID)
+			if !isSeed {
 				continue
 			}
-			id, _ := pve.ParseVMID(m[1])
+			name := v.VolID.String() + nodeSuffix(s)
+			arguments := map[string]any{"volumes": []string{v.VolID.String()}}
+			if !s.Shared.Value {
+				arguments["node"] = s.Node.Value
+			}
 			g, exists := f.guest(id)
-			old := v.CTime.Value > 0 && f.Ago(time.Unix(v.CTime.Value, 0)) > seedUse
-			if exists && !old && (f.inside[g.VMID] == nil || f.mounts(g, v.VolID) || g.Uptime.Value < int64(time.Hour/time.Second)) {
+			if !exists {
+				found(name, fmt.Sprintf("of guest %v, which does not exist", id), call("pve_delete_volume", arguments))
 				continue
 			}
-			evidence := "of guest " + m[1] + ", which does not exist"
-			if exists {
-				evidence = "of " + guestName(g) + ", which has booted long ago"
+			drive := f.driveWith(g, v.VolID)
+			old := v.CTime.Value > 0 && f.Ago(time.Unix(v.CTime.Value, 0)) > seedUse
+			switch {
+			case !old && (drive != "" || f.inside[g.VMID] == nil || g.Uptime.Value < int64(time.Hour/time.Second)):
+			case drive != "":
+				found(name, fmt.Sprintf("in %s of %s, which has booted long ago; take it out, then delete it", drive, guestName(g)),
+					call("pve_update_guest_config", map[string]any{"vmid": int(g.VMID), "set": map[string]any{drive: "none,media=cdrom"}}))
+			default:
+				found(name, fmt.Sprintf("of %s, which has booted long ago", guestName(g)), call("pve_delete_volume", arguments))
 			}
-			found(v.VolID.String()+nodeSuffix(s), evidence, command("pvesm free "+v.VolID.String(), rootOn(s.Node.Value)))
 		}
 	}
 }
 
-// mounts reports whether a guest's configuration names a volume.
-func (f *facts) mounts(g pve.Resource, id pve.VolID) bool {
-	for _, value := range f.inside[g.VMID].config.Values {
-		if strings.Contains(value, id.String()) {
-			return true
+// driveWith returns the drive of a guest that has a volume in it, or "".
+func (f *facts) driveWith(g pve.Resource, id pve.VolID) string {
+	in := f.inside[g.VMID]
+	if in == nil {
+		return ""
+	}
+	for _, d := range in.config.Disks(pve.Kind(g.Type)) {
+		if d.Volume == id {
+			return d.Key
 		}
 	}
-	return false
+	return ""
 }
 
 func nodeSuffix(s cluster.Store) string {
