@@ -151,6 +151,7 @@ func (p *vmPlan) cloneCloudInit(ctx context.Context, c *tool.Call, config pve.Gu
 	if p.in.User == "" {
 		p.User = config.Values["ciuser"]
 	}
+	p.unsetSeeds(config)
 	asks := p.in.User != "" || len(p.in.SSHKeys) > 0 || slices.ContainsFunc(p.nics, func(n newguest.NIC) bool { return n.Address != (pve.IPConfig{}) })
 	switch {
 	case p.in.UserData == "" && p.Source.Cloud:
@@ -169,6 +170,16 @@ func (p *vmPlan) cloneCloudInit(ctx context.Context, c *tool.Call, config pve.Gu
 		}
 	}
 	return p.planSeed(ctx, c)
+}
+
+// unsetSeeds takes CDs out of the clone that were made for the first boot of another VM.
+func (p *vmPlan) unsetSeeds(config pve.GuestConfig) {
+	for _, d := range config.Disks(pve.QEMU) {
+		if _, isSeed := newguest.GuestOfSeed(d.Volume); isSeed {
+			p.Unset = append(p.Unset, d.Key)
+			p.note("the template has the CD %s of another VM's first boot in %s, and the clone has not", d.Volume, d.Key)
+		}
+	}
 }
 
 // useDHCP lets the NICs of the template have an address, if nobody has said which: PVE's own

@@ -9,6 +9,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/newguest"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -150,7 +151,10 @@ func (in createIn) check() error {
 	case in.Start != nil && !*in.Start && !slices.Contains([]string{"", "none"}, in.WaitFor):
 		return tool.BadArgument("wait_for", "needs a VM that is started")
 	}
-	for key := range in.Set {
+	for key, value := range in.Set {
+		if cloudInitRE.MatchString(value) {
+			return tool.BadArgument("set", fmt.Sprintf("has a drive for cloud-init as %s; it gets one by itself: give user, ssh_keys, nics or user_data", render.Text(key, 20)))
+		}
 		if slices.Contains(rootOnly, key) {
 			return tool.BadArgument("set", fmt.Sprintf("has %q, which PVE lets root@pam alone set", key))
 		}
@@ -160,6 +164,9 @@ func (in createIn) check() error {
 	}
 	return nil
 }
+
+// cloudInitRE matches a drive from which cloud-init reads.
+var cloudInitRE = lazyregexp.New(`^(?:file=)?[\w.-]+:(?:cloudinit|(?:\d+/)?vm-\d+-cloudinit|iso/seed-)`)
 
 // rootOnly are keys of a VM that PVE lets no token set.
 var rootOnly = []string{"args", "hookscript", "lock", "affinity", "vmstatestorage", "parent", "snaptime"}

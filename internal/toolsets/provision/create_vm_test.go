@@ -81,6 +81,7 @@ func TestCreateVMRefusals(t *testing.T) {
 		{`{"name":"x","nics":["bridge=vmbr0,ip=10.0.0.5/24,gw=10.0.1.1"]}`, "outside of the network 10.0.0.0/24"},
 		{`{"name":"x","ssh_keys":["abc"]}`, "give whole public keys"},
 		{`{"name":"x","set":{"args":"-S"}}`, "root@pam alone"},
+		{`{"name":"x","source":"nfs:import/noble-server-cloudimg-amd64.qcow2","set":{"ide0":"local-zfs:cloudinit"}}`, "has a drive for cloud-init"},
 		{`{"name":"x","source":"debian 13"}`, "Repeat with download: true"},
 		{`{"name":"x","source":"nonsense"}`, "No storage has an image"},
 		{`{"name":"x","storage":"nowhere"}`, "has no storage nowhere for images"},

@@ -75,34 +75,33 @@ func seedOf(instance string, in createIn, userData string, nics []newguest.NIC, 
 }
 
 // networkConfig writes the addresses of NICs in cloud-init's version 2. A NIC is known by its
-// MAC address.
+// MAC address, and named as PVE's own drive does: where netplan is not used, what has no name is
+// not found. The gateway is no route: cloud-init 22.4 of Debian 12 knows neither the word
+// default nor ::/0 there.
 func networkConfig(nics []newguest.NIC, macs, nameservers []string) (string, error) {
 	all := map[string]any{}
 	for i, n := range nics {
-		one := map[string]any{"match": map[string]any{"macaddress": strings.ToLower(macs[i])}}
+		name := fmt.Sprintf("eth%d", i)
+		one := map[string]any{"match": map[string]any{"macaddress": strings.ToLower(macs[i])}, "set-name": name}
 		var addresses []string
-		var routes []map[string]string
-		for _, a := range []struct{ ip, gateway, dhcp string }{{n.Address.IP, n.Address.Gateway, "dhcp4"}, {n.Address.IP6, n.Address.Gateway6, "dhcp6"}} {
+		for _, a := range []struct{ ip, gateway, version string }{{n.Address.IP, n.Address.Gateway, "4"}, {n.Address.IP6, n.Address.Gateway6, "6"}} {
 			switch {
 			case strings.Contains(a.ip, "/"):
 				addresses = append(addresses, a.ip)
-			case a.ip == "dhcp", a.ip == "" && a.dhcp == "dhcp4" && n.Address.IP6 == "":
-				one[a.dhcp] = true
+			case a.ip == "dhcp", a.ip == "" && a.version == "4" && n.Address.IP6 == "":
+				one["dhcp"+a.version] = true
 			}
 			if a.gateway != "" {
-				routes = append(routes, map[string]string{"to": "default", "via": a.gateway})
+				one["gateway"+a.version] = a.gateway
 			}
 		}
 		if addresses != nil {
 			one["addresses"] = addresses
 		}
-		if routes != nil {
-			one["routes"] = routes
-		}
 		if len(nameservers) > 0 && addresses != nil {
 			one["nameservers"] = map[string]any{"addresses": nameservers}
 		}
-		all[fmt.Sprintf("nic%d", i)] = one
+		all[name] = one
 	}
 	text, err := yaml.Marshal(map[string]any{"version": 2, "ethernets": all})
 	return string(text), err
