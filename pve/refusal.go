@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	idInUseRE  = lazyregexp.New(`(?:VM|CT) \d+ already exists|config file already exists`)
+	idInUseRE  = lazyregexp.New(`(?:VM|CT) \d+ already exists|config file already exists|/\d+\.conf' failed: File exists`)
 	noConfigRE = lazyregexp.New(`^Configuration file 'nodes/.*' does not exist$`)
 	lockedRE   = lazyregexp.New(`^(?:VM|CT) is locked \((.*)\)$`)
 )

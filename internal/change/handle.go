@@ -33,7 +33,7 @@ type sealedHandle struct {
 	// At is when the first step was sent, in seconds by this machine's clock.
 	At int64 `json:"b"`
 	// Step is the last one that was begun. Those before it have succeeded. Of the tasks, the
-	// first, that of the whole, the last and those that can be undone are kept.
+	// first, that of the whole, the last, those that can be undone and those with warnings are kept.
 	Step  int                  `json:"s,omitzero"`
 	Tasks map[int]proxmox.UPID `json:"u,omitzero"`
 	// Follows says that a process takes the steps that are left.
@@ -53,7 +53,8 @@ func (r *run) sealHandle(ctx context.Context) {
 		Follows: r.hasStepsToSend() && r.outlivesCall(),
 	}
 	for i, job := range r.jobs {
-		keeps := i == 0 || i == r.mainStep() || i == r.at || r.steps[i].undo != nil
+		warned := i < len(r.ends) && r.ends[i].Outcome == tool.Warnings
+		keeps := warned || i == 0 || i == r.mainStep() || i == r.at || r.steps[i].undo != nil
 		if keeps && !job.UPID.IsZero() {
 			h.Tasks[i] = job.UPID
 		}

@@ -287,8 +287,10 @@ func (r *run) answerNotBegun() output {
 // one.
 func (r *run) isAbandoned(ctx context.Context) bool {
 	last, within := r.lastJob().UPID, sentWithin
-	if r.steps[r.at].ready != nil {
-		within += ReadyTime
+	for i := r.at; i >= 0 && (i == r.at || r.jobs[i].UPID.IsZero()); i-- { // since that task
+		if r.steps[i].ready != nil {
+			within += ReadyTime
+		}
 	}
 	if last.IsZero() {
 		return r.host.Now().Sub(r.started) > within

@@ -134,7 +134,7 @@ func (r *run) mainStep() int {
 // longer than PVE may need for it after the end of its task.
 func (r *run) awaitGoal(ctx, patience context.Context) output {
 	a := r.ends[r.mainStep()]
-	for _, other := range r.ends[1:] {
+	for _, other := range r.ends {
 		if other.Outcome == tool.Warnings && a.Outcome == tool.OK {
 			a.Outcome, a.Message, a.ExitStatus, a.Log = tool.Warnings, other.Message, other.ExitStatus, other.Log
 		}

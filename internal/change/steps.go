@@ -33,7 +33,10 @@ type Step[State any] struct {
 	Done func(ctx context.Context, c *tool.Call, s State) (bool, error)
 	// Rest is what to do if the change has ended before the step, in a sentence.
 	Rest string
-	// Undo, if not nil, takes back what the step has made if a later one fails.
+	// TidiesUp says that the goal does not depend on the step: if it fails, that is a warning,
+	// and nothing is taken back.
+	TidiesUp bool
+	// Undo, if not nil, says what the step makes, and takes it back if a later one fails.
 	Undo *Undo[State]
 }
 
@@ -47,8 +50,11 @@ type Undo[State any] struct {
 	// Guest and Task find its task in PVE, as those of a [Step] do.
 	Guest pve.VMID
 	Task  string
-	// Rest is what to do if it was not taken back, in a sentence.
+	// Rest is what takes it back if that was not done, in a sentence that begins with the
+	// name of a tool.
 	Rest string
+	// Kept says that it stays whatever happens, so that nothing but Rest is of use.
+	Kept bool
 	// Unchanged reports whether what the task has made is still as that has left it.
 	Unchanged func(ctx context.Context, c *tool.Call, s State, made proxmox.UPID) (bool, error)
 	Send      func(ctx context.Context, c *tool.Call, s *State) (Job, error)
@@ -64,16 +70,18 @@ type step struct {
 	ready  func(ctx context.Context, c *tool.Call, state any) (string, error)
 	done   func(ctx context.Context, c *tool.Call, state any) (bool, error)
 	rest   string
+	tidies bool
 	undo   *undo
 }
 
 type undo struct {
 	step
+	kept      bool
 	unchanged func(ctx context.Context, c *tool.Call, state any, made proxmox.UPID) (bool, error)
 }
 
 func (s Step[State]) untyped() step {
-	out := step{about: s.About, target: s.Target, guest: s.Guest, task: s.Task, rest: s.Rest, send: untypedSend(s.Send)}
+	out := step{about: s.About, target: s.Target, guest: s.Guest, task: s.Task, rest: s.Rest, tidies: s.TidiesUp, send: untypedSend(s.Send)}
 	if s.Done != nil {
 		out.done = func(ctx context.Context, c *tool.Call, state any) (bool, error) {
 			return s.Done(ctx, c, *state.(*State))
@@ -86,7 +94,7 @@ func (s Step[State]) untyped() step {
 	}
 	if u := s.Undo; u != nil {
 		out.undo = &undo{
-			step: step{about: u.About, target: u.Target, guest: u.Guest, task: u.Task, rest: u.Rest, send: untypedSend(u.Send)},
+			kept: u.Kept, step: step{about: u.About, target: u.Target, guest: u.Guest, task: u.Task, rest: u.Rest, send: untypedSend(u.Send)},
 			unchanged: func(ctx context.Context, c *tool.Call, state any, made proxmox.UPID) (bool, error) {
 				return u.Unchanged(ctx, c, *state.(*State), made)
 			},

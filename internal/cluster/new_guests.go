@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -52,6 +54,25 @@ func (v *View) CreateWithFreeID(ctx context.Context, id *pve.VMID, chosen bool, 
 			return proxmox.UPID{}, err
 		}
 	}
+}
+
+// StartClone starts the task that copies a guest. That a guest of another node has the id, PVE
+// notices only in the task: if it does at once, that is an error as any other refusal is.
+func (v *View) StartClone(ctx context.Context, g pve.GuestRef, wanted pve.NewClone) (proxmox.UPID, error) {
+	upid, err := v.PVE.Clone(ctx, g, wanted)
+	if err != nil {
+		return upid, err
+	}
+	soon, cancel := context.WithTimeout(ctx, 400*time.Millisecond)
+	defer cancel()
+	status, err := v.PVE.Wait(soon, upid, nil)
+	if err != nil || status.Running() || status.Succeeded() {
+		return upid, nil // it is followed like any other task
+	}
+	if taken := (&proxmox.Error{Status: http.StatusInternalServerError, Message: status.ExitStatus.Value}); pve.IDInUse(taken) {
+		return proxmox.UPID{}, taken
+	}
+	return upid, nil
 }
 
 // CheckMayCreate returns an error if the token may not make a guest of an id, in a pool or,

@@ -26,7 +26,7 @@ func UndoCreation[State any](g pve.GuestRef) *change.Undo[State] {
 	label := fmt.Sprintf("%s %v", g.Kind.Noun(), g.VMID)
 	return &change.Undo[State]{
 		About: "Removal of " + label, Target: change.GuestTarget(http.MethodDelete, g, ""), Guest: g.VMID, Task: destroy,
-		Rest: fmt.Sprintf("What was made of %s is still there: pve_delete_guest removes it.", label),
+		Rest: fmt.Sprintf("pve_delete_guest with vmid %v removes %s.", g.VMID, label),
 		Unchanged: func(ctx context.Context, c *tool.Call, _ State, made proxmox.UPID) (bool, error) {
 			ctx = proxmox.ReadAgain(ctx)
 			if _, _, err := c.Live(ctx, g.VMID); err != nil {
@@ -65,12 +65,23 @@ func VolumeTarget(node string, id pve.VolID) policy.Target {
 	}
 }
 
+// removal says what removes a volume.
+func removal(id pve.VolID) string {
+	return fmt.Sprintf("pve_delete_volume with volumes [%q] removes that file.", id)
+}
+
+// KeepDownload leaves what was downloaded where it is: it was asked for by itself, and is of
+// use for the next attempt.
+func KeepDownload[State any](id pve.VolID) *change.Undo[State] {
+	return &change.Undo[State]{About: "Removal of " + id.String(), Kept: true, Rest: removal(id)}
+}
+
 // UndoUpload deletes a file that a task has put on a storage. Its name has a random part, so
 // nobody else has made it.
 func UndoUpload[State any](node string, id pve.VolID) *change.Undo[State] {
 	return &change.Undo[State]{
 		About: "Removal of " + id.String(), Target: VolumeTarget(node, id), Task: "imgdel",
-		Rest: fmt.Sprintf("The file %s is still there: pve_delete_volume removes it.", id),
+		Rest: removal(id),
 		Unchanged: func(ctx context.Context, c *tool.Call, _ State, _ proxmox.UPID) (bool, error) {
 			list, err := c.PVE.Content(proxmox.ReadAgain(ctx), node, id.Storage, pve.VolumeFilter{Content: "iso"})
 			return slices.ContainsFunc(list, func(v pve.Volume) bool { return v.VolID == id }), err

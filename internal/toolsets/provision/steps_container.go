@@ -37,12 +37,12 @@ func containerSteps(s containerState) []change.Step[containerState] {
 			Done: func(ctx context.Context, c *tool.Call, s containerState) (bool, error) {
 				return hasVolume(ctx, c, s.Place.Node, s.Template)
 			},
+			Undo: newguest.KeepDownload[containerState](s.Template),
 		})
 	}
 	create := change.Step[containerState]{About: s.about(), Guest: s.VMID, Task: "create", Send: sendContainer, Rest: "Make the call anew."}
-	if !s.Keep {
-		create.Undo = newguest.UndoCreation[containerState](s.ref())
-	}
+	create.Undo = newguest.UndoCreation[containerState](s.ref())
+	create.Undo.Kept = s.Keep
 	steps = append(steps, create)
 	if s.IsOCI {
 		steps = append(steps, change.Step[containerState]{
@@ -117,9 +117,16 @@ func mergeEnv(before string, given []string) []string {
 
 func ociIsSet(ctx context.Context, c *tool.Call, s containerState) (bool, error) {
 	config, err := c.PVE.GuestConfig(proxmox.ReadAgain(ctx), s.ref())
+<<<<<<< HEAD
 	env := strings.Split(config.Values["env"], "\x00")
 	missing := slices.ContainsFunc(s.Env, func(v string) bool { return !slices.Contains(env, v) })
 	return !missing && (s.Entrypoint == "" || config.Values["entrypoint"] == s.Entrypoint), err
+=======
+	if pve.Elsewhere(err) {
+		return false, nil // it was taken back
+	}
+	return config.Values["entrypoint"] == s.Entrypoint, err
+>>>>>>> 4d12ddd (What a failed creation leaves is named; tidying up undoes nothing)
 }
 
 // finishContainer looks at the container, and waits until it is as reachable as the call wants.

@@ -53,11 +53,9 @@ func vmSteps(s createState) []vmStep {
 	return steps
 }
 
-// undoes is an undo, unless what was made is to be kept.
+// undoes is an undo, which only names what was made if that is to be kept.
 func (s createState) undoes(u *change.Undo[createState]) *change.Undo[createState] {
-	if s.Keep {
-		return nil
-	}
+	u.Kept = s.Keep
 	return u
 }
 
@@ -91,8 +89,7 @@ func hasVolume(ctx context.Context, c *tool.Call, node string, id pve.VolID) (bo
 	return slices.ContainsFunc(list, func(v pve.Volume) bool { return v.VolID == id }), err
 }
 
-// downloadStep fetches the image. It stays if a later step fails: it is asked for by itself,
-// and of use for the next attempt.
+// downloadStep fetches the image.
 func (s createState) downloadStep() vmStep {
 	return vmStep{
 		About: fmt.Sprintf("Download of %s", s.Source.Volume), Task: "download",
@@ -103,7 +100,7 @@ func (s createState) downloadStep() vmStep {
 		Done: func(ctx context.Context, c *tool.Call, s createState) (bool, error) {
 			return hasVolume(ctx, c, s.Place.Node, s.Source.Volume)
 		},
-		Rest: "Make the call anew.",
+		Rest: "Make the call anew.", Undo: newguest.KeepDownload[createState](s.Source.Volume),
 	}
 }
 
@@ -132,7 +129,7 @@ func (s createState) cloneStep() vmStep {
 			if s.Place.Node != s.Template.Node {
 				wanted.Node = s.Place.Node
 			}
-			return c.PVE.Clone(ctx, s.Template, wanted)
+			return c.StartClone(ctx, s.Template, wanted)
 		}),
 		Done: cloneIsThere, Rest: "Make the call anew.", Undo: s.undoes(newguest.UndoCreation[createState](s.ref())),
 	}
@@ -209,7 +206,7 @@ func startVM(ctx context.Context, c *tool.Call, s *createState) (change.Job, err
 // ejectStep takes the CD out when the VM has booted, which its agent shows.
 func (s createState) ejectStep() vmStep {
 	return vmStep{
-		About: "Ejection of the CD for cloud-init", Rest: s.removal(),
+		About: "Ejection of the CD for cloud-init", Rest: s.removal(), TidiesUp: true,
 		Ready: func(ctx context.Context, c *tool.Call, s createState) (string, error) {
 			r, err := newguest.ReadReach(ctx, c.View, s.ref())
 			if err != nil || r.Answers {
@@ -225,6 +222,9 @@ func (s createState) ejectStep() vmStep {
 		},
 		Done: func(ctx context.Context, c *tool.Call, s createState) (bool, error) {
 			config, err := c.PVE.GuestConfig(proxmox.ReadAgain(ctx), s.ref())
+			if pve.Elsewhere(err) {
+				return false, nil // it was taken back
+			}
 			return strings.HasPrefix(config.Values[s.Drive], "none"), err
 		},
 	}
@@ -233,7 +233,7 @@ func (s createState) ejectStep() vmStep {
 // removeStep deletes the CD, which may hold credentials.
 func (s createState) removeStep() vmStep {
 	return vmStep{
-		About: "Removal of " + s.SeedAt.String(), Target: newguest.VolumeTarget(s.Place.Node, s.SeedAt), Task: "imgdel", Rest: s.removal(),
+		About: "Removal of " + s.SeedAt.String(), Target: newguest.VolumeTarget(s.Place.Node, s.SeedAt), Task: "imgdel", Rest: s.removal(), TidiesUp: true,
 		Send: func(ctx context.Context, c *tool.Call, s *createState) (change.Job, error) {
 			upid, err := c.PVE.DeleteVolume(ctx, s.Place.Node, s.SeedAt)
 			return change.Job{UPID: upid}, err

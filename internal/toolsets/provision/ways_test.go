@@ -127,16 +127,19 @@ func finish(w *sim.World, name, args string) sim.Answer {
 // follow asks for the end of what an answer says to be under way.
 func follow(w *sim.World, a sim.Answer) sim.Answer {
 	w.Helper()
-	handle, _ := a.Fields["handle"].(string)
+	args := fmt.Sprintf(`{"handle":%q,"wait":45}`, a.Fields["handle"])
+	if a.Fields["handle"] == nil {
+		args = fmt.Sprintf(`{"upid":%q,"wait":45}`, a.Fields["upid"])
+	}
 	for range 60 {
-		if a.Fields["outcome"] != "running" || handle == "" {
+		if a.Outcome != tool.Running {
 			break
 		}
 		time.Sleep(10 * time.Second)
-		seen := w.Call("pve_task_status", fmt.Sprintf(`{"handle":%q,"wait":45}`, handle))
+		seen := w.Call("pve_task_status", args)
 		change, ok := seen.Fields["change"].(map[string]any)
-		if !ok {
-			w.Fatalf("%s", seen.Text)
+		if !ok { // it was no more than a task
+			change = map[string]any{"outcome": seen.Fields["state"]}
 		}
 		a.Fields, a.Text, a.IsError = change, seen.Text, seen.IsError
 		a.Outcome = tool.Outcome(fmt.Sprint(change["outcome"]))
@@ -208,31 +211,37 @@ func TestWays(t *testing.T) {
 			if a.Outcome != tool.OK {
 				t.Fatalf("%s", a.Text)
 			}
-			guests, volumes := contentsOf(t, w).sinceThen(t, before)
-			made := guestNamed(t, w, "made")
-			if id := strconv.Itoa(made.VMID); !slices.Equal(guests, []string{id}) || a.Fields["guest"] != id+" made" || a.Fields["node"] != made.Node {
-				t.Errorf("guests %v were made, %d on %s: %s", guests, made.VMID, made.Node, a.Text)
-			}
-			for key, part := range way.config {
-				value, _ := url.PathUnescape(made.Config[key])
-				if !strings.Contains(value, part) || part == "" && value != "" {
-					t.Errorf("%s is %q, without %q", key, value, part)
-				}
-			}
-			if made.Running == way.stopped || a.Fields["status"] == "running" == way.stopped {
-				t.Errorf("it runs: %v: %s", made.Running, a.Text)
-			}
-			way.checkVolumes(t, made, volumes)
-			if is := addressOf(t, w, made); is != fmt.Sprint(a.Fields["address"]) && !way.unknown && !way.stopped {
-				t.Errorf("its address is %q: %s", is, a.Text)
-			}
-			way.checkChosen(t, made, a)
-			undo, _ := json.Marshal(a.Fields["undo"])
-			if want := fmt.Sprintf(`{"arguments":{"vmid":%d},"tool":"pve_delete_guest"}`, made.VMID); string(undo) != want {
-				t.Errorf("undo %s, want %s", undo, want)
-			}
+			way.checkMade(t, w, before, a)
 		})
 	})
+}
+
+// checkMade compares the guest that was made with the way, and with what the answer says of it.
+func (way way) checkMade(t *testing.T, w *sim.World, before contents, a sim.Answer) {
+	t.Helper()
+	guests, volumes := contentsOf(t, w).sinceThen(t, before)
+	made := guestNamed(t, w, "made")
+	if id := strconv.Itoa(made.VMID); !slices.Equal(guests, []string{id}) || a.Fields["guest"] != id+" made" || a.Fields["node"] != made.Node {
+		t.Errorf("guests %v were made, %d on %s: %s", guests, made.VMID, made.Node, a.Text)
+	}
+	for key, part := range way.config {
+		value, _ := url.PathUnescape(made.Config[key])
+		if !strings.Contains(value, part) || part == "" && value != "" {
+			t.Errorf("%s is %q, without %q", key, value, part)
+		}
+	}
+	if made.Running == way.stopped || a.Fields["status"] == "running" == way.stopped {
+		t.Errorf("it runs: %v: %s", made.Running, a.Text)
+	}
+	way.checkVolumes(t, made, volumes)
+	if is := addressOf(t, w, made); is != fmt.Sprint(a.Fields["address"]) && !way.unknown && !way.stopped {
+		t.Errorf("its address is %q: %s", is, a.Text)
+	}
+	way.checkChosen(t, made, a)
+	undo, _ := json.Marshal(a.Fields["undo"])
+	if want := fmt.Sprintf(`{"arguments":{"vmid":%d},"tool":"pve_delete_guest"}`, made.VMID); string(undo) != want {
+		t.Errorf("undo %s, want %s", undo, want)
+	}
 }
 
 // checkVolumes checks that there are the guest's volumes, and what was to be fetched.
