@@ -270,12 +270,15 @@ func (r *run) answerNotBegun() output {
 	r.nextNotSent = true
 	s := r.steps[r.at]
 	next := s.rest
-	if _, ok := r.in.(planner); ok && s.target.Method == "" {
+	if _, ok := r.in.(planner); ok && !s.needsConsent() {
 		next += fmt.Sprintf(" Or take all steps that are left: %s with this handle as plan_handle.", r.tool.Name)
 	}
 	a := Answer{
 		Outcome: tool.Failed, UPID: r.lastJob().UPID.String(), Next: next,
 		Message: s.about + " was not begun, since the call that would have begun it did not see the end of the task.",
+	}
+	if s.tidies {
+		a.Outcome = tool.Warnings
 	}
 	if s.ready != nil {
 		a.Outcome, a.Message = tool.Warnings, s.about+" was not begun: what it waits for has not come in time, or the process that waited has ended."
@@ -334,10 +337,11 @@ func (r *run) takeStepsLeft(ctx context.Context, h *Handle) output {
 	switch {
 	case stopped == nil:
 		return r.awaitGoal(ctx, patience)
-	case !r.nextNotSent || r.steps[r.at].target.Method != "":
+	case !r.nextNotSent || r.steps[r.at].needsConsent():
 		return r.withStepsDone(ctx, stopped)
 	}
 	r.resumed = nil
+	_, r.takeAway = r.host.Policy.Decide(policy.Ask{Risk: policy.Write})
 	return r.sendSteps(ctx)
 }
 

@@ -26,6 +26,7 @@ type run struct {
 	state    any // a pointer
 	steps    []step
 	consent  policy.Consent
+	takeAway policy.Consent // for what the change itself has made
 	question *tool.Question
 	fault    tool.Fault
 
@@ -103,6 +104,7 @@ func (r *run) respond(ctx context.Context) output {
 	if r.consent, out = r.decideConsent(ctx, risk); out != nil {
 		return r.recordNotSent(ctx, out)
 	}
+	r.takeAway = r.consent
 	if out := r.typeSecrets(ctx); out != nil {
 		return r.recordNotSent(ctx, out)
 	}

@@ -168,7 +168,11 @@ func (r *run) sendStep(ctx context.Context, s step) (job Job, stopped output) {
 	if r.at > 0 {
 		ctx = proxmox.ReadOnce(ctx) // what was read before an earlier step does not count
 	}
-	starting, done := outlive(r.consent.Grant(ctx, s.target), answerTime)
+	consent := r.consent
+	if s.tidies {
+		consent = r.takeAway
+	}
+	starting, done := outlive(consent.Grant(ctx, s.target), answerTime)
 	defer done()
 	job, err := s.send(starting, r.call, r.state)
 	switch {

@@ -33,8 +33,8 @@ type Step[State any] struct {
 	Done func(ctx context.Context, c *tool.Call, s State) (bool, error)
 	// Rest is what to do if the change has ended before the step, in a sentence.
 	Rest string
-	// TidiesUp says that the goal does not depend on the step: if it fails, that is a warning,
-	// and nothing is taken back.
+	// TidiesUp says that the step takes away what the change itself has made on the way to its
+	// goal: if it fails, that is a warning, nothing is taken back, and any process may take it.
 	TidiesUp bool
 	// Undo, if not nil, says what the step makes, and takes it back if a later one fails.
 	Undo *Undo[State]
@@ -73,6 +73,9 @@ type step struct {
 	tidies bool
 	undo   *undo
 }
+
+// needsConsent reports whether the step is good for a consent that was given for it alone.
+func (s step) needsConsent() bool { return s.target.Method != "" && !s.tidies }
 
 type undo struct {
 	step

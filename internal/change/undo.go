@@ -204,7 +204,7 @@ func (r *run) undoStep(ctx context.Context, u undo) (said string, done bool) {
 	defer func() { r.steps[r.at] = kept }()
 	r.steps[r.at] = u.step
 	out := r.recordStep(ctx, func() output {
-		job, err := u.send(r.consent.Grant(ctx, u.target), r.call, r.state)
+		job, err := u.send(r.takeAway.Grant(ctx, u.target), r.call, r.state)
 		if err == nil && !job.UPID.IsZero() {
 			var status proxmox.TaskStatus
 			if status, err = r.call.PVE.Wait(ctx, job.UPID, nil); err == nil && !status.Succeeded() {

@@ -41,12 +41,17 @@ func writesOf(t *testing.T, way way, version string) []sent {
 			if r.Method == http.MethodGet {
 				continue
 			}
-			match := r.Method + " " + strings.Replace(placeholder.ReplaceAllString(r.Endpoint, "*"), "/content/*", "/content/**", 1)
+			match := matching(r)
 			out = append(out, sent{match, like[match], !(r.Method == http.MethodPut && strings.HasSuffix(r.Endpoint, "/config"))})
 			like[match]++
 		}
 	})
 	return out
+}
+
+// matching is what a fault matches that a request meets.
+func matching(r pvesim.Record) string {
+	return r.Method + " " + strings.Replace(placeholder.ReplaceAllString(r.Endpoint, "*"), "/content/*", "/content/**", 1)
 }
 
 // faults are the ways in which a request goes wrong.

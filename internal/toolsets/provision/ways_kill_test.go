@@ -1,0 +1,142 @@
+package provision_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/pvesim"
+)
+
+// mortal carries requests until the process dies: when so many writes have passed. The answer
+// to the last of them comes too late, unless it is the first.
+type mortal struct {
+	http.RoundTripper
+	writes int64
+	sent   atomic.Int64
+}
+
+func (m *mortal) RoundTrip(req *http.Request) (*http.Response, error) {
+	isWrite := req.Method != http.MethodGet
+	if m.sent.Load() >= m.writes {
+		<-req.Context().Done()
+		return nil, req.Context().Err()
+	}
+	resp, err := m.RoundTripper.RoundTrip(req)
+	if isWrite && m.sent.Add(1) == m.writes && m.writes > 1 {
+		<-req.Context().Done()
+		return nil, req.Context().Err()
+	}
+	return resp, err
+}
+
+// killed is a world whose process dies after so many writes, with another process beside it.
+func killed(t *testing.T, m *pvesim.Model, lives int) (w, other *sim.World) {
+	t.Helper()
+	process := &mortal{writes: int64(lives)}
+	w = sim.New(t, sim.Options{Model: m, Token: everyone, Wire: func(rt http.RoundTripper) http.RoundTripper {
+		process.RoundTripper = rt
+		return process
+	}})
+	w.Host.Stays = true
+	other = w.As(everyone)
+	other.Host.Stays, other.Host.Recent = true, &cluster.RecentChanges{}
+	return w, other
+}
+
+// A process that makes a guest is killed after each of its requests. Another one says what was
+// done and what was not, sends nothing by itself, and ends the work when it is asked to: no
+// request is sent twice, and the guest is the one that was wanted.
+func TestKilledAtEveryStep(t *testing.T) {
+	one, most := 0, effort.Of(3, 1, 1)
+	eachWay(t, func(t *testing.T, way way, version string) {
+		all := writesOf(t, way, version)
+		for lives := 1; lives < len(all); lives++ {
+			if one++; one%most != 0 {
+				continue
+			}
+			t.Run(fmt.Sprintf("after %d", lives), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w, other := killed(t, sources(version), lives)
+					defer time.Sleep(2 * tool.HandleTime) // the killed process ends
+					before := contentsOf(t, w)
+					handle := way.begin(w)
+					seen := other.Call("pve_task_status", fmt.Sprintf(`{"handle":%q,"wait":45}`, handle))
+					if !strings.Contains(seen.Text, "not begun") || len(writes(w)) != lives {
+						t.Errorf("%v were sent: %s", writes(w), seen.Text)
+					}
+					a := finish(other, way.tool, fmt.Sprintf(`{"plan_handle":%q,"wait":45}`, handle))
+					if a.Outcome != tool.OK {
+						t.Fatalf("%s\n%s", seen.Text, a.Text)
+					}
+					way.checkMade(t, w, before, a)
+					var want []string
+					for _, one := range all {
+						want = append(want, one.match)
+					}
+					if sent := writes(w); !slices.Equal(sent, want) {
+						t.Errorf("sent %v, want %v", sent, want)
+					}
+				})
+			})
+		}
+	})
+}
+
+// begin begins to make a guest, and waits until nobody goes on with it.
+func (way way) begin(w *sim.World) (handle string) {
+	w.Helper()
+	begun := w.Call(way.tool, way.args+`,"wait":0}`)
+	handle, _ = begun.Fields["handle"].(string)
+	if begun.Outcome != tool.Running || handle == "" {
+		w.Fatalf("%s", begun.Text)
+	}
+	time.Sleep(time.Hour)
+	return handle
+}
+
+// writes are the requests of everybody that could change something.
+func writes(w *sim.World) []string {
+	var out []string
+	for _, r := range w.Sim.Requests() {
+		if r.Method != http.MethodGet {
+			out = append(out, matching(r))
+		}
+	}
+	return out
+}
+
+// What a killed process has made is taken back by the one that goes on, if that fails.
+func TestKilledAndFailed(t *testing.T) {
+	eachWay(t, func(t *testing.T, way way, version string) {
+		all := writesOf(t, way, version)
+		last := slices.IndexFunc(all, func(one sent) bool { return strings.HasSuffix(one.match, "/status/start") })
+		for lives := 1; lives <= last; lives++ {
+			synctest.Test(t, func(t *testing.T) {
+				m := sources(version)
+				m.Faults = append(m.Faults, pvesim.Fault{Match: all[last].match, TaskFails: "no room"})
+				w, other := killed(t, m, lives)
+				defer time.Sleep(2 * tool.HandleTime)
+				before := contentsOf(t, w)
+				handle := way.begin(w)
+				a := finish(other, way.tool, fmt.Sprintf(`{"plan_handle":%q,"wait":45}`, handle))
+				if a.Outcome != tool.Failed {
+					t.Errorf("%s", a.Text)
+				}
+				guests, volumes := contentsOf(t, w).sinceThen(t, before)
+				if len(guests) > 0 && !strings.Contains(a.Text, "pve_delete_guest with vmid "+guests[0]) || !slices.Equal(volumes, nonEmpty(way.downloads)) {
+					t.Errorf("after %d: %v, %v are left: %s", lives, guests, volumes, a.Text)
+				}
+			})
+		}
+	})
+}
