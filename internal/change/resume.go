@@ -186,6 +186,7 @@ func (r *run) restore(ctx context.Context) output {
 	if r.call, err = tool.NewCall(ctx, r.host, r.req); err != nil {
 		return r.answerCannotLook(first, err)
 	}
+	r.call.SetID(r.id)
 	return nil
 }
 
@@ -249,6 +250,13 @@ func (r *run) answerToCome(ctx context.Context) output {
 // lookUpStep looks in PVE whether a step was begun. If PVE does the step by itself, an error of
 // the list of tasks is no reason to stop: whether the goal is reached is seen all the same.
 func (r *run) lookUpStep(ctx context.Context) (job Job, begun bool, err error) {
+	if find := r.steps[r.at].find; find != nil {
+		mayBeMine, err := find(proxmox.ReadAgain(ctx), r.call, r.state)
+		if err != nil || !mayBeMine {
+			return job, false, err
+		}
+		r.steps = r.spec.steps(r.plan, r.state)
+	}
 	s := r.steps[r.at]
 	if s.guest != 0 && s.task != "" {
 		job.UPID, err = r.call.FindTask(ctx, s.guest, s.task, r.tasks(), r.started)

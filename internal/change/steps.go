@@ -31,6 +31,10 @@ type Step[State any] struct {
 	// Done, if not nil, reports whether PVE shows the step as done although no task of it
 	// is found.
 	Done func(ctx context.Context, c *tool.Call, s State) (bool, error)
+	// Find, if not nil, completes the state with what the step has made, if that is there, where
+	// the state may say otherwise: the step of another process may have had to take another id.
+	// The result is false if what is there instead is somebody else's.
+	Find func(ctx context.Context, c *tool.Call, s *State) (mayBeMine bool, err error)
 	// Rest is what to do if the change has ended before the step, in a sentence.
 	Rest string
 	// TidiesUp says that the step takes away what the change itself has made on the way to its
@@ -69,6 +73,7 @@ type step struct {
 	send   func(ctx context.Context, c *tool.Call, state any) (Job, error)
 	ready  func(ctx context.Context, c *tool.Call, state any) (string, error)
 	done   func(ctx context.Context, c *tool.Call, state any) (bool, error)
+	find   func(ctx context.Context, c *tool.Call, state any) (bool, error)
 	rest   string
 	tidies bool
 	undo   *undo
@@ -88,6 +93,11 @@ func (s Step[State]) untyped() step {
 	if s.Done != nil {
 		out.done = func(ctx context.Context, c *tool.Call, state any) (bool, error) {
 			return s.Done(ctx, c, *state.(*State))
+		}
+	}
+	if s.Find != nil {
+		out.find = func(ctx context.Context, c *tool.Call, state any) (bool, error) {
+			return s.Find(ctx, c, state.(*State))
 		}
 	}
 	if s.Ready != nil {

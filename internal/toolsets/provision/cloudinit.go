@@ -77,10 +77,7 @@ func (p *vmPlan) planSeed(ctx context.Context, c *tool.Call) error {
 		return explain.Refusal("Grant it Datastore.AllocateTemplate on a storage for ISOs, or leave user_data out and give user and ssh_keys.",
 			"user_data goes to the VM on a CD, and this token may put one on no storage of %s. Nothing was made.", p.Place.Node)
 	}
-	macs := make([]string, len(p.nics))
-	for i := range p.nics {
-		macs[i] = p.nics[i].UseMAC(macOf(c.Unique("NIC " + strconv.Itoa(i))))
-	}
+	macs := newguest.UseMACs(c, p.nics)
 	p.setNICs()
 	var err error
 	if p.Seed, err = seedOf(c.Unique("instance")[:16], p.in, p.in.UserData, p.nics, macs, strings.Fields(p.in.Set["nameserver"])); err != nil {

@@ -123,6 +123,7 @@ func (p *vmPlan) planNew(ctx context.Context, c *tool.Call) error {
 	if len(p.nics) == 0 {
 		p.nics = []newguest.NIC{{}}
 	}
+	p.MAC = newguest.UseMACs(c, p.nics)[0]
 	p.memory = cmp.Or(p.memory, usualMemory)
 	if err := p.planDisks(ctx, c); err != nil {
 		return err

@@ -2,7 +2,6 @@ package provision
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -105,10 +104,4 @@ func networkConfig(nics []newguest.NIC, macs, nameservers []string) (string, err
 	}
 	text, err := yaml.Marshal(map[string]any{"version": 2, "ethernets": all})
 	return string(text), err
-}
-
-// macOf makes a MAC address in the range of PVE's own.
-func macOf(unique string) string {
-	sum := sha256.Sum256([]byte(unique))
-	return fmt.Sprintf("BC:24:11:%02X:%02X:%02X", sum[0], sum[1], sum[2])
 }

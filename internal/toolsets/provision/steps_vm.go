@@ -3,7 +3,6 @@ package provision
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,7 +22,8 @@ type (
 )
 
 // vmSteps are the requests that make the VM, in their order. The image and the CD come first,
-// so that no VM is made that lacks them.
+// so that no VM is made that lacks them. A clone does: nothing but the task of its own step
+// shows which it is.
 func vmSteps(s createState) []vmStep {
 	var steps []vmStep
 	add := func(wanted bool, step vmStep) {
@@ -32,12 +32,13 @@ func vmSteps(s createState) []vmStep {
 		}
 	}
 	hasSeed := s.SeedAt.Name != ""
-	add(hasSeed, s.uploadStep())
-	add(s.Source.URL != "", s.downloadStep())
 	if s.Source.Kind == fromTemplate {
 		steps = append(steps, s.cloneStep())
+		add(hasSeed, s.uploadStep())
 		add(s.Configured || len(s.Config) > 0 || len(s.Unset) > 0 || s.Drive != "", s.configureStep())
 	} else {
+		add(hasSeed, s.uploadStep())
+		add(s.Source.URL != "", s.downloadStep())
 		steps = append(steps, s.createStep())
 	}
 	add(s.Grow != "", vmStep{
@@ -107,6 +108,10 @@ func (s createState) downloadStep() vmStep {
 func (s createState) createStep() vmStep {
 	return vmStep{
 		About: s.about(), Guest: s.VMID, Task: "create",
+		Find: func(ctx context.Context, c *tool.Call, s *createState) (mayBeMine bool, err error) {
+			s.VMID, mayBeMine, err = newguest.FindMade(ctx, c.View, s.ref(), s.Name, s.MAC)
+			return mayBeMine, err
+		},
 		Send: s.making(func(ctx context.Context, c *tool.Call, s *createState, id pve.VMID) (proxmox.UPID, error) {
 			config := s.Config
 			if s.Drive != "" {
@@ -131,7 +136,7 @@ func (s createState) cloneStep() vmStep {
 			}
 			return c.StartClone(ctx, s.Template, wanted)
 		}),
-		Done: cloneIsThere, Rest: "Make the call anew.", Undo: s.undoes(newguest.UndoCreation[createState](s.ref())),
+		Rest: "Make the call anew.", Undo: s.undoes(newguest.UndoCreation[createState](s.ref())),
 	}
 }
 
@@ -152,23 +157,6 @@ func (s createState) making(send func(context.Context, *tool.Call, *createState,
 		}
 		return change.Job{UPID: upid}, nil
 	}
-}
-
-// cloneIsThere reports whether the VM is the clone that this change has made. The task of a
-// clone has the id of the template, so it is known by its name, and by having no task that
-// has made it in another way.
-func cloneIsThere(ctx context.Context, c *tool.Call, s createState) (bool, error) {
-	g, st, err := c.Live(ctx, s.VMID)
-	var none *pve.NoGuestError
-	if errors.As(err, &none) || err == nil && st.Name.Value != s.Name {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	tasks, _, err := c.PVE.NodeTasks(ctx, g.Node, pve.TaskFilter{Source: "all", VMID: s.VMID, Limit: 100})
-	made := func(t pve.Task) bool { return slices.Contains([]string{"qmcreate", "qmrestore"}, t.Type) }
-	return !slices.ContainsFunc(tasks, made), err
 }
 
 func (s createState) configureStep() vmStep {

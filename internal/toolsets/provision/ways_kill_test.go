@@ -140,3 +140,33 @@ func TestKilledAndFailed(t *testing.T) {
 		}
 	})
 }
+
+// While an image is fetched, somebody else takes the id that was chosen, so that the guest gets
+// another one; and then the process is killed. The process that goes on with the first handle
+// finds the guest, and touches no other.
+func TestKilledWithAnotherID(t *testing.T) {
+	eachWay(t, func(t *testing.T, way way, version string) {
+		all := writesOf(t, way, version)
+		for lives := 2; lives < len(all); lives++ {
+			synctest.Test(t, func(t *testing.T) {
+				w, other := killed(t, sources(version), lives)
+				defer time.Sleep(2 * tool.HandleTime)
+				begun := w.Call(way.tool, way.args+`,"wait":0}`)
+				id := 110
+				if a := other.Call("pve_create_vm", `{"name":"made","vmid":110,"node":"pve1","storage":"nfs","disks":["1G"],"start":false,"wait":45}`); a.Outcome != tool.OK {
+					id = 0 // it was made already
+				}
+				time.Sleep(time.Hour)
+				before := contentsOf(t, other)
+				a := finish(other, way.tool, fmt.Sprintf(`{"plan_handle":%q,"wait":45}`, begun.Fields["handle"]))
+				if a.Outcome != tool.OK {
+					t.Errorf("after %d: %s", lives, a.Text)
+				}
+				now := contentsOf(t, other)
+				if id != 0 && (now.Guests["110"] != before.Guests["110"] || now.Guests["111"] == "" || now.Guests["112"] != "") || id == 0 && now.Guests["111"] != "" {
+					t.Errorf("after %d: %v", lives, now.Guests)
+				}
+			})
+		}
+	})
+}
