@@ -50,6 +50,7 @@ type containerState struct {
 	Template  pve.VolID         `json:"template"`
 	Appliance string            `json:"appliance,omitzero"` // that is fetched first
 	Reference string            `json:"reference,omitzero"` // of an OCI image that is
+	MAC       string            `json:"mac,omitzero"`       // of the first NIC
 	Config    map[string]string `json:"config,omitzero"`
 	// IsOCI says that environment and entrypoint are set when the container is made: PVE
 	// takes the image's own first. They are cleared when they were sent.

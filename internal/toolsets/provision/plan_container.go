@@ -81,6 +81,7 @@ func (p *containerPlan) plan(ctx context.Context, c *tool.Call) error {
 	if err := p.checkOCI(ctx, c); err != nil {
 		return err
 	}
+	p.MAC = newguest.UseMACs(c, p.nics)[0]
 	said, err := newguest.CheckBridges(ctx, c.View, p.Place.Node, p.nics)
 	if said != "" {
 		p.Chosens["bridge"] = said

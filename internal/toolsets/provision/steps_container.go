@@ -40,7 +40,13 @@ func containerSteps(s containerState) []change.Step[containerState] {
 			Undo: newguest.KeepDownload[containerState](s.Template),
 		})
 	}
-	create := change.Step[containerState]{About: s.about(), Guest: s.VMID, Task: "create", Send: sendContainer, Rest: "Make the call anew."}
+	create := change.Step[containerState]{
+		About: s.about(), Guest: s.VMID, Task: "create", Send: sendContainer, Rest: "Make the call anew.",
+		Find: func(ctx context.Context, c *tool.Call, s *containerState) (mayBeMine bool, err error) {
+			s.VMID, mayBeMine, err = newguest.FindMade(ctx, c.View, s.ref(), s.Name, s.MAC)
+			return mayBeMine, err
+		},
+	}
 	create.Undo = newguest.UndoCreation[containerState](s.ref())
 	create.Undo.Kept = s.Keep
 	steps = append(steps, create)
@@ -117,16 +123,12 @@ func mergeEnv(before string, given []string) []string {
 
 func ociIsSet(ctx context.Context, c *tool.Call, s containerState) (bool, error) {
 	config, err := c.PVE.GuestConfig(proxmox.ReadAgain(ctx), s.ref())
-<<<<<<< HEAD
-	env := strings.Split(config.Values["env"], "\x00")
-	missing := slices.ContainsFunc(s.Env, func(v string) bool { return !slices.Contains(env, v) })
-	return !missing && (s.Entrypoint == "" || config.Values["entrypoint"] == s.Entrypoint), err
-=======
 	if pve.Elsewhere(err) {
 		return false, nil // it was taken back
 	}
-	return config.Values["entrypoint"] == s.Entrypoint, err
->>>>>>> 4d12ddd (What a failed creation leaves is named; tidying up undoes nothing)
+	env := strings.Split(config.Values["env"], "\x00")
+	missing := slices.ContainsFunc(s.Env, func(v string) bool { return !slices.Contains(env, v) })
+	return !missing && (s.Entrypoint == "" || config.Values["entrypoint"] == s.Entrypoint), err
 }
 
 // finishContainer looks at the container, and waits until it is as reachable as the call wants.
