@@ -57,7 +57,7 @@ type Undo[State any] struct {
 	// Rest is what takes it back if that was not done, in a sentence that begins with the
 	// name of a tool.
 	Rest string
-	// Kept says that it stays whatever happens, so that nothing but Rest is of use.
+	// Kept says that it stays whatever happens: Rest is all that is used.
 	Kept bool
 	// Unchanged reports whether what the task has made is still as that has left it.
 	Unchanged func(ctx context.Context, c *tool.Call, s State, made proxmox.UPID) (bool, error)

@@ -145,7 +145,7 @@ func (r *run) undoSeen(ctx context.Context, u *undo, made proxmox.UPID) (said st
 	if made.IsZero() {
 		return leftToYou, false
 	}
-	if u.guest == 0 { // whose tasks cannot be told from others
+	if u.guest == 0 { // the task would not say which volume it is about
 		switch still, err := u.unchanged(ctx, r.call, r.state, made); {
 		case err != nil:
 			return "whether it was done cannot be seen: " + r.call.Explain(err).What, false

@@ -57,10 +57,11 @@ func (v *View) CreateWithFreeID(ctx context.Context, id *pve.VMID, chosen bool, 
 }
 
 // StartClone starts the task that copies a guest. That a guest of another node has the id, PVE
-// notices only in the task: if it does at once, that is an error as any other refusal is.
-func (v *View) StartClone(ctx context.Context, g pve.GuestRef, wanted pve.NewClone) (proxmox.UPID, error) {
+// notices only in the task: if it does at once, and the id was chosen for it, that is an error
+// as any other refusal is.
+func (v *View) StartClone(ctx context.Context, g pve.GuestRef, wanted pve.NewClone, chosen bool) (proxmox.UPID, error) {
 	upid, err := v.PVE.Clone(ctx, g, wanted)
-	if err != nil {
+	if err != nil || !chosen {
 		return upid, err
 	}
 	soon, cancel := context.WithTimeout(ctx, 400*time.Millisecond)

@@ -215,7 +215,7 @@ func startClone(ctx context.Context, c *tool.Call, in *cloneState) (change.Job, 
 			if in.Full != nil {
 				wanted.Full = lenient.Some(*in.Full)
 			}
-			return c.StartClone(ctx, g, wanted)
+			return c.StartClone(ctx, g, wanted, in.Chosen)
 		})
 		return upid, err
 	})

@@ -22,8 +22,8 @@ type (
 )
 
 // vmSteps are the requests that make the VM, in their order. The image and the CD come first,
-// so that no VM is made that lacks them. A clone does: nothing but the task of its own step
-// shows which it is.
+// so that no VM is made that lacks them. A clone does: which it is, the task of its own step
+// alone shows.
 func vmSteps(s createState) []vmStep {
 	var steps []vmStep
 	add := func(wanted bool, step vmStep) {
@@ -134,7 +134,7 @@ func (s createState) cloneStep() vmStep {
 			if s.Place.Node != s.Template.Node {
 				wanted.Node = s.Place.Node
 			}
-			return c.StartClone(ctx, s.Template, wanted)
+			return c.StartClone(ctx, s.Template, wanted, s.Chosen)
 		}),
 		Rest: "Make the call anew.", Undo: s.undoes(newguest.UndoCreation[createState](s.ref())),
 	}
