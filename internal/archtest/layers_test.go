@@ -23,6 +23,8 @@ var layers = []layer{
 	{"what needs no simulated cluster", []string{"pvesim/internal/..."}},
 	{"clients and simulator", []string{"pve", "pvesim", "pve/apischema/gen"}},
 	{"text, seals, files and series", []string{"internal/render", "internal/seal", "internal/files", "internal/exactjson", "internal/forecast"}},
+	{"consoles", []string{"internal/duplex", "internal/keyboard"}},
+	{"what consoles show", []string{"internal/rfb", "internal/screen", "internal/terminal"}},
 	{"values shown, claims kept", []string{"internal/show", "internal/once"}},
 	{"policy and record", []string{"internal/policy", "internal/audit"}},
 	{"words for errors", []string{"internal/explain"}},

@@ -35,7 +35,10 @@ func (a *app) call(ctx context.Context, t tool.Tool, args map[string]any, o *out
 	if o.chart || o.file != "" && t.Chart != "" {
 		t, _ = toolset.Named(t.Chart)
 	}
-	if t.Attaches && o.file == "" && isTerminal(a.out) {
+	if o.optional = asksForPicture(t); o.optional && o.file != "" {
+		args[pictureArgument] = true
+	}
+	if t.Attaches && !o.optional && o.file == "" && isTerminal(a.out) {
 		return &exitError{exitUsage, "a terminal shows no picture: name a file with --out, such as --out chart.png"}
 	}
 	return a.callOffered(ctx, t, args, o)
@@ -190,13 +193,15 @@ func (a *app) printFollowUp(ctx context.Context, answer json.RawMessage) {
 	fmt.Fprintln(a.err, "Go on waiting: pve-mcp call pve_task_status "+how+" --wait 3600")
 }
 
-// printAll prints an answer; a picture goes to the file that --out names, or is all that is
-// printed.
+// printAll prints an answer. A picture goes to the file that --out names. Without one it is all
+// that is printed by a tool whose answer is a picture, and left out by one that also has text.
 func (a *app) printAll(t tool.Tool, res tool.Result, o *output) error {
 	for _, c := range res.Content {
 		picture, ok := c.(tool.Image)
 		switch {
 		case !ok:
+		case o.file == "" && o.optional:
+			fmt.Fprintln(a.err, "There is a picture: give the name of a file for it, such as --out screen.png.")
 		case o.file == "":
 			_, err := a.out.Write(picture.Data)
 			return err

@@ -13,6 +13,16 @@ type output struct {
 	format string // the value of --output, "" if it was not given
 	chart  bool   // as a picture
 	file   string // for the picture; "" is stdout
+	// optional says that the answer has text, too, so that no picture goes to stdout.
+	optional bool
+}
+
+// pictureArgument asks a tool whose answer may be text for a picture.
+const pictureArgument = "picture"
+
+func asksForPicture(t tool.Tool) bool {
+	_, asks := t.Input().Properties[pictureArgument]
+	return t.Attaches && asks
 }
 
 func outputs() []string { return []string{"table", "json"} }
@@ -36,7 +46,10 @@ func outputFlags(cmd *cobra.Command, t tool.Tool) *output {
 	if t.Chart != "" {
 		cmd.Flags().BoolVar(&o.chart, "chart", false, "draw it, as "+t.Chart+" does")
 	}
-	if t.Chart != "" || t.Attaches {
+	switch {
+	case asksForPicture(t):
+		cmd.Flags().StringVar(&o.file, "out", "", "file for a picture (PNG)")
+	case t.Chart != "" || t.Attaches:
 		cmd.Flags().StringVar(&o.file, "out", "", "file for the picture (PNG); default: stdout, if it is no terminal")
 	}
 	return o

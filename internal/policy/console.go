@@ -2,6 +2,7 @@ package policy
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 )
 
 // consoles are the endpoints whose connections may become a websocket, by method and path.
-var consoles = map[string]bool{"GET /nodes/{node}/qemu|lxc/{vmid}/vncwebsocket": true}
+var consoles = map[string]bool{"GET /nodes/{node}/qemu/{vmid}/vncwebsocket": true, "GET /nodes/{node}/lxc/{vmid}/vncwebsocket": true}
 
 // upgrades reports whether a request asks to use its connection for another protocol.
 func upgrades(req *http.Request) bool {
@@ -40,12 +41,33 @@ func (g *Guard) mayType(req *http.Request, r request, e *row) (used *grant, may 
 	if r.params, reason, _ = readParams(req, r, e); reason != "" || !granted(req.Context(), *e, r) {
 		return nil, false
 	}
+	if g.Policy.Refusal(Exec) != "" || g.Policy.Confirm == Human && !byHuman(req.Context()) {
+		return nil, false
+	}
 	changes := e.effectOf(r)
 	if g.Policy.RefuseCommand(nil, false) != "" || g.newJudge().refuse(proxmox.WithReadsOf(withoutValues{req.Context()}, req.Context()), changes) != "" {
 		return nil, false
 	}
 	used, reason = spend(req.Context(), *e, r, changes)
 	return used, reason == ""
+}
+
+// byHuman reports whether the grant of a context is a human's.
+func byHuman(ctx context.Context) bool {
+	g, _ := ctx.Value(grantKey{}).(*grant)
+	return g != nil && g.by == "human"
+}
+
+// offersGranted reports whether a request has a console offered that a human has consented to
+// open. The consent is used up when the console is opened.
+func offersGranted(ctx context.Context, e row, r request, changes effect) bool {
+	g, _ := ctx.Value(grantKey{}).(*grant)
+	if g == nil || g.by != "human" || g.used.Load() || g.target.Method != http.MethodGet {
+		return false
+	}
+	guest, opens := strings.CutSuffix(g.target.Path, "/vncwebsocket")
+	path := e.target(r)
+	return opens && (path == guest+"/termproxy" || path == guest+"/vncproxy") && g.target.covers(changes)
 }
 
 // watchConsole wraps a console. The wrapper drops input of a call that may not type.

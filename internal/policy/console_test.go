@@ -232,7 +232,8 @@ func TestConsoleEndsOnWhatIsUnknown(t *testing.T) {
 // Only a guest's console may have a connection of its own.
 func TestOnlyConsolesAreOpened(t *testing.T) {
 	for path, p := range map[string]policy.Policy{
-		vnc:                                  {},
+		vnc:                                  {ReadOnly: true},
+		"/nodes/pve1/lxc/100/vncwebsocket":   {},
 		"/nodes/pve1/vncwebsocket":           execOn,
 		"/version":                           execOn,
 		"/nodes/pve1/lxc/1/mtunnelwebsocket": execOn,

@@ -29,6 +29,7 @@ const (
 	actsOutside         // reads, and has the node ask other machines, or wake its disks
 	writes              // what can be changed back
 	destroys            // data or state, for good
+	opensConsole        // shows what a VM shows; typing there needs the consent of a command
 	entersGuest         // runs, types, reads or writes inside of a guest
 	changesAccess       // users, groups, tokens, roles, permissions, realms
 	never               // is not sent
@@ -39,7 +40,7 @@ func (c class) risk() Risk {
 	switch c {
 	case reads, showsSecrets:
 		return Read
-	case actsOutside, writes:
+	case actsOutside, writes, opensConsole:
 		return Write
 	case entersGuest:
 		return Exec
@@ -92,6 +93,8 @@ func details() map[string]detail {
 	return map[string]detail{
 		"PUT /nodes/{node}/qemu|lxc/{vmid}/config":                        {isDestructive: destroysConfig, isEnvironment: environmentOfContainer},
 		"POST /nodes/{node}/qemu/{vmid}/config":                           {isDestructive: destroysConfig},
+		"POST /nodes/{node}/qemu/{vmid}/termproxy":                        {leavesGuests: always},
+		"POST /nodes/{node}/qemu/{vmid}/vncproxy":                         {leavesGuests: always},
 		"PUT /nodes/{node}/qemu|lxc/{vmid}/resize":                        {spreads: true},
 		"POST /nodes/{node}/qemu|lxc/{vmid}/clone":                        {leavesGuests: always, makes: "newid", from: snapname},
 		"POST /nodes/{node}/qemu|lxc/{vmid}/migrate":                      {from: allSnapshots, targetParam: "target"},

@@ -78,9 +78,12 @@ var guestEndpoints = []endpoint{
 	{"DELETE", "/nodes/{node}/qemu|lxc/{vmid}/firewall/rules/{pos}", destroys, "guest {vmid}", "positions shift: give the digest"},
 
 	{"POST", "/nodes/{node}/qemu|lxc/{vmid}/spiceproxy", never, "guest {vmid}", "it is for a viewer on a person's desk"},
-	{"POST", "/nodes/{node}/qemu|lxc/{vmid}/termproxy", entersGuest, "guest {vmid}", "opens its console"},
-	{"POST", "/nodes/{node}/qemu|lxc/{vmid}/vncproxy", entersGuest, "guest {vmid}", "opens its screen and keyboard"},
-	{"GET", "/nodes/{node}/qemu|lxc/{vmid}/vncwebsocket", entersGuest, "guest {vmid}", "carries its screen and keyboard, or its terminal"},
+	{"POST", "/nodes/{node}/lxc/{vmid}/termproxy", entersGuest, "guest {vmid}", "opens its console, which may be a shell of root"},
+	{"POST", "/nodes/{node}/lxc/{vmid}/vncproxy", entersGuest, "guest {vmid}", "opens its console, which may be a shell of root"},
+	{"GET", "/nodes/{node}/lxc/{vmid}/vncwebsocket", entersGuest, "guest {vmid}", "carries its console"},
+	{"POST", "/nodes/{node}/qemu/{vmid}/termproxy", opensConsole, "guest {vmid}", "shows its serial port"},
+	{"POST", "/nodes/{node}/qemu/{vmid}/vncproxy", opensConsole, "guest {vmid}", "shows its screen"},
+	{"GET", "/nodes/{node}/qemu/{vmid}/vncwebsocket", opensConsole, "guest {vmid}", "carries its screen or serial port"},
 	{"PUT", "/nodes/{node}/qemu/{vmid}/sendkey", entersGuest, "guest {vmid}", "types into it"},
 
 	{"GET", "/nodes/{node}/qemu/{vmid}/agent", reads, "", ""},

@@ -133,8 +133,11 @@ func TestTransport(t *testing.T) {
 		{"POST", "/nodes/a/qemu/100/agent/set-user-password", noExec, sent},
 		{"POST", "/nodes/a/qemu/100/monitor?command=quit", "QEMU's monitor", "QEMU's monitor"},
 		{"PUT", "/nodes/a/qemu/100/sendkey?key=ret", noExec, sent},
-		{"POST", "/nodes/a/qemu/100/vncproxy", noExec, sent},
-		{"GET", "/nodes/a/qemu/100/vncwebsocket?port=5900&vncticket=x", noExec, sent},
+		{"POST", "/nodes/a/qemu/100/vncproxy", sent, sent},
+		{"POST", "/nodes/a/qemu/100/termproxy", sent, sent},
+		{"POST", "/nodes/a/lxc/100/vncproxy", noExec, sent},
+		{"POST", "/nodes/a/lxc/100/termproxy", noExec, sent},
+		{"GET", "/nodes/a/lxc/100/vncwebsocket?port=5900&vncticket=x", noExec, sent},
 		{"GET", "/nodes/a/vncwebsocket?port=5900&vncticket=x", nodeShell, nodeShell},
 		{"POST", "/nodes/a/termproxy", nodeShell, nodeShell},
 		{"POST", "/nodes/a/execute?commands=[]", "it makes other requests", "it makes other requests"},
@@ -174,6 +177,19 @@ func TestTransport(t *testing.T) {
 			if !strings.HasPrefix(got, p.want) || p.want == "" && got != "" {
 				t.Errorf("%+v: %s %s: %q, want %q", p.policy, tt.method, tt.target, got, p.want)
 			}
+		}
+	}
+}
+
+// A screen is a read that is none in read-only mode: it carries keys, too.
+func TestScreens(t *testing.T) {
+	const screen = "/nodes/a/qemu/100/vncwebsocket?port=5900&vncticket=x"
+	for _, tt := range []struct {
+		policy policy.Policy
+		want   string
+	}{{policy.Policy{}, sent}, {policy.Policy{ReadOnly: true, Exec: true}, readOnly}} {
+		if got := try(t.Context(), t, &policy.Guard{Policy: tt.policy}, http.MethodGet, screen); !strings.HasPrefix(got, tt.want) || tt.want == "" && got != "" {
+			t.Errorf("%+v: %q", tt.policy, got)
 		}
 	}
 }

@@ -231,7 +231,7 @@ func (g *Guard) refuseWrite(req *http.Request, r request) (used *grant, reason s
 			return nil, reason, nil
 		}
 	}
-	if risk == Destructive || risk == Access || risk == Exec && g.Policy.Confirm == Human {
+	if risk == Destructive || risk == Access || risk == Exec && g.Policy.Confirm == Human && !offersGranted(req.Context(), *e, r, changes) {
 		used, reason = spend(req.Context(), *e, r, changes)
 		return used, reason, nil
 	}

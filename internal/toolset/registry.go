@@ -8,6 +8,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/api"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/backups"
+	"github.com/pve-mcp/pve-mcp/internal/toolsets/console"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/guests"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/insight"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/nodes"
@@ -22,6 +23,7 @@ func registered() []tool.Set {
 	return []tool.Set{
 		api.Set(),
 		backups.Set(),
+		console.Set(),
 		guests.Set(),
 		insight.Set(),
 		nodes.Set(),
