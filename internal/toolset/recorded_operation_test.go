@@ -51,6 +51,11 @@ var operations = []operation{
 // expressed returns the tool and its arguments for a row, "" if no tool can say it,
 // or if the recording did something else before the task had ended.
 func (d *driver) expressed(rows []recorded.Row, i int) (name string, args map[string]any) {
+	return d.expressedBy(operations, rows, i)
+}
+
+// expressedBy is expressed with some operations.
+func (d *driver) expressedBy(operations []operation, rows []recorded.Row, i int) (name string, args map[string]any) {
 	row := rows[i]
 	if !row.IsRequest() || row.Token == "" || labels[row.Token] == "" || row.RawBody != "" || len(row.Headers) > 0 {
 		return "", nil

@@ -70,7 +70,7 @@ var ownWords = []struct{ pve, tool string }{
 	{`you can't start a vm if it's a template`, `is a template, which cannot be started`},
 	{`protection mode enabled`, `is protected against removal`},
 	{`detected modified configuration|checksum mismatch`, `was changed since it had the digest`},
-	{`Parameter verification failed`, `PVE refused the parameters|The argument "\w+"|is on pve1 already; nothing was sent|has no disk "floppy"`},
+	{`Parameter verification failed`, `Nothing that is offered is called|ends in|PVE refused the parameters|The argument "\w+"|is on pve1 already; nothing was sent|has no disk "floppy"`},
 	{`format error`, `has no disk "mp0"`},
 	{`snapshot feature is not available`, `cannot make snapshots of all its disks`},
 	{`Cannot do full clones on a running container without snapshots`, `a running container can only be copied from a snapshot`},
@@ -88,6 +88,12 @@ var ownWords = []struct{ pve, tool string }{
 	{`can't migrate running VM without --online`, `has disks that only its node has`},
 	{`no such cluster node`, `There is no node`},
 	{`used in HA resources and purge parameter not set`, `is managed by HA, so PVE does not delete it`},
+	{`refusing to override existing file`, `is there already, and is not loaded again`},
+	{`download failed: exit code`, `invalid server response`},
+	{`^OK$`, `has a folder in it; give a name alone|There is no volume data:iso/`},
+	{`can't convert a template to a template`, `is a template already`},
+	{`(?i)disk 'scsi0' .*does not exist`, `has no disk "scsi0"`},
+	{`Permission check failed`, `No storage that this token may use`},
 	{`can't migrate running container without`, `can only be moved by stopping it`},
 }
 

@@ -121,7 +121,7 @@ func planDownload(ctx context.Context, c *tool.Call, in downloadIn) (change.Plan
 		Subject: policy.Subject{Kind: policy.VolumeKind, ID: d.Volume.String()},
 		About:   fmt.Sprintf("Download of %s to %s on %s", render.Text(d.From, 120), render.Text(d.Volume.String(), 120), d.Node),
 	}
-	there, err := hasVolume(ctx, c, d.Node, d.Volume)
+	there, err := d.isThere(ctx, c)
 	if there {
 		plan.Already, plan.ReadOnly = fmt.Sprintf("%s is there already, and is not loaded again.", d.Volume), true
 	} else if err == nil {
@@ -171,6 +171,27 @@ func (d *downloadPlan) place(ctx context.Context, c *tool.Call, content string) 
 	}
 	return explain.Refusal(fmt.Sprintf("%sAn administrator allows it: pvesm set STORAGE --content …,%s.", where, content),
 		"No storage that this token may use holds the content %s. Nothing was fetched.", content)
+}
+
+// isThere reports whether the storage has the file: that of the node that was named, or else of
+// any, which is the one of the plan then.
+func (d *downloadPlan) isThere(ctx context.Context, c *tool.Call) (bool, error) {
+	there, err := hasVolume(ctx, c, d.Node, d.Volume)
+	if there || err != nil || d.in.Node != "" {
+		return there, err
+	}
+	for _, s := range d.stores {
+		for _, node := range s.Ready {
+			if s.Storage.Value != d.Volume.Storage || node == d.Node || s.Shared.Value {
+				continue
+			}
+			if there, err = hasVolume(ctx, c, node, d.Volume); there || err != nil {
+				d.Node = node
+				return there, err
+			}
+		}
+	}
+	return false, nil
 }
 
 // look asks the server about the file before it is fetched, and looks whether it fits.

@@ -51,7 +51,10 @@ func (d *downloadPlan) findURL(ctx context.Context, c *tool.Call, text string) e
 	if d.in.Filename != "" {
 		name = d.in.Filename
 	}
-	if name == "." || name == "/" || strings.ContainsAny(name, "/\\") {
+	if strings.ContainsAny(d.in.Filename, "/\\") {
+		return tool.BadArgument("filename", "has a folder in it; give a name alone, such as debian-13.iso")
+	}
+	if name == "." || name == "/" {
 		return tool.BadArgument("filename", "is needed, since the URL ends in none: such as debian-13.iso")
 	}
 	ending := path.Ext(name)

@@ -73,7 +73,7 @@ var faults = []struct {
 // answer with the call that removes it; and it is never said to be right.
 func TestFaultsAtEveryStep(t *testing.T) {
 	one := 0
-	most := effort.Of(53, 13, 1) // one in so many is tried
+	most := effort.Of(53, 19, 1) // one in so many is tried
 	eachWay(t, func(t *testing.T, way way, version string) {
 		for i, at := range writesOf(t, way, version) {
 			for _, f := range faults {
@@ -101,7 +101,7 @@ func TestFaultsAtEveryStep(t *testing.T) {
 // If the taking back goes wrong, too, what is left is named.
 func TestFaultsOfTheUndo(t *testing.T) {
 	one := 0
-	most := effort.Of(29, 7, 1)
+	most := effort.Of(29, 9, 1)
 	eachWay(t, func(t *testing.T, way way, version string) {
 		kind := "qemu"
 		if way.tool == "pve_create_container" {

@@ -57,7 +57,7 @@ func killed(t *testing.T, m *pvesim.Model, lives int) (w, other *sim.World) {
 // done and what was not, sends nothing by itself, and ends the work when it is asked to: no
 // request is sent twice, and the guest is the one that was wanted.
 func TestKilledAtEveryStep(t *testing.T) {
-	one, most := 0, effort.Of(3, 1, 1)
+	one, most := 0, effort.Of(5, 2, 1)
 	eachWay(t, func(t *testing.T, way way, version string) {
 		all := writesOf(t, way, version)
 		for lives := 1; lives < len(all); lives++ {
@@ -117,10 +117,14 @@ func writes(w *sim.World) []string {
 
 // What a killed process has made is taken back by the one that goes on, if that fails.
 func TestKilledAndFailed(t *testing.T) {
+	one, most := 0, effort.Of(5, 2, 1)
 	eachWay(t, func(t *testing.T, way way, version string) {
 		all := writesOf(t, way, version)
 		last := slices.IndexFunc(all, func(one sent) bool { return strings.HasSuffix(one.match, "/status/start") })
 		for lives := 1; lives <= last; lives++ {
+			if one++; one%most != 0 {
+				continue
+			}
 			synctest.Test(t, func(t *testing.T) {
 				m := sources(version)
 				m.Faults = append(m.Faults, pvesim.Fault{Match: all[last].match, TaskFails: "no room"})
