@@ -14,7 +14,8 @@ import (
 // terminal is the one of a guest, which all connections share: of a container the session of
 // dtach, which outlives them.
 type terminal struct {
-	twice bool // a second terminal is around it, which ends lines anew
+	twice  bool        // a second terminal is around it, which ends lines anew
+	screen *tty.Screen // on which it is shown; nil if on none
 
 	mu       sync.Mutex
 	watchers map[*watcher]bool // guarded by mu
@@ -33,6 +34,9 @@ type typist interface {
 func (t *terminal) show(b []byte) {
 	if t.twice {
 		b = bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n"))
+	}
+	if t.screen != nil {
+		_, _ = t.screen.Write(b)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

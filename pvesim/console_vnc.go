@@ -2,12 +2,12 @@ package pvesim
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/rfb"
@@ -22,6 +22,7 @@ type console struct {
 	port             int
 	until            time.Time // when nobody may connect any more
 	task             *task
+	keys             modifiers // of a screen
 	// These are for terminals.
 	text    bool
 	serial  string // the port that was asked for
@@ -110,6 +111,9 @@ func openConsole(c *call) (any, error) {
 	if con.task.over || con.task.outcome.exit == "OK" || con.port != c.number("port", 0) {
 		return nil, &refusal{status: 595, message: "Connection refused", plain: true}
 	}
+	if g := c.guests[con.vmid]; g != nil && !con.text {
+		g.vncPassword, g.vncUntil = con.password, c.now.Add(passwordLasts)
+	}
 	con.task.outcome = outcome{exit: "OK"}
 	con.task.end = c.now.Add(365 * 24 * time.Hour) // or when the client goes away
 	return con, nil
@@ -131,79 +135,70 @@ func (s *Sim) serveConsole(con *console, in *bufio.Reader, out io.WriteCloser) {
 	s.dropEnded()
 }
 
+// passwordLasts is how long the password of a VM's screen is good, from the connection on.
+const passwordLasts = 30 * time.Second
+
 // serveScreen serves the screen of a guest.
-func (s *Sim) serveScreen(con *console, in *bufio.Reader, out io.Writer) {
-	var challenge [16]byte
-	_, _ = rand.Read(challenge[:])
-	_ = rfb.Serve(websocket.New(in, out), con.password, challenge, rfb.Screen{
-		Name:  fmt.Sprintf("QEMU (%d)", con.vmid),
-		Lines: func() []string { return s.screenOf(con.vmid) },
-		Press: func(keysym uint32) { s.press(con.vmid, keysym) },
-	})
+func (s *Sim) serveScreen(con *console, in *bufio.Reader, out io.WriteCloser) {
+	screen := rfb.Screen{
+		Password: func() string { return s.screenPassword(con) },
+		Look:     func() (rfb.Picture, bool) { return s.look(con.vmid) },
+		Key:      func(keysym uint32, down bool) { s.key(con, keysym, down) },
+		Alone:    func() { s.closeOthers(con) },
+	}
+	_, _ = rand.Read(screen.Challenge[:])
+	s.mu.Lock()
+	if g := s.guests[con.vmid]; g != nil {
+		screen.Name, screen.Fault = fmt.Sprintf("QEMU (%s)", cmp.Or(g.Config["name"], "vm"+strconv.Itoa(g.VMID))), g.ScreenFault
+		if g.Kind == "lxc" {
+			screen.Name = "VNC Command Terminal"
+		}
+		if g.screens == nil {
+			g.screens = map[*console]io.Closer{}
+		}
+		g.screens[con] = out
+		defer s.forgetScreen(g, con)
+	}
+	s.mu.Unlock()
+	_ = rfb.Serve(readWriteCloser{websocket.New(in, out), out}, screen)
 }
 
-// screenOf is what stands on a guest's console.
-func (s *Sim) screenOf(vmid int) []string {
+// readWriteCloser is a websocket on a connection.
+type readWriteCloser struct {
+	io.ReadWriter
+	io.Closer
+}
+
+func (s *Sim) forgetScreen(g *guest, con *console) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.clock.Now()
-	s.advance(now)
-	g := s.guests[vmid]
-	switch {
-	case g == nil || !g.now.running:
-		return nil
-	case !s.hasBootDisk(g):
-		return []string{"SeaBIOS (version 1.16.3)", "", "Booting from Hard Disk...", "Boot failed: not a bootable disk", "", "No bootable device."}
-	case !s.booted(g, now):
-		return []string{"SeaBIOS (version 1.16.3)", "", "Booting from Hard Disk..."}
-	}
-	lines := []string{"Debian GNU/Linux 12 " + g.name() + " tty1", ""}
-	for line := range strings.SplitSeq(g.typed, "\n") {
-		lines = append(lines, g.name()+" login: "+line)
-	}
-	return lines[max(0, len(lines)-rfb.Rows):]
+	delete(g.screens, con)
 }
 
-// press types a key, by its keysym, into a guest's console.
-func (s *Sim) press(vmid int, keysym uint32) {
+// screenPassword is the password by which a screen opens now: of a VM, that of the last one who
+// connected, for a while.
+func (s *Sim) screenPassword(con *console) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if g := s.guests[vmid]; g != nil && g.now.running {
-		g.press(keysym)
-	}
-}
-
-// press types what can be seen, and knows Return and Backspace.
-func (g *guest) press(keysym uint32) {
-	const enter, backspace = 0xff0d, 0xff08
+	g := s.guests[con.vmid]
 	switch {
-	case keysym == enter:
-		g.typed += "\n"
-	case keysym == backspace && g.typed != "" && !strings.HasSuffix(g.typed, "\n"):
-		g.typed = g.typed[:len(g.typed)-1]
-	case keysym >= ' ' && keysym <= '~':
-		g.typed += string(rune(keysym))
+	case g == nil:
+		return ""
+	case g.Kind == "lxc":
+		return con.password
+	case s.clock.Now().After(g.vncUntil):
+		return ""
 	}
+	return g.vncPassword
 }
 
-// keysyms are those of the keys whose name, in QEMU, is not the character that they
-// type.
-var keysyms = map[string]uint32{
-	"ret": 0xff0d, "kp_enter": 0xff0d, "backspace": 0xff08, "spc": ' ', "dot": '.', "comma": ',', "minus": '-', "slash": '/',
-	"backslash": '\\', "semicolon": ';', "apostrophe": '\'', "equal": '=', "asterisk": '*', "less": '<', "grave_accent": '`',
-	"bracket_left": '[', "bracket_right": ']',
-}
-
-// chord types keys that are pressed together, such as shift-a.
-func (g *guest) chord(keys []string) {
-	last := keys[len(keys)-1]
-	sym, named := keysyms[last]
-	switch {
-	case named && len(keys) == 1:
-		g.press(sym)
-	case len(last) == 1 && len(keys) == 1:
-		g.press(uint32(last[0]))
-	case len(last) == 1 && len(keys) == 2 && keys[0] == "shift":
-		g.press(uint32(strings.ToUpper(last)[0]))
+// closeOthers ends the other connections to a screen, as a client wants that does not share it.
+func (s *Sim) closeOthers(con *console) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for other, conn := range s.guests[con.vmid].screens {
+		if other != con {
+			_ = conn.Close()
+		}
 	}
 }

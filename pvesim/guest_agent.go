@@ -261,7 +261,7 @@ func sendKey(c *call, g *guest) (any, error) {
 			return nil, die("invalid parameter: %s\r", name)
 		}
 	}
-	g.chord(strings.Split(c.str("key"), "-"))
+	c.chord(g, strings.Split(c.str("key"), "-"), c.now)
 	return nil, nil
 }
 

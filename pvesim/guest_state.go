@@ -3,6 +3,7 @@ package pvesim
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -43,8 +44,12 @@ type guest struct {
 	queued  time.Time        // until when the HA manager has not taken notice of it
 	run     map[int]*process // in the guest, by process id
 	lastPID int              // of those
-	typed   string           // into its console
 	inside  *inside          // nil if nobody has looked yet
+	screen  *screen          // of a system that is up; nil if nobody has looked yet
+	// screens are the connections to its screen, and these its password.
+	screens     map[*console]io.Closer
+	vncPassword string
+	vncUntil    time.Time
 	// inImage are the settings in the cloud-init image, as it was made last.
 	inImage map[string]string
 }

@@ -61,6 +61,14 @@ type GuestHealth struct {
 	AgentBlocks []string
 	// Pressure is the share of the time in which something in it waits, as for a node.
 	Pressure map[string]float64
+	// Screen is what a VM's screen shows once its firmware is done: panic, fsck, emergency,
+	// grub, blank (until a key is pressed), graphic, framebuffer (a login prompt on 1024x768),
+	// shell (of root), or the text itself if it has several lines. "" means what its state is: a
+	// login prompt when it is up, a desktop of Windows, and otherwise how far it is.
+	Screen string
+	// ScreenFault is how the server of the screen misbehaves: huge, outside, encoding, zlib,
+	// bomb, message, cut, endless or silent. "" means that it does not.
+	ScreenFault string
 	// FileSystems are those that its agent reports; nil means one on each of its disks.
 	FileSystems []FileSystem
 }

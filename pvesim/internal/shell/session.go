@@ -37,6 +37,12 @@ func (s *System) Start(banner string, show func(b []byte), ended func()) *Sessio
 	for fd := range 3 {
 		session.sh.fds[fd] = open(terminal{session.tty})
 	}
+	s.mu.Lock()
+	if s.open == nil {
+		s.open = map[*Session]bool{}
+	}
+	s.open[session] = true
+	s.mu.Unlock()
 	_, _ = session.tty.Write([]byte(banner))
 	session.ask("")
 	return session
@@ -140,6 +146,9 @@ func (s *Session) finish(itself bool) {
 		code = s.sh.end()
 	}
 	s.sh.p.finish(code)
+	s.sys.mu.Lock()
+	delete(s.sys.open, s)
+	s.sys.mu.Unlock()
 	s.ended()
 }
 

@@ -9,6 +9,8 @@ package shell
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,10 +45,11 @@ type System struct {
 	KillOutside func(pid, signal int) bool
 
 	mu      sync.Mutex
-	procs   map[int]*Process // that run, by id; guarded by mu
-	lastPID int              // guarded by mu
-	front   map[int]int      // the group before the terminal of a session; guarded by mu
-	random  uint32           // guarded by mu
+	procs   map[int]*Process  // that run, by id; guarded by mu
+	lastPID int               // guarded by mu
+	front   map[int]int       // the group before the terminal of a session; guarded by mu
+	open    map[*Session]bool // guarded by mu
+	random  uint32            // guarded by mu
 }
 
 // The signals that the shell knows by name.
@@ -226,6 +229,12 @@ func (s *System) Kill(pid, sig int) error {
 
 // KillAll ends every process, as the end of the guest does, and waits until they have ended.
 func (s *System) KillAll() {
+	s.mu.Lock()
+	sessions := slices.Collect(maps.Keys(s.open))
+	s.mu.Unlock()
+	for _, session := range sessions {
+		session.Close()
+	}
 	for {
 		s.mu.Lock()
 		var one *Process
