@@ -32,7 +32,7 @@ var layers = []layer{
 	{"reading much, choosing many", []string{"internal/survey", "internal/selection"}},
 	{"what protects guests", []string{"internal/coverage"}},
 	{"tools", []string{"internal/tool"}},
-	{"changes", []string{"internal/change"}},
+	{"changes, settings of guests", []string{"internal/change", "internal/guestconfig"}},
 	{"what makers of guests share", []string{"internal/newguest"}},
 	{"toolsets", []string{"internal/toolsets/..."}},
 	{"registry", []string{"internal/toolset"}},

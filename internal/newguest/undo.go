@@ -29,21 +29,28 @@ func UndoCreation[State any](g pve.GuestRef) *change.Undo[State] {
 		Rest: fmt.Sprintf("pve_delete_guest with vmid %v removes %s.", g.VMID, label),
 		Unchanged: func(ctx context.Context, c *tool.Call, _ State, made proxmox.UPID) (bool, error) {
 			ctx = proxmox.ReadAgain(ctx)
-			if _, _, err := c.Live(ctx, g.VMID); err != nil {
-				return false, err
-			}
-			tasks, _, err := c.PVE.NodeTasks(ctx, g.Node, pve.TaskFilter{Source: "all", VMID: g.VMID, Since: made.Start, Limit: 100})
+			now, _, err := c.Live(ctx, g.VMID)
 			if err != nil {
 				return false, err
 			}
-			foreign := slices.ContainsFunc(tasks, func(t pve.Task) bool {
-				return t.UPID.User != made.User || !slices.Contains(own, t.Type)
-			})
-			return !foreign, nil
+			for _, node := range slices.Compact([]string{g.Node, now.Node}) { // it may have been migrated
+				tasks, _, err := c.PVE.NodeTasks(ctx, node, pve.TaskFilter{Source: "all", VMID: g.VMID, Since: made.Start, Limit: 100})
+				if err != nil {
+					return false, err
+				}
+				if slices.ContainsFunc(tasks, func(t pve.Task) bool { return t.UPID.User != made.User || !slices.Contains(own, t.Type) }) {
+					return false, nil
+				}
+			}
+			return true, nil
 		},
 		Send: func(ctx context.Context, c *tool.Call, _ *State) (change.Job, error) {
-			if _, s, err := c.Live(proxmox.ReadAgain(ctx), g.VMID); err == nil && s.Status == "running" {
-				upid, err := c.PVE.Power(ctx, g, "stop", pve.PowerOptions{})
+			now, s, err := c.Live(proxmox.ReadAgain(ctx), g.VMID)
+			if err != nil {
+				return change.Job{}, err
+			}
+			if s.Status == "running" {
+				upid, err := c.PVE.Power(ctx, now, "stop", pve.PowerOptions{})
 				if err == nil {
 					_, err = c.PVE.Wait(ctx, upid, nil)
 				}
@@ -51,7 +58,7 @@ func UndoCreation[State any](g pve.GuestRef) *change.Undo[State] {
 					return change.Job{}, err
 				}
 			}
-			upid, err := c.PVE.DeleteGuest(ctx, g, pve.Deletion{Purge: true})
+			upid, err := c.PVE.DeleteGuest(ctx, now, pve.Deletion{Purge: true})
 			return change.Job{UPID: upid}, err
 		},
 	}

@@ -53,6 +53,7 @@ func infer(t reflect.Type) *jsonschema.Schema {
 		reflect.TypeFor[proxmox.UPID](): text,
 		reflect.TypeFor[pve.VolID]():    text,
 		reflect.TypeFor[Values]():       {Type: "object"},
+		reflect.TypeFor[Settings]():     {Type: "object"},
 		reflect.TypeFor[Outcome]():      outcome,
 	}})
 	if err != nil {

@@ -1,13 +1,16 @@
 package guests
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/newguest"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -17,24 +20,31 @@ import (
 )
 
 type cloneIn struct {
-	VMID     pve.VMID `json:"vmid" jsonschema:"the original"`
-	NewID    pve.VMID `json:"newid,omitzero" guest:"new" jsonschema:"id of the clone; default: next free"`
-	Name     string   `json:"name,omitzero" jsonschema:"of the clone"`
-	Full     *bool    `json:"full,omitzero" jsonschema:"copy the disks; default: unless a template that target reaches"`
-	Snapname string   `json:"snapname,omitzero" jsonschema:"snapshot to clone; default: as it is now"`
-	Target   string   `json:"target,omitzero" jsonschema:"node of the clone; default: the same"`
-	Storage  string   `json:"storage,omitzero" jsonschema:"of a full clone; default: the same"`
-	Pool     string   `json:"pool,omitzero" jsonschema:"for the clone; default: none"`
-	Run      bool     `json:"start,omitzero" jsonschema:"start the clone"`
+	VMID     pve.VMID      `json:"vmid" jsonschema:"the original"`
+	NewID    pve.VMID      `json:"newid,omitzero" guest:"new" jsonschema:"id of the clone; default: next free"`
+	Name     string        `json:"name,omitzero" jsonschema:"of the clone"`
+	Full     *bool         `json:"full,omitzero" jsonschema:"copy the disks; default: unless a template that target reaches"`
+	Snapname string        `json:"snapname,omitzero" jsonschema:"snapshot to clone; default: as it is now"`
+	Target   string        `json:"target,omitzero" jsonschema:"node of the clone; default: the same"`
+	Storage  string        `json:"storage,omitzero" jsonschema:"of a full clone; default: the same"`
+	Pool     string        `json:"pool,omitzero" jsonschema:"for the clone; default: none"`
+	Set      tool.Settings `json:"set,omitzero" jsonschema:"as in pve_update_guest_config"`
+	AddTags  []string      `json:"add_tags,omitzero"`
+	Run      bool          `json:"start,omitzero" jsonschema:"start the clone"`
+	WaitFor  string        `json:"wait_for,omitzero" enum:"none,started,agent,address" jsonschema:"with start; default: started"`
+	Keep     bool          `json:"keep,omitzero" jsonschema:"if a step fails, keep the clone"`
 	change.PlanArguments
 	change.WaitArgument
 }
 
 type cloneState struct {
 	cloneIn
-	Chosen   bool   `json:"chosen,omitzero"` // NewID was chosen here
-	Original string `json:"who"`             // the original, for a person
-	Source   string `json:"source"`          // its node
+	Chosen   bool     `json:"chosen,omitzero"` // NewID was chosen here
+	Original string   `json:"who"`             // the original, for a person
+	Source   string   `json:"source"`          // its node
+	Kind     pve.Kind `json:"kind"`
+	// Configured says that the settings were sent, which Set no longer shows.
+	Configured bool `json:"configured,omitzero"`
 	// Moves means that the clone is made on Source and then migrated, because Target cannot use
 	// the disks of the original. MovesTo is the storage for its disks on Target, "" for the
 	// storage of the same name.
@@ -44,22 +54,26 @@ type cloneState struct {
 
 type cloneOut struct {
 	change.Answer
-	VMID   pve.VMID `json:"vmid,omitzero" jsonschema:"of the original"`
-	NewID  pve.VMID `json:"newid,omitzero"`
-	Name   string   `json:"name,omitzero"`
-	Node   string   `json:"node,omitzero"`
-	Status string   `json:"status,omitzero"`
+	VMID    pve.VMID       `json:"vmid,omitzero" jsonschema:"of the original"`
+	NewID   pve.VMID       `json:"newid,omitzero"`
+	Name    string         `json:"name,omitzero"`
+	Node    string         `json:"node,omitzero"`
+	Status  string         `json:"status,omitzero"`
+	Address string         `json:"address,omitzero"`
+	Agent   string         `json:"agent,omitzero" jsonschema:"answers, or why it does not"`
+	Undo    *tool.NextCall `json:"undo,omitzero"`
 }
 
 func cloneGuest() tool.Tool {
 	return change.New(change.Spec[cloneIn, cloneState, cloneOut]{
 		Name:  "pve_clone_guest",
 		Title: "Clone a guest",
-		Doc:   "Clones a guest: a template linked, anything else in full, unless full says otherwise.",
+		Doc:   "Clone a guest or template, with settings and tags of its own, start it and give its IP: a template linked, others in full. Undone if a step fails.",
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":900,"start":true}`},
 			{Arguments: `{"vmid":105,"storage":"nfs","full":true}`},
 			{Arguments: `{"vmid":204,"target":"pve1","wait":45}`},
+			{Arguments: `{"vmid":901,"set":{"cores":4,"memory":"8G","scsi1":"local-zfs:1","net0":{"firewall":1},"ciuser":"me","vga":"std"},"add_tags":["web"],"start":true,"wait_for":"agent","wait":45}`},
 		},
 		Needs: []tool.Need{
 			tool.On(tool.OnGuest, "VM.Audit"),
@@ -69,6 +83,16 @@ func cloneGuest() tool.Tool {
 			tool.On(tool.OnBridge, "SDN.Use").Since(8),
 			tool.On(tool.OnNewGuest, "VM.Migrate").If("a target that does not reach its disks"),
 			tool.On(tool.OnNewGuest, "VM.PowerMgmt").If("start"),
+			tool.On(tool.OnNewGuest, "VM.Audit").If("set, add_tags, wait_for").Else("the clone is not shown"),
+			tool.On(tool.OnNewGuest, "VM.Config.Disk").If("set: disks"),
+			tool.On(tool.OnNewGuest, "VM.Config.CPU").If("set: cores and the like"),
+			tool.On(tool.OnNewGuest, "VM.Config.Memory").If("set: memory"),
+			tool.On(tool.OnNewGuest, "VM.Config.Network").If("set: netN"),
+			tool.On(tool.OnNewGuest, "VM.Config.HWType").If("set: other hardware"),
+			tool.On(tool.OnNewGuest, "VM.Config.Options").If("add_tags, set: options"),
+			tool.On(tool.OnNewGuest, "VM.Config.Cloudinit", "VM.Config.Network").If("set: cloud-init"),
+			tool.On(tool.OnNewGuest, "VM.Monitor").Until(9).If("wait_for address or agent").Else("no address is shown").ForAdmins().Named("guest-agent"),
+			tool.On(tool.OnNewGuest, "VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted").Since(9).If("wait_for address or agent").Else("no address is shown"),
 		},
 		Plan:   planClone,
 		Steps:  cloneSteps,
@@ -78,6 +102,9 @@ func cloneGuest() tool.Tool {
 
 func planClone(ctx context.Context, c *tool.Call, given cloneIn) (change.Plan, cloneState, error) {
 	in := cloneState{cloneIn: given}
+	if !in.Run && in.WaitFor != "" && in.WaitFor != "none" {
+		return change.Plan{}, in, tool.BadArgument("wait_for", "needs a clone that is started; give start: true as well")
+	}
 	g, s, err := c.Live(ctx, in.VMID)
 	if err != nil {
 		return change.Plan{}, in, err
@@ -87,7 +114,7 @@ func planClone(ctx context.Context, c *tool.Call, given cloneIn) (change.Plan, c
 			return change.Plan{}, in, err
 		}
 	}
-	in.Original, in.Source = fmt.Sprintf("%v (%s)", g, render.Text(s.Name.Value, 60)), g.Node
+	in.Original, in.Source, in.Kind = fmt.Sprintf("%v (%s)", g, render.Text(s.Name.Value, 60)), g.Node, g.Kind
 	if g, err = in.planMove(ctx, c, g); err != nil {
 		return change.Plan{}, in, err
 	}
@@ -98,13 +125,24 @@ func planClone(ctx context.Context, c *tool.Call, given cloneIn) (change.Plan, c
 	if in.NewID, err = c.ChooseID(ctx, in.NewID); err != nil {
 		return change.Plan{}, in, err
 	}
+	if err := in.checkSettings(ctx, c, g); err != nil {
+		return change.Plan{}, in, err
+	}
 	plan := change.Plan{Subject: policy.Guest(in.NewID), Also: []policy.Subject{policy.Guest(in.VMID)}, About: in.about()}
 	return plan, in, nil
 }
 
-// cloneSteps are the clone, its migration to another node if it needs one, and its start.
+// cloneSteps are the clone, its settings, its migration to another node if it needs one, and
+// its start. If one of them fails, the clone is deleted again.
 func cloneSteps(in cloneState) []change.Step[cloneState] {
-	steps := []change.Step[cloneState]{{About: in.about(), Send: startClone}}
+	clone := change.Step[cloneState]{About: in.about(), Send: startClone}
+	if !in.Keep {
+		clone.Undo = newguest.UndoCreation[cloneState](pve.GuestRef{Node: in.madeOn(), Kind: in.Kind, VMID: in.NewID})
+	}
+	steps := []change.Step[cloneState]{clone}
+	if in.configures() {
+		steps = append(steps, in.configureStep())
+	}
 	if in.Moves {
 		steps = append(steps, change.Step[cloneState]{
 			About: fmt.Sprintf("Migration of the clone %v from %s to %s", in.NewID, in.Source, in.Target), Guest: in.NewID, Task: "migrate",
@@ -119,6 +157,14 @@ func cloneSteps(in cloneState) []change.Step[cloneState] {
 		})
 	}
 	return steps
+}
+
+// madeOn is the node on which PVE makes the clone.
+func (in cloneState) madeOn() string {
+	if in.Moves {
+		return in.Source
+	}
+	return cmp.Or(in.Target, in.Source)
 }
 
 func (in cloneState) about() string { return fmt.Sprintf("Clone of %s as %v", in.Original, in.NewID) }
@@ -244,6 +290,15 @@ func startNew(ctx context.Context, c *tool.Call, in *cloneState) (change.Job, er
 }
 
 func finishClone(ctx context.Context, c *tool.Call, in cloneState, end change.End) (cloneOut, error) {
+	look, err := in.look(ctx, c, end)
+	if errors.Is(err, change.ErrNotYet) {
+		out := cloneOut{VMID: in.VMID, NewID: in.NewID, Node: c.NodeOf(in.NewID), Agent: look.Agent, Undo: in.undo()}
+		out.Message, out.Next = look.Message, look.Next
+		return out, err
+	}
+	if err != nil {
+		return cloneOut{}, err
+	}
 	g, s, err := c.LiveMadeBy(ctx, end.Status, in.NewID, in.Target)
 	if pve.Elsewhere(err) {
 		out := cloneOut{VMID: in.VMID}
@@ -253,7 +308,33 @@ func finishClone(ctx context.Context, c *tool.Call, in cloneState, end change.En
 	if err != nil {
 		return cloneOut{}, err
 	}
-	out := cloneOut{VMID: in.VMID, NewID: in.NewID, Name: render.Text(s.Name.Value, 60), Node: g.Node, Status: s.State()}
+	out := cloneOut{
+		VMID: in.VMID, NewID: in.NewID, Name: render.Text(s.Name.Value, 60), Node: g.Node, Status: s.State(), Address: look.Address, Agent: look.Agent, Undo: in.undo(),
+	}
 	out.Message = fmt.Sprintf("%v (%s) on %s is a clone of %v.", g, out.Name, g.Node, in.VMID) // not always under the planned id
+	if look.Message != "" {
+		out.Message = fmt.Sprintf("%s It is a clone of %v.", look.Message, in.VMID)
+	}
 	return out, nil
+}
+
+// look looks whether the clone answers, if the call waits for that. It is asked first, since
+// nothing else is asked again and again.
+func (in cloneState) look(ctx context.Context, c *tool.Call, end change.End) (newguest.Look, error) {
+	if !in.Run || !end.Status.Succeeded() || in.WaitFor != "agent" && in.WaitFor != "address" {
+		return newguest.Look{}, nil
+	}
+	g, err := c.Guest(ctx, in.NewID)
+	if err != nil {
+		return newguest.Look{}, err
+	}
+	label := g.Ref().String()
+	if name := cmp.Or(in.Name, g.Name.Value); name != "" {
+		label += fmt.Sprintf(" (%s)", render.Text(name, 60))
+	}
+	return newguest.LookFor(ctx, c.View, g.Ref(), newguest.Goal{For: in.WaitFor, Label: label})
+}
+
+func (in cloneState) undo() *tool.NextCall {
+	return &tool.NextCall{Tool: "pve_delete_guest", Arguments: map[string]any{"vmid": int(in.NewID)}}
 }

@@ -45,8 +45,10 @@ func TestClone(t *testing.T) {
 		{Name: "a CT to another node, from local storage, and started", Args: `{"vmid":910,"target":"pve1","start":true,"wait":45}`, Outcome: tool.OK, Writes: []string{cloneCT, migrateCT, startCT}, Says: []string{
 			`"node":"pve1","status":"running"`}},
 		{Name: "to another node, and the migration fails", Options: with(sim.Set(900, "scsi0=local-zfs:base-900-disk-0,size=1G")), Fault: pvesim.Fault{Match: "POST /nodes/*/qemu/110/migrate", TaskFails: "out of space"}, Args: `{"vmid":900,"target":"pve3","start":true,"wait":45}`,
-			Outcome: tool.Failed, Writes: []string{cloneVM, migrateVM}, Says: []string{
-				"Clone of VM 900 (debian-12) as 110: done. What comes after it: Migration of the clone 110 from pve1 to pve3 failed: out of space", `"node":"pve1","status":"stopped"`}},
+			Outcome: tool.Failed, Writes: []string{cloneVM, migrateVM, deleteVM}, Says: []string{
+				"Clone of VM 900 (debian-12) as 110: done. What comes after it: Migration of the clone 110 from pve1 to pve3 failed: out of space. Removal of VM 110: done."}},
+		{Name: "to another node, and the migration fails, and the clone is kept", Options: with(sim.Set(900, "scsi0=local-zfs:base-900-disk-0,size=1G")), Fault: pvesim.Fault{Match: "POST /nodes/*/qemu/110/migrate", TaskFails: "out of space"},
+			Args: `{"vmid":900,"target":"pve3","start":true,"keep":true,"wait":45}`, Outcome: tool.Failed, Writes: []string{cloneVM, migrateVM}, Says: []string{"failed: out of space", `"node":"pve1","status":"stopped"`}},
 		{Name: "CT template", Args: `{"vmid":910,"name":"web-3","start":true}`, Outcome: tool.OK, Writes: []string{cloneCT, startCT}, Says: []string{`"name":"web-3","node":"pve3","status":"running"`}},
 		{Name: "running VM, in full", Args: `{"vmid":100,"wait":0,"start":true}`, Outcome: tool.Running, Writes: []string{cloneVM}, Says: []string{
 			"Clone of VM 100 (web-1) as 110 is under way after 0s.", "Then start the clone with pve_guest_power: vmid 110.",
@@ -97,8 +99,8 @@ func TestCloneRefused(t *testing.T) {
 		{Name: "node down", Options: with(sim.Offline("pve2")), Args: `{"vmid":901}`, Outcome: tool.Failed, Says: []string{"could not get an answer from the node"}},
 		{Name: "task fails", Fault: pvesim.Fault{Match: "POST /nodes/*/qemu/900/clone", TaskFails: "clone failed: out of space"}, Args: `{"vmid":900,"start":true}`, Outcome: tool.Failed, Writes: []string{cloneVM},
 			Says: []string{"Clone of VM 900 (debian-12) as 110 failed: clone failed: out of space"}, Lacks: []string{`"newid"`}},
-		{Name: "the start fails", Fault: pvesim.Fault{Match: "POST /nodes/*/qemu/110/status/start", TaskFails: "start failed: no memory"}, Args: `{"vmid":900,"start":true}`, Outcome: tool.Failed, Writes: []string{cloneVM, startVM},
-			Says: []string{"Clone of VM 900 (debian-12) as 110: done. What comes after it: ", "start failed: no memory", `"newid":110`, `"status":"stopped"`}},
+		{Name: "the start fails", Fault: pvesim.Fault{Match: "POST /nodes/*/qemu/110/status/start", TaskFails: "start failed: no memory"}, Args: `{"vmid":900,"start":true}`, Outcome: tool.Failed, Writes: []string{cloneVM, startVM, deleteVM},
+			Says: []string{"Clone of VM 900 (debian-12) as 110: done. What comes after it: ", "start failed: no memory. Removal of VM 110: done."}, Lacks: []string{"Then start", `"newid"`}},
 		{Name: "lost answer", Fault: pvesim.Fault{Match: "POST /nodes/*/qemu/900/clone", Drop: true}, Args: `{"vmid":900}`, Outcome: tool.Unknown, Writes: []string{cloneVM},
 			Says: []string{"Whether PVE carried out POST /nodes/pve1/qemu/900/clone is unknown", "VM 110 on pve1 is "}},
 		{Name: "lost before it was begun", Fault: pvesim.Fault{Match: "POST /nodes/*/qemu/900/clone", Status: 596, Message: "Connection timed out"}, Args: `{"vmid":900}`, Outcome: tool.Unknown, Writes: []string{cloneVM},

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/guestconfig"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -21,15 +22,15 @@ var unusedRE = lazyregexp.New(`^unused\d+$`)
 func destroys(key string) bool { return unusedRE.MatchString(key) || key == "vmstate" }
 
 // makesTemplate reports whether the guest becomes a template.
-func (in updateIn) makesTemplate() bool {
+func (in updateState) makesTemplate() bool {
 	value := in.Set["template"]
 	return value != "" && value != "0"
 }
 
 // namesOthers reports whether the change names a volume of another or of an unknown guest.
-func (in updateIn) namesOthers() bool {
+func (in updateState) namesOthers() bool {
 	return slices.ContainsFunc(slices.Collect(maps.Keys(in.Set)), func(key string) bool {
-		value, _, _ := inGiB(pve.QEMU, key, in.Set[key]) // a new disk's size may have a unit
+		value, _, _ := guestconfig.InGiB(pve.QEMU, key, in.Set[key]) // a new disk's size may have a unit
 		return policy.Lend(policy.Foreign(int(in.VMID), map[string][]string{key: {value}}))
 	})
 }

@@ -118,7 +118,7 @@ func (in *resizeIn) read() (bytes int64, relative bool, err error) {
 		return bytes, relative, nil
 	}
 	problem, example := "is no size", "20G"
-	if countRE.MatchString(size) {
+	if strings.Trim(size, "0123456789") == "" && size != "" {
 		problem, example = "has no unit", size+"G"
 	}
 	return 0, false, tool.BadArgument("size", fmt.Sprintf("is %q, which %s: %s makes it that large in all, +%[3]s adds that much", render.Text(in.Size, 40), problem, example))

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/guestconfig"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -23,18 +23,19 @@ import (
 )
 
 type updateIn struct {
-	VMID   pve.VMID    `json:"vmid"`
-	Set    tool.Values `json:"set,omitzero" jsonschema:"PVE's keys, such as cores: 4; property strings whole"`
-	Delete []string    `json:"delete,omitzero" jsonschema:"keys to remove; a disk is detached"`
-	Digest string      `json:"digest,omitzero" jsonschema:"of pve_guest_config: refuse if changed since"`
-	Force  bool        `json:"force,omitzero" jsonschema:"destroy deleted disks of a VM"`
+	VMID   pve.VMID      `json:"vmid"`
+	Set    tool.Settings `json:"set,omitzero" jsonschema:"PVE's keys: cores: 4; an object changes parts: net0: {\"tag\": 30}"`
+	Delete []string      `json:"delete,omitzero" jsonschema:"keys to remove; a disk is detached"`
+	Digest string        `json:"digest,omitzero" jsonschema:"of pve_guest_config: refuse if changed since"`
+	Force  bool          `json:"force,omitzero" jsonschema:"destroy deleted disks of a VM"`
 	change.ConfirmArgument
 	change.WaitArgument
 }
 
 type updateState struct {
 	updateIn
-	Before map[string]pve.PendingValue `json:"before"` // of the keys that are changed, where they were set
+	Set    tool.Values                 `json:"set,omitzero"` // whole values
+	Before map[string]pve.PendingValue `json:"before"`       // of the keys that are changed, where they were set
 }
 
 // update is a change while it is planned.
@@ -86,7 +87,8 @@ func updateConfig() tool.Tool {
 			tool.On(tool.OnGuest, "VM.Config.HWType").If("other hardware"),
 			tool.On(tool.OnGuest, "VM.Config.Options").If("name, notes, tags, agent, onboot, protection and other options"),
 		},
-		Risk: func(in updateIn) policy.Risk {
+		Risk: func(given updateIn) policy.Risk {
+			in := updateState{updateIn: given, Set: given.Set.Text()}
 			if in.Force || in.makesTemplate() || in.namesOthers() || slices.ContainsFunc(in.Delete, destroys) {
 				return policy.Destructive
 			}
@@ -99,8 +101,7 @@ func updateConfig() tool.Tool {
 }
 
 func planUpdate(ctx context.Context, c *tool.Call, given updateIn) (change.Plan, updateState, error) {
-	given.Set = maps.Clone(given.Set)
-	in := update{updateState: updateState{updateIn: given}}
+	in := update{updateState: updateState{updateIn: given, Set: given.Set.Text()}}
 	if err := in.check(); err != nil {
 		return change.Plan{}, in.updateState, err
 	}
@@ -108,11 +109,14 @@ func planUpdate(ctx context.Context, c *tool.Call, given updateIn) (change.Plan,
 	if err != nil {
 		return change.Plan{}, in.updateState, err
 	}
-	said, err := in.understand(g.Kind)
+	before := byKey(values)
+	if in.Set, err = guestconfig.Merge(g.Kind, given.Set, func(key string) string { return before[key].Pending.Or(before[key].Value.Value) }); err != nil {
+		return change.Plan{}, in.updateState, err
+	}
+	said, err := guestconfig.Understand(g.Kind, in.Set)
 	if err != nil {
 		return change.Plan{}, in.updateState, err
 	}
-	before := byKey(values)
 	digest, lock := before["digest"].Value.Value, before["lock"].Value.Value
 	plan := change.Plan{Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Change of %v (%s) on %s", g, nameOf(before), g.Node)}
 	if said != nil {
@@ -157,33 +161,20 @@ func nameOf(config map[string]pve.PendingValue) string {
 	return render.Text(config["name"].Value.Value+config["hostname"].Value.Value, 60)
 }
 
-// notKeys are parameters of PVE beside the keys of a configuration.
-var notKeys = []string{"digest", "delete", "revert", "force", "skiplock", "node", "vmid", "background_delay", "import-working-storage"}
-
 // check refuses settings that have no meaning, or were probably not meant.
-func (in *updateIn) check() error {
+func (in *updateState) check() error {
 	// Split as PVE will split it, so the keys that are checked are those that PVE deletes.
 	in.Delete = apischema.SplitList(strings.ReplaceAll(strings.Join(in.Delete, ","), "\x00", ","))
 	if len(in.Set) == 0 && len(in.Delete) == 0 {
 		return tool.BadArgument("set", "is missing, and so is \"delete\": there is nothing to change")
 	}
-	for _, key := range slices.Sorted(maps.Keys(in.Set)) {
-		problem := ""
-		switch value := in.Set[key]; {
-		case slices.Contains(in.Delete, key):
-			problem = "has %q, which is in \"delete\" too"
-		case value == "":
-			problem = "has an empty %q; name it in \"delete\" instead"
-		case strings.Contains(value, render.Mask) || shortenedRE.MatchString(value):
-			problem = "has a %q with the mark of a masked or shortened value, which would be stored; give the whole value"
-		case key == "cdrom":
-			problem = "has %q, an old name: set ide2: …,media=cdrom"
-		case slices.Contains(notKeys, key):
-			problem = "has %q, which is not a key of a configuration"
+	for _, key := range in.Delete {
+		if _, both := in.Set[key]; both {
+			return tool.BadArgument("set", fmt.Sprintf("has %q, which is in \"delete\" too", render.Text(key, 60)))
 		}
-		if problem != "" {
-			return tool.BadArgument("set", fmt.Sprintf(problem, render.Text(key, 60)))
-		}
+	}
+	if err := guestconfig.Check(in.Set); err != nil {
+		return err
 	}
 	if in.Force && len(in.Delete) == 0 {
 		return tool.BadArgument("force", "is for \"delete\" only")
@@ -191,14 +182,11 @@ func (in *updateIn) check() error {
 	return nil
 }
 
-// shortenedRE matches what ends with the mark of [render.Text].
-var shortenedRE = lazyregexp.New(`…\(\+\d+\)$`)
-
 // newVolumeRE matches the source of a new disk: STORAGE:SIZE.
 var newVolumeRE = lazyregexp.New(`^[^:/\s]+:\d+(\.\d+)?$`)
 
 // takesTime reports whether the change should run as a task of PVE.
-func (in updateIn) takesTime(kind pve.Kind) bool {
+func (in updateState) takesTime(kind pve.Kind) bool {
 	if kind == pve.LXC {
 		return false // there is no such task
 	}
@@ -211,10 +199,7 @@ func (in updateIn) takesTime(kind pve.Kind) bool {
 }
 
 func startUpdate(ctx context.Context, c *tool.Call, in *updateState) (change.Job, error) {
-	wanted := pve.ConfigChange{Set: maps.Clone(in.Set), Delete: in.Delete, Digest: in.Digest, Force: in.Force}
-	if keys := wanted.Set["sshkeys"]; strings.ContainsAny(keys, " \n") { // PVE decodes it again
-		wanted.Set["sshkeys"] = strings.ReplaceAll(url.QueryEscape(keys), "+", "%20")
-	}
+	wanted := pve.ConfigChange{Set: guestconfig.Params(in.Set), Delete: in.Delete, Digest: in.Digest, Force: in.Force}
 	_, upid, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
 		if in.takesTime(g.Kind) {
 			return c.PVE.StartConfig(ctx, g, wanted)
@@ -244,7 +229,7 @@ func (in updateState) isPending(ctx context.Context, c *tool.Call, refused map[s
 }
 
 // touches reports whether the change sets or deletes a key.
-func (in updateIn) touches(key string) bool {
+func (in updateState) touches(key string) bool {
 	_, set := in.Set[key]
 	return set || slices.Contains(in.Delete, key)
 }

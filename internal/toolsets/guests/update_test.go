@@ -35,6 +35,13 @@ func TestUpdate(t *testing.T) {
 		{Name: "CT", Args: `{"vmid":200,"set":{"memory":2048,"hostname":"edge"}}`, Outcome: tool.OK, Writes: []string{putCT}, Sent: 4, Says: []string{
 			`"name":"edge"`, `{"key":"memory","before":"1024","after":"2048"}`,
 		}},
+		{Name: "a part of a NIC", Options: sim.Options{Model: sim.Cluster(sim.Set(105, "net0=virtio=BC:24:11:00:00:69,bridge=vmbr0,tag=20"))}, Args: `{"vmid":105,"set":{"net0":{"link_down":true}}}`, Outcome: tool.OK, Writes: []string{putVM}, Says: []string{
+			`{"key":"net0","before":"virtio=BC:24:11:00:00:69,bridge=vmbr0,tag=20","after":"virtio=BC:24:11:00:00:69,bridge=vmbr0,link_down=1,tag=20"}`,
+		}},
+		{Name: "a part of a container's NIC", Options: sim.Options{Model: sim.Cluster(sim.Set(204, "net0=name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:02:04,ip=dhcp,type=veth"))}, Args: `{"vmid":204,"set":{"net0":{"tag":30}}}`, Outcome: tool.OK, Writes: []string{putCT}, Says: []string{
+			`"after":"name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:02:04,ip=dhcp,tag=30,type=veth"`,
+		}},
+		{Name: "a part of a disk, of another guest's", Args: `{"vmid":105,"set":{"scsi2":{"file":"local-zfs:vm-107-disk-0"}}}`, Outcome: tool.NeedsConfirmation, Says: []string{"is a volume of VM 107"}},
 		{Name: "single node, PVE 8", Options: sim.Options{Model: sim.Lab(sim.Version("8.4.1"))}, Args: `{"vmid":100,"set":{"name":"ha"}}`, Outcome: tool.OK,
 			Writes: []string{putVM}, Says: []string{`{"key":"name","before":"homeassistant","after":"ha"}`}},
 		{Name: "new disk, in a task", Args: `{"vmid":100,"set":{"scsi1":"nfs:4"}}`, Outcome: tool.OK, Writes: []string{postVM}, Sent: 4, Says: []string{

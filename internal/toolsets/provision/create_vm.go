@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
+	"github.com/pve-mcp/pve-mcp/internal/guestconfig"
 	"github.com/pve-mcp/pve-mcp/internal/newguest"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -156,7 +157,7 @@ func (in createIn) check() error {
 		if cloudInitRE.MatchString(value) {
 			return tool.BadArgument("set", fmt.Sprintf("has a drive for cloud-init as %s; it gets one by itself: give user, ssh_keys, nics or user_data", render.Text(key, 20)))
 		}
-		if slices.Contains(rootOnly, key) {
+		if guestconfig.RootOnly(key) {
 			return tool.BadArgument("set", fmt.Sprintf("has %q, which PVE lets root@pam alone set", key))
 		}
 		if better := otherWise[key]; better != "" {
@@ -168,9 +169,6 @@ func (in createIn) check() error {
 
 // cloudInitRE matches a drive from which cloud-init reads.
 var cloudInitRE = lazyregexp.New(`^(?:file=)?[\w.-]+:(?:cloudinit|(?:\d+/)?vm-\d+-cloudinit|iso/seed-)`)
-
-// rootOnly are keys of a VM that PVE lets no token set.
-var rootOnly = []string{"args", "hookscript", "lock", "affinity", "vmstatestorage", "parent", "snaptime"}
 
 // otherWise are keys of a VM that have an argument of their own.
 var otherWise = map[string]string{

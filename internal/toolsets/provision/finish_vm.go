@@ -40,34 +40,7 @@ func finishVM(ctx context.Context, c *tool.Call, s createState, end change.End) 
 		out.Message = fmt.Sprintf("%s runs on %s.", label, g.Node)
 		return out, nil
 	}
-	return s.reach(ctx, c, g, label, out)
-}
-
-// reach looks whether the VM answers.
-func (s createState) reach(ctx context.Context, c *tool.Call, g pve.GuestRef, label string, out createOut) (createOut, error) {
-	r, err := newguest.ReadReach(ctx, c.View, g)
-	if err != nil {
-		return out, err
-	}
-	out.Address, out.Agent = cmp.Or(r.Address, s.Address), r.Why
-	if r.Answers {
-		out.Agent = "answers"
-	}
-	switch {
-	case !r.Answers && s.Address != "" && s.WaitFor == "address":
-		out.Message = fmt.Sprintf("%s runs on %s with the address %s, which it was given; whether it answers is not known: %s.", label, g.Node, s.Address, r.Why)
-		return out, nil
-	case !r.Answers, r.Address == "" && s.WaitFor == "address":
-		out.Message = fmt.Sprintf("%s runs on %s, and does not answer yet: %s.", label, g.Node, r.Why)
-		out.Next = "The first boot takes a minute or two. Look again with pve_guest_status; if it stays so, its console shows why."
-		return out, change.ErrNotYet
-	}
-	out.Message = fmt.Sprintf("%s runs on %s and answers", label, g.Node)
-	switch {
-	case out.Address != "" && s.User != "":
-		out.Message += fmt.Sprintf(": ssh %s@%s", s.User, out.Address)
-	case out.Address != "":
-		out.Message += " at " + out.Address
-	}
-	return out, nil
+	look, err := newguest.LookFor(ctx, c.View, g, newguest.Goal{For: s.WaitFor, Label: label, Address: s.Address, User: s.User})
+	out.Address, out.Agent, out.Message, out.Next = cmp.Or(look.Address, s.Address), look.Agent, look.Message, look.Next
+	return out, err
 }

@@ -1,4 +1,4 @@
-package guests
+package guestconfig
 
 import (
 	"fmt"
@@ -18,18 +18,18 @@ const (
 	gib = 1 << 30
 )
 
-// understand writes the settings in the form that PVE takes, if their meaning is clear, and
-// returns what it has changed.
-func (in *updateIn) understand(kind pve.Kind) (said []string, err error) {
-	if named := in.rename(kind); named != "" {
+// Understand writes settings in the form that PVE takes, if their meaning is clear, and
+// returns what it has changed. The error is about the argument set.
+func Understand(kind pve.Kind, set tool.Values) (said []string, err error) {
+	if named := rename(kind, set); named != "" {
 		said = append(said, named)
 	}
-	for _, key := range slices.Sorted(maps.Keys(in.Set)) {
-		value, note, problem := understood(kind, key, in.Set[key])
+	for _, key := range slices.Sorted(maps.Keys(set)) {
+		value, note, problem := understood(kind, key, set[key])
 		if problem != "" {
 			return nil, tool.BadArgument("set", fmt.Sprintf("has %q: %s", key, problem))
 		}
-		if in.Set[key] = value; note != "" {
+		if set[key] = value; note != "" {
 			said = append(said, fmt.Sprintf("%s %s read as %s", key, render.Text(note, 60), render.Text(value, 60)))
 		}
 	}
@@ -37,18 +37,18 @@ func (in *updateIn) understand(kind pve.Kind) (said []string, err error) {
 }
 
 // rename replaces the key for the name of a VM by that of a container, and the reverse.
-func (in *updateIn) rename(kind pve.Kind) string {
+func rename(kind pve.Kind, set tool.Values) string {
 	wrong, right := "hostname", "name"
 	if kind == pve.LXC {
 		wrong, right = right, wrong
 	}
-	value, given := in.Set[wrong]
-	_, both := in.Set[right]
+	value, given := set[wrong]
+	_, both := set[right]
 	if !given || both { // PVE refuses the wrong one
 		return ""
 	}
-	delete(in.Set, wrong)
-	in.Set[right] = value
+	delete(set, wrong)
+	set[right] = value
 	return fmt.Sprintf("%s read as %s", wrong, right)
 }
 
@@ -70,7 +70,7 @@ func understood(kind pve.Kind, key, value string) (out, note, problem string) {
 		if sources(value) > 1 {
 			return "", "", fmt.Sprintf("%q names two volumes, of which PVE would take one; name one, such as local-lvm:20", render.Text(value, 100))
 		}
-		return inGiB(kind, key, value)
+		return InGiB(kind, key, value)
 	}
 	return value, "", ""
 }
@@ -106,8 +106,8 @@ func sources(value string) (names int) {
 	return names
 }
 
-// inGiB writes a new disk as PVE takes it: STORAGE:GiB.
-func inGiB(kind pve.Kind, key, value string) (out, note, problem string) {
+// InGiB writes a new disk as PVE takes it: STORAGE:GiB.
+func InGiB(kind pve.Kind, key, value string) (out, note, problem string) {
 	source := pve.DiskOf(kind, key, value).Source
 	if _, err := tool.ReadSize(source); err == nil {
 		return "", "", fmt.Sprintf("%q names no storage; a new disk is STORAGE:SIZE in GiB, such as local-lvm:20", render.Text(value, 40))
