@@ -21,7 +21,7 @@ func (r *reading) takeVolumes(got []cluster.Response[cluster.Store, []pve.Volume
 	for _, list := range got {
 		answered[list.From.Name()] = true
 		for _, v := range list.Value {
-			b, id := backupOf(v, list.From), pve.VMID(v.VMID.Value)
+			b, id := BackupOf(v, list.From), pve.VMID(v.VMID.Value)
 			switch {
 			case v.Content != "backup" || id < pve.MinVMID:
 			case r.at[id] != nil:
@@ -49,7 +49,8 @@ func (r *reading) takeVolumes(got []cluster.Response[cluster.Store, []pve.Volume
 	r.noteUnseen(answered)
 }
 
-func backupOf(v pve.Volume, on cluster.Store) Backup {
+// BackupOf is a volume as a backup, on a store.
+func BackupOf(v pve.Volume, on cluster.Store) Backup {
 	b := Backup{
 		Volume: v.VolID, Made: time.Unix(v.CTime.Value, 0), Size: v.Size.Value, Kind: v.Subtype.Or("unknown"), Verified: v.Verification["state"],
 		Encrypted: v.Encrypted.Value != "", Protected: v.Protected.Value, Notes: v.Notes.Value,

@@ -249,6 +249,7 @@ func TestTasks(t *testing.T) {
 				if !strings.Contains(text, `"outcome":"`+tt.outcome+`"`) || !strings.Contains(text, tt.says) {
 					t.Errorf("%s", text)
 				}
+				time.Sleep(time.Minute) // until the process that began it has seen its end, too
 			})
 		})
 	}

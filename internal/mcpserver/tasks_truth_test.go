@@ -108,6 +108,7 @@ func TestNextStepWhileTheEndIsNotListed(t *testing.T) {
 		if text := fmt.Sprint(task["result"]); !strings.Contains(text, `"outcome":"ok"`) || !strings.Contains(text, `"status":"running"`) {
 			t.Errorf("%s", text)
 		}
+		time.Sleep(time.Minute) // until the process that began it has seen its end, too
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
@@ -17,7 +18,8 @@ import (
 )
 
 type restoreIn struct {
-	Archive    pve.VolID `json:"archive" jsonschema:"the backup's volid"`
+	Archive    pve.VolID `json:"archive,omitzero" jsonschema:"the backup's volid"`
+	Source     pve.VMID  `json:"source_guest,omitzero" jsonschema:"in place of archive: whose newest good backup"`
 	VMID       pve.VMID  `json:"vmid,omitzero" guest:"new" jsonschema:"for the guest; default: next free"`
 	Node       string    `json:"node,omitzero" jsonschema:"default: the original's"`
 	Storage    string    `json:"storage,omitzero" jsonschema:"of its disks; default: as backed up"`
@@ -56,10 +58,10 @@ func restoreBackup() tool.Tool {
 	return change.New(change.Spec[restoreIn, restoreState, restoreOut]{
 		Name:  "pve_restore_backup",
 		Title: "Restore a guest from a backup",
-		Doc:   "Restores a guest under a new id, or with overwrite in place of an existing one, whose disks are lost.",
+		Doc:   "Restore a guest from a backup, under a new id as a copy, or with overwrite in place of an existing one, whose disks are lost.",
 		Examples: []tool.Example{
 			{Arguments: `{"archive":"$ARCHIVE","start":true}`, Given: backup},
-			{Arguments: `{"archive":"$ARCHIVE","name":"copy","disconnect_nics":true}`, Given: backup},
+			{Arguments: `{"source_guest":100,"name":"copy","disconnect_nics":true}`},
 			{Arguments: `{"archive":"$ARCHIVE","vmid":105,"overwrite":true,"storage":"nfs","confirm":true}`, Given: backup},
 		},
 		Worst: policy.Destructive,
@@ -88,11 +90,6 @@ func restoreBackup() tool.Tool {
 
 func planRestore(ctx context.Context, c *tool.Call, given restoreIn) (change.Plan, restoreState, error) {
 	in := restoreState{restoreIn: given}
-	kind, original, ok := archive(in.Archive)
-	if !ok {
-		return change.Plan{}, in, tool.BadArgument("archive", fmt.Sprintf("is %q, which is not the name of a backup; pve_list_backups lists them", render.Text(in.Archive.String(), 200)))
-	}
-	in.Kind, in.Original = kind, original
 	if in.Overwrite && in.VMID == 0 {
 		return change.Plan{}, in, tool.BadArgument("overwrite", "needs a vmid")
 	}
@@ -100,6 +97,14 @@ func planRestore(ctx context.Context, c *tool.Call, given restoreIn) (change.Pla
 	if err != nil {
 		return change.Plan{}, in, err
 	}
+	if err := in.chooseArchive(ctx, c, perms); err != nil {
+		return change.Plan{}, in, err
+	}
+	kind, original, ok := archive(in.Archive)
+	if !ok {
+		return change.Plan{}, in, tool.BadArgument("archive", fmt.Sprintf("is %q, which is not the name of a backup; pve_list_backups lists them", render.Text(in.Archive.String(), 200)))
+	}
+	in.Kind, in.Original = kind, original
 	plan := change.Plan{}
 	if in.Overwrite {
 		plan.Consequences, err = in.overwrites(ctx, c)
@@ -117,12 +122,18 @@ func planRestore(ctx context.Context, c *tool.Call, given restoreIn) (change.Pla
 			return plan, in, err
 		}
 	}
-	if warning := in.macWarning(ctx, c); warning != "" {
-		in.note("%s", warning)
-		if in.Overwrite {
-			plan.Consequences = append(plan.Consequences, warning)
-		}
-		plan.Later = "Then " + warning + "."
+	warnings, err := in.checkTwin(ctx, c)
+	if err != nil {
+		return plan, in, err
+	}
+	in.Notes = append(in.Notes, warnings...)
+	if warnings != nil {
+		plan.Later = "Then " + strings.Join(warnings, "; ") + "."
+	}
+	if in.Overwrite {
+		plan.Consequences = append(plan.Consequences, warnings...)
+	} else {
+		plan.Consequences = in.Notes
 	}
 	plan.Subject = policy.Guest(in.VMID)
 	plan.About = in.about()
@@ -159,17 +170,6 @@ func (in *restoreState) newID(ctx context.Context, c *tool.Call, perms pve.Permi
 		return err
 	}
 	return cluster.CheckMayCreate(perms, in.VMID, in.Pool)
-}
-
-// macWarning says that the guest will have the MAC addresses of its original; "" if it will
-// not.
-func (in *restoreState) macWarning(ctx context.Context, c *tool.Call) string {
-	g, err := c.Guest(ctx, in.Original)
-	if err != nil || in.VMID == in.Original || in.Unique || g.Type != string(in.Kind) {
-		return ""
-	}
-	return fmt.Sprintf("it has the MAC addresses of %v (%s), which still exists: do not run both in one network; unique: true makes new ones",
-		g.Ref(), render.Text(g.Name.Value, 60))
 }
 
 // note adds a remark to the answer.

@@ -29,7 +29,7 @@ type cloneIn struct {
 	Storage  string        `json:"storage,omitzero" jsonschema:"of a full clone; default: the same"`
 	Pool     string        `json:"pool,omitzero" jsonschema:"for the clone; default: none"`
 	Set      tool.Settings `json:"set,omitzero" jsonschema:"as in pve_update_guest_config"`
-	AddTags  []string      `json:"add_tags,omitzero"`
+	AddTags  []string      `json:"add_tags,omitzero" jsonschema:"beside the original's"`
 	Run      bool          `json:"start,omitzero" jsonschema:"start the clone"`
 	WaitFor  string        `json:"wait_for,omitzero" enum:"none,started,agent,address" jsonschema:"with start; default: started"`
 	Keep     bool          `json:"keep,omitzero" jsonschema:"if a step fails, keep the clone"`
