@@ -285,7 +285,7 @@ func nextStepIsLost(t *testing.T, ahead time.Duration) {
 		defer other.close()
 		task, said := other.settle(id)
 		structured := task["result"].(object)["structuredContent"].(object)
-		if structured["outcome"] != "failed" || structured["status"] != "stopped" || structured["next"] != "Then start the clone with pve_guest_power: vmid 333. Or take all steps that are left: pve_clone_guest with this handle as plan_handle." ||
+		if structured["outcome"] != "failed" || structured["status"] != "stopped" || structured["next"] != "Then start the clone with pve_guest_power: vmid 333. Or take all steps that are left: pve_clone_guest with this handle as plan_handle. What is left: pve_delete_guest with vmid 333 removes VM 333." ||
 			!strings.Contains(fmt.Sprint(structured["message"]), "done. What comes after it: the start was not begun") {
 			t.Errorf("%v after %v", structured, said)
 		}
