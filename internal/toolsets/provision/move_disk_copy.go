@@ -59,6 +59,7 @@ func (p *movePlan) planCopy(ctx context.Context, c *tool.Call) error {
 		return err
 	}
 	p.sayWhere(st)
+	p.sayReplication(ctx, c, stores, st)
 	if p.Delete {
 		return p.checkUsers(ctx, c)
 	}
@@ -140,9 +141,12 @@ func (p *movePlan) checkFormat(st cluster.Store) func() error {
 	}
 }
 
-// checkSnapshots returns an error if snapshots need what would be deleted.
+// checkSnapshots returns an error if the original cannot be deleted, or snapshots need it.
 func (p *movePlan) checkSnapshots() error {
 	switch {
+	case p.Delete && p.config.Values["protection"] == "1":
+		return explain.Refusal("Leave delete out, or lift the protection first with pve_update_guest_config: set {\"protection\": 0}.",
+			"%s is protected, so PVE would not delete the original. Nothing was sent.", p.Who)
 	case p.snapshots == nil:
 	case p.Delete:
 		return explain.Refusal(fmt.Sprintf(`Leave delete out, or delete the snapshots first: pve_delete_snapshot {"vmid":%v,"snapname":%q}.`, p.VMID, p.snapshots[0]),
@@ -220,6 +224,20 @@ func (p *movePlan) sayWhere(st cluster.Store) {
 			text = fmt.Sprintf("it is managed by HA, which cannot start it elsewhere if %s fails: %s is there alone", p.Guest.Node, render.Text(p.Storage, 60))
 		}
 		p.say("%s", text)
+	}
+}
+
+// sayReplication says that a disk is no longer replicated, which PVE does on ZFS alone.
+func (p *movePlan) sayReplication(ctx context.Context, c *tool.Call, stores []cluster.Store, st cluster.Store) {
+	if cluster.StorageType(stores, p.Original.Storage) != "zfspool" || st.PluginType.Value == "zfspool" {
+		return
+	}
+	jobs, err := c.PVE.Replications(ctx, p.Guest)
+	switch {
+	case err != nil:
+		p.say("whether it is replicated, which PVE can on ZFS alone, is not known: %s", c.Explain(err).What)
+	case len(jobs) > 0:
+		p.say("it is replicated to %s, which fails with a disk on %s: PVE replicates ZFS alone", render.Text(jobs[0].Target.Or("another node"), 60), render.Text(p.Storage, 60))
 	}
 }
 

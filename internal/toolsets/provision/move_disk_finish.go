@@ -139,6 +139,7 @@ func (s moveState) finishGift(ctx context.Context, c *tool.Call, out moveOut, g 
 	}
 	d := pve.DiskOf(to.Kind, s.ToDisk, theirs.Values[s.ToDisk])
 	if owner, _ := d.Owner(); d.Volume.Storage != s.Original.Storage || owner != s.To {
+		out.Notes = append(out.Notes, fmt.Sprintf("neither guest has the disk: look with pve_storage_content for %s, or for a volume of %v beside it", render.Text(s.Original.String(), 200), s.To))
 		out.SetOutcome(tool.Unknown, "Look with pve_guest_config at both guests, and with pve_storage_content at the storage.",
 			"%s no longer has %s, and %s does not have it as %s.", s.Who, s.Disk, s.Receiver, s.ToDisk)
 		return out, nil

@@ -83,6 +83,9 @@ func TestMoveDisk(t *testing.T) {
 			{Name: "a plan on " + version, Options: with(), Args: fmt.Sprintf(moveToNFS, `,"delete":true,"plan":true`), Outcome: tool.Planned, Says: []string{
 				`"steps":["Move of scsi0 of VM 105 (build-1) on pve3 from local-zfs to nfs","Deletion of the original local-zfs:vm-105-disk-0"]`,
 			}},
+			{Name: "a replicated guest's on " + version, Options: with(func(m *pvesim.Model) {
+				m.Replications = append(m.Replications, pvesim.Replication{ID: "105-0", Target: "pve1"})
+			}), Args: fmt.Sprintf(moveToNFS, `,"plan":true`), Outcome: tool.Planned, Says: []string{"it is replicated to pve1, which fails with a disk on nfs"}},
 			{Name: "a cloud-init drive on " + version, Options: with(sim.Set(105, "ide2=local-zfs:vm-105-cloudinit,media=cdrom,size=4M")), Args: `{"vmid":105,"disk":"ide2","storage":"nfs","wait":45}`, Outcome: tool.OK, Writes: []string{moveVM},
 				Says: []string{"ide2 of VM 105 (build-1) is on nfs now"}},
 		})
@@ -123,6 +126,7 @@ func TestMoveDiskRefused(t *testing.T) {
 		refuse("the TPM of a running VM", smallDisks(sim.Set(104, "tpmstate0=local-zfs:vm-104-disk-2,size=4M,version=v2.0")), `{"vmid":104,"disk":"tpmstate0","storage":"nfs"}`, "copies the state of its TPM only while it is stopped"),
 		refuse("locked", smallDisks(sim.Set(105, "lock=backup")), fmt.Sprintf(moveToNFS, ""), "VM 105 is locked (backup)"),
 		refuse("snapshots need the original", smallDisks(sim.Snapshot(105, "monday")), fmt.Sprintf(moveToNFS, `,"delete":true`+confirmedNow), "Snapshots of VM 105 (build-1) need the original local-zfs:vm-105-disk-0: monday"),
+		refuse("the guest is protected", smallDisks(sim.Set(105, "protection=1")), fmt.Sprintf(moveToNFS, `,"delete":true`+confirmedNow), "VM 105 (build-1) is protected, so PVE would not delete the original"),
 		refuse("another guest has the original", smallDisks(sim.Set(107, "scsi3=local-zfs:vm-105-disk-0,size=4G")), fmt.Sprintf(moveToNFS, `,"delete":true`+confirmedNow), "has another user: VM 107 (erp-old) has it as scsi3"),
 		refuse("linked clones need the original", smallDisks(func(m *pvesim.Model) {
 			m.Volumes = append(m.Volumes, pvesim.Volume{ID: "local-zfs:base-900-disk-0/vm-777-disk-0", Node: "pve1", Content: "images", VMID: 777, Size: 1 << 30, Parent: "local-zfs:base-900-disk-0"})
