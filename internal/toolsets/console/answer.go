@@ -39,12 +39,14 @@ const mostText = 8_000
 // seenOf says what a view shows. A picture comes if it is wanted, or if there is no text.
 func seenOf(v view, wantsPicture bool) (s seen, err error) {
 	s.State = screen.StateOf(v.lines)
-	switch v.kind {
-	case screen.Blank:
+	switch {
+	case v.kind == screen.Blank:
 		s.Shows = "one colour on all of " + v.size + " pixels"
-	case screen.Graphical:
+	case v.kind == screen.Graphical:
 		s.Shows = "a picture of " + v.size + " pixels"
-	case screen.Textual:
+	case strings.Join(v.lines, "") == "":
+		s.Shows = "nothing on " + v.size + " characters"
+	default:
 		s.Shows = "text of " + v.size + " characters"
 		s.Text = render.Notes(strings.Join(v.lines, "\n"), mostText)
 		if v.cursor != (image.Point{}) {

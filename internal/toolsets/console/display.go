@@ -72,10 +72,17 @@ func (s *vmScreen) watch(ctx context.Context) (changed bool, err error) {
 // guestTerminal is the console of a container, or the serial port of a VM.
 type guestTerminal struct{ *terminal.Terminal }
 
+// portOpens begins what PVE itself prints at the beginning.
+const portOpens = "starting serial terminal on interface "
+
 func (t *guestTerminal) see() view {
 	column, row := t.Cursor()
+	lines := t.Lines()
+	if len(lines) > 0 && strings.HasPrefix(lines[0], portOpens) {
+		lines = lines[1:]
+	}
 	return view{
-		kind: screen.Textual, lines: t.Lines(), cursor: image.Pt(column, row), ended: t.Ended != nil,
+		kind: screen.Textual, lines: lines, cursor: image.Pt(column, row), ended: t.Ended != nil,
 		size: fmt.Sprintf("%dx%d", terminal.Columns, terminal.Rows),
 	}
 }
