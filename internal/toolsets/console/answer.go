@@ -109,8 +109,12 @@ func (s seen) advice(c *tool.Call, src source) string {
 
 // silence says what a console without anything on it may mean.
 func silence(src source, types string) string {
-	if src.Terminal {
-		return "A terminal shows only what is printed while it is open. Enter makes most systems print a prompt. " + types
+	const terminal = "A terminal shows only what is printed while it is open. Enter makes most systems print a prompt. "
+	switch {
+	case src.Terminal && src.Guest.Kind == pve.QEMU:
+		return terminal + types + " A serial port serves one at a time: somebody else may have it open."
+	case src.Terminal:
+		return terminal + types
 	}
 	return "It may be asleep: a key such as shift wakes it. " + types
 }

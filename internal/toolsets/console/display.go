@@ -100,6 +100,7 @@ const (
 
 // open opens the console.
 func open(ctx context.Context, c *tool.Call, src source) (display, error) {
+	c.Report(cluster.Progress{Message: "opens the console of " + src.Label})
 	offer := c.PVE.OpenScreen
 	if src.Terminal {
 		offer = c.PVE.OpenTerminal
