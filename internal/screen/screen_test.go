@@ -156,7 +156,7 @@ func TestPictures(t *testing.T) {
 
 // A picture has at most so many bytes, whatever is on it.
 func TestPNG(t *testing.T) {
-	noise := newConsole(t, 1920, 1080, 8)
+	noise := newConsole(t, 1280, 720, 8)
 	for i := range noise.Pix {
 		noise.Pix[i] = byte(rand.Uint32()) | byte(255*(i%4/3))
 	}
