@@ -14,6 +14,7 @@ const (
 	Panic       State = "kernel panic"
 	BootStopped State = "boot stopped"
 	Checking    State = "fsck"
+	FsckStopped State = "boot stopped: fsck asks for a person"
 	NotBootable State = "no bootable device"
 	BootMenu    State = "boot menu"
 	Login       State = "login prompt"
@@ -34,8 +35,9 @@ type sign struct {
 var signs = []sign{
 	{Panic, 0, lazyregexp.New(`(?i)kernel panic - not syncing|\*\*\* STOP: 0x|panic: [^\n]*\n(?:[^\n]*\n)*?(?:cpuid = |KDB: )`)},
 	{Login, 1, lazyregexp.New(`(?i)\blogin: ?\S*$|^(?:password|\S+'s password): ?$`)},
+	{FsckStopped, 14, lazyregexp.New(`(?i)unexpected inconsistency|run fsck manually|requires a manual fsck`)},
 	{BootStopped, 6, lazyregexp.New(`(?im)you are in (?:emergency|rescue) mode|give root password for maintenance|press enter for maintenance|^\(initramfs\)|^grub rescue>|^grub>|entering emergency mode|^dracut:/#`)},
-	{Checking, 4, lazyregexp.New(`(?im)unexpected inconsistency|run fsck manually|\bfsck\b.*(?:checking|in progress|\d%)|\bchecking (?:file ?system|disk|drive)|chkdsk is verifying|: recovering journal$`)},
+	{Checking, 4, lazyregexp.New(`(?im)\bfsck\b.*(?:checking|in progress|\d%)|\bchecking (?:file ?system|disk|drive)|chkdsk is verifying|: recovering journal$`)},
 	{NotBootable, 4, lazyregexp.New(`(?i)no bootable (?:device|option)|not a bootable disk|operating system not found|missing operating system|non-system disk|no boot device`)},
 	{Asleep, 0, lazyregexp.New(`(?i)guest disabled display`)},
 	{NoDisplay, 0, lazyregexp.New(`(?i)guest has not initialized the display|display output is not active`)},

@@ -93,10 +93,10 @@ func (s seen) advice(c *tool.Call, src source) string {
 	switch {
 	case s.State == screen.Panic:
 		return "Its kernel has stopped, and the text says where. It goes on only after a reset (pve_guest_power)."
-	case s.State == screen.BootStopped:
+	case s.State == screen.BootStopped, s.State == screen.FsckStopped:
 		return "It waits for somebody to repair what the text says. " + types
 	case s.State == screen.Checking:
-		return "If the check runs, wait: wait_for \"login:\". If it asks for a person: " + types
+		return "Wait until the check is over: wait_for \"login:\"."
 	case s.State == screen.NotBootable:
 		return "See with pve_guest_config whether its boot order names a disk that has a system."
 	case s.State == screen.Asleep, s.State == screen.NoDisplay, s.State == "" && s.Text == "" && s.PNG == nil:

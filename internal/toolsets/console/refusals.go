@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/explain"
@@ -36,6 +37,8 @@ func explainScreen(src source, err error) error {
 		return explain.Refusal("Wait until that console is closed. This server shares a screen with others, and disconnects nobody.", "The screen of %v is in use: somebody has opened it for himself alone.", src.Guest)
 	case errors.Is(err, context.Canceled):
 		return err
+	case errors.Is(err, io.EOF):
+		return explain.Refusal("See with pve_guest_status whether it runs, then call again.", "The screen of %v ended the connection: the VM has stopped, or somebody else has opened the screen for himself alone.", src.Guest)
 	}
 	return explain.Refusal("Call again. If it stays so, look at the task list: the task vncproxy says why.", "The screen of %v could not be read: %v.", src.Guest, err)
 }
