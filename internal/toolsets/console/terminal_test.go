@@ -20,8 +20,8 @@ var recent = sim.Version("9.2.11")
 // shell gives the container 200 a shell on its console.
 var shell = sim.Set(200, "cmode=shell")
 
-// The console of a container and the serial port of a VM are terminals: what they show within
-// two seconds is told, and what helps where that is a login or nothing.
+// The console of a container and the serial port of a VM are terminals: the answer has what
+// they show within two seconds, and what helps if that is a login or nothing.
 func TestTerminals(t *testing.T) {
 	port := []func(*pvesim.Model){sim.Set(100, "serial0=socket")}
 	sim.Tell(t, "pve_console", []sim.Story{
