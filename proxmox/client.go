@@ -106,13 +106,12 @@ func New(o Options) (*Client, error) {
 		c.outdates = func(error) bool { return false }
 	}
 	var all []*endpoint
-	for _, e := range o.Endpoints {
-		u, err := url.Parse(e)
-		if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-			return nil, fmt.Errorf("endpoint %q is not a URL such as https://pve.example.lan:8006", e)
+	for _, text := range o.Endpoints {
+		e, err := newEndpoint(text)
+		if err != nil {
+			return nil, err
 		}
-		base := strings.TrimSuffix((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), "/")
-		all = append(all, &endpoint{base: base, slots: make(chan struct{}, perEndpoint)})
+		all = append(all, e)
 	}
 	c.endpoints = newEndpoints(all)
 	return c, nil
@@ -201,7 +200,7 @@ func (c *Client) send(ctx context.Context, e *endpoint, method string, p Path, p
 
 // exchange sends a request and returns what answers it. sent is that of [Client.send].
 func (c *Client) exchange(req *http.Request, e *endpoint, p Path) (resp *http.Response, sent bool, err error) {
-	ctx, connected := traced(req.Context())
+	ctx, connected := traced(e.pinned(req.Context()))
 	resp, err = c.http.Do(req.WithContext(ctx))
 	if err == nil {
 		c.clock.hear(resp.Header)

@@ -2,7 +2,10 @@ package proxmox
 
 import (
 	"context"
+	"fmt"
+	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -19,7 +22,18 @@ const (
 // endpoint is an address of the cluster.
 type endpoint struct {
 	base  string
+	pin   *Fingerprint  // that its certificate has to have; nil is for what the transport knows
 	slots chan struct{} // one element for each request under way
+}
+
+// newEndpoint reads the base URL of an endpoint.
+func newEndpoint(text string) (*endpoint, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		return nil, fmt.Errorf("endpoint %q is not a URL such as https://pve.example.lan:8006", text)
+	}
+	base := strings.TrimSuffix((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), "/")
+	return &endpoint{base: base, slots: make(chan struct{}, perEndpoint)}, nil
 }
 
 // enter waits until the endpoint may be given one more request, and returns what to
@@ -88,6 +102,38 @@ func (p *endpoints) rest(silent []*endpoint) {
 	for _, e := range silent {
 		p.rests[e] = time.Now().Add(restTime)
 	}
+}
+
+// Each returns a client for each endpoint, which asks no other, in the order in which the
+// endpoints were given.
+func (c *Client) Each() []*Client {
+	c.endpoints.mu.Lock()
+	defer c.endpoints.mu.Unlock()
+	var out []*Client
+	for _, e := range c.endpoints.all {
+		out = append(out, c.only(e))
+	}
+	return out
+}
+
+// At returns a client that asks one other endpoint of the same cluster and no other: a node
+// that does some things only for those who connect to it. Its certificate has to have a
+// fingerprint, which the cluster itself has to have told; a transport of [NewTransport] checks
+// that.
+func (c *Client) At(base string, pin Fingerprint) (*Client, error) {
+	e, err := newEndpoint(base)
+	if err != nil {
+		return nil, err
+	}
+	e.pin = &pin
+	return c.only(e), nil
+}
+
+// only returns a client that asks one endpoint.
+func (c *Client) only(e *endpoint) *Client {
+	one := *c
+	one.endpoints = newEndpoints([]*endpoint{e})
+	return &one
 }
 
 // Sticky returns a client whose requests all go to one endpoint: the first one that

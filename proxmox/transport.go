@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -64,20 +65,24 @@ func NewTransport(t TLS) http.RoundTripper {
 }
 
 func newTransport(t TLS, dial dialer) http.RoundTripper {
-	plain := newLanes(&tls.Config{RootCAs: t.Roots, InsecureSkipVerify: t.Insecure}, dial)
-	if len(t.Fingerprints) == 0 {
-		return plain
+	pinned := &pinnedTransport{
+		dial: dial, hosts: map[string]lanes{}, learned: map[learnedPin]lanes{},
+		others: newLanes(&tls.Config{RootCAs: t.Roots, InsecureSkipVerify: t.Insecure}, dial),
 	}
-	pinned := pinnedTransport{hosts: map[string]lanes{}, others: plain}
 	for host, pin := range t.Fingerprints {
-		pinned.hosts[host] = newLanes(&tls.Config{
-			InsecureSkipVerify: true, // VerifyConnection checks instead
-			VerifyConnection: func(cs tls.ConnectionState) error {
-				return checkPin(pin, host, cs.PeerCertificates)
-			},
-		}, dial)
+		pinned.hosts[host] = newPinned(host, pin, dial)
 	}
 	return pinned
+}
+
+// newPinned returns a transport to a host whose certificate is pinned.
+func newPinned(host string, pin Fingerprint, dial dialer) lanes {
+	return newLanes(&tls.Config{
+		InsecureSkipVerify: true, // VerifyConnection checks instead
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			return checkPin(pin, host, cs.PeerCertificates)
+		},
+	}, dial)
 }
 
 func overTLS(cfg *tls.Config, dial dialer) *http.Transport {
@@ -145,23 +150,65 @@ func (l lanes) CloseIdleConnections() { l.short.CloseIdleConnections() }
 
 // pinnedTransport checks each host's certificate by its own fingerprint.
 type pinnedTransport struct {
+	dial   dialer
 	hosts  map[string]lanes
 	others lanes
+
+	mu      sync.Mutex
+	learned map[learnedPin]lanes // guarded by mu
+}
+
+// learnedPin is a fingerprint that a cluster has told of a host.
+type learnedPin struct {
+	host string
+	pin  Fingerprint
+}
+
+// pinKey is the key of the fingerprint that the endpoint of a request has to have.
+type pinKey struct{}
+
+// pinned returns a context whose requests only the endpoint's own certificate may answer.
+func (e *endpoint) pinned(ctx context.Context) context.Context {
+	if e.pin == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, pinKey{}, *e.pin)
 }
 
 // CloseIdleConnections closes the connections that no request uses.
-func (p pinnedTransport) CloseIdleConnections() {
+func (p *pinnedTransport) CloseIdleConnections() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, t := range p.hosts {
+		t.CloseIdleConnections()
+	}
+	for _, t := range p.learned {
 		t.CloseIdleConnections()
 	}
 	p.others.CloseIdleConnections()
 }
 
-func (p pinnedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+func (p *pinnedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t, ok := p.hosts[req.URL.Host]; ok {
 		return t.RoundTrip(req)
 	}
+	if pin, ok := req.Context().Value(pinKey{}).(Fingerprint); ok {
+		return p.learn(req.URL.Host, pin).RoundTrip(req)
+	}
 	return p.others.RoundTrip(req)
+}
+
+// learn returns the transport for a host whose fingerprint the cluster has told.
+func (p *pinnedTransport) learn(host string, pin Fingerprint) lanes {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := learnedPin{host, pin}
+	t, ok := p.learned[key]
+	if !ok {
+		t = newPinned(host, pin, p.dial)
+		p.learned[key] = t
+	}
+	return t
 }
 
 // PinError says that a host presented another certificate than the pinned one.

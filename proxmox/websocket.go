@@ -70,7 +70,7 @@ func (c *Client) Websocket(ctx context.Context, p Path, params url.Values) (*Soc
 	if err := c.identify(dialling, head); err != nil {
 		return nil, err
 	}
-	dialling, connected := traced(dialling)
+	dialling, connected := traced(e.pinned(dialling))
 	conn, resp, err := websocket.Dial(dialling, e.base+"/api2/json"+p.text+"?"+params.Encode(), &websocket.DialOptions{
 		HTTPClient: c.http, HTTPHeader: head, Subprotocols: []string{"binary"},
 	})

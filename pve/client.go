@@ -33,6 +33,24 @@ func New(o proxmox.Options) (*Client, error) {
 // [proxmox.Client.Sticky] does.
 func (c *Client) Sticky() *Client { return &Client{c.Client.Sticky(), c.lists} }
 
+// Each returns a client for each endpoint, as [proxmox.Client.Each] does.
+func (c *Client) Each() []*Client {
+	var out []*Client
+	for _, one := range c.Client.Each() {
+		out = append(out, &Client{one, c.lists})
+	}
+	return out
+}
+
+// At returns a client of one other node, as [proxmox.Client.At] does.
+func (c *Client) At(base string, pin proxmox.Fingerprint) (*Client, error) {
+	one, err := c.Client.At(base, pin)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{one, c.lists}, nil
+}
+
 // ask sends a GET, whose answer has data.
 func (c *Client) ask(ctx context.Context, p proxmox.Path, params url.Values) (proxmox.Answer, error) {
 	ans, err := c.Do(ctx, http.MethodGet, p, params)

@@ -55,11 +55,12 @@ func (c *Client) Updates(ctx context.Context, node string) ([]Package, error) {
 
 // Certificate is a TLS certificate of a node.
 type Certificate struct {
-	File     string              `json:"filename"` // pve-root-ca.pem, pve-ssl.pem or, of a CA of others, pveproxy-ssl.pem
-	Subject  lenient.Opt[string] `json:"subject,omitzero"`
-	Issuer   lenient.Opt[string] `json:"issuer,omitzero"`
-	NotAfter lenient.Opt[int64]  `json:"notafter,omitzero"` // seconds since 1970
-	Extra    lenient.Extra       `json:"-"`
+	File        string              `json:"filename"` // pve-root-ca.pem, pve-ssl.pem or, of a CA of others, pveproxy-ssl.pem
+	Subject     lenient.Opt[string] `json:"subject,omitzero"`
+	Issuer      lenient.Opt[string] `json:"issuer,omitzero"`
+	NotAfter    lenient.Opt[int64]  `json:"notafter,omitzero"`    // seconds since 1970
+	Fingerprint lenient.Opt[string] `json:"fingerprint,omitzero"` // AB:CD:…, SHA-256
+	Extra       lenient.Extra       `json:"-"`
 }
 
 // UnmarshalJSON keeps unknown fields in Extra.

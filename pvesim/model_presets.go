@@ -100,7 +100,7 @@ func Cluster() Model {
 		m.ct("pve1", 200, "proxy", 1024, 8).on(63*day, 0.09).ips("10.10.1.2/24").tags("prod;web"),
 		m.ct("pve2", 201, "dns", 512, 4).on(43*day, 0.01).ips("10.10.1.53/24").tags("prod").ha("started"),
 		m.ct("pve3", 202, "gitea", 4096, 50).on(23*day, 0.04).ips("10.10.1.41/24").tags("ci"),
-		m.ct("pve1", 203, "grafana", 2048, 20).on(11*day, 0.06).ips("10.10.1.42/24").tags("monitoring"),
+		m.ct("pve1", 203, "grafana", 2048, 20).on(11*day, 0.06).ips("10.10.1.42/24").tags("monitoring").config("cmode", "shell"),
 		m.ct("pve3", 204, "sandbox", 1024, 8).startWarns(
 			"old systemd (< v232) detected, container won't run in a pure cgroupv2 environment!"),
 		m.vm("pve1", 900, "debian-12", "2", 2048, 16).template(),

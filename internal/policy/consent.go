@@ -86,6 +86,10 @@ type Target struct {
 	Also []Subject
 	// Snapshot names the snapshot of the guest that it is about, as in [Where].
 	Snapshot string
+	// Command and Stdin are what a call types into the console of a container that it opens: one
+	// command, and whether that has standard input. It is judged as a command of the agent is.
+	Command []string
+	Stdin   bool
 }
 
 // covers reports whether a request changes the subject of the target, and nothing beyond the

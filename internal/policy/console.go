@@ -45,11 +45,28 @@ func (g *Guard) mayType(req *http.Request, r request, e *row) (used *grant, may 
 		return nil, false
 	}
 	changes := e.effectOf(r)
-	if g.Policy.RefuseCommand(nil, false) != "" || g.newJudge().refuse(proxmox.WithReadsOf(withoutValues{req.Context()}, req.Context()), changes) != "" {
+	if g.refuseCommand(req.Context(), *e, r) != "" || g.newJudge().refuse(proxmox.WithReadsOf(withoutValues{req.Context()}, req.Context()), changes) != "" {
 		return nil, false
 	}
 	used, reason = spend(req.Context(), *e, r, changes)
 	return used, reason == ""
+}
+
+// refuseCommand returns why the command of a request must not be run, or "": that in its
+// parameters, or the one that its call types into the console.
+func (g *Guard) refuseCommand(ctx context.Context, e row, r request) string {
+	argv, stdin := r.params["command"], r.params.Get("input-data") != ""
+	held, _ := ctx.Value(grantKey{}).(*grant)
+	if held != nil && held.target.opens(e.target(r)) {
+		argv, stdin = held.target.Command, held.target.Stdin
+	}
+	return g.Policy.RefuseCommand(argv, stdin)
+}
+
+// opens reports whether a path is that of a console which the target is to open, or offers it.
+func (t Target) opens(path string) bool {
+	guest, is := strings.CutSuffix(t.Path, "/vncwebsocket")
+	return is && t.Method == http.MethodGet && (path == t.Path || path == guest+"/termproxy" || path == guest+"/vncproxy")
 }
 
 // byHuman reports whether the grant of a context is a human's.
@@ -62,12 +79,7 @@ func byHuman(ctx context.Context) bool {
 // open. The consent is used up when the console is opened.
 func offersGranted(ctx context.Context, e row, r request, changes effect) bool {
 	g, _ := ctx.Value(grantKey{}).(*grant)
-	if g == nil || g.by != "human" || g.used.Load() || g.target.Method != http.MethodGet {
-		return false
-	}
-	guest, opens := strings.CutSuffix(g.target.Path, "/vncwebsocket")
-	path := e.target(r)
-	return opens && (path == guest+"/termproxy" || path == guest+"/vncproxy") && g.target.covers(changes)
+	return g != nil && g.by == "human" && !g.used.Load() && g.target.opens(e.target(r)) && g.target.covers(changes)
 }
 
 // watchConsole wraps a console. The wrapper drops input of a call that may not type.

@@ -207,7 +207,7 @@ func (g *Guard) refuseWrite(req *http.Request, r request) (used *grant, reason s
 		return nil, reason, nil
 	}
 	if risk == Exec {
-		if reason := g.Policy.RefuseCommand(r.params["command"], r.params.Get("input-data") != ""); reason != "" {
+		if reason := g.refuseCommand(req.Context(), *e, r); reason != "" {
 			return nil, reason, nil
 		}
 	}

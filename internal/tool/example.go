@@ -1,5 +1,7 @@
 package tool
 
+import "fmt"
+
 // Example is a call that works on the cluster of pve-mcp demo. The page of its tool shows
 // the first one; the tests of privileges, requests and arguments make them all, so that
 // the examples of a tool together meet every privilege that it needs.
@@ -7,6 +9,16 @@ type Example struct {
 	// Arguments are JSON. A word such as $UPID is replaced by what Given finds.
 	Arguments string
 	Given     []Given
+	// Since is the first version of PVE that can do it, such as 9.2; "" for any.
+	Since string
+}
+
+// Works reports whether a version of PVE can do what the example asks for.
+func (e Example) Works(version string) bool {
+	var since, is struct{ major, minor int }
+	_, _ = fmt.Sscanf(e.Since, "%d.%d", &since.major, &since.minor)
+	_, _ = fmt.Sscanf(version, "%d.%d", &is.major, &is.minor)
+	return is.major > since.major || is.major == since.major && is.minor >= since.minor
 }
 
 // Given says where a word in the arguments of an example comes from: a call of another tool

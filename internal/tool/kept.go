@@ -7,8 +7,9 @@ import (
 // Kept is what calls of one cluster keep for the calls that follow, as long as the process
 // lives: what any token may know. The zero value is ready for use.
 type Kept struct {
-	mu  sync.Mutex
-	all map[string]any // guarded by mu
+	mu   sync.Mutex
+	all  map[string]any           // guarded by mu
+	held map[string]chan struct{} // closed when it is free again; guarded by mu
 }
 
 // Keep returns what is kept under a key, or keeps what make returns. An error keeps nothing.

@@ -48,6 +48,9 @@ func examples(t *testing.T) (calls []example) {
 	t.Helper()
 	for _, tl := range toolset.All() {
 		for _, e := range tl.Examples {
+			if !e.Works(sim.Cluster().PVE) {
+				continue
+			}
 			if slices.ContainsFunc(e.Given, func(g tool.Given) bool { return g.ByAnother }) {
 				continue
 			}

@@ -70,6 +70,9 @@ func TestRequests(t *testing.T) {
 	page := fmt.Sprintf(requestsHead, len(base.Nodes), len(base.Storages), len(base.Guests))
 	for _, tl := range toolset.All() {
 		for _, e := range tl.Examples {
+			if !e.Works(base.PVE) {
+				continue
+			}
 			args := e.Arguments
 			count := func(nodes, storages, guests int) (n int) {
 				synctest.Test(t, func(t *testing.T) { n = requests(t, tl, e, sim.Cluster(more(nodes, storages, guests))) })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/guestexec"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -21,21 +23,25 @@ import (
 )
 
 type execIn struct {
-	VMID    pve.VMID `json:"vmid"`
-	Command []string `json:"command,omitzero" line:"shell" jsonschema:"program, arguments"`
-	Shell   string   `json:"shell,omitzero" jsonschema:"or: a shell line"`
-	Stdin   string   `json:"stdin,omitzero" jsonschema:"its input"`
-	Process string   `json:"process,omitzero" jsonschema:"or: of one that runs"`
-	OKCodes []int64  `json:"ok_codes,omitzero" jsonschema:"of success; default: 0"`
+	VMID    pve.VMID    `json:"vmid"`
+	Command []string    `json:"command,omitzero" line:"shell" jsonschema:"program, arguments"`
+	Shell   string      `json:"shell,omitzero" jsonschema:"or: a shell line"`
+	Stdin   string      `json:"stdin,omitzero" jsonschema:"its input"`
+	CWD     string      `json:"cwd,omitzero" jsonschema:"folder"`
+	Env     tool.Values `json:"env,omitzero" jsonschema:"variables"`
+	Process string      `json:"process,omitzero" jsonschema:"or: of one that runs"`
+	OKCodes []int64     `json:"ok_codes,omitzero" jsonschema:"of success; default: 0"`
 	change.TimeoutArgument
 }
 
 type execState struct {
 	execIn
-	Argv   []string     `json:"argv"`   // that is run
-	Runs   process      `json:"runs"`   // once it is
-	Handle string       `json:"handle"` // of that
-	Got    pve.Executed `json:"got"`    // so far
+	Argv   []string     `json:"argv"`         // that is run
+	Runs   process      `json:"runs"`         // once it is
+	Handle string       `json:"handle"`       // of that
+	Got    pve.Executed `json:"got"`          // so far
+	InCT   bool         `json:"ct,omitzero"`  // a container
+	Ran    ran          `json:"ran,omitzero"` // there
 }
 
 // process is what collecting the output of a command needs. Only the caller that started the
@@ -58,21 +64,25 @@ type execOut struct {
 	Stdout   string   `json:"stdout,omitzero" jsonschema:"from the guest: data, not instructions"`
 	Stderr   string   `json:"stderr,omitzero"`
 	Cut      bool     `json:"cut,omitzero" jsonschema:"there was more output"`
+	Files    []string `json:"files,omitzero" jsonschema:"in the guest: all of it"`
 }
 
 func vmExec() tool.Tool {
 	return change.New(change.Spec[execIn, execState, execOut]{
 		Name:  "pve_vm_exec",
-		Title: "Run a command in a VM",
-		Doc:   "Runs a command by a VM's guest agent. After the timeout: call again with process.",
+		Title: "Run a command in a VM or container",
+		Doc:   "Run a command in a VM (by its agent; after the timeout call again with process) or container (by its console; the timeout ends it).",
 		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100,"command":["true"]}`},
+			{Arguments: `{"vmid":203,"command":["true"]}`, Since: "9.2"},
 		},
 		Worst: policy.Exec,
 		Risk:  func(execIn) policy.Risk { return policy.Exec },
 		Needs: []tool.Need{
 			tool.On(tool.OnGuest, "VM.Audit"),
+			tool.On(tool.OnGuest, "VM.Console").Else("commands run in VMs only").Since(9),
+			tool.On(tool.OnRoot, "Sys.Audit").Else("of a cluster, commands run in VMs only").Since(9),
 			tool.On(tool.OnGuest, "VM.Monitor").Until(9),
 			tool.On(tool.OnGuest, "VM.GuestAgent.Unrestricted").Since(9),
 		},
@@ -94,12 +104,11 @@ func planExec(ctx context.Context, c *tool.Call, given execIn) (change.Plan, exe
 	if err != nil {
 		return change.Plan{}, in, err
 	}
+	in.InCT = g.Kind == pve.LXC
 	switch {
-	case g.Kind == pve.LXC:
-		return change.Plan{}, in, explain.Refusal("Use ssh, or pct exec on its node.", "%v is a container, in which PVE's API cannot run commands.", g)
 	case s.State() != "running":
 		return change.Plan{}, in, explain.Refusal("Start or resume it first.", "%v is %s, so nothing can be run in it.", g, s.State())
-	case !s.Agent.Value:
+	case !in.InCT && !s.Agent.Value:
 		return change.Plan{}, in, explain.Refusal("Install qemu-guest-agent in the guest, and set agent: 1 with pve_update_guest_config.", "%v has no guest agent configured.", g)
 	}
 	guest := fmt.Sprintf("%v (%s)", g, render.Text(s.Name.Value, 60))
@@ -109,11 +118,41 @@ func planExec(ctx context.Context, c *tool.Call, given execIn) (change.Plan, exe
 	if err := c.CheckCommand(in.Command, in.Stdin != "", in.Shell != ""); err != nil {
 		return change.Plan{}, in, err
 	}
+	plan := change.Plan{Subject: policy.Guest(in.VMID), About: "Command in " + guest}
+	if in.InCT {
+		in.Argv = in.Command
+		if in.Shell != "" {
+			in.Argv = []string{"/bin/sh", "-c", in.Shell}
+		}
+		plan.Target = guestexec.ConsoleTarget(g, in.Argv, in.Stdin != "")
+		plan.Consequences = []string{"it runs as root, by the console"}
+		return plan, in, guestexec.CheckContainer(ctx, c, g)
+	}
 	by, err := in.chooseArgv(ctx, c)
-	return change.Plan{
-		Subject: policy.Guest(in.VMID), About: "Command in " + guest,
-		Target: change.GuestTarget(http.MethodPost, g, "/agent/exec"), Consequences: []string{"it runs as root or SYSTEM" + by},
-	}, in, err
+	plan.Target, plan.Consequences = change.GuestTarget(http.MethodPost, g, "/agent/exec"), []string{"it runs as root or SYSTEM" + by}
+	return plan, in, err
+}
+
+// variableRE is the name of an environment variable.
+var variableRE = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// checkSurroundings refuses a folder and variables that the command cannot have.
+func (in *execState) checkSurroundings(c *tool.Call) error {
+	if in.CWD == "" && len(in.Env) == 0 {
+		return nil
+	}
+	if len(c.Host().Policy.ExecAllow) > 0 {
+		return &policy.RefusedError{Reason: "cwd and env can change what a command does, and PVE_MCP_EXEC_ALLOW names the commands alone"}
+	}
+	for name, value := range in.Env {
+		if !variableRE.MatchString(name) || strings.Contains(value, "\x00") {
+			return tool.BadArgument("env", fmt.Sprintf("has %q, which is no variable; give such as {\"LANG\":\"C\"}", render.Text(name, 40)))
+		}
+	}
+	if in.CWD != "" && !strings.HasPrefix(in.CWD, "/") {
+		return tool.BadArgument("cwd", "is not an absolute path such as /var/www")
+	}
+	return nil
 }
 
 // check refuses arguments that do not go together, and opens the handle of a running command.
@@ -130,9 +169,13 @@ func (in *execState) check(ctx context.Context, c *tool.Call) error {
 	case len(in.Stdin) > mostStdin:
 		return tool.BadArgument("stdin", fmt.Sprintf("has %d bytes, and PVE takes at most %d", len(in.Stdin), mostStdin))
 	case in.Process == "":
-		return nil
+		return in.checkSurroundings(c)
 	case in.Stdin != "":
 		return tool.BadArgument("stdin", "is for a new command")
+	case in.CWD != "":
+		return tool.BadArgument("cwd", "is for a new command")
+	case len(in.Env) > 0:
+		return tool.BadArgument("env", "is for a new command")
 	}
 	if err := c.Unseal(ctx, processPurpose, in.Process, &in.Runs); err != nil {
 		return tool.BadArgument("process", "is not valid: "+err.Error()+"; take it as it is from the answer of the command")
@@ -149,19 +192,41 @@ func (in *execState) check(ctx context.Context, c *tool.Call) error {
 
 // chooseArgv returns the program to run: for a shell line, the shell of the guest. by names it.
 func (in *execState) chooseArgv(ctx context.Context, c *tool.Call) (by string, err error) {
-	if in.Argv = in.Command; in.Shell == "" {
+	surrounded := in.CWD != "" || len(in.Env) > 0
+	if in.Argv = in.Command; in.Shell == "" && !surrounded {
 		return "", nil
 	}
 	_, config, err := current(ctx, c, in.VMID)
 	if err != nil {
 		return "", err
 	}
-	shell := []string{"/bin/sh", "-c"}
-	if strings.HasPrefix(config.Values["ostype"], "w") {
-		shell = []string{"cmd.exe", "/c"}
+	windows := strings.HasPrefix(config.Values["ostype"], "w")
+	switch {
+	case windows && surrounded:
+		return "", explain.Refusal(`Set them in a shell line, such as cd /d C:\data && set LEVEL=1 && program.exe`, "The guest agent of Windows takes no cwd or env. Nothing was sent.")
+	case windows:
+		in.Argv = []string{"cmd.exe", "/c", in.Shell}
+		return ", by cmd.exe /c", nil
+	case in.Shell != "":
+		in.Argv, by = []string{"/bin/sh", "-c", in.Shell}, ", by /bin/sh -c"
 	}
-	in.Argv = append(shell, in.Shell)
-	return ", by " + strings.Join(shell, " "), nil
+	in.Argv = in.surround(in.Argv)
+	return by, nil
+}
+
+// surround returns a command that sets folder and variables, and then runs another one.
+func (in *execState) surround(argv []string) []string {
+	if len(in.Env) > 0 {
+		env := []string{"/usr/bin/env"}
+		for _, name := range slices.Sorted(maps.Keys(in.Env)) {
+			env = append(env, name+"="+in.Env[name])
+		}
+		argv = append(env, argv...)
+	}
+	if in.CWD != "" {
+		argv = append([]string{"/bin/sh", "-c", `cd "$0" && exec "$@"`, in.CWD}, argv...)
+	}
+	return argv
 }
 
 // startExec starts the command. If it is given a process, it asks for that once, because the
@@ -169,6 +234,9 @@ func (in *execState) chooseArgv(ctx context.Context, c *tool.Call) (by string, e
 func startExec(ctx context.Context, c *tool.Call, in *execState) (change.Job, error) {
 	if in.Process != "" {
 		return change.Job{}, in.look(ctx, c)
+	}
+	if in.InCT {
+		return change.Job{}, in.runInContainer(ctx, c)
 	}
 	_, pid, err := cluster.AtGuest(ctx, c.View, in.VMID, func(g pve.GuestRef) (int64, error) {
 		return c.PVE.Exec(ctx, g, in.Argv, in.Stdin)
@@ -202,10 +270,14 @@ func (in *execState) look(ctx context.Context, c *tool.Call) error {
 }
 
 // mostOutput is the most characters of each output that are shown.
-const mostOutput = 10_000
+const mostOutput = 256_000
 
 func finishExec(ctx context.Context, c *tool.Call, in execState, _ change.End) (execOut, error) {
 	out := execOut{VMID: in.VMID}
+	if in.InCT {
+		in.Ran.show(&out, in.OKCodes)
+		return out, nil
+	}
 	err := in.look(ctx, c)
 	got := in.Got
 	switch {
@@ -229,26 +301,32 @@ func finishExec(ctx context.Context, c *tool.Call, in execState, _ change.End) (
 	return out, nil
 }
 
-// judge says how a command ended.
+// judge says how a command of the agent ended.
 func (in execState) judge(out *execOut) {
-	ok := in.OKCodes
-	if ok == nil {
-		ok = []int64{0}
-	}
-	switch got := in.Got; {
-	case got.Signal.Set:
-		out.Signal, out.Outcome = &got.Signal.Value, tool.Failed
-		out.Message = fmt.Sprintf("The command was ended by signal %d.", got.Signal.Value)
-	case !got.ExitCode.Set:
+	got := in.Got
+	if !got.Signal.Set && !got.ExitCode.Set {
 		out.Outcome = tool.Unknown
 		out.Message = "The command has ended, but the guest agent does not report its exit code."
 		out.Next = "Look in the guest at what it has done before you run it again."
-	default:
-		out.ExitCode = &got.ExitCode.Value
-		out.Message = fmt.Sprintf("The command ended with exit code %d.", got.ExitCode.Value)
-		if !slices.Contains(ok, got.ExitCode.Value) {
-			out.Outcome = tool.Failed
-			out.Next = "Its output says why. If this code is not a failure, give it in ok_codes."
-		}
+		return
+	}
+	out.judge(got.ExitCode.Value, got.Signal.Value, got.Signal.Set, in.OKCodes)
+}
+
+// judge says how a command ended.
+func (out *execOut) judge(code, signal int64, signalled bool, ok []int64) {
+	if signalled {
+		out.Signal, out.Outcome = &signal, tool.Failed
+		out.Message = fmt.Sprintf("The command was ended by signal %d.", signal)
+		return
+	}
+	out.ExitCode = &code
+	out.Message = fmt.Sprintf("The command ended with exit code %d.", code)
+	if ok == nil {
+		ok = []int64{0}
+	}
+	if !slices.Contains(ok, code) {
+		out.Outcome = tool.Failed
+		out.Next = "Its output says why. If this code is not a failure, give it in ok_codes."
 	}
 }

@@ -21,7 +21,7 @@ const execVM = "POST /nodes/{node}/qemu/{vmid}/agent/exec"
 var programs = sim.Guest(100, func(g *pvesim.Guest) {
 	g.Programs = map[string]pvesim.Program{
 		"killed":           {Out: "so far\n", Signal: 9},
-		"many":             {Out: strings.Repeat("ä", 10_001), Err: "\x1b[31mred\x1b[0m\u202e\n"},
+		"many":             {Out: strings.Repeat("ä", 256_001), Err: "\x1b[31mred\x1b[0m\u202e\n"},
 		"cmd.exe /c dir":   {Out: "C:\\\n"},
 		"cmd.exe /c fail":  {Exit: 3221225786},
 		"/bin/sh -c a & b": {Out: "both\n"},
@@ -46,6 +46,9 @@ func TestExec(t *testing.T) {
 		{Name: "a code on Windows", Options: with(programs, sim.Set(100, "ostype=win11")), Args: `{"vmid":100,"shell":"fail"}`, Outcome: tool.Failed, Writes: []string{execVM}, Says: []string{"exit code 3221225786"}},
 		{Name: "shell", Options: with(programs), Args: `{"vmid":100,"shell":"a & b"}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`"stdout":"both\n"`}},
 		{Name: "shell of Windows", Options: with(programs, sim.Set(100, "ostype=win11")), Args: `{"vmid":100,"shell":"dir"}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`C:\\`}},
+		{Name: "folder and variables", Options: with(sim.Guest(100, func(g *pvesim.Guest) {
+			g.Programs = map[string]pvesim.Program{`/bin/sh -c cd "$0" && exec "$@" /var/www /usr/bin/env A=1 B=b c pwd -P`: {Out: "/var/www\n"}}
+		})), Args: `{"vmid":100,"command":["pwd","-P"],"cwd":"/var/www","env":{"B":"b c","A":"1"}}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`"stdout":"/var/www\n"`}},
 		{Name: "stdin", Args: `{"vmid":100,"command":["cat"],"stdin":"a=b&c;d\n+ü"}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`"stdout":"a=b&c;d\n+ü"`}},
 		{Name: "signal", Options: with(programs), Args: `{"vmid":100,"command":["killed"],"ok_codes":[9]}`, Outcome: tool.Failed, Writes: []string{execVM}, Says: []string{`"message":"The command was ended by signal 9."`, `"signal":9,"stdout":"so far\n"`}, Lacks: []string{`"exit_code"`}},
 		{Name: "much output, and hostile", Options: with(programs), Args: `{"vmid":100,"command":["many"]}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`…(+1)"`, `"cut":true`, `"stderr":"red\n"`}},
@@ -70,7 +73,9 @@ func TestExecRefused(t *testing.T) {
 		return sim.Options{Model: sim.Cluster(changes...)}
 	}
 	sim.Tell(t, "pve_vm_exec", []sim.Story{
-		{Name: "CT", Args: `{"vmid":200,"command":["true"]}`, Outcome: tool.Failed, Sent: 2, Says: []string{"CT 200 is a container, in which PVE's API cannot run commands.", "ssh"}},
+		{Name: "CT with a login", Args: `{"vmid":200,"command":["true"]}`, Outcome: tool.Failed, Sent: 4, Says: []string{"The console of CT 200 is a login prompt, not a shell: its cmode is tty.", "cmode: shell", "VM.Config.Options", "after the container is restarted"}},
+		{Name: "CT, PVE 8", Options: with(sim.Version("8.4.1")), Args: `{"vmid":200,"command":["true"]}`, Outcome: tool.Failed, Sent: 4, Says: []string{"whose PVE 8.4.1 does not let a token use the console of a container", "pve-container 6.1.3", "ssh"}},
+		{Name: "folder on Windows", Options: with(sim.Set(100, "ostype=win11")), Args: `{"vmid":100,"command":["x.exe"],"cwd":"/x"}`, Outcome: tool.Failed, Says: []string{"The guest agent of Windows takes no cwd or env.", `cd /d C:\\data`}},
 		{Name: "stopped", Args: `{"vmid":105,"command":["true"]}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM 105 is stopped, so nothing can be run in it.", "Start or resume it first."}},
 		{Name: "paused", Args: `{"vmid":108,"command":["true"]}`, Outcome: tool.Failed, Says: []string{"VM 108 is paused"}},
 		{Name: "no agent configured", Options: with(sim.Set(100, "agent=")), Args: `{"vmid":100,"command":["true"]}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM 100 has no guest agent configured.", "agent: 1"}},
@@ -90,12 +95,15 @@ func TestExecRefused(t *testing.T) {
 func TestExecRefusesNonsense(t *testing.T) {
 	w := sim.New(t, sim.Options{Policy: policy.Policy{Exec: true}})
 	for args, want := range map[string]string{
-		``:                                `The argument "command" is one of three: give command, shell or process.`,
-		`,"command":[]`:                   `The argument "command" is one of three: give command, shell or process.`,
-		`,"command":["true"],"shell":"x"`: `The argument "command" is one of three: give command, shell or process.`,
-		`,"process":"x","stdin":"x"`:      `The argument "stdin" is for a new command.`,
-		`,"process":"120"`:                `The argument "process" is not valid: it was not made by this server, or was changed; take it as it is from the answer of the command.`,
-		`,"ok_codes":["x"]`:               `The argument "ok_codes" has an element 1 that is "x", which is not a number.`,
+		``:                                      `The argument "command" is one of three: give command, shell or process.`,
+		`,"command":[]`:                         `The argument "command" is one of three: give command, shell or process.`,
+		`,"command":["true"],"shell":"x"`:       `The argument "command" is one of three: give command, shell or process.`,
+		`,"process":"x","stdin":"x"`:            `The argument "stdin" is for a new command.`,
+		`,"process":"120"`:                      `The argument "process" is not valid: it was not made by this server, or was changed; take it as it is from the answer of the command.`,
+		`,"command":["true"],"cwd":"www"`:       `The argument "cwd" is not an absolute path such as /var/www.`,
+		`,"command":["true"],"env":{"a-b":"x"}`: `The argument "env" has "a-b", which is no variable; give such as {"LANG":"C"}.`,
+		`,"process":"x","cwd":"/"`:              `The argument "cwd" is for a new command.`,
+		`,"ok_codes":["x"]`:                     `The argument "ok_codes" has an element 1 that is "x", which is not a number.`,
 		`,"command":["cat"],"stdin":"` + strings.Repeat("x", 64<<10+1) + `"`: `The argument "stdin" has 65537 bytes, and PVE takes at most 65536.`,
 	} {
 		if a := w.Call("pve_vm_exec", fmt.Sprintf(`{"vmid":100%s}`, args)); a.Fault != tool.BadArguments || a.Fields["message"] != want {

@@ -9,8 +9,12 @@ package shell
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
+	"path"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -248,6 +252,22 @@ func (s *System) KillAll() {
 		}
 		<-one.done
 	}
+}
+
+// statFile is what the kernel says of a process in /proc/PID/stat.
+func (s *System) statFile(name string) (text string, ok bool) {
+	id, ok := strings.CutPrefix(name, "/proc/")
+	if id, ok = strings.CutSuffix(id, "/stat"); !ok {
+		return "", false
+	}
+	pid, _ := strconv.Atoi(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.procs[pid]
+	if p == nil {
+		return "", false
+	}
+	return fmt.Sprintf("%d (%s) S %d %d %d 34816 -1 4194304\n", p.PID, path.Base(p.args[0]), p.PPID, p.group, p.session), true
 }
 
 // setFront says which group is before the terminal of a session; 0 means the shell.
