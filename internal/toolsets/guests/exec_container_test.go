@@ -21,7 +21,6 @@ import (
 
 const (
 	offerTerminal = "POST /nodes/{node}/lxc/{vmid}/termproxy"
-	openTerminal  = "GET /nodes/{node}/lxc/{vmid}/vncwebsocket"
 )
 
 // shell gives a container a console with a shell, and programs.
@@ -109,6 +108,34 @@ func TestExecAllowInContainer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where a human has to agree to each command, one consent is for one command in one container.
+func TestExecInContainerWithConsent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := sim.New(t, sim.Options{Model: sim.Cluster(sim.Version("9.2.11"), shell(203)), Policy: policy.Policy{Exec: true, Confirm: policy.Human}})
+		exec, _ := toolset.Named("pve_vm_exec")
+		req := tool.Request{Arguments: json.RawMessage(`{"vmid":203,"command":["echo","agreed"]}`), Caller: "test", CanAsk: true}
+		asked := exec.Call(t.Context(), w.Host, req)
+		if asked.Question == nil || !strings.Contains(asked.Question.Message, "echo") || len(sim.Writes(w.Sent())) > 0 {
+			t.Fatalf("%+v", asked)
+		}
+		req.State, req.Reply = asked.Question.State, &tool.Reply{Action: "decline"}
+		if a := exec.Call(t.Context(), w.Host, req); a.Outcome == tool.OK || len(sim.Writes(w.Sent())) > 0 {
+			t.Errorf("declined: %s", a.Text)
+		}
+		asked = exec.Call(t.Context(), w.Host, tool.Request{Arguments: req.Arguments, Caller: "test", CanAsk: true})
+		req.State, req.Reply = asked.Question.State, &tool.Reply{Action: "accept", Content: map[string]any{tool.YesField: true}}
+		if a := exec.Call(t.Context(), w.Host, req); a.Outcome != tool.OK || !strings.Contains(a.Text, `"stdout":"agreed\n"`) {
+			t.Errorf("agreed: %s", a.Text)
+		}
+		if writes := sim.Writes(w.Sent()); len(writes) != 1 {
+			t.Errorf("writes %v", writes)
+		}
+		if a := exec.Call(t.Context(), w.Host, req); a.Outcome == tool.OK {
+			t.Errorf("once more: %s", a.Text)
+		}
+	})
 }
 
 // Two calls of one process take turns; a third one, of another process at the same moment, does
