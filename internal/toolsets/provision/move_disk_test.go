@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pvesim"
@@ -150,6 +151,23 @@ func TestMoveDiskRefused(t *testing.T) {
 		{Name: "a token that may not give to the other guest", Options: sim.Options{Model: sim.Cluster(sim.Grant("/vms/105", "PVEVMAdmin"), sim.Grant("/vms/103", "PVEAuditor"), sim.Grant("/storage", "PVEDatastoreUser")), Token: "none@pve!mcp"},
 			Args: `{"vmid":105,"disk":"scsi0","target_vmid":103,"confirm":true}`, Outcome: tool.Failed, Says: []string{"lacks VM.Config.Disk on /vms/103"}},
 	})
+}
+
+// Rules hold for both guests.
+func TestMoveDiskOfProtectedGuests(t *testing.T) {
+	for _, rule := range []string{"105", "107", "storage:local-zfs"} {
+		rules, err := policy.ParseRules(rule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := smallDisks()
+		o.Policy.Protect = rules
+		story := sim.Story{Name: rule, Options: o, Args: fmt.Sprintf(giveToBuild, confirmedNow), Outcome: tool.Failed, Says: []string{"is protected (PVE_MCP_PROTECT: " + rule + ")"}}
+		if rule == "storage:local-zfs" { // as said of storages: disks of guests on it are not protected by it
+			story.Outcome, story.Writes, story.Says = tool.OK, []string{moveVM}, nil
+		}
+		sim.Tell(t, "pve_move_disk", []sim.Story{story})
+	}
 }
 
 // What goes wrong on the way costs no data: the original stays, and the answer says where the
