@@ -51,7 +51,11 @@ func (p *vmPlan) planClone(ctx context.Context, c *tool.Call) error {
 	if len(p.in.Tags) > 0 {
 		p.Config["tags"] = strings.Join(p.in.Tags, ";")
 	}
-	maps.Copy(p.Config, p.in.Set)
+	maps.Copy(p.Config, p.in.Set.Whole)
+	p.Parts = p.in.Set.Parts
+	if _, err := p.merged(config); err != nil {
+		return err
+	}
 	if err := p.growClone(config); err != nil {
 		return err
 	}

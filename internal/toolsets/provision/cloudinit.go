@@ -80,7 +80,7 @@ func (p *vmPlan) planSeed(ctx context.Context, c *tool.Call) error {
 	macs := newguest.UseMACs(c, p.nics)
 	p.setNICs()
 	var err error
-	if p.Seed, err = seedOf(c.Unique("instance")[:16], p.in, p.in.UserData, p.nics, macs, strings.Fields(p.in.Set["nameserver"])); err != nil {
+	if p.Seed, err = seedOf(c.Unique("instance")[:16], p.in, p.in.UserData, p.nics, macs, strings.Fields(p.in.Set.Whole["nameserver"])); err != nil {
 		return err
 	}
 	p.SeedAt = newguest.SeedVolume(storage, p.VMID, c.Unique("CD"))

@@ -15,27 +15,27 @@ import (
 )
 
 type createIn struct {
-	Name     string      `json:"name" jsonschema:"host name"`
-	Source   string      `json:"source,omitzero" jsonschema:"\"ubuntu 24.04\", volid, URL, or a template's id or name; default: empty disk"`
-	Download bool        `json:"download,omitzero" jsonschema:"fetch the source if no storage has it"`
-	ISO      string      `json:"iso,omitzero" jsonschema:"CD to boot from, volid"`
-	VMID     pve.VMID    `json:"vmid,omitzero" guest:"new" jsonschema:"default: next free"`
-	Node     string      `json:"node,omitzero" jsonschema:"default: most room"`
-	Storage  string      `json:"storage,omitzero" jsonschema:"of disks; default: most room"`
-	Cores    int         `json:"cores,omitzero" min:"1" jsonschema:"default: 2, or the template's"`
-	Memory   string      `json:"memory,omitzero" jsonschema:"8G; default: 2G, or the template's"`
-	Disks    []string    `json:"disks,omitzero" jsonschema:"sizes; the first is grown to it"`
-	NICs     []string    `json:"nics,omitzero" jsonschema:"as bridge=vmbr0,tag=30,ip=10.0.0.5/24,gw=10.0.0.1; default: one, DHCP"`
-	User     string      `json:"user,omitzero" jsonschema:"login"`
-	SSHKeys  []string    `json:"ssh_keys,omitzero" jsonschema:"whole public keys"`
-	UserData string      `json:"user_data,omitzero" jsonschema:"cloud-config, whole"`
-	Set      tool.Values `json:"set,omitzero" jsonschema:"other PVE keys: {\"bios\":\"ovmf\"}"`
-	Full     bool        `json:"full,omitzero" jsonschema:"full copy of a template"`
-	Pool     string      `json:"pool,omitzero" jsonschema:"default: none"`
-	Tags     []string    `json:"tags,omitzero" jsonschema:"default: none"`
-	Start    *bool       `json:"start,omitzero" jsonschema:"default: true"`
-	WaitFor  string      `json:"wait_for,omitzero" enum:"none,started,agent,address" jsonschema:"default: address"`
-	Keep     bool        `json:"keep,omitzero" jsonschema:"if a step fails, keep what was made"`
+	Name     string        `json:"name" jsonschema:"host name"`
+	Source   string        `json:"source,omitzero" jsonschema:"\"ubuntu 24.04\", volid, URL, or a template's id or name; default: empty disk"`
+	Download bool          `json:"download,omitzero" jsonschema:"fetch the source if no storage has it"`
+	ISO      string        `json:"iso,omitzero" jsonschema:"CD to boot from, volid"`
+	VMID     pve.VMID      `json:"vmid,omitzero" guest:"new" jsonschema:"default: next free"`
+	Node     string        `json:"node,omitzero" jsonschema:"default: most room"`
+	Storage  string        `json:"storage,omitzero" jsonschema:"of disks; default: most room"`
+	Cores    int           `json:"cores,omitzero" min:"1" jsonschema:"default: 2, or the template's"`
+	Memory   string        `json:"memory,omitzero" jsonschema:"8G; default: 2G, or the template's"`
+	Disks    []string      `json:"disks,omitzero" jsonschema:"sizes; the first is grown to it"`
+	NICs     []string      `json:"nics,omitzero" jsonschema:"as bridge=vmbr0,tag=30,ip=10.0.0.5/24,gw=10.0.0.1; default: one, DHCP"`
+	User     string        `json:"user,omitzero" jsonschema:"login"`
+	SSHKeys  []string      `json:"ssh_keys,omitzero" jsonschema:"whole public keys"`
+	UserData string        `json:"user_data,omitzero" jsonschema:"cloud-config, whole"`
+	Set      tool.Settings `json:"set,omitzero" jsonschema:"other PVE keys: {\"bios\":\"ovmf\"}"`
+	Full     bool          `json:"full,omitzero" jsonschema:"full copy of a template"`
+	Pool     string        `json:"pool,omitzero" jsonschema:"default: none"`
+	Tags     []string      `json:"tags,omitzero" jsonschema:"default: none"`
+	Start    *bool         `json:"start,omitzero" jsonschema:"default: true"`
+	WaitFor  string        `json:"wait_for,omitzero" enum:"none,started,agent,address" jsonschema:"default: address"`
+	Keep     bool          `json:"keep,omitzero" jsonschema:"if a step fails, keep what was made"`
 	change.PlanArguments
 	change.WaitArgument
 }
@@ -45,32 +45,33 @@ func (in createIn) starts() bool { return in.Start == nil || *in.Start }
 // createState is what the steps need. What a step has sent is cleared, so that no handle holds
 // a credential or grows long.
 type createState struct {
-	Label    string            `json:"label"` // 111 web-4
-	Name     string            `json:"name"`
-	VMID     pve.VMID          `json:"vmid"`
-	Chosen   bool              `json:"chosen,omitzero"` // VMID was chosen here
-	Pool     string            `json:"pool,omitzero"`
-	Place    newguest.Place    `json:"place"`
-	Source   source            `json:"source,omitzero"`
-	Images   string            `json:"images,omitzero"` // the storage for a downloaded image
-	Full     bool              `json:"full,omitzero"`
-	Config   map[string]string `json:"config,omitzero"` // of the VM, or set on the clone
-	Unset    []string          `json:"unset,omitzero"`  // keys of the template that the clone loses
-	Grow     string            `json:"grow,omitzero"`   // the size of the first disk
-	Boot     string            `json:"boot,omitzero"`   // its key
-	Run      bool              `json:"run,omitzero"`
-	WaitFor  string            `json:"for,omitzero"`
-	Keep     bool              `json:"keep,omitzero"`
-	Seed     seed              `json:"seed,omitzero"`
-	SeedAt   pve.VolID         `json:"seed_at,omitzero"`
-	MAC      string            `json:"mac,omitzero"`    // of the first NIC of a VM that is no clone
-	Drive    string            `json:"drive,omitzero"`  // in which the seed is
-	Ejects   bool              `json:"ejects,omitzero"` // the CD is removed after the first boot
-	User     string            `json:"user,omitzero"`
-	Address  string            `json:"address,omitzero"` // that was given
-	Chosens  map[string]string `json:"chosen_values,omitzero" plan:"-"`
-	Notes    []string          `json:"notes,omitzero"`
-	Template pve.GuestRef      `json:"template,omitzero"`
+	Label    string                 `json:"label"` // 111 web-4
+	Name     string                 `json:"name"`
+	VMID     pve.VMID               `json:"vmid"`
+	Chosen   bool                   `json:"chosen,omitzero"` // VMID was chosen here
+	Pool     string                 `json:"pool,omitzero"`
+	Place    newguest.Place         `json:"place"`
+	Source   source                 `json:"source,omitzero"`
+	Images   string                 `json:"images,omitzero"` // the storage for a downloaded image
+	Full     bool                   `json:"full,omitzero"`
+	Config   map[string]string      `json:"config,omitzero"` // of the VM, or set on the clone
+	Parts    map[string]tool.Values `json:"parts,omitzero"`  // of what the clone has
+	Unset    []string               `json:"unset,omitzero"`  // keys of the template that the clone loses
+	Grow     string                 `json:"grow,omitzero"`   // the size of the first disk
+	Boot     string                 `json:"boot,omitzero"`   // its key
+	Run      bool                   `json:"run,omitzero"`
+	WaitFor  string                 `json:"for,omitzero"`
+	Keep     bool                   `json:"keep,omitzero"`
+	Seed     seed                   `json:"seed,omitzero"`
+	SeedAt   pve.VolID              `json:"seed_at,omitzero"`
+	MAC      string                 `json:"mac,omitzero"`    // of the first NIC of a VM that is no clone
+	Drive    string                 `json:"drive,omitzero"`  // in which the seed is
+	Ejects   bool                   `json:"ejects,omitzero"` // the CD is removed after the first boot
+	User     string                 `json:"user,omitzero"`
+	Address  string                 `json:"address,omitzero"` // that was given
+	Chosens  map[string]string      `json:"chosen_values,omitzero" plan:"-"`
+	Notes    []string               `json:"notes,omitzero"`
+	Template pve.GuestRef           `json:"template,omitzero"`
 	// Configured says that the clone's configuration was sent, which Config no longer shows.
 	Configured bool `json:"configured,omitzero"`
 }
@@ -153,7 +154,7 @@ func (in createIn) check() error {
 	case in.Start != nil && !*in.Start && !slices.Contains([]string{"", "none"}, in.WaitFor):
 		return tool.BadArgument("wait_for", "needs a VM that is started")
 	}
-	for key, value := range in.Set {
+	for key, value := range in.Set.Text() {
 		if cloudInitRE.MatchString(value) {
 			return tool.BadArgument("set", fmt.Sprintf("has a drive for cloud-init as %s; it gets one by itself: give user, ssh_keys, nics or user_data", render.Text(key, 20)))
 		}

@@ -73,6 +73,22 @@ func TestCreateVMFromImage(t *testing.T) {
 	}
 }
 
+// An object in set changes parts of what the template has, and the clone keeps the others.
+func TestCreateVMWithParts(t *testing.T) {
+	sim.Tell(t, "pve_create_vm", []sim.Story{
+		{Name: "of a template", Options: sim.Options{Token: everyone}, Args: `{"name":"web-7","source":"901","set":{"agent":{"fstrim_cloned_disks":1}},"start":false,"wait":45}`, Outcome: tool.OK,
+			Writes: []string{"POST /nodes/{node}/qemu/{vmid}/clone", "POST /nodes/{node}/qemu/{vmid}/config"}},
+		{Name: "of nothing", Options: sim.Options{Token: everyone}, Args: `{"name":"web-7","disks":["8G"],"set":{"agent":{"enabled":1,"type":"isa"}},"start":false,"wait":45}`, Outcome: tool.OK, Writes: []string{"POST /nodes/{node}/qemu"}},
+	})
+	synctest.Test(t, func(t *testing.T) {
+		w := sim.New(t, sim.Options{Token: everyone})
+		w.Call("pve_create_vm", `{"name":"web-7","source":"901","vmid":170,"set":{"agent":{"fstrim_cloned_disks":1}},"start":false,"wait":45}`)
+		if config := w.Call("pve_guest_config", `{"vmid":170}`).Text; !strings.Contains(config, "1,fstrim_cloned_disks=1") {
+			t.Errorf("%s", config)
+		}
+	})
+}
+
 // What cannot be right is refused before anything is sent.
 func TestCreateVMRefusals(t *testing.T) {
 	for _, tt := range []struct{ args, says string }{

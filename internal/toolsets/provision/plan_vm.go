@@ -288,7 +288,7 @@ func (p *vmPlan) hardware(ctx context.Context, c *tool.Call) error {
 	if len(p.in.Tags) > 0 {
 		set("tags", strings.Join(p.in.Tags, ";"))
 	}
-	maps.Copy(p.Config, p.in.Set)
+	maps.Copy(p.Config, p.in.Set.Text())
 	return nil
 }
 

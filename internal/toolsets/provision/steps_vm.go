@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
+	"github.com/pve-mcp/pve-mcp/internal/guestconfig"
 	"github.com/pve-mcp/pve-mcp/internal/newguest"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/proxmox"
@@ -35,7 +37,7 @@ func vmSteps(s createState) []vmStep {
 	if s.Source.Kind == fromTemplate {
 		steps = append(steps, s.cloneStep())
 		add(hasSeed, s.uploadStep())
-		add(s.Configured || len(s.Config) > 0 || len(s.Unset) > 0 || s.Drive != "", s.configureStep())
+		add(s.Configured || len(s.Config) > 0 || len(s.Parts) > 0 || len(s.Unset) > 0 || s.Drive != "", s.configureStep())
 	} else {
 		add(hasSeed, s.uploadStep())
 		add(s.Source.URL != "", s.downloadStep())
@@ -163,18 +165,37 @@ func (s createState) configureStep() vmStep {
 	return vmStep{
 		About: fmt.Sprintf("Configuration of VM %v", s.VMID), Guest: s.VMID, Task: "config",
 		Send: func(ctx context.Context, c *tool.Call, s *createState) (change.Job, error) {
-			wanted := pve.ConfigChange{Set: s.Config, Delete: s.Unset}
+			wanted := pve.ConfigChange{Set: map[string]string{}, Delete: s.Unset}
+			maps.Copy(wanted.Set, s.Config)
 			if s.Drive != "" {
 				wanted.Set[s.Drive] = s.SeedAt.String() + ",media=cdrom"
 			}
-			_, upid, err := cluster.AtGuest(ctx, c.View, s.VMID, func(g pve.GuestRef) (proxmox.UPID, error) { return c.PVE.StartConfig(ctx, g, wanted) })
+			_, upid, err := cluster.AtGuest(ctx, c.View, s.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
+				if len(s.Parts) > 0 { // the clone has addresses of its own
+					config, err := c.PVE.GuestConfig(proxmox.ReadAgain(ctx), g)
+					if err != nil {
+						return proxmox.UPID{}, err
+					}
+					merged, err := s.merged(config)
+					if err != nil {
+						return proxmox.UPID{}, err
+					}
+					maps.Copy(wanted.Set, merged)
+				}
+				return c.PVE.StartConfig(ctx, g, wanted)
+			})
 			if err == nil {
-				s.Config, s.Unset, s.Configured = nil, nil, true
+				s.Config, s.Parts, s.Unset, s.Configured = nil, nil, nil, true
 			}
 			return change.Job{UPID: upid}, err
 		},
 		Rest: fmt.Sprintf("Then configure it with pve_update_guest_config: vmid %v, and start it.", s.VMID),
 	}
+}
+
+// merged are the settings of parts as whole values, over what the clone has.
+func (s createState) merged(config pve.GuestConfig) (tool.Values, error) {
+	return guestconfig.Merge(pve.QEMU, tool.Settings{Parts: s.Parts}, func(key string) string { return config.Values[key] })
 }
 
 func growDisk(ctx context.Context, c *tool.Call, s *createState) (change.Job, error) {
