@@ -47,6 +47,7 @@ type run struct {
 	interrupted  bool
 	detached     bool
 	inBackground bool // another goroutine takes the steps that are left
+	isAnothers   bool // another process may be taking the step
 	nextNotSent  bool // the next step was not begun, and nobody begins it
 }
 

@@ -162,6 +162,7 @@ func (r *run) awaitGoal(ctx, patience context.Context) output {
 // sendStep sends a step. stopped is the answer if the change ends with that.
 func (r *run) sendStep(ctx context.Context, s step) (job Job, stopped output) {
 	if err := r.claimStep(ctx); err != nil {
+		r.isAnothers = true
 		return Job{}, r.answerFailed(ctx, err)
 	}
 	sent := r.host.Now()

@@ -16,7 +16,7 @@ import (
 func (r *run) undoSteps(ctx context.Context, failure output) output {
 	a := failure.answer()
 	switch {
-	case r.resumed != nil || a.Outcome != tool.Failed && a.Outcome != tool.Unknown:
+	case r.resumed != nil || r.isAnothers || a.Outcome != tool.Failed && a.Outcome != tool.Unknown:
 		return failure
 	case r.steps[r.at].tidies:
 		if a.Next = r.steps[r.at].rest; a.Outcome == tool.Failed {

@@ -232,3 +232,82 @@ func (way way) checkFault(t *testing.T, version string, wait int, keep bool, out
 		}
 	}
 }
+
+// A look that fails, once or for a while, before or after the first request that makes
+// something, spoils no answer: nothing that is left goes unnamed, and nothing is said to be right
+// that is not.
+func TestFaultsOfLooks(t *testing.T) {
+	one := 0
+	most := effort.Of(97, 31, 1)
+	eachWay(t, func(t *testing.T, way way, version string) {
+		for _, at := range looksOf(t, way, version) {
+			for n, f := range []pvesim.Fault{
+				{Status: http.StatusInternalServerError, Message: "no", Max: 1}, {Status: http.StatusInternalServerError, Message: "no", Max: 40},
+				{Status: 595, Message: "No route to host", Max: 1}, {Drop: true, Max: 40},
+			} {
+				for _, wait := range []int{45, 0} {
+					if one++; one%most != 0 {
+						continue
+					}
+					t.Run(fmt.Sprintf("%s after %d, %d, wait %d", at.match, at.skip, n, wait), func(t *testing.T) {
+						synctest.Test(t, func(t *testing.T) {
+							f.Match, f.Skip = at.match, at.skip
+							way.checkLook(t, version, wait, f)
+						})
+					})
+				}
+			}
+		}
+	})
+}
+
+// looksOf returns the looks that a way takes, each endpoint the first time and the first time
+// after something was made.
+func looksOf(t *testing.T, way way, version string) []sent {
+	t.Helper()
+	var out []sent
+	synctest.Test(t, func(t *testing.T) {
+		w := sim.New(t, sim.Options{Model: sources(version), Token: everyone})
+		defer settle()
+		w.Host.Stays = true
+		finish(w, way.tool, way.args+`,"wait":45}`)
+		like, seen, wrote := map[string]int{}, map[string]bool{}, false
+		for _, r := range w.Sim.Requests() {
+			wrote = wrote || r.Method != http.MethodGet
+			match := matching(r)
+			if key := fmt.Sprint(match, wrote); r.Method == http.MethodGet && !seen[key] {
+				seen[key] = true
+				out = append(out, sent{match: match, skip: like[match]})
+			}
+			like[match]++
+		}
+	})
+	return out
+}
+
+// checkLook makes a guest while a look fails, and looks itself at what there is.
+func (way way) checkLook(t *testing.T, version string, wait int, fault pvesim.Fault) {
+	t.Helper()
+	m := sources(version)
+	m.Faults = append(m.Faults, fault)
+	w := sim.New(t, sim.Options{Model: m, Token: everyone})
+	w.Host.Stays = true
+	before := contentsOf(t, w)
+	a := finish(w, way.tool, fmt.Sprintf(`%s,"wait":%d}`, way.args, wait))
+	settle()
+	guests, volumes := contentsOf(t, w).sinceThen(t, before)
+	running := a.Outcome == tool.Running // it may be, and is not known to have ended
+	switch {
+	case a.Outcome == tool.OK:
+		if len(guests) != 1 || guestNamed(t, w, "made").Running == way.stopped {
+			t.Errorf("it is not right: %s", a.Text)
+		}
+	case len(guests) > 0 && !running && !strings.Contains(a.Text, "pve_delete_guest"):
+		t.Errorf("%v are left, and not named: %s", guests, a.Text)
+	}
+	for _, v := range volumes {
+		if strings.Contains(v, "seed-") && !strings.Contains(a.Text, v) && !running {
+			t.Errorf("%s is left, and not named: %s", v, a.Text)
+		}
+	}
+}

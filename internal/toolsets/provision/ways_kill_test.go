@@ -174,3 +174,40 @@ func TestKilledWithAnotherID(t *testing.T) {
 		}
 	})
 }
+
+// Two processes that go on with one handle at once, with one store for what was used, take each
+// step that is left once.
+func TestTwoGoOn(t *testing.T) {
+	one, most := 0, effort.Of(5, 3, 1)
+	eachWay(t, func(t *testing.T, way way, version string) {
+		all := writesOf(t, way, version)
+		for lives := 1; lives < len(all); lives++ {
+			if one++; one%most != 0 {
+				continue
+			}
+			synctest.Test(t, func(t *testing.T) {
+				w, other := killed(t, sources(version), lives)
+				third := w.As(everyone)
+				third.Host.Stays, third.Host.Used = true, other.Host.Used
+				defer time.Sleep(2 * tool.HandleTime)
+				args := fmt.Sprintf(`{"plan_handle":%q,"wait":45}`, way.begin(w))
+				answers := make(chan sim.Answer)
+				for _, process := range []*sim.World{other, third} {
+					go func() { answers <- finish(process, way.tool, args) }()
+				}
+				a, b := <-answers, <-answers
+				time.Sleep(time.Hour)
+				if a.Outcome != tool.OK && b.Outcome != tool.OK {
+					t.Errorf("after %d: %s\n%s", lives, a.Text, b.Text)
+				}
+				var want []string
+				for _, one := range all {
+					want = append(want, one.match)
+				}
+				if sent := writes(w); !slices.Equal(sent, want) {
+					t.Errorf("after %d: sent %v, want %v: %s\n%s", lives, sent, want, a.Text, b.Text)
+				}
+			})
+		}
+	})
+}

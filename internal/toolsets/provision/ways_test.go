@@ -137,6 +137,9 @@ func follow(w *sim.World, a sim.Answer) sim.Answer {
 		}
 		time.Sleep(10 * time.Second)
 		seen := w.Call("pve_task_status", args)
+		if seen.Fields == nil {
+			continue // it could not be looked at
+		}
 		change, ok := seen.Fields["change"].(map[string]any)
 		if !ok { // it was no more than a task
 			change = map[string]any{"outcome": seen.Fields["state"]}
