@@ -57,6 +57,7 @@ func TestAsks(t *testing.T) {
 		{"an Ubuntu VM from a cloud image with my key", "pve_create_vm", `{"name":"made","source":"ubuntu 24.04","cores":4,"ssh_keys":["` + key + `"],"wait":45}`, 1, made("cores=4", "scsi0=size=3G")},
 		{"the same where no storage has the image", "pve_create_vm", `{"name":"made","source":"` + debianImage + `","download":true,"ssh_keys":["` + key + `"],"wait":45}`, 2, made()},
 		{"a clone of the template with 8 GB, started, and its address", "pve_create_vm", `{"name":"made","source":"debian-12","memory":"8G","node":"pve1","wait":45}`, 1, made("memory=8192")},
+		{"a copy of a guest that does not take its address", "pve_restore_backup", `{"source_guest":"web-1","name":"made","vmid":110,"disconnect_nics":true,"wait":45}`, 3, config(110, "net0", "link_down=1")},
 		{"what fills the NFS share", "pve_storage_content", `{"storage":"nfs","sum_by":"guest"}`, 1, says(`"sums":[{`, `"usage":{`)},
 		{"this VM as a template", "pve_make_template", `{"vmid":105,"confirm":true,"wait":45}`, 1, config(105, "template", "1")},
 		{"an OVA", "pve_create_vm", `{"name":"made","source":"nfs:import/shop.ova","wait":45}`, 1, made("memory=4096")},

@@ -73,7 +73,7 @@ var faults = []struct {
 // answer with the call that removes it; and it is never said to be right.
 func TestFaultsAtEveryStep(t *testing.T) {
 	one := 0
-	most := effort.Of(53, 19, 1) // one in so many is tried
+	most := effort.Of(53, 29, 1) // one in so many is tried
 	eachWay(t, func(t *testing.T, way way, version string) {
 		for i, at := range writesOf(t, way, version) {
 			for _, f := range faults {
@@ -238,7 +238,7 @@ func (way way) checkFault(t *testing.T, version string, wait int, keep bool, out
 // that is not.
 func TestFaultsOfLooks(t *testing.T) {
 	one := 0
-	most := effort.Of(97, 31, 1)
+	most := effort.Of(97, 61, 1)
 	eachWay(t, func(t *testing.T, way way, version string) {
 		for _, at := range looksOf(t, way, version) {
 			for n, f := range []pvesim.Fault{
