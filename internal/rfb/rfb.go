@@ -85,15 +85,15 @@ func (c *Client) Watch(ctx context.Context) (screen *image.RGBA, changed bool, e
 	if err := c.request(true); err != nil {
 		return nil, false, err
 	}
-	changed, err = c.Drain(ctx)
+	changed, err = c.awaitChange(ctx)
 	return c.screen, changed, err
 }
 
 // messageTime is how long a message may take to come whole.
 const messageTime = 20 * time.Second
 
-// Drain takes what the screen sends until something of it has changed, or ctx ends.
-func (c *Client) Drain(ctx context.Context) (changed bool, err error) {
+// awaitChange takes what the screen sends until something of it has changed, or ctx ends.
+func (c *Client) awaitChange(ctx context.Context) (changed bool, err error) {
 	for before := c.covered; ; {
 		if err := c.await(ctx, 1); err != nil {
 			if ctx.Err() != nil {

@@ -156,9 +156,11 @@ func (s *sendState) settle(ctx context.Context, c *tool.Call, d display) (seen, 
 }
 
 // Keys come as fast as from somebody who types fast: QEMU's keyboard loses what comes faster.
+// On a terminal a program needs time to begin before a key can be for it.
 const (
-	perKey    = 15 * time.Millisecond
-	keysATell = 200
+	perKey      = 15 * time.Millisecond
+	perSequence = 200 * time.Millisecond
+	keysATell   = 200
 )
 
 // typeAll types everything.
@@ -179,7 +181,7 @@ func (s *sendState) typeAll(ctx context.Context, c *tool.Call, d display) error 
 			}
 		}
 		s.Typed = i + 1
-		if err := drain(ctx, v, perKey); err != nil {
+		if err := pause(ctx, v, perKey); err != nil {
 			return err
 		}
 		if s.Typed%keysATell == 0 {
@@ -189,14 +191,14 @@ func (s *sendState) typeAll(ctx context.Context, c *tool.Call, d display) error 
 	return nil
 }
 
-// drain takes what a screen sends for some time.
-func drain(ctx context.Context, v *vmScreen, most time.Duration) error {
+// pause lets some time pass, and takes what the console shows meanwhile.
+func pause(ctx context.Context, d display, most time.Duration) error {
 	until := time.Now().Add(most)
 	for left := most; left > 0; left = time.Until(until) {
-		waiting, cancel := context.WithTimeout(ctx, left)
-		_, err := v.Drain(waiting)
-		cancel()
-		if err = errors.Join(err, ctx.Err()); err != nil {
+		if _, err := watchOnce(ctx, d, left); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 	}
@@ -217,11 +219,11 @@ func (s *sendState) typeToTerminal(ctx context.Context, t *guestTerminal) error 
 			return err
 		}
 		s.Typed = i + 1
-		if _, err := watchOnce(ctx, t, perKey); err != nil {
+		if err := pause(ctx, t, perSequence); err != nil {
 			return err
 		}
 	}
-	return ctx.Err()
+	return nil
 }
 
 func finishSend(_ context.Context, c *tool.Call, s sendState, _ change.End) (out, error) {
