@@ -101,11 +101,19 @@ const (
 // open opens the console.
 func open(ctx context.Context, c *tool.Call, src source) (display, error) {
 	c.Report(cluster.Progress{Message: "opens the console of " + src.Label})
-	offer := c.PVE.OpenScreen
-	if src.Terminal {
-		offer = c.PVE.OpenTerminal
-	}
-	_, console, err := cluster.AtGuest(ctx, c.View, src.Guest.VMID, func(g pve.GuestRef) (*pve.Console, error) { return offer(ctx, g) })
+	_, console, err := cluster.AtGuest(ctx, c.View, src.Guest.VMID, func(g pve.GuestRef) (*pve.Console, error) {
+		switch {
+		case g.Kind == pve.LXC: // which no other node can open for a token
+			client, err := c.ClientAt(ctx, g.Node)
+			if err != nil {
+				return nil, err
+			}
+			return client.OpenTerminal(ctx, g)
+		case src.Terminal:
+			return c.PVE.OpenTerminal(ctx, g)
+		}
+		return c.PVE.OpenScreen(ctx, g)
+	})
 	if err != nil {
 		return nil, explainOffer(src, err)
 	}
