@@ -196,6 +196,9 @@ func (c *conn) message(b []byte) (rest []byte, ok bool, err error) {
 			c.r.mu.Lock()
 			c.give(c.r.all.Bytes()) // what it shows
 			c.r.conns = append(c.r.conns, c)
+			if c.r.ended {
+				c.finish()
+			}
 			c.r.mu.Unlock()
 		}
 		return rest, ok, nil
