@@ -2,7 +2,6 @@ package pvesim
 
 import (
 	"cmp"
-	"encoding/base64"
 	"net/http"
 	"path"
 	"slices"
@@ -167,60 +166,6 @@ func agentInfo(*call, *guest) any {
 		commands = append(commands, map[string]any{"name": "guest-" + name, "enabled": true, "success-response": !quiet})
 	}
 	return map[string]any{"version": "7.2.0", "supported_commands": commands}
-}
-
-func agentFileRead(c *call, g *guest) (any, error) {
-	name := c.str("file")
-	content, ok := g.Files[name]
-	if name == "/etc/hostname" && !ok {
-		content, ok = g.name()+"\n", true
-	}
-	switch {
-	case isDirectory(g, name):
-		return nil, agentError("failed to read file: Is a directory")
-	case !ok:
-		return nil, agentError("failed to open file '%s' (mode: 'r'): No such file or directory", name)
-	}
-	text := []rune(content) // the agent's bytes are PVE's characters
-	text = text[min(c.number("offset", 0), len(text)):]
-	out := map[string]any{}
-	if most := c.number("count", len(text)); most < len(text) {
-		text, out["truncated"] = text[:most], 1
-	}
-	out["content"], out["bytes-read"] = string(text), len(text)
-	if c.str("decode") == "0" {
-		out["content"] = base64.StdEncoding.EncodeToString([]byte(string(text)))
-	}
-	return out, nil
-}
-
-// isDirectory reports whether a path is a directory of the guest: one of those that every
-// Linux has, or one that a file is in.
-func isDirectory(g *guest, name string) bool {
-	top, below, _ := strings.Cut(strings.TrimPrefix(name, "/"), "/")
-	usual := slices.Contains(strings.Fields("bin boot dev etc home lib media mnt opt proc root run sbin srv sys tmp usr var"), top)
-	if strings.HasPrefix(name, "/") && usual && below == "" {
-		return true
-	}
-	for file := range g.Files {
-		if strings.HasPrefix(file, strings.TrimSuffix(name, "/")+"/") {
-			return true
-		}
-	}
-	return false
-}
-
-func agentFileWrite(c *call, g *guest) (any, error) {
-	name := c.str("file")
-	top, _, below := strings.Cut(strings.TrimPrefix(name, "/"), "/")
-	switch {
-	case isDirectory(g, name):
-		return nil, agentError("failed to open file '%s' (mode: 'wb'): Is a directory", name)
-	case strings.HasPrefix(name, "/") && below && !isDirectory(g, "/"+top):
-		return nil, agentError("failed to open file '%s' (mode: 'wb'): No such file or directory", name)
-	}
-	g.Files[name] = c.str("content")
-	return nil, nil
 }
 
 func agentSetPassword(c *call, _ *guest) (any, error) {

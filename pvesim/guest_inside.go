@@ -29,6 +29,7 @@ func (s *Sim) insideOf(g *guest) *inside {
 	_ = in.FS.Chmod("/root", 0o700)
 	in.given["/etc/hostname"] = g.name() + "\n"
 	in.given["/etc/os-release"] = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\nID=debian\n"
+	in.given["/bin/busybox"] = "\x7fELF\x02\x01\x01\x03" + strings.Repeat("\x00\xff", 2<<10)
 	in.given["/etc/passwd"] = "root:x:0:0:root:/root:/bin/sh\n"
 	for _, files := range []map[string]string{in.given, g.Files} {
 		for name, content := range files {
@@ -42,7 +43,7 @@ func (s *Sim) insideOf(g *guest) *inside {
 		return shell.Program(p), ok
 	}
 	if g.Kind == "qemu" {
-		in.Groups = " groups=0(root)"
+		in.Groups, in.Dash = " groups=0(root)", true
 	}
 	in.Host = g.name()
 	g.inside = in

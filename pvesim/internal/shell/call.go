@@ -176,7 +176,7 @@ func (sh *shell) function(body *syntax.Stmt, args []string) {
 func (sh *shell) program(args []string) {
 	run, code, why := sh.lookup(args)
 	if run == nil {
-		fmt.Fprintf(sh.err(), "sh: %s: %s\n", args[0], why)
+		sh.complain("%s: %s", args[0], why)
 		sh.status = code
 		return
 	}
@@ -247,7 +247,7 @@ func (sh *shell) lookup(args []string) (run program, code int, why string) {
 	}
 	file := sh.path(name)
 	info, err := sys.FS.Stat(file, true)
-	if known := programNamed(path.Base(file)); known != nil && err != nil && strings.HasSuffix(path.Dir(file), "bin") {
+	if known := programNamed(path.Base(file)); known != nil && strings.HasSuffix(path.Dir(file), "bin") {
 		return known, 0, ""
 	}
 	switch {

@@ -13,7 +13,15 @@ import (
 
 // complain writes an error message of the shell.
 func (sh *shell) complain(format string, args ...any) {
-	fmt.Fprintf(sh.err(), "sh: "+format+"\n", args...)
+	fmt.Fprintf(sh.err(), sh.p.sys.prefix()+format+"\n", args...)
+}
+
+// prefix begins the error messages of shells.
+func (s *System) prefix() string {
+	if s.Dash {
+		return "sh: 1: "
+	}
+	return "sh: "
 }
 
 // parse reads commands. incomplete says that more lines are needed.

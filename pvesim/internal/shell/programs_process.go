@@ -55,6 +55,13 @@ func processProgram(name string) program {
 		return says("              total        used        free      shared  buff/cache   available\nMem:         524288       65536      393216           0       65536      458752\n")
 	case "df":
 		return says("Filesystem           1K-blocks      Used Available Use% Mounted on\n/dev/root              8191416   1638283   6553133  20% /\n")
+	case "busybox":
+		return func(x *command) int {
+			if len(x.args) == 0 {
+				return wrote(x.out, "BusyBox v1.35.0 (Debian 1:1.35.0-4+deb12u1+b1) multi-call binary.\n")
+			}
+			return x.become(x.args)
+		}
 	case "xargs":
 		return xargs
 	}

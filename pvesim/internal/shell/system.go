@@ -41,6 +41,8 @@ type System struct {
 	FS    *memfs.FS
 	Clock Clock
 	Host  string
+	// Dash says that the shell of scripts is dash, which names the line of a mistake.
+	Dash bool
 	// Groups is what id prints at the end of its line.
 	Groups string
 	// Planted returns what a command line does, if not what the tool of that name does.
