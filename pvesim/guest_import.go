@@ -152,16 +152,3 @@ func getImportMetadata(c *call) (any, error) {
 		"warnings": []any{map[string]any{"type": "ova-needs-extracting"}},
 	}, nil
 }
-
-// listFileRestore lists what is in a backup, which is not simulated.
-func listFileRestore(c *call) (any, error) {
-	id := c.str("volume")
-	if !strings.Contains(id, ":") {
-		id = c.str("storage") + ":" + id
-	}
-	_, name, _ := strings.Cut(id, ":")
-	if content, _ := contentOf(name); content != "backup" {
-		return nil, die("unable to use volume %s - content type needs to be 'backup'", id)
-	}
-	return nil, c.notSimulated()
-}

@@ -141,6 +141,10 @@ func respond(data any, err error, messageInBody bool) Response {
 	if con, ok := data.(*console); ok && err == nil {
 		return Response{Status: 101, Reason: "Switching Protocols", Header: head, console: con}
 	}
+	if d, ok := data.(restored); ok && err == nil {
+		head.Set("Content-Type", "application/octet-stream")
+		return Response{Status: 200, Reason: "OK", Header: head, Body: d}
+	}
 	if z, ok := data.(compressed); ok && err == nil {
 		head.Set("Content-Type", "application/json")
 		head.Set("Content-Encoding", "gzip")

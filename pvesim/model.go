@@ -160,6 +160,9 @@ type Volume struct {
 	Protected    bool
 	Verification string // ok or failed; "" if it was not verified
 	Encrypted    string // the fingerprint of the key; "" if it is not encrypted
+	// Files are those that can be restored one by one from a backup on a backup server, by
+	// path; nil means the present ones of that guest.
+	Files map[string]string
 	// Config is the configuration of the guest that was backed up; nil means
 	// the present one of that guest.
 	Config map[string]string

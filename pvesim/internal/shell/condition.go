@@ -2,7 +2,10 @@ package shell
 
 import (
 	"io/fs"
+	"regexp"
 	"strconv"
+
+	"mvdan.cc/sh/v3/pattern"
 
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/memfs"
 )
@@ -189,4 +192,14 @@ func isDevice(name string) bool {
 		return true
 	}
 	return false
+}
+
+// matches reports whether a word is what a pattern of the shell means.
+func matches(text, word string) bool {
+	expr, err := pattern.Regexp(text, pattern.EntireString)
+	if err != nil {
+		return text == word
+	}
+	ok, err := regexp.MatchString(expr, word)
+	return ok && err == nil
 }

@@ -3,11 +3,9 @@ package shell
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"mvdan.cc/sh/v3/expand"
-	"mvdan.cc/sh/v3/pattern"
 	"mvdan.cc/sh/v3/syntax"
 )
 
@@ -372,16 +370,6 @@ func (sh *shell) choose(c *syntax.CaseClause) {
 		}
 	}
 	sh.status = 0
-}
-
-// matches reports whether a word is what a pattern of the shell means.
-func matches(text, word string) bool {
-	expr, err := pattern.Regexp(text, pattern.EntireString)
-	if err != nil {
-		return text == word
-	}
-	ok, err := regexp.MatchString(expr, word)
-	return ok && err == nil
 }
 
 // fields expands words.
