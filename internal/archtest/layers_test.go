@@ -25,7 +25,7 @@ var layers = []layer{
 	{"text, seals, files and series", []string{"internal/render", "internal/seal", "internal/files", "internal/exactjson", "internal/forecast", "internal/ctshell"}},
 	{"consoles", []string{"internal/duplex", "internal/keyboard"}},
 	{"what consoles show", []string{"internal/rfb", "internal/screen", "internal/terminal"}},
-	{"values shown, claims kept", []string{"internal/show", "internal/once"}},
+	{"values shown, claims kept, images known", []string{"internal/show", "internal/once", "internal/images"}},
 	{"policy and record", []string{"internal/policy", "internal/audit"}},
 	{"words for errors", []string{"internal/explain"}},
 	{"one cluster", []string{"internal/cluster"}},

@@ -207,7 +207,7 @@ func (a *app) hostOf(cfg *config.Config) (tool.Host, error) {
 	}
 	host.Used = once.NewLedger(store)
 	host.Wait, host.AnswerBytes, host.Logger = cfg.TaskWait, cfg.AnswerBytes, a.log
-	host.SecretsDir = cfg.SecretsDir
+	host.SecretsDir, host.Images = cfg.SecretsDir, cfg.Images
 	host.Audit, err = audit.New(audit.Options{File: cfg.AuditLog, Keys: auditKeys(cfg), Logger: a.log})
 	if err != nil {
 		return tool.Host{}, &exitError{exitUsage, "PVE_MCP_AUDIT_LOG: " + err.Error()}
@@ -298,7 +298,7 @@ func (a *app) simulate(cfg *config.Config) (tool.Host, error) {
 	if a.demoSpeed <= 0 {
 		return tool.Host{}, errors.New("--demo-speed: it is not above 0; for example --demo-speed 10")
 	}
-	model := pvesim.Cluster()
+	model := demo.Model()
 	sim, err := pvesim.NewSim(model, pvesim.Options{Clock: pvesim.Scaled(a.demoSpeed)})
 	if err != nil {
 		return tool.Host{}, err

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/files"
+	"github.com/pve-mcp/pve-mcp/internal/images"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/seal"
 	"github.com/pve-mcp/pve-mcp/proxmox"
@@ -38,7 +39,8 @@ type Config struct {
 	Tools        []string // single ones; those to leave out begin with -
 	// SecretsDir is the folder for secrets that PVE makes, "" for none.
 	SecretsDir   string
-	AuditLog     files.Name // the zero value for none
+	Images       images.Catalog // those of PVE_MCP_IMAGES_FILE too
+	AuditLog     files.Name     // the zero value for none
 	ConsentStore Store
 	Log          Log
 	HTTP         HTTP
@@ -53,8 +55,9 @@ type Config struct {
 	// Warnings are for the human: what was ignored, and what is unwise.
 	Warnings []string
 
-	caFile files.Name
-	pins   []proxmox.Fingerprint
+	caFile     files.Name
+	imagesFile files.Name
+	pins       []proxmox.Fingerprint
 }
 
 // Sources are where settings come from.
@@ -98,6 +101,11 @@ func Load(src Sources) (*Config, error) {
 	}
 	c.Given = given(values, src.Dir)
 	problems = append(problems, c.ConsentStore.check()...)
+	if !c.imagesFile.IsZero() {
+		if c.Images, err = images.Read(c.imagesFile); err != nil {
+			problems = append(problems, badSetting(imagesKey, err))
+		}
+	}
 	if !src.NoCluster {
 		tokenless := src.CallersTokens && c.HTTP.OwnTokens == "required" && c.noToken(values)
 		problems = append(problems, c.finish(values, tokenless)...)
@@ -124,12 +132,19 @@ func (c *Config) take(s Setting, v, dir string, from Origin) (err error) {
 }
 
 // Simulated reads the settings of a process whose cluster is simulated: from flags
-// alone, and none about a connection.
+// alone, and none about a connection. The tools that most people want are offered.
 func Simulated(flags map[string]string) (*Config, error) {
 	for _, s := range settings {
 		if s.connection && flags[s.Key] != "" {
 			return nil, fmt.Errorf("--%s does not go with --demo, whose cluster is simulated", s.Flag)
 		}
+	}
+	if flags[Toolsets] == "" {
+		flags = maps.Clone(flags)
+		if flags == nil {
+			flags = map[string]string{}
+		}
+		flags[Toolsets] = "standard"
 	}
 	return Load(Sources{Flags: flags, NoCluster: true})
 }

@@ -66,7 +66,7 @@ func (s Setting) Group() Group {
 		return HTTPServer
 	case word == "LOG", word == "AUDIT":
 		return Logging
-	case word == "TOOLSETS", word == "TOOLS", word == "TASK", word == "ANSWER":
+	case word == "TOOLSETS", word == "TOOLS", word == "TASK", word == "ANSWER", word == "IMAGES":
 		return Tools
 	}
 	return Safety
@@ -88,6 +88,7 @@ const (
 	LogLevel      = "PVE_MCP_LOG_LEVEL"
 	TaskWait      = "PVE_MCP_TASK_WAIT"
 	Toolsets      = "PVE_MCP_TOOLSETS"
+	imagesKey     = "PVE_MCP_IMAGES_FILE"
 )
 
 // Settings returns all settings, in the order in which they are explained.
@@ -259,6 +260,12 @@ var settings = []Setting{
 		Key: "PVE_MCP_TOOLS", Flag: "tools", Example: "pve_stop_task,-pve_delete_guest",
 		Doc: "names of single tools to offer in addition, separated by commas; a name after a minus sign is left out",
 		set: func(c *Config, v string) (err error) { c.Tools, err = parseTools(v); return },
+	},
+	{
+		Key: imagesKey, Flag: "images-file", Example: "/etc/pve-mcp/images.json",
+		Doc:     "file with cloud images of your own, which pve_create_vm and pve_download then know by name; one with the name of a known image takes its place (docs/images.md)",
+		loosens: func(string) bool { return true }, // a name must not mean what somebody else has put there
+		file:    func(c *Config) *files.Name { return &c.imagesFile },
 	},
 	{
 		Key: TaskWait, Flag: "task-wait", Example: "20s", Default: "20s",

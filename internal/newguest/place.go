@@ -69,7 +69,7 @@ func ChoosePlace(ctx context.Context, v *cluster.View, perms pve.Permissions, w 
 		case n.Status.Value != "online":
 			reason = "is " + n.Status.Or("unknown")
 		case w.Among != nil && !slices.Contains(w.Among, name):
-			reason = "does not have " + render.Text(w.Near.String(), 100)
+			reason = fmt.Sprintf("does not have %s, which is on %s", render.Text(w.Near.String(), 100), render.List(w.Among))
 		}
 		if reason != "" {
 			why = append(why, name+" "+reason)

@@ -9,6 +9,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/audit"
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/images"
 	"github.com/pve-mcp/pve-mcp/internal/once"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/seal"
@@ -41,6 +42,8 @@ type Host struct {
 	AnswerBytes int
 	// SecretsDir is the folder for secrets that PVE makes, "" for none.
 	SecretsDir string
+	// Images are the cloud images that are known by name.
+	Images images.Catalog
 	// Recent and Ignored are shared by all calls of the process; nil remembers nothing.
 	Recent  *cluster.RecentChanges
 	Ignored *IgnoredArguments
@@ -103,7 +106,7 @@ func (h Host) WithToken(o proxmox.Options) (Host, error) {
 		other.Guard.Tokens = append(other.Guard.Tokens, h.Guard.Tokens...)
 	}
 	other.Seal, other.Audit, other.Named = h.Seal, h.Audit, h.Named
-	other.SecretsDir = h.SecretsDir
+	other.SecretsDir, other.Images = h.SecretsDir, h.Images
 	other.Ignored, other.Used, other.Kept = h.Ignored, h.Used, h.Kept
 	other.Stays, other.Wait, other.AnswerBytes, other.Now, other.Logger, other.Trace = h.Stays, h.Wait, h.AnswerBytes, h.Now, h.Logger, h.Trace
 	return other, nil

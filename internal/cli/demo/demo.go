@@ -27,6 +27,18 @@ const speed = 6
 // TokenID is the token that the demo uses.
 const TokenID = "ops@pve!mcp"
 
+// Model is the demo's cluster: the simulator's preset, in which the demo's token may also fetch
+// images and make guests of them.
+func Model() pvesim.Model {
+	m := pvesim.Cluster()
+	m.Roles = map[string][]string{"Provisioner": {"Datastore.Allocate", "Datastore.AllocateTemplate", "Sys.AccessNetwork"}}
+	user, _, _ := strings.Cut(TokenID, "!")
+	for _, who := range []string{user, TokenID} {
+		m.ACL = append(m.ACL, pvesim.ACL{Path: "/", Who: who, Role: "Provisioner"})
+	}
+	return m
+}
+
 // Host returns a host whose cluster is simulated, at the other end of a wire.
 func Host(url string, wire http.RoundTripper, token pvesim.Token, policy policy.Policy) (tool.Host, error) {
 	return Connect(Options(url, wire, token), policy)
@@ -50,7 +62,7 @@ func Connect(o proxmox.Options, policy policy.Policy) (tool.Host, error) {
 // Run tells a short story to w: what an assistant sees of a simulated cluster, by a
 // real MCP client that is connected to the real server in process.
 func Run(ctx context.Context, w io.Writer, version string) error {
-	model := pvesim.Cluster()
+	model := Model()
 	sim, err := pvesim.NewSim(model, pvesim.Options{Clock: pvesim.Scaled(speed)})
 	if err != nil {
 		return err

@@ -156,13 +156,12 @@ func (p *vmPlan) cloneCloudInit(ctx context.Context, c *tool.Call, config pve.Gu
 		p.User = config.Values["ciuser"]
 	}
 	p.unsetSeeds(config)
-	asks := p.in.User != "" || len(p.in.SSHKeys) > 0 || slices.ContainsFunc(p.nics, func(n newguest.NIC) bool { return n.Address != (pve.IPConfig{}) })
 	switch {
 	case p.in.UserData == "" && p.Source.Cloud:
 		p.ownDrive()
 		p.useDHCP(config)
 		return nil
-	case p.in.UserData == "" && !asks:
+	case p.in.UserData == "" && !p.in.tellsCloudInit():
 		return nil
 	case p.in.UserData == "":
 		return explain.Refusal("Leave user, ssh_keys and addresses out, or take a template with a cloud-init drive; pve_update_guest_config adds one to the template: ide2: STORAGE:cloudinit.",

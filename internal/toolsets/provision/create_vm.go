@@ -137,6 +137,15 @@ func createVM() tool.Tool {
 	})
 }
 
+// tellsCloudInit reports whether the call says what cloud-init is to set up.
+func (in createIn) tellsCloudInit() bool {
+	addresses := func(nic string) bool {
+		n, err := newguest.ReadNIC(nic)
+		return err == nil && n.Address != (pve.IPConfig{})
+	}
+	return in.User != "" || len(in.SSHKeys) > 0 || slices.ContainsFunc(in.NICs, addresses)
+}
+
 // check refuses arguments that have no meaning.
 func (in createIn) check() error {
 	if err := newguest.CheckSSHKeys(in.SSHKeys); err != nil {

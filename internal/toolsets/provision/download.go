@@ -10,6 +10,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/images"
 	"github.com/pve-mcp/pve-mcp/internal/newguest"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -242,15 +243,16 @@ func (d *downloadPlan) findSum(ctx context.Context, c *tool.Call) error {
 	if d.Checksum.Sum != "" {
 		return nil
 	}
-	i := slices.IndexFunc(images(), func(i image) bool { return i.URL == d.From && i.Sums != "" })
+	all := c.Host().Images.All()
+	i := slices.IndexFunc(all, func(i images.Image) bool { return i.URL == d.From && i.Sums != "" })
 	switch {
 	case i < 0:
 	case !c.Host().Policy.Fetch:
-		d.Notes = append(d.Notes, "the publisher's checksums are at "+images()[i].Sums+"; PVE_MCP_FETCH=true lets this server read them")
+		d.Notes = append(d.Notes, "the publisher's checksums are at "+all[i].Sums+"; PVE_MCP_FETCH=true lets this server read them")
 	default:
-		sum, err := fetchChecksum(ctx, images()[i].Sums, baseOf(d.From))
+		sum, err := fetchChecksum(ctx, all[i].Sums, baseOf(d.From))
 		if err != nil {
-			return explain.Refusal("Give the checksum, or try again.", "The publisher's checksum could not be read from %s: %v. Nothing was fetched.", images()[i].Sums, err)
+			return explain.Refusal("Give the checksum, or try again.", "The publisher's checksum could not be read from %s: %v. Nothing was fetched.", all[i].Sums, err)
 		}
 		d.Checksum = sum
 		return nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/images"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
@@ -111,10 +112,10 @@ func readReference(text string) (reference, file string, isLatest bool) {
 
 // findWords finds the container template or the cloud image that words mean.
 func (d *downloadPlan) findWords(ctx context.Context, c *tool.Call, text string) error {
-	question := slices.DeleteFunc(wordsOf(text), func(w string) bool {
+	question := slices.DeleteFunc(images.WordsOf(text), func(w string) bool {
 		return slices.Contains([]string{"newest", "latest", "template", "image", "container", "the", "cloud"}, w)
 	})
-	newest := len(question) < len(wordsOf(text)) && (strings.Contains(text, "newest") || strings.Contains(text, "latest"))
+	newest := len(question) < len(images.WordsOf(text)) && (strings.Contains(text, "newest") || strings.Contains(text, "latest"))
 	var templates []pve.Appliance
 	if d.in.Content != "import" && d.in.Content != "iso" {
 		if err := d.place(ctx, c, "vztmpl"); err != nil {
@@ -126,7 +127,7 @@ func (d *downloadPlan) findWords(ctx context.Context, c *tool.Call, text string)
 		}
 		templates = matching(list, text, question, newest)
 	}
-	known, isImage := imageFor(question)
+	known, isImage := c.Host().Images.For(question)
 	isImage = isImage && d.in.Content != "vztmpl" && d.in.Content != "iso"
 	switch {
 	case isImage && len(templates) > 0:
@@ -154,7 +155,7 @@ func matching(list []pve.Appliance, text string, question []string, newest bool)
 		if a.Template == text {
 			return []pve.Appliance{a}
 		}
-		if len(question) > 0 && isAmong(question, wordsOf(a.Template+" "+a.OS.Value)) {
+		if len(question) > 0 && images.AreAmong(question, images.WordsOf(a.Template+" "+a.OS.Value)) {
 			out = append(out, a)
 		}
 	}
@@ -203,7 +204,7 @@ const mostOffered = 30
 
 func (out *downloadOut) offer(ctx context.Context, c *tool.Call, content string) error {
 	if content == "" || content == "import" {
-		for _, i := range images() {
+		for _, i := range c.Host().Images.All() {
 			out.Offered = append(out.Offered, offeredRow{What: i.Name, Content: "import", From: i.URL})
 		}
 	}

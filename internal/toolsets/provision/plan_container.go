@@ -13,6 +13,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/images"
 	"github.com/pve-mcp/pve-mcp/internal/newguest"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -146,16 +147,16 @@ func (p *containerPlan) findTemplate(ctx context.Context, c *tool.Call) error {
 	if err != nil && len(with) > 0 {
 		return err
 	}
-	question := wordsOf(p.in.Template)
+	question := images.WordsOf(p.in.Template)
 	if isReference(p.in.Template) {
 		_, file, _ := readReference(p.in.Template)
-		question = wordsOf(file)
+		question = images.WordsOf(file)
 	}
 	nodes := map[pve.VolID][]string{}
 	var found []pve.VolID
 	for _, s := range got {
 		for _, v := range s.Value {
-			if v.VolID.String() != p.in.Template && !(len(question) > 0 && isAmong(question, wordsOf(fileOf(v.VolID)))) {
+			if v.VolID.String() != p.in.Template && !(len(question) > 0 && images.AreAmong(question, images.WordsOf(fileOf(v.VolID)))) {
 				continue
 			}
 			if nodes[v.VolID] == nil {
@@ -237,7 +238,7 @@ func (p *containerPlan) place(ctx context.Context, c *tool.Call) error {
 	if err != nil {
 		return err
 	}
-	offered := matching(list, p.in.Template, wordsOf(p.in.Template), false)
+	offered := matching(list, p.in.Template, images.WordsOf(p.in.Template), false)
 	shown := render.Text(p.in.Template, 80)
 	switch len(offered) {
 	case 0:

@@ -3,6 +3,7 @@ package provision
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -51,7 +52,7 @@ func planVM(ctx context.Context, c *tool.Call, in createIn) (change.Plan, create
 		return change.Plan{}, p.createState, err
 	}
 	var err error
-	if p.Source, err = sourceOf(ctx, c, in.Source, in.Download); err != nil {
+	if p.Source, err = sourceOf(ctx, c, in); err != nil {
 		return change.Plan{}, p.createState, err
 	}
 	if p.perms, err = c.PVE.Permissions(ctx); err != nil {
@@ -73,11 +74,11 @@ func planVM(ctx context.Context, c *tool.Call, in createIn) (change.Plan, create
 		err = p.planNew(ctx, c)
 	}
 	if err != nil {
-		return change.Plan{}, p.createState, err
+		return change.Plan{}, p.createState, p.named(err)
 	}
 	p.Label = fmt.Sprintf("%v %s", p.VMID, render.Text(in.Name, 60))
 	if p.Source.Name != "" {
-		p.Chosens["source"] = p.Source.Name
+		p.Chosens["source"] = p.Source.Name + p.Source.Rather
 	}
 	plan := change.Plan{Subject: policy.Guest(p.VMID), About: p.about()}
 	if p.Source.Template != 0 {
@@ -87,6 +88,17 @@ func planVM(ctx context.Context, c *tool.Call, in createIn) (change.Plan, create
 		plan.Later = fmt.Sprintf("The CD %s may hold credentials: it is to be removed when the VM has booted.", p.SeedAt)
 	}
 	return plan, p.createState, nil
+}
+
+// named returns a refusal that says what was taken for the words of the call.
+func (p *vmPlan) named(err error) error {
+	var refusal *explain.Explanation
+	if p.Source.Name == "" || p.in.Source == p.Source.Volume.String() || !errors.As(err, &refusal) || strings.Contains(refusal.What, p.Source.Name) {
+		return err
+	}
+	said := *refusal
+	said.What += fmt.Sprintf(" The source %q was taken for %s.", render.Text(p.in.Source, 60), p.Source.Name+p.Source.Rather)
+	return &said
 }
 
 // read reads the words for keys, sizes and NICs.
@@ -150,10 +162,17 @@ func (p *vmPlan) planDisks(ctx context.Context, c *tool.Call) error {
 	if len(p.disks) > 0 {
 		first = p.disks[0]
 	}
+	near := p.Source.Volume
+	if near.Storage == "" && p.in.ISO != "" {
+		near, _ = pve.ParseVolID(p.in.ISO)
+	}
+	among, err := nodesWith(ctx, c, p.stores, near)
+	if err != nil {
+		return err
+	}
 	var image int64
 	if v := p.Source.Volume; v.Storage != "" && p.Source.Kind == fromImage {
-		var err error
-		if image, err = p.imageSize(ctx, c, v); err != nil {
+		if image, err = p.imageSize(ctx, c, v, among); err != nil {
 			return err
 		}
 		if first > 0 && first < image {
@@ -172,13 +191,8 @@ func (p *vmPlan) planDisks(ctx context.Context, c *tool.Call) error {
 	for _, d := range p.disks[min(1, len(p.disks)):] {
 		need += d
 	}
-	near := p.Source.Volume
-	if near.Storage == "" && p.in.ISO != "" {
-		near, _ = pve.ParseVolID(p.in.ISO)
-	}
-	var err error
 	p.Place, err = newguest.ChoosePlace(ctx, c.View, p.perms, newguest.Wanted{
-		Node: p.in.Node, Storage: p.in.Storage, Content: "images", Bytes: need, Memory: p.memory, Near: near,
+		Node: p.in.Node, Among: among, Storage: p.in.Storage, Content: "images", Bytes: need, Memory: p.memory, Near: near,
 	})
 	if p.Place.WhyNode != "" {
 		p.Chosens["node"] = p.Place.Node + ": " + p.Place.WhyNode
@@ -191,10 +205,13 @@ func (p *vmPlan) planDisks(ctx context.Context, c *tool.Call) error {
 }
 
 // imageSize asks for the size of the disk that an image holds.
-func (p *vmPlan) imageSize(ctx context.Context, c *tool.Call, v pve.VolID) (int64, error) {
+func (p *vmPlan) imageSize(ctx context.Context, c *tool.Call, v pve.VolID, among []string) (int64, error) {
 	node := p.in.Node
+	if among != nil && !slices.Contains(among, node) {
+		node = among[0]
+	}
 	for _, s := range p.stores {
-		if s.Storage.Value == v.Storage && len(s.Ready) > 0 && (node == "" || !s.UsableOn(node)) {
+		if among == nil && s.Storage.Value == v.Storage && len(s.Ready) > 0 && (node == "" || !s.UsableOn(node)) {
 			node = s.Ready[0]
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/images"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
@@ -38,10 +39,9 @@ type source struct {
 	// Cloud says that cloud-init runs in it; Agent, that the guest agent is in it.
 	Cloud bool `json:"cloud,omitzero"`
 	Agent bool `json:"agent,omitzero"`
+	// Rather says what was not taken in its place.
+	Rather string `json:"-"`
 }
-
-// importable are the endings of files that PVE imports as a disk.
-var importable = []string{".qcow2", ".raw", ".vmdk", ".img", ".ova"}
 
 var (
 	urlRE     = lazyregexp.New(`^https?://`)
@@ -50,25 +50,26 @@ var (
 
 // sourceOf finds what a caller has named as the source: a volume, a URL, a template by id or
 // name, or words such as ubuntu 24.04.
-func sourceOf(ctx context.Context, c *tool.Call, text string, download bool) (source, error) {
+func sourceOf(ctx context.Context, c *tool.Call, in createIn) (source, error) {
+	text := in.Source
 	if text == "" {
 		return source{}, nil
 	}
 	if urlRE.MatchString(text) {
-		return sourceOfURL(text, download)
+		return sourceOfURL(c, text, in.Download)
 	}
 	if id, err := pve.ParseVolID(text); err == nil {
-		return sourceOfVolume(ctx, c, id)
+		return sourceOfVolume(c, id)
 	}
 	if id, err := guestNamed(ctx, c, text); err == nil {
 		return sourceOfGuest(ctx, c, id)
 	} else if !errors.As(err, new(*cluster.NameError)) {
 		return source{}, err
 	}
-	return sourceOfWords(ctx, c, text, download)
+	return sourceOfWords(ctx, c, in)
 }
 
-func sourceOfURL(text string, download bool) (source, error) {
+func sourceOfURL(c *tool.Call, text string, download bool) (source, error) {
 	u, err := url.Parse(text)
 	name := ""
 	if err == nil {
@@ -77,12 +78,12 @@ func sourceOfURL(text string, download bool) (source, error) {
 	switch {
 	case err != nil || u.Host == "" || u.User != nil:
 		return source{}, tool.BadArgument("source", "is no URL of a file without a password, such as https://cloud-images.ubuntu.com/noble/current/noble-server-cloudimg-amd64.img")
-	case !slices.Contains(importable, path.Ext(name)):
+	case !images.IsImage(name):
 		return source{}, tool.BadArgument("source", fmt.Sprintf("ends in %q; a disk image ends in .qcow2, .img, .raw, .vmdk or .ova. An installer is downloaded with pve_download and named with iso", render.Text(path.Base(u.Path), 60)))
 	case !download:
 		return source{}, explain.Refusal("Repeat with download: true.", "The image is not on a storage yet, and nothing is downloaded that was not asked for. Nothing was made.")
 	}
-	known, _ := imageOf(name)
+	known, _ := c.Host().Images.Of(name)
 	return source{
 		Kind: kindOf(name), URL: text, Volume: pve.VolID{Name: "import/" + name}, Name: render.Text(name, 100),
 		User: known.User, Cloud: known.Name != "" || strings.Contains(strings.ToLower(name), "cloud"), Agent: known.Agent,
@@ -96,7 +97,7 @@ func kindOf(name string) sourceKind {
 	return fromImage
 }
 
-func sourceOfVolume(ctx context.Context, c *tool.Call, id pve.VolID) (source, error) {
+func sourceOfVolume(c *tool.Call, id pve.VolID) (source, error) {
 	content, name, _ := strings.Cut(id.Name, "/")
 	shown := render.Text(id.String(), 100)
 	switch {
@@ -107,13 +108,13 @@ func sourceOfVolume(ctx context.Context, c *tool.Call, id pve.VolID) (source, er
 	case content == "iso" && path.Ext(name) == ".iso":
 		return source{}, explain.Refusal(fmt.Sprintf("Give it as iso: %q, without a source.", shown), "%s is a CD, not a disk image.", shown)
 	}
-	return imageSource(id), nil
+	return imageSource(c, id), nil
 }
 
 // imageSource is the source that an image on a storage is.
-func imageSource(id pve.VolID) source {
+func imageSource(c *tool.Call, id pve.VolID) source {
 	name := path.Base(id.Name)
-	known, isKnown := imageOf(name)
+	known, isKnown := c.Host().Images.Of(name)
 	return source{
 		Kind: kindOf(name), Volume: id, Name: render.Text(id.String(), 100),
 		User: known.User, Agent: known.Agent, Cloud: isKnown || strings.Contains(strings.ToLower(name), "cloud"),
@@ -158,33 +159,59 @@ type candidate struct {
 	label string
 }
 
-// sourceOfWords finds the one image or template that words such as ubuntu 24.04 mean.
-func sourceOfWords(ctx context.Context, c *tool.Call, text string, download bool) (source, error) {
-	question := wordsOf(text)
+// sourceOfWords finds the one image or template that words such as ubuntu 24.04 mean: of
+// several the one that can do what was asked.
+func sourceOfWords(ctx context.Context, c *tool.Call, in createIn) (source, error) {
+	question := images.WordsOf(in.Source)
 	found, err := candidates(ctx, c, question)
 	if err != nil {
 		return source{}, err
 	}
-	if len(found) == 1 {
-		return found[0].source, nil
+	able := slices.DeleteFunc(slices.Clone(found), func(f candidate) bool { return !f.suits(in) })
+	unable := ""
+	if i := slices.IndexFunc(found, func(f candidate) bool { return !f.suits(in) }); i >= 0 {
+		unable = "the " + found[i].Name
 	}
-	shown := render.Text(text, 60)
-	if len(found) > 1 {
+	shown := render.Text(in.Source, 60)
+	known, isKnown := c.Host().Images.For(question)
+	switch {
+	case len(able) == 1:
+		return able[0].rather(unable), nil
+	case len(able) > 1:
 		var labels []string
-		for _, f := range found[:min(8, len(found))] {
+		for _, f := range able[:min(8, len(able))] {
 			labels = append(labels, f.label)
 		}
-		return source{}, explain.Refusal("Give one of them as source: "+render.List(labels)+".", "%q may mean %d sources. Nothing was made.", shown, len(found))
-	}
-	known, ok := imageFor(question)
-	switch {
-	case ok && download:
-		return sourceOfURL(known.URL, true)
-	case ok:
+		return source{}, explain.Refusal("Give one of them as source: "+render.List(labels)+".", "%q may mean %d sources. Nothing was made.", shown, len(able))
+	case isKnown && in.Download:
+		s, err := sourceOfURL(c, known.URL, true)
+		return s.rather(unable), err
+	case unable != "":
+		next := "Leave user, ssh_keys and addresses out"
+		if isKnown {
+			next = "Repeat with download: true, which fetches " + known.URL
+		}
+		return source{}, explain.Refusal(next+"; or name another source; pve_update_guest_config adds a drive to the template: ide2: STORAGE:cloudinit.",
+			"%q is here only as %s, which has no cloud-init drive, by which its clone could learn user, keys or addresses. Nothing was made.", shown, unable)
+	case isKnown:
 		return source{}, explain.Refusal(fmt.Sprintf("Repeat with download: true, which fetches %s.", known.URL), "No storage has an image for %q. Nothing was made.", shown)
 	}
 	return source{}, explain.Refusal("Give a volume, a URL with download: true, or the name of a template; pve_download without arguments lists what there is.",
 		"No storage has an image for %q, no template has such a name, and no known cloud image. Nothing was made.", shown)
+}
+
+// suits reports whether a VM of the source can learn what the call says of user, keys and
+// addresses.
+func (s source) suits(in createIn) bool {
+	return s.Kind != fromTemplate || s.Cloud || in.UserData != "" || !in.tellsCloudInit()
+}
+
+// rather returns the source with what was not taken in its place, "" for nothing.
+func (s source) rather(other string) source {
+	if other != "" {
+		s.Rather = ", not " + other + ", which has no cloud-init drive"
+	}
+	return s
 }
 
 // candidates lists the images and templates that words may mean. The same file on several
@@ -194,9 +221,10 @@ func candidates(ctx context.Context, c *tool.Call, question []string) ([]candida
 	if err != nil {
 		return nil, err
 	}
+	known := c.Host().Images
 	var out []candidate
 	for _, r := range all.Resources() {
-		if r.Type == string(pve.QEMU) && r.Template.Value && about(question, r.Name.Value) {
+		if r.Type == string(pve.QEMU) && r.Template.Value && known.About(question, r.Name.Value) {
 			s, err := sourceOfGuest(ctx, c, r.VMID)
 			if err != nil {
 				return nil, err
@@ -218,13 +246,45 @@ func candidates(ctx context.Context, c *tool.Call, question []string) ([]candida
 		for _, s := range got {
 			for _, v := range s.Value {
 				name := path.Base(v.VolID.Name)
-				if seen[name] || !slices.Contains(importable, path.Ext(name)) || !about(question, name) {
+				if seen[name] || !images.IsImage(name) || !known.About(question, name) {
 					continue
 				}
 				seen[name] = true
-				out = append(out, candidate{imageSource(v.VolID), render.Text(v.VolID.String(), 100)})
+				out = append(out, candidate{imageSource(c, v.VolID), render.Text(v.VolID.String(), 100)})
 			}
 		}
 	}
 	return out, nil
+}
+
+// nodesWith returns the nodes that have a volume, nil if all that have its storage do.
+func nodesWith(ctx context.Context, c *tool.Call, stores []cluster.Store, id pve.VolID) ([]string, error) {
+	own := slices.DeleteFunc(slices.Clone(stores), func(s cluster.Store) bool { return s.Storage.Value != id.Storage })
+	if len(own) == 0 || own[0].Shared.Value {
+		return nil, nil
+	}
+	content, _, _ := strings.Cut(id.Name, "/")
+	got, notes, err := c.Volumes(ctx, own, pve.VolumeFilter{Content: content})
+	var nodes []string
+	for _, s := range got {
+		if slices.ContainsFunc(s.Value, func(v pve.Volume) bool { return v.VolID == id }) {
+			nodes = append(nodes, s.From.Ready...)
+		}
+	}
+	if nodes == nil && err == nil {
+		note := ""
+		if len(notes) > 0 {
+			note = " Not looked into: " + render.Text(strings.Join(notes, "; "), 200) + "."
+		}
+		err = explain.Refusal("pve_download without arguments lists what there is.", "%s is on no node.%s Nothing was made.", render.Text(id.String(), 100), note)
+	}
+	return nodes, err
+}
+
+// importName is the name of a file under which PVE takes it as an image to import.
+func importName(name string) string {
+	if base, ok := strings.CutSuffix(name, ".img"); ok {
+		return base + ".qcow2"
+	}
+	return name
 }
