@@ -74,7 +74,7 @@ func Read(file files.Name) (Catalog, error) {
 // read reads a list of images.
 func read(data []byte) ([]Image, error) {
 	if !json.Valid(data) {
-		return nil, errors.New("it is not JSON; it is a list such as " + Example)
+		return nil, errors.New("it is not JSON; it is a list such as " + short)
 	}
 	var repeated *exactjson.RepeatedKeyError
 	if err := exactjson.Check(data, exactjson.Limits{}); errors.As(err, &repeated) {
@@ -82,7 +82,7 @@ func read(data []byte) ([]Image, error) {
 	}
 	var rows []json.RawMessage
 	if err := json.Unmarshal(data, &rows); err != nil {
-		return nil, errors.New("it is no list; it is one such as " + Example)
+		return nil, errors.New("it is no list; it is one such as " + short)
 	}
 	var out []Image
 	for at, row := range rows {
@@ -98,5 +98,10 @@ func read(data []byte) ([]Image, error) {
 	return out, nil
 }
 
+// short is an example in an error.
+const short = `[{"name": "Company Linux 3", "url": "https://images.example.org/company-3.qcow2"}]`
+
 // Example is a right file.
-const Example = `[{"name": "Company Linux 3", "url": "https://images.example.org/company-3.qcow2", "sums": "https://images.example.org/SHA256SUMS", "user": "ops", "agent": true}]`
+const Example = `[
+  {"name": "Company Linux 3", "url": "https://images.example.org/company-3.qcow2", "sums": "https://images.example.org/SHA256SUMS", "user": "ops", "agent": true}
+]`

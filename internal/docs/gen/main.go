@@ -48,6 +48,7 @@ func run(dir string) error {
 		"docs/settings.md":   settingsPage(),
 		"docs/privileges.md": privilegesPage(),
 		"docs/findings.md":   findingsPage(),
+		"docs/images.md":     imagesPage(),
 		"docs/clients.md":    clientsPage(),
 		".env.example":       envExample(),
 
