@@ -136,12 +136,13 @@ func reaches(stores []cluster.Store, name, node string) bool {
 	return slices.ContainsFunc(stores, func(s cluster.Store) bool { return s.Storage.Value == name && s.UsableOn(node) })
 }
 
-// StoreFor returns the storage of a node for a kind of content on which the token has a
-// privilege, the one with most room.
-func StoreFor(stores []cluster.Store, perms pve.Permissions, node, content, privilege string) (name string, ok bool) {
+// StoreFor returns the storage of a node for a kind of content on which the token has all of some
+// privileges, the one with most room.
+func StoreFor(stores []cluster.Store, perms pve.Permissions, node, content string, privileges ...string) (name string, ok bool) {
 	var free int64 = -1
 	for _, s := range stores {
-		if s.Holds(content) && s.UsableOn(node) && perms.Has("/storage/"+s.Storage.Value, privilege) && Free(s) > free {
+		lacks := slices.ContainsFunc(privileges, func(p string) bool { return !perms.Has("/storage/"+s.Storage.Value, p) })
+		if s.Holds(content) && s.UsableOn(node) && !lacks && Free(s) > free {
 			name, free, ok = s.Storage.Value, Free(s), true
 		}
 	}

@@ -28,13 +28,14 @@ const speed = 6
 const TokenID = "ops@pve!mcp"
 
 // Model is the demo's cluster: the simulator's preset, in which the demo's token may also fetch
-// images and make guests of them.
+// images and make guests of them. It may delete files on one storage, for the CDs from which VMs
+// boot at first.
 func Model() pvesim.Model {
 	m := pvesim.Cluster()
-	m.Roles = map[string][]string{"Provisioner": {"Datastore.Allocate", "Datastore.AllocateTemplate", "Sys.AccessNetwork"}}
+	m.Roles = map[string][]string{"Provisioner": {"Datastore.AllocateTemplate", "Sys.AccessNetwork"}}
 	user, _, _ := strings.Cut(TokenID, "!")
 	for _, who := range []string{user, TokenID} {
-		m.ACL = append(m.ACL, pvesim.ACL{Path: "/", Who: who, Role: "Provisioner"})
+		m.ACL = append(m.ACL, pvesim.ACL{Path: "/", Who: who, Role: "Provisioner"}, pvesim.ACL{Path: "/storage/local", Who: who, Role: "PVEDatastoreAdmin"})
 	}
 	return m
 }

@@ -65,7 +65,12 @@ func (p *vmPlan) ownDrive() {
 
 // planSeed plans a CD for cloud-init.
 func (p *vmPlan) planSeed(ctx context.Context, c *tool.Call) error {
-	storage, ok := newguest.StoreFor(p.stores, p.perms, p.Place.Node, "iso", "Datastore.AllocateTemplate")
+	const write, remove = "Datastore.AllocateTemplate", "Datastore.Allocate"
+	storage, ok := newguest.StoreFor(p.stores, p.perms, p.Place.Node, "iso", write, remove)
+	p.Removes = ok
+	if !ok {
+		storage, ok = newguest.StoreFor(p.stores, p.perms, p.Place.Node, "iso", write)
+	}
 	if !ok && p.in.UserData == "" {
 		p.setNICs()
 		p.ownDrive()
@@ -91,7 +96,10 @@ func (p *vmPlan) planSeed(ctx context.Context, c *tool.Call) error {
 		p.WaitFor = "started"
 	}
 	if p.in.UserData == "" {
-		p.Chosens["cloud-init"] = "a CD that installs the guest agent, without which no address is known; removed after the first boot"
+		p.Chosens["cloud-init"] = "a CD that installs the guest agent, without which no address is known; taken out after the first boot"
+	}
+	if p.Ejects && p.Run && !p.Removes {
+		p.note("the CD %s is taken out after the first boot, and stays on the storage, since this token lacks %s on /storage/%s; it may hold credentials: pvesm free %v as root on %s removes it", p.SeedAt, remove, storage, p.SeedAt, p.Place.Node)
 	}
 	if p.in.UserData == "" && len(p.in.SSHKeys) == 0 {
 		p.note("nobody can log in yet: neither ssh_keys nor user_data was given")

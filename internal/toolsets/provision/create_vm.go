@@ -64,9 +64,10 @@ type createState struct {
 	Keep     bool                   `json:"keep,omitzero"`
 	Seed     seed                   `json:"seed,omitzero"`
 	SeedAt   pve.VolID              `json:"seed_at,omitzero"`
-	MAC      string                 `json:"mac,omitzero"`    // of the first NIC of a VM that is no clone
-	Drive    string                 `json:"drive,omitzero"`  // in which the seed is
-	Ejects   bool                   `json:"ejects,omitzero"` // the CD is removed after the first boot
+	MAC      string                 `json:"mac,omitzero"`     // of the first NIC of a VM that is no clone
+	Drive    string                 `json:"drive,omitzero"`   // in which the seed is
+	Ejects   bool                   `json:"ejects,omitzero"`  // the CD is taken out after the first boot
+	Removes  bool                   `json:"removes,omitzero"` // and deleted
 	User     string                 `json:"user,omitzero"`
 	Address  string                 `json:"address,omitzero"` // that was given
 	Chosens  map[string]string      `json:"chosen_values,omitzero" plan:"-"`

@@ -52,7 +52,7 @@ func vmSteps(s createState) []vmStep {
 		Rest: fmt.Sprintf("Then start it with pve_guest_power: vmid %v.", s.VMID),
 	})
 	add(hasSeed && s.Run && s.Ejects, s.ejectStep())
-	add(hasSeed && s.Run && s.Ejects, s.removeStep())
+	add(hasSeed && s.Run && s.Ejects && s.Removes, s.removeStep())
 	return steps
 }
 
