@@ -148,7 +148,7 @@ func (e Executed) MarshalJSON() ([]byte, error) { return lenient.Encode(e, e.Ext
 
 // Exec starts a command in a VM through its guest agent (VM.Monitor up to PVE 8,
 // VM.GuestAgent.Unrestricted from 9), without a shell, and returns its process id there.
-// stdin, if not "", has at most 64 KiB.
+// stdin, if not "", has at most 64 KiB, of any bytes.
 //
 // PVE 7 splits a command that has no arguments at blanks, commas and semicolons; one
 // with such a character is refused there.
@@ -164,7 +164,7 @@ func (c *Client) Exec(ctx context.Context, g GuestRef, argv []string, stdin stri
 	}
 	params := url.Values{"command": argv}
 	if stdin != "" {
-		params.Set("input-data", stdin)
+		params.Set("input-data", agentText(stdin))
 	}
 	p := g.path("agent", "exec")
 	ans, err := c.Do(ctx, http.MethodPost, p, params)
@@ -181,9 +181,11 @@ func (c *Client) Exec(ctx context.Context, g GuestRef, argv []string, stdin stri
 }
 
 // ExecStatus asks how far a command is that [Client.Exec] started. The agent reports the end
-// of a command once, and then forgets it.
+// of a command once, and then forgets it. Its output are bytes, which need not be UTF-8.
 func (c *Client) ExecStatus(ctx context.Context, g GuestRef, pid int64) (Executed, error) {
-	return proxmox.Get[Executed](ctx, c.Client, g.path("agent", "exec-status"), url.Values{"pid": {fmt.Sprint(pid)}})
+	e, err := proxmox.Get[Executed](ctx, c.Client, g.path("agent", "exec-status"), url.Values{"pid": {fmt.Sprint(pid)}})
+	e.Out.Value, e.Err.Value = fromAgentText(e.Out.Value), fromAgentText(e.Err.Value)
+	return e, err
 }
 
 // valuesOf returns the parameters of PVE's keys and values.

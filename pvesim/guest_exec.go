@@ -26,7 +26,11 @@ func agentExec(c *call, g *guest) (any, error) {
 	if len(argv) == 1 && c.node.version.major < 8 { // where one word was a list in a string
 		argv = apischema.SplitList(argv[0])
 	}
-	p, ok := c.program(g, argv, c.str("input-data"))
+	input, err := fromLatin1(c.str("input-data"), "/usr/share/perl5/PVE/API2/Qemu/Agent.pm line 374")
+	if err != nil {
+		return nil, err
+	}
+	p, ok := c.program(g, argv, input)
 	if !ok {
 		return nil, agentError("Failed to execute child process “%s” (No such file or directory)", argv[0])
 	}
@@ -54,7 +58,7 @@ func agentExecStatus(c *call, g *guest) (any, error) {
 	}
 	for key, data := range map[string]string{"out": p.Out, "err": p.Err} {
 		if data != "" {
-			out[key+"-data"], out[key+"-truncated"] = data[:min(len(data), mostOutput)], bit(len(data) > mostOutput)
+			out[key+"-data"], out[key+"-truncated"] = latin1([]byte(data[:min(len(data), mostOutput)])), bit(len(data) > mostOutput)
 		}
 	}
 	return out, nil

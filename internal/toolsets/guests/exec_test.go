@@ -182,3 +182,22 @@ func TestExecOfAnother(t *testing.T) {
 		}
 	})
 }
+
+// What goes into a command and comes out of it are bytes, though PVE hands them on as
+// characters: UTF-8 is exact both ways.
+func TestExecTextIsExact(t *testing.T) {
+	const text = "naïve Grüße 日本 ✓\n"
+	synctest.Test(t, func(t *testing.T) {
+		w := sim.New(t, sim.Options{Token: "root@pam!full", Policy: policy.Policy{Exec: true}})
+		args, err := json.Marshal(map[string]any{"vmid": 100, "command": []string{"cat"}, "stdin": text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := w.Call("pve_vm_exec", string(args)); a.Fields["stdout"] != text {
+			t.Errorf("%s", a.Text)
+		}
+		if a := w.Call("pve_vm_exec", `{"vmid":100,"shell":"printf 'caf\\303\\251\\n'"}`); a.Fields["stdout"] != "café\n" {
+			t.Errorf("%s", a.Text)
+		}
+	})
+}
