@@ -207,7 +207,7 @@ func (a *app) hostOf(cfg *config.Config) (tool.Host, error) {
 	}
 	host.Used = once.NewLedger(store)
 	host.Wait, host.AnswerBytes, host.Logger = cfg.TaskWait, cfg.AnswerBytes, a.log
-	host.SecretsDir, host.Images = cfg.SecretsDir, cfg.Images
+	host.SecretsDir, host.FilesDir, host.Images = cfg.SecretsDir, cfg.FilesDir, cfg.Images
 	host.Audit, err = audit.New(audit.Options{File: cfg.AuditLog, Keys: auditKeys(cfg), Logger: a.log})
 	if err != nil {
 		return tool.Host{}, &exitError{exitUsage, "PVE_MCP_AUDIT_LOG: " + err.Error()}

@@ -163,6 +163,9 @@ func (a *app) serveMetrics(ctx context.Context, addr string, metrics *mcphttp.Me
 }
 
 func (a *app) httpOptions(host tool.Host, cfg config.HTTP) (mcphttp.Options, error) {
+	if host.FilesDir != "" {
+		return mcphttp.Options{}, errors.New("PVE_MCP_FILES: pve-mcp http does not take it, because its callers must not read or write files of the machine that it runs on; unset it")
+	}
 	o := mcphttp.Options{
 		Hosts: cfg.Hosts, Origins: cfg.Origins, Proxies: cfg.Proxies, Rate: cfg.Rate, SessionsOff: cfg.SessionsOff,
 		Drain: cfg.Drain, Logger: a.log,

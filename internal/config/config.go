@@ -38,7 +38,9 @@ type Config struct {
 	Toolsets     []string
 	Tools        []string // single ones; those to leave out begin with -
 	// SecretsDir is the folder for secrets that PVE makes, "" for none.
-	SecretsDir   string
+	SecretsDir string
+	// FilesDir is the folder in which tools save files, and read them, "" for none.
+	FilesDir     string
 	Images       images.Catalog // those of PVE_MCP_IMAGES_FILE too
 	AuditLog     files.Name     // the zero value for none
 	ConsentStore Store

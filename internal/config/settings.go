@@ -174,6 +174,12 @@ var settings = []Setting{
 		set:           func(c *Config, v string) (err error) { c.SecretsDir, err = parseFolder(v); return },
 	},
 	{
+		Key: "PVE_MCP_FILES", Flag: "files", Example: "/var/lib/pve-mcp/files",
+		Doc:           "folder of this machine in which tools save files of guests, and from which they read what they write into guests (local_path); without it they do neither, and pve-mcp http does not take it",
+		notFromDotEnv: true,
+		set:           func(c *Config, v string) (err error) { c.FilesDir, err = parseFolder(v); return },
+	},
+	{
 		Key: "PVE_MCP_CONFIRM", Flag: "confirm-by", Example: "auto", Default: "auto",
 		Doc:     "whose consent a destructive call needs: auto (the human's if the client can ask, otherwise confirm: true), param (confirm: true), human",
 		loosens: func(v string) bool { return v != string(policy.Human) },

@@ -243,6 +243,32 @@ func (n Name) ReplacePrivate(write func(io.Writer) error) error {
 	return n.replace(write, true)
 }
 
+// CreatePrivate makes a file that is not there yet as [Name.ReplacePrivate] replaces one. If
+// there is something with its name, the error is [fs.ErrExist], and that stays as it is.
+func (n Name) CreatePrivate(write func(io.Writer) error) error {
+	if err := n.makeFolder(); err != nil {
+		return err
+	}
+	dir, err := n.Folder()
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if dir.Has(n.Base()) {
+		return n.named(&fs.PathError{Op: "open", Path: n.Base(), Err: fs.ErrExist})
+	}
+	return dir.put(n.Base(), 0o600, write, func(temp string) error {
+		err := dir.root.Link(temp, n.Base())
+		if errors.Is(err, fs.ErrExist) {
+			return n.named(&fs.PathError{Op: "open", Path: n.Base(), Err: fs.ErrExist})
+		}
+		if err != nil { // a file system without links
+			return dir.root.Rename(temp, n.Base())
+		}
+		return nil
+	})
+}
+
 // makeFolder makes the folder of the file, for its owner alone.
 func (n Name) makeFolder() error {
 	dir := filepath.Dir(n.path)
@@ -276,19 +302,24 @@ func (n Name) replace(write func(io.Writer) error, private bool) error {
 	case mode&0o222 == 0: // a rename would not ask
 		return n.named(&fs.PathError{Op: "open", Path: base, Err: errors.New("the file is read-only")})
 	}
+	return dir.put(base, mode, write, func(temp string) error { return dir.root.Rename(temp, base) })
+}
+
+// put writes a file under a temporary name, and gives it its own once all of it is on the disk.
+func (d *Folder) put(base string, mode fs.FileMode, write func(io.Writer) error, give func(temp string) error) error {
 	temp := "." + base + "." + rand.Text()
-	f, err := dir.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := d.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return n.named(err)
+		return At(filepath.Join(d.path, base)).named(err)
 	}
-	defer func() { _ = dir.root.Remove(temp) }() // there is none if it was renamed
+	defer func() { _ = d.root.Remove(temp) }() // there is none if it was renamed
 	if err := errors.Join(write(f), f.Chmod(mode), f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := dir.root.Rename(temp, base); err != nil {
+	if err := give(temp); err != nil {
 		return err
 	}
-	dir.Sync() // the content is on the disk already
+	d.Sync() // the content is on the disk already
 	return nil
 }
 

@@ -42,6 +42,9 @@ type Host struct {
 	AnswerBytes int
 	// SecretsDir is the folder for secrets that PVE makes, "" for none.
 	SecretsDir string
+	// FilesDir is the folder in which tools save files, and read them, "" for none. Only who
+	// owns this machine may have one: a host with another token has none.
+	FilesDir string
 	// Images are the cloud images that are known by name.
 	Images images.Catalog
 	// Recent and Ignored are shared by all calls of the process; nil remembers nothing.
