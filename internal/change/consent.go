@@ -146,7 +146,7 @@ func (r *run) namesToType() []string {
 
 // consequences are what the change would do, and what is lost.
 func (r *run) consequences(ctx context.Context) []string {
-	if r.targets() == nil || r.tool.Risk == policy.Exec {
+	if r.targets() == nil || r.tool.Risk == policy.Exec || r.plan.Fleet != nil {
 		return r.plan.Consequences
 	}
 	out := slices.Clone(r.plan.Consequences)
@@ -279,9 +279,17 @@ func (r *run) decideConsent(ctx context.Context, risk policy.Risk) (given policy
 		return stop(r.answerFailed(ctx, &policy.RefusedError{Reason: "it needs a human's consent (" + why + "), and this client cannot ask its human"}))
 	}
 	return stop(r.outputOf(Answer{
-		Outcome: tool.NeedsConfirmation, Message: r.plan.About + " loses what cannot be brought back; nothing was done yet.",
+		Outcome: tool.NeedsConfirmation, Message: r.plan.About + " " + r.whyAsked() + "; nothing was done yet.",
 		Consequences: r.consequences(ctx), Next: "If this is what the user wants, call again: " + r.tool.Name + " " + r.confirmedCall(),
 	}))
+}
+
+// whyAsked says why a call needs consent.
+func (r *run) whyAsked() string {
+	if r.plan.Fleet != nil && r.plan.Fleet.worst() < policy.Destructive {
+		return "is a change of many guests, or stops several that run"
+	}
+	return "loses what cannot be brought back"
 }
 
 // confirmedCall returns the arguments that would confirm the call, flags and numbers that came

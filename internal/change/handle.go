@@ -38,6 +38,8 @@ type sealedHandle struct {
 	Tasks map[int]proxmox.UPID `json:"u,omitzero"`
 	// Follows says that a process takes the steps that are left.
 	Follows bool `json:"f,omitzero"`
+	// Fleet are the guests of a change of many. Their tasks are found in PVE.
+	Fleet *sealedFleet `json:"v,omitzero"`
 }
 
 // stepID names a step of a change for all processes.
@@ -51,6 +53,10 @@ func (r *run) sealHandle(ctx context.Context) {
 		ID: r.id, Owner: r.req.Owner, Cluster: r.host.Cluster, Tool: r.tool.Name, State: exactjson.Encode(r.state), About: r.plan.About,
 		Subject: r.plan.Subject, Later: r.plan.Later, At: r.started.Unix(), Step: r.at, Tasks: map[int]proxmox.UPID{},
 		Follows: r.hasStepsToSend() && r.outlivesCall(),
+	}
+	if h.Fleet = r.plan.Fleet.sealed(); h.Fleet != nil {
+		h.Fleet.Consent = r.riskOf() >= policy.Destructive
+		h.Follows, h.State = r.outlivesCall(), exactjson.Encode(r.stateWithoutRemarks())
 	}
 	for i, job := range r.jobs {
 		warned := i < len(r.ends) && r.ends[i].Outcome == tool.Warnings
@@ -153,6 +159,9 @@ func (h *Handle) CurrentTask(ctx context.Context) proxmox.UPID {
 	}
 	over, cancel := context.WithCancel(ctx)
 	cancel() // it is looked at once
+	if r.plan.Fleet != nil {
+		return r.newestTask(ctx)
+	}
 	r.replaySteps(ctx, over)
 	return r.lastJob().UPID
 }

@@ -129,18 +129,30 @@ func remarkFields(state any) []string {
 	return out
 }
 
+// stateWithoutRemarks is the state without what only explains the plan.
+func (r *run) stateWithoutRemarks() map[string]json.RawMessage {
+	state := fieldsOf(r.state)
+	for _, name := range remarkFields(r.state) {
+		delete(state, name)
+	}
+	return state
+}
+
 // digestPlan identifies what would be done, and that to which it would be done.
 func (r *run) digestPlan(ctx context.Context) (string, error) {
 	var abouts []string
 	for _, s := range r.steps {
 		abouts = append(abouts, s.about)
 	}
+	if r.plan.Fleet != nil {
+		abouts = r.plan.Fleet.abouts()
+	}
 	prints, err := r.fingerprints(ctx)
 	if err != nil {
 		return "", err
 	}
-	state := fieldsOf(r.state)
-	for _, name := range slices.Concat(sharedArguments, remarkFields(r.state)) {
+	state := r.stateWithoutRemarks()
+	for _, name := range sharedArguments {
 		delete(state, name)
 	}
 	return exactjson.Digest([]any{r.plan.About, r.plan.Consequences, abouts, prints, state}), nil
@@ -169,7 +181,7 @@ func (r *run) answerPlanned(ctx context.Context, risk policy.Risk) output {
 		Outcome: tool.Planned, PlanHandle: handle, Message: "Nothing done yet. Planned: " + r.plan.About + ".",
 		Next: fmt.Sprintf("Call %s with this plan_handle to do exactly that.", r.tool.Name),
 	}
-	if len(r.steps) > 1 {
+	if len(r.steps) > 1 && r.plan.Fleet == nil {
 		for _, s := range r.steps {
 			a.Steps = append(a.Steps, s.about)
 		}
@@ -180,7 +192,15 @@ func (r *run) answerPlanned(ctx context.Context, risk policy.Risk) output {
 	} else {
 		a.Consequences = r.plan.Consequences
 	}
-	return r.outputOf(a)
+	if r.plan.Fleet == nil {
+		return r.outputOf(a)
+	}
+	out, err := r.spec.finishFleet(ctx, r.call, r.state, nil)
+	if err != nil {
+		return r.outputOf(a)
+	}
+	*out.answer() = a
+	return out
 }
 
 // sealPlan makes the handle of the plan.

@@ -13,7 +13,7 @@ import (
 // auditRecord is what the audit log gets of the call.
 func (r *run) auditRecord() audit.Record {
 	rec := audit.Record{
-		Tool: r.tool.Name, Caller: r.req.Caller, Arguments: r.req.Arguments,
+		Tool: cmp.Or(r.fleetTool, r.tool.Name), Caller: r.req.Caller, Arguments: r.req.Arguments,
 		About: r.about(), Cluster: r.host.Cluster, Guest: r.plan.Subject.VMID(), Consent: cmp.Or(r.consent.By(), "none"),
 	}
 	if rec.Guest == 0 && r.plan.Subject.Kind != "" {

@@ -166,6 +166,9 @@ func (r *run) respondLater(ctx context.Context, wait time.Duration) output {
 	}
 	patience, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	if r.plan.Fleet != nil {
+		return r.fleetLater(ctx, patience)
+	}
 	if stopped := r.replaySteps(ctx, patience); stopped != nil {
 		return r.withStepsDone(ctx, r.withUndoSeen(ctx, stopped))
 	}
@@ -181,12 +184,15 @@ func (r *run) restore(ctx context.Context) output {
 	if err := json.Unmarshal(h.State, r.state); err != nil {
 		return r.answerCannotFollow(first, err)
 	}
-	r.steps = r.spec.steps(r.plan, r.state)
 	var err error
 	if r.call, err = tool.NewCall(ctx, r.host, r.req); err != nil {
 		return r.answerCannotLook(first, err)
 	}
 	r.call.SetID(r.id)
+	if h.Fleet != nil {
+		return r.restoreFleet(ctx)
+	}
+	r.steps = r.spec.steps(r.plan, r.state)
 	return nil
 }
 
@@ -338,6 +344,9 @@ func (r *run) takeStepsLeft(ctx context.Context, h *Handle) output {
 	}
 	if reason := r.req.Refusal(r.host.Policy, policy.Write); reason != "" {
 		return r.recordNotSent(ctx, r.answerFailed(ctx, &policy.RefusedError{Reason: reason}))
+	}
+	if r.plan.Fleet != nil {
+		return r.takePartsLeft(ctx)
 	}
 	patience, cancel := context.WithTimeout(ctx, r.call.Patience(r.in.wait()))
 	defer cancel()

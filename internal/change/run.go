@@ -30,6 +30,11 @@ type run struct {
 	question *tool.Question
 	fault    tool.Fault
 
+	// isPart says that the run is of a call of a fleet. fleetTool makes it, since fleetStarted.
+	isPart       bool
+	fleetTool    string
+	fleetStarted time.Time
+
 	digest       string         // of the input
 	sealedPlan   *sealedPlan    // that the call is to carry out
 	asked        sealedQuestion // the question whose answer came
@@ -79,13 +84,9 @@ func (r *run) respond(ctx context.Context) output {
 		return r.recordNotSent(ctx, r.answerFailed(ctx, err))
 	}
 	if r.plan.Already != "" {
-		out, err := r.spec.finish(ctx, r.call, r.state, End{})
-		return r.answerFinished(out, err, Answer{Outcome: tool.OK, Message: r.plan.Already})
+		return r.answerAlready(ctx)
 	}
-	risk := max(r.spec.risk(r.in), r.plan.Risk)
-	if r.plan.Destructive {
-		risk = max(risk, policy.Destructive)
-	}
+	risk := r.riskOf()
 	if reason := r.refusal(ctx, risk); reason != "" {
 		return r.recordNotSent(ctx, r.answerFailed(ctx, &policy.RefusedError{Reason: reason}))
 	}
@@ -109,9 +110,28 @@ func (r *run) respond(ctx context.Context) output {
 	if out := r.typeSecrets(ctx); out != nil {
 		return r.recordNotSent(ctx, out)
 	}
+	planned := r.call.Now()
 	r.call.HoldTime(time.Time{})
 	r.started = r.host.Now()
+	if r.plan.Fleet != nil {
+		return r.sendFleet(ctx, planned)
+	}
 	return r.sendSteps(ctx)
+}
+
+// riskOf is the risk of the call as it is planned.
+func (r *run) riskOf() policy.Risk {
+	risk := max(r.spec.risk(r.in), r.plan.Risk)
+	if r.plan.Destructive {
+		risk = max(risk, policy.Destructive)
+	}
+	return risk
+}
+
+// answerAlready answers if there is nothing to do.
+func (r *run) answerAlready(ctx context.Context) output {
+	out, err := r.spec.finish(ctx, r.call, r.state, End{})
+	return r.answerFinished(out, err, Answer{Outcome: tool.OK, Message: r.plan.Already})
 }
 
 // makePlan reads the arguments and plans the change.
@@ -180,6 +200,9 @@ func (r *run) refusal(ctx context.Context, risk policy.Risk) string {
 
 // targets are the requests that need the consent.
 func (r *run) targets() []policy.Target {
+	if r.plan.Fleet != nil {
+		return r.plan.Fleet.targets()
+	}
 	var out []policy.Target
 	for _, s := range r.steps {
 		if s.target.Method != "" {

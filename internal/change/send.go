@@ -29,7 +29,7 @@ func (r *run) sendSteps(ctx context.Context) output {
 				return stopped
 			}
 			if first {
-				patience, cancel = context.WithTimeout(ctx, r.call.Patience(r.in.wait()))
+				patience, cancel = context.WithTimeout(ctx, r.patience())
 			}
 			return r.followSteps(ctx, patience, job)
 		})
@@ -37,6 +37,15 @@ func (r *run) sendSteps(ctx context.Context) output {
 			return out
 		}
 	}
+}
+
+// patience is how long the call waits. A call of a fleet waits for its end, and the fleet's own
+// call waits for those.
+func (r *run) patience() time.Duration {
+	if r.isPart {
+		return tool.HandleTime
+	}
+	return r.call.Patience(r.in.wait())
 }
 
 // awaitReady waits until the step may be sent. The answer is nil if it may.
@@ -184,7 +193,7 @@ func (r *run) sendStep(ctx context.Context, s step) (job Job, stopped output) {
 	}
 	r.jobs = append(r.jobs, job)
 	r.steps = r.spec.steps(r.plan, r.state)
-	if !job.UPID.IsZero() || len(r.steps) > 1 {
+	if !r.isPart && (!job.UPID.IsZero() || len(r.steps) > 1) {
 		r.sealHandle(ctx)
 	}
 	return job, nil
@@ -194,13 +203,15 @@ func (r *run) sendStep(ctx context.Context, s step) (job Job, stopped output) {
 // has, and once. If several may go on with the change, the store of answers that were used
 // decides.
 func (r *run) claimStep(ctx context.Context) error {
-	if r.at == 0 && r.sealedPlan == nil {
+	if r.at == 0 && r.sealedPlan == nil && !r.isPart {
 		return nil
 	}
 	first, err := r.host.Used.Claim(ctx, stepID(r.id, r.at), r.host.Now(), r.claimedUntil())
 	switch {
 	case err != nil:
 		return explain.Refusal("See to that store, then look at what was done.", "It is unknown whether another process takes this step, because PVE_MCP_CONSENT_STORE does not answer: %v. It was not sent.", err)
+	case !first && r.at == 0 && r.isPart:
+		return explain.Refusal("pve_list_tasks shows what was done.", "The change was stopped before this guest, or another process sees to it; nothing was sent.")
 	case !first && r.at == 0:
 		return explain.Refusal("Look whether it was done. If it was not: make a new plan with plan: true.", "The plan was used already; nothing was sent.")
 	case !first:
@@ -214,7 +225,10 @@ func (r *run) claimStep(ctx context.Context) error {
 // does: each step makes a handle, which opens for so long, and there is one to spare.
 func (r *run) claimedUntil() time.Time {
 	begun := r.started.Unix()
-	if r.at == 0 {
+	if r.isPart {
+		begun = r.fleetStarted.Unix()
+	}
+	if r.at == 0 && r.sealedPlan != nil {
 		begun = r.sealedPlan.At
 	}
 	return time.Unix(begun, 0).Add(time.Duration(r.at+2) * tool.HandleTime)

@@ -60,6 +60,10 @@ type Spec[In, State, Out any] struct {
 	// [Answer.SetOutcome], and the worse outcome counts: its own, or what the task said.
 	// Warnings of a change whose task has failed say that it was made all the same.
 	Finish func(ctx context.Context, c *tool.Call, s State, end End) (Out, error)
+	// FinishFleet, in place of Start, Steps and Finish, is for plans that have a [Fleet]. It
+	// describes how each part has ended, or how far it is; there are none if nothing was sent.
+	// The message and the outcome of the whole are set afterwards.
+	FinishFleet func(ctx context.Context, c *tool.Call, s State, parts []Part) (Out, error)
 }
 
 // Plan is what a change would do.
@@ -85,6 +89,8 @@ type Plan struct {
 	Target policy.Target
 	// Names are what a human types to consent, if yes is not enough.
 	Names []string
+	// Fleet are the guests of a change of many.
+	Fleet *Fleet
 	// Later is what to keep in mind if the call ends before the change.
 	Later string
 }
@@ -141,6 +147,8 @@ type spec struct {
 	plan   func(ctx context.Context, c *tool.Call, in input) (Plan, any, error)
 	steps  func(p Plan, state any) []step
 	finish func(ctx context.Context, c *tool.Call, state any, end End) (output, error)
+
+	finishFleet func(ctx context.Context, c *tool.Call, state any, parts []Part) (output, error)
 }
 
 // New makes the tool of a spec. It panics if In or State has a field that JSON does not
@@ -148,10 +156,7 @@ type spec struct {
 func New[In, State, Out any, I inputOf[In], O outputOf[Out]](s Spec[In, State, Out]) tool.Tool {
 	checkFields(reflect.TypeFor[In]())
 	checkFields(reflect.TypeFor[State]())
-	return tool.New[In, Out](tool.Tool{
-		Name: s.Name, Title: s.Title, Doc: s.Doc, Long: s.Long, Examples: s.Examples, Needs: s.Needs,
-		Risk: max(s.Worst, policy.Write), Idempotent: s.Idempotent,
-	}, &spec{
+	made := &spec{
 		input:  func() input { return I(new(In)) },
 		state:  func() any { return new(State) },
 		output: func() output { return O(new(Out)) },
@@ -176,10 +181,24 @@ func New[In, State, Out any, I inputOf[In], O outputOf[Out]](s Spec[In, State, O
 			return out
 		},
 		finish: func(ctx context.Context, c *tool.Call, state any, end End) (output, error) {
+			if s.FinishFleet != nil {
+				out, err := s.FinishFleet(ctx, c, *state.(*State), nil)
+				return O(&out), err
+			}
 			out, err := s.Finish(ctx, c, *state.(*State), end)
 			return O(&out), err
 		},
-	})
+	}
+	if s.FinishFleet != nil {
+		made.finishFleet = func(ctx context.Context, c *tool.Call, state any, parts []Part) (output, error) {
+			out, err := s.FinishFleet(ctx, c, *state.(*State), parts)
+			return O(&out), err
+		}
+	}
+	return tool.New[In, Out](tool.Tool{
+		Name: s.Name, Title: s.Title, Doc: s.Doc, Long: s.Long, Examples: s.Examples, Needs: s.Needs,
+		Risk: max(s.Worst, policy.Write), Idempotent: s.Idempotent,
+	}, made)
 }
 
 // checkFields panics if a struct has a field that JSON does not write.

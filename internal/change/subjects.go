@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
@@ -33,6 +34,9 @@ func (r *run) fingerprints(ctx context.Context) (string, error) {
 	if len(subjects) > mostSubjects {
 		return "", explain.Refusal("Make it several calls.", "%s is about %d subjects, and at most %d can be agreed to at once.", r.plan.About, len(subjects), mostSubjects)
 	}
+	if r.plan.Fleet != nil {
+		return r.fingerprintsOfMany(ctx, subjects)
+	}
 	var out []string
 	for _, s := range subjects {
 		is, err := r.call.Fingerprint(ctx, s)
@@ -40,6 +44,24 @@ func (r *run) fingerprints(ctx context.Context) (string, error) {
 			return "", err
 		}
 		out = append(out, is)
+	}
+	return exactjson.Digest(out), nil
+}
+
+// fingerprintsOfMany looks at several subjects at a time.
+func (r *run) fingerprintsOfMany(ctx context.Context, subjects []policy.Subject) (string, error) {
+	got, notes, err := cluster.Ask(r.call.View, subjects, policy.Subject.String, func(s policy.Subject) (string, error) {
+		return r.call.Fork(r.req).Fingerprint(ctx, s)
+	})
+	if err != nil {
+		return "", err
+	}
+	if notes != nil {
+		return "", explain.Refusal("Call again.", "%s: %s", r.plan.About, notes[0])
+	}
+	var out []string
+	for _, answer := range got {
+		out = append(out, answer.Value)
 	}
 	return exactjson.Digest(out), nil
 }

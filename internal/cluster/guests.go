@@ -31,6 +31,13 @@ func (v *View) Guest(ctx context.Context, id pve.VMID) (pve.Resource, error) {
 // found. It asks nobody.
 func (v *View) NodeOf(id pve.VMID) string { return v.guests[id].Node.Value }
 
+// KnowGuests keeps guests of a list that was just read, so that none is looked for.
+func (v *View) KnowGuests(list []pve.Resource) {
+	for _, g := range list {
+		v.guests[g.VMID] = g
+	}
+}
+
 // ForgetGuest makes the view look for a guest again, which may have moved.
 func (v *View) ForgetGuest(id pve.VMID) { delete(v.guests, id) }
 

@@ -9,6 +9,7 @@ package cluster
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/explain"
@@ -48,6 +49,16 @@ type View struct {
 // New returns a view that knows nothing yet.
 func New(client *pve.Client, o Options) *View {
 	return &View{PVE: client, options: o, guests: map[pve.VMID]pve.Resource{}}
+}
+
+// Fork returns a view for another goroutine, which knows the guests that this one has found and
+// reports elsewhere.
+func (v *View) Fork(report func(Progress)) *View {
+	out := New(v.PVE, v.options)
+	out.options.Report = report
+	maps.Copy(out.guests, v.guests)
+	out.nodes, out.asOf, out.heldAt = v.nodes, v.asOf, v.heldAt
+	return out
 }
 
 // Now returns the time, or the time at which it is held by [View.HoldTime].

@@ -94,6 +94,9 @@ func (o Options) stop(ctx context.Context, req mcp.Request, b *change.Handle) er
 	if err != nil {
 		return err
 	}
+	if err := b.BeginNoMore(ctx); err != nil {
+		return err
+	}
 	args, err := json.Marshal(map[string]any{"upid": b.CurrentTask(ctx), "wait": 0})
 	if err != nil {
 		return err

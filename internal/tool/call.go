@@ -54,6 +54,14 @@ func NewCall(ctx context.Context, h Host, req Request) (*Call, error) {
 	return &Call{View: view, host: h, req: req, id: rand.Text()}, nil
 }
 
+// Fork returns a call for another goroutine, with the same client and id, and what this one knows
+// of guests. What the typed secrets are, both know.
+func (c *Call) Fork(req Request) *Call {
+	out := *c
+	out.View, out.req = c.View.Fork(req.Progress), req
+	return &out
+}
+
 // Host returns the host of the call.
 func (c *Call) Host() Host { return c.host }
 

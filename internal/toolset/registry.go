@@ -11,6 +11,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/console"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/guests"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/insight"
+	"github.com/pve-mcp/pve-mcp/internal/toolsets/maintenance"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/nodes"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/provision"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/snapshots"
@@ -26,6 +27,7 @@ func registered() []tool.Set {
 		console.Set(),
 		guests.Set(),
 		insight.Set(),
+		maintenance.Set(),
 		nodes.Set(),
 		provision.Set(),
 		snapshots.Set(),

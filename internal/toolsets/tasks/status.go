@@ -24,11 +24,11 @@ type statusIn struct {
 }
 
 type statusOut struct {
-	UPID       string `json:"upid"`
-	Type       string `json:"type" jsonschema:"PVE's word, such as qmstart"`
+	UPID       string `json:"upid,omitzero" jsonschema:"none of a change of many guests"`
+	Type       string `json:"type,omitzero" jsonschema:"PVE's word, such as qmstart"`
 	ID         string `json:"id,omitzero" jsonschema:"what it works on"`
-	Node       string `json:"node"`
-	User       string `json:"user"`
+	Node       string `json:"node,omitzero"`
+	User       string `json:"user,omitzero"`
 	State      string `json:"state" jsonschema:"running, ok, warnings, failed or unknown"`
 	Reason     string `json:"reason,omitzero" jsonschema:"why it failed, if the exit status does not say"`
 	ExitStatus string `json:"exit_status,omitzero"`
@@ -135,10 +135,9 @@ func changeStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, er
 		wait = c.Patience(in.Wait)
 	}
 	res := begun.Result(ctx, wait)
-	upid := begun.Task()
-	out := statusOut{
-		UPID: upid.String(), Type: upid.Type, ID: upid.ID, Node: upid.Node, User: upid.User,
-		State: string(res.Outcome), Started: render.Time(begun.Start()),
+	out := statusOut{State: string(res.Outcome), Started: render.Time(begun.Start())}
+	if upid := begun.Task(); !upid.IsZero() {
+		out.UPID, out.Type, out.ID, out.Node, out.User = upid.String(), upid.Type, upid.ID, upid.Node, upid.User
 	}
 	if err := json.Unmarshal(res.Structured, &out.Change); err != nil {
 		return statusOut{}, err

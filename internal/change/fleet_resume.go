@@ -1,0 +1,315 @@
+package change
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
+	"github.com/pve-mcp/pve-mcp/internal/exactjson"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+// sealedFleet is a fleet in a handle: guests with the same calls together.
+type sealedFleet struct {
+	Parallel    int           `json:"p,omitzero"`
+	OnePerNode  bool          `json:"n,omitzero"`
+	StopOnError bool          `json:"s,omitzero"`
+	Consent     bool          `json:"c,omitzero"` // it needed one
+	Groups      []sealedGroup `json:"g"`
+}
+
+// sealedGroup are guests that follow one another, with the same calls.
+type sealedGroup struct {
+	Node   string       `json:"n"`
+	Guests string       `json:"g"` // such as 100-104,107
+	Calls  []sealedCall `json:"c"`
+}
+
+type sealedCall struct {
+	Tool      string          `json:"t"`
+	Arguments json.RawMessage `json:"a"` // without the guest
+	Task      string          `json:"k,omitzero"`
+}
+
+func (f *Fleet) sealed() *sealedFleet {
+	if f == nil {
+		return nil
+	}
+	out := &sealedFleet{Parallel: f.Parallel, OnePerNode: f.OnePerNode, StopOnError: f.StopOnError}
+	key := ""
+	for _, one := range f.Items {
+		group := sealedGroup{Node: one.Node}
+		for _, c := range one.Calls {
+			args, _ := tool.ParseArguments(c.Arguments) // ours
+			delete(args, "vmid")
+			group.Calls = append(group.Calls, sealedCall{c.Tool, exactjson.Encode(args), c.Task})
+		}
+		last := len(out.Groups) - 1
+		if is := exactjson.Digest(group); last < 0 || is != key {
+			key = is
+			group.Guests = one.Guest.String()
+			out.Groups = append(out.Groups, group)
+			continue
+		}
+		out.Groups[last].Guests = appendID(out.Groups[last].Guests, one.Guest)
+	}
+	return out
+}
+
+// appendID adds an id to a list such as 100-104,107.
+func appendID(list string, id pve.VMID) string {
+	cut := strings.LastIndexAny(list, ",-") + 1
+	last, _ := strconv.Atoi(list[cut:])
+	switch {
+	case last+1 != int(id):
+		return fmt.Sprintf("%s,%v", list, id)
+	case cut > 0 && list[cut-1] == '-':
+		return fmt.Sprintf("%s%v", list[:cut], id)
+	}
+	return fmt.Sprintf("%s-%v", list, id)
+}
+
+// idsOf reads a list such as 100-104,107.
+func idsOf(list string) []pve.VMID {
+	var out []pve.VMID
+	for part := range strings.SplitSeq(list, ",") {
+		from, to, isRange := strings.Cut(part, "-")
+		if !isRange {
+			to = from
+		}
+		first, _ := strconv.Atoi(from)
+		last, _ := strconv.Atoi(to)
+		for id := first; id <= last; id++ {
+			out = append(out, pve.VMID(id))
+		}
+	}
+	return out
+}
+
+// open returns the fleet of a handle, with the names that its guests have now.
+func (s *sealedFleet) open(names map[pve.VMID]string) *Fleet {
+	f := &Fleet{Parallel: s.Parallel, OnePerNode: s.OnePerNode, StopOnError: s.StopOnError}
+	for _, g := range s.Groups {
+		for _, id := range idsOf(g.Guests) {
+			one := Item{Guest: id, Node: g.Node, Name: strings.TrimSpace(fmt.Sprintf("%v %s", id, names[id]))}
+			for _, c := range g.Calls {
+				args, _ := tool.ParseArguments(c.Arguments)
+				args["vmid"] = int(id)
+				one.Calls = append(one.Calls, PlannedCall{Tool: c.Tool, Arguments: exactjson.Encode(args), Task: c.Task, Risk: policy.Write})
+			}
+			f.Items = append(f.Items, one)
+		}
+	}
+	return f
+}
+
+// restoreFleet sets the fleet up from its handle. It returns the answer if it cannot.
+func (r *run) restoreFleet(ctx context.Context) output {
+	list, err := r.call.List(ctx, "")
+	if err != nil {
+		return r.answerCannotLook(Job{}, err)
+	}
+	names := map[pve.VMID]string{}
+	for _, g := range list.Resources() {
+		if g.IsGuest() {
+			names[g.VMID] = render.Text(g.Name.Value, 60)
+		}
+	}
+	r.plan.Fleet = r.resumed.Fleet.open(names)
+	return nil
+}
+
+// partSeen is what PVE shows of a part that another call has begun.
+type partSeen struct {
+	Part
+	tasks   []proxmox.UPID
+	toBegin bool // what comes next was not begun
+}
+
+// fleetLater answers for a fleet that was begun, as far as it has come after a wait. It sends
+// nothing.
+func (r *run) fleetLater(ctx, patience context.Context) output {
+	for {
+		parts, stopped := r.lookAtParts(ctx)
+		out := r.answerParts(ctx, parts, stopped)
+		if out.answer().Outcome != tool.Running {
+			return out
+		}
+		select {
+		case <-patience.Done():
+			return out
+		case <-time.After(2 * time.Second):
+		}
+	}
+}
+
+// lookAtParts looks up in PVE how far each part is. Stopped says why none is begun any more.
+func (r *run) lookAtParts(ctx context.Context) (parts []Part, stopped string) {
+	ctx = proxmox.ReadAgain(ctx)
+	seen := r.seeParts(ctx)
+	if r.isFleetAbandoned(ctx, seen) {
+		stopped = "nobody begins them any more: the process that would have done it has ended, or it has stopped at an error"
+	}
+	for _, p := range seen {
+		if p.toBegin && stopped != "" && p.tasks != nil {
+			p.Outcome, p.Next = tool.Failed, "Look at the guest, then do what is missing."
+			p.Message += " What comes after it was not begun."
+		}
+		parts = append(parts, p.Part)
+	}
+	return parts, stopped
+}
+
+// seeParts looks at all parts, several at a time.
+func (r *run) seeParts(ctx context.Context) []partSeen {
+	items := r.plan.Fleet.Items
+	out, at := make([]partSeen, len(items)), make([]int, len(items))
+	for i, one := range items {
+		at[i] = i
+		out[i].Part = Part{Guest: one.Guest, Name: one.Name, Outcome: tool.Running, Message: "It could not be looked at."}
+	}
+	got, _, err := cluster.Ask(r.call.View, at, func(i int) string { return items[i].Name }, func(i int) (partSeen, error) {
+		return r.seePart(ctx, r.call.Fork(r.req), items[i])
+	})
+	if err != nil {
+		return out
+	}
+	for _, g := range got {
+		out[g.From] = g.Value
+	}
+	return out
+}
+
+// seePart looks for the tasks of a part. A call without a task is looked at by planning it
+// again: if there is nothing left to do, it was made.
+func (r *run) seePart(ctx context.Context, c *tool.Call, one Item) (p partSeen, err error) {
+	p.Part = Part{Guest: one.Guest, Name: one.Name, Outcome: tool.OK}
+	for _, call := range one.Calls {
+		a, begun, err := r.seeCall(ctx, c, one, call, &p.tasks)
+		if err != nil {
+			return p, err
+		}
+		if !begun {
+			p.toBegin = true
+			if p.tasks == nil {
+				p.Part = Part{Guest: one.Guest, Name: one.Name}
+			} else {
+				p.Outcome = tool.Running
+			}
+			return p, nil
+		}
+		if p.add(a); p.hasFailed() || p.Outcome == tool.Running {
+			return p, nil
+		}
+	}
+	return p, nil
+}
+
+func (r *run) seeCall(ctx context.Context, c *tool.Call, one Item, call PlannedCall, known *[]proxmox.UPID) (a Answer, begun bool, err error) {
+	if call.Task == "" {
+		planned, err := PlanCall(ctx, c, call)
+		return Answer{Outcome: tool.OK, Message: planned.Plan.Already}, err == nil && planned.Plan.Already != "", nil
+	}
+	upid, err := c.FindTask(ctx, one.Guest, call.Task, *known, r.started)
+	if err != nil || upid.IsZero() {
+		return Answer{}, false, err
+	}
+	*known = append(*known, upid)
+	status, err := c.PVE.TaskStatus(ctx, upid)
+	a = Answer{Outcome: tool.OK, UPID: upid.String(), Message: "Its task has ended: OK."}
+	switch {
+	case err != nil:
+		return a, true, err
+	case status.Running():
+		a.Outcome, a.Message = tool.Running, "Its task runs."
+	case !status.Succeeded():
+		a.Outcome = tool.Failed
+		a.Message, a.Log = c.TaskReason(ctx, upid, status, maxReasonLines)
+	case status.Warnings() > 0:
+		a.Outcome, a.Message = tool.Warnings, status.ExitStatus.Value
+	}
+	return a, true, nil
+}
+
+// isFleetAbandoned reports whether nobody begins what was not begun: no task of the fleet runs,
+// and the newest ended a while ago.
+func (r *run) isFleetAbandoned(ctx context.Context, seen []partSeen) bool {
+	var tasks []proxmox.UPID
+	for _, p := range seen {
+		if p.Outcome == tool.Running && !p.toBegin {
+			return false
+		}
+		tasks = append(tasks, p.tasks...)
+	}
+	if !r.resumed.Follows {
+		return true
+	}
+	if len(tasks) == 0 {
+		return r.host.Now().Sub(r.started) > sentWithin
+	}
+	slices.SortFunc(tasks, func(a, b proxmox.UPID) int { return b.Start.Compare(a.Start) })
+	for _, upid := range tasks[:min(len(tasks), max(1, r.plan.Fleet.Parallel))] {
+		if end, ok := r.call.TaskEnd(ctx, upid); ok && r.call.Ago(end) < sentWithin {
+			return false
+		}
+	}
+	return true
+}
+
+// takePartsLeft begins the guests that nobody has begun, if no other process does. A fleet that
+// needed consent is not gone on with: what is at stake may have changed since.
+func (r *run) takePartsLeft(ctx context.Context) output {
+	parts, stopped := r.lookAtParts(ctx)
+	left := slices.ContainsFunc(parts, func(p Part) bool { return p.Outcome == "" })
+	if stopped == "" || !left || r.resumed.Fleet.Consent {
+		return r.answerParts(ctx, parts, stopped)
+	}
+	if reason := r.req.Refusal(r.host.Policy, policy.Write); reason != "" {
+		return r.recordNotSent(ctx, r.answerFailed(ctx, &policy.RefusedError{Reason: reason}))
+	}
+	v := r.newVoyage(r.host.Now())
+	v.parts = parts
+	v.waiting = slices.DeleteFunc(v.waiting, func(i int) bool { return parts[i].Outcome != "" })
+	r.resumed = nil
+	return v.begin(ctx)
+}
+
+// BeginNoMore lets no process begin the guests of a fleet that were not begun. Another change
+// has none.
+func (h *Handle) BeginNoMore(ctx context.Context) error {
+	r := h.newRun()
+	if out := r.restore(ctx); out != nil || r.plan.Fleet == nil {
+		return nil
+	}
+	for _, one := range r.plan.Fleet.Items {
+		for k := range one.Calls {
+			part := *r
+			part.id, part.isPart, part.fleetStarted = partID(r.id, one.Guest, k), true, r.started
+			if _, err := r.host.Used.Claim(ctx, stepID(part.id, 0), r.host.Now(), part.claimedUntil()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// newestTask returns the task of the fleet that was begun last.
+func (r *run) newestTask(ctx context.Context) (newest proxmox.UPID) {
+	for _, p := range r.seeParts(proxmox.ReadAgain(ctx)) {
+		for _, upid := range p.tasks {
+			if newest.IsZero() || upid.Start.After(newest.Start) {
+				newest = upid
+			}
+		}
+	}
+	return newest
+}

@@ -1,0 +1,203 @@
+package maintenance
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pve-mcp/pve-mcp/internal/change"
+	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+type bulkIn struct {
+	Action     string      `json:"action" enum:"start,shutdown,stop,reboot,snapshot,delete_snapshot,backup,migrate,add_tags,remove_tags,set_config" jsonschema:"what to do to each"`
+	Guests     string      `json:"guests" jsonschema:"ids, 100-120, names, web*, tag:prod, pool:lab, node:pve2, vm, ct, running, all; comma = or, + = and, ! = not"`
+	Snapname   string      `json:"snapname,omitzero" jsonschema:"name; delete_snapshot: * allowed"`
+	OlderThan  string      `json:"older_than,omitzero" jsonschema:"snapshots: 30d"`
+	Keep       int         `json:"keep,omitzero" min:"0" jsonschema:"newest snapshots of each that stay"`
+	RAM        bool        `json:"vmstate,omitzero" jsonschema:"snapshot with RAM"`
+	Storage    string      `json:"storage,omitzero" jsonschema:"of backups"`
+	Target     string      `json:"target,omitzero" jsonschema:"node to migrate to"`
+	Targets    tool.Values `json:"targets,omitzero" jsonschema:"by guest: {\"101\":\"pve3\"}"`
+	Tags       []string    `json:"tags,omitzero" jsonschema:"to add or remove"`
+	Set        tool.Values `json:"set,omitzero" jsonschema:"PVE's keys"`
+	Timeout    int         `json:"timeout,omitzero" min:"1" max:"3600" jsonschema:"seconds to shut down each"`
+	ForceStop  bool        `json:"force_stop,omitzero" jsonschema:"stop after the timeout"`
+	Order      string      `json:"order,omitzero" enum:"startup,vmid" default:"\"startup\"" jsonschema:"of guests"`
+	Parallel   int         `json:"parallel,omitzero" min:"1" jsonschema:"guests at a time, at most 16; default: 3"`
+	OnError    string      `json:"on_error,omitzero" enum:"continue,stop" default:"\"continue\"" jsonschema:"with those not begun"`
+	SkipFailed bool        `json:"skip_impossible,omitzero" jsonschema:"go on without those that cannot"`
+	change.PlanArguments
+	change.ConfirmArgument
+	change.WaitArgument
+}
+
+type bulkState struct {
+	bulkIn
+	Groups  []group  `json:"groups,omitzero" plan:"-"`
+	Cannot  []cannot `json:"cannot,omitzero" plan:"-"`
+	Nothing []string `json:"nothing_to_do,omitzero" plan:"-"`
+}
+
+// group are guests to which the same would be done.
+type group struct {
+	What   string   `json:"what"`
+	Guests []string `json:"guests"`
+	And    int      `json:"and,omitzero" jsonschema:"more guests"`
+}
+
+// cannot is a guest to which it cannot be done.
+type cannot struct {
+	Guest string `json:"guest"`
+	Why   string `json:"why"`
+	Next  string `json:"next,omitzero"`
+}
+
+type bulkOut struct {
+	change.Answer
+	OK       []string  `json:"ok,omitzero"`
+	NotOK    []partRow `json:"not_ok,omitzero"`
+	NotBegun []string  `json:"not_begun,omitzero"`
+	Groups   []group   `json:"groups,omitzero" jsonschema:"of the plan"`
+	Cannot   []cannot  `json:"cannot,omitzero"`
+	Nothing  []string  `json:"nothing_to_do,omitzero"`
+	LeftOut  int       `json:"left_out,omitzero" jsonschema:"rows"`
+}
+
+type partRow struct {
+	Guest   string       `json:"guest"`
+	Outcome tool.Outcome `json:"outcome"`
+	Why     string       `json:"why"`
+	Next    string       `json:"next,omitzero"`
+	UPID    string       `json:"upid,omitzero"`
+}
+
+func bulkAction() tool.Tool {
+	return change.New(change.Spec[bulkIn, bulkState, bulkOut]{
+		Name:  "pve_bulk_action",
+		Title: "Do one thing to many guests",
+		Doc: "Do one thing to many or all guests, by tag, pool, node or name: start or shut down in order, snapshot, clean up old snapshots, back up now, migrate, tags, set configuration. " +
+			"With plan: says first what would happen. Answers per guest.",
+		Examples: []tool.Example{
+			{Arguments: `{"action":"snapshot","guests":"102,103","snapname":"prepatch","parallel":1,"wait":45}`},
+			{Arguments: `{"action":"add_tags","guests":"100-106,200-204","tags":["patched"],"parallel":1,"confirm":true,"wait":45}`},
+		},
+		Worst: policy.Destructive,
+		Risk: func(in bulkIn) policy.Risk {
+			if in.Action == "delete_snapshot" {
+				return policy.Destructive
+			}
+			return policy.Write
+		},
+		Needs: []tool.Need{
+			tool.On(tool.OnGuest, "VM.Audit"),
+			tool.On(tool.OnGuest, "VM.PowerMgmt").If("start, shutdown, stop, reboot"),
+			tool.On(tool.OnGuest, "VM.Snapshot").If("snapshot, delete_snapshot"),
+			tool.On(tool.OnGuest, "VM.Backup").If("backup"),
+			tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("backup"),
+			tool.On(tool.OnGuest, "VM.Migrate").If("migrate"),
+			tool.On(tool.OnGuest, "VM.Config.Options").If("tags, set_config"),
+		},
+		Plan: planBulk,
+		FinishFleet: func(_ context.Context, _ *tool.Call, s bulkState, parts []change.Part) (bulkOut, error) {
+			return s.describe(parts), nil
+		},
+	})
+}
+
+// mostParallel is how many guests are worked on at a time at most.
+const mostParallel = 16
+
+// mostRows bounds the rows of an answer.
+const mostRows = 40
+
+// describe says how each part has ended: those that are ok by name, the others in a row each.
+func (s bulkState) describe(parts []change.Part) bulkOut {
+	out := bulkOut{Cannot: s.Cannot, Nothing: s.Nothing}
+	if parts == nil {
+		out.Groups = s.Groups
+	}
+	for _, p := range parts {
+		switch {
+		case p.Outcome == tool.OK:
+			out.OK = append(out.OK, p.Name)
+		case p.Outcome == "":
+			out.NotBegun = append(out.NotBegun, p.Name)
+		case len(out.NotOK) == mostRows:
+			out.LeftOut++
+		default:
+			out.NotOK = append(out.NotOK, rowOf(p))
+		}
+	}
+	return out
+}
+
+func rowOf(p change.Part) partRow {
+	row := partRow{p.Name, p.Outcome, p.Message, p.Next, p.UPID}
+	for _, line := range p.Log[:min(len(p.Log), 2)] {
+		row.Why += " " + line
+	}
+	return row
+}
+
+// check refuses arguments that are missing for the action, or do not go with it.
+func (in bulkIn) check() error {
+	is := func(actions ...string) bool { return slices.Contains(actions, in.Action) }
+	switch {
+	case is("snapshot", "delete_snapshot") && in.Snapname == "":
+		return tool.BadArgument("snapname", "is missing: the name of the snapshot, for delete_snapshot such as auto-* or *")
+	case !is("snapshot", "delete_snapshot") && in.Snapname != "", !is("delete_snapshot") && (in.OlderThan != "" || in.Keep > 0):
+		return tool.BadArgument("snapname", "and older_than and keep are for snapshots; leave them out")
+	case is("migrate") && in.Target == "" && len(in.Targets) == 0:
+		return tool.BadArgument("target", `is missing: the node to migrate to; or targets, such as {"101":"pve3"}`)
+	case !is("migrate") && (in.Target != "" || len(in.Targets) > 0):
+		return tool.BadArgument("target", "is for migrate only")
+	case is("add_tags", "remove_tags") == (len(in.Tags) == 0):
+		return tool.BadArgument("tags", `is for add_tags and remove_tags, which need it, such as ["prod"]`)
+	case is("set_config") == (len(in.Set) == 0):
+		return tool.BadArgument("set", `is for set_config, which needs it, such as {"onboot":1}`)
+	case in.Parallel > mostParallel:
+		return tool.BadArgument("parallel", fmt.Sprintf("is %d, and at most %d guests are worked on at a time", in.Parallel, mostParallel))
+	case in.Timeout > 0 && !is("shutdown", "reboot"):
+		return tool.BadArgument("timeout", "is for shutdown and reboot only")
+	case in.ForceStop && !is("shutdown"):
+		return tool.BadArgument("force_stop", "is for shutdown only")
+	case in.Storage != "" && !is("backup"):
+		return tool.BadArgument("storage", "is for backup only")
+	}
+	return nil
+}
+
+// title begins the sentences about the whole.
+func (in bulkIn) title() string {
+	switch in.Action {
+	case "start":
+		return "Start"
+	case "shutdown":
+		return "Shutdown"
+	case "stop":
+		return "Stop"
+	case "reboot":
+		return "Reboot"
+	case "snapshot":
+		return "Snapshot " + in.Snapname
+	case "delete_snapshot":
+		return "Deletion of snapshots"
+	case "backup":
+		return "Backup"
+	case "migrate":
+		return "Migration"
+	case "add_tags":
+		return "Adding of the tags " + strings.Join(in.Tags, ", ")
+	case "remove_tags":
+		return "Removal of the tags " + strings.Join(in.Tags, ", ")
+	}
+	return "Change of the configuration"
+}
+
+func guestName(g pve.Resource) string {
+	return strings.TrimSpace(fmt.Sprintf("%v %s", g.VMID, g.Name.Value))
+}

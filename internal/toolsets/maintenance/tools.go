@@ -1,0 +1,16 @@
+// Package maintenance has the tools that act on many guests or on whole nodes.
+package maintenance
+
+import "github.com/pve-mcp/pve-mcp/internal/tool"
+
+// Set returns the toolset.
+func Set() tool.Set {
+	return tool.Set{
+		Name:  "maintenance",
+		Title: "Maintenance",
+		Doc:   "Does one thing to many guests, with one plan, one consent and an answer for each.",
+		Instructions: `
+One thing for many guests: pve_bulk_action.`,
+		Tools: []tool.Tool{bulkAction()},
+	}
+}
