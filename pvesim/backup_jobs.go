@@ -107,17 +107,29 @@ var jobKeys = []string{"delete", "dow", "enabled", "id", "schedule", "starttime"
 
 // jobRefusal refuses what a job cannot be: root's alone, about guests in two ways, or about
 // none.
-func (c *call) jobRefusal(o map[string]string) error {
+func (c *call) jobRefusal(o map[string]string, old *BackupJob) error {
 	for _, p := range []string{"dumpdir", "script", "tmpdir"} {
 		if c.params[p] != nil {
 			return badParam(p, "Only root may set this option.")
 		}
 	}
-	if o["pool"] != "" && c.poolNamed(o["pool"]) == nil {
-		return die("pool '%s' does not exist", o["pool"])
+	storages := []string{c.str("storage")}
+	if old != nil {
+		storages = append(storages, cmp.Or(old.Options["storage"], "local"))
 	}
-	if storage := c.str("storage"); storage != "" {
+	for _, storage := range storages {
+		if storage == "" {
+			continue
+		}
 		if err := c.caller.Require("/storage/"+storage, "Datastore.Allocate"); err != nil {
+			return err
+		}
+	}
+	if pool := c.str("pool"); pool != "" {
+		if c.poolNamed(pool) == nil {
+			return die("pool '%s' does not exist", pool)
+		}
+		if err := c.caller.Require("/pool/"+pool, "VM.Backup"); err != nil {
 			return err
 		}
 	}
@@ -138,19 +150,17 @@ func badParamInLock(name, text string) error {
 	return die("400 Parameter verification failed.\n%s: %s", name, text)
 }
 
-// change gives a job what the call says of it.
-func (c *call) change(b BackupJob) (BackupJob, error) {
+// change gives a job what the call says of it. old is what it was before, nil for a new one.
+func (c *call) change(b BackupJob, old *BackupJob) (BackupJob, error) {
 	b.Options = maps.Clone(b.Options)
 	if b.Options == nil {
 		b.Options = map[string]string{}
 	}
+	dropKeys(b.Options, apischema.SplitList(c.str("delete"))...)
 	for key, value := range c.params {
 		if value != nil && !slices.Contains(jobKeys, key) {
 			b.Options[key] = perl.Text(value)
 		}
-	}
-	for _, key := range apischema.SplitList(c.str("delete")) {
-		delete(b.Options, key)
 	}
 	if c.params["enabled"] != nil {
 		b.Disabled = !c.flag("enabled")
@@ -159,7 +169,27 @@ func (c *call) change(b BackupJob) (BackupJob, error) {
 		b.Schedule = strings.TrimSpace(c.str("dow") + " " + at)
 	}
 	b.Schedule = cmp.Or(c.str("schedule"), b.Schedule)
-	return b, c.jobRefusal(b.Options)
+	o := b.Options
+	if o["exclude"] != "" && o["pool"] == "" {
+		o["all"] = "1"
+	}
+	if old != nil { // what selects guests takes the place of what did before
+		switch {
+		case c.params["vmid"] != nil:
+			dropKeys(o, "all", "exclude", "pool")
+		case c.flag("all"):
+			dropKeys(o, "vmid", "pool")
+		case o["pool"] != "":
+			dropKeys(o, "vmid", "all", "exclude")
+		}
+	}
+	return b, c.jobRefusal(o, old)
+}
+
+func dropKeys(options map[string]string, keys ...string) {
+	for _, key := range keys {
+		delete(options, key)
+	}
 }
 
 func createJob(c *call) (any, error) {
@@ -170,11 +200,12 @@ func createJob(c *call) (any, error) {
 	if slices.ContainsFunc(c.jobs, func(b BackupJob) bool { return b.ID == id }) {
 		return nil, die("Job '%s' already exists", id)
 	}
-	b, err := c.change(BackupJob{ID: id})
+	b, err := c.change(BackupJob{ID: id}, nil)
 	if err != nil {
 		return nil, err
 	}
 	c.jobs = append(c.jobs, b)
+	c.armJobs(c.now)
 	return nil, nil
 }
 
@@ -188,11 +219,12 @@ func putJob(c *call) (any, error) {
 			return nil, badParamInLock("delete", "unknown option '"+key+"'")
 		}
 	}
-	changed, err := c.change(*b)
+	changed, err := c.change(*b, b)
 	if err != nil {
 		return nil, err
 	}
 	*b = changed
+	c.armJobs(c.now)
 	return nil, nil
 }
 
@@ -204,6 +236,7 @@ func deleteJob(c *call) (any, error) {
 	}
 	id := b.ID
 	c.jobs = slices.DeleteFunc(c.jobs, func(b BackupJob) bool { return b.ID == id })
+	c.armJobs(c.now)
 	return nil, nil
 }
 

@@ -1,6 +1,7 @@
 package pvesim_test
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -285,6 +286,58 @@ func TestBackupJobs(t *testing.T) {
 		GET /cluster/backup-info/not-backed-up#web-1              => null
 		GET /cluster/backup-info/not-backed-up#db-1               => null
 		GET /cluster/jobs/schedule-analyze?schedule=sat 03:00&starttime=1795348800&iterations=2 => [map[timestamp:1.7958348e+09 utc:Sat Nov 28 03:00:00 2026] map[timestamp:1.7964396e+09 utc:Sat Dec  5 03:00:00 2026]]
+	`)
+}
+
+// A job runs on every node with guests of it when its time has come, as root, and as it is then.
+func TestJobsRun(t *testing.T) {
+	m := pvesim.Cluster()
+	m.Jobs = []pvesim.BackupJob{
+		{ID: "web", Schedule: "14:00", Options: map[string]string{"vmid": "200,201", "storage": "nfs", "mode": "snapshot", "comment": "x"}},
+		{ID: "off", Schedule: "14:00", Disabled: true, Options: map[string]string{"all": "1", "storage": "nfs"}},
+	}
+	w := newWorld(t, m) // 12:00
+	var seen []string
+	runs := func(want ...string) {
+		t.Helper()
+		seen = seen[:0]
+		for _, n := range m.Nodes {
+			for _, task := range w.data("/nodes/" + n.Name + "/tasks?typefilter=vzdump&since=1795348801").([]any) {
+				row := task.(map[string]any)
+				at := time.Unix(int64(row["starttime"].(float64)), 0).UTC().Format("02 15:04")
+				seen = append(seen, fmt.Sprint(at, " ", n.Name, " ", row["id"], " ", row["user"], " ", row["status"]))
+			}
+		}
+		slices.Sort(seen)
+		if !slices.Equal(seen, want) {
+			t.Errorf("runs %q, want %q", seen, want)
+		}
+	}
+	w.clock.Advance(time.Hour)
+	runs()
+	w.clock.Advance(2 * time.Hour)
+	runs("22 14:00 pve1 200 root@pam OK", "22 14:00 pve2 201 root@pam OK")
+	w.story("PUT /cluster/backup/web?schedule=16:00&vmid=200  => null")
+	w.clock.Advance(24 * time.Hour) // not at 14:00 any more
+	runs("22 14:00 pve1 200 root@pam OK", "22 14:00 pve2 201 root@pam OK", "22 16:00 pve1 200 root@pam OK")
+	w.story("DELETE /cluster/backup/web  => null")
+	w.clock.Advance(48 * time.Hour)
+	runs("22 14:00 pve1 200 root@pam OK", "22 14:00 pve2 201 root@pam OK", "22 16:00 pve1 200 root@pam OK")
+}
+
+// What selects guests takes the place of what did before, as in PVE, and a pool takes a privilege.
+func TestJobSelection(t *testing.T) {
+	newWorld(t, pvesim.Cluster()).story(`
+		PUT /cluster/backup/backup-nightly?pool=db                => null
+		GET /cluster/backup/backup-nightly#all                    => null
+		GET /cluster/backup/backup-nightly#exclude                => null
+		GET /cluster/backup/backup-nightly#pool                   => db
+		PUT /cluster/backup/backup-nightly?vmid=100               => null
+		GET /cluster/backup/backup-nightly#pool                   => null
+		PUT /cluster/backup/backup-nightly?exclude=100&delete=vmid  => null
+		GET /cluster/backup/backup-nightly#all                    => 1
+		PUT /cluster/backup/backup-nightly?all=1&delete=exclude   => null
+		GET /cluster/backup/backup-nightly#exclude                => null
 	`)
 }
 

@@ -254,8 +254,7 @@ type Pool struct {
 	Storages []string
 }
 
-// BackupJob is a job that makes backups by itself. The simulated cluster does not
-// run it.
+// BackupJob is a job that makes backups by itself, when its time has come. Its times are UTC.
 type BackupJob struct {
 	ID       string
 	Schedule string // a calendar event, such as sat 02:30

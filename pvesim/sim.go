@@ -75,6 +75,7 @@ func newSim(m Model, o Options, at time.Time) (*Sim, error) {
 	if err := s.build(m, at); err != nil {
 		return nil, err
 	}
+	s.armJobs(o.Clock.Now())
 	return s, nil
 }
 

@@ -26,6 +26,7 @@ type state struct {
 	configPart
 
 	jobs         []BackupJob
+	jobsArmed    int                   // how often it was found when they run next
 	dumps        map[string]*backupJob // that have their node's lock, by node
 	replications []Replication
 	consoles     map[string]*console // that were offered, by ticket

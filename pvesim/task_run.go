@@ -88,7 +88,7 @@ func failed(took time.Duration, format string, args ...any) outcome {
 type timer struct {
 	at   time.Time
 	do   func(now time.Time)
-	rule bool // a [Fault] does it
+	rule bool // a [Fault] or a backup job does it, which the model has
 }
 
 // lockWait is how long PVE waits for the lock on a guest's configuration.

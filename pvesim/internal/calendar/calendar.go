@@ -10,22 +10,30 @@ import (
 )
 
 // named are words for events.
-var named = map[string]string{"daily": "00:00", "hourly": "*:00", "minutely": "*:*"}
+var named = map[string]string{
+	"daily": "00:00", "hourly": "*:00", "minutely": "*:*", "weekly": "mon 00:00", "monthly": "*-*-1 00:00", "yearly": "*-1-1 00:00",
+}
 
-// Next returns the next time that an event names, and false if it is not of the simple
-// kinds: times of day, which days of the week may precede, such as mon..fri or sat,sun, or a
-// word for them. Hours and minutes may be lists, ranges and steps, such as 8..17:00/15.
+// Next returns the next time that an event names, and false if there is none, or if it is not
+// of the simple kinds: times of day, which days of the week and a date may precede, such as
+// mon..fri, sat,sun, 2026-12-24 or *-*-1..7, or a word for them. Hours and minutes may be
+// lists, ranges and steps, such as 8..17:00/15.
 func Next(event string, after time.Time) (time.Time, bool) {
 	if times, ok := named[event]; ok {
 		event = times
 	}
 	fields := strings.Fields(event)
-	if len(fields) == 0 || len(fields) > 2 || strings.Contains(event, "-") { // which a date has
+	if len(fields) == 0 || len(fields) > 3 {
 		return time.Time{}, false
 	}
-	days := everyDay
-	if len(fields) == 2 {
-		days = weekdays(fields[0])
+	days, fits := everyDay, func(time.Time) bool { return true }
+	for _, field := range fields[:len(fields)-1] {
+		var err error
+		if !strings.Contains(field, "-") {
+			days = weekdays(field)
+		} else if fits, err = date(field); err != nil {
+			return time.Time{}, false
+		}
 	}
 	hours, minutes, ok := strings.Cut(fields[len(fields)-1], ":")
 	if !ok {
@@ -36,16 +44,37 @@ func Next(event string, after time.Time) (time.Time, bool) {
 	if err1 != nil || err2 != nil {
 		return time.Time{}, false
 	}
-	for i := range 8 {
+	for i := range mostDays {
 		day := time.Date(after.Year(), after.Month(), after.Day()+i, 0, 0, 0, 0, time.UTC)
+		if days&(1<<day.Weekday()) == 0 || !fits(day) {
+			continue
+		}
 		for m := range 24 * 60 {
 			at := day.Add(time.Duration(m) * time.Minute)
-			if days&(1<<at.Weekday()) != 0 && at.After(after) && atHours[at.Hour()] && atMinutes[at.Minute()] {
+			if at.After(after) && atHours[at.Hour()] && atMinutes[at.Minute()] {
 				return at, true
 			}
 		}
 	}
 	return time.Time{}, false
+}
+
+// mostDays is how far ahead the next time is looked for.
+const mostDays = 3 * 366
+
+// date reads a date, of which each part may be a list: year-month-day, or month-day.
+func date(text string) (fits func(time.Time) bool, err error) {
+	parts := strings.Split(text, "-")
+	if len(parts) == 2 {
+		parts = append([]string{"*"}, parts...)
+	}
+	if len(parts) != 3 {
+		return nil, fmt.Errorf("%q is no date", text)
+	}
+	years, err1 := numbers(parts[0], 2100)
+	months, err2 := numbers(parts[1], 13)
+	monthDays, err3 := numbers(parts[2], 32)
+	return func(day time.Time) bool { return years[day.Year()] && months[day.Month()] && monthDays[day.Day()] }, errors.Join(err1, err2, err3)
 }
 
 // numbers reads a list of numbers below an end, ranges of them, and steps.
