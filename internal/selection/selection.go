@@ -176,7 +176,7 @@ func among(guests []pve.Resource, what, value string, of func(pve.Resource) []st
 	same := func(s string) bool { return strings.EqualFold(s, value) }
 	if !slices.ContainsFunc(there, same) {
 		have := fmt.Sprintf("None of them has a %s.", what)
-		if there != nil {
+		if len(there) > 0 {
 			have = fmt.Sprintf("There is %s.", render.Text(render.List(there), 300))
 		}
 		return nil, explain.Refusal(have, "No guest that this token may see has the %s %q.", what, render.Text(value, 60))

@@ -60,6 +60,9 @@ func backupFaults() []fault {
 			p.Jobs = append(p.Jobs, pvesim.BackupJob{ID: "offsite", Schedule: "sun 04:00", Options: map[string]string{"vmid": fmt.Sprint(g.VMID), "storage": "nas"}})
 			p.want("backup.job-never-ran", "job offsite", "backup", g, "guest", "root", "node", "backup")
 		}},
+		{name: "a guest got the tag by which a job was made", plant: func(p *planter) { p.tagged("got-tag", true, false) }, clashes: "tag"},
+		{name: "a guest of a job lost the tag by which that was made", plant: func(p *planter) { p.tagged("lost-tag", false, true) }, clashes: "tag"},
+		{name: "a job for a tag that its guests have", plant: func(p *planter) { p.tagged("has-tag", true, true) }, clashes: "tag"},
 		{name: "a job without its storage", plant: func(p *planter) {
 			p.Storages = append(p.Storages, pvesim.Storage{ID: "gone", Type: "nfs", Content: "backup", Shared: true, Disabled: true})
 			g := p.running()
@@ -67,6 +70,24 @@ func backupFaults() []fault {
 			p.want("backup.job-no-storage", "job lost", "backup jobs", nil, "root", "store")
 			p.want("backup.job-never-ran", "job lost", "backup", g, "guest", "root", "node", "backup")
 		}},
+	}
+}
+
+// tagged adds a job that was made for a tag that a guest of it has. Another guest has the tag,
+// is in the job, or both.
+func (p *planter) tagged(id string, hasTag, isInJob bool) {
+	first, second := p.running(), p.running()
+	first.Config["tags"] = "nightly"
+	ids := fmt.Sprint(first.VMID)
+	if hasTag {
+		second.Config["tags"] = "nightly"
+	}
+	if isInJob {
+		ids += fmt.Sprintf(",%d", second.VMID)
+	}
+	p.Jobs = append(p.Jobs, pvesim.BackupJob{ID: id, Schedule: "02:00", Options: map[string]string{"vmid": ids, "storage": "pbs", "comment": "the important ones; guests: tag:nightly"}})
+	if hasTag != isInJob {
+		p.want("backup.job-selection", "job "+id, "backup jobs", nil, "root")
 	}
 }
 

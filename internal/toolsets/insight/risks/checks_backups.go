@@ -4,14 +4,15 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/coverage"
 	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/selection"
 	"github.com/pve-mcp/pve-mcp/pve"
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
 func backupChecks() []check {
@@ -29,6 +30,7 @@ func backupChecks() []check {
 		{"backup.job-never-ran", "backups", Medium, "The backup job has never run", runs, findNewJobs},
 		{"backup.job-overdue", "backups", Medium, "The backup job does not run as it is scheduled", runs, findOverdueJobs},
 		{"backup.no-job", "backups", Medium, "No enabled backup job includes the guest", append(jobs, readInside), findJobless},
+		{"backup.job-selection", "backups", Medium, "The backup job was made for a selection, such as a tag, that other guests fit now", jobs, findChangedSelections},
 		{"backup.disk-excluded", "backups", Medium, "No backup job includes the disk", append(jobs, readInside), findExcluded},
 		{"backup.unverified", "backups", Low, "The newest backup of the guest on the backup server was not verified", have, findUnverified},
 	}
@@ -219,7 +221,44 @@ func (f *facts) eachJob(do func(j coverage.Job, subject string)) {
 }
 
 func runJob(j coverage.Job) Fix {
-	return command("run the job "+strconv.Quote(render.Text(j.ID, 60))+" now, under Datacenter, Backup", "the web interface")
+	return call("pve_set_backup_job", map[string]any{"action": "run_now", "id": j.ID})
+}
+
+// findChangedSelections finds jobs whose guests are no longer those that they were made for. Of
+// guests that the token does not see nothing is said.
+func findChangedSelections(f *facts, found found) {
+	f.eachJob(func(j coverage.Job, subject string) {
+		by := coverage.ChosenBy(j.Comment.Value)
+		if by == "" {
+			return
+		}
+		var missing, others []string
+		fits, err := selection.Choose(by, f.everyone) // none if nothing fits any more
+		has := apischema.SplitList(j.VMIDs.Value)
+		for _, g := range f.everyone {
+			in := slices.Contains(has, g.VMID.String())
+			fit := err == nil && slices.ContainsFunc(fits, func(o pve.Resource) bool { return o.VMID == g.VMID })
+			if fit && !in {
+				missing = append(missing, guestName(g))
+			} else if in && !fit {
+				others = append(others, guestName(g))
+			}
+		}
+		evidence := render.Text(by, 60)
+		if missing != nil {
+			evidence += "; not in the job: " + render.List(render.Few(missing, 5))
+		}
+		if others != nil {
+			evidence += "; in the job, and do not fit: " + render.List(render.Few(others, 5))
+		}
+		if missing != nil || others != nil {
+			fix := call("pve_set_backup_job", map[string]any{"action": "change", "id": j.ID, "guests": by})
+			if err != nil || len(fits) == 0 {
+				fix = call("pve_set_backup_job", map[string]any{"action": "delete", "id": j.ID})
+			}
+			found(subject, evidence, fix)
+		}
+	})
 }
 
 func findNewJobs(f *facts, found found) {
