@@ -9,7 +9,8 @@ import (
 
 // NodeTime is what the clock of a node shows.
 type NodeTime struct {
-	Time     lenient.Opt[int64]  `json:"time"` // seconds since 1970
+	Time     lenient.Opt[int64]  `json:"time"`               // seconds since 1970
+	Local    lenient.Opt[int64]  `json:"localtime,omitzero"` // the same, as if the local time were UTC
 	Timezone lenient.Opt[string] `json:"timezone,omitzero"`
 	Extra    lenient.Extra       `json:"-"`
 }

@@ -85,8 +85,12 @@ func (g Grant) Privileges(major int) map[string][]string {
 			}
 		}
 	}
+	settled := settle(wants)
+	if held := settled["/"]; held["Sys.Audit"] && held["Sys.Modify"] { // which PVE takes in its place
+		delete(settled["/nodes"], "Sys.AccessNetwork")
+	}
 	out := map[string][]string{}
-	for path, privs := range settle(wants) {
+	for path, privs := range settled {
 		out[path] = slices.Sorted(maps.Keys(privs))
 	}
 	return out

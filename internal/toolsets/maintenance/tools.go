@@ -8,9 +8,9 @@ func Set() tool.Set {
 	return tool.Set{
 		Name:  "maintenance",
 		Title: "Maintenance",
-		Doc:   "Does one thing to many guests, with one plan, one consent and an answer for each.",
+		Doc:   "Does one thing to many guests, with one plan, one consent and an answer for each. Lists, sets and runs backup jobs.",
 		Instructions: `
-One thing for many guests: pve_bulk_action.`,
-		Tools: []tool.Tool{bulkAction()},
+One thing for many guests: pve_bulk_action. Backups by schedule, or once later: pve_set_backup_job.`,
+		Tools: []tool.Tool{bulkAction(), listBackupJobs(), setBackupJob()},
 	}
 }
