@@ -286,6 +286,9 @@ func (r *run) decideConsent(ctx context.Context, risk policy.Risk) (given policy
 
 // whyAsked says why a call needs consent.
 func (r *run) whyAsked() string {
+	if r.plan.Asked != "" {
+		return r.plan.Asked
+	}
 	if r.plan.Fleet != nil && r.plan.Fleet.worst() < policy.Destructive {
 		return "is a change of many guests, or stops several that run"
 	}

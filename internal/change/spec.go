@@ -85,6 +85,8 @@ type Plan struct {
 	Risk        policy.Risk
 	// Consequences are what is lost, for a destructive change.
 	Consequences []string
+	// Asked says why consent is needed, if not for a loss: "can lock people out".
+	Asked string
 	// Target is the request that a consent is good for, of a change without steps.
 	Target policy.Target
 	// Names are what a human types to consent, if yes is not enough.

@@ -1,16 +1,19 @@
 // Package maintenance has the tools that act on many guests or on whole nodes.
 package maintenance
 
-import "github.com/pve-mcp/pve-mcp/internal/tool"
+import (
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/internal/toolsets/maintenance/firewall"
+)
 
 // Set returns the toolset.
 func Set() tool.Set {
 	return tool.Set{
 		Name:  "maintenance",
 		Title: "Maintenance",
-		Doc:   "Does one thing to many guests, with one plan, one consent and an answer for each. Lists, sets and runs backup jobs.",
+		Doc:   "Does one thing to many guests, with one plan, one consent and an answer for each. Lists, sets and runs backup jobs, shows and changes the firewall.",
 		Instructions: `
 One thing for many guests: pve_bulk_action. Backups by schedule, or once later: pve_set_backup_job.`,
-		Tools: []tool.Tool{bulkAction(), listBackupJobs(), setBackupJob()},
+		Tools: []tool.Tool{bulkAction(), listBackupJobs(), setBackupJob(), firewall.Show(), firewall.Change()},
 	}
 }

@@ -1,0 +1,339 @@
+package firewall
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/pve-mcp/pve-mcp/internal/exactjson"
+	"github.com/pve-mcp/pve-mcp/internal/survey"
+	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/proxmox"
+	"github.com/pve-mcp/pve-mcp/pve"
+)
+
+// most bounds the parts of a firewall that are read.
+const (
+	mostNamed  = 100 // groups, and sets
+	mostNodes  = 16
+	mostGuests = 60
+)
+
+// list is what PVE answers as one: rules, addresses of a set, sets, aliases or groups.
+type list struct {
+	Entries []entry
+	Digest  string
+}
+
+// entryOf is what PVE says of a thing, without its place and digest.
+func entryOf(all map[string]any) (out entry, digest string) {
+	out = entry{}
+	for name, value := range all {
+		text, ok := tool.PlainText(value)
+		switch {
+		case !ok:
+			text = string(exactjson.Encode(value))
+			fallthrough
+		case text != "" && name != "digest" && name != "pos" && name != "ipversion":
+			out[name] = text
+		}
+		if name == "digest" {
+			digest = text
+		}
+	}
+	return out, digest
+}
+
+func readList(ctx context.Context, c *pve.Client, path ...string) (list, error) {
+	raw, err := proxmox.Get[json.RawMessage](ctx, c.Client, proxmox.Join(path...), nil)
+	if err != nil {
+		return list{}, err
+	}
+	var all []map[string]any
+	if err := exactjson.Unmarshal(raw, &all); err != nil {
+		return list{}, fmt.Errorf("PVE's answer is no list: %w", err)
+	}
+	out := list{Entries: []entry{}}
+	for _, one := range all {
+		e, digest := entryOf(one)
+		out.Entries, out.Digest = append(out.Entries, e), digest
+	}
+	return out, nil
+}
+
+func readOptions(ctx context.Context, c *pve.Client, path ...string) (list, error) {
+	raw, err := proxmox.Get[json.RawMessage](ctx, c.Client, proxmox.Join(path...), nil)
+	if err != nil {
+		return list{}, err
+	}
+	var one map[string]any
+	if err := exactjson.Unmarshal(raw, &one); err != nil {
+		return list{}, fmt.Errorf("PVE's answer is no object: %w", err)
+	}
+	e, digest := entryOf(one)
+	return list{[]entry{e}, digest}, nil
+}
+
+// place is whose firewall a call is about.
+type place struct {
+	Node  string       `json:"node,omitzero"`
+	Guest pve.GuestRef `json:"guest,omitzero"`
+	Name  string       `json:"name,omitzero"` // such as 101 web-2
+}
+
+func (p place) isGuest() bool   { return p.Guest.VMID != 0 }
+func (p place) isCluster() bool { return p.Node == "" && !p.isGuest() }
+
+// path is that of the firewall, with what is below it.
+func (p place) path(below ...string) []string {
+	base := []string{"cluster", "firewall"}
+	switch {
+	case p.isGuest():
+		base = []string{"nodes", p.Guest.Node, string(p.Guest.Kind), p.Guest.VMID.String(), "firewall"}
+	case p.Node != "":
+		base = []string{"nodes", p.Node, "firewall"}
+	}
+	return append(base, below...)
+}
+
+func (p place) String() string {
+	switch {
+	case p.isGuest():
+		return p.Name
+	case p.Node != "":
+		return "node " + p.Node
+	}
+	return "the cluster"
+}
+
+// whole names the firewall in a sentence.
+func (p place) whole() string { return "the firewall of " + p.String() }
+
+func placeOf(ctx context.Context, c *tool.Call, id pve.VMID, node string) (place, error) {
+	switch {
+	case id != 0 && node != "":
+		return place{}, tool.BadArgument("node", "is for the firewall of a node; leave it out with vmid")
+	case id != 0:
+		g, err := c.Guest(ctx, id)
+		if err != nil {
+			return place{}, err
+		}
+		return place{Guest: g.Ref(), Name: c.GuestLabel(ctx, id)}, nil
+	case node != "":
+		n, err := c.OnlineNode(ctx, node)
+		return place{Node: n.Node.Value}, err
+	}
+	return place{}, nil
+}
+
+// reader reads firewalls.
+type reader struct {
+	*survey.Survey
+	setup
+	place place
+	nics  []pve.NIC
+	// blindCluster says that the cluster's options were not read.
+	blindCluster bool
+	digest       string // of the rules of the place
+	leftOut      []string
+}
+
+// read reads the firewall of the place, and what its rules name.
+func read(s *survey.Survey, ctx context.Context, p place) *reader {
+	r := &reader{Survey: s, place: p, setup: setup{Groups: map[string][]entry{}, Nodes: map[string]*section{}, Guests: map[string]*section{}}}
+	r.readCluster(ctx)
+	switch {
+	case p.isGuest():
+		r.readGuest(ctx)
+	case p.Node != "":
+		r.readNode(ctx, p.Node)
+	}
+	return r
+}
+
+// get reads a part that is a blind spot if that fails.
+func get(r *reader, check string, ask func(context.Context) (list, error)) (list, bool) {
+	return survey.One(r.Survey, check, ask)
+}
+
+func (r *reader) readCluster(ctx context.Context) {
+	r.Cluster.Unseen = true
+	r.blindCluster = true
+	if !r.May("the cluster's firewall", "", "Sys.Audit", "/") {
+		return
+	}
+	options, ok := get(r, "the cluster's firewall options", func(ctx context.Context) (list, error) {
+		return readOptions(ctx, r.PVE, "cluster", "firewall", "options")
+	})
+	if ok {
+		r.Cluster.Options, r.blindCluster = options.Entries[0], false
+	}
+	if !r.place.isGuest() {
+		rules, _ := get(r, "the cluster's rules", func(ctx context.Context) (list, error) {
+			return readList(ctx, r.PVE, "cluster", "firewall", "rules")
+		})
+		r.Cluster.Rules = rules.Entries
+		if r.place.isCluster() {
+			r.digest = rules.Digest
+		}
+	}
+	r.readNames(ctx, &r.Cluster, place{})
+	groups, _ := get(r, "security groups", func(ctx context.Context) (list, error) {
+		return readList(ctx, r.PVE, "cluster", "firewall", "groups")
+	})
+	names := r.bounded("security groups", namesOf(groups.Entries, "group"))
+	for _, one := range survey.Ask(r.Survey, "security groups", names, itself, func(ctx context.Context, name string) (list, error) {
+		return readList(ctx, r.PVE, "cluster", "firewall", "groups", name)
+	}) {
+		r.Groups[one.From] = one.Value.Entries
+	}
+}
+
+func itself(name string) string { return name }
+
+func namesOf(all []entry, key string) []string {
+	var out []string
+	for _, e := range all {
+		out = append(out, e[key])
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (r *reader) bounded(what string, names []string) []string {
+	if n := len(names) - mostNamed; n > 0 {
+		r.leftOut = append(r.leftOut, fmt.Sprintf("%d %s", n, what))
+		return names[:mostNamed]
+	}
+	return names
+}
+
+// readNames reads the sets and aliases of a firewall.
+func (r *reader) readNames(ctx context.Context, c *section, p place) {
+	of := "sets of " + p.String()
+	c.Sets, c.Aliases = map[string][]entry{}, map[string]entry{}
+	sets, ok := get(r, of, func(ctx context.Context) (list, error) { return readList(ctx, r.PVE, p.path("ipset")...) })
+	aliases, ok2 := get(r, "aliases of "+p.String(), func(ctx context.Context) (list, error) { return readList(ctx, r.PVE, p.path("aliases")...) })
+	for _, a := range aliases.Entries {
+		c.Aliases[a["name"]] = a
+	}
+	all := namesOf(sets.Entries, "name")
+	names := r.bounded(of, all)
+	read := survey.Ask(r.Survey, of, names, itself, func(ctx context.Context, name string) (list, error) {
+		return readList(ctx, r.PVE, p.path("ipset", name)...)
+	})
+	for _, one := range read {
+		c.Sets[one.From] = one.Value.Entries
+	}
+	c.Unseen = !ok || !ok2 || len(read) < len(all)
+}
+
+func (r *reader) readNode(ctx context.Context, node string) bool {
+	if !r.May("the firewall of a node", node, "Sys.Audit", "/nodes/"+node) {
+		return false
+	}
+	p := place{Node: node}
+	options, ok := get(r, "options of "+p.String(), func(ctx context.Context) (list, error) { return readOptions(ctx, r.PVE, p.path("options")...) })
+	rules, ok2 := get(r, "rules of "+p.String(), func(ctx context.Context) (list, error) { return readList(ctx, r.PVE, p.path("rules")...) })
+	if !ok || !ok2 {
+		return false
+	}
+	r.Nodes[node] = &section{Options: options.Entries[0], Rules: rules.Entries}
+	if r.place.Node == node {
+		r.digest = rules.Digest
+	}
+	return true
+}
+
+func (r *reader) readGuest(ctx context.Context) {
+	id := r.place.Guest.VMID.String()
+	c := &section{}
+	r.Guests[id] = c
+	if options, ok := get(r, "its options", func(ctx context.Context) (list, error) { return readOptions(ctx, r.PVE, r.place.path("options")...) }); ok {
+		c.Options = options.Entries[0]
+	}
+	rules, _ := get(r, "its rules", func(ctx context.Context) (list, error) { return readList(ctx, r.PVE, r.place.path("rules")...) })
+	c.Rules, r.digest = rules.Entries, rules.Digest
+	r.readNames(ctx, c, r.place)
+	config, _ := survey.One(r.Survey, "its network cards", func(ctx context.Context) (pve.GuestConfig, error) { return r.PVE.GuestConfig(ctx, r.place.Guest) })
+	r.nics = config.NICs(r.place.Guest.Kind)
+}
+
+// readUsers reads the rules of all nodes and, if asked for, of all guests: they name the
+// cluster's sets and aliases, too. It says what was not seen of them.
+func (r *reader) readUsers(ctx context.Context, guests bool) (unseen []string) {
+	nodes, err := r.View.Nodes(ctx)
+	if err != nil {
+		return []string{"the nodes: " + r.Explain(err).What}
+	}
+	for i, n := range nodes {
+		name := n.Node.Value
+		if i >= mostNodes || n.Status.Value != "online" || !r.readNode(ctx, name) {
+			unseen = append(unseen, "the rules of node "+name)
+		}
+	}
+	if !guests {
+		return unseen
+	}
+	all, err := r.List(ctx, "")
+	if err != nil {
+		return append(unseen, "the guests: "+r.Explain(err).What)
+	}
+	seen, _ := r.Permissions.Below("/vms", "VM.Audit")
+	var refs []pve.GuestRef
+	for _, g := range all.Resources() {
+		if g.IsGuest() {
+			refs = append(refs, g.Ref())
+		}
+	}
+	if !seen || len(refs) > mostGuests {
+		unseen = append(unseen, "the rules of some guests")
+	}
+	refs = refs[:min(len(refs), mostGuests)]
+	got := survey.Ask(r.Survey, "rules of guests", refs, func(g pve.GuestRef) string { return g.VMID.String() }, func(ctx context.Context, g pve.GuestRef) (list, error) {
+		return readList(ctx, r.PVE, place{Guest: g}.path("rules")...)
+	})
+	if len(got) < len(refs) {
+		unseen = append(unseen, "the rules of some guests")
+	}
+	for _, one := range got {
+		if len(one.Value.Entries) > 0 {
+			r.Guests[one.From.VMID.String()] = &section{Rules: one.Value.Entries, Unseen: true}
+		}
+	}
+	return unseen
+}
+
+// copyOf is a setup that shares nothing with another one.
+func copyOf(s setup) setup {
+	c := func(s section) section {
+		out := section{Options: maps.Clone(s.Options), Aliases: maps.Clone(s.Aliases), Sets: map[string][]entry{}, Unseen: s.Unseen, Rules: copyEntries(s.Rules)}
+		for name, list := range s.Sets {
+			out.Sets[name] = copyEntries(list)
+		}
+		return out
+	}
+	out := setup{Cluster: c(s.Cluster), Groups: map[string][]entry{}, Nodes: map[string]*section{}, Guests: map[string]*section{}}
+	for name, list := range s.Groups {
+		out.Groups[name] = copyEntries(list)
+	}
+	for name, one := range s.Nodes {
+		made := c(*one)
+		out.Nodes[name] = &made
+	}
+	for name, one := range s.Guests {
+		made := c(*one)
+		out.Guests[name] = &made
+	}
+	return out
+}
+
+func copyEntries(all []entry) []entry {
+	out := make([]entry, 0, len(all))
+	for _, e := range all {
+		out = append(out, maps.Clone(e))
+	}
+	return out
+}
