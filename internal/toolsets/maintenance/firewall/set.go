@@ -102,7 +102,7 @@ func Change() tool.Tool {
 			"switch it on or off. Says first what could lock people out.",
 		Examples: []tool.Example{
 			{Arguments: `{"change":"add_rule","vmid":100,"action":"accept","port":"443","source":"10.0.0.0/8","comment":"web"}`},
-			{Arguments: `{"change":"set_options","vmid":100,"options":{"enable":1},"confirm":true}`},
+			{Arguments: `{"change":"set_options","vmid":100,"options":{"policy_in":"DROP"},"confirm":true}`},
 			{Arguments: `{"change":"add_set","name":"office","addresses":["192.0.2.0/24"]}`},
 			{Arguments: `{"change":"add_rule","node":"pve1","action":"accept","port":"9100","source":"10.0.0.0/8"}`},
 		},
