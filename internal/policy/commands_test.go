@@ -51,7 +51,12 @@ func TestExecAllow(t *testing.T) {
 		`C:\Windows\ping.exe -n /t`:             true,
 		`C:\Windows\more.com c:\x\..\y`:         false,
 		`C:Windowsipconfig.exe Ethernet`:        false,
+		"/usr/bin/systemctl status \x00-Hevil":  false,
+		"/bin/tail /var/log/..\x00/shadow":      false,
 	} {
+		if got := p.RefuseCommand(strings.Split(argv, " "), false); (got == "") != ok {
+			t.Errorf("%q: %q", argv, got)
+		}
 		command := url.Values{"command": strings.Split(argv, " ")}
 		got := try(t.Context(), t, &policy.Guard{Policy: p}, "POST", "/nodes/a/qemu/100/agent/exec?"+command.Encode())
 		if (got == "") != ok {

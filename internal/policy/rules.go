@@ -177,7 +177,7 @@ func (c Command) stdin() (Command, bool) {
 
 // allows reports whether a command matches element by element.
 func (c Command) allows(argv []string) bool {
-	if len(argv) == 0 || argv[0] != c[0] {
+	if len(argv) == 0 || argv[0] != c[0] || slices.ContainsFunc(argv, hasNUL) {
 		return false
 	}
 	c, argv, isOption := c[1:], argv[1:], c.isOption
@@ -201,6 +201,10 @@ func (c Command) allows(argv []string) bool {
 	}
 	return len(argv) == len(c)
 }
+
+// hasNUL reports whether an argument would not arrive as it is. What is left of it may be an
+// option.
+func hasNUL(arg string) bool { return strings.Contains(arg, "\x00") }
 
 // isOption reports whether the command would read an argument as an option.
 func (c Command) isOption(arg string) bool {

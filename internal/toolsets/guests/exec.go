@@ -155,6 +155,23 @@ func (in *execState) checkSurroundings(c *tool.Call) error {
 	return nil
 }
 
+// checkWords refuses a command that would arrive in the guest as another one. A shell and the
+// guest agent lose a NUL, or what follows it.
+func (in *execState) checkWords() error {
+	hasNUL := func(text string) bool { return strings.Contains(text, "\x00") }
+	switch {
+	case slices.ContainsFunc(in.Command, hasNUL):
+		return tool.BadArgument("command", "has a NUL character, which no argument of a program can have")
+	case hasNUL(in.Shell):
+		return tool.BadArgument("shell", "has a NUL character, which no shell line can have")
+	case hasNUL(in.CWD):
+		return tool.BadArgument("cwd", "has a NUL character, which no path can have")
+	case in.Shell == "" && (in.Command[0] == "" || strings.HasPrefix(in.Command[0], "-")):
+		return tool.BadArgument("command", `does not begin with a program; give such as ["/usr/bin/uptime","-p"]`)
+	}
+	return nil
+}
+
 // check refuses arguments that do not go together, and opens the handle of a running command.
 func (in *execState) check(ctx context.Context, c *tool.Call) error {
 	given := 0
@@ -169,6 +186,9 @@ func (in *execState) check(ctx context.Context, c *tool.Call) error {
 	case len(in.Stdin) > mostStdin:
 		return tool.BadArgument("stdin", fmt.Sprintf("has %d bytes, and PVE takes at most %d", len(in.Stdin), mostStdin))
 	case in.Process == "":
+		if err := in.checkWords(); err != nil {
+			return err
+		}
 		return in.checkSurroundings(c)
 	case in.Stdin != "":
 		return tool.BadArgument("stdin", "is for a new command")

@@ -100,6 +100,7 @@ func TestExecAllowInContainer(t *testing.T) {
 		`"shell":"/bin/echo x"`:                           "a shell is none of the commands",
 		`"command":["/bin/echo","x"],"env":{"PATH":"/x"}`: "cwd and env can change what a command does",
 		`"command":["/bin/echo","x"],"stdin":"x"`:         "no standard input",
+		`"command":["/bin/echo","\u0000-n"]`:              "has a NUL",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := sim.New(t, sim.Options{Model: sim.Cluster(sim.Version("9.2.11"), shell(203)), Policy: policy.Policy{Exec: true, ExecAllow: allowed}})
@@ -108,6 +109,18 @@ func TestExecAllowInContainer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A command that would arrive as another one is not typed.
+func TestExecThatWouldArriveAsAnother(t *testing.T) {
+	with := sim.Options{Model: sim.Cluster(sim.Version("9.2.11"), shell(203))}
+	sim.Tell(t, "pve_vm_exec", []sim.Story{
+		{Name: "NUL in an argument", Options: with, Args: `{"vmid":203,"command":["echo","a\u0000b"]}`, Outcome: tool.Failed, Says: []string{`command\" has a NUL`}},
+		{Name: "NUL in a shell line", Options: with, Args: `{"vmid":203,"shell":"echo a\u0000b"}`, Outcome: tool.Failed, Says: []string{`shell\" has a NUL`}},
+		{Name: "NUL in the folder", Options: with, Args: `{"vmid":203,"command":["pwd"],"cwd":"/e\u0000tc"}`, Outcome: tool.Failed, Says: []string{`cwd\" has a NUL`}},
+		{Name: "an option in place of a program", Options: with, Args: `{"vmid":203,"command":["-c","env"]}`, Outcome: tool.Failed, Says: []string{"program"}},
+		{Name: "no program", Options: with, Args: `{"vmid":203,"command":["","x"]}`, Outcome: tool.Failed, Says: []string{"program"}},
+	})
 }
 
 // Where a human has to agree to each command, one consent is for one command in one container.
