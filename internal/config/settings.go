@@ -202,7 +202,7 @@ var settings = []Setting{
 	},
 	{
 		Key: "PVE_MCP_DOWNLOAD_FROM", Flag: "download-from", Example: "*.debian.org, cloud-images.ubuntu.com, nas.lan", limits: true,
-		Doc: "the only hosts from which nodes fetch images, ISOs and templates, as patterns between commas; without it every public host, and no host of a private network",
+		Doc: "the only hosts from which nodes fetch images, ISOs and templates, as patterns between commas; without it every public host, and no host of a private network. It judges the name in the call: the node follows redirects, and resolves the name, without this server, so a firewall has to keep nodes from what they must not reach. A pattern that ends with a wildcard, such as 10.0.0.*, matches addresses and short names only",
 		set: func(c *Config, v string) (err error) { c.Policy.DownloadFrom, err = policy.ParseHosts(v); return },
 	},
 	{

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
@@ -79,7 +80,7 @@ func fetchChecksum(ctx context.Context, list, file string) (checksum, error) {
 // publicOnly lets connections go to public addresses only, whatever a name resolves to.
 func publicOnly(_, address string, _ syscall.RawConn) error {
 	at, err := netip.ParseAddrPort(address)
-	if a := at.Addr().Unmap(); err != nil || !a.IsGlobalUnicast() || a.IsPrivate() {
+	if err != nil || !policy.IsPublic(at.Addr()) {
 		return fmt.Errorf("%s is no public address", address)
 	}
 	return nil
