@@ -8,6 +8,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
+	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/newguest"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -108,21 +109,34 @@ func removeSteps(s removeState) []change.Step[removeState] {
 
 // ofGuest removes a detached disk together with the key by which the guest keeps it.
 func (r removal) ofGuest(step change.Step[removeState]) change.Step[removeState] {
-	wanted := pve.ConfigChange{Delete: []string{r.Key}}
 	step.Guest, step.Task = r.Guest.VMID, "config"
 	step.Target = change.GuestTarget(http.MethodPost, r.Guest, "/config")
-	step.Send = func(ctx context.Context, c *tool.Call, _ *removeState) (change.Job, error) {
-		_, upid, err := cluster.AtGuest(ctx, c.View, r.Guest.VMID, func(g pve.GuestRef) (proxmox.UPID, error) { return c.PVE.StartConfig(ctx, g, wanted) })
-		return change.Job{UPID: upid}, err
-	}
 	if r.Guest.Kind == pve.LXC {
 		step.Target.Method = http.MethodPut
-		step.Send = func(ctx context.Context, c *tool.Call, _ *removeState) (change.Job, error) {
-			_, _, err := cluster.AtGuest(ctx, c.View, r.Guest.VMID, func(g pve.GuestRef) (struct{}, error) { return struct{}{}, c.PVE.UpdateConfig(ctx, g, wanted) })
-			return change.Job{}, err
-		}
+	}
+	step.Send = func(ctx context.Context, c *tool.Call, _ *removeState) (change.Job, error) {
+		_, upid, err := cluster.AtGuest(ctx, c.View, r.Guest.VMID, func(g pve.GuestRef) (proxmox.UPID, error) { return r.deleteKey(ctx, c, g) })
+		return change.Job{UPID: upid}, err
 	}
 	return step
+}
+
+// deleteKey deletes the key if the disk is still kept by it: it may have become that of another.
+// PVE refuses what has changed after this look.
+func (r removal) deleteKey(ctx context.Context, c *tool.Call, g pve.GuestRef) (upid proxmox.UPID, err error) {
+	config, err := c.PVE.CurrentConfig(proxmox.ReadAgain(ctx), g)
+	if err != nil {
+		return upid, err
+	}
+	if d := pve.DiskOf(g.Kind, r.Key, config.Values[r.Key]); d.Volume != r.Volume {
+		return upid, explain.Refusal("Make the call anew: it looks where the disk is now.",
+			"%s of %v is not %s any more, so it was not deleted.", r.Key, g, render.Text(r.Volume.String(), 200))
+	}
+	wanted := pve.ConfigChange{Delete: []string{r.Key}, Digest: config.Digest}
+	if g.Kind == pve.LXC {
+		return upid, c.PVE.UpdateConfig(ctx, g, wanted)
+	}
+	return c.PVE.StartConfig(ctx, g, wanted)
 }
 
 // isThere reports whether the storage lists the volume.

@@ -1,6 +1,7 @@
 package provision_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -131,5 +132,40 @@ func TestDeleteVolumePrivileges(t *testing.T) {
 	a = w.Call("pve_delete_volume", `{"volumes":["`+old+`1-02_00_00.vma.zst"],"confirm":true}`)
 	if a.Outcome != tool.OK && a.Outcome != tool.Running {
 		t.Errorf("%s", a.Text)
+	}
+}
+
+// A key that has come to mean another disk since the consent is not deleted.
+func TestDeleteVolumeOfAKeyThatIsAnother(t *testing.T) {
+	for name, when := range map[string]struct{ method, path string }{
+		"before another of the call":   {"DELETE", "free.iso"},
+		"just before it would be sent": {"POST", "/nodes/pve1/qemu/104/config"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				swapped := false
+				w := sim.New(t, sim.Options{Model: withVolumes(), Token: everyone, Before: func(w *sim.World, req *http.Request) {
+					if swapped || req.Method != when.method || !strings.HasSuffix(req.URL.Path, when.path) {
+						return
+					}
+					swapped = true
+					for _, change := range []string{`"set":{"scsi7":"local-zfs:vm-104-disk-1"}`, `"set":{"scsi8":"local-zfs:vm-104-disk-9"}`, `"delete":["scsi8"]`} {
+						if a := w.As("root@pam!full").Call("pve_update_guest_config", `{"vmid":104,`+change+`,"confirm":true}`); a.IsError {
+							w.Errorf("%s", a.Text)
+						}
+					}
+				}})
+				a := w.Call("pve_delete_volume", `{"volumes":["nfs:iso/free.iso","local-zfs:vm-104-disk-1"],"confirm":true,"wait":45}`)
+				if a.Outcome != tool.Failed || !swapped {
+					t.Errorf("%s", a.Text)
+				}
+				left := w.As("root@pam!full").Call("pve_storage_content", `{"storage":"local-zfs","node":"pve1"}`)
+				for _, disk := range []string{"vm-104-disk-1", "vm-104-disk-9"} {
+					if !strings.Contains(left.Text, disk) {
+						t.Errorf("%s is gone: %s", disk, a.Text)
+					}
+				}
+			})
+		})
 	}
 }
