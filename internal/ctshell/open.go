@@ -100,7 +100,7 @@ func (s *Shell) findPrompt(ctx context.Context, shown []byte) (string, error) {
 		if err != nil {
 			return "", s.ended(ctx, err, shown, InUse)
 		}
-		if shown = append(shown, more...); time.Since(begun) > settling {
+		if shown = lastBytes(append(shown, more...)); time.Since(begun) > settling {
 			return "", &UnusableError{Why: InUse, Detail: "it keeps printing"}
 		}
 	}
@@ -137,34 +137,53 @@ func (s *Shell) ended(ctx context.Context, err error, shown []byte, quiet Reason
 }
 
 // claim types the beginning of a line that does nothing. It fails if anybody else types at the
-// same time, who then sees that the line is taken, and takes the text away again.
+// same time, who then sees that the line is taken, or if the caller gives up, and takes the text
+// away again.
 func (s *Shell) claim(ctx context.Context, prompt string) error {
 	const eraseLine = "\x15"
 	text := " : " + randomHex(4)
 	if err := s.t.send(ctx, text); err != nil {
 		return err
 	}
-	shown := []byte(prompt)
-	for {
-		more, err := s.t.receive(ctx, settled)
-		if errors.Is(err, errQuiet) {
-			break
-		}
-		if err != nil {
-			return s.ended(ctx, err, shown, InUse)
-		}
-		shown = append(shown, more...)
+	err := s.seesOnly(ctx, prompt, text)
+	if err != nil {
+		err = errors.Join(err, s.t.send(context.WithoutCancel(ctx), eraseLine))
 	}
-	if lastLine(shown) == prompt+text {
-		return nil
-	}
-	return errors.Join(&UnusableError{Why: InUse, Detail: "what is typed on it is not what it shows"}, s.t.send(ctx, eraseLine))
+	return err
 }
 
-// startHelper completes the line so that the helper runs.
+// seesOnly fails unless the console shows a text that was typed after its prompt, and nothing
+// else.
+func (s *Shell) seesOnly(ctx context.Context, prompt, text string) error {
+	shown := []byte(prompt)
+	for begun := time.Now(); time.Since(begun) < settling; {
+		more, err := s.t.receive(ctx, settled)
+		switch {
+		case errors.Is(err, errQuiet) && lastLine(shown) == prompt+text:
+			return nil
+		case errors.Is(err, errQuiet):
+			return &UnusableError{Why: InUse, Detail: "what is typed on it is not what it shows"}
+		case err != nil:
+			return s.ended(ctx, err, shown, InUse)
+		}
+		shown = lastBytes(append(shown, more...))
+	}
+	return &UnusableError{Why: InUse, Detail: "it keeps printing"}
+}
+
+// lastBytes returns the end of what a terminal has shown, which is enough for its last line.
+func lastBytes(shown []byte) []byte {
+	const most = 64 << 10
+	return shown[max(0, len(shown)-most):]
+}
+
+// startHelper completes the line so that the helper runs. What the line runs leaves by itself if
+// the helper has not come after some time, and at once when it is told to.
 func (s *Shell) startHelper(ctx context.Context, o Options) error {
-	line := `;sh -c 'trap : INT;o=$(stty -g);stty -echo icanon isig icrnl;m=` + s.mark +
-		`;echo;echo "$m go";x=;while read -r l;do case $l in .)break;;esac;x=$x$l;done;` +
+	line := `;sh -c 'trap : INT;o=$(stty -g);trap "stty $o;exit" TERM;` +
+		`setsid sh -c "sleep ` + strconv.Itoa(int(answers/time.Second)) + `;kill $$" >/dev/null 2>&1 </dev/null&w=$!;` +
+		`stty -echo icanon isig icrnl;m=` + s.mark +
+		`;echo;echo "$m go";x=;while read -r l;do case $l in .)break;;"$m q")x=;break;;esac;x=$x$l;done;kill -9 -$w $w 2>/dev/null;trap - TERM;` +
 		`sh -c "$(echo "$x"|base64 -d)" sh $m $PPID ` + strconv.Itoa(int(o.Lasts/time.Second)) + `;stty "$o";echo "$m bye"'` + "\n"
 	if err := s.t.send(ctx, line); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -266,6 +267,75 @@ func TestOpenRefuses(t *testing.T) {
 			r.leaves(s)
 		})
 	})
+}
+
+// leaving is a connection whose caller gives up after some of its writes, or whose process dies.
+type leaving struct {
+	*conn
+	after  int
+	cancel context.CancelFunc
+	dies   bool
+}
+
+func (l *leaving) Write(ctx context.Context, data []byte) error {
+	if l.after--; l.after < 0 && l.dies {
+		return io.ErrClosedPipe
+	}
+	err := l.conn.Write(ctx, data)
+	if l.after == 0 {
+		l.cancel()
+	}
+	return err
+}
+
+// Whoever gives up while the console is taken over leaves it as it was found.
+func TestOpenIsGivenUp(t *testing.T) {
+	const (
+		claims = 3 // after the ticket and the size
+		takes  = 4
+		script = 5
+	)
+	for name, tt := range map[string]struct {
+		after int
+		dies  bool
+	}{
+		"as the line is claimed": {claims, false},
+		"as it is taken":         {takes, false},
+		"as the helper is sent":  {script, false},
+		"the process dies":       {script, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if tt.dies && testing.Short() {
+				t.Skip("it takes a third of a minute")
+			}
+			eachShell(t, func(t *testing.T, r *rig) {
+				before := r.settings()
+				ctx, cancel := context.WithCancel(t.Context())
+				if tt.dies {
+					cancel, ctx = func() {}, t.Context()
+				}
+				l := &leaving{conn: r.connect(), after: tt.after, cancel: cancel, dies: tt.dies}
+				if s, err := ctshell.Open(ctx, l, "u", "t", ctshell.Options{ShellParent: os.Getpid(), Lasts: time.Minute}); err == nil {
+					r.leaves(s)
+					t.Fatal("it was opened")
+				}
+				for deadline := time.Now().Add(time.Minute); tt.dies && !r.isAtPrompt() && time.Now().Before(deadline); {
+					runtime.Gosched()
+				}
+				r.leaves(r.open())
+				if after := r.settings(); after != before {
+					t.Errorf("before:\n%s\nafter:\n%s", before, after)
+				}
+			})
+		})
+	}
+}
+
+// isAtPrompt reports whether the last that the terminal has shown is a prompt.
+func (r *rig) isAtPrompt() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return strings.HasSuffix(strings.TrimRight(r.all.String(), " "), "#")
 }
 
 // shows waits until the terminal has shown a text last.
