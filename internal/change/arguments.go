@@ -14,6 +14,13 @@ type TimeoutArgument struct {
 
 func (t TimeoutArgument) wait() *int { return t.Timeout }
 
+// TransferArgument is embedded by the In of a change that moves a file within the call.
+type TransferArgument struct {
+	Timeout int `json:"timeout,omitzero" min:"1" max:"86400" default:"600" jsonschema:"seconds for all of it"`
+}
+
+func (t TransferArgument) wait() *int { return nil }
+
 // ConfirmArgument is embedded by the In of a change that may be destructive.
 type ConfirmArgument struct {
 	Confirm bool `json:"confirm,omitzero" jsonschema:"the user agreed"`
