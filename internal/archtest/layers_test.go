@@ -33,7 +33,7 @@ var layers = []layer{
 	{"what protects guests", []string{"internal/coverage"}},
 	{"tools", []string{"internal/tool"}},
 	{"changes, settings of guests", []string{"internal/change", "internal/guestconfig"}},
-	{"what toolsets share", []string{"internal/newguest", "internal/guestexec", "internal/localfiles"}},
+	{"what toolsets share", []string{"internal/newguest", "internal/guestexec", "internal/localfiles", "internal/storedbackups"}},
 	{"toolsets", []string{"internal/toolsets/..."}},
 	{"registry", []string{"internal/toolset"}},
 	{"settings and callers", []string{"internal/config/...", "internal/install/...", "internal/callers", "internal/secretpage"}},

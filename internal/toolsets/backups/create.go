@@ -13,6 +13,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/storedbackups"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
 	"github.com/pve-mcp/pve-mcp/proxmox"
@@ -222,7 +223,7 @@ func finishCreate(ctx context.Context, c *tool.Call, in createState, end change.
 	}
 	at := cluster.StoreOn(node, in.Storage)
 	at.Shared = lenient.Some(in.Shared)
-	found, _, err := backups(ctx, c, []cluster.Store{at}, in.VMID)
+	found, _, err := storedbackups.List(ctx, c, []cluster.Store{at}, in.VMID)
 	for _, b := range slices.Backward(found) { // oldest first
 		if b.CTime.Value >= end.Status.UPID.Start.Unix() {
 			out.Backup = rowOf(c, b)

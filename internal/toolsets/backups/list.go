@@ -1,17 +1,15 @@
 package backups
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/show"
+	"github.com/pve-mcp/pve-mcp/internal/storedbackups"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
@@ -87,7 +85,7 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 	if err != nil {
 		return out, err
 	}
-	found, notes, err := backups(ctx, c, stores, in.VMID)
+	found, notes, err := storedbackups.List(ctx, c, stores, in.VMID)
 	if err != nil {
 		return out, err
 	}
@@ -98,7 +96,7 @@ func runList(ctx context.Context, c *tool.Call, in listIn) (listOut, error) {
 		}
 		notes = append(others, notes...)
 	}
-	out.Notes = tool.FewNotes(append(hidden(perms, stores, in.Storage), notes...))
+	out.Notes = tool.FewNotes(append(storedbackups.Hidden(perms, stores, in.Storage), notes...))
 	out.Total = len(found)
 	found, out.Rest = tool.Page(found, in.Limit, in.Offset)
 	for _, b := range found {
@@ -135,28 +133,7 @@ func notForBackups(name string, all []cluster.Store) error {
 	return explain.Refusal(next, "The storage %s may not hold backups.", name)
 }
 
-// stored is a volume and the store that has it.
-type stored struct {
-	pve.Volume
-	on cluster.Store
-}
-
-// backups lists what is on stores, newest first.
-func backups(ctx context.Context, c *tool.Call, stores []cluster.Store, id pve.VMID) ([]stored, []string, error) {
-	got, notes, err := c.Volumes(ctx, stores, pve.VolumeFilter{Content: "backup", VMID: id})
-	var all []stored
-	for _, s := range got {
-		for _, v := range s.Value {
-			all = append(all, stored{v, s.From})
-		}
-	}
-	slices.SortFunc(all, func(a, b stored) int {
-		return cmp.Or(cmp.Compare(b.CTime.Value, a.CTime.Value), strings.Compare(a.VolID.Storage, b.VolID.Storage), strings.Compare(a.VolID.Name, b.VolID.Name))
-	})
-	return all, notes, err
-}
-
-func rowOf(c *tool.Call, v stored) backupRow {
+func rowOf(c *tool.Call, v storedbackups.Backup) backupRow {
 	row := backupRow{
 		VolID: render.Text(v.VolID.String(), 200), VMID: show.Number(v.VMID), Type: v.Subtype.Value,
 		Notes: render.Said(v.Notes.Value, 200), Protected: v.Protected.Value, Verified: render.Text(v.Verification["state"], 20),
@@ -167,28 +144,8 @@ func rowOf(c *tool.Call, v stored) backupRow {
 		created := time.Unix(v.CTime.Value, 0)
 		row.Created, row.Age = render.Time(created), render.Duration(c.Ago(created).Round(time.Second))
 	}
-	if !v.on.Shared.Value {
-		row.Node = v.on.Node.Value
+	if !v.On.Shared.Value {
+		row.Node = v.On.Node.Value
 	}
 	return row
-}
-
-// hidden lists the backups that the token cannot see.
-func hidden(perms pve.Permissions, stores []cluster.Store, name string) []string {
-	var notes []string
-	switch all, except := perms.Below("/storage", "Datastore.Audit"); {
-	case name != "" && perms.Has("/storage/"+name, "Datastore.Audit"):
-	case name != "":
-		notes = append(notes, fmt.Sprintf("this token lacks Datastore.Audit on /storage/%s: whether it has backups is not visible", render.Text(name, 60)))
-	case !all:
-		notes = append(notes, "this token lacks Datastore.Audit on /storage: there may be storages with backups that it cannot see")
-	case len(except) > 0:
-		notes = append(notes, fmt.Sprintf("this token lacks Datastore.Audit on %s: whether there are backups is not visible", render.Text(render.List(except), 200)))
-	}
-	for i, s := range stores {
-		if i == 0 || stores[i-1].Storage != s.Storage {
-			notes = append(notes, cluster.HiddenVolumes(perms, s, "backup")...)
-		}
-	}
-	return notes
 }

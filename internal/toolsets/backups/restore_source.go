@@ -8,9 +8,9 @@ import (
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
-	"github.com/pve-mcp/pve-mcp/internal/coverage"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/storedbackups"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
@@ -26,90 +26,27 @@ func (in *restoreState) chooseArchive(ctx context.Context, c *tool.Call, perms p
 	case in.Archive != none:
 		return tool.BadArgument("source_guest", "chooses the backup; leave archive out")
 	}
-	stores, err := c.Stores(ctx)
-	if err != nil {
-		return err
-	}
-	stores = slices.DeleteFunc(slices.Clone(stores), func(s cluster.Store) bool { return !s.Holds("backup") })
-	found, unseen, err := backups(ctx, c, stores, in.Source)
-	if err != nil {
-		return err
-	}
-	unseen = append(hidden(perms, stores, ""), unseen...)
-	node, kind := in.Node, ""
-	whose := fmt.Sprintf("guest %v, which is not there or cannot be seen", in.Source)
-	if g, err := c.Guest(ctx, in.Source); err == nil {
-		kind, whose = g.Type, fmt.Sprintf("%v (%s)", g.Ref(), render.Text(g.Name.Value, 60))
-	}
+	wanted := in.Node
 	if in.Overwrite {
 		if g, err := c.Guest(ctx, in.VMID); err == nil {
-			node = g.Node.Value
+			wanted = g.Node.Value
 		}
 	}
-	var passed []string
-	for _, s := range found {
-		b := coverage.BackupOf(s.Volume, s.on)
-		why := reasonPassed(b, s, kind, node)
-		label := fmt.Sprintf("%s, made %s", render.Text(b.Volume.String(), 200), render.Time(b.Made))
-		if why != "" {
-			passed = append(passed, label+": "+why)
-			continue
+	b, notes, err := storedbackups.NewestGood(ctx, c, perms, in.Source, func(on cluster.Store) string {
+		if wanted != "" && !slices.Contains(on.Nodes, wanted) {
+			return wanted + " does not reach it"
 		}
-		in.Archive = b.Volume
-		if b.Node != "" && in.Node == "" && !in.Overwrite {
-			in.Node = b.Node
-		}
-		in.note("the backup is %s, the newest good one of %s%s", label, whose, verification(b))
-		in.noteAll("a newer one was passed over: ", passed)
-		in.noteAll("a newer one may be there: ", unseen)
-		return nil
+		return ""
+	})
+	if err != nil {
+		return err
 	}
-	next := "pve_list_backups shows what there is."
-	if len(unseen) > 0 {
-		next = "What is not seen: " + render.Text(strings.Join(unseen, "; "), 600) + "."
+	in.Archive = b.Volume
+	if b.Node != "" && in.Node == "" && !in.Overwrite {
+		in.Node = b.Node
 	}
-	if passed != nil {
-		return explain.Refusal("To restore one of them all the same, give it as archive. "+next, "No backup of %s is good that can be restored here: %s. Nothing was sent.", whose, render.Text(strings.Join(passed, "; "), 800))
-	}
-	return explain.Refusal(next, "There is no backup of %s that this token can see. Nothing was sent.", whose)
-}
-
-// reasonPassed says why a backup is not taken, "" if it is.
-func reasonPassed(b coverage.Backup, s stored, kind, node string) string {
-	switch {
-	case b.Verified == "failed":
-		return "it failed its verification"
-	case b.Unfinished:
-		return "it is not finished"
-	case kind != "" && b.Kind != "unknown" && b.Kind != kind:
-		return "it is of another guest, which had the id before"
-	case node != "" && !slices.Contains(s.on.Nodes, node):
-		return node + " does not reach it"
-	}
-	return ""
-}
-
-// verification says what is known of a good backup on a server.
-func verification(b coverage.Backup) string {
-	switch {
-	case b.Verified == "ok":
-		return " (verified)"
-	case b.OnServer:
-		return " (never verified)"
-	}
-	return ""
-}
-
-// mostPassed is how many backups are named that were passed over.
-const mostPassed = 5
-
-func (in *restoreState) noteAll(what string, all []string) {
-	for _, one := range all[:min(mostPassed, len(all))] {
-		in.note("%s%s", what, one)
-	}
-	if more := len(all) - mostPassed; more > 0 {
-		in.note("%s%d more", what, more)
-	}
+	in.Notes = append(in.Notes, notes...)
+	return nil
 }
 
 // checkTwin notes what the guest would share with its original, which still exists. The error

@@ -15,16 +15,18 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/show"
+	"github.com/pve-mcp/pve-mcp/internal/storedbackups"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 type restoreFileIn struct {
-	Archive   pve.VolID `json:"archive" jsonschema:"the backup's volid"`
-	Path      string    `json:"path,omitzero" jsonschema:"in the backup, as a listing shows it; default: its root"`
-	LocalPath string    `json:"local_path,omitzero" jsonschema:"file to save it as, below PVE_MCP_FILES; default: it is only listed"`
-	Overwrite bool      `json:"overwrite,omitzero" jsonschema:"replace the file local_path"`
-	Limit     int       `json:"limit,omitzero" min:"1" max:"200" default:"100" jsonschema:"most rows"`
+	Archive   pve.VolID `json:"archive,omitzero" jsonschema:"the backup's volid"`
+	Source    pve.VMID  `json:"source_guest,omitzero" jsonschema:"in place of archive: whose newest good backup"`
+	Path      string    `json:"path,omitzero" jsonschema:"as listed; default: the root"`
+	LocalPath string    `json:"local_path,omitzero" jsonschema:"save it as, below PVE_MCP_FILES; default: list it"`
+	Overwrite bool      `json:"overwrite,omitzero" jsonschema:"replace local_path"`
+	Limit     int       `json:"limit,omitzero" min:"1" max:"200" default:"100" jsonschema:"rows"`
 	Offset    int       `json:"offset,omitzero" min:"0" jsonschema:"rows to skip"`
 	change.TransferArgument
 }
@@ -35,6 +37,7 @@ type restoreFileState struct {
 	Found []pve.ArchivedFile `json:"found"` // those of the page
 	Total int                `json:"total"`
 	Saved localfiles.Saved   `json:"saved"`
+	Notes []string           `json:"notes"`
 }
 
 type restoreFileOut struct {
@@ -44,9 +47,10 @@ type restoreFileOut struct {
 	Entries []archivedRow `json:"entries,omitzero" jsonschema:"of the folder, or the file"`
 	Total   int           `json:"total,omitzero"`
 	tool.Rest
-	LocalPath string `json:"local_path,omitzero" jsonschema:"that was written"`
-	Size      *int64 `json:"size,omitzero" jsonschema:"bytes of it"`
-	SHA256    string `json:"sha256,omitzero" jsonschema:"of it"`
+	LocalPath string   `json:"local_path,omitzero" jsonschema:"that was written"`
+	Size      *int64   `json:"size,omitzero" jsonschema:"bytes of it"`
+	SHA256    string   `json:"sha256,omitzero" jsonschema:"of it"`
+	Notes     []string `json:"notes,omitzero"`
 }
 
 type archivedRow struct {
@@ -60,10 +64,11 @@ func restoreFile() tool.Tool {
 	return change.New(change.Spec[restoreFileIn, restoreFileState, restoreFileOut]{
 		Name:  "pve_restore_file",
 		Title: "Get a file out of a backup",
-		Doc:   "Lists folders of a guest's backup on a Proxmox Backup Server, and saves one file of it, or a folder as a zip, on this machine.",
+		Doc:   "Lists a folder in a guest's backup on a Proxmox Backup Server, or saves a file of it, or a folder as a zip, on this machine.",
 		Long:  true,
 		Examples: []tool.Example{
-			{Arguments: `{"archive":"$ARCHIVE"}`, Given: []tool.Given{{Word: "$ARCHIVE", Tool: "pve_list_backups", Arguments: `{"storage":"pbs"}`, Field: "backups.0.volid"}}},
+			{Arguments: `{"source_guest":102}`},
+			{Arguments: `{"archive":"$ARCHIVE","path":"/drive-scsi0.img.fidx/part/1/etc"}`, Given: []tool.Given{{Word: "$ARCHIVE", Tool: "pve_list_backups", Arguments: `{"storage":"pbs"}`, Field: "backups.0.volid"}}},
 		},
 		Idempotent: true,
 		Worst:      policy.Exec,
@@ -98,8 +103,11 @@ func planRestoreFile(ctx context.Context, c *tool.Call, in restoreFileIn) (chang
 			return change.Plan{}, s, err
 		}
 	}
+	if err := s.chooseArchive(ctx, c); err != nil {
+		return change.Plan{}, s, err
+	}
 	var err error
-	if s.Node, err = backupServerNode(ctx, c, in.Archive); err != nil {
+	if s.Node, err = backupServerNode(ctx, c, s.Archive); err != nil {
 		return change.Plan{}, s, err
 	}
 	plan := change.Plan{
@@ -110,6 +118,30 @@ func planRestoreFile(ctx context.Context, c *tool.Call, in restoreFileIn) (chang
 		plan.About = fmt.Sprintf("Restore of %s to %s", s.label(), render.Text(localfiles.In(c).Whole(in.LocalPath), 300))
 	}
 	return plan, s, nil
+}
+
+// chooseArchive takes the newest good backup of the guest that the caller has named.
+func (s *restoreFileState) chooseArchive(ctx context.Context, c *tool.Call) error {
+	switch none := (pve.VolID{}); {
+	case s.Source == 0 && s.Archive == none:
+		return tool.BadArgument("archive", "is needed, as pve_list_backups has it; or source_guest, whose newest good backup is taken")
+	case s.Source == 0:
+		return nil
+	case s.Archive != none:
+		return tool.BadArgument("source_guest", "chooses the backup; leave archive out")
+	}
+	perms, err := c.PVE.Permissions(ctx)
+	if err != nil {
+		return err
+	}
+	b, notes, err := storedbackups.NewestGood(ctx, c, perms, s.Source, func(on cluster.Store) string {
+		if on.PluginType.Value != "pbs" {
+			return "it is not on a Proxmox Backup Server"
+		}
+		return ""
+	})
+	s.Archive, s.Notes = b.Volume, notes
+	return err
 }
 
 // backupServerNode returns a node that reaches the backup. A backup that is not on a Proxmox
@@ -208,7 +240,7 @@ func saveArchived(ctx context.Context, c *tool.Call, s *restoreFileState) (chang
 }
 
 func finishRestoreFile(_ context.Context, c *tool.Call, s restoreFileState, _ change.End) (restoreFileOut, error) {
-	out := restoreFileOut{Archive: render.Text(s.Archive.String(), 200), Path: render.Text(s.Path, 1000)}
+	out := restoreFileOut{Archive: render.Text(s.Archive.String(), 200), Path: render.Text(s.Path, 1000), Notes: s.Notes}
 	if s.LocalPath != "" {
 		out.LocalPath, out.Size, out.SHA256 = render.Text(s.Saved.Path, 1000), &s.Saved.Size, s.Saved.SHA256
 		out.SetOutcome(tool.OK, "", "%s of %s was saved as %s.", map[bool]string{true: "The file", false: "The folder, as a zip,"}[len(s.Found) == 1], s.label(), out.LocalPath)

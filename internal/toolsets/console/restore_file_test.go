@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,10 +13,12 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/internal/toolset"
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
@@ -36,7 +39,7 @@ func archived(version string, changes ...func(*pvesim.Model)) *pvesim.Model {
 	}
 	m.Volumes = append(m.Volumes,
 		pvesim.Volume{ID: backupOfVM, Content: "backup", Format: "pbs-vm", Size: 1 << 30, VMID: 102, Files: files},
-		pvesim.Volume{ID: backupOfCT, Content: "backup", Format: "pbs-ct", Size: 1 << 30, VMID: 202, Files: files},
+		pvesim.Volume{ID: backupOfCT, Content: "backup", Format: "pbs-ct", Size: 1 << 30, VMID: 202, Age: 5 * 24 * time.Hour, Files: files},
 		pvesim.Volume{ID: elsewhere, Content: "backup", Format: "vma.zst", Size: 1 << 30, VMID: 100},
 	)
 	for _, change := range changes {
@@ -62,6 +65,7 @@ func TestListArchive(t *testing.T) {
 			tells("a folder of a container", inBackup(backupOfCT, "root.pxar.didx/srv", ""), `{"name":"ä b","type":"file","size":2`, `{"name":"many","type":"folder"}`),
 			tells("a large folder", inBackup(backupOfCT, "/root.pxar.didx/srv/many", ""), `"total":150`, `"left_out":50`, `"f099"`, "offset"),
 			tells("its end", inBackup(backupOfCT, "/root.pxar.didx/srv/many", `,"offset":149`), `"entries":[{"name":"f149"`, `"total":150`),
+			tells("a guest's newest backup", `{"source_guest":202}`, `"archive":"`+backupOfCT, "the newest good one of CT 202", "it is not on a Proxmox Backup Server"),
 			tells("a file", inBackup(backupOfCT, "/root.pxar.didx/etc/app.conf", ""), "is no folder", `"next":"Give local_path to save it."`),
 		})
 	}
@@ -100,6 +104,30 @@ func TestRestoreFile(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A human agrees to exactly one look, and to one download.
+func TestRestoreFileWithConsent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := sim.New(t, sim.Options{Model: archived("9.1.1"), Policy: policy.Policy{Exec: true, Confirm: policy.Human}})
+		w.Host.FilesDir = t.TempDir()
+		restore, _ := toolset.Named("pve_restore_file")
+		for _, more := range []string{"", `,"local_path":"a"`} {
+			req := tool.Request{Arguments: json.RawMessage(inBackup(backupOfCT, "/root.pxar.didx/etc/app.conf", more)), Caller: "test", CanAsk: true}
+			asked := restore.Call(t.Context(), w.Host, req)
+			if asked.Question == nil || !strings.Contains(asked.Question.Message, "app.conf") || strings.Contains(strings.Join(w.Sent(), " "), "file-restore") {
+				t.Fatalf("%+v", asked)
+			}
+			req.State, req.Reply = asked.Question.State, &tool.Reply{Action: "accept", Content: map[string]any{tool.YesField: true}}
+			if a := restore.Call(t.Context(), w.Host, req); a.Outcome != tool.OK {
+				t.Errorf("agreed: %s", a.Text)
+			}
+			if a := restore.Call(t.Context(), w.Host, req); a.Outcome == tool.OK {
+				t.Errorf("once more: %s", a.Text)
+			}
+			w.Sent()
+		}
+	})
 }
 
 // shortened is a wire that cuts what is downloaded.
@@ -151,6 +179,9 @@ func TestRestoreFileRefused(t *testing.T) {
 		{name: "commands are off", args: file, want: "commands in guests are off"},
 		{name: "only some commands", policy: policy.Policy{Exec: true, ExecAllow: only}, args: file, want: "PVE_MCP_EXEC_ALLOW limits what is done in guests"},
 		{name: "a human's consent", policy: policy.Policy{Exec: true, Confirm: policy.Human}, args: file, want: "it needs a human's consent"},
+		{name: "no backup at all", policy: on, args: `{"path":"/etc"}`, want: `The argument \"archive\" is needed`},
+		{name: "two backups", policy: on, args: fmt.Sprintf(`{"archive":%q,"source_guest":202}`, backupOfCT), want: "leave archive out"},
+		{name: "none on a backup server", policy: on, args: `{"source_guest":100}`, want: "it is not on a Proxmox Backup Server"},
 		{name: "no backup server", policy: on, args: inBackup(elsewhere, "/", ""), want: elsewhere + " is not on a Proxmox Backup Server"},
 		{name: "no backup", policy: on, args: `{"archive":"local:iso/a.iso"}`, want: "which is not the name of a backup"},
 		{name: "a backup that is gone", policy: on, args: `{"archive":"pbs:backup/vm/102/1990-01-01T00:00:00Z"}`, want: "not found"},
