@@ -95,7 +95,7 @@ func planRestoreFile(ctx context.Context, c *tool.Call, in restoreFileIn) (chang
 	}
 	switch {
 	case in.LocalPath == "" && in.Overwrite:
-		return change.Plan{}, s, tool.BadArgument("overwrite", "is for local_path, which is not given")
+		return change.Plan{}, s, tool.BadArgument("overwrite", "goes with local_path: give that too")
 	case in.LocalPath != "" && s.Path == "/":
 		return change.Plan{}, s, tool.BadArgument("path", "is the root of the backup: name a file or folder in it, as a listing shows them")
 	case in.LocalPath != "":

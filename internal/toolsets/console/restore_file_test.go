@@ -191,7 +191,7 @@ func TestRestoreFileRefused(t *testing.T) {
 		{name: "the root", policy: on, args: inBackup(backupOfCT, "/", `,"local_path":"a"`), want: "is the root of the backup"},
 		{name: "outside", policy: on, args: inBackup(backupOfCT, "/x", `,"local_path":"../a"`), want: "which is not below"},
 		{name: "no folder is set", policy: on, noDir: true, args: file, want: "PVE_MCP_FILES is not set"},
-		{name: "nothing to overwrite", policy: on, args: inBackup(backupOfCT, "/x", `,"overwrite":true`), want: "is for local_path"},
+		{name: "nothing to overwrite", policy: on, args: inBackup(backupOfCT, "/x", `,"overwrite":true`), want: "goes with local_path"},
 		{name: "no privilege", policy: on, token: "audit@pve!mcp", args: file, want: "lacks Datastore.AllocateSpace on /storage/pbs"},
 		{name: "it starts", policy: on, model: archived("9.1.1", starting), args: file, want: "is not open yet"},
 	} {
