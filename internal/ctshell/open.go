@@ -177,8 +177,8 @@ func lastBytes(shown []byte) []byte {
 	return shown[max(0, len(shown)-most):]
 }
 
-// startHelper completes the line so that the helper runs. What the line runs leaves by itself if
-// the helper has not come after some time, and at once when it is told to.
+// startHelper completes the line so that the helper runs. The shell of that line ends by itself if
+// the helper does not arrive in time, and at once on the request q.
 func (s *Shell) startHelper(ctx context.Context, o Options) error {
 	line := `;sh -c 'trap : INT;o=$(stty -g);trap "stty $o;exit" TERM;` +
 		`setsid sh -c "sleep ` + strconv.Itoa(int(answers/time.Second)) + `;kill $$" >/dev/null 2>&1 </dev/null&w=$!;` +

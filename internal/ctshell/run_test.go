@@ -288,7 +288,7 @@ func (l *leaving) Write(ctx context.Context, data []byte) error {
 	return err
 }
 
-// Whoever gives up while the console is taken over leaves it as it was found.
+// A call that is given up while it takes the console over leaves it as it was found.
 func TestOpenIsGivenUp(t *testing.T) {
 	const (
 		claims = 3 // after the ticket and the size

@@ -93,8 +93,8 @@ func isPrivate(host string) bool {
 	})
 }
 
-// IsPublic reports whether an address is one of the Internet. An address of IPv6 that may stand
-// for one of IPv4 is not.
+// IsPublic reports whether an address is one of the Internet. An address of IPv6 that embeds one
+// of IPv4 does not count.
 func IsPublic(a netip.Addr) bool {
 	a = a.Unmap()
 	if !a.IsGlobalUnicast() || a.IsPrivate() {
