@@ -36,6 +36,8 @@ type removal struct {
 	// Guest and Key are where a detached disk is kept: PVE destroys it together with that.
 	Guest pve.GuestRef `json:"guest,omitzero"`
 	Key   string       `json:"key,omitzero"`
+	// Unused says that it is a disk that no guest had when the call was planned.
+	Unused bool `json:"unused,omitzero"`
 }
 
 func (r removal) about() string { return "Deletion of " + render.Text(r.Volume.String(), 200) }
@@ -87,6 +89,11 @@ func removeSteps(s removeState) []change.Step[removeState] {
 		step := change.Step[removeState]{
 			About: r.about(), Target: newguest.VolumeTarget(r.Node, r.Volume), Task: "imgdel",
 			Send: func(ctx context.Context, c *tool.Call, _ *removeState) (change.Job, error) {
+				if i > 0 && r.Unused { // the deletions before it have taken time
+					if err := checkUnused(ctx, c, r.Volume); err != nil {
+						return change.Job{}, err
+					}
+				}
 				upid, err := c.PVE.DeleteVolume(ctx, r.Node, r.Volume)
 				return change.Job{UPID: upid}, err
 			},
@@ -105,6 +112,20 @@ func removeSteps(s removeState) []change.Step[removeState] {
 		steps = append(steps, step)
 	}
 	return steps
+}
+
+// checkUnused returns an error if a guest has got a disk since the call was planned.
+func checkUnused(ctx context.Context, c *tool.Call, id pve.VolID) error {
+	ctx = proxmox.ReadAgain(ctx)
+	perms, err := c.PVE.Permissions(ctx)
+	if err != nil {
+		return err
+	}
+	now, err := usesOf(ctx, c, perms, []pve.VolID{id})
+	if err == nil && len(now.of[id]) > 0 {
+		err = explain.Refusal("Leave it, or make the call anew.", "%s is in use by now: %v. It was not deleted.", render.Text(id.String(), 200), now.of[id][0])
+	}
+	return err
 }
 
 // ofGuest removes a detached disk together with the key by which the guest keeps it.

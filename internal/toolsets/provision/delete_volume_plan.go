@@ -275,6 +275,7 @@ func (p *removePlan) judgeDisk(ctx context.Context, c *tool.Call, f found, r *re
 		return "", explain.Refusal("Delete or copy those first.", "Linked clones need %s: %s. Nothing was sent.", render.Text(f.VolID.String(), 200), render.List(clones))
 	}
 	owner, known := ownerOf(f.Volume)
+	r.Unused = len(uses) == 0
 	if len(uses) == 1 {
 		r.Guest, r.Key = uses[0].guest, uses[0].key
 		if err := cluster.RequirePrivilege(p.perms, "/vms/"+owner.String(), "VM.Config.Disk"); err != nil {

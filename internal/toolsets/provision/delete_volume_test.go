@@ -169,3 +169,15 @@ func TestDeleteVolumeOfAKeyThatIsAnother(t *testing.T) {
 		})
 	}
 }
+
+// A disk that a guest has got since the consent stays.
+func TestDeleteVolumeThatAGuestGetsMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		attached := sim.Meanwhile("DELETE", "free.iso", `pve_update_guest_config {"vmid":104,"set":{"scsi8":"local-zfs:vm-104-disk-9"}}`)
+		w := sim.New(t, sim.Options{Model: withVolumes(), Token: everyone, Before: attached})
+		a := w.Call("pve_delete_volume", `{"volumes":["nfs:iso/free.iso","local-zfs:vm-104-disk-9"],"confirm":true,"wait":45}`)
+		if a.Outcome != tool.Failed || !strings.Contains(a.Text, "has it as scsi8") || !strings.Contains(a.Text, `"left":["local-zfs:vm-104-disk-9"]`) {
+			t.Errorf("%s", a.Text)
+		}
+	})
+}
