@@ -136,7 +136,7 @@ func spend(ctx context.Context, e row, r request, changes effect) (used *grant, 
 	switch {
 	case g == nil && e.class == changesAccess:
 		return nil, "it decides who may do what, and no human has consented"
-	case g == nil:
+	case g == nil, g.target.Method == "": // or the call is good for requests that need none
 		return nil, "it would lose data, and nobody has consented"
 	case e.class == changesAccess && g.by != "human":
 		return nil, "it decides who may do what, to which only a human can consent"

@@ -50,8 +50,9 @@ var secrets = []secret{
 	{[]string{"-u", "user"}, lazyregexp.New(`(?:^|\s)(?:-[uU]|--(?:proxy-)?user)[\s=]*["']?[^\s:"'=]+:([^\s"']+)`), idRE},
 	{[]string{"sshpass"}, lazyregexp.New(`\bsshpass\s+-p\s*` + secretValue), nil},
 	{[]string{"mysql", "mariadb"}, lazyregexp.New(`\b(?:mysql|mariadb)\S*[^\n;|&]*?\s-p(\S+)`), nil},
-	{[]string{"@"}, lazyregexp.New(`(?i)://[^\s/:@]*:([^\s/@]+)@`), nil},               // a password in a URL
-	{[]string{"$"}, lazyregexp.New(`\$(?:1|2[abxy]|5|6|7|y|gy)\$[\w./$=,-]{8,}`), nil}, // what crypt(3) makes of one
+	{[]string{"@"}, lazyregexp.New(`(?i)://[^\s/:@]*:([^\s/@]+)@`), nil},                         // a password in a URL
+	{[]string{"sig"}, lazyregexp.New(`(?i)[?&](?:sig|(?:[\w-]+-)?signature)=([^\s"'&#]+)`), nil}, // what makes a URL a key
+	{[]string{"$"}, lazyregexp.New(`\$(?:1|2[abxy]|5|6|7|y|gy)\$[\w./$=,-]{8,}`), nil},           // what crypt(3) makes of one
 	{[]string{"akia", "asia"}, lazyregexp.New(`\b(?:AKIA|ASIA)[0-9A-Z]{16}\b`), nil},
 	{[]string{"gh", "github_", "glpat-", "xox", "sk-"},
 		lazyregexp.New(`\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|sk-[A-Za-z0-9_-]{20,})`), nil},

@@ -11,6 +11,10 @@ func TestMaskSecrets(t *testing.T) {
 	const m = render.Mask
 	for give, want := range map[string]string{
 		"login: admin, password: hunter2!":                                                   "login: admin, password: " + m,
+		"https://a.blob.core.windows.net/x.vhd?sv=2020&sig=abc%2Bdef&se=2027":                "https://a.blob.core.windows.net/x.vhd?sv=2020&sig=" + m + "&se=2027",
+		"GET https://b.example/x.iso?Expires=1&X-Amz-Signature=0a1b2c":                       "GET https://b.example/x.iso?Expires=1&X-Amz-Signature=" + m,
+		"https://b.example/x?Signature=abc#y":                                                "https://b.example/x?Signature=" + m + "#y",
+		"https://b.example/x?design=blue&config=1":                                           "https://b.example/x?design=blue&config=1",
 		`{"api_key": "abc123", "x": 1}`:                                                      `{"api_key": "` + m + `", "x": 1}`,
 		"MYSQL_ROOT_PASSWORD=geheim PATH=/bin":                                               "MYSQL_ROOT_PASSWORD=" + m + " PATH=/bin",
 		"Passwd=geheim; next":                                                                "Passwd=" + m + "; next",

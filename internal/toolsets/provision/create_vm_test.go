@@ -78,6 +78,7 @@ func TestCreateVMWithParts(t *testing.T) {
 	sim.Tell(t, "pve_create_vm", []sim.Story{
 		{Name: "of a template", Options: sim.Options{Token: everyone}, Args: `{"name":"web-7","source":"901","set":{"agent":{"fstrim_cloned_disks":1}},"start":false,"wait":45}`, Outcome: tool.OK,
 			Writes: []string{"POST /nodes/{node}/qemu/{vmid}/clone", "POST /nodes/{node}/qemu/{vmid}/config"}},
+		{Name: "a disk of the node", Options: sim.Options{Token: everyone}, Args: `{"name":"web-7","disks":["8G"],"set":{"scsi5":"/dev/sda"},"start":false}`, Outcome: tool.Failed, Says: []string{"nobody has consented"}},
 		{Name: "of nothing", Options: sim.Options{Token: everyone}, Args: `{"name":"web-7","disks":["8G"],"set":{"agent":{"enabled":1,"type":"isa"}},"start":false,"wait":45}`, Outcome: tool.OK, Writes: []string{"POST /nodes/{node}/qemu"}},
 	})
 	synctest.Test(t, func(t *testing.T) {

@@ -120,11 +120,14 @@ func planDownload(ctx context.Context, c *tool.Call, in downloadIn) (change.Plan
 	}
 	plan := change.Plan{
 		Subject: policy.Subject{Kind: policy.VolumeKind, ID: d.Volume.String()},
-		About:   fmt.Sprintf("Download of %s to %s on %s", render.Text(d.From, 120), render.Text(d.Volume.String(), 120), d.Node),
+		About:   fmt.Sprintf("Download of %s to %s on %s", render.Said(d.From, 120), render.Text(d.Volume.String(), 120), d.Node),
 	}
 	there, err := d.isThere(ctx, c)
 	if there {
 		plan.Already, plan.ReadOnly = fmt.Sprintf("%s is there already, and is not loaded again.", d.Volume), true
+		if sum.Sum != "" {
+			d.Notes = append(d.Notes, "that it has the checksum is not known: PVE checks only what it loads")
+		}
 	} else if err == nil {
 		err = d.look(ctx, c)
 	}
