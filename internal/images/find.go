@@ -42,27 +42,43 @@ func (i Image) isNamed(words []string) bool {
 	return system && (version || !needsVersion)
 }
 
-// AreAmong reports whether all words of a question are among words.
+// AreAmong reports whether all words of a question are among words. A version matches those
+// below it, too: 12 matches 12.11.
 func AreAmong(question, words []string) bool {
-	return !slices.ContainsFunc(question, func(w string) bool { return !slices.Contains(words, w) })
+	return !slices.ContainsFunc(question, func(q string) bool {
+		return !slices.ContainsFunc(words, func(w string) bool { return w == q || strings.HasPrefix(w, q+".") })
+	})
 }
 
-// For returns the image that is asked for, if exactly one is. The whole name of one means that
-// one.
-func (c Catalog) For(question []string) (Image, bool) {
+// Meant returns the images that a question may mean. The whole name of one means only that one.
+func (c Catalog) Meant(question []string) []Image {
 	var found []Image
 	for _, i := range c.All() {
 		if slices.Equal(question, WordsOf(i.Name)) {
-			return i, true
+			return []Image{i}
 		}
 		if len(question) > 0 && AreAmong(question, i.Words) {
 			found = append(found, i)
 		}
 	}
-	if len(found) != 1 {
-		return Image{}, false
+	return found
+}
+
+// For returns the image that is asked for, if exactly one is.
+func (c Catalog) For(question []string) (Image, bool) {
+	if found := c.Meant(question); len(found) == 1 {
+		return found[0], true
 	}
-	return found[0], true
+	return Image{}, false
+}
+
+// Names are the names of images.
+func Names(list []Image) []string {
+	var out []string
+	for _, i := range list {
+		out = append(out, i.Name)
+	}
+	return out
 }
 
 // Of returns the image that a file is of, if it is one that is known: by the file's name in its

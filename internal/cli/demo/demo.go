@@ -29,9 +29,10 @@ const TokenID = "ops@pve!mcp"
 
 // Model is the demo's cluster: the simulator's preset, in which the demo's token may also fetch
 // images and make guests of them. It may delete files on one storage, for the CDs from which VMs
-// boot at first.
+// boot at first. Its PVE lets a token use the consoles of containers.
 func Model() pvesim.Model {
 	m := pvesim.Cluster()
+	m.PVE = "9.2.0"
 	m.Roles = map[string][]string{"Provisioner": {"Datastore.AllocateTemplate", "Sys.AccessNetwork"}}
 	user, _, _ := strings.Cut(TokenID, "!")
 	for _, who := range []string{user, TokenID} {

@@ -51,8 +51,8 @@ func explainTerminal(src source, err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return explain.Refusal("Try again. If it stays so, its node hangs.", "The console of %v did not open in time.", src.Guest)
 	case errors.Is(err, terminal.ErrRefused) && src.Guest.Kind == pve.LXC:
-		return explain.Refusal("Update that node to PVE 9.2 or newer (pve-container 6.1.3). Until then: ssh, or pct enter on the node.",
-			"The node of %v ends the connection: an older PVE lets no API token open the console of a container.", src.Guest)
+		return explain.Refusal("Update pve-container on that node to 6.1.3 or later, which is for PVE 9. Until then: ssh, or pct enter on the node.",
+			"The node of %v ends the connection: before pve-container 6.1.3 it lets no API token open the console of a container.", src.Guest)
 	}
 	return explain.Refusal("Look at the task list: the task termproxy says why.", "The console of %v could not be opened: %v.", src.Guest, err)
 }

@@ -30,7 +30,7 @@ func TestTerminals(t *testing.T) {
 		{Name: "shell", Options: with(recent, shell), Args: `{"vmid":200}`, Outcome: tool.OK, Writes: []string{offerTTY}, Says: []string{
 			`"state":"shell prompt"`, `BusyBox v1.35.0`, `\n~ #"`}, Lacks: []string{`"next"`}},
 		{Name: "no terminal in the container", Options: with(recent, sim.Set(200, "tty=0")), Args: `{"vmid":200}`, Outcome: tool.OK, Writes: []string{offerTTY}, Says: []string{"shows nothing on 80x25 characters", "Enter makes"}},
-		{Name: "too old", Args: `{"vmid":200}`, Outcome: tool.Failed, Writes: []string{offerTTY}, Says: []string{"an older PVE lets no API token open the console of a container", "pve-container 6.1.3", "pct enter"}},
+		{Name: "too old", Args: `{"vmid":200}`, Outcome: tool.Failed, Writes: []string{offerTTY}, Says: []string{"before pve-container 6.1.3 it lets no API token open the console of a container", "pve-container 6.1.3", "pct enter"}},
 		{Name: "serial port", Options: with(port...), Args: `{"vmid":100,"serial":true}`, Outcome: tool.OK, Writes: []string{offerPort}, Says: []string{"shows nothing on 80x25 characters", "Enter makes"}, Lacks: []string{"starting serial"}},
 		{Name: "serial port in place of the screen", Options: with(append(port, sim.Set(100, "vga=serial0"))...), Args: `{"vmid":100}`, Outcome: tool.OK, Writes: []string{offerPort}, Says: []string{"80x25"}},
 		{Name: "of PVE 8", Options: with(append(port, sim.Version("8.4.1"))...), Args: `{"vmid":100,"serial":true}`, Outcome: tool.OK, Writes: []string{offerPort}, Says: []string{"shows nothing"}},

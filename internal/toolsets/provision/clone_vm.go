@@ -160,6 +160,7 @@ func (p *vmPlan) cloneCloudInit(ctx context.Context, c *tool.Call, config pve.Gu
 	case p.in.UserData == "" && p.Source.Cloud:
 		p.ownDrive()
 		p.useDHCP(config)
+		p.noteLogin(config)
 		return nil
 	case p.in.UserData == "" && !p.in.tellsCloudInit():
 		return nil
@@ -173,6 +174,19 @@ func (p *vmPlan) cloneCloudInit(ctx context.Context, c *tool.Call, config pve.Gu
 		}
 	}
 	return p.planSeed(ctx, c)
+}
+
+// noteLogin says who can log in, where the answer does not show it otherwise.
+func (p *vmPlan) noteLogin(config pve.GuestConfig) {
+	switch hasKeys := len(p.in.SSHKeys) > 0 || config.Values["sshkeys"] != ""; {
+	case !hasKeys && config.Values["cipassword"] == "":
+		p.note("nobody can log in yet, unless a login is inside the template: no ssh_keys were given, and it has neither keys nor a password for cloud-init")
+	case p.User != "":
+	case p.Source.User != "":
+		p.note("the login is the default user of its image, which is usually %s: no user was given", p.Source.User)
+	default:
+		p.note("the login is the default user of its image: no user was given")
+	}
 }
 
 // unsetSeeds takes CDs out of the clone that were made for the first boot of another VM.

@@ -45,8 +45,8 @@ func (p *vmPlan) setNICs() {
 func (p *vmPlan) ownDrive() {
 	if p.Source.Kind != fromTemplate {
 		p.Config["ide2"] = p.Place.Storage + ":cloudinit"
-		if p.in.ISO != "" {
-			p.Config["ide2"], p.Config["ide0"] = p.in.ISO+",media=cdrom", p.Place.Storage+":cloudinit"
+		if p.ISO.Name != "" {
+			p.Config["ide2"], p.Config["ide0"] = p.ISO.String()+",media=cdrom", p.Place.Storage+":cloudinit"
 		}
 	}
 	if p.in.User != "" {

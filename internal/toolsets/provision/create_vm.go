@@ -18,7 +18,7 @@ type createIn struct {
 	Name     string        `json:"name" jsonschema:"host name"`
 	Source   string        `json:"source,omitzero" jsonschema:"\"ubuntu 24.04\", volid, URL, or a template's id or name; default: empty disk"`
 	Download bool          `json:"download,omitzero" jsonschema:"fetch the source if no storage has it"`
-	ISO      string        `json:"iso,omitzero" jsonschema:"CD to boot from, volid"`
+	ISO      string        `json:"iso,omitzero" jsonschema:"installer: \"debian 12\" or volid"`
 	VMID     pve.VMID      `json:"vmid,omitzero" guest:"new" jsonschema:"default: next free"`
 	Node     string        `json:"node,omitzero" jsonschema:"default: most room"`
 	Storage  string        `json:"storage,omitzero" jsonschema:"of disks; default: most room"`
@@ -28,13 +28,13 @@ type createIn struct {
 	NICs     []string      `json:"nics,omitzero" jsonschema:"as bridge=vmbr0,tag=30,ip=10.0.0.5/24,gw=10.0.0.1; default: one, DHCP"`
 	User     string        `json:"user,omitzero" jsonschema:"login"`
 	SSHKeys  []string      `json:"ssh_keys,omitzero" jsonschema:"whole public keys"`
-	UserData string        `json:"user_data,omitzero" jsonschema:"cloud-config, whole"`
+	UserData string        `json:"user_data,omitzero" jsonschema:"cloud-config, whole, with user and keys"`
 	Set      tool.Settings `json:"set,omitzero" jsonschema:"other PVE keys: {\"bios\":\"ovmf\"}"`
 	Full     bool          `json:"full,omitzero" jsonschema:"full copy of a template"`
 	Pool     string        `json:"pool,omitzero" jsonschema:"default: none"`
 	Tags     []string      `json:"tags,omitzero" jsonschema:"default: none"`
 	Start    *bool         `json:"start,omitzero" jsonschema:"default: true"`
-	WaitFor  string        `json:"wait_for,omitzero" enum:"none,started,agent,address" jsonschema:"default: address"`
+	WaitFor  string        `json:"wait_for,omitzero" enum:"none,started,agent,address" jsonschema:"default: address; without source: started"`
 	Keep     bool          `json:"keep,omitzero" jsonschema:"if a step fails, keep what was made"`
 	change.PlanArguments
 	change.WaitArgument
@@ -52,6 +52,7 @@ type createState struct {
 	Pool     string                 `json:"pool,omitzero"`
 	Place    newguest.Place         `json:"place"`
 	Source   source                 `json:"source,omitzero"`
+	ISO      pve.VolID              `json:"iso,omitzero"`    // the CD from which it is installed
 	Images   string                 `json:"images,omitzero"` // the storage for a downloaded image
 	Full     bool                   `json:"full,omitzero"`
 	Config   map[string]string      `json:"config,omitzero"` // of the VM, or set on the clone

@@ -100,8 +100,15 @@ func TestCreateVMRefusals(t *testing.T) {
 		{`{"name":"x","set":{"args":"-S"}}`, "root@pam alone"},
 		{`{"name":"x","source":"nfs:import/noble-server-cloudimg-amd64.qcow2","set":{"ide0":"local-zfs:cloudinit"}}`, "has a drive for cloud-init"},
 		{`{"name":"x","source":"debian 13"}`, "Repeat with download: true"},
+		{`{"name":"x","source":"rocky"}`, "Rocky Linux 9 and Rocky Linux 10"},
 		{`{"name":"x","source":"nonsense"}`, "No storage has an image"},
 		{`{"name":"x","storage":"nowhere"}`, "has no storage nowhere for images"},
+		{`{"name":"x","iso":"fedora 42"}`, `No storage has a CD \"fedora 42\"`},
+		{`{"name":"x","iso":"local:iso/nosuch.iso"}`, `No storage has a CD \"local:iso/nosuch.iso\"`},
+		{`{"name":"x","iso":"nowhere:iso/debian.iso"}`, "No storage has a CD"},
+		{`{"name":"x","iso":"local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst"}`, "which is no CD: those are STORAGE:iso/FILE"},
+		{`{"name":"x","iso":"pbs:backup/vm/102/2026-11-29T07:20:53Z"}`, "which is no CD"},
+		{`{"name":"x","iso":"local:iso/virtio-win-0.1.271.iso","node":"pve2"}`, "does not have local:iso/virtio-win-0.1.271.iso"},
 	} {
 		w := sim.New(t, sim.Options{Model: withImages(), Token: everyone})
 		a := w.Call("pve_create_vm", tt.args)
@@ -109,4 +116,39 @@ func TestCreateVMRefusals(t *testing.T) {
 			t.Errorf("%s: %s", tt.args, a.Text)
 		}
 	}
+}
+
+// What an image takes to be fetched is known before anything is sent.
+func TestCreateVMMayNotFetch(t *testing.T) {
+	sim.Tell(t, "pve_create_vm", []sim.Story{
+		{Name: "a privilege", Options: sim.Options{Model: sim.Cluster(func(m *pvesim.Model) {
+			m.ACL = append(m.ACL, pvesim.ACL{Path: "/", Who: "ops@pve!mcp", Role: "PVEDatastoreAdmin"})
+		})}, Args: `{"name":"x","source":"ubuntu 22.04","download":true}`, Outcome: tool.Failed, Says: []string{"lacks Sys.AccessNetwork on /nodes/pve1"}},
+		{Name: "the policy", Options: sim.Options{Token: everyone}, Args: `{"name":"x","source":"http://10.0.0.1/x.qcow2","download":true}`, Outcome: tool.Failed, Says: []string{"is private"}},
+	})
+}
+
+// A CD is found by words, on the node that has it, and a call that makes an empty VM does not
+// wait for a system that nobody has installed yet.
+func TestCreateVMFromISO(t *testing.T) {
+	made := []string{"POST /nodes/{node}/qemu", "POST /nodes/{node}/qemu/{vmid}/status/start"}
+	sim.Tell(t, "pve_create_vm", []sim.Story{
+		{Name: "by words", Args: `{"name":"x","iso":"debian 12"}`, Outcome: tool.OK, Writes: made, Says: []string{
+			`"iso":"local:iso/debian-12.11.0-amd64-netinst.iso"`, "VM 110 (x) runs on pve1.", "pve_console shows it", `"node":"pve1: most free memory`}},
+		{Name: "on one node", Args: `{"name":"x","iso":"virtio win"}`, Outcome: tool.OK, Writes: made, Says: []string{
+			`"iso":"local:iso/virtio-win-0.1.271.iso"`, `"node":"pve1: the only node that can take it"`}},
+		{Name: "without one", Args: `{"name":"x"}`, Outcome: tool.OK, Writes: made, Says: []string{"VM 110 (x) runs on pve1."}},
+	})
+}
+
+// The answer says who can log in.
+func TestCreateVMLogin(t *testing.T) {
+	keys := fmt.Sprintf(`{"name":"x","source":"901","ssh_keys":[%q],"start":false,"wait":45}`, key)
+	none := `{"name":"x","source":"901","start":false,"wait":45}`
+	cloned := []string{"POST /nodes/{node}/qemu/{vmid}/clone", "POST /nodes/{node}/qemu/{vmid}/config"}
+	sim.Tell(t, "pve_create_vm", []sim.Story{
+		{Name: "nobody", Args: none, Outcome: tool.OK, Writes: cloned, Says: []string{"nobody can log in yet, unless a login is inside the template"}},
+		{Name: "the default user", Args: keys, Outcome: tool.OK, Writes: cloned, Says: []string{"the default user of its image, which is usually ubuntu"}},
+		{Name: "the keys of the template", Options: sim.Options{Model: sim.Cluster(sim.Set(901, "ciuser=anna", "sshkeys=ssh-ed25519%20AAAA"))}, Args: none, Outcome: tool.OK, Writes: cloned, Lacks: []string{"log in", "login"}},
+	})
 }

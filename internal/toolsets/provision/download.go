@@ -20,7 +20,7 @@ import (
 )
 
 type downloadIn struct {
-	What     string `json:"what,omitzero" jsonschema:"URL, \"ubuntu 24.04\", \"newest debian\", docker.io/library/nginx:latest; default: list"`
+	What     string `json:"what,omitzero" jsonschema:"URL, \"ubuntu 24.04\", \"newest debian image\", docker.io/library/nginx:latest; default: list"`
 	Content  string `json:"content,omitzero" enum:"iso,import,vztmpl" jsonschema:"default: by the name"`
 	Storage  string `json:"storage,omitzero" jsonschema:"default: most room"`
 	Node     string `json:"node,omitzero" jsonschema:"that fetches; default: any"`

@@ -38,6 +38,9 @@ func finishVM(ctx context.Context, c *tool.Call, s createState, end change.End) 
 		return out, change.ErrNotYet
 	case s.WaitFor == "none" || s.WaitFor == "started":
 		out.Message = fmt.Sprintf("%s runs on %s.", label, g.Node)
+		if s.ISO.Name != "" {
+			out.Next = "Its installer is on the screen, for the user in PVE's web interface; pve_console shows it."
+		}
 		return out, nil
 	}
 	look, err := newguest.LookFor(ctx, c.View, g, newguest.Goal{For: s.WaitFor, Label: label, Address: s.Address, User: s.User})

@@ -110,14 +110,38 @@ func readReference(text string) (reference, file string, isLatest bool) {
 	return m[1] + ":" + tag, path.Base(m[1]) + "_" + tag + ".tar", m[2] == ""
 }
 
+// ask is what words ask for.
+type ask struct {
+	question []string // the words that name it
+	newest   bool
+	content  string // import or vztmpl, if they say so
+}
+
+// readAsk reads words such as the newest debian container.
+func readAsk(text string) ask {
+	var a ask
+	for _, w := range images.WordsOf(text) {
+		switch w {
+		case "newest", "latest":
+			a.newest = true
+		case "template", "container":
+			a.content = "vztmpl"
+		case "image", "cloud":
+			a.content = cmp.Or(a.content, "import")
+		case "the":
+		default:
+			a.question = append(a.question, w)
+		}
+	}
+	return a
+}
+
 // findWords finds the container template or the cloud image that words mean.
 func (d *downloadPlan) findWords(ctx context.Context, c *tool.Call, text string) error {
-	question := slices.DeleteFunc(images.WordsOf(text), func(w string) bool {
-		return slices.Contains([]string{"newest", "latest", "template", "image", "container", "the", "cloud"}, w)
-	})
-	newest := len(question) < len(images.WordsOf(text)) && (strings.Contains(text, "newest") || strings.Contains(text, "latest"))
+	a := readAsk(text)
+	content := cmp.Or(d.in.Content, a.content)
 	var templates []pve.Appliance
-	if d.in.Content != "import" && d.in.Content != "iso" {
+	if content == "" || content == "vztmpl" {
 		if err := d.place(ctx, c, "vztmpl"); err != nil {
 			return err
 		}
@@ -125,26 +149,36 @@ func (d *downloadPlan) findWords(ctx context.Context, c *tool.Call, text string)
 		if err != nil {
 			return err
 		}
-		templates = matching(list, text, question, newest)
+		templates = matching(list, text, a.question, a.newest)
 	}
-	known, isImage := c.Host().Images.For(question)
-	isImage = isImage && d.in.Content != "vztmpl" && d.in.Content != "iso"
+	var known []images.Image
+	if content == "" || content == "import" {
+		known = c.Host().Images.Meant(a.question)
+	}
+	if a.newest && len(known) > 1 {
+		known = []images.Image{slices.MaxFunc(known, func(x, y images.Image) int { return pve.CompareNames(x.Name, y.Name) })}
+	}
+	shown := render.Text(text, 60)
+	var names []string
+	for _, t := range templates {
+		names = append(names, render.Text(t.Template, 80))
+	}
+	names = names[:min(8, len(names))]
 	switch {
-	case isImage && len(templates) > 0:
-		return explain.Refusal("Say which: content: \"vztmpl\" for a container template, content: \"import\" for the disk image of a VM.", "%q is both. Nothing was fetched.", render.Text(text, 60))
-	case isImage:
-		return d.findURL(ctx, c, known.URL)
+	case len(known) > 0 && len(templates) > 0:
+		return explain.Refusal(fmt.Sprintf("Say which: content: \"import\" for the disk image of a VM (%s), content: \"vztmpl\" for a container template (%s).", render.List(images.Names(known)), render.List(names)),
+			"%q is both. Nothing was fetched.", shown)
+	case len(known) == 1:
+		return d.findURL(ctx, c, known[0].URL)
+	case len(known) > 1:
+		return explain.Refusal("Give one of them as what: "+render.List(images.Names(known))+".", "%q may mean %d images. Nothing was fetched.", shown, len(known))
 	case len(templates) == 1:
 		d.Kind, d.From, d.Volume.Name = appliance, templates[0].Template, "vztmpl/"+templates[0].Template
 		return nil
 	case len(templates) > 1:
-		var names []string
-		for _, t := range templates[:min(8, len(templates))] {
-			names = append(names, render.Text(t.Template, 80))
-		}
-		return explain.Refusal("Give one of them as what: "+render.List(names)+".", "%q may mean %d templates. Nothing was fetched.", render.Text(text, 60), len(templates))
+		return explain.Refusal("Give one of them as what: "+render.List(names)+".", "%q may mean %d templates. Nothing was fetched.", shown, len(templates))
 	}
-	return explain.Refusal("pve_download without arguments lists what is offered; anything else has a URL.", "Nothing that is offered is called %q. Nothing was fetched.", render.Text(text, 60))
+	return explain.Refusal("pve_download without arguments lists what is offered; anything else, such as an ISO, has a URL.", "Nothing that is offered is called %q. Nothing was fetched.", shown)
 }
 
 // matching returns the container templates that words mean: one that is named whole, else those

@@ -142,33 +142,16 @@ func (p *containerPlan) findTemplate(ctx context.Context, c *tool.Call) error {
 	if id, err := pve.ParseVolID(p.in.Template); err == nil && !strings.HasPrefix(id.Name, "vztmpl/") {
 		return tool.BadArgument("template", fmt.Sprintf("is %q, which is no container template: those are STORAGE:vztmpl/FILE. pve_create_vm makes a VM of a disk image or a CD, pve_restore_backup a guest of a backup", render.Text(p.in.Template, 80)))
 	}
-	with := slices.DeleteFunc(slices.Clone(p.stores), func(s cluster.Store) bool { return !s.Holds("vztmpl") })
-	got, notes, err := c.Volumes(ctx, with, pve.VolumeFilter{Content: "vztmpl"})
-	if err != nil && len(with) > 0 {
-		return err
-	}
 	question := images.WordsOf(p.in.Template)
 	if isReference(p.in.Template) {
 		_, file, _ := readReference(p.in.Template)
 		question = images.WordsOf(file)
 	}
-	nodes := map[pve.VolID][]string{}
-	var found []pve.VolID
-	for _, s := range got {
-		for _, v := range s.Value {
-			if v.VolID.String() != p.in.Template && !(len(question) > 0 && images.AreAmong(question, images.WordsOf(fileOf(v.VolID)))) {
-				continue
-			}
-			if nodes[v.VolID] == nil {
-				found = append(found, v.VolID)
-			}
-			nodes[v.VolID] = append(nodes[v.VolID], s.From.Ready...)
-		}
+	found, nodes, notes, err := filesNamed(ctx, c, p.stores, "vztmpl", p.in.Template, question)
+	if err != nil {
+		return err
 	}
-	if i := slices.IndexFunc(found, func(id pve.VolID) bool { return id.String() == p.in.Template }); i >= 0 {
-		found = found[i : i+1]
-	}
-	files := slices.Compact(slices.Sorted(maps.Values(maps.Collect(fileNames(found)))))
+	files := fileNames(found)
 	shown := render.Text(p.in.Template, 80)
 	switch {
 	case len(files) == 1:
@@ -176,31 +159,12 @@ func (p *containerPlan) findTemplate(ctx context.Context, c *tool.Call) error {
 		p.Chosens["template"] = render.Text(found[0].String(), 120)
 		return nil
 	case len(files) > 1:
-		var ids []string
-		for _, id := range found[:min(8, len(found))] {
-			ids = append(ids, render.Text(id.String(), 100))
-		}
-		return explain.Refusal("Give one of them as template: "+render.List(ids)+".", "%q may mean %d templates. Nothing was made.", shown, len(files))
+		return explain.Refusal("Give one of them as template: "+listVolumes(found)+".", "%q may mean %d templates. Nothing was made.", shown, len(files))
 	case p.in.Download && (isReference(p.in.Template) || len(question) > 0 && !strings.Contains(p.in.Template, ":")):
 		return nil // it is looked for when the node is chosen
 	}
-	note := ""
-	if len(notes) > 0 {
-		note = " Not looked into: " + render.Text(strings.Join(notes, "; "), 200) + "."
-	}
 	return explain.Refusal("Repeat with download: true, which fetches what PVE offers by that name; pve_download lists it, and fetches OCI images.",
-		"No storage has a container template %q.%s Nothing was made.", shown, note)
-}
-
-// fileNames pairs volumes with their files.
-func fileNames(ids []pve.VolID) func(yield func(pve.VolID, string) bool) {
-	return func(yield func(pve.VolID, string) bool) {
-		for _, id := range ids {
-			if !yield(id, fileOf(id)) {
-				return
-			}
-		}
-	}
+		"No storage has a container template %q.%s Nothing was made.", shown, notLookedInto(notes))
 }
 
 // place chooses node and storage, and the template that is fetched.

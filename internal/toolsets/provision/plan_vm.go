@@ -38,12 +38,17 @@ type vmPlan struct {
 	nics   []newguest.NIC
 	disks  []int64 // sizes in bytes
 	memory int64   // in bytes, 0 for the template's
+
+	isoNodes []string // that have the CD
 }
 
 func planVM(ctx context.Context, c *tool.Call, in createIn) (change.Plan, createState, error) {
 	p := vmPlan{in: in}
 	p.Name, p.Pool, p.Keep, p.Full, p.Run = in.Name, in.Pool, in.Keep, in.Full, in.starts()
 	p.WaitFor = cmp.Or(in.WaitFor, "address")
+	if in.Source == "" {
+		p.WaitFor = cmp.Or(in.WaitFor, "started") // no system is there that could answer
+	}
 	p.Chosens, p.Config = map[string]string{}, map[string]string{}
 	if !p.Run {
 		p.WaitFor = "none"
@@ -59,6 +64,9 @@ func planVM(ctx context.Context, c *tool.Call, in createIn) (change.Plan, create
 		return change.Plan{}, p.createState, err
 	}
 	if p.stores, err = c.Stores(ctx); err != nil {
+		return change.Plan{}, p.createState, err
+	}
+	if err := p.findISO(ctx, c); err != nil {
 		return change.Plan{}, p.createState, err
 	}
 	p.Chosen = in.VMID == 0
@@ -147,7 +155,7 @@ func (p *vmPlan) planNew(ctx context.Context, c *tool.Call) error {
 	if said != "" {
 		p.Chosens["bridge"] = said
 	}
-	if err := p.planImages(); err != nil {
+	if err := p.planImages(ctx, c); err != nil {
 		return err
 	}
 	if err := p.hardware(ctx, c); err != nil {
@@ -162,13 +170,13 @@ func (p *vmPlan) planDisks(ctx context.Context, c *tool.Call) error {
 	if len(p.disks) > 0 {
 		first = p.disks[0]
 	}
-	near := p.Source.Volume
-	if near.Storage == "" && p.in.ISO != "" {
-		near, _ = pve.ParseVolID(p.in.ISO)
-	}
-	among, err := nodesWith(ctx, c, p.stores, near)
-	if err != nil {
-		return err
+	near, among := p.ISO, p.isoNodes
+	var err error
+	if p.ISO.Name == "" {
+		near = p.Source.Volume
+		if among, err = nodesWith(ctx, c, p.stores, near); err != nil {
+			return err
+		}
 	}
 	var image int64
 	if v := p.Source.Volume; v.Storage != "" && p.Source.Kind == fromImage {
@@ -226,7 +234,7 @@ func (p *vmPlan) imageSize(ctx context.Context, c *tool.Call, v pve.VolID, among
 }
 
 // planImages chooses the storage to which the image is downloaded.
-func (p *vmPlan) planImages() error {
+func (p *vmPlan) planImages(ctx context.Context, c *tool.Call) error {
 	if p.Source.URL == "" {
 		return nil
 	}
@@ -241,7 +249,10 @@ func (p *vmPlan) planImages() error {
 			return cluster.NoStorageError(name, p.stores)
 		}
 	}
-	return nil
+	if reason := c.Host().Policy.RefuseFetch(p.Source.URL); reason != "" {
+		return &policy.RefusedError{Reason: reason}
+	}
+	return mayFetch(ctx, c, p.perms, p.Place.Node)
 }
 
 // gibibytes writes a size for PVE, which counts in GiB or in less if that is not whole.
@@ -259,7 +270,7 @@ func newDisk(storage string, size int64) string {
 
 // hardware writes the configuration of the VM.
 func (p *vmPlan) hardware(ctx context.Context, c *tool.Call) error {
-	windows := windowsRE.MatchString(p.in.ISO + " " + p.Source.Name)
+	windows := windowsRE.MatchString(p.ISO.Name + " " + p.Source.Name)
 	set := func(key, value string) { p.Config[key] = value }
 	set("name", p.in.Name)
 	set("cores", strconv.Itoa(cmp.Or(p.in.Cores, 2)))
@@ -294,8 +305,8 @@ func (p *vmPlan) hardware(ctx context.Context, c *tool.Call) error {
 		set(bus+strconv.Itoa(i+1), newDisk(p.Place.Storage, size)+options)
 	}
 	order := p.bootDisks()
-	if p.in.ISO != "" {
-		set("ide2", p.in.ISO+",media=cdrom")
+	if p.ISO.Name != "" {
+		set("ide2", p.ISO.String()+",media=cdrom")
 		order = append(order, "ide2")
 	}
 	set("boot", "order="+strings.Join(order, ";"))

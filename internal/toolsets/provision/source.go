@@ -146,7 +146,8 @@ func sourceOfGuest(ctx context.Context, c *tool.Call, id pve.VMID) (source, erro
 	if err != nil {
 		return source{}, err
 	}
-	out := source{Kind: fromTemplate, Template: id, Name: "template " + label, Agent: true}
+	known, _ := c.Host().Images.Of(s.Name.Value)
+	out := source{Kind: fromTemplate, Template: id, Name: "template " + label, User: known.User, Agent: true}
 	for _, d := range config.Disks(g.Kind) {
 		out.Cloud = out.Cloud || d.IsCloudInit()
 	}
@@ -173,7 +174,12 @@ func sourceOfWords(ctx context.Context, c *tool.Call, in createIn) (source, erro
 		unable = "the " + found[i].Name
 	}
 	shown := render.Text(in.Source, 60)
-	known, isKnown := c.Host().Images.For(question)
+	meant := c.Host().Images.Meant(question)
+	var known images.Image
+	isKnown := len(meant) == 1
+	if isKnown {
+		known = meant[0]
+	}
 	switch {
 	case len(able) == 1:
 		return able[0].rather(unable), nil
@@ -195,6 +201,8 @@ func sourceOfWords(ctx context.Context, c *tool.Call, in createIn) (source, erro
 			"%q is here only as %s, which has no cloud-init drive, by which its clone could learn user, keys or addresses. Nothing was made.", shown, unable)
 	case isKnown:
 		return source{}, explain.Refusal(fmt.Sprintf("Repeat with download: true, which fetches %s.", known.URL), "No storage has an image for %q. Nothing was made.", shown)
+	case len(meant) > 1:
+		return source{}, explain.Refusal("Give one of them as source, with download: true: "+render.List(images.Names(meant))+".", "No storage has an image for %q, which may mean %d that can be fetched. Nothing was made.", shown, len(meant))
 	}
 	return source{}, explain.Refusal("Give a volume, a URL with download: true, or the name of a template; pve_download without arguments lists what there is.",
 		"No storage has an image for %q, no template has such a name, and no known cloud image. Nothing was made.", shown)
@@ -272,11 +280,7 @@ func nodesWith(ctx context.Context, c *tool.Call, stores []cluster.Store, id pve
 		}
 	}
 	if nodes == nil && err == nil {
-		note := ""
-		if len(notes) > 0 {
-			note = " Not looked into: " + render.Text(strings.Join(notes, "; "), 200) + "."
-		}
-		err = explain.Refusal("pve_download without arguments lists what there is.", "%s is on no node.%s Nothing was made.", render.Text(id.String(), 100), note)
+		err = explain.Refusal("pve_download without arguments lists what there is.", "%s is on no node.%s Nothing was made.", render.Text(id.String(), 100), notLookedInto(notes))
 	}
 	return nodes, err
 }
