@@ -150,6 +150,9 @@ func (g *Guard) refuseRead(req *http.Request, r request) string {
 	if reason := e.never(); reason != "" {
 		return reason
 	}
+	if reason := g.Policy.refuseBackupFile(*e); reason != "" {
+		return reason
+	}
 	if e.onlyReads != nil {
 		var reason string
 		if r.params, reason, _ = readParams(req, r, e); reason == "" && e.onlyReads(r) {

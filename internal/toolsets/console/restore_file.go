@@ -86,8 +86,8 @@ func restoreFile() tool.Tool {
 
 func planRestoreFile(ctx context.Context, c *tool.Call, in restoreFileIn) (change.Plan, restoreFileState, error) {
 	s := restoreFileState{restoreFileIn: in}
-	if len(c.Host().Policy.ExecAllow) > 0 {
-		return change.Plan{}, s, &policy.RefusedError{Reason: "a backup has every file of its guest, and PVE_MCP_EXEC_ALLOW limits what is done in guests"}
+	if reason := c.Host().Policy.RefuseBackupFiles(); reason != "" {
+		return change.Plan{}, s, &policy.RefusedError{Reason: reason}
 	}
 	s.Path = path.Clean("/" + in.Path)
 	if strings.ContainsFunc(in.Path, func(r rune) bool { return r < ' ' || r == 0x7f }) {

@@ -1,0 +1,20 @@
+package policy
+
+import "strings"
+
+// RefuseBackupFiles returns why files in backups of guests must not be listed or read, or "".
+// Where a path in a backup leads is not known, so that no pattern can allow some of them.
+func (p Policy) RefuseBackupFiles() string {
+	if len(p.ExecAllow) > 0 {
+		return "a backup has every file of its guest, and PVE_MCP_EXEC_ALLOW limits what is done in guests"
+	}
+	return ""
+}
+
+// refuseBackupFile returns why a request must not look into a backup, or "".
+func (p Policy) refuseBackupFile(e row) string {
+	if strings.Contains(e.path, "/file-restore/") {
+		return p.RefuseBackupFiles()
+	}
+	return ""
+}
