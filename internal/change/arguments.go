@@ -46,8 +46,8 @@ func secretsToType(in any) []string {
 
 // PlanArguments is embedded by the In of a change whose plan can be had without doing it.
 type PlanArguments struct {
-	Plan       bool   `json:"plan,omitzero" jsonschema:"only show the plan"`
-	PlanHandle string `json:"plan_handle,omitzero" jsonschema:"do exactly that plan; alone"`
+	Plan       bool   `json:"plan,omitzero" jsonschema:"only plan it"`
+	PlanHandle string `json:"plan_handle,omitzero" jsonschema:"do that plan; alone"`
 }
 
 func (p PlanArguments) wantsPlan() bool { return p.Plan }

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -57,14 +58,17 @@ func Schemas() ([]byte, error) {
 	return file.Bytes(), nil
 }
 
+// plainWords are descriptions that the types of a guest, or the name of the argument, make plain.
+var plainWords = []string{"id or name", "default: none"}
+
 // listed is the schema of a tool's arguments as a model is to read it, over and over: without
-// bounds, which the refusal of a value outside names, and without words on paging, which every
-// model knows.
+// bounds, which the refusal of a value outside names, and without words that say no more than
+// name and type do.
 func listed(s *jsonschema.Schema) *jsonschema.Schema {
 	out := s.CloneSchemas()
 	for name, p := range out.Properties {
 		p.Minimum, p.Maximum = nil, nil
-		if name == "limit" || name == "offset" {
+		if name == "limit" || name == "offset" || slices.Contains(plainWords, p.Description) {
 			p.Description = ""
 		}
 		if p.Type == "object" && len(p.Properties) == 0 {

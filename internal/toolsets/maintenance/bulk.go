@@ -82,7 +82,7 @@ func bulkAction() tool.Tool {
 		Doc: "Do one thing to many or all guests, by tag, pool, node or name: start or shut down in order, snapshot, clean up old snapshots, back up now, migrate, tags, set configuration. " +
 			"With plan: says first what would happen. Answers per guest.",
 		Examples: []tool.Example{
-			{Arguments: `{"action":"snapshot","guests":"102,103","snapname":"prepatch","parallel":1,"wait":45}`},
+			{Arguments: `{"action":"snapshot","guests":"101,103","snapname":"prepatch","parallel":1,"wait":45}`},
 			{Arguments: `{"action":"add_tags","guests":"100-106,200-204","tags":["patched"],"parallel":1,"confirm":true,"wait":45}`},
 		},
 		Worst: policy.Destructive,

@@ -12,7 +12,7 @@ func Set() tool.Set {
 		Instructions: `
 A new VM, in one call: pve_create_vm.
 A new container, in one call: pve_create_container.`,
-		Standard: []tool.Tool{createVM(), download()},
-		Tools:    []tool.Tool{createContainer(), deleteVolume(), moveDisk(), makeTemplate()},
+		Standard: []tool.Tool{createVM(), createContainer(), download()},
+		Tools:    []tool.Tool{deleteVolume(), moveDisk(), makeTemplate()},
 	}
 }
