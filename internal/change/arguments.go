@@ -46,7 +46,7 @@ func secretsToType(in any) []string {
 
 // PlanArguments is embedded by the In of a change whose plan can be had without doing it.
 type PlanArguments struct {
-	Plan       bool   `json:"plan,omitzero" jsonschema:"only plan it"`
+	Plan       bool   `json:"plan,omitzero" jsonschema:"plan only"`
 	PlanHandle string `json:"plan_handle,omitzero" jsonschema:"do that plan; alone"`
 }
 
