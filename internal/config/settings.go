@@ -201,6 +201,11 @@ var settings = []Setting{
 		set: func(c *Config, v string) (err error) { c.Policy.ExecAllow, err = policy.ParseCommands(v); return },
 	},
 	{
+		Key: "PVE_MCP_FILES_ALLOW", Flag: "files-allow", Example: "/etc/nginx/**; /var/log/*.log", limits: true,
+		Doc: "the only paths in guests that pve_read_file, pve_write_file and pve_list_files use, separated by semicolons: absolute, each element a pattern, /** at the end for a folder and all below it. A link counts as what it leads to. Without it every path, or with PVE_MCP_EXEC_ALLOW none",
+		set: func(c *Config, v string) (err error) { c.Policy.FilesAllow, err = policy.ParseFiles(v); return },
+	},
+	{
 		Key: "PVE_MCP_DOWNLOAD_FROM", Flag: "download-from", Example: "*.debian.org, cloud-images.ubuntu.com, nas.lan", limits: true,
 		Doc: "the only hosts from which nodes fetch images, ISOs and templates, as patterns between commas; without it every public host, and no host of a private network. It judges the name in the call: the node follows redirects, and resolves the name, without this server, so a firewall has to keep nodes from what they must not reach. A pattern that ends with a wildcard, such as 10.0.0.*, matches addresses and short names only",
 		set: func(c *Config, v string) (err error) { c.Policy.DownloadFrom, err = policy.ParseHosts(v); return },

@@ -90,6 +90,9 @@ type Target struct {
 	// command, and whether that has standard input. It is judged as a command of the agent is.
 	Command []string
 	Stdin   bool
+	// File is the file in a VM that the target is about: as many commands for files as that
+	// takes, all with that path.
+	File string
 }
 
 // covers reports whether a request changes the subject of the target, and nothing beyond the
@@ -142,6 +145,11 @@ func spend(ctx context.Context, e row, r request, changes effect) (used *grant, 
 		return nil, "it decides who may do what, to which only a human can consent"
 	case !granted(ctx, e, r) || !g.target.covers(changes):
 		return nil, fmt.Sprintf("the consent was for %s %s of %v", g.target.Method, g.target.Path, g.target.Subject)
+	case g.target.File != "":
+		if _, name, _, ok := fileOf(r.params["command"]); !ok || name != g.target.File {
+			return nil, fmt.Sprintf("the consent was for the file %q", g.target.File)
+		}
+		return g, ""
 	case g.used.Swap(true):
 		return nil, "the consent was used already"
 	}

@@ -55,6 +55,9 @@ func (g *Guard) mayType(req *http.Request, r request, e *row) (used *grant, may 
 // refuseCommand returns why the command of a request must not be run, or "": that in its
 // parameters, or the one that its call types into the console.
 func (g *Guard) refuseCommand(ctx context.Context, e row, r request) string {
+	if reason := g.Policy.refuseAgentFile(e); reason != "" {
+		return reason
+	}
 	argv, stdin := r.params["command"], r.params.Get("input-data") != ""
 	held, _ := ctx.Value(grantKey{}).(*grant)
 	if held != nil && held.target.opens(e.target(r)) {

@@ -35,6 +35,9 @@ type Policy struct {
 	Access bool
 	// ExecAllow are the allowed commands; empty allows all.
 	ExecAllow []Command
+	// FilesAllow are the paths in guests that may be read, written and listed. Empty allows
+	// all, or with ExecAllow none.
+	FilesAllow []FilePattern
 	// DownloadFrom are the hosts from which nodes may fetch; empty means every public one.
 	DownloadFrom Hosts
 	// Fetch lets this process itself read the checksums of publishers.

@@ -220,6 +220,9 @@ func stepsUp(arg string) bool {
 // RefuseCommand returns why a command must not be run in a guest, with or without standard
 // input, or "".
 func (p Policy) RefuseCommand(argv []string, stdin bool) string {
+	if do, name, real, ok := fileOf(argv); ok {
+		return p.refuseFileCommand(do, name, real)
+	}
 	if len(p.ExecAllow) == 0 {
 		return ""
 	}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -159,7 +160,7 @@ func (g *Guard) refuseRead(req *http.Request, r request) string {
 			return ""
 		}
 	}
-	if reason := g.Policy.Refusal(e.class.risk()); reason != "" || e.fetches == nil {
+	if reason := cmp.Or(g.Policy.Refusal(e.class.risk()), g.Policy.refuseAgentFile(*e)); reason != "" || e.fetches == nil {
 		return reason
 	}
 	var reason string

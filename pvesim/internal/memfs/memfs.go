@@ -168,6 +168,45 @@ func (f *FS) Stat(name string, follow bool) (Info, error) {
 	return n.info(path.Base(path.Clean("/" + name))), nil
 }
 
+// RealPath is an absolute path without symbolic links. The file itself need not be there.
+func (f *FS) RealPath(name string) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	name = path.Clean("/" + name)
+	for range mostLinks {
+		next, err := f.withoutLink(name)
+		if err != nil || next == name {
+			return name, err
+		}
+		name = next
+	}
+	return "", ErrLoop
+}
+
+// withoutLink follows the first symbolic link in a path; a path without one stays.
+func (f *FS) withoutLink(name string) (string, error) {
+	n, walked := f.root, "/"
+	parts := strings.FieldsFunc(name, func(r rune) bool { return r == '/' })
+	for i, part := range parts {
+		if !n.mode.IsDir() {
+			return "", ErrNotDir
+		}
+		child := n.children[part]
+		switch {
+		case child == nil && i == len(parts)-1:
+			return name, nil
+		case child == nil:
+			return "", ErrNotExist
+		case child.mode&fs.ModeSymlink != 0 && path.IsAbs(child.target):
+			return path.Join(append([]string{child.target}, parts[i+1:]...)...), nil
+		case child.mode&fs.ModeSymlink != 0:
+			return path.Join(append([]string{walked, child.target}, parts[i+1:]...)...), nil
+		}
+		n, walked = child, path.Join(walked, part)
+	}
+	return name, nil
+}
+
 // ReadDir lists a folder by name.
 func (f *FS) ReadDir(name string) ([]Info, error) {
 	f.mu.Lock()

@@ -129,13 +129,13 @@ func readLink(x *command) int {
 	_, whole := opts["f"]
 	for _, name := range x.args {
 		info, err := x.p.sys.FS.Stat(x.path(name), false)
-		switch {
-		case whole && (err != nil || info.Target == ""):
-			fmt.Fprintln(x.out, cleaned(x.path(name)))
+		switch real, realErr := x.p.sys.FS.RealPath(x.path(name)); {
+		case whole && realErr != nil:
+			return 1
+		case whole:
+			fmt.Fprintln(x.out, real)
 		case err != nil || info.Target == "":
 			return 1
-		case whole && !path.IsAbs(info.Target):
-			fmt.Fprintln(x.out, path.Join(path.Dir(x.path(name)), info.Target))
 		default:
 			fmt.Fprintln(x.out, info.Target)
 		}
