@@ -27,6 +27,11 @@ type fileArguments struct {
 	change.TimeoutArgument
 }
 
+// localArgument names a file of this machine.
+type localArgument struct {
+	LocalPath string `json:"local_path,omitzero" jsonschema:"a file below the folder PVE_MCP_FILES of this server, in place of content in the call"`
+}
+
 // fileFacts are those of a file in an answer.
 type fileFacts struct {
 	VMID    pve.VMID `json:"vmid,omitzero"`

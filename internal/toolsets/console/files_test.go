@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -239,6 +241,40 @@ func TestFilesWithConsent(t *testing.T) {
 					t.Errorf("once more: %s", again.Text)
 				}
 			})
+		})
+	}
+}
+
+// A large file goes from and to a folder of this machine, without passing through the call.
+func TestLocalFiles(t *testing.T) {
+	for place, with := range places() {
+		t.Run(place, func(t *testing.T) {
+			folder := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				with.Policy.Exec = true
+				w := sim.New(t, with.Options)
+				call := func(name, args, want string) {
+					t.Helper()
+					if a := w.Call(name, fmt.Sprintf(`{"vmid":%s,%s}`, with.Args, args)); !strings.Contains(a.Text, want) {
+						t.Errorf("%s %s: %s", name, args, a.Text)
+					}
+				}
+				call("pve_read_file", `"path":"/srv/big","local_path":"big"`, "PVE_MCP_FILES")
+				w.Host.FilesDir = folder
+				call("pve_read_file", `"path":"/srv/big","local_path":"big"`, "1048576 bytes of /srv/big")
+				call("pve_read_file", `"path":"/srv/big","local_path":"big"`, "overwrite")
+				call("pve_read_file", `"path":"/srv/nothing","local_path":"none"`, "There is no /srv/nothing")
+				call("pve_write_file", `"path":"/srv/copy","local_path":"big"`, "1048576 bytes were written to /srv/copy")
+				call("pve_write_file", `"path":"/srv/copy","local_path":"none"`, "none")
+				call("pve_write_file", `"path":"/srv/copy","local_path":"big","text":"x"`, "in place of text and base64")
+			})
+			data, err := os.ReadFile(filepath.Join(folder, "big"))
+			if err != nil || string(data) != strings.Repeat("0123456789abcde\n", 1<<16) {
+				t.Errorf("%d bytes, %v", len(data), err)
+			}
+			if list, err := os.ReadDir(folder); err != nil || len(list) != 1 {
+				t.Errorf("in the folder: %v, %v", list, err)
+			}
 		})
 	}
 }

@@ -8,12 +8,14 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"unicode/utf8"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/guestexec"
+	"github.com/pve-mcp/pve-mcp/internal/localfiles"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -25,6 +27,8 @@ type readFileIn struct {
 	Offset int64 `json:"offset,omitzero" min:"0" jsonschema:"first byte; default: 0"`
 	Length int64 `json:"length,omitzero" min:"0" jsonschema:"bytes; default: what an answer has room for"`
 	Base64 bool  `json:"base64,omitzero" jsonschema:"text as exact bytes, too"`
+	localArgument
+	Overwrite bool `json:"overwrite,omitzero" jsonschema:"replace a local file"`
 }
 
 type readFileState struct {
@@ -32,6 +36,13 @@ type readFileState struct {
 	Place guestexec.Place `json:"place"`
 	Facts guestexec.Facts `json:"facts"`
 	Data  []byte          `json:"data"`
+	Saved saved           `json:"saved,omitzero"`
+}
+
+// saved is what was saved on this machine.
+type saved struct {
+	localfiles.Saved
+	Changed bool `json:"changed,omitzero"` // in the guest, meanwhile
 }
 
 type readFileOut struct {
@@ -42,6 +53,7 @@ type readFileOut struct {
 	Bytes  int    `json:"bytes,omitzero" jsonschema:"in this answer"`
 	SHA256 string `json:"sha256,omitzero" jsonschema:"of them"`
 	More   int64  `json:"more,omitzero" jsonschema:"the offset of what follows"`
+	Saved  string `json:"saved,omitzero" jsonschema:"the local file"`
 }
 
 func readFile() tool.Tool {
@@ -60,7 +72,13 @@ func readFile() tool.Tool {
 		Plan: func(ctx context.Context, c *tool.Call, in readFileIn) (change.Plan, readFileState, error) {
 			s := readFileState{readFileIn: in}
 			var err error
-			if s.Place, err = in.findFile(ctx, c); err != nil {
+			if in.LocalPath != "" {
+				err = localfiles.In(c).Check(in.LocalPath, in.Overwrite)
+			}
+			if err == nil {
+				s.Place, err = in.findFile(ctx, c)
+			}
+			if err != nil {
 				return change.Plan{}, s, err
 			}
 			return in.planFile(s.Place, "Reading"), s, nil
@@ -82,11 +100,22 @@ func room(c *tool.Call) int {
 
 func (s *readFileState) read(ctx context.Context, c *tool.Call) error {
 	length := int64(room(c))
+	if s.LocalPath != "" {
+		length = localfiles.MaxSize
+	}
 	if s.Length > 0 {
 		length = min(length, s.Length)
 	}
 	if s.Place.Windows {
-		return s.readByAgent(ctx, c, length)
+		if err := s.readByAgent(ctx, c, length); err != nil || s.LocalPath == "" {
+			return err
+		}
+		var err error
+		s.Saved.Saved, err = localfiles.In(c).Save(s.LocalPath, bytes.NewReader(s.Data), s.Overwrite)
+		return err
+	}
+	if s.LocalPath != "" {
+		return s.withFile(ctx, c, s.Place.Guest, func(f *guestexec.File) error { return s.save(ctx, c, f, length) })
 	}
 	return s.withFile(ctx, c, s.Place.Guest, func(f *guestexec.File) (err error) {
 		var data bytes.Buffer
@@ -94,6 +123,28 @@ func (s *readFileState) read(ctx context.Context, c *tool.Call) error {
 		s.Data = data.Bytes()
 		return err
 	})
+}
+
+// save saves a file on this machine, piece by piece.
+func (s *readFileState) save(ctx context.Context, c *tool.Call, f *guestexec.File, length int64) error {
+	from, to := io.Pipe()
+	reading := make(chan struct{})
+	go func() {
+		defer close(reading)
+		var err error
+		s.Facts, _, err = f.Read(ctx, to, s.Offset, length)
+		_ = to.CloseWithError(err) // never fails
+	}()
+	var err error
+	s.Saved.Saved, err = localfiles.In(c).Save(s.LocalPath, from, s.Overwrite)
+	_ = from.Close() // never fails
+	<-reading
+	if err != nil || s.Offset > 0 || s.Length > 0 {
+		return err
+	}
+	facts, sum, err := f.Sum(ctx)
+	s.Facts, s.Saved.Changed = facts, sum != s.Saved.SHA256
+	return err
 }
 
 // readByAgent reads a file of Windows, where only the agent's own call can.
@@ -124,6 +175,17 @@ func (s *readFileState) readByAgent(ctx context.Context, c *tool.Call, length in
 // answer shows what was read, as much of it as there is room for.
 func (s readFileState) answer(c *tool.Call) readFileOut {
 	out := readFileOut{fileFacts: fileFacts{VMID: s.VMID, Path: render.Text(s.Path, mostPath)}}
+	if s.LocalPath != "" {
+		out.Saved, out.Bytes, out.SHA256 = s.Saved.Path, int(s.Saved.Size), s.Saved.SHA256
+		if s.Facts.Size >= 0 {
+			out.set(s.Facts)
+		}
+		out.Message = fmt.Sprintf("%d bytes of %s in %s were saved.", s.Saved.Size, out.Path, s.Place.Label)
+		if s.Saved.Changed {
+			out.SetOutcome(tool.Warnings, "Read it again when nothing writes there.", "%s But the file changed while it was read, so that its parts may not belong together.", out.Message)
+		}
+		return out
+	}
 	data, altered := s.Data, false
 	if text, isText := textOf(data); isText && !s.Base64 {
 		data = fitting(text, room(c))

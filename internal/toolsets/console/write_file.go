@@ -7,11 +7,13 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"io"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/guestexec"
+	"github.com/pve-mcp/pve-mcp/internal/localfiles"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -23,12 +25,14 @@ type writeFileIn struct {
 	Text   string `json:"text,omitzero" jsonschema:"its new content"`
 	Base64 string `json:"base64,omitzero" jsonschema:"or: its new bytes"`
 	Append bool   `json:"append,omitzero" jsonschema:"add to its end; default: replace it"`
+	localArgument
 }
 
 type writeFileState struct {
 	writeFileIn
 	Place  guestexec.Place `json:"place"`
 	Data   []byte          `json:"data"`
+	Size   int64           `json:"size"`
 	Facts  guestexec.Facts `json:"facts"`
 	SHA256 string          `json:"sha256"`
 	Other  bool            `json:"other,omitzero"` // what was read afterwards
@@ -60,7 +64,7 @@ func writeFile() tool.Tool {
 
 const (
 	// mostWritten is the most bytes of a call.
-	mostWritten = 16 << 20
+	mostWritten = 256 << 20
 	// mostByAgent is the most bytes that the agent's own call takes: base64 makes 60 KiB of it.
 	mostByAgent = 45 << 10
 )
@@ -68,12 +72,8 @@ const (
 func planWriteFile(ctx context.Context, c *tool.Call, in writeFileIn) (change.Plan, writeFileState, error) {
 	s := writeFileState{writeFileIn: in}
 	var err error
-	if s.Data, err = in.content(); err != nil {
+	if err = s.look(c); err != nil {
 		return change.Plan{}, s, err
-	}
-	s.Text, s.Base64 = "", ""
-	if len(s.Data) > mostWritten {
-		return change.Plan{}, s, tool.BadArgument("text", fmt.Sprintf("has %d bytes; a call writes at most %d: write the rest with append: true", len(s.Data), mostWritten))
 	}
 	if s.Place, err = in.findFile(ctx, c); err != nil {
 		return change.Plan{}, s, err
@@ -83,17 +83,46 @@ func planWriteFile(ctx context.Context, c *tool.Call, in writeFileIn) (change.Pl
 		does = "Appending to the end"
 	}
 	plan := in.planFile(s.Place, does)
-	plan.Consequences = append(plan.Consequences, fmt.Sprintf("%d bytes are written", len(s.Data)))
+	plan.Consequences = append(plan.Consequences, fmt.Sprintf("%d bytes are written", s.Size))
 	if !in.Append {
 		plan.Consequences = append(plan.Consequences, "what the file has now is lost")
 	}
 	switch {
 	case s.Place.Windows && in.Append:
 		err = explain.Refusal("Append with a command of the guest (pve_vm_exec).", "The agent of %v, which runs Windows, can only replace a file.", s.Place.Guest)
-	case s.Place.Windows && len(s.Data) > mostByAgent:
-		err = explain.Refusal("Bring it there another way, such as by a download in the guest.", "The agent of %v, which runs Windows, writes at most %d bytes; these are %d.", s.Place.Guest, mostByAgent, len(s.Data))
+	case s.Place.Windows && s.Size > mostByAgent:
+		err = explain.Refusal("Bring it there another way, such as by a download in the guest.", "The agent of %v, which runs Windows, writes at most %d bytes; these are %d.", s.Place.Guest, mostByAgent, s.Size)
 	}
 	return plan, s, err
+}
+
+// look sets the content, or the size of a local file that has it.
+func (s *writeFileState) look(c *tool.Call) (err error) {
+	if s.LocalPath == "" {
+		s.Data, err = s.content()
+		s.Size, s.Text, s.Base64 = int64(len(s.Data)), "", ""
+	} else if s.Text != "" || s.Base64 != "" {
+		err = tool.BadArgument("local_path", "is in place of text and base64")
+	} else {
+		s.Size, err = s.sizeOfLocal(c)
+	}
+	if err == nil && s.Size > mostWritten {
+		err = tool.BadArgument("text", fmt.Sprintf("has %d bytes; a call writes at most %d: write the rest with append: true", s.Size, mostWritten))
+	}
+	return err
+}
+
+func (s *writeFileState) sizeOfLocal(c *tool.Call) (int64, error) {
+	local, err := localfiles.In(c).Open(s.LocalPath)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = local.Close() }() // it was only looked at
+	info, err := local.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
 }
 
 // content is what is to be written.
@@ -114,11 +143,24 @@ func (in writeFileIn) content() ([]byte, error) {
 }
 
 func startWriteFile(ctx context.Context, c *tool.Call, s *writeFileState) (change.Job, error) {
+	data := io.Reader(bytes.NewReader(s.Data))
+	if s.LocalPath != "" {
+		local, err := localfiles.In(c).Open(s.LocalPath)
+		if err != nil {
+			return change.Job{}, err
+		}
+		defer func() { _ = local.Close() }() // it was only read
+		data = io.LimitReader(local, s.Size) // as the human was told
+	}
 	if s.Place.Windows {
+		var err error
+		if s.Data, err = io.ReadAll(data); err != nil {
+			return change.Job{}, err
+		}
 		return change.Job{}, s.writeByAgent(ctx, c)
 	}
 	return change.Job{}, s.withFile(ctx, c, s.Place.Guest, func(f *guestexec.File) (err error) {
-		s.Facts, s.SHA256, err = f.Write(ctx, bytes.NewReader(s.Data), int64(len(s.Data)), s.Append)
+		s.Facts, s.SHA256, err = f.Write(ctx, data, s.Size, s.Append)
 		return err
 	})
 }
@@ -148,7 +190,7 @@ func finishWriteFile(_ context.Context, _ *tool.Call, s writeFileState, _ change
 	if s.Append {
 		did = "appended to"
 	}
-	out.Message = fmt.Sprintf("%d bytes were %s %s in %s, and verified.", len(s.Data), did, out.Path, s.Place.Label)
+	out.Message = fmt.Sprintf("%d bytes were %s %s in %s, and verified.", s.Size, did, out.Path, s.Place.Label)
 	switch {
 	case s.Other:
 		out.SHA256, out.Size = "", nil
