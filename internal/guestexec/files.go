@@ -294,7 +294,7 @@ func (f *File) List(ctx context.Context) ([]Entry, error) {
 		}
 		all = append(all, e)
 	}
-	const patterns = 3 // of names, which stand for themselves where they match none
+	const patterns = 3 // that remain as they are if they match no name
 	if n, err := strconv.Atoi(strings.TrimSpace(count)); err != nil || len(all) < n-patterns {
 		return nil, explain.Refusal("Use pve_vm_exec with find.", "%s has %s entries, which are too many to list.", render.Text(f.name, 200), render.Text(count, 20))
 	}

@@ -51,6 +51,7 @@ func listFiles() tool.Tool {
 		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100,"path":"/etc"}`},
+			{Arguments: `{"vmid":203,"path":"/etc"}`, Since: "9.2"},
 		},
 		Idempotent: true,
 		Worst:      policy.Exec,

@@ -64,6 +64,7 @@ func readFile() tool.Tool {
 		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100,"path":"/etc/hostname"}`},
+			{Arguments: `{"vmid":203,"path":"/etc/hostname"}`, Since: "9.2"},
 		},
 		Idempotent: true,
 		Worst:      policy.Exec,

@@ -52,6 +52,7 @@ func writeFile() tool.Tool {
 		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100,"path":"/tmp/pve-mcp.txt","text":"hello\n"}`},
+			{Arguments: `{"vmid":203,"path":"/tmp/pve-mcp.txt","text":"hello\n"}`, Since: "9.2"},
 		},
 		Worst:  policy.Exec,
 		Risk:   func(writeFileIn) policy.Risk { return policy.Exec },
@@ -150,7 +151,7 @@ func startWriteFile(ctx context.Context, c *tool.Call, s *writeFileState) (chang
 			return change.Job{}, err
 		}
 		defer func() { _ = local.Close() }() // it was only read
-		data = io.LimitReader(local, s.Size) // as the human was told
+		data = io.LimitReader(local, s.Size) // the plan has this size
 	}
 	if s.Place.Windows {
 		var err error
