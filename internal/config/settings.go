@@ -157,7 +157,7 @@ var settings = []Setting{
 	},
 	{
 		Key: "PVE_MCP_ENABLE_EXEC", Flag: "enable-exec", Example: "false", Default: "false",
-		Doc:     "offer pve_vm_exec, which runs commands in VMs and containers",
+		Doc:     "offer pve_vm_exec, which runs commands in VMs and containers, and the tools for files in them",
 		loosens: func(v string) bool { on, err := parseBool(v); return err == nil && on },
 		set:     func(c *Config, v string) (err error) { c.Policy.Exec, err = parseBool(v); return },
 	},
