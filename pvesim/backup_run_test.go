@@ -292,6 +292,7 @@ func TestBackupJobs(t *testing.T) {
 // A job runs on every node with guests of it when its time has come, as root, and as it is then.
 func TestJobsRun(t *testing.T) {
 	m := pvesim.Cluster()
+	m.JobsRun = true
 	m.Jobs = []pvesim.BackupJob{
 		{ID: "web", Schedule: "14:00", Options: map[string]string{"vmid": "200,201", "storage": "nfs", "mode": "snapshot", "comment": "x"}},
 		{ID: "off", Schedule: "14:00", Disabled: true, Options: map[string]string{"all": "1", "storage": "nfs"}},

@@ -8,12 +8,12 @@ import (
 )
 
 // armJobs lets the backup jobs run at their next time after now, and after every change of them
-// again.
+// again, if the model says that they do.
 func (s *Sim) armJobs(now time.Time) {
 	s.jobsArmed++
 	armed := s.jobsArmed
 	next, ok := s.nextJobs(now)
-	if !ok {
+	if !ok || !s.model.JobsRun {
 		return
 	}
 	s.timers = append(s.timers, timer{at: next, rule: true, do: func(time.Time) {

@@ -24,9 +24,12 @@ type Model struct {
 	Volumes       []Volume
 	NoMoreVolumes bool
 	// Missing are the ids of volumes that configurations name and that do not exist.
-	Missing      []string
-	Pools        []Pool
-	Jobs         []BackupJob
+	Missing []string
+	Pools   []Pool
+	Jobs    []BackupJob
+	// JobsRun says that the backup jobs run by themselves when their time has come. Without it a
+	// test that takes long, or runs at night, meets no backups that it did not ask for.
+	JobsRun      bool
 	Replications []Replication
 	// HAGroups are for nodes up to PVE 8, and HARules, which replaced them, for later ones.
 	HAGroups, HARules []HASection
@@ -254,7 +257,8 @@ type Pool struct {
 	Storages []string
 }
 
-// BackupJob is a job that makes backups by itself, when its time has come. Its times are UTC.
+// BackupJob is a job that makes backups by itself, when its time has come, if [Model.JobsRun]
+// is set. Its times are UTC.
 type BackupJob struct {
 	ID       string
 	Schedule string // a calendar event, such as sat 02:30

@@ -17,7 +17,7 @@ import (
 
 type listJobsIn struct {
 	ID     string `json:"id,omitzero" jsonschema:"only this one, with its next five runs, guests and all settings"`
-	Limit  int    `json:"limit,omitzero" min:"1" max:"100" default:"20" jsonschema:"most jobs"`
+	Limit  int    `json:"limit,omitzero" min:"1" max:"200" default:"20" jsonschema:"most jobs"`
 	Offset int    `json:"offset,omitzero" min:"0" jsonschema:"jobs to skip"`
 }
 

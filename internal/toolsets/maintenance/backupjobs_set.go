@@ -24,8 +24,8 @@ type setJobIn struct {
 	Storage  string      `json:"storage,omitzero" jsonschema:"default: the only one for backups"`
 	Keep     string      `json:"keep,omitzero" jsonschema:"backups of each guest that stay: 7, or last=7,weekly=4, or all; default: as the storage says"`
 	Mode     string      `json:"mode,omitzero" enum:"snapshot,suspend,stop" jsonschema:"default: snapshot; stop: shuts guests down"`
-	Enabled  *bool       `json:"enabled,omitzero"`
-	Comment  string      `json:"comment,omitzero"`
+	Enabled  *bool       `json:"enabled,omitzero" jsonschema:"false: it does not run by itself"`
+	Comment  string      `json:"comment,omitzero" jsonschema:"a note"`
 	Set      tool.Values `json:"set,omitzero" jsonschema:"other settings by PVE's keys"`
 	Unset    []string    `json:"unset,omitzero" jsonschema:"PVE's keys to remove"`
 	KeepAll  bool        `json:"keep_all,omitzero" jsonschema:"run_now: delete no older backups"`

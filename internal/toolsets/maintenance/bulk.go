@@ -94,11 +94,7 @@ func bulkAction() tool.Tool {
 		},
 		Needs: []tool.Need{
 			tool.On(tool.OnGuest, "VM.Audit"),
-			tool.On(tool.OnGuest, "VM.PowerMgmt").If("start, shutdown, stop, reboot"),
-			tool.On(tool.OnGuest, "VM.Snapshot").If("snapshot, delete_snapshot"),
-			tool.On(tool.OnGuest, "VM.Backup").If("backup"),
-			tool.On(tool.OnStorage, "Datastore.AllocateSpace").If("backup"),
-			tool.On(tool.OnGuest, "VM.Migrate").If("migrate"),
+			tool.On(tool.OnGuest, "VM.Snapshot").If("snapshot, delete_snapshot; other actions as their own tools"),
 			tool.On(tool.OnGuest, "VM.Config.Options").If("tags, set_config"),
 		},
 		Plan: planBulk,
