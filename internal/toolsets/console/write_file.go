@@ -51,8 +51,8 @@ func writeFile() tool.Tool {
 		Doc:   "Writes a file in a VM (by its agent) or a container (by its console): it is replaced as a whole once all has arrived, with its mode and owner, or appended to.",
 		Long:  true,
 		Examples: []tool.Example{
-			{Arguments: `{"vmid":100,"path":"/tmp/pve-mcp.txt","text":"hello\n"}`},
-			{Arguments: `{"vmid":203,"path":"/tmp/pve-mcp.txt","text":"hello\n"}`, Since: "9.2"},
+			{Arguments: `{"vmid":100,"path":"/tmp/pve-mcp.txt","text":"hello"}`},
+			{Arguments: `{"vmid":203,"path":"/tmp/pve-mcp.txt","text":"hello"}`, Since: "9.2"},
 		},
 		Worst:  policy.Exec,
 		Risk:   func(writeFileIn) policy.Risk { return policy.Exec },
