@@ -59,7 +59,7 @@ func Schemas() ([]byte, error) {
 }
 
 // plainWords are descriptions that the types of a guest, or the name of the argument, make plain.
-var plainWords = []string{"id or name", "default: none"}
+var plainWords = []string{"id or name", "default: none", "a note", "what to do"}
 
 // listed is the schema of a tool's arguments as a model is to read it, over and over: without
 // bounds, which the refusal of a value outside names, and without words that say no more than

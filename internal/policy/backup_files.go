@@ -5,8 +5,8 @@ import "strings"
 // RefuseBackupFiles returns why files in backups of guests must not be listed or read, or "".
 // Where a path in a backup leads is not known, so that no pattern can allow some of them.
 func (p Policy) RefuseBackupFiles() string {
-	if len(p.ExecAllow) > 0 {
-		return "a backup has every file of its guest, and PVE_MCP_EXEC_ALLOW limits what is done in guests"
+	if p.LimitsFiles() {
+		return "a backup has every file of its guest, and PVE_MCP_EXEC_ALLOW or PVE_MCP_FILES_ALLOW limits which are used"
 	}
 	return ""
 }

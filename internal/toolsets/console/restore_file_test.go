@@ -177,7 +177,7 @@ func TestRestoreFileRefused(t *testing.T) {
 		want   string
 	}{
 		{name: "commands are off", args: file, want: "commands in guests are off"},
-		{name: "only some commands", policy: policy.Policy{Exec: true, ExecAllow: only}, args: file, want: "PVE_MCP_EXEC_ALLOW limits what is done in guests"},
+		{name: "only some commands", policy: policy.Policy{Exec: true, ExecAllow: only}, args: file, want: "PVE_MCP_EXEC_ALLOW or PVE_MCP_FILES_ALLOW limits which are used"},
 		{name: "a human's consent", policy: policy.Policy{Exec: true, Confirm: policy.Human}, args: file, want: "it needs a human's consent"},
 		{name: "no backup at all", policy: on, args: `{"path":"/etc"}`, want: `The argument \"archive\" is needed`},
 		{name: "two backups", policy: on, args: fmt.Sprintf(`{"archive":%q,"source_guest":202}`, backupOfCT), want: "leave archive out"},

@@ -332,6 +332,7 @@ func TestJobsUnseen(t *testing.T) {
 // Once, tonight: the job runs, and does not run again.
 func TestOnce(t *testing.T) {
 	onEach(t, func(t *testing.T, m *pvesim.Model) {
+		m.JobsRun = true
 		w := sim.New(t, sim.Options{Model: m, Token: full})
 		for said, want := range map[string]string{
 			"tonight at 2": "2000-01-01 02:00", "tomorrow at 22:00": "2000-01-02 22:00", "today at 22:00": "2000-01-01 22:00", "sunday at 3:30": "2000-01-02 03:30",

@@ -18,7 +18,7 @@ import (
 type setIn struct {
 	Change     string      `json:"change" enum:"add_rule,change_rule,move_rule,delete_rule,add_group,delete_group,add_set,delete_set,add_addresses,remove_addresses,set_alias,delete_alias,set_options" jsonschema:"what to do"`
 	VMID       pve.VMID    `json:"vmid,omitzero"`
-	Node       string      `json:"node,omitzero" jsonschema:"with neither: the cluster"`
+	Node       string      `json:"node,omitzero" jsonschema:"neither: the cluster"`
 	Group      string      `json:"group,omitzero" jsonschema:"whose rules to change"`
 	Position   *int        `json:"position,omitzero" min:"0" jsonschema:"0 is first, and default"`
 	To         *int        `json:"to,omitzero" min:"0" jsonschema:"new position"`
@@ -29,16 +29,16 @@ type setIn struct {
 	SourcePort string      `json:"source_port,omitzero" jsonschema:"or range"`
 	Source     string      `json:"source,omitzero" jsonschema:"CIDR, range, alias or +SET"`
 	Dest       string      `json:"dest,omitzero" jsonschema:"as source"`
-	Macro      string      `json:"macro,omitzero" jsonschema:"service such as SSH, instead of port"`
-	ICMPType   string      `json:"icmp_type,omitzero" jsonschema:"such as echo-request"`
+	Macro      string      `json:"macro,omitzero" jsonschema:"such as SSH, in place of port"`
+	ICMPType   string      `json:"icmp_type,omitzero" jsonschema:"echo-request"`
 	Iface      string      `json:"iface,omitzero" jsonschema:"net0 or vmbr0"`
 	Log        string      `json:"log,omitzero" jsonschema:"info, nolog, ..."`
 	Enable     *bool       `json:"enable,omitzero" jsonschema:"default: true"`
 	Comment    string      `json:"comment,omitzero" jsonschema:"a note"`
 	Name       string      `json:"name,omitzero" jsonschema:"of set or alias"`
-	Addresses  []string    `json:"addresses,omitzero" jsonschema:"of set or alias; !10.0.0.5 is excepted"`
+	Addresses  []string    `json:"addresses,omitzero" jsonschema:"of set or alias; !IP: except"`
 	Options    tool.Values `json:"options,omitzero" jsonschema:"such as {\"enable\":1,\"policy_in\":\"DROP\"}"`
-	Unset      []string    `json:"unset,omitzero" jsonschema:"rule fields or options to clear"`
+	Unset      []string    `json:"unset,omitzero" jsonschema:"fields or options to clear"`
 	Digest     string      `json:"digest,omitzero" jsonschema:"refuse if changed since"`
 	change.ConfirmArgument
 	change.PlanArguments
