@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/ctshell"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 )
 
 // open takes over the console of a rig.
@@ -123,8 +124,8 @@ func TestRunEnds(t *testing.T) {
 			r.noProcess("sleep\x001005")
 		})
 		t.Run("30 s", func(t *testing.T) {
-			if testing.Short() {
-				t.Skip("it takes half a minute")
+			if !effort.Of(false, false, true) {
+				t.Skip("it takes half a minute: make soak runs it")
 			}
 			got, err := s.Run(t.Context(), ctshell.Command{Argv: line("sleep 30; echo at last"), Timeout: 45 * time.Second, Most: 100})
 			if err != nil || got.Interrupted || string(got.Stdout) != "at last\n" {
@@ -305,8 +306,8 @@ func TestOpenIsGivenUp(t *testing.T) {
 		"the process dies":       {script, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if tt.dies && testing.Short() {
-				t.Skip("it takes a third of a minute")
+			if tt.dies && !effort.Of(false, false, true) {
+				t.Skip("it takes a third of a minute: make soak runs it")
 			}
 			eachShell(t, func(t *testing.T, r *rig) {
 				before := r.settings()

@@ -18,7 +18,7 @@ func TestBackupFiles(t *testing.T) {
 		if got := try(t.Context(), t, &policy.Guard{Policy: policy.Policy{Exec: true}}, "GET", target); got != sent {
 			t.Errorf("%s: %s", path, got)
 		}
-		if got := try(t.Context(), t, &policy.Guard{Policy: policy.Policy{Exec: true, ExecAllow: only}}, "GET", target); !strings.Contains(got, "PVE_MCP_EXEC_ALLOW limits") {
+		if got := try(t.Context(), t, &policy.Guard{Policy: policy.Policy{Exec: true, ExecAllow: only}}, "GET", target); !strings.Contains(got, "limits which are used") {
 			t.Errorf("%s: %s", path, got)
 		}
 	}

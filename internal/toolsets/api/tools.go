@@ -10,7 +10,7 @@ func Set() tool.Set {
 		Name:         "api",
 		Title:        "The whole API",
 		Doc:          "Finds any endpoint of PVE's API, reads it, and changes what has no tool of its own.",
-		Instructions: "For what has no tool of its own, pve_api_search finds the API path, pve_api_read reads it, and pve_api_change changes it.",
+		Instructions: "What has no tool: pve_api_search finds the API path, pve_api_read reads it, pve_api_change changes it.",
 		Standard:     []tool.Tool{search(), read(), changes()},
 	}
 }

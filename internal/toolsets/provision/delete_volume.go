@@ -145,7 +145,7 @@ func (r removal) ofGuest(step change.Step[removeState]) change.Step[removeState]
 // deleteKey deletes the key if the disk is still kept by it: it may have become that of another.
 // PVE refuses what has changed after this look.
 func (r removal) deleteKey(ctx context.Context, c *tool.Call, g pve.GuestRef) (upid proxmox.UPID, err error) {
-	config, err := c.PVE.CurrentConfig(proxmox.ReadAgain(ctx), g)
+	config, err := c.PVE.CurrentConfig(ctx, g)
 	if err != nil {
 		return upid, err
 	}
