@@ -145,7 +145,16 @@ func Shared[T any](ctx context.Context, c *Client, key string, read func(context
 	if v, ok := known.get(key, changes); ok {
 		return v.(T), ctx.Err()
 	}
-	v, err := c.shared.get(ctx, key, func(ctx context.Context) (any, error) { return read(ReadAgain(ctx)) })
+	v, err := c.shared.get(ctx, key, func(ctx context.Context) (any, error) {
+		if v, ok := known.get(key, changes); ok { // another goroutine has read it meanwhile
+			return v, nil
+		}
+		v, err := read(ReadAgain(ctx))
+		if err == nil { // before anybody can ask anew
+			known.keep(key, remembered{v, asked, changes})
+		}
+		return v, err
+	})
 	if err != nil {
 		known.forget()
 	} else {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
@@ -27,6 +28,7 @@ type voyage struct {
 	waiting []int          // the items that were not begun, in their order
 	busy    map[string]int // items under way, by node
 	stopped string         // why none is begun any more
+	begun   atomic.Int64   // calls
 }
 
 // sendFleet works on all guests, as long as the call may wait; what is left then goes on in
@@ -168,6 +170,9 @@ func (v *voyage) makeCall(ctx context.Context, i, k int, p PlannedCall) (a Answe
 	part.id, part.consent, part.fleetTool = partID(v.id, one.Guest, k), v.consent, v.tool.Name
 	part.fleetStarted = v.started
 	part.call = v.call.Fork(part.req)
+	if v.begun.Add(1) > 1 { // what was read before an earlier one does not count
+		ctx = proxmox.ReadOnce(ctx)
+	}
 	return *part.sendPart(ctx, p, v.planned).answer()
 }
 
@@ -185,7 +190,6 @@ const planHolds = 10 * time.Second
 func (r *run) sendPart(ctx context.Context, p PlannedCall, planned time.Time) output {
 	var err error
 	if r.steps == nil {
-		ctx = proxmox.ReadOnce(ctx) // what was read a while ago does not count
 		r.call.HoldTime(planned)
 		err = r.planPart(ctx)
 		r.call.HoldTime(time.Time{})

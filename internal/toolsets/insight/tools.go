@@ -21,7 +21,7 @@ func Set() tool.Set {
 			"Guests without a good backup: pve_backup_status.\n" +
 			"Who has an address, image, VLAN or device, what uses a storage: pve_find.\n" +
 			"Why something does not work: pve_diagnose.\n" +
-			"Use over time, top, when full: pve_metrics.\n" +
+			"Use over time, when full: pve_metrics.\n" +
 			"guests are " + selection.Doc + ".",
 		Standard: []tool.Tool{audit(), backupstatus.Tool(), diagnose.Tool(), find.Tool(), metrics.Metrics()},
 		Tools:    []tool.Tool{metrics.Chart()},

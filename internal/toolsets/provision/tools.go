@@ -10,7 +10,7 @@ func Set() tool.Set {
 		Title: "Making guests",
 		Doc:   "Makes VMs and containers from images, templates and installers, and gets and removes what they are made from.",
 		Instructions: `
-A new guest, in one call: pve_create_vm, pve_create_container.`,
+A new guest: pve_create_vm, pve_create_container.`,
 		Standard: []tool.Tool{createVM(), createContainer(), download()},
 		Tools:    []tool.Tool{deleteVolume(), moveDisk(), makeTemplate()},
 	}
