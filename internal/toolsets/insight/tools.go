@@ -19,7 +19,7 @@ func Set() tool.Set {
 		Doc:   "Says what is wrong in the cluster, what is at risk, what used how much and what will run out.",
 		Instructions: "Healthy, at risk: pve_audit; report its blind spots.\n" +
 			"Guests without a good backup: pve_backup_status.\n" +
-			"Who has an address, image, VLAN or device, what uses a storage: pve_find.\n" +
+			"Who has an address, image, VLAN or device, uses a storage: pve_find.\n" +
 			"Why something does not work: pve_diagnose.\n" +
 			"Use over time, when full: pve_metrics.\n" +
 			"guests are " + selection.Doc + ".",

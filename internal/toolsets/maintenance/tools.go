@@ -13,7 +13,7 @@ func Set() tool.Set {
 		Title: "Maintenance",
 		Doc:   "Does one thing to many guests, with one plan, one consent and an answer for each. Lists, sets and runs backup jobs, shows and changes the firewall.",
 		Instructions: `
-One thing for many guests: pve_bulk_action. Backups by schedule, or once later: pve_set_backup_job.`,
+Many guests: pve_bulk_action. Backups by schedule, or once: pve_set_backup_job.`,
 		Tools: []tool.Tool{bulkAction(), listBackupJobs(), setBackupJob(), firewall.Show(), firewall.Change()},
 	}
 }
