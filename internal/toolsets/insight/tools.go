@@ -20,7 +20,7 @@ func Set() tool.Set {
 		Instructions: "Healthy, at risk: pve_audit; report its blind spots.\n" +
 			"Guests without a good backup: pve_backup_status.\n" +
 			"Who has an address, image, VLAN or device, uses a storage: pve_find.\n" +
-			"Why something does not work: pve_diagnose.\n" +
+			"Why it does not work: pve_diagnose.\n" +
 			"Use over time, when full: pve_metrics.\n" +
 			"guests are " + selection.Doc + ".",
 		Standard: []tool.Tool{audit(), backupstatus.Tool(), diagnose.Tool(), find.Tool(), metrics.Metrics()},
