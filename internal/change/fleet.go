@@ -103,15 +103,6 @@ func (r *run) planPart(ctx context.Context) (err error) {
 	return nil
 }
 
-// guests are those of the fleet.
-func (f *Fleet) guests() []pve.VMID {
-	var out []pve.VMID
-	for _, i := range f.Items {
-		out = append(out, i.Guest)
-	}
-	return out
-}
-
 // targets are the requests of a fleet that need the consent.
 func (f *Fleet) targets() []policy.Target {
 	var out []policy.Target

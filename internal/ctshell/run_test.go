@@ -164,7 +164,7 @@ func TestKeep(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer os.Remove(file)
+		t.Cleanup(func() { _ = os.Remove(file) })
 		if data, err := os.ReadFile(file); err != nil || string(data) != "abcdef" {
 			t.Errorf("%q %v", data, err)
 		}
@@ -256,7 +256,7 @@ func TestOpenRefuses(t *testing.T) {
 			if err := os.Mkdir(lock, 0o700); err != nil {
 				t.Skip("no lock can be made here: ", err)
 			}
-			defer os.RemoveAll(lock)
+			t.Cleanup(func() { _ = os.RemoveAll(lock) })
 			if err := os.WriteFile(lock+"/pid", []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}

@@ -28,9 +28,6 @@ type view struct {
 	ended   bool        // nothing more comes
 }
 
-// text is what can be read.
-func (v view) text() string { return strings.Join(v.lines, "\n") }
-
 // sameAs reports whether nothing has changed, apart from details such as a cursor that blinks.
 func (v view) sameAs(o view) bool {
 	if v.kind != o.kind || v.kind != screen.Graphical {

@@ -72,6 +72,7 @@ func (x *command) open(name string) (io.Reader, func(), error) {
 		return nil, nil, err
 	}
 	if f, ok := h.stream.(file); ok && f.Info().IsDir() {
+		//lint:ignore ST1005 the text is the system's own
 		return nil, nil, errors.New("Is a directory")
 	}
 	return &bound{h: h, ctx: x.p.ctx}, h.release, nil

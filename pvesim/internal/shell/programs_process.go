@@ -115,6 +115,7 @@ func kill(p *Process, args []string, errors, out io.Writer) int {
 		if err == nil {
 			err = p.sys.Kill(pid, sig)
 		} else {
+			//lint:ignore ST1005 the text is the system's own
 			err = fmt.Errorf("Illegal number: %s", arg)
 		}
 		if err != nil {

@@ -43,6 +43,8 @@ func (h *handle) release() {
 }
 
 // errPipe says that nobody reads a pipe any more.
+//
+//lint:ignore ST1005 the text is the system's own
 var errPipe = errors.New("Broken pipe")
 
 // file is one of the file system.
