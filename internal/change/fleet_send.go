@@ -29,6 +29,8 @@ type voyage struct {
 	busy    map[string]int // items under way, by node
 	stopped string         // why none is begun any more
 	begun   atomic.Int64   // calls
+
+	answered bool // the call is over, and hears nothing more
 }
 
 // sendFleet works on all guests, as long as the call may wait; what is left then goes on in
@@ -234,6 +236,9 @@ func (v *voyage) hear(i int, p cluster.Progress) {
 
 // report tells the caller how far the whole is. The caller holds the lock.
 func (v *voyage) report() {
+	if v.answered {
+		return
+	}
 	over := 0
 	var now []string
 	for _, p := range v.parts {
@@ -256,6 +261,7 @@ func (v *voyage) report() {
 func (v *voyage) answer(ctx context.Context) output {
 	v.mu.Lock()
 	parts, stopped := slices.Clone(v.parts), v.stopped
+	v.answered = true
 	v.mu.Unlock()
 	return v.answerParts(ctx, parts, stopped)
 }
