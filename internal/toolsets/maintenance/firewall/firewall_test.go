@@ -119,6 +119,7 @@ func TestRefusals(t *testing.T) {
 		{"a port of icmp", `"vmid":100,"change":"add_rule","action":"accept","port":"80","protocol":"gre"`, "does not go with protocol gre"},
 		{"a NIC", `"vmid":100,"change":"add_rule","action":"accept","iface":"vmbr0"`, "the key of a NIC, such as net0"},
 		{"a policy", `"vmid":100,"change":"set_options","options":{"policy_in":"maybe"}`, "a policy is ACCEPT, DROP or REJECT"},
+		{"an option that clears another", `"vmid":100,"change":"set_options","options":{"delete":"policy_in"}`, `has \"delete\", which is no option`},
 		{"a group that has rules", `"change":"delete_group","group":"web","confirm":true`, `\"web\" is not empty`},
 		{"a set that is there", `"change":"add_set","name":"trusted"`, `There is a set \"trusted\" already`},
 		{"a set that is not", `"change":"add_addresses","name":"wan","addresses":["10.0.0.0/8"]`, `There is no set \"wan\" of the cluster; there are trusted.`},

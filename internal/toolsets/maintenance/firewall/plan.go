@@ -127,6 +127,10 @@ func (e *edit) checkDigest(ctx context.Context, c *tool.Call) error {
 // switches are the options that can cut off.
 var switches = []string{"enable", "policy_in", "policy_out", "policy_forward", "macfilter", "ipfilter", "dhcp", "ndp", "radv", "ebtables", "nftables", "tcpflags", "nosmurfs", "protection_synflood"}
 
+// notOptions are parameters of PVE's call for options that are none: delete would clear options
+// that the plan does not know of.
+var notOptions = []string{"delete", "digest", "node", "vmid"}
+
 func (e *edit) setOptions(ctx context.Context) error {
 	if len(e.in.Options) == 0 && len(e.in.Unset) == 0 {
 		return tool.BadArgument("options", `is missing: such as {"enable":1,"policy_in":"DROP"}`)
@@ -141,6 +145,8 @@ func (e *edit) setOptions(ctx context.Context) error {
 	for _, name := range slices.Sorted(maps.Keys(e.in.Options)) {
 		value := e.in.Options[name]
 		switch {
+		case slices.Contains(notOptions, name):
+			return tool.BadArgument("options", fmt.Sprintf("has %q, which is no option of a firewall; unset clears an option, and digest is an argument of its own", name))
 		case strings.HasPrefix(name, "policy_"):
 			value = strings.ToUpper(value)
 			if !slices.Contains([]string{accept, drop, reject}, value) || name == "policy_forward" && value == reject {
