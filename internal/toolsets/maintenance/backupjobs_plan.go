@@ -216,20 +216,35 @@ func (p *jobPlan) takeRaw() error {
 	for _, key := range p.in.Unset {
 		delete(p.After, key)
 	}
-	selects := slices.ContainsFunc(selectionKeys(), func(key string) bool { _, is := p.in.Set[key]; return is && key != "node" })
+	selects := slices.ContainsFunc([]string{"vmid", "all", "pool"}, func(key string) bool { _, is := p.in.Set[key]; return is })
 	switch {
-	case selects && p.in.Guests != "":
+	case (selects || p.in.Set["exclude"] != "") && p.in.Guests != "":
 		return tool.BadArgument("guests", "and the selection in set say it twice; give one of them")
 	case selects:
 		p.After = p.After.without("vmid", "all", "exclude", "pool")
 	}
 	for key, value := range p.in.Set {
-		if key == "id" || key == "type" || key == "starttime" || key == "dow" || key == "delete" {
-			return tool.BadArgument("set", fmt.Sprintf("has %s, which is not set that way: id and schedule are arguments, unset removes settings", key))
+		if slices.Contains([]string{"id", "type", "starttime", "dow", "delete", "maxfiles"}, key) {
+			return tool.BadArgument("set", fmt.Sprintf("has %s, which is not set that way: id, schedule and keep are arguments, unset removes settings", key))
 		}
-		p.After[key] = value
+		p.After[key] = flagText(key, value)
 	}
 	return nil
+}
+
+// flagText writes a setting that is on or off as the rest of the plan compares it: PVE takes
+// words for it, too.
+func flagText(key, value string) string {
+	if !slices.Contains([]string{"enabled", "all", "remove"}, key) {
+		return value
+	}
+	switch strings.ToLower(value) {
+	case "on", "yes", "true":
+		return "1"
+	case "off", "no", "false":
+		return "0"
+	}
+	return value
 }
 
 // takeStorage takes the storage, or picks it if there is one for backups only.

@@ -63,7 +63,7 @@ func (p *jobPlan) planRun(ctx context.Context, c *tool.Call) error {
 
 // splitByNode sorts the guests by their nodes.
 func (p *jobPlan) splitByNode(guests []pve.Resource) error {
-	running := 0
+	interrupted := 0
 	for _, n := range p.nodes {
 		var here []pve.Resource
 		for _, g := range guests {
@@ -80,11 +80,7 @@ func (p *jobPlan) splitByNode(guests []pve.Resource) error {
 		}
 		p.Runs = append(p.Runs, jobRun{Node: n.Node.Value, Guests: idsOf(here)})
 		p.lines = append(p.lines, fmt.Sprintf("on %s, to %s: %s", n.Node.Value, render.Text(cmp.Or(p.Before["storage"], "local"), 60), guestNames(here)))
-		for _, g := range here {
-			if g.Status.Value == "running" {
-				running++
-			}
-		}
+		interrupted += running(here)
 	}
 	slices.SortFunc(p.Runs, func(a, b jobRun) int { return pve.CompareNames(a.Node, b.Node) })
 	if len(p.Runs) == 0 {
@@ -96,9 +92,9 @@ func (p *jobPlan) splitByNode(guests []pve.Resource) error {
 	if all, _ := p.perms.Below("/vms", "VM.Audit"); !all && p.Before["vmid"] == "" {
 		p.Notes = append(p.Notes, "this token does not see all guests (VM.Audit on /vms): others of the job are not backed up by this run")
 	}
-	if mode := p.Before["mode"]; running > 0 && (mode == "stop" || mode == "suspend") {
-		line := fmt.Sprintf("mode %s: it interrupts %s", mode, count(running, "running guest"))
-		if running >= manyInterrupted {
+	if mode := p.Before["mode"]; interrupted > 0 && (mode == "stop" || mode == "suspend") {
+		line := fmt.Sprintf("mode %s: it interrupts %s", mode, count(interrupted, "running guest"))
+		if interrupted >= manyInterrupted {
 			p.lost = append(p.lost, line)
 		} else {
 			p.lines = append(p.lines, line)

@@ -236,9 +236,7 @@ func (p *jobPlan) sayGuests() {
 	if gone := p.After.missing(p.guests); len(gone) > 0 {
 		p.Notes = append(p.Notes, fmt.Sprintf("it names guests that do not exist, or that this token does not see: %s", render.List(gone)))
 	}
-	if p.After["mode"] == "stop" {
-		p.Notes = append(p.Notes, "mode stop: each guest that runs is shut down for the begin of its backup")
-	}
+	p.sayInterruptions(in)
 	for _, j := range p.jobs {
 		other := settingsOf(j)
 		if j.ID == p.ID || !other.isEnabled() {
@@ -248,6 +246,38 @@ func (p *jobPlan) sayGuests() {
 			p.Notes = append(p.Notes, fmt.Sprintf("in the job %s too: %s", render.Text(j.ID, 60), guestNames(both)))
 		}
 	}
+}
+
+// sayInterruptions says whom each run shuts down. Several running guests that it did not shut
+// down before are a loss.
+func (p *jobPlan) sayInterruptions(in []pve.Resource) {
+	if p.After["mode"] != "stop" {
+		return
+	}
+	p.Notes = append(p.Notes, "mode stop: each guest that runs is shut down for the begin of its backup")
+	if p.Before["mode"] == "stop" && p.Before.isEnabled() {
+		in = missingGuests(in, p.within)
+	}
+	if n := running(in); n >= manyInterrupted && p.After.isEnabled() {
+		p.lost = append(p.lost, fmt.Sprintf("each run of the job shuts down %s", count(n, "running guest")))
+	}
+}
+
+// running counts the guests that run.
+func running(list []pve.Resource) (n int) {
+	for _, g := range list {
+		if g.Status.Value == "running" {
+			n++
+		}
+	}
+	return n
+}
+
+// missingGuests are the guests of a list that another one does not have.
+func missingGuests(list, other []pve.Resource) []pve.Resource {
+	return slices.DeleteFunc(slices.Clone(list), func(g pve.Resource) bool {
+		return slices.ContainsFunc(other, func(o pve.Resource) bool { return o.VMID == g.VMID })
+	})
 }
 
 // common are the guests that are in both lists.
@@ -290,9 +320,7 @@ func (p *jobPlan) sayUnprotected(before, after settings) {
 	if after != nil && after["pool"] != "" && after["pool"] == before["pool"] && after["node"] == before["node"] {
 		stays = left // as PVE says, also if the token does not see the pool
 	}
-	left = slices.DeleteFunc(left, func(g pve.Resource) bool {
-		return slices.ContainsFunc(stays, func(o pve.Resource) bool { return o.VMID == g.VMID })
-	})
+	left = missingGuests(left, stays)
 	if before.isEnabled() && after != nil && before["all"] == "1" && after["all"] != "1" {
 		p.lost = append(p.lost, "it backed up all guests, new ones too; now a new guest is in it only if it is added")
 	}

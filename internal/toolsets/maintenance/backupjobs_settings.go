@@ -90,8 +90,11 @@ func (s settings) form() url.Values {
 
 func (s settings) isEnabled() bool { return s["enabled"] != "0" }
 
-// keep is how many backups stay, by the rule of the job.
+// keep is how many backups stay, by the rule of the job: all of them, if it removes none.
 func (s settings) keep() retention {
+	if s["remove"] == "0" {
+		return retention{"all": 1}
+	}
 	rule, err := parseKeep(s["prune-backups"])
 	if err != nil {
 		return nil

@@ -166,6 +166,9 @@ func TestLosses(t *testing.T) {
 		`"set":{"node":"pve1"}`:             "guests no more: ",
 		`"set":{"exclude-path":"/var/tmp"}`: "these paths in containers are backed up no more: /var/tmp",
 		`"mode":"suspend"`:                  "",
+		`"mode":"stop"`:                     "each run of the job shuts down ",
+		`"set":{"enabled":"Off"}`:           "the job is disabled: it runs no more until it is enabled",
+		`"set":{"exclude":"102,103,100"}`:   "it backs up 1 guest no more: 100 web-1",
 	} {
 		onEach(t, func(t *testing.T, m *pvesim.Model) {
 			w := sim.New(t, sim.Options{Model: m, Token: full})
@@ -185,6 +188,34 @@ func TestLosses(t *testing.T) {
 			undoes(t, w, a, "backup-nightly", before)
 		})
 	}
+}
+
+// A retention that was set while the job removed nothing needs consent once it removes.
+func TestRemovalSwitchedOn(t *testing.T) {
+	onEach(t, func(t *testing.T, m *pvesim.Model) {
+		w := sim.New(t, sim.Options{Model: m, Token: full})
+		call := func(args string) sim.Answer {
+			return w.Call("pve_set_backup_job", `{"action":"change","id":"backup-nightly",`+args+`}`)
+		}
+		wantOutcome(t, call(`"set":{"remove":"no"}`), tool.OK, "keeps all")
+		wantOutcome(t, call(`"keep":"1"`), tool.OK)
+		wantOutcome(t, call(`"set":{"remove":"yes"}`), tool.NeedsConfirmation, "fewer backups stay: keeps the newest in place of keeps all")
+		wantOutcome(t, call(`"unset":["remove"]`), tool.NeedsConfirmation, "fewer backups stay")
+	})
+}
+
+// A new job that shuts several guests down needs consent, too.
+func TestNewJobThatInterrupts(t *testing.T) {
+	onEach(t, func(t *testing.T, m *pvesim.Model) {
+		w := sim.New(t, sim.Options{Model: m, Token: full})
+		for args, want := range map[string]tool.Outcome{
+			`"guests":"tag:prod","mode":"stop"`: tool.NeedsConfirmation,
+			`"guests":"tag:prod"`:               tool.OK,
+			`"guests":"100","mode":"stop"`:      tool.OK,
+		} {
+			wantOutcome(t, w.Call("pve_set_backup_job", `{"action":"create","schedule":"02:00","storage":"nfs",`+args+`}`), want)
+		}
+	})
 }
 
 // undoes carries out the undo of an answer, after which the job is as before.
@@ -295,6 +326,8 @@ func TestJobRefusals(t *testing.T) {
 			{full, `{"action":"create","schedule":"02:00","storage":"nfs"}`, "what to back up"},
 			{full, `{"action":"change","id":"backup-db","guests":"100","set":{"all":1}}`, "give one of them"},
 			{full, `{"action":"change","id":"backup-db","set":{"starttime":"02:00"}}`, "starttime"},
+			{full, `{"action":"change","id":"backup-db","set":{"maxfiles":1}}`, "has maxfiles, which is not set that way"},
+			{full, `{"action":"change","id":"backup-db","guests":"100","set":{"exclude":"101"}}`, "give one of them"},
 			{full, `{"action":"run_now","id":"backup-db","guests":"100"}`, "not in the job backup-db"},
 			{full, `{"action":"run_now","id":"backup-db","keep":"3"}`, "takes no settings"},
 		} {
