@@ -42,12 +42,30 @@ func mergeOne(kind pve.Kind, key, now string, parts tool.Values) (string, error)
 	bus := strings.TrimRight(key, "0123456789")
 	first := defaultKeys[bus]
 	switch {
+	case key == "tags":
+		return mergeTags(now, parts)
 	case pve.IsDiskKey(kind, key):
 		first = pve.SourceKey(kind)
 	case kind == pve.QEMU && pve.IsNICKey(key):
 		return mergeNIC(key, now, parts)
 	}
 	return write(pve.ParseProperty(now, first), parts)
+}
+
+// mergeTags adds the tags that are on to those of a guest, and takes out the others.
+func mergeTags(now string, parts tool.Values) (string, error) {
+	tags := pve.SplitTags(now)
+	for _, tag := range slices.Sorted(maps.Keys(parts)) {
+		tags = slices.DeleteFunc(tags, func(has string) bool { return has == tag })
+		switch parts[tag] {
+		case "1":
+			tags = append(tags, tag)
+		case "", "0":
+		default:
+			return "", fmt.Errorf("the tag %s is on (1) or off (0), not %s", tag, parts[tag])
+		}
+	}
+	return strings.Join(tags, ";"), nil
 }
 
 // mergeNIC writes parts over a NIC of a VM, which keeps its address, although PVE writes model

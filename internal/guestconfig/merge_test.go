@@ -17,7 +17,7 @@ func TestMerge(t *testing.T) {
 		"net0": "virtio=BC:24:11:00:00:64,bridge=vmbr0,firewall=1,tag=20", "net1": "model=e1000,macaddr=BC:24:11:00:00:65,bridge=vmbr0",
 		"scsi0": "local-zfs:vm-100-disk-0,discard=on,size=32G", "cpu": "host", "agent": "1", "ipconfig0": "ip=10.0.0.5/24,gw=10.0.0.1", "boot": "order=scsi0",
 	}
-	ct := map[string]string{"net0": "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:66,ip=dhcp,type=veth", "mp0": "local-zfs:subvol-200-disk-1,mp=/srv,size=8G", "features": "nesting=1"}
+	ct := map[string]string{"net0": "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:66,ip=dhcp,type=veth", "mp0": "local-zfs:subvol-200-disk-1,mp=/srv,size=8G", "features": "nesting=1", "tags": "web;old"}
 	for _, tt := range []struct {
 		kind     pve.Kind
 		now      map[string]string
@@ -42,6 +42,7 @@ func TestMerge(t *testing.T) {
 		{pve.LXC, ct, `{"net1":{"bridge":"vmbr0"}}`, "net1", "name=eth1,bridge=vmbr0"},
 		{pve.LXC, ct, `{"net2":"bridge=vmbr0,ip=dhcp"}`, "net2", "name=eth2,bridge=vmbr0,ip=dhcp"},
 		{pve.LXC, ct, `{"mp0":{"backup":1}}`, "mp0", "local-zfs:subvol-200-disk-1,mp=/srv,size=8G,backup=1"},
+		{pve.LXC, ct, `{"tags":{"prod":true,"old":false}}`, "tags", "web;prod"},
 		{pve.LXC, ct, `{"features":{"keyctl":1}}`, "features", "nesting=1,keyctl=1"},
 	} {
 		var set tool.Settings
@@ -63,7 +64,7 @@ func TestMerge(t *testing.T) {
 
 // What a property string cannot hold is refused by the name of its part.
 func TestSettingsThatAreNone(t *testing.T) {
-	for _, text := range []string{`{"net0":{"tag":{"a":1}}}`, `{"net0":{"tag":"1,2"}}`, `{"net0":{}}`, `{"description":{"a":1}}`, `{"tags":{"a":1}}`} {
+	for _, text := range []string{`{"net0":{"tag":{"a":1}}}`, `{"net0":{"tag":"1,2"}}`, `{"net0":{}}`, `{"description":{"a":1}}`, `{"nameserver":{"a":1}}`} {
 		var set tool.Settings
 		if err := json.Unmarshal([]byte(text), &set); err == nil {
 			t.Errorf("%s is taken as %v", text, set)

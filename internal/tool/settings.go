@@ -69,10 +69,11 @@ func (s Settings) MarshalJSON() ([]byte, error) {
 	return json.Marshal(all)
 }
 
-// hasParts reports whether PVE has a property string under a key of which an object is a part.
+// hasParts reports whether PVE has a property string under a key of which an object is a part. The
+// parts of tags are the tags themselves.
 func hasParts(key string, object map[string]any) bool {
 	_, isList := between[key]
-	return len(object) > 0 && !isList && !slices.Contains(plainKeys, key)
+	return len(object) > 0 && (!isList || key == "tags") && !slices.Contains(plainKeys, key)
 }
 
 func partsOf(object map[string]any) (parts Values, problem string) {

@@ -117,6 +117,7 @@ func planUpdate(ctx context.Context, c *tool.Call, given updateIn) (change.Plan,
 	if err != nil {
 		return change.Plan{}, in.updateState, err
 	}
+	in.emptyTags()
 	digest, lock := before["digest"].Value.Value, before["lock"].Value.Value
 	plan := change.Plan{Subject: policy.Guest(in.VMID), About: fmt.Sprintf("Change of %v (%s) on %s", g, nameOf(before), g.Node)}
 	if said != nil {
@@ -180,6 +181,14 @@ func (in *updateState) check() error {
 		return tool.BadArgument("force", "is for \"delete\" only")
 	}
 	return nil
+}
+
+// emptyTags deletes the tags if none is left.
+func (in *updateState) emptyTags() {
+	if tags, set := in.Set["tags"]; set && tags == "" {
+		delete(in.Set, "tags")
+		in.Delete = append(in.Delete, "tags")
+	}
 }
 
 // newVolumeRE matches the source of a new disk: STORAGE:SIZE.

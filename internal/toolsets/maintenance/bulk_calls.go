@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
@@ -51,11 +50,14 @@ func (in bulkIn) callsFor(ctx context.Context, c *tool.Call, g pve.Resource) ([]
 		args["restart"] = g.Type == "lxc" && g.Status.Value == "running"
 		return one("pve_migrate_guest", "migrate"), nil
 	case "add_tags", "remove_tags":
-		tags, changed := in.tagsOf(g)
-		if !changed {
+		add, tags := in.Action == "add_tags", map[string]any{}
+		for _, tag := range in.Tags {
+			tags[tag] = add
+		}
+		if !slices.ContainsFunc(in.Tags, func(tag string) bool { return slices.Contains(g.TagList(), tag) != add }) {
 			return nil, nil
 		}
-		args["set"] = map[string]any{"tags": strings.Join(tags, ";")}
+		args["set"] = map[string]any{"tags": tags} // the others stay as they are then
 		return one("pve_update_guest_config", ""), nil
 	case "set_config":
 		args["set"] = in.Set
@@ -78,22 +80,6 @@ func (in bulkIn) power(g pve.Resource, args map[string]any) []change.PlannedCall
 		task = "stop"
 	}
 	return []change.PlannedCall{{Tool: "pve_guest_power", Arguments: exactjson.Encode(args), Task: task}}
-}
-
-// tagsOf are the tags that a guest is to have, and whether these are others than it has.
-func (in bulkIn) tagsOf(g pve.Resource) (tags []string, changed bool) {
-	has := g.TagList()
-	for _, tag := range has {
-		if in.Action == "add_tags" || !slices.Contains(in.Tags, tag) {
-			tags = append(tags, tag)
-		}
-	}
-	for _, tag := range in.Tags {
-		if in.Action == "add_tags" && !slices.Contains(tags, tag) {
-			tags = append(tags, tag)
-		}
-	}
-	return tags, len(tags) != len(has)
 }
 
 // deletions are the deletions of the snapshots of a guest that are chosen, the oldest first.
