@@ -8,6 +8,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
@@ -195,5 +196,5 @@ func (in bulkIn) title() string {
 }
 
 func guestName(g pve.Resource) string {
-	return strings.TrimSpace(fmt.Sprintf("%v %s", g.VMID, g.Name.Value))
+	return strings.TrimSpace(fmt.Sprintf("%v %s", g.VMID, render.Text(g.Name.Value, 60)))
 }

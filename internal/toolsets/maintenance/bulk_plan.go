@@ -153,7 +153,7 @@ func (p *bulkPlan) plan() change.Plan {
 			plan.Risk = max(plan.Risk, call.Risk)
 		}
 		i := slices.IndexFunc(p.chosen, func(g pve.Resource) bool { return g.VMID == one.Guest })
-		if p.interrupts() && p.chosen[i].Status.Value == "running" {
+		if p.interruptsGuest(p.chosen[i]) {
 			interrupted++
 		}
 	}
@@ -161,7 +161,8 @@ func (p *bulkPlan) plan() change.Plan {
 	if p.Action == "delete_snapshot" {
 		plan.About = fmt.Sprintf("Deletion of %d snapshots of %d guests", calls, len(p.items))
 	}
-	plan.Destructive = interrupted >= manyInterrupted || len(p.items) >= manyChanged || strings.TrimSpace(p.Guests) == "all"
+	isAll := strings.TrimSpace(p.Guests) == "all" || p.others == 0 && len(p.items) >= manyInterrupted
+	plan.Destructive = interrupted >= manyInterrupted || len(p.items) >= manyChanged || isAll
 	p.sayWhat(&plan)
 	return plan
 }
@@ -169,6 +170,12 @@ func (p *bulkPlan) plan() change.Plan {
 // interrupts reports whether the action interrupts guests that run.
 func (p *bulkPlan) interrupts() bool {
 	return slices.Contains([]string{"shutdown", "stop", "reboot"}, p.Action)
+}
+
+// interruptsGuest reports whether a guest that runs is interrupted: a migration restarts a
+// container.
+func (p *bulkPlan) interruptsGuest(g pve.Resource) bool {
+	return g.Status.Value == "running" && (p.interrupts() || p.Action == "migrate" && g.Type == "lxc")
 }
 
 // sayWhat fills in what would happen to whom: first by kind, then by node, then what is not
