@@ -3,6 +3,7 @@ package change
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -161,8 +162,7 @@ func (r *run) lookAtParts(ctx context.Context) (parts []Part, stopped string) {
 	}
 	for _, p := range seen {
 		if p.toBegin && stopped != "" && p.tasks != nil {
-			p.Outcome, p.Next = tool.Failed, "Look at the guest, then do what is missing."
-			p.Message += " What comes after it was not begun."
+			p.leave(1)
 		}
 		parts = append(parts, p.Part)
 	}
@@ -189,8 +189,7 @@ func (r *run) seeParts(ctx context.Context) []partSeen {
 	return out
 }
 
-// seePart looks for the tasks of a part. A call without a task is looked at by planning it
-// again: if there is nothing left to do, it was made.
+// seePart looks for the tasks of a part. A call without a task was made if all is as it was to be.
 func (r *run) seePart(ctx context.Context, c *tool.Call, one Item) (p partSeen, err error) {
 	p.Part = Part{Guest: one.Guest, Name: one.Name, Outcome: tool.OK}
 	for _, call := range one.Calls {
@@ -216,8 +215,8 @@ func (r *run) seePart(ctx context.Context, c *tool.Call, one Item) (p partSeen, 
 
 func (r *run) seeCall(ctx context.Context, c *tool.Call, one Item, call PlannedCall, known *[]proxmox.UPID) (a Answer, begun bool, err error) {
 	if call.Task == "" {
-		planned, err := PlanCall(ctx, c, call)
-		return Answer{Outcome: tool.OK, Message: planned.Plan.Already}, err == nil && planned.Plan.Already != "", nil
+		a, err := r.seeGoal(ctx, c, call, End{})
+		return a, a.Outcome == tool.OK, err
 	}
 	upid, err := c.FindTask(ctx, one.Guest, call.Task, *known, r.started)
 	if err != nil || upid.IsZero() {
@@ -236,8 +235,42 @@ func (r *run) seeCall(ctx context.Context, c *tool.Call, one Item, call PlannedC
 		a.Message, a.Log = c.TaskReason(ctx, upid, status, maxReasonLines)
 	case status.Warnings() > 0:
 		a.Outcome, a.Message = tool.Warnings, status.ExitStatus.Value
+	case pve.EndsEarly(upid):
+		a, err = r.seeGoal(ctx, c, call, End{status})
 	}
-	return a, true, nil
+	return a, true, err
+}
+
+// seeGoal looks whether the goal of a call is reached that has no task, or whose task has ended
+// before that.
+func (r *run) seeGoal(ctx context.Context, c *tool.Call, call PlannedCall, end End) (Answer, error) {
+	a := Answer{Outcome: tool.OK, UPID: end.Status.UPID.String(), Message: "It is done."}
+	part, err := newPart(r.host, r.req, call)
+	if err != nil {
+		return a, err
+	}
+	if err := part.tool.ReadArguments(ctx, r.host, &part.req, part.in); err != nil {
+		return a, err
+	}
+	_, state, _ := part.spec.plan(ctx, c, part.in) // whether it could be made again does not matter
+	out, err := part.spec.finish(ctx, c, state, end)
+	switch {
+	case err != nil && !errors.Is(err, ErrNotYet):
+		return a, err
+	case err != nil && r.isLongOver(ctx, end.Status.UPID):
+		a.Outcome, a.Message, a.Next = tool.Unknown, "PVE accepted it, and the guest has not reached that state.", "Look with pve_guest_status."
+	case err != nil:
+		a.Outcome, a.Message = tool.Running, "PVE accepted it, and the guest has not reached that state yet."
+	case out.answer().outweighs(a):
+		a.Outcome, a.Message, a.Next = out.answer().Outcome, out.answer().Message, out.answer().Next
+	}
+	return a, nil
+}
+
+// isLongOver reports whether a task ended so long ago that its goal is waited for no more.
+func (r *run) isLongOver(ctx context.Context, task proxmox.UPID) bool {
+	end, ok := r.call.TaskEnd(ctx, task)
+	return !ok || r.call.Ago(end) > goalTime
 }
 
 // isFleetAbandoned reports whether nobody begins what was not begun: no task of the fleet runs,
@@ -254,7 +287,7 @@ func (r *run) isFleetAbandoned(ctx context.Context, seen []partSeen) bool {
 		return true
 	}
 	if len(tasks) == 0 {
-		return r.host.Now().Sub(r.started) > sentWithin
+		return r.host.Now().Sub(r.started) > sentWithin+r.plan.Fleet.timeWithoutTasks()
 	}
 	slices.SortFunc(tasks, func(a, b proxmox.UPID) int { return b.Start.Compare(a.Start) })
 	for _, upid := range tasks[:min(len(tasks), max(1, r.plan.Fleet.Parallel))] {
@@ -263,6 +296,21 @@ func (r *run) isFleetAbandoned(ctx context.Context, seen []partSeen) bool {
 		}
 	}
 	return true
+}
+
+// callTime is how long a call without a task may take.
+const callTime = 5 * time.Second
+
+// timeWithoutTasks is how long the calls of the fleet that have no task may take.
+func (f *Fleet) timeWithoutTasks() (sum time.Duration) {
+	for _, one := range f.Items {
+		for _, call := range one.Calls {
+			if call.Task == "" {
+				sum += callTime
+			}
+		}
+	}
+	return sum
 }
 
 // takePartsLeft begins the guests that nobody has begun, if no other process does. A fleet that

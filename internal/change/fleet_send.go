@@ -28,6 +28,8 @@ type voyage struct {
 	waiting []int          // the items that were not begun, in their order
 	busy    map[string]int // items under way, by node
 	stopped string         // why none is begun any more
+	halted  bool           // no call is made any more, not even for a guest that was begun
+	seen    time.Time      // when the fleet was last seen to go on
 	begun   atomic.Int64   // calls
 
 	answered bool // the call is over, and hears nothing more
@@ -48,6 +50,7 @@ func (r *run) sendFleet(ctx context.Context, planned time.Time) output {
 func (r *run) newVoyage(planned time.Time) *voyage {
 	v := &voyage{run: r, planned: planned, busy: map[string]int{}}
 	v.changed = sync.NewCond(&v.mu)
+	v.seen = r.wallTime()
 	for i, one := range r.plan.Fleet.Items {
 		v.parts = append(v.parts, Part{Guest: one.Guest, Name: one.Name})
 		v.waiting = append(v.waiting, i)
@@ -124,6 +127,10 @@ func (v *voyage) take(ctx context.Context, i int) {
 	one := v.plan.Fleet.Items[i]
 	part := Part{Guest: one.Guest, Name: one.Name, Outcome: tool.OK}
 	for k, p := range one.Calls {
+		if v.isHalted() {
+			part.leave(k)
+			break
+		}
 		part.add(v.makeCall(ctx, i, k, p))
 		if part.hasFailed() || part.Outcome == tool.Running {
 			break
@@ -131,6 +138,7 @@ func (v *voyage) take(ctx context.Context, i int) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.noteSeen()
 	v.busy[one.Node]--
 	v.parts[i] = part
 	if v.plan.Fleet.StopOnError && part.hasFailed() && v.stopped == "" {
@@ -141,6 +149,16 @@ func (v *voyage) take(ctx context.Context, i int) {
 }
 
 func (p Part) hasFailed() bool { return p.Outcome == tool.Failed || p.Outcome == tool.Unknown }
+
+// leave ends a part whose calls from some on are not made.
+func (p *Part) leave(from int) {
+	if from == 0 {
+		*p = Part{Guest: p.Guest, Name: p.Name}
+		return
+	}
+	p.Outcome, p.Next = tool.Failed, "Look at the guest, then do what is missing."
+	p.Message += " What comes after it was not begun."
+}
 
 // add takes the end of a call into its part: the worst outcome counts.
 func (p *Part) add(a Answer) {
@@ -170,7 +188,7 @@ func (v *voyage) makeCall(ctx context.Context, i, k int, p PlannedCall) (a Answe
 		part.in, part.plan, part.state, part.steps = p.made.in, p.made.plan, p.made.state, p.made.steps
 	}
 	part.id, part.consent, part.fleetTool = partID(v.id, one.Guest, k), v.consent, v.tool.Name
-	part.fleetStarted = v.started
+	part.fleetStarted, part.onSeen = v.started, v.see
 	part.call = v.call.Fork(part.req)
 	if v.begun.Add(1) > 1 { // what was read before an earlier one does not count
 		ctx = proxmox.ReadOnce(ctx)
@@ -214,14 +232,55 @@ func (r *run) sendPart(ctx context.Context, p PlannedCall, planned time.Time) ou
 	return r.sendSteps(ctx)
 }
 
-// stop lets no item begin any more.
+// stop lets no item begin any more, and no call be made.
 func (v *voyage) stop(why string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.halt(why)
+}
+
+// halt is [voyage.stop] for who holds the lock.
+func (v *voyage) halt(why string) {
 	if v.stopped == "" {
 		v.stopped = why
 	}
+	v.halted = true
 	v.changed.Broadcast()
+}
+
+// isHalted reports whether no call is made any more.
+func (v *voyage) isHalted() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.noteSeen()
+	return v.halted
+}
+
+// see notes that a task of the fleet was looked at.
+func (v *voyage) see() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.noteSeen()
+}
+
+// wallTime is the time that goes on while a machine sleeps.
+func (r *run) wallTime() time.Time { return r.host.Now().Round(0) }
+
+// reportSeen tells a fleet that this part of it was looked at.
+func (r *run) reportSeen() {
+	if r.onSeen != nil {
+		r.onSeen()
+	}
+}
+
+// noteSeen notes that this process sees to the fleet. If it did not for a while, such as on a
+// machine that slept, another one may go on with it: then this one begins nothing more.
+func (v *voyage) noteSeen() {
+	now := v.wallTime()
+	if now.Sub(v.seen) > handOver && !v.halted {
+		v.halt("this process could not see to it for a while, and another one may have gone on")
+	}
+	v.seen = now
 }
 
 // hear takes the progress of a part.

@@ -144,13 +144,12 @@ func (r *run) waitForTask(ctx context.Context, job Job) error {
 	if job.UPID.IsZero() {
 		return nil
 	}
-	now := func() time.Time { return r.host.Now().Round(0) } // which goes on while a machine sleeps
-	seen := now()
-	status, err := r.call.PVE.Wait(ctx, job.UPID, func(proxmox.TaskUpdate) { seen = now() })
+	seen := r.wallTime()
+	status, err := r.call.PVE.Wait(ctx, job.UPID, func(proxmox.TaskUpdate) { seen = r.wallTime() })
 	switch {
 	case err != nil:
 		return err
-	case now().Sub(seen) > handOver:
+	case r.wallTime().Sub(seen) > handOver:
 		return fmt.Errorf("its end was not seen in time")
 	case !status.Succeeded():
 		return errTaskFailed
@@ -366,7 +365,10 @@ func (r *run) takeStepsLeft(ctx context.Context, h *Handle) output {
 // begun the task, it looks at it once.
 func (r *run) awaitTask(ctx, patience context.Context, job Job, watch *cluster.TaskWatch) (proxmox.TaskStatus, error) {
 	if r.resumed == nil || patience.Err() == nil {
-		status, err := r.call.PVE.Wait(patience, job.UPID, watch.Update)
+		status, err := r.call.PVE.Wait(patience, job.UPID, func(u proxmox.TaskUpdate) {
+			r.reportSeen()
+			watch.Update(u)
+		})
 		if err == nil {
 			r.call.NoteTaskEnd(job.UPID)
 		}

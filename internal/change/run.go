@@ -34,6 +34,7 @@ type run struct {
 	isPart       bool
 	fleetTool    string
 	fleetStarted time.Time
+	onSeen       func() // is called when the part was looked at; may be nil
 
 	digest       string         // of the input
 	sealedPlan   *sealedPlan    // that the call is to carry out

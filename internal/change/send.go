@@ -155,6 +155,7 @@ func (r *run) awaitGoal(ctx, patience context.Context) output {
 		defer cancel()
 	}
 	for pause := 200 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		r.reportSeen()
 		out, err := r.spec.finish(ctx, r.call, r.state, r.last)
 		if !errors.Is(err, ErrNotYet) {
 			return r.answerFinished(out, err, a)
