@@ -105,6 +105,11 @@ func (v *View) GuestLabel(ctx context.Context, id pve.VMID) string {
 	return fmt.Sprintf("%v (%s)", g.Ref(), render.Text(g.Name.Value, 60))
 }
 
+// GuestName names a guest of a list for people, such as 101 web-2.
+func GuestName(g pve.Resource) string {
+	return strings.TrimSpace(fmt.Sprintf("%v %s", g.VMID, render.Text(g.Name.Value, 60)))
+}
+
 // NameError says that a name is not that of exactly one guest.
 type NameError struct{ explained explain.Explanation }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/coverage"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -185,7 +186,7 @@ func whyOf(cov *coverage.Coverage, j coverage.Job) []string {
 		}
 		for _, other := range g.Jobs {
 			if other.Enabled && other.ID != j.ID {
-				twice[other.ID] = append(twice[other.ID], guestName(g.Resource))
+				twice[other.ID] = append(twice[other.ID], cluster.GuestName(g.Resource))
 			}
 		}
 	}
@@ -212,7 +213,7 @@ func (row *jobsListRow) detail(ctx context.Context, c *tool.Call, cov *coverage.
 	}
 	for i := range cov.Guests {
 		if g := cov.Guests[i]; slices.Contains(j.Guests, g.VMID) {
-			row.Named = append(row.Named, render.Text(guestName(g.Resource), 60))
+			row.Named = append(row.Named, cluster.GuestName(g.Resource))
 		}
 	}
 	row.Named = render.Few(row.Named, 100)
@@ -232,7 +233,7 @@ func inNoJob(cov *coverage.Coverage) (few []string, count int) {
 			continue
 		}
 		if count++; len(few) < most {
-			few = append(few, render.Text(guestName(g.Resource), 60))
+			few = append(few, cluster.GuestName(g.Resource))
 		}
 	}
 	return few, count

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/coverage"
 	"github.com/pve-mcp/pve-mcp/internal/exactjson"
-	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/pve"
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
@@ -148,7 +148,7 @@ func guestNames(list []pve.Resource) string {
 			out = append(out, fmt.Sprintf("%d more", len(list)-i))
 			break
 		}
-		out = append(out, render.Text(guestName(g), 60))
+		out = append(out, cluster.GuestName(g))
 	}
 	return strings.Join(out, ", ")
 }

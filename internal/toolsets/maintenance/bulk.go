@@ -8,9 +8,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
-	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
-	"github.com/pve-mcp/pve-mcp/pve"
 )
 
 type bulkIn struct {
@@ -193,8 +191,4 @@ func (in bulkIn) title() string {
 		return "Removal of the tags " + strings.Join(in.Tags, ", ")
 	}
 	return "Change of the configuration"
-}
-
-func guestName(g pve.Resource) string {
-	return strings.TrimSpace(fmt.Sprintf("%v %s", g.VMID, render.Text(g.Name.Value, 60)))
 }

@@ -96,7 +96,7 @@ type planned struct {
 
 // planItems plans the calls for each guest, several at a time.
 func (p *bulkPlan) planItems(ctx context.Context, c *tool.Call) error {
-	got, _, err := cluster.Ask(c.View, p.chosen, guestName, func(g pve.Resource) (planned, error) {
+	got, _, err := cluster.Ask(c.View, p.chosen, cluster.GuestName, func(g pve.Resource) (planned, error) {
 		calls, err := p.planGuest(ctx, c.Fork(c.Request()), g)
 		return planned{calls, err}, nil
 	})
@@ -104,7 +104,7 @@ func (p *bulkPlan) planItems(ctx context.Context, c *tool.Call) error {
 		return err
 	}
 	for _, r := range got {
-		name := guestName(r.From)
+		name := cluster.GuestName(r.From)
 		switch {
 		case tool.FaultOf(r.Value.err) == tool.BadArguments:
 			return r.Value.err

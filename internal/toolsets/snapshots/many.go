@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/selection"
 	"github.com/pve-mcp/pve-mcp/internal/survey"
@@ -37,7 +38,7 @@ func ofMany(ctx context.Context, c *tool.Call, in listIn, old func(pve.Snapshot)
 	if err != nil {
 		return listOut{}, err
 	}
-	got := survey.Ask(s, check, asked, guestName, func(ctx context.Context, g pve.Resource) ([]pve.Snapshot, error) {
+	got := survey.Ask(s, check, asked, cluster.GuestName, func(ctx context.Context, g pve.Resource) ([]pve.Snapshot, error) {
 		return s.PVE.Snapshots(ctx, g.Ref())
 	})
 	if err := s.Err(); err != nil {
@@ -51,7 +52,7 @@ func ofMany(ctx context.Context, c *tool.Call, in listIn, old func(pve.Snapshot)
 			if snap.Name == pve.Current || !old(snap) {
 				continue
 			}
-			all = append(all, ofGuest{snap, guestName(answer.From)})
+			all = append(all, ofGuest{snap, cluster.GuestName(answer.From)})
 			if snap.VMState.Value {
 				out.WithRAM++
 			}
@@ -98,7 +99,7 @@ func chooseGuests(ctx context.Context, s *survey.Survey, text string) ([]pve.Res
 	}
 	guests = slices.DeleteFunc(guests, func(g pve.Resource) bool {
 		if away[g.Node.Value] && !g.Template.Value {
-			s.NotSeen(check, guestName(g), "its node is not online")
+			s.NotSeen(check, cluster.GuestName(g), "its node is not online")
 		}
 		return away[g.Node.Value] || g.Template.Value
 	})
@@ -106,13 +107,9 @@ func chooseGuests(ctx context.Context, s *survey.Survey, text string) ([]pve.Res
 		s.May("snapshots of guests that cannot be seen", "", "VM.Audit", "/vms")
 	}
 	for _, g := range guests[min(mostAsked, len(guests)):] {
-		s.NotSeen(check, guestName(g), fmt.Sprintf("a call asks %d guests at most: choose some with guests", mostAsked))
+		s.NotSeen(check, cluster.GuestName(g), fmt.Sprintf("a call asks %d guests at most: choose some with guests", mostAsked))
 	}
 	return guests[:min(mostAsked, len(guests))], nil
-}
-
-func guestName(g pve.Resource) string {
-	return fmt.Sprintf("%v %s", g.VMID, render.Text(g.Name.Value, 60))
 }
 
 func message(in listIn, out listOut, answered int) string {

@@ -53,15 +53,7 @@ type place struct {
 	whole  bool // a key that is absent has its default
 }
 
-func nameOf(g *guest) string { return label(g.Resource) }
-
-// label names a guest as answers do.
-func label(r pve.Resource) string {
-	if r.Name.Value == "" {
-		return r.VMID.String()
-	}
-	return r.VMID.String() + " " + render.Text(r.Name.Value, 60)
-}
+func nameOf(g *guest) string { return cluster.GuestName(g.Resource) }
 
 // choose decides which guests are looked at.
 func (f *finder) choose(ctx context.Context) error {
@@ -101,7 +93,7 @@ func (f *finder) choose(ctx context.Context) error {
 		switch {
 		case i < f.in.Offset:
 		case offline[r.Node.Value]:
-			f.NotSeen("configuration", label(r), "its node is offline")
+			f.NotSeen("configuration", cluster.GuestName(r), "its node is offline")
 		default:
 			f.guests = append(f.guests, &guest{Resource: r, at: i, status: r.State()})
 		}

@@ -74,7 +74,7 @@ func (r *reading) summary() string {
 
 func (r *reading) guest(g pve.Resource) error {
 	ref := g.Ref()
-	h, err := r.history(guestName(g), func(ctx context.Context, frame pve.Timeframe, cf pve.Consolidation) (pve.History, error) {
+	h, err := r.history(cluster.GuestName(g), func(ctx context.Context, frame pve.Timeframe, cf pve.Consolidation) (pve.History, error) {
 		return r.PVE.GuestHistory(ctx, ref, frame, cf)
 	})
 	if err != nil {
@@ -92,7 +92,7 @@ func (r *reading) guest(g pve.Resource) error {
 	}
 	if ref.Kind == pve.LXC {
 		r.forecast([]filling{{
-			label: "disk of " + guestName(g), used: "disk", total: "maxdisk",
+			label: "disk of " + cluster.GuestName(g), used: "disk", total: "maxdisk",
 			ask: func(ctx context.Context) (pve.History, error) {
 				return r.PVE.GuestHistory(ctx, ref, pve.Month, pve.Averages)
 			},
@@ -111,7 +111,7 @@ const mostFileSystems = 8
 func (r *reading) fileSystems(g pve.Resource) {
 	const check = "file systems"
 	if g.Status.Value != "running" {
-		r.NotSeen(check, guestName(g), "it does not run")
+		r.NotSeen(check, cluster.GuestName(g), "it does not run")
 		return
 	}
 	list, ok := survey.One(r.Survey, check, func(ctx context.Context) ([]pve.FileSystem, error) {
@@ -126,7 +126,7 @@ func (r *reading) fileSystems(g pve.Resource) {
 		r.report.FileSystems = append(r.report.FileSystems, fmt.Sprintf("%s: %s", render.Text(f.Mount, 60), useText(f.Used, f.Total)))
 	}
 	if len(list) == 0 {
-		r.NotSeen(check, guestName(g), "its agent reports none")
+		r.NotSeen(check, cluster.GuestName(g), "its agent reports none")
 		return
 	}
 	r.note("PVE keeps no history of a VM's file systems, so that there is no forecast of them")
@@ -171,7 +171,7 @@ func (r *reading) busiest(node string) error {
 	}
 	slices.SortStableFunc(all, func(a, b pve.Resource) int { return cmp.Compare(cores(b), cores(a)) })
 	for _, g := range all[:min(len(all), survey.MostSubjects)] {
-		r.report.Busiest = append(r.report.Busiest, fmt.Sprintf("%s: %s of %s CPUs, %s memory", guestName(g), plain(cores(g)), plain(g.MaxCPU.Value), render.Bytes(g.Mem.Value)))
+		r.report.Busiest = append(r.report.Busiest, fmt.Sprintf("%s: %s of %s CPUs, %s memory", cluster.GuestName(g), plain(cores(g)), plain(g.MaxCPU.Value), render.Bytes(g.Mem.Value)))
 	}
 	return nil
 }

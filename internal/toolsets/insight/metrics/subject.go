@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -48,7 +47,7 @@ func (r *reading) subject(ctx context.Context) (subject, error) {
 		switch {
 		case row.IsGuest() && (row.VMID().String() == bare || row.Name() == bare):
 			g := row.Resource()
-			found = append(found, subject{label: guestName(g), guest: g})
+			found = append(found, subject{label: cluster.GuestName(g), guest: g})
 		case row.Type() == "node" && row.Node() == bare:
 			found = append(found, subject{label: "node " + bare, node: bare})
 		}
@@ -102,9 +101,4 @@ func storesNamed(all []cluster.Store, name string) []cluster.Store {
 		}
 	}
 	return out
-}
-
-// guestName names a guest: 101 web-2.
-func guestName(g pve.Resource) string {
-	return strings.TrimSpace(fmt.Sprintf("%v %s", g.VMID, render.Text(g.Name.Value, 60)))
 }

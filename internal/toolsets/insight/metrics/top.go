@@ -148,7 +148,7 @@ func (r *reading) top(s subject) error {
 // histories reads the history of guests.
 func (r *reading) histories(guests []pve.Resource, cf pve.Consolidation) []cluster.Response[pve.Resource, pve.History] {
 	frame := r.period.frame(r.major)
-	return survey.Ask(r.Survey, "history of guests", guests, guestName, func(ctx context.Context, g pve.Resource) (pve.History, error) {
+	return survey.Ask(r.Survey, "history of guests", guests, cluster.GuestName, func(ctx context.Context, g pve.Resource) (pve.History, error) {
 		return r.PVE.GuestHistory(ctx, g.Ref(), frame, cf)
 	})
 }
@@ -206,7 +206,7 @@ func (r *reading) addTop(by ranking, found []ranked) {
 		if r.in.By == "max" {
 			averages, peaks = peaks, averages
 		}
-		row := topRow{Guest: guestName(f.guest), Node: f.guest.Node.Value}
+		row := topRow{Guest: cluster.GuestName(f.guest), Node: f.guest.Node.Value}
 		if s, ok := forecast.Summarize(averages.averages, peaks.averages); ok {
 			row.Average, row.P95 = f.averages.busy(s.Average), f.averages.busy(s.P95)
 			row.Max, row.MaxAt = f.averages.busy(s.Max), render.Time(s.MaxAt)
