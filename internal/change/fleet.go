@@ -86,9 +86,7 @@ func newPart(h tool.Host, req tool.Request, p PlannedCall) (*run, error) {
 		return nil, explain.Refusal("Choose a configuration that has it.", "The tool %s is not part of this server.", p.Tool)
 	}
 	req.Arguments, req.Reply, req.State, req.Detach = p.Arguments, nil, "", false
-	r := s.newRun(t, h, req)
-	r.isPart = true
-	return r, nil
+	return s.newRun(t, h, req), nil
 }
 
 // planPart plans a call of a fleet.
@@ -114,9 +112,12 @@ func (f *Fleet) targets() []policy.Target {
 	return out
 }
 
-// worst is the worst risk of a call.
+// worst is the worst risk of a call, of a change that is no fleet the least.
 func (f *Fleet) worst() policy.Risk {
 	worst := policy.Read
+	if f == nil {
+		return worst
+	}
 	for _, i := range f.Items {
 		for _, c := range i.Calls {
 			worst = max(worst, c.Risk)

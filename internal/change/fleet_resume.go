@@ -13,7 +13,6 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
-	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
@@ -97,11 +96,19 @@ func idsOf(list string) []pve.VMID {
 }
 
 // open returns the fleet of a handle, with the names that its guests have now.
-func (s *sealedFleet) open(names map[pve.VMID]string) *Fleet {
+func (s *sealedFleet) open(now []pve.Resource) *Fleet {
+	guests := map[pve.VMID]pve.Resource{}
+	for _, g := range now {
+		if g.IsGuest() {
+			guests[g.VMID] = g
+		}
+	}
 	f := &Fleet{Parallel: s.Parallel, OnePerNode: s.OnePerNode, StopOnError: s.StopOnError}
 	for _, g := range s.Groups {
 		for _, id := range idsOf(g.Guests) {
-			one := Item{Guest: id, Node: g.Node, Name: strings.TrimSpace(fmt.Sprintf("%v %s", id, names[id]))}
+			is := guests[id]
+			is.VMID = id // also of one that is gone
+			one := Item{Guest: id, Node: g.Node, Name: cluster.GuestName(is)}
 			for _, c := range g.Calls {
 				args, _ := tool.ParseArguments(c.Arguments)
 				args["vmid"] = int(id)
@@ -119,13 +126,7 @@ func (r *run) restoreFleet(ctx context.Context) output {
 	if err != nil {
 		return r.answerCannotLook(Job{}, err)
 	}
-	names := map[pve.VMID]string{}
-	for _, g := range list.Resources() {
-		if g.IsGuest() {
-			names[g.VMID] = render.Text(g.Name.Value, 60)
-		}
-	}
-	r.plan.Fleet = r.resumed.Fleet.open(names)
+	r.plan.Fleet = r.resumed.Fleet.open(list.Resources())
 	return nil
 }
 
@@ -224,21 +225,25 @@ func (r *run) seeCall(ctx context.Context, c *tool.Call, one Item, call PlannedC
 	}
 	*known = append(*known, upid)
 	status, err := c.PVE.TaskStatus(ctx, upid)
-	a = Answer{Outcome: tool.OK, UPID: upid.String(), Message: "Its task has ended: OK."}
-	switch {
-	case err != nil:
-		return a, true, err
-	case status.Running():
-		a.Outcome, a.Message = tool.Running, "Its task runs."
-	case !status.Succeeded():
-		a.Outcome = tool.Failed
-		a.Message, a.Log = c.TaskReason(ctx, upid, status, maxReasonLines)
-	case status.Warnings() > 0:
-		a.Outcome, a.Message = tool.Warnings, status.ExitStatus.Value
-	case pve.EndsEarly(upid):
-		a, err = r.seeGoal(ctx, c, call, End{status})
+	if err != nil {
+		return Answer{}, true, err
 	}
-	return a, true, err
+	a = Answer{Outcome: tool.OutcomeOf(status), UPID: upid.String()}
+	switch a.Outcome {
+	case tool.OK:
+		if pve.EndsEarly(upid) {
+			a, err = r.seeGoal(ctx, c, call, End{status})
+			return a, true, err
+		}
+		a.Message = "Its task has ended: OK."
+	case tool.Running:
+		a.Message = "Its task runs."
+	case tool.Failed:
+		a.Message, a.Log = c.TaskReason(ctx, upid, status, maxReasonLines)
+	case tool.Warnings:
+		a.Message = status.ExitStatus.Value
+	}
+	return a, true, nil
 }
 
 // seeGoal looks whether the goal of a call is reached that has no task, or whose task has ended
@@ -340,8 +345,7 @@ func (h *Handle) BeginNoMore(ctx context.Context) error {
 	}
 	for _, one := range r.plan.Fleet.Items {
 		for k := range one.Calls {
-			part := *r
-			part.id, part.isPart, part.fleetStarted = partID(r.id, one.Guest, k), true, r.started
+			part := &run{whole: r, id: partID(r.id, one.Guest, k)}
 			if _, err := r.host.Used.Claim(ctx, stepID(part.id, 0), r.host.Now(), part.claimedUntil()); err != nil {
 				return err
 			}

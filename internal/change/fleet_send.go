@@ -187,8 +187,7 @@ func (v *voyage) makeCall(ctx context.Context, i, k int, p PlannedCall) (a Answe
 	if fresh := v.host.Now().Sub(v.started) < planHolds; fresh && p.made != nil {
 		part.in, part.plan, part.state, part.steps = p.made.in, p.made.plan, p.made.state, p.made.steps
 	}
-	part.id, part.consent, part.fleetTool = partID(v.id, one.Guest, k), v.consent, v.tool.Name
-	part.fleetStarted, part.onSeen = v.started, v.see
+	part.whole, part.id, part.consent, part.onSeen = v.run, partID(v.id, one.Guest, k), v.consent, v.see
 	part.call = v.call.Fork(part.req)
 	if v.begun.Add(1) > 1 { // what was read before an earlier one does not count
 		ctx = proxmox.ReadOnce(ctx)

@@ -12,8 +12,12 @@ import (
 
 // auditRecord is what the audit log gets of the call.
 func (r *run) auditRecord() audit.Record {
+	maker := r
+	if r.whole != nil {
+		maker = r.whole
+	}
 	rec := audit.Record{
-		Tool: cmp.Or(r.fleetTool, r.tool.Name), Caller: r.req.Caller, Arguments: r.req.Arguments,
+		Tool: maker.tool.Name, Caller: r.req.Caller, Arguments: r.req.Arguments,
 		About: r.about(), Cluster: r.host.Cluster, Guest: r.plan.Subject.VMID(), Consent: cmp.Or(r.consent.By(), "none"),
 	}
 	if rec.Guest == 0 && r.plan.Subject.Kind != "" {

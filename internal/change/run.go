@@ -30,11 +30,8 @@ type run struct {
 	question *tool.Question
 	fault    tool.Fault
 
-	// isPart says that the run is of a call of a fleet. fleetTool makes it, since fleetStarted.
-	isPart       bool
-	fleetTool    string
-	fleetStarted time.Time
-	onSeen       func() // is called when the part was looked at; may be nil
+	whole  *run   // the change of many guests that makes this call, nil for a change of its own
+	onSeen func() // is called when the call's task was looked at; may be nil
 
 	digest       string         // of the input
 	sealedPlan   *sealedPlan    // that the call is to carry out
@@ -122,7 +119,7 @@ func (r *run) respond(ctx context.Context) output {
 
 // riskOf is the risk of the call as it is planned.
 func (r *run) riskOf() policy.Risk {
-	risk := max(r.spec.risk(r.in), r.plan.Risk)
+	risk := max(r.spec.risk(r.in), r.plan.Risk, r.plan.Fleet.worst())
 	if r.plan.Destructive {
 		risk = max(risk, policy.Destructive)
 	}

@@ -42,7 +42,7 @@ func (r *run) sendSteps(ctx context.Context) output {
 // patience is how long the call waits. A call of a fleet waits for its end, and the fleet's own
 // call waits for those.
 func (r *run) patience() time.Duration {
-	if r.isPart {
+	if r.whole != nil {
 		return tool.HandleTime
 	}
 	return r.call.Patience(r.in.wait())
@@ -194,7 +194,7 @@ func (r *run) sendStep(ctx context.Context, s step) (job Job, stopped output) {
 	}
 	r.jobs = append(r.jobs, job)
 	r.steps = r.spec.steps(r.plan, r.state)
-	if !r.isPart && (!job.UPID.IsZero() || len(r.steps) > 1) {
+	if r.whole == nil && (!job.UPID.IsZero() || len(r.steps) > 1) {
 		r.sealHandle(ctx)
 	}
 	return job, nil
@@ -204,14 +204,14 @@ func (r *run) sendStep(ctx context.Context, s step) (job Job, stopped output) {
 // has, and once. If several may go on with the change, the store of answers that were used
 // decides.
 func (r *run) claimStep(ctx context.Context) error {
-	if r.at == 0 && r.sealedPlan == nil && !r.isPart {
+	if r.at == 0 && r.sealedPlan == nil && r.whole == nil {
 		return nil
 	}
 	first, err := r.host.Used.Claim(ctx, stepID(r.id, r.at), r.host.Now(), r.claimedUntil())
 	switch {
 	case err != nil:
 		return explain.Refusal("See to that store, then look at what was done.", "It is unknown whether another process takes this step, because PVE_MCP_CONSENT_STORE does not answer: %v. It was not sent.", err)
-	case !first && r.at == 0 && r.isPart:
+	case !first && r.at == 0 && r.whole != nil:
 		return explain.Refusal("pve_list_tasks shows what was done.", "The change was stopped before this guest, or another process sees to it; nothing was sent.")
 	case !first && r.at == 0:
 		return explain.Refusal("Look whether it was done. If it was not: make a new plan with plan: true.", "The plan was used already; nothing was sent.")
@@ -226,10 +226,10 @@ func (r *run) claimStep(ctx context.Context) error {
 // does: each step makes a handle, which opens for so long, and there is one to spare.
 func (r *run) claimedUntil() time.Time {
 	begun := r.started.Unix()
-	if r.isPart {
-		begun = r.fleetStarted.Unix()
-	}
-	if r.at == 0 && r.sealedPlan != nil {
+	switch {
+	case r.whole != nil:
+		begun = r.whole.started.Unix()
+	case r.at == 0 && r.sealedPlan != nil:
 		begun = r.sealedPlan.At
 	}
 	return time.Unix(begun, 0).Add(time.Duration(r.at+2) * tool.HandleTime)

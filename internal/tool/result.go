@@ -9,6 +9,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 // Result is the answer to a call.
@@ -54,6 +55,19 @@ const (
 // Outcomes are all outcomes.
 func Outcomes() []Outcome {
 	return []Outcome{OK, Warnings, Failed, Running, NeedsConfirmation, Declined, Unknown, Planned}
+}
+
+// OutcomeOf returns what a task's status says of the task: Running, OK, Warnings or Failed.
+func OutcomeOf(s proxmox.TaskStatus) Outcome {
+	switch {
+	case s.Running():
+		return Running
+	case s.Warnings() > 0:
+		return Warnings
+	case s.Succeeded():
+		return OK
+	}
+	return Failed
 }
 
 // Fault is the kind of an error.

@@ -191,13 +191,16 @@ func (p *jobPlan) planSettings(ctx context.Context, c *tool.Call) error {
 	return nil
 }
 
-// jobIDRE is what PVE takes as an id.
-var jobIDRE = lazyregexp.New(`^[A-Za-z][A-Za-z0-9_-]+$`)
+var (
+	// jobIDRE is what PVE takes as an id.
+	jobIDRE = lazyregexp.New(`^[A-Za-z][A-Za-z0-9_-]+$`)
+	// notOfIDRE matches what an id that is made of a selection leaves out.
+	notOfIDRE = lazyregexp.New(`[^a-z0-9]+`)
+)
 
 // newID names a new job by its guests.
 func (p *jobPlan) newID() string {
-	clean := lazyregexp.New(`[^a-z0-9]+`)
-	name := strings.Trim(clean.ReplaceAllString(strings.ToLower(p.in.Guests), "-"), "-")
+	name := strings.Trim(notOfIDRE.ReplaceAllString(strings.ToLower(p.in.Guests), "-"), "-")
 	id := "backup-" + name[:min(len(name), 40)]
 	taken := func(id string) bool {
 		return slices.ContainsFunc(p.jobs, func(j pve.BackupJob) bool { return j.ID == id })
@@ -319,5 +322,3 @@ func timesOf(list []time.Time) []string {
 	}
 	return out
 }
-
-func joinKeys(keys []string) string { return strings.Join(keys, ",") }

@@ -251,12 +251,12 @@ func finishRun(ctx context.Context, c *tool.Call, s setJobState, out setJobOut, 
 
 // rowOfRun looks at the task of a node.
 func rowOfRun(ctx context.Context, c *tool.Call, run jobRun, end change.End) (runRow, error) {
-	row := runRow{Node: run.Node, Guests: strings.Count(run.Guests, ",") + 1, UPID: run.Task.String()}
+	row := runRow{Node: run.Node, Guests: strings.Count(run.Guests, ",") + 1}
 	if run.Task.IsZero() {
-		row.UPID = ""
 		row.Why = "it was not begun"
 		return row, nil
 	}
+	row.UPID = run.Task.String()
 	status := end.Status
 	if status.UPID.String() != run.Task.String() {
 		var err error
@@ -264,16 +264,11 @@ func rowOfRun(ctx context.Context, c *tool.Call, run jobRun, end change.End) (ru
 			return row, err
 		}
 	}
-	switch {
-	case status.Running():
-		row.Outcome = tool.Running
-	case !status.Succeeded():
-		row.Outcome = tool.Failed
+	switch row.Outcome = tool.OutcomeOf(status); row.Outcome {
+	case tool.Failed:
 		row.Why, _ = c.TaskReason(ctx, run.Task, status, 3)
-	case status.Warnings() > 0:
-		row.Outcome, row.Why = tool.Warnings, status.ExitStatus.Value
-	default:
-		row.Outcome = tool.OK
+	case tool.Warnings:
+		row.Why = status.ExitStatus.Value
 	}
 	return row, nil
 }

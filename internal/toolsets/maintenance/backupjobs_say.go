@@ -1,6 +1,7 @@
 package maintenance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -115,7 +116,7 @@ func (p *jobPlan) takeSchedule(ctx context.Context, c *tool.Call) error {
 	times, err := c.PVE.ScheduledTimes(ctx, event, c.Now(), 3)
 	var refused *proxmox.Error
 	if errors.As(err, &refused) && refused.Status == 400 {
-		return tool.BadArgument(argument, fmt.Sprintf("is %q, which is no schedule that PVE takes: say it as every night at 2, sunday at 3:30, weekdays at 22:00, every 4 hours, or in PVE's form, such as mon..fri 22:00", render.Text(cmpOr(said, event), 80)))
+		return tool.BadArgument(argument, fmt.Sprintf("is %q, which is no schedule that PVE takes: say it as every night at 2, sunday at 3:30, weekdays at 22:00, every 4 hours, or in PVE's form, such as mon..fri 22:00", render.Text(cmp.Or(said, event), 80)))
 	}
 	if err != nil {
 		return err
@@ -142,13 +143,6 @@ func (p *jobPlan) takeSchedule(ctx context.Context, c *tool.Call) error {
 	}
 	p.sayKeep(times)
 	return nil
-}
-
-func cmpOr(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // onceAt is the calendar event of one time.
@@ -297,10 +291,10 @@ func (p *jobPlan) sayLosses() {
 		p.sayUnprotected(before, after)
 	}
 	if old := before["storage"]; old != after["storage"] {
-		p.lost = append(p.lost, fmt.Sprintf("new backups go to %s in place of %s; those on %s stay, and the job prunes them no more", render.Text(after["storage"], 60), render.Text(cmpOr(old, "local"), 60), render.Text(cmpOr(old, "local"), 60)))
+		p.lost = append(p.lost, fmt.Sprintf("new backups go to %s in place of %s; those on %s stay, and the job prunes them no more", render.Text(after["storage"], 60), render.Text(cmp.Or(old, "local"), 60), render.Text(cmp.Or(old, "local"), 60)))
 	}
 	if was, is := before.keep(), after.keep(); is.String() != was.String() && is.keepsLess(was) {
-		p.lost = append(p.lost, fmt.Sprintf("fewer backups stay: %s in place of %s", cmpOr(is.words(), "as the storage says"), cmpOr(was.words(), "as the storage says")))
+		p.lost = append(p.lost, fmt.Sprintf("fewer backups stay: %s in place of %s", cmp.Or(is.words(), "as the storage says"), cmp.Or(was.words(), "as the storage says")))
 	}
 	if added := missingIn(apischema.SplitList(after["exclude-path"]), apischema.SplitList(before["exclude-path"])); len(added) > 0 {
 		p.lost = append(p.lost, "these paths in containers are backed up no more: "+render.Text(render.List(added), 200))

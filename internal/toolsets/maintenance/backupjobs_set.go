@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/exactjson"
@@ -124,7 +125,7 @@ func setJobSteps(s setJobState) []change.Step[setJobState] {
 				form.Set("id", s.ID)
 			}
 			if len(s.Unset) > 0 {
-				form["delete"] = []string{joinKeys(s.Unset)}
+				form["delete"] = []string{strings.Join(s.Unset, ",")}
 			}
 			_, err := c.PVE.Do(ctx, method, path, form)
 			return change.Job{}, err

@@ -32,6 +32,8 @@ type bulkPlan struct {
 	chosen []pve.Resource
 	items  []change.Item
 	others int // guests that were not chosen
+	// interrupted are how many that run are interrupted.
+	interrupted int
 }
 
 func planBulk(ctx context.Context, c *tool.Call, in bulkIn) (change.Plan, bulkState, error) {
@@ -114,6 +116,9 @@ func (p *bulkPlan) planItems(ctx context.Context, c *tool.Call) error {
 		case len(r.Value.calls) == 0:
 			p.Nothing = append(p.Nothing, name)
 		default:
+			if p.interruptsGuest(r.From) {
+				p.interrupted++
+			}
 			p.items = append(p.items, change.Item{Guest: r.From.VMID, Node: r.From.Node.Value, Name: name, Calls: r.Value.calls})
 		}
 	}
@@ -144,25 +149,18 @@ func (p *bulkPlan) planGuest(ctx context.Context, c *tool.Call, g pve.Resource) 
 
 // plan is the plan of the whole, without its fleet.
 func (p *bulkPlan) plan() change.Plan {
-	calls, interrupted := 0, 0
+	calls := 0
 	plan := change.Plan{}
 	for _, one := range p.items {
 		plan.Also = append(plan.Also, policy.Guest(one.Guest))
 		calls += len(one.Calls)
-		for _, call := range one.Calls {
-			plan.Risk = max(plan.Risk, call.Risk)
-		}
-		i := slices.IndexFunc(p.chosen, func(g pve.Resource) bool { return g.VMID == one.Guest })
-		if p.interruptsGuest(p.chosen[i]) {
-			interrupted++
-		}
 	}
 	plan.About = fmt.Sprintf("%s of %d guests", p.title(), len(p.items))
 	if p.Action == "delete_snapshot" {
 		plan.About = fmt.Sprintf("Deletion of %d snapshots of %d guests", calls, len(p.items))
 	}
 	isAll := strings.TrimSpace(p.Guests) == "all" || p.others == 0 && len(p.items) >= manyInterrupted
-	plan.Destructive = interrupted >= manyInterrupted || len(p.items) >= manyChanged || isAll
+	plan.Destructive = p.interrupted >= manyInterrupted || len(p.items) >= manyChanged || isAll
 	p.sayWhat(&plan)
 	return plan
 }

@@ -220,7 +220,7 @@ func rowOf(c *tool.Call, t pve.Task) taskRow {
 		return row
 	}
 	row.Duration = render.Duration(max(0, time.Unix(t.EndTime.Value, 0).Sub(start)))
-	row.State = stateOf(proxmox.TaskStatus{Status: "stopped", ExitStatus: t.Status})
+	row.State = string(tool.OutcomeOf(proxmox.TaskStatus{Status: "stopped", ExitStatus: t.Status}))
 	if row.State != "ok" {
 		row.ExitStatus = render.Said(t.Status.Value, 200)
 	}

@@ -80,7 +80,7 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 	}
 	out := statusOut{
 		UPID: upid.String(), Type: upid.Type, ID: upid.ID, Node: upid.Node, User: upid.User,
-		State: stateOf(status), Started: render.Time(upid.Start),
+		State: string(tool.OutcomeOf(status)), Started: render.Time(upid.Start),
 	}
 	j, err := jobOf(ctx, c, upid)
 	switch {
@@ -172,18 +172,6 @@ func unknownTask(err error, upid proxmox.UPID) error {
 		}
 	}
 	return err
-}
-
-func stateOf(s proxmox.TaskStatus) string {
-	switch {
-	case s.Running():
-		return "running"
-	case s.Warnings() > 0:
-		return "warnings"
-	case s.Succeeded():
-		return "ok"
-	}
-	return "failed"
 }
 
 // progress shows how far a running task is. It does not ask again for what the wait has seen.

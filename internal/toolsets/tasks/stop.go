@@ -102,7 +102,7 @@ func finishStop(ctx context.Context, c *tool.Call, in stopIn, _ change.End) (sto
 	if err != nil {
 		return stopOut{}, err
 	}
-	out := stopOut{State: stateOf(status), Exit: render.Said(status.ExitStatus.Value, 200)}
+	out := stopOut{State: string(tool.OutcomeOf(status)), Exit: render.Said(status.ExitStatus.Value, 200)}
 	if status.Running() {
 		out.Message, out.Next = "PVE has the request to stop the task, but it is still running.", "Look again with pve_task_status."
 		return out, change.ErrNotYet
