@@ -200,3 +200,29 @@ func TestFramedCommand(t *testing.T) {
 		}
 	})
 }
+
+// A process that was killed starts none that runs on, though it was about to.
+func TestKilledProcessStartsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSystem()
+		goes := make(chan struct{})
+		parent := s.start(nil, []string{"sh"}, 0, func(p *Process) int {
+			<-goes
+			child := s.start(p, []string{"sleep", "1007"}, p.group, func(c *Process) int {
+				c.sleep(1007 * time.Second)
+				return 0
+			})
+			<-child.Done()
+			return 0
+		})
+		began := time.Now()
+		if err := s.Kill(-parent.PID, sigKILL); err != nil {
+			t.Fatal(err)
+		}
+		close(goes)
+		<-parent.Done()
+		if took := time.Since(began); took > 0 {
+			t.Errorf("what it has started ran for %v", took)
+		}
+	})
+}

@@ -133,6 +133,10 @@ func (s *System) start(parent *Process, args []string, group int, run func(p *Pr
 				p.traps[sig] = ""
 			}
 		}
+		if parent.signal != 0 { // it was on its way when the signal came
+			p.signal = parent.signal
+			cancel()
+		}
 		parent.mu.Unlock()
 	}
 	s.procs[p.PID] = p
@@ -216,20 +220,19 @@ func (p *Process) kill(sig int) {
 	}
 }
 
-// Kill gives a signal to a process or, below 0, to a group.
+// Kill gives a signal to a process or, below 0, to a group. None of these starts another process
+// after that.
 func (s *System) Kill(pid, sig int) error {
+	hit := false
 	s.mu.Lock()
-	var hit []*Process
 	for _, p := range s.procs {
 		if p.PID == pid || pid < 0 && p.group == -pid {
-			hit = append(hit, p)
+			hit = true
+			p.kill(sig)
 		}
 	}
 	s.mu.Unlock()
-	for _, p := range hit {
-		p.kill(sig)
-	}
-	if len(hit) == 0 && (s.KillOutside == nil || !s.KillOutside(max(pid, -pid), sig)) {
+	if !hit && (s.KillOutside == nil || !s.KillOutside(max(pid, -pid), sig)) {
 		return errNoProcess
 	}
 	return nil
