@@ -215,7 +215,7 @@ func (f *File) Write(ctx context.Context, data io.Reader, size int64, appends bo
 			defer cancel()
 			_, dropped := f.run(after, policy.FileDrop, "", token)
 			if dropped != nil {
-				err = fmt.Errorf("%w; the temporary file .pve-mcp-%s beside it may be left", err, token)
+				err = fmt.Errorf("%w; the temporary folder .pve-mcp-%s beside it may be left", err, token)
 			}
 		}
 	}()
@@ -255,6 +255,9 @@ func (f *File) put(ctx context.Context, token string, data io.Reader, size int64
 			}
 			_, _ = hash.Write(buf[:n])
 			sent += int64(n)
+		}
+		if n < len(buf) && sent != size {
+			return "", explain.Refusal("Call again when nothing writes there.", "Only %d of %d bytes could be read of what is to be written: it has changed. The file in the guest is as it was.", sent, size)
 		}
 		if n < len(buf) {
 			return hex.EncodeToString(hash.Sum(nil)), nil

@@ -22,9 +22,9 @@ const (
 	FileRead  FileAction = "read"  // first byte from 1 on, length: facts, checksum, the bytes in base64
 	FileSum   FileAction = "sum"   // facts and checksum of all of it
 	FileList  FileAction = "list"  // a mark: the number of entries, a line that begins with the mark for each, in base64
-	FileBegin FileAction = "begin" // a token: makes the temporary file
+	FileBegin FileAction = "begin" // a token: makes the temporary folder
 	FilePut   FileAction = "put"   // token, offset; the input in base64
-	FileDrop  FileAction = "drop"  // token: removes the temporary file
+	FileDrop  FileAction = "drop"  // token: removes the temporary folder
 	FileEnd   FileAction = "end"   // token, checksum, append or replace: facts and checksum of all of it
 )
 

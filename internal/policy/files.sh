@@ -22,7 +22,21 @@ isfile() {
   [ ! -e "$r" ] || [ -f "$r" ] || exit 43
 }
 info() { stat -c '%s %a %u %g %Y' "$r"; }
-drop() { rm -f "$t"; exit "$1"; }
+# What is written is collected in a folder that nobody else may enter, and through no other path:
+# whoever owns the folder around it could put a link in its place.
+enter() {
+  cd "$t" 2>/dev/null && [ "$(pwd -P)" = "$t" ] || exit 46
+  me=$(id -u)
+  case $(stat -c '%u %A' .) in
+  "$me drwx------" | "$me drwx--S---") ;;
+  *) exit 46 ;;
+  esac
+}
+leave() {
+  rm -f f
+  cd / && rmdir "$t"
+}
+drop() { leave; exit "$1"; }
 sum() {
   s=$(sha256sum)
   echo "${s%% *}"
@@ -52,27 +66,36 @@ list)
 begin)
   isfile new
   [ -d "${r%/*}/" ] || exit 40
-  (umask 077 && : >"$t")
+  mkdir -m 700 "$t" || exit 1
+  enter
+  (umask 077 && : >f)
   ;;
 put)
-  [ "$(wc -c <"$t")" -eq "$5" ] || exit 46
-  base64 -d >>"$t"
+  enter
+  [ "$(wc -c <f)" -eq "$5" ] || exit 46
+  base64 -d >>f
   ;;
-drop) drop 0 ;;
+drop)
+  enter
+  leave
+  ;;
 end)
   isfile new
-  [ "$(sum <"$t")" = "$5" ] || drop 46
+  enter
+  [ "$(sum <f)" = "$5" ] || drop 46
   if [ "$6" = append ] && [ -e "$r" ]; then
-    n=$(stat -c %s "$r") l=$(stat -c %s "$t")
-    cat "$t" >>"$r" || { truncate -s "$n" "$r"; drop 1; }
-    rm -f "$t"
+    n=$(stat -c %s "$r") l=$(stat -c %s f)
+    cat f >>"$r" || { truncate -s "$n" "$r"; drop 1; }
+    leave
     [ "$(tail -c +"$((n + 1))" "$r" | head -c "$l" | sum)" = "$5" ] || exit 47
   elif [ -e "$r" ]; then
-    chown "$(stat -c %u:%g "$r")" "$t" && chmod "$(stat -c %a "$r")" "$t" || drop 1
-    command -v chcon >/dev/null 2>&1 && chcon --reference="$r" "$t" 2>/dev/null
-    mv -f "$t" "$r" || drop 1
+    chown "$(stat -c %u:%g "$r")" f && chmod "$(stat -c %a "$r")" f || drop 1
+    command -v chcon >/dev/null 2>&1 && chcon --reference="$r" f 2>/dev/null
+    mv -f f "$r" || drop 1
+    leave
   else
-    chmod 644 "$t" && mv -f "$t" "$r" || drop 1
+    chmod 644 f && mv -f f "$r" || drop 1
+    leave
   fi
   info && sum <"$r"
   ;;

@@ -151,7 +151,14 @@ func startWriteFile(ctx context.Context, c *tool.Call, s *writeFileState) (chang
 			return change.Job{}, err
 		}
 		defer func() { _ = local.Close() }() // it was only read
-		data = io.LimitReader(local, s.Size) // the plan has this size
+		info, err := local.Stat()
+		if err != nil {
+			return change.Job{}, err
+		}
+		if info.Size() != s.Size { // which the plan has said
+			return change.Job{}, explain.Refusal("Call again when nothing writes there.", "%s had %d bytes, and has %d now. Nothing was written.", render.Text(s.LocalPath, 200), s.Size, info.Size())
+		}
+		data = io.LimitReader(local, s.Size)
 	}
 	if s.Place.Windows {
 		var err error
