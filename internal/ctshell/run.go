@@ -86,13 +86,16 @@ func (s *Shell) Run(ctx context.Context, c Command) (Result, error) {
 func (c Command) script() string {
 	var b strings.Builder
 	b.WriteString("echo $$ >\"${0%s}p\"\n")
-	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
-		fmt.Fprintf(&b, "%s=%s\nexport %s\n", name, quote(c.Env[name]), name)
-	}
 	if c.Dir != "" {
 		fmt.Fprintf(&b, "cd %s || exit 126\n", quote(c.Dir))
 	}
 	b.WriteString("exec")
+	if len(c.Env) > 0 { // by a program: what some names mean to the shell is not meant
+		b.WriteString(" env")
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
+		b.WriteString(" " + quote(name+"="+c.Env[name]))
+	}
 	for _, arg := range c.Argv {
 		b.WriteString(" " + quote(arg))
 	}

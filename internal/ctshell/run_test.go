@@ -54,6 +54,8 @@ func TestRunIsExact(t *testing.T) {
 			"no program":    {ctshell.Command{Argv: []string{"/nothing"}}, ctshell.Result{ExitCode: 127}},
 			"folder":        {ctshell.Command{Argv: []string{"pwd"}, Dir: "/usr/bin"}, ctshell.Result{Stdout: []byte("/usr/bin\n")}},
 			"environment":   {ctshell.Command{Argv: line(`printf '%s\n' "$A"`), Env: map[string]string{"A": "it's\n1"}}, ctshell.Result{Stdout: []byte("it's\n1\n")}},
+			"special names": {ctshell.Command{Argv: []string{"awk", `BEGIN {for (i = 1; i < ARGC; i++) print ENVIRON[ARGV[i]]}`, "UID", "OPTIND", "IFS", "PPID", "PWD"}, Dir: "/usr", Env: map[string]string{"UID": "5", "OPTIND": "abc", "IFS": "x", "PPID": "1", "PWD": "/x"}}, ctshell.Result{Stdout: []byte("5\nabc\nx\n1\n/x\n")}},
+			"PATH":          {ctshell.Command{Argv: []string{"/bin/echo", "hi"}, Env: map[string]string{"PATH": "/nowhere"}}, ctshell.Result{Stdout: []byte("hi\n")}},
 			"no terminal":   {ctshell.Command{Argv: line("tty; (: </dev/tty) 2>/dev/null || echo none; umask")}, ctshell.Result{Stdout: []byte("not a tty\nnone\n0022\n")}},
 			"a child":       {ctshell.Command{Argv: line("sleep 1000 & echo $! >/tmp/ctshell-child; echo done")}, ctshell.Result{Stdout: []byte("done\n"), EndedRest: true}},
 			"control bytes": {ctshell.Command{Argv: []string{"printf", `\033[6n\033c\003\004\r\n`}}, ctshell.Result{Stdout: []byte("\x1b[6n\x1bc\x03\x04\r\n")}},

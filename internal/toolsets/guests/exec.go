@@ -149,6 +149,9 @@ func (in *execState) checkSurroundings(c *tool.Call) error {
 			return tool.BadArgument("env", fmt.Sprintf("has %q, which is no variable; give such as {\"LANG\":\"C\"}", render.Text(name, 40)))
 		}
 	}
+	if len(in.Env) > 0 && in.Shell == "" && strings.Contains(in.Command[0], "=") {
+		return tool.BadArgument("command", `begins with a program whose name has an equals sign, which cannot be run with env; give such as ["/usr/bin/uptime","-p"]`)
+	}
 	if in.CWD != "" && !strings.HasPrefix(in.CWD, "/") {
 		return tool.BadArgument("cwd", "is not an absolute path such as /var/www")
 	}
@@ -234,7 +237,8 @@ func (in *execState) chooseArgv(ctx context.Context, c *tool.Call) (by string, e
 	return by, nil
 }
 
-// surround returns a command that sets folder and variables, and then runs another one.
+// surround returns a command that sets folder and variables, and then runs another one. Without
+// the folder it ends with 126, as a program does that cannot be run: 1 and 2 are codes of many.
 func (in *execState) surround(argv []string) []string {
 	if len(in.Env) > 0 {
 		env := []string{"/usr/bin/env"}
@@ -244,7 +248,7 @@ func (in *execState) surround(argv []string) []string {
 		argv = append(env, argv...)
 	}
 	if in.CWD != "" {
-		argv = append([]string{"/bin/sh", "-c", `cd "$0" && exec "$@"`, in.CWD}, argv...)
+		argv = append([]string{"/bin/sh", "-c", `cd "$0" || exit 126; exec "$@"`, in.CWD}, argv...)
 	}
 	return argv
 }

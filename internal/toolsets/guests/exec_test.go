@@ -47,8 +47,9 @@ func TestExec(t *testing.T) {
 		{Name: "shell", Options: with(programs), Args: `{"vmid":100,"shell":"a & b"}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`"stdout":"both\n"`}},
 		{Name: "shell of Windows", Options: with(programs, sim.Set(100, "ostype=win11")), Args: `{"vmid":100,"shell":"dir"}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`C:\\`}},
 		{Name: "folder and variables", Options: with(sim.Guest(100, func(g *pvesim.Guest) {
-			g.Programs = map[string]pvesim.Program{`/bin/sh -c cd "$0" && exec "$@" /var/www /usr/bin/env A=1 B=b c pwd -P`: {Out: "/var/www\n"}}
+			g.Programs = map[string]pvesim.Program{`/bin/sh -c cd "$0" || exit 126; exec "$@" /var/www /usr/bin/env A=1 B=b c pwd -P`: {Out: "/var/www\n"}}
 		})), Args: `{"vmid":100,"command":["pwd","-P"],"cwd":"/var/www","env":{"B":"b c","A":"1"}}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`"stdout":"/var/www\n"`}},
+		{Name: "a folder that is missing, where grep may end with 1 or 2", Options: with(), Args: `{"vmid":100,"command":["grep","x","y"],"cwd":"/nothing","ok_codes":[0,1,2]}`, Outcome: tool.Failed, Writes: []string{execVM}, Says: []string{`"exit_code":126`, "/nothing"}},
 		{Name: "stdin", Args: `{"vmid":100,"command":["cat"],"stdin":"a=b&c;d\n+ü"}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`"stdout":"a=b&c;d\n+ü"`}},
 		{Name: "signal", Options: with(programs), Args: `{"vmid":100,"command":["killed"],"ok_codes":[9]}`, Outcome: tool.Failed, Writes: []string{execVM}, Says: []string{`"message":"The command was ended by signal 9."`, `"signal":9,"stdout":"so far\n"`}, Lacks: []string{`"exit_code"`}},
 		{Name: "much output, and hostile", Options: with(programs), Args: `{"vmid":100,"command":["many"]}`, Outcome: tool.OK, Writes: []string{execVM}, Says: []string{`…(+1)"`, `"cut":true`, `"stderr":"red\n"`}},
@@ -95,15 +96,16 @@ func TestExecRefused(t *testing.T) {
 func TestExecRefusesNonsense(t *testing.T) {
 	w := sim.New(t, sim.Options{Policy: policy.Policy{Exec: true}})
 	for args, want := range map[string]string{
-		``:                                      `The argument "command" is one of three: give command, shell or process.`,
-		`,"command":[]`:                         `The argument "command" is one of three: give command, shell or process.`,
-		`,"command":["true"],"shell":"x"`:       `The argument "command" is one of three: give command, shell or process.`,
-		`,"process":"x","stdin":"x"`:            `The argument "stdin" is for a new command.`,
-		`,"process":"120"`:                      `The argument "process" is not valid: it was not made by this server, or was changed; take it as it is from the answer of the command.`,
-		`,"command":["true"],"cwd":"www"`:       `The argument "cwd" is not an absolute path such as /var/www.`,
-		`,"command":["true"],"env":{"a-b":"x"}`: `The argument "env" has "a-b", which is no variable; give such as {"LANG":"C"}.`,
-		`,"process":"x","cwd":"/"`:              `The argument "cwd" is for a new command.`,
-		`,"ok_codes":["x"]`:                     `The argument "ok_codes" has an element 1 that is "x", which is not a number.`,
+		``:                                          `The argument "command" is one of three: give command, shell or process.`,
+		`,"command":[]`:                             `The argument "command" is one of three: give command, shell or process.`,
+		`,"command":["true"],"shell":"x"`:           `The argument "command" is one of three: give command, shell or process.`,
+		`,"process":"x","stdin":"x"`:                `The argument "stdin" is for a new command.`,
+		`,"process":"120"`:                          `The argument "process" is not valid: it was not made by this server, or was changed; take it as it is from the answer of the command.`,
+		`,"command":["true"],"cwd":"www"`:           `The argument "cwd" is not an absolute path such as /var/www.`,
+		`,"command":["true"],"env":{"a-b":"x"}`:     `The argument "env" has "a-b", which is no variable; give such as {"LANG":"C"}.`,
+		`,"command":["A=1","true"],"env":{"B":"x"}`: `The argument "command" begins with a program whose name has an equals sign, which cannot be run with env; give such as ["/usr/bin/uptime","-p"].`,
+		`,"process":"x","cwd":"/"`:                  `The argument "cwd" is for a new command.`,
+		`,"ok_codes":["x"]`:                         `The argument "ok_codes" has an element 1 that is "x", which is not a number.`,
 		`,"command":["cat"],"stdin":"` + strings.Repeat("x", 64<<10+1) + `"`: `The argument "stdin" has 65537 bytes, and PVE takes at most 65536.`,
 	} {
 		if a := w.Call("pve_vm_exec", fmt.Sprintf(`{"vmid":100%s}`, args)); a.Fault != tool.BadArguments || a.Fields["message"] != want {
