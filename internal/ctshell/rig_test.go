@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/creack/pty"
 )
@@ -26,11 +27,15 @@ func eachShell(t *testing.T, test func(t *testing.T, r *rig)) {
 	t.Helper()
 	missing := 0
 	for name, argv := range shells {
+		_, err := exec.LookPath(argv[0])
+		if err != nil {
+			missing++
+		}
 		t.Run(name, func(t *testing.T) {
-			if _, err := exec.LookPath(argv[0]); err != nil {
-				missing++
+			if err != nil {
 				t.Skipf("%s is not on this machine: this test was not made with it", name)
 			}
+			t.Parallel()
 			test(t, newRig(t, argv))
 		})
 	}
@@ -45,10 +50,31 @@ type rig struct {
 	pty *os.File
 	cmd *exec.Cmd
 
-	mu    sync.Mutex
-	conns []*conn
-	ended bool
-	all   bytes.Buffer // what it has shown
+	mu      sync.Mutex
+	conns   []*conn
+	ended   bool
+	all     bytes.Buffer  // what it has shown
+	more    chan struct{} // closed when it shows more
+	hasTurn bool
+}
+
+// turn is for the helpers: all shells are on this machine, where only one of them is let in.
+var turn sync.Mutex
+
+// takeTurn waits until no other rig has a helper, and keeps them from it until the rig has left,
+// or its test ends.
+func (r *rig) takeTurn() {
+	if !r.hasTurn {
+		turn.Lock()
+		r.hasTurn = true
+	}
+}
+
+func (r *rig) endTurn() {
+	if r.hasTurn {
+		r.hasTurn = false
+		turn.Unlock()
+	}
 }
 
 func newRig(t *testing.T, argv []string) *rig {
@@ -59,7 +85,8 @@ func newRig(t *testing.T, argv []string) *rig {
 		cmd.Env[0] = "PATH=" + applets(t)
 	}
 	cmd.Dir = "/"
-	r := &rig{T: t, cmd: cmd}
+	r := &rig{T: t, cmd: cmd, more: make(chan struct{})}
+	t.Cleanup(r.endTurn)
 	var err error
 	if r.pty, err = pty.StartWithSize(cmd, &pty.Winsize{Rows: 20, Cols: 80}); err != nil {
 		t.Fatal(err)
@@ -105,6 +132,8 @@ func (r *rig) show() {
 		for _, c := range r.conns {
 			c.give(buf[:n])
 		}
+		close(r.more)
+		r.more = make(chan struct{})
 		if err != nil {
 			r.ended = true
 			for _, c := range r.conns {
@@ -114,6 +143,30 @@ func (r *rig) show() {
 			return
 		}
 		r.mu.Unlock()
+	}
+}
+
+// shown is what the terminal has shown, and what is closed when it shows more.
+func (r *rig) shown() (text string, more <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.all.String(), r.more
+}
+
+// await waits until what the terminal has shown is what is wanted, for some time at most.
+func (r *rig) await(within time.Duration, wanted func(text string) bool) {
+	r.Helper()
+	over := time.After(within)
+	for {
+		text, more := r.shown()
+		if wanted(text) {
+			return
+		}
+		select {
+		case <-more:
+		case <-over:
+			r.Fatalf("what is waited for does not come: it shows %q", text)
+		}
 	}
 }
 
@@ -176,6 +229,9 @@ func (c *conn) Read(ctx context.Context) ([]byte, error) {
 }
 
 func (c *conn) Write(_ context.Context, data []byte) error {
+	if bytes.Contains(data, []byte(";sh -c '")) { // the line that starts the helper
+		c.r.takeTurn()
+	}
 	c.in.Write(data)
 	for {
 		rest, ok, err := c.message(c.in.Bytes())

@@ -8,9 +8,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,7 +23,8 @@ func (r *rig) open() *ctshell.Shell {
 	r.Helper()
 	s, err := ctshell.Open(r.Context(), r.connect(), "mcp@pve!ops", "PVEVNC:1", ctshell.Options{ShellParent: os.Getpid(), Lasts: 2 * time.Minute})
 	if err != nil {
-		r.Fatalf("%v; it shows %q", err, r.all.String())
+		shown, _ := r.shown()
+		r.Fatalf("%v; it shows %q", err, shown)
 	}
 	return s
 }
@@ -32,6 +33,7 @@ func line(shell string) []string { return []string{"/bin/sh", "-c", shell} }
 
 // What a command prints arrives exactly, whatever it is, with its exit code.
 func TestRunIsExact(t *testing.T) {
+	t.Parallel()
 	binary := make([]byte, 70_000)
 	for i := range binary {
 		binary[i] = byte(i * 7)
@@ -96,11 +98,13 @@ func (r *rig) leaves(s *ctshell.Shell) {
 			r.Errorf("files are left: %v", left)
 		}
 	}
+	r.endTurn()
 }
 
 // A command that takes its time is waited for, and one that takes too long is ended with all
 // that it has started.
 func TestRunEnds(t *testing.T) {
+	t.Parallel()
 	eachShell(t, func(t *testing.T, r *rig) {
 		s := r.open()
 		t.Run("timeout", func(t *testing.T) {
@@ -112,14 +116,15 @@ func TestRunEnds(t *testing.T) {
 		})
 		t.Run("cancelled", func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
-			file := filepath.Join(t.TempDir(), "began")
+			began := filepath.Join(t.TempDir(), "began")
+			if err := syscall.Mkfifo(began, 0o600); err != nil {
+				t.Fatal(err)
+			}
 			go func() {
-				for !exists(file) {
-					runtime.Gosched()
-				}
+				_, _ = os.ReadFile(began) // which waits for who opens it to write
 				cancel()
 			}()
-			got, err := s.Run(ctx, ctshell.Command{Argv: line("sleep 1005 & echo so far; : >" + file + "; trap '' INT TERM; wait"), Timeout: time.Minute, Most: 100})
+			got, err := s.Run(ctx, ctshell.Command{Argv: line("sleep 1005 & echo so far; : >" + began + "; trap '' INT TERM; wait"), Timeout: time.Minute, Most: 100})
 			if err != nil || !got.Interrupted || string(got.Stdout) != "so far\n" {
 				t.Errorf("%+v %v", got, err)
 			}
@@ -138,8 +143,6 @@ func TestRunEnds(t *testing.T) {
 	})
 }
 
-func exists(file string) bool { _, err := os.Stat(file); return err == nil }
-
 // noProcess fails if a process has one of some command lines.
 func (r *rig) noProcess(commands ...string) {
 	r.Helper()
@@ -156,6 +159,7 @@ func (r *rig) noProcess(commands ...string) {
 
 // The output that is not fetched can be kept in a file.
 func TestKeep(t *testing.T) {
+	t.Parallel()
 	eachShell(t, func(t *testing.T, r *rig) {
 		s := r.open()
 		got, err := s.Run(t.Context(), ctshell.Command{Argv: []string{"printf", "abcdef"}, Timeout: time.Minute, Most: 3})
@@ -176,6 +180,7 @@ func TestKeep(t *testing.T) {
 
 // The terminal has the settings that it had, and shows a prompt, when it is left.
 func TestConsoleIsLeftAsItWas(t *testing.T) {
+	t.Parallel()
 	eachShell(t, func(t *testing.T, r *rig) {
 		before := r.settings()
 		for range 2 { // the second finds the same shell
@@ -187,6 +192,7 @@ func TestConsoleIsLeftAsItWas(t *testing.T) {
 		}
 		s := r.open() // so that the prompt was back
 		r.leaves(s)
+		r.takeTurn()
 		r.noProcess("pve-mcp-")
 		if after := r.settings(); after != before {
 			t.Errorf("before:\n%s\nafter:\n%s", before, after)
@@ -197,11 +203,9 @@ func TestConsoleIsLeftAsItWas(t *testing.T) {
 // settings asks the shell for those of its terminal, as a person would.
 func (r *rig) settings() string {
 	r.Helper()
-	file := filepath.Join(r.TempDir(), "stty")
-	r.typed("stty -g >" + file + ".part; mv " + file + ".part " + file + "\n")
-	for !exists(file) {
-		runtime.Gosched()
-	}
+	file, done := filepath.Join(r.TempDir(), "stty"), rand.Text()
+	r.typed("stty -g >" + file + "; echo " + done[:5] + "''" + done[5:] + "\n")
+	r.await(time.Minute, func(text string) bool { return strings.Contains(text, done) })
 	data, err := os.ReadFile(file)
 	if err != nil {
 		r.Fatal(err)
@@ -211,6 +215,7 @@ func (r *rig) settings() string {
 
 // A console that is not free, or has no shell, is left alone.
 func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
 	type want struct {
 		why    ctshell.Reason
 		detail string
@@ -228,6 +233,7 @@ func TestOpenRefuses(t *testing.T) {
 		"unfinished":              {"echo 'a\n", "> ", want{ctshell.NoPrompt, "> "}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			eachShell(t, func(t *testing.T, r *rig) {
 				r.typed(tt.typed)
 				r.shows(tt.until)
@@ -236,6 +242,7 @@ func TestOpenRefuses(t *testing.T) {
 		})
 	}
 	t.Run("another machine", func(t *testing.T) {
+		t.Parallel()
 		eachShell(t, func(t *testing.T, r *rig) {
 			_, err := ctshell.Open(t.Context(), r.connect(), "u", "t", ctshell.Options{Lasts: time.Minute})
 			if e, ok := errors.AsType[*ctshell.UnusableError](err); !ok || e.Why != ctshell.Elsewhere {
@@ -246,6 +253,7 @@ func TestOpenRefuses(t *testing.T) {
 		})
 	})
 	t.Run("a second one", func(t *testing.T) {
+		t.Parallel()
 		eachShell(t, func(t *testing.T, r *rig) {
 			s := r.open()
 			r.refused(ctshell.NoPrompt, "")
@@ -253,7 +261,9 @@ func TestOpenRefuses(t *testing.T) {
 		})
 	})
 	t.Run("a lock", func(t *testing.T) {
+		t.Parallel()
 		eachShell(t, func(t *testing.T, r *rig) {
+			r.takeTurn()
 			lock := "/run/pve-mcp-console"
 			if err := os.Mkdir(lock, 0o700); err != nil {
 				t.Skip("no lock can be made here: ", err)
@@ -293,6 +303,7 @@ func (l *leaving) Write(ctx context.Context, data []byte) error {
 
 // A call that is given up while it takes the console over leaves it as it was found.
 func TestOpenIsGivenUp(t *testing.T) {
+	t.Parallel()
 	const (
 		claims = 3 // after the ticket and the size
 		takes  = 4
@@ -311,6 +322,7 @@ func TestOpenIsGivenUp(t *testing.T) {
 			if tt.dies && !effort.Of(false, false, true) {
 				t.Skip("it takes a third of a minute: make soak runs it")
 			}
+			t.Parallel()
 			eachShell(t, func(t *testing.T, r *rig) {
 				before := r.settings()
 				ctx, cancel := context.WithCancel(t.Context())
@@ -322,8 +334,8 @@ func TestOpenIsGivenUp(t *testing.T) {
 					r.leaves(s)
 					t.Fatal("it was opened")
 				}
-				for deadline := time.Now().Add(time.Minute); tt.dies && !r.isAtPrompt() && time.Now().Before(deadline); {
-					runtime.Gosched()
+				if tt.dies {
+					r.await(time.Minute, isAtPrompt)
 				}
 				r.leaves(r.open())
 				if after := r.settings(); after != before {
@@ -334,25 +346,13 @@ func TestOpenIsGivenUp(t *testing.T) {
 	}
 }
 
-// isAtPrompt reports whether the last that the terminal has shown is a prompt.
-func (r *rig) isAtPrompt() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return strings.HasSuffix(strings.TrimRight(r.all.String(), " "), "#")
-}
+// isAtPrompt reports whether the last that a terminal has shown is a prompt.
+func isAtPrompt(text string) bool { return strings.HasSuffix(strings.TrimRight(text, " "), "#") }
 
-// shows waits until the terminal has shown a text last.
+// shows waits until the terminal has shown a text.
 func (r *rig) shows(text string) {
 	r.Helper()
-	for deadline := time.Now().Add(8 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
-		r.mu.Lock()
-		got := r.all.String()
-		r.mu.Unlock()
-		if strings.Contains(got, text) {
-			return
-		}
-	}
-	r.Fatalf("it does not show %q but %q", text, r.all.String())
+	r.await(8*time.Second, func(shown string) bool { return strings.Contains(shown, text) })
 }
 
 func (r *rig) refused(why ctshell.Reason, detail string) {
@@ -363,6 +363,7 @@ func (r *rig) refused(why ctshell.Reason, detail string) {
 	}
 	e, ok := errors.AsType[*ctshell.UnusableError](err)
 	if !ok || e.Why != why || detail != "" && e.Detail != detail {
-		r.Errorf("%v; it shows %q", err, r.all.String())
+		shown, _ := r.shown()
+		r.Errorf("%v; it shows %q", err, shown)
 	}
 }
