@@ -85,8 +85,5 @@ func checked(text []byte, words []string) []byte {
 	if err != nil || len(words) < 2 || words[1] != hex.EncodeToString(sum[:]) {
 		return nil
 	}
-	if data == nil {
-		data = []byte{}
-	}
 	return data
 }

@@ -38,6 +38,7 @@ const (
 	settling    = 8 * time.Second
 	watched     = time.Second
 	answers     = 20 * time.Second
+	abandons    = 3 * time.Second // for the end of a helper that cannot be used
 )
 
 // Shell runs commands in a container, one at a time.
@@ -45,20 +46,16 @@ type Shell struct {
 	t       *terminal
 	frames  frames
 	waiting []frame
-	mark    string
 }
 
 // Open takes a console over, for a user with a ticket. If somebody uses it, or if it has no
 // shell, the error is an [UnusableError], and nothing was changed. Open closes conn then.
 func Open(ctx context.Context, conn Conn, user, ticket string, o Options) (*Shell, error) {
-	t := newTerminal(ctx, conn)
-	s := &Shell{t: t, mark: randomHex(12)}
-	s.frames.mark = s.mark
-	err := s.open(ctx, user, ticket, o)
-	if err == nil {
-		return s, nil
+	s := &Shell{t: newTerminal(ctx, conn), frames: frames{mark: randomHex(12)}}
+	if err := s.open(ctx, user, ticket, o); err != nil {
+		return nil, errors.Join(err, s.t.close())
 	}
-	return nil, errors.Join(err, t.close())
+	return s, nil
 }
 
 func (s *Shell) open(ctx context.Context, user, ticket string, o Options) error {
@@ -74,7 +71,7 @@ func (s *Shell) open(ctx context.Context, user, ticket string, o Options) error 
 		return err
 	}
 	if err := s.startHelper(ctx, o); err != nil {
-		s.abandon(ctx)
+		_ = s.endHelper(ctx, abandons) // it may not be there
 		return err
 	}
 	return nil
@@ -182,7 +179,7 @@ func lastBytes(shown []byte) []byte {
 func (s *Shell) startHelper(ctx context.Context, o Options) error {
 	line := `;sh -c 'trap : INT;o=$(stty -g);trap "stty $o;exit" TERM;` +
 		`setsid sh -c "sleep ` + strconv.Itoa(int(answers/time.Second)) + `;kill $$" >/dev/null 2>&1 </dev/null&w=$!;` +
-		`stty -echo icanon isig icrnl;m=` + s.mark +
+		`stty -echo icanon isig icrnl;m=` + s.frames.mark +
 		`;echo;echo "$m go";x=;while read -r l;do case $l in .)break;;"$m q")x=;break;;esac;x=$x$l;done;kill -9 -$w $w 2>/dev/null;trap - TERM;` +
 		`sh -c "$(echo "$x"|base64 -d)" sh $m $PPID ` + strconv.Itoa(int(o.Lasts/time.Second)) + `;stty "$o";echo "$m bye"'` + "\n"
 	if err := s.t.send(ctx, line); err != nil {

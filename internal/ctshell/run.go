@@ -223,35 +223,26 @@ func (s *Shell) Keep(ctx context.Context, from Stream, name string) (path string
 
 // Close leaves the console as it was found.
 func (s *Shell) Close(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answers)
-	defer cancel()
-	err := s.request(ctx, "q")
-	for err == nil {
-		var f frame
-		if f, err = s.next(ctx, answers); f.is("bye") {
-			break
-		}
-	}
-	return errors.Join(err, s.t.close())
+	return errors.Join(s.endHelper(ctx, answers), s.t.close())
 }
 
-// abandon ends a helper that cannot be used, and waits until it has left.
-func (s *Shell) abandon(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+// endHelper ends the helper, though ctx may have ended, and waits until it has left.
+func (s *Shell) endHelper(ctx context.Context, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
-	if s.request(ctx, "q") != nil {
-		return
+	if err := s.request(ctx, "q"); err != nil {
+		return err
 	}
 	for {
-		if f, err := s.next(ctx, 3*time.Second); err != nil || f.is("bye") {
-			return
+		if f, err := s.next(ctx, within); err != nil || f.is("bye") {
+			return err
 		}
 	}
 }
 
 // request types a request to the helper.
 func (s *Shell) request(ctx context.Context, text string) error {
-	return s.t.send(ctx, s.mark+" "+text+"\n")
+	return s.t.send(ctx, s.frames.mark+" "+text+"\n")
 }
 
 // ask types a request, and returns its answer.
