@@ -126,22 +126,31 @@ func (c Consent) Grant(ctx context.Context, t Target) context.Context {
 	return context.WithValue(ctx, grantKey{}, &grant{target: t, by: c.by})
 }
 
+// grantOf is the grant of a context, nil without one.
+func grantOf(ctx context.Context) *grant {
+	g, _ := ctx.Value(grantKey{}).(*grant)
+	return g
+}
+
+// byHuman reports whether there is a grant, and a human has given it.
+func (g *grant) byHuman() bool { return g != nil && g.by == "human" }
+
 // granted reports whether a context has a grant for a row of the table.
 func granted(ctx context.Context, e row, r request) bool {
-	g, _ := ctx.Value(grantKey{}).(*grant)
+	g := grantOf(ctx)
 	return g != nil && g.target.Method == e.method && g.target.Path == e.target(r)
 }
 
 // spend uses up the grant of a context for a request, or returns why the grant does not cover
 // it.
 func spend(ctx context.Context, e row, r request, changes effect) (used *grant, reason string) {
-	g, _ := ctx.Value(grantKey{}).(*grant)
+	g := grantOf(ctx)
 	switch {
 	case g == nil && e.class == changesAccess:
 		return nil, "it decides who may do what, and no human has consented"
 	case g == nil, g.target.Method == "": // or the call is good for requests that need none
 		return nil, "it would lose data, and nobody has consented"
-	case e.class == changesAccess && g.by != "human":
+	case e.class == changesAccess && !g.byHuman():
 		return nil, "it decides who may do what, to which only a human can consent"
 	case !granted(ctx, e, r) || !g.target.covers(changes):
 		return nil, fmt.Sprintf("the consent was for %s %s of %v", g.target.Method, g.target.Path, g.target.Subject)

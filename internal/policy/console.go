@@ -41,7 +41,7 @@ func (g *Guard) mayType(req *http.Request, r request, e *row) (used *grant, may 
 	if r.params, reason, _ = readParams(req, r, e); reason != "" || !granted(req.Context(), *e, r) {
 		return nil, false
 	}
-	if g.Policy.Refusal(Exec) != "" || g.Policy.Confirm == Human && !byHuman(req.Context()) {
+	if g.Policy.Refusal(Exec) != "" || g.Policy.Confirm == Human && !grantOf(req.Context()).byHuman() {
 		return nil, false
 	}
 	changes := e.effectOf(r)
@@ -59,8 +59,7 @@ func (g *Guard) refuseCommand(ctx context.Context, e row, r request) string {
 		return reason
 	}
 	argv, stdin := r.params["command"], r.params.Get("input-data") != ""
-	held, _ := ctx.Value(grantKey{}).(*grant)
-	if held != nil && held.target.opens(e.target(r)) {
+	if held := grantOf(ctx); held != nil && held.target.opens(e.target(r)) {
 		argv, stdin = held.target.Command, held.target.Stdin
 	}
 	return g.Policy.RefuseCommand(argv, stdin)
@@ -72,17 +71,11 @@ func (t Target) opens(path string) bool {
 	return is && t.Method == http.MethodGet && (path == t.Path || path == guest+"/termproxy" || path == guest+"/vncproxy")
 }
 
-// byHuman reports whether the grant of a context is a human's.
-func byHuman(ctx context.Context) bool {
-	g, _ := ctx.Value(grantKey{}).(*grant)
-	return g != nil && g.by == "human"
-}
-
 // offersGranted reports whether a request has a console offered that a human has consented to
 // open. The consent is used up when the console is opened.
 func offersGranted(ctx context.Context, e row, r request, changes effect) bool {
-	g, _ := ctx.Value(grantKey{}).(*grant)
-	return g != nil && g.by == "human" && !g.used.Load() && g.target.opens(e.target(r)) && g.target.covers(changes)
+	g := grantOf(ctx)
+	return g.byHuman() && !g.used.Load() && g.target.opens(e.target(r)) && g.target.covers(changes)
 }
 
 // watchConsole wraps a console. The wrapper drops input of a call that may not type.
