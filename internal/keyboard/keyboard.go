@@ -48,7 +48,6 @@ const (
 // Keyboard is how a guest is typed to.
 type Keyboard struct {
 	guest, qemu layout
-	same        bool
 }
 
 // For returns the keyboard of a guest by its layout and the one that QEMU was started with,
@@ -67,7 +66,7 @@ func For(guest, qemu string) (Keyboard, error) {
 			return Keyboard{}, fmt.Errorf("the layout %s is not known: only %s", render.Text(guest, 20), strings.Join(Layouts(), ", "))
 		}
 	}
-	return Keyboard{guest: g, qemu: q, same: g.name == q.name}, nil
+	return Keyboard{guest: g, qemu: q}, nil
 }
 
 // Name is the name of the guest's layout.
@@ -100,7 +99,7 @@ func (k Keyboard) chord(char rune) (Chord, bool) {
 	if !ok {
 		return nil, false
 	}
-	if !k.same {
+	if k.guest.name != k.qemu.name {
 		if char, ok = k.onQEMU(at); !ok {
 			return nil, false
 		}
