@@ -45,7 +45,7 @@ func (in *Inside) OpenFile(ctx context.Context, name string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	real, err := base64.StdEncoding.DecodeString(joined(out))
+	real, err := base64.StdEncoding.DecodeString(out)
 	if err != nil {
 		return nil, errGarbled
 	}
@@ -57,9 +57,6 @@ func (in *Inside) OpenFile(ctx context.Context, name string) (*File, error) {
 }
 
 var errGarbled = errors.New("what the guest printed cannot be read; something else may print there")
-
-// joined is base64 without line breaks.
-func joined(text string) string { return strings.NewReplacer("\n", "", "\r", "").Replace(text) }
 
 // The exit codes of the program for files.
 const (
@@ -175,7 +172,7 @@ func (f *File) readPiece(ctx context.Context, offset, length int64) ([]byte, Fac
 		if err != nil {
 			return nil, Facts{}, err
 		}
-		data, err := base64.StdEncoding.DecodeString(joined(lines[2]))
+		data, err := base64.StdEncoding.DecodeString(lines[2])
 		if sum := sha256.Sum256(data); err == nil && hex.EncodeToString(sum[:]) == strings.TrimSpace(lines[1]) {
 			return data, facts, nil
 		}
@@ -282,7 +279,7 @@ func (f *File) List(ctx context.Context) ([]Entry, error) {
 		return nil, err
 	}
 	count, rest, _ := strings.Cut(out, "\n")
-	data, err := base64.StdEncoding.DecodeString(joined(rest))
+	data, err := base64.StdEncoding.DecodeString(rest)
 	if err != nil {
 		return nil, errGarbled
 	}
@@ -315,9 +312,18 @@ func entryOf(record string) (Entry, error) {
 		return Entry{}, errGarbled
 	}
 	facts, err := factsOf(fmt.Sprintf("%s %o %s %s %s", words[5], mode&0o7777, words[1], words[2], words[6]))
-	kind, known := map[uint64]string{0o100000: "file", 0o040000: "folder", 0o120000: "link"}[mode&0o170000]
-	if !known {
-		kind = "other"
+	return Entry{Name: strings.TrimPrefix(words[7], "./"), Kind: kindOf(mode), Facts: facts, User: words[3], Group: words[4]}, err
+}
+
+// kindOf says what a mode of a file system is about.
+func kindOf(mode uint64) string {
+	switch mode & 0o170000 {
+	case 0o100000:
+		return "file"
+	case 0o040000:
+		return "folder"
+	case 0o120000:
+		return "link"
 	}
-	return Entry{Name: strings.TrimPrefix(words[7], "./"), Kind: kind, Facts: facts, User: words[3], Group: words[4]}, err
+	return "other"
 }
