@@ -64,6 +64,11 @@ func (v *View) Live(ctx context.Context, id pve.VMID) (pve.GuestRef, pve.GuestSt
 	return AtGuest(ctx, v, id, func(g pve.GuestRef) (pve.GuestStatus, error) { return v.PVE.GuestStatus(ctx, g) })
 }
 
+// CurrentConfig finds a guest and asks its node for its configuration in force.
+func (v *View) CurrentConfig(ctx context.Context, id pve.VMID) (pve.GuestRef, pve.GuestConfig, error) {
+	return AtGuest(ctx, v, id, func(g pve.GuestRef) (pve.GuestConfig, error) { return v.PVE.CurrentConfig(ctx, g) })
+}
+
 // LiveMadeBy is Live for a guest that a task was to make on a node, "" for the task's own.
 // If the lists do not have the guest yet, that node is asked: an error of [pve.Elsewhere]
 // says that there is none.

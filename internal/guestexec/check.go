@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -33,9 +32,17 @@ func FindPlace(ctx context.Context, c *tool.Call, id pve.VMID) (Place, error) {
 	case g.Kind == pve.LXC:
 		return p, CheckContainer(ctx, c, g)
 	case !s.Agent.Value:
-		return p, explain.Refusal("Install qemu-guest-agent in the guest, and set agent: 1 with pve_update_guest_config.", "%v has no guest agent configured.", g)
+		return p, NoAgent(g)
 	}
-	_, config, err := cluster.AtGuest(ctx, c.View, id, func(g pve.GuestRef) (pve.GuestConfig, error) { return c.PVE.CurrentConfig(ctx, g) })
-	p.Windows = strings.HasPrefix(config.Values["ostype"], "w")
+	_, config, err := c.CurrentConfig(ctx, id)
+	p.Windows = RunsWindows(config)
 	return p, err
 }
+
+// NoAgent is the error of what needs the guest agent in a VM that has none configured.
+func NoAgent(g pve.GuestRef) error {
+	return explain.Refusal("Install qemu-guest-agent in the guest, and set agent: 1 with pve_update_guest_config.", "%v has no guest agent configured.", g)
+}
+
+// RunsWindows reports whether a VM has Windows, as far as its configuration shows.
+func RunsWindows(config pve.GuestConfig) bool { return strings.HasPrefix(config.Values["ostype"], "w") }

@@ -30,9 +30,7 @@ func ConsoleTarget(g pve.GuestRef, argv []string, stdin bool) policy.Target {
 // CheckContainer returns an error, with what helps, if no command can be run in a container
 // that is running.
 func CheckContainer(ctx context.Context, c *tool.Call, g pve.GuestRef) error {
-	_, config, err := cluster.AtGuest(ctx, c.View, g.VMID, func(g pve.GuestRef) (pve.GuestConfig, error) {
-		return c.PVE.CurrentConfig(ctx, g)
-	})
+	_, config, err := c.CurrentConfig(ctx, g.VMID)
 	if err != nil {
 		return err
 	}
@@ -88,19 +86,24 @@ func OpenContainer(ctx context.Context, c *tool.Call, id pve.VMID, lasts time.Du
 }
 
 func open(ctx context.Context, c *tool.Call, g pve.GuestRef, lasts time.Duration) (*ctshell.Shell, error) {
-	client, err := c.ClientAt(ctx, g.Node)
-	if err != nil {
-		return nil, err
-	}
 	found, err := c.Guest(ctx, g.VMID)
 	if err != nil {
 		return nil, err
 	}
-	console, err := client.OpenTerminal(ctx, g)
+	console, err := OpenConsole(ctx, c, g)
 	if err != nil {
 		return nil, offered(err)
 	}
 	return ctshell.Open(ctx, console, console.User, console.Ticket, ctshell.Options{Host: found.Name.Value, Lasts: lasts + Spare})
+}
+
+// OpenConsole opens the console of a container, which no node but its own does for a token.
+func OpenConsole(ctx context.Context, c *tool.Call, g pve.GuestRef) (*pve.Console, error) {
+	client, err := c.ClientAt(ctx, g.Node)
+	if err != nil {
+		return nil, err
+	}
+	return client.OpenTerminal(ctx, g)
 }
 
 // offered is the error of a console that was not opened. Nothing was run, whatever became of

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/guestexec"
 	"github.com/pve-mcp/pve-mcp/internal/rfb"
 	"github.com/pve-mcp/pve-mcp/internal/screen"
 	"github.com/pve-mcp/pve-mcp/internal/terminal"
@@ -100,12 +101,8 @@ func open(ctx context.Context, c *tool.Call, src source) (display, error) {
 	c.Report(cluster.Progress{Message: "opens the console of " + src.Label})
 	_, console, err := cluster.AtGuest(ctx, c.View, src.Guest.VMID, func(g pve.GuestRef) (*pve.Console, error) {
 		switch {
-		case g.Kind == pve.LXC: // which no other node can open for a token
-			client, err := c.ClientAt(ctx, g.Node)
-			if err != nil {
-				return nil, err
-			}
-			return client.OpenTerminal(ctx, g)
+		case g.Kind == pve.LXC:
+			return guestexec.OpenConsole(ctx, c, g)
 		case src.Terminal:
 			return c.PVE.OpenTerminal(ctx, g)
 		}

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
-	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -39,7 +38,7 @@ func find(ctx context.Context, c *tool.Call, id pve.VMID, serial bool) (source, 
 	if state := status.State(); state == "stopped" || state == "suspended" {
 		return src, explain.Refusal("Start it first, with pve_guest_power.", "%v is %s, so its console shows nothing.", g, state)
 	}
-	_, config, err := cluster.AtGuest(ctx, c.View, id, func(g pve.GuestRef) (pve.GuestConfig, error) { return c.PVE.CurrentConfig(ctx, g) })
+	_, config, err := c.CurrentConfig(ctx, id)
 	if err != nil {
 		return src, err
 	}

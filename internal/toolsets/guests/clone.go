@@ -176,7 +176,7 @@ func (in *cloneState) planMove(ctx context.Context, c *tool.Call, g pve.GuestRef
 	if in.Target == "" || in.Target == g.Node {
 		return g, nil
 	}
-	g, config, err := current(ctx, c, in.VMID)
+	g, config, err := c.CurrentConfig(ctx, in.VMID)
 	if err != nil {
 		return g, err
 	}

@@ -36,7 +36,7 @@ func (in cloneState) checkSettings(ctx context.Context, c *tool.Call, g pve.Gues
 	if err := guestconfig.Check(given); err != nil {
 		return err
 	}
-	_, config, err := current(ctx, c, in.VMID)
+	_, config, err := c.CurrentConfig(ctx, in.VMID)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func configureClone(ctx context.Context, c *tool.Call, in *cloneState) (change.J
 // cloneIsConfigured reports whether the clone has the settings, which a container gets without
 // a task.
 func cloneIsConfigured(ctx context.Context, c *tool.Call, in cloneState) (bool, error) {
-	g, config, err := current(ctx, c, in.NewID)
+	g, config, err := c.CurrentConfig(ctx, in.NewID)
 	var none *pve.NoGuestError
 	if errors.As(err, &none) {
 		return false, nil

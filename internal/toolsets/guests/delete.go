@@ -75,7 +75,7 @@ func planDelete(ctx context.Context, c *tool.Call, given deleteIn) (change.Plan,
 	case s.HA.Managed.Value && !in.Purge:
 		return change.Plan{}, in, explain.Refusal("With purge: true it is removed from HA, replication and backup jobs too.", "%v (%s) is managed by HA, so PVE does not delete it.", g, name)
 	}
-	g, config, err := current(ctx, c, in.VMID)
+	g, config, err := c.CurrentConfig(ctx, in.VMID)
 	if err != nil {
 		return change.Plan{}, in, err
 	}

@@ -109,7 +109,7 @@ func planExec(ctx context.Context, c *tool.Call, given execIn) (change.Plan, exe
 	case s.State() != "running":
 		return change.Plan{}, in, explain.Refusal("Start or resume it first.", "%v is %s, so nothing can be run in it.", g, s.State())
 	case !in.InCT && !s.Agent.Value:
-		return change.Plan{}, in, explain.Refusal("Install qemu-guest-agent in the guest, and set agent: 1 with pve_update_guest_config.", "%v has no guest agent configured.", g)
+		return change.Plan{}, in, guestexec.NoAgent(g)
 	}
 	guest := fmt.Sprintf("%v (%s)", g, render.Text(s.Name.Value, 60))
 	if in.Process != "" {
@@ -219,11 +219,11 @@ func (in *execState) chooseArgv(ctx context.Context, c *tool.Call) (by string, e
 	if in.Argv = in.Command; in.Shell == "" && !surrounded {
 		return "", nil
 	}
-	_, config, err := current(ctx, c, in.VMID)
+	_, config, err := c.CurrentConfig(ctx, in.VMID)
 	if err != nil {
 		return "", err
 	}
-	windows := strings.HasPrefix(config.Values["ostype"], "w")
+	windows := guestexec.RunsWindows(config)
 	switch {
 	case windows && surrounded:
 		return "", explain.Refusal(`Set them in a shell line, such as cd /d C:\data && set LEVEL=1 && program.exe`, "The guest agent of Windows takes no cwd or env. Nothing was sent.")

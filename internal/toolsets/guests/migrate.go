@@ -152,7 +152,7 @@ func checkMigration(ctx context.Context, c *tool.Call, in migrateState, g pve.Gu
 // missingThere lists the storages of a container that the target does not have, as far as the
 // token sees storages. PVE itself reports that for VMs only.
 func missingThere(ctx context.Context, c *tool.Call, in migrateState) ([]string, error) {
-	g, config, err := current(ctx, c, in.VMID)
+	g, config, err := c.CurrentConfig(ctx, in.VMID)
 	if err != nil {
 		return nil, err
 	}

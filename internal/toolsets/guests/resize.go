@@ -57,20 +57,13 @@ func resizeDisk() tool.Tool {
 	})
 }
 
-// current asks for a guest's configuration in force.
-func current(ctx context.Context, c *tool.Call, id pve.VMID) (pve.GuestRef, pve.GuestConfig, error) {
-	return cluster.AtGuest(ctx, c.View, id, func(g pve.GuestRef) (pve.GuestConfig, error) {
-		return c.PVE.CurrentConfig(ctx, g)
-	})
-}
-
 func planResize(ctx context.Context, c *tool.Call, given resizeIn) (change.Plan, resizeState, error) {
 	in := resizeState{resizeIn: given}
 	wanted, relative, err := in.read()
 	if err != nil {
 		return change.Plan{}, in, err
 	}
-	g, config, err := current(ctx, c, in.VMID)
+	g, config, err := c.CurrentConfig(ctx, in.VMID)
 	if err != nil {
 		return change.Plan{}, in, err
 	}
@@ -154,7 +147,7 @@ func startResize(ctx context.Context, c *tool.Call, in *resizeState) (change.Job
 }
 
 func finishResize(ctx context.Context, c *tool.Call, in resizeState, end change.End) (resizeOut, error) {
-	g, config, err := current(ctx, c, in.VMID)
+	g, config, err := c.CurrentConfig(ctx, in.VMID)
 	if err != nil {
 		return resizeOut{}, err
 	}
