@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
@@ -32,6 +34,9 @@ func binaryFile() string {
 	return string(all)
 }
 
+// bigFile is a megabyte, or for a short run somewhat more than a console reads at a time.
+func bigFile() string { return strings.Repeat("0123456789abcde\n", effort.Of(17_000, 1<<16, 1<<16)) }
+
 // withFiles gives a guest files, and a container a console with a shell.
 func withFiles(vmid int) func(*pvesim.Model) {
 	return sim.Guest(vmid, func(g *pvesim.Guest) {
@@ -43,7 +48,7 @@ func withFiles(vmid int) func(*pvesim.Model) {
 			"/srv/binary":    binaryFile(),
 			"/srv/empty":     "",
 			"/srv/colours":   "\x1b[31mred\x1b[0m\n",
-			"/srv/big":       strings.Repeat("0123456789abcde\n", 1<<16),
+			"/srv/big":       bigFile(),
 			"/srv/dir/it's":  "quoted",
 			"/srv/dir/.hid":  "hidden",
 			"/etc/shadow":    "root:secret\n",
@@ -90,7 +95,7 @@ func TestReadFile(t *testing.T) {
 		{Name: "a range that ends within a character", Args: `{"vmid":VMID,"path":"/srv/text","offset":9,"length":7}`, Outcome: tool.OK, Says: []string{`"text":"zwei: "`, `"more":15`}},
 		{Name: "from its end on", Args: `{"vmid":VMID,"path":"/srv/text","offset":27}`, Outcome: tool.OK, Says: []string{"none from 27 on"}},
 		{Name: "empty", Args: `{"vmid":VMID,"path":"/srv/empty"}`, Outcome: tool.OK, Says: []string{"is empty", `"size":0`}},
-		{Name: "a megabyte", Args: `{"vmid":VMID,"path":"/srv/big"}`, Outcome: tool.OK, Says: []string{`"size":1048576`, `"more":`, "Go on with offset"}},
+		{Name: "a megabyte", Args: `{"vmid":VMID,"path":"/srv/big"}`, Outcome: tool.OK, Says: []string{fmt.Sprintf(`"size":%d`, len(bigFile())), `"more":`, "Go on with offset"}},
 		{Name: "none", Args: `{"vmid":VMID,"path":"/srv/nothing"}`, Outcome: tool.Failed, Says: []string{"There is no /srv/nothing in "}},
 		{Name: "a folder", Args: `{"vmid":VMID,"path":"/srv/dir"}`, Outcome: tool.Failed, Says: []string{"/srv/dir in ", "is a folder", "pve_list_files"}},
 		{Name: "a device", Args: `{"vmid":VMID,"path":"/dev/zero"}`, Outcome: tool.Failed, Says: []string{"not a file"}},
@@ -100,7 +105,7 @@ func TestReadFile(t *testing.T) {
 func TestListFiles(t *testing.T) {
 	tellEverywhere(t, "pve_list_files", 1, []sim.Story{
 		{Name: "a folder", Args: `{"vmid":VMID,"path":"/srv/dir"}`, Outcome: tool.OK, Says: []string{`has 2 entries`, `"name":".hid","kind":"file","size":6,"mode":"644","owner":"root:root"`, `"name":"it's"`}},
-		{Name: "another", Args: `{"vmid":VMID,"path":"/srv"}`, Outcome: tool.OK, Says: []string{`"name":"dir","kind":"folder"`, `"size":1048576`}},
+		{Name: "another", Args: `{"vmid":VMID,"path":"/srv"}`, Outcome: tool.OK, Says: []string{`"name":"dir","kind":"folder"`, fmt.Sprintf(`"size":%d`, len(bigFile()))}},
 		{Name: "a part", Args: `{"vmid":VMID,"path":"/srv/dir","offset":1}`, Outcome: tool.OK, Says: []string{"these are 1 from 1 on"}, Lacks: []string{".hid"}},
 		{Name: "a file", Args: `{"vmid":VMID,"path":"/srv/text"}`, Outcome: tool.Failed, Says: []string{"is no folder", "pve_read_file"}},
 		{Name: "none", Args: `{"vmid":VMID,"path":"/srv/nothing"}`, Outcome: tool.Failed, Says: []string{"There is no /srv/nothing"}},
@@ -130,12 +135,12 @@ func TestWriteMuch(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				with.Policy.Exec = true
 				w := sim.New(t, with.Options)
-				much := strings.Repeat("0123456789abcdeF\n", 62_000)
+				much := strings.Repeat("0123456789abcdeF\n", effort.Of(6_200, 62_000, 62_000))
 				a := w.Call("pve_write_file", fmt.Sprintf(`{"vmid":%s,"path":"/srv/dir/much","text":%q}`, with.Args, much))
 				if a.Outcome != tool.OK || a.Fields["size"] != float64(len(much)) {
 					t.Fatalf("%s", a.Text)
 				}
-				part := w.Call("pve_read_file", fmt.Sprintf(`{"vmid":%s,"path":"/srv/dir/much","offset":1053983}`, with.Args))
+				part := w.Call("pve_read_file", fmt.Sprintf(`{"vmid":%s,"path":"/srv/dir/much","offset":%d}`, with.Args, len(much)-17))
 				if part.Fields["text"] != "0123456789abcdeF\n" {
 					t.Errorf("its end: %s", part.Text)
 				}
@@ -249,7 +254,7 @@ func TestFilesWithConsent(t *testing.T) {
 func TestLocalFiles(t *testing.T) {
 	for place, with := range places() {
 		t.Run(place, func(t *testing.T) {
-			folder := t.TempDir()
+			folder, size := t.TempDir(), strconv.Itoa(len(bigFile()))
 			synctest.Test(t, func(t *testing.T) {
 				with.Policy.Exec = true
 				w := sim.New(t, with.Options)
@@ -261,15 +266,15 @@ func TestLocalFiles(t *testing.T) {
 				}
 				call("pve_read_file", `"path":"/srv/big","local_path":"big"`, "PVE_MCP_FILES")
 				w.Host.FilesDir = folder
-				call("pve_read_file", `"path":"/srv/big","local_path":"big"`, "1048576 bytes of /srv/big")
+				call("pve_read_file", `"path":"/srv/big","local_path":"big"`, size+" bytes of /srv/big")
 				call("pve_read_file", `"path":"/srv/big","local_path":"big"`, "overwrite")
 				call("pve_read_file", `"path":"/srv/nothing","local_path":"none"`, "There is no /srv/nothing")
-				call("pve_write_file", `"path":"/srv/copy","local_path":"big"`, "1048576 bytes were written to /srv/copy")
+				call("pve_write_file", `"path":"/srv/copy","local_path":"big"`, size+" bytes were written to /srv/copy")
 				call("pve_write_file", `"path":"/srv/copy","local_path":"none"`, "none")
 				call("pve_write_file", `"path":"/srv/copy","local_path":"big","text":"x"`, "in place of text and base64")
 			})
 			data, err := os.ReadFile(filepath.Join(folder, "big"))
-			if err != nil || string(data) != strings.Repeat("0123456789abcde\n", 1<<16) {
+			if err != nil || string(data) != bigFile() {
 				t.Errorf("%d bytes, %v", len(data), err)
 			}
 			if list, err := os.ReadDir(folder); err != nil || len(list) != 1 {
