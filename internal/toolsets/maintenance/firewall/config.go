@@ -17,20 +17,19 @@ func (e entry) isOn() bool { return e["enable"] != "" && e["enable"] != "0" }
 
 // section is the firewall of the cluster, a node or a guest.
 type section struct {
-	Options entry              `json:"options,omitzero"`
-	Rules   []entry            `json:"rules,omitzero"`
-	Sets    map[string][]entry `json:"sets,omitzero"`
-	Aliases map[string]entry   `json:"aliases,omitzero"`
-	// Unseen says that its sets and aliases were not read.
-	Unseen bool `json:"unseen,omitzero"`
+	Options entry
+	Rules   []entry
+	Sets    map[string][]entry
+	Aliases map[string]entry
+	Unseen  bool // its sets and aliases were not read
 }
 
 // setup is all that was read of the firewalls of a cluster.
 type setup struct {
-	Cluster section             `json:"cluster"`
-	Groups  map[string][]entry  `json:"groups,omitzero"`
-	Nodes   map[string]*section `json:"nodes,omitzero"`
-	Guests  map[string]*section `json:"guests,omitzero"` // by id
+	Cluster section
+	Groups  map[string][]entry
+	Nodes   map[string]*section
+	Guests  map[string]*section // by id
 }
 
 // PVE's own names.
@@ -50,7 +49,7 @@ func (s setup) chains() map[string][]match {
 	for _, d := range directions {
 		out["the cluster's rules, "+d] = s.clusterChain(d)
 		for _, name := range slices.Sorted(maps.Keys(s.Groups)) {
-			out["the security group "+name+", "+d] = s.matches(s.Groups[name], s.Cluster, d, "group "+name, "")
+			out["the security group "+name+", "+d] = s.matches(s.Groups[name], s.Cluster, d, "group "+name)
 		}
 		for _, name := range slices.Sorted(maps.Keys(s.Nodes)) {
 			out["the rules of node "+name+", "+d] = s.nodeRules(name, d)
@@ -77,13 +76,13 @@ func (s setup) nodeRules(node, direction string) []match {
 	if s.Nodes[node] == nil {
 		return nil
 	}
-	return s.matches(s.Nodes[node].Rules, s.Cluster, direction, node, "")
+	return s.matches(s.Nodes[node].Rules, s.Cluster, direction, node)
 }
 
 // clusterChain are the cluster's rules, then those that PVE adds for the management, then the
 // policy. A node has its own rules before these.
 func (s setup) clusterChain(direction string) []match {
-	out := s.matches(s.Cluster.Rules, s.Cluster, direction, "the cluster", "")
+	out := s.matches(s.Cluster.Rules, s.Cluster, direction, "the cluster")
 	policy := accept
 	switch direction {
 	case "in":
@@ -109,7 +108,7 @@ func (s setup) guestChain(id, direction string) []match {
 	if direction == "in" {
 		policy = drop
 	}
-	return append(s.matches(own.Rules, *own, direction, id, ""), own.policy(direction, policy))
+	return append(s.matches(own.Rules, *own, direction, id), own.policy(direction, policy))
 }
 
 // localNetwork is the network that a node finds itself, or the alias of that name.
@@ -138,14 +137,14 @@ func (s setup) management() addresses {
 
 // matches are the rules of a direction as packets meet them, with groups and macros expanded. A
 // rule that names what is not there has no effect.
-func (s setup) matches(rules []entry, names section, direction, of, iface string) []match {
+func (s setup) matches(rules []entry, names section, direction, of string) []match {
 	var out []match
 	for i, r := range rules {
 		where := fmt.Sprintf("rule %d of %s", i, of)
 		switch {
 		case !r.isOn():
-		case r["type"] == "group" && iface == "":
-			for _, m := range s.matches(s.Groups[r["action"]], s.Cluster, direction, "group "+r["action"], "") {
+		case r["type"] == "group":
+			for _, m := range s.matches(s.Groups[r["action"]], s.Cluster, direction, "group "+r["action"]) {
 				m.iface, m.from = r["iface"], where+": "+m.from
 				out = append(out, m)
 			}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -191,11 +192,8 @@ func (e *edit) changeRule(ctx context.Context) error {
 	if r["macro"] != "" && given["macro"] != "" {
 		form.Set("macro", r["macro"])
 	}
-	for _, key := range cleared {
-		form.Add("delete", key)
-	}
 	if len(cleared) > 0 {
-		form.Set("delete", joined(cleared))
+		form.Set("delete", strings.Join(cleared, ","))
 	}
 	final := slices.Clone(old)
 	final[at] = r
@@ -246,7 +244,7 @@ func (e *edit) clear(r entry) ([]string, error) {
 
 // take gives the arguments what a rule has.
 func (in *setIn) take(r entry) {
-	in.Direction, in.Action = r["type"], lower(r["action"])
+	in.Direction, in.Action = r["type"], strings.ToLower(r["action"])
 	if r["type"] == "group" {
 		in.Direction, in.Action = "", "group:"+r["action"]
 	}

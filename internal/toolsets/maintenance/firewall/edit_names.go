@@ -15,10 +15,6 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 )
 
-func joined(words []string) string { return strings.Join(words, ",") }
-
-func lower(action string) string { return strings.ToLower(action) }
-
 // name is that of the set, alias or group that is made.
 func (e *edit) name(argument, text string) error {
 	switch {

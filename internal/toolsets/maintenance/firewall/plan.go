@@ -168,7 +168,7 @@ func (e *edit) setOptions(ctx context.Context) error {
 		}
 	}
 	if removed != nil {
-		form.Set("delete", joined(removed))
+		form.Set("delete", strings.Join(removed, ","))
 	}
 	e.About = "Options of " + e.place.whole() + ":"
 	for _, name := range keysOf(both(was, final)) {

@@ -78,9 +78,9 @@ func readOptions(ctx context.Context, c *pve.Client, path ...string) (list, erro
 
 // place is whose firewall a call is about.
 type place struct {
-	Node  string       `json:"node,omitzero"`
-	Guest pve.GuestRef `json:"guest,omitzero"`
-	Name  string       `json:"name,omitzero"` // such as 101 web-2
+	Node  string
+	Guest pve.GuestRef
+	Name  string // such as 101 web-2
 }
 
 func (p place) isGuest() bool   { return p.Guest.VMID != 0 }

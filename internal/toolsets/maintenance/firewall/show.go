@@ -141,7 +141,7 @@ func unseenSwitch(r *reader) string {
 
 // count is how many rules of a direction are on, those of groups each.
 func (r *reader) count(c section, direction string) int {
-	return len(r.matches(c.Rules, c, direction, "", ""))
+	return len(r.matches(c.Rules, c, direction, ""))
 }
 
 // The states of a firewall.
