@@ -13,7 +13,15 @@ import (
 // entry is a rule, an address of a set or an alias, as PVE has it.
 type entry map[string]string
 
-func (e entry) isOn() bool { return e["enable"] != "" && e["enable"] != "0" }
+// flag is a switch: unset is what it is if it was not set.
+func (e entry) flag(key string, unset bool) bool {
+	if e[key] == "" {
+		return unset
+	}
+	return e[key] != "0"
+}
+
+func (e entry) isOn() bool { return e.flag("enable", false) }
 
 // section is the firewall of the cluster, a node or a guest.
 type section struct {
@@ -83,10 +91,8 @@ func (s setup) nodeRules(node, direction string) []match {
 // policy. A node has its own rules before these.
 func (s setup) clusterChain(direction string) []match {
 	out := s.matches(s.Cluster.Rules, s.Cluster, direction, "the cluster")
-	policy := accept
 	switch direction {
 	case "in":
-		policy = drop
 		for _, p := range []string{"8006", "5900:5999", "3128", "22", "60000:60050"} {
 			out = append(out, match{action: accept, source: s.management(), proto: "tcp", dport: portsOf(p), from: "PVE's own for management"})
 		}
@@ -95,20 +101,26 @@ func (s setup) clusterChain(direction string) []match {
 			out = append(out, match{action: accept, dest: s.localNetwork(), proto: "tcp", dport: portsOf(p), from: "PVE's own for the local network"})
 		}
 	}
-	return append(out, s.Cluster.policy(direction, policy))
+	return append(out, s.Cluster.lastMatch(direction))
 }
 
-func (c section) policy(direction, standard string) match {
-	policy := cmp.Or(c.Options["policy_"+direction], standard)
+// policy is what becomes of packets that no rule matches.
+func (c section) policy(direction string) string {
+	standard := accept
+	if direction == "in" {
+		standard = drop
+	}
+	return cmp.Or(c.Options["policy_"+direction], standard)
+}
+
+func (c section) lastMatch(direction string) match {
+	policy := c.policy(direction)
 	return match{action: policy, from: "policy " + policy}
 }
 
 func (s setup) guestChain(id, direction string) []match {
-	own, policy := s.Guests[id], accept
-	if direction == "in" {
-		policy = drop
-	}
-	return append(s.matches(own.Rules, *own, direction, id), own.policy(direction, policy))
+	own := s.Guests[id]
+	return append(s.matches(own.Rules, *own, direction, id), own.lastMatch(direction))
 }
 
 // localNetwork is the network that a node finds itself, or the alias of that name.
@@ -258,7 +270,7 @@ func (s setup) addressesOfSet(scope, name string, names section) (addresses, boo
 		one, ok := s.addresses(e["cidr"], names)
 		switch {
 		case !ok:
-		case e["nomatch"] != "" && e["nomatch"] != "0":
+		case e.flag("nomatch", false):
 			out.except = append(out.except, one.in...)
 			shown = append(shown, "not "+one.text)
 		default:

@@ -250,8 +250,8 @@ func (in *setIn) take(r entry) {
 	}
 	in.Protocol, in.Port, in.SourcePort, in.Source, in.Dest = r["proto"], r["dport"], r["sport"], r["source"], r["dest"]
 	in.Macro, in.ICMPType, in.Iface, in.Log, in.Comment = r["macro"], r["icmp-type"], r["iface"], r["log"], r["comment"]
-	if v, has := r["enable"]; has {
-		on := isTrue(v)
+	if _, has := r["enable"]; has {
+		on := r.isOn()
 		in.Enable = &on
 	}
 }

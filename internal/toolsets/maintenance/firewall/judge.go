@@ -51,10 +51,8 @@ func (s setup) hostChain(node string) []match {
 // is on unless it was switched off.
 func (s setup) isOn(node string) bool {
 	own := s.Nodes[node]
-	return isTrue(s.Cluster.Options["enable"]) && (own == nil || own.Options["enable"] == "" || isTrue(own.Options["enable"]))
+	return s.Cluster.Options.isOn() && (own == nil || own.Options.flag("enable", true))
 }
-
-func isTrue(text string) bool { return text != "" && text != "0" }
 
 // whoGetsTo says who gets to a port, in the order in which the rules decide it, and by which
 // rules if these are to be named: their positions shift.
@@ -176,7 +174,7 @@ func changedAccess(before, after setup, nodes []string) []string {
 
 // mayReach says who gets to a port of a node.
 func (s setup) mayReach(node, proto, port string, named bool) string {
-	if isTrue(s.Cluster.Options["enable"]) && !s.isOn(node) {
+	if s.Cluster.Options.isOn() && !s.isOn(node) {
 		return "everybody (its firewall is off)"
 	}
 	return whoGetsTo(s.hostChain(node), proto, port, named)

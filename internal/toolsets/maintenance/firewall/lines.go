@@ -74,7 +74,7 @@ func sayAddresses(all []entry) string {
 	var out []string
 	for _, e := range all {
 		text := e["cidr"]
-		if isTrue(e["nomatch"]) {
+		if e.flag("nomatch", false) {
 			text = "!" + text
 		}
 		out = append(out, text)

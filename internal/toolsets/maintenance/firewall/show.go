@@ -113,10 +113,10 @@ func (r *reader) describe() showOut {
 func (r *reader) sayWhether(out *showOut, own section) {
 	state := r.works()
 	policies := fmt.Sprintf("incoming: %d rules, then %s; outgoing: %d rules, then %s",
-		r.count(own, "in"), cmp.Or(own.Options["policy_in"], drop), r.count(own, "out"), cmp.Or(own.Options["policy_out"], accept))
+		r.count(own, "in"), own.policy("in"), r.count(own, "out"), own.policy("out"))
 	if r.place.Node != "" {
 		policies = fmt.Sprintf("its rules come first (%d), then those of the cluster (%d), then %s for incoming and %s for outgoing",
-			len(own.Rules), len(r.Cluster.Rules), cmp.Or(r.Cluster.Options["policy_in"], drop), cmp.Or(r.Cluster.Options["policy_out"], accept))
+			len(own.Rules), len(r.Cluster.Rules), r.Cluster.policy("in"), r.Cluster.policy("out"))
 	}
 	title := "The" + r.place.whole()[3:]
 	yes, no := true, false
@@ -156,13 +156,10 @@ const (
 
 func (r *reader) works() state {
 	own := r.own()
-	on := isTrue(own.Options["enable"])
-	if r.place.Node != "" {
-		on = own.Options["enable"] == "" || on
-	}
+	on := own.Options.flag("enable", r.place.Node != "")
 	filtered, open := r.cards()
 	switch {
-	case own.Options != nil && !on, !r.blindCluster && !isTrue(r.Cluster.Options["enable"]), r.place.isGuest() && r.nics != nil && len(filtered) == 0:
+	case own.Options != nil && !on, !r.blindCluster && !r.Cluster.Options.isOn(), r.place.isGuest() && r.nics != nil && len(filtered) == 0:
 		return idle
 	case r.blindCluster || own.Options == nil:
 		return unknown
@@ -188,12 +185,12 @@ func (r *reader) cards() (filtered, open []string) {
 func (r *reader) obstacles() []string {
 	var out []string
 	own := r.own()
-	if !r.blindCluster && !isTrue(r.Cluster.Options["enable"]) {
+	if !r.blindCluster && !r.Cluster.Options.isOn() {
 		out = append(out, "the cluster's firewall is off (option enable), so no node and no guest has one")
 	}
 	switch {
 	case r.place.isGuest():
-		if own.Options != nil && !isTrue(own.Options["enable"]) {
+		if own.Options != nil && !own.Options.isOn() {
 			out = append(out, "its own option enable is off")
 		}
 		switch filtered, open := r.cards(); {
@@ -205,7 +202,7 @@ func (r *reader) obstacles() []string {
 		case len(filtered) == 0:
 			out = append(out, "it has no NIC")
 		}
-	case r.place.Node != "" && own.Options["enable"] != "" && !isTrue(own.Options["enable"]):
+	case r.place.Node != "" && !own.Options.flag("enable", true):
 		out = append(out, "the node's own option enable is off")
 	}
 	return out
@@ -213,12 +210,12 @@ func (r *reader) obstacles() []string {
 
 func (r *reader) describeGuest(out *showOut, own section) {
 	first := r.blacklistLine()
-	if v := own.Options["dhcp"]; v == "" || isTrue(v) {
+	if own.Options.flag("dhcp", true) {
 		first = append(first, "PVE: ACCEPT DHCP")
 	}
-	out.In = slices.Concat(first, r.linesOf(own.Rules, own, "in", ""), []string{"policy: " + cmp.Or(own.Options["policy_in"], drop)})
-	out.Out = append(r.linesOf(own.Rules, own, "out", ""), "policy: "+cmp.Or(own.Options["policy_out"], accept))
-	if v := own.Options["macfilter"]; v == "" || isTrue(v) {
+	out.In = slices.Concat(first, r.linesOf(own.Rules, own, "in", ""), []string{"policy: " + own.policy("in")})
+	out.Out = append(r.linesOf(own.Rules, own, "out", ""), "policy: "+own.policy("out"))
+	if own.Options.flag("macfilter", true) {
 		out.Filters = append(out.Filters, "macfilter: only from its own MAC address")
 	}
 	sets := slices.Sorted(maps.Keys(own.Sets))
@@ -227,7 +224,7 @@ func (r *reader) describeGuest(out *showOut, own section) {
 		switch {
 		case slices.Contains(sets, set):
 			out.Filters = append(out.Filters, fmt.Sprintf("ipfilter of %s: only from %s, and its link-local address", n.Key, sayAddresses(own.Sets[set])))
-		case isTrue(own.Options["ipfilter"]):
+		case own.Options.flag("ipfilter", false):
 			out.Filters = append(out.Filters, fmt.Sprintf("ipfilter of %s: only from its own addresses (those of its configuration, and link-local)", n.Key))
 		}
 	}
@@ -254,10 +251,10 @@ func (r *reader) describeHost(out *showOut) {
 		return
 	}
 	out.In = append(out.In, "PVE: ACCEPT tcp 8006, 5900:5999, 3128, 22, 60000:60050 from "+r.management().text, "PVE: ACCEPT corosync among the nodes",
-		"policy: "+cmp.Or(r.Cluster.Options["policy_in"], drop))
-	out.Out = append(out.Out, "PVE: ACCEPT tcp 8006, 22, 5900:5999, 3128 to "+r.localNetwork().text, "policy: "+cmp.Or(r.Cluster.Options["policy_out"], accept))
+		"policy: "+r.Cluster.policy("in"))
+	out.Out = append(out.Out, "PVE: ACCEPT tcp 8006, 22, 5900:5999, 3128 to "+r.localNetwork().text, "policy: "+r.Cluster.policy("out"))
 	if len(out.Forward) > 0 {
-		out.Forward = append(out.Forward, "policy: "+cmp.Or(r.Cluster.Options["policy_forward"], accept))
+		out.Forward = append(out.Forward, "policy: "+r.Cluster.policy("forward"))
 	}
 	out.Access = r.accessTo(r.place.Node)
 }
