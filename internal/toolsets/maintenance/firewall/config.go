@@ -47,6 +47,12 @@ const (
 	localNetwork  = "local_network"
 )
 
+// managementPorts are those of TCP that PVE opens on nodes for the management.
+var managementPorts = []string{"8006", "5900:5999", "3128", "22", "60000:60050"}
+
+// localPorts are those of TCP that nodes get to on their local network.
+var localPorts = []string{"8006", "22", "5900:5999", "3128"}
+
 // directions are those that a chain is for.
 var directions = []string{"in", "out", "forward"}
 
@@ -93,11 +99,11 @@ func (s setup) clusterChain(direction string) []match {
 	out := s.matches(s.Cluster.Rules, s.Cluster, direction, "the cluster")
 	switch direction {
 	case "in":
-		for _, p := range []string{"8006", "5900:5999", "3128", "22", "60000:60050"} {
+		for _, p := range managementPorts {
 			out = append(out, match{action: accept, source: s.management(), proto: "tcp", dport: portsOf(p), from: "PVE's own for management"})
 		}
 	case "out":
-		for _, p := range []string{"8006", "22", "5900:5999", "3128"} {
+		for _, p := range localPorts {
 			out = append(out, match{action: accept, dest: s.localNetwork(), proto: "tcp", dport: portsOf(p), from: "PVE's own for the local network"})
 		}
 	}

@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// accesses are the ways by which people and nodes manage a cluster.
-var accesses = []struct{ what, proto, port string }{
-	{"port 8006 (web interface and API)", "tcp", "8006"},
-	{"port 22 (SSH)", "tcp", "22"},
-	{"ports 5900-5999 (consoles)", "tcp", "5900:5999"},
-	{"port 3128 (SPICE)", "tcp", "3128"},
-	{"ports 60000-60050 (migration)", "tcp", "60000:60050"},
+// accesses are the ways by which people and nodes manage a cluster: ports of TCP.
+var accesses = []struct{ what, port string }{
+	{"port 8006 (web interface and API)", "8006"},
+	{"port 22 (SSH)", "22"},
+	{"ports 5900-5999 (consoles)", "5900:5999"},
+	{"port 3128 (SPICE)", "3128"},
+	{"ports 60000-60050 (migration)", "60000:60050"},
 }
 
 // narrowed names the chains of which it is not proven that after lets through all that before
@@ -54,16 +54,16 @@ func (s setup) isOn(node string) bool {
 	return s.Cluster.Options.isOn() && (own == nil || own.Options.flag("enable", true))
 }
 
-// whoGetsTo says who gets to a port, in the order in which the rules decide it, and by which
+// whoGetsTo says who gets to a port of TCP, in the order in which the rules decide it, and by which
 // rules if these are to be named: their positions shift.
-func whoGetsTo(chain []match, proto, port string, named bool) string {
+func whoGetsTo(chain []match, port string, named bool) string {
 	by := func(m match) string {
 		if !named {
 			return ""
 		}
 		return " (" + m.from + ")"
 	}
-	asked := match{proto: proto, dport: portsOf(port)}
+	asked := match{proto: "tcp", dport: portsOf(port)}
 	var out []string
 	for _, m := range chain {
 		if !m.overlaps(asked) {
@@ -101,7 +101,7 @@ func (s setup) accessTo(node string) []string {
 	chain := s.hostChain(node)
 	var g grouped
 	for _, a := range accesses {
-		g.add(a.what, whoGetsTo(chain, a.proto, a.port, true))
+		g.add(a.what, whoGetsTo(chain, a.port, true))
 	}
 	return g.lines()
 }
@@ -160,9 +160,9 @@ func changedAccess(before, after setup, nodes []string) []string {
 	for _, node := range nodes {
 		var g grouped
 		for _, a := range accesses {
-			was, is := before.mayReach(node, a.proto, a.port, false), after.mayReach(node, a.proto, a.port, false)
+			was, is := before.mayReach(node, a.port, false), after.mayReach(node, a.port, false)
 			if was != is {
-				g.add(a.what, fmt.Sprintf("before: %s; after: %s", was, after.mayReach(node, a.proto, a.port, true)))
+				g.add(a.what, fmt.Sprintf("before: %s; after: %s", was, after.mayReach(node, a.port, true)))
 			}
 		}
 		for _, line := range g.lines() {
@@ -173,9 +173,9 @@ func changedAccess(before, after setup, nodes []string) []string {
 }
 
 // mayReach says who gets to a port of a node.
-func (s setup) mayReach(node, proto, port string, named bool) string {
+func (s setup) mayReach(node, port string, named bool) string {
 	if s.Cluster.Options.isOn() && !s.isOn(node) {
 		return "everybody (its firewall is off)"
 	}
-	return whoGetsTo(s.hostChain(node), proto, port, named)
+	return whoGetsTo(s.hostChain(node), port, named)
 }

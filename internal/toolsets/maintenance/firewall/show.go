@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/survey"
@@ -250,9 +251,9 @@ func (r *reader) describeHost(out *showOut) {
 	if r.blindCluster {
 		return
 	}
-	out.In = append(out.In, "PVE: ACCEPT tcp 8006, 5900:5999, 3128, 22, 60000:60050 from "+r.management().text, "PVE: ACCEPT corosync among the nodes",
+	out.In = append(out.In, "PVE: ACCEPT tcp "+strings.Join(managementPorts, ", ")+" from "+r.management().text, "PVE: ACCEPT corosync among the nodes",
 		"policy: "+r.Cluster.policy("in"))
-	out.Out = append(out.Out, "PVE: ACCEPT tcp 8006, 22, 5900:5999, 3128 to "+r.localNetwork().text, "policy: "+r.Cluster.policy("out"))
+	out.Out = append(out.Out, "PVE: ACCEPT tcp "+strings.Join(localPorts, ", ")+" to "+r.localNetwork().text, "policy: "+r.Cluster.policy("out"))
 	if len(out.Forward) > 0 {
 		out.Forward = append(out.Forward, "policy: "+r.Cluster.policy("forward"))
 	}
