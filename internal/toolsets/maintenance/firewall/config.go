@@ -40,6 +40,17 @@ type setup struct {
 	Guests  map[string]*section // by id
 }
 
+// sectionOf is the firewall of a place, nil if it was not read.
+func (s *setup) sectionOf(p place) *section {
+	switch {
+	case p.isGuest():
+		return s.Guests[p.Guest.VMID.String()]
+	case p.Node != "":
+		return s.Nodes[p.Node]
+	}
+	return &s.Cluster
+}
+
 // PVE's own names.
 const (
 	managementSet = "management"

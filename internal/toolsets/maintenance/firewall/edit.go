@@ -30,10 +30,10 @@ type edit struct {
 
 // names are the sets and aliases that rules of the place name first.
 func (e *edit) names(s *setup) *section {
-	if e.place.isGuest() {
-		return s.Guests[e.place.Guest.VMID.String()]
+	if e.place.Node != "" {
+		return &s.Cluster
 	}
-	return &s.Cluster
+	return s.sectionOf(e.place)
 }
 
 // ruleList is where the rules are that are changed: those of the place, or of a group.
@@ -58,16 +58,10 @@ func (e *edit) rules() (ruleList, error) {
 			set: func(s *setup, all []entry) { s.Groups[g] = all },
 		}, nil
 	}
-	section := func(s *setup) *section {
-		if e.place.Node != "" {
-			return s.Nodes[e.place.Node]
-		}
-		return e.names(s)
-	}
 	return ruleList{
 		path: e.place.path("rules"), of: e.place.whole(),
-		get: func(s *setup) []entry { return section(s).Rules },
-		set: func(s *setup, all []entry) { section(s).Rules = all },
+		get: func(s *setup) []entry { return s.sectionOf(e.place).Rules },
+		set: func(s *setup, all []entry) { s.sectionOf(e.place).Rules = all },
 	}, nil
 }
 
@@ -87,9 +81,18 @@ func formOf(r entry) url.Values {
 	return out
 }
 
+// ruleOfCall is the list whose rule the call is about, its rules, and the position of that one.
+func (e *edit) ruleOfCall() (l ruleList, all []entry, at int, err error) {
+	if l, err = e.rules(); err != nil {
+		return ruleList{}, nil, 0, err
+	}
+	at, err = e.at("position", e.in.Position, l)
+	return l, l.get(&e.before), at, err
+}
+
 // at is a position that the arguments must give, of a rule that is there.
-func (e *edit) at(name string, given *int, l ruleList, count int) (int, error) {
-	switch {
+func (e *edit) at(name string, given *int, l ruleList) (int, error) {
+	switch count := len(l.get(&e.before)); {
 	case given == nil:
 		return 0, tool.BadArgument(name, "is missing: pve_firewall shows the positions")
 	case count == 0:
@@ -162,12 +165,7 @@ func (e *edit) insert(l ruleList, r entry, to int) {
 func below(path []string, rest ...string) []string { return slices.Concat(path, rest) }
 
 func (e *edit) changeRule(ctx context.Context) error {
-	l, err := e.rules()
-	if err != nil {
-		return err
-	}
-	old := l.get(&e.before)
-	at, err := e.at("position", e.in.Position, l, len(old))
+	l, old, at, err := e.ruleOfCall()
 	if err != nil {
 		return err
 	}
@@ -257,16 +255,11 @@ func (in *setIn) take(r entry) {
 }
 
 func (e *edit) moveRule(context.Context) error {
-	l, err := e.rules()
+	l, old, at, err := e.ruleOfCall()
 	if err != nil {
 		return err
 	}
-	old := l.get(&e.before)
-	at, err := e.at("position", e.in.Position, l, len(old))
-	if err != nil {
-		return err
-	}
-	to, err := e.at("to", e.in.To, l, len(old))
+	to, err := e.at("to", e.in.To, l)
 	if err != nil {
 		return err
 	}
@@ -287,12 +280,7 @@ func (e *edit) moveRule(context.Context) error {
 }
 
 func (e *edit) deleteRule(context.Context) error {
-	l, err := e.rules()
-	if err != nil {
-		return err
-	}
-	old := l.get(&e.before)
-	at, err := e.at("position", e.in.Position, l, len(old))
+	l, old, at, err := e.ruleOfCall()
 	if err != nil {
 		return err
 	}

@@ -178,7 +178,7 @@ func (e *edit) setOptions(ctx context.Context) error {
 		e.compareOption(name, was, final)
 	}
 	e.About = strings.TrimSuffix(e.About, ",")
-	e.setOwnOptions(final)
+	e.after.sectionOf(e.place).Options = final
 	if !maps.Equal(was, final) {
 		e.send(e.About, http.MethodPut, path, form, path, []entry{was}, []entry{final}, true)
 		e.Requests[0].Guard.Object, e.Requests[0].Result.Object = true, true
@@ -210,17 +210,6 @@ func (e *edit) compareOption(name string, was, final entry) {
 	}
 	if slices.Contains(switches, name) {
 		e.always = "the option " + name + " can cut off"
-	}
-}
-
-func (e *edit) setOwnOptions(options entry) {
-	switch {
-	case e.place.isGuest():
-		e.after.Guests[e.place.Guest.VMID.String()].Options = options
-	case e.place.Node != "":
-		e.after.Nodes[e.place.Node].Options = options
-	default:
-		e.after.Cluster.Options = options
 	}
 }
 

@@ -85,16 +85,10 @@ func show(ctx context.Context, c *tool.Call, in showIn) (showOut, error) {
 
 // own is the firewall that the call is about.
 func (r *reader) own() section {
-	switch {
-	case r.place.isGuest():
-		return *r.Guests[r.place.Guest.VMID.String()]
-	case r.place.Node != "":
-		if n := r.Nodes[r.place.Node]; n != nil {
-			return *n
-		}
-		return section{}
+	if s := r.sectionOf(r.place); s != nil {
+		return *s
 	}
-	return r.Cluster
+	return section{}
 }
 
 func (r *reader) describe() showOut {
