@@ -53,7 +53,7 @@ func (e *edit) rules() (ruleList, error) {
 			return ruleList{}, err
 		}
 		return ruleList{
-			path: []string{"cluster", "firewall", "groups", g}, of: "the security group " + render.Text(g, 60),
+			path: below(groupsPath(), g), of: "the security group " + render.Text(g, 60),
 			get: func(s *setup) []entry { return s.Groups[g] },
 			set: func(s *setup, all []entry) { s.Groups[g] = all },
 		}, nil

@@ -36,7 +36,7 @@ func (e *edit) addGroup(ctx context.Context) error {
 	if e.place.isGuest() {
 		return tool.BadArgument("vmid", "has no security groups of its own; leave it out")
 	}
-	path := []string{"cluster", "firewall", "groups"}
+	path := groupsPath()
 	is, err := readList(ctx, e.PVE, path...)
 	if err != nil {
 		return err
@@ -73,7 +73,7 @@ func (e *edit) deleteGroup(ctx context.Context) error {
 	if n := len(l.get(&e.before)); n > 0 {
 		return explain.Refusal("Delete its rules first (delete_rule with group).", "The security group %q is not empty: it has %d rules. Nothing was sent.", g, n)
 	}
-	path := []string{"cluster", "firewall", "groups"}
+	path := groupsPath()
 	is, err := readList(ctx, e.PVE, path...)
 	if err != nil {
 		return err

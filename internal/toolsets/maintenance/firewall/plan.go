@@ -33,7 +33,7 @@ func planSet(ctx context.Context, c *tool.Call, in setIn) (change.Plan, setState
 	if err := mayChange(s, p); err != nil {
 		return none(err)
 	}
-	e := &edit{reader: read(s, ctx, p), in: in}
+	e := &edit{reader: read(s, p), in: in}
 	if err := e.checkSeen(); err != nil {
 		return none(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 	"github.com/pve-mcp/pve-mcp/internal/survey"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -46,14 +47,22 @@ func entryOf(all map[string]any) (out entry, digest string) {
 	return out, digest
 }
 
-func readList(ctx context.Context, c *pve.Client, path ...string) (list, error) {
+// readExact reads what PVE has below a path, with numbers as PVE writes them.
+func readExact(ctx context.Context, c *pve.Client, path []string, into any, kind string) error {
 	raw, err := proxmox.Get[json.RawMessage](ctx, c.Client, proxmox.Join(path...), nil)
 	if err != nil {
-		return list{}, err
+		return err
 	}
+	if err := exactjson.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("PVE's answer is no %s: %w", kind, err)
+	}
+	return nil
+}
+
+func readList(ctx context.Context, c *pve.Client, path ...string) (list, error) {
 	var all []map[string]any
-	if err := exactjson.Unmarshal(raw, &all); err != nil {
-		return list{}, fmt.Errorf("PVE's answer is no list: %w", err)
+	if err := readExact(ctx, c, path, &all, "list"); err != nil {
+		return list{}, err
 	}
 	out := list{Entries: []entry{}}
 	for _, one := range all {
@@ -64,13 +73,9 @@ func readList(ctx context.Context, c *pve.Client, path ...string) (list, error) 
 }
 
 func readOptions(ctx context.Context, c *pve.Client, path ...string) (list, error) {
-	raw, err := proxmox.Get[json.RawMessage](ctx, c.Client, proxmox.Join(path...), nil)
-	if err != nil {
-		return list{}, err
-	}
 	var one map[string]any
-	if err := exactjson.Unmarshal(raw, &one); err != nil {
-		return list{}, fmt.Errorf("PVE's answer is no object: %w", err)
+	if err := readExact(ctx, c, path, &one, "object"); err != nil {
+		return list{}, err
 	}
 	e, digest := entryOf(one)
 	return list{[]entry{e}, digest}, nil
@@ -97,6 +102,9 @@ func (p place) path(below ...string) []string {
 	}
 	return append(base, below...)
 }
+
+// groupsPath is that of the security groups, which are the cluster's.
+func groupsPath() []string { return place{}.path("groups") }
 
 func (p place) String() string {
 	switch {
@@ -141,57 +149,60 @@ type reader struct {
 }
 
 // read reads the firewall of the place, and what its rules name.
-func read(s *survey.Survey, ctx context.Context, p place) *reader {
+func read(s *survey.Survey, p place) *reader {
 	r := &reader{Survey: s, place: p, setup: setup{Groups: map[string][]entry{}, Nodes: map[string]*section{}, Guests: map[string]*section{}}}
-	r.readCluster(ctx)
+	r.readCluster()
 	switch {
 	case p.isGuest():
-		r.readGuest(ctx)
+		r.readGuest()
 	case p.Node != "":
-		r.readNode(ctx, p.Node)
+		r.readNode(p.Node)
 	}
 	return r
 }
 
-// get reads a part that is a blind spot if that fails.
-func get(r *reader, check string, ask func(context.Context) (list, error)) (list, bool) {
-	return survey.One(r.Survey, check, ask)
+// list reads a list, which is a blind spot if that fails.
+func (r *reader) list(check string, path ...string) (list, bool) {
+	return survey.One(r.Survey, check, func(ctx context.Context) (list, error) { return readList(ctx, r.PVE, path...) })
 }
 
-func (r *reader) readCluster(ctx context.Context) {
+// options is list for the options of a firewall.
+func (r *reader) options(check string, p place) (list, bool) {
+	return survey.One(r.Survey, check, func(ctx context.Context) (list, error) { return readOptions(ctx, r.PVE, p.path("options")...) })
+}
+
+// lists reads the list of each of some names, which are below a path.
+func (r *reader) lists(check string, names, path []string) []cluster.Response[string, list] {
+	itself := func(name string) string { return name }
+	return survey.Ask(r.Survey, check, names, itself, func(ctx context.Context, name string) (list, error) {
+		return readList(ctx, r.PVE, below(path, name)...)
+	})
+}
+
+func (r *reader) readCluster() {
 	r.Cluster.Unseen = true
 	r.blindCluster = true
 	if !r.May("the cluster's firewall", "", "Sys.Audit", "/") {
 		return
 	}
-	options, ok := get(r, "the cluster's firewall options", func(ctx context.Context) (list, error) {
-		return readOptions(ctx, r.PVE, "cluster", "firewall", "options")
-	})
-	if ok {
+	all := place{}
+	if options, ok := r.options("the cluster's firewall options", all); ok {
 		r.Cluster.Options, r.blindCluster = options.Entries[0], false
 	}
 	if !r.place.isGuest() {
-		rules, _ := get(r, "the cluster's rules", func(ctx context.Context) (list, error) {
-			return readList(ctx, r.PVE, "cluster", "firewall", "rules")
-		})
+		rules, _ := r.list("the cluster's rules", all.path("rules")...)
 		r.Cluster.Rules = rules.Entries
 		if r.place.isCluster() {
 			r.digest = rules.Digest
 		}
 	}
-	r.readNames(ctx, &r.Cluster, place{})
-	groups, _ := get(r, "security groups", func(ctx context.Context) (list, error) {
-		return readList(ctx, r.PVE, "cluster", "firewall", "groups")
-	})
-	names := r.bounded("security groups", namesOf(groups.Entries, "group"))
-	for _, one := range survey.Ask(r.Survey, "security groups", names, itself, func(ctx context.Context, name string) (list, error) {
-		return readList(ctx, r.PVE, "cluster", "firewall", "groups", name)
-	}) {
+	r.readNames(&r.Cluster, all)
+	const check = "security groups"
+	groups, _ := r.list(check, groupsPath()...)
+	for _, one := range r.lists(check, r.bounded(check, namesOf(groups.Entries, "group")), groupsPath()) {
 		r.Groups[one.From] = one.Value.Entries
 	}
 }
-
-func itself(name string) string { return name }
 
 func namesOf(all []entry, key string) []string {
 	var out []string
@@ -211,32 +222,29 @@ func (r *reader) bounded(what string, names []string) []string {
 }
 
 // readNames reads the sets and aliases of a firewall.
-func (r *reader) readNames(ctx context.Context, c *section, p place) {
+func (r *reader) readNames(c *section, p place) {
 	of := "sets of " + p.String()
 	c.Sets, c.Aliases = map[string][]entry{}, map[string]entry{}
-	sets, ok := get(r, of, func(ctx context.Context) (list, error) { return readList(ctx, r.PVE, p.path("ipset")...) })
-	aliases, ok2 := get(r, "aliases of "+p.String(), func(ctx context.Context) (list, error) { return readList(ctx, r.PVE, p.path("aliases")...) })
+	sets, ok := r.list(of, p.path("ipset")...)
+	aliases, ok2 := r.list("aliases of "+p.String(), p.path("aliases")...)
 	for _, a := range aliases.Entries {
 		c.Aliases[a["name"]] = a
 	}
 	all := namesOf(sets.Entries, "name")
-	names := r.bounded(of, all)
-	read := survey.Ask(r.Survey, of, names, itself, func(ctx context.Context, name string) (list, error) {
-		return readList(ctx, r.PVE, p.path("ipset", name)...)
-	})
+	read := r.lists(of, r.bounded(of, all), p.path("ipset"))
 	for _, one := range read {
 		c.Sets[one.From] = one.Value.Entries
 	}
 	c.Unseen = !ok || !ok2 || len(read) < len(all)
 }
 
-func (r *reader) readNode(ctx context.Context, node string) bool {
+func (r *reader) readNode(node string) bool {
 	if !r.May("the firewall of a node", node, "Sys.Audit", "/nodes/"+node) {
 		return false
 	}
 	p := place{Node: node}
-	options, ok := get(r, "options of "+p.String(), func(ctx context.Context) (list, error) { return readOptions(ctx, r.PVE, p.path("options")...) })
-	rules, ok2 := get(r, "rules of "+p.String(), func(ctx context.Context) (list, error) { return readList(ctx, r.PVE, p.path("rules")...) })
+	options, ok := r.options("options of "+p.String(), p)
+	rules, ok2 := r.list("rules of "+p.String(), p.path("rules")...)
 	if !ok || !ok2 {
 		return false
 	}
@@ -247,16 +255,16 @@ func (r *reader) readNode(ctx context.Context, node string) bool {
 	return true
 }
 
-func (r *reader) readGuest(ctx context.Context) {
+func (r *reader) readGuest() {
 	id := r.place.Guest.VMID.String()
 	c := &section{}
 	r.Guests[id] = c
-	if options, ok := get(r, "its options", func(ctx context.Context) (list, error) { return readOptions(ctx, r.PVE, r.place.path("options")...) }); ok {
+	if options, ok := r.options("its options", r.place); ok {
 		c.Options = options.Entries[0]
 	}
-	rules, _ := get(r, "its rules", func(ctx context.Context) (list, error) { return readList(ctx, r.PVE, r.place.path("rules")...) })
+	rules, _ := r.list("its rules", r.place.path("rules")...)
 	c.Rules, r.digest = rules.Entries, rules.Digest
-	r.readNames(ctx, c, r.place)
+	r.readNames(c, r.place)
 	config, _ := survey.One(r.Survey, "its network cards", func(ctx context.Context) (pve.GuestConfig, error) { return r.PVE.GuestConfig(ctx, r.place.Guest) })
 	r.nics = config.NICs(r.place.Guest.Kind)
 }
@@ -270,7 +278,7 @@ func (r *reader) readUsers(ctx context.Context, guests bool) (unseen []string) {
 	}
 	for i, n := range nodes {
 		name := n.Node.Value
-		if i >= mostNodes || n.Status.Value != "online" || !r.readNode(ctx, name) {
+		if i >= mostNodes || n.Status.Value != "online" || !r.readNode(name) {
 			unseen = append(unseen, "the rules of node "+name)
 		}
 	}

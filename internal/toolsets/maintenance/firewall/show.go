@@ -72,7 +72,7 @@ func show(ctx context.Context, c *tool.Call, in showIn) (showOut, error) {
 		return showOut{}, err
 	}
 	defer end()
-	r := read(s, ctx, p)
+	r := read(s, p)
 	if err := s.Err(); err != nil {
 		return showOut{}, err
 	}
