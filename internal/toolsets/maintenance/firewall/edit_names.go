@@ -197,8 +197,10 @@ func (e *edit) deleteSet(ctx context.Context) error {
 		form = url.Values{"force": {"1"}}
 	}
 	members := e.place.path("ipset", name)
-	e.send(e.About, http.MethodDelete, members, form, members, is, nil, false)
-	e.Requests[0].Result = sourceOf(path, without(all.Entries, "name", name))
+	e.Requests = []request{{
+		About: e.About, Method: http.MethodDelete, Path: members, Form: form,
+		Guard: sourceOf(members, is), Result: sourceOf(path, without(all.Entries, "name", name)),
+	}}
 	e.Diff = []string{fmt.Sprintf("- set %s: %s", name, sayAddresses(is))}
 	e.undo = &setIn{Change: "add_set", Name: name, Addresses: addressArguments(is)}
 	return nil

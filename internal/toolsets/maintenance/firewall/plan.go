@@ -47,13 +47,13 @@ func planSet(ctx context.Context, c *tool.Call, in setIn) (change.Plan, setState
 	if err := e.checkDigest(ctx, c); err != nil {
 		return none(err)
 	}
+	if why := e.obstaclesAfter(); len(why) > 0 {
+		e.Idle = why[0]
+	}
 	plan := e.plan()
 	if e.undo != nil {
 		e.undo.VMID, e.undo.Node, e.undo.Group = p.Guest.VMID, p.Node, in.Group
 		e.Undo = &tool.NextCall{Tool: "pve_set_firewall", Arguments: argumentsOf(*e.undo)}
-	}
-	if why := e.obstaclesAfter(); len(why) > 0 {
-		e.Idle = why[0]
 	}
 	return plan, e.setState, nil
 }
@@ -131,16 +131,12 @@ var switches = []string{"enable", "policy_in", "policy_out", "policy_forward", "
 // that the plan does not know of.
 var notOptions = []string{"delete", "digest", "node", "vmid"}
 
-func (e *edit) setOptions(ctx context.Context) error {
+func (e *edit) setOptions(context.Context) error {
 	if len(e.in.Options) == 0 && len(e.in.Unset) == 0 {
 		return tool.BadArgument("options", `is missing: such as {"enable":1,"policy_in":"DROP"}`)
 	}
-	path := e.place.path("options")
-	is, err := readOptions(ctx, e.PVE, path...)
-	if err != nil {
-		return err
-	}
-	was, final, form := is.Entries[0], maps.Clone(is.Entries[0]), url.Values{}
+	was, form := e.own().Options, url.Values{}
+	final := maps.Clone(was)
 	e.undo = &setIn{Change: "set_options", Options: tool.Values{}}
 	for _, name := range slices.Sorted(maps.Keys(e.in.Options)) {
 		value := e.in.Options[name]
@@ -180,8 +176,11 @@ func (e *edit) setOptions(ctx context.Context) error {
 	e.About = strings.TrimSuffix(e.About, ",")
 	e.after.sectionOf(e.place).Options = final
 	if !maps.Equal(was, final) {
-		e.send(e.About, http.MethodPut, path, form, path, []entry{was}, []entry{final}, true)
-		e.Requests[0].Guard.Object, e.Requests[0].Result.Object = true, true
+		path := e.place.path("options")
+		object := func(options entry) source {
+			return source{Path: path, Object: true, Is: identify(path, []entry{options})}
+		}
+		e.Requests = []request{{About: e.About, Method: http.MethodPut, Path: path, Form: form, Guard: object(was), Result: object(final), Digests: true}}
 	}
 	return nil
 }
@@ -238,40 +237,41 @@ func (e *edit) plan() change.Plan {
 	plan.Subject, plan.Also = plan.Target.Subject, plan.Target.Also
 	plan.Consequences = slices.Clone(e.Diff[:min(len(e.Diff), mostDiffLines)])
 	narrow := narrowed(e.before, e.after)
+	cuts := len(narrow) > 0 || e.always != ""
 	switch {
 	case e.place.isGuest():
-		plan.Destructive = len(narrow) > 0 || e.always != ""
+		plan.Destructive = cuts
 	case e.changesNames():
-		plan.Destructive = len(narrow) > 0 || e.always != "" || len(e.unseen) > 0
+		plan.Destructive = cuts || len(e.unseen) > 0
 	default:
-		plan.Destructive = len(narrow) > 0 || e.always != "" || e.in.Change == "set_options"
+		plan.Destructive = cuts || e.in.Change == "set_options"
 	}
-	if why := e.obstaclesAfter(); len(why) > 0 {
-		plan.Consequences = append(plan.Consequences, "no effect now: "+why[0])
+	if e.Idle != "" {
+		plan.Consequences = append(plan.Consequences, "no effect now: "+e.Idle)
 	}
 	if !plan.Destructive && riskOf(e.in) < policy.Destructive {
 		return plan
 	}
-	plan.Asked = e.whyAsked(narrow)
-	e.sayRisk(&plan, narrow)
+	plan.Asked = e.whyAsked(cuts)
+	e.sayRisk(&plan, narrow, cuts)
 	return plan
 }
 
 // whyAsked says what the change needs consent for: it can be taken back, unless that is too late.
-func (e *edit) whyAsked(narrow []string) string {
+func (e *edit) whyAsked(cuts bool) string {
 	switch {
 	case e.switchesOff():
 		return "opens what is blocked"
 	case e.place.isGuest():
 		return "can cut connections"
-	case len(narrow) > 0 || e.always != "":
+	case cuts:
 		return "can lock people out"
 	}
 	return "changes who gets in"
 }
 
 // sayRisk says what the change could cut off, and what is not known about that.
-func (e *edit) sayRisk(plan *change.Plan, narrow []string) {
+func (e *edit) sayRisk(plan *change.Plan, narrow []string, cuts bool) {
 	say := func(format string, args ...any) {
 		plan.Consequences = append(plan.Consequences, fmt.Sprintf(format, args...))
 	}
@@ -285,7 +285,7 @@ func (e *edit) sayRisk(plan *change.Plan, narrow []string) {
 		say("not seen, and they may name it: %s", render.List(e.unseen[:min(len(e.unseen), 5)]))
 	}
 	if e.place.isGuest() {
-		if len(narrow) > 0 || e.always != "" {
+		if cuts {
 			say("connections to or from %s can be cut", e.place)
 		}
 		return
@@ -310,24 +310,19 @@ func (e *edit) sayRisk(plan *change.Plan, narrow []string) {
 		}
 		say("remains: connections that exist already, and corosync among the nodes")
 	}
-	if len(narrow) > 0 || e.always != "" {
+	if cuts {
 		say("this server may be among those locked out: it reaches PVE by port 8006, perhaps through NAT, so the address that the nodes see is not known here")
 		say("if all are locked out: root runs pve-firewall stop on the console of each node")
 	}
 }
 
-// nodesLookedAt are the nodes whose access is said.
-func (e *edit) nodesLookedAt() []string {
+// fewNodes are the nodes whose access is said: those that a question has room for, and how many
+// are left out.
+func (e *edit) fewNodes() (few []string, more int) {
 	nodes := e.after.nodesWithOwn()
 	if e.place.Node != "" {
 		nodes = []string{e.place.Node}
 	}
-	return nodes
-}
-
-// fewNodes are those of them that a question has room for, and how many are left out.
-func (e *edit) fewNodes() (few []string, more int) {
-	nodes := e.nodesLookedAt()
 	few = nodes[:min(len(nodes), mostNodesNamed)]
 	return few, len(nodes) - len(few)
 }
