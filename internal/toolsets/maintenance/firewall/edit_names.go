@@ -45,14 +45,19 @@ func (e *edit) addGroup(ctx context.Context) error {
 	if slices.Contains(namesOf(is.Entries, "group"), g) {
 		return explain.Refusal("pve_firewall shows its rules; add_rule with group adds one.", "There is a security group %q already. Nothing was sent.", g)
 	}
-	made := entry{"group": g}
-	if e.in.Comment != "" {
-		made["comment"] = e.in.Comment
-	}
+	made := e.commented(entry{"group": g})
 	e.send(e.About, http.MethodPost, path, formOf(made), path, is.Entries, sorted(append(slices.Clone(is.Entries), made), "group"), true)
 	e.Diff = []string{"+ group " + g}
 	e.undo = &setIn{Change: "delete_group", Group: g}
 	return nil
+}
+
+// commented gives an entry the comment of the call.
+func (e *edit) commented(made entry) entry {
+	if e.in.Comment != "" {
+		made["comment"] = e.in.Comment
+	}
+	return made
 }
 
 // sorted are entries in the order in which PVE lists them by a key.
@@ -100,22 +105,24 @@ func (e *edit) members() ([]entry, error) {
 		if err := e.checkAddresses("addresses", plain); err != nil {
 			return nil, err
 		}
-		switch one, err := spanOf(plain); {
-		case plain == "" || strings.HasSuffix(plain, "/0"):
+		if plain == "" || strings.HasSuffix(plain, "/0") {
 			return nil, tool.BadArgument("addresses", fmt.Sprintf("has %q, which a set cannot have", render.Text(text, 60)))
-		case err == nil && one.From == one.To:
-			plain = one.From.String()
 		}
-		m := entry{"cidr": plain}
+		m := entry{"cidr": memberText(plain)}
 		if isOut {
 			m["nomatch"] = "1"
 		}
-		if e.in.Comment != "" {
-			m["comment"] = e.in.Comment
-		}
-		out = append(out, m)
+		out = append(out, e.commented(m))
 	}
 	return out, nil
+}
+
+// memberText writes an address as PVE has it in a set: a network of one address is that address.
+func memberText(text string) string {
+	if one, err := spanOf(text); err == nil && one.From == one.To {
+		return one.From.String()
+	}
+	return text
 }
 
 func (e *edit) addSet(ctx context.Context) error {
@@ -135,10 +142,7 @@ func (e *edit) addSet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	made := entry{"name": name}
-	if e.in.Comment != "" {
-		made["comment"] = e.in.Comment
-	}
+	made := e.commented(entry{"name": name})
 	e.About = fmt.Sprintf("New set %s of %s", name, e.place)
 	e.send("New set "+name, http.MethodPost, path, formOf(made), path, is.Entries, sorted(append(slices.Clone(is.Entries), made), "name"), true)
 	e.Diff = []string{"+ set " + name}
@@ -248,10 +252,7 @@ func (e *edit) removeAddresses(context.Context) error {
 	now := is
 	var gone []entry
 	for _, text := range e.in.Addresses {
-		plain := strings.TrimPrefix(text, "!")
-		if one, err := spanOf(plain); err == nil && one.From == one.To {
-			plain = one.From.String()
-		}
+		plain := memberText(strings.TrimPrefix(text, "!"))
 		i := slices.IndexFunc(now, func(m entry) bool { return strings.EqualFold(m["cidr"], plain) })
 		if i < 0 {
 			return explain.Refusal("pve_firewall shows what it has.", "The set %s has no %s: it has %s. Nothing was sent.", name, render.Text(plain, 60), sayAddresses(is))
@@ -285,15 +286,13 @@ func (e *edit) setAlias(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(is.Entries, func(a entry) bool { return strings.EqualFold(a["name"], e.in.Name) })
+	i := slices.IndexFunc(is.Entries, e.isAlias)
 	made := entry{"name": e.in.Name, "cidr": cidr}
 	if i >= 0 {
 		made = maps.Clone(is.Entries[i])
 		made["cidr"] = cidr
 	}
-	if e.in.Comment != "" {
-		made["comment"] = e.in.Comment
-	}
+	made = e.commented(made)
 	name := made["name"]
 	e.names(&e.after).Aliases[name] = made
 	if i < 0 {
@@ -314,8 +313,16 @@ func (e *edit) setAlias(ctx context.Context) error {
 	final[i] = made
 	e.send(e.About, http.MethodPut, below(path, name), form, path, is.Entries, final, true)
 	e.Diff = []string{fmt.Sprintf("- alias %s: %s", name, was["cidr"]), fmt.Sprintf("+ alias %s: %s", name, cidr)}
-	e.undo = &setIn{Change: "set_alias", Name: name, Addresses: []string{was["cidr"]}, Comment: was["comment"]}
+	e.undo = aliasAgain(was)
 	return nil
+}
+
+// isAlias reports whether an alias is that of the call: PVE finds it by its name in any case.
+func (e *edit) isAlias(a entry) bool { return strings.EqualFold(a["name"], e.in.Name) }
+
+// aliasAgain makes an alias as it was.
+func aliasAgain(was entry) *setIn {
+	return &setIn{Change: "set_alias", Name: was["name"], Addresses: []string{was["cidr"]}, Comment: was["comment"]}
 }
 
 func (e *edit) deleteAlias(ctx context.Context) error {
@@ -327,7 +334,7 @@ func (e *edit) deleteAlias(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(is.Entries, func(a entry) bool { return strings.EqualFold(a["name"], e.in.Name) })
+	i := slices.IndexFunc(is.Entries, e.isAlias)
 	if i < 0 {
 		return explain.Refusal("pve_firewall shows them.", "There is no alias %q of %s%s. Nothing was sent.", e.in.Name, e.place, thereAre(namesOf(is.Entries, "name")))
 	}
@@ -336,6 +343,6 @@ func (e *edit) deleteAlias(ctx context.Context) error {
 	e.About = fmt.Sprintf("Deletion of the alias %s (%s) of %s", was["name"], was["cidr"], e.place)
 	e.send(e.About, http.MethodDelete, below(path, was["name"]), nil, path, is.Entries, without(is.Entries, "name", was["name"]), true)
 	e.Diff = []string{fmt.Sprintf("- alias %s: %s", was["name"], was["cidr"])}
-	e.undo = &setIn{Change: "set_alias", Name: was["name"], Addresses: []string{was["cidr"]}, Comment: was["comment"]}
+	e.undo = aliasAgain(was)
 	return nil
 }

@@ -314,34 +314,19 @@ func (r *reader) readUsers(ctx context.Context, guests bool) (unseen []string) {
 	return unseen
 }
 
-// copyOf is a setup that shares nothing with another one.
+// copyOf is a setup that shares nothing that a change replaces: entries and lists stay as they are.
 func copyOf(s setup) setup {
-	c := func(s section) section {
-		out := section{Options: maps.Clone(s.Options), Aliases: maps.Clone(s.Aliases), Sets: map[string][]entry{}, Unseen: s.Unseen, Rules: copyEntries(s.Rules)}
-		for name, list := range s.Sets {
-			out.Sets[name] = copyEntries(list)
+	of := func(c section) section {
+		c.Sets, c.Aliases = maps.Clone(c.Sets), maps.Clone(c.Aliases)
+		return c
+	}
+	all := func(sections map[string]*section) map[string]*section {
+		out := map[string]*section{}
+		for name, c := range sections {
+			made := of(*c)
+			out[name] = &made
 		}
 		return out
 	}
-	out := setup{Cluster: c(s.Cluster), Groups: map[string][]entry{}, Nodes: map[string]*section{}, Guests: map[string]*section{}}
-	for name, list := range s.Groups {
-		out.Groups[name] = copyEntries(list)
-	}
-	for name, one := range s.Nodes {
-		made := c(*one)
-		out.Nodes[name] = &made
-	}
-	for name, one := range s.Guests {
-		made := c(*one)
-		out.Guests[name] = &made
-	}
-	return out
-}
-
-func copyEntries(all []entry) []entry {
-	out := make([]entry, 0, len(all))
-	for _, e := range all {
-		out = append(out, maps.Clone(e))
-	}
-	return out
+	return setup{Cluster: of(s.Cluster), Groups: maps.Clone(s.Groups), Nodes: all(s.Nodes), Guests: all(s.Guests)}
 }
