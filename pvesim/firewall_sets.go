@@ -101,13 +101,17 @@ func retyped(sections []Section, typ string) []Section {
 }
 
 // makeNamed makes a group of rules or a set of addresses, or gives one another name or comment.
+// PVE reads the names from its file in lower case, whatever was written there.
 func (c *call) makeNamed(file, typ, key, noun, digest string, renamed func(old, name string)) error {
 	name, old := c.str(key), c.str("rename")
+	kept := strings.ToLower(name)
 	switch taken := c.section(file, typ, name); {
 	case old == "" && taken != nil:
 		return badParam(key, "%s '%s' already exists", noun, name)
+	case old == "" && c.section(file, typ, kept) != nil:
+		return nil // two of one name in the file are one
 	case old == "":
-		s := Section{ID: name, Type: typ, Options: map[string]string{"comment": c.str("comment")}}
+		s := Section{ID: kept, Type: typ, Options: map[string]string{"comment": c.str("comment")}}
 		c.files[file] = append(c.files[file], s)
 		return nil
 	case c.checkDigestOf(digest) != nil:
@@ -118,12 +122,12 @@ func (c *call) makeNamed(file, typ, key, noun, digest string, renamed func(old, 
 		return badParam(key, "%s '%s' does already exist", noun, name)
 	}
 	s := c.section(file, typ, old)
-	s.ID = name
+	s.ID = kept
 	if c.params["comment"] != nil {
 		s.Options = map[string]string{"comment": c.str("comment")}
 	}
-	if old != name {
-		renamed(old, name)
+	if old != kept {
+		renamed(old, kept)
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func planSet(ctx context.Context, c *tool.Call, in setIn) (change.Plan, setState
 	if err := mayChange(s, p); err != nil {
 		return none(err)
 	}
-	e := &edit{reader: read(s, p), in: in}
+	e := &edit{reader: read(s, p), in: in.written()}
 	if err := e.checkSeen(); err != nil {
 		return none(err)
 	}
@@ -52,7 +52,7 @@ func planSet(ctx context.Context, c *tool.Call, in setIn) (change.Plan, setState
 	}
 	plan := e.plan()
 	if e.undo != nil {
-		e.undo.VMID, e.undo.Node, e.undo.Group = p.Guest.VMID, p.Node, in.Group
+		e.undo.VMID, e.undo.Node, e.undo.Group = p.Guest.VMID, p.Node, e.in.Group
 		e.Undo = &tool.NextCall{Tool: "pve_set_firewall", Arguments: argumentsOf(*e.undo)}
 	}
 	return plan, e.setState, nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/exactjson"
@@ -43,6 +44,15 @@ type setIn struct {
 	change.ConfirmArgument
 	change.PlanArguments
 	change.TimeoutArgument
+}
+
+// written is a call with names as PVE keeps them: those of groups and sets in lower case.
+func (in setIn) written() setIn {
+	in.Group = strings.ToLower(in.Group)
+	if !strings.Contains(in.Change, "alias") {
+		in.Name = strings.ToLower(in.Name)
+	}
+	return in
 }
 
 // request is one of those of a change. It is sent if what it changes still is as it was.
