@@ -105,16 +105,27 @@ func (e *edit) members() ([]entry, error) {
 		if err := e.checkAddresses("addresses", plain); err != nil {
 			return nil, err
 		}
-		if plain == "" || strings.HasSuffix(plain, "/0") {
+		switch {
+		case plain == "" || strings.HasSuffix(plain, "/0"):
 			return nil, tool.BadArgument("addresses", fmt.Sprintf("has %q, which a set cannot have", render.Text(text, 60)))
+		case !isNetwork(plain) && !aliasRefRE.MatchString(plain):
+			return nil, tool.BadArgument("addresses", fmt.Sprintf("has %q; each is one address, network or alias, such as 10.0.0.0/24", render.Text(text, 60)))
 		}
 		m := entry{"cidr": memberText(plain)}
 		if isOut {
 			m["nomatch"] = "1"
 		}
-		out = append(out, e.commented(m))
+		if !slices.Contains(namesOf(out, "cidr"), m["cidr"]) {
+			out = append(out, e.commented(m))
+		}
 	}
 	return out, nil
+}
+
+// isNetwork reports whether a text is one address or network, as PVE has them in sets and aliases.
+func isNetwork(text string) bool {
+	_, err := spanOf(text)
+	return err == nil && !strings.Contains(text, "-")
 }
 
 // memberText writes an address as PVE has it in a set: a network of one address is that address.
@@ -278,7 +289,7 @@ func (e *edit) setAlias(ctx context.Context) error {
 		return tool.BadArgument("addresses", `is missing: the one address or network of the alias, such as ["10.0.0.0/24"]`)
 	}
 	cidr := strings.TrimSpace(e.in.Addresses[0])
-	if _, err := spanOf(cidr); err != nil || strings.Contains(cidr, "-") {
+	if !isNetwork(cidr) {
 		return tool.BadArgument("addresses", fmt.Sprintf("has %q; an alias is one address or network, such as 10.0.0.0/24", render.Text(cidr, 60)))
 	}
 	path := e.place.path("aliases")
