@@ -142,7 +142,7 @@ func (s setup) guestChain(id, direction string) []match {
 
 // localNetwork is the network that a node finds itself, or the alias of that name.
 func (s setup) localNetwork() addresses {
-	if a, has := s.Cluster.Aliases[localNetwork]; has {
+	if a := s.Cluster.alias(localNetwork); a != nil {
 		one, err := spanOf(a["cidr"])
 		if err == nil {
 			return addresses{limited: true, in: []span{one}, text: a["cidr"]}
@@ -299,18 +299,20 @@ func (s setup) addressesOfSet(scope, name string, names section) (addresses, boo
 	return out, true
 }
 
-func (s setup) addressesOfAlias(scope, name string, names section) (addresses, bool) {
-	find := func(all map[string]entry) entry {
-		for key, e := range all {
-			if strings.EqualFold(key, name) {
-				return e
-			}
+// alias finds an alias by its name in any case, as PVE does.
+func (c section) alias(name string) entry {
+	for key, e := range c.Aliases {
+		if strings.EqualFold(key, name) {
+			return e
 		}
-		return nil
 	}
-	found := find(names.Aliases)
+	return nil
+}
+
+func (s setup) addressesOfAlias(scope, name string, names section) (addresses, bool) {
+	found := names.alias(name)
 	if scope == "dc/" || found == nil && scope == "" {
-		found = find(s.Cluster.Aliases)
+		found = s.Cluster.alias(name)
 	}
 	switch {
 	case found == nil && strings.EqualFold(name, localNetwork):

@@ -70,6 +70,7 @@ var lockouts = []struct{ name, args, says string }{
 	{"an alias for fewer", `"change":"set_alias","name":"admins","addresses":["10.2.0.0/24"]`, "10.2.0.0/24"},
 	{"an alias deleted", `"change":"delete_alias","name":"admins"`, "10.2.0.0/16"},
 	{"the local network named", `"change":"set_alias","name":"local_network","addresses":["10.99.0.0/24"]`, "10.99.0.0/24"},
+	{"the local network named in capitals", `"change":"set_alias","name":"LOCAL_NETWORK","addresses":["10.99.0.0/24"]`, "10.99.0.0/24"},
 	{"the policy", `"change":"set_options","options":{"policy_in":"REJECT","policy_out":"DROP"}`, "policy_out"},
 }
 
