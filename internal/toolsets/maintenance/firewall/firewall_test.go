@@ -79,6 +79,7 @@ func TestShow(t *testing.T) {
 		{"the cluster's is not seen", []func(*pvesim.Model){on, own, sim.Set(100, filtered), sim.Grant("/vms/100", "PVEVMUser")}, nobody, `{"vmid":100}`, []string{
 			"Whether the firewall of VM 100 (web-1) works cannot be seen: the cluster's switch needs Sys.Audit on /.", `"blind":[{"check":"the cluster's firewall","missing":"Sys.Audit on /"}]`,
 		}},
+		{"a rule of two ports", []func(*pvesim.Model){on, guest100("options enable=1", "rule type=in action=ACCEPT macro=DNS"), sim.Set(100, filtered)}, everyone, `{"vmid":100}`, []string{"works: incoming: 1 rules, then DROP;"}},
 		{"a container", []func(*pvesim.Model){on}, everyone, `{"vmid":200}`, []string{"does not work: its own option enable is off"}},
 		{"the cluster", []func(*pvesim.Model){on}, everyone, `{}`, []string{"The firewall of the cluster works", "from the node's local network: yes (PVE's own for management), everybody else: no (policy DROP)"}},
 		{"the cluster without a firewall", nil, everyone, `{}`, []string{"The firewall of the cluster does not work: the cluster's firewall is off"}},

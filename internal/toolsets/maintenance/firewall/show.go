@@ -136,7 +136,8 @@ func unseenSwitch(r *reader) string {
 
 // count is how many rules of a direction are on, those of groups each.
 func (r *reader) count(c section, direction string) int {
-	return len(r.matches(c.Rules, c, direction, ""))
+	sameRule := func(a, b match) bool { return a.from == b.from } // which a macro makes several of
+	return len(slices.CompactFunc(r.matches(c.Rules, c, direction, ""), sameRule))
 }
 
 // The states of a firewall.
