@@ -112,6 +112,8 @@ func TestRefusals(t *testing.T) {
 		{"no address", `"vmid":100,"change":"add_rule","action":"accept","source":"10.0.0.0/33"`, `\"10.0.0.0/33\" is no address or network`},
 		{"a group", `"vmid":100,"change":"add_rule","action":"group:db"`, `There is no security group \"db\"; there are web.`},
 		{"an alias", `"vmid":100,"change":"add_rule","action":"accept","source":"wan"`, `no alias that is there; there are lan; set_alias makes one`},
+		{"an alias of the cluster", `"change":"add_rule","action":"accept","source":"wan"`, `no alias that is there; there are lan; set_alias makes one`},
+		{"a set of the cluster", `"change":"add_rule","action":"accept","source":"+wan"`, `which is not there; there are trusted; add_set makes one`},
 		{"a range in a set", `"change":"add_addresses","name":"trusted","addresses":["10.0.0.1-10.0.0.9"]`, `\"addresses\" has \"10.0.0.1-10.0.0.9\"; each is one address, network or alias, such as 10.0.0.0/24`},
 		{"a list in a new set", `"change":"add_set","name":"office","addresses":["10.0.0.1,10.0.0.2"]`, `\"addresses\" has \"10.0.0.1,10.0.0.2\"; each is one address`},
 		{"a set that differs by case", `"change":"add_set","name":"Trusted"`, `There is a set \"trusted\" already`},

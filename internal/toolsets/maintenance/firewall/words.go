@@ -3,6 +3,7 @@ package firewall
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -171,7 +172,7 @@ func thereAre(names []string) string {
 		return ""
 	}
 	slices.Sort(names)
-	return "; there are " + render.Text(render.List(names), 400)
+	return "; there are " + render.Text(render.List(slices.Compact(names)), 400)
 }
 
 // checkAddresses refuses addresses that are none, and names of what is not there.
@@ -202,11 +203,4 @@ func (e *edit) checkAddresses(name, text string) error {
 		thereAre(append(keysOf(names.Aliases), keysOf(e.before.Cluster.Aliases)...))))
 }
 
-func keysOf[V any](all map[string]V) []string {
-	var out []string
-	for key := range all {
-		out = append(out, key)
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
+func keysOf[V any](all map[string]V) []string { return slices.Sorted(maps.Keys(all)) }
