@@ -199,6 +199,23 @@ func TestUndo(t *testing.T) {
 	}
 }
 
+// A firewall that could not be read is not said to be empty.
+func TestUnread(t *testing.T) {
+	for _, tt := range []struct{ fails, args, says string }{
+		{"rules", `"change":"delete_rule","position":0`, "could not be read, so nothing was changed: its rules"},
+		{"ipset", `"change":"remove_addresses","name":"office","addresses":["10.0.0.0/8"]`, "could not be read, so nothing was changed: sets of VM 100"},
+	} {
+		t.Run(tt.fails, func(t *testing.T) {
+			m := sim.Cluster(guest100("ipset office", "address of office 10.0.0.0/8", "rule type=in action=ACCEPT proto=tcp dport=22"))
+			m.Faults = append(m.Faults, pvesim.Fault{Match: "GET /nodes/*/qemu/100/firewall/" + tt.fails, Status: 500, Message: "no"})
+			w := sim.New(t, sim.Options{Token: everyone, Model: m})
+			if a := w.Call("pve_set_firewall", `{"vmid":100,`+tt.args+`,"confirm":true}`); a.Outcome != tool.Failed || !strings.Contains(a.Text, tt.says) {
+				t.Errorf("%s %s", a.Outcome, a.Text)
+			}
+		})
+	}
+}
+
 // Changes of a guest's firewall that can cut access need consent, and others do not.
 func TestGuestConsent(t *testing.T) {
 	start := sim.Cluster(guest100("options enable=1", "rule type=in action=ACCEPT proto=tcp dport=22", "rule type=in action=DROP source=10.0.0.0/8"), sim.Grant("/vms/100", "PVEVMAdmin"))

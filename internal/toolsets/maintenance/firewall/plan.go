@@ -86,16 +86,23 @@ func (e *edit) checkSeen() error {
 	if err := e.Err(); err != nil {
 		return err
 	}
-	seen := e.own().Options != nil
-	if e.place.isCluster() {
-		seen = !e.blindCluster
-	}
 	for _, b := range e.Blind() {
-		if !seen || e.place.isCluster() {
+		if e.needs(b.Check) {
 			return explain.Refusal("Try again when it can be read.", "%s could not be read, so nothing was changed: %s.", "The"+e.place.whole()[3:], render.Text(fmt.Sprint(b.Check, ": ", b.Missing), 300))
 		}
 	}
 	return nil
+}
+
+// needs reports whether a change needs what a check reads: of a guest, its own firewall.
+func (e *edit) needs(check string) bool {
+	switch {
+	case e.place.isGuest():
+		return slices.Contains([]string{guestOptions, guestRules, setsOf(e.place), aliasesOf(e.place)}, check)
+	case e.place.Node != "":
+		return e.sectionOf(e.place) == nil
+	}
+	return true
 }
 
 // changesNames reports whether the change is of a set or an alias that any rule may name. PVE lets

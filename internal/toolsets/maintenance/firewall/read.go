@@ -136,6 +136,15 @@ func placeOf(ctx context.Context, c *tool.Call, id pve.VMID, node string) (place
 	return place{}, nil
 }
 
+// The checks that read the firewall of a guest.
+const (
+	guestOptions = "its options"
+	guestRules   = "its rules"
+)
+
+func setsOf(p place) string    { return "sets of " + p.String() }
+func aliasesOf(p place) string { return "aliases of " + p.String() }
+
 // reader reads firewalls.
 type reader struct {
 	*survey.Survey
@@ -223,10 +232,10 @@ func (r *reader) bounded(what string, names []string) []string {
 
 // readNames reads the sets and aliases of a firewall.
 func (r *reader) readNames(c *section, p place) {
-	of := "sets of " + p.String()
+	of := setsOf(p)
 	c.Sets, c.Aliases = map[string][]entry{}, map[string]entry{}
 	sets, ok := r.list(of, p.path("ipset")...)
-	aliases, ok2 := r.list("aliases of "+p.String(), p.path("aliases")...)
+	aliases, ok2 := r.list(aliasesOf(p), p.path("aliases")...)
 	for _, a := range aliases.Entries {
 		c.Aliases[a["name"]] = a
 	}
@@ -259,10 +268,10 @@ func (r *reader) readGuest() {
 	id := r.place.Guest.VMID.String()
 	c := &section{}
 	r.Guests[id] = c
-	if options, ok := r.options("its options", r.place); ok {
+	if options, ok := r.options(guestOptions, r.place); ok {
 		c.Options = options.Entries[0]
 	}
-	rules, _ := r.list("its rules", r.place.path("rules")...)
+	rules, _ := r.list(guestRules, r.place.path("rules")...)
 	c.Rules, r.digest = rules.Entries, rules.Digest
 	r.readNames(c, r.place)
 	config, _ := survey.One(r.Survey, "its network cards", func(ctx context.Context) (pve.GuestConfig, error) { return r.PVE.GuestConfig(ctx, r.place.Guest) })
