@@ -306,6 +306,16 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// The digest of the rules says nothing of what else there is.
+func TestDigestOfRules(t *testing.T) {
+	w := sim.New(t, sim.Options{Token: everyone, Model: sim.Cluster(guest100("rule type=in action=ACCEPT proto=tcp dport=22"))})
+	digest := w.Call("pve_firewall", `{"vmid":100}`).Fields["digest"]
+	args := map[string]any{"vmid": 100, "change": "set_options", "options": map[string]any{"log_level_in": "info"}, "digest": digest}
+	if a := w.Call("pve_set_firewall", encode(t, args)); a.Outcome != tool.Failed || !strings.Contains(a.Text, `\"digest\" is that of the rules`) {
+		t.Errorf("%s", a.Text)
+	}
+}
+
 func encode(t *testing.T, v any) string {
 	t.Helper()
 	data, err := json.Marshal(v)

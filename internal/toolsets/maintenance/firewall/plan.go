@@ -124,6 +124,9 @@ func (e *edit) checkDigest(ctx context.Context, c *tool.Call) error {
 	if e.in.Digest == "" || len(e.Requests) == 0 {
 		return nil
 	}
+	if e.in.Digest == e.digest && !slices.Equal(e.Requests[0].Guard.Path, e.place.path("rules")) {
+		return tool.BadArgument("digest", "is that of the rules, which this does not change; leave it out")
+	}
 	now, _, err := e.Requests[0].Guard.read(ctx, c)
 	if err != nil || now.Digest == e.in.Digest {
 		return err
