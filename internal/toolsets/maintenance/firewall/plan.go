@@ -88,7 +88,7 @@ func (e *edit) checkSeen() error {
 	}
 	for _, b := range e.Blind() {
 		if e.needs(b.Check) {
-			return explain.Refusal("Try again when it can be read.", "%s could not be read, so nothing was changed: %s.", "The"+e.place.whole()[3:], render.Text(fmt.Sprint(b.Check, ": ", b.Missing), 300))
+			return explain.Refusal("Try again when it can be read.", "%s could not be read, so nothing was changed: %s.", e.place.title(), render.Text(fmt.Sprint(b.Check, ": ", b.Missing), 300))
 		}
 	}
 	return nil

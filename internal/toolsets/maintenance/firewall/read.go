@@ -119,6 +119,9 @@ func (p place) String() string {
 // whole names the firewall in a sentence.
 func (p place) whole() string { return "the firewall of " + p.String() }
 
+// title is whole at the start of a sentence.
+func (p place) title() string { return "The firewall of " + p.String() }
+
 func placeOf(ctx context.Context, c *tool.Call, id pve.VMID, node string) (place, error) {
 	switch {
 	case id != 0 && node != "":

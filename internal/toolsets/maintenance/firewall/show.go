@@ -113,7 +113,7 @@ func (r *reader) sayWhether(out *showOut, own section) {
 		policies = fmt.Sprintf("its rules come first (%d), then those of the cluster (%d), then %s for incoming and %s for outgoing",
 			len(own.Rules), len(r.Cluster.Rules), r.Cluster.policy("in"), r.Cluster.policy("out"))
 	}
-	title := "The" + r.place.whole()[3:]
+	title := r.place.title()
 	yes, no := true, false
 	switch state {
 	case working:
