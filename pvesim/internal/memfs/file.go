@@ -9,18 +9,17 @@ import (
 
 // File is an open file.
 type File struct {
-	fs     *FS
-	node   *node
-	at     int64
-	flags  int
-	append bool
+	fs    *FS
+	node  *node
+	at    int64
+	flags int
 }
 
 // Open opens a file by the flags of [os.OpenFile].
 func (f *FS) Open(name string, flags int, perm fs.FileMode) (*File, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	dir, base, n, err := f.walk(name, true, 0)
+	dir, whole, n, err := f.walk(name, true, 0)
 	writes := flags&(os.O_WRONLY|os.O_RDWR) != 0
 	switch {
 	case err != nil:
@@ -36,12 +35,12 @@ func (f *FS) Open(name string, flags int, perm fs.FileMode) (*File, error) {
 	}
 	if n == nil {
 		n = &node{mode: perm.Perm(), changed: f.now()}
-		dir.children[base], dir.changed = n, f.now()
+		f.link(dir, whole, n)
 	}
 	if flags&os.O_TRUNC != 0 && writes {
 		n.data, n.changed = nil, f.now()
 	}
-	return &File{fs: f, node: n, flags: flags, append: flags&os.O_APPEND != 0}, nil
+	return &File{fs: f, node: n, flags: flags}, nil
 }
 
 func (o *File) Read(b []byte) (int, error) {
@@ -66,15 +65,8 @@ func (o *File) Write(b []byte) (int, error) {
 	if o.flags&(os.O_WRONLY|os.O_RDWR) == 0 {
 		return 0, ErrReadOnly
 	}
-	if o.append {
+	if o.flags&os.O_APPEND != 0 {
 		o.at = int64(len(o.node.data))
-	}
-	var short error
-	if room := o.fs.room; room >= 0 && int64(len(b)) > room {
-		b, short = b[:room], ErrNoSpace
-	}
-	if o.fs.room >= 0 {
-		o.fs.room -= int64(len(b))
 	}
 	end := o.at + int64(len(b))
 	if grow := end - int64(len(o.node.data)); grow > 0 {
@@ -82,7 +74,7 @@ func (o *File) Write(b []byte) (int, error) {
 	}
 	copy(o.node.data[o.at:], b)
 	o.at, o.node.changed = end, o.fs.now()
-	return len(b), short
+	return len(b), nil
 }
 
 // StartAt sets where the next byte is read or written.

@@ -24,7 +24,6 @@ const (
 	ErrNotEmpty = Errno("Directory not empty")
 	ErrInvalid  = Errno("Invalid argument")
 	ErrLoop     = Errno("Too many levels of symbolic links")
-	ErrNoSpace  = Errno("No space left on device")
 	ErrReadOnly = Errno("Bad file descriptor")
 )
 
@@ -41,7 +40,6 @@ type FS struct {
 
 	mu   sync.Mutex
 	root *node // what is below it is guarded by mu
-	room int64 // bytes that may still be written, negative means any
 }
 
 // node is a folder, a file or a symbolic link.
@@ -56,16 +54,9 @@ type node struct {
 
 // New returns a file system with an empty root folder. now tells the time for its files.
 func New(now func() time.Time) *FS {
-	f := &FS{now: now, room: -1}
+	f := &FS{now: now}
 	f.root = f.folder(0o755)
 	return f
-}
-
-// Limit lets at most a number of bytes more be written.
-func (f *FS) Limit(room int64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.room = room
 }
 
 func (f *FS) folder(perm fs.FileMode) *node {
@@ -122,16 +113,15 @@ func (f *FS) find(name string, follow bool) (*node, error) {
 	return n, err
 }
 
-// walk returns the folder that a path is in, its name there, and its node, which is nil if
-// there is none.
-func (f *FS) walk(name string, follow bool, links int) (dir *node, base string, n *node, err error) {
+// walk returns the folder that a path is in, the path without symbolic links, and its node,
+// which is nil if there is none.
+func (f *FS) walk(name string, follow bool, links int) (dir *node, whole string, n *node, err error) {
 	if links > mostLinks {
 		return nil, "", nil, ErrLoop
 	}
 	slash := strings.HasSuffix(name, "/")
 	name = path.Clean("/" + name)
-	dir, base, n = f.root, "", f.root
-	walked := "/"
+	dir, whole, n = f.root, "/", f.root
 	parts := strings.FieldsFunc(name, func(r rune) bool { return r == '/' })
 	for i, part := range parts {
 		last := i == len(parts)-1
@@ -141,20 +131,20 @@ func (f *FS) walk(name string, follow bool, links int) (dir *node, base string, 
 		if !n.mode.IsDir() {
 			return nil, "", nil, ErrNotDir
 		}
-		dir, base, n = n, part, n.children[part]
+		dir, n = n, n.children[part]
 		if n != nil && n.mode&fs.ModeSymlink != 0 && (follow || !last || slash) {
 			target := n.target
 			if !path.IsAbs(target) {
-				target = path.Join(walked, target)
+				target = path.Join(whole, target)
 			}
 			return f.walk(path.Join(append([]string{target}, parts[i+1:]...)...), follow, links+1)
 		}
-		walked = path.Join(walked, part)
+		whole = path.Join(whole, part)
 	}
 	if slash && n != nil && !n.mode.IsDir() {
 		return nil, "", nil, ErrNotDir
 	}
-	return dir, base, n, nil
+	return dir, whole, n, nil
 }
 
 // Stat tells of a file; of a symbolic link itself if follow is false.
@@ -172,39 +162,8 @@ func (f *FS) Stat(name string, follow bool) (Info, error) {
 func (f *FS) RealPath(name string) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	name = path.Clean("/" + name)
-	for range mostLinks {
-		next, err := f.withoutLink(name)
-		if err != nil || next == name {
-			return name, err
-		}
-		name = next
-	}
-	return "", ErrLoop
-}
-
-// withoutLink follows the first symbolic link in a path; a path without one stays.
-func (f *FS) withoutLink(name string) (string, error) {
-	n, walked := f.root, "/"
-	parts := strings.FieldsFunc(name, func(r rune) bool { return r == '/' })
-	for i, part := range parts {
-		if !n.mode.IsDir() {
-			return "", ErrNotDir
-		}
-		child := n.children[part]
-		switch {
-		case child == nil && i == len(parts)-1:
-			return name, nil
-		case child == nil:
-			return "", ErrNotExist
-		case child.mode&fs.ModeSymlink != 0 && path.IsAbs(child.target):
-			return path.Join(append([]string{child.target}, parts[i+1:]...)...), nil
-		case child.mode&fs.ModeSymlink != 0:
-			return path.Join(append([]string{walked, child.target}, parts[i+1:]...)...), nil
-		}
-		n, walked = child, path.Join(walked, part)
-	}
-	return name, nil
+	_, whole, _, err := f.walk(path.Clean("/"+name), true, 0)
+	return whole, err
 }
 
 // ReadDir lists a folder by name.
@@ -227,17 +186,33 @@ func (f *FS) ReadDir(name string) ([]Info, error) {
 
 // Mkdir makes a folder.
 func (f *FS) Mkdir(name string, perm fs.FileMode) error {
+	return f.add(name, true, f.folder(perm))
+}
+
+// add puts a new node where nothing is.
+func (f *FS) add(name string, follow bool, n *node) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	dir, base, n, err := f.walk(name, true, 0)
+	dir, whole, old, err := f.walk(name, follow, 0)
 	switch {
 	case err != nil:
 		return err
-	case n != nil:
+	case old != nil:
 		return ErrExist
 	}
-	dir.children[base], dir.changed = f.folder(perm), f.now()
+	f.link(dir, whole, n)
 	return nil
+}
+
+// link puts a node into a folder, under the last part of its path.
+func (f *FS) link(dir *node, whole string, n *node) {
+	dir.children[path.Base(whole)], dir.changed = n, f.now()
+}
+
+// unlink takes a node out of a folder.
+func (f *FS) unlink(dir *node, whole string) {
+	delete(dir.children, path.Base(whole))
+	dir.changed = f.now()
 }
 
 // MkdirAll makes a folder and those above it that are missing.
@@ -255,17 +230,7 @@ func (f *FS) MkdirAll(name string, perm fs.FileMode) error {
 
 // Symlink makes a symbolic link.
 func (f *FS) Symlink(target, name string) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	dir, base, n, err := f.walk(name, false, 0)
-	switch {
-	case err != nil:
-		return err
-	case n != nil:
-		return ErrExist
-	}
-	dir.children[base] = &node{mode: fs.ModeSymlink | 0o777, target: target, changed: f.now()}
-	return nil
+	return f.add(name, false, &node{mode: fs.ModeSymlink | 0o777, target: target, changed: f.now()})
 }
 
 // Remove removes a file, a link or an empty folder.
@@ -277,7 +242,7 @@ func (f *FS) RemoveAll(name string) error { return f.remove(name, true) }
 func (f *FS) remove(name string, all bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	dir, base, n, err := f.walk(name, false, 0)
+	dir, whole, n, err := f.walk(name, false, 0)
 	switch {
 	case err != nil:
 		return err
@@ -288,8 +253,7 @@ func (f *FS) remove(name string, all bool) error {
 	case len(n.children) > 0 && !all:
 		return ErrNotEmpty
 	}
-	delete(dir.children, base)
-	dir.changed = f.now()
+	f.unlink(dir, whole)
 	return nil
 }
 
@@ -297,14 +261,14 @@ func (f *FS) remove(name string, all bool) error {
 func (f *FS) Rename(from, to string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	dir, base, n, err := f.walk(from, false, 0)
+	dir, whole, n, err := f.walk(from, false, 0)
 	if err != nil {
 		return err
 	}
 	if n == nil {
 		return ErrNotExist
 	}
-	toDir, toBase, old, err := f.walk(to, false, 0)
+	toDir, toWhole, old, err := f.walk(to, false, 0)
 	switch {
 	case err != nil:
 		return err
@@ -319,9 +283,8 @@ func (f *FS) Rename(from, to string) error {
 	case old != nil && len(old.children) > 0:
 		return ErrNotEmpty
 	}
-	delete(dir.children, base)
-	toDir.children[toBase] = n
-	dir.changed, toDir.changed = f.now(), f.now()
+	f.unlink(dir, whole)
+	f.link(toDir, toWhole, n)
 	return nil
 }
 
@@ -358,12 +321,19 @@ func (f *FS) change(name string, do func(n *node)) error {
 	return nil
 }
 
+// specialBits are those of the twelve that are no permissions, as chmod and as package fs has
+// them.
+var specialBits = [...]struct {
+	bit  uint32
+	flag fs.FileMode
+}{{0o4000, fs.ModeSetuid}, {0o2000, fs.ModeSetgid}, {0o1000, fs.ModeSticky}}
+
 // modeOf is a mode as package fs has it.
 func modeOf(bits uint32) fs.FileMode {
 	mode := fs.FileMode(bits & 0o777)
-	for bit, flag := range map[uint32]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
-		if bits&bit != 0 {
-			mode |= flag
+	for _, special := range specialBits {
+		if bits&special.bit != 0 {
+			mode |= special.flag
 		}
 	}
 	return mode
@@ -372,9 +342,9 @@ func modeOf(bits uint32) fs.FileMode {
 // Bits are the permissions of a mode as chmod counts them.
 func Bits(mode fs.FileMode) uint32 {
 	bits := uint32(mode.Perm())
-	for bit, flag := range map[uint32]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
-		if mode&flag != 0 {
-			bits |= bit
+	for _, special := range specialBits {
+		if mode&special.flag != 0 {
+			bits |= special.bit
 		}
 	}
 	return bits
