@@ -73,6 +73,6 @@ func (c *call) program(g *guest, argv []string, input string) (Program, bool) {
 	if p, ok := g.Programs[strings.Join(argv, " ")]; ok || g.windows() {
 		return p, ok
 	}
-	p, _, ok := c.insideOf(g).Exec(argv, input)
+	p, ok := c.insideOf(g).Exec(argv, input)
 	return Program(p), ok
 }

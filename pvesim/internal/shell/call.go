@@ -18,7 +18,6 @@ import (
 func (sh *shell) call(c *syntax.CallExpr) {
 	sh.failures = 0
 	before := sh.status
-	sh.status = 0
 	args := sh.fieldsOf(c.Args, before)
 	if sh.status != 0 && sh.failures == 0 || sh.flow != goesOn {
 		return

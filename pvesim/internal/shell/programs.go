@@ -34,13 +34,6 @@ func programNamed(name string) program {
 	return nil
 }
 
-// Tools are the names of programs for which a file is in /bin.
-func Tools() []string {
-	return strings.Fields("[ ash base64 basename cat chmod chown cp cut date dd df dirname echo env false find free grep head hostname id kill ln " +
-		"ls md5sum mkdir mktemp mv nohup od printf ps pwd readlink rm rmdir seq setsid sh sha256sum sleep sort stat stty sync tail tee test " +
-		"timeout touch tr true truncate tty uname uniq uptime wc which whoami xargs yes")
-}
-
 // plantedProgram does what somebody has planted.
 func plantedProgram(planted Program) program {
 	return func(x *command) int {

@@ -153,14 +153,14 @@ func (s *Session) finish(itself bool) {
 }
 
 // Exec runs a command at once, as a guest's agent starts it, and returns what it would do and
-// how long that takes. ok is false if there is no such program. pid is its id.
-func (s *System) Exec(args []string, input string) (out Program, pid int, ok bool) {
+// how long that takes. ok is false if there is no such program.
+func (s *System) Exec(args []string, input string) (out Program, ok bool) {
 	const patience, steps = 24 * time.Hour, 100_000
 	p := &Process{sys: s, PID: 1, ctx: nil, traps: map[int]string{}, clock: &account{deadline: patience, steps: steps}}
 	sh := newShell(p, environment(), "/")
 	run, _, _ := sh.lookup(args)
 	if run == nil {
-		return Program{}, 0, false
+		return Program{}, false
 	}
 	in, stdout, stderr := &buffer{}, &buffer{}, &buffer{}
 	in.data.WriteString(input)
@@ -168,5 +168,5 @@ func (s *System) Exec(args []string, input string) (out Program, pid int, ok boo
 	began := s.start(p, args, 0, func(p *Process) int { return runProgram(p, args, run, fds, environment(), "/") })
 	<-began.done
 	exit, signal := began.Status()
-	return Program{Out: stdout.String(), Err: stderr.String(), Exit: exit, Signal: signal, Takes: began.clock.passed()}, began.PID, true
+	return Program{Out: stdout.String(), Err: stderr.String(), Exit: exit, Signal: signal, Takes: began.clock.passed()}, true
 }

@@ -78,16 +78,16 @@ func TestExec(t *testing.T) {
 		{`sh -c 'echo $0 $1; exit 7' n arg; echo $?`, "n arg\n7\n", "", 0, 0, 0},
 		{`dd if=/dev/zero bs=1000 count=3 2>/dev/null | wc -c`, "3000\n", "", 0, 0, 0},
 	} {
-		got, _, ok := newSystem().Exec([]string{"sh", "-c", tt.script}, "")
+		got, ok := newSystem().Exec([]string{"sh", "-c", tt.script}, "")
 		if !ok || got.Out != tt.out || got.Err != tt.err || got.Exit != tt.exit && tt.signal == 0 || got.Signal != tt.signal || got.Takes != tt.takes {
 			t.Errorf("%s\n%q, want %q\n%q, want %q\nexit %d signal %d after %v", tt.script, got.Out, tt.out, got.Err, tt.err, got.Exit, got.Signal, got.Takes)
 		}
 	}
-	got, _, _ := newSystem().Exec([]string{"cat"}, "in\x00put")
+	got, _ := newSystem().Exec([]string{"cat"}, "in\x00put")
 	if got.Out != "in\x00put" {
 		t.Errorf("cat printed %q", got.Out)
 	}
-	if _, _, ok := newSystem().Exec([]string{"nothere"}, ""); ok {
+	if _, ok := newSystem().Exec([]string{"nothere"}, ""); ok {
 		t.Error("a program that is not there ran")
 	}
 }

@@ -47,8 +47,6 @@ type System struct {
 	Groups string
 	// Planted returns what a command line does, if not what the tool of that name does.
 	Planted func(line string) (Program, bool)
-	// KillOutside ends a process that is not of this system; false if there is none.
-	KillOutside func(pid, signal int) bool
 
 	mu      sync.Mutex
 	procs   map[int]*Process  // that run, by id; guarded by mu
@@ -79,7 +77,6 @@ type Process struct {
 	group, session int
 	args           []string
 	tty            *tty.TTY // that controls it; nil if none does
-	began          time.Time
 	ctx            context.Context
 	cancel         context.CancelFunc
 	done           chan struct{} // closed at its end
@@ -113,7 +110,7 @@ var errNoProcess = errors.New("No such process")
 func (s *System) start(parent *Process, args []string, group int, run func(p *Process) int) *Process {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Process{
-		sys: s, args: args, group: group, ctx: ctx, cancel: cancel, done: make(chan struct{}), began: s.Clock.Now(),
+		sys: s, args: args, group: group, ctx: ctx, cancel: cancel, done: make(chan struct{}),
 		traps: map[int]string{}, arrived: make(chan struct{}, 1),
 	}
 	s.mu.Lock()
@@ -191,9 +188,6 @@ func (p *Process) code() int {
 	return exit
 }
 
-// Done is closed at the end of the process.
-func (p *Process) Done() <-chan struct{} { return p.done }
-
 // kill gives a process a signal.
 func (p *Process) kill(sig int) {
 	p.mu.Lock()
@@ -232,7 +226,7 @@ func (s *System) Kill(pid, sig int) error {
 		}
 	}
 	s.mu.Unlock()
-	if !hit && (s.KillOutside == nil || !s.KillOutside(max(pid, -pid), sig)) {
+	if !hit {
 		return errNoProcess
 	}
 	return nil
