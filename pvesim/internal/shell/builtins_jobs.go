@@ -39,13 +39,9 @@ func replace(sh *shell, args []string) int {
 		sh.flow = exits
 		return code
 	}
-	fds := map[int]*handle{}
-	for fd, h := range sh.fds {
-		fds[fd] = h.dup()
-	}
 	sh.traps, sh.flow = map[string]string{}, exits
 	sh.p.setArgs(args)
-	return runProgram(sh.p, args, run, fds, sh.exported(), sh.dir)
+	return runProgram(sh.p, args, run, dupAll(sh.fds), sh.exported(), sh.dir)
 }
 
 // trap says what to do for signals and at the end.

@@ -3,6 +3,7 @@ package shell
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"strconv"
@@ -33,7 +34,7 @@ func (sh *shell) call(c *syntax.CallExpr) {
 	sh.status = before
 	saved := sh.vars
 	if len(c.Assigns) > 0 {
-		sh.vars = cloneVars(saved)
+		sh.vars = maps.Clone(saved)
 		sh.assignAll(c.Assigns)
 		for _, as := range c.Assigns {
 			v := sh.vars[as.Name.Value]
@@ -58,14 +59,6 @@ func (sh *shell) fieldsOf(words []*syntax.Word, before int) []string {
 		sh.status = 0
 	}
 	sh.expanded(err)
-	return out
-}
-
-func cloneVars(vars map[string]expand.Variable) map[string]expand.Variable {
-	out := make(map[string]expand.Variable, len(vars))
-	for name, v := range vars {
-		out[name] = v
-	}
 	return out
 }
 
@@ -180,10 +173,7 @@ func (sh *shell) program(args []string) {
 		return
 	}
 	if sh.inPlace {
-		fds := map[int]*handle{}
-		for fd, h := range sh.fds {
-			fds[fd] = h
-		}
+		fds := maps.Clone(sh.fds)
 		clear(sh.fds)
 		sh.p.setArgs(args)
 		sh.status = runProgram(sh.p, args, run, fds, sh.exported(), sh.dir)
@@ -194,10 +184,7 @@ func (sh *shell) program(args []string) {
 
 // spawn starts a program with the files of the shell.
 func (sh *shell) spawn(args []string, run program) *Process {
-	fds := map[int]*handle{}
-	for fd, h := range sh.fds {
-		fds[fd] = h.dup()
-	}
+	fds := dupAll(sh.fds)
 	group := sh.p.group
 	if sh.interactive {
 		group = 0
@@ -299,9 +286,7 @@ func (sh *shell) opened(rd *syntax.Redirect) (*handle, error) {
 	flags := 0
 	switch rd.Op {
 	case syntax.WordHdoc:
-		b := &buffer{}
-		b.data.WriteString(word + "\n")
-		return open(b), nil
+		return openText(word + "\n"), nil
 	case syntax.DplIn, syntax.DplOut:
 		if word == "-" {
 			return nil, nil
@@ -348,9 +333,7 @@ func openFile(p *Process, name string, flags int) (*handle, error) {
 		return open(terminal{p.tty}), nil
 	}
 	if stat, ok := p.sys.statFile(name); ok {
-		b := &buffer{}
-		b.data.WriteString(stat)
-		return open(b), nil
+		return openText(stat), nil
 	}
 	f, err := p.sys.FS.Open(name, flags, 0o644)
 	if err != nil {
@@ -361,21 +344,20 @@ func openFile(p *Process, name string, flags int) (*handle, error) {
 
 // document is a here-document.
 func (sh *shell) document(rd *syntax.Redirect) (*handle, error) {
-	b := &buffer{}
-	if rd.Hdoc != nil {
-		text, err := expand.Document(sh.config(), rd.Hdoc)
-		if err != nil {
-			return nil, err
-		}
-		if lit := rd.Hdoc.Lit(); quoted(rd.Word) && lit != "" {
-			text = lit
-		}
-		if rd.Op == syntax.DashHdoc {
-			text = strings.TrimLeft(strings.ReplaceAll(text, "\n\t", "\n"), "\t")
-		}
-		b.data.WriteString(text)
+	if rd.Hdoc == nil {
+		return openText(""), nil
 	}
-	return open(b), nil
+	text, err := expand.Document(sh.config(), rd.Hdoc)
+	if err != nil {
+		return nil, err
+	}
+	if lit := rd.Hdoc.Lit(); quoted(rd.Word) && lit != "" {
+		text = lit
+	}
+	if rd.Op == syntax.DashHdoc {
+		text = strings.TrimLeft(strings.ReplaceAll(text, "\n\t", "\n"), "\t")
+	}
+	return openText(text), nil
 }
 
 // quoted reports whether the word that ends a here-document is quoted: then nothing in it is

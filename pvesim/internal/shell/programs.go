@@ -2,12 +2,13 @@ package shell
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"time"
+
+	"github.com/pve-mcp/pve-mcp/pvesim/internal/memfs"
 )
 
 // command is a program that runs.
@@ -53,7 +54,7 @@ func (x *command) fail(format string, args ...any) int {
 	return 1
 }
 
-func (x *command) path(name string) string { return (&shell{dir: x.dir}).path(name) }
+func (x *command) path(name string) string { return absolute(x.dir, name) }
 
 // open opens a file to read; - is the input.
 func (x *command) open(name string) (io.Reader, func(), error) {
@@ -65,8 +66,7 @@ func (x *command) open(name string) (io.Reader, func(), error) {
 		return nil, nil, err
 	}
 	if f, ok := h.stream.(file); ok && f.Info().IsDir() {
-		//lint:ignore ST1005 the text is the system's own
-		return nil, nil, errors.New("Is a directory")
+		return nil, nil, memfs.ErrIsDir
 	}
 	return &bound{h: h, ctx: x.p.ctx}, h.release, nil
 }
@@ -126,25 +126,30 @@ func (x *command) flags(with string) map[string]string {
 	return out
 }
 
-// exec runs another command in a process of its own, and waits for it.
-func (x *command) exec(args []string, group int) (*Process, int) {
-	sh := x.shell()
-	run, code, why := sh.lookup(args)
+// lookup finds the program of a command line; without one, it complains and returns the status.
+func (x *command) lookup(args []string) (program, int) {
+	run, code, why := x.shell().lookup(args)
 	if run == nil {
 		return nil, code - 1 + x.fail("can't execute '%s': %s", args[0], strings.Replace(why, "not found", "No such file or directory", 1))
 	}
-	fds := map[int]*handle{}
-	for fd, h := range x.fds {
-		fds[fd] = h.dup()
+	return run, 0
+}
+
+// exec starts another command in a process of its own, or returns the status if it cannot.
+func (x *command) exec(args []string, group int) (*Process, int) {
+	run, code := x.lookup(args)
+	if run == nil {
+		return nil, code
 	}
+	fds := dupAll(x.fds)
 	return x.p.sys.start(x.p, args, group, func(p *Process) int { return runProgram(p, args, run, fds, x.env, x.dir) }), 0
 }
 
 // become runs another command in the same process.
 func (x *command) become(args []string) int {
-	run, code, why := x.shell().lookup(args)
+	run, code := x.lookup(args)
 	if run == nil {
-		return code - 1 + x.fail("can't execute '%s': %s", args[0], strings.Replace(why, "not found", "No such file or directory", 1))
+		return code
 	}
 	x.p.setArgs(args)
 	return runProgram(x.p, args, run, x.fds, x.env, x.dir)

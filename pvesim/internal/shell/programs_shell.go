@@ -70,7 +70,7 @@ func runShell(x *command) int {
 	} else {
 		sh.readCommands()
 	}
-	return sh.endKeeping()
+	return sh.runLastTraps()
 }
 
 // script is a file with commands.
@@ -83,18 +83,8 @@ func script(name string) program {
 		sh := x.shell()
 		sh.name, sh.params = name, x.args
 		sh.eval(string(text))
-		return sh.endKeeping()
+		return sh.runLastTraps()
 	}
-}
-
-// endKeeping ends a shell whose files are its process's.
-func (sh *shell) endKeeping() int {
-	fds := sh.fds
-	sh.fds = map[int]*handle{}
-	for fd, h := range fds {
-		sh.fds[fd] = h.dup()
-	}
-	return sh.end()
 }
 
 // readCommands runs the commands that are in the input, line by line: what they read

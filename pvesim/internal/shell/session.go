@@ -162,9 +162,8 @@ func (s *System) Exec(args []string, input string) (out Program, ok bool) {
 	if run == nil {
 		return Program{}, false
 	}
-	in, stdout, stderr := &buffer{}, &buffer{}, &buffer{}
-	in.data.WriteString(input)
-	fds := map[int]*handle{0: open(in), 1: open(stdout), 2: open(stderr)}
+	stdout, stderr := &buffer{}, &buffer{}
+	fds := map[int]*handle{0: openText(input), 1: open(stdout), 2: open(stderr)}
 	began := s.start(p, args, 0, func(p *Process) int { return runProgram(p, args, run, fds, environment(), "/") })
 	<-began.done
 	exit, signal := began.Status()

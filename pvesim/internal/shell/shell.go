@@ -199,16 +199,18 @@ func (sh *shell) substitute(w io.Writer, cs *syntax.CmdSubst) error {
 	return err
 }
 
-// path is an absolute path.
-func (sh *shell) path(name string) string {
-	if !strings.HasPrefix(name, "/") {
-		slash := strings.HasSuffix(name, "/") && name != ""
-		name = path.Join(sh.dir, name)
-		if slash {
-			name += "/"
-		}
+func (sh *shell) path(name string) string { return absolute(sh.dir, name) }
+
+// absolute is the path of a name in a folder. A slash at its end stays.
+func absolute(dir, name string) string {
+	if strings.HasPrefix(name, "/") {
+		return name
 	}
-	return name
+	whole := path.Join(dir, name)
+	if strings.HasSuffix(name, "/") {
+		whole += "/"
+	}
+	return whole
 }
 
 // child runs a part of the shell in a process of its own. A group of 0 is the shell's own; in
@@ -216,10 +218,7 @@ func (sh *shell) path(name string) string {
 func (sh *shell) child(group int, run func(sub *shell)) *Process {
 	sub := &shell{
 		pid: sh.pid, name: sh.name, vars: maps.Clone(sh.vars), funcs: maps.Clone(sh.funcs), params: slices.Clone(sh.params), dir: sh.dir,
-		fds: map[int]*handle{}, traps: map[string]string{}, status: sh.status, lastJob: sh.lastJob, options: sh.options, inCond: sh.inCond,
-	}
-	for fd, h := range sh.fds {
-		sub.fds[fd] = h.dup()
+		fds: dupAll(sh.fds), traps: map[string]string{}, status: sh.status, lastJob: sh.lastJob, options: sh.options, inCond: sh.inCond,
 	}
 	if group == 0 && !sh.interactive {
 		group = sh.p.group
@@ -233,6 +232,16 @@ func (sh *shell) child(group int, run func(sub *shell)) *Process {
 
 // end runs what was to run at the end of the shell, and lets go of its files.
 func (sh *shell) end() int {
+	status := sh.runLastTraps()
+	for _, h := range sh.fds {
+		h.release()
+	}
+	return status
+}
+
+// runLastTraps runs what was to run at the end of the shell, and returns its status. The files
+// stay open.
+func (sh *shell) runLastTraps() int {
 	sh.runTraps()
 	if action := sh.traps["EXIT"]; action != "" && sh.p.ctx.Err() == nil {
 		delete(sh.traps, "EXIT")
@@ -242,9 +251,6 @@ func (sh *shell) end() int {
 		if sh.flow != exits {
 			sh.status = status
 		}
-	}
-	for _, h := range sh.fds {
-		h.release()
 	}
 	return sh.status
 }

@@ -3,7 +3,6 @@ package shell
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -42,10 +41,17 @@ func (h *handle) release() {
 	}
 }
 
+// dupAll opens what file descriptors lead to once more, for another process.
+func dupAll(fds map[int]*handle) map[int]*handle {
+	out := make(map[int]*handle, len(fds))
+	for fd, h := range fds {
+		out[fd] = h.dup()
+	}
+	return out
+}
+
 // errPipe says that nobody reads a pipe any more.
-//
-//lint:ignore ST1005 the text is the system's own
-var errPipe = errors.New("Broken pipe")
+const errPipe = memfs.Errno("Broken pipe")
 
 // file is one of the file system.
 type file struct{ *memfs.File }
@@ -76,6 +82,13 @@ func (zero) read(ctx context.Context, b []byte) (int, error) { clear(b); return 
 type buffer struct {
 	mu   sync.Mutex
 	data bytes.Buffer // guarded by mu
+}
+
+// openText is text to read.
+func openText(text string) *handle {
+	b := &buffer{}
+	b.data.WriteString(text)
+	return open(b)
 }
 
 func (o *buffer) read(_ context.Context, b []byte) (int, error) {

@@ -8,7 +8,6 @@ package shell
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -101,9 +100,7 @@ type account struct {
 }
 
 // errNoProcess says that nothing has an id.
-//
-//lint:ignore ST1005 the text is the system's own
-var errNoProcess = errors.New("No such process")
+const errNoProcess = memfs.Errno("No such process")
 
 // start runs a process. Its group is its own if group is 0. Without run, it is for the caller
 // to finish.
