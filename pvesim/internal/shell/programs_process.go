@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -175,32 +174,22 @@ func (p *Process) awaitFor(child *Process, limit time.Duration, sig int) (over b
 		return false
 	}
 	ctx, cancel := context.WithCancel(p.ctx)
-	var wait sync.WaitGroup
-	wait.Go(func() {
-		if p.sys.Clock.Sleep(ctx, limit) == nil {
-			over = true
+	defer cancel()
+	late := make(chan bool, 1)
+	go func() {
+		passed := p.sys.Clock.Sleep(ctx, limit) == nil
+		if passed {
 			child.kill(sig)
 		}
-	})
+		late <- passed
+	}()
 	select {
 	case <-child.done:
 		cancel()
-	case <-p.ctx.Done():
-	case <-ended(&wait):
+		over = <-late
+	case over = <-late:
 	}
-	cancel()
-	wait.Wait()
 	return over
-}
-
-// ended is closed when all of a group have ended.
-func ended(wait *sync.WaitGroup) <-chan struct{} {
-	done := make(chan struct{})
-	go func() {
-		wait.Wait()
-		close(done)
-	}()
-	return done
 }
 
 // setsid runs a command in a session of its own, without a terminal. A leader of a group
