@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,10 +97,21 @@ func (x *command) read(names []string) ([]byte, int) {
 	return all.Bytes(), status
 }
 
+// flagSet are the options that a program was given, with their values.
+type flagSet map[string]string
+
+// has reports whether one of some options was given.
+func (f flagSet) has(names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		_, given := f[name]
+		return given
+	})
+}
+
 // flags takes the options from the front of the arguments: letters, and those in with have a
 // value.
-func (x *command) flags(with string) map[string]string {
-	out := map[string]string{}
+func (x *command) flags(with string) flagSet {
+	out := flagSet{}
 	for len(x.args) > 0 && len(x.args[0]) > 1 && x.args[0][0] == '-' {
 		arg := x.args[0]
 		x.args = x.args[1:]

@@ -100,7 +100,7 @@ func eachFile(do func(x *command, name string) error) program {
 
 func mkdir(x *command) int {
 	opts := x.flags("m")
-	_, parents := opts["p"]
+	parents := opts.has("p")
 	perm, _ := strconv.ParseUint(cmp.Or(opts["m"], "755"), 8, 32)
 	status := 0
 	for _, name := range x.args {
@@ -121,16 +121,14 @@ func mkdir(x *command) int {
 
 func remove(x *command) int {
 	opts := x.flags("")
-	_, force := opts["f"]
-	_, all := opts["r"]
-	_, also := opts["R"]
+	force, deep := opts.has("f"), opts.has("r", "R")
 	status := 0
 	for _, name := range x.args {
 		info, err := x.p.sys.FS.Stat(x.path(name), false)
 		switch {
 		case err != nil && force:
 			continue
-		case err == nil && info.IsDir() && !all && !also:
+		case err == nil && info.IsDir() && !deep:
 			err = memfs.ErrIsDir
 		case err == nil:
 			err = x.p.sys.FS.RemoveAll(x.path(name))
@@ -152,7 +150,7 @@ func (x *command) target(from, to string) string {
 }
 
 func move(x *command) int {
-	_, onto := x.flags("")["T"]
+	onto := x.flags("").has("T")
 	if len(x.args) < 2 {
 		return x.fail("missing file operand")
 	}
@@ -174,12 +172,10 @@ func copyFiles(x *command) int {
 	if len(x.args) < 2 {
 		return x.fail("missing file operand")
 	}
-	_, all := opts["a"]
-	_, deep := opts["r"]
-	_, kept := opts["p"]
+	deep, kept := opts.has("r", "a"), opts.has("p", "a")
 	status, last := 0, x.args[len(x.args)-1]
 	for _, from := range x.args[:len(x.args)-1] {
-		if err := x.copy(x.path(from), x.target(from, last), all || deep, all || kept); err != nil {
+		if err := x.copy(x.path(from), x.target(from, last), deep, kept); err != nil {
 			status = x.fail("can't copy '%s': %v", from, err)
 		}
 	}
@@ -223,11 +219,11 @@ func link(x *command) int {
 	if len(x.args) != 2 {
 		return x.fail("missing file operand")
 	}
-	if _, force := opts["f"]; force {
+	if opts.has("f") {
 		_ = x.p.sys.FS.Remove(x.path(x.args[1]))
 	}
 	var err error
-	if _, symbolic := opts["s"]; symbolic {
+	if opts.has("s") {
 		err = x.p.sys.FS.Symlink(x.args[0], x.path(x.args[1]))
 	} else {
 		err = x.copy(x.path(x.args[0]), x.path(x.args[1]), false, true)
@@ -344,7 +340,7 @@ func makeTemporary(x *command) int {
 	if len(x.args) > 0 {
 		template = x.args[0]
 	}
-	if _, inTmp := opts["t"]; inTmp || len(x.args) == 0 || opts["p"] != "" {
+	if opts.has("t") || len(x.args) == 0 || opts["p"] != "" {
 		template = path.Join(cmp.Or(opts["p"], x.env["TMPDIR"], "/tmp"), template)
 	}
 	sh := x.shell()
@@ -360,7 +356,7 @@ func makeTemporary(x *command) int {
 			continue
 		}
 		err := x.p.sys.FS.WriteFile(x.path(name), nil, 0o600)
-		if _, folder := opts["d"]; folder {
+		if opts.has("d") {
 			_ = x.p.sys.FS.Remove(x.path(name))
 			err = x.p.sys.FS.Mkdir(x.path(name), 0o700)
 		}

@@ -31,10 +31,7 @@ func owner(id int) string {
 
 func list(x *command) int {
 	opts := x.flags("")
-	_, long := opts["l"]
-	_, all := opts["a"]
-	_, hidden := opts["A"]
-	_, folder := opts["d"]
+	long, all, folder := opts.has("l"), opts.has("a", "A"), opts.has("d")
 	names := x.args
 	if len(names) == 0 {
 		names = []string{"."}
@@ -65,7 +62,7 @@ func list(x *command) int {
 		}
 		entries, _ := x.p.sys.FS.ReadDir(x.path(name))
 		for _, e := range entries {
-			if all || hidden || !strings.HasPrefix(e.Name(), ".") {
+			if all || !strings.HasPrefix(e.Name(), ".") {
 				show(e.Name(), e)
 			}
 		}
@@ -75,7 +72,7 @@ func list(x *command) int {
 
 func stat(x *command) int {
 	opts := x.flags("c")
-	_, follow := opts["L"]
+	follow := opts.has("L")
 	status := 0
 	for _, name := range x.args {
 		info, err := x.p.sys.FS.Stat(x.path(name), follow)
@@ -126,7 +123,7 @@ func hexMode(m fs.FileMode) string {
 
 func readLink(x *command) int {
 	opts := x.flags("")
-	_, whole := opts["f"]
+	whole := opts.has("f")
 	for _, name := range x.args {
 		info, err := x.p.sys.FS.Stat(x.path(name), false)
 		switch real, realErr := x.p.sys.FS.RealPath(x.path(name)); {

@@ -208,7 +208,7 @@ func setsid(x *command) int {
 	own := *x
 	own.p = &Process{sys: x.p.sys, PID: 1, ctx: x.p.ctx, clock: x.p.clock, traps: map[int]string{}}
 	child, code := own.exec(x.args, 0)
-	if _, wait := opts["w"]; child != nil && wait {
+	if child != nil && opts.has("w") {
 		return x.wait(child)
 	}
 	return code
@@ -222,7 +222,7 @@ func wrapped(x *command) int {
 	env := maps.Clone(x.env)
 	if x.name == "env" {
 		opts := x.flags("u")
-		if _, empty := opts["i"]; empty {
+		if opts.has("i") {
 			env = map[string]string{}
 		}
 		for len(x.args) > 0 && strings.Contains(x.args[0], "=") {
@@ -272,12 +272,10 @@ func id(x *command) int {
 	switch opts := x.flags(""); {
 	case len(opts) == 0:
 		return wrote(x.out, "uid=0(root) gid=0(root)"+x.p.sys.Groups+"\n")
-	default:
-		if _, name := opts["n"]; name {
-			return wrote(x.out, "root\n")
-		}
-		return wrote(x.out, "0\n")
+	case opts.has("n"):
+		return wrote(x.out, "root\n")
 	}
+	return wrote(x.out, "0\n")
 }
 
 func uname(x *command) int {
@@ -285,9 +283,7 @@ func uname(x *command) int {
 	all := []string{"Linux", x.p.sys.Host, "6.1.0-37-amd64", "#1 SMP", "x86_64", "GNU/Linux"}
 	out := []string{}
 	for i, letter := range strings.Split("s n r v m o", " ") {
-		_, one := opts[letter]
-		_, every := opts["a"]
-		if one || every || len(opts) == 0 && i == 0 {
+		if opts.has(letter, "a") || len(opts) == 0 && i == 0 {
 			out = append(out, all[i])
 		}
 	}

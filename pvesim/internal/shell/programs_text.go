@@ -73,8 +73,7 @@ func base64Program(x *command) int {
 	if status != 0 {
 		return status
 	}
-	_, decode := opts["d"]
-	if _, long := opts["decode"]; decode || long {
+	if opts.has("d", "decode") {
 		text := strings.NewReplacer("\n", "", "\r", "").Replace(string(data))
 		out, err := base64.StdEncoding.DecodeString(text)
 		_, _ = x.out.Write(out)
@@ -166,7 +165,7 @@ func count(x *command) int {
 			flag string
 			n    int
 		}{{"l", bytes.Count(data, []byte("\n"))}, {"w", len(bytes.Fields(data))}, {"c", len(data)}} {
-			if _, one := opts[f.flag]; one || len(opts) == 0 {
+			if opts.has(f.flag) || len(opts) == 0 {
 				out = append(out, strconv.Itoa(f.n))
 			}
 		}
@@ -178,7 +177,7 @@ func count(x *command) int {
 }
 
 func tee(x *command) int {
-	_, more := x.flags("")["a"]
+	more := x.flags("").has("a")
 	flags := os.O_WRONLY | os.O_CREATE | map[bool]int{true: os.O_APPEND, false: os.O_TRUNC}[more]
 	all := []io.Writer{x.out}
 	for _, name := range x.args {
@@ -215,8 +214,7 @@ func translate(x *command) int {
 	if len(x.args) == 0 {
 		return x.fail("missing operand")
 	}
-	_, drop := opts["d"]
-	_, others := opts["c"]
+	drop, others := opts.has("d"), opts.has("c")
 	from := set(x.args[0])
 	var to []byte
 	if len(x.args) > 1 {
@@ -246,7 +244,7 @@ func dump(x *command) int {
 		data = data[:min(len(data), amount(n))]
 	}
 	format := " %03o"
-	if _, hex := opts["x"]; hex || strings.HasPrefix(opts["t"], "x") {
+	if opts.has("x") || strings.HasPrefix(opts["t"], "x") {
 		format = " %02x"
 	}
 	for at := 0; at < len(data); at += 16 {
@@ -270,22 +268,20 @@ func grep(x *command) int {
 	if expr == "" && len(x.args) > 0 {
 		expr, x.args = x.args[0], x.args[1:]
 	}
-	if _, fixed := opts["F"]; fixed {
+	if opts.has("F") {
 		expr = regexp.QuoteMeta(expr)
 	}
-	if _, fold := opts["i"]; fold {
+	if opts.has("i") {
 		expr = "(?i)" + expr
 	}
-	if _, whole := opts["x"]; whole {
+	if opts.has("x") {
 		expr = "^(?:" + expr + ")$"
 	}
 	re, err := regexp.Compile(expr)
 	if err != nil {
 		return 1 + x.fail("bad regex '%s'", expr)
 	}
-	_, others := opts["v"]
-	_, quiet := opts["q"]
-	_, only := opts["c"]
+	others, quiet, only := opts.has("v"), opts.has("q"), opts.has("c")
 	data, status := x.read(x.args)
 	hits := 0
 	for line := range strings.Lines(string(data)) {
@@ -334,15 +330,15 @@ func sorted(x *command) int {
 	opts := x.flags("kt")
 	data, status := x.read(x.args)
 	lines := strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
-	if _, numbers := opts["n"]; x.name == "sort" && numbers {
+	if x.name == "sort" && opts.has("n") {
 		slices.SortStableFunc(lines, func(a, b string) int { return cmp.Compare(amount(strings.TrimSpace(a)), amount(strings.TrimSpace(b))) })
 	} else if x.name == "sort" {
 		slices.Sort(lines)
 	}
-	if _, reverse := opts["r"]; reverse {
+	if opts.has("r") {
 		slices.Reverse(lines)
 	}
-	if _, once := opts["u"]; once || x.name == "uniq" {
+	if opts.has("u") || x.name == "uniq" {
 		lines = slices.Compact(lines)
 	}
 	if len(data) == 0 {
