@@ -82,31 +82,31 @@ func bootMessages(up time.Duration) string {
 	return out
 }
 
+// plantedScreens are the texts of the screens that a model has by name. The arrows of GRUB are
+// characters of the lowest 32.
+var plantedScreens = map[string]string{
+	"panic": "[    1.318721] VFS: Cannot open root device \"sda1\" or unknown-block(0,0): error -6\n" +
+		"[    1.319884] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)\n" +
+		"[    1.320919] CPU: 0 PID: 1 Comm: swapper/0 Not tainted 6.1.0-37-amd64 #1  Debian 6.1.140-1\n" +
+		"[    1.323044] Call Trace:\n[    1.323512]  <TASK>\n[    1.323921]  dump_stack_lvl+0x44/0x5c\n[    1.324512]  panic+0x118/0x2ed\n" +
+		"[    1.326021] ---[ end Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0) ]---",
+	"fsck": "Begin: Will now check root file system ... fsck from util-linux 2.38.1\n/dev/sda1 contains a file system with errors, check forced.\n" +
+		"/dev/sda1: UNEXPECTED INCONSISTENCY; RUN fsck MANUALLY.\n        (i.e., without -a or -p options)\nfsck exited with status code 4\n" +
+		"The root filesystem on /dev/sda1 requires a manual fsck\n\n\nBusyBox v1.35.0 (Debian 1:1.35.0-4+b3) built-in shell (ash)\n" +
+		"Enter 'help' for a list of built-in commands.\n\n(initramfs) ",
+	"emergency": "You are in emergency mode. After logging in, type \"journalctl -xb\" to view\nsystem logs, \"systemctl reboot\" to reboot, \"systemctl default\" or \"exit\"\n" +
+		"to boot into default mode.\nGive root password for maintenance\n(or press Control-D to continue): ",
+	"grub": "                             GNU GRUB  version 2.06-13+deb12u1\n\n ┌────────────────────────────────────────────────────────────────────────────┐\n" +
+		" │*Debian GNU/Linux                                                           │\n │ Advanced options for Debian GNU/Linux                                      │\n" +
+		" └────────────────────────────────────────────────────────────────────────────┘\n\n      Use the \x18 and \x19 keys to select which entry is highlighted.",
+}
+
 // planted is the screen that the model says, if it is one that does not change by keys.
 func planted(g *guest) (rfb.Picture, bool) {
-	text := map[string]string{
-		"panic": "[    1.318721] VFS: Cannot open root device \"sda1\" or unknown-block(0,0): error -6\n" +
-			"[    1.319884] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)\n" +
-			"[    1.320919] CPU: 0 PID: 1 Comm: swapper/0 Not tainted 6.1.0-37-amd64 #1  Debian 6.1.140-1\n" +
-			"[    1.323044] Call Trace:\n[    1.323512]  <TASK>\n[    1.323921]  dump_stack_lvl+0x44/0x5c\n[    1.324512]  panic+0x118/0x2ed\n" +
-			"[    1.326021] ---[ end Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0) ]---",
-		"fsck": "Begin: Will now check root file system ... fsck from util-linux 2.38.1\n/dev/sda1 contains a file system with errors, check forced.\n" +
-			"/dev/sda1: UNEXPECTED INCONSISTENCY; RUN fsck MANUALLY.\n        (i.e., without -a or -p options)\nfsck exited with status code 4\n" +
-			"The root filesystem on /dev/sda1 requires a manual fsck\n\n\nBusyBox v1.35.0 (Debian 1:1.35.0-4+b3) built-in shell (ash)\n" +
-			"Enter 'help' for a list of built-in commands.\n\n(initramfs) ",
-		"emergency": "You are in emergency mode. After logging in, type \"journalctl -xb\" to view\nsystem logs, \"systemctl reboot\" to reboot, \"systemctl default\" or \"exit\"\n" +
-			"to boot into default mode.\nGive root password for maintenance\n(or press Control-D to continue): ",
-		"grub": "                             GNU GRUB  version 2.06-13+deb12u1\n\n ┌────────────────────────────────────────────────────────────────────────────┐\n" +
-			" │*Debian GNU/Linux                                                           │\n │ Advanced options for Debian GNU/Linux                                      │\n" +
-			" └────────────────────────────────────────────────────────────────────────────┘\n\n      Use the ↑ and ↓ keys to select which entry is highlighted.",
-	}[g.Screen]
-	if g.Screen == "grub" { // the arrows are characters of the lowest 32
-		text = strings.NewReplacer("↑", "\x18", "↓", "\x19").Replace(text)
-	}
-	windows := g.Screen == "" && strings.HasPrefix(g.Config["ostype"], "w")
+	text := plantedScreens[g.Screen]
 	switch {
 	case text != "":
-	case g.Screen == "graphic" || windows:
+	case g.Screen == "graphic", g.Screen == "" && g.windows():
 		return rfb.Picture{Width: 1024, Height: 768, Lines: "Press Ctrl+Alt+Delete to unlock.", CursorX: -1, Graphic: true}, true
 	case strings.Contains(g.Screen, "\n"):
 		text = g.Screen
@@ -196,8 +196,7 @@ func (s *Sim) press(g *guest, held *modifiers, keysym uint32, down bool, now tim
 	if !down {
 		return
 	}
-	windows := strings.HasPrefix(g.Config["ostype"], "w")
-	if keysym == keyDelete && held.ctrl && held.alt && g.Screen != "panic" && !windows {
+	if keysym == keyDelete && held.ctrl && held.alt && g.Screen != "panic" && !g.windows() {
 		st := g.now
 		st.since, st.warm, st.qmp = now, false, ""
 		s.setRunState(g, st)

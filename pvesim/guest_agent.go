@@ -90,7 +90,7 @@ func agentInterfaces(c *call, g *guest) any {
 
 func agentSystem(_ *call, g *guest) any {
 	id, name := "debian", "Debian GNU/Linux"
-	if strings.HasPrefix(g.Config["ostype"], "w") {
+	if g.windows() {
 		id, name = "mswindows", "Microsoft Windows"
 	}
 	return map[string]any{

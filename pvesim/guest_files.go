@@ -36,7 +36,7 @@ func fromLatin1(text, where string) (string, error) {
 
 // windows reports whether the system of a guest is Windows.
 func (g *guest) windows() bool {
-	return strings.HasPrefix(g.Config["ostype"], "w") && g.Config["ostype"] != ""
+	return strings.HasPrefix(g.Config["ostype"], "w")
 }
 
 // openByAgent opens a file as the guest's agent does.
