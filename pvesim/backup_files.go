@@ -106,44 +106,43 @@ func (a *restorables) below(folder string) ([]any, bool) {
 	out := []any{}
 	for _, name := range slices.Sorted(maps.Keys(kinds)) {
 		full := folder + "/" + name
-		item := map[string]any{
-			"filepath": base64.StdEncoding.EncodeToString([]byte(full)), "text": name, "type": kinds[name], "leaf": bit(kinds[name] == "f"),
-		}
-		if kinds[name] == "f" {
-			item["size"], item["mtime"] = len(a.files[full]), a.volume.made.Add(-time.Hour).Unix()
-		}
-		out = append(out, item)
+		out = append(out, a.item(base64.StdEncoding.EncodeToString([]byte(full)), full, kinds[name]))
 	}
 	return out, len(out) > 0 || a.virtual[folder]
 }
 
-// chosenPath is the path that a request names, in base64 unless it is the root.
-func (c *call) chosenPath() (string, error) {
+// item is what a list says of a file (f), a folder (d), or a disk or partition (v).
+func (a *restorables) item(encoded, name, kind string) map[string]any {
+	out := map[string]any{"filepath": encoded, "text": path.Base(name), "type": kind, "leaf": bit(kind == "f")}
+	if kind == "f" {
+		out["size"], out["mtime"] = len(a.files[name]), a.volume.made.Add(-time.Hour).Unix()
+	}
+	return out
+}
+
+// chosenInBackup is the backup that a request names and the path in it, which is in base64 unless
+// it is the root.
+func (c *call) chosenInBackup() (a *restorables, name string, err error) {
+	a, err = c.restorable()
 	text := c.str("filepath")
-	if text == "" || text == "/" {
-		return "/", nil
+	if err != nil || text == "" || text == "/" {
+		return a, "/", err
 	}
-	name, err := base64.StdEncoding.DecodeString(text)
+	decoded, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
-		return "", die("Failed base64-decoding path '%s' - Invalid byte", text)
+		return nil, "", die("Failed base64-decoding path '%s' - Invalid byte", text)
 	}
-	return path.Clean("/" + string(name)), nil
+	return a, path.Clean("/" + string(decoded)), nil
 }
 
 // listFileRestore lists a folder of a backup.
 func listFileRestore(c *call) (any, error) {
-	a, err := c.restorable()
+	a, name, err := c.chosenInBackup()
 	if err != nil {
 		return nil, err
 	}
-	name, err := c.chosenPath()
-	if err != nil {
-		return nil, err
-	}
-	if content, ok := a.files[name]; ok {
-		return []any{map[string]any{
-			"filepath": c.str("filepath"), "text": path.Base(name), "type": "f", "leaf": 1, "size": len(content), "mtime": a.volume.made.Add(-time.Hour).Unix(),
-		}}, nil
+	if _, ok := a.files[name]; ok {
+		return []any{a.item(c.str("filepath"), name, "f")}, nil
 	}
 	list, ok := a.below(name)
 	if !ok {
@@ -154,11 +153,7 @@ func listFileRestore(c *call) (any, error) {
 
 // downloadFileRestore is a file of a backup, or a folder as a zip file.
 func downloadFileRestore(c *call) (any, error) {
-	a, err := c.restorable()
-	if err != nil {
-		return nil, err
-	}
-	name, err := c.chosenPath()
+	a, name, err := c.chosenInBackup()
 	if err != nil {
 		return nil, err
 	}
