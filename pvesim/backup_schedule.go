@@ -12,8 +12,11 @@ import (
 func (s *Sim) armJobs(now time.Time) {
 	s.jobsArmed++
 	armed := s.jobsArmed
+	if !s.model.JobsRun {
+		return
+	}
 	next, ok := s.nextJobs(now)
-	if !ok || !s.model.JobsRun {
+	if !ok {
 		return
 	}
 	s.timers = append(s.timers, timer{at: next, rule: true, do: func(time.Time) {
