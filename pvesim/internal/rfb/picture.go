@@ -13,7 +13,7 @@ import (
 var font []byte
 
 // high are the characters of code page 437 from 128 on.
-const high = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■ "
+var high = []rune("ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u00a0")
 
 // Picture is what a screen shows. Pictures that are equal look alike.
 type Picture struct {
@@ -67,13 +67,10 @@ func (p Picture) draw() []uint32 {
 
 // index is the place of a character in the font.
 func index(char rune) int {
-	switch {
-	case char < 128:
+	if char < 128 {
 		return int(char)
-	case char == ' ':
-		return 255
 	}
-	if i := slices.Index([]rune(high), char); i >= 0 {
+	if i := slices.Index(high, char); i >= 0 {
 		return 128 + i
 	}
 	return '?'
