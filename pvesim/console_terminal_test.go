@@ -324,6 +324,16 @@ func TestLoginOnATerminal(t *testing.T) {
 	})
 }
 
+// The end of the simulation ends the pause after a wrong password at a screen, too.
+func TestCloseEndsAScreen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := live(t, vm(func(g *pvesim.Guest) { g.Password = "secret" }))
+		for _, key := range []string{"r", "o", "o", "t", "ret", "x", "ret"} {
+			w.do("PUT", "/nodes/pve1/qemu/100/sendkey", url.Values{"key": {key}})
+		}
+	})
+}
+
 func TestContainerWithoutTTY(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := live(t, withShell(func(g *pvesim.Guest) { g.Config["cmode"], g.Config["tty"] = "tty", "0" }))

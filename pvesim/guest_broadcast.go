@@ -10,7 +10,7 @@ import (
 // setRunState changes what a guest does; others learn of it with the next broadcast.
 func (s *state) setRunState(g *guest, now runState) {
 	if g.now.running && !(now.running && now.since.Equal(g.now.since)) {
-		g.runs, g.screen = append(g.runs, rrd.Span{From: g.now.since, To: s.happens}), nil
+		g.runs = append(g.runs, rrd.Span{From: g.now.since, To: s.happens})
 		g.haltInside()
 	}
 	starts := now.running && !now.warm && !(g.now.running && now.since.Equal(g.now.since))

@@ -68,10 +68,14 @@ func (g *guest) filesNow() map[string]string {
 	return out
 }
 
-// haltInside ends what runs in a guest, and its terminal. The files stay.
+// haltInside ends what runs in a guest, its screen and its terminal. The files stay.
 func (g *guest) haltInside() {
 	if g.inside == nil {
 		return
+	}
+	if g.screen != nil {
+		g.screen.close()
+		g.screen = nil
 	}
 	if t := g.inside.terminal; t != nil {
 		t.close()
