@@ -45,7 +45,7 @@ func builtinNamed(name string) builtin {
 	case "read":
 		return read
 	case "export", "readonly", "local":
-		return func(sh *shell, args []string) int { return declareWords(sh, name, args) }
+		return func(sh *shell, args []string) int { sh.status = 0; sh.declareWords(name, args); return sh.status }
 	case "unset":
 		return unset
 	case "set":
@@ -224,9 +224,10 @@ func read(sh *shell, args []string) int {
 	return status
 }
 
-func declareWords(sh *shell, variant string, args []string) int {
-	sh.status = 0
-	for _, word := range args {
+// declareWords is export, readonly or local with words that were expanded. Of the options, it
+// knows -p.
+func (sh *shell) declareWords(variant string, words []string) {
+	for _, word := range words {
 		name, value, ok := strings.Cut(word, "=")
 		switch {
 		case word == "-p":
@@ -235,11 +236,10 @@ func declareWords(sh *shell, variant string, args []string) int {
 			}
 		case ok:
 			sh.declared(variant, name, &value)
-		default:
+		case !strings.HasPrefix(word, "-"):
 			sh.declared(variant, name, nil)
 		}
 	}
-	return sh.status
 }
 
 func unset(sh *shell, args []string) int {
@@ -266,7 +266,7 @@ func setOptions(sh *shell, args []string) int {
 	}
 	for i := 0; i < len(args); i++ {
 		flag := args[i]
-		if flag == "--" || flag == "-" || flag[0] != '-' && flag[0] != '+' {
+		if flag == "--" || flag == "-" || !strings.HasPrefix(flag, "-") && !strings.HasPrefix(flag, "+") {
 			if flag == "--" || flag == "-" {
 				i++
 			}

@@ -87,13 +87,7 @@ func (sh *shell) declare(c *syntax.DeclClause) {
 	for _, as := range c.Args {
 		if as.Name == nil {
 			if as.Value != nil {
-				for _, word := range sh.fields([]*syntax.Word{as.Value}) {
-					if name, value, ok := strings.Cut(word, "="); ok {
-						sh.declared(c.Variant.Value, name, &value)
-					} else if !strings.HasPrefix(word, "-") {
-						sh.declared(c.Variant.Value, name, nil)
-					}
-				}
+				sh.declareWords(c.Variant.Value, sh.fields([]*syntax.Word{as.Value}))
 			}
 			continue
 		}

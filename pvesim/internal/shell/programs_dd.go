@@ -14,6 +14,11 @@ func dd(x *command) int {
 		name, value, _ := strings.Cut(arg, "=")
 		opts[name] = value
 	}
+	for _, name := range []string{"bs", "count", "seek", "skip"} {
+		if amount(opts[name]) < 0 {
+			return x.fail("invalid number '%s'", opts[name])
+		}
+	}
 	in, out := io.Reader(x.in), io.Writer(x.out)
 	size := int64(amount(opts["bs"]))
 	if name := opts["if"]; name != "" {

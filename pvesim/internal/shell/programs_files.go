@@ -61,6 +61,9 @@ func fileProgram(name string) program {
 		return readLink
 	case "basename":
 		return func(x *command) int {
+			if len(x.args) == 0 {
+				return x.fail("missing operand")
+			}
 			return wrote(x.out, strings.TrimSuffix(path.Base(x.args[0]), strings.Join(x.args[1:], ""))+"\n")
 		}
 	case "dirname":
@@ -172,7 +175,7 @@ func copyFiles(x *command) int {
 	if len(x.args) < 2 {
 		return x.fail("missing file operand")
 	}
-	deep, kept := opts.has("r", "a"), opts.has("p", "a")
+	deep, kept := opts.has("r", "R", "a"), opts.has("p", "a")
 	status, last := 0, x.args[len(x.args)-1]
 	for _, from := range x.args[:len(x.args)-1] {
 		if err := x.copy(x.path(from), x.target(from, last), deep, kept); err != nil {
@@ -321,7 +324,7 @@ func changeOwner(x *command) int {
 
 func truncate(x *command) int {
 	size, err := strconv.ParseInt(x.flags("s")["s"], 10, 64)
-	if err != nil {
+	if err != nil || size < 0 {
 		return x.fail("invalid number")
 	}
 	for _, name := range x.args {

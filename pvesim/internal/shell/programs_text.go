@@ -241,6 +241,9 @@ func dump(x *command) int {
 	opts := x.flags("AtNjw")
 	data, status := x.read(x.args)
 	if n, ok := opts["N"]; ok {
+		if amount(n) < 0 {
+			return x.fail("invalid number '%s'", n)
+		}
 		data = data[:min(len(data), amount(n))]
 	}
 	format := " %03o"

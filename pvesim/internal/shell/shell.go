@@ -90,8 +90,6 @@ func (e environ) Get(name string) expand.Variable {
 		return text(strconv.Itoa(e.lastJob))
 	case "-":
 		return text(e.flags())
-	case "0":
-		return text(e.name)
 	case "RANDOM":
 		e.p.sys.mu.Lock()
 		defer e.p.sys.mu.Unlock()
@@ -99,6 +97,9 @@ func (e environ) Get(name string) expand.Variable {
 		return text(strconv.Itoa(int(e.p.sys.random >> 16 & 0x7fff)))
 	}
 	if n, err := strconv.Atoi(name); err == nil {
+		if n == 0 {
+			return text(e.name)
+		}
 		if n <= len(e.params) {
 			return text(e.params[n-1])
 		}

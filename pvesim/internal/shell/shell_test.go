@@ -77,6 +77,16 @@ func TestExec(t *testing.T) {
 		{`while :; do :; done`, "", "", 0, 9, 0},
 		{`sh -c 'echo $0 $1; exit 7' n arg; echo $?`, "n arg\n7\n", "", 0, 0, 0},
 		{`dd if=/dev/zero bs=1000 count=3 2>/dev/null | wc -c`, "3000\n", "", 0, 0, 0},
+		{`export -p | head -n 1`, "export HOME='/root'\n", "", 0, 0, 0},
+		{`mkdir -p /tmp/d/e; cp -R /tmp/d /tmp/c; ls /tmp/c`, "e\n", "", 0, 0, 0},
+		{`ln -s d /tmp/l; mkdir /tmp/d; readlink -f /tmp/l/new; ls -l /tmp | cut -c 1`, "/tmp/d/new\nd\nl\n", "", 0, 0, 0},
+		{`set ""; echo $#`, "1\n", "", 0, 0, 0},
+		{`set a; echo ${00} ${01}`, "sh a\n", "", 0, 0, 0},
+		{`basename`, "", "basename: missing operand\n", 1, 0, 0},
+		{`truncate -s -5 /tmp/f`, "", "truncate: invalid number\n", 1, 0, 0},
+		{`dd bs=-1`, "", "dd: invalid number '-1'\n", 1, 0, 0},
+		{`dd of=/tmp/f seek=-1k`, "", "dd: invalid number '-1k'\n", 1, 0, 0},
+		{`echo | od -N -1`, "", "od: invalid number '-1'\n", 1, 0, 0},
 	} {
 		got, ok := newSystem().Exec([]string{"sh", "-c", tt.script}, "")
 		if !ok || got.Out != tt.out || got.Err != tt.err || got.Exit != tt.exit && tt.signal == 0 || got.Signal != tt.signal || got.Takes != tt.takes {
