@@ -95,7 +95,11 @@ func (sh *shell) declare(c *syntax.DeclClause) {
 			sh.declared(c.Variant.Value, as.Name.Value, nil)
 			continue
 		}
+		sh.failures = 0
 		value := sh.valueOf(as)
+		if sh.status == sh.failures { // of a command in the value, which does not count here
+			sh.status = 0
+		}
 		sh.declared(c.Variant.Value, as.Name.Value, &value)
 	}
 }

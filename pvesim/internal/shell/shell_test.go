@@ -80,6 +80,7 @@ func TestExec(t *testing.T) {
 		{`export -p | head -n 1`, "export HOME='/root'\n", "", 0, 0, 0},
 		{`mkdir -p /tmp/d/e; cp -R /tmp/d /tmp/c; ls /tmp/c`, "e\n", "", 0, 0, 0},
 		{`ln -s d /tmp/l; mkdir /tmp/d; readlink -f /tmp/l/new; ls -l /tmp | cut -c 1`, "/tmp/d/new\nd\nl\n", "", 0, 0, 0},
+		{`export A=$(false); echo $?; export B=${C?none}; echo no`, "0\n", "sh: C: none\n", 2, 0, 0},
 		{`set ""; echo $#`, "1\n", "", 0, 0, 0},
 		{`set a; echo ${00} ${01}`, "sh a\n", "", 0, 0, 0},
 		{`basename`, "", "basename: missing operand\n", 1, 0, 0},
