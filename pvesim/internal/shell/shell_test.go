@@ -223,7 +223,7 @@ func TestKilledProcessStartsNothing(t *testing.T) {
 				c.sleep(1007 * time.Second)
 				return 0
 			})
-			<-child.Done()
+			<-child.done
 			return 0
 		})
 		began := time.Now()
@@ -231,7 +231,7 @@ func TestKilledProcessStartsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		close(goes)
-		<-parent.Done()
+		<-parent.done
 		if took := time.Since(began); took > 0 {
 			t.Errorf("what it has started ran for %v", took)
 		}
