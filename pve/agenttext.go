@@ -16,13 +16,13 @@ func agentText(data string) string {
 
 // fromAgentText returns the bytes of a text that PVE hands on. A text with a character that is
 // no byte is none of these, and returned as it is.
-func fromAgentText(text string) string {
+func fromAgentText(text string) []byte {
 	out := make([]byte, 0, len(text))
 	for _, r := range text {
 		if r > 0xff {
-			return text
+			return []byte(text)
 		}
 		out = append(out, byte(r))
 	}
-	return string(out)
+	return out
 }

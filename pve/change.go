@@ -184,7 +184,7 @@ func (c *Client) Exec(ctx context.Context, g GuestRef, argv []string, stdin stri
 // of a command once, and then forgets it. Its output are bytes, which need not be UTF-8.
 func (c *Client) ExecStatus(ctx context.Context, g GuestRef, pid int64) (Executed, error) {
 	e, err := proxmox.Get[Executed](ctx, c.Client, g.path("agent", "exec-status"), url.Values{"pid": {fmt.Sprint(pid)}})
-	e.Out.Value, e.Err.Value = fromAgentText(e.Out.Value), fromAgentText(e.Err.Value)
+	e.Out.Value, e.Err.Value = string(fromAgentText(e.Out.Value)), string(fromAgentText(e.Err.Value))
 	return e, err
 }
 

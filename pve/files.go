@@ -21,20 +21,7 @@ func (c *Client) FileRead(ctx context.Context, g GuestRef, file string) (data []
 	if err != nil {
 		return nil, false, err
 	}
-	return bytesOf(got.Content.Value), got.Truncated.Value, nil
-}
-
-// bytesOf are the bytes of a file that PVE hands on as the characters of the same numbers.
-// A character beyond those means that PVE has decoded the text.
-func bytesOf(content string) []byte {
-	out := make([]byte, 0, len(content))
-	for _, r := range content {
-		if r > 0xff {
-			return []byte(content)
-		}
-		out = append(out, byte(r))
-	}
-	return out
+	return fromAgentText(got.Content.Value), got.Truncated.Value, nil
 }
 
 // FileWrite makes data, of at most 45 KiB, the content of a file in a VM by its guest agent
