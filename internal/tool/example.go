@@ -1,6 +1,6 @@
 package tool
 
-import "fmt"
+import "github.com/pve-mcp/pve-mcp/pve"
 
 // Example is a call that works on the cluster of pve-mcp demo. The page of its tool shows
 // the first one; the tests of privileges, requests and arguments make them all, so that
@@ -15,10 +15,7 @@ type Example struct {
 
 // Works reports whether a version of PVE can do what the example asks for.
 func (e Example) Works(version string) bool {
-	var since, is struct{ major, minor int }
-	_, _ = fmt.Sscanf(e.Since, "%d.%d", &since.major, &since.minor)
-	_, _ = fmt.Sscanf(version, "%d.%d", &is.major, &is.minor)
-	return is.major > since.major || is.major == since.major && is.minor >= since.minor
+	return pve.CompareNames(version, e.Since) >= 0
 }
 
 // Given says where a word in the arguments of an example comes from: a call of another tool
