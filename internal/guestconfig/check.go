@@ -48,8 +48,11 @@ func RootOnly(key string) bool {
 // Params are settings as PVE's API takes them.
 func Params(set tool.Values) map[string]string {
 	out := maps.Clone(set)
-	if keys := out["sshkeys"]; strings.ContainsAny(keys, " \n") { // PVE decodes it again
-		out["sshkeys"] = strings.ReplaceAll(url.QueryEscape(keys), "+", "%20")
+	if keys := out["sshkeys"]; strings.ContainsAny(keys, " \n") {
+		out["sshkeys"] = EncodeKeys(keys)
 	}
 	return out
 }
+
+// EncodeKeys writes SSH keys as PVE takes them, which decodes them again.
+func EncodeKeys(keys string) string { return strings.ReplaceAll(url.QueryEscape(keys), "+", "%20") }

@@ -75,10 +75,7 @@ func mergeNIC(key, now string, parts tool.Values) (string, error) {
 	p := pve.ParseProperty(now, "model")
 	parts = maps.Clone(parts)
 	for _, name := range slices.Sorted(maps.Keys(parts)) {
-		if name == "model" || name == "macaddr" {
-			continue
-		}
-		if mac := parts[name]; isModel(name) { // e1000: ADDRESS
+		if mac := parts[name]; IsModel(name) { // e1000: ADDRESS
 			delete(parts, name)
 			parts["model"] = name
 			if mac != "" {
@@ -101,8 +98,8 @@ func mergeNIC(key, now string, parts tool.Values) (string, error) {
 	return write(p, parts)
 }
 
-// isModel reports whether a part of a NIC is named for its model.
-func isModel(name string) bool {
+// IsModel reports whether a name is that of a card that a VM can have as its NIC.
+func IsModel(name string) bool {
 	return slices.Contains([]string{"virtio", "e1000", "e1000e", "rtl8139", "vmxnet3"}, name)
 }
 

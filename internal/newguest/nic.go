@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/guestconfig"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pve"
@@ -28,9 +29,6 @@ type NIC struct {
 // nicExample is a right NIC.
 const nicExample = `such as "bridge=vmbr0,tag=30,ip=10.0.0.5/24,gw=10.0.0.1"`
 
-// models are the cards of a VM.
-var models = []string{"virtio", "e1000", "e1000e", "rtl8139", "vmxnet3"}
-
 // ReadNIC reads a NIC: key=value between commas, in PVE's words for VMs and containers. The
 // error says what is wrong with the argument nics.
 func ReadNIC(text string) (NIC, error) {
@@ -41,7 +39,7 @@ func ReadNIC(text string) (NIC, error) {
 			continue
 		}
 		if !keyed || value == "" {
-			if slices.Contains(models, key) {
+			if guestconfig.IsModel(key) {
 				n.model = key
 				continue
 			}
@@ -79,7 +77,7 @@ func (n *NIC) take(key, value string) bool {
 	case "gw6":
 		n.Address.Gateway6 = value
 	default:
-		if slices.Contains(models, key) { // virtio=BC:24:…
+		if guestconfig.IsModel(key) { // virtio=BC:24:…
 			n.model, n.mac = key, value
 			return true
 		}

@@ -3,12 +3,12 @@ package provision
 import (
 	"cmp"
 	"context"
-	"net/url"
 	"path"
 	"strconv"
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/guestconfig"
 	"github.com/pve-mcp/pve-mcp/internal/newguest"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pve"
@@ -53,7 +53,7 @@ func (p *vmPlan) ownDrive() {
 		p.Config["ciuser"] = p.in.User
 	}
 	if len(p.in.SSHKeys) > 0 {
-		p.Config["sshkeys"] = strings.ReplaceAll(url.QueryEscape(strings.Join(p.in.SSHKeys, "\n")), "+", "%20")
+		p.Config["sshkeys"] = guestconfig.EncodeKeys(strings.Join(p.in.SSHKeys, "\n"))
 	}
 	for i, n := range p.nics {
 		p.Config["ipconfig"+strconv.Itoa(i)] = n.IPConfig()
