@@ -130,11 +130,7 @@ func configureClone(ctx context.Context, c *tool.Call, in *cloneState) (change.J
 		if err != nil {
 			return proxmox.UPID{}, err
 		}
-		wanted := pve.ConfigChange{Set: guestconfig.Params(set), Digest: config.Digest}
-		if g.Kind == pve.LXC {
-			return proxmox.UPID{}, c.PVE.UpdateConfig(ctx, g, wanted)
-		}
-		return c.PVE.StartConfig(ctx, g, wanted)
+		return guestconfig.Start(ctx, c, g, pve.ConfigChange{Set: guestconfig.Params(set), Digest: config.Digest})
 	})
 	if err == nil {
 		in.Set, in.AddTags, in.Configured = tool.Settings{}, nil, true

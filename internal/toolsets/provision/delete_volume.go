@@ -9,6 +9,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/guestconfig"
 	"github.com/pve-mcp/pve-mcp/internal/newguest"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -130,16 +131,21 @@ func checkUnused(ctx context.Context, c *tool.Call, id pve.VolID) error {
 
 // ofGuest removes a detached disk together with the key by which the guest keeps it.
 func (r removal) ofGuest(step change.Step[removeState]) change.Step[removeState] {
-	step.Guest, step.Task = r.Guest.VMID, "config"
-	step.Target = change.GuestTarget(http.MethodPost, r.Guest, "/config")
-	if r.Guest.Kind == pve.LXC {
-		step.Target.Method = http.MethodPut
-	}
+	step.Guest, step.Task, step.Target = r.Guest.VMID, "config", configTarget(r.Guest)
 	step.Send = func(ctx context.Context, c *tool.Call, _ *removeState) (change.Job, error) {
 		_, upid, err := cluster.AtGuest(ctx, c.View, r.Guest.VMID, func(g pve.GuestRef) (proxmox.UPID, error) { return r.deleteKey(ctx, c, g) })
 		return change.Job{UPID: upid}, err
 	}
 	return step
+}
+
+// configTarget is the request by which [guestconfig.Start] changes a configuration.
+func configTarget(g pve.GuestRef) policy.Target {
+	method := http.MethodPost
+	if g.Kind == pve.LXC {
+		method = http.MethodPut
+	}
+	return change.GuestTarget(method, g, "/config")
 }
 
 // deleteKey deletes the key if the disk is still kept by it: it may have become that of another.
@@ -153,11 +159,7 @@ func (r removal) deleteKey(ctx context.Context, c *tool.Call, g pve.GuestRef) (u
 		return upid, explain.Refusal("Make the call anew: it looks where the disk is now.",
 			"%s of %v is not %s any more, so it was not deleted.", r.Key, g, render.Text(r.Volume.String(), 200))
 	}
-	wanted := pve.ConfigChange{Delete: []string{r.Key}, Digest: config.Digest}
-	if g.Kind == pve.LXC {
-		return upid, c.PVE.UpdateConfig(ctx, g, wanted)
-	}
-	return c.PVE.StartConfig(ctx, g, wanted)
+	return guestconfig.Start(ctx, c, g, pve.ConfigChange{Delete: []string{r.Key}, Digest: config.Digest})
 }
 
 // isThere reports whether the storage lists the volume.

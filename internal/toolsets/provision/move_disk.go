@@ -10,6 +10,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
+	"github.com/pve-mcp/pve-mcp/internal/guestconfig"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -106,7 +107,7 @@ func moveSteps(s moveState) []change.Step[moveState] {
 	}}
 	if s.Delete {
 		steps = append(steps, change.Step[moveState]{
-			About: "Deletion of the original " + render.Text(s.Original.String(), 200), Target: s.deletion(), Guest: s.VMID, Task: "config",
+			About: "Deletion of the original " + render.Text(s.Original.String(), 200), Target: configTarget(s.Guest), Guest: s.VMID, Task: "config",
 			Send: deleteOriginal, Done: originalIsGone,
 			Rest: fmt.Sprintf(`Then delete the original: pve_delete_volume {"volumes":[%q]}.`, s.Original),
 		})
@@ -139,14 +140,6 @@ func (s moveState) target() policy.Target {
 	return t
 }
 
-func (s moveState) deletion() policy.Target {
-	method := http.MethodPost
-	if s.Guest.Kind == pve.LXC {
-		method = http.MethodPut
-	}
-	return change.GuestTarget(method, s.Guest, "/config")
-}
-
 func sendMove(ctx context.Context, c *tool.Call, s *moveState) (change.Job, error) {
 	_, upid, err := cluster.AtGuest(ctx, c.View, s.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
 		return c.PVE.MoveDisk(ctx, g, s.Disk, pve.DiskMove{
@@ -177,11 +170,7 @@ func deleteOriginal(ctx context.Context, c *tool.Call, s *moveState) (change.Job
 	if key == "" {
 		return change.Job{}, kept("%s does not have it as an unused disk", s.Who)
 	}
-	wanted := pve.ConfigChange{Delete: []string{key}, Digest: config.Digest}
-	if g.Kind == pve.LXC {
-		return change.Job{}, c.PVE.UpdateConfig(ctx, g, wanted)
-	}
-	upid, err := c.PVE.StartConfig(ctx, g, wanted)
+	upid, err := guestconfig.Start(ctx, c, g, pve.ConfigChange{Delete: []string{key}, Digest: config.Digest})
 	return change.Job{UPID: upid}, err
 }
 
