@@ -283,10 +283,7 @@ func cloneHasMoved(ctx context.Context, c *tool.Call, in cloneState) (bool, erro
 }
 
 func startNew(ctx context.Context, c *tool.Call, in *cloneState) (change.Job, error) {
-	_, upid, err := cluster.AtGuest(ctx, c.View, in.NewID, func(g pve.GuestRef) (proxmox.UPID, error) {
-		return c.PVE.Power(ctx, g, "start", pve.PowerOptions{})
-	})
-	return change.Job{UPID: upid}, err
+	return newguest.Start(ctx, c, in.NewID)
 }
 
 func finishClone(ctx context.Context, c *tool.Call, in cloneState, end change.End) (cloneOut, error) {

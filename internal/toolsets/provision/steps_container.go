@@ -60,10 +60,7 @@ func containerSteps(s containerState) []change.Step[containerState] {
 		steps = append(steps, change.Step[containerState]{
 			About: "The start", Guest: s.VMID, Task: "start", Rest: fmt.Sprintf("Then start it with pve_guest_power: vmid %v.", s.VMID),
 			Send: func(ctx context.Context, c *tool.Call, s *containerState) (change.Job, error) {
-				_, upid, err := cluster.AtGuest(ctx, c.View, s.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
-					return c.PVE.Power(ctx, g, "start", pve.PowerOptions{})
-				})
-				return change.Job{UPID: upid}, err
+				return newguest.Start(ctx, c, s.VMID)
 			},
 		})
 	}

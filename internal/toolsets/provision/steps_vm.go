@@ -206,10 +206,7 @@ func growDisk(ctx context.Context, c *tool.Call, s *createState) (change.Job, er
 }
 
 func startVM(ctx context.Context, c *tool.Call, s *createState) (change.Job, error) {
-	_, upid, err := cluster.AtGuest(ctx, c.View, s.VMID, func(g pve.GuestRef) (proxmox.UPID, error) {
-		return c.PVE.Power(ctx, g, "start", pve.PowerOptions{})
-	})
-	return change.Job{UPID: upid}, err
+	return newguest.Start(ctx, c, s.VMID)
 }
 
 // ejectStep takes the CD out when the VM has booted, which its agent shows.
