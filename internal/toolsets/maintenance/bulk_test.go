@@ -1,13 +1,9 @@
 package maintenance_test
 
 import (
-	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -175,41 +171,15 @@ func TestBulkStopsOnError(t *testing.T) {
 	})
 }
 
-// mortal carries requests until so many writes have passed: then its process is dead.
-type mortal struct {
-	http.RoundTripper
-	writes, sent atomic.Int64
-}
-
-func (m *mortal) RoundTrip(req *http.Request) (*http.Response, error) {
-	switch dead := m.sent.Load() >= m.writes.Load(); {
-	case dead && req.Method == http.MethodGet:
-		return &http.Response{
-			StatusCode: http.StatusBadRequest, Status: "400 Parameter verification failed.", Request: req,
-			Body: io.NopCloser(strings.NewReader(`{"data":null,"errors":{"upid":"no such task"}}`)),
-		}, nil
-	case dead:
-		return nil, context.Canceled
-	}
-	if req.Method != http.MethodGet {
-		m.sent.Add(1)
-	}
-	return m.RoundTripper.RoundTrip(req)
-}
-
 // The server is killed after each guest. Another one says of each guest what was done, begins
 // nothing by itself, and takes up the rest when it is asked to. No guest is begun twice.
 func TestBulkKilled(t *testing.T) {
 	const guests = 4
-	for lives := int64(1); lives <= guests; lives++ {
+	for lives := 1; lives <= guests; lives++ {
 		t.Run(fmt.Sprint(lives), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				process := &mortal{}
-				process.writes.Store(lives)
-				w := sim.New(t, sim.Options{Token: full, Wire: func(rt http.RoundTripper) http.RoundTripper {
-					process.RoundTripper = rt
-					return process
-				}})
+				w := sim.New(t, sim.Options{Token: full, Wire: sim.Killed(lives, false)})
+				defer time.Sleep(2 * tool.HandleTime) // the killed server ends
 				w.Host.Stays = true
 				begun := w.Call("pve_bulk_action", `{"action":"snapshot","guests":"100,101,102,103","snapname":"before","parallel":1,"wait":0}`)
 				handle, _ := begun.Fields["handle"].(string)
@@ -223,14 +193,14 @@ func TestBulkKilled(t *testing.T) {
 				answer, _ := seen.Fields["change"].(map[string]any)
 				ok, _ := answer["ok"].([]any)
 				not, _ := answer["not_begun"].([]any)
-				if len(ok) != int(lives) || len(not) != guests-int(lives) || len(sim.Writes(other.Sent())) > 0 {
+				if len(ok) != lives || len(not) != guests-lives || len(sim.Writes(other.Sent())) > 0 {
 					t.Errorf("%s", seen.Text)
 				}
 				rest := other.Call("pve_bulk_action", fmt.Sprintf(`{"plan_handle":%q,"wait":45}`, handle))
 				if rest.Outcome != tool.OK || len(list(rest, "ok")) != guests {
 					t.Errorf("%s", rest.Text)
 				}
-				if n := len(sim.Writes(other.Sent())); n != guests-int(lives) {
+				if n := len(sim.Writes(other.Sent())); n != guests-lives {
 					t.Errorf("%d writes of the other process", n)
 				}
 			})

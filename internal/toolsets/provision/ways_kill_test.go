@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,36 +16,11 @@ import (
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
-// mortal carries requests until the process dies: when so many writes have passed. The answer
-// to the last of them comes too late, unless it is the first.
-type mortal struct {
-	http.RoundTripper
-	writes int64
-	sent   atomic.Int64
-}
-
-func (m *mortal) RoundTrip(req *http.Request) (*http.Response, error) {
-	isWrite := req.Method != http.MethodGet
-	if m.sent.Load() >= m.writes {
-		<-req.Context().Done()
-		return nil, req.Context().Err()
-	}
-	resp, err := m.RoundTripper.RoundTrip(req)
-	if isWrite && m.sent.Add(1) == m.writes && m.writes > 1 {
-		<-req.Context().Done()
-		return nil, req.Context().Err()
-	}
-	return resp, err
-}
-
-// killed is a world whose process dies after so many writes, with another process beside it.
+// killed is a world whose process dies after so many writes, with another process beside it. The
+// answer to the last of them comes too late, unless it is the first.
 func killed(t *testing.T, m *pvesim.Model, lives int) (w, other *sim.World) {
 	t.Helper()
-	process := &mortal{writes: int64(lives)}
-	w = sim.New(t, sim.Options{Model: m, Token: everyone, Wire: func(rt http.RoundTripper) http.RoundTripper {
-		process.RoundTripper = rt
-		return process
-	}})
+	w = sim.New(t, sim.Options{Model: m, Token: everyone, Wire: sim.Killed(lives, lives > 1)})
 	w.Host.Stays = true
 	other = w.As(everyone)
 	other.Host.Stays, other.Host.Recent = true, &cluster.RecentChanges{}

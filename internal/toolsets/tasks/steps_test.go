@@ -1,13 +1,9 @@
 package tasks_test
 
 import (
-	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,30 +12,6 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
-
-// mortal carries requests until the process is killed: when so many writes have passed.
-type mortal struct {
-	http.RoundTripper
-	writes int64 // that it lives to send
-	sent   atomic.Int64
-}
-
-func (m *mortal) RoundTrip(req *http.Request) (*http.Response, error) {
-	switch dead := m.sent.Load() >= m.writes; {
-	case dead && req.Method == http.MethodGet: // which ends what goes on in the process
-		return &http.Response{
-			StatusCode: http.StatusBadRequest, Status: "400 Parameter verification failed.", Request: req,
-			Body: io.NopCloser(strings.NewReader(`{"data":null,"errors":{"upid":"no such task"}}`)),
-		}, nil
-	case dead:
-		return nil, context.Canceled
-	}
-	resp, err := m.RoundTripper.RoundTrip(req)
-	if req.Method != http.MethodGet && m.sent.Add(1) > 1 && m.sent.Load() == m.writes {
-		return nil, context.Canceled // the answer comes too late
-	}
-	return resp, err
-}
 
 // quick gives the VM 102 disks that are moved and copied in no time.
 func quick() *pvesim.Model {
@@ -70,11 +42,8 @@ func TestKilledAtEveryStep(t *testing.T) {
 		for lives := 1; lives <= len(tt.writes); lives++ {
 			t.Run(fmt.Sprintf("%s after %d", tt.name, lives), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					process := &mortal{writes: int64(lives)}
-					w := sim.New(t, sim.Options{Model: quick(), Wire: func(rt http.RoundTripper) http.RoundTripper {
-						process.RoundTripper = rt
-						return process
-					}})
+					w := sim.New(t, sim.Options{Model: quick(), Wire: sim.Killed(lives, lives > 1)})
+					defer time.Sleep(2 * tool.HandleTime) // the killed process ends
 					w.Host.Stays = true
 					begun := w.Call(tt.tool, tt.args)
 					handle, _ := begun.Fields["handle"].(string)
