@@ -178,7 +178,7 @@ func (v *View) newestBackup(ctx context.Context, g pve.GuestRef) string {
 	if err != nil {
 		return unknown(err)
 	}
-	stores = slices.DeleteFunc(stores, func(s Store) bool { return !s.Holds("backup") })
+	stores = StoresFor("backup", stores)
 	got, notes, err := v.Volumes(ctx, stores, pve.VolumeFilter{Content: "backup", VMID: g.VMID})
 	if err != nil {
 		return unknown(err)

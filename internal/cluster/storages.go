@@ -122,6 +122,11 @@ func NoStorageError(name string, among []Store) error {
 		"There is no storage %q, or it is disabled, or this token may not see it.", render.Text(name, 60))
 }
 
+// StoresFor are the stores on which a kind of content may be.
+func StoresFor(content string, stores []Store) []Store {
+	return slices.DeleteFunc(slices.Clone(stores), func(s Store) bool { return !s.Holds(content) })
+}
+
 // StoreNames are the names of stores, each once.
 func StoreNames(stores []Store) []string {
 	var out []string

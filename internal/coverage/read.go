@@ -58,7 +58,7 @@ func Read(ctx context.Context, s *survey.Survey, o Options) (*Coverage, error) {
 	for i := range r.Guests {
 		r.at[r.Guests[i].VMID] = &r.Guests[i]
 	}
-	r.Stores = slices.DeleteFunc(cluster.StoresIn(all), func(st cluster.Store) bool { return !st.Holds("backup") })
+	r.Stores = cluster.StoresFor("backup", cluster.StoresIn(all))
 	r.noteHiddenGuests()
 
 	var included [][]pve.IncludedGuest

@@ -3,7 +3,6 @@ package storedbackups
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
@@ -22,7 +21,7 @@ func NewestGood(ctx context.Context, c *tool.Call, perms pve.Permissions, guest 
 	if err != nil {
 		return coverage.Backup{}, nil, err
 	}
-	stores = slices.DeleteFunc(slices.Clone(stores), func(s cluster.Store) bool { return !s.Holds("backup") })
+	stores = cluster.StoresFor("backup", stores)
 	found, unseen, err := List(ctx, c, stores, guest)
 	if err != nil {
 		return coverage.Backup{}, nil, err

@@ -127,7 +127,7 @@ func choose(all []cluster.Store, perms pve.Permissions, name string) ([]cluster.
 // notForBackups is the error for a storage that may not hold backups.
 func notForBackups(name string, all []cluster.Store) error {
 	next := "There is none that may."
-	if names := cluster.StoreNames(slices.DeleteFunc(slices.Clone(all), func(s cluster.Store) bool { return !s.Holds("backup") })); names != nil {
+	if names := cluster.StoreNames(cluster.StoresFor("backup", all)); names != nil {
 		next = "These may: " + render.List(names) + "."
 	}
 	return explain.Refusal(next, "The storage %s may not hold backups.", name)

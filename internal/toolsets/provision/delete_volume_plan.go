@@ -359,7 +359,7 @@ func (p *removePlan) backupsLeft(ctx context.Context, c *tool.Call, owner pve.VM
 	if err != nil {
 		return nil, nil, err
 	}
-	stores = slices.DeleteFunc(slices.Clone(stores), func(s cluster.Store) bool { return !s.Holds("backup") })
+	stores = cluster.StoresFor("backup", stores)
 	got, notes, err := c.Volumes(ctx, stores, pve.VolumeFilter{Content: "backup", VMID: owner})
 	if err != nil {
 		return nil, nil, err

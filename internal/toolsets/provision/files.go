@@ -18,8 +18,8 @@ import (
 // all in the name of the file, and the nodes that have each. notes say what was not looked into.
 func filesNamed(ctx context.Context, c *tool.Call, stores []cluster.Store, content, text string, words []string) (found []pve.VolID, nodes map[pve.VolID][]string, notes []string, err error) {
 	whole, notWhole := pve.ParseVolID(text)
-	with := slices.DeleteFunc(slices.Clone(stores), func(s cluster.Store) bool {
-		return !s.Holds(content) || notWhole == nil && s.Storage.Value != whole.Storage
+	with := slices.DeleteFunc(cluster.StoresFor(content, stores), func(s cluster.Store) bool {
+		return notWhole == nil && s.Storage.Value != whole.Storage
 	})
 	if len(with) == 0 {
 		return nil, nil, nil, nil

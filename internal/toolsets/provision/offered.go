@@ -214,7 +214,7 @@ func (out *downloadOut) list(ctx context.Context, c *tool.Call, content string) 
 		if content != "" && content != kind {
 			continue
 		}
-		with := slices.DeleteFunc(slices.Clone(stores), func(s cluster.Store) bool { return !s.Holds(kind) })
+		with := cluster.StoresFor(kind, stores)
 		got, notes, err := c.Volumes(ctx, with, pve.VolumeFilter{Content: kind})
 		if err != nil {
 			return err

@@ -246,7 +246,7 @@ func candidates(ctx context.Context, c *tool.Call, question []string) ([]candida
 	}
 	seen := map[string]bool{}
 	for _, content := range []string{"import", "iso"} {
-		with := slices.DeleteFunc(slices.Clone(stores), func(s cluster.Store) bool { return !s.Holds(content) })
+		with := cluster.StoresFor(content, stores)
 		got, _, err := c.Volumes(ctx, with, pve.VolumeFilter{Content: content})
 		if err != nil {
 			return nil, err
