@@ -52,8 +52,7 @@ type createState struct {
 	Pool     string                 `json:"pool,omitzero"`
 	Place    newguest.Place         `json:"place"`
 	Source   source                 `json:"source,omitzero"`
-	ISO      pve.VolID              `json:"iso,omitzero"`    // the CD from which it is installed
-	Images   string                 `json:"images,omitzero"` // the storage for a downloaded image
+	ISO      pve.VolID              `json:"iso,omitzero"` // the CD from which it is installed
 	Full     bool                   `json:"full,omitzero"`
 	Config   map[string]string      `json:"config,omitzero"` // of the VM, or set on the clone
 	Parts    map[string]tool.Values `json:"parts,omitzero"`  // of what the clone has

@@ -128,6 +128,24 @@ func TestCreateVMMayNotFetch(t *testing.T) {
 	})
 }
 
+// An image is fetched to the storage of the VM's node where each node has one for itself.
+func TestCreateVMFetchesForItsNode(t *testing.T) {
+	m := sim.Cluster(func(m *pvesim.Model) {
+		for i := range m.Storages {
+			switch st := &m.Storages[i]; st.ID {
+			case "local":
+				st.Content += ",import"
+			case "nfs":
+				st.Content = "images,rootdir"
+			}
+		}
+	})
+	sim.Tell(t, "pve_create_vm", []sim.Story{{
+		Name: "of no node in particular", Options: sim.Options{Model: m, Token: everyone}, Args: `{"name":"x","source":"rocky 9","download":true,"start":false,"wait":45}`, Outcome: tool.OK,
+		Writes: []string{"POST /nodes/{node}/storage/{storage}/download-url", "POST /nodes/{node}/qemu"},
+	}})
+}
+
 // A CD is found by words, on the node that has it, and a call that makes an empty VM does not
 // wait for a system that nobody has installed yet.
 func TestCreateVMFromISO(t *testing.T) {

@@ -243,12 +243,7 @@ func (p *vmPlan) planImages(ctx context.Context, c *tool.Call) error {
 		return explain.Refusal("An administrator lets a storage hold it: pvesm set local --content …,import; the token needs Datastore.AllocateTemplate there.",
 			"No storage of %s may hold images to import, on which this token may put one. Nothing was made.", p.Place.Node)
 	}
-	p.Images, p.Source.Volume.Storage = name, name
-	for _, s := range p.stores {
-		if s.Storage.Value == name && p.in.Node == "" && !s.UsableOn(p.Place.Node) {
-			return cluster.NoStorageError(name, p.stores)
-		}
-	}
+	p.Source.Volume.Storage = name
 	if reason := c.Host().Policy.RefuseFetch(p.Source.URL); reason != "" {
 		return &policy.RefusedError{Reason: reason}
 	}

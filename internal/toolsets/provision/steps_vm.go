@@ -97,7 +97,7 @@ func (s createState) downloadStep() vmStep {
 	return vmStep{
 		About: fmt.Sprintf("Download of %s", s.Source.Volume), Task: "download",
 		Send: func(ctx context.Context, c *tool.Call, s *createState) (change.Job, error) {
-			upid, err := c.PVE.StartDownload(ctx, s.Place.Node, s.Images, pve.Download{URL: s.Source.URL, Content: "import", Filename: fileOf(s.Source.Volume)})
+			upid, err := c.PVE.StartDownload(ctx, s.Place.Node, s.Source.Volume.Storage, pve.Download{URL: s.Source.URL, Content: "import", Filename: fileOf(s.Source.Volume)})
 			return change.Job{UPID: upid}, err
 		},
 		Done: func(ctx context.Context, c *tool.Call, s createState) (bool, error) {
