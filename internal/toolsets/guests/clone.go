@@ -43,6 +43,8 @@ type cloneState struct {
 	Original string   `json:"who"`             // the original, for a person
 	Source   string   `json:"source"`          // its node
 	Kind     pve.Kind `json:"kind"`
+	// ByDHCP says that the clone asks DHCP for the addresses that its template does not name.
+	ByDHCP bool `json:"dhcp,omitzero"`
 	// Configured says that the settings were sent, which Set no longer shows.
 	Configured bool `json:"configured,omitzero"`
 	// Moves means that the clone is made on Source and then migrated, because Target cannot use
@@ -90,7 +92,7 @@ func cloneGuest() tool.Tool {
 			tool.On(tool.OnNewGuest, "VM.Config.Network").If("set: netN"),
 			tool.On(tool.OnNewGuest, "VM.Config.HWType").If("set: other hardware"),
 			tool.On(tool.OnNewGuest, "VM.Config.Options").If("add_tags, set: options"),
-			tool.On(tool.OnNewGuest, "VM.Config.Cloudinit", "VM.Config.Network").If("set: cloud-init"),
+			tool.On(tool.OnNewGuest, "VM.Config.Cloudinit", "VM.Config.Network").If("set: cloud-init; wait_for address of a template with a cloud-init drive"),
 			tool.On(tool.OnNewGuest, "VM.Monitor").Until(9).If("wait_for address or agent").Else("no address is shown").ForAdmins().Named("guest-agent"),
 			tool.On(tool.OnNewGuest, "VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted").Since(9).If("wait_for address or agent").Else("no address is shown"),
 		},
@@ -124,6 +126,11 @@ func planClone(ctx context.Context, c *tool.Call, given cloneIn) (change.Plan, c
 	in.Chosen = in.NewID == 0
 	if in.NewID, err = c.ChooseID(ctx, in.NewID); err != nil {
 		return change.Plan{}, in, err
+	}
+	if s.Template.Value && g.Kind == pve.QEMU && in.WaitFor == "address" {
+		if err := in.useDHCP(ctx, c); err != nil {
+			return change.Plan{}, in, err
+		}
 	}
 	if err := in.checkSettings(ctx, c, g); err != nil {
 		return change.Plan{}, in, err
@@ -310,7 +317,7 @@ func finishClone(ctx context.Context, c *tool.Call, in cloneState, end change.En
 	}
 	out.Message = fmt.Sprintf("%v (%s) on %s is a clone of %v.", g, out.Name, g.Node, in.VMID) // not always under the planned id
 	if look.Message != "" {
-		out.Message = fmt.Sprintf("%s It is a clone of %v.", look.Message, in.VMID)
+		out.Message = fmt.Sprintf("%s It is a clone of %v%s.", look.Message, in.VMID, in.sayDHCP())
 	}
 	return out, nil
 }

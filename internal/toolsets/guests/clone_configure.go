@@ -110,9 +110,38 @@ func (in cloneState) wanted(kind pve.Kind, config pve.GuestConfig) (tool.Values,
 	return out, nil
 }
 
+// useDHCP lets the clone of a template have an address, for which the call waits, if neither
+// names any.
+func (in *cloneState) useDHCP(ctx context.Context, c *tool.Call) error {
+	_, config, err := current(ctx, c, in.VMID)
+	if err != nil || !slices.ContainsFunc(config.Disks(pve.QEMU), pve.Disk.IsCloudInit) {
+		return err
+	}
+	given, missing := in.Set.Text(), newguest.DHCPFor(config)
+	isGiven := func(key string) bool { _, ok := given[key]; return ok }
+	if len(missing) == 0 || len(missing) < len(config.NICs(pve.QEMU)) || slices.ContainsFunc(slices.Collect(maps.Keys(missing)), isGiven) {
+		return nil
+	}
+	maps.Copy(missing, in.Set.Whole)
+	in.Set.Whole, in.ByDHCP = missing, true
+	return nil
+}
+
+// sayDHCP says that the clone asks DHCP for its address, in a clause; "" if it does not.
+func (in cloneState) sayDHCP() string {
+	if !in.ByDHCP {
+		return ""
+	}
+	return ", which names no address, so it asks DHCP for one"
+}
+
 func (in cloneState) configureStep() change.Step[cloneState] {
+	about := fmt.Sprintf("Configuration of the clone %v", in.NewID)
+	if in.ByDHCP {
+		about += ", with addresses by DHCP"
+	}
 	return change.Step[cloneState]{
-		About: fmt.Sprintf("Configuration of the clone %v", in.NewID), Guest: in.NewID, Task: "config",
+		About: about, Guest: in.NewID, Task: "config",
 		Send: configureClone, Done: cloneIsConfigured,
 		Rest: fmt.Sprintf("Then configure the clone with pve_update_guest_config: vmid %v.", in.NewID),
 	}

@@ -69,6 +69,25 @@ func TestCloneSteps(t *testing.T) {
 	})
 }
 
+// A clone that is to have an address asks DHCP for it if its template leaves that open: PVE's drive
+// for cloud-init sets up none otherwise.
+func TestCloneWithAddressByDHCP(t *testing.T) {
+	const args = `{"vmid":901,"name":"b"%s,"start":true,"wait_for":%q,"wait":45}`
+	sim.Tell(t, "pve_clone_guest", []sim.Story{
+		{Name: "the template names none", Args: fmt.Sprintf(args, "", "address"), Outcome: tool.OK, Writes: []string{cloneVM, postVM, startVM}, Says: []string{
+			"VM 110 (b) runs on pve2 and answers at 10.", "It is a clone of 901, which names no address, so it asks DHCP for one."}},
+		{Name: "a plan", Args: `{"vmid":901,"start":true,"wait_for":"address","plan":true}`, Outcome: tool.Planned, Says: []string{"Configuration of the clone 110, with addresses by DHCP"}},
+		{Name: "the template names one", Options: sim.Options{Model: sim.Cluster(sim.Set(901, "ipconfig0=ip=10.10.1.79/24"))}, Args: fmt.Sprintf(args, "", "address"), Outcome: tool.OK, Writes: []string{cloneVM, startVM},
+			Says: []string{"answers at 10.10.1.79"}, Lacks: []string{"DHCP"}},
+		{Name: "the call names one", Args: fmt.Sprintf(args, `,"set":{"ipconfig0":"ip=10.10.1.78/24"}`, "address"), Outcome: tool.OK, Writes: []string{cloneVM, postVM, startVM},
+			Says: []string{"answers at 10.10.1.78"}, Lacks: []string{"DHCP"}},
+		{Name: "the call names a part of one", Args: fmt.Sprintf(args, `,"set":{"ipconfig0":{"ip":"10.10.1.77/24"}}`, "address"), Outcome: tool.OK, Writes: []string{cloneVM, postVM, startVM},
+			Says: []string{"answers at 10.10.1.77"}, Lacks: []string{"DHCP"}},
+		{Name: "beside other settings", Args: fmt.Sprintf(args, `,"set":{"cores":4},"add_tags":["web"]`, "address"), Outcome: tool.OK, Writes: []string{cloneVM, postVM, startVM}, Says: []string{"answers at 10.", "asks DHCP"}},
+		{Name: "no address is wanted", Args: fmt.Sprintf(args, "", "agent"), Outcome: tool.OK, Writes: []string{cloneVM, startVM}, Lacks: []string{"DHCP"}},
+	})
+}
+
 // A clone that takes longer than its call gets its settings all the same, and its handle says
 // how it ended.
 func TestCloneThatTakesLong(t *testing.T) {

@@ -199,13 +199,14 @@ func (p *vmPlan) unsetSeeds(config pve.GuestConfig) {
 	}
 }
 
-// useDHCP lets the NICs of the template have an address, if nobody has said which: PVE's own
-// drive sets up no address where it has been given none.
+// useDHCP lets the NICs of the template have an address, if nobody has said which.
 func (p *vmPlan) useDHCP(config pve.GuestConfig) {
-	for _, n := range config.NICs(pve.QEMU) {
-		key := "ipconfig" + strings.TrimPrefix(n.Key, "net")
-		if len(p.nics) == 0 && config.Values[key] == "" && p.Config[key] == "" {
-			p.Config[key] = "ip=dhcp"
+	if len(p.nics) > 0 {
+		return
+	}
+	for key, value := range newguest.DHCPFor(config) {
+		if p.Config[key] == "" {
+			p.Config[key] = value
 		}
 	}
 }
