@@ -113,7 +113,7 @@ func (in cloneState) wanted(kind pve.Kind, config pve.GuestConfig) (tool.Values,
 // useDHCP lets the clone of a template have an address, for which the call waits, if neither
 // names any.
 func (in *cloneState) useDHCP(ctx context.Context, c *tool.Call) error {
-	_, config, err := current(ctx, c, in.VMID)
+	_, config, err := c.View.CurrentConfig(ctx, in.VMID)
 	if err != nil || !slices.ContainsFunc(config.Disks(pve.QEMU), pve.Disk.IsCloudInit) {
 		return err
 	}

@@ -110,12 +110,8 @@ func TestBulkWithoutTasks(t *testing.T) {
 // left, and a guest may lose its last one.
 func TestBulkTagsOfOthersStay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		process := &mortal{}
-		process.writes.Store(1)
-		w := sim.New(t, sim.Options{Token: full, Wire: func(rt http.RoundTripper) http.RoundTripper {
-			process.RoundTripper = rt
-			return process
-		}})
+		w := sim.New(t, sim.Options{Token: full, Wire: sim.Killed(1, false)})
+		defer time.Sleep(2 * tool.HandleTime) // the killed server ends
 		w.Host.Stays = true
 		begun := w.Call("pve_bulk_action", `{"action":"remove_tags","guests":"100,101","tags":["prod"],"parallel":1,"wait":0}`)
 		handle, _ := begun.Fields["handle"].(string)
