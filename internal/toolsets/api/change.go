@@ -59,8 +59,7 @@ func changes() tool.Tool {
 	return change.New(change.Spec[changeIn, changeState, changeOut]{
 		Name:  "pve_api_change",
 		Title: "Change anything by API path",
-		Doc: "Change anything in PVE that has no other tool (storage, SDN, firewall, HA, backup jobs, settings, ...) by API path. " +
-			"Checked before it is sent. pve_api_search finds the path.",
+		Doc:   "Change, add or make anything (user, pool, storage, SDN, HA, replication, settings) that has no other tool, by API path. pve_api_search finds it.",
 		Examples: []tool.Example{
 			{Arguments: `{"method":"PUT","path":"/storage/nfs","params":{"content":"images,iso,backup"}}`},
 			{Arguments: `{"method":"PUT","path":"/nodes/pve1/qemu/100/config","params":{"protection":false},"confirm":true}`},

@@ -39,8 +39,8 @@ func read() tool.Tool {
 	return tool.Read(tool.Spec[readIn, readOut]{
 		Name:  "pve_api_read",
 		Title: "Read anything by API path",
-		Doc: "Read any setting or state in PVE that has no other tool (firewall, backup jobs, HA, replication, SDN, users, disks, updates, ...) by API path. " +
-			"Checked before it is sent; secrets are masked. pve_api_search finds the path.",
+		Doc: "Read raw settings or state that have no tool of their own (SDN, users, tokens, permissions, options, replication, ...) by API path. Secrets are " +
+			"masked.",
 		Examples: []tool.Example{
 			{Arguments: `{"path":"/cluster/backup","fields":["id","schedule","vmid"]}`},
 			{Arguments: `{"path":"/nodes/{node}/qemu/100/firewall/rules"}`},

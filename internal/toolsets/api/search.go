@@ -48,8 +48,7 @@ func search() tool.Tool {
 	return tool.Read(tool.Spec[searchIn, searchOut]{
 		Name:  "pve_api_search",
 		Title: "Find an API path",
-		Doc: "Find how to do or read anything in Proxmox VE that has no tool of its own (firewall, storage, SDN, HA, users, certificates, Ceph, notifications, ...): " +
-			"the API path, its parameters, privileges and risk. pve_api_read then reads it.",
+		Doc:   "Find the API call for anything that has no tool of its own (Ceph, DNS, metrics, notifications, ...): path, parameters, privileges and risk.",
 		Examples: []tool.Example{
 			{Arguments: `{"query":"open port 443 for a VM"}`},
 			{Arguments: `{"query":"/cluster/backup/{id}","method":"PUT"}`},

@@ -49,7 +49,7 @@ func createBackup() tool.Tool {
 	return change.New(change.Spec[createIn, createState, createOut]{
 		Name:  "pve_create_backup",
 		Title: "Back a guest up",
-		Doc:   "Backs up a guest with vzdump. Older backups stay unless prune says otherwise.",
+		Doc:   "Back up a guest now: make a backup (vzdump). Older ones stay unless prune says otherwise.",
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":201,"storage":"nfs"}`},
 			{Arguments: `{"vmid":910,"storage":"nfs","prune":"keep-last=3","confirm":true}`},

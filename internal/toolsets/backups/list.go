@@ -48,7 +48,7 @@ func listBackups() tool.Tool {
 	return tool.Read(tool.Spec[listIn, listOut]{
 		Name:  "pve_list_backups",
 		Title: "List backups",
-		Doc:   "Backups on all storages, newest first. Says which are hidden from this token.",
+		Doc:   "List backups (archives) of a guest or all, on all storages, newest first.",
 		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100,"limit":3}`},

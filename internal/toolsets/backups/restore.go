@@ -58,7 +58,7 @@ func restoreBackup() tool.Tool {
 	return change.New(change.Spec[restoreIn, restoreState, restoreOut]{
 		Name:  "pve_restore_backup",
 		Title: "Restore a guest from a backup",
-		Doc:   "Restore a guest from a backup, under a new id as a copy, or with overwrite in place of an existing one, whose disks are lost.",
+		Doc:   "Restore a guest from its last or an older backup: as a copy under a new id, or with overwrite in place of an existing one, whose disks are lost.",
 		Examples: []tool.Example{
 			{Arguments: `{"archive":"$ARCHIVE","start":true}`, Given: backup},
 			{Arguments: `{"source_guest":100,"name":"copy","disconnect_nics":true}`},

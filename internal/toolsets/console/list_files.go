@@ -47,8 +47,9 @@ func listFiles() tool.Tool {
 	return change.New(change.Spec[listFilesIn, listFilesState, listFilesOut]{
 		Name:  "pve_list_files",
 		Title: "List a folder in a guest",
-		Doc:   "Lists a folder in a Linux VM (by its agent) or a container (by its console): names, kinds, sizes, modes, owners, times.",
-		Long:  true,
+		Doc: "List a folder or directory (what is in /etc) inside a Linux VM (by its agent) or a container (by its console): names, kinds, sizes, modes, owners, " +
+			"times.",
+		Long: true,
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100,"path":"/etc"}`},
 			{Arguments: `{"vmid":203,"path":"/etc"}`, Since: "9.2"},

@@ -33,7 +33,7 @@ func look() tool.Tool {
 	return change.New(change.Spec[lookIn, lookState, out]{
 		Name:  "pve_console",
 		Title: "Show a guest's screen",
-		Doc:   "What is on the screen of a VM or container (boot, login, error, kernel panic): its text, or a screenshot (PNG).",
+		Doc:   "Show the screen of a VM or console of a container (boot, login, kernel panic): its text, or a screenshot (PNG).",
 		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100}`},

@@ -60,7 +60,7 @@ func readFile() tool.Tool {
 	return change.New(change.Spec[readFileIn, readFileState, readFileOut]{
 		Name:  "pve_read_file",
 		Title: "Read a file in a guest",
-		Doc:   "Reads a file, or a part of it, in a VM (by its agent) or a container (by its console).",
+		Doc:   "Show, read or fetch a file (such as /etc/fstab or a log) out of a VM (by its agent) or a container (by its console), or a part of it.",
 		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100,"path":"/etc/hostname"}`},

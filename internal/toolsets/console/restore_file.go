@@ -64,7 +64,7 @@ func restoreFile() tool.Tool {
 	return change.New(change.Spec[restoreFileIn, restoreFileState, restoreFileOut]{
 		Name:  "pve_restore_file",
 		Title: "Get a file out of a backup",
-		Doc:   "Lists a folder in a guest's backup on a Proxmox Backup Server, or saves a file of it, or a folder as a zip, on this machine.",
+		Doc:   "Bring back one file from a guest's backup on a Proxmox Backup Server: lists what is inside, or saves a file, or a folder as a zip, on this machine.",
 		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"source_guest":102}`},

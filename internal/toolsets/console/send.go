@@ -39,8 +39,9 @@ func send() tool.Tool {
 	return change.New(change.Spec[sendIn, sendState, out]{
 		Name:  sendName,
 		Title: "Type at a guest's console",
-		Doc:   "Types text and keys, such as ctrl-alt-del, at the screen of a VM or the terminal of a container, and shows what comes of it.",
-		Long:  true,
+		Doc: "Type text and press keys or enter, such as ctrl-alt-del, at the screen or login prompt of a VM or the terminal of a container; shows what comes " +
+			"of it.",
+		Long: true,
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100,"keys":["enter"]}`},
 		},

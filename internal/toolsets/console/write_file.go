@@ -48,8 +48,9 @@ func writeFile() tool.Tool {
 	return change.New(change.Spec[writeFileIn, writeFileState, writeFileOut]{
 		Name:  "pve_write_file",
 		Title: "Write a file in a guest",
-		Doc:   "Writes a file in a VM (by its agent) or a container (by its console): it is replaced as a whole once all has arrived, with its mode and owner, or appended to.",
-		Long:  true,
+		Doc: "Copy, write or change a file or script in a VM (by its agent) or a container (by its console): it is replaced as a whole once all has arrived, with " +
+			"its mode and owner, or appended to.",
+		Long: true,
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100,"path":"/tmp/pve-mcp.txt","text":"hello"}`},
 			{Arguments: `{"vmid":203,"path":"/tmp/pve-mcp.txt","text":"hello"}`, Since: "9.2"},

@@ -70,7 +70,8 @@ func cloneGuest() tool.Tool {
 	return change.New(change.Spec[cloneIn, cloneState, cloneOut]{
 		Name:  "pve_clone_guest",
 		Title: "Clone a guest",
-		Doc:   "Clone a guest or template, with settings and tags of its own, start it and give its IP: a template linked, others in full. Undone if a step fails.",
+		Doc: "Clone, copy or duplicate a guest or template, with settings and tags of its own, start it and give its IP: a template linked, others in full. Undone " +
+			"if a step fails.",
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":900,"start":true}`},
 			{Arguments: `{"vmid":105,"storage":"nfs","full":true}`},

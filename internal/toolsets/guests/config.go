@@ -67,7 +67,7 @@ func guestConfig() tool.Tool {
 	return tool.Read(tool.Spec[configIn, configOut]{
 		Name:  "pve_guest_config",
 		Title: "Show the configuration of a guest",
-		Doc:   "Full configuration of a guest: disks and NICs parsed, what waits for a restart, digest. Secrets are masked.",
+		Doc:   "Show a guest's configuration, now or at a snapshot: cores, RAM, disks, NICs, what waits for a restart, digest. Secrets are masked.",
 		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100}`},

@@ -43,7 +43,7 @@ func deleteGuest() tool.Tool {
 	return change.New(change.Spec[deleteIn, deleteState, deleteOut]{
 		Name:  "pve_delete_guest",
 		Title: "Delete a guest and its disks",
-		Doc:   "Deletes a stopped guest with all its disks and snapshots, for good. Backups stay.",
+		Doc:   "Delete or destroy a stopped guest with all its disks and snapshots, for good. Backups stay.",
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":204,"confirm":true}`},
 		},

@@ -71,8 +71,9 @@ func vmExec() tool.Tool {
 	return change.New(change.Spec[execIn, execState, execOut]{
 		Name:  "pve_vm_exec",
 		Title: "Run a command in a VM or container",
-		Doc:   "Run a command in a VM (by its agent; after the timeout call again with process) or container (by its console; the timeout ends it).",
-		Long:  true,
+		Doc: "Run a command inside a VM (by its agent; after the timeout call again with process) or container (by its console): install, restart a service, reset " +
+			"a password.",
+		Long: true,
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100,"command":["true"]}`},
 			{Arguments: `{"vmid":203,"command":["true"]}`, Since: "9.2"},

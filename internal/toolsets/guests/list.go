@@ -69,7 +69,7 @@ func listGuests() tool.Tool {
 	return tool.Read(tool.Spec[listIn, listOut]{
 		Name:  "pve_list_guests",
 		Title: "List VMs and containers",
-		Doc:   "VMs and containers of the cluster, filtered and sorted.",
+		Doc:   "List VMs and containers: by node, tag, pool, running or switched off; sorted by memory or CPU.",
 		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"status":"running","sort":"mem","limit":5}`},

@@ -46,7 +46,7 @@ func migrateGuest() tool.Tool {
 	return change.New(change.Spec[migrateIn, migrateState, migrateOut]{
 		Name:  "pve_migrate_guest",
 		Title: "Migrate a guest to another node",
-		Doc:   "Moves a guest to another node, a running VM without interruption. Obstacles are explained beforehand.",
+		Doc:   "Migrate or move a guest to another node, live if it runs.",
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":105,"target":"pve1","targetstorage":"nfs"}`},
 			{Arguments: `{"vmid":204,"target":"pve2"}`},

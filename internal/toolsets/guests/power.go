@@ -39,7 +39,7 @@ func guestPower() tool.Tool {
 	return change.New(change.Spec[powerIn, powerIn, powerOut]{
 		Name:  "pve_guest_power",
 		Title: "Start, stop, suspend or resume a guest",
-		Doc:   "Changes the power state of a guest and waits for the result.",
+		Doc:   "Start, shut down, stop (power off, pull the plug), reboot, reset, pause, hibernate or resume a guest, and wait for it.",
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":104,"action":"reboot"}`},
 			{Arguments: `{"vmid":100,"action":"suspend","todisk":true}`},

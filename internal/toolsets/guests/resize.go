@@ -42,7 +42,7 @@ func resizeDisk() tool.Tool {
 	return change.New(change.Spec[resizeIn, resizeState, resizeOut]{
 		Name:  "pve_resize_disk",
 		Title: "Grow a disk",
-		Doc:   "Grows a disk of a guest; none can shrink.",
+		Doc:   "Grow or enlarge a guest's disk or root file system, add GB. None can shrink.",
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":105,"disk":"scsi0","size":"+1G"}`},
 		},

@@ -64,7 +64,7 @@ func guestStatus() tool.Tool {
 	return tool.Read(tool.Spec[statusIn, statusOut]{
 		Name:  "pve_guest_status",
 		Title: "Show the live state of a guest",
-		Doc:   "Live state of a guest: status and why, CPU, memory, disk, network, agent, IP addresses and who reports them.",
+		Doc:   "Is a guest up, since when, what is its IP: state and why, live CPU, memory, disk, network, agent.",
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100}`},
 		},

@@ -67,7 +67,8 @@ func updateConfig() tool.Tool {
 	return change.New(change.Spec[updateIn, updateState, updateOut]{
 		Name:  "pve_update_guest_config",
 		Title: "Change the configuration of a guest",
-		Doc:   "Sets and deletes keys of a guest's configuration. Answers with before and after, and what waits for a restart.",
+		Doc: "Set or change a guest's hardware and options: more cores, memory, name (rename), NIC, VLAN, CD, start at boot, tags, GPU passthrough. Says what waits " +
+			"for a restart.",
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100,"set":{"cores":8,"memory":8192}}`},
 			{Arguments: `{"vmid":105,"set":{"cores":2,"memory":2048,"scsi1":"nfs:1","ide2":"none,media=cdrom","net0":"virtio,bridge=vmbr0","ipconfig0":"ip=dhcp","vga":"std","description":"x"}}`},

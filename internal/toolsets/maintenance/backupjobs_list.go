@@ -55,7 +55,7 @@ func listBackupJobs() tool.Tool {
 	return tool.Read(tool.Spec[listJobsIn, listJobsOut]{
 		Name:  "pve_list_backup_jobs",
 		Title: "List backup jobs",
-		Doc: "Backup jobs: when do they run next, did the last run work, which guests do they back up, where to, how many are kept; " +
+		Doc: "Which backup jobs are configured, when does the next scheduled one run, did the last work, which guests do they back up, where to, how many are kept; " +
 			"disabled ones, and guests in no job.",
 		Examples: []tool.Example{{Arguments: `{}`}, {Arguments: `{"id":"backup-nightly"}`}},
 		Needs: []tool.Need{

@@ -66,8 +66,8 @@ func setBackupJob() tool.Tool {
 	return change.New(change.Spec[setJobIn, setJobState, setJobOut]{
 		Name:  "pve_set_backup_job",
 		Title: "Make, change, delete or run a backup job",
-		Doc: "Schedule backups: nightly or weekly backups of guests by tag, pool or id, keep the last seven; back up once tonight; change, disable or delete a backup job, or run it now. " +
-			"Understands words (every night at 2), shows the next runs and what is kept. plan: first says what would happen.",
+		Doc: "Schedule backups: nightly or weekly backups of guests by tag, pool or id, keep the last seven; back up once tonight; change, turn off or delete a " +
+			"backup job, or run it now. Understands words (every night at 2), shows the next runs and what is kept. plan: first says what would happen.",
 		Long: true,
 		Examples: []tool.Example{
 			{Arguments: `{"action":"create","id":"nightly-prod","guests":"tag:prod","schedule":"every night at 2","storage":"nfs","keep":"7"}`},

@@ -78,8 +78,9 @@ func bulkAction() tool.Tool {
 	return change.New(change.Spec[bulkIn, bulkState, bulkOut]{
 		Name:  "pve_bulk_action",
 		Title: "Do one thing to many guests",
-		Doc: "Do one thing to many or all guests, by tag, pool, node or name: start or shut down in order, snapshot, clean up old snapshots, back up now, migrate, tags, set configuration. " +
-			"With plan: says first what would happen. Answers per guest.",
+		Doc: "Do one thing to many or all guests, by tag, pool, node or name: start or shut down all in order, restart one after another, snapshot every one before " +
+			"patching, get rid of old snapshots, run a backup now, migrate, tag and take off tags, limit. With plan: says first what would happen. Answers per " +
+			"guest.",
 		Examples: []tool.Example{
 			{Arguments: `{"action":"snapshot","guests":"101,103","snapname":"prepatch","parallel":1,"wait":45}`},
 			{Arguments: `{"action":"add_tags","guests":"100-106,200-204","tags":["patched"],"parallel":1,"confirm":true,"wait":45}`},

@@ -38,7 +38,7 @@ func clusterStatus() tool.Tool {
 	return tool.Read(tool.Spec[struct{}, clusterOut]{
 		Name:  "pve_cluster_status",
 		Title: "Show the state of the cluster",
-		Doc:   "Health of the cluster and its nodes: quorum, nodes that are offline or nearly full. Also for a single node without a cluster.",
+		Doc:   "Quorum, and whether all nodes of the cluster are online or nearly full.",
 		Examples: []tool.Example{
 			{Arguments: `{}`},
 		},

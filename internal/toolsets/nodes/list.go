@@ -66,7 +66,7 @@ func listNodes() tool.Tool {
 	return tool.Read(tool.Spec[struct{}, listOut]{
 		Name:  "pve_list_nodes",
 		Title: "List nodes",
-		Doc:   "Nodes with status and use of CPU, memory and root disk. Offline nodes are listed too.",
+		Doc:   "All nodes (hosts): online or not, how much CPU, memory and disk each has left.",
 		Examples: []tool.Example{
 			{Arguments: `{}`},
 		},

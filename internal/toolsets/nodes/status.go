@@ -79,7 +79,7 @@ func nodeStatus() tool.Tool {
 	return tool.Read(tool.Spec[statusIn, statusOut]{
 		Name:  "pve_node_status",
 		Title: "Show the state of a node",
-		Doc:   "One node in detail, or all in short: load, CPU, memory, disk, kernel, uptime, updates, certificates.",
+		Doc:   "A node (host), or all: PVE version, uptime, load; updates, restart needed, certificates that expire, failed services, dying disks, subscription.",
 		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"node":"pve2"}`},

@@ -90,7 +90,7 @@ func createContainer() tool.Tool {
 	return change.New(change.Spec[containerIn, containerState, containerOut]{
 		Name:  "pve_create_container",
 		Title: "Create a container",
-		Doc:   "Create a container (LXC) from a template or OCI image, start it, give its IP. Undone if a step fails.",
+		Doc:   "Create a new container (LXC) from a template (Debian, Alpine) or OCI image, start it, give its IP. Undone if a step fails.",
 		Examples: []tool.Example{
 			{Arguments: `{"name":"dns-2","template":"debian 12","memory":"1G","disk":"8G","mounts":["4G:/data"],"tags":["dns"],"wait":45}`},
 			{Arguments: `{"name":"later","template":"ubuntu 24.04","download":true,"storage":"local-zfs","start":false,"wait":45}`},

@@ -105,8 +105,8 @@ func createVM() tool.Tool {
 	return change.New(change.Spec[createIn, createState, createOut]{
 		Name:  "pve_create_vm",
 		Title: "Create a VM",
-		Doc: "Create a VM from a cloud image (Ubuntu, Debian, ...), OVA, VMDK, template or ISO, with size, SSH keys and address; start it and give its IP. " +
-			"Undone if a step fails.",
+		Doc: "Create or set up a new VM from a cloud image (Ubuntu, Debian), OVA, VMDK, template or installer ISO, with size, SSH keys and address; start it and " +
+			"give its IP. Undone if a step fails.",
 		Examples: []tool.Example{
 			{Arguments: `{"name":"web-4","source":"ubuntu 24.04","cores":4,"memory":"4G","disks":["32G"],"nics":["bridge=vmbr0"],"tags":["web"],"wait_for":"started","ssh_keys":["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA user@host"],"wait":45}`},
 			{Arguments: `{"name":"web-5","source":"901","user_data":"#cloud-config\npackages: [qemu-guest-agent]\n","wait":45}`},

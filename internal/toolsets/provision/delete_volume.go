@@ -60,8 +60,8 @@ func deleteVolume() tool.Tool {
 	return change.New(change.Spec[removeIn, removeState, removeOut]{
 		Name:  "pve_delete_volume",
 		Title: "Delete ISOs, images, templates, backups or unused disks",
-		Doc: "Delete ISOs, images, container templates, backups or unused disks from a storage, or a guest's old backups but the newest few. " +
-			"Says what each is, who uses it and whether a newer backup exists; what a guest uses, or what is protected, is refused.",
+		Doc: "Delete or erase ISO files, images, container templates, orphaned or unused disks, or old backups (keep only the newest few) from a storage. Says what " +
+			"each is, who uses it and whether a newer backup exists; what a guest uses, or what is protected, is refused.",
 		Long: true,
 		Examples: []tool.Example{
 			{Arguments: `{"volumes":["$VOLID"],"confirm":true}`, Given: []tool.Given{{Word: "$VOLID", Tool: "pve_list_backups", Arguments: `{"vmid":108,"storage":"nfs"}`, Field: "backups.0.volid"}}},

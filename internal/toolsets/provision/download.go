@@ -77,7 +77,7 @@ func download() tool.Tool {
 	return change.New(change.Spec[downloadIn, downloadState, downloadOut]{
 		Name:  "pve_download",
 		Title: "Download an image, ISO or template",
-		Doc:   "Download an ISO, cloud image, container template or OCI image to a storage, by name or URL. Without what: lists those that are there and offered.",
+		Doc:   "Download or fetch an ISO, cloud image, container template or OCI image to a storage, by name or URL.",
 		Examples: []tool.Example{
 			{Arguments: `{}`},
 			{Arguments: `{"what":"https://cloud-images.ubuntu.com/noble/current/noble-server-cloudimg-amd64.img","storage":"nfs","wait":45}`},

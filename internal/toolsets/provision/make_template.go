@@ -41,8 +41,8 @@ func makeTemplate() tool.Tool {
 	return change.New(change.Spec[templateIn, templateState, templateOut]{
 		Name:  "pve_make_template",
 		Title: "Convert a guest to a template",
-		Doc: "Convert a stopped VM or container to a template, from which others are cloned. It never runs again itself. " +
-			"Refused while it runs or has snapshots, with the calls that change that.",
+		Doc: "Convert or turn a stopped VM or container into a template (golden image) from which others are cloned. It never runs again itself. Refused while it " +
+			"runs or has snapshots, with the calls that change that.",
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":"$GUEST","confirm":true,"wait":45}`, Given: []tool.Given{{Word: "$GUEST", Tool: "pve_list_guests", Arguments: `{"status":"stopped","type":"qemu","sort":"name"}`, Field: "guests.0.name"}}},
 		},

@@ -69,8 +69,8 @@ func moveDisk() tool.Tool {
 	return change.New(change.Spec[moveIn, moveState, moveOut]{
 		Name:  "pve_move_disk",
 		Title: "Move a disk to another storage or guest",
-		Doc: "Move the disk of a VM (also while it runs) or the volume of a stopped container to another storage, such as faster or larger ones, or give it to another guest. " +
-			"Room, format and snapshots are checked first; the original stays as an unused disk unless delete is set.",
+		Doc: "Move or put the disk of a VM (also while it runs) or the volume of a stopped container on another, faster or larger storage, convert it (qcow2, raw), " +
+			"or give it to another guest. Room, format and snapshots are checked first; the original stays as an unused disk unless delete is set.",
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":105,"disk":"scsi0","storage":"nfs","format":"qcow2","wait":45}`},
 			{Arguments: `{"vmid":204,"disk":"rootfs","storage":"nfs","delete":true,"confirm":true,"wait":45}`},

@@ -37,7 +37,7 @@ func createSnapshot() tool.Tool {
 	return change.New(change.Spec[createIn, createIn, createOut]{
 		Name:  "pve_create_snapshot",
 		Title: "Take a snapshot of a guest",
-		Doc:   "Takes a snapshot of a guest. Says beforehand if its storage cannot.",
+		Doc:   "Take a snapshot of a guest, with its RAM if wanted.",
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":104,"snapname":"before-upgrade","description":"before the upgrade"}`},
 		},

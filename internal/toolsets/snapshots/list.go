@@ -49,7 +49,7 @@ func listSnapshots() tool.Tool {
 	return tool.Read(tool.Spec[listIn, listOut]{
 		Name:  "pve_list_snapshots",
 		Title: "List snapshots",
-		Doc:   "Snapshots of one guest as a tree (each names its parent), or of all or some guests, the oldest ones: old snapshots to clean up.",
+		Doc:   "Show the snapshots of a guest as a tree, or which of all or some guests are older than a week or month, to clean up.",
 		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100}`},

@@ -47,7 +47,7 @@ func rollbackSnapshot() tool.Tool {
 	return change.New(change.Spec[rollbackIn, rollbackState, rollbackOut]{
 		Name:  "pve_rollback_snapshot",
 		Title: "Roll a guest back to a snapshot",
-		Doc:   "Returns disks and configuration of a guest to a snapshot. What came since is lost; a running guest is stopped.",
+		Doc:   "Roll back, revert or go back to a snapshot. What came since is lost; a running guest is stopped.",
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":102,"snapname":"after-upgrade","start":true,"confirm":true}`},
 		},
@@ -261,7 +261,7 @@ func deleteSnapshot() tool.Tool {
 	return change.New(change.Spec[deleteIn, deleteIn, deleteOut]{
 		Name:  "pve_delete_snapshot",
 		Title: "Delete a snapshot",
-		Doc:   "Deletes a snapshot of a guest, for good.",
+		Doc:   "Delete or remove a snapshot of a guest, for good.",
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":102,"snapname":"before-upgrade","confirm":true}`},
 		},

@@ -58,8 +58,9 @@ func storageContent() tool.Tool {
 	return tool.Read(tool.Spec[contentIn, contentOut]{
 		Name:  "pve_storage_content",
 		Title: "List what is on a storage",
-		Doc:   "What is on a storage: ISO images, container templates, disks, backups, snippets; what fills it (sum_by). Who is backed up: pve_backup_status.",
-		Long:  true,
+		Doc: "What is on a storage and what is filling it (sum_by): list ISO images, container templates, backups, disks and the guests they belong to. Who is " +
+			"backed up: pve_backup_status.",
+		Long: true,
 		Examples: []tool.Example{
 			{Arguments: `{"storage":"nfs","content":"backup"}`},
 			{Arguments: `{"storage":"local"}`},

@@ -44,7 +44,7 @@ func listStorage() tool.Tool {
 	return tool.Read(tool.Spec[listIn, listOut]{
 		Name:  "pve_list_storage",
 		Title: "List storages",
-		Doc:   "Storages of the cluster or of a node, and how full they are; shared ones once.",
+		Doc:   "Which storages there are, how full, and for what (ISO, backups).",
 		Examples: []tool.Example{
 			{Arguments: `{"node":"pve1"}`},
 			{Arguments: `{}`},

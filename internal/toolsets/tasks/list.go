@@ -58,7 +58,7 @@ func listTasks() tool.Tool {
 	return tool.Read(tool.Spec[listIn, listOut]{
 		Name:  "pve_list_tasks",
 		Title: "List tasks",
-		Doc:   "Who did what and when: what changed, who deleted, stopped or moved a guest, what failed. Tasks of all nodes or one, newest first, and how they ended.",
+		Doc:   "Who did what and when: what changed since yesterday, who deleted, stopped or moved a guest; which tasks failed or are running.",
 		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":100,"limit":3}`},

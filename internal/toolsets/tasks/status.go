@@ -50,7 +50,7 @@ func taskStatus() tool.Tool {
 	return tool.Read(tool.Spec[statusIn, statusOut]{
 		Name:  "pve_task_status",
 		Title: "Show a task, or wait for it",
-		Doc:   "State of a task: running, ok, warnings, or failed with the reason. With wait it waits for the end.",
+		Doc:   "Is a task done: running, ok, warnings, or failed with the reason; its log. With wait it waits for the end.",
 		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"upid":"$UPID"}`, Given: []tool.Given{{Word: "$UPID", Tool: "pve_list_tasks", Arguments: `{"type":"vzdump"}`, Field: "tasks.0.upid"}}},

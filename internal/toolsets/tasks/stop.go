@@ -31,7 +31,7 @@ func stopTask() tool.Tool {
 	return change.New(change.Spec[stopIn, stopIn, stopOut]{
 		Name:  "pve_stop_task",
 		Title: "Stop a task",
-		Doc:   "Stops a running task of PVE, unlike cancelling a call, which only stops waiting. Says what may be left behind.",
+		Doc:   "Stop, cancel or abort a running task of PVE, such as a backup or migration that hangs. Says what may be left behind.",
 		Examples: []tool.Example{
 			{Arguments: `{"upid":"$RUNNING"}`, Given: []tool.Given{{Word: "$RUNNING", Tool: "pve_guest_power", Arguments: `{"vmid":102,"action":"shutdown","wait":0}`, Field: "upid", ByAnother: true}}},
 		},

@@ -98,8 +98,8 @@ func Tool() tool.Tool {
 	return tool.Read(tool.Spec[statusIn, statusOut]{
 		Name:  "pve_backup_status",
 		Title: "Show which guests are backed up",
-		Doc: "Backup coverage: which guests have no backup, an old one, or one that failed, and why; who is fine; which jobs cover them and run next; " +
-			"disks that no job includes.",
+		Doc: "Which guests have no backup, are not backed up for a week, or whose backup failed last night or was not verified, and why; which are fine or in no " +
+			"job; disks that no job includes.",
 		Long: true,
 		Examples: []tool.Example{
 			{Arguments: `{}`},

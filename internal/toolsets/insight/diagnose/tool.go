@@ -55,8 +55,8 @@ func Tool() tool.Tool {
 	return tool.Read(tool.Spec[in, out]{
 		Name:  "pve_diagnose",
 		Title: "Find out why a guest, node, storage or task does not work",
-		Doc: "Why does a VM or container not start, not answer, have no network, why is it slow or locked; why is a node slow or a storage " +
-			"not usable; why did a task or backup fail: ranked causes with evidence and the next step.",
+		Doc: "Why a VM or container does not (won't) start or answer, has no network, is slow or locked; why a node is slow; what is wrong with a storage, " +
+			"something that failed (task, backup): ranked causes with evidence and the next step.",
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":105,"symptom":"does not start"}`},
 			{Arguments: `{"vmid":100,"symptom":"no network"}`},

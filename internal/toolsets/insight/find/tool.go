@@ -50,9 +50,8 @@ func Tool() tool.Tool {
 	return tool.Read(tool.Spec[in, out]{
 		Name:  "pve_find",
 		Title: "Find guests by address, disk, network, device or configuration",
-		Doc: "Which VM or container has this IP or MAC address, uses this ISO, disk, storage, bridge, VLAN or passed-through device, has this " +
-			"configuration value, note or no guest agent; IP addresses of all guests. Arguments together are \"and\". Snapshots count as use. " +
-			"Names and tags: pve_list_guests.",
+		Doc: "Find VMs or containers: which has this IP or MAC address, uses this ISO, disk, storage, bridge, VLAN or passed-through device, has this CPU type or " +
+			"other configuration value, note, or no guest agent. Arguments together are \"and\". Names and tags: pve_list_guests.",
 		Examples: []tool.Example{
 			{Arguments: `{"ip":"10.10.1.12"}`},
 			{Arguments: `{"iso":"local:iso/debian-12.11.0-amd64-netinst.iso"}`},

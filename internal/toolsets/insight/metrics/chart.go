@@ -43,7 +43,8 @@ func Chart() tool.Tool {
 		return out, nil
 	})
 	s.Name, s.Title = chartName, "Draw history as a picture"
-	s.Doc = "A chart (PNG picture) of what pve_metrics says in figures: CPU, memory, disk and network of a guest, node, storage or the cluster over time, or the guests that use most."
+	s.Doc = "Draw a graph: plot, chart or picture (PNG) of CPU, memory, disk or network of a guest, node, storage or the cluster over time, or of the guests that " +
+		"use most."
 	s.Examples = []tool.Example{
 		{Arguments: `{"of":"100","period":"24h"}`},
 		{Arguments: `{"of":"pve2","period":"week"}`},

@@ -73,8 +73,8 @@ func Metrics() tool.Tool {
 		return r.answer, err
 	})
 	s.Name, s.Title, s.Chart = "pve_metrics", "Show history and forecasts", chartName
-	s.Doc = "How much CPU, memory, disk or network a VM, container, node, storage or the cluster used over time: average, p95, maximum and when, trend; " +
-		"which guests use most (top); when is a storage or disk full (forecast); is a guest too big or too small."
+	s.Doc = "How much CPU, memory, disk or network traffic a guest, node, storage or the cluster used over a day, week or month: average, maximum, trend; who used " +
+		"most, highest load (top); when is a storage full; is a guest too big or too small."
 	s.Examples = []tool.Example{
 		{Arguments: `{"of":"100","period":"24h"}`},
 		{Arguments: `{"of":"200","figures":["memory"]}`},

@@ -108,8 +108,8 @@ func Change() tool.Tool {
 	return change.New(change.Spec[setIn, setState, setOut]{
 		Name:  "pve_set_firewall",
 		Title: "Change the firewall",
-		Doc: "Open or block a port in the firewall of a guest, a node or the cluster; change rules, security groups, IP sets and aliases; " +
-			"switch it on or off. Says first what could lock people out.",
+		Doc: "Open, allow or block a port, service (SSH) or address in a firewall of a guest, node or cluster; change or delete rules, groups, IP sets; switch it " +
+			"on. Says what could lock people out.",
 		Examples: []tool.Example{
 			{Arguments: `{"change":"add_rule","vmid":100,"action":"accept","port":"443","source":"10.0.0.0/8","comment":"web"}`},
 			{Arguments: `{"change":"set_options","vmid":100,"options":{"policy_in":"DROP"},"confirm":true}`},

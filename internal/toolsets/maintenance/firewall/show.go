@@ -46,8 +46,8 @@ func Show() tool.Tool {
 	return tool.Read(tool.Spec[showIn, showOut]{
 		Name:  "pve_firewall",
 		Title: "Show the firewall, and whether it works",
-		Doc: "Firewall of a guest, a node or the cluster: whether it works at all and why not, which ports are open or blocked, and its rules, " +
-			"security groups, IP sets, aliases and options in the order in which they take effect.",
+		Doc: "Which firewall rules apply to a guest, a node or the cluster: is it on, does it work and why not, which ports it lets through or blocks; security " +
+			"groups, IP sets, aliases and options in the order in which they take effect.",
 		Examples: []tool.Example{
 			{Arguments: `{"vmid":101}`},
 			{Arguments: `{"node":"pve1"}`},
