@@ -43,7 +43,7 @@ var layers = []layer{
 	{"checks and pages", []string{"internal/doctor", "internal/docs", "internal/testkit/capture", "internal/testkit/effort", "internal/testkit/live", "internal/testkit/recorded"}},
 	{"commands", []string{"internal/cli/..."}},
 	{"stories", []string{"internal/testkit/sim"}},
-	{"programs and tests", []string{"cmd/...", "internal/docs/gen", "internal/archtest", "bench/...", "test/...", "packaging", "build/..."}},
+	{"programs and tests", []string{"cmd/...", "internal/docs/gen", "internal/archtest", "bench/...", "test/...", "packaging", "build/...", "evals/..."}},
 }
 
 // denied are imports that the layers allow and that are wrong all the same. A module may be
