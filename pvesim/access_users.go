@@ -136,6 +136,7 @@ func createUser(c *call) (any, error) {
 	if err != nil {
 		return nil, die("%s%s", words, strings.TrimSpace(err.Error()))
 	}
+	u.Password = c.str("password")
 	c.users[id] = u
 	clear(c.privCache)
 	return nil, nil
@@ -281,12 +282,10 @@ func putToken(c *call) (any, error) {
 		t.Comment = c.str("comment")
 	}
 	for _, key := range apischema.SplitList(c.str("delete")) {
-		switch key {
-		case "comment":
-			t.Comment = ""
-		case "expire":
-			t.Expire = 0
+		if key != "comment" {
+			return nil, die("updating token info failed: 400 Parameter verification failed.\ndelete: unknown option '%s'", key)
 		}
+		t.Comment = ""
 	}
 	out := t.fields()
 	if c.flag("regenerate") {
@@ -311,11 +310,3 @@ func deleteToken(c *call) (any, error) {
 // expired reports whether a time that ends an account or a token has come; 0 never
 // does.
 func expired(at int64, now time.Time) bool { return at != 0 && now.Unix() >= at }
-
-// listRealms lists the two realms that every cluster has.
-func listRealms(*call) (any, error) {
-	return []any{
-		map[string]any{"realm": "pam", "type": "pam", "comment": "Linux PAM standard authentication"},
-		map[string]any{"realm": "pve", "type": "pve", "comment": "Proxmox VE authentication server"},
-	}, nil
-}

@@ -21,7 +21,7 @@ func checkVZDump(c *call) error {
 	}
 	for _, p := range []string{"dumpdir", "job-id", "script", "tmpdir"} {
 		if c.params[p] != nil {
-			return badParam(p, "Only root may set this option.")
+			return c.rootOption(p, "Only root may set this option.")
 		}
 	}
 	for _, p := range []string{"bwlimit", "ionice", "performance"} {

@@ -29,8 +29,12 @@ func offerTerminal(c *call, g *guest) (any, error) {
 	return c.terminal(con, inner)
 }
 
-// offerShell refuses: a shell of a node is the user's own, and every caller here is a token.
+// offerShell refuses a token: a shell of a node is the user's own. That of a user who has
+// logged in is not simulated.
 func offerShell(c *call) (any, error) {
+	if !c.byToken {
+		return nil, c.notSimulated()
+	}
 	return nil, die("value '%s' does not look like a valid user name", c.caller.User)
 }
 

@@ -43,6 +43,9 @@ func classOf(classes map[string]string, key string) string {
 // mayKey lets callers change a key of a guest's configuration that have the privilege
 // for its class. For a drive, the value decides which privilege that is.
 func (c *call) mayKey(kind, vm, key, value string) error {
+	if c.isRoot() {
+		return nil
+	}
 	if kind == "lxc" {
 		return c.mayContainerKey(vm, key, value)
 	}
@@ -136,7 +139,7 @@ func (c *call) mayBridges(config map[string]string) error {
 		if withoutIndex(key) != "net" || bridge == "" || !c.node.version.atLeast(8, 0) {
 			continue
 		}
-		if err := c.caller.Require("/sdn/zones/localnetwork/"+bridge, "SDN.Use"); err != nil {
+		if err := c.caller.Require("/sdn/zones/"+c.zoneOf(bridge)+"/"+bridge, "SDN.Use"); err != nil {
 			return err
 		}
 	}
@@ -162,6 +165,8 @@ func (c *call) mayDrive(kind string, vmid int, key, drive, defaultStorage string
 	storage, name, ok := strings.Cut(id, ":")
 	content, _ := contentOf(name)
 	switch {
+	case strings.HasPrefix(id, "/") && c.isRoot():
+		return nil
 	case strings.HasPrefix(id, "/"):
 		return onlyRootPaths()
 	case !ok, name == "cloudinit":

@@ -14,14 +14,24 @@ import (
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
-// onlyRoot refuses parameters that no token may use. One that is off is not used.
+// onlyRoot refuses parameters that root alone may use, and what they do for root is not
+// simulated. One that is off is not used.
 func (c *call) onlyRoot(names ...string) error {
 	for _, name := range names {
-		if v := c.params[name]; v != nil && perl.Text(v) != "0" && perl.Text(v) != "" {
-			return badParam(name, "Only root may use this option.")
+		if v := c.params[name]; v == nil || perl.Text(v) == "0" || perl.Text(v) == "" {
+			continue
 		}
+		return c.rootOption(name, "Only root may use this option.")
 	}
 	return nil
+}
+
+// rootOption refuses an option that only root may use.
+func (c *call) rootOption(name, words string) error {
+	if c.isRoot() {
+		return &refusal{status: 501, message: "Option '" + name + "' of " + c.ep.Method + " " + c.ep.Path + " not implemented by pvesim"}
+	}
+	return badParam(name, "%s", words)
 }
 
 // checkValues refuses values of a guest's configuration that their formats let pass:

@@ -310,6 +310,8 @@ type User struct {
 	Email    string
 	// These are rarely known.
 	FirstName, LastName, Keys string
+	// Password is what the user logs in with; "" means that no password lets it in.
+	Password string
 }
 
 // Group is a group of users. Its members name it in [User].

@@ -44,6 +44,9 @@ func Lab() Model {
 	return m
 }
 
+// presetPassword is that of the users of the presets, for whom it is no secret.
+const presetPassword = "simulated"
+
 // Cluster is a cluster of three nodes with VMs, containers, templates, tags, pools,
 // storages and a history of tasks, some of which failed. The start of VM 105 fails
 // and that of CT 204 warns, VM 106 ignores a shutdown, VM 107 is locked, VM 108 is
@@ -52,7 +55,7 @@ func Lab() Model {
 // 106 and CT 204; one of VM 103 failed its verification.
 //
 // Its tokens are root@pam!full, ops@pve!mcp (runs guests), audit@pve!mcp (reads)
-// and none@pve!mcp (may do nothing).
+// and none@pve!mcp (may do nothing). Their owners log in with the password simulated.
 func Cluster() Model {
 	m := Model{
 		Seed:    1,
@@ -141,7 +144,10 @@ func clusterHistory() []PastTask {
 
 // access gives the model its users and tokens.
 func (m *Model) access() {
-	m.Users = []User{{ID: "root@pam"}, {ID: "ops@pve"}, {ID: "audit@pve"}, {ID: "none@pve"}}
+	m.Users = []User{{ID: rootUser}, {ID: "ops@pve"}, {ID: "audit@pve"}, {ID: "none@pve"}}
+	for i := range m.Users {
+		m.Users[i].Password = presetPassword
+	}
 	m.ACL = []ACL{
 		{Path: "/", Who: "ops@pve", Role: "PVEAdmin"},
 		{Path: "/", Who: "audit@pve", Role: "PVEAuditor"},

@@ -23,6 +23,8 @@ type world struct {
 	clock *pvesim.Virtual
 	token string
 	node  string // that receives the requests
+	// A ticket takes the place of the token.
+	ticket, forgery string
 }
 
 func newWorld(t *testing.T, m pvesim.Model) *world {
@@ -55,7 +57,12 @@ type reply struct {
 func (w *world) do(method, path string, form url.Values) reply {
 	w.Helper()
 	req := pvesim.Request{Node: w.node, Method: method, Path: "/api2/json" + path, Header: http.Header{}}
-	req.Header.Set("Authorization", w.model.Token(w.token).Header())
+	if w.ticket == "" {
+		req.Header.Set("Authorization", w.model.Token(w.token).Header())
+	} else {
+		req.Header.Set("Cookie", "PVEAuthCookie="+url.QueryEscape(w.ticket))
+		req.Header.Set("CSRFPreventionToken", w.forgery)
+	}
 	if method == "GET" || method == "DELETE" {
 		req.Query = form.Encode()
 	} else {

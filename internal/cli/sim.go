@@ -90,9 +90,14 @@ func (a *app) ready(sim *pvesim.Sim, m pvesim.Model, token pvesim.Token, listene
 	for _, l := range listeners {
 		urls, prints = append(urls, l.URL()), append(prints, l.Fingerprint())
 	}
-	fmt.Fprintf(a.out, "# %v; these tokens are no secrets:\n", sim)
+	fmt.Fprintf(a.out, "# %v; these tokens and passwords are no secrets:\n", sim)
 	for _, t := range m.Tokens {
 		fmt.Fprintf(a.out, "#   %s=%s\n", t.ID, t.Secret)
+	}
+	for _, u := range m.Users {
+		if u.Password != "" {
+			fmt.Fprintf(a.out, "#   %s logs in with %s\n", u.ID, u.Password)
+		}
 	}
 	fmt.Fprintf(a.out, "export PVE_HOST='%s'\nexport PVE_FINGERPRINT='%s'\n", strings.Join(urls, ","), strings.Join(prints, ","))
 	fmt.Fprintf(a.out, "export PVE_TOKEN_ID='%s'\nexport PVE_TOKEN_SECRET='%s'\n", token.ID, token.Secret)
