@@ -11,7 +11,6 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/calendar"
-	"github.com/pve-mcp/pve-mcp/pvesim/internal/perl"
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
@@ -26,18 +25,15 @@ func (c *call) theJob() (*BackupJob, error) {
 }
 
 func (c *call) job(b *BackupJob) map[string]any {
-	out := withNumbers(b.Options)
+	out := c.options(c.api().Endpoint("POST", "/cluster/backup"), Section{Options: b.Options})
 	out["id"], out["type"], out["schedule"], out["enabled"] = b.ID, "vzdump", b.Schedule, bit(!b.Disabled)
-	if ids, ok := b.Options["vmid"]; ok {
-		out["vmid"] = ids // a list, even of one
-	}
 	for _, key := range []string{"fleecing", "performance", "prune-backups"} {
 		if text, ok := b.Options[key]; ok {
 			out[key] = c.jobObject(text)
 		}
 	}
 	if paths, ok := b.Options["exclude-path"]; ok {
-		out["exclude-path"] = strings.Split(paths, ",")
+		out["exclude-path"] = strings.FieldsFunc(paths, func(r rune) bool { return r == '\n' || r == ',' })
 	}
 	if next, ok := calendar.Next(b.Schedule, c.now.UTC()); ok && !b.Disabled {
 		out["next-run"] = next.Unix()
@@ -110,7 +106,7 @@ var jobKeys = []string{"delete", "dow", "enabled", "id", "schedule", "starttime"
 func (c *call) jobRefusal(o map[string]string, old *BackupJob) error {
 	for _, p := range []string{"dumpdir", "script", "tmpdir"} {
 		if c.params[p] != nil {
-			return badParam(p, "Only root may set this option.")
+			return c.rootOption(p, "Only root may set this option.")
 		}
 	}
 	storages := []string{c.str("storage")}
@@ -159,7 +155,7 @@ func (c *call) change(b BackupJob, old *BackupJob) (BackupJob, error) {
 	dropKeys(b.Options, apischema.SplitList(c.str("delete"))...)
 	for key, value := range c.params {
 		if value != nil && !slices.Contains(jobKeys, key) {
-			b.Options[key] = perl.Text(value)
+			b.Options[key] = optionText(value)
 		}
 	}
 	if c.params["enabled"] != nil {

@@ -253,17 +253,17 @@ func (c *call) poolResources() []any {
 func (c *call) zoneResources() []any {
 	out := []any{}
 	for _, n := range c.nodes {
-		if !c.may("/sdn/zones/localnetwork", "SDN.Audit") {
-			continue
+		for _, zone := range c.zoneNames(n.Name) {
+			if !c.may("/sdn/zones/"+zone, "SDN.Audit") {
+				continue
+			}
+			row := map[string]any{"id": "sdn/" + n.Name + "/" + zone, "type": "sdn", "sdn": zone}
+			if c.node.version.atLeast(9, 1) {
+				row = map[string]any{"id": "network/" + n.Name + "/zone/" + zone, "type": "network", "network": zone, "network-type": "zone"}
+			}
+			row["node"], row["status"] = n.Name, "ok"
+			out = append(out, row)
 		}
-		if c.node.version.atLeast(9, 1) {
-			out = append(out, map[string]any{
-				"id": "network/" + n.Name + "/zone/localnetwork", "type": "network", "network": "localnetwork",
-				"network-type": "zone", "node": n.Name, "status": "ok",
-			})
-			continue
-		}
-		out = append(out, map[string]any{"id": "sdn/" + n.Name + "/localnetwork", "type": "sdn", "sdn": "localnetwork", "node": n.Name, "status": "ok"})
 	}
 	return out
 }

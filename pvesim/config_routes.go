@@ -10,9 +10,6 @@ import (
 // mapped devices, notifications, the options of nodes and of the cluster.
 func configRoutes() routes {
 	all := routes{
-		"GET /cluster/acme":                               {serve: index("name")},
-		"GET /cluster/acme/account":                       {serve: listNothing},
-		"GET /cluster/acme/plugins":                       {serve: listNothing},
 		"GET /cluster/jobs/realm-sync":                    {serve: listNothing},
 		"GET /cluster/mapping":                            {serve: index("name")},
 		"GET /cluster/notifications":                      {serve: index("name")},
@@ -22,28 +19,13 @@ func configRoutes() routes {
 		"GET /cluster/notifications/targets":              {serve: listTargets},
 		"GET /cluster/options":                            {serve: getOptions},
 		"PUT /cluster/options":                            {serve: putOptions},
-		"GET /cluster/sdn":                                {serve: listSDN},
-		"GET /cluster/sdn/controllers":                    {serve: listNothing},
-		"GET /cluster/sdn/dns":                            {serve: listNothing},
-		"GET /cluster/sdn/vnets":                          {serve: listNothing},
-		"GET /cluster/sdn/zones":                          {serve: listNothing},
 		"GET /nodes/{node}/config":                        {serve: getNodeConfig},
 		"PUT /nodes/{node}/config":                        {serve: putNodeConfig},
-		"GET /nodes/{node}/sdn":                           {serve: index("name")},
-		"GET /nodes/{node}/sdn/zones":                     {serve: listNothing},
 	}
 	for _, kind := range slices.Concat([]sectionKind{metricsServers()}, mappings(), endpointsOfNotifications(), []sectionKind{matchers()}) {
 		maps.Copy(all, kind.routes())
 	}
 	return all
-}
-
-func listSDN(*call) (any, error) {
-	out := []any{}
-	for _, id := range []string{"vnets", "zones", "controllers", "ipams", "dns"} {
-		out = append(out, map[string]any{"id": id})
-	}
-	return out, nil
 }
 
 func metricsServers() sectionKind {

@@ -15,8 +15,12 @@ type sectionKind struct {
 	file string // below /etc/pve
 	key  string // the parameter with an object's id
 	typ  string // of the objects; "" for what the parameter type says
+	// shownKey is the field with an object's id in answers, if it is not key.
+	shownKey string
 	// at is the path with which an object is made, if that is not path.
 	at string
+	// idOf is the id that a call is about; nil if that is the parameter.
+	idOf func(*call) string
 
 	// needed and optional are the options of a type that allows no others.
 	needed, optional map[string]string
@@ -30,7 +34,7 @@ type sectionKind struct {
 	absent               func(id string) error // that is to be removed; nil if PVE does not mind
 
 	inList, inOne bool                                       // the digest is shown there
-	fields        func(*call, map[string]any) map[string]any // of an entry in the list; nil for all
+	fields        func(*call, map[string]any) map[string]any // of an entry in the list, nil to leave it out; nil for all
 	visible       func(c *call, id string) bool              // in the list; nil for all
 	check         func(c *call, s Section, create bool) error
 	free          func(c *call, id string) error // to be removed; nil for always
@@ -70,9 +74,17 @@ func (k sectionKind) all(c *call) []Section {
 	return out
 }
 
+// id is that of the object that the call is about.
+func (k sectionKind) id(c *call) string {
+	if k.idOf != nil {
+		return k.idOf(c)
+	}
+	return c.str(k.key)
+}
+
 func (k sectionKind) find(c *call) (Section, bool) {
-	all := k.all(c)
-	i := slices.IndexFunc(all, func(s Section) bool { return s.ID == c.str(k.key) })
+	all, id := k.all(c), k.id(c)
+	i := slices.IndexFunc(all, func(s Section) bool { return s.ID == id })
 	if i < 0 {
 		return Section{}, false
 	}
@@ -95,7 +107,7 @@ func (k sectionKind) list(c *call) (any, error) {
 			continue
 		}
 		entry := k.show(c, s)
-		entry[k.key] = s.ID
+		entry[cmp.Or(k.shownKey, k.key)] = s.ID
 		if k.typ == "" {
 			entry["type"] = s.Type
 		}
@@ -108,7 +120,9 @@ func (k sectionKind) list(c *call) (any, error) {
 		if k.fields != nil {
 			entry = k.fields(c, entry)
 		}
-		out = append(out, entry)
+		if entry != nil {
+			out = append(out, entry)
+		}
 	}
 	return out, nil
 }
@@ -128,13 +142,16 @@ func (k sectionKind) origin(c *call, s Section) string {
 func (k sectionKind) get(c *call) (any, error) {
 	s, ok := k.find(c)
 	if !ok {
-		return nil, k.unknown(c.str(k.key))
+		return nil, k.unknown(k.id(c))
 	}
 	out := k.show(c, s)
 	if k.typ == "" {
 		out["type"] = s.Type
 	} else {
 		out[k.key] = s.ID
+	}
+	if k.shownKey != "" {
+		out[k.shownKey] = s.ID
 	}
 	if k.inOne {
 		out["digest"] = c.fileDigest(k.file)
@@ -143,20 +160,15 @@ func (k sectionKind) get(c *call) (any, error) {
 }
 
 func (k sectionKind) create(c *call) (any, error) {
-	id := c.str(k.key)
+	id := k.id(c)
 	s := Section{ID: id, Type: cmp.Or(k.typ, c.str("type"))}
 	if _, ok := k.find(c); ok || c.section(k.file, "", id) != nil {
 		return nil, k.taken(id)
 	}
-	if err := k.knows(c, s.Type); err != nil {
+	if err := k.complete(c, s); err != nil {
 		return nil, err
 	}
 	c.setSection(&s, k.key, "type")
-	for _, name := range strings.Fields(k.needed[s.Type]) {
-		if s.Options[name] == "" {
-			return nil, die("missing value for required option '%s'", name)
-		}
-	}
 	if k.check != nil {
 		if err := k.check(c, s, true); err != nil {
 			return nil, err
@@ -164,6 +176,19 @@ func (k sectionKind) create(c *call) (any, error) {
 	}
 	c.files[k.file] = append(c.files[k.file], s)
 	return nil, nil
+}
+
+// complete refuses an object without options that its type needs, or with others than it has.
+func (k sectionKind) complete(c *call, s Section) error {
+	if err := k.knows(c, s.Type); err != nil {
+		return err
+	}
+	for _, name := range strings.Fields(k.needed[s.Type]) {
+		if v := c.params[name]; v == nil || optionText(v) == "" {
+			return die("missing value for required option '%s'", name)
+		}
+	}
+	return nil
 }
 
 // knows refuses options that a type does not have.
@@ -196,7 +221,7 @@ func (k sectionKind) put(c *call) (any, error) {
 	}
 	s, ok := k.find(c)
 	if !ok {
-		return nil, k.gone(c.str(k.key))
+		return nil, k.gone(k.id(c))
 	}
 	if err := k.knows(c, s.Type); err != nil {
 		return nil, err
@@ -213,7 +238,7 @@ func (k sectionKind) put(c *call) (any, error) {
 }
 
 func (k sectionKind) remove(c *call) (any, error) {
-	id := c.str(k.key)
+	id := k.id(c)
 	s, ok := k.find(c)
 	switch {
 	case !ok && k.absent != nil:

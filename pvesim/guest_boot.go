@@ -56,7 +56,7 @@ func (c *call) missingBridge(g *guest) (outcome, bool) {
 	n := c.nodeNamed(g.Node)
 	for i := range g.macs() {
 		bridge := propstring.Get(g.Config["net"+strconv.Itoa(i)], "bridge")
-		if bridge == "" || n.Contained || slices.ContainsFunc(c.networkNow(n), func(i map[string]any) bool { return i["iface"] == bridge && i["active"] == 1 }) {
+		if bridge == "" || n.Contained || c.hasVNet(n.Name, bridge) || slices.ContainsFunc(c.networkNow(n), func(i map[string]any) bool { return i["iface"] == bridge && i["active"] == 1 }) {
 			continue
 		}
 		o := failed(failTakes, "start failed: QEMU exited with code 1")

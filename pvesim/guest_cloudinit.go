@@ -145,7 +145,10 @@ func (s *state) networkConfig(g *guest) string {
 	out += "    - type: nameserver\n"
 	servers, domains := strings.Fields(g.Config["nameserver"]), strings.Fields(g.Config["searchdomain"])
 	if len(servers) == 0 {
-		servers = []string{nodeDNS}
+		servers = s.nameServers(g.Node)
+	}
+	if search := s.dns(g.Node)["search"]; len(domains) == 0 && search != "" {
+		domains = []string{search}
 	}
 	for _, list := range []struct {
 		name  string

@@ -36,7 +36,7 @@ type routes map[string]route
 var simulated = sync.OnceValue(func() routes {
 	all := routes{}
 	for _, table := range []routes{
-		accessRoutes(), realmRoutes(), agentRoutes(), backupRoutes(), clusterRoutes(), configRoutes(), consoleRoutes(), firewallRoutes(), guestRoutes(), haRoutes(), nodeRoutes(), poolRoutes(), replicationRoutes(), storageRoutes(), taskRoutes(),
+		accessRoutes(), acmeRoutes(), nodeSettingRoutes(), realmRoutes(), agentRoutes(), backupRoutes(), clusterRoutes(), configRoutes(), consoleRoutes(), firewallRoutes(), guestRoutes(), haRoutes(), nodeRoutes(), poolRoutes(), replicationRoutes(), sdnRoutes(), storageRoutes(), taskRoutes(),
 	} {
 		maps.Copy(all, table)
 	}

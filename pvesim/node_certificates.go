@@ -86,5 +86,12 @@ func listCertificates(c *call) (any, error) {
 		}
 		out = append(out, item)
 	}
+	if c.customCertificate() != nil {
+		item, err := c.describeCustom()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, item)
+	}
 	return out, nil
 }

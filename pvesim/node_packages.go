@@ -1,8 +1,6 @@
 package pvesim
 
 import (
-	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -111,34 +109,30 @@ var standardRepositories = []struct{ handle, name, uri, component, text string }
 	{"test", "Test", "http://download.proxmox.com/debian/pve", "pve-test", "This repository contains the latest packages."},
 }
 
-// getRepositories are Debian's, and one of Proxmox's.
+// getRepositories are Debian's, and those of Proxmox that the node has.
 func getRepositories(c *call) (any, error) {
-	suite := c.node.version.debian()
-	repository := func(uri, suite string, components ...any) map[string]any {
-		return map[string]any{
-			"Enabled": 1, "FileType": "list", "Types": []any{"deb"}, "URIs": []any{uri}, "Suites": []any{suite}, "Components": components,
-		}
-	}
 	digest := []any{}
 	for i := range 32 {
-		digest = append(digest, int(hash(c.node.Name, i)%256))
+		digest = append(digest, int(hash(c.node.Name, c.repositoriesDigest(), i)%256))
 	}
-	repositories := []any{
-		repository("http://deb.debian.org/debian", suite, "main", "contrib"),
-		repository("http://security.debian.org", suite+"-security", "main", "contrib"),
+	repositories, status := []any{}, map[string]int{}
+	for _, r := range c.repositories() {
+		repositories = append(repositories, map[string]any{
+			"Enabled": bit(r.enabled), "FileType": "list", "Types": []any{"deb"}, "URIs": []any{r.uri}, "Suites": []any{r.suite}, "Components": r.components,
+		})
+		status[r.handle] = bit(r.enabled)
 	}
 	standard := []any{}
 	for _, r := range standardRepositories {
 		item := map[string]any{"handle": r.handle, "name": r.name, "description": r.text}
-		if r.handle == cmp.Or(c.node.Repository, "no-subscription") {
-			item["status"] = 1
-			repositories = append(repositories, repository(r.uri, suite, r.component))
+		if enabled, ok := status[r.handle]; ok {
+			item["status"] = enabled
 		}
 		standard = append(standard, item)
 	}
 	return map[string]any{
-		"digest": fmt.Sprintf("%064x", hash(c.node.Name, "repositories")), "errors": []any{}, "infos": []any{},
-		"files":          []any{map[string]any{"path": "/etc/apt/sources.list", "file-type": "list", "digest": digest, "repositories": repositories}},
+		"digest": c.repositoriesDigest(), "errors": []any{}, "infos": []any{},
+		"files":          []any{map[string]any{"path": sourcesFile, "file-type": "list", "digest": digest, "repositories": repositories}},
 		"standard-repos": standard,
 	}, nil
 }

@@ -2,8 +2,6 @@ package pvesim
 
 import (
 	"cmp"
-	"crypto/sha1"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -73,19 +71,6 @@ func listServices(c *call) (any, error) {
 func getService(c *call) (any, error) {
 	i := slices.IndexFunc(services, func(s service) bool { return s.name == c.str("service") })
 	return c.serviceFields(services[i]), nil // PVE's description lists their names
-}
-
-// nodeDNS is the name server that nodes ask.
-const nodeDNS = "10.255.255.53"
-
-func getDNS(c *call) (any, error) {
-	return map[string]any{"dns1": nodeDNS}, nil
-}
-
-func getHosts(c *call) (any, error) {
-	text := fmt.Sprintf("127.0.0.1 localhost\n%s %s\n", c.node.IP, c.node.Name)
-	sum := sha1.Sum([]byte(text))
-	return map[string]any{"data": text, "digest": hex.EncodeToString(sum[:])}, nil
 }
 
 // getNetstat are the counters of the guests' network cards, which PVE sends as text.

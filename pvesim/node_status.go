@@ -2,7 +2,6 @@ package pvesim
 
 import (
 	"strconv"
-	"time"
 )
 
 func getNodeStatus(c *call) (any, error) {
@@ -40,9 +39,4 @@ func getNodeStatus(c *call) (any, error) {
 
 func oneLoad(cpu float64, n *node, factor float64) string {
 	return strconv.FormatFloat(cpu*float64(n.CPUs)*factor, 'f', 2, 64)
-}
-
-func getNodeTime(c *call) (any, error) {
-	at := c.node.time(c.now).Unix()
-	return map[string]any{"time": at, "localtime": at, "timezone": time.UTC.String()}, nil
 }

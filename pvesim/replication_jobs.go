@@ -32,7 +32,7 @@ func (r *Replication) guest() int {
 }
 
 func (c *call) replicationFields(r *Replication) map[string]any {
-	out := withNumbers(r.Options)
+	out := c.options(c.api().Endpoint("POST", "/cluster/replication"), Section{Options: r.Options})
 	_, number, _ := strings.Cut(r.ID, "-")
 	n, _ := strconv.Atoi(number)
 	out["id"], out["type"], out["guest"], out["target"], out["jobnum"] = r.ID, "local", r.guest(), r.Target, n
@@ -87,6 +87,8 @@ func createReplication(c *call) (any, error) {
 		return nil, c.notReplicatable(g)
 	case slices.ContainsFunc(c.replications, func(other Replication) bool { return other.ID == r.ID }):
 		return nil, die("replication job '%s' already exists", r.ID)
+	case slices.ContainsFunc(c.replications, func(other Replication) bool { return other.guest() == r.guest() && other.Target == r.Target }):
+		return nil, die("replication job for guest '%d' to target 'local/%s' already exists", g.VMID, r.Target)
 	}
 	c.setReplication(&r)
 	c.replications = append(c.replications, r)
@@ -115,12 +117,15 @@ func (c *call) notReplicatable(g *guest) error {
 	return nil
 }
 
+// replicationOptions are those of a job that can be changed.
+var replicationOptions = []string{"comment", "disable", "rate", "remove_job", "schedule"}
+
 func (c *call) setReplication(r *Replication) {
 	r.Options = maps.Clone(r.Options)
 	if r.Options == nil {
 		r.Options = map[string]string{}
 	}
-	for _, key := range []string{"comment", "disable", "rate", "remove_job", "schedule"} {
+	for _, key := range replicationOptions {
 		if c.params[key] != nil {
 			r.Options[key] = perl.Text(c.params[key])
 		}
@@ -137,6 +142,14 @@ func putReplication(c *call) (any, error) {
 		return nil, die("%s", otherDigest)
 	case i < 0:
 		return nil, die("no such job '%s'", c.str("id"))
+	}
+	for _, key := range apischema.SplitList(c.str("delete")) {
+		switch {
+		case key == "target":
+			return nil, die("unable to delete required option 'target'")
+		case key != "source" && !slices.Contains(replicationOptions, key):
+			return nil, die("no such option '%s'", key)
+		}
 	}
 	c.setReplication(&c.replications[i])
 	return nil, nil

@@ -83,7 +83,7 @@ func within(data any, name string) any {
 	case []any:
 		for _, item := range data {
 			m, _ := item.(map[string]any)
-			for _, key := range []string{"name", "key", "id", "volid", "Package", "devpath", "iface", "lv", "storage", "sid", "poolid", "rule", "userid", "groupid", "roleid", "tokenid", "handle", "filename", "type", "ip", "ugid"} {
+			for _, key := range []string{"name", "key", "id", "volid", "Package", "devpath", "iface", "lv", "storage", "sid", "poolid", "rule", "userid", "groupid", "roleid", "tokenid", "handle", "filename", "type", "ip", "ugid", "zone", "plugin"} {
 				if m[key] == name {
 					return item
 				}

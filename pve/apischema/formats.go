@@ -53,6 +53,19 @@ var formats = sync.OnceValue(func() map[string]func(string) error {
 		"pve-sdn-ipam-id": func(s string) error {
 			return must(ipamIDRE, s, "IPAM ID '%s' contains illegal characters", s)
 		},
+		"pve-sdn-zone-id":       sdnID("zone", 8),
+		"pve-sdn-vnet-id":       sdnID("vnet", 8),
+		"pve-sdn-controller-id": sdnID("controller", 64),
+		"pve-sdn-dns-id":        sdnID("DNS", 0),
+		"pve-sdn-subnet-id":     subnetID,
+		"pve-sdn-dhcp-range":    dhcpRange,
+		"pve-sdn-bgp-rt":        routeTarget,
+		"pve-sdn-isis-net":      func(s string) error { return must(isisNetRE, s, "value does not look like a valid isis net") },
+		"pve-sdn-fabric-id": func(s string) error {
+			return must(fabricIDRE, s, "Fabric ID '%s' contains illegal characters", s)
+		},
+		"pem-string":               func(s string) error { return must(pemRE, s, "not a valid PEM-formatted string.") },
+		"pem-certificate-chain":    func(s string) error { return must(certificatesRE, s, "not a valid PEM-formatted string.") },
 		"pve-replication-job-id":   matches(`[1-9][0-9]{2,8}-\d{1,9}`, "value does not look like a valid replication job ID"),
 		"pve-tag":                  matches(`(?i:[a-z0-9_][a-z0-9_\-\+\.]*)`, "invalid characters in tag"),
 		"pve-ha-resource-or-vm-id": matches(`((vm|ct):)?[1-9][0-9]{2,8}`, "value does not look like a valid ha resource id"),
@@ -160,30 +173,32 @@ const (
 )
 
 var (
-	configIDRE   = anchored(`(?i:[a-z][a-z0-9_-]+)`)
-	timeZoneRE   = anchored(`[A-Za-z][A-Za-z0-9_+\-/]*`)
-	ipamIDRE     = anchored(`[a-zA-Z][a-zA-Z0-9]*[a-zA-Z0-9]`)
-	storageIDRE  = anchored(`(?i:[a-z][a-z0-9\-_\.]*[a-z0-9])`)
-	poolIDRE     = anchored(`[A-Za-z0-9\.\-_]+(/[A-Za-z0-9\.\-_]+){0,2}`)
-	idRE         = anchored(`[A-Za-z0-9\.\-_]+`)
-	calendarRE   = lazyregexp.New(`^(?i:(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*(?:\.\.|,| |$))*[0-9*/.,:\- ]*|minutely|hourly|daily|weekly|monthly|yearly)$`)
-	optionsRE    = anchored(`\S+`)
-	portRE       = lazyregexp.New(`:\d+$`)
-	lvmRE        = anchored(`(?i:[a-z0-9][a-z0-9\-_.]*[a-z0-9])`)
-	overrideRE   = anchored(`[a-z]+=/.*`)
-	realmRE      = anchored(`[A-Za-z][A-Za-z0-9\.\-_]+`)
-	ldapAttrRE   = anchored(`[a-zA-Z0-9]+`)
-	userIDRE     = anchored(userRE)
-	tokenIDRE    = anchored(userRE + `![A-Za-z][A-Za-z0-9\.\-_]+`)
-	ifaceRE      = anchored(`(?i:[a-z][a-z0-9_]{1,20})([:\.]\d+)?`)
-	bridgeRE     = anchored(`[-_.\w\d]+`)
-	driveRE      = anchored(`(ide|sata|scsi|virtio)\d+`)
-	bootDeviceRE = anchored(`(ide|sata|scsi|virtio|net|hostpci|usb)\d+`)
-	mountPathRE  = lazyregexp.New(`/\.\.?/|/\.\.?$|^\.\./`)
-	volumeIDRE   = anchored(`(?i:[a-z][a-z0-9\-_\.]*[a-z0-9]):.+`)
-	urlencodedRE = anchored(`[-%a-zA-Z0-9_.!~*'()]*`)
-	macRE        = anchored(`(?i:[a-f0-9][02468ace](:[a-f0-9]{2}){5})`)
-	dnsNameRE    = anchored(`(` + nameRE + `\.)*` + nameRE)
+	configIDRE     = anchored(`(?i:[a-z][a-z0-9_-]+)`)
+	timeZoneRE     = anchored(`[A-Za-z][A-Za-z0-9_+\-/]*`)
+	ipamIDRE       = anchored(`[a-zA-Z][a-zA-Z0-9]*[a-zA-Z0-9]`)
+	storageIDRE    = anchored(`(?i:[a-z][a-z0-9\-_\.]*[a-z0-9])`)
+	poolIDRE       = anchored(`[A-Za-z0-9\.\-_]+(/[A-Za-z0-9\.\-_]+){0,2}`)
+	idRE           = anchored(`[A-Za-z0-9\.\-_]+`)
+	calendarRE     = lazyregexp.New(`^(?i:(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*(?:\.\.|,| |$))*[0-9*/.,:\- ]*|minutely|hourly|daily|weekly|monthly|yearly)$`)
+	optionsRE      = anchored(`\S+`)
+	portRE         = lazyregexp.New(`:\d+$`)
+	lvmRE          = anchored(`(?i:[a-z0-9][a-z0-9\-_.]*[a-z0-9])`)
+	overrideRE     = anchored(`[a-z]+=/.*`)
+	realmRE        = anchored(`[A-Za-z][A-Za-z0-9\.\-_]+`)
+	ldapAttrRE     = anchored(`[a-zA-Z0-9]+`)
+	userIDRE       = anchored(userRE)
+	tokenIDRE      = anchored(userRE + `![A-Za-z][A-Za-z0-9\.\-_]+`)
+	ifaceRE        = anchored(`(?i:[a-z][a-z0-9_]{1,20})([:\.]\d+)?`)
+	bridgeRE       = anchored(`[-_.\w\d]+`)
+	driveRE        = anchored(`(ide|sata|scsi|virtio)\d+`)
+	bootDeviceRE   = anchored(`(ide|sata|scsi|virtio|net|hostpci|usb)\d+`)
+	mountPathRE    = lazyregexp.New(`/\.\.?/|/\.\.?$|^\.\./`)
+	volumeIDRE     = anchored(`(?i:[a-z][a-z0-9\-_\.]*[a-z0-9]):.+`)
+	urlencodedRE   = anchored(`[-%a-zA-Z0-9_.!~*'()]*`)
+	macRE          = anchored(`(?i:[a-f0-9][02468ace](:[a-f0-9]{2}){5})`)
+	pemRE          = lazyregexp.New(`(?s)^\s*(?:[^-].*?)?-----BEGIN ([A-Z0-9 ]+)-----\s+[A-Za-z0-9+/=\s]+-----END [A-Z0-9 ]+-----\s*$`)
+	certificatesRE = lazyregexp.New(`(?s)^\s*(?:[^-].*?)?(?:-----BEGIN CERTIFICATE-----\s+[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+$`)
+	dnsNameRE      = anchored(`(` + nameRE + `\.)*` + nameRE)
 )
 
 func anchored(pattern string) *lazyregexp.Regexp { return lazyregexp.New(`^(?:` + pattern + `)\n?$`) }

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -144,16 +145,38 @@ func Describe(der []byte) (map[string]any, error) {
 	for _, name := range cert.DNSNames {
 		names = append(names, name)
 	}
-	return map[string]any{
+	out := map[string]any{
 		"fingerprint": Fingerprint(der), "subject": formatName(cert.Subject), "issuer": formatName(cert.Issuer),
 		"notbefore": cert.NotBefore.Unix(), "notafter": cert.NotAfter.Unix(), "san": names,
 		"public-key-type": "id-ecPublicKey", "public-key-bits": 256, "pem": string(encode(der)),
-	}, nil
+	}
+	switch key := cert.PublicKey.(type) {
+	case *rsa.PublicKey:
+		out["public-key-type"], out["public-key-bits"] = "rsaEncryption", key.N.BitLen()
+	case *ecdsa.PublicKey:
+		out["public-key-bits"] = key.Curve.Params().BitSize
+	}
+	return out, nil
+}
+
+// DescribePEM returns what PVE tells of the first certificate of a text.
+func DescribePEM(text string) (map[string]any, error) {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		return nil, errors.New("no certificate in PEM form")
+	}
+	return Describe(block.Bytes)
 }
 
 // formatName writes a name as OpenSSL does.
 func formatName(n pkix.Name) string {
-	return fmt.Sprintf("/CN=%s/OU=%s/O=%s", n.CommonName, strings.Join(n.OrganizationalUnit, "+"), strings.Join(n.Organization, "+"))
+	out := ""
+	for _, part := range [][2]string{{"CN", n.CommonName}, {"OU", strings.Join(n.OrganizationalUnit, "+")}, {"O", strings.Join(n.Organization, "+")}} {
+		if part[1] != "" {
+			out += "/" + part[0] + "=" + part[1]
+		}
+	}
+	return out
 }
 
 func encode(der []byte) []byte {
