@@ -136,11 +136,12 @@ func TestConsentFitsTheGrant(t *testing.T) {
 	}
 }
 
-// sendkey is refused with 400 for a key that QEMU does not know: it alone has their names.
-const sendkey = "/nodes/{node}/qemu/{vmid}/sendkey"
+// readByPVE are refused with 400 for what PVE's code alone can read: the name of a key, which QEMU
+// has, and the lines of /etc/hosts.
+var readByPVE = []string{"/nodes/{node}/qemu/{vmid}/sendkey", "/nodes/{node}/hosts"}
 
 // byStateOfChange are refusals with 400 that only the state of the cluster tells.
-var byStateOfChange = []string{"does not exist", "no such task", "no such template", "No such job", "No such storage", "already exists", "already used", "does not support", "node '"}
+var byStateOfChange = []string{"does not exist", "no such task", "no such template", "No such job", "No such storage", "already exists", "already used", "does not support", "node '", "No such timezone"}
 
 // Whatever a model writes, nothing is sent that PVE refuses because of its parameters, and
 // nothing that the guard has to refuse.
@@ -171,7 +172,7 @@ func TestChangeSendsOnlyWhatIsRight(t *testing.T) {
 					continue
 				}
 				sent++
-				if req.Status == http.StatusBadRequest && req.Endpoint != sendkey && !slices.ContainsFunc(byStateOfChange, func(s string) bool { return strings.Contains(a.Text, s) }) {
+				if req.Status == http.StatusBadRequest && !slices.Contains(readByPVE, req.Endpoint) && !slices.ContainsFunc(byStateOfChange, func(s string) bool { return strings.Contains(a.Text, s) }) {
 					r.Fatalf("%s: %s %s is refused with 400: %s", args, req.Method, req.Path, a.Text)
 				}
 				if row, ok := policy.Describe(req.Method, strings.Split(req.Endpoint, "/")[1:], nil); req.Endpoint != "" && (!ok || row.Never != "") {
