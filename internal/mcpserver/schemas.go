@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -58,18 +59,29 @@ func Schemas() ([]byte, error) {
 	return file.Bytes(), nil
 }
 
-// plainWords are descriptions that the types of a guest, or the name of the argument, make plain.
-var plainWords = []string{"id or name", "default: none", "a note", "what to do"}
+// plainWords are descriptions that the types of a guest, or the name of the argument, or what it
+// is when it is left out, make plain.
+var plainWords = []string{
+	"id or name", "a note", "what to do", "its name", "login", "tag", "columns", "kept with it", "a node", "a storage", "a task", "the task",
+	"the snapshot", "of the clone", "of the endpoint", "part of the notes", "sums: what fills it", "VMs or containers",
+	"only on this node", "only on this storage", "only in this pool", "only with this tag", "only in this state", "only of this guest", "only this",
+	"only those under way", "only those that may hold this", "only these areas", "leave milder out", "show these, too",
+	"plan only", "do that plan; alone", "start it afterwards", "start the clone", "move local disks of a running VM", "with those not begun", "go on without those that cannot",
+	"default: none", "default: next free", "default: best", "default: any", "default: most room", "default: all nodes, in short", "default: the same", "default: the original's",
+}
 
 // listed is the schema of a tool's arguments as a model is to read it, over and over: without
 // bounds, which the refusal of a value outside names, and without words that say no more than
-// name and type do.
+// name, type and default do.
 func listed(s *jsonschema.Schema) *jsonschema.Schema {
 	out := s.CloneSchemas()
 	for name, p := range out.Properties {
 		p.Minimum, p.Maximum = nil, nil
 		if name == "limit" || name == "offset" || slices.Contains(plainWords, p.Description) {
 			p.Description = ""
+		}
+		if text, ok := strings.CutPrefix(p.Description, "seconds; default "); ok {
+			p.Description, p.Default = "", json.RawMessage(text)
 		}
 		if p.Type == "object" && len(p.Properties) == 0 {
 			p.AdditionalProperties = nil

@@ -46,7 +46,7 @@ func TestFileProgramWrites(t *testing.T) {
 	}
 }
 
-// Whoever owns the folder of a file that is written puts a link in the place of what collects the
+// The owner of the folder of a file that is written puts a link in the place of what collects the
 // content: nothing is written, changed or removed where it leads.
 func TestFileProgramFollowsNoSwap(t *testing.T) {
 	sum := sha256.Sum256([]byte("hello"))

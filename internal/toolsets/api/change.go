@@ -22,10 +22,10 @@ import (
 
 type changeIn struct {
 	Method string   `json:"method" enum:"POST,PUT,DELETE" jsonschema:"of the endpoint"`
-	Path   string   `json:"path" jsonschema:"such as /cluster/backup or /nodes/{node}/qemu/101/firewall/rules; {node} is looked up"`
+	Path   string   `json:"path" jsonschema:"such as /cluster/backup/nightly; {node} is looked up"`
 	Params params   `json:"params,omitzero" jsonschema:"PVE's, and values for other {names} in path"`
 	Unset  []string `json:"unset,omitzero" jsonschema:"settings to remove"`
-	Digest string   `json:"digest,omitzero" jsonschema:"of the state to change; default: read just before"`
+	Digest string   `json:"digest,omitzero" jsonschema:"default: read just before"`
 	change.AskUserArgument
 	change.PlanArguments
 	change.ConfirmArgument

@@ -17,7 +17,7 @@ import (
 )
 
 type readIn struct {
-	Path   string   `json:"path" jsonschema:"such as /cluster/backup or /nodes/{node}/qemu/101/firewall/rules; {node} is looked up"`
+	Path   string   `json:"path" jsonschema:"such as /nodes/{node}/qemu/101/firewall/rules; {node} is looked up"`
 	Params params   `json:"params,omitzero" jsonschema:"PVE's, and values for other {names} in path"`
 	Fields []string `json:"fields,omitzero" jsonschema:"only these: name, data.*.name"`
 	Sort   string   `json:"sort,omitzero" jsonschema:"by a field; -field: largest first"`

@@ -16,7 +16,7 @@ import (
 
 type searchIn struct {
 	Query  string `json:"query" jsonschema:"what to do or know, in words; or a path"`
-	Method string `json:"method,omitzero" enum:"GET,POST,PUT,DELETE" jsonschema:"only this one"`
+	Method string `json:"method,omitzero" enum:"GET,POST,PUT,DELETE" jsonschema:"only this"`
 }
 
 type searchOut struct {

@@ -23,12 +23,12 @@ import (
 
 type createIn struct {
 	VMID      pve.VMID `json:"vmid"`
-	Storage   string   `json:"storage,omitzero" jsonschema:"default: the only one for backups"`
+	Storage   string   `json:"storage,omitzero" jsonschema:"default: the only one"`
 	Mode      string   `json:"mode,omitzero" enum:"snapshot,suspend,stop" default:"\"snapshot\"" jsonschema:"stop: shuts it down; suspend: pauses it"`
 	Compress  string   `json:"compress,omitzero" enum:"0,gzip,lzo,zstd" default:"\"zstd\"" jsonschema:"0: not at all"`
 	Notes     string   `json:"notes,omitzero" jsonschema:"kept with it"`
 	Protected bool     `json:"protected,omitzero" jsonschema:"from pruning and deletion"`
-	Prune     string   `json:"prune,omitzero" jsonschema:"keep only these of the guest: keep-last=3; default: all"`
+	Prune     string   `json:"prune,omitzero" jsonschema:"keep only these: keep-last=3"`
 	change.ConfirmArgument
 	change.WaitArgument
 }

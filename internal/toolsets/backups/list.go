@@ -16,7 +16,7 @@ import (
 
 type listIn struct {
 	VMID    pve.VMID `json:"vmid,omitzero" jsonschema:"only of this guest"`
-	Storage string   `json:"storage,omitzero" jsonschema:"only on this one; default: all"`
+	Storage string   `json:"storage,omitzero" jsonschema:"only on this storage"`
 	Limit   int      `json:"limit,omitzero" min:"1" max:"500" default:"50" jsonschema:"most rows, newest first"`
 	Offset  int      `json:"offset,omitzero" min:"0" jsonschema:"rows to skip"`
 }

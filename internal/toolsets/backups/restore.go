@@ -20,13 +20,13 @@ import (
 type restoreIn struct {
 	Archive    pve.VolID `json:"archive,omitzero" jsonschema:"the backup's volid"`
 	Source     pve.VMID  `json:"source_guest,omitzero" jsonschema:"in place of archive: whose newest good backup"`
-	VMID       pve.VMID  `json:"vmid,omitzero" guest:"new" jsonschema:"for the guest; default: next free"`
+	VMID       pve.VMID  `json:"vmid,omitzero" guest:"new" jsonschema:"default: next free"`
 	Node       string    `json:"node,omitzero" jsonschema:"default: the original's"`
 	Storage    string    `json:"storage,omitzero" jsonschema:"of its disks; default: as backed up"`
 	Overwrite  bool      `json:"overwrite,omitzero" jsonschema:"replace the guest vmid"`
-	Unique     bool      `json:"unique,omitzero" jsonschema:"new MACs; default: the original's"`
-	Name       string    `json:"name,omitzero" jsonschema:"for the guest; default: the original's"`
-	Pool       string    `json:"pool,omitzero" jsonschema:"for a new guest; default: none"`
+	Unique     bool      `json:"unique,omitzero" jsonschema:"new MACs"`
+	Name       string    `json:"name,omitzero" jsonschema:"default: the original's"`
+	Pool       string    `json:"pool,omitzero" jsonschema:"default: none"`
 	Disconnect bool      `json:"disconnect_nics,omitzero" jsonschema:"NICs down: a copy takes no address"`
 	Run        bool      `json:"start,omitzero" jsonschema:"start it afterwards"`
 	change.ConfirmArgument

@@ -21,18 +21,18 @@ import (
 
 type cloneIn struct {
 	VMID     pve.VMID      `json:"vmid" jsonschema:"the original"`
-	NewID    pve.VMID      `json:"newid,omitzero" guest:"new" jsonschema:"id of the clone; default: next free"`
+	NewID    pve.VMID      `json:"newid,omitzero" guest:"new" jsonschema:"default: next free"`
 	Name     string        `json:"name,omitzero" jsonschema:"of the clone"`
 	Full     *bool         `json:"full,omitzero" jsonschema:"copy the disks; default: unless a template that target reaches"`
 	Snapname string        `json:"snapname,omitzero" jsonschema:"snapshot to clone; default: as it is now"`
-	Target   string        `json:"target,omitzero" jsonschema:"node of the clone; default: the same"`
+	Target   string        `json:"target,omitzero" jsonschema:"node; default: the same"`
 	Storage  string        `json:"storage,omitzero" jsonschema:"of a full clone; default: the same"`
-	Pool     string        `json:"pool,omitzero" jsonschema:"for the clone; default: none"`
+	Pool     string        `json:"pool,omitzero" jsonschema:"default: none"`
 	Set      tool.Settings `json:"set,omitzero" jsonschema:"as in pve_update_guest_config"`
 	AddTags  []string      `json:"add_tags,omitzero" jsonschema:"beside the original's"`
 	Run      bool          `json:"start,omitzero" jsonschema:"start the clone"`
 	WaitFor  string        `json:"wait_for,omitzero" enum:"none,started,agent,address" jsonschema:"with start; default: started"`
-	Keep     bool          `json:"keep,omitzero" jsonschema:"if a step fails, keep the clone"`
+	Keep     bool          `json:"keep,omitzero" jsonschema:"after a failure"`
 	change.PlanArguments
 	change.WaitArgument
 }

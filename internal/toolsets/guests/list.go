@@ -20,13 +20,13 @@ type listIn struct {
 	Node   string   `json:"node,omitzero" jsonschema:"only on this node"`
 	Type   string   `json:"type,omitzero" enum:"qemu,lxc" jsonschema:"VMs or containers"`
 	Status string   `json:"status,omitzero" enum:"running,stopped,paused,suspended,unknown" jsonschema:"only in this state"`
-	Name   string   `json:"name,omitzero" jsonschema:"part of it, or with * as wildcard"`
+	Name   string   `json:"name,omitzero" jsonschema:"part of it, or web*"`
 	Tag    string   `json:"tag,omitzero" jsonschema:"only with this tag"`
 	Pool   string   `json:"pool,omitzero" jsonschema:"only in this pool"`
 	Sort   string   `json:"sort,omitzero" enum:"vmid,name,node,cpu,mem,mem_percent,disk,uptime" default:"\"vmid\"" jsonschema:"usage: highest first"`
 	Limit  int      `json:"limit,omitzero" min:"1" max:"500" default:"50" jsonschema:"most rows"`
 	Offset int      `json:"offset,omitzero" min:"0" jsonschema:"rows to skip"`
-	Fields []string `json:"fields,omitzero" enum:"vmid,name,type,node,status,cpu_percent,mem,maxmem,mem_percent,disk,maxdisk,uptime,tags,pool,lock,ha,template,netin,netout" jsonschema:"columns instead of the usual"`
+	Fields []string `json:"fields,omitzero" enum:"vmid,name,type,node,status,cpu_percent,mem,maxmem,mem_percent,disk,maxdisk,uptime,tags,pool,lock,ha,template,netin,netout" jsonschema:"columns"`
 }
 
 type listOut struct {

@@ -20,8 +20,8 @@ import (
 
 type migrateIn struct {
 	VMID          pve.VMID `json:"vmid"`
-	Target        string   `json:"target" jsonschema:"the node to move it to"`
-	Restart       bool     `json:"restart,omitzero" jsonschema:"let a running container restart"`
+	Target        string   `json:"target" jsonschema:"a node"`
+	Restart       bool     `json:"restart,omitzero" jsonschema:"of a running container"`
 	LocalDisks    bool     `json:"with_local_disks,omitzero" jsonschema:"move local disks of a running VM"`
 	TargetStorage string   `json:"targetstorage,omitzero" jsonschema:"for local disks, or pairs local:nfs; default: same"`
 	change.WaitArgument

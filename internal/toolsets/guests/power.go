@@ -22,7 +22,7 @@ type powerIn struct {
 	VMID      pve.VMID `json:"vmid"`
 	Action    string   `json:"action" enum:"start,shutdown,stop,reboot,reset,suspend,resume" jsonschema:"stop, reset: like pulling the plug"`
 	Timeout   int      `json:"timeout,omitzero" min:"1" max:"3600" jsonschema:"seconds to shut down; default: PVE's"`
-	ForceStop bool     `json:"forceStop,omitzero" jsonschema:"shutdown: stop it after the timeout"`
+	ForceStop bool     `json:"forceStop,omitzero" jsonschema:"after the timeout"`
 	ToDisk    bool     `json:"todisk,omitzero" jsonschema:"suspend: RAM to disk"`
 	change.WaitArgument
 }

@@ -26,7 +26,7 @@ type updateIn struct {
 	VMID   pve.VMID      `json:"vmid"`
 	Set    tool.Settings `json:"set,omitzero" jsonschema:"PVE's keys: cores: 4; an object changes parts: net0: {\"tag\": 30}"`
 	Delete []string      `json:"delete,omitzero" jsonschema:"keys to remove; a disk is detached"`
-	Digest string        `json:"digest,omitzero" jsonschema:"of pve_guest_config: refuse if changed since"`
+	Digest string        `json:"digest,omitzero" jsonschema:"of pve_guest_config"`
 	Force  bool          `json:"force,omitzero" jsonschema:"destroy deleted disks of a VM"`
 	change.ConfirmArgument
 	change.WaitArgument

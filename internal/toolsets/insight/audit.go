@@ -20,10 +20,10 @@ type auditIn struct {
 	Guests      string   `json:"guests,omitzero" jsonschema:"only these, as tag:prod+!web*"`
 	MinSeverity string   `json:"min_severity,omitzero" enum:"info,low,medium,high,critical" default:"\"low\"" jsonschema:"leave milder out"`
 	Period      string   `json:"period,omitzero" jsonschema:"of failed tasks, as 7d; default: 24h"`
-	Deep        bool     `json:"deep,omitzero" jsonschema:"look into every guest, not only 200"`
+	Deep        bool     `json:"deep,omitzero" jsonschema:"every guest, not only 200"`
 	SMART       bool     `json:"smart,omitzero" jsonschema:"read SMART, which may wake disks"`
 	Limit       int      `json:"limit,omitzero" min:"1" max:"200" default:"15" jsonschema:"most findings"`
-	Detail      string   `json:"detail,omitzero" jsonschema:"a finding's id: all that it concerns"`
+	Detail      string   `json:"detail,omitzero" jsonschema:"a finding's id: all of it"`
 }
 
 type auditOut struct {

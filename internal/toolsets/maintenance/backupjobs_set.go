@@ -22,7 +22,7 @@ type setJobIn struct {
 	Guests   string      `json:"guests,omitzero" jsonschema:"ids, names, web*, tag:prod (the guests that have it now), pool:lab, node:pve2, all, all+!104; run_now: only these of the job"`
 	Schedule string      `json:"schedule,omitzero" jsonschema:"every night at 2, weekdays at 22:00, every 4 hours; or PVE's calendar event"`
 	Once     string      `json:"once,omitzero" jsonschema:"in place of schedule: tonight at 2, or 2026-12-31 02:00"`
-	Storage  string      `json:"storage,omitzero" jsonschema:"default: the only one for backups"`
+	Storage  string      `json:"storage,omitzero" jsonschema:"default: the only one"`
 	Keep     string      `json:"keep,omitzero" jsonschema:"backups of each guest that stay: 7, or last=7,weekly=4, or all; default: as the storage says"`
 	Mode     string      `json:"mode,omitzero" enum:"snapshot,suspend,stop" jsonschema:"default: snapshot; stop: shuts guests down"`
 	Enabled  *bool       `json:"enabled,omitzero" jsonschema:"false: it does not run by itself"`

@@ -16,15 +16,15 @@ type bulkIn struct {
 	Guests     string      `json:"guests" jsonschema:"ids, 100-120, names, web*, tag:prod, pool:lab, node:pve2, vm, ct, running, all; comma = or, + = and, ! = not"`
 	Snapname   string      `json:"snapname,omitzero" jsonschema:"name; delete_snapshot: * allowed"`
 	OlderThan  string      `json:"older_than,omitzero" jsonschema:"snapshots: 30d"`
-	Keep       int         `json:"keep,omitzero" min:"0" jsonschema:"newest snapshots of each that stay"`
-	RAM        bool        `json:"vmstate,omitzero" jsonschema:"snapshot with RAM"`
+	Keep       int         `json:"keep,omitzero" min:"0" jsonschema:"newest of each that stay"`
+	RAM        bool        `json:"vmstate,omitzero" jsonschema:"with RAM"`
 	Storage    string      `json:"storage,omitzero" jsonschema:"of backups"`
-	Target     string      `json:"target,omitzero" jsonschema:"node to migrate to"`
+	Target     string      `json:"target,omitzero" jsonschema:"a node"`
 	Targets    tool.Values `json:"targets,omitzero" jsonschema:"by guest: {\"101\":\"pve3\"}"`
 	Tags       []string    `json:"tags,omitzero" jsonschema:"to add or remove"`
 	Set        tool.Values `json:"set,omitzero" jsonschema:"PVE's keys"`
 	Timeout    int         `json:"timeout,omitzero" min:"1" max:"3600" jsonschema:"seconds to shut down each"`
-	ForceStop  bool        `json:"force_stop,omitzero" jsonschema:"stop after the timeout"`
+	ForceStop  bool        `json:"force_stop,omitzero" jsonschema:"after the timeout"`
 	Order      string      `json:"order,omitzero" enum:"startup,vmid" default:"\"startup\"" jsonschema:"of guests"`
 	Parallel   int         `json:"parallel,omitzero" min:"1" jsonschema:"guests at a time, at most 16; default: 3"`
 	OnError    string      `json:"on_error,omitzero" enum:"continue,stop" default:"\"continue\"" jsonschema:"with those not begun"`
@@ -79,8 +79,7 @@ func bulkAction() tool.Tool {
 		Name:  "pve_bulk_action",
 		Title: "Do one thing to many guests",
 		Doc: "Do one thing to many or all guests, by tag, pool, node or name: start or shut down all in order, restart one after another, snapshot every one before " +
-			"patching, get rid of old snapshots, run a backup now, migrate, tag and take off tags, limit. With plan: says first what would happen. Answers per " +
-			"guest.",
+			"patching, get rid of old snapshots, run a backup now, migrate, tag and take off tags, limit.",
 		Examples: []tool.Example{
 			{Arguments: `{"action":"snapshot","guests":"101,103","snapname":"prepatch","parallel":1,"wait":45}`},
 			{Arguments: `{"action":"add_tags","guests":"100-106,200-204","tags":["patched"],"parallel":1,"confirm":true,"wait":45}`},

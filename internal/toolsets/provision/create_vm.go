@@ -17,7 +17,7 @@ import (
 type createIn struct {
 	Name     string        `json:"name" jsonschema:"host name"`
 	Source   string        `json:"source,omitzero" jsonschema:"\"ubuntu 24.04\", volid, URL, or a template's id or name; default: empty disk"`
-	Download bool          `json:"download,omitzero" jsonschema:"fetch the source if no storage has it"`
+	Download bool          `json:"download,omitzero" jsonschema:"fetch if missing"`
 	ISO      string        `json:"iso,omitzero" jsonschema:"installer: \"debian 12\" or volid"`
 	VMID     pve.VMID      `json:"vmid,omitzero" guest:"new" jsonschema:"default: next free"`
 	Node     string        `json:"node,omitzero" jsonschema:"default: most room"`
@@ -27,7 +27,7 @@ type createIn struct {
 	Disks    []string      `json:"disks,omitzero" jsonschema:"sizes; the first is grown to it"`
 	NICs     []string      `json:"nics,omitzero" jsonschema:"as bridge=vmbr0,tag=30,ip=10.0.0.5/24,gw=10.0.0.1; default: one, DHCP"`
 	User     string        `json:"user,omitzero" jsonschema:"login"`
-	SSHKeys  []string      `json:"ssh_keys,omitzero" jsonschema:"whole public keys"`
+	SSHKeys  []string      `json:"ssh_keys,omitzero" jsonschema:"public keys"`
 	UserData string        `json:"user_data,omitzero" jsonschema:"cloud-config, whole, with user and keys"`
 	Set      tool.Settings `json:"set,omitzero" jsonschema:"other PVE keys: {\"bios\":\"ovmf\"}"`
 	Full     bool          `json:"full,omitzero" jsonschema:"full copy of a template"`
@@ -35,7 +35,7 @@ type createIn struct {
 	Tags     []string      `json:"tags,omitzero" jsonschema:"default: none"`
 	Start    *bool         `json:"start,omitzero" jsonschema:"default: true"`
 	WaitFor  string        `json:"wait_for,omitzero" enum:"none,started,agent,address" jsonschema:"default: address; without source: started"`
-	Keep     bool          `json:"keep,omitzero" jsonschema:"if a step fails, keep what was made"`
+	Keep     bool          `json:"keep,omitzero" jsonschema:"after a failure"`
 	change.PlanArguments
 	change.WaitArgument
 }

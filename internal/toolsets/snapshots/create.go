@@ -20,8 +20,8 @@ import (
 
 type createIn struct {
 	VMID        pve.VMID `json:"vmid"`
-	Snapname    string   `json:"snapname" jsonschema:"a letter, then letters, digits, - and _"`
-	Description string   `json:"description,omitzero" jsonschema:"a note to keep with it"`
+	Snapname    string   `json:"snapname" jsonschema:"such as before-upgrade"`
+	Description string   `json:"description,omitzero" jsonschema:"a note"`
 	RAM         bool     `json:"vmstate,omitzero" jsonschema:"with the RAM of a running VM"`
 	change.WaitArgument
 }

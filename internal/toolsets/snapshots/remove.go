@@ -20,7 +20,7 @@ import (
 
 type rollbackIn struct {
 	VMID     pve.VMID `json:"vmid"`
-	Snapname string   `json:"snapname" jsonschema:"the snapshot to return to"`
+	Snapname string   `json:"snapname" jsonschema:"the snapshot"`
 	Newer    bool     `json:"delete_newer,omitzero" jsonschema:"delete those that are newer first; ZFS needs it"`
 	Run      bool     `json:"start,omitzero" jsonschema:"start it afterwards"`
 	change.PlanArguments

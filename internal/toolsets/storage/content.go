@@ -17,7 +17,7 @@ import (
 
 type contentIn struct {
 	Storage string   `json:"storage" jsonschema:"its name"`
-	Node    string   `json:"node,omitzero" jsonschema:"needed unless it is shared"`
+	Node    string   `json:"node,omitzero" jsonschema:"unless it is shared"`
 	Content string   `json:"content,omitzero" enum:"images,rootdir,iso,vztmpl,backup,snippets,import" jsonschema:"only this"`
 	VMID    pve.VMID `json:"vmid,omitzero" jsonschema:"only of this guest"`
 	SumBy   string   `json:"sum_by,omitzero" enum:"guest,content" jsonschema:"sums: what fills it"`

@@ -13,7 +13,7 @@ import (
 )
 
 type listIn struct {
-	Node    string `json:"node,omitzero" jsonschema:"as it sees them, live; default: all"`
+	Node    string `json:"node,omitzero" jsonschema:"as it sees them, live"`
 	Content string `json:"content,omitzero" enum:"images,rootdir,iso,vztmpl,backup,snippets,import" jsonschema:"only those that may hold this"`
 	Limit   int    `json:"limit,omitzero" min:"1" max:"500" default:"50" jsonschema:"most rows"`
 	Offset  int    `json:"offset,omitzero" min:"0" jsonschema:"rows to skip"`

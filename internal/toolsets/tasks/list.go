@@ -21,9 +21,9 @@ type listIn struct {
 	VMID    pve.VMID `json:"vmid,omitzero" jsonschema:"only of this guest"`
 	Type    string   `json:"type,omitzero" jsonschema:"such as vzdump"`
 	Errors  bool     `json:"errors,omitzero" jsonschema:"only failed or warned"`
-	Changes bool     `json:"changes,omitzero" jsonschema:"without consoles, package lists and good backups"`
+	Changes bool     `json:"changes,omitzero" jsonschema:"no consoles, lists, good backups"`
 	Running bool     `json:"running,omitzero" jsonschema:"only those under way"`
-	Since   string   `json:"since,omitzero" jsonschema:"24h, 7d or ISO 8601; default: all"`
+	Since   string   `json:"since,omitzero" jsonschema:"24h, 7d, ISO 8601"`
 	Limit   int      `json:"limit,omitzero" min:"1" max:"200" default:"20" jsonschema:"most rows, newest first"`
 	Offset  int      `json:"offset,omitzero" min:"0" jsonschema:"rows to skip"`
 }

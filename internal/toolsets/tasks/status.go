@@ -19,7 +19,7 @@ import (
 type statusIn struct {
 	UPID   proxmox.UPID `json:"upid,omitzero" jsonschema:"the task"`
 	Handle string       `json:"handle,omitzero" jsonschema:"instead of upid, from a change"`
-	Log    int          `json:"log,omitzero" min:"1" max:"200" jsonschema:"last lines to show; default: none"`
+	Log    int          `json:"log,omitzero" min:"1" max:"200" jsonschema:"last lines"`
 	change.WaitArgument
 }
 

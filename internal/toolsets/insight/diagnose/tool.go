@@ -15,7 +15,7 @@ import (
 )
 
 type in struct {
-	VMID    pve.VMID     `json:"vmid,omitzero" jsonschema:"a guest, by id or name"`
+	VMID    pve.VMID     `json:"vmid,omitzero" jsonschema:"id or name"`
 	Node    string       `json:"node,omitzero" jsonschema:"a node"`
 	Storage string       `json:"storage,omitzero" jsonschema:"a storage"`
 	UPID    proxmox.UPID `json:"upid,omitzero" jsonschema:"a task"`

@@ -18,7 +18,7 @@ type question struct {
 	Figures []string `json:"figures,omitzero" enum:"cpu,memory,disk,network,disk_io,load,iowait,swap,pressure" jsonschema:"default: all"`
 	Top     string   `json:"top,omitzero" enum:"cpu,memory,disk,network,disk_io,pressure" jsonschema:"rank guests by this; of: those of a node"`
 	By      string   `json:"by,omitzero" enum:"average,p95,max" default:"\"average\"" jsonschema:"for top"`
-	Guests  string   `json:"guests,omitzero" jsonschema:"for top: only these, as tag:prod+!web*"`
+	Guests  string   `json:"guests,omitzero" jsonschema:"only these, as tag:prod+!web*"`
 	Limit   int      `json:"limit,omitzero" min:"1" max:"200" default:"10" jsonschema:"most rows of top and of forecasts"`
 	Offset  int      `json:"offset,omitzero" min:"0" jsonschema:"rows to skip"`
 }

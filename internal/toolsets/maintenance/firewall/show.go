@@ -18,7 +18,7 @@ import (
 )
 
 type showIn struct {
-	VMID  pve.VMID `json:"vmid,omitzero" jsonschema:"a guest, by id or name"`
+	VMID  pve.VMID `json:"vmid,omitzero" jsonschema:"id or name"`
 	Node  string   `json:"node,omitzero" jsonschema:"a node; without both: the cluster"`
 	Limit int      `json:"limit,omitzero" min:"1" max:"500" default:"60" jsonschema:"lines of each list"`
 }
