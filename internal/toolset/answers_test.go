@@ -84,6 +84,7 @@ func bounded(w *sim.World, tl tool.Tool, args string) sim.Answer {
 // Every tool that reads, on a cluster with much of everything. A guest takes at most 230 bytes
 // of a list with its usual fields.
 func TestAnswersAreBounded(t *testing.T) {
+	t.Parallel()
 	effort.SkipShort(t)
 	synctest.Test(t, func(t *testing.T) {
 		w := sim.New(t, sim.Options{Model: crowded(), Token: "root@pam!full"})
@@ -169,6 +170,7 @@ func wide(nodes int) *pvesim.Model {
 
 // What each list has of a cluster that is larger than any list, and how much it leaves out.
 func TestWideClustersAreBounded(t *testing.T) {
+	t.Parallel()
 	effort.SkipShort(t)
 	for _, nodes := range effort.Of(nil, []int{30}, []int{30, 200}) {
 		t.Run(fmt.Sprint(nodes), func(t *testing.T) {

@@ -70,6 +70,7 @@ func same(t *testing.T, tl tool.Tool, name string, plain, given any) {
 
 // Whatever way a model writes an argument whose meaning is plain, each tool reads it alike.
 func TestArgumentsAsModelsSendThem(t *testing.T) {
+	t.Parallel()
 	effort.SkipShort(t)
 	for _, tl := range toolset.All() {
 		for _, name := range tl.Input().PropertyOrder {
@@ -118,6 +119,7 @@ func firstExample(tl tool.Tool) map[string]any {
 
 // What is missing is asked for, and nothing is done with a value that is none.
 func TestNoArguments(t *testing.T) {
+	t.Parallel()
 	effort.SkipShort(t)
 	for _, tl := range toolset.All() {
 		for _, none := range []string{"null", "{}", ""} {

@@ -19,6 +19,7 @@ import (
 
 // What a tool says it needs is what PVE asks for when it is called.
 func TestNeeds(t *testing.T) {
+	t.Parallel()
 	for major, version := range map[int]string{8: "8.4.1", 9: "9.2.0"} {
 		for _, tl := range toolset.All() {
 			t.Run(version+" "+tl.Name, func(t *testing.T) {

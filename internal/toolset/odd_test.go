@@ -64,6 +64,7 @@ func examples(t *testing.T) (calls []example) {
 
 // No tool meets a bug in what PVE answers, whatever that is.
 func TestOddAnswers(t *testing.T) {
+	t.Parallel()
 	for _, c := range examples(t) {
 		t.Run(fmt.Sprint(c.tool.Name, c.arguments), func(t *testing.T) {
 			for seed := range effort.Of[uint64](1, 8, 1000) {
@@ -116,6 +117,7 @@ func (n numbers) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // Where every number is none, or far too large, nothing breaks and nothing is made up.
 func TestOddNumbers(t *testing.T) {
+	t.Parallel()
 	effort.SkipShort(t)
 	calls := examples(t)
 	for _, number := range []string{`"nan"`, `"inf"`, `"-Infinity"`, `-1`, `1e308`, `-1e308`, `"9223372036854775807"`, `9223372036854775808`, `1e999`, `""`, `null`, `[]`, `{}`} {

@@ -69,6 +69,7 @@ func (r *reads) forget() {
 // What a call has read, it does not read again: neither before its first write, nor, to see
 // what that has done, after it.
 func TestReadsAreNotRepeated(t *testing.T) {
+	t.Parallel()
 	rules := func(text string) policy.Rules {
 		r, err := policy.ParseRules(text)
 		if err != nil {

@@ -65,6 +65,7 @@ func more(nodes, storages, guests int) func(*pvesim.Model) {
 // How many requests each tool makes, on clusters of several sizes, is what docs/requests.md
 // says.
 func TestRequests(t *testing.T) {
+	t.Parallel()
 	const nodes, storages, guests = 2, 3, 150
 	base := pvesim.Cluster()
 	page := fmt.Sprintf(requestsHead, len(base.Nodes), len(base.Storages), len(base.Guests))

@@ -68,6 +68,7 @@ const secret = "12345678-1234-1234-1234-123456789abc"
 // With the token that doctor's commands make, every tool of the role works, apart from what
 // they say is left out. The token has no privilege that these tools do not use.
 func TestRoles(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{"7.4-3", "8.4.1", "9.2.0"} {
 		for _, r := range []struct {
 			doctor.Role

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pvesim"
@@ -50,6 +51,7 @@ func TestScreens(t *testing.T) {
 
 // A screen without text is a picture, and so is one of which a picture is wanted.
 func TestPictures(t *testing.T) {
+	effort.SkipShort(t)
 	for name, tt := range map[string]struct {
 		screen, args  string
 		width, height int // of the picture; 0 for none
@@ -86,6 +88,9 @@ func TestHostileScreens(t *testing.T) {
 		"message": "unknown kind 99", "cut": "ended the connection", "endless": "1000 messages", "silent": "did not come whole in time",
 	} {
 		t.Run(fault, func(t *testing.T) {
+			if fault == "bomb" {
+				effort.SkipShort(t)
+			}
 			synctest.Test(t, func(t *testing.T) {
 				w := sim.New(t, with(sim.Guest(100, func(g *pvesim.Guest) { g.ScreenFault = fault })))
 				begun := time.Now()

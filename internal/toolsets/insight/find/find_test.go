@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/live"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -177,6 +178,7 @@ func TestByConfiguration(t *testing.T) {
 
 // On 10,000 guests and 30 nodes an answer is short, and goes on where it ended.
 func TestManyGuests(t *testing.T) {
+	effort.SkipShort(t)
 	if live.Wanted() {
 		t.Skip(live.NoStory)
 	}
@@ -207,21 +209,22 @@ func TestManyGuests(t *testing.T) {
 	})
 }
 
-// An agent that hangs costs its own answer only, and what there is no time for is named, with
-// the offset to go on at.
+// A configuration that hangs costs its own answer only, and what there is no time for is named.
 func TestTime(t *testing.T) {
 	if live.Wanted() {
 		t.Skip(live.NoStory)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		m := pvesim.Cluster()
-		w := sim.New(t, sim.Options{Model: &m, Token: root})
-		if err := w.Sim.Fault(pvesim.Fault{Match: "GET /nodes/*/qemu/*/pending", Slow: 25 * time.Second}); err != nil {
-			t.Fatal(err)
-		}
-		a := w.Call("pve_find", `{"bridge":"vmbr0"}`)
-		if a.IsError || !strings.Contains(a.Text, "no answer within 15s") || !strings.Contains(a.Text, `"guest":"203 grafana"`) || len(a.Progress) == 0 {
-			t.Errorf("%s", a.Text)
+		for hangs, others := range map[string]string{"100": `"guest":"203 grafana"`, "*": `"blind"`} {
+			m := pvesim.Cluster()
+			w := sim.New(t, sim.Options{Model: &m, Token: root})
+			if err := w.Sim.Fault(pvesim.Fault{Match: "GET /nodes/*/qemu/" + hangs + "/pending", Slow: 25 * time.Second}); err != nil {
+				t.Fatal(err)
+			}
+			a := w.Call("pve_find", `{"bridge":"vmbr0"}`)
+			if a.IsError || !strings.Contains(a.Text, "no answer within 15s") || !strings.Contains(a.Text, others) || len(a.Progress) == 0 {
+				t.Errorf("%s: %s", hangs, a.Text)
+			}
 		}
 	})
 }

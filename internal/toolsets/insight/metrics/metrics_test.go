@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pvesim"
@@ -230,6 +231,7 @@ func TestSlowNode(t *testing.T) {
 
 // A picture is small, stands on its own ground, and has the same facts as text.
 func TestChart(t *testing.T) {
+	effort.SkipShort(t)
 	for _, args := range []string{`{"of":"100"}`, `{"of":"pve2","period":"month"}`, `{"top":"memory"}`, `{}`, `{"of":"local"}`} {
 		asked(t, sim.Options{}, "pve_chart", args, filling, func(t *testing.T, a sim.Answer, _ string) {
 			if len(a.Content) != 1 {
@@ -266,6 +268,7 @@ func TestChart(t *testing.T) {
 // On a cluster of 10,000 guests a ranking looks at 200 of them, at 60 where PVE sends 1440 rows
 // of each, and says so; an answer stays small.
 func TestManyGuests(t *testing.T) {
+	effort.SkipShort(t)
 	eight := pvesim.Sized(1, 3, 70, 30)
 	eight.PVE = "8.4.1"
 	for _, tt := range []struct {
