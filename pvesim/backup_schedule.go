@@ -54,8 +54,6 @@ func (s *Sim) runJob(b BackupJob, now time.Time) {
 		if n.Offline || b.Options["node"] != "" && b.Options["node"] != n.Name {
 			continue
 		}
-		c := &call{Sim: s, receiver: n, node: n, arrived: now, now: now, params: params, filters: map[[2]string]bool{}}
-		c.caller = apischema.Caller{User: "root@pam", Privs: func(path string) map[string]bool { return c.privs("root@pam", path).held }, Groups: c.groupsOf}
-		_, _ = startBackups(c) // what is wrong with it fails in the task
+		_, _ = startBackups(s.asRoot(n, now, params)) // what is wrong with it fails in the task
 	}
 }

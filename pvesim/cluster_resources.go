@@ -31,16 +31,6 @@ func getClusterStatus(c *call) (any, error) {
 	return out, nil
 }
 
-// quorate reports whether the nodes that are online may decide. Two nodes are set up so that
-// one alone may.
-func (s *state) quorate() bool {
-	online := 0
-	for _, n := range s.nodes {
-		online += bit(!n.Offline)
-	}
-	return !s.model.NoQuorum && (online*2 > len(s.nodes) || len(s.nodes) == 2)
-}
-
 func getResources(c *call) (any, error) {
 	out := []any{}
 	want := func(kind string) bool { return c.str("type") == "" || c.str("type") == kind }
@@ -124,7 +114,7 @@ func (c *call) guestResource(g *guest) guestRow {
 		row.Pool = pools[0]
 	}
 	if g.managed() && !c.now.Before(g.queued) {
-		row.HAState = g.HA
+		row.HAState = g.haState()
 	}
 	return row
 }
@@ -161,10 +151,7 @@ func (c *call) nodeResource(n *node, guests []*guest) map[string]any {
 		out = map[string]any{"id": "node/" + n.Name, "type": "node", "node": n.Name, "status": "offline"}
 	}
 	if c.haUsed && c.node.version.atLeast(8, 3) {
-		out["hastate"] = map[bool]string{false: "online", true: "unknown"}[n.Offline]
-		if n.Maintenance {
-			out["hastate"] = "maintenance"
-		}
+		out["hastate"] = c.haNodeState(n)
 	}
 	if n.Offline {
 		return out

@@ -25,7 +25,10 @@
 // and SMART, follow PVE's source; the code says which.
 //
 // A cluster has several nodes, each of which receives requests ([Sim.URLs],
-// [Sim.ListenNode]). A node can go off the network and come back ([Sim.SetOnline]).
+// [Sim.ListenNode]). A node can go off the network and come back ([Sim.SetOnline]), lose its
+// power and get it again ([Sim.SetPower]), and reboots or shuts down when the API tells it to.
+// Without quorum nothing of the cluster can be changed. HA starts what it manages on other
+// nodes, moves it away from a node in maintenance ([Sim.SetMaintenance]), and brings it back.
 // Requests go wrong by rules: a [Fault] refuses, delays, makes a task fail, or loses the
 // answer to what was done; it also takes a node or a storage down. [ParseFault] reads it
 // from a line of text.

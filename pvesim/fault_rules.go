@@ -130,7 +130,8 @@ func (s *state) takeDown(f *fault) {
 		return
 	}
 	n := s.nodeNamed(f.Node)
-	n.Offline = true
+	n.cut = true
+	s.reach(n, s.happens)
 	n.neverHeard = s.happens.Equal(s.built)
 }
 

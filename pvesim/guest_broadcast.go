@@ -19,6 +19,9 @@ func (s *state) setRunState(g *guest, now runState) {
 		s.boot(g)
 	}
 	s.unannounced[g.VMID] = true
+	if g.managed() {
+		s.wakeHA(s.happens)
+	}
 }
 
 // broadcasts reports whether others hear of the node's guests.

@@ -12,14 +12,15 @@ import (
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
-// chosen are the guests of the node that the call names, or all, in the order in
-// which they start: templates never do.
+// chosen are the guests of the node that the call names, or all that HA does not manage, in
+// the order in which they start: templates never do.
 func (c *call) chosen() []*guest {
 	ids := apischema.SplitList(c.str("vms"))
 	var out []*guest
 	for _, id := range c.order {
 		g := c.guests[id]
-		if g.Node == c.node.Name && !g.template() && (len(ids) == 0 || slices.Contains(ids, strconv.Itoa(id))) {
+		named := slices.Contains(ids, strconv.Itoa(id))
+		if g.Node == c.node.Name && !g.template() && (named || len(ids) == 0 && !g.managed()) {
 			out = append(out, g)
 		}
 	}
@@ -111,16 +112,18 @@ func guestParams(g *guest, more apischema.Values) apischema.Values {
 	return params
 }
 
-// startAll starts guests that do not run: those that start with their node, or with
-// force or by name any. HA starts its own.
+// startAll starts guests that do not run, as soon as the node has quorum: those that start
+// with it, or with force any.
 func startAll(c *call) (any, error) {
-	any := c.flag("force") || c.str("vms") != ""
-	return c.oneByOne("startall", c.chosen(), func(g *guest) step {
-		if g.now.running || !any && (g.Config["onboot"] != "1" || g.managed()) {
+	start := func(g *guest) step {
+		if g.now.running || !c.flag("force") && g.Config["onboot"] != "1" {
 			return step{}
 		}
 		return step{fmt.Sprintf("Starting %s %d", g.noun(), g.VMID), verbOn(g, "start"), guestParams(g, nil)}
-	})
+	}
+	return c.fork(c.now, c.node, c.caller.User, "startall", "", 0, c.whenQuorate(func(time.Time) outcome {
+		return outcome{took: quickTakes, log: c.dropBackupLocks(), then: func(now time.Time) outcome { return c.nextOf(c.chosen(), start, now) }}
+	})), nil
 }
 
 // stopAll shuts guests down, the last that started first, and by default stops those

@@ -19,6 +19,8 @@ func TestBulkActions(t *testing.T) {
 		GET /nodes/pve1/qemu/100/status/current#status                   => stopped
 		GET /nodes/pve1/lxc/200/status/current#status                    => stopped
 		POST /nodes/pve1/startall?vms=100,200                            => OK
+		GET /nodes/pve1/qemu/100/status/current#status                   => stopped
+		POST /nodes/pve1/startall?vms=100,200&force=1                    => OK
 		wait 30s
 		GET /nodes/pve1/qemu/100/status/current#status                   => running
 		GET /nodes/pve1/lxc/200/status/current#status                    => running

@@ -15,14 +15,7 @@ import (
 func (c *call) migrationTask(g *guest, target *node, typ string, special func(*journal, map[string]string) (outcome, bool)) (any, error) {
 	if g.managed() {
 		return c.fork(c.now, c.node, c.caller.User, "hamigrate", fmt.Sprint(g.VMID), 0, func(time.Time) outcome {
-			o := done(haTakes, func(end time.Time) {
-				c.scheduleHAMove(g, target, false, end)
-				for _, sid := range c.affine(g, "positive") {
-					c.scheduleHAMove(c.guestOf(sid), target, false, end)
-				}
-			})
-			o.log = []entry{{text: fmt.Sprintf("Requesting HA migration for %s %d to node %s", g.noun(), g.VMID, target.Name)}}
-			return o
+			return c.askToMigrate(g, target)
 		}), nil
 	}
 	stores := storageMap(c.str("targetstorage") + c.str("target-storage"))
@@ -58,6 +51,29 @@ func (c *call) migrationTask(g *guest, target *node, typ string, special func(*j
 			}
 		}, restart)
 	})
+}
+
+// askToMigrate asks the HA manager to move a guest, with those that rules keep together with
+// it. It fails if one that they keep apart is at the target.
+func (c *call) askToMigrate(g *guest, target *node) outcome {
+	o := done(haTakes, func(end time.Time) { c.askMove(g, target, false, end) })
+	o.log = []entry{{text: fmt.Sprintf("Requesting HA migration for %s %d to node %s", g.noun(), g.VMID, target.Name)}}
+	command := fmt.Sprintf("command 'ha-manager migrate %s %s' failed: exit code 255", g.sid(), target.Name)
+	if !c.quorateAt(c.node) {
+		o.log = append(o.log, entry{text: "cluster not ready - no quorum?"})
+		o.exit, o.apply = command, nil
+	}
+	for _, sid := range c.affine(g, "positive") {
+		o.log = append(o.log, entry{text: fmt.Sprintf("also migrate resource '%s' in positive affinity with resource '%s' to target node '%s'", sid, g.sid(), target.Name)})
+	}
+	if blocking := c.affineAt(g, target); len(blocking) > 0 {
+		o.log = append(o.log[:1], entry{text: fmt.Sprintf("cannot migrate resource '%s' to node '%s':", g.sid(), target.Name)}, entry{})
+		for _, sid := range blocking {
+			o.log = append(o.log, entry{text: fmt.Sprintf("- resource '%s' on target node '%s' in negative affinity with resource '%s'", sid, target.Name, g.sid())})
+		}
+		o.exit, o.apply = command, nil
+	}
+	return o
 }
 
 // reachRefusal says why a node cannot be reached.
@@ -107,7 +123,7 @@ func (c *call) migrationOutcome(g *guest, j *journal, target *node, stores map[s
 	if c.fault.Keeps != "" {
 		o.exit = "migration problems"
 	}
-	o.brief, o.undo = true, func() { delete(g.Config, "lock") }
+	o.brief, o.undo, o.needs = true, func() { delete(g.Config, "lock") }, target
 	return o
 }
 

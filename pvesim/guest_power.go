@@ -124,7 +124,12 @@ func (c *call) askHA(v verb, g *guest) string {
 	}
 	id := fmt.Sprint(g.VMID)
 	return c.fork(c.now, c.node, c.caller.User, v.ha, id, 0, func(time.Time) outcome {
-		o := done(haTakes, func(end time.Time) { c.requestByHA(g, want, v, end) })
+		if !c.quorateAt(c.node) {
+			o := failed(failTakes, "command 'ha-manager set %s --state %s' failed: exit code 255", g.sid(), want)
+			o.log = []entry{{text: strings.TrimSpace(noLock("domain-ha").Error())}}
+			return o
+		}
+		o := done(haTakes, func(end time.Time) { c.requestByHA(g, want, v.task == "qmstop" || v.task == "vzstop", end) })
 		o.log = []entry{{text: fmt.Sprintf("Requesting HA %s for %s %d", word, g.noun(), g.VMID)}}
 		return o
 	})

@@ -41,7 +41,8 @@ type guest struct {
 	// keys that it then loses, true if with their volumes.
 	pending map[string]string
 	dropped map[string]bool
-	queued  time.Time        // until when the HA manager has not taken notice of it
+	queued  time.Time // until when the HA manager has not taken notice of it
+	resource
 	run     map[int]*process // in the guest, by process id
 	lastPID int              // of those
 	inside  *inside          // nil if nobody has looked yet

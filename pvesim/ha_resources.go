@@ -18,7 +18,9 @@ import (
 type haPart struct {
 	haGroups []HASection
 	haRules  []HASection
-	haUsed   bool // the HA manager has had something to do
+	haUsed   bool                // the HA manager has had something to do
+	manageHA func(now time.Time) // lets the manager work
+	haWakes  time.Time           // when it looks at its resources next; zero if nothing has changed
 }
 
 // addHA makes the HA groups and rules of the model.
@@ -43,7 +45,7 @@ func (c *call) haOf(g *guest) map[string]any {
 	if !g.managed() {
 		return map[string]any{"managed": 0}
 	}
-	out := map[string]any{"managed": 1, "state": g.HA}
+	out := map[string]any{"managed": 1, "state": g.haState()}
 	if c.now.Before(g.queued) {
 		out["state"] = nil
 	}
@@ -56,71 +58,18 @@ func (c *call) haOf(g *guest) map[string]any {
 	return out
 }
 
-// requestByHA tells the HA manager what state a guest should have. Some seconds later the
-// manager sees to it, by a verb.
-func (c *call) requestByHA(g *guest, want string, v verb, now time.Time) {
-	g.HA, c.haUsed = want, true
-	c.schedule(now.Add(haActs), func(now time.Time) {
-		if g.HA != want || c.guests[g.VMID] != g || g.now.running == (want == "started") {
-			return
-		}
-		c.state.fork(now, c.nodeNamed(g.Node), "root@pam", v.task, strconv.Itoa(g.VMID), g.VMID, func(now time.Time) outcome {
-			return byAgent(v.work(c, g, now))
-		})
-	})
-}
-
-// setRequested tells the HA manager of a state that someone has setRequested.
-func (c *call) setRequested(g *guest, want string) {
-	verbs, name := qemuVerbs, "start"
-	if g.Kind == "lxc" {
-		verbs = lxcVerbs
-	}
-	if want != "started" {
-		name = "shutdown"
-	}
-	if want == "ignored" {
-		g.HA = want
-		return
-	}
-	c.requestByHA(g, want, verbs[name], c.now)
+// requestByHA tells the HA manager what state a guest should have, and whether to stop it at
+// once. Some seconds later the manager sees to it.
+func (s *state) requestByHA(g *guest, want string, atOnce bool, now time.Time) {
+	g.HA, g.atOnce, s.haUsed = want, atOnce, true
+	g.acts = now.Add(haActs)
+	s.wakeHA(now)
 }
 
 // byAgent is a task that the HA manager's agent on a node has started.
 func byAgent(o outcome) outcome {
 	o.log = append([]entry{{text: "task started by HA resource agent"}}, o.log...)
 	return o
-}
-
-// scheduleHAMove lets the HA manager move a guest some seconds later: as it runs, or
-// stopped and started again.
-func (c *call) scheduleHAMove(g *guest, target *node, restart bool, now time.Time) {
-	const takes = 6 * time.Second
-	c.schedule(now.Add(haActs), func(now time.Time) {
-		if c.guests[g.VMID] != g || g.Node == target.Name || target.Offline {
-			return
-		}
-		typ := map[string]string{"qemu": "qmigrate", "lxc": "vzmigrate"}[g.Kind]
-		c.state.fork(now, c.nodeNamed(g.Node), "root@pam", typ, strconv.Itoa(g.VMID), g.VMID, func(time.Time) outcome {
-			if err := g.unlocked(); err != nil {
-				return byAgent(failedBy(err))
-			}
-			restarts := g.now.running && (restart || g.Kind == "lxc")
-			g.Config["lock"] = "migrate"
-			if restarts {
-				c.setRunState(g, runState{})
-			}
-			o := done(takes, func(end time.Time) {
-				delete(g.Config, "lock")
-				c.moveToNode(g, target.Name, nil)
-				if restarts {
-					c.setRunState(g, runState{running: true, since: end})
-				}
-			})
-			o.undo = func() { delete(g.Config, "lock") }
-			return byAgent(o)
-		})
-	})
 }
 
 // resourceOf reads the name of an HA resource: vm:100, ct:200, or a guest's id.
@@ -256,7 +205,7 @@ func createResource(c *call) (any, error) {
 	g.HAOptions = map[string]string{}
 	c.setOptions(g)
 	g.queued = c.now.Add(haActs)
-	c.setRequested(g, c.wantedState("started"))
+	c.requestByHA(g, c.wantedState("started"), false, c.now)
 	return nil, nil
 }
 
@@ -310,33 +259,41 @@ func putResource(c *call) (any, error) {
 			want = "started"
 		}
 	}
+	c.wakeHA(c.now)
 	if want != "" && want != g.HA {
-		c.setRequested(g, want)
+		c.requestByHA(g, want, false, c.now)
 	}
 	return nil, nil
 }
 
 // deleteResource makes the HA manager forget a guest, which stays as it is.
 func deleteResource(c *call, g *guest) (any, error) {
-	g.HA, g.HAOptions = "", nil
+	g.HA, g.HAOptions, g.resource = "", nil, resource{}
 	if c.params["purge"] == nil || c.flag("purge") {
 		c.dropFromRules(g.sid())
 	}
 	return nil, nil
 }
 
-// moveResource asks the HA manager to move a guest.
-func moveResource(restart bool) func(*call, *guest) (any, error) {
+// askResourceMove asks the HA manager to move a guest.
+func askResourceMove(restart bool) func(*call, *guest) (any, error) {
 	return func(c *call, g *guest) (any, error) {
 		if g.HA == "error" {
 			return nil, die("service '%s' in error state, must be disabled and fixed first", g.sid())
 		}
 		if target := c.nodeNamed(c.str("node")); target != nil {
-			c.scheduleHAMove(g, target, restart, c.now)
+			c.askMove(g, target, restart, c.now)
 		}
 		if c.node.version.major < 9 {
 			return nil, nil
 		}
-		return map[string]any{"sid": g.sid(), "requested-node": c.str("node")}, nil
+		out := map[string]any{"sid": g.sid(), "requested-node": c.str("node")}
+		if together := c.affine(g, "positive"); len(together) > 0 {
+			out["comigrated-resources"] = together
+		}
+		if blocking := c.blocking(g, c.str("node")); len(blocking) > 0 {
+			out["blocking-resources"] = blocking
+		}
+		return out, nil
 	}
 }

@@ -204,9 +204,9 @@ func deleteRule(c *call, s sections) (any, error) {
 // the HA manager takes care of both.
 func (s *state) affine(g *guest, affinity string) []string {
 	out := []string{}
-	for _, rule := range s.haRules {
+	for _, rule := range s.rulesInForce() {
 		sids := apischema.SplitList(rule.Options["resources"])
-		if rule.Type != "resource-affinity" || rule.Options["affinity"] != affinity || rule.Options["disable"] == "1" || !slices.Contains(sids, g.sid()) {
+		if rule.Type != "resource-affinity" || rule.Options["affinity"] != affinity || !slices.Contains(sids, g.sid()) {
 			continue
 		}
 		for _, sid := range sids {
@@ -219,15 +219,30 @@ func (s *state) affine(g *guest, affinity string) []string {
 	return out
 }
 
-// blocking are the resources that keep a guest away from a node.
+// rulesInForce are the HA rules, which there are when all nodes have PVE 9.
+func (s *state) rulesInForce() []HASection {
+	if !s.rulesOnly() {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(s.haRules), func(rule HASection) bool { return rule.Options["disable"] == "1" })
+}
+
+// blocking are the resources that keep a guest away from a node, as answers list them.
 func (s *state) blocking(g *guest, node string) []any {
 	var out []any
-	for _, sid := range s.affine(g, "negative") {
-		if s.guestOf(sid).Node == node {
-			out = append(out, map[string]any{"sid": sid, "cause": "resource-affinity"})
-		}
+	for _, sid := range s.affineAt(g, s.nodeNamed(node)) {
+		out = append(out, map[string]any{"sid": sid, "cause": "resource-affinity"})
 	}
 	return out
+}
+
+// affineAt are the resources on a node, or on their way there, that rules keep apart from a
+// guest.
+func (s *state) affineAt(g *guest, n *node) []string {
+	return slices.DeleteFunc(s.affine(g, "negative"), func(sid string) bool {
+		other := s.guestOf(sid)
+		return n == nil || other.Node != n.Name && other.movesTo != n.Name
+	})
 }
 
 // guestOf returns the guest that a resource is, or nil.

@@ -41,12 +41,21 @@ func onGroups(verb string, do func(*call, sections) (any, error)) handler {
 			what := map[bool]string{true: "groups", false: "group"}[verb == "index"]
 			return nil, die("cannot %s %s: ha groups have been migrated to rules", verb, what)
 		}
-		return do(c, sections{&c.haGroups, "group"})
+		return c.onSections(sections{&c.haGroups, "group"}, do)
 	}
 }
 
 func onRules(do func(*call, sections) (any, error)) handler {
-	return func(c *call) (any, error) { return do(c, sections{&c.haRules, "rule"}) }
+	return func(c *call) (any, error) { return c.onSections(sections{&c.haRules, "rule"}, do) }
+}
+
+// onSections answers a call about groups or rules, and lets the manager look at what it has
+// changed.
+func (c *call) onSections(s sections, do func(*call, sections) (any, error)) (any, error) {
+	if c.req.Method != "GET" {
+		c.wakeHA(c.now)
+	}
+	return do(c, s)
 }
 
 func (s sections) fields(section HASection) map[string]any {

@@ -25,6 +25,9 @@ func (r route) answer(c *call) (any, error) {
 			return nil, err
 		}
 	}
+	if err := c.quorumRefusal(); err != nil {
+		return nil, err
+	}
 	return r.serve(c)
 }
 

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
@@ -20,6 +21,66 @@ import (
 // of the answer is of the kind that PVE's description names.
 func TestEveryRouteIsCalled(t *testing.T) {
 	effort.SkipShort(t)
+	apis := loadAPIs(t)
+	samples := allSamples()
+	for _, key := range pvesim.Endpoints() {
+		t.Run(key, func(t *testing.T) {
+			w, ep := sampleWorld(t, apis, key)
+			w.call(ep, samples[key])
+		})
+	}
+	for key := range samples {
+		if !slices.Contains(pvesim.Endpoints(), key) {
+			t.Errorf("there is a sample of %s, which is not simulated", key)
+		}
+	}
+}
+
+// Every write that changes a file of the cluster is refused without quorum, or its task fails.
+func TestEveryWriteWithoutQuorum(t *testing.T) {
+	effort.SkipShort(t)
+	apis := loadAPIs(t)
+	samples := allSamples()
+	for _, key := range pvesim.Endpoints() {
+		if strings.HasPrefix(key, "GET ") || samples[key].want != "" || samples[key].file != "" { // an upload needs none
+			continue
+		}
+		t.Run(key, func(t *testing.T) {
+			s := samples[key]
+			w, ep := sampleWorld(t, apis, key)
+			path, form := w.prepare(ep, s)
+			w.sim.Interrupt()
+			m, err := w.sim.Model()
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.NoQuorum = true
+			w = newWorld(t, m)
+			needsNone := needsNoQuorum.MatchString(key)
+			r := w.do(ep.Method, path, form)
+			outcome := r.Reason
+			if upid, _ := r.Body.Data.(string); strings.HasPrefix(upid, "UPID:") && !needsNone {
+				outcome = w.exit(upid)
+			}
+			if strings.HasSuffix(key, "/lxc/{vmid}/template") { // answers null, and starts a task
+				w.clock.Advance(5 * time.Second)
+				node, _, _ := strings.Cut(strings.TrimPrefix(path, "/nodes/"), "/")
+				outcome = w.data("/nodes/" + node + "/tasks?limit=1").([]any)[0].(map[string]any)["status"].(string)
+			}
+			refused := strings.Contains(outcome, "no quorum") || strings.Contains(outcome, "Permission denied") || outcome == "job errors"
+			if refused == needsNone {
+				t.Errorf("%s => %s", path, outcome)
+			}
+		})
+	}
+}
+
+// needsNoQuorum are the writes that change no file of the cluster.
+var needsNoQuorum = regexp.MustCompile(`/status/(stop|shutdown|reboot|reset|suspend|resume)$|/agent|/monitor|/sendkey|proxy|shell|vncticket|/tasks/|/services/` +
+	`|/nodes/\{node\}/(network|apt|aplinfo|status|wakeonlan|startall|stopall|suspendall|replication|hosts|dns|time)|/storage/\{storage\}/(upload|download|oci|prune|content)`)
+
+func loadAPIs(t *testing.T) map[int]*apischema.API {
+	t.Helper()
 	apis := map[int]*apischema.API{}
 	for _, major := range []int{8, 9} {
 		api, err := apischema.Load(major)
@@ -28,28 +89,28 @@ func TestEveryRouteIsCalled(t *testing.T) {
 		}
 		apis[major] = api
 	}
-	endpoints, samples := pvesim.Endpoints(), maps.Clone(usualSamples)
+	return apis
+}
+
+func allSamples() map[string]sample {
+	samples := maps.Clone(usualSamples)
 	maps.Copy(samples, settingSamples)
-	for _, key := range endpoints {
-		t.Run(key, func(t *testing.T) {
-			method, path, _ := strings.Cut(key, " ")
-			m, ep := pvesim.Cluster(), apis[9].Endpoint(method, path)
-			m.PVE = "9.2.0"
-			if ep == nil {
-				m.PVE, ep = "8.4.14", apis[8].Endpoint(method, path)
-			}
-			s := samples[key]
-			if s.pve != "" {
-				m.PVE, ep = s.pve, apis[8].Endpoint(method, path)
-			}
-			newWorld(t, m).call(ep, s)
-		})
+	return samples
+}
+
+// sampleWorld is a cluster that has an endpoint, and its description.
+func sampleWorld(t *testing.T, apis map[int]*apischema.API, key string) (*world, *apischema.Endpoint) {
+	t.Helper()
+	method, path, _ := strings.Cut(key, " ")
+	m, ep := pvesim.Cluster(), apis[9].Endpoint(method, path)
+	m.PVE = "9.2.0"
+	if ep == nil {
+		m.PVE, ep = "8.4.14", apis[8].Endpoint(method, path)
 	}
-	for key := range samples {
-		if !slices.Contains(endpoints, key) {
-			t.Errorf("there is a sample of %s, which is not simulated", key)
-		}
+	if version := allSamples()[key].pve; version != "" {
+		m.PVE, ep = version, apis[8].Endpoint(method, path)
 	}
+	return newWorld(t, m), ep
 }
 
 // sample is how an endpoint is called.
@@ -74,8 +135,8 @@ func usualParams(path string) url.Values {
 
 var placeholder = regexp.MustCompile(`\{(\w+)\}`)
 
-// call sends a sample and checks what comes.
-func (w *world) call(ep *apischema.Endpoint, s sample) {
+// prepare makes a sample possible, and returns what is to be sent.
+func (w *world) prepare(ep *apischema.Endpoint, s sample) (path string, form url.Values) {
 	w.Helper()
 	w.story(s.before)
 	form, err := url.ParseQuery(w.fillIn(s.with, s.after))
@@ -83,7 +144,7 @@ func (w *world) call(ep *apischema.Endpoint, s sample) {
 		w.Fatal(err)
 	}
 	usual := usualParams(ep.Path)
-	path := placeholder.ReplaceAllStringFunc(ep.Path, func(name string) string {
+	path = placeholder.ReplaceAllStringFunc(ep.Path, func(name string) string {
 		name = strings.Trim(name, "{}")
 		value := cmp.Or(form.Get(name), usual.Get(name))
 		form.Del(name)
@@ -92,6 +153,13 @@ func (w *world) call(ep *apischema.Endpoint, s sample) {
 		}
 		return url.PathEscape(value)
 	})
+	return path, form
+}
+
+// call sends a sample and checks what comes.
+func (w *world) call(ep *apischema.Endpoint, s sample) {
+	w.Helper()
+	path, form := w.prepare(ep, s)
 	want := cmp.Or(s.want, "OK")
 	if s.file != "" {
 		if got := w.sendFile(path, s.file, "bytes", "content", form.Get("content")); got != want {
@@ -230,6 +298,8 @@ var usualSamples = map[string]sample{
 	"POST /nodes/{node}/lxc/{vmid}/status/resume":                {want: "command 'lxc-checkpoint -n 203 -s -D /var/lib/vz/dump' failed: exit code 1"},
 	"POST /nodes/{node}/lxc/{vmid}/template":                     {with: "node=pve3&vmid=204"},
 	"POST /nodes/{node}/migrateall":                              {with: "target=pve2&vms=203"},
+	"POST /nodes/{node}/status":                                  {with: "command=reboot"},
+	"POST /nodes/{node}/wakeonlan":                               {before: "PUT /nodes/pve2/config?wakeonlan=BC:24:11:00:00:01", with: "node=pve2"},
 	"POST /nodes/{node}/startall":                                {with: "vms=203"},
 	"POST /nodes/{node}/stopall":                                 {with: "vms=203"},
 	"POST /nodes/{node}/suspendall":                              {with: "vms=104"},

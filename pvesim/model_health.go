@@ -33,6 +33,12 @@ type NodeHealth struct {
 	// CertificateLeft is how long its certificate is still good: negative if it has expired,
 	// and 0 means for the usual two years.
 	CertificateLeft time.Duration
+	// BootTakes is how long it takes until it is back when it boots; 0 means 2 minutes.
+	BootTakes time.Duration
+	// IgnoresPower says that it agrees to reboot or shut down, and goes on.
+	IgnoresPower bool
+	// StaysDown says that it does not come back from a reboot.
+	StaysDown bool
 	// RootUsed is what the root file system holds, in bytes; 0 means a fifth of it.
 	RootUsed int64
 }

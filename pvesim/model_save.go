@@ -63,7 +63,8 @@ func (s *Sim) text() ([]byte, error) {
 	if len(busy) > 0 {
 		return nil, fmt.Errorf("tasks run that cannot be saved: %d, such as %s", len(busy), busy[0].upid)
 	}
-	if slices.ContainsFunc(s.timers, func(t timer) bool { return !t.rule }) {
+	asked := slices.ContainsFunc(s.resources(), func(g *guest) bool { return now.Before(g.acts) })
+	if asked || slices.ContainsFunc(s.timers, func(t timer) bool { return !t.rule }) {
 		return nil, errors.New("something is about to happen that cannot be saved, such as what HA was asked for")
 	}
 	var b bytes.Buffer
@@ -76,7 +77,8 @@ func (s *Sim) text() ([]byte, error) {
 }
 
 // Interrupt ends all tasks that run, as they end on a node that shuts down, and
-// cancels what HA and rebooting guests were about to do.
+// cancels what rebooting guests and nodes were about to do, and moves that HA was asked for. A
+// node that boots is there at once.
 func (s *Sim) Interrupt() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,6 +86,14 @@ func (s *Sim) Interrupt() {
 	s.advance(now)
 	for len(s.active) > 0 {
 		s.stop(s.active[0], now)
+	}
+	for _, n := range s.nodes {
+		if n.leaving = false; n.boots {
+			s.comeUp(n, now)
+		}
+	}
+	for _, g := range s.resources() {
+		g.asked, g.acts = "", time.Time{}
 	}
 	s.timers = slices.DeleteFunc(s.timers, func(t timer) bool { return !t.rule })
 }

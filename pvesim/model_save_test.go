@@ -128,10 +128,10 @@ func TestSaveAfterALife(t *testing.T) {
 		DELETE /nodes/pve1/storage/local-zfs/content/vm-104-disk-0           => OK
 		POST /pools?poolid=new                                               => null
 	`)
-	if err := w.sim.SetOnline("pve3", false); err != nil {
+	if err := w.sim.SetOnline("pve2", false); err != nil {
 		t.Fatal(err)
 	}
-	w.clock.Advance(time.Minute)
+	w.clock.Advance(30 * time.Second)
 	again := w.loaded(0)
 	if diff := cmp.Diff(w.saved(), again.saved()); diff != "" {
 		t.Errorf("(-saved +saved again):\n%s", diff)
@@ -180,8 +180,16 @@ func TestSaveUnderWay(t *testing.T) {
 	w.story("POST /nodes/pve2/lxc/201/status/stop => OK")
 	refused("something is about to happen")
 	w.sim.Interrupt()
+	w.loaded(0).story("GET /nodes/pve2/lxc/201/status/current#status => running\nwait 1m\nGET /nodes/pve2/lxc/201/status/current#status => stopped")
+
+	w.story("POST /cluster/ha/resources/vm:103/migrate?node=pve2 => map[requested-node:pve2 sid:vm:103]")
+	refused("something is about to happen")
+	w.story("wait 2m\nPOST /nodes/pve3/status?command=reboot => null")
+	refused("something is about to happen")
 	w.clock.Advance(time.Minute)
-	w.loaded(0).story("GET /nodes/pve2/lxc/201/status/current#status => running")
+	refused("something is about to happen")
+	w.sim.Interrupt()
+	w.loaded(0).story("GET /cluster/resources#node/pve3#status => online")
 }
 
 // What rules took down is not down in what is saved.

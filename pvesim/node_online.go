@@ -9,8 +9,9 @@ import (
 )
 
 // SetOnline takes a node off the network, or brings it back. Its guests and tasks
-// go on meanwhile. The other nodes hear nothing of them: they show its guests as they were
-// last seen, and after 5 minutes as unknown. HA leaves the guests where they are.
+// go on meanwhile, except migrations to it. The other nodes hear nothing of them: they show
+// its guests as they were last seen, and after 5 minutes as unknown. If HA has guests on the
+// node, its watchdog resets it after a minute, and HA starts them on other nodes.
 func (s *Sim) SetOnline(node string, up bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -18,8 +19,10 @@ func (s *Sim) SetOnline(node string, up bool) error {
 	if n == nil {
 		return fmt.Errorf("there is no node %q", node)
 	}
-	s.advance(s.clock.Now()) // what was broadcast until now was heard
-	n.Offline = !up
+	now := s.clock.Now()
+	s.advance(now) // what was broadcast until now was heard
+	n.cut = !up
+	s.reach(n, now)
 	return nil
 }
 
@@ -50,6 +53,7 @@ func (s *Sim) dial(ctx context.Context, host string) error {
 func (s *Sim) offline(n *node) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.advance(s.clock.Now())
 	return n.Offline
 }
 

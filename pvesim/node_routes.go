@@ -48,8 +48,10 @@ func nodeRoutes() routes {
 		"GET /nodes/{node}/services/{service}/state":    {serve: getService},
 		"POST /nodes/{node}/services/{service}/stop":    {serve: systemctl("stop")},
 		"GET /nodes/{node}/status":                      {serve: getNodeStatus},
+		"POST /nodes/{node}/status":                     {serve: commandNode},
 		"GET /nodes/{node}/subscription":                {serve: getSubscription},
 		"GET /nodes/{node}/syslog":                      {serve: getSyslog},
 		"GET /nodes/{node}/version":                     {serve: getVersion},
+		"POST /nodes/{node}/wakeonlan":                  {serve: wakeNode},
 	}
 }

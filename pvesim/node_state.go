@@ -24,6 +24,7 @@ type node struct {
 	booted     time.Time
 	heardAt    time.Time // when the others last heard of its guests
 	neverHeard bool      // since they were started themselves
+	nodePower
 
 	cert        *tls.Certificate // nil before the first [Listener]
 	fingerprint string           // of cert, or of what replaces it
@@ -37,7 +38,7 @@ func (s *state) addNodes(m Model, now time.Time) error {
 	}
 	for _, n := range m.Nodes {
 		living := &node{
-			Node: n, version: parseVersion(cmp.Or(n.PVE, m.PVE)), booted: now.Add(-n.Up), heardAt: now.Add(-n.Silent), neverHeard: n.StatusHangs,
+			Node: n, version: parseVersion(cmp.Or(n.PVE, m.PVE)), booted: now.Add(-n.Up), heardAt: now.Add(-n.Silent), neverHeard: n.StatusHangs, nodePower: nodePower{cut: n.Offline, leftAt: now.Add(-n.Silent)},
 			fingerprint: testca.Fingerprint(fmt.Appendf(nil, "%d %s", m.Seed, n.Name)),
 		}
 		s.nodes, s.named[n.Name] = append(s.nodes, living), living

@@ -58,6 +58,7 @@ func newSim(m Model, o Options, at time.Time) (*Sim, error) {
 		o.Clock = Scaled(1)
 	}
 	s := &Sim{clock: o.Clock, apis: map[int]*apischema.API{}}
+	s.sim, s.manageHA = s, s.managesHA
 	for _, n := range m.Nodes {
 		v := parseVersion(cmp.Or(n.PVE, m.PVE))
 		if s.apis[v.schema()] != nil {
@@ -76,6 +77,10 @@ func newSim(m Model, o Options, at time.Time) (*Sim, error) {
 		return nil, err
 	}
 	s.armJobs(o.Clock.Now())
+	if len(s.resources()) > 0 {
+		s.wakeHA(at)
+		s.watch(at)
+	}
 	return s, nil
 }
 
@@ -142,13 +147,13 @@ func (s *Sim) attempt(c *call) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.now = s.clock.Now()
+	s.advance(c.now)
 	if c.receiver.Offline {
 		return nil, c.receiver.unreachable("read", "read")
 	}
 	if c.arrived.IsZero() {
 		c.arrived = c.now
 	}
-	s.advance(c.now)
 	return c.run()
 }
 

@@ -11,6 +11,7 @@ import (
 
 // state is everything that a cluster knows. Sim's lock guards it.
 type state struct {
+	sim   *Sim // that this is the state of, for what happens by itself
 	model Model
 	born  time.Time // when the model was as it stands
 	built time.Time // when this began: at the birth, or when it was loaded

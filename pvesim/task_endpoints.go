@@ -169,7 +169,7 @@ func statusKind(exit string) string {
 		return "ok"
 	case strings.HasPrefix(exit, "WARNINGS: "):
 		return "warning"
-	case exit == "unexpected status":
+	case exit == brokenOff:
 		return "unknown"
 	}
 	return "error"

@@ -48,7 +48,8 @@ type task struct {
 	outcome       outcome
 	over          bool
 	end           time.Time
-	inert         bool // the model has it: it changes nothing
+	inert         bool                // the model has it: it changes nothing
+	after         func(end time.Time) // what its end sets off; may be nil
 }
 
 // outcome is what a task does once it has its lock.
@@ -68,6 +69,8 @@ type outcome struct {
 	// then goes on if this was not all: what follows is known when it begins. May
 	// be nil.
 	then func(now time.Time) outcome
+	// needs is the other node that it works with, without which it breaks off; may be nil.
+	needs *node
 }
 
 // entry is a line of a log and when it is written, counted from the task's begin.
@@ -232,6 +235,9 @@ func (s *state) finish(t *task, end time.Time) {
 		t.outcome.apply(end)
 	}
 	s.ended = append(s.ended, t)
+	if t.after != nil {
+		t.after(end)
+	}
 }
 
 // beginNextPart begins the next part of a task.
@@ -304,7 +310,7 @@ func (t *task) logAt(now time.Time) []string {
 			lines = append(lines, e.text)
 		}
 	}
-	if !t.over {
+	if !t.over || t.outcome.exit == brokenOff {
 		return lines
 	}
 	switch {
