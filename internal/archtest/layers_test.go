@@ -22,7 +22,7 @@ var layers = []layer{
 	{"what a simulated guest has", []string{"pvesim/internal/memfs", "pvesim/internal/tty"}},
 	{"what needs no simulated cluster", []string{"pvesim/internal/..."}},
 	{"clients and simulator", []string{"pve", "pvesim", "pve/apischema/gen"}},
-	{"text, seals, files and series", []string{"internal/render", "internal/seal", "internal/files", "internal/exactjson", "internal/forecast", "internal/ctshell"}},
+	{"text, seals, files and series", []string{"internal/render", "internal/seal", "internal/files", "internal/schedule", "internal/exactjson", "internal/forecast", "internal/ctshell"}},
 	{"consoles", []string{"internal/duplex", "internal/keyboard"}},
 	{"what consoles show", []string{"internal/rfb", "internal/screen", "internal/terminal"}},
 	{"values shown, claims kept, images known", []string{"internal/show", "internal/once", "internal/images"}},

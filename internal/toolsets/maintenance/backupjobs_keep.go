@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/schedule"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
 )
@@ -30,7 +31,7 @@ var (
 // parseKeep reads how many backups stay: 7, last=7,weekly=4, or 7 daily and 4 weekly.
 func parseKeep(text string) (retention, error) {
 	out := retention{}
-	said := strings.NewReplacer(" and ", ",", " then ", ",", ";", ",").Replace(inDigits(text))
+	said := strings.NewReplacer(" and ", ",", " then ", ",", ";", ",").Replace(schedule.Digits(text))
 	for part := range strings.SplitSeq(said, ",") {
 		part = strings.TrimSpace(part)
 		rule, number := "", ""

@@ -10,6 +10,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/coverage"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/schedule"
 	"github.com/pve-mcp/pve-mcp/internal/selection"
 	"github.com/pve-mcp/pve-mcp/internal/survey"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -125,7 +126,7 @@ func jobNamed(cov *coverage.Coverage, id string) ([]coverage.Job, error) {
 func rowOfJob(c *tool.Call, cov *coverage.Coverage, j coverage.Job) jobsListRow {
 	set := settingsOf(j.BackupJob)
 	row := jobsListRow{
-		ID: render.Text(j.ID, 60), Disabled: !j.Enabled, Schedule: render.Text(j.Schedule.Value, 60), When: scheduleWords(j.Schedule.Value),
+		ID: render.Text(j.ID, 60), Disabled: !j.Enabled, Schedule: render.Text(j.Schedule.Value, 60), When: schedule.Words(j.Schedule.Value),
 		Includes: render.Text(j.Selection(), 120), Guests: len(j.Guests), Storage: render.Text(j.Storage.Value, 60), Keeps: set.keep().words(),
 		Comment: render.Text(j.Comment.Value, 120),
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/coverage"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/schedule"
 	"github.com/pve-mcp/pve-mcp/internal/selection"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
@@ -103,7 +104,7 @@ func (p *jobPlan) takeSchedule(ctx context.Context, c *tool.Call) error {
 		said, argument = p.in.Once, "once"
 	}
 	if said != "" {
-		p.After["schedule"] = calendarEvent(said)
+		p.After["schedule"] = schedule.Event(said)
 	}
 	if p.in.Once != "" {
 		at, err := p.onceAt(ctx, c, p.in.Once)
@@ -125,7 +126,7 @@ func (p *jobPlan) takeSchedule(ctx context.Context, c *tool.Call) error {
 		return tool.BadArgument(argument, fmt.Sprintf("is %q (%s in PVE's form), which never comes again; nothing was sent", render.Text(said, 80), render.Text(event, 60)))
 	}
 	line := "schedule " + render.Text(event, 60)
-	if words := scheduleWords(event); words != "" {
+	if words := schedule.Words(event); words != "" {
 		line += ": " + words
 	}
 	if len(times) > 0 {
@@ -148,7 +149,7 @@ func (p *jobPlan) takeSchedule(ctx context.Context, c *tool.Call) error {
 // onceAt is the calendar event of one time.
 func (p *jobPlan) onceAt(ctx context.Context, c *tool.Call, said string) (string, error) {
 	text := strings.ToLower(strings.TrimSpace(strings.ReplaceAll(said, "T", " ")))
-	if dateRE.MatchString(text) {
+	if schedule.IsOnce(text) {
 		return text, nil
 	}
 	day := ""
@@ -160,7 +161,7 @@ func (p *jobPlan) onceAt(ctx context.Context, c *tool.Call, said string) (string
 			}
 		}
 	}
-	event := calendarEvent(text)
+	event := schedule.Event(text)
 	times, err := c.PVE.ScheduledTimes(ctx, event, c.Now(), 2)
 	if err != nil || len(times) < 2 || strings.HasPrefix(event, "*") {
 		return "", tool.BadArgument("once", fmt.Sprintf("is %q, which is no time such as tonight at 2, sunday at 3:30, or 2026-12-31 02:00", render.Text(said, 60)))

@@ -11,6 +11,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/schedule"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
@@ -164,7 +165,7 @@ func finishSetJob(ctx context.Context, c *tool.Call, s setJobState, end change.E
 	if s.Action == "delete" {
 		return out, nil
 	}
-	out.Schedule, out.When, out.Keeps = render.Text(is["schedule"], 60), scheduleWords(is["schedule"]), is.keep().words()
+	out.Schedule, out.When, out.Keeps = render.Text(is["schedule"], 60), schedule.Words(is["schedule"]), is.keep().words()
 	if is.isEnabled() {
 		if times, err := c.PVE.ScheduledTimes(ctx, is["schedule"], c.Now(), 3); err == nil {
 			out.NextRuns = timesOf(times)

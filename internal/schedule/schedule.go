@@ -1,4 +1,6 @@
-package maintenance
+// Package schedule turns the words in which people say when something runs into PVE's calendar
+// events, and back.
+package schedule
 
 import (
 	"fmt"
@@ -20,11 +22,11 @@ var (
 	onDayRE = lazyregexp.New(`\b(?:the )?(\d{1,2})(?:st|nd|rd|th)\b`)
 )
 
-// calendarEvent turns words into PVE's calendar form: "every night at 2" is 02:00. What it does
+// Event turns words into PVE's calendar form: "every night at 2" is 02:00. What it does
 // not understand it returns as it is, since PVE decides what a schedule is.
-func calendarEvent(text string) string {
+func Event(text string) string {
 	text = strings.TrimSpace(text)
-	said := inDigits(text)
+	said := Digits(text)
 	if calendarRE.MatchString(said) {
 		return said
 	}
@@ -54,8 +56,8 @@ func calendarEvent(text string) string {
 	return strings.TrimSpace(days + " " + at)
 }
 
-// inDigits writes the numbers of a sentence in digits.
-func inDigits(text string) string {
+// Digits writes the numbers of a sentence in digits.
+func Digits(text string) string {
 	numbers := []string{"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"}
 	words := strings.Fields(strings.ToLower(text))
 	for i, word := range words {
@@ -184,9 +186,12 @@ var (
 	dateRE = lazyregexp.New(`^(\d{4}-\d{1,2}-\d{1,2}) (\d{1,2}:\d{2})$`)
 )
 
-// scheduleWords says in words when a job runs, by the calendar event; "" for one that has no
+// IsOnce reports whether a calendar event comes once: a date with a time.
+func IsOnce(event string) bool { return dateRE.MatchString(event) }
+
+// Words says in words when a job runs, by the calendar event; "" for one that has no
 // short words.
-func scheduleWords(event string) string {
+func Words(event string) string {
 	event = strings.ToLower(strings.TrimSpace(event))
 	words := map[string]string{
 		"minutely": "every minute", "hourly": "every hour", "*:00": "every hour", "daily": "every day at 00:00", "weekly": "every Monday at 00:00",
