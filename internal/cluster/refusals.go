@@ -35,7 +35,10 @@ func (v *View) ExplainRefusal(ctx context.Context, id pve.VMID, err error) expla
 	var refusal *proxmox.Error
 	if errors.As(err, &refusal) {
 		if lock, ok := pve.LockedBy(refusal); ok {
-			return v.explainLock(ctx, &explain.LockedError{Guest: v.guests[id].Ref(), Lock: lock, Message: refusal.Message})
+			if g, s, err := v.Live(proxmox.ReadAgain(ctx), id); err == nil && s.Lock.Value == lock {
+				return v.explainLock(ctx, &explain.LockedError{Guest: g, Lock: lock, Message: fmt.Sprintf("%v is locked (%s)", g, lock)})
+			}
+			return v.Explain(refusal) // of another guest, or gone by now
 		}
 		if busyRE.MatchString(refusal.Message) {
 			return v.explainBusy(ctx, id, refusal.Message)
@@ -51,7 +54,11 @@ func (v *View) ExplainRefusal(ctx context.Context, id pve.VMID, err error) expla
 // task is about a guest, or 0 for none.
 func (v *View) NextAfterFailure(ctx context.Context, id pve.VMID, node, reason string) string {
 	if lock, ok := pve.LockIn(reason); ok {
-		return v.explainLock(ctx, &explain.LockedError{Guest: pve.GuestRef{VMID: id, Node: node}, Lock: lock, Message: reason}).Next
+		g := pve.GuestRef{VMID: id, Node: node, Kind: pve.QEMU}
+		if strings.HasPrefix(reason, "CT") {
+			g.Kind = pve.LXC
+		}
+		return v.explainLock(ctx, &explain.LockedError{Guest: g, Lock: lock, Message: reason}).Next
 	}
 	if busyRE.MatchString(reason) {
 		return v.explainBusy(ctx, id, reason).Next
@@ -73,49 +80,67 @@ func (v *View) explainBusy(ctx context.Context, id pve.VMID, message string) exp
 	if !found {
 		return e
 	}
-	if holders, err := v.lockHolders(ctx, g.Ref()); err == nil && len(holders) > 0 {
+	if holders, err := v.lockHolders(ctx, g.Ref(), ""); err == nil && len(holders) > 0 {
 		e.Next = "The lock is probably held by " + strings.Join(holders, "; ") + ". Wait for its end with pve_task_status: upid and wait. Then call again."
 	}
 	return e
 }
 
-// lockHolders describes the tasks that work on a guest now, at most two, as far as they can
-// be seen.
-func (v *View) lockHolders(ctx context.Context, g pve.GuestRef) ([]string, error) {
+// lockHolders describes the tasks that work on a guest now and may hold a lock of it, "" for any,
+// at most two, as far as they can be seen.
+func (v *View) lockHolders(ctx context.Context, g pve.GuestRef, lock string) ([]string, error) {
 	tasks, _, err := v.PVE.NodeTasks(ctx, g.Node, pve.TaskFilter{Source: "active"})
 	if err != nil {
 		return nil, err
 	}
 	var running []string
 	for _, t := range tasks {
-		if !t.EndTime.Set && (t.ID == g.VMID.String() || t.Type == "vzdump" && t.ID == "") { // a job of several guests
+		if !t.EndTime.Set && pve.MayLock(t.UPID, g, lock) {
 			running = append(running, describeTask(t))
 		}
 	}
 	return running[:min(2, len(running))], nil
 }
 
-// explainLock explains a lock by the task that holds it, if one can be seen.
+// explainLock explains a lock by the task that holds it, or has left it behind, if one can be
+// seen.
 func (v *View) explainLock(ctx context.Context, err *explain.LockedError) explain.Explanation {
-	e := explain.Locked(err.Message, err.Lock)
-	if err.Lock == "suspended" { // no task holds that
-		return e
+	if g, known := v.guests[err.Guest.VMID]; known {
+		err = &explain.LockedError{Guest: g.Ref(), Lock: err.Lock, Message: err.Message}
 	}
-	holders, failed := v.lockHolders(ctx, err.Guest)
-	if failed != nil {
-		return e
+	switch {
+	case explain.UnlockCommand(err.Guest, err.Lock) == "" || err.Guest.Node == "": // no task holds that
+		return err.Explain("")
+	case err.Lock == "mounted":
+		return err.Explain("When nobody works on its files any more, " + err.Left())
 	}
-	if len(holders) > 0 {
-		e.Next = "It is probably held by " + strings.Join(holders, "; ") + ". Wait for its end with pve_task_status: upid and wait."
-		return e
+	holders, failed := v.lockHolders(ctx, err.Guest, err.Lock)
+	node := render.Text(err.Guest.Node, 60)
+	switch {
+	case failed != nil:
+		return err.Explain(fmt.Sprintf("Whether a task holds it cannot be seen: %s If none on %s does, %s", v.Explain(failed).What, node, err.Left()))
+	case len(holders) > 0:
+		return err.Explain(fmt.Sprintf("A task that may hold it is alive: %s. Wait for its end with pve_task_status: upid and wait.", strings.Join(holders, "; ")))
 	}
-	tool := "qm"
-	if strings.HasPrefix(err.Message, "CT") {
-		tool = "pct"
+	last := v.lastTask(ctx, err.Guest)
+	if perms, denied := v.PVE.Permissions(ctx); denied != nil || !perms.Has("/nodes/"+err.Guest.Node, "Sys.Audit") {
+		return err.Explain(fmt.Sprintf("No task on %s that this token may see holds it (Sys.Audit on /nodes/%s would show all)%s. If none does at all, %s", node, node, last, err.Left()))
 	}
-	e.Next = fmt.Sprintf("No task on node %s that this token may see holds it. If none does at all, it was left behind by a crash: an administrator frees it there with %s unlock %v.",
-		render.Text(err.Guest.Node, 60), tool, err.Guest.VMID)
-	return e
+	return err.Explain(fmt.Sprintf("No task of it runs on %s, so the lock was left behind%s: %s", node, last, err.Left()))
+}
+
+// lastTask describes the newest task of a guest that may have left a lock, "" if none is seen.
+func (v *View) lastTask(ctx context.Context, g pve.GuestRef) string {
+	tasks, _, err := v.PVE.NodeTasks(ctx, g.Node, pve.TaskFilter{Source: "all", VMID: g.VMID, Limit: 20})
+	if err != nil {
+		return ""
+	}
+	for _, t := range tasks {
+		if t.EndTime.Set && t.Status.Value != "OK" {
+			return " (the last of its tasks that failed: " + describeTask(t) + ")"
+		}
+	}
+	return ""
 }
 
 // userHas reports whether the token's user has one of some privileges on a path, as far as

@@ -39,23 +39,6 @@ func Refusal(next, format string, args ...any) error {
 	return &Explanation{What: fmt.Sprintf(format, args...), Next: next}
 }
 
-// LockedError says that a guest has a lock, so that it cannot be changed.
-type LockedError struct {
-	Guest   pve.GuestRef
-	Lock    string
-	Message string // PVE's, or ours before PVE is asked
-}
-
-func (e *LockedError) Error() string { return e.Message }
-
-// Unlocked refuses a change of a guest that has a lock.
-func Unlocked(g pve.GuestRef, lock string) error {
-	if lock == "" {
-		return nil
-	}
-	return &LockedError{Guest: g, Lock: lock, Message: fmt.Sprintf("%v is locked (%s)", g, lock)}
-}
-
 // Explainer explains errors of calls that are made with a token.
 type Explainer struct {
 	TokenID string
@@ -80,7 +63,7 @@ func (x Explainer) Explain(err error) Explanation {
 			"Keep it again with pve-mcp secret set, unless the keyring is only waiting for its password.",
 		}
 	case errors.As(err, &locked):
-		return Locked(locked.Message, locked.Lock)
+		return locked.Explain("")
 	case errors.As(err, &refused):
 		return Explanation{"Nothing was sent: " + refused.Reason + ".", ""}
 	case errors.As(err, &none):
@@ -132,7 +115,7 @@ func (x Explainer) explainAnswer(e *proxmox.Error) Explanation {
 		return x.denied(e)
 	}
 	if lock, ok := pve.LockedBy(e); ok {
-		return Locked(e.Message, lock)
+		return (&LockedError{Lock: lock, Message: e.Message}).Explain("")
 	}
 	switch {
 	case e.Status == 401:
@@ -214,18 +197,6 @@ func Hint(message string) string {
 		}
 	}
 	return ""
-}
-
-// Locked explains PVE's refusal because of a lock.
-func Locked(message, lock string) Explanation {
-	message = render.MaskSecrets(message)
-	if lock == "suspended" {
-		return Explanation{sentence(message), "It is suspended to disk: resume it first with pve_guest_power."}
-	}
-	return Explanation{
-		sentence(message),
-		fmt.Sprintf("Wait for the %s that holds the lock; where no such task runs any more, an administrator frees it with qm unlock or pct unlock.", lock),
-	}
 }
 
 // connection explains why no answer came.

@@ -55,7 +55,7 @@ func TestExplain(t *testing.T) {
 			"command 'curl -u bob:********** https://x' failed, the password is **********.", ""},
 		{"a secret in a parameter", &proxmox.Error{Status: 400, Params: map[string]string{"cipassword": "value 'password=hunter2' is refused"}},
 			"value 'password=**********' is refused.", "Correct what it names"},
-		{"locked", said(500, "VM is locked (backup)"), "VM is locked (backup).", "Wait for the backup"},
+		{"locked", said(500, "VM is locked (backup)"), "VM is locked (backup).", "PVE sets this lock while a guest is backed up. Wait for the task"},
 		{"suspended", said(500, "VM is locked (suspended)"), "VM is locked (suspended).", "resume it first"},
 		{"no such snapshot", said(500, "snapshot 'monday' does not exist"), "PVE refused: snapshot 'monday' does not exist.", "pve_list_snapshots"},
 		{"changed meanwhile", said(500, "checksum mismatch (file change by other user?)"), "file change by other user?).", "then try again"},

@@ -69,7 +69,7 @@ func TestCloneRefused(t *testing.T) {
 		return sim.Options{Model: sim.Cluster(changes...)}
 	}
 	sim.Tell(t, "pve_clone_guest", []sim.Story{
-		{Name: "locked", Args: `{"vmid":107}`, Outcome: tool.Failed, Sent: 3, Says: []string{"VM 107 is locked (backup)."}},
+		{Name: "locked", Args: `{"vmid":107}`, Outcome: tool.Failed, Sent: 5, Says: []string{"VM 107 is locked (backup)."}},
 		{Name: "linked, of no template", On: sim.VM, Args: `{"vmid":$vmid,"full":false}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM $vmid is not a template, so it cannot have linked clones.", "Make a full clone"}},
 		{Name: "linked, of a snapshot on ZFS", Args: `{"vmid":102,"full":false,"snapname":"before-upgrade"}`, Outcome: tool.Failed, Sent: 3, Says: []string{"The storage of VM 102 cannot make linked clones.", "full: true"}},
 		{Name: "in full, of a snapshot on ZFS", Args: `{"vmid":102,"snapname":"before-upgrade"}`, Outcome: tool.Failed, Writes: []string{cloneVM}, Says: []string{"Full clone feature is not supported for a snapshot of"}},

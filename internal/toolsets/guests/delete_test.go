@@ -76,7 +76,7 @@ func TestDelete(t *testing.T) {
 		{Name: "running", On: sim.RunningVM, Args: `{"vmid":$vmid,"confirm":true}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM $vmid (scratch) is running; only a stopped guest can be deleted.", "pve_guest_power"}},
 		{Name: "running CT", On: sim.RunningCT, Args: `{"vmid":$vmid,"confirm":true}`, Outcome: tool.Failed, Says: []string{"CT $vmid (scratch) is running"}},
 		{Name: "paused", Args: `{"vmid":108,"confirm":true}`, Outcome: tool.Failed, Says: []string{"VM 108 (forensics) is paused"}},
-		{Name: "locked", Args: `{"vmid":107,"confirm":true}`, Outcome: tool.Failed, Sent: 3, Says: []string{"VM 107 is locked (backup)."}},
+		{Name: "locked", Args: `{"vmid":107,"confirm":true}`, Outcome: tool.Failed, Sent: 5, Says: []string{"VM 107 is locked (backup)."}},
 		{Name: "protected", Options: with(sim.Set(105, "protection=1")), Args: `{"vmid":105,"confirm":true}`, Outcome: tool.Failed, Sent: 3, Says: []string{"VM 105 (build-1) is protected against removal.", "delete: protection"}},
 		{Name: "protected CT", Options: with(sim.Set(204, "protection=1")), Args: `{"vmid":204,"confirm":true}`, Outcome: tool.Failed, Says: []string{"CT 204 (sandbox) is protected against removal."}},
 		{Name: "protected meanwhile", Options: sim.Options{Before: sim.Meanwhile("DELETE", "/105", `pve_update_guest_config {"vmid":105,"set":{"protection":1}}`)}, Args: `{"vmid":105,"confirm":true}`,

@@ -82,7 +82,7 @@ func TestMigrateRefused(t *testing.T) {
 	onFast := sim.Set(105, "scsi0=fast:vm-105-disk-0,size=2G")
 	ctOnFast := sim.Set(204, "rootfs=fast:vm-204-disk-0,size=2G")
 	sim.Tell(t, "pve_migrate_guest", []sim.Story{
-		{Name: "locked", Args: `{"vmid":107,"target":"pve1"}`, Outcome: tool.Failed, Sent: 4, Says: []string{"VM 107 is locked (backup)."}},
+		{Name: "locked", Args: `{"vmid":107,"target":"pve1"}`, Outcome: tool.Failed, Sent: 6, Says: []string{"VM 107 is locked (backup)."}},
 		{Name: "suspended", Args: `{"vmid":109,"target":"pve1"}`, Outcome: tool.Failed, Says: []string{"VM 109 is locked (suspended).", "resume it first"}},
 		{Name: "no such node", Args: `{"vmid":100,"target":"pve9"}`, Outcome: tool.Failed, Sent: 1, Says: []string{`There is no node \"pve9\".`, "The nodes are pve1, pve2 and pve3."}},
 		{Name: "single node", Options: sim.Options{Model: sim.Lab()}, Args: `{"vmid":100,"target":"pve2"}`, Outcome: tool.Failed, Says: []string{"The nodes are pve."}},

@@ -45,7 +45,7 @@ func TestResize(t *testing.T) {
 		{Name: "CD", Options: with(drives), Args: `{"vmid":105,"disk":"ide2","size":"+1G"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"ide2 of VM 105 cannot be resized.", "that can grow are scsi0 (120G)."}},
 		{Name: "detached", Options: with(drives), Args: `{"vmid":105,"disk":"unused0","size":"+1G"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"unused0 of VM 105 cannot be resized."}},
 		{Name: "a device of the node", Options: with(drives), Args: `{"vmid":105,"disk":"scsi1","size":"+1G"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"scsi1 of VM 105 cannot be resized."}},
-		{Name: "locked", Args: `{"vmid":107,"disk":"scsi0","size":"+1G"}`, Outcome: tool.Failed, Sent: 3, Says: []string{"VM 107 is locked (backup)."}},
+		{Name: "locked", Args: `{"vmid":107,"disk":"scsi0","size":"+1G"}`, Outcome: tool.Failed, Sent: 5, Says: []string{"VM 107 is locked (backup)."}},
 		{Name: "no privilege", Options: sim.Options{Token: "audit@pve!mcp"}, Args: `{"vmid":105,"disk":"scsi0","size":"+1G"}`, Outcome: tool.Failed, Writes: []string{resizeVM},
 			Says: []string{"lacks VM.Config.Disk on /vms/105."}},
 		{Name: "no privilege for space, CT", Options: sim.Options{Model: sim.Cluster(sim.Grant("/vms", "PVEVMAdmin")), Token: "none@pve!mcp"},

@@ -142,7 +142,7 @@ func why(s pve.GuestStatus) []string {
 		out = append(out, "the guest crashed")
 	}
 	if lock := s.Lock.Value; lock != "" && lock != "suspended" {
-		out = append(out, "locked by "+lock+": most changes are refused until it ends")
+		out = append(out, "locked by "+lock+": most changes are refused until it ends; pve_diagnose says whether its task is alive, and what clears the lock")
 	}
 	if s.Template.Value {
 		out = append(out, "a template: it cannot be started, only cloned")

@@ -125,7 +125,7 @@ func TestUpdateRefused(t *testing.T) {
 		{Name: "memory without meaning", Args: `{"vmid":105,"set":{"memory":"lots"}}`, Outcome: tool.Failed, Sent: 2, Says: []string{`has \"memory\": \"lots\" is not an amount of memory; give MiB, such as 8192, or a size, such as 8G.`}},
 		{Name: "half a MiB", Args: `{"vmid":105,"set":{"memory":"512K"}}`, Outcome: tool.Failed, Sent: 2, Says: []string{`is not a whole number of MiB`}},
 		{Name: "a disk without a storage", Args: `{"vmid":105,"set":{"scsi1":"20G"}}`, Outcome: tool.Failed, Sent: 2, Says: []string{`a new disk is STORAGE:SIZE in GiB, such as local-lvm:20`}},
-		{Name: "locked", Args: `{"vmid":107,"set":{"cores":2}}`, Outcome: tool.Failed, Sent: 3, Says: []string{"VM 107 is locked (backup).", "qm unlock 107"}},
+		{Name: "locked", Args: `{"vmid":107,"set":{"cores":2}}`, Outcome: tool.Failed, Sent: 5, Says: []string{"VM 107 is locked (backup).", "qm unlock 107"}},
 		{Name: "suspended", Args: `{"vmid":109,"set":{"cores":2}}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM 109 is locked (suspended).", "resume it first"}},
 		{Name: "stale digest", On: sim.VM, Args: `{"vmid":$vmid,"set":{"cores":2},"digest":"0123456789012345678901234567890123456789"}`, Outcome: tool.Failed, Sent: 2,
 			Says: []string{"was changed since it had the digest 0123456789012345678901234567890123456789; nothing was sent.", "Read it again with pve_guest_config"}},

@@ -111,7 +111,7 @@ func (p *bulkPlan) planItems(ctx context.Context, c *tool.Call) error {
 		case tool.FaultOf(r.Value.err) == tool.BadArguments:
 			return r.Value.err
 		case r.Value.err != nil:
-			e := c.Explain(r.Value.err)
+			e := c.ExplainRefusal(ctx, r.From.VMID, r.Value.err)
 			p.Cannot = append(p.Cannot, cannot{name, e.What, e.Next})
 		case len(r.Value.calls) == 0:
 			p.Nothing = append(p.Nothing, name)

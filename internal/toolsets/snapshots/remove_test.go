@@ -85,7 +85,7 @@ func TestRollback(t *testing.T) {
 		{Name: "no such snapshot", Args: `{"vmid":102,"snapname":"monday","confirm":true}`, Outcome: tool.Failed, Sent: 3, Says: []string{`VM 102 has no snapshot \"monday\".`, "It has before-upgrade and after-upgrade."}},
 		{Name: "none at all", Args: `{"vmid":105,"snapname":"monday","confirm":true}`, Outcome: tool.Failed, Says: []string{"It has none at all."}},
 		{Name: "the present", Args: `{"vmid":102,"snapname":"current","confirm":true}`, Outcome: tool.Failed, Says: []string{`has no snapshot \"current\"`}},
-		{Name: "locked", Args: `{"vmid":107,"snapname":"monday","confirm":true}`, Outcome: tool.Failed, Sent: 3, Says: []string{"VM 107 is locked (backup)."}},
+		{Name: "locked", Args: `{"vmid":107,"snapname":"monday","confirm":true}`, Outcome: tool.Failed, Sent: 5, Says: []string{"VM 107 is locked (backup)."}},
 		{Name: "no privilege", Options: sim.Options{Token: "audit@pve!mcp"}, Args: `{"vmid":102,"snapname":"after-upgrade","confirm":true}`, Outcome: tool.Failed, Writes: []string{rollback},
 			Says: []string{"lacks VM.Snapshot or VM.Snapshot.Rollback on /vms/102."}},
 		{Name: "no guest", On: sim.NoGuest, Args: `{"vmid":$vmid,"snapname":"monday","confirm":true}`, Outcome: tool.Failed, Sent: 1, Says: []string{"There is no guest $vmid"}},

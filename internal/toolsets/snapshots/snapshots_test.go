@@ -121,7 +121,7 @@ func TestCreate(t *testing.T) {
 		{Name: "moved while it is looked at", Options: moved("GET", "/feature"), Args: `{"vmid":105,"snapname":"tuesday"}`, Outcome: tool.OK, Writes: []string{create}},
 
 		{Name: "template", On: sim.Template, Args: `{"vmid":$vmid,"snapname":"monday"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM $vmid is a template, of which there are no snapshots."}},
-		{Name: "locked", Args: `{"vmid":107,"snapname":"monday"}`, Outcome: tool.Failed, Sent: 3, Says: []string{"VM 107 is locked (backup)."}},
+		{Name: "locked", Args: `{"vmid":107,"snapname":"monday"}`, Outcome: tool.Failed, Sent: 5, Says: []string{"VM 107 is locked (backup)."}},
 		{Name: "suspended", Args: `{"vmid":109,"snapname":"monday"}`, Outcome: tool.Failed, Says: []string{"VM 109 is locked (suspended).", "resume it first"}},
 		{Name: "RAM of a stopped VM", On: sim.VM, Args: `{"vmid":$vmid,"snapname":"monday","vmstate":true}`, Outcome: tool.Failed, Sent: 2, Says: []string{"VM $vmid is stopped, so there is no RAM to keep.", "Leave vmstate out."}},
 		{Name: "RAM of a CT", On: sim.RunningCT, Args: `{"vmid":$vmid,"snapname":"monday","vmstate":true}`, Outcome: tool.Failed, Says: []string{"is for VMs only"}},

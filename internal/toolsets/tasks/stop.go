@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
+	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -137,8 +138,9 @@ func remainsOf(ctx context.Context, c *tool.Call, upid proxmox.UPID) ([]string, 
 		return append(out, fmt.Sprintf("there is no guest %v", id)), nil
 	case err != nil:
 		return out, err
-	case s.Lock.Value != "":
-		out = append(out, fmt.Sprintf("%v is still locked (%s): no API token can clear that; an administrator can, with qm unlock or pct unlock", g, s.Lock.Value))
+	case s.Lock.Value != "" && s.Lock.Value != "suspended":
+		locked := explain.LockedError{Guest: g, Lock: s.Lock.Value}
+		out = append(out, fmt.Sprintf("%v is still locked (%s), which no API token can clear: %s", g, s.Lock.Value, locked.Left()))
 	}
 	return append(out, fmt.Sprintf("%v is %s now", g, s.State())), nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
 	"github.com/pve-mcp/pve-mcp/pve"
@@ -53,10 +54,7 @@ func isLocked(f *facts) {
 		return
 	}
 	c := cause{ID: "guest.stale-lock", What: fmt.Sprintf("it is locked (%s), and no task of it runs", render.Text(lock, 30)), Confidence: certain,
-		Evidence: []string{"lock: " + render.Text(lock, 30)}, Next: &step{Command: "qm unlock " + f.ref.VMID.String(), Where: "root on " + f.ref.Node}}
-	if f.ref.Kind == pve.LXC {
-		c.Next.Command = "pct unlock " + f.ref.VMID.String()
-	}
+		Evidence: []string{"lock: " + render.Text(lock, 30)}, Next: &step{Command: explain.UnlockCommand(f.ref, lock), Where: "root on " + f.ref.Node}}
 	if !f.Permissions.Has("/nodes/"+f.ref.Node, "Sys.Audit") {
 		c.Confidence, c.What = possible, c.What+" that this token may see"
 	}

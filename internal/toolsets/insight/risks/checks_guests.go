@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
+	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
@@ -89,11 +90,7 @@ func findStaleLocks(f *facts, found found) {
 		if lock == "" || lock == "suspended" || !f.idle(g) {
 			continue
 		}
-		tool := "qm"
-		if g.Type == string(pve.LXC) {
-			tool = "pct"
-		}
-		found(guestName(g), fmt.Sprintf("lock: %s; no task of it runs", render.Text(lock, 30)), command(fmt.Sprintf("%s unlock %v", tool, g.VMID), rootOn(g.Node.Value)))
+		found(guestName(g), fmt.Sprintf("lock: %s; no task of it runs", render.Text(lock, 30)), command(explain.UnlockCommand(g.Ref(), lock), rootOn(g.Node.Value)))
 	}
 }
 
