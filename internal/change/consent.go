@@ -146,7 +146,7 @@ func (r *run) namesToType() []string {
 
 // consequences are what the change would do, and what is lost.
 func (r *run) consequences(ctx context.Context) []string {
-	if r.targets() == nil || r.tool.Risk == policy.Exec || r.plan.Fleet != nil {
+	if r.targets() == nil || r.tool.Risk == policy.Exec || r.plan.Fleet != nil || r.plan.ImpactSaid {
 		return r.plan.Consequences
 	}
 	out := slices.Clone(r.plan.Consequences)

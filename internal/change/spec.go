@@ -85,6 +85,8 @@ type Plan struct {
 	Risk        policy.Risk
 	// Consequences are what is lost, for a destructive change.
 	Consequences []string
+	// ImpactSaid says that Consequences are all that is at stake: the subjects keep what they have.
+	ImpactSaid bool
 	// Asked says why consent is needed, if not for a loss: "can lock people out".
 	Asked string
 	// Target is the request that a consent is good for, of a change without steps.

@@ -4,6 +4,7 @@ package maintenance
 import (
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolsets/maintenance/firewall"
+	"github.com/pve-mcp/pve-mcp/internal/toolsets/maintenance/ha"
 )
 
 // Set returns the toolset.
@@ -11,9 +12,9 @@ func Set() tool.Set {
 	return tool.Set{
 		Name:  "maintenance",
 		Title: "Maintenance",
-		Doc:   "Does one thing to many guests, with one plan, one consent and an answer for each. Lists, sets and runs backup jobs, shows and changes the firewall.",
+		Doc:   "Does one thing to many guests, with one plan, one consent and an answer for each. Lists, sets and runs backup jobs, shows and changes the firewall, high availability and replication.",
 		Instructions: `
 Many guests: pve_bulk_action. Backups by schedule, or once: pve_set_backup_job.`,
-		Tools: []tool.Tool{bulkAction(), listBackupJobs(), setBackupJob(), firewall.Show(), firewall.Change()},
+		Tools: []tool.Tool{bulkAction(), listBackupJobs(), setBackupJob(), firewall.Show(), firewall.Change(), ha.Show(), ha.Change()},
 	}
 }
