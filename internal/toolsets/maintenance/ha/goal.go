@@ -165,7 +165,8 @@ func (g goal) lookAtJob(ctx context.Context, c *tool.Call, out *setOut) (bool, s
 	return true, fmt.Sprintf("The replication job %s has copied %s to %s", g.Job, g.Guest, job["target"]), nil
 }
 
-// readLayout reads what decides where HA runs its guests.
+// readLayout reads what decides where HA runs its guests. A cluster has rules from PVE 9 on, and
+// groups before, or as long as a resource has one.
 func readLayout(ctx context.Context, c *pve.Client, list []pve.Resource) (layout, state, error) {
 	l := layout{services: map[string]section{}}
 	for _, n := range list {
@@ -183,13 +184,22 @@ func readLayout(ctx context.Context, c *pve.Client, list []pve.Resource) (layout
 	for _, row := range s.services {
 		l.services[row["sid"]] = row
 	}
-	for _, one := range []struct {
-		kind
-		into *[]section
-	}{{resourceKind, &l.resources}, {ruleKind, &l.rules}, {groupKind, &l.groups}} {
-		if *one.into, err = one.read(ctx, c); err != nil {
-			return l, s, err
-		}
+	version, err := c.Version(ctx)
+	if err != nil {
+		return l, s, err
 	}
-	return l, s, nil
+	if l.resources, err = resourceKind.read(ctx, c); err != nil {
+		return l, s, err
+	}
+	if version.Major() >= 9 {
+		l.rules, err = ruleKind.read(ctx, c)
+	}
+	if err == nil && hasGroups(version.Major(), l.resources) {
+		l.groups, err = groupKind.read(ctx, c)
+	}
+	return l, s, err
+}
+
+func hasGroups(major int, resources []section) bool {
+	return major < 9 || slices.ContainsFunc(resources, func(r section) bool { return r["group"] != "" })
 }

@@ -66,7 +66,7 @@ func undo(t *testing.T, w *sim.World, a sim.Answer) sim.Answer {
 	return w.Call("pve_set_ha", string(text))
 }
 
-// What HA manages is told by kind, with how old that is, and never that HA works.
+// An answer has what HA manages by kind and how old that is, and never says that HA works.
 func TestShow(t *testing.T) {
 	on(t, []string{eight, nine}, func(t *testing.T, m *pvesim.Model) {
 		w := sim.New(t, sim.Options{Model: m, Token: everyone})
@@ -219,7 +219,7 @@ func TestRules(t *testing.T) {
 		call := func(args string) sim.Answer { return w.Call("pve_set_ha", args) }
 		want(t, call(`{"change":"set_rule","name":"only","resources":["104"],"nodes":["pve2","pve3"],"strict":true,"plan":true}`), tool.Planned, "HA moves 104 mail from pve1 to pve2 or pve3")
 		want(t, call(`{"change":"set_rule","name":"only","resources":["104"],"nodes":["pve2"],"strict":true}`), tool.NeedsConfirmation)
-		want(t, call(`{"change":"set_rule","name":"apart","resources":["web-2","db-1"],"affinity":"negative"}`), tool.NeedsConfirmation, "HA moves all but one of 101 web-2 and 102 db-1 from pve2")
+		want(t, call(`{"change":"set_rule","name":"apart","resources":["web-2","db-1"],"affinity":"negative"}`), tool.NeedsConfirmation, "HA moves 101 web-2 and 102 db-1 from pve2, except one of them")
 		want(t, call(`{"change":"set_rule","name":"apart","resources":["101","102","103","104"],"affinity":"negative"}`), tool.Failed, "4 guests are to be apart, and there are 3 nodes")
 		want(t, call(`{"change":"set_rule","name":"twice","resources":["103"],"nodes":["pve1"]}`), tool.Failed, "is in the rule db-2-home too")
 		want(t, call(`{"change":"set_rule","name":"un","resources":["100"],"nodes":["pve1"]}`), tool.Failed, "HA does not manage 100 web-1")

@@ -135,7 +135,7 @@ func (l layout) unfulfilled(r section, names guestNames) string {
 	var crowded []string
 	for _, node := range nodes {
 		if len(byNode[node]) > 1 {
-			crowded = append(crowded, fmt.Sprintf("all but one of %s from %s", render.List(byNode[node]), node))
+			crowded = append(crowded, fmt.Sprintf("%s from %s, except one of them", render.List(byNode[node]), node))
 		}
 	}
 	if crowded == nil {

@@ -17,27 +17,27 @@ import (
 )
 
 type setIn struct {
-	Change      string   `json:"change" enum:"add,update,remove,migrate,relocate,set_rule,remove_rule,set_group,remove_group,replicate,remove_replication,run_replication,disarm,arm" jsonschema:"what to do; set_* and replicate make or change"`
+	Change      string   `json:"change" enum:"add,update,remove,migrate,relocate,set_rule,remove_rule,set_group,remove_group,replicate,remove_replication,run_replication,disarm,arm" jsonschema:"set_*, replicate: make or change"`
 	Resource    string   `json:"resource,omitzero" jsonschema:"guest: 101, vm:101 or its name"`
-	State       string   `json:"state,omitzero" enum:"started,stopped,disabled,ignored" jsonschema:"that HA keeps; default of add: started"`
-	Failback    *bool    `json:"failback,omitzero" jsonschema:"back to its best node; of resource (9) or group (8)"`
-	MaxRestart  *int     `json:"max_restart,omitzero" min:"0" jsonschema:"tries to start on a node"`
-	MaxRelocate *int     `json:"max_relocate,omitzero" min:"0" jsonschema:"tries on other nodes"`
-	Group       string   `json:"group,omitzero" jsonschema:"of the resource, PVE 8"`
-	Node        string   `json:"node,omitzero" jsonschema:"target of a move or replication"`
-	Name        string   `json:"name,omitzero" jsonschema:"of the rule, group or job (101-0)"`
+	State       string   `json:"state,omitzero" enum:"started,stopped,disabled,ignored" jsonschema:"that HA keeps"`
+	Failback    *bool    `json:"failback,omitzero" jsonschema:"goes back to its best node"`
+	MaxRestart  *int     `json:"max_restart,omitzero" min:"0" jsonschema:"starts tried on a node"`
+	MaxRelocate *int     `json:"max_relocate,omitzero" min:"0" jsonschema:"nodes tried then"`
+	Group       string   `json:"group,omitzero" jsonschema:"of resource (PVE 8)"`
+	Node        string   `json:"node,omitzero" jsonschema:"of move or replication"`
+	Name        string   `json:"name,omitzero" jsonschema:"of rule, group or job"`
 	Resources   []string `json:"resources,omitzero" jsonschema:"guests of the rule"`
-	Nodes       []string `json:"nodes,omitzero" jsonschema:"pve1:2: with priority, highest first"`
+	Nodes       []string `json:"nodes,omitzero" jsonschema:"pve1:2 has priority 2"`
 	Strict      *bool    `json:"strict,omitzero" jsonschema:"only on these nodes"`
-	Affinity    string   `json:"affinity,omitzero" enum:"positive,negative" jsonschema:"keep guests together, or apart"`
-	Schedule    string   `json:"schedule,omitzero" jsonschema:"every 15 minutes, every night at 2"`
+	Affinity    string   `json:"affinity,omitzero" enum:"positive,negative" jsonschema:"together, or apart"`
+	Schedule    string   `json:"schedule,omitzero" jsonschema:"every 15 minutes"`
 	Rate        string   `json:"rate,omitzero" jsonschema:"limit in MB/s"`
 	Enabled     *bool    `json:"enabled,omitzero" jsonschema:"of a rule or job"`
 	Comment     string   `json:"comment,omitzero" jsonschema:"a note"`
 	Unset       []string `json:"unset,omitzero" jsonschema:"PVE's keys to clear"`
-	Purge       *bool    `json:"purge,omitzero" jsonschema:"remove: from rules, too; default true"`
-	Keep        bool     `json:"keep,omitzero" jsonschema:"remove_replication: copies stay"`
-	Mode        string   `json:"mode,omitzero" enum:"freeze,ignore" jsonschema:"of disarm; default freeze"`
+	Purge       *bool    `json:"purge,omitzero" jsonschema:"from rules, too; default: true"`
+	Keep        bool     `json:"keep,omitzero" jsonschema:"removed job: copies stay"`
+	Mode        string   `json:"mode,omitzero" enum:"freeze,ignore" jsonschema:"of disarm; default: freeze"`
 	change.PlanArguments
 	change.ConfirmArgument
 	change.WaitArgument
@@ -76,13 +76,13 @@ func Change() tool.Tool {
 	return change.New(change.Spec[setIn, setState, setOut]{
 		Name:  "pve_set_ha",
 		Title: "Change high availability and replication",
-		Doc: "Put a guest under HA or take it out, request its state, keep guests together or apart, prefer a node, hold failback; " +
-			"replicate a guest to another node every 15 minutes; disarm HA. Says first what HA would move or stop.",
+		Doc: "Put a guest under HA or take it out, set its state, keep guests together or apart, prefer a node, hold failback; " +
+			"replicate a guest to another node; disarm HA. Says first what moves or stops.",
 		Examples: []tool.Example{
 			{Arguments: `{"change":"add","resource":"101","max_restart":2,"wait":0}`},
-			{Arguments: `{"change":"update","resource":"vm:101","failback":false,"comment":"held"}`, Since: "9"},
-			{Arguments: `{"change":"set_rule","name":"apart","affinity":"negative","resources":["vm:101","vm:103"],"confirm":true}`, Since: "9"},
-			{Arguments: `{"change":"remove","resource":"101","confirm":true}`},
+			{Arguments: `{"change":"update","resource":"vm:103","failback":false}`, Since: "9"},
+			{Arguments: `{"change":"set_rule","name":"apart","affinity":"negative","resources":["vm:103","ct:201"]}`, Since: "9"},
+			{Arguments: `{"change":"remove","resource":"db-2","confirm":true}`},
 			{Arguments: `{"change":"replicate","resource":"102","node":"pve3","schedule":"every 15 minutes"}`},
 		},
 		Worst: policy.Destructive,

@@ -165,8 +165,13 @@ func (r *shown) readHA() {
 	r.state, r.hasStatus = survey.One(r.Survey, "HA's state", func(ctx context.Context) (state, error) { return readState(ctx, r.PVE) })
 	r.stateOf, _ = survey.One(r.Survey, "what HA thinks of the nodes", func(ctx context.Context) (map[string]string, error) { return readNodeStates(ctx, r.PVE) })
 	r.layout.resources, _ = r.list(resourceKind)
-	r.layout.rules, _ = r.list(ruleKind)
-	r.layout.groups, _ = r.list(groupKind)
+	version, ok := survey.One(r.Survey, "the version of PVE", r.PVE.Version)
+	if ok && version.Major() >= 9 {
+		r.layout.rules, _ = r.list(ruleKind)
+	}
+	if ok && hasGroups(version.Major(), r.layout.resources) {
+		r.layout.groups, _ = r.list(groupKind)
+	}
 	for _, s := range r.state.services {
 		r.layout.services[s["sid"]] = s
 	}
