@@ -79,11 +79,11 @@ func Change() tool.Tool {
 		Doc: "Put a guest under HA or take it out, set its state, keep guests together or apart, prefer a node, hold failback; " +
 			"replicate a guest to another node; disarm HA. Says first what moves or stops.",
 		Examples: []tool.Example{
+			{Arguments: `{"change":"replicate","resource":"102","node":"pve3","schedule":"every 15 minutes"}`},
 			{Arguments: `{"change":"add","resource":"101","max_restart":2,"wait":0}`},
 			{Arguments: `{"change":"update","resource":"vm:103","failback":false}`, Since: "9"},
 			{Arguments: `{"change":"set_rule","name":"apart","affinity":"negative","resources":["vm:103","ct:201"]}`, Since: "9"},
 			{Arguments: `{"change":"remove","resource":"db-2","confirm":true}`},
-			{Arguments: `{"change":"replicate","resource":"102","node":"pve3","schedule":"every 15 minutes"}`},
 		},
 		Worst: policy.Destructive,
 		Risk:  riskOf,
