@@ -2,6 +2,8 @@ package pve
 
 import (
 	"context"
+	"net/http"
+	"net/url"
 
 	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
@@ -61,6 +63,36 @@ func (s NodeStatus) MarshalJSON() ([]byte, error) { return lenient.Encode(s, s.E
 // NodeStatus asks a node for its state (Sys.Audit on it).
 func (c *Client) NodeStatus(ctx context.Context, node string) (NodeStatus, error) {
 	return proxmox.Get[NodeStatus](ctx, c.Client, proxmox.Join("nodes", node, "status"), nil)
+}
+
+// NodePower lets a node reboot or shut down (Sys.PowerMgmt on it). PVE answers before the node
+// does anything, and makes no task of it.
+func (c *Client) NodePower(ctx context.Context, node, command string) error {
+	_, err := c.Do(ctx, http.MethodPost, proxmox.Join("nodes", node, "status"), url.Values{"command": {command}})
+	return err
+}
+
+// GuestsOn lists the guests of a kind that a node has, in their live state (VM.Audit on each).
+func (c *Client) GuestsOn(ctx context.Context, node string, kind Kind) ([]GuestStatus, error) {
+	return proxmox.Get[[]GuestStatus](ctx, c.Client, proxmox.Join("nodes", node, string(kind)), nil)
+}
+
+// ClusterMember is a node as corosync is configured to know it.
+type ClusterMember struct {
+	Name  string             `json:"name"`
+	Votes lenient.Opt[int64] `json:"quorum_votes,omitzero"`
+	Extra lenient.Extra      `json:"-"`
+}
+
+// UnmarshalJSON keeps unknown fields in Extra.
+func (m *ClusterMember) UnmarshalJSON(data []byte) error { return lenient.Decode(data, m, &m.Extra) }
+
+// MarshalJSON writes what was read.
+func (m ClusterMember) MarshalJSON() ([]byte, error) { return lenient.Encode(m, m.Extra) }
+
+// ClusterMembers lists the nodes of a cluster with their votes (Sys.Audit on /).
+func (c *Client) ClusterMembers(ctx context.Context) ([]ClusterMember, error) {
+	return proxmox.Get[[]ClusterMember](ctx, c.Client, proxmox.Join("cluster", "config", "nodes"), nil)
 }
 
 // NodeVersion asks a node for its version. Every token may.

@@ -5,6 +5,8 @@ func clusterRoutes() routes {
 	return routes{
 		"GET /cluster":                         {serve: index("name")},
 		"GET /cluster/ceph/status":             {serve: noCeph},
+		"GET /cluster/config/nodes":            {serve: getMembers},
+		"GET /cluster/config/qdevice":          {serve: getQDevice},
 		"GET /cluster/jobs":                    {serve: index("subdir")},
 		"GET /cluster/jobs/schedule-analyze":   {serve: analyzeSchedule},
 		"GET /cluster/log":                     {serve: getClusterLog},

@@ -1,6 +1,7 @@
 package change
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 // stepDone reports a step that PVE has carried out.
 func (r *run) stepDone(ctx context.Context, job Job, end End) Answer {
 	about := r.steps[r.at].about
-	a := Answer{Outcome: tool.OK, Message: about + ": done.", UPID: job.UPID.String()}
+	a := Answer{Outcome: tool.OK, Message: cmp.Or(r.steps[r.at].taken, about+": done."), UPID: job.UPID.String()}
 	if job.Warning != "" {
 		a.Outcome, a.Message = tool.Warnings, fmt.Sprintf("%s: done, with a warning: %s", about, job.Warning)
 	}

@@ -4,15 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/selection"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
@@ -60,37 +58,7 @@ func (f *Fleet) sealed() *sealedFleet {
 			out.Groups = append(out.Groups, group)
 			continue
 		}
-		out.Groups[last].Guests = appendID(out.Groups[last].Guests, one.Guest)
-	}
-	return out
-}
-
-// appendID adds an id to a list such as 100-104,107.
-func appendID(list string, id pve.VMID) string {
-	cut := strings.LastIndexAny(list, ",-") + 1
-	last, _ := strconv.Atoi(list[cut:])
-	switch {
-	case last+1 != int(id):
-		return fmt.Sprintf("%s,%v", list, id)
-	case cut > 0 && list[cut-1] == '-':
-		return fmt.Sprintf("%s%v", list[:cut], id)
-	}
-	return fmt.Sprintf("%s-%v", list, id)
-}
-
-// idsOf reads a list such as 100-104,107.
-func idsOf(list string) []pve.VMID {
-	var out []pve.VMID
-	for part := range strings.SplitSeq(list, ",") {
-		from, to, isRange := strings.Cut(part, "-")
-		if !isRange {
-			to = from
-		}
-		first, _ := strconv.Atoi(from)
-		last, _ := strconv.Atoi(to)
-		for id := first; id <= last; id++ {
-			out = append(out, pve.VMID(id))
-		}
+		out.Groups[last].Guests = selection.AppendID(out.Groups[last].Guests, one.Guest)
 	}
 	return out
 }
@@ -105,7 +73,7 @@ func (s *sealedFleet) open(now []pve.Resource) *Fleet {
 	}
 	f := &Fleet{Parallel: s.Parallel, OnePerNode: s.OnePerNode, StopOnError: s.StopOnError}
 	for _, g := range s.Groups {
-		for _, id := range idsOf(g.Guests) {
+		for _, id := range selection.IDs(g.Guests) {
 			is := guests[id]
 			is.VMID = id // also of one that is gone
 			one := Item{Guest: id, Node: g.Node, Name: cluster.GuestName(is)}

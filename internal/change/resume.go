@@ -388,9 +388,9 @@ func (r *run) awaitTask(ctx, patience context.Context, job Job, watch *cluster.T
 }
 
 // overdue reports whether a change that another call has begun has not reached its goal for so
-// long that it is followed no more.
+// long that it is followed no more. One without a task says itself when that is.
 func (r *run) overdue(ctx context.Context, task proxmox.UPID) bool {
-	if r.resumed == nil {
+	if r.resumed == nil || task.IsZero() {
 		return false
 	}
 	end, ok := r.call.TaskEnd(ctx, task)

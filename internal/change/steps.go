@@ -40,6 +40,9 @@ type Step[State any] struct {
 	// TidiesUp says that the step takes away what the change itself has made on the way to its
 	// goal: if it fails, that is a warning, nothing is taken back, and any process may take it.
 	TidiesUp bool
+	// Taken says what is known once PVE has taken the request, in a sentence, of a step whose
+	// effect comes later; "" says that the step is done then.
+	Taken string
 	// Undo, if not nil, says what the step makes, and takes it back if a later one fails.
 	Undo *Undo[State]
 }
@@ -75,6 +78,7 @@ type step struct {
 	done   func(ctx context.Context, c *tool.Call, state any) (bool, error)
 	find   func(ctx context.Context, c *tool.Call, state any) (bool, error)
 	rest   string
+	taken  string
 	tidies bool
 	undo   *undo
 }
@@ -89,7 +93,7 @@ type undo struct {
 }
 
 func (s Step[State]) untyped() step {
-	out := step{about: s.About, target: s.Target, guest: s.Guest, task: s.Task, rest: s.Rest, tidies: s.TidiesUp, send: untypedSend(s.Send)}
+	out := step{about: s.About, target: s.Target, guest: s.Guest, task: s.Task, rest: s.Rest, taken: s.Taken, tidies: s.TidiesUp, send: untypedSend(s.Send)}
 	if s.Done != nil {
 		out.done = func(ctx context.Context, c *tool.Call, state any) (bool, error) {
 			return s.Done(ctx, c, *state.(*State))

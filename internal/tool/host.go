@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/audit"
@@ -45,6 +46,8 @@ type Host struct {
 	// FilesDir is the folder in which tools save files, and read them, "" for none. Only who
 	// owns this machine may have one: a host with another token has none.
 	FilesDir string
+	// OwnMACs are the MAC addresses of the machine on which this process runs; nil knows none.
+	OwnMACs func() []string
 	// Images are the cloud images that are known by name.
 	Images images.Catalog
 	// Recent and Ignored are shared by all calls of the process; nil remembers nothing.
@@ -88,6 +91,7 @@ func Connect(name string, o proxmox.Options, p policy.Policy) (Host, error) {
 		Secret:  o.Token.Secret,
 		Explain: explain.Explainer{TokenID: o.Token.ID},
 		Wait:    usualWait,
+		OwnMACs: ownMACs,
 		Recent:  &cluster.RecentChanges{},
 		Ignored: &IgnoredArguments{},
 		Kept:    &Kept{},
@@ -109,7 +113,7 @@ func (h Host) WithToken(o proxmox.Options) (Host, error) {
 		other.Guard.Tokens = append(other.Guard.Tokens, h.Guard.Tokens...)
 	}
 	other.Seal, other.Audit, other.Named = h.Seal, h.Audit, h.Named
-	other.SecretsDir, other.Images = h.SecretsDir, h.Images
+	other.SecretsDir, other.Images, other.OwnMACs = h.SecretsDir, h.Images, h.OwnMACs
 	other.Ignored, other.Used, other.Kept = h.Ignored, h.Used, h.Kept
 	other.Stays, other.Wait, other.AnswerBytes, other.Now, other.Logger, other.Trace = h.Stays, h.Wait, h.AnswerBytes, h.Now, h.Logger, h.Trace
 	return other, nil
@@ -118,9 +122,24 @@ func (h Host) WithToken(o proxmox.Options) (Host, error) {
 // HostWithoutToken returns a host that makes no call itself. [Host.WithToken] makes of it
 // hosts that do.
 func HostWithoutToken(name string, p policy.Policy) Host {
-	return Host{Cluster: name, Policy: p, Wait: usualWait, Ignored: &IgnoredArguments{}, Kept: &Kept{}, Used: once.NewLedger(nil), Client: func(context.Context) (*pve.Client, error) {
+	return Host{Cluster: name, Policy: p, Wait: usualWait, OwnMACs: ownMACs, Ignored: &IgnoredArguments{}, Kept: &Kept{}, Used: once.NewLedger(nil), Client: func(context.Context) (*pve.Client, error) {
 		return nil, explain.Refusal("Bring a token.", "This server has no PVE token of its own.")
 	}}
+}
+
+// ownMACs are the MAC addresses of the interfaces of this machine.
+func ownMACs() []string {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, i := range interfaces {
+		if len(i.HardwareAddr) > 0 {
+			out = append(out, i.HardwareAddr.String())
+		}
+	}
+	return out
 }
 
 // WithDefaults returns the host with what it may leave out.

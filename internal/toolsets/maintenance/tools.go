@@ -15,6 +15,6 @@ func Set() tool.Set {
 		Doc:   "Does one thing to many guests, with one plan, one consent and an answer for each. Lists, sets and runs backup jobs, shows and changes the firewall, high availability and replication.",
 		Instructions: `
 Many guests: pve_bulk_action. Backups by schedule, or once: pve_set_backup_job.`,
-		Tools: []tool.Tool{bulkAction(), listBackupJobs(), setBackupJob(), firewall.Show(), firewall.Change(), ha.Show(), ha.Change()},
+		Tools: []tool.Tool{bulkAction(), listBackupJobs(), setBackupJob(), nodePower(), firewall.Show(), firewall.Change(), ha.Show(), ha.Change()},
 	}
 }
