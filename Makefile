@@ -2,7 +2,7 @@
 GO    ?= go
 TOOLS  = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: check soak fuzz test generate build bench fmt vet lint race report generated recordings clients live packages release snapshot
+.PHONY: check soak fuzz test generate build bench evals fmt vet lint race report generated recordings clients live packages release snapshot
 
 check: fmt vet lint test race report recordings clients generated
 	@echo "check: all is well"
@@ -16,6 +16,7 @@ generate:
 	$(GO) test ./internal/toolset -run Requests -update
 	$(GO) test ./pve/apischema -run Changes -update
 	$(GO) test ./internal/archtest -run ExportedAPI -update
+	$(GO) test ./evals -run Recipes -update
 
 # VERSION is for a release; without it the version is what Go knows of the commit.
 build:
@@ -30,6 +31,13 @@ bench:
 	$(GO) test -run '^$$' -bench 'Start|Call' -benchtime 60x -count $(BENCHCOUNT) -timeout 1h ./bench | tee -a bin/bench.txt
 	$(GO) test -run '^$$' -bench HTTP -benchtime 2x -count $(BENCHCOUNT) -timeout 1h ./bench | tee -a bin/bench.txt
 	$(GO) -C bench/report run . -docs ../../docs ../../bin/bench.txt
+
+# All requests of evals/tasks, each with its reference solution and a wrong one; and how often
+# the search of hosts finds the right tool. test plays some of them.
+evals:
+	@mkdir -p bin
+	@$(GO) test ./evals -count=1 -run 'Tasks|Choice' -v -every >bin/evals.txt || { grep -vE '^(===|---| *--- PASS)' bin/evals.txt; exit 1; }
+	@grep -vE '^(===|---| *---|PASS|ok)' bin/evals.txt
 
 fmt:
 	@out=$$(gofmt -l .); test -z "$$out" || { echo "gofmt -w these files:"; echo "$$out"; exit 1; }

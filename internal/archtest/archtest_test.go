@@ -212,6 +212,7 @@ func TestFilesAreOpenedInOnePlace(t *testing.T) {
 		"internal/docs/gen":         "writes this repository",
 		"internal/testkit/recorded": "is for tests",
 		"build/owner":               "writes this repository",
+		"evals/agent":               "runs agents for developers",
 		"packaging":                 "makes releases",
 		"pve/apischema/gen":         "writes this repository",
 	}

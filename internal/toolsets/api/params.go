@@ -68,6 +68,11 @@ func checkParams(known *apischema.API, ep *apischema.Endpoint, given apischema.V
 	if errors.As(err, &refused) {
 		return nil, refusedParams(known, ep, refused.Errors)
 	}
+	for name, value := range checked {
+		if list, isList := value.([]any); isList && known.Param(ep, name) == nil {
+			checked[name] = joined(list)
+		}
+	}
 	if problems := checkCode(known, ep, checked); len(problems) > 0 {
 		return nil, refusedParams(known, ep, problems)
 	}
@@ -85,6 +90,16 @@ func checkParams(known *apischema.API, ep *apischema.Endpoint, given apischema.V
 		}
 	}
 	return form, err
+}
+
+// joined is the text of a list, as the parameters have it that PVE's description lacks: those
+// of HA rules, which depend on the type.
+func joined(list []any) string {
+	texts := make([]string, len(list))
+	for i, e := range list {
+		texts[i] = fmt.Sprint(e)
+	}
+	return strings.Join(texts, ",")
 }
 
 // noTask is PVE's message for an invalid id of a task.

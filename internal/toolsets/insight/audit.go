@@ -59,8 +59,8 @@ func audit() tool.Tool {
 	return tool.Read(tool.Spec[auditIn, auditOut]{
 		Name:  "pve_audit",
 		Title: "Check the health of the cluster",
-		Doc: "Health check of everything: is the cluster healthy, what is wrong or at risk, worst first; a report on backups, disks, storage, HA, updates, " +
-			"certificates, old snapshots, locks, security, capacity.",
+		Doc: "Health check of everything: is the cluster healthy, what is wrong or at risk, worst first; a report on backups, dying disks, storage, HA, updates, " +
+			"restarts, certificates, old snapshots, locks, security, capacity.",
 		Long: true,
 		Examples: []tool.Example{
 			{Arguments: `{}`},
