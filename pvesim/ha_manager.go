@@ -76,8 +76,8 @@ func (s *state) wakeHAAt(at time.Time) {
 
 // managesHA does what is due for each resource.
 func (s *Sim) managesHA(now time.Time) {
-	if !s.quorate() {
-		return // it is woken when a node comes back
+	if !s.quorate() || s.haDisarm.mode != "" {
+		return // it is woken when a node comes back, or when it is armed
 	}
 	for _, g := range s.resources() {
 		if again := s.manage(g, now); again > 0 {

@@ -311,3 +311,33 @@ func TestHARestarts(t *testing.T) {
 		GET /nodes/pve1/qemu/100/status/current#status      => running
 	`)
 }
+
+// A disarmed manager recovers and moves nothing, until it is armed again.
+func TestHADisarmed(t *testing.T) {
+	t.Parallel()
+	m := resources(nil)
+	m.PVE = "9.2.0"
+	w := newWorld(t, m)
+	w.story(`
+		POST /cluster/ha/status/disarm-ha?resource-mode=freeze    => null
+		GET /cluster/ha/status/current#fencing#armed-state        => armed
+		wait 11s
+		GET /cluster/ha/status/current#fencing#armed-state        => disarming
+		wait 20s
+		GET /cluster/ha/status/current#fencing#status             => disarmed, resource mode: freeze (CRM watchdog released)
+		GET /cluster/ha/status/current#service:vm:100#state       => freeze
+		POST /cluster/ha/resources/vm:100/migrate?node=pve2       => map[requested-node:pve2 sid:vm:100]
+		wait 60s
+	`)
+	if at := w.nodeOf(100); at != "pve1 running" {
+		t.Errorf("it is on %s", at)
+	}
+	w.story(`
+		POST /cluster/ha/status/arm-ha                            => null
+		wait 60s
+		GET /cluster/ha/status/current#fencing#armed-state        => armed
+	`)
+	if at := w.nodeOf(100); at != "pve2 running" {
+		t.Errorf("it is on %s", at)
+	}
+}

@@ -20,12 +20,16 @@ type haPart struct {
 	haRules  []HASection
 	haUsed   bool                // the HA manager has had something to do
 	manageHA func(now time.Time) // lets the manager work
-	haWakes  time.Time           // when it looks at its resources next; zero if nothing has changed
+	haDisarm disarm
+	haWakes  time.Time // when it looks at its resources next; zero if nothing has changed
 }
 
 // addHA makes the HA groups and rules of the model.
 func (s *state) addHA(m Model) {
 	s.haGroups, s.haRules = sectionsOf(m.HAGroups), sectionsOf(m.HARules)
+	if m.HADisarmed != "" {
+		s.haDisarm = disarm{m.HADisarmed, "disarmed"}
+	}
 	s.haUsed = m.HAUsed || slices.ContainsFunc(m.Nodes, func(n Node) bool { return n.Maintenance }) ||
 		slices.ContainsFunc(m.Guests, func(g Guest) bool { return g.HA != "" })
 }

@@ -22,6 +22,8 @@ func haRoutes() routes {
 		"PUT /cluster/ha/rules/{rule}":              {serve: onRules(putRule)},
 		"DELETE /cluster/ha/rules/{rule}":           {serve: onRules(deleteRule)},
 		"GET /cluster/ha/status":                    {serve: index("name")},
+		"POST /cluster/ha/status/arm-ha":            {serve: armHA},
+		"POST /cluster/ha/status/disarm-ha":         {serve: disarmHA},
 		"GET /cluster/ha/status/current":            {serve: getHAStatus},
 		"GET /cluster/ha/status/manager_status":     {serve: getManagerStatus},
 	}

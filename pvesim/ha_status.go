@@ -19,9 +19,7 @@ func getHAStatus(c *call) (any, error) {
 		out = append(out, c.statusRow("master", "master", master, "active"))
 	}
 	if master := c.haMaster(); c.haUsed && master != nil && c.node.version.atLeast(9, 2) {
-		out = append(out, map[string]any{
-			"id": "fencing", "type": "fencing", "node": master.Name, "armed-state": "armed", "status": "armed (CRM watchdog active)",
-		})
+		out = append(out, c.fencing(master))
 	}
 	for _, n := range c.nodes {
 		out = append(out, c.statusRow("lrm:"+n.Name, "lrm", n, c.agentState(n)))
@@ -158,6 +156,8 @@ func (c *call) service(g *guest) map[string]any {
 	case c.now.Before(g.queued):
 		delete(out, "crm_state")
 		state = "queued"
+	case c.haDisarm.mode != "":
+		state = c.haDisarm.mode
 	case state == "started" && !g.now.running && !c.nodeNamed(g.Node).Offline:
 		state = "starting"
 	case state == "stopped" && g.now.running:

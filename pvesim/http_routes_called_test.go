@@ -273,6 +273,8 @@ var usualSamples = map[string]sample{
 	"DELETE /cluster/ha/resources/{sid}":        {with: "sid=ct:201"},
 	"POST /cluster/ha/resources/{sid}/migrate":  {with: "sid=ct:201&node=pve3"},
 	"POST /cluster/ha/resources/{sid}/relocate": {with: "sid=ct:201&node=pve3"},
+	"POST /cluster/ha/status/arm-ha":            {},
+	"POST /cluster/ha/status/disarm-ha":         {with: "resource-mode=freeze"},
 	"POST /cluster/ha/rules":                    {with: "rule=near&type=node-affinity&resources=ct:201&nodes=pve2"},
 	"GET /cluster/ha/rules/{rule}":              {with: "rule=db-2-home"},
 	"PUT /cluster/ha/rules/{rule}":              {with: "rule=db-2-home&type=node-affinity&comment=x"},

@@ -39,7 +39,9 @@ type Model struct {
 	// HAUsed says that the HA manager once had something to do. It has if a guest is
 	// managed.
 	HAUsed bool
-	Users  []User
+	// HADisarmed is the mode in which HA is disarmed, freeze or ignore; "" if it is not.
+	HADisarmed string
+	Users      []User
 	// Groups are groups of users that have a comment or no members: others follow from Users.
 	Groups []Group
 	Tokens []Token

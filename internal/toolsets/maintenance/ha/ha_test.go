@@ -189,7 +189,7 @@ func TestFailback(t *testing.T) {
 		w := sim.New(t, sim.Options{Model: m, Token: everyone})
 		want(t, w.Call("pve_set_ha", `{"change":"update","resource":"vm:103","failback":false}`), tool.Failed, "its group (prefer) has", "set_group")
 		a := w.Call("pve_set_ha", `{"change":"set_group","name":"prefer","failback":false}`)
-		want(t, a, tool.OK, "HA group prefer, of 1 guests: 103 db-2", `"after":{"nofailback":"1"}`)
+		want(t, a, tool.OK, "HA group prefer, of 1 guest: 103 db-2", `"after":{"nofailback":"1"}`)
 		want(t, undo(t, w, a), tool.OK)
 		want(t, w.Call("pve_set_ha", `{"change":"set_rule","name":"x","resources":["103"],"nodes":["pve1"]}`), tool.Failed, "PVE 8 has no HA rules")
 	})
@@ -318,5 +318,56 @@ func TestMeanwhile(t *testing.T) {
 		want(t, w.Call("pve_set_ha", `{"change":"update","resource":"103","max_restart":7}`), tool.OK)
 		handle, _ := a.Fields["plan_handle"].(string)
 		want(t, w.Call("pve_set_ha", fmt.Sprintf(`{"plan_handle":%q}`, handle)), tool.Failed, "the plan no longer holds")
+	})
+}
+
+// A rule that moves a guest ends when HA's manager reports it where the rule wants it.
+func TestRuleMoves(t *testing.T) {
+	on(t, []string{nine}, func(t *testing.T, m *pvesim.Model) {
+		sim.Guest(104, func(g *pvesim.Guest) { g.HA = "started" })(m)
+		w := sim.New(t, sim.Options{Model: m, Token: everyone})
+		const call = `{"change":"set_rule","name":"only","resources":["104"],"nodes":["pve2"],"strict":true,"confirm":true`
+		a := w.Call("pve_set_ha", call+`,"wait":1}`)
+		want(t, a, tool.Running, "HA is not done yet. HA moves 104 mail from pve1 to pve2")
+		time.Sleep(3 * time.Minute)
+		want(t, w.Call("pve_ha", `{"vmid":104}`), "", "HA reports 104 mail as started on pve2", `"wants":"104 mail only on pve2"`)
+		a = w.Call("pve_set_ha", `{"change":"set_rule","name":"only","nodes":["pve3"],"confirm":true,"wait":45}`)
+		want(t, a, tool.OK, "HA reports its guests where the rules want them.", `"before":{"nodes":"pve2"},"after":{"nodes":"pve3"}`)
+		want(t, w.Call("pve_guest_status", `{"vmid":104}`), "", `"node":"pve3"`)
+	})
+}
+
+// While a node is lost and its guests come up elsewhere, the answer says how far HA is.
+func TestLostNode(t *testing.T) {
+	on(t, []string{eight, nine}, func(t *testing.T, m *pvesim.Model) {
+		m.Nodes[2].Offline = true
+		w := sim.New(t, sim.Options{Model: m, Token: everyone})
+		want(t, w.Call("pve_ha", `{}`), "", "HA's agent does not report, and guests of HA are there", `"on":["pve3 (last `)
+		time.Sleep(90 * time.Second)
+		a := w.Call("pve_ha", `{}`)
+		want(t, a, "", "103 db-2")
+		if !strings.Contains(a.Text, "fenced") && !strings.Contains(a.Text, "no node can take it") && !strings.Contains(a.Text, "looks for a node") {
+			t.Error(a.Text)
+		}
+		time.Sleep(5 * time.Minute)
+		want(t, w.Call("pve_ha", `{}`), "", "the worst: in error", `"on":["103 db-2"]`) // its disks were local
+	})
+}
+
+// Disarming says what is at stake, and ends when HA says that it is disarmed.
+func TestDisarm(t *testing.T) {
+	on(t, []string{nine}, func(t *testing.T, m *pvesim.Model) {
+		w := sim.New(t, sim.Options{Model: m, Token: everyone})
+		want(t, w.Call("pve_set_ha", `{"change":"arm"}`), tool.OK, "HA is not disarmed")
+		want(t, w.Call("pve_set_ha", `{"change":"disarm"}`), tool.NeedsConfirmation, "none of 2 guests of HA comes up elsewhere")
+		a := w.Call("pve_set_ha", `{"change":"disarm","confirm":true,"wait":5}`)
+		want(t, a, tool.Running, "HA is not done yet. HA reports itself as armed")
+		time.Sleep(time.Minute)
+		want(t, w.Call("pve_ha", `{}`), "", "HA is disarmed: no guest is recovered from a failed node", `"fix":{"tool":"pve_set_ha","arguments":{"change":"arm"}}`)
+		want(t, undo(t, w, a), tool.OK, "HA reports itself as armed (CRM watchdog active)")
+	})
+	on(t, []string{eight}, func(t *testing.T, m *pvesim.Model) {
+		w := sim.New(t, sim.Options{Model: m, Token: everyone})
+		want(t, w.Call("pve_set_ha", `{"change":"disarm","confirm":true}`), tool.Failed, "PVE can do that from 9.2 on")
 	})
 }

@@ -50,6 +50,9 @@ func planSet(ctx context.Context, c *tool.Call, in setIn) (change.Plan, setState
 	if err := plan(ctx); err != nil {
 		return change.Plan{}, p.setState, err
 	}
+	if p.is != "" {
+		p.Goal, p.Undo = goal{}, nil
+	}
 	p.Asks = len(p.lost) > 0 || riskOf(in) == policy.Destructive
 	target := p.target()
 	out := change.Plan{

@@ -46,7 +46,7 @@ func (p *planner) setGroup(context.Context) error {
 		after["comment"] = p.in.Comment
 	}
 	members := p.members(p.in.Name)
-	p.About = fmt.Sprintf("HA group %s, of %s", p.in.Name, strings.TrimSuffix(fmt.Sprintf("%d guests: %s", len(members), render.List(render.Few(p.names.names(members), 20))), ": "))
+	p.About = fmt.Sprintf("HA group %s, of %s", p.in.Name, strings.TrimSuffix(fmt.Sprintf("%s: %s", count(len(members), "guest"), render.List(render.Few(p.names.names(members), 20))), ": "))
 	own := maps.Clone(after)
 	own["group"] = p.in.Name
 	before := p.moves(members, p.names)

@@ -267,14 +267,21 @@ func (r *shown) message(out showOut) string {
 	case len(all) == 0:
 		parts = append(parts, "HA manages no guest"+map[bool]string{true: " on " + r.in.Node}[r.in.Node != ""]+".")
 	default:
-		parts = append(parts, fmt.Sprintf("HA manages %d guests, %d in the state that is wanted, as its manager reports.", len(all), len(all)-len(slices.DeleteFunc(slices.Clone(all), asWanted))))
+		parts = append(parts, fmt.Sprintf("HA manages %s, %d in the state that is wanted, as its manager reports.", count(len(all), "guest"), len(all)-len(slices.DeleteFunc(slices.Clone(all), asWanted))))
 	}
 	if n := len(r.jobs); n > 0 {
 		fails := len(slices.DeleteFunc(slices.Clone(r.jobs), func(j section) bool { return j.number("fail_count") == 0 }))
-		parts = append(parts, fmt.Sprintf("Replication: %d jobs, %d failing.", n, fails))
+		parts = append(parts, fmt.Sprintf("Replication: %s, %d failing.", count(n, "job"), fails))
 	}
 	if len(out.Problems) > 0 {
-		parts = append(parts, fmt.Sprintf("%d problems, the worst: %s.", len(out.Problems), out.Problems[0].What))
+		parts = append(parts, fmt.Sprintf("%s, the worst: %s.", count(len(out.Problems), "problem"), out.Problems[0].What))
 	}
 	return strings.Join(parts, " ")
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }

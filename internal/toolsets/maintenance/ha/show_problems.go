@@ -101,7 +101,7 @@ func (r *shown) problemsOfNodes(add adder) {
 		switch is := r.stateOf[node]; {
 		case is == "fence":
 			fenced = append(fenced, node)
-		case agent.isStale() && busy[node]:
+		case (agent.isStale() || is == "unknown" || is == "gone") && busy[node]:
 			dead = append(dead, fmt.Sprintf("%s (last %s)", node, agent.age(r.View)))
 		case strings.Contains(agent["status"], "time drift"):
 			drifting = append(drifting, node)

@@ -129,7 +129,7 @@ func (r *shown) groupRows() []ruleRow {
 		if g.flag("nofailback", false) {
 			wants += ", without failback"
 		}
-		row := ruleRow{Name: render.Text(g["group"], 60), Wants: render.Text(fmt.Sprintf("%d guests %s", len(members), wants), 200), Faults: r.faultsOfNodes(g, r.names)}
+		row := ruleRow{Name: render.Text(g["group"], 60), Wants: render.Text(fmt.Sprintf("%s %s", count(len(members), "guest"), wants), 200), Faults: r.faultsOfNodes(g, r.names)}
 		if len(members) == 0 {
 			row.Faults = append(row.Faults, "no guest is in it")
 		}
