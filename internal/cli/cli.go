@@ -206,7 +206,7 @@ func (a *app) hostOf(cfg *config.Config) (tool.Host, error) {
 		return tool.Host{}, &exitError{exitUsage, "PVE_MCP_CONSENT_STORE: " + err.Error()}
 	}
 	host.Used = once.NewLedger(store)
-	host.Wait, host.AnswerBytes, host.Logger = cfg.TaskWait, cfg.AnswerBytes, a.log
+	host.Wait, host.AnswerBytes, host.Parallel, host.Logger = cfg.TaskWait, cfg.AnswerBytes, cfg.Parallel, a.log
 	host.SecretsDir, host.FilesDir, host.Images = cfg.SecretsDir, cfg.FilesDir, cfg.Images
 	host.Audit, err = audit.New(audit.Options{File: cfg.AuditLog, Keys: auditKeys(cfg), Logger: a.log})
 	if err != nil {

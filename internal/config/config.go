@@ -35,6 +35,7 @@ type Config struct {
 	SealKeys     seal.Keys // empty if none is set
 	TaskWait     time.Duration
 	AnswerBytes  int // at most
+	Parallel     int // guests at a time, at most
 	Toolsets     []string
 	Tools        []string // single ones; those to leave out begin with -
 	// SecretsDir is the folder for secrets that PVE makes, "" for none.

@@ -292,6 +292,11 @@ var settings = []Setting{
 		set: func(c *Config, v string) (err error) { c.AnswerBytes, err = parseCount(v, 2_000, 10_000_000); return },
 	},
 	{
+		Key: "PVE_MCP_PARALLEL", Flag: "parallel", Example: "5", Default: "3",
+		Doc: "how many guests a change of many guests works on at a time at most; backups are one at a time on each node",
+		set: func(c *Config, v string) (err error) { c.Parallel, err = parseCount(v, 1, 16); return },
+	},
+	{
 		Key: "PVE_MCP_HTTP_LISTEN", Flag: "listen", Example: "0.0.0.0:8443", Default: "127.0.0.1:8080",
 		Doc: "address and port of pve-mcp http; if other machines can reach it, callers must authenticate",
 		set: func(c *Config, v string) (err error) { c.HTTP.Listen, err = parseListen(v); return },

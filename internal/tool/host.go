@@ -41,6 +41,9 @@ type Host struct {
 	// AnswerBytes is how long the answer of a tool that reads is at most; 0 is for the
 	// usual.
 	AnswerBytes int
+	// Parallel is how many guests a change of many works on at a time at most; 0 is for the
+	// usual.
+	Parallel int
 	// SecretsDir is the folder for secrets that PVE makes, "" for none.
 	SecretsDir string
 	// FilesDir is the folder in which tools save files, and read them, "" for none. Only who
@@ -115,7 +118,7 @@ func (h Host) WithToken(o proxmox.Options) (Host, error) {
 	other.Seal, other.Audit, other.Named = h.Seal, h.Audit, h.Named
 	other.SecretsDir, other.Images, other.OwnMACs = h.SecretsDir, h.Images, h.OwnMACs
 	other.Ignored, other.Used, other.Kept = h.Ignored, h.Used, h.Kept
-	other.Stays, other.Wait, other.AnswerBytes, other.Now, other.Logger, other.Trace = h.Stays, h.Wait, h.AnswerBytes, h.Now, h.Logger, h.Trace
+	other.Stays, other.Wait, other.AnswerBytes, other.Parallel, other.Now, other.Logger, other.Trace = h.Stays, h.Wait, h.AnswerBytes, h.Parallel, h.Now, h.Logger, h.Trace
 	return other, nil
 }
 
@@ -146,6 +149,9 @@ func ownMACs() []string {
 func (h Host) WithDefaults() Host {
 	if h.AnswerBytes == 0 {
 		h.AnswerBytes = AnswerBytes
+	}
+	if h.Parallel == 0 {
+		h.Parallel = MostParallel
 	}
 	if h.Logger == nil {
 		h.Logger = slog.New(slog.DiscardHandler)

@@ -2,7 +2,6 @@ package maintenance
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -19,14 +18,14 @@ type bulkIn struct {
 	Keep       int         `json:"keep,omitzero" min:"0" jsonschema:"newest of each that stay"`
 	RAM        bool        `json:"vmstate,omitzero" jsonschema:"with RAM"`
 	Storage    string      `json:"storage,omitzero" jsonschema:"of backups"`
-	Target     string      `json:"target,omitzero" jsonschema:"a node"`
+	Target     string      `json:"target,omitzero" jsonschema:"a node; default: best for each"`
 	Targets    tool.Values `json:"targets,omitzero" jsonschema:"by guest: {\"101\":\"pve3\"}"`
 	Tags       []string    `json:"tags,omitzero" jsonschema:"to add or remove"`
 	Set        tool.Values `json:"set,omitzero" jsonschema:"PVE's keys"`
 	Timeout    int         `json:"timeout,omitzero" min:"1" max:"3600" jsonschema:"seconds to shut down each"`
 	ForceStop  bool        `json:"force_stop,omitzero" jsonschema:"after the timeout"`
 	Order      string      `json:"order,omitzero" enum:"startup,vmid" default:"\"startup\"" jsonschema:"of guests"`
-	Parallel   int         `json:"parallel,omitzero" min:"1" jsonschema:"guests at a time, at most 16; default: 3"`
+	Parallel   int         `json:"parallel,omitzero" min:"1" jsonschema:"guests at a time; default: 3"`
 	OnError    string      `json:"on_error,omitzero" enum:"continue,stop" default:"\"continue\"" jsonschema:"with those not begun"`
 	SkipFailed bool        `json:"skip_impossible,omitzero" jsonschema:"go on without those that cannot"`
 	change.PlanArguments
@@ -103,9 +102,6 @@ func bulkAction() tool.Tool {
 	})
 }
 
-// mostParallel is how many guests are worked on at a time at most.
-const mostParallel = 16
-
 // mostRows bounds the rows of an answer.
 const mostRows = 40
 
@@ -146,16 +142,12 @@ func (in bulkIn) check() error {
 		return tool.BadArgument("snapname", "is missing: the name of the snapshot, for delete_snapshot such as auto-* or *")
 	case !is("snapshot", "delete_snapshot") && in.Snapname != "", !is("delete_snapshot") && (in.OlderThan != "" || in.Keep > 0):
 		return tool.BadArgument("snapname", "and older_than and keep are for snapshots; leave them out")
-	case is("migrate") && in.Target == "" && len(in.Targets) == 0:
-		return tool.BadArgument("target", `is missing: the node to migrate to; or targets, such as {"101":"pve3"}`)
 	case !is("migrate") && (in.Target != "" || len(in.Targets) > 0):
 		return tool.BadArgument("target", "is for migrate only")
 	case is("add_tags", "remove_tags") == (len(in.Tags) == 0):
 		return tool.BadArgument("tags", `is for add_tags and remove_tags, which need it, such as ["prod"]`)
 	case is("set_config") == (len(in.Set) == 0):
 		return tool.BadArgument("set", `is for set_config, which needs it, such as {"onboot":1}`)
-	case in.Parallel > mostParallel:
-		return tool.BadArgument("parallel", fmt.Sprintf("is %d, and at most %d guests are worked on at a time", in.Parallel, mostParallel))
 	case in.Timeout > 0 && !is("shutdown", "reboot"):
 		return tool.BadArgument("timeout", "is for shutdown and reboot only")
 	case in.ForceStop && !is("shutdown"):

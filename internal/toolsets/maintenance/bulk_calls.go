@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
-	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -44,10 +43,7 @@ func (in bulkIn) callsFor(ctx context.Context, c *tool.Call, g pve.Resource) ([]
 		}
 		return one("pve_create_backup", "vzdump"), nil
 	case "migrate":
-		args["target"] = cmp.Or(in.Targets[g.VMID.String()], in.Targets[g.Name.Value], in.Target)
-		if args["target"] == "" {
-			return nil, tool.BadArgument("targets", "does not name "+cluster.GuestName(g))
-		}
+		args["target"] = in.targetOf(g)
 		args["restart"] = g.Type == "lxc" && g.Status.Value == "running"
 		return one("pve_migrate_guest", "migrate"), nil
 	case "add_tags", "remove_tags":

@@ -44,6 +44,15 @@ func planBulk(ctx context.Context, c *tool.Call, in bulkIn) (change.Plan, bulkSt
 	if err := p.choose(ctx, c); err != nil {
 		return change.Plan{}, p.bulkState, err
 	}
+	parallel, err := c.Parallel(in.Parallel, tool.MostParallel)
+	if err != nil {
+		return change.Plan{}, p.bulkState, err
+	}
+	if in.Action == "migrate" && in.Target == "" {
+		if err := p.chooseTargets(ctx, c); err != nil {
+			return change.Plan{}, p.bulkState, err
+		}
+	}
 	if err := p.planItems(ctx, c); err != nil {
 		return change.Plan{}, p.bulkState, err
 	}
@@ -59,7 +68,7 @@ func planBulk(ctx context.Context, c *tool.Call, in bulkIn) (change.Plan, bulkSt
 		return plan, p.bulkState, err
 	}
 	plan.Fleet = &change.Fleet{
-		Items: p.items, Parallel: cmp.Or(in.Parallel, 3), OnePerNode: in.Action == "backup", StopOnError: in.OnError == "stop",
+		Items: p.items, Parallel: parallel, OnePerNode: in.Action == "backup", StopOnError: in.OnError == "stop",
 	}
 	return plan, p.bulkState, nil
 }

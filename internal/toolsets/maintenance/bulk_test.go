@@ -85,7 +85,7 @@ func TestBulkImpossible(t *testing.T) {
 			{`{"action":"start","guests":"204,107"}`, "107 erp-old"},
 			{`{"action":"start","guests":"nobody*"}`, "nobody"},
 			{`{"action":"start","guests":"204","snapname":"before"}`, `snapname`},
-			{`{"action":"migrate","guests":"204"}`, `target`},
+			{`{"action":"snapshot","guests":"204","snapname":"before","parallel":9}`, `PVE_MCP_PARALLEL allows 3 guests at a time`},
 			{`{"action":"add_tags","guests":"204"}`, `tags`},
 		} {
 			a := w.Call("pve_bulk_action", tt.args)

@@ -14,7 +14,10 @@ func Set() tool.Set {
 		Title: "Maintenance",
 		Doc:   "Does one thing to many guests, with one plan, one consent and an answer for each. Reboots and shuts down nodes. Lists, sets and runs backup jobs, shows and changes the firewall, high availability and replication.",
 		Instructions: `
-Many guests: pve_bulk_action. A node's reboot or shutdown: pve_node_power. Backups by schedule, or once: pve_set_backup_job.`,
-		Tools: []tool.Tool{bulkAction(), listBackupJobs(), setBackupJob(), nodePower(), firewall.Show(), firewall.Change(), ha.Show(), ha.Change()},
+Many guests: pve_bulk_action.
+A node's reboot or shutdown: pve_node_power.
+Backups by schedule, or once: pve_set_backup_job.`,
+		Standard: []tool.Tool{bulkAction()},
+		Tools:    []tool.Tool{listBackupJobs(), setBackupJob(), nodePower(), firewall.Show(), firewall.Change(), ha.Show(), ha.Change()},
 	}
 }
