@@ -133,3 +133,17 @@ func TestMissingPrivileges(t *testing.T) {
 		}
 	}
 }
+
+// A parameter that PVE's description lacks, as those of HA rules, takes a list as any other.
+func TestListThatIsNotDescribed(t *testing.T) {
+	nine, err := apischema.Load(9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	form, err := checkParams(nine, nine.Endpoint("POST", "/cluster/ha/rules"), apischema.Values{
+		"rule": "apart", "type": "resource-affinity", "affinity": "negative", "resources": []any{"vm:103", "ct:201"},
+	})
+	if err != nil || form.Get("resources") != "vm:103,ct:201" || len(form["resources"]) != 1 {
+		t.Errorf("%v, %v", form, err)
+	}
+}

@@ -68,7 +68,7 @@ func nodePower() tool.Tool {
 	return change.New(change.Spec[nodePowerIn, nodePowerState, nodePowerOut]{
 		Name:  "pve_node_power",
 		Title: "Reboot or shut down a node",
-		Doc: "Reboot or shut down a node or the whole cluster (all: one node after another, for a UPS or an update). Refused while guests run there that guests does not name; " +
+		Doc: "Reboot, shut down or power off a node (host) or the whole cluster (all: one node after another, for a UPS or an update). Refused while guests run there that guests does not name; " +
 			"pve_drain_node moves them away first. Waits until the node is back with its guests.",
 		Examples: []tool.Example{
 			{Arguments: `{"node":"pve3","action":"reboot","guests":"node:pve3","confirm":true,"wait":0}`},

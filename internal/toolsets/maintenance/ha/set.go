@@ -76,7 +76,7 @@ func Change() tool.Tool {
 	return change.New(change.Spec[setIn, setState, setOut]{
 		Name:  "pve_set_ha",
 		Title: "Change high availability and replication",
-		Doc: "Put a guest under HA or take it out, set its state, keep guests together or apart, prefer a node, hold failback; " +
+		Doc: "Put a guest under HA or take it out, set its state, keep guests together or apart (on different nodes), prefer a node, hold failback; " +
 			"replicate a guest to another node; disarm HA. Says first what moves or stops.",
 		Examples: []tool.Example{
 			{Arguments: `{"change":"replicate","resource":"102","node":"pve3","schedule":"every 15 minutes"}`},
