@@ -12,7 +12,7 @@ func checkAll(priv string) func(*call) error {
 		if c.caller.Require("/", priv) == nil {
 			return nil
 		}
-		ids := apischema.SplitList(c.str("vms"))
+		ids := c.guestIDs()
 		if len(ids) == 0 {
 			return &apischema.PermissionError{What: "/, " + priv}
 		}

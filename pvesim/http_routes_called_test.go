@@ -77,7 +77,7 @@ func TestEveryWriteWithoutQuorum(t *testing.T) {
 
 // needsNoQuorum are the writes that change no file of the cluster.
 var needsNoQuorum = regexp.MustCompile(`/status/(stop|shutdown|reboot|reset|suspend|resume)$|/agent|/monitor|/sendkey|proxy|shell|vncticket|/tasks/|/services/` +
-	`|/nodes/\{node\}/(network|apt|aplinfo|status|wakeonlan|startall|stopall|suspendall|replication|hosts|dns|time)|/storage/\{storage\}/(upload|download|oci|prune|content)`)
+	`|/nodes/\{node\}/(network|apt|aplinfo|status|wakeonlan|startall|stopall|suspendall|replication|hosts|dns|time)|/bulk-action/|/storage/\{storage\}/(upload|download|oci|prune|content)`)
 
 func loadAPIs(t *testing.T) map[int]*apischema.API {
 	t.Helper()
@@ -299,9 +299,13 @@ var usualSamples = map[string]sample{
 	"POST /nodes/{node}/lxc/{vmid}/status/suspend":               {want: "command 'lxc-checkpoint -n 203 -s -D /var/lib/vz/dump' failed: exit code 1"},
 	"POST /nodes/{node}/lxc/{vmid}/status/resume":                {want: "command 'lxc-checkpoint -n 203 -s -D /var/lib/vz/dump' failed: exit code 1"},
 	"POST /nodes/{node}/lxc/{vmid}/template":                     {with: "node=pve3&vmid=204"},
-	"POST /nodes/{node}/migrateall":                              {with: "target=pve2&vms=203"},
+	"POST /nodes/{node}/migrateall":                              {with: "target=pve2&vms=203&maxworkers=1"},
 	"POST /nodes/{node}/status":                                  {with: "command=reboot"},
 	"POST /nodes/{node}/wakeonlan":                               {before: "PUT /nodes/pve2/config?wakeonlan=BC:24:11:00:00:01", with: "node=pve2"},
+	"POST /cluster/bulk-action/guest/start":                      {with: "vms=109"},
+	"POST /cluster/bulk-action/guest/shutdown":                   {with: "vms=203"},
+	"POST /cluster/bulk-action/guest/suspend":                    {with: "vms=104"},
+	"POST /cluster/bulk-action/guest/migrate":                    {with: "vms=203&target=pve2&online=1"},
 	"POST /nodes/{node}/startall":                                {with: "vms=203"},
 	"POST /nodes/{node}/stopall":                                 {with: "vms=203"},
 	"POST /nodes/{node}/suspendall":                              {with: "vms=104"},

@@ -36,7 +36,7 @@ func (v version) schema() int {
 	return v.major
 }
 
-// since are endpoints and parameters that came with a minor version of PVE 8.
+// since are endpoints and parameters that came with a minor version of PVE.
 var since = map[string][2]int{
 	"GET /nodes/{node}/lxc/{vmid}/interfaces":                      {8, 1},
 	"POST /nodes/{node}/suspendall":                                {8, 1},
@@ -47,13 +47,16 @@ var since = map[string][2]int{
 	"GET /cluster/metrics/export":                                  {8, 3},
 	"GET /nodes/{node}/storage/{storage}/import-metadata":          {8, 2},
 	"POST /nodes/{node}/vzdump notification-mode":                  {8, 1},
+	"GET /cluster/bulk-action":                                     {9, 1},
+	"GET /cluster/bulk-action/guest":                               {9, 1},
+	"POST /cluster/bulk-action/guest/start":                        {9, 1},
+	"POST /cluster/bulk-action/guest/shutdown":                     {9, 1},
+	"POST /cluster/bulk-action/guest/suspend":                      {9, 1},
+	"POST /cluster/bulk-action/guest/migrate":                      {9, 1},
 }
 
 // tooNew refuses what the node's version of PVE does not have yet.
 func (c *call) tooNew() error {
-	if c.node.version.atLeast(8, 4) {
-		return nil
-	}
 	key := c.ep.Method + " " + c.ep.Path
 	if v, ok := since[key]; ok && !c.node.version.atLeast(v[0], v[1]) {
 		return notImplemented(c.req.Method, c.record.Path)
