@@ -28,7 +28,7 @@ func (c *call) log(all bool) []logLine {
 		lines = append(lines, logLine{t.start, t, 6, "starting task " + t.upid})
 		if t.over {
 			pri := 6
-			if statusKind(t.outcome.exit) == "error" {
+			if t.statusKind() == "error" {
 				pri = 3
 			}
 			lines = append(lines, logLine{t.end, t, pri, "end task " + t.upid + " " + t.outcome.exit})

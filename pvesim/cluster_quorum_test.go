@@ -35,7 +35,7 @@ func TestWithoutQuorum(t *testing.T) {
 		POST /nodes/pve1/qemu/100/status/reset                  => OK
 		POST /nodes/pve1/qemu/100/status/stop                   => OK
 		POST /nodes/pve1/vzdump?vmid=104&storage=nfs            => job errors
-		POST /nodes/pve3/qemu/103/status/stop                   => command 'ha-manager set vm:103 --state stopped' failed: exit code 255
+		POST /nodes/pve3/qemu/103/status/stop                   => command 'ha-manager crm-command stop vm:103 0' failed: exit code 255
 	`)
 	for _, ask := range []string{"PUT /nodes/pve1/qemu/104/config?cores=1", "PUT /nodes/pve1/lxc/203/config?cores=1"} {
 		if got := w.answer("PUT", strings.TrimPrefix(ask, "PUT ")); !strings.HasPrefix(got, "500 unable to open file '/etc/pve/nodes/pve1/") || !strings.HasSuffix(got, " - Permission denied") {

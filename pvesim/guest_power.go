@@ -87,8 +87,24 @@ func power(name string, verbs map[string]verb) handler {
 		if id := c.number("vmid", 0); v.needsRun && strings.HasPrefix(v.task, "vz") && !c.runsHere(id) {
 			return nil, die("CT %d not running", id)
 		}
+		if _, err := c.theGuest(); err != nil {
+			return c.powerNothing(v, err)
+		}
 		return act(c)
 	}
+}
+
+// powerNothing is what a power endpoint does with a guest that the node does not have. PVE
+// starts a task that fails, unless it looks first whether the guest runs.
+func (c *call) powerNothing(v verb, missing error) (any, error) {
+	id := c.number("vmid", 0)
+	switch {
+	case v.needsRun || v.task == "qmresume":
+		return nil, noVMHere(c)
+	case v.task == "qmstop" || v.task == "qmshutdown":
+		missing = noVMHere(c)
+	}
+	return c.fork(c.now, c.node, c.caller.User, v.task, fmt.Sprint(id), id, func(time.Time) outcome { return failedBy(missing) }), nil
 }
 
 // runsHere reports whether a guest runs on the node that executes the call.
@@ -118,18 +134,23 @@ func (c *call) overruleShutdown(g *guest) {
 // askHA tells the HA manager what state the guest should have. The task ends when
 // the manager has the request; the manager acts some seconds later.
 func (c *call) askHA(v verb, g *guest) string {
-	want, word := "started", "start"
+	want, word, command := "started", "start", fmt.Sprintf("set %s --state started", g.sid())
+	atOnce := v.task == "qmstop" || v.task == "vzstop"
 	if v.ha == "hastop" {
-		want, word = "stopped", "stop"
+		timeout := c.number("timeout", 60)
+		if atOnce {
+			timeout = 0
+		}
+		want, word, command = "stopped", "stop", fmt.Sprintf("crm-command stop %s %d", g.sid(), timeout)
 	}
 	id := fmt.Sprint(g.VMID)
 	return c.fork(c.now, c.node, c.caller.User, v.ha, id, 0, func(time.Time) outcome {
 		if !c.quorateAt(c.node) {
-			o := failed(failTakes, "command 'ha-manager set %s --state %s' failed: exit code 255", g.sid(), want)
+			o := failed(failTakes, "command 'ha-manager %s' failed: exit code 255", command)
 			o.log = []entry{{text: strings.TrimSpace(noLock("domain-ha").Error())}}
 			return o
 		}
-		o := done(haTakes, func(end time.Time) { c.requestByHA(g, want, v.task == "qmstop" || v.task == "vzstop", end) })
+		o := done(haTakes, func(end time.Time) { c.requestByHA(g, want, atOnce, end) })
 		o.log = []entry{{text: fmt.Sprintf("Requesting HA %s for %s %d", word, g.noun(), g.VMID)}}
 		return o
 	})

@@ -49,8 +49,8 @@ func TestPower(t *testing.T) {
 		{name: "reboot CT", kind: "lxc", node: "pve1", id: 200, verb: "reboot", exit: "OK", after: "running"},
 		{name: "suspend CT", kind: "lxc", node: "pve1", id: 200, verb: "suspend",
 			exit: "command 'lxc-checkpoint -n 200 -s -D /var/lib/vz/dump' failed: exit code 1", after: "running"},
-		{name: "wrong kind", kind: "lxc", node: "pve1", id: 100, verb: "start", refused: "Configuration file 'nodes/pve1/lxc/100.conf' does not exist"},
-		{name: "wrong node", kind: "qemu", node: "pve2", id: 100, verb: "start", refused: "Configuration file 'nodes/pve2/qemu-server/100.conf' does not exist"},
+		{name: "wrong kind", kind: "lxc", node: "pve1", id: 100, verb: "start", exit: "Configuration file 'nodes/pve1/lxc/100.conf' does not exist"},
+		{name: "wrong node", kind: "qemu", node: "pve2", id: 100, verb: "start", exit: "Configuration file 'nodes/pve2/qemu-server/100.conf' does not exist"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, pvesim.Cluster())

@@ -41,7 +41,7 @@ func guestRoutes() routes {
 		"DELETE /nodes/{node}/qemu/{vmid}":                            {serve: onGuest(destroyVM)},
 		"GET /nodes/{node}/qemu/{vmid}/agent":                         {serve: index("name")},
 		"POST /nodes/{node}/qemu/{vmid}/agent":                        {serve: agentCommand},
-		"POST /nodes/{node}/qemu/{vmid}/clone":                        {serve: onGuest(cloneVM)},
+		"POST /nodes/{node}/qemu/{vmid}/clone":                        {serve: onGuestOr(noVMHere, cloneVM)},
 		"GET /nodes/{node}/qemu/{vmid}/cloudinit":                     {serve: onGuest(getCloudInit)},
 		"PUT /nodes/{node}/qemu/{vmid}/cloudinit":                     {serve: onGuest(putCloudInit)},
 		"GET /nodes/{node}/qemu/{vmid}/cloudinit/dump":                {serve: onGuest(dumpCloudInit)},

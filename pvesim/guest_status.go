@@ -35,6 +35,23 @@ func onGuest(do func(c *call, g *guest) (any, error)) handler {
 	}
 }
 
+// onGuestOr is a handler about one guest, which says in other words that there is none.
+func onGuestOr(none func(c *call) error, do func(c *call, g *guest) (any, error)) handler {
+	return func(c *call) (any, error) {
+		g, err := c.theGuest()
+		if err != nil {
+			return nil, none(c)
+		}
+		return do(c, g)
+	}
+}
+
+// noVMHere is what PVE says of a VM that the node does not have if it first looks whether that
+// runs.
+func noVMHere(c *call) error {
+	return die("unable to find configuration file for VM %d on node '%s'", c.number("vmid", 0), c.node.Name)
+}
+
 func listGuests(kind string) handler {
 	return func(c *call) (any, error) {
 		out := []any{}

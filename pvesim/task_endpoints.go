@@ -145,8 +145,8 @@ func getNodeTasks(c *call) (any, error) {
 
 // wanted applies the filters of a list of tasks.
 func (c *call) wanted(t *task) bool {
-	kind := statusKind(t.outcome.exit)
-	filter := apischema.SplitList(c.str("statusfilter"))
+	kind := t.statusKind()
+	filter := apischema.SplitList(strings.ToLower(c.str("statusfilter")))
 	since, until := c.number("since", 0), c.number("until", 0)
 	switch {
 	case c.str("vmid") != "" && t.id != c.str("vmid"),
@@ -156,15 +156,18 @@ func (c *call) wanted(t *task) bool {
 		until != 0 && t.start.Unix() > int64(until):
 		return false
 	case c.flag("errors"):
-		return t.over && kind != "ok"
+		return kind != "ok"
 	case len(filter) > 0:
-		return t.over && slices.Contains(filter, kind)
+		return slices.Contains(filter, kind)
 	}
 	return true
 }
 
-func statusKind(exit string) string {
-	switch {
+// statusKind is how a task ended, as lists are filtered by it. Of one that runs it is unknown.
+func (t *task) statusKind() string {
+	switch exit := t.outcome.exit; {
+	case !t.over:
+		return "unknown"
 	case exit == "OK":
 		return "ok"
 	case strings.HasPrefix(exit, "WARNINGS: "):

@@ -158,7 +158,10 @@ var formats = sync.OnceValue(func() map[string]func(string) error {
 		"email-or-username": matches(emailRE+`|`+userRE, "value does not look like a valid email address or user name"),
 
 		"pve-task-status-type": func(s string) error {
-			return oneOf(s, "unknown task status type '%s'", "ok", "error", "warning", "unknown")
+			if slices.Contains([]string{"ok", "error", "warning", "unknown"}, strings.ToLower(s)) {
+				return nil
+			}
+			return fmt.Errorf("invalid status '%s'", s)
 		},
 		"pve-day-of-week": func(s string) error {
 			return oneOf(s, "invalid day '%s'", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
