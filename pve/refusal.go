@@ -9,7 +9,7 @@ import (
 
 var (
 	idInUseRE  = lazyregexp.New(`(?:VM|CT) \d+ already exists|config file already exists|/\d+\.conf' failed: File exists`)
-	noConfigRE = lazyregexp.New(`^Configuration file 'nodes/.*' does not exist$`)
+	noConfigRE = lazyregexp.New(`^Configuration file 'nodes/.*' does not exist$|^unable to find configuration file for (?:VM|CT) \d+ on node '.*'$`)
 	lockedRE   = lazyregexp.New(`^(?:VM|CT) is locked \((.*)\)$`)
 )
 
