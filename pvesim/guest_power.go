@@ -131,31 +131,6 @@ func (c *call) overruleShutdown(g *guest) {
 	}
 }
 
-// askHA tells the HA manager what state the guest should have. The task ends when
-// the manager has the request; the manager acts some seconds later.
-func (c *call) askHA(v verb, g *guest) string {
-	want, word, command := "started", "start", fmt.Sprintf("set %s --state started", g.sid())
-	atOnce := v.task == "qmstop" || v.task == "vzstop"
-	if v.ha == "hastop" {
-		timeout := c.number("timeout", 60)
-		if atOnce {
-			timeout = 0
-		}
-		want, word, command = "stopped", "stop", fmt.Sprintf("crm-command stop %s %d", g.sid(), timeout)
-	}
-	id := fmt.Sprint(g.VMID)
-	return c.fork(c.now, c.node, c.caller.User, v.ha, id, 0, func(time.Time) outcome {
-		if !c.quorateAt(c.node) {
-			o := failed(failTakes, "command 'ha-manager %s' failed: exit code 255", command)
-			o.log = []entry{{text: strings.TrimSpace(noLock("domain-ha").Error())}}
-			return o
-		}
-		o := done(haTakes, func(end time.Time) { c.requestByHA(g, want, atOnce, end) })
-		o.log = []entry{{text: fmt.Sprintf("Requesting HA %s for %s %d", word, g.noun(), g.VMID)}}
-		return o
-	})
-}
-
 // locked refuses if the guest has a lock that is not among the allowed ones.
 func locked(g *guest, allowed ...string) (outcome, bool) {
 	lock := g.Config["lock"]
