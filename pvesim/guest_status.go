@@ -222,7 +222,12 @@ func (c *call) interfaces(g *guest) (names, macs []string, ips [][]string) {
 		ips[0] = nil
 	}
 	for i, mac := range g.macs() {
-		names, macs, ips = append(names, "eth"+strconv.Itoa(i)), append(macs, strings.ToLower(mac)), append(ips, nil)
+		key := strconv.Itoa(i)
+		name := "eth" + key
+		if g.Kind == "lxc" { // whose configuration names it
+			name = cmp.Or(propstring.Get(g.Config["net"+key], "name"), name)
+		}
+		names, macs, ips = append(names, name), append(macs, strings.ToLower(mac)), append(ips, nil)
 		if all != nil {
 			ips[i+1] = all[i]
 		}
