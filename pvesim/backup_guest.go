@@ -274,6 +274,8 @@ func (d *dump) archive(j *journal) outcome {
 		volumes[key] = disk
 		size, used = size+disk.Size, used+disk.Used
 	}
+	v.Size = d.archiveSize(size, used)
+	v.Used = v.Size
 	what := "vzdump"
 	if d.storage.Type == "pbs" {
 		what = "Proxmox Backup Server"
@@ -282,13 +284,14 @@ func (d *dump) archive(j *journal) outcome {
 		j.info("suspending guest")
 	}
 	j.info("creating %s archive '%s'", what, d.path)
+	if free := d.storage.Size - d.bytesUsed(d.storage, d.node.Name); d.storage.Size > 0 && v.Size > free {
+		return d.full(j)
+	}
 	if d.g.Kind == "qemu" {
 		d.copyVM(j, size, used)
 	} else {
 		d.copyCT(j, used)
 	}
-	v.Size = d.archiveSize(size, used)
-	v.Used = v.Size
 	o := j.continued(d.complete)
 	o.apply = func(time.Time) {
 		d.freeVolume(v.ID, d.node.Name)
@@ -296,6 +299,27 @@ func (d *dump) archive(j *journal) outcome {
 		d.made.Disks = volumes
 	}
 	return d.guarded(o)
+}
+
+// full ends a guest's backup because the storage is full.
+func (d *dump) full(j *journal) outcome {
+	j.pass(3 * time.Second)
+	why := "vma_queue_write: write error - No space left on device"
+	switch {
+	case d.storage.Type == "pbs":
+		why = "backup write data failed: command error: write_data upload error: pipelined request failed: No space left on device (os error 28)"
+	case d.g.Kind == "lxc":
+		j.info("zstd: error 70 : Write error : cannot write block : No space left on device")
+		why = "command 'set -o pipefail && tar cpf - . | zstd --threads=1 >" + d.path + "' failed: exit code 1"
+	}
+	if d.g.Kind == "qemu" {
+		j.say("ERROR: %s", why)
+		j.info("aborting backup job")
+	}
+	return d.guarded(j.continued(func(now time.Time) outcome {
+		d.release(now)
+		return d.abort(&journal{began: now}, d.g.VMID, die("%s", why))
+	}))
 }
 
 // config is what the archive keeps of the guest's configuration.

@@ -60,7 +60,8 @@ type Fault struct {
 	// Truncate is the number of bytes of the answer's body after which the connection ends.
 	Truncate int
 	// Slow is how much later the answer comes when the work is done, on the clock. PVE's
-	// proxy waits no more than 30 s for it, and then answers 596.
+	// proxy waits no more than 30 s for it, and then answers 596. With Proxy and Done it is when
+	// that program answers.
 	Slow time.Duration
 	// AgentTakes is how long the guest's agent takes to answer. PVE waits no
 	// more than 3 s for its first word.
@@ -71,6 +72,9 @@ type Fault struct {
 	// is down from the beginning of a model has never reported its state.
 	Down    bool
 	Storage string
+	// For is how long it is down, 0 for good; Every how long after that began it goes down
+	// again, 0 for never.
+	For, Every time.Duration
 }
 
 // fault is a living [Fault].
@@ -125,6 +129,13 @@ func (s *state) addFault(f Fault) error {
 // takeDown takes a node or a storage away.
 func (s *state) takeDown(f *fault) {
 	f.fired++
+	for after, do := range map[time.Duration]func(time.Time){
+		f.For: func(time.Time) { s.bringBack(f) }, f.Every: func(time.Time) { s.takeDown(f) },
+	} {
+		if after > 0 {
+			s.timers = append(s.timers, timer{s.happens.Add(after), do, true})
+		}
+	}
 	if f.Storage != "" {
 		s.storageNamed(f.Storage).Broken = cmp.Or(f.Message, "storage '"+f.Storage+"' is not online")
 		return
@@ -133,6 +144,15 @@ func (s *state) takeDown(f *fault) {
 	n.cut = true
 	s.reach(n, s.happens)
 	n.neverHeard = s.happens.Equal(s.built)
+}
+
+// bringBack ends what a rule has taken down.
+func (s *state) bringBack(f *fault) {
+	if f.Storage != "" {
+		s.storageNamed(f.Storage).Broken = ""
+		return
+	}
+	s.nodeNamed(f.Node).Offline = false
 }
 
 func (f *fault) parse() error {
@@ -166,11 +186,11 @@ func (f Fault) validate() error {
 		kinds += bit(set)
 	}
 	switch {
-	case min(f.Guest, f.Skip, f.Max, f.Truncate, f.FailsAt) < 0 || min(f.Delay, f.Slow, f.AgentTakes) < 0:
+	case min(f.Guest, f.Skip, f.Max, f.Truncate, f.FailsAt) < 0 || min(f.Delay, f.Slow, f.AgentTakes, f.For, f.Every) < 0:
 		return errors.New("a number is negative")
 	case !(f.Prob >= 0 && f.Prob <= 1):
 		return errors.New("a probability is from 0 to 1")
-	case kinds > 1:
+	case kinds > 1 && !(f.Proxy && f.Done && f.Slow > 0 && kinds == 2):
 		return errors.New("it does several things, where one is possible")
 	case kinds == 0 && f.Delay == 0:
 		return errors.New("it does nothing")
@@ -184,6 +204,8 @@ func (f Fault) validate() error {
 		return errors.New("a task fails at up to 100 percent, in some words")
 	case f.Down != ((f.Node == "") != (f.Storage == "")) && (f.Down || f.Storage != ""):
 		return errors.New("what goes down is a node or a storage")
+	case !f.Down && max(f.For, f.Every) > 0, f.Every > 0 && (f.For == 0 || f.For >= f.Every):
+		return errors.New("only what goes down comes back, and before it goes down again")
 	case f.Down && (f.Match != "" || max(f.Guest, f.Skip, f.Max) > 0 || f.Prob != 0):
 		return errors.New("what goes down does so for all requests")
 	}
@@ -324,7 +346,7 @@ func (c *call) deliver(ctx context.Context, resp Response) (Response, error) {
 	case f.Drop:
 		return Response{}, io.ErrUnexpectedEOF
 	case f.Proxy:
-		return foreign(f.Status, f.Message), nil
+		return foreign(f.Status, f.Message), c.clock.Sleep(ctx, f.Slow)
 	case f.Slow > proxyWait && (c.ep.Protected || c.ep.ProxyTo != ""):
 		return respond(nil, &refusal{status: 596, message: "Connection timed out", plain: true}, false), c.clock.Sleep(ctx, proxyWait)
 	case f.Slow > 0:

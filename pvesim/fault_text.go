@@ -37,6 +37,8 @@ var faultWords = []struct {
 	{"agent-takes", func(f *Fault) value { return pause{&f.AgentTakes} }},
 	{"down", func(f *Fault) value { return flag{&f.Down} }},
 	{"storage", func(f *Fault) value { return word{&f.Storage} }},
+	{"for", func(f *Fault) value { return pause{&f.For} }},
+	{"every", func(f *Fault) value { return pause{&f.Every} }},
 }
 
 // value is a field of a rule as text.
@@ -104,6 +106,7 @@ func because(err error, text, wanted string) error {
 //	POST /nodes/*/vzdump task-fails="job errors" fails-at=50
 //	POST /nodes/*/qemu/*/status/start proxy done status=502 message="<html>Bad Gateway</html>"
 //	node=pve2 down delay=1m
+//	node=pve3 down for=30s every=2m
 //	storage=nfs down
 //
 // Without a match the rule is about every request.

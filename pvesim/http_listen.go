@@ -59,10 +59,18 @@ func (s *Sim) ListenNode(node, addr string) (*Listener, error) {
 func (l *Listener) URL() string { return "https://" + l.listener.Addr().String() }
 
 // Fingerprint is the SHA-256 of the node's certificate, as PVE writes it: AB:CD:….
-func (l *Listener) Fingerprint() string { return l.node.fingerprint }
+func (l *Listener) Fingerprint() string {
+	l.sim.mu.Lock()
+	defer l.sim.mu.Unlock()
+	return l.node.fingerprint
+}
 
 // CA is the certificate of the cluster's CA as PEM. A node presents its own alone.
-func (l *Listener) CA() []byte { return l.sim.ca }
+func (l *Listener) CA() []byte {
+	l.sim.mu.Lock()
+	defer l.sim.mu.Unlock()
+	return l.sim.ca
+}
 
 // Close ends the connections, also those on which an answer is awaited, and returns
 // when nothing runs any more.
@@ -130,7 +138,11 @@ func (l *Listener) answer(ctx context.Context, raw net.Conn) {
 		redirect(raw, in)
 		return
 	}
-	var conn net.Conn = tls.Server(peeked{raw, in}, &tls.Config{Certificates: []tls.Certificate{*l.node.cert}, MinVersion: tls.VersionTLS12})
+	cert, err := l.sim.certificate(l.node)
+	if err != nil {
+		return
+	}
+	var conn net.Conn = tls.Server(peeked{raw, in}, &tls.Config{Certificates: []tls.Certificate{*cert}, MinVersion: tls.VersionTLS12})
 	defer conn.Close()
 	decrypted := bufio.NewReaderSize(conn, maxHead)
 	req, r, err := nextRequest(conn, decrypted)

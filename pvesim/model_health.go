@@ -39,6 +39,9 @@ type NodeHealth struct {
 	IgnoresPower bool
 	// StaysDown says that it does not come back from a reboot.
 	StaysDown bool
+	// NewCertificateAfter is how long it keeps its certificate: then it presents another, of
+	// another CA. 0 means for ever.
+	NewCertificateAfter time.Duration
 	// RootUsed is what the root file system holds, in bytes; 0 means a fifth of it.
 	RootUsed int64
 }

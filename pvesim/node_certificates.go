@@ -28,6 +28,25 @@ func (s *state) ensureCertificates() error {
 	return nil
 }
 
+// certificate is what a node presents now.
+func (s *Sim) certificate(n *node) (*tls.Certificate, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if after := n.NewCertificateAfter; after > 0 && s.clock.Now().Sub(s.built) >= after {
+		ca, err := testca.New(s.uuid("ca"))
+		if err != nil {
+			return nil, err
+		}
+		cert, err := ca.Issue(n.Name, n.IP)
+		if err != nil {
+			return nil, err
+		}
+		n.use(cert)
+		n.NewCertificateAfter, s.ca = 0, ca.PEM()
+	}
+	return n.cert, nil
+}
+
 // use makes a certificate that of the node.
 func (n *node) use(cert *tls.Certificate) {
 	n.cert, n.fingerprint = cert, testca.Fingerprint(cert.Certificate[0])

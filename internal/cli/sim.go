@@ -3,7 +3,9 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -31,6 +33,9 @@ func (a *app) simCommand() *cobra.Command {
 			if sized {
 				s.model = "generated"
 			}
+			if slices.Contains(s.scenarios, "list") {
+				return a.listScenarios()
+			}
 			return a.serveSim(cmd.Context(), s)
 		},
 	}
@@ -46,9 +51,19 @@ func (a *app) simCommand() *cobra.Command {
 	f.Float64Var(&s.speed, "speed", 1, "speed of the cluster's time, relative to real time")
 	f.StringVar(&s.state, "state", "", "file that the cluster is loaded from, where it exists, and saved to at the end")
 	f.StringArrayVar(&s.faults, "fault", nil, `rule by which requests go wrong, such as "POST /nodes/*/vzdump drop max=1"; may be given more than once`)
+	f.StringArrayVar(&s.scenarios, "scenario", nil, `way in which the cluster goes wrong, by name; list shows them; may be given more than once`)
 	f.StringVar(&s.token, "token", "", "id of the token to print for a shell; else "+demo.TokenID+" or the model's first")
 	cmd.AddCommand(a.recordCommand())
 	return cmd
+}
+
+// listScenarios prints the names of scenarios, and what they are.
+func (a *app) listScenarios() error {
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	for _, s := range pvesim.Scenarios() {
+		fmt.Fprintf(w, "%s\t%s\n", s.Name, s.Is)
+	}
+	return w.Flush()
 }
 
 // serveSim serves a simulated cluster until ctx ends.

@@ -56,3 +56,24 @@ func TestDocumentedRules(t *testing.T) {
 		t.Errorf("%d rules", n)
 	}
 }
+
+// The scenarios are listed, and a wrong name is refused with where to look.
+func TestScenarioNames(t *testing.T) {
+	var out strings.Builder
+	if err := (&app{out: &out}).listScenarios(); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range pvesim.Scenarios() {
+		if !strings.Contains(out.String(), s.Name+"  ") {
+			t.Errorf("%s is not listed", s.Name)
+		}
+		if _, err := (simulation{model: "cluster"}).start(pvesim.Options{}, nil, []pvesim.Scenario{s}); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, s := range []simulation{{speed: 1, model: "cluster", scenarios: []string{"slow"}}, {speed: 1, model: "lab", scenarios: []string{"slow-nfs"}}, {speed: 1, model: "x.json", scenarios: []string{"slow-nfs"}}} {
+		if _, _, err := s.build(); err == nil || !strings.Contains(err.Error(), "--scenario") {
+			t.Errorf("%+v: %v", s, err)
+		}
+	}
+}

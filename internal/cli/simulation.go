@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 
 	"github.com/pve-mcp/pve-mcp/internal/cli/demo"
@@ -24,6 +25,7 @@ type simulation struct {
 	speed           float64
 	state           string
 	faults          []string
+	scenarios       []string
 	token           string
 }
 
@@ -48,7 +50,11 @@ func (s simulation) build() (*pvesim.Sim, pvesim.Model, error) {
 		}
 		rules = append(rules, rule)
 	}
-	sim, err := s.start(pvesim.Options{Clock: pvesim.Scaled(s.speed)}, rules)
+	scenarios, err := scenariosNamed(s.scenarios)
+	if err != nil {
+		return nil, none, err
+	}
+	sim, err := s.start(pvesim.Options{Clock: pvesim.Scaled(s.speed)}, rules, scenarios)
 	if err != nil {
 		return nil, none, err
 	}
@@ -62,10 +68,26 @@ func (s simulation) build() (*pvesim.Sim, pvesim.Model, error) {
 	return sim, model, nil
 }
 
+// scenariosNamed are those that the user wants.
+func scenariosNamed(names []string) (out []pvesim.Scenario, err error) {
+	for _, name := range names {
+		all := pvesim.Scenarios()
+		i := slices.IndexFunc(all, func(s pvesim.Scenario) bool { return s.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("--scenario: there is no %q; --scenario list shows them", name)
+		}
+		out = append(out, all[i])
+	}
+	return out, nil
+}
+
 // start loads the file of the state if there is one, otherwise the model.
-func (s simulation) start(o pvesim.Options, rules []pvesim.Fault) (*pvesim.Sim, error) {
+func (s simulation) start(o pvesim.Options, rules []pvesim.Fault, scenarios []pvesim.Scenario) (*pvesim.Sim, error) {
 	if s.state != "" {
 		sim, err := load(s.state, o, rules)
+		if err == nil && len(scenarios) > 0 {
+			return nil, errors.New("--scenario is for a new cluster, and the file of --state has one")
+		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return sim, err
 		}
@@ -73,14 +95,17 @@ func (s simulation) start(o pvesim.Options, rules []pvesim.Fault) (*pvesim.Sim, 
 	model, named := presets[s.model]
 	switch {
 	case named:
-		return s.bring(model(), o, rules)
+		return s.bring(model(), o, rules, scenarios)
 	case s.model == "generated":
 		if min(s.nodes, s.vms, s.cts) < 0 {
 			return nil, errors.New("--nodes, --vms, --cts: a number is negative")
 		}
-		return s.bring(pvesim.Sized(s.seed, s.nodes, s.vms, s.cts), o, rules)
+		return s.bring(pvesim.Sized(s.seed, s.nodes, s.vms, s.cts), o, rules, scenarios)
 	case s.version != "":
 		return nil, errors.New("--pve is not for models from files, which say it themselves")
+	}
+	if len(scenarios) > 0 {
+		return nil, errors.New("--scenario is not for models from files")
 	}
 	sim, err := load(s.model, o, rules)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -89,9 +114,14 @@ func (s simulation) start(o pvesim.Options, rules []pvesim.Fault) (*pvesim.Sim, 
 	return sim, err
 }
 
-// bring brings a model to life, with the version that was asked for.
-func (s simulation) bring(m pvesim.Model, o pvesim.Options, rules []pvesim.Fault) (*pvesim.Sim, error) {
+// bring brings a model to life, with the version and the scenarios that were asked for.
+func (s simulation) bring(m pvesim.Model, o pvesim.Options, rules []pvesim.Fault, scenarios []pvesim.Scenario) (*pvesim.Sim, error) {
 	m.Faults = append(m.Faults, rules...)
+	for _, scenario := range scenarios {
+		if err := scenario.Apply(&m); err != nil {
+			return nil, fmt.Errorf("--scenario: %w", err)
+		}
+	}
 	if s.version != "" {
 		m.PVE = cmp.Or(versions[s.version], s.version)
 		for i := range m.Nodes {

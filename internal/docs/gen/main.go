@@ -16,6 +16,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/mcpserver"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 //go:generate go run . -dir ../../..
@@ -67,6 +68,8 @@ func run(dir string) error {
 	for page, parts := range map[string]map[string]string{
 		"README.md":    {"tools": toolsTable()},
 		"docs/http.md": {"clients": remoteClients()},
+
+		"docs/simulator.md": {"scenarios": scenariosTable()},
 	} {
 		if err := fill(filepath.Join(dir, page), parts); err != nil {
 			return err
@@ -103,6 +106,16 @@ func replace(text string, parts map[string]string) (string, error) {
 }
 
 const generated = "<!-- Made from the code by go generate. -->\n\n"
+
+// scenariosTable lists the ways in which the simulated cluster goes wrong by name.
+func scenariosTable() string {
+	var b strings.Builder
+	b.WriteString("| `--scenario` | what it is | what a client sees |\n|---|---|---|\n")
+	for _, s := range pvesim.Scenarios() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", s.Name, s.Is, s.Acts)
+	}
+	return b.String()
+}
 
 func toolsTable() string {
 	var b strings.Builder
