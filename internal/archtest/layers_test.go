@@ -29,7 +29,7 @@ var layers = []layer{
 	{"policy and record", []string{"internal/policy", "internal/audit"}},
 	{"words for errors", []string{"internal/explain"}},
 	{"one cluster", []string{"internal/cluster"}},
-	{"reading much, choosing many, placing", []string{"internal/survey", "internal/selection", "internal/placement"}},
+	{"reading much, choosing many, placing", []string{"internal/survey", "internal/selection", "internal/placement/..."}},
 	{"what protects guests", []string{"internal/coverage"}},
 	{"tools", []string{"internal/tool"}},
 	{"changes, settings of guests", []string{"internal/change", "internal/guestconfig"}},

@@ -38,6 +38,9 @@ type PlannedCall struct {
 	// Task is how the type of its task ends, such as start for qmstart, vzstart and hastart; ""
 	// if there may be none.
 	Task string
+	// Anew says that it is planned again when its turn comes, since the calls before it change
+	// what it is about.
+	Anew bool
 	// Note says for people what is particular about this call, such as the snapshot that goes.
 	Note string
 	// Plan is what it would do. Risk is that of this call.

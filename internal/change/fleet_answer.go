@@ -1,6 +1,7 @@
 package change
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -9,19 +10,25 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 )
 
-// answerParts answers for the whole of a fleet: its outcome is the worst of its parts.
+// answerParts answers for the whole of a fleet: its outcome is the worst of its parts and of what
+// its tool sees afterwards.
 func (r *run) answerParts(ctx context.Context, parts []Part, stopped string) output {
 	out, err := r.spec.finishFleet(ctx, r.call, r.state, parts)
 	if err != nil {
 		out = r.spec.output()
 	}
 	a := out.answer()
+	seen := *a
 	a.Outcome, a.Message = outcomeOf(parts, stopped), r.describeParts(parts, stopped)
 	switch {
 	case a.Outcome == tool.Running:
 		a.Handle, a.Next = r.handle, "It goes on by itself. Follow it with pve_task_status: handle and wait."
-	case a.Next == "":
-		a.Next = r.plan.Later
+	default:
+		a.Next = cmp.Or(a.Next, r.plan.Later)
+		a.Message = strings.TrimSpace(a.Message + " " + seen.Message)
+		if seen.outweighs(*a) {
+			a.Outcome = seen.Outcome
+		}
 	}
 	return out
 }

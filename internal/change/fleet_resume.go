@@ -129,6 +129,9 @@ func (r *run) lookAtParts(ctx context.Context) (parts []Part, stopped string) {
 	if r.isFleetAbandoned(ctx, seen) {
 		stopped = "nobody begins them any more: the process that would have done it has ended, or it has stopped at an error"
 	}
+	if stopped != "" {
+		r.seeAlreadySo(ctx, seen)
+	}
 	for _, p := range seen {
 		if p.toBegin && stopped != "" && p.tasks != nil {
 			p.leave(1)
@@ -136,6 +139,42 @@ func (r *run) lookAtParts(ctx context.Context) (parts []Part, stopped string) {
 		parts = append(parts, p.Part)
 	}
 	return parts, stopped
+}
+
+// seeAlreadySo finds the guests, of those that were not begun, for which nothing was to do when
+// their turn came: what was wanted had come about by itself.
+func (r *run) seeAlreadySo(ctx context.Context, seen []partSeen) {
+	var at []int
+	for i, p := range seen {
+		if p.Outcome == "" {
+			at = append(at, i)
+		}
+	}
+	items := r.plan.Fleet.Items
+	got, _, _ := cluster.Ask(r.call.View, at, func(i int) string { return items[i].Name }, func(i int) (string, error) {
+		return r.alreadySo(ctx, r.call.Fork(r.req), items[i]), nil
+	})
+	for _, g := range got {
+		if p := &seen[g.From]; g.Value != "" {
+			p.Outcome, p.Message, p.toBegin = tool.OK, g.Value, false
+		}
+	}
+}
+
+// alreadySo says that there is nothing to do for a guest, "" if there is.
+func (r *run) alreadySo(ctx context.Context, c *tool.Call, one Item) (said string) {
+	for _, call := range one.Calls {
+		part, err := newPart(r.host, r.req, call)
+		if err != nil {
+			return ""
+		}
+		part.call = c
+		if err := part.planPart(ctx); err != nil || part.plan.Already == "" {
+			return ""
+		}
+		said = part.plan.Already
+	}
+	return said
 }
 
 // seeParts looks at all parts, several at a time.
@@ -187,7 +226,7 @@ func (r *run) seeCall(ctx context.Context, c *tool.Call, one Item, call PlannedC
 		a, err := r.seeGoal(ctx, c, call, End{})
 		return a, a.Outcome == tool.OK, err
 	}
-	upid, err := c.FindTask(ctx, one.Guest, call.Task, *known, r.started)
+	upid, err := c.FindTask(ctx, one.Guest, call.Task, *known, r.started, one.Node)
 	if err != nil || upid.IsZero() {
 		return Answer{}, false, err
 	}
@@ -230,7 +269,7 @@ func (r *run) seeGoal(ctx context.Context, c *tool.Call, call PlannedCall, end E
 	switch {
 	case err != nil && !errors.Is(err, ErrNotYet):
 		return a, err
-	case err != nil && r.isLongOver(ctx, end.Status.UPID):
+	case err != nil && !end.Status.UPID.IsZero() && r.isLongOver(ctx, end.Status.UPID):
 		a.Outcome, a.Message, a.Next = tool.Unknown, "PVE accepted it, and the guest has not reached that state.", "Look with pve_guest_status."
 	case err != nil:
 		a.Outcome, a.Message = tool.Running, "PVE accepted it, and the guest has not reached that state yet."

@@ -184,7 +184,7 @@ func (v *voyage) makeCall(ctx context.Context, i, k int, p PlannedCall) (a Answe
 		e := v.host.Explain.Explain(err)
 		return Answer{Outcome: tool.Failed, Message: e.What, Next: e.Next}
 	}
-	if fresh := v.host.Now().Sub(v.started) < planHolds; fresh && p.made != nil {
+	if fresh := v.host.Now().Sub(v.started) < planHolds; fresh && p.made != nil && !p.Anew {
 		part.in, part.plan, part.state, part.steps = p.made.in, p.made.plan, p.made.state, p.made.steps
 	}
 	part.whole, part.id, part.consent, part.onSeen = v.run, partID(v.id, one.Guest, k), v.consent, v.see

@@ -62,7 +62,8 @@ type Spec[In, State, Out any] struct {
 	Finish func(ctx context.Context, c *tool.Call, s State, end End) (Out, error)
 	// FinishFleet, in place of Start, Steps and Finish, is for plans that have a [Fleet]. It
 	// describes how each part has ended, or how far it is; there are none if nothing was sent.
-	// The message and the outcome of the whole are set afterwards.
+	// The outcome of the whole and the message that counts its parts are set afterwards. A
+	// message of its own follows that, and an outcome of its own counts if it is worse.
 	FinishFleet func(ctx context.Context, c *tool.Call, s State, parts []Part) (Out, error)
 }
 

@@ -15,20 +15,22 @@ import (
 
 // FindTask finds a task about a guest that PVE has begun for the same user since a time. The
 // type of the task ends with kind, such as start for qmstart, vzstart and hastart, and it is
-// none of those that are known already, in their order. The result is zero if there is none.
-func (v *View) FindTask(ctx context.Context, id pve.VMID, kind string, known []proxmox.UPID, begun time.Time) (proxmox.UPID, error) {
+// none of those that are known already, in their order. It is looked for on the node on which
+// the guest is, and on others from which it may have moved. The result is zero if there is none.
+func (v *View) FindTask(ctx context.Context, id pve.VMID, kind string, known []proxmox.UPID, begun time.Time, others ...string) (proxmox.UPID, error) {
 	user, since := v.options.Explain.TokenID, begun.Add(-time.Minute) // by a clock that may differ
 	g, err := v.Guest(ctx, id)
 	var none *pve.NoGuestError
 	if err != nil && (len(known) == 0 || !errors.As(err, &none)) {
 		return proxmox.UPID{}, err
 	}
-	nodes := []string{g.Node.Value}
+	nodes := append([]string{g.Node.Value}, others...)
 	if len(known) > 0 {
 		user, since = known[0].User, known[0].Start
 		nodes = append(nodes, known[len(known)-1].Node) // from which it may have moved, or been deleted
 	}
 	nodes = slices.DeleteFunc(nodes, func(n string) bool { return n == "" })
+	slices.Sort(nodes)
 	var found proxmox.UPID
 	for _, node := range slices.Compact(nodes) {
 		list, _, err := v.PVE.NodeTasks(ctx, node, pve.TaskFilter{Source: "all", VMID: id, Since: since, Limit: 100})

@@ -35,6 +35,14 @@ type Node struct {
 // MemoryShare is the share of the node's memory that is used, 0 if that is not known.
 func (n Node) MemoryShare() float64 { return share(float64(n.Used), float64(n.Memory)) }
 
+// Spare is how much memory the node has for more guests, in bytes.
+func (n Node) Spare() int64 {
+	if n.Closed != "" {
+		return 0
+	}
+	return max(0, n.Memory-n.Used-int64(Reserve*float64(n.Memory)))
+}
+
 // load is the share in use of what the node has least of.
 func (n Node) load() float64 { return max(n.MemoryShare(), share(n.Busy, n.Cores)) }
 

@@ -82,8 +82,8 @@ func lacksRoom(coming []Guest, n Node) string {
 			copied[storage] += bytes
 		}
 	}
-	if left := n.Memory - n.Used - int64(Reserve*float64(n.Memory)); n.Memory > 0 && memory > 0 && memory > left {
-		return fmt.Sprintf("has %s of memory to spare, and %s are needed", render.Bytes(max(0, left)), render.Bytes(memory))
+	if n.Memory > 0 && memory > n.Spare() {
+		return fmt.Sprintf("has %s of memory to spare, and %s are needed", render.Bytes(n.Spare()), render.Bytes(memory))
 	}
 	for _, storage := range slices.Sorted(maps.Keys(copied)) {
 		if free, known := n.Storages[storage]; known && copied[storage] > free {

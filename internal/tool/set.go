@@ -19,7 +19,9 @@ type Set struct {
 	// Core are the tools that are offered by default. Standard are those that the choice
 	// "standard" adds. Tools are the others, which are offered if the set is named.
 	Core, Standard, Tools []Tool
+	// Parts are calls of which the changes of others consist. No client sees them.
+	Parts []Tool
 }
 
-// All returns all tools of the set.
+// All returns all tools of the set that a client can have.
 func (s Set) All() []Tool { return slices.Concat(s.Core, s.Standard, s.Tools) }

@@ -28,6 +28,7 @@ func TestNeeds(t *testing.T) {
 					m.PVE = version
 					m.Roles = map[string][]string{"Fetcher": {"Sys.AccessNetwork", "Datastore.AllocateTemplate"}}
 					m.ACL = append(m.ACL, pvesim.ACL{Path: "/", Who: demo.TokenID, Role: "Fetcher"}, pvesim.ACL{Path: "/", Who: "ops@pve", Role: "Fetcher"})
+					groupForRule(&m)
 					required, filtered := checkedBy(t, m, tl)
 					said := sim.Needs(tl, major)
 					for need := range said { // what a list leaves out for lack of it is one, too
@@ -40,6 +41,14 @@ func TestNeeds(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// groupForRule gives a cluster before PVE 9 a group of HA in the place of the preset's rule.
+func groupForRule(m *pvesim.Model) {
+	if m.PVE < "9" {
+		m.HAGroups = []pvesim.HASection{{ID: "db-2-home", Type: "group", Options: map[string]string{"nodes": "pve3:2,pve2:1"}}}
+		sim.Guest(103, func(g *pvesim.Guest) { g.HAOptions = map[string]string{"group": "db-2-home"} })(m)
 	}
 }
 

@@ -42,8 +42,13 @@ func Sets() []tool.Set { return slices.Clone(registry().sets) }
 // All returns every tool, sorted by name.
 func All() []tool.Tool { return slices.Clone(registry().tools) }
 
-// Named returns the tool of a name.
-func Named(name string) (t tool.Tool, ok bool) { return registry().named(name) }
+// Named returns the tool of a name, also one that is only part of others.
+func Named(name string) (t tool.Tool, ok bool) {
+	if t, ok = registry().named(name); ok {
+		return t, true
+	}
+	return named(registry().parts, name)
+}
 
 // registry is made when it is first asked for: a command that needs no tools does not.
 var registry = sync.OnceValue(func() catalog { return catalogOf(registered()) })
@@ -52,6 +57,7 @@ var registry = sync.OnceValue(func() catalog { return catalogOf(registered()) })
 type catalog struct {
 	sets  []tool.Set
 	tools []tool.Tool
+	parts []tool.Tool // that no client sees
 	// choices are the names in PVE_MCP_TOOLSETS that offer a tool, by its name, the set
 	// first.
 	choices map[string][]string
@@ -70,6 +76,7 @@ func catalogOf(sets []tool.Set) catalog {
 		add(s, s.Core, Core, Standard, Everything)
 		add(s, s.Standard, Standard, Everything)
 		add(s, s.Tools, Everything)
+		c.parts = append(c.parts, s.Parts...)
 	}
 	slices.SortFunc(c.sets, func(a, b tool.Set) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(c.tools, byName)
@@ -78,10 +85,12 @@ func catalogOf(sets []tool.Set) catalog {
 
 func byName(a, b tool.Tool) int { return strings.Compare(a.Name, b.Name) }
 
-func (c catalog) named(name string) (t tool.Tool, ok bool) {
-	i := slices.IndexFunc(c.tools, func(t tool.Tool) bool { return t.Name == name })
+func (c catalog) named(name string) (t tool.Tool, ok bool) { return named(c.tools, name) }
+
+func named(tools []tool.Tool, name string) (t tool.Tool, ok bool) {
+	i := slices.IndexFunc(tools, func(t tool.Tool) bool { return t.Name == name })
 	if i < 0 {
 		return tool.Tool{}, false
 	}
-	return c.tools[i], true
+	return tools[i], true
 }

@@ -78,6 +78,7 @@ func TestRoles(t *testing.T) {
 			t.Run(fmt.Sprint(version, " ", role, r.extras), func(t *testing.T) {
 				m := pvesim.Cluster()
 				m.PVE = version
+				groupForRule(&m)
 				carryOut(t, &m, doctor.Grant{Role: role, Tools: toolset.All(), Extras: r.extras}.Commands("mcp@pve!mcp", 0))
 				seesAddresses(t, m, version[0] == '9' || role == doctor.Admin || len(r.extras) > 0)
 				knows := privilegesOf(t, version)

@@ -2,8 +2,6 @@ package reading
 
 import (
 	"context"
-	"errors"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +15,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 )
 
-// HA is what HA is told.
+// HA is the configuration of HA.
 type HA struct {
 	Resources map[pve.VMID]HAResource
 	// Groups are those of clusters with a node before PVE 9, by name. A cluster has groups or
@@ -72,7 +70,7 @@ type haRow struct {
 	Disable    lenient.Opt[bool]   `json:"disable,omitzero"`
 }
 
-// ReadHA reads what HA is told (Sys.Audit on /).
+// ReadHA reads the configuration of HA (Sys.Audit on /).
 func ReadHA(ctx context.Context, v *cluster.View) (HA, error) {
 	h := HA{Resources: map[pve.VMID]HAResource{}, Groups: map[string]HAGroup{}, Rules: placement.Rules{Homes: map[pve.VMID]placement.Home{}}}
 	rows, err := readHARows(ctx, v, "resources")
@@ -87,6 +85,19 @@ func ReadHA(ctx context.Context, v *cluster.View) (HA, error) {
 			h.Resources[id] = HAResource{SID: r.SID, State: r.State.Or("started"), Group: r.Group.Value, Failback: !r.Failback.Set || r.Failback.Value}
 		}
 	}
+	if slices.ContainsFunc(rows, func(r haRow) bool { return r.Group.Value != "" }) {
+		groups, err := readHARows(ctx, v, "groups")
+		if err != nil {
+			return h, err
+		}
+		for _, r := range groups {
+			h.addGroup(r)
+		}
+	}
+	version, err := v.PVE.Version(ctx)
+	if err != nil || version.Major() < firstWithRules {
+		return h, err
+	}
 	rules, err := readHARows(ctx, v, "rules")
 	if err != nil {
 		return h, err
@@ -96,24 +107,15 @@ func ReadHA(ctx context.Context, v *cluster.View) (HA, error) {
 			h.addRule(r)
 		}
 	}
-	groups, err := readHARows(ctx, v, "groups")
-	if err != nil {
-		return h, err
-	}
-	for _, r := range groups {
-		h.addGroup(r)
-	}
 	return h, nil
 }
 
-// readHARows lists what HA is told of a kind. Versions of PVE that do not have it have none.
+// firstWithRules is the version of PVE in which rules took the place of groups.
+const firstWithRules = 9
+
+// readHARows lists what HA has of a kind.
 func readHARows(ctx context.Context, v *cluster.View, kind string) ([]haRow, error) {
-	rows, err := proxmox.Get[[]haRow](ctx, v.PVE.Client, proxmox.Join("cluster", "ha", kind), nil)
-	var said *proxmox.Error
-	if errors.As(err, &said) && (said.Status == http.StatusNotImplemented || strings.Contains(said.Message, "migrated to rules")) {
-		return nil, nil
-	}
-	return rows, err
+	return proxmox.Get[[]haRow](ctx, v.PVE.Client, proxmox.Join("cluster", "ha", kind), nil)
 }
 
 // vmidOf is the guest that a name such as vm:100 means.

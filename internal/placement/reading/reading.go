@@ -33,7 +33,7 @@ type needs struct {
 	bridges  []string
 }
 
-// Read reads what concerns the whole cluster: its lists and what HA is told.
+// Read reads what concerns the whole cluster: its lists and the configuration of HA.
 func Read(ctx context.Context, v *cluster.View) (*Facts, error) {
 	f := &Facts{bridges: map[string]map[string]bool{}, needs: map[pve.VMID]needs{}}
 	all, err := v.List(ctx, "")
@@ -56,7 +56,7 @@ func Read(ctx context.Context, v *cluster.View) (*Facts, error) {
 		return nil, err
 	}
 	if f.HA, err = ReadHA(ctx, v); err != nil {
-		f.Blind = append(f.Blind, "What HA is told cannot be seen: "+v.Explain(err).What)
+		f.Blind = append(f.Blind, "The configuration of HA cannot be seen: "+v.Explain(err).What)
 	}
 	return f, nil
 }

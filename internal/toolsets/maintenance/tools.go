@@ -12,12 +12,13 @@ func Set() tool.Set {
 	return tool.Set{
 		Name:  "maintenance",
 		Title: "Maintenance",
-		Doc:   "Does one thing to many guests, with one plan, one consent and an answer for each. Reboots and shuts down nodes. Lists, sets and runs backup jobs, shows and changes the firewall, high availability and replication.",
+		Doc:   "Does one thing to many guests, or empties a node, with one plan, one consent and an answer for each guest. Reboots and shuts down nodes. Lists, sets and runs backup jobs, shows and changes the firewall, high availability and replication.",
 		Instructions: `
 Many guests: pve_bulk_action.
-A node's reboot or shutdown: pve_node_power.
-Backups by schedule, or once: pve_set_backup_job.`,
+Empty a node: pve_drain_node.
+Reboot: pve_node_power.`,
 		Standard: []tool.Tool{bulkAction()},
-		Tools:    []tool.Tool{listBackupJobs(), setBackupJob(), nodePower(), firewall.Show(), firewall.Change(), ha.Show(), ha.Change()},
+		Tools:    []tool.Tool{drainNode(), listBackupJobs(), setBackupJob(), nodePower(), firewall.Show(), firewall.Change(), ha.Show(), ha.Change()},
+		Parts:    []tool.Tool{holdFailback(), awaitGuest()},
 	}
 }
