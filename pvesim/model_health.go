@@ -181,8 +181,8 @@ func (s *state) olderReplications(now time.Time) []Replication {
 	out := slices.Clone(s.replications)
 	for i := range out {
 		for _, ago := range []*time.Duration{&out[i].Synced, &out[i].Tried} {
-			if *ago > 0 {
-				*ago += now.Sub(s.built)
+			if *ago != 0 {
+				*ago = max(*ago+now.Sub(s.built), 1)
 			}
 		}
 	}

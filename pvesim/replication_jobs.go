@@ -172,14 +172,14 @@ func deleteReplication(c *call) (any, error) {
 func (c *call) replicationStatus(r *Replication) map[string]any {
 	out := c.replicationFields(r)
 	delete(out, "comment")
-	ago := func(d time.Duration) int64 {
+	ago := func(d time.Duration) int64 { // of a run after the begin of the simulation it is negative
 		if d == 0 {
 			return 0
 		}
 		return c.built.Add(-d).Unix()
 	}
 	out["vmtype"], out["last_sync"], out["last_try"], out["fail_count"] = c.guests[r.guest()].Kind, ago(r.Synced), ago(r.Tried), r.Fails
-	if r.Tried > 0 {
+	if r.Tried != 0 {
 		out["duration"] = r.Took.Seconds()
 	}
 	if r.Error != "" {
@@ -229,21 +229,37 @@ func getReplicationLog(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.Tried > 0 {
+	if r.Tried != 0 {
 		return c.replicationLog(r), nil
 	}
 	return page{[]any{map[string]any{"n": 1, "t": "unable to open file - No such file or directory"}}, 1}, nil
 }
 
-// scheduleReplication asks for a run as soon as possible, of which PVE's answer is the
-// job's id.
+// scheduleReplication asks for a run in the next minute, of which PVE's answer is the job's id.
 func scheduleReplication(c *call) (any, error) {
 	r, err := c.theReplication()
 	if err != nil {
 		return nil, err
 	}
 	r.Asked = true
-	return r.ID, nil
+	id := r.ID // the list may be another then
+	c.schedule(c.now.Truncate(time.Minute).Add(time.Minute), func(now time.Time) { c.replicate(id, now) })
+	return id, nil
+}
+
+// replicate runs a job that somebody has asked for. It ends as it did before.
+func (s *state) replicate(id string, now time.Time) {
+	i := slices.IndexFunc(s.replications, func(r Replication) bool { return r.ID == id && r.Asked && r.Options["disable"] != "1" })
+	if i < 0 {
+		return
+	}
+	r := &s.replications[i]
+	r.Asked, r.Tried = false, s.built.Sub(now)
+	if r.Error != "" {
+		r.Fails++
+		return
+	}
+	r.Synced, r.Took = r.Tried, max(r.Took, 3*time.Second)
 }
 
 // replicationLog is what a job wrote when it last ran.

@@ -182,6 +182,9 @@ var hints = []struct{ says, next string }{
 	{"out of space", full},
 	{"uses local storage", "Clone it where it is in full: full: true, without target. Then move the clone with pve_migrate_guest."},
 	{"snapshot '", "pve_list_snapshots shows those that there are."},
+	{"migrated to rules", "Use a rule in place of the group: pve_set_ha with set_rule, resources and nodes."},
+	{"cannot use unmanaged resource", "A rule names guests that HA manages: add them first with pve_set_ha."},
+	{"in error state, must be disabled", "Correct the cause, then set its state to disabled, which clears the error and stops the guest, and then to started: pve_set_ha."},
 	{"by other user", "Nothing was changed. Look at the configuration as it is now, then try again."},
 	{"guest agent is not running", "It may still be starting; otherwise install and start qemu-guest-agent in the guest, and restart the VM where agent: 1 was set while it ran."},
 }

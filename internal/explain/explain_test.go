@@ -55,6 +55,8 @@ func TestExplain(t *testing.T) {
 			"command 'curl -u bob:********** https://x' failed, the password is **********.", ""},
 		{"a secret in a parameter", &proxmox.Error{Status: 400, Params: map[string]string{"cipassword": "value 'password=hunter2' is refused"}},
 			"value 'password=**********' is refused.", "Correct what it names"},
+		{"groups that are rules", said(500, "cannot index groups: ha groups have been migrated to rules"), "PVE refused: cannot index groups: ha groups have been migrated to rules.", "Use a rule in place of the group"},
+		{"a guest that HA does not manage", said(500, "create ha rule failed: cannot use unmanaged resource(s) vm:900."), "PVE refused: create ha rule failed: cannot use unmanaged resource(s) vm:900.", "A rule names guests that HA manages"},
 		{"locked", said(500, "VM is locked (backup)"), "VM is locked (backup).", "PVE sets this lock while a guest is backed up. Wait for the task"},
 		{"suspended", said(500, "VM is locked (suspended)"), "VM is locked (suspended).", "resume it first"},
 		{"no such snapshot", said(500, "snapshot 'monday' does not exist"), "PVE refused: snapshot 'monday' does not exist.", "pve_list_snapshots"},

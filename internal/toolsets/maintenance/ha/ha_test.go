@@ -281,6 +281,10 @@ func TestReplication(t *testing.T) {
 		want(t, call(`{"change":"run_replication","name":"102-0"}`), tool.Failed, "is disabled")
 		want(t, call(`{"change":"replicate","name":"102-0","enabled":true}`), tool.OK)
 		want(t, call(`{"change":"run_replication","name":"102-0","wait":0}`), tool.Running, "has not ended a run since")
+		time.Sleep(2 * time.Minute)
+		time.Sleep(time.Until(time.Now().Truncate(time.Minute).Add(40 * time.Second)))
+		want(t, call(`{"change":"run_replication","resource":"db-1","wait":45}`), tool.OK, "The replication job 102-0 has copied 102 db-1 to pve3")
+		want(t, w.Call("pve_ha", `{"vmid":102}`), "", `"last_success":"`, `s ago"`)
 		want(t, call(`{"change":"replicate","resource":"102","node":"pve2"}`), tool.Failed, "where 102 db-1 is")
 		want(t, call(`{"change":"replicate","resource":"102","node":"pve1","schedule":"whenever"}`), tool.Failed, "no schedule that PVE takes")
 		want(t, call(`{"change":"remove_replication","resource":"102"}`), tool.NeedsConfirmation, "the copies on pve3 are deleted")
@@ -369,5 +373,15 @@ func TestDisarm(t *testing.T) {
 	on(t, []string{eight}, func(t *testing.T, m *pvesim.Model) {
 		w := sim.New(t, sim.Options{Model: m, Token: everyone})
 		want(t, w.Call("pve_set_ha", `{"change":"disarm","confirm":true}`), tool.Failed, "PVE can do that from 9.2 on")
+	})
+}
+
+// A run that fails says why.
+func TestReplicationFails(t *testing.T) {
+	on(t, []string{nine}, func(t *testing.T, m *pvesim.Model) {
+		m.Replications = []pvesim.Replication{{ID: "103-0", Target: "pve2", Synced: time.Hour, Tried: time.Minute, Fails: 1, Error: "no tunnel IP"}}
+		w := sim.New(t, sim.Options{Model: m, Token: everyone})
+		time.Sleep(50 * time.Second)
+		want(t, w.Call("pve_set_ha", `{"change":"run_replication","resource":"103","wait":45}`), tool.Failed, "The replication job 103-0 failed: no tunnel IP")
 	})
 }

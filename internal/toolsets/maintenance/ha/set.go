@@ -52,7 +52,7 @@ type setState struct {
 	// Kind and Name say what is read before it is sent and afterwards; Before and After are its
 	// settings then, nil for none. Digests says that PVE takes the digest.
 	Kind    string  `json:"kind,omitzero"`
-	Name    string  `json:"name,omitzero"`
+	Name    string  `json:"section,omitzero"`
 	Before  section `json:"before"`
 	After   section `json:"after"`
 	Digests bool    `json:"digests,omitzero"`
