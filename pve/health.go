@@ -2,7 +2,9 @@ package pve
 
 import (
 	"context"
+	"strings"
 
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 )
@@ -52,6 +54,23 @@ func (c *Client) PackageVersions(ctx context.Context, node string) ([]Package, e
 // has looked for updates, which it does once a day (Sys.Modify on it).
 func (c *Client) Updates(ctx context.Context, node string) ([]Package, error) {
 	return proxmox.Get[[]Package](ctx, c.Client, proxmox.Join("nodes", node, "apt", "update"), nil)
+}
+
+var kernelRE = lazyregexp.New(`^(?:pve|proxmox)-kernel-(\d+\.\d+\.\d+-\d+)-pve`)
+
+// WaitingKernel looks in a node's [Client.PackageVersions] for a newer kernel than the one that
+// runs, such as 6.8.12-9. ok is false if none is installed.
+func WaitingKernel(packages []Package) (installed, runs string, ok bool) {
+	for _, p := range packages {
+		if p.RunningKernel.Value != "" {
+			runs = strings.TrimSuffix(p.RunningKernel.Value, "-pve")
+		}
+		m := kernelRE.FindStringSubmatch(p.Name)
+		if m != nil && p.State.Or("Installed") == "Installed" && CompareNames(m[1], installed) > 0 {
+			installed = m[1]
+		}
+	}
+	return installed, runs, runs != "" && CompareNames(installed, runs) > 0
 }
 
 // Certificate is a TLS certificate of a node.

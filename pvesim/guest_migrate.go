@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
@@ -47,6 +48,22 @@ func (s *state) unavailable(g *guest, node string) []string {
 	return sortedKeys(missing)
 }
 
+// localResourceRE matches the keys of devices that a VM has of its node.
+var localResourceRE = lazyregexp.New(`^(?:hostpci|usb|serial|parallel)\d+$`)
+
+// localResources are the devices of a VM that keep it on its node: those without a mapping, and
+// neither SPICE's USB nor sockets.
+func (g *guest) localResources() []any {
+	out := []any{}
+	for _, key := range sortedKeys(g.Config) {
+		value := g.Config[key]
+		if localResourceRE.MatchString(key) && !strings.Contains(value, "mapping=") && !strings.HasPrefix(value, "spice") && value != "socket" {
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
 // getMigrateVM says where a VM may go, and what goes with it.
 func getMigrateVM(c *call, g *guest) (any, error) {
 	if err := g.unlocked(); err != nil {
@@ -69,7 +86,7 @@ func getMigrateVM(c *call, g *guest) (any, error) {
 	}
 	out := map[string]any{
 		"running": bit(g.now.running), "allowed_nodes": allowed, "not_allowed_nodes": not, "local_disks": local,
-		"local_resources": []any{}, "mapped-resources": []any{}, "mapped-resource-info": map[string]any{},
+		"local_resources": g.localResources(), "mapped-resources": []any{}, "mapped-resource-info": map[string]any{},
 	}
 	if c.node.version.major >= 9 {
 		out["has-dbus-vmstate"] = 1

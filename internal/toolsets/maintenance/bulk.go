@@ -20,6 +20,7 @@ type bulkIn struct {
 	Storage    string      `json:"storage,omitzero" jsonschema:"of backups"`
 	Target     string      `json:"target,omitzero" jsonschema:"a node; default: best for each"`
 	Targets    tool.Values `json:"targets,omitzero" jsonschema:"by guest: {\"101\":\"pve3\"}"`
+	LocalDisks bool        `json:"with_local_disks,omitzero" jsonschema:"migrate: copy local disks"`
 	Tags       []string    `json:"tags,omitzero" jsonschema:"to add or remove"`
 	Set        tool.Values `json:"set,omitzero" jsonschema:"PVE's keys"`
 	Timeout    int         `json:"timeout,omitzero" min:"1" max:"3600" jsonschema:"seconds to shut down each"`
@@ -144,6 +145,8 @@ func (in bulkIn) check() error {
 		return tool.BadArgument("snapname", "and older_than and keep are for snapshots; leave them out")
 	case !is("migrate") && (in.Target != "" || len(in.Targets) > 0):
 		return tool.BadArgument("target", "is for migrate only")
+	case !is("migrate") && in.LocalDisks:
+		return tool.BadArgument("with_local_disks", "is for migrate only")
 	case is("add_tags", "remove_tags") == (len(in.Tags) == 0):
 		return tool.BadArgument("tags", `is for add_tags and remove_tags, which need it, such as ["prod"]`)
 	case is("set_config") == (len(in.Set) == 0):

@@ -45,6 +45,9 @@ func (in bulkIn) callsFor(ctx context.Context, c *tool.Call, g pve.Resource) ([]
 	case "migrate":
 		args["target"] = in.targetOf(g)
 		args["restart"] = g.Type == "lxc" && g.Status.Value == "running"
+		if in.LocalDisks && g.Type == "qemu" {
+			args["with_local_disks"] = true
+		}
 		return one("pve_migrate_guest", "migrate"), nil
 	case "add_tags", "remove_tags":
 		add, tags := in.Action == "add_tags", map[string]any{}

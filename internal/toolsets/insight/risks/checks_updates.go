@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/render"
-	"github.com/pve-mcp/pve-mcp/lazyregexp"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -57,22 +56,9 @@ func findVersions(f *facts, found found) {
 	}
 }
 
-// kernelRE matches the name of the package of a kernel.
-var kernelRE = lazyregexp.New(`^(?:pve|proxmox)-kernel-(\d+\.\d+\.\d+-\d+)-pve`)
-
 func findReboots(f *facts, found found) {
 	for _, n := range f.nodes {
-		running, newest := "", ""
-		for _, p := range n.packages {
-			if p.RunningKernel.Value != "" {
-				running = strings.TrimSuffix(p.RunningKernel.Value, "-pve")
-			}
-			m := kernelRE.FindStringSubmatch(p.Name)
-			if m != nil && p.State.Or("Installed") == "Installed" && pve.CompareNames(m[1], newest) > 0 {
-				newest = m[1]
-			}
-		}
-		if running != "" && pve.CompareNames(newest, running) > 0 {
+		if newest, running, ok := pve.WaitingKernel(n.packages); ok {
 			found(n.name, fmt.Sprintf("%s runs, %s is installed", render.Text(running, 30), render.Text(newest, 30)), command("reboot, after its guests were moved away", rootOn(n.name)))
 		}
 	}
