@@ -56,13 +56,12 @@ func Tool() tool.Tool {
 	return tool.Read(tool.Spec[whatIn, whatOut]{
 		Name:  "pve_what_if",
 		Title: "Say what would happen",
-		Doc: "What would happen: if a node dies (does every HA guest come up, memory, quorum), a storage is lost (which guests and backups), " +
-			"to balance the cluster and even out the load (moves, ready to do), in which order to update the nodes, or to empty a node. Changes nothing.",
+		Doc: "What would happen if a node dies: does every HA guest come up, is there memory and quorum; or if a storage is lost: which guests and backups. " +
+			"How to balance the cluster, even out the load, in ready moves. In which order to update the nodes. How to empty a node. Changes nothing.",
 		Long: true,
 		Examples: []tool.Example{
 			{Arguments: `{"scenario":"lose_node","node":"pve3"}`},
 			{Arguments: `{"scenario":"lose_storage","storage":"nfs"}`},
-			{Arguments: `{"scenario":"rebalance"}`},
 			{Arguments: `{"scenario":"rolling_update"}`},
 			{Arguments: `{"scenario":"drain","node":"pve2"}`},
 		},
