@@ -284,7 +284,7 @@ func (d *dump) archive(j *journal) outcome {
 		j.info("suspending guest")
 	}
 	j.info("creating %s archive '%s'", what, d.path)
-	if free := d.storage.Size - d.bytesUsed(d.storage, d.node.Name); d.storage.Size > 0 && v.Size > free {
+	if d.storage.size(d.node.Name) > 0 && v.Size > d.bytesFree(d.storage, d.node.Name) {
 		return d.full(j)
 	}
 	if d.g.Kind == "qemu" {

@@ -202,7 +202,7 @@ func (c *call) storageResource(st *Storage, n *node) map[string]any {
 		"plugintype": st.Type, "content": st.Content, "shared": bit(st.everywhere()),
 	}
 	if !c.isForgotten(n) && st.broken(n.Name) == "" {
-		item["status"], item["disk"], item["maxdisk"] = "available", c.bytesUsed(st, n.Name), st.Size
+		item["status"], item["disk"], item["maxdisk"] = "available", c.bytesUsed(st, n.Name), st.size(n.Name)
 	}
 	return item
 }

@@ -100,7 +100,7 @@ func (c *call) copyTo(j *journal, s *source, v *Volume, st *Storage) error {
 	if !st.traits().thick {
 		v.Used = s.Used
 	}
-	if free := st.Size - c.bytesUsed(st, c.node.Name); v.Used > free {
+	if free := c.bytesFree(st, c.node.Name); v.Used > free {
 		j.say("qemu-img: error while writing at byte %d: No space left on device", max(free, 0))
 		return die("cannot import from '%s' - copy failed: command '/usr/bin/qemu-img convert -p -n -f %s -O %s' failed: exit code 1", s.id, s.Format, v.Format)
 	}

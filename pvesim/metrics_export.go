@@ -95,7 +95,7 @@ func (c *call) appendSamples(out []sampled, n *node, guests []*guest, at time.Ti
 	for i := range c.storages {
 		if st := &c.storages[i]; !st.Disabled && st.on(n.Name) && st.broken(n.Name) == "" {
 			id = "storage/" + n.Name + "/" + st.ID
-			gauge("disk_total", st.Size)
+			gauge("disk_total", st.size(n.Name))
 			gauge("disk_used", c.bytesUsed(st, n.Name))
 		}
 	}

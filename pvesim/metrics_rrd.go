@@ -127,6 +127,6 @@ func getStorageRRD(c *call) (any, error) {
 		if st.Disabled || st.broken(c.node.Name) != "" {
 			return nil
 		}
-		return map[string]any{"total": st.Size, "used": used}
+		return map[string]any{"total": st.size(c.node.Name), "used": used}
 	})
 }

@@ -129,7 +129,9 @@ type Storage struct {
 	// BrokenOn is why single nodes cannot use it, by node.
 	BrokenOn map[string]string
 	Size     int64 // bytes, per node if it is not shared
-	Used     int64 // bytes, those of the model's volumes included
+	// SizeOn is Size on the nodes on which it differs, by node.
+	SizeOn map[string]int64
+	Used   int64 // bytes, those of the model's volumes included
 	// UsedOn is Used on the nodes on which it differs, by node.
 	UsedOn map[string]int64
 	// MetadataOn is the share of a thin pool's metadata that is in use, 0 to 1, on the nodes

@@ -2,6 +2,7 @@ package pvesim
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -64,7 +65,7 @@ func Scenarios() []Scenario {
 				m.Nodes[0].RootUsed = m.Nodes[0].Disk
 				for i := range m.Storages {
 					if st := &m.Storages[i]; storageTypes[st.Type].files {
-						st.Used, st.UsedOn = st.Size, nil
+						st.Used, st.UsedOn = st.Size, maps.Clone(st.SizeOn)
 					}
 				}
 				return nil

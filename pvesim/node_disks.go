@@ -95,9 +95,9 @@ func listVolumeGroups(c *call) (any, error) {
 			continue
 		}
 		seen[name] = true
-		size, free := st.Size, st.Size-c.bytesUsed(st, c.node.Name)
+		size, free := st.size(c.node.Name), c.bytesFree(st, c.node.Name)
 		if st.Type == "lvmthin" { // beside the pool, 16 GiB are free
-			size, free = st.Size+16*gib, 16*gib
+			size, free = size+16*gib, 16*gib
 		}
 		groups = append(groups, map[string]any{
 			"name": name, "leaf": 0, "size": size, "free": free, "lvcount": len(c.volumesOn(st.ID, c.node.Name)),
@@ -110,13 +110,13 @@ func listVolumeGroups(c *call) (any, error) {
 func listThinPools(c *call) (any, error) {
 	out := []any{}
 	for _, st := range c.storagesOf("lvmthin") {
-		metadata := st.Size / 100
+		metadata := st.size(c.node.Name) / 100
 		used, ok := st.MetadataOn[c.node.Name]
 		if !ok {
 			used = float64(c.bytesUsed(st, c.node.Name)) / 1000 / float64(max(metadata, 1))
 		}
 		out = append(out, map[string]any{
-			"lv": st.option("thinpool", "data"), "vg": st.option("vgname", "pve"), "lv_size": st.Size, "used": c.bytesUsed(st, c.node.Name),
+			"lv": st.option("thinpool", "data"), "vg": st.option("vgname", "pve"), "lv_size": st.size(c.node.Name), "used": c.bytesUsed(st, c.node.Name),
 			"metadata_size": metadata, "metadata_used": int64(used * float64(metadata)),
 		})
 	}

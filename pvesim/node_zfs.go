@@ -39,7 +39,7 @@ func listZFS(c *call) (any, error) {
 	for _, p := range pools {
 		size, used := 100*gib, 10*gib
 		if st := on[p.Name]; st != nil {
-			size, used = st.Size, c.bytesUsed(st, c.node.Name)
+			size, used = st.size(c.node.Name), c.bytesUsed(st, c.node.Name)
 		}
 		out = append(out, map[string]any{
 			"name": p.Name, "size": size, "alloc": used, "free": size - used, "frag": cmp.Or(p.Frag, 7), "dedup": 1, "health": p.state(),

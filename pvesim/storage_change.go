@@ -107,7 +107,10 @@ func createStorage(c *call) (any, error) {
 		st.Content = "rootdir,images"
 	}
 	if typ == "dir" || typ == "btrfs" { // on the disk of its node
-		st.Size, st.Used = c.node.Disk, c.node.rootUsed()
+		st.Size, st.Used, st.SizeOn = c.node.Disk, c.node.rootUsed(), map[string]int64{}
+		for _, n := range c.nodes {
+			st.SizeOn[n.Name] = n.Disk
+		}
 	}
 	st.take(options)
 	c.storages = append(c.storages, st)

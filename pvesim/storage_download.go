@@ -156,7 +156,7 @@ func (c *call) wget(j *journal, d *download, tmp string) error {
 	j.say("Length: %d (%s) [%s]", f.Size, wgetSize(f.Size), f.mimeType())
 	j.say("Saving to: '%s'", tmp)
 	j.say("")
-	free := d.storage.Size - c.bytesUsed(d.storage, d.volume.Node)
+	free := c.bytesFree(d.storage, d.volume.Node)
 	for got := int64(downloadLine); got <= min(f.Size, free); got += downloadLine {
 		j.pass(time.Second * downloadLine / downloadSpeed)
 		j.say("%6dK ........ ........ ........ ........ %2d%%  100M %ds", (got-downloadLine)>>10, got*100/f.Size, (f.Size-got)/downloadSpeed)

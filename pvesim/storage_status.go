@@ -73,8 +73,8 @@ func (c *call) storageState(st *Storage) map[string]any {
 		"active": 0, "total": int64(0), "used": int64(0), "avail": int64(0),
 	}
 	if usable && st.broken(c.node.Name) == "" {
-		used := c.bytesUsed(st, c.node.Name)
-		out["active"], out["total"], out["used"], out["avail"] = 1, st.Size, used, st.Size-used
+		out["active"], out["total"], out["used"] = 1, st.size(c.node.Name), c.bytesUsed(st, c.node.Name)
+		out["avail"] = c.bytesFree(st, c.node.Name)
 	}
 	return out
 }
@@ -108,8 +108,8 @@ func listNodeStorages(c *call) (any, error) {
 		}
 		item := c.storageState(st)
 		item["storage"] = st.ID
-		if st.Size > 0 && item["active"] == 1 {
-			item["used_fraction"] = float64(c.bytesUsed(st, c.node.Name)) / float64(st.Size)
+		if size := st.size(c.node.Name); size > 0 && item["active"] == 1 {
+			item["used_fraction"] = float64(c.bytesUsed(st, c.node.Name)) / float64(size)
 		}
 		if c.flag("format") {
 			c.addFormats(item, st)

@@ -144,6 +144,14 @@ func (s *state) brokenStorage(g *guest) string {
 	return ""
 }
 
+// size is how many bytes a storage has on a node.
+func (st *Storage) size(node string) int64 { return cmp.Or(st.SizeOn[node], st.Size) }
+
+// bytesFree is how many bytes of a storage are free on a node.
+func (s *state) bytesFree(st *Storage, node string) int64 {
+	return st.size(node) - s.bytesUsed(st, node)
+}
+
 // bytesUsed is how many bytes of a storage are in use on a node.
 func (s *state) bytesUsed(st *Storage, node string) int64 {
 	return st.Used + s.grown[s.placeOf(st.ID, node)]

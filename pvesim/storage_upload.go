@@ -157,7 +157,7 @@ func uploadFile(c *call) (any, error) {
 			j.say("%s", line)
 		}
 		j.pass(quickTakes + time.Duration(v.Size/copySpeed)*time.Second)
-		if free := st.Size - c.bytesUsed(st, v.Node); v.Size > free {
+		if free := c.bytesFree(st, v.Node); v.Size > free {
 			j.say("cp: error writing '%s': No space left on device", file)
 			return j.fail(die("import failed: exit code 1"))
 		}

@@ -179,11 +179,16 @@ func (a anonymiser) storage(st *pvesim.Storage) {
 		st.Broken = "storage '" + st.ID + "' is not online"
 	}
 	st.Options = a.options(st.Options)
-	used := map[string]int64{}
-	for node, n := range st.UsedOn {
-		used[a.name("node", node)] = n
+	st.UsedOn, st.SizeOn = a.byNode(st.UsedOn), a.byNode(st.SizeOn)
+}
+
+// byNode are figures of nodes, by their other names.
+func (a anonymiser) byNode(figures map[string]int64) map[string]int64 {
+	out := map[string]int64{}
+	for node, n := range figures {
+		out[a.name("node", node)] = n
 	}
-	st.UsedOn = used
+	return out
 }
 
 func (a anonymiser) guest(g *pvesim.Guest) {

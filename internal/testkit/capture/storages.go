@@ -37,7 +37,7 @@ func (r *Recorder) storages(ctx context.Context) {
 			ID: id, Type: o["type"], Content: o["content"], Shared: o["shared"] == "1", Disabled: o["disable"] == "1", Path: o["path"],
 			// Of the other keys some have secrets.
 			Options: o.options("datastore", "export", "is_mountpoint", "namespace", "pool", "prune-backups", "server", "share", "thinpool", "username", "vgname"),
-			UsedOn:  map[string]int64{},
+			UsedOn:  map[string]int64{}, SizeOn: map[string]int64{},
 		}
 		if o["nodes"] != "" {
 			st.Nodes = strings.Split(o["nodes"], ",")
@@ -56,10 +56,12 @@ func (r *Recorder) storages(ctx context.Context) {
 			}
 			works = true
 			st.Size, st.UsedOn[res.Node.Value] = max(st.Size, res.MaxDisk.Value), res.Disk.Value
+			st.SizeOn[res.Node.Value] = res.MaxDisk.Value
 		}
 		if !works && !st.Disabled {
 			st.Broken = "storage '" + id + "' is not online"
 		}
+		maps.DeleteFunc(st.SizeOn, func(_ string, size int64) bool { return size == st.Size })
 		r.model.Storages = append(r.model.Storages, st)
 	}
 }
