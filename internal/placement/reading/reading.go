@@ -31,6 +31,7 @@ type needs struct {
 	storages []string
 	copied   map[string]int64
 	bridges  []string
+	macs     []string
 }
 
 // Read reads what concerns the whole cluster: its lists and the configuration of HA.
@@ -116,6 +117,7 @@ func (f *Facts) needsOf(g pve.Resource, config pve.GuestConfig) needs {
 		}
 	}
 	for _, n := range config.NICs(pve.Kind(g.Type)) {
+		out.macs = append(out.macs, n.MAC)
 		if f.bridges[g.Node.Value][n.Bridge] && !slices.Contains(out.bridges, n.Bridge) {
 			out.bridges = append(out.bridges, n.Bridge)
 		}
@@ -139,6 +141,10 @@ func (f *Facts) CopiedBytes(id pve.VMID) (sum int64) {
 	}
 	return sum
 }
+
+// MACs returns the addresses of a guest's network interfaces, as far as [Facts.ReadNeeds] was
+// asked.
+func (f *Facts) MACs(id pve.VMID) []string { return f.needs[id].macs }
 
 // Board returns the cluster as it is, to move guests on. Closed says of a node why it takes no
 // guest, "" if it does; it may be nil.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -108,6 +109,17 @@ func TestDrainNodeDies(t *testing.T) {
 	})
 }
 
+// migrations are the guests whose migration was begun, in that order.
+func migrations(w *sim.World) (out []int) {
+	for _, r := range w.Sim.Requests() {
+		if r.Method == "POST" && strings.HasSuffix(r.Endpoint, "/migrate") && r.Status == 200 {
+			id, _ := strconv.Atoi(strings.Split(r.Path, "/")[4])
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
 // many puts running VMs on shared storage on pve2, more than one call moves.
 func many(n int) func(*pvesim.Model) {
 	return func(m *pvesim.Model) {
@@ -168,14 +180,8 @@ func TestDrainMany(t *testing.T) {
 		if plans != 3 || len(begun) != guests {
 			t.Errorf("%d calls, %d guests", plans, len(begun))
 		}
-		moves := 0
-		for _, r := range w.Sim.Requests() {
-			if r.Method == "POST" && strings.HasSuffix(r.Endpoint, "/migrate") {
-				moves++
-			}
-		}
-		if moves != guests {
-			t.Errorf("%d migrations were begun", moves)
+		if moves := migrations(w); len(moves) != guests {
+			t.Errorf("%d migrations were begun", len(moves))
 		}
 	})
 }
@@ -252,6 +258,27 @@ func TestDrainReturnsByTasks(t *testing.T) {
 		}
 		if again := other.Call("pve_drain_node", `{"node":"pve2","action":"return"}`); again.Outcome != tool.OK || !strings.Contains(again.Text, "nothing to move") {
 			t.Errorf("%s", again.Text)
+		}
+	})
+}
+
+// The guest that runs this server comes last, and the consent says that the server goes down if it
+// is restarted.
+func TestDrainOwnGuest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		guests := []int{200, 201, 203}
+		m := sim.Cluster(only(guests...), onNode("pve2", guests...), sim.Set(200, "net0=name=eth0,bridge=vmbr0,hwaddr=02:00:00:00:00:AA,type=veth"))
+		w := sim.New(t, sim.Options{Model: m, Token: full})
+		w.Host.OwnMACs = func() []string { return []string{"02:00:00:00:00:aa"} }
+		plan := w.Call("pve_drain_node", `{"node":"pve2","action":"drain","plan":true}`)
+		if !strings.Contains(plan.Text, "200 proxy runs this server") || !strings.Contains(plan.Text, "It needs consent") {
+			t.Errorf("%s", plan.Text)
+		}
+		w.Sent()
+		drained(w, `{"node":"pve2","action":"drain","parallel":1,"confirm":true}`)
+		moved := migrations(w)
+		if len(moved) != len(guests) || moved[len(moved)-1] != 200 {
+			t.Errorf("%v", moved)
 		}
 	})
 }

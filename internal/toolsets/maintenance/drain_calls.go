@@ -180,16 +180,41 @@ func (p *drainPlan) sortItems() {
 		return cmp.Or(strings.Compare(key(a), key(b)), cmp.Compare(a.Guest, b.Guest))
 	})
 	slices.SortStableFunc(p.items, func(a, b change.Item) int { // who goes along comes after who leads
-		return cmp.Compare(waits(a), waits(b))
+		return cmp.Compare(p.turn(a), p.turn(b))
 	})
 }
 
-// waits is 1 for a guest that only goes along with another one.
-func waits(i change.Item) int {
-	if len(i.Calls) > 0 && i.Calls[len(i.Calls)-1].Tool == awaitName {
+// turn is when a guest's turn comes: first those that are moved, then those that only go along
+// with another one, and last the one that runs this server.
+func (p *drainPlan) turn(i change.Item) int {
+	switch {
+	case p.isOwn(i.Guest):
+		return 2
+	case i.Calls[len(i.Calls)-1].Tool == awaitName:
 		return 1
 	}
 	return 0
+}
+
+// isOwn reports whether a guest runs this server: it has one of its MAC addresses.
+func (p *drainPlan) isOwn(id pve.VMID) bool {
+	own := p.c.Host().OwnMACs
+	return own != nil && slices.ContainsFunc(own(), func(mac string) bool {
+		return slices.ContainsFunc(p.facts.MACs(id), func(has string) bool { return has != "" && strings.EqualFold(has, mac) })
+	})
+}
+
+// ownLine says that this server goes down with a guest that is restarted or shut down, "" if it
+// does not.
+func (p *drainPlan) ownLine() string {
+	for _, one := range p.items {
+		g, _ := p.facts.Guest(one.Guest)
+		goesDown := g.Status.Value == "running" && (g.Type == string(pve.LXC) || slices.Contains(p.off, g.VMID))
+		if goesDown && p.isOwn(g.VMID) {
+			return one.Name + " runs this server, which goes down with it: it comes last, and its end is seen only when the server runs again"
+		}
+	}
+	return ""
 }
 
 // idList writes ids as an argument takes them.

@@ -32,6 +32,7 @@ type drainPlan struct {
 	copied, ram int64      // bytes
 	held, off   []pve.VMID // those whose failback is held, and those that are shut down
 	unheld      []string   // that HA will bring back
+	quorum      string     // what becomes of it while the node is off
 }
 
 // read reads the cluster, and what runs on the node by the node's own lists.
@@ -50,6 +51,9 @@ func (p *drainPlan) read(ctx context.Context) (err error) {
 	p.Notes = append(p.Notes, p.facts.Blind...)
 	if p.perms, err = p.c.PVE.Permissions(ctx); err != nil {
 		return err
+	}
+	if !p.isReturn() {
+		p.quorum = quorumWithout(ctx, p.c, p.Node)
 	}
 	live, err := guestsOn(ctx, p.c, p.Node)
 	if err != nil {
@@ -326,6 +330,10 @@ func (p *drainPlan) plan() change.Plan {
 	}
 	plan.Destructive = p.interrupted >= manyInterrupted || len(p.items) >= manyChanged || p.Held != ""
 	p.say(&plan)
+	if own := p.ownLine(); own != "" {
+		plan.Destructive = true
+		plan.Consequences = append(plan.Consequences, own)
+	}
 	if p.Held != "" {
 		plan.Asked = "holds HA back, so that these guests stay where they go"
 	}

@@ -89,20 +89,15 @@ func (p *drainPlan) holds() []string {
 // sayAfter says how the nodes are afterwards, and how much is copied.
 func (p *drainPlan) sayAfter() {
 	p.After = map[string]string{}
-	online := 0
 	for _, n := range p.facts.Nodes {
 		name := n.Node.Value
-		if n.Status.Value != "online" {
-			continue
-		}
-		online++
 		takes := slices.ContainsFunc(p.items, func(i change.Item) bool { return p.board.Guest(i.Guest).Node == name })
 		if takes && (name != p.Node || p.isReturn()) {
 			p.After[name] = reading.MemoryOf(p.board.Node(name))
 		}
 	}
-	if total := len(p.facts.Nodes); !p.isReturn() && total > 1 {
-		p.After["quorum"] = quorumWithout(online-1, total, p.Node)
+	if p.quorum != "" {
+		p.After["quorum"] = p.quorum
 	}
 	if p.copied+p.ram == 0 {
 		return
@@ -112,12 +107,22 @@ func (p *drainPlan) sayAfter() {
 		roughly(time.Duration((p.copied+p.ram)/perSecond)*time.Second))
 }
 
-// quorumWithout says whether the other nodes have quorum while the node is off.
-func quorumWithout(online, total int, node string) string {
-	if online > total/2 {
-		return fmt.Sprintf("kept while %s is off: %d of %d nodes", node, online, total)
+// quorumWithout says what becomes of the quorum while a node is off.
+func quorumWithout(ctx context.Context, c *tool.Call, node string) string {
+	items, err := c.PVE.ClusterStatus(ctx)
+	if err != nil {
+		return "not known: " + c.Explain(err).What
 	}
-	return fmt.Sprintf("LOST while %s is off: only %d of %d nodes are left, unless a QDevice votes", node, online, total)
+	q := c.Quorum(ctx, items)
+	left := q.Without(node)
+	said := fmt.Sprintf("while %s is off: %d of %d votes remain, and %d are needed", node, left, q.All, q.Needed())
+	if q.Notes != nil {
+		said += " (" + strings.Join(q.Notes, "; ") + ")"
+	}
+	if left < q.Needed() {
+		return "LOST " + said
+	}
+	return "kept " + said
 }
 
 // roughly rounds a duration to what is worth saying.
