@@ -59,6 +59,38 @@ func TestDrainKilled(t *testing.T) {
 	}
 }
 
+// While a process sees to it, another one sees which guests have arrived, and begins none.
+func TestDrainUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := sim.New(t, sim.Options{Model: sim.Cluster(only(101, 102, 106)), Token: full})
+		w.Host.Stays = true
+		begun := w.Call("pve_drain_node", `{"node":"pve2","action":"drain","parallel":1,"wait":0}`)
+		handle, _ := begun.Fields["handle"].(string)
+		other := w.As(full)
+		for range 60 {
+			time.Sleep(time.Minute)
+			arrived := 0
+			for _, node := range nodesOf(other, 101, 102, 106) {
+				if node != "pve2" {
+					arrived++
+				}
+			}
+			seen := other.Call("pve_task_status", fmt.Sprintf(`{"handle":%q,"wait":0}`, handle))
+			if ok := inChange(seen, "ok"); len(ok) != arrived {
+				t.Fatalf("%d have arrived: %s", arrived, seen.Text)
+			}
+			other.Sent()
+			if other.Call("pve_drain_node", fmt.Sprintf(`{"plan_handle":%q,"wait":0}`, handle)); len(sim.Writes(other.Sent())) > 0 {
+				t.Fatalf("another process has begun some: %s", seen.Text)
+			}
+			if arrived == 3 {
+				return
+			}
+		}
+		t.Error("not all have arrived")
+	})
+}
+
 // A migration that fails leaves its guest where it was, and the answer says so and why.
 func TestDrainMigrationFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
