@@ -148,6 +148,7 @@ func TestResource(t *testing.T) {
 		call := func(args string) sim.Answer { return w.Call("pve_set_ha", args) }
 		a := call(`{"change":"add","resource":"web-2","max_restart":2}`)
 		want(t, a, tool.OK, "HA for 101 web-2: done. HA reports 101 web-2 as started on pve2.", `"max_restart":"2"`, `"undo":{"tool":"pve_set_ha","arguments":{"change":"remove","resource":"vm:101"}}`)
+		want(t, a, "", `"notes":["only its node has scsi0 on local-zfs: it cannot come up elsewhere`)
 		want(t, call(`{"change":"add","resource":"101"}`), tool.Failed, "HA manages 101 web-2 already")
 		before := read(w, "/cluster/ha/resources/vm:101")
 

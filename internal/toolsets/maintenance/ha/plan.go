@@ -30,6 +30,7 @@ type planner struct {
 	major int // of PVE
 	perms pve.Permissions
 	all   []pve.Resource // guests
+	store []cluster.Store
 	names guestNames
 	lost  []string // what stops, moves or is protected no more
 	lines []string // what else would happen
@@ -82,7 +83,7 @@ func (p *planner) read(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.names = namesOf(list.Resources())
+	p.names, p.store = namesOf(list.Resources()), cluster.StoresIn(list.Resources())
 	for _, r := range list.Resources() {
 		if r.IsGuest() {
 			p.all = append(p.all, r)

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -72,7 +73,40 @@ func (p *planner) noGroup(name string) error {
 // usesRules reports whether rules have taken the place of groups.
 func (p *planner) usesRules() bool { return p.major >= 9 && len(p.groups) == 0 }
 
-func (p *planner) add(context.Context) error {
+// noteLocal says what keeps a guest from coming up on another node: disks that only its node has,
+// and that no replication copies.
+func (p *planner) noteLocal(ctx context.Context, g pve.Resource) error {
+	config, err := p.c.PVE.GuestConfig(ctx, g.Ref())
+	if err != nil {
+		return err
+	}
+	var local []string
+	for _, d := range config.Disks(g.Ref().Kind) {
+		if d.Volume.Storage == "" || d.IsCloudInit() { // which PVE makes anew
+			continue
+		}
+		i := slices.IndexFunc(p.store, func(s cluster.Store) bool { return s.Storage.Value == d.Volume.Storage })
+		switch what := fmt.Sprintf("%s on %s", d.Key, render.Text(d.Volume.Storage, 60)); {
+		case i < 0:
+			p.Note = append(p.Note, fmt.Sprintf("whether other nodes have %s is not known to this token (Datastore.Audit)", what))
+		case !p.store[i].Shared.Value:
+			local = append(local, what)
+		}
+	}
+	jobs, err := jobKind.read(ctx, p.c.PVE)
+	if err != nil || local == nil {
+		return err
+	}
+	copied := slices.ContainsFunc(jobs, func(j section) bool { return j["guest"] == g.VMID.String() && !j.flag("disable", false) })
+	note := "only its node has %s: it cannot come up elsewhere; move these to shared storage, or replicate it (change: replicate)"
+	if copied {
+		note = "only its node has %s: elsewhere it comes up with what was replicated last, and only on the target of its replication"
+	}
+	p.Note = append(p.Note, fmt.Sprintf(note, render.List(render.Few(local, 5))))
+	return nil
+}
+
+func (p *planner) add(ctx context.Context) error {
 	g, err := p.guest("resource", p.in.Resource)
 	if err != nil {
 		return err
@@ -92,6 +126,9 @@ func (p *planner) add(context.Context) error {
 	}
 	if len(p.resources) == 0 {
 		p.lines = append(p.lines, "it is the first guest of HA: from then on a node that runs one resets itself if it loses quorum")
+	}
+	if err := p.noteLocal(ctx, g); err != nil {
+		return err
 	}
 	p.sayState(g, "", after["state"])
 	p.layout = p.with(sid, after, g)

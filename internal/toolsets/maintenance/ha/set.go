@@ -91,6 +91,7 @@ func Change() tool.Tool {
 			tool.On(tool.OnRoot, "Sys.Audit").If("not replication"),
 			tool.On(tool.OnRoot, "Sys.Console").If("not replication").ForAdmins(),
 			tool.On(tool.OnGuest, "VM.Audit"),
+			tool.On(tool.OnStorage, "Datastore.Audit").If("add").Else("whether other nodes have its disks is not known"),
 			tool.On(tool.OnGuest, "VM.Replicate").If("replication").Since(9),
 			tool.On(tool.OnStorage, "Datastore.Allocate").If("replication, on /storage itself").Until(9).ForAdmins(),
 		},
