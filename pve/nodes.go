@@ -72,11 +72,6 @@ func (c *Client) NodePower(ctx context.Context, node, command string) error {
 	return err
 }
 
-// GuestsOn lists the guests of a kind that a node has, in their live state (VM.Audit on each).
-func (c *Client) GuestsOn(ctx context.Context, node string, kind Kind) ([]GuestStatus, error) {
-	return proxmox.Get[[]GuestStatus](ctx, c.Client, proxmox.Join("nodes", node, string(kind)), nil)
-}
-
 // ClusterMember is a node as corosync is configured to know it.
 type ClusterMember struct {
 	Name  string             `json:"name"`

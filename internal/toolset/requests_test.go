@@ -30,9 +30,10 @@ each further guest. The last column is for calls that ask a human: the requests 
 together, if the answer comes within 3 s; one more if it comes later. Looks at a task are not counted: there are as many as it takes time.
 
 What PVE's lists do not have, such as a guest's configuration, is asked guest by guest, in calls whose number of requests grows with the
-guests: the further guests here run, with a guest agent. Such a call asks 8 guests at a time and ends after 45 s with what it has;
-pve_audit looks into 200 guests at most, unless it is asked for all, pve_metrics ranks 200 at most, and pve_what_if asks about 200 at most of
-those that would move. No other number grows with the guests; a search by name, and a list with guests that were just made, look at up to 10 guests besides.
+guests: the further guests here run, with a guest agent. Such a call asks 8 guests at a time and ends after 45 s with what it has.
+pve_audit looks into 200 guests at most, unless it is asked for all, and pve_metrics ranks 200 at most. pve_what_if asks about 200 at most
+of the guests that would move. No other number grows with the guests; a search by name, and a list with guests that were just made, look
+at up to 10 guests besides.
 
 The list of the cluster's resources is used again for 3 s, which spares a call one or two of these requests, unless this server has
 changed something meanwhile. Calls at the same time share requests that read the same.

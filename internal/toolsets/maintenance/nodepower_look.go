@@ -127,19 +127,12 @@ func only(ids []pve.VMID, is func(pve.VMID) bool) (out []pve.VMID) {
 
 // runningOn are the guests that a node itself shows as running.
 func runningOn(ctx context.Context, c *tool.Call, node string) (map[pve.VMID]bool, error) {
+	here, err := guestsOn(ctx, c, node)
 	out := map[pve.VMID]bool{}
-	for _, kind := range []pve.Kind{pve.QEMU, pve.LXC} {
-		list, err := c.PVE.GuestsOn(ctx, node, kind)
-		if err != nil {
-			return nil, err
-		}
-		for _, g := range list {
-			if g.Status == "running" {
-				out[g.VMID] = true
-			}
-		}
+	for id, g := range here {
+		out[id] = g.Status.Value == "running"
 	}
-	return out, nil
+	return out, err
 }
 
 // startupIsOver reports whether a node that is up for a time starts none of its guests any

@@ -170,8 +170,8 @@ func (p *powerPlan) planNode(ctx context.Context, c *tool.Call, name string) (no
 			here = append(here, g)
 		}
 	}
-	for id := range runs { // also one that the cluster's list does not have yet
-		if !slices.ContainsFunc(here, func(g pve.Resource) bool { return g.VMID == id }) {
+	for id, is := range runs { // also one that the cluster's list does not have yet
+		if is && !slices.ContainsFunc(here, func(g pve.Resource) bool { return g.VMID == id }) {
 			p.unnamed = append(p.unnamed, fmt.Sprintf("%v, which has just come to node %s", id, name))
 		}
 	}
