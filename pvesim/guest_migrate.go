@@ -104,7 +104,7 @@ func getMigrateVM(c *call, g *guest) (any, error) {
 func getMigrateCT(c *call, g *guest) (any, error) {
 	allowed, not := c.migrationNodes(g)
 	out := map[string]any{"running": bit(g.now.running), "allowed-nodes": allowed, "not-allowed-nodes": not}
-	if g.managed() {
+	if c.node.version.major >= 9 && g.managed() {
 		out["dependent-ha-resources"] = c.affine(g, "positive")
 	}
 	return out, nil

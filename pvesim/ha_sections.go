@@ -34,10 +34,16 @@ func (s *state) rulesOnly() bool {
 	return !slices.ContainsFunc(s.nodes, func(n *node) bool { return n.version.major < 9 })
 }
 
+// groupsMoved reports whether a node says that rules have taken the place of groups: one of PVE
+// 9 does so as soon as there are none.
+func (c *call) groupsMoved() bool {
+	return c.rulesOnly() || c.node.version.major >= 9 && len(c.haGroups) == 0
+}
+
 // onGroups is a handler about HA groups, which refuses if the cluster has rules instead.
 func onGroups(verb string, do func(*call, sections) (any, error)) handler {
 	return func(c *call) (any, error) {
-		if c.rulesOnly() {
+		if c.groupsMoved() {
 			what := map[bool]string{true: "groups", false: "group"}[verb == "index"]
 			return nil, die("cannot %s %s: ha groups have been migrated to rules", verb, what)
 		}
@@ -61,6 +67,9 @@ func (c *call) onSections(s sections, do func(*call, sections) (any, error)) (an
 func (s sections) fields(section HASection) map[string]any {
 	out := withNumbers(section.Options)
 	out[s.key], out["type"], out["digest"] = section.ID, section.Type, haDigest(*s.list)
+	if s.key == "rule" {
+		out["order"] = sectionNamed(*s.list, section.ID) + 1
+	}
 	return out
 }
 

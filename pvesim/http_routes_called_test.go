@@ -352,6 +352,7 @@ var usualSamples = map[string]sample{
 	"POST /nodes/{node}/storage/{storage}/oci-registry-pull":    {with: "reference=nginx:latest"},
 	"GET /nodes/{node}/storage/{storage}/file-restore/list":     {with: "volume=local:iso/virtio-win-0.1.271.iso&filepath=/", want: "unable to use volume local:iso/virtio-win-0.1.271.iso - content type needs to be 'backup'"},
 	"GET /nodes/{node}/storage/{storage}/file-restore/download": {with: "volume=local:iso/virtio-win-0.1.271.iso&filepath=Lw==", want: "unable to use volume local:iso/virtio-win-0.1.271.iso - content type needs to be 'backup'"},
+	"GET /nodes/{node}/storage/{storage}/identity":              {with: "storage=pbs"},
 	"GET /nodes/{node}/storage/{storage}/import-metadata":       {with: "volume=iso/virtio-win-0.1.271.iso", want: "invalid content type 'iso'"},
 
 	"GET /nodes/{node}/disks/smart":                 {with: "disk=/dev/nvme0n1"},

@@ -234,6 +234,26 @@ func recordedForNine() pvesim.Model {
 	return m
 }
 
+// handledNine is that cluster as its node of PVE 9 sees it, with other guests of the recorder: VM
+// 900 on that node, and CT 902, which has lost its disk.
+func handledNine() pvesim.Model {
+	m := handled()
+	slices.Reverse(m.Nodes)
+	m.History = time.Hour
+	for i := range m.Guests {
+		switch g := &m.Guests[i]; g.VMID {
+		case 900:
+			g.Node, g.Files = "pve2", map[string]string{"/bin/busybox": strings.Repeat("\x7fELF", 100)}
+		case 950:
+			g.VMID, g.Running, g.Up, g.Node, g.Config = 902, false, 0, "pve2", map[string]string{
+				"hostname": "lost", "memory": "128", "swap": "512", "arch": "amd64", "ostype": "debian", "rootfs": "snap:902/vm-902-disk-0.raw,size=1G",
+			}
+		}
+	}
+	m.Missing = append(m.Missing, "snap:902/vm-902-disk-0.raw")
+	return m
+}
+
 // handled is the cluster of the other day with its bridges, and the recorder's own two guests.
 func handled() pvesim.Model {
 	m := recorded2WithOwn()

@@ -38,6 +38,7 @@ var recordings = []recording{
 	{"administration", administered, recordedAt, []string{"admin"}},
 	{"administration of 9", recordedForNine, recordedAt, []string{"nine_admin"}},
 	{"hands on", handled, recorded2At, []string{"handson"}},
+	{"hands on of 9", handledNine, recorded2At, []string{"nine_hands"}},
 }
 
 // recorded2WithOwn has the guests that the recorder made before the files of the other day:
@@ -96,6 +97,9 @@ func (rec recording) replay(t *testing.T, used map[string]bool) {
 	rows, equal := 0, 0
 	for _, file := range rec.files {
 		n, same := 0, 0
+		if r.node = ""; file == "nine_hands" {
+			r.node = "pve2"
+		}
 		if file == "offline" {
 			r.offline(t)
 		}
@@ -136,6 +140,7 @@ func (r *replay) offline(t *testing.T) {
 type replay struct {
 	sim    *pvesim.Sim
 	clock  *pvesim.Virtual
+	node   string // that is asked; "" for the first
 	tokens map[string]pvesim.Token
 	mine   map[string]string // recorded UPIDs and ids of backups to ours
 	pids   map[string]string // of processes in guests
@@ -184,7 +189,7 @@ func (r *replay) ask(t *testing.T, row recorded.Row, path string, form url.Value
 	if row.Token != "" {
 		head.Set("Authorization", r.tokens[row.Token].Header())
 	}
-	req := pvesim.Request{Method: row.Method, Path: "/api2/json" + path, Header: head, Body: []byte(row.RawBody)}
+	req := pvesim.Request{Node: r.node, Method: row.Method, Path: "/api2/json" + path, Header: head, Body: []byte(row.RawBody)}
 	if row.Method == "GET" || row.Method == "DELETE" {
 		req.Query = form.Encode()
 	} else if row.RawBody == "" {

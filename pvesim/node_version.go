@@ -47,6 +47,7 @@ var since = map[string][2]int{
 	"GET /cluster/metrics/export":                                  {8, 3},
 	"GET /nodes/{node}/storage/{storage}/import-metadata":          {8, 2},
 	"POST /nodes/{node}/vzdump notification-mode":                  {8, 1},
+	"GET /nodes/{node}/storage/{storage}/identity":                 {9, 2},
 	"GET /cluster/bulk-action":                                     {9, 1},
 	"GET /cluster/bulk-action/guest":                               {9, 1},
 	"POST /cluster/bulk-action/guest/start":                        {9, 1},

@@ -286,7 +286,7 @@ func (c *call) notSimulated() error {
 // its own version's rules.
 func (c *call) proxy(path string) error {
 	name := c.str(c.ep.ProxyTo)
-	if c.ep.ProxyTo == "" || name == "localhost" || name == c.receiver.Name {
+	if name == "" || name == "localhost" || name == c.receiver.Name {
 		return nil
 	}
 	target := c.nodeNamed(name)

@@ -13,6 +13,7 @@ func storageRoutes() routes {
 		"POST /nodes/{node}/storage/{storage}/download-url":         {serve: downloadURL},
 		"GET /nodes/{node}/storage/{storage}/file-restore/list":     {serve: listFileRestore},
 		"GET /nodes/{node}/storage/{storage}/file-restore/download": {serve: downloadFileRestore},
+		"GET /nodes/{node}/storage/{storage}/identity":              {serve: getIdentity},
 		"GET /nodes/{node}/storage/{storage}/import-metadata":       {serve: getImportMetadata},
 		"POST /nodes/{node}/storage/{storage}/oci-registry-pull":    {serve: pullOCI},
 		"GET /nodes/{node}/storage/{storage}/prunebackups":          {serve: previewPrune},

@@ -87,6 +87,19 @@ func getStorageStatus(c *call) (any, error) {
 	return c.storageState(st), nil
 }
 
+// getIdentity says which backup server a storage is. Other storages have no identity.
+func getIdentity(c *call) (any, error) {
+	st, err := c.usable(c.str("storage"), c.node.Name)
+	switch {
+	case err != nil:
+		return nil, err
+	case st.Type != "pbs":
+		return nil, die("get_identity not implemented for this plugin at /usr/share/perl5/PVE/Storage/Plugin.pm line 2681.")
+	}
+	h := hash(st.Options["server"], st.Options["datastore"])
+	return map[string]any{"type": st.Type, "id": fmt.Sprintf("%08x-0000-4000-8000-%012x", h>>32, h&0xffffffffffff)}, nil
+}
+
 func listNodeStorages(c *call) (any, error) {
 	wanted, target := apischema.SplitList(c.str("content")), c.str("target")
 	if target == c.node.Name || target == "localhost" {
