@@ -75,10 +75,11 @@ var pauses = map[string]time.Duration{"nine_admin:11": time.Minute}
 // the data must be the same, and how tasks end. With -v the rows are counted.
 func TestRecordedReplay(t *testing.T) {
 	recorded.Dir(t)
-	used := map[string]bool{}
+	used, proved := map[string]bool{}, proofs{}
 	for _, rec := range recordings {
-		t.Run(strings.ReplaceAll(rec.name, " ", "-"), func(t *testing.T) { rec.replay(t, used) })
+		t.Run(strings.ReplaceAll(rec.name, " ", "-"), func(t *testing.T) { rec.replay(t, used, proved) })
 	}
+	proved.check(t)
 	for key := range excused {
 		if !used[key] {
 			t.Errorf("%s is excused, and no row needs it", key)
@@ -86,8 +87,8 @@ func TestRecordedReplay(t *testing.T) {
 	}
 }
 
-// replay asks everything again, and notes which excuses were needed.
-func (rec recording) replay(t *testing.T, used map[string]bool) {
+// replay asks everything again, and notes which excuses were needed and what was proved.
+func (rec recording) replay(t *testing.T, used map[string]bool, proved proofs) {
 	clock := pvesim.NewVirtual(rec.at)
 	sim, err := pvesim.NewSim(rec.model(), pvesim.Options{Clock: clock})
 	if err != nil {
@@ -113,6 +114,7 @@ func (rec recording) replay(t *testing.T, used map[string]bool) {
 			switch {
 			case len(diffs) == 0:
 				same++
+				proved.note(r.sim, row)
 			case key == "":
 				t.Errorf("%v %s %v: %s", row, typeOf(row.Task), row.Params, strings.Join(diffs, "; "))
 			default:

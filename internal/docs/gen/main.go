@@ -40,6 +40,10 @@ func run(dir string) error {
 	if err != nil {
 		return err
 	}
+	endpoints, err := endpointsPage(dir)
+	if err != nil {
+		return err
+	}
 	schemas, err := mcpserver.Schemas()
 	if err != nil {
 		return err
@@ -53,7 +57,8 @@ func run(dir string) error {
 		"docs/clients.md":    clientsPage(),
 		".env.example":       envExample(),
 
-		"docs/troubleshooting.md": troubles,
+		"docs/troubleshooting.md":     troubles,
+		"docs/simulator-endpoints.md": endpoints,
 
 		"internal/mcpserver/schemas.json": string(schemas),
 	}
