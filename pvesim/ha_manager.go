@@ -187,7 +187,7 @@ func (s *state) watch(now time.Time) {
 	for _, n := range s.nodes {
 		active := slices.ContainsFunc(s.resources(), func(g *guest) bool { return g.Node == n.Name && g.HA == "started" && g.crm != "freeze" })
 		switch {
-		case n.off || s.quorateAt(n):
+		case n.off || s.quorateAt(n) || s.haDisarm.mode != "":
 			n.aloneSince = time.Time{}
 		case active && n.aloneSince.IsZero():
 			n.aloneSince = now
