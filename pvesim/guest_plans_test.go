@@ -66,6 +66,7 @@ func TestJobs(t *testing.T) {
 		GET /cluster/backup/mine#enabled                                 => 0
 		PUT /cluster/backup/nosuch?enabled=0                             => 500 no such vzdump job
 		GET /nodes/pve1/vzdump/defaults#mode                             => snapshot
+		wait 5m
 	`)
 	saved, err := w.sim.Model()
 	if err != nil {
