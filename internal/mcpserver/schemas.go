@@ -66,7 +66,7 @@ var plainWords = []string{
 	"the snapshot", "of the clone", "of the endpoint", "part of the notes", "sums: what fills it", "VMs or containers",
 	"only on this node", "only on this storage", "only in this pool", "only with this tag", "only in this state", "only of this guest", "only this",
 	"only those under way", "only those that may hold this", "only these areas", "leave milder out", "show these, too",
-	"plan only", "do that plan; alone", "start it afterwards", "start the clone", "move local disks of a running VM", "with those not begun", "go on without those that cannot",
+	"plan only", "do that plan; alone", "start it afterwards", "start the clone", "move local disks of a running VM", "with those not begun", "refuse: nothing begins", "go on without those that cannot",
 	"default: none", "default: next free", "default: best", "default: any", "default: most room", "default: all nodes, in short", "default: the same", "default: the original's",
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // Doc describes a selection for a model.
-const Doc = "ids, 100-120, names, web*, tag:prod, pool:lab, node:pve2, vm, ct, running, stopped, all; comma = or, + = and, ! = not"
+const Doc = "ids, 100-120, names, web*, tag:prod, pool:lab, node:pve2, vm, ct, running, all; comma = or, + = and, ! = not"
 
 // Choose returns the guests that a text selects, in their order. An error names a word that
 // means no guest, and what there is of its kind: a mistake is not to look like an empty

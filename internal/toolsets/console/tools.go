@@ -9,7 +9,7 @@ func Set() tool.Set {
 		Name:         "console",
 		Title:        "Consoles of guests",
 		Doc:          "Shows what is on the screen or terminal of a guest, and types there.",
-		Instructions: "A guest's screen: pve_console.",
+		Instructions: "Screens: pve_console.",
 		Standard:     []tool.Tool{look()},
 		Tools:        []tool.Tool{send(), readFile(), writeFile(), listFiles(), restoreFile()},
 	}

@@ -18,11 +18,11 @@ func Set() tool.Set {
 		Title: "Health, risks and history",
 		Doc:   "Says what is wrong in the cluster, what is at risk, what used how much and what will run out.",
 		Instructions: "Healthy, at risk: pve_audit; report its blind spots.\n" +
-			"Guests without a good backup: pve_backup_status.\n" +
-			"Who has an address, image, VLAN or device, uses a storage: pve_find.\n" +
+			"No good backup: pve_backup_status.\n" +
+			"Who has an address, image, VLAN, device or storage: pve_find.\n" +
 			"Why it does not work: pve_diagnose.\n" +
-			"Use over time, when full: pve_metrics.\n" +
-			"guests are " + selection.Doc + ".",
+			"Use, when full: pve_metrics.\n" +
+			"guests: " + selection.Doc + ".",
 		Standard: []tool.Tool{audit(), backupstatus.Tool(), diagnose.Tool(), find.Tool(), metrics.Metrics()},
 		Tools:    []tool.Tool{metrics.Chart()},
 	}

@@ -26,7 +26,7 @@ type bulkIn struct {
 	Timeout    int         `json:"timeout,omitzero" min:"1" max:"3600" jsonschema:"seconds to shut down each"`
 	ForceStop  bool        `json:"force_stop,omitzero" jsonschema:"after the timeout"`
 	Order      string      `json:"order,omitzero" enum:"startup,vmid" default:"\"startup\"" jsonschema:"of guests"`
-	Parallel   int         `json:"parallel,omitzero" min:"1" jsonschema:"guests at a time; default: 3"`
+	Parallel   int         `json:"parallel,omitzero" min:"1" jsonschema:"at a time; default: 3"`
 	OnError    string      `json:"on_error,omitzero" enum:"continue,stop" default:"\"continue\"" jsonschema:"with those not begun"`
 	SkipFailed bool        `json:"skip_impossible,omitzero" jsonschema:"go on without those that cannot"`
 	change.PlanArguments

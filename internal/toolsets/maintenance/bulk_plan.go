@@ -107,12 +107,15 @@ type planned struct {
 
 // planItems plans the calls for each guest, several at a time.
 func (p *bulkPlan) planItems(ctx context.Context, c *tool.Call) error {
-	got, _, err := cluster.Ask(c.View, p.chosen, cluster.GuestName, func(g pve.Resource) (planned, error) {
+	got, notes, err := cluster.Ask(c.View, p.chosen, cluster.GuestName, func(g pve.Resource) (planned, error) {
 		calls, err := p.planGuest(ctx, c.Fork(c.Request()), g)
 		return planned{calls, err}, nil
 	})
 	if err != nil {
 		return err
+	}
+	for _, note := range notes { // of a bug alone
+		p.Cannot = append(p.Cannot, cannot{Guest: "a guest", Why: note})
 	}
 	for _, r := range got {
 		name := cluster.GuestName(r.From)
@@ -266,12 +269,15 @@ func (p *bulkPlan) refuseSome() error {
 func (p *bulkPlan) sort(ctx context.Context, c *tool.Call) error {
 	places := map[pve.VMID]int{}
 	if p.Order != "vmid" && (p.Action == "start" || p.interrupts()) {
-		got, _, err := cluster.Ask(c.View, p.items, func(i change.Item) string { return i.Name }, func(i change.Item) (int, error) {
+		got, notes, err := cluster.Ask(c.View, p.items, func(i change.Item) string { return i.Name }, func(i change.Item) (int, error) {
 			_, config, err := cluster.AtGuest(ctx, c.Fork(c.Request()).View, i.Guest, func(g pve.GuestRef) (pve.GuestConfig, error) { return c.PVE.GuestConfig(ctx, g) })
 			return startupOrder(config.Values["startup"]), err
 		})
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
+		case len(notes) > 0:
+			return explain.Refusal("Try again, or without it: order: vmid.", "The startup order of some guests is not known: %s. Nothing was sent.", render.List(render.Few(notes, 3)))
 		}
 		for _, r := range got {
 			places[r.From.Guest] = r.Value

@@ -11,7 +11,7 @@ import (
 )
 
 type drainIn struct {
-	Node       string   `json:"node" jsonschema:"to empty, or to return to"`
+	Node       string   `json:"node" jsonschema:"a node"`
 	Action     string   `json:"action" enum:"drain,return" jsonschema:"return: bring back what left"`
 	To         []string `json:"to,omitzero" jsonschema:"only these nodes"`
 	Stopped    string   `json:"stopped,omitzero" enum:"leave,move" default:"\"leave\"" jsonschema:"guests that are off"`
@@ -22,7 +22,7 @@ type drainIn struct {
 	Guests     string   `json:"guests,omitzero" jsonschema:"return: these; default: by PVE's tasks"`
 	Failback   string   `json:"failback,omitzero" jsonschema:"return: guests whose failback is held"`
 	Start      string   `json:"start,omitzero" jsonschema:"return: guests to start"`
-	Parallel   int      `json:"parallel,omitzero" min:"1" jsonschema:"guests at a time; default: 2"`
+	Parallel   int      `json:"parallel,omitzero" min:"1" jsonschema:"at a time; default: 2"`
 	change.PlanArguments
 	change.ConfirmArgument
 	change.WaitArgument

@@ -182,8 +182,12 @@ func (p *powerPlan) planNode(ctx context.Context, c *tool.Call, name string) (no
 	for _, note := range notes {
 		p.lines = append(p.lines, "whether it starts with the node is unknown: "+note)
 	}
+	known := map[pve.VMID]pve.GuestConfig{}
 	for _, r := range configs {
-		p.planGuest(c, &n, r.From, r.Value, runs[r.From.VMID])
+		known[r.From.VMID] = r.Value
+	}
+	for _, g := range here {
+		p.planGuest(c, &n, g, known[g.VMID], runs[g.VMID])
 	}
 	return n, p.sayTasks(ctx, c, name)
 }

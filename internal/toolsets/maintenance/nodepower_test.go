@@ -130,6 +130,9 @@ func TestNodePowerRefused(t *testing.T) {
 		{name: "unnamed", args: `"node":"pve2","action":"reboot","guests":"101,102"`, outcome: tool.Failed, says: []string{"106 win-2022", "201 dns", "2 guests run", "pve_drain_node"}},
 		{name: "none named", args: `"node":"pve2","action":"shutdown"`, outcome: tool.Failed, says: []string{"4 guests run"}},
 		{name: "unnamed, all nodes", args: `"node":"all","action":"shutdown","guests":"node:pve1,node:pve3"`, outcome: tool.Failed, says: []string{"4 guests run", "pve_bulk_action"}},
+		{name: "unnamed, and its configuration cannot be read", args: `"node":"pve2","action":"reboot","guests":"101,106,201"`, outcome: tool.Failed, model: func(m *pvesim.Model) {
+			m.Faults = append(m.Faults, pvesim.Fault{Match: "GET /nodes/pve2/qemu/102/config", Status: 500, Message: "no"})
+		}, says: []string{"102 db-1", "1 guest runs"}},
 		{name: "protected", args: `"node":"pve2","action":"reboot","guests":"all","confirm":true`, policy: policy.Policy{Protect: rules}, outcome: tool.Failed, says: []string{"PVE_MCP_PROTECT", "102"}},
 		{name: "protected, all nodes", args: `"node":"all","action":"reboot","guests":"all","confirm":true`, policy: policy.Policy{Protect: rules}, outcome: tool.Failed, says: []string{"PVE_MCP_PROTECT"}},
 		{name: "no consent", args: `"node":"pve2","action":"reboot","guests":"all"`, outcome: tool.NeedsConfirmation, says: []string{

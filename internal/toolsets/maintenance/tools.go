@@ -17,9 +17,10 @@ func Set() tool.Set {
 		Instructions: `
 Many guests: pve_bulk_action.
 Empty a node: pve_drain_node.
-Reboot: pve_node_power.`,
-		Standard: []tool.Tool{bulkAction()},
-		Tools:    []tool.Tool{drainNode(), listBackupJobs(), setBackupJob(), nodePower(), whatif.Tool(), firewall.Show(), firewall.Change(), ha.Show(), ha.Change()},
+Reboot: pve_node_power.
+What if, balance: pve_what_if.`,
+		Standard: []tool.Tool{bulkAction(), drainNode()},
+		Tools:    []tool.Tool{listBackupJobs(), setBackupJob(), nodePower(), whatif.Tool(), firewall.Show(), firewall.Change(), ha.Show(), ha.Change()},
 		Parts:    []tool.Tool{holdFailback(), awaitGuest()},
 	}
 }
