@@ -71,6 +71,7 @@ func nodePower() tool.Tool {
 		Doc: "Reboot, shut down or power off a node (host) or the whole cluster (all: one node after another, for a UPS or an update). Refused while guests run there that guests does not name; " +
 			"pve_drain_node moves them away first. Waits until the node is back with its guests.",
 		Examples: []tool.Example{
+			{Arguments: `{"node":"pve3","action":"reboot","guests":"node:pve3","plan":true}`},
 			{Arguments: `{"node":"pve3","action":"reboot","guests":"node:pve3","confirm":true,"wait":0}`},
 			{Arguments: `{"node":"pve2","action":"shutdown","guests":"all","confirm":true,"wait":0}`},
 		},
