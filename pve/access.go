@@ -147,3 +147,10 @@ func (p Permissions) Below(path, privilege string) (all bool, except []string) {
 	all, _ = p[path].Get(privilege)
 	return all, except
 }
+
+// OnAll reports whether the privilege is held on everything below a top path, without
+// exception as far as [Permissions.Below] tells.
+func (p Permissions) OnAll(path, privilege string) bool {
+	all, except := p.Below(path, privilege)
+	return all && len(except) == 0
+}

@@ -89,7 +89,7 @@ func (p *jobPlan) splitByNode(guests []pve.Resource) error {
 	if gone := p.Before.missing(p.guests); len(gone) > 0 && p.in.Guests == "" {
 		p.Notes = append(p.Notes, "left out, since they do not exist or this token does not see them: "+render.List(gone))
 	}
-	if all, _ := p.perms.Below("/vms", "VM.Audit"); !all && p.Before["vmid"] == "" {
+	if !p.perms.OnAll("/vms", "VM.Audit") && p.Before["vmid"] == "" {
 		p.Notes = append(p.Notes, "this token does not see all guests (VM.Audit on /vms): others of the job are not backed up by this run")
 	}
 	if mode := p.Before["mode"]; interrupted > 0 && (mode == "stop" || mode == "suspend") {

@@ -74,7 +74,7 @@ func (p *jobPlan) takeGuests() error {
 	if by != "" {
 		p.Notes = append(p.Notes, fmt.Sprintf("PVE cannot select by %s: the job names the guests that fit now, and a new one is not in it; the comment keeps the selection, and pve_audit says when it no longer fits", kindOf(by)))
 	}
-	if all, _ := p.perms.Below("/vms", "VM.Audit"); !all && (by != "" || now["all"] == "1") {
+	if !p.perms.OnAll("/vms", "VM.Audit") && (by != "" || now["all"] == "1") {
 		p.Notes = append(p.Notes, "this token does not see all guests (VM.Audit on /vms): there may be others that fit")
 	}
 	p.After = now

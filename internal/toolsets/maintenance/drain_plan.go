@@ -54,6 +54,9 @@ func (p *drainPlan) read(ctx context.Context) (err error) {
 	}
 	if !p.isReturn() {
 		p.quorum = quorumWithout(ctx, p.c, p.Node)
+		if !p.perms.OnAll("/vms", "VM.Audit") {
+			p.Notes = append(p.Notes, "This token does not see every guest (VM.Audit on /vms): others may run on "+p.Node+", and stay.")
+		}
 	}
 	live, err := guestsOn(ctx, p.c, p.Node)
 	if err != nil {

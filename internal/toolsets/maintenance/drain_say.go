@@ -189,14 +189,13 @@ func (s drainState) sayEnd(ctx context.Context, c *tool.Call, parts []change.Par
 		out.Still = append(out.Still[:mostNamed], fmt.Sprintf("and %d more", running-mostNamed))
 	}
 	perms, err := c.PVE.Permissions(ctx)
-	sees, _ := perms.Below("/vms", "VM.Audit")
 	switch {
 	case s.Left > 0:
 		out.SetOutcome(tool.Warnings, "then is the call for the next ones.", "%d guests still run on %s, and %d are left to move.", running, s.Node, s.Left)
 		out.Then = s.next()
 	case running > 0:
 		out.SetOutcome(tool.Warnings, "See to those that still run there before you shut the node down.", "%d guests still run on %s.", running, s.Node)
-	case err != nil || !sees:
+	case err != nil || !perms.OnAll("/vms", "VM.Audit"):
 		out.SetOutcome(tool.Warnings, "Ask somebody who sees all guests before you shut the node down.", "No guest that this token sees runs on %s, and it does not see all (VM.Audit on /vms).", s.Node)
 	default:
 		out.Message = fmt.Sprintf("No guest runs on %s now.", s.Node)

@@ -139,8 +139,7 @@ func (p *powerPlan) checkPrivileges(ctx context.Context, c *tool.Call, going []s
 			return err
 		}
 	}
-	all, except := perms.Below("/vms", "VM.Audit")
-	p.hidden = !all || len(except) > 0
+	p.hidden = !perms.OnAll("/vms", "VM.Audit")
 	if p.hidden && strings.TrimSpace(p.Guests) != allNodes {
 		return explain.Refusal("Let an administrator grant VM.Audit on /vms. If everything on it may go down, seen or not: guests: \"all\".",
 			"%s: this token does not see every guest (VM.Audit on /vms), so that others may run there. Nothing was sent.", p.about())
