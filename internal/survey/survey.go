@@ -77,6 +77,18 @@ func (s *Survey) May(check, on, privilege, path string) bool {
 	return false
 }
 
+// MayAll is [Survey.May] for all that is below a top path, such as every guest.
+func (s *Survey) MayAll(check, privilege, top string) bool {
+	all, except := s.Permissions.Below(top, privilege)
+	if !all {
+		except = append(except, top)
+	}
+	for _, path := range except {
+		s.note(reasonedOn{check: check, missing: privilege, path: path})
+	}
+	return len(except) == 0
+}
+
 // MayAskAgent is [Survey.May] for the agent of a VM, by the privilege of PVE's version.
 func (s *Survey) MayAskAgent(check, on string, id pve.VMID) bool {
 	path := "/vms/" + id.String()

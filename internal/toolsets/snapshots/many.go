@@ -103,9 +103,7 @@ func chooseGuests(ctx context.Context, s *survey.Survey, text string) ([]pve.Res
 		}
 		return away[g.Node.Value] || g.Template.Value
 	})
-	if all, _ := s.Permissions.Below("/vms", "VM.Audit"); !all {
-		s.May("snapshots of guests that cannot be seen", "", "VM.Audit", "/vms")
-	}
+	s.MayAll("snapshots of guests that cannot be seen", "VM.Audit", "/vms")
 	for _, g := range guests[min(mostAsked, len(guests)):] {
 		s.NotSeen(check, cluster.GuestName(g), fmt.Sprintf("a call asks %d guests at most: choose some with guests", mostAsked))
 	}

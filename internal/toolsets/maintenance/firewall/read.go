@@ -301,14 +301,13 @@ func (r *reader) readUsers(ctx context.Context, guests bool) (unseen []string) {
 	if err != nil {
 		return append(unseen, "the guests: "+r.Explain(err).What)
 	}
-	seen, _ := r.Permissions.Below("/vms", "VM.Audit")
 	var refs []pve.GuestRef
 	for _, g := range all.Resources() {
 		if g.IsGuest() {
 			refs = append(refs, g.Ref())
 		}
 	}
-	if !seen || len(refs) > mostGuests {
+	if !r.Permissions.OnAll("/vms", "VM.Audit") || len(refs) > mostGuests {
 		unseen = append(unseen, "the rules of some guests")
 	}
 	refs = refs[:min(len(refs), mostGuests)]

@@ -183,9 +183,7 @@ func (r *shown) list(k kind) ([]section, bool) {
 
 // readJobs reads the replication jobs, and asks the nodes that run them how that went.
 func (r *shown) readJobs() {
-	if all, _ := r.Permissions.Below("/vms", "VM.Audit"); !all {
-		r.May("replication of guests that are not seen", "", "VM.Audit", "/vms")
-	}
+	r.MayAll("replication of guests that are not seen", "VM.Audit", "/vms")
 	configured, _ := r.list(jobKind)
 	byNode := map[string]bool{}
 	for _, j := range configured {

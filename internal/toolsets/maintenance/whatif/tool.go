@@ -120,14 +120,7 @@ func (l *look) readFacts(ctx context.Context) (err error) {
 
 // seesGuests notes what guests are hidden from the token.
 func (l *look) seesGuests() {
-	all, except := l.Permissions.Below("/vms", "VM.Audit")
-	if !all {
-		l.May("other guests", "", "VM.Audit", "/vms")
-	}
-	for _, path := range except {
-		l.May("other guests", "", "VM.Audit", path)
-	}
-	l.hidden = !all || len(except) > 0
+	l.hidden = !l.MayAll("other guests", "VM.Audit", "/vms")
 }
 
 // addGroup adds guests of which the same would become, if there are any.
