@@ -44,6 +44,12 @@ func (h HA) IsManaged(id pve.VMID) bool {
 	return is && r.State != "ignored"
 }
 
+// Wants reports whether HA starts a guest that is off.
+func (h HA) Wants(id pve.VMID) bool {
+	r, is := h.Resources[id]
+	return is && (r.State == "started" || r.State == "enabled")
+}
+
 // FailsBack reports whether HA may move a guest back to the node that it prefers.
 func (h HA) FailsBack(id pve.VMID) bool {
 	r, is := h.Resources[id]

@@ -184,16 +184,28 @@ func (f *Facts) node(n pve.Resource, closed func(string) string) placement.Node 
 	return out
 }
 
+// IsOn reports whether a guest may take memory of its node. The list of the cluster also calls a
+// VM paused or prelaunch, and unknown if its node does not report.
+func IsOn(g pve.Resource) bool { return g.Status.Value != "stopped" }
+
+// Knows reports whether it is known which disks and how much memory a guest has, as far as
+// [Facts.ReadNeeds] was asked.
+func (f *Facts) Knows(id pve.VMID) bool {
+	g, _ := f.Guest(id)
+	_, read := f.needs[id]
+	return read && g.MaxMem.Value > 0
+}
+
 // guest is what a guest takes. A VM may come to use all of its memory; that of a container is a
-// limit.
+// limit, and all that is known of one that HA is about to start.
 func (f *Facts) guest(g pve.Resource) placement.Guest {
 	need := f.needs[g.VMID]
 	out := placement.Guest{ID: g.VMID, Name: cluster.GuestName(g), Node: g.Node.Value, Storages: need.storages, Copied: need.copied, Bridges: need.bridges}
-	if g.Status.Value != "running" {
+	if !IsOn(g) && !f.HA.Wants(g.VMID) {
 		return out
 	}
 	out.Memory, out.Busy = g.Mem.Value, g.CPU.Value*g.MaxCPU.Value
-	if g.Type == string(pve.QEMU) {
+	if g.Type == string(pve.QEMU) || g.Status.Value != "running" {
 		out.Memory = max(g.MaxMem.Value, g.MemHost.Value)
 	}
 	return out

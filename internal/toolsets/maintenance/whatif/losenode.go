@@ -8,6 +8,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/placement"
+	"github.com/pve-mcp/pve-mcp/internal/placement/reading"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/survey"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -62,13 +63,13 @@ func (l *look) loseNode(ctx context.Context) error {
 		return ""
 	})
 	var comesUp, stays fates
-	up := 0
+	up, unsure := 0, 0
 	if known && !keeps {
 		for _, g := range managed {
 			stays.add("under HA, and do not come up: the nodes that are left have no quorum", g)
 		}
 	} else {
-		up = l.recover(after, managed, copies, &comesUp, &stays)
+		up, unsure = l.recover(after, managed, copies, &comesUp, &stays)
 	}
 	for _, f := range slices.Concat(comesUp, stays) {
 		l.addGroup(f.guests, "%s", f.what)
@@ -79,7 +80,10 @@ func (l *look) loseNode(ctx context.Context) error {
 		l.out.Notes = append(l.out.Notes, fmt.Sprintf("%d of those that are not under HA are replicated to other nodes, where an administrator can start the copies", n))
 	}
 	l.addNodes(before, after)
-	l.sayLost(lost.Node.Value, quorum, up, len(managed), len(others))
+	if n := len(slices.DeleteFunc(slices.Clone(others), func(g pve.Resource) bool { return g.Status.Value != "unknown" })); n > 0 {
+		l.out.Notes = append(l.out.Notes, fmt.Sprintf("whether %s without HA run on %s is not known, since it does not report: they are counted as if they do", guests(n), lost.Node.Value))
+	}
+	l.sayLost(lost.Node.Value, quorum, recovered{len(managed), up, unsure}, len(others))
 	return nil
 }
 
@@ -116,9 +120,9 @@ func (l *look) sortGuests(node string) (managed, others, off []pve.Resource) {
 	for _, g := range l.facts.Guests {
 		switch {
 		case g.Node.Value != node || g.Template.Value:
-		case l.facts.HA.IsManaged(g.VMID) && slices.Contains([]string{"started", "enabled"}, l.facts.HA.Resources[g.VMID].State):
+		case l.facts.HA.Wants(g.VMID):
 			managed = append(managed, g)
-		case g.Status.Value == "running":
+		case reading.IsOn(g):
 			others = append(others, g)
 		default:
 			off = append(off, g)
@@ -157,20 +161,28 @@ func (l *look) replicas() map[pve.VMID][]string {
 	return out
 }
 
+// recovered are how many guests HA has on a node, and how many of them come up, or may.
+type recovered struct{ all, up, unsure int }
+
 // recover puts the guests of HA on other nodes, the largest first, and returns how many come
-// up.
-func (l *look) recover(board *placement.Board, managed []pve.Resource, copies map[pve.VMID][]string, comesUp, stays *fates) (up int) {
+// up, and of how many that is not known.
+func (l *look) recover(board *placement.Board, managed []pve.Resource, copies map[pve.VMID][]string, comesUp, stays *fates) (up, unsure int) {
 	slices.SortStableFunc(managed, func(a, b pve.Resource) int { return int((b.MaxMem.Value - a.MaxMem.Value) >> 20) })
+	looked := map[pve.VMID]bool{}
 	for _, g := range managed {
-		if board.Guest(g.VMID).Node != g.Node.Value {
-			continue // it went along with another
+		if looked[g.VMID] {
+			continue // it goes along with another
 		}
 		unit := l.onSameNode(board, g)
 		among, local := l.nodesWithDisks(unit, copies)
 		fit, refused := board.Choices(unit, among)
+		isKnown := !slices.ContainsFunc(unit, func(id pve.VMID) bool { return !l.facts.Knows(id) })
 		for _, id := range unit {
+			looked[id] = true
 			one, _ := l.facts.Guest(id)
 			switch {
+			case len(fit) > 0 && !isKnown:
+				stays.add("under HA, and whether they come up is not known: their disks or their memory cannot be seen", one)
 			case len(fit) > 0 && local:
 				comesUp.add(fmt.Sprintf("come up on %s with the data of their last replication: what was written since is lost", fit[0]), one)
 			case len(fit) > 0:
@@ -183,10 +195,14 @@ func (l *look) recover(board *placement.Board, managed []pve.Resource, copies ma
 		}
 		if len(fit) > 0 {
 			board.Move(unit, fit[0])
-			up += len(unit)
+			if isKnown {
+				up += len(unit)
+			} else {
+				unsure += len(unit)
+			}
 		}
 	}
-	return up
+	return up, unsure
 }
 
 // onSameNode are the guests that go with one and are on its node.
@@ -227,18 +243,21 @@ func reasonOf(refused []placement.Refusal) string {
 }
 
 // sayLost is the first line of the answer.
-func (l *look) sayLost(node, quorum string, up, managed, others int) {
+func (l *look) sayLost(node, quorum string, ha recovered, others int) {
 	l.noteBlind()
-	ha := fmt.Sprintf("of %s under HA %d come up elsewhere", guests(managed), up)
+	said := fmt.Sprintf("of %s under HA %d come up elsewhere", guests(ha.all), ha.up)
+	if ha.unsure > 0 {
+		said += fmt.Sprintf(", and of %d that is not known", ha.unsure)
+	}
 	if len(l.facts.HA.Resources) == 0 && l.facts.Blind != nil {
-		ha = "what HA would do is not known"
+		said = "what HA would do is not known"
 	}
 	seen := ""
 	if l.hidden {
 		seen = ", of the guests that this token sees"
 	}
-	l.out.Message = strings.TrimSpace(fmt.Sprintf("If %s is lost: %s; what runs without HA is gone until it is back: %s%s. %s", node, ha, guests(others), seen, quorum))
-	if up > 0 {
+	l.out.Message = strings.TrimSpace(fmt.Sprintf("If %s is lost: %s; what runs without HA is gone until it is back: %s%s. %s", node, said, guests(others), seen, quorum))
+	if ha.up > 0 {
 		l.out.Notes = append(l.out.Notes, "HA starts them two to three minutes after the loss, and may choose another node of those that can take a guest; the memory of VMs is counted as configured")
 	}
 }

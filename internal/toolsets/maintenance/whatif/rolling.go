@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
+	"github.com/pve-mcp/pve-mcp/internal/placement/reading"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/survey"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
@@ -171,7 +172,7 @@ func (l *look) cannotLeave(node string) (blocks []string) {
 	var locked, homeless []string
 	why := ""
 	for _, g := range l.facts.Guests {
-		if g.Node.Value != node || g.Status.Value != "running" || board.Guest(g.VMID).Node != node {
+		if g.Node.Value != node || !reading.IsOn(g) || board.Guest(g.VMID).Node != node {
 			continue
 		}
 		if lock := g.Lock.Value; lock != "" {
