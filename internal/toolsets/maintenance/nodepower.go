@@ -120,6 +120,9 @@ func nodePowerSteps(s nodePowerState) []change.Step[nodePowerState] {
 				if s.Action == "shutdown" && n.Own && i > 0 {
 					s.Off, _ = offlineOf(ctx, c, s.Nodes[:i])
 				}
+				if err := s.checkStillNamed(ctx, c, n.Name); err != nil {
+					return change.Job{}, err
+				}
 				s.noteSent(c, n.Name)
 				return change.Job{}, c.PVE.NodePower(ctx, n.Name, s.Action)
 			},

@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
+	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/selection"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -133,6 +136,34 @@ func runningOn(ctx context.Context, c *tool.Call, node string) (map[pve.VMID]boo
 		out[id] = g.Status.Value == "running"
 	}
 	return out, err
+}
+
+// checkStillNamed refuses the order to a node on which guests run by now that were not named: the
+// nodes before it may have taken half an hour.
+func (s nodePowerState) checkStillNamed(ctx context.Context, c *tool.Call, node string) error {
+	if strings.TrimSpace(s.Guests) == allNodes {
+		return nil
+	}
+	var known []pve.VMID
+	for _, n := range s.Nodes {
+		known = slices.Concat(known, selection.IDs(n.Back), selection.IDs(n.HA), selection.IDs(n.Stay))
+	}
+	here, err := guestsOn(proxmox.ReadAgain(ctx), c, node)
+	if err != nil {
+		return err
+	}
+	var others []string
+	for id, g := range here {
+		if g.Status.Value == "running" && !slices.Contains(known, id) {
+			others = append(others, cluster.GuestName(g))
+		}
+	}
+	slices.SortFunc(others, pve.CompareNames)
+	if others != nil {
+		return explain.Refusal("Move them away, or name them in guests, and make the call anew for the nodes that are left.",
+			"%s: not sent, since guests run there by now that did not when it was planned: %s.", s.aboutNode(node), render.List(render.Few(others, mostNamed)))
+	}
+	return nil
 }
 
 // startupIsOver reports whether a node that is up for a time starts none of its guests any
