@@ -302,9 +302,16 @@ func (r *run) confirmedCall() string {
 	if err != nil {
 		return `with confirm: true`
 	}
-	for name, value := range fieldsOf(r.in) {
-		if _, isText := args[name].(string); isText && value[0] != '"' {
-			args[name] = value
+	given := fieldsOf(r.in)
+	for name, value := range args {
+		if _, isText := value.(string); !isText {
+			continue
+		}
+		switch read, ok := given[name]; {
+		case ok && read[0] != '"':
+			args[name] = read
+		case !ok && r.tool.Input().Properties[name] != nil && r.tool.Input().Properties[name].Type == "boolean":
+			args[name] = false // it was written as text
 		}
 	}
 	args["confirm"] = true

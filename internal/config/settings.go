@@ -292,7 +292,7 @@ var settings = []Setting{
 		set: func(c *Config, v string) (err error) { c.AnswerBytes, err = parseCount(v, 2_000, 10_000_000); return },
 	},
 	{
-		Key: "PVE_MCP_PARALLEL", Flag: "parallel", Example: "5", Default: "3",
+		Key: "PVE_MCP_PARALLEL", Flag: "parallel-guests", Example: "5", Default: "3",
 		Doc: "how many guests a change of many guests works on at a time at most; backups are one at a time on each node",
 		set: func(c *Config, v string) (err error) { c.Parallel, err = parseCount(v, 1, 16); return },
 	},

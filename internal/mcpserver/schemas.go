@@ -62,7 +62,7 @@ func Schemas() ([]byte, error) {
 // plainWords are descriptions that the types of a guest, or the name of the argument, or what it
 // is when it is left out, make plain.
 var plainWords = []string{
-	"id or name", "a note", "what to do", "its name", "login", "tag", "columns", "kept with it", "a node", "a storage", "a task", "the task",
+	"id or name", "a note", "what to do", "what to do to each", "its name", "login", "tag", "columns", "kept with it", "a node", "a storage", "a task", "the task",
 	"the snapshot", "of the clone", "of the endpoint", "part of the notes", "sums: what fills it", "VMs or containers",
 	"only on this node", "only on this storage", "only in this pool", "only with this tag", "only in this state", "only of this guest", "only this",
 	"only those under way", "only those that may hold this", "only these areas", "leave milder out", "show these, too",

@@ -11,7 +11,7 @@ import (
 )
 
 type bulkIn struct {
-	Action     string      `json:"action" enum:"start,shutdown,stop,reboot,snapshot,delete_snapshot,backup,migrate,add_tags,remove_tags,set_config"`
+	Action     string      `json:"action" enum:"start,shutdown,stop,reboot,snapshot,delete_snapshot,backup,migrate,add_tags,remove_tags,set_config" jsonschema:"what to do to each"`
 	Guests     string      `json:"guests" jsonschema:"ids, 100-120, names, web*, tag:prod, pool:lab, node:pve2, vm, ct, running, all; comma = or, + = and, ! = not"`
 	Snapname   string      `json:"snapname,omitzero" jsonschema:"name; delete_snapshot: * allowed"`
 	OlderThan  string      `json:"older_than,omitzero" jsonschema:"snapshots: 30d"`
@@ -20,7 +20,7 @@ type bulkIn struct {
 	Storage    string      `json:"storage,omitzero" jsonschema:"of backups"`
 	Target     string      `json:"target,omitzero" jsonschema:"a node; default: best for each"`
 	Targets    tool.Values `json:"targets,omitzero" jsonschema:"by guest: {\"101\":\"pve3\"}"`
-	LocalDisks bool        `json:"with_local_disks,omitzero"`
+	LocalDisks bool        `json:"with_local_disks,omitzero" jsonschema:"move local disks of a running VM"`
 	Tags       []string    `json:"tags,omitzero" jsonschema:"to add or remove"`
 	Set        tool.Values `json:"set,omitzero" jsonschema:"PVE's keys"`
 	Timeout    int         `json:"timeout,omitzero" min:"1" max:"3600" jsonschema:"seconds to shut down each"`

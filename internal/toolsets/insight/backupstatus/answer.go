@@ -125,7 +125,7 @@ func (r *report) row(v verdict) guestRow {
 	if v.has(none) || v.has(old) || v.has(bad) || v.has(failed) {
 		row.Fix = r.backUp(v.Guest)
 		if v.Lock.Value != "" {
-			row.Why = append(row.Why, fmt.Sprintf("it is locked (%s): a backup of it fails; pve_diagnose says by which task, and what clears it", render.Text(v.Lock.Value, 30)))
+			row.Why = append(row.Why, fmt.Sprintf("it is locked (%s): a backup of it fails (pve_diagnose says why)", render.Text(v.Lock.Value, 30)))
 		}
 	}
 	return row

@@ -61,7 +61,7 @@ func TestBackupStatus(t *testing.T) {
 			Name: "by default on " + v, Args: `{}`, Outcome: tool.OK, Options: sim.Options{Model: sim.Cluster(version(v))}, Sent: 15,
 			Says: []string{all + none + rest,
 				`{"guest":"105 build-1","node":"pve3","state":"none","why":["it has no backup","it is in no enabled job"],"fix":{"tool":"pve_create_backup","arguments":{"storage":"nfs","vmid":105}}}`,
-				`"why":["its newest good backup is 9d old","its last backup failed","it is locked (backup): a backup of it fails"]`,
+				`"why":["its newest good backup is 9d old","its last backup failed","it is locked (backup): a backup of it fails (pve_diagnose says why)"]`,
 				`"last_failure":{"ago":"6h","why":"vma_queue_write: write error - No space left on device"`,
 				`"verified":"not yet"`, `"jobs":["backup-db: next 2000-01-01T01:00:00Z"]`, `"total":6,`,
 				`"counts":{"guests":15,"fresh":9,"old":2,"none":4,"last_failed":1,"newest_is_bad":1,"never_verified":1,"in_no_job":3}`,

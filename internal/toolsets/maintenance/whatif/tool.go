@@ -27,7 +27,7 @@ type whatOut struct {
 	Groups  []group        `json:"groups,omitzero" jsonschema:"what would become of which guests"`
 	Updates []updateRow    `json:"updates,omitzero" jsonschema:"nodes in their order"`
 	Moves   []moveRow      `json:"moves,omitzero"`
-	Nodes   []nodeRow      `json:"nodes,omitzero"`
+	Nodes   []nodeRow      `json:"changed_nodes,omitzero" jsonschema:"whose use changes"`
 	Notes   []string       `json:"notes,omitzero"`
 	Next    *tool.NextCall `json:"next,omitzero"`
 	Command string         `json:"command,omitzero" jsonschema:"for an administrator; relay it word by word"`
