@@ -25,7 +25,7 @@ func (p *drainPlan) say(plan *change.Plan) {
 	byNode := map[string][]string{}
 	for _, one := range p.items {
 		to := p.board.Guest(one.Guest).Node
-		byNode[to] = append(byNode[to], one.Name)
+		byNode[to] = append(byNode[to], one.Name+p.outage(one))
 	}
 	for _, n := range p.facts.Nodes {
 		if names := byNode[n.Node.Value]; names != nil && n.Node.Value != p.Node {
@@ -34,6 +34,16 @@ func (p *drainPlan) say(plan *change.Plan) {
 	}
 	if names := byNode[p.Node]; names != nil && p.isReturn() {
 		add("back on %s: %s", p.Node, strings.Join(names, ", "))
+	}
+	if names := byNode[p.Node]; names != nil && !p.isReturn() {
+		add("cannot move, and stay on %s: %s", p.Node, strings.Join(names, ", "))
+	}
+	if names := p.immovable(); names != nil {
+		where := "cannot move, and stay on " + p.Node + " as they are"
+		if p.isReturn() {
+			where = "cannot come back"
+		}
+		add("%s: %s", where, strings.Join(render.Few(names, mostNamed), ", "))
 	}
 	if p.interrupted > 0 {
 		add("%d guests are interrupted: containers restart or are shut down, as are VMs that cannot move", p.interrupted)
@@ -51,6 +61,27 @@ func (p *drainPlan) say(plan *change.Plan) {
 		add("%d more guests of %s are for calls of their own", p.Left, p.Node)
 	}
 	p.sayAfter()
+}
+
+// outage says in brackets what a guest that runs suffers, "" if it goes on running.
+func (p *drainPlan) outage(one change.Item) string {
+	g, _ := p.facts.Guest(one.Guest)
+	moves := func(call change.PlannedCall) bool { return call.Tool == "pve_migrate_guest" || call.Tool == awaitName }
+	switch {
+	case slices.Contains(p.off, g.VMID):
+		return " (is shut down)"
+	case g.Status.Value == "running" && g.Type == string(pve.LXC) && slices.ContainsFunc(one.Calls, moves):
+		return " (restarts)"
+	}
+	return ""
+}
+
+// immovable are the guests that are left as they are, since they cannot move.
+func (p *drainPlan) immovable() (names []string) {
+	for _, one := range p.Cannot {
+		names = append(names, one.Guest)
+	}
+	return names
 }
 
 // holds say what HA is kept from, and what not.

@@ -20,3 +20,23 @@ func TestDrainHiddenGuest(t *testing.T) {
 		}
 	})
 }
+
+// What is agreed to names each guest that is interrupted, and each that cannot leave.
+func TestDrainNamesOutages(t *testing.T) {
+	hostage := sim.Set(102, "hostpci0=0000:01:00.0")
+	for args, says := range map[string][]string{
+		`{"node":"pve3","action":"drain"}`:                         {"202 gitea (restarts)"},
+		`{"node":"pve3","action":"drain","containers":"shutdown"}`: {"202 gitea (is shut down)"},
+		`{"node":"pve3","action":"return","guests":"201"}`:         {"201 dns (restarts)"},
+		`{"node":"pve2","action":"drain","immovable":"leave"}`:     {"cannot move, and stay on pve2 as they are: 102 db-1", "201 dns (restarts)"},
+		`{"node":"pve2","action":"drain","immovable":"shutdown"}`:  {"cannot move, and stay on pve2: 102 db-1 (is shut down)"},
+	} {
+		w := sim.New(t, sim.Options{Model: sim.Cluster(hostage), Token: full})
+		a := w.Call("pve_drain_node", strings.TrimSuffix(args, "}")+`,"plan":true}`)
+		for _, want := range says {
+			if !strings.Contains(a.Text, want) {
+				t.Errorf("%s: %q is not said: %s", args, want, a.Text)
+			}
+		}
+	}
+}
