@@ -70,8 +70,12 @@ func (l *look) nodeUse(nodes []placement.Node) []cluster.Response[placement.Node
 	name := func(n placement.Node) string { return n.Name }
 	return survey.Ask(l.Survey, "history of nodes", nodes, name, func(ctx context.Context, n placement.Node) (use, error) {
 		h, err := l.PVE.NodeHistory(ctx, n.Name, pve.Week, pve.Averages)
-		memory, _ := p95(h, "memused")
-		busy, _ := p95(h, "cpu")
+		memory, known := p95(h, "memused")
+		busy, ok := p95(h, "cpu")
+		if err == nil && (!known || !ok) { // what has no history is not idle
+			l.NotSeen("history of nodes", n.Name, "PVE has none of it: what it uses now counts")
+			return use{n.Used, n.Busy}, nil
+		}
 		return use{int64(memory), busy * n.Cores}, err
 	})
 }
@@ -83,9 +87,12 @@ func (l *look) guestUse(guests []pve.Resource) []cluster.Response[pve.Resource, 
 		h, err := l.PVE.GuestHistory(ctx, g.Ref(), pve.Week, pve.Averages)
 		memory, ok := p95(h, "memhost")
 		if !ok {
-			memory, _ = p95(h, "mem")
+			memory, ok = p95(h, "mem")
 		}
-		busy, _ := p95(h, "cpu")
+		busy, known := p95(h, "cpu")
+		if err == nil && (!ok || !known) {
+			return use{g.Mem.Value, g.CPU.Value * g.MaxCPU.Value}, nil
+		}
 		return use{int64(memory), busy * g.MaxCPU.Value}, err
 	})
 }

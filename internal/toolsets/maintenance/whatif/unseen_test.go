@@ -41,3 +41,14 @@ func TestLoseNodeNotSeen(t *testing.T) {
 		})
 	}
 }
+
+// A node of which PVE has no history is not idle: what it uses now counts.
+func TestRebalanceWithoutHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := sim.New(t, sim.Options{Token: full, Model: sim.Cluster(node("pve1", func(n *pvesim.Node) { n.Memory = 24 << 30 })), Wire: sim.Answers("/nodes/pve2/rrddata", "[]")})
+		a := w.Call("pve_what_if", `{"scenario":"rebalance"}`)
+		if strings.Contains(a.Text, `"to":"pve2"`) || strings.Contains(a.Text, "0 % -> 6 %") || !strings.Contains(a.Text, "what it uses now counts") {
+			t.Errorf("%s", a.Text)
+		}
+	})
+}
