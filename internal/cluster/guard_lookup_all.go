@@ -127,6 +127,7 @@ func numbers(list string) (ids []int, err error) {
 // haRule is what a rule of HA says of its guests, and haResource a guest that HA manages.
 type (
 	haRule struct {
+		Rule      string `json:"rule"`
 		Resources string `json:"resources"`
 	}
 	haResource struct {
@@ -136,15 +137,19 @@ type (
 )
 
 // managedByHA are the guests of a group of HA, those of one of its rules, or with neither
-// all that it manages.
+// all that it manages. A rule that is about to be made has none yet: its request names them.
 func managedByHA(ctx context.Context, client *pve.Client, group, rule string) ([]int, error) {
 	var sids []string
 	if rule != "" {
-		found, err := proxmox.Get[haRule](ctx, client.Client, proxmox.Join("cluster", "ha", "rules", rule), nil)
+		list, err := proxmox.Get[[]haRule](ctx, client.Client, proxmox.Join("cluster", "ha", "rules"), nil)
 		if err != nil {
 			return nil, err
 		}
-		sids = apischema.SplitList(found.Resources)
+		for _, r := range list {
+			if r.Rule == rule {
+				sids = append(sids, apischema.SplitList(r.Resources)...)
+			}
+		}
 	} else {
 		list, err := proxmox.Get[[]haResource](ctx, client.Client, proxmox.Join("cluster", "ha", "resources"), nil)
 		if err != nil {
