@@ -14,9 +14,14 @@ import (
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
-// targetOf is the node to which a guest goes, "" if none is named.
+// targetOf is the node to which a guest goes, "" if none is named. A name that is a number is not
+// looked for: it would be the id of another guest.
 func (in bulkIn) targetOf(g pve.Resource) string {
-	return cmp.Or(in.Targets[g.VMID.String()], in.Targets[g.Name.Value], in.Target)
+	byName := ""
+	if _, err := pve.ParseVMID(g.Name.Value); err != nil {
+		byName = in.Targets[g.Name.Value]
+	}
+	return cmp.Or(in.Targets[g.VMID.String()], byName, in.Target)
 }
 
 // chooseTargets chooses the best node for each guest for which none is named, counting what else

@@ -42,3 +42,20 @@ func TestBulkChoosesTargets(t *testing.T) {
 		}
 	})
 }
+
+// A guest whose name is the id of another one does not go where that one goes.
+func TestBulkTargetsHostileName(t *testing.T) {
+	nfs := func(m *pvesim.Model) {
+		m.Storages = append(m.Storages, pvesim.Storage{ID: "fast", Type: "nfs", Shared: true, Content: "images,rootdir", Size: 1 << 40})
+	}
+	w := sim.New(t, sim.Options{Token: full, Model: sim.Cluster(nfs,
+		sim.Set(105, "scsi0=fast:105/vm-105-disk-0.raw,size=2G", "name=204"), sim.Set(204, "rootfs=fast:204/vm-204-disk-0.raw,size=2G"))})
+	a := w.Call("pve_bulk_action", `{"action":"migrate","guests":"105,204","targets":{"204":"pve1"},"target":"pve2","plan":true}`)
+	if a.Outcome != tool.Planned || !strings.Contains(a.Text, "105") {
+		t.Fatalf("%s", a.Text)
+	}
+	done := w.Call("pve_bulk_action", `{"action":"migrate","guests":"105,204","targets":{"204":"pve1"},"target":"pve2","wait":45}`)
+	if is := w.Call("pve_guest_status", `{"vmid":105}`); is.Fields["node"] != "pve2" {
+		t.Errorf("%s: %s", done.Text, is.Text)
+	}
+}
