@@ -31,6 +31,7 @@ type bulkPlan struct {
 	bulkState
 	chosen []pve.Resource
 	items  []change.Item
+	asked  int // guests that were chosen, also those for which there is no node
 	others int // guests that were not chosen
 	// interrupted are how many that run are interrupted.
 	interrupted int
@@ -61,7 +62,7 @@ func planBulk(ctx context.Context, c *tool.Call, in bulkIn) (change.Plan, bulkSt
 		return plan, p.bulkState, p.refuseSome()
 	}
 	if len(p.items) == 0 {
-		plan.Already = fmt.Sprintf("%s: there is nothing to do for any of %d guests; nothing was sent.", p.title(), len(p.chosen))
+		plan.Already = fmt.Sprintf("%s: there is nothing to do for any of %d guests; nothing was sent.", p.title(), p.asked)
 		return plan, p.bulkState, nil
 	}
 	if err := p.sort(ctx, c); err != nil {
@@ -89,7 +90,7 @@ func (p *bulkPlan) choose(ctx context.Context, c *tool.Call) error {
 		return err
 	}
 	c.KnowGuests(p.chosen)
-	p.others = len(guests) - len(p.chosen)
+	p.asked, p.others = len(p.chosen), len(guests)-len(p.chosen)
 	switch n := len(p.chosen); {
 	case n == 0:
 		return explain.Refusal("pve_list_guests shows what there is.", "The selection %q fits none of %d guests. Nothing was sent.", render.Text(p.Guests, 100), len(guests))
@@ -261,7 +262,7 @@ func (p *bulkPlan) refuseSome() error {
 		more = fmt.Sprintf(" And %d more.", n)
 	}
 	return explain.Refusal("See to these, leave them out of guests, or go on without them: skip_impossible: true.",
-		"%s: %d of %d guests cannot. %s%s Nothing was sent.", p.title(), len(p.Cannot), len(p.chosen), strings.Join(lines, " "), more)
+		"%s: %d of %d guests cannot. %s%s Nothing was sent.", p.title(), len(p.Cannot), p.asked, strings.Join(lines, " "), more)
 }
 
 // sort brings the guests into the order in which they are begun: that of their startup, which is

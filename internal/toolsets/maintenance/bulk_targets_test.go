@@ -37,7 +37,7 @@ func TestBulkChoosesTargets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := sim.New(t, sim.Options{Token: full, Model: sim.Lab()})
 		a := w.Call("pve_bulk_action", `{"action":"migrate","guests":"100"}`)
-		if a.Outcome != tool.Failed || !strings.Contains(a.Text, "There is no other node.") || len(sim.Writes(w.Sent())) > 0 {
+		if a.Outcome != tool.Failed || !strings.Contains(a.Text, "There is no other node.") || !strings.Contains(a.Text, "1 of 1 guests cannot") || len(sim.Writes(w.Sent())) > 0 {
 			t.Errorf("%s", a.Text)
 		}
 	})
