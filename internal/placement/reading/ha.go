@@ -46,8 +46,7 @@ func (h HA) IsManaged(id pve.VMID) bool {
 
 // Wants reports whether HA starts a guest that is off.
 func (h HA) Wants(id pve.VMID) bool {
-	r, is := h.Resources[id]
-	return is && (r.State == "started" || r.State == "enabled")
+	return h.Resources[id].State == "started"
 }
 
 // FailsBack reports whether HA may move a guest back to the node that it prefers.
@@ -88,7 +87,11 @@ func ReadHA(ctx context.Context, v *cluster.View) (HA, error) {
 	}
 	for _, r := range rows {
 		if id, ok := vmidOf(r.SID); ok {
-			h.Resources[id] = HAResource{SID: r.SID, State: r.State.Or("started"), Group: r.Group.Value, Failback: !r.Failback.Set || r.Failback.Value}
+			state := r.State.Or("started")
+			if state == "enabled" { // PVE's other word for it, in old configurations
+				state = "started"
+			}
+			h.Resources[id] = HAResource{SID: r.SID, State: state, Group: r.Group.Value, Failback: !r.Failback.Set || r.Failback.Value}
 		}
 	}
 	if slices.ContainsFunc(rows, func(r haRow) bool { return r.Group.Value != "" }) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
 // A node is not said to be empty if a single guest is hidden from the token.
@@ -38,5 +39,17 @@ func TestDrainNamesOutages(t *testing.T) {
 				t.Errorf("%s: %q is not said: %s", args, want, a.Text)
 			}
 		}
+	}
+}
+
+// The failback of a guest is held, too, if its configuration calls the state enabled.
+func TestDrainHoldsEnabled(t *testing.T) {
+	home := func(m *pvesim.Model) {
+		m.HARules = []pvesim.HASection{{ID: "home", Type: "node-affinity", Options: map[string]string{"resources": "vm:101", "nodes": "pve2"}}}
+	}
+	w := sim.New(t, sim.Options{Token: full, Model: sim.Cluster(only(101), sim.Guest(101, func(g *pvesim.Guest) { g.HA = "enabled" }), home)})
+	a := w.Call("pve_drain_node", `{"node":"pve2","action":"drain","plan":true}`)
+	if !strings.Contains(a.Text, "the failback of 101 web-2 is held until return") {
+		t.Errorf("%s", a.Text)
 	}
 }
