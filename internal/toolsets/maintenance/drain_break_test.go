@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pvesim"
@@ -170,6 +171,7 @@ func many(n int) func(*pvesim.Model) {
 // A node of 300 guests is emptied in calls of 100, each of which says how many are left and has the
 // next call ready. Each guest is begun once, and the requests are a few for each.
 func TestDrainMany(t *testing.T) {
+	effort.SkipShort(t)
 	const guests = 300
 	synctest.Test(t, func(t *testing.T) {
 		w := sim.New(t, sim.Options{Model: sim.Cluster(many(guests)), Token: full})

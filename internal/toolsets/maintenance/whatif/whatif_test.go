@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pvesim"
@@ -298,6 +299,7 @@ func TestRefused(t *testing.T) {
 // On a cluster of 10,000 guests an answer is short, and takes a few requests for each node and
 // those for the guests that would be moved.
 func TestMuch(t *testing.T) {
+	effort.SkipShort(t)
 	m := pvesim.Huge()
 	for i := range m.Guests {
 		if m.Guests[i].Running && i%49 == 0 {
