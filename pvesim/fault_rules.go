@@ -152,7 +152,9 @@ func (s *state) bringBack(f *fault) {
 		s.storageNamed(f.Storage).Broken = ""
 		return
 	}
-	s.nodeNamed(f.Node).Offline = false
+	n := s.nodeNamed(f.Node)
+	n.cut = false
+	s.reach(n, s.happens)
 }
 
 func (f *fault) parse() error {

@@ -53,6 +53,9 @@ func TestFlappingNode(t *testing.T) {
 		GET /nodes/pve3/time#timezone  => UTC
 		wait 90s
 		GET /nodes/pve3/time           => 595 No route to host
+		wait 30s
+		GET /nodes/pve3/qemu/103/status/current#status => running
+		GET /cluster/ha/resources/vm:103#state         => started
 	`)
 }
 
