@@ -296,11 +296,15 @@ func (r *run) whyAsked() string {
 }
 
 // confirmedCall returns the arguments that would confirm the call, flags and numbers that came
-// as text as they were understood.
+// as text as they were understood. A plan is confirmed by its handle.
 func (r *run) confirmedCall() string {
 	args, err := tool.ParseArguments(r.req.Arguments)
 	if err != nil {
 		return `with confirm: true`
+	}
+	if r.planHandle != "" { // what it says is confirmed, and not what its arguments mean by then
+		args = pick(args, "wait", "timeout")
+		args["plan_handle"] = r.planHandle
 	}
 	given := fieldsOf(r.in)
 	for name, value := range args {

@@ -61,7 +61,7 @@ func (r *run) openPlan(ctx context.Context) (*Handle, error) {
 	if r.req.Arguments, err = r.planArguments(ctx, p.Args, given); err != nil {
 		return nil, err
 	}
-	r.sealedPlan, r.id = &p, p.ID
+	r.sealedPlan, r.planHandle, r.id = &p, text, p.ID
 	return nil, nil
 }
 

@@ -57,10 +57,13 @@ func TestPlans(t *testing.T) {
 		}},
 		{"with consent", func(t *testing.T, w *sim.World) {
 			h := plan(t, w, "pve_delete_guest", `{"vmid":"sandbox","plan":true}`)
-			if a := carryOut(w, "pve_delete_guest", h, ""); a.Outcome != tool.NeedsConfirmation {
-				t.Errorf("%s", a.Text)
+			asked := carryOut(w, "pve_delete_guest", h, "")
+			next, _ := asked.Fields["next"].(string)
+			_, again, _ := strings.Cut(next, ": pve_delete_guest ")
+			if asked.Outcome != tool.NeedsConfirmation || again != fmt.Sprintf(`{"confirm":true,"plan_handle":%q}`, h) {
+				t.Errorf("%s", asked.Text)
 			}
-			if a := carryOut(w, "pve_delete_guest", h, `,"confirm":true`); a.Outcome != tool.OK {
+			if a := w.Call("pve_delete_guest", again); a.Outcome != tool.OK {
 				t.Errorf("%s", a.Text)
 			}
 		}},

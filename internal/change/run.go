@@ -35,6 +35,7 @@ type run struct {
 
 	digest       string         // of the input
 	sealedPlan   *sealedPlan    // that the call is to carry out
+	planHandle   string         // with which the call names it
 	asked        sealedQuestion // the question whose answer came
 	replyProblem string         // why that answer does not count
 	unanswered   bool           // the human was asked, and said nothing
