@@ -3,6 +3,7 @@ package proxmox
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
@@ -28,6 +29,10 @@ var upidRE = lazyregexp.New(`^UPID:([a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?):` 
 func ParseUPID(s string) (UPID, error) {
 	m := upidRE.FindStringSubmatch(s)
 	if m == nil {
+		const most = 60 // of a text that may be anything
+		if len(s) > most {
+			s = strings.ToValidUTF8(s[:most], "") + "…"
+		}
 		return UPID{}, fmt.Errorf("%q is not a UPID (such as UPID:pve1:00001234:0000ABCD:65000000:qmstart:100:root@pam:)", s)
 	}
 	start, err := strconv.ParseInt(m[2], 16, 64)

@@ -64,6 +64,7 @@ func TestTaskRefusals(t *testing.T) {
 		w := sim.New(t, sim.Options{})
 		upid := begin(w, `{"vmid":102,"action":"shutdown","wait":0}`)
 		for _, tt := range []struct{ token, args, want string }{
+			{"ops@pve!mcp", `{"upid":"` + strings.Repeat("4-5_", 200) + `"}`, `is not a UPID (such as`},
 			{"ops@pve!mcp", `{"upid":"100"}`, `The argument "upid": "100" is not a UPID (such as`},
 			{"ops@pve!mcp", `{"upid":"UPID:pve1:00000001:00000001:60000000:qmstart:900:root@pam:"}`, "Node pve1 does not know this task."},
 			{"ops@pve!mcp", `{"upid":"UPID:pve7:00000001:00000001:60000000:qmstart:900:root@pam:"}`, "hostname lookup 'pve7' failed"},
