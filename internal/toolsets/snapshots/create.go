@@ -73,7 +73,7 @@ var nameRE = lazyregexp.New(`^[A-Za-z][A-Za-z0-9_-]{1,39}$`)
 
 func checkName(name string) error {
 	if !nameRE.MatchString(name) || name == pve.Current || strings.EqualFold(name, "pending") {
-		return tool.BadArgument("snapname", fmt.Sprintf("is %q; it takes a letter, then letters, digits, - and _, at most 40 in all, and neither current nor pending", render.Text(name, 60)))
+		return tool.BadArgument("snapname", fmt.Sprintf("is %q; it takes a letter, then letters, digits, - and _, 2 to 40 in all, and neither current nor pending", render.Text(name, 60)))
 	}
 	return nil
 }

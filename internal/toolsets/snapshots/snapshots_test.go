@@ -148,7 +148,7 @@ func TestCreateRefusesNames(t *testing.T) {
 	w := sim.New(t, sim.Options{})
 	for _, name := range []string{"x", "1st", "has space", "current", "pending", "Pending", "a/b", "ü2", strings.Repeat("a", 41)} {
 		a := w.Call("pve_create_snapshot", fmt.Sprintf(`{"vmid":105,"snapname":%q}`, name))
-		if a.Fault != tool.BadArguments || !strings.Contains(a.Text, "it takes a letter, then letters, digits, - and _, at most 40 in all, and neither current nor pending") {
+		if a.Fault != tool.BadArguments || !strings.Contains(a.Text, "it takes a letter, then letters, digits, - and _, 2 to 40 in all, and neither current nor pending") {
 			t.Errorf("%q: %s", name, a.Text)
 		}
 	}
