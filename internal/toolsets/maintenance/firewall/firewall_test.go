@@ -245,6 +245,19 @@ func TestGuestConsent(t *testing.T) {
 	}
 }
 
+// A change that switches a firewall off has an effect, and one of a firewall that is off has none.
+func TestSwitchOff(t *testing.T) {
+	w := sim.New(t, sim.Options{Token: everyone, Model: sim.Cluster(cluster("options enable=1"))})
+	for _, more := range []string{"", `,"confirm":true`} {
+		if a := w.Call("pve_set_firewall", `{"change":"set_options","unset":["enable"]`+more+"}"); a.IsError || strings.Contains(a.Text, "no effect now") {
+			t.Errorf("%s", a.Text)
+		}
+	}
+	if a := w.Call("pve_set_firewall", `{"change":"add_set","name":"admins","addresses":["10.1.0.0/16"]}`); !strings.Contains(a.Text, "It has no effect now: the cluster's firewall is off") {
+		t.Errorf("%s", a.Text)
+	}
+}
+
 // Switching the cluster's firewall on says which accesses remain, on which node.
 func TestSwitchOn(t *testing.T) {
 	w := sim.New(t, sim.Options{Token: everyone, Model: sim.Cluster(cluster("ipset management", "address of management 10.1.0.0/24"),

@@ -222,11 +222,12 @@ func (e *edit) compareOption(name string, was, final entry) {
 	}
 }
 
-// obstaclesAfter are why the firewall has no effect after the change.
+// obstaclesAfter are why the firewall has no effect after the change, if it has none before: a
+// change that switches it off has one.
 func (e *edit) obstaclesAfter() []string {
 	now := *e.reader
 	now.setup = e.after
-	if now.works() != idle {
+	if now.works() != idle || e.works() != idle {
 		return nil
 	}
 	return now.obstacles()
