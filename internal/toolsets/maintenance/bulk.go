@@ -181,9 +181,27 @@ func (in bulkIn) title() string {
 	case "migrate":
 		return "Migration"
 	case "add_tags":
-		return "Adding of the tags " + strings.Join(in.Tags, ", ")
+		return "Addition of the " + in.tagNames()
 	case "remove_tags":
-		return "Removal of the tags " + strings.Join(in.Tags, ", ")
+		return "Removal of the " + in.tagNames()
 	}
 	return "Change of the configuration"
+}
+
+// titleOf is the title and the preposition by which the guests follow it.
+func (in bulkIn) titleOf() string {
+	switch in.Action {
+	case "add_tags":
+		return in.title() + " to"
+	case "remove_tags":
+		return in.title() + " from"
+	}
+	return in.title() + " of"
+}
+
+func (in bulkIn) tagNames() string {
+	if len(in.Tags) == 1 {
+		return "tag " + in.Tags[0]
+	}
+	return "tags " + strings.Join(in.Tags, ", ")
 }

@@ -48,7 +48,12 @@ func (in bulkIn) callsFor(ctx context.Context, c *tool.Call, g pve.Resource) ([]
 		if in.LocalDisks && g.Type == "qemu" {
 			args["with_local_disks"] = true
 		}
-		return one("pve_migrate_guest", "migrate"), nil
+		calls := one("pve_migrate_guest", "migrate")
+		calls[0].Note = "to " + in.targetOf(g)
+		if g.Type == "lxc" && g.Status.Value == "running" {
+			calls[0].Note += ", restarts"
+		}
+		return calls, nil
 	case "add_tags", "remove_tags":
 		add, tags := in.Action == "add_tags", map[string]any{}
 		for _, tag := range in.Tags {

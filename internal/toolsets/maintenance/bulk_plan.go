@@ -168,9 +168,9 @@ func (p *bulkPlan) plan() change.Plan {
 		plan.Also = append(plan.Also, policy.Guest(one.Guest))
 		calls += len(one.Calls)
 	}
-	plan.About = fmt.Sprintf("%s of %d guests", p.title(), len(p.items))
+	plan.About = fmt.Sprintf("%s %s", p.titleOf(), plural(len(p.items), "guest", "guests"))
 	if p.Action == "delete_snapshot" {
-		plan.About = fmt.Sprintf("Deletion of %d snapshots of %d guests", calls, len(p.items))
+		plan.About = fmt.Sprintf("Deletion of %s of %s", plural(calls, "snapshot", "snapshots"), plural(len(p.items), "guest", "guests"))
 	}
 	isAll := strings.TrimSpace(p.Guests) == "all" || p.others == 0 && len(p.items) >= manyInterrupted
 	plan.Destructive = p.interrupted >= manyInterrupted || len(p.items) >= manyChanged || isAll
@@ -228,7 +228,7 @@ func (p *bulkPlan) sayWhat(plan *change.Plan) {
 		plan.Consequences = append(plan.Consequences, fmt.Sprintf("%s: %s", strings.Join(byKind[line], ", "), line))
 	}
 	if p.others > 0 {
-		plan.Consequences = append(plan.Consequences, fmt.Sprintf("%d other guests are not touched", p.others))
+		plan.Consequences = append(plan.Consequences, plural(p.others, "other guest is", "other guests are")+" not touched")
 	}
 }
 

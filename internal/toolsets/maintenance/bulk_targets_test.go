@@ -21,7 +21,7 @@ func TestBulkChoosesTargets(t *testing.T) {
 		w := sim.New(t, sim.Options{Token: full, Model: sim.Cluster(onNFS,
 			sim.Set(105, "scsi0=fast:105/vm-105-disk-0.raw,size=2G"), sim.Set(204, "rootfs=fast:204/vm-204-disk-0.raw,size=2G"))})
 		planned := w.Call("pve_bulk_action", `{"action":"migrate","guests":"105,204","plan":true}`)
-		if planned.Outcome != tool.Planned || len(sim.Writes(w.Sent())) > 0 {
+		if planned.Outcome != tool.Planned || len(sim.Writes(w.Sent())) > 0 || !strings.Contains(planned.Text, `"on pve3: 105 build-1 (to pve2), 204 sandbox (to pve2)"`) {
 			t.Fatalf("%s", planned.Text)
 		}
 		a := w.Call("pve_bulk_action", fmt.Sprintf(`{"plan_handle":%q,"wait":45}`, planned.Fields["plan_handle"]))
