@@ -253,7 +253,7 @@ func TestDrainIsNotEmpty(t *testing.T) {
 		}
 		time.Sleep(6 * time.Hour)
 		a := w.Call("pve_task_status", fmt.Sprintf(`{"handle":%q,"wait":1}`, handle))
-		if !strings.Contains(a.Text, "1 guests still run on pve2") || !strings.Contains(a.Text, "109 desktop") {
+		if !strings.Contains(a.Text, "1 guest still runs on pve2") || !strings.Contains(a.Text, "109 desktop") {
 			t.Errorf("%s", a.Text)
 		}
 	})

@@ -327,7 +327,7 @@ func (p *drainPlan) plan() change.Plan {
 	slices.Sort(p.held)
 	slices.SortFunc(p.unheld, pve.CompareNames)
 	p.Held, p.Off = idList(p.held), idList(p.off)
-	plan := change.Plan{About: fmt.Sprintf("%s (%d guests)", p.about(), len(p.items))}
+	plan := change.Plan{About: fmt.Sprintf("%s (%s)", p.about(), plural(len(p.items), "guest", "guests"))}
 	for _, one := range p.items {
 		plan.Also = append(plan.Also, policy.Guest(one.Guest))
 	}

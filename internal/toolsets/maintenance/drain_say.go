@@ -46,7 +46,7 @@ func (p *drainPlan) say(plan *change.Plan) {
 		add("%s: %s", where, strings.Join(render.Few(names, mostNamed), ", "))
 	}
 	if p.interrupted > 0 {
-		add("%d guests are interrupted: containers restart or are shut down, as are VMs that cannot move", p.interrupted)
+		add("%s interrupted: containers restart or are shut down, as are VMs that cannot move", plural(p.interrupted, "guest is", "guests are"))
 	}
 	if p.Off != "" {
 		add("shut down, and not started again before return: %s", p.Off)
@@ -222,10 +222,10 @@ func (s drainState) sayEnd(ctx context.Context, c *tool.Call, parts []change.Par
 	perms, err := c.PVE.Permissions(ctx)
 	switch {
 	case s.Left > 0:
-		out.SetOutcome(tool.Warnings, "then is the call for the next ones.", "%d guests still run on %s, and %d are left to move.", running, s.Node, s.Left)
+		out.SetOutcome(tool.Warnings, "then is the call for the next ones.", "%s on %s, and %d are left to move.", plural(running, "guest still runs", "guests still run"), s.Node, s.Left)
 		out.Then = s.next()
 	case running > 0:
-		out.SetOutcome(tool.Warnings, "See to those that still run there before you shut the node down.", "%d guests still run on %s.", running, s.Node)
+		out.SetOutcome(tool.Warnings, "See to those that still run there before you shut the node down.", "%s on %s.", plural(running, "guest still runs", "guests still run"), s.Node)
 	case err != nil || !perms.OnAll("/vms", "VM.Audit"):
 		out.SetOutcome(tool.Warnings, "Ask somebody who sees all guests before you shut the node down.", "No guest that this token sees runs on %s, and it does not see all (VM.Audit on /vms).", s.Node)
 	default:

@@ -162,7 +162,7 @@ func TestDrainImmovable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := sim.New(t, sim.Options{Model: model(), Token: full})
 		left := drained(w, `{"node":"pve2","action":"drain","immovable":"leave"}`)
-		if left.Outcome != tool.Warnings || !slices.Equal(list(left, "still_running"), []string{"101 web-2"}) || !strings.Contains(left.Text, "1 guests still run") {
+		if left.Outcome != tool.Warnings || !slices.Equal(list(left, "still_running"), []string{"101 web-2"}) || !strings.Contains(left.Text, "1 guest still runs") {
 			t.Errorf("%s", left.Text)
 		}
 	})

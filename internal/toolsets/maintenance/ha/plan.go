@@ -58,7 +58,7 @@ func planSet(ctx context.Context, c *tool.Call, in setIn) (change.Plan, setState
 	target := p.target()
 	out := change.Plan{
 		Subject: target.Subject, Also: slices.Concat(target.Also, p.also), About: p.About, Already: p.is, Destructive: p.Asks,
-		Consequences: slices.Concat(p.lost, p.lines, p.Note), ImpactSaid: true, Asked: "can stop or move guests, or leaves them without protection",
+		Consequences: slices.Concat(p.lost, p.lines, p.Note), ImpactSaid: true, Asked: "can stop or move guests, or leave them without protection",
 	}
 	return out, p.setState, nil
 }
