@@ -265,6 +265,14 @@ func (l *look) sayLost(node, quorum string, ha recovered, others int) {
 // guests counts guests.
 func guests(n int) string { return plural(n, "guest") }
 
+// bring is the subject of what moves do to the nodes, and its verb.
+func bring(n int) string {
+	if n == 1 {
+		return "1 move brings"
+	}
+	return fmt.Sprintf("%d moves bring", n)
+}
+
 func plural(n int, one string) string {
 	if n == 1 {
 		return "1 " + one

@@ -246,7 +246,7 @@ func (b *balance) say() {
 	case len(b.moves) == 0:
 		b.out.Message = fmt.Sprintf("Between the busiest and the idlest node are %.0f percentage points "+of+", and no move that is possible would even that out.", 100*was)
 	default:
-		b.out.Message = fmt.Sprintf("%s bring the busiest and the idlest node from %.0f to %.0f percentage points apart ("+of+"). Nothing was done.", plural(len(b.out.Moves), "move"), 100*was, 100*is)
+		b.out.Message = fmt.Sprintf("%s the busiest and the idlest node from %.0f to %.0f percentage points apart ("+of+"). Nothing was done.", bring(len(b.out.Moves)), 100*was, 100*is)
 		b.offer()
 	}
 	b.noteBlind()

@@ -291,7 +291,10 @@ func (l *look) sayUpdates(all []*updated) {
 	}
 	l.out.LeftOut += max(0, len(all)-l.in.Limit)
 	l.out.Message = fmt.Sprintf("Of %d nodes, in the order in which to update them, updates or a reboot wait on %d, of which %d need a reboot, and something speaks against %d now.", len(all), waiting, reboot, blocked)
-	if unknown > 0 {
+	switch {
+	case unknown == len(all) && waiting == 0:
+		l.out.Message = fmt.Sprintf("The %d nodes are in the order in which to update them. Which updates wait is unknown of all of them; something speaks against %d now.", len(all), blocked)
+	case unknown > 0:
 		l.out.Message += fmt.Sprintf(" What waits is unknown of %d.", unknown)
 	}
 	l.out.Notes = append(l.out.Notes,

@@ -63,7 +63,7 @@ func TestRollingUpdate(t *testing.T) {
 			says: []string{"no other node takes 1 guest: 102 db-1"}},
 		{name: "Ceph is not well", node: "pve1", wire: func(rt http.RoundTripper) http.RoundTripper { return health{rt} }, says: []string{"Ceph is HEALTH_WARN"}},
 		{name: "locked", node: "pve2", model: []func(*pvesim.Model){sim.Guest(101, func(g *pvesim.Guest) { g.Config["lock"] = "backup" })}, says: []string{"1 guest locked: 101 web-2 (backup)"}},
-		{name: "updates are not seen", token: "audit@pve!mcp", node: "pve2", lacks: []string{`"updates"`}, all: []string{"What waits is unknown of 3", "Sys.Modify"}},
+		{name: "updates are not seen", token: "audit@pve!mcp", node: "pve2", lacks: []string{`"updates"`}, all: []string{"Which updates wait is unknown of all of them", "Sys.Modify"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

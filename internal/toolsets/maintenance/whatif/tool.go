@@ -107,7 +107,9 @@ func run(ctx context.Context, c *tool.Call, in whatIn) (whatOut, error) {
 	if l.out.LeftOut > 0 && in.Limit < 200 {
 		l.out.More = "limit"
 	}
-	l.out.Blind = slices.DeleteFunc(s.Blind(), func(b survey.Blind) bool { return b.Check == coverage.CheckRuns }) // it is not asked for
+	if blind := slices.DeleteFunc(s.Blind(), func(b survey.Blind) bool { return b.Check == coverage.CheckRuns }); len(blind) > 0 { // they are not asked for
+		l.out.Blind = blind
+	}
 	return l.out, nil
 }
 

@@ -131,7 +131,7 @@ func TestLoseStorage(t *testing.T) {
 				t.Errorf("%s: %q, want %q: %s", guest, is, becomes, a.Text)
 			}
 		}
-		if !strings.Contains(a.Text, "2 guests lose disks (2 of them run), and 1 of these have no backup") || !strings.Contains(a.Text, "backup-nightly") {
+		if !strings.Contains(a.Text, "2 guests lose disks (2 of them run), and 1 of these have no backup") || !strings.Contains(a.Text, "of those that keep their disks: 10 guests.") || a.Fields["blind"] != nil || !strings.Contains(a.Text, "backup-nightly") {
 			t.Errorf("%s", a.Text)
 		}
 		next, _ := a.Fields["next"].(map[string]any)
