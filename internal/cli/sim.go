@@ -19,8 +19,8 @@ func (a *app) simCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sim",
 		Short: "Serve a simulated cluster over TLS, for tests of any PVE client",
-		Long: "Serves a simulated Proxmox VE cluster on a loopback address until it gets a signal, with a self-signed\n" +
-			"certificate. A shell can read its output; the last line begins with \"# ready\".",
+		Long: "Serves a simulated Proxmox VE cluster on a loopback address until it gets a signal, with a certificate\n" +
+			"of its own CA. A shell can read its output; the last line begins with \"# ready\".",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			sized := false
