@@ -45,6 +45,9 @@ func (p *drainPlan) read(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if items, err := p.c.PVE.ClusterStatus(ctx); err == nil && lacksQuorum(items) { // of a shutdown there would be no way back
+		return explain.Refusal("pve_cluster_status shows which nodes are missing: bring them back first.", "The cluster has lost its quorum, and PVE moves and starts no guest without it. Nothing was sent.")
+	}
 	if p.facts, err = reading.Read(ctx, p.c.View); err != nil {
 		return err
 	}

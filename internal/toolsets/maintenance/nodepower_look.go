@@ -75,12 +75,15 @@ func waitsForQuorum(ctx context.Context, c *tool.Call) string {
 	if err != nil {
 		return "the quorum of the cluster to be seen: " + c.Explain(err).What
 	}
-	for _, i := range items {
-		if i.Type == "cluster" && !i.Quorate.Value {
-			return "the cluster to have its quorum again"
-		}
+	if lacksQuorum(items) {
+		return "the cluster to have its quorum again"
 	}
 	return ""
+}
+
+// lacksQuorum reports whether there is a cluster that has lost its quorum.
+func lacksQuorum(items []pve.ClusterItem) bool {
+	return slices.ContainsFunc(items, func(i pve.ClusterItem) bool { return i.Type == "cluster" && !i.Quorate.Value })
 }
 
 // lookAtGuests looks which guests of a node run again. Right after a boot, PVE's list of the

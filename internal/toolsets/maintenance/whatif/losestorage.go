@@ -65,6 +65,9 @@ func (l *look) loseStorage(ctx context.Context) error {
 	l.addGroup(templates, "templates that lose disks; linked clones of them are lost as well")
 	l.addGroup(onlyBackup, "keep their disks, and lose their only backups")
 	l.sayStorage(is, protection, running, len(nowhere)+len(elsewhere)+len(unknown), len(nowhere))
+	if n := len(unknown); n > 0 {
+		l.out.Message += fmt.Sprintf(" Whether one is there cannot be seen of %s.", guests(n))
+	}
 	if n := len(onlyBackup); n > 0 {
 		l.out.Message += fmt.Sprintf(" Without a backup from then on, of those that keep their disks: %s.", guests(n))
 	}

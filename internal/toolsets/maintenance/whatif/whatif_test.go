@@ -144,6 +144,13 @@ func TestLoseStorage(t *testing.T) {
 			t.Errorf("%s", b.Text)
 		}
 	})
+	synctest.Test(t, func(t *testing.T) { // a node may hold a backup that cannot be seen
+		w := sim.New(t, sim.Options{Token: full, Model: sim.Cluster(shared(103, 106), sim.Offline("pve2"))})
+		a := w.Call("pve_what_if", `{"scenario":"lose_storage","storage":"nfs"}`)
+		if !strings.Contains(a.Text, "0 of these have no backup") || !strings.Contains(a.Text, "Whether one is there cannot be seen of 1 guest.") {
+			t.Errorf("%s", a.Text)
+		}
+	})
 }
 
 // busy puts most of what runs on one node, with disks that every node has.
