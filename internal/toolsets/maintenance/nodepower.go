@@ -10,6 +10,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 )
 
 // allNodes is the word for every node of the cluster.
@@ -120,7 +121,11 @@ func nodePowerSteps(s nodePowerState) []change.Step[nodePowerState] {
 				if s.Action == "shutdown" && n.Own && i > 0 {
 					s.Off, _ = offlineOf(ctx, c, s.Nodes[:i])
 				}
-				if err := s.checkStillNamed(ctx, c, n.Name); err != nil {
+				looks := ctx
+				if i > 0 { // of the first, this call has read it for the plan
+					looks = proxmox.ReadAgain(ctx)
+				}
+				if err := s.checkStillNamed(looks, c, n.Name); err != nil {
 					return change.Job{}, err
 				}
 				s.noteSent(c, n.Name)

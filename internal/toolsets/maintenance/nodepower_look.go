@@ -12,7 +12,6 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/selection"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
-	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
 
@@ -151,7 +150,7 @@ func (s nodePowerState) checkStillNamed(ctx context.Context, c *tool.Call, node 
 	for _, n := range s.Nodes {
 		known = slices.Concat(known, selection.IDs(n.Back), selection.IDs(n.HA), selection.IDs(n.Stay))
 	}
-	here, err := guestsOn(proxmox.ReadAgain(ctx), c, node)
+	here, err := guestsOn(ctx, c, node)
 	if err != nil {
 		return err
 	}
