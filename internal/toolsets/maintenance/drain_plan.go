@@ -231,12 +231,15 @@ func (p *drainPlan) place(ctx context.Context, units [][]pve.VMID, targets []str
 		p.board.Move(unit, fit[0])
 		first = append(first, placed{unit: unit, to: fit[0]})
 	}
-	got, _, err := cluster.Ask(p.c.View, first, func(x placed) string { return x.unit[0].String() }, func(x placed) (placed, error) {
+	got, notes, err := cluster.Ask(p.c.View, first, func(x placed) string { return x.unit[0].String() }, func(x placed) (placed, error) {
 		x.items, x.err = p.planUnit(ctx, x.unit, x.to)
 		return x, nil
 	})
 	if err != nil {
 		return err
+	}
+	for _, note := range notes { // of a bug alone
+		p.Cannot = append(p.Cannot, cannot{Guest: "a guest", Why: note})
 	}
 	for _, r := range got {
 		x := r.Value

@@ -49,7 +49,7 @@ func TestLossesAsForetold(t *testing.T) {
 			t.Errorf("%d guests came up, %d did not: the clusters test too little", kinds[true], kinds[false])
 		}
 	}()
-	for seed := range effort.Of[uint64](6, 30, 200) {
+	for seed := range effort.Of[uint64](20, 30, 200) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := sim.New(t, sim.Options{Token: full, Model: chance(seed)})
