@@ -67,7 +67,7 @@ func infer(t reflect.Type) *jsonschema.Schema {
 }
 
 // plain removes null from unions: our encoder writes no nulls, and some clients
-// take no unions.
+// take no unions. Items of any kind are an object, since some clients take no bare true.
 func plain(s *jsonschema.Schema) {
 	if s == nil {
 		return
@@ -77,6 +77,9 @@ func plain(s *jsonschema.Schema) {
 	}
 	for _, p := range s.Properties {
 		plain(p)
+	}
+	if s.Items != nil && reflect.DeepEqual(*s.Items, jsonschema.Schema{}) {
+		s.Items.Description = "any JSON value"
 	}
 	plain(s.Items)
 	plain(s.AdditionalProperties)

@@ -88,10 +88,10 @@ func TestClients(t *testing.T) {
 	}
 }
 
-// names are those of the tools that are offered by default.
+// names are those of the tools that the demo offers.
 func names() []string {
 	var out []string
-	tools, _ := toolset.Offered(toolset.Selection{})
+	tools, _ := toolset.Offered(toolset.Selection{Toolsets: []string{toolset.Standard}})
 	for _, t := range tools {
 		out = append(out, t.Name)
 	}
