@@ -112,19 +112,26 @@ func (s bulkState) describe(parts []change.Part) bulkOut {
 	if parts == nil {
 		out.Groups = s.Groups
 	}
+	out.OK, out.NotOK, out.NotBegun, out.LeftOut = sortParts(parts)
+	return out
+}
+
+// sortParts sorts the parts of a fleet by how they have ended. LeftOut are those that are not ok
+// and for which there is no row.
+func sortParts(parts []change.Part) (ok []string, notOK []partRow, notBegun []string, leftOut int) {
 	for _, p := range parts {
 		switch {
 		case p.Outcome == tool.OK:
-			out.OK = append(out.OK, p.Name)
+			ok = append(ok, p.Name)
 		case p.Outcome == "":
-			out.NotBegun = append(out.NotBegun, p.Name)
-		case len(out.NotOK) == mostRows:
-			out.LeftOut++
+			notBegun = append(notBegun, p.Name)
+		case len(notOK) == mostRows:
+			leftOut++
 		default:
-			out.NotOK = append(out.NotOK, rowOf(p))
+			notOK = append(notOK, rowOf(p))
 		}
 	}
-	return out
+	return ok, notOK, notBegun, leftOut
 }
 
 func rowOf(p change.Part) partRow {

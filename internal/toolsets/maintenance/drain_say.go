@@ -171,21 +171,12 @@ func (s drainState) describe(ctx context.Context, c *tool.Call, parts []change.P
 	if parts == nil && s.Moves == nil && s.Cannot != nil {
 		out.SetOutcome(tool.Warnings, "", "None of %d guests of %s can move; nothing was sent.", len(s.Cannot), s.Node)
 	}
+	out.OK, out.NotOK, out.NotBegun, out.LeftOut = sortParts(parts)
 	if parts == nil {
 		out.Moves, out.LeftOut, out.After, out.About, out.HA = s.Moves, s.LeftOut, s.After, s.Takes, s.HA
 	}
 	begun, under := parts == nil, false
 	for _, p := range parts {
-		switch {
-		case p.Outcome == tool.OK:
-			out.OK = append(out.OK, p.Name)
-		case p.Outcome == "":
-			out.NotBegun = append(out.NotBegun, p.Name)
-		case len(out.NotOK) == mostRows:
-			out.LeftOut++
-		default:
-			out.NotOK = append(out.NotOK, rowOf(p))
-		}
 		begun, under = begun || p.Outcome != "", under || p.Outcome == tool.Running
 	}
 	if begun && !under && !s.Plan {
