@@ -151,7 +151,7 @@ func (h *HA) addRule(r haRow) {
 	switch {
 	case r.Type.Value == "node-affinity":
 		for _, id := range guests {
-			h.Rules.Homes[id] = placement.Home{By: by, Nodes: priorities(r.Nodes.Value), Strict: r.Strict.Value}
+			h.Rules.Homes[id] = placement.Home{By: by, Nodes: Priorities(r.Nodes.Value), Strict: r.Strict.Value}
 		}
 	case r.Affinity.Value == "positive":
 		h.Rules.Together = append(h.Rules.Together, placement.Group{By: by, Guests: guests})
@@ -166,15 +166,16 @@ func (h *HA) addGroup(r haRow) {
 	for id, resource := range h.Resources {
 		if resource.Group == name && h.IsManaged(id) {
 			g.Members = append(g.Members, id)
-			h.Rules.Homes[id] = placement.Home{By: "the HA group " + render.Text(name, 60), Nodes: priorities(r.Nodes.Value), Strict: r.Restricted.Value}
+			h.Rules.Homes[id] = placement.Home{By: "the HA group " + render.Text(name, 60), Nodes: Priorities(r.Nodes.Value), Strict: r.Restricted.Value}
 		}
 	}
 	slices.Sort(g.Members)
 	h.Groups[name] = g
 }
 
-// priorities reads nodes such as pve1:2,pve2; without a number it is 0.
-func priorities(nodes string) map[string]int {
+// Priorities reads the nodes of a rule or a group with their priorities, such as pve1:2,pve2;
+// without a number it is 0.
+func Priorities(nodes string) map[string]int {
 	out := map[string]int{}
 	for _, part := range apischema.SplitList(nodes) {
 		name, text, _ := strings.Cut(part, ":")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/exactjson"
+	"github.com/pve-mcp/pve-mcp/internal/placement/reading"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
@@ -42,14 +43,7 @@ func (s section) number(key string) int64 {
 }
 
 // nodes are the nodes of a rule or a group, with their priorities.
-func (s section) nodes() map[string]int {
-	out := map[string]int{}
-	for _, part := range s.list("nodes") {
-		name, text, _ := strings.Cut(part, ":")
-		out[name], _ = strconv.Atoi(text)
-	}
-	return out
-}
+func (s section) nodes() map[string]int { return reading.Priorities(s["nodes"]) }
 
 func sectionOf(row map[string]any) section {
 	out := section{}
