@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 )
 
@@ -26,6 +28,10 @@ type Listener struct {
 // Listen serves the first node on a loopback address, such as 127.0.0.1:0.
 func (s *Sim) Listen(addr string) (*Listener, error) { return s.ListenNode(s.nodes[0].Name, addr) }
 
+// ErrNotLoopback is why [Sim.ListenNode] does not listen: everybody who reaches the
+// simulated cluster knows its tokens and passwords. [Sim.Serve] serves elsewhere.
+var ErrNotLoopback = errors.New("no loopback address")
+
 // ListenNode serves a node on a loopback address. While the node is offline,
 // connections end at once.
 func (s *Sim) ListenNode(node, addr string) (*Listener, error) {
@@ -34,8 +40,22 @@ func (s *Sim) ListenNode(node, addr string) (*Listener, error) {
 		return nil, err
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("%s is no loopback address", addr)
+		return nil, fmt.Errorf("%s is %w", addr, ErrNotLoopback)
 	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	l, err := s.Serve(node, listener)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	return l, nil
+}
+
+// Serve serves a node as ListenNode does, by a listener of the caller's, on any address. If
+// there is no error, closing the result closes the listener.
+func (s *Sim) Serve(node string, listener net.Listener) (*Listener, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.nodeNamed(node)
@@ -45,18 +65,20 @@ func (s *Sim) ListenNode(node, addr string) (*Listener, error) {
 	if err := s.ensureCertificates(); err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, err
-	}
 	ctx, stop := context.WithCancel(context.Background())
 	l := &Listener{sim: s, node: n, listener: listener, stop: stop, conns: map[net.Conn]bool{}}
 	l.running.Go(func() { l.accept(ctx) })
 	return l, nil
 }
 
-// URL is where it listens.
-func (l *Listener) URL() string { return "https://" + l.listener.Addr().String() }
+// URL is where it listens, as seen from this machine.
+func (l *Listener) URL() string {
+	addr := l.listener.Addr().String()
+	if tcp, ok := l.listener.Addr().(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
+	}
+	return "https://" + addr
+}
 
 // Fingerprint is the SHA-256 of the node's certificate, as PVE writes it: AB:CD:….
 func (l *Listener) Fingerprint() string {

@@ -56,17 +56,11 @@ func ask(ctx context.Context, cfg config.HTTP, path string) (line string, err er
 	if !cfg.Cert.IsZero() {
 		scheme = "https"
 	}
-	host, port, err := net.SplitHostPort(cfg.Listen)
+	addr, err := fromHere(cfg.Listen)
 	if err != nil {
 		return "", err
 	}
-	switch host { // every address, so that of loopback too
-	case "", netip.IPv4Unspecified().String():
-		host = "127.0.0.1"
-	case netip.IPv6Unspecified().String():
-		host = netip.IPv6Loopback().String()
-	}
-	url := scheme + "://" + net.JoinHostPort(host, port) + path
+	url := scheme + "://" + addr + path
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", err
@@ -88,4 +82,20 @@ func ask(ctx context.Context, cfg config.HTTP, path string) (line string, err er
 		return "", errors.New(url + ": " + resp.Status + ": " + line)
 	}
 	return line, nil
+}
+
+// fromHere is the address by which this machine reaches a server that listens on another
+// one: every address has that of loopback in it.
+func fromHere(listen string) (string, error) {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", err
+	}
+	switch host {
+	case "", netip.IPv4Unspecified().String():
+		host = "127.0.0.1"
+	case netip.IPv6Unspecified().String():
+		host = netip.IPv6Loopback().String()
+	}
+	return net.JoinHostPort(host, port), nil
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -13,6 +14,9 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/files"
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
+
+// simAddress is where the simulator listens unless it is told otherwise: at PVE's port.
+const simAddress = "127.0.0.1:8006"
 
 func (a *app) simCommand() *cobra.Command {
 	var s simulation
@@ -40,7 +44,8 @@ func (a *app) simCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&s.listen, "listen", "127.0.0.1:8006", "loopback address to serve the first node on; port 0 takes a free one")
+	f.StringVar(&s.listen, "listen", simAddress, "loopback address to serve the first node on; port 0 takes a free one")
+	f.BoolVar(&s.expose, "expose", false, "serve on an address that is not loopback, too: anyone who reaches it knows the secrets")
 	f.BoolVar(&s.allNodes, "all-nodes", false, "serve each node, on the ports that follow")
 	f.StringVar(&s.model, "model", "cluster", "lab, cluster, recorded, recorded-2, generated, or a file")
 	f.IntVar(&s.nodes, "nodes", 3, "nodes of the generated model")
@@ -52,8 +57,9 @@ func (a *app) simCommand() *cobra.Command {
 	f.StringVar(&s.state, "state", "", "file that the cluster is loaded from, where it exists, and saved to at the end")
 	f.StringArrayVar(&s.faults, "fault", nil, `rule by which requests go wrong, such as "POST /nodes/*/vzdump drop max=1"; may be given more than once`)
 	f.StringArrayVar(&s.scenarios, "scenario", nil, `way in which the cluster goes wrong, by name; list shows them; may be given more than once`)
+	f.StringVar(&s.ca, "ca", "", "file to write the certificate of the cluster's CA to, for clients that verify")
 	f.StringVar(&s.token, "token", "", "id of the token to print for a shell; else "+demo.TokenID+" or the model's first")
-	cmd.AddCommand(a.recordCommand())
+	cmd.AddCommand(a.recordCommand(), a.simHealthCommand())
 	return cmd
 }
 
@@ -85,6 +91,12 @@ func (a *app) serveSim(ctx context.Context, s simulation) error {
 	defer stop()
 	if err != nil {
 		return failed(err)
+	}
+	if s.ca != "" {
+		err := files.Replace(s.ca, func(w io.Writer) error { _, err := w.Write(listeners[0].CA()); return err })
+		if err != nil {
+			return &exitError{exitUsage, "--ca: " + err.Error()}
+		}
 	}
 	a.ready(sim, model, token, listeners)
 	<-ctx.Done()

@@ -18,7 +18,9 @@ import (
 // simulation is what the flags of pve-mcp sim say.
 type simulation struct {
 	listen          string
+	expose          bool
 	allNodes        bool
+	ca              string
 	model, version  string
 	nodes, vms, cts int
 	seed            uint64
@@ -166,13 +168,28 @@ func (s simulation) serve(sim *pvesim.Sim, m pvesim.Model) (all []*pvesim.Listen
 		if first > 0 {
 			port = strconv.Itoa(first + i)
 		}
-		l, err := sim.ListenNode(node.Name, net.JoinHostPort(host, port))
+		l, err := s.serveNode(sim, node.Name, net.JoinHostPort(host, port))
 		if err != nil {
 			return all, err
 		}
 		all = append(all, l)
 	}
 	return all, nil
+}
+
+func (s simulation) serveNode(sim *pvesim.Sim, node, addr string) (*pvesim.Listener, error) {
+	if !s.expose {
+		l, err := sim.ListenNode(node, addr)
+		if errors.Is(err, pvesim.ErrNotLoopback) {
+			err = fmt.Errorf("--listen: %w; with --expose it serves everybody who reaches it", err)
+		}
+		return l, err
+	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return sim.Serve(node, listener)
 }
 
 // tokenOf is the token that is printed for a shell.

@@ -2,15 +2,18 @@ package deploy
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/pve-mcp/pve-mcp/internal/config"
 )
@@ -44,6 +47,44 @@ func TestSettings(t *testing.T) {
 				t.Errorf("deploy/%s: %s is no setting", f.Name(), name)
 			}
 		}
+	}
+}
+
+// A release makes each image from all the folders that the program is made of.
+func TestReleasedImages(t *testing.T) {
+	data, err := os.ReadFile("../../.goreleaser.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var release struct {
+		Images []struct {
+			ID, Dockerfile string
+			Flags          []string
+			Files          []string `yaml:"extra_files"`
+		} `yaml:"dockers_v2"`
+	}
+	if err := yaml.Unmarshal(data, &release); err != nil || len(release.Images) != 2 {
+		t.Fatalf("%v: %+v", err, release)
+	}
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "../../cmd/pve-mcp").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const module = "github.com/pve-mcp/pve-mcp/"
+	needs := map[string]bool{"Makefile": true, "go.mod": true, "go.sum": true}
+	for name := range strings.FieldsSeq(string(out)) {
+		if own, ok := strings.CutPrefix(name, module); ok {
+			folder, _, _ := strings.Cut(own, "/")
+			needs[folder] = true
+		}
+	}
+	for _, i := range release.Images {
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(needs)), slices.Sorted(slices.Values(i.Files))); diff != "" || i.Dockerfile != "deploy/Containerfile" {
+			t.Errorf("%s is made by %s from (-needed +given)\n%s", i.ID, i.Dockerfile, diff)
+		}
+	}
+	if diff := cmp.Diff([]string{"--target=sim"}, release.Images[1].Flags); diff != "" || len(release.Images[0].Flags) > 0 {
+		t.Errorf("their flags: %+v", release.Images)
 	}
 }
 

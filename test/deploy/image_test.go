@@ -3,6 +3,7 @@ package deploy
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -18,9 +19,7 @@ import (
 // root that cannot be written to, as a user without a name.
 func TestImage(t *testing.T) {
 	wanted(t)
-	if out, err := exec.CommandContext(t.Context(), "unshare", "--mount", "true").CombinedOutput(); err != nil {
-		t.Skipf("1 image not tried: only root may give a process another root: %v: %s", err, out)
-	}
+	canChangeRoot(t)
 	root := image(t)
 	sim := exec.CommandContext(t.Context(), filepath.Join(root, "pve-mcp"), "sim", "--listen", "127.0.0.1:0")
 	env := simproc.Serve(t, sim)
@@ -65,6 +64,46 @@ func TestImage(t *testing.T) {
 	}
 	if err := server.Wait(); err != nil {
 		t.Errorf("the server ended with %v", err)
+	}
+}
+
+// The image of the simulated cluster becomes healthy, and serves what its user has asked for.
+func TestSimulatorsImage(t *testing.T) {
+	wanted(t)
+	canChangeRoot(t)
+	_, stage, _ := strings.Cut(read(t, "Containerfile"), " AS sim\n")
+	stage, _, _ = strings.Cut(stage, "\nFROM ")
+	said := func(what string) (args []string) {
+		t.Helper()
+		_, list, ok := strings.Cut(stage, what+" [")
+		list, _, _ = strings.Cut(list, "]\n")
+		if err := json.Unmarshal([]byte("["+list+"]"), &args); err != nil || !ok || args[0] != "/pve-mcp" {
+			t.Fatalf("%s: %v: %q", what, err, args)
+		}
+		return args[1:]
+	}
+	root := image(t)
+	env := simproc.Serve(t, inside(t, root, nil, append(said("ENTRYPOINT"), "--listen", "0.0.0.0:0", "--model", "lab", "--pve", "8")...)) // a port that is free here
+	host := ""
+	for _, v := range env {
+		if at, ok := strings.CutPrefix(v, "PVE_HOST=https://"); ok {
+			host = at
+		}
+	}
+	check := append(said("CMD"), "--listen", host)
+	if out, err := inside(t, root, nil, check...).CombinedOutput(); err != nil || string(out) != "serving\n" {
+		t.Errorf("%v: %v: %s", check, err, out)
+	}
+	if out, err := inside(t, root, env, "call", "pve_list_nodes").CombinedOutput(); err != nil || !bytes.Contains(out, []byte(`"version":"8.`)) {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// canChangeRoot skips the test if the machine does not let it.
+func canChangeRoot(t *testing.T) {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), "unshare", "--mount", "true").CombinedOutput(); err != nil {
+		t.Skipf("1 image not tried: only root may give a process another root: %v: %s", err, out)
 	}
 }
 

@@ -62,7 +62,7 @@ func TestCompose(t *testing.T) {
 
 // What compose.yaml says of the replicas is what nginx and the image know of them.
 func TestComposeAgrees(t *testing.T) {
-	p, nginx, image := project(t), string(read(t, "deploy/nginx.conf")), parseImage(t)
+	p, nginx, image := project(t), string(read(t, "deploy/nginx.conf")), parseImage(t, "")
 	var replicas []string
 	for name, s := range p.Services {
 		if name == "nginx" {
