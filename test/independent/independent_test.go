@@ -5,12 +5,15 @@ package independent
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/creack/pty"
 
 	"github.com/pve-mcp/pve-mcp/test/simproc"
 )
@@ -41,13 +44,20 @@ type bench struct {
 // run runs a command that has to succeed, and returns what it prints.
 func (b bench) run(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd := b.command(t, name, args...)
 	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr, cmd.Env = &out, &errs, append(append(os.Environ(), "PVE_MCP="+b.program), b.env...)
+	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%s %v: %v\n%s%s", name, args, err, out.String(), errs.String())
 	}
 	return out.String()
+}
+
+// command is one of a client, which finds the program and the cluster in its environment.
+func (b bench) command(t *testing.T, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Env = append(append(os.Environ(), "PVE_MCP="+b.program), b.env...)
+	return cmd
 }
 
 // fetch gets what a client needs, or skips the test, saying why.
@@ -102,7 +112,19 @@ func (b bench) goProxmox(t *testing.T) {
 	client := filepath.Join(t.TempDir(), "client")
 	b.run(t, "go", "build", "-C", "go-proxmox", "-o", client, ".")
 	b.simulate(t, "--speed", "50").says(t, "13 tasks", client)
-	b.simulate(t).says(t, "2 consoles", client, "consoles")
+	// A terminal's size is that of its own, and PVE's proxy hangs up on a client without one.
+	b = b.simulate(t)
+	cmd := b.command(t, client, "consoles")
+	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 80})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer terminal.Close()
+	out, _ := io.ReadAll(terminal) // its end is an error on Linux
+	if err := cmd.Wait(); err != nil || string(out) != "2 consoles\r\n" {
+		t.Errorf("%v: %s", err, out)
+	}
+	t.Log("2 consoles")
 }
 
 const contrib = "../../contrib/"

@@ -26,7 +26,7 @@ func (s *story) consoles(client *proxmox.Client) {
 	must(err)
 	shell := s.open(container.TermWebSocket(term))
 	shell.say("echo $((6 * 7)) > /tmp/answer; cat /tmp/answer; hostname\n")
-	shell.hear("42\r\ngrafana")
+	shell.hear("42\r\r\ngrafana")
 	shell.close()
 
 	vm := s.vm(node, 100)
