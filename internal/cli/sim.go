@@ -15,7 +15,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
-// simAddress is where the simulator listens unless it is told otherwise: at PVE's port.
+// simAddress is where the simulator listens by default: at PVE's port.
 const simAddress = "127.0.0.1:8006"
 
 func (a *app) simCommand() *cobra.Command {

@@ -19,8 +19,15 @@ import (
 // root that cannot be written to, as a user without a name.
 func TestImage(t *testing.T) {
 	wanted(t)
-	canChangeRoot(t)
+	if out, err := exec.CommandContext(t.Context(), "unshare", "--mount", "true").CombinedOutput(); err != nil {
+		t.Skipf("2 images not tried: only root may give a process another root: %v: %s", err, out)
+	}
 	root := image(t)
+	t.Run("server", func(t *testing.T) { serverImage(t, root) })
+	t.Run("sim", func(t *testing.T) { simulatorsImage(t, root) })
+}
+
+func serverImage(t *testing.T, root string) {
 	sim := exec.CommandContext(t.Context(), filepath.Join(root, "pve-mcp"), "sim", "--listen", "127.0.0.1:0")
 	env := simproc.Serve(t, sim)
 	refused := inside(t, root, append(env, "PVE_MCP_HTTP_LISTEN=0.0.0.0:0"), "http")
@@ -68,9 +75,7 @@ func TestImage(t *testing.T) {
 }
 
 // The image of the simulated cluster becomes healthy, and serves what its user has asked for.
-func TestSimulatorsImage(t *testing.T) {
-	wanted(t)
-	canChangeRoot(t)
+func simulatorsImage(t *testing.T, root string) {
 	_, stage, _ := strings.Cut(read(t, "Containerfile"), " AS sim\n")
 	stage, _, _ = strings.Cut(stage, "\nFROM ")
 	said := func(what string) (args []string) {
@@ -82,8 +87,7 @@ func TestSimulatorsImage(t *testing.T) {
 		}
 		return args[1:]
 	}
-	root := image(t)
-	env := simproc.Serve(t, inside(t, root, nil, append(said("ENTRYPOINT"), "--listen", "0.0.0.0:0", "--model", "lab", "--pve", "8")...)) // a port that is free here
+	env := simproc.Serve(t, inside(t, root, nil, append(said("ENTRYPOINT"), "--listen", "0.0.0.0:0", "--model", "lab")...)) // a port that is free here
 	host := ""
 	for _, v := range env {
 		if at, ok := strings.CutPrefix(v, "PVE_HOST=https://"); ok {
@@ -94,16 +98,8 @@ func TestSimulatorsImage(t *testing.T) {
 	if out, err := inside(t, root, nil, check...).CombinedOutput(); err != nil || string(out) != "serving\n" {
 		t.Errorf("%v: %v: %s", check, err, out)
 	}
-	if out, err := inside(t, root, env, "call", "pve_list_nodes").CombinedOutput(); err != nil || !bytes.Contains(out, []byte(`"version":"8.`)) {
+	if out, err := inside(t, root, env, "call", "pve_list_nodes").CombinedOutput(); err != nil || !bytes.Contains(out, []byte(`"node":"pve","status":"online"`)) {
 		t.Errorf("%v: %s", err, out)
-	}
-}
-
-// canChangeRoot skips the test if the machine does not let it.
-func canChangeRoot(t *testing.T) {
-	t.Helper()
-	if out, err := exec.CommandContext(t.Context(), "unshare", "--mount", "true").CombinedOutput(); err != nil {
-		t.Skipf("1 image not tried: only root may give a process another root: %v: %s", err, out)
 	}
 }
 
