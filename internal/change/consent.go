@@ -236,11 +236,22 @@ func (r *run) claimReply(ctx context.Context) (reason string, err error) {
 	return "", nil
 }
 
+// consentFor is the consent that a call of some risk needs.
+func (r *run) consentFor(risk policy.Risk) policy.Ask {
+	return policy.Ask{Risk: risk, Many: r.plan.Destructive && r.plan.Fleet != nil}
+}
+
+func (r *run) needsConsent(risk policy.Risk) bool {
+	return r.host.Policy.NeedsConsent(r.consentFor(risk))
+}
+
 // decideConsent decides whether the change may be made. out is the answer if it may not.
 func (r *run) decideConsent(ctx context.Context, risk policy.Risk) (given policy.Consent, out output) {
 	stop := func(out output) (policy.Consent, output) { return given, out }
 	answer, reason, err := r.readReply(ctx)
-	decision, given := r.host.Policy.Decide(policy.Ask{Risk: risk, Confirmed: isConfirmed(r.in), CanAsk: r.req.CanAsk, Answer: answer})
+	ask := r.consentFor(risk)
+	ask.Confirmed, ask.CanAsk, ask.Answer = isConfirmed(r.in), r.req.CanAsk, answer
+	decision, given := r.host.Policy.Decide(ask)
 	if err == nil && reason == "" && decision == policy.Granted && given.By() == "human" {
 		reason, err = r.claimReply(ctx)
 	}

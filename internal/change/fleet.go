@@ -41,6 +41,9 @@ type PlannedCall struct {
 	// Anew says that it is planned again when its turn comes, since the calls before it change
 	// what it is about.
 	Anew bool
+	// Untraced says that PVE does not tell how it has ended: only the process that makes it
+	// knows. If it has a Task, PVE at least has that of a call that was begun.
+	Untraced bool
 	// Note says for people what is particular about this call, such as the snapshot that goes.
 	Note string
 	// Plan is what it would do. Risk is that of this call.
@@ -60,6 +63,9 @@ type Part struct {
 	Next    string
 	UPID    string // of its last task
 	Log     []string
+	// Details are what the Out of its last call says beside its [Answer], in a method
+	// Details() any; nil if it has none, or if another process has made the call.
+	Details any
 }
 
 // PlanCall plans a call of a tool that changes one guest, for a [Fleet]. It only reads, and may
@@ -127,6 +133,13 @@ func (f *Fleet) worst() policy.Risk {
 		}
 	}
 	return worst
+}
+
+// untraced reports whether PVE does not tell how some of the calls have ended.
+func (f *Fleet) untraced() bool {
+	return slices.ContainsFunc(f.Items, func(i Item) bool {
+		return slices.ContainsFunc(i.Calls, func(c PlannedCall) bool { return c.Untraced })
+	})
 }
 
 // abouts are what the calls of the fleet would do, in their order.

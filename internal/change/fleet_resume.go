@@ -22,6 +22,7 @@ type sealedFleet struct {
 	OnePerNode  bool          `json:"n,omitzero"`
 	StopOnError bool          `json:"s,omitzero"`
 	Consent     bool          `json:"c,omitzero"` // it needed one
+	Process     string        `json:"m,omitzero"` // that makes the calls, if they are untraced
 	Groups      []sealedGroup `json:"g"`
 }
 
@@ -36,6 +37,8 @@ type sealedCall struct {
 	Tool      string          `json:"t"`
 	Arguments json.RawMessage `json:"a"` // without the guest
 	Task      string          `json:"k,omitzero"`
+	Untraced  bool            `json:"x,omitzero"`
+	Risk      policy.Risk     `json:"r,omitzero"` // if it is worse than write
 }
 
 func (f *Fleet) sealed() *sealedFleet {
@@ -49,7 +52,11 @@ func (f *Fleet) sealed() *sealedFleet {
 		for _, c := range one.Calls {
 			args, _ := tool.ParseArguments(c.Arguments) // ours
 			delete(args, "vmid")
-			group.Calls = append(group.Calls, sealedCall{c.Tool, exactjson.Encode(args), c.Task})
+			call := sealedCall{Tool: c.Tool, Arguments: exactjson.Encode(args), Task: c.Task, Untraced: c.Untraced}
+			if c.Risk > policy.Write {
+				call.Risk = c.Risk
+			}
+			group.Calls = append(group.Calls, call)
 		}
 		last := len(out.Groups) - 1
 		if is := exactjson.Digest(group); last < 0 || is != key {
@@ -80,7 +87,9 @@ func (s *sealedFleet) open(now []pve.Resource) *Fleet {
 			for _, c := range g.Calls {
 				args, _ := tool.ParseArguments(c.Arguments)
 				args["vmid"] = int(id)
-				one.Calls = append(one.Calls, PlannedCall{Tool: c.Tool, Arguments: exactjson.Encode(args), Task: c.Task, Risk: policy.Write})
+				one.Calls = append(one.Calls, PlannedCall{
+					Tool: c.Tool, Arguments: exactjson.Encode(args), Task: c.Task, Untraced: c.Untraced, Risk: max(policy.Write, c.Risk),
+				})
 			}
 			f.Items = append(f.Items, one)
 		}
@@ -122,8 +131,18 @@ func (r *run) fleetLater(ctx, patience context.Context) output {
 	}
 }
 
-// lookAtParts looks up in PVE how far each part is. Stopped says why none is begun any more.
+// progress is how far a fleet is.
+type progress struct {
+	parts   []Part
+	stopped string // why none is begun any more
+}
+
+// lookAtParts looks up in PVE how far each part is, if this process does not know it. Stopped
+// says why none is begun any more.
 func (r *run) lookAtParts(ctx context.Context) (parts []Part, stopped string) {
+	if is, ok := tool.Remembered[progress](r.call, r.id); ok {
+		return slices.Clone(is.parts), is.stopped
+	}
 	ctx = proxmox.ReadAgain(ctx)
 	seen := r.seeParts(ctx)
 	if r.isFleetAbandoned(ctx, seen) {
@@ -165,7 +184,7 @@ func (r *run) seeAlreadySo(ctx context.Context, seen []partSeen) {
 func (r *run) alreadySo(ctx context.Context, c *tool.Call, one Item) (said string) {
 	for _, call := range one.Calls {
 		part, err := newPart(r.host, r.req, call)
-		if err != nil {
+		if err != nil || call.Untraced {
 			return ""
 		}
 		part.call = c
@@ -200,8 +219,12 @@ func (r *run) seeParts(ctx context.Context) []partSeen {
 // seePart looks for the tasks of a part. A call without a task was made if all is as it was to be.
 func (r *run) seePart(ctx context.Context, c *tool.Call, one Item) (p partSeen, err error) {
 	p.Part = Part{Guest: one.Guest, Name: one.Name, Outcome: tool.OK}
-	for _, call := range one.Calls {
-		a, begun, err := r.seeCall(ctx, c, one, call, &p.tasks)
+	for k, call := range one.Calls {
+		see := r.seeCall
+		if call.Untraced {
+			see = r.seeUntraced
+		}
+		a, begun, err := see(ctx, c, one, k, &p.tasks)
 		if err != nil {
 			return p, err
 		}
@@ -221,7 +244,8 @@ func (r *run) seePart(ctx context.Context, c *tool.Call, one Item) (p partSeen, 
 	return p, nil
 }
 
-func (r *run) seeCall(ctx context.Context, c *tool.Call, one Item, call PlannedCall, known *[]proxmox.UPID) (a Answer, begun bool, err error) {
+func (r *run) seeCall(ctx context.Context, c *tool.Call, one Item, k int, known *[]proxmox.UPID) (a Answer, begun bool, err error) {
+	call := one.Calls[k]
 	if call.Task == "" {
 		a, err := r.seeGoal(ctx, c, call, End{})
 		return a, a.Outcome == tool.OK, err
@@ -252,6 +276,29 @@ func (r *run) seeCall(ctx context.Context, c *tool.Call, one Item, call PlannedC
 	}
 	return a, true, nil
 }
+
+// seeUntraced says what is known of a call that PVE tells nothing of, and another process has
+// made or was to make: whether it was begun, if the processes share what they claim, or if PVE
+// has a task of what begins it.
+func (r *run) seeUntraced(ctx context.Context, c *tool.Call, one Item, k int, _ *[]proxmox.UPID) (a Answer, begun bool, err error) {
+	a = Answer{Outcome: tool.Unknown, Message: "It was begun, and only the process that did it knew how it has ended.", Next: "Look in the guest at what it has done."}
+	part := &run{whole: r, id: partID(r.id, one.Guest, k)}
+	switch call := one.Calls[k]; {
+	case r.isShared():
+		begun, err = r.host.Used.Claimed(ctx, stepID(part.id, 0), part.claimedUntil())
+		return a, begun, err
+	case call.Task != "":
+		upid, err := c.FindTask(ctx, one.Guest, call.Task, nil, r.started, one.Node)
+		if err != nil || upid.IsZero() {
+			return a, false, err
+		}
+	}
+	a.Message = "Whether it was begun, and how it has ended, only the process that was to do it knew: PVE_MCP_CONSENT_STORE is not set."
+	return a, true, nil
+}
+
+// isShared reports whether it is known here what the process that began the fleet has claimed.
+func (r *run) isShared() bool { return r.host.Used.Knows(r.resumed.Fleet.Process) }
 
 // seeGoal looks whether the goal of a call is reached that has no task, or whose task has ended
 // before that.
@@ -329,11 +376,14 @@ func (f *Fleet) timeWithoutTasks() (sum time.Duration) {
 // needed consent is not gone on with: what is at stake may have changed since.
 func (r *run) takePartsLeft(ctx context.Context) output {
 	parts, stopped := r.lookAtParts(ctx)
-	left := slices.ContainsFunc(parts, func(p Part) bool { return p.Outcome == "" })
-	if stopped == "" || !left || r.resumed.Fleet.Consent {
+	has := func(o tool.Outcome) bool {
+		return slices.ContainsFunc(parts, func(p Part) bool { return p.Outcome == o })
+	}
+	mayNot := r.resumed.Fleet.Consent || r.plan.Fleet.untraced() && !r.isShared()
+	if stopped == "" || !has("") || has(tool.Running) || mayNot {
 		return r.answerParts(ctx, parts, stopped)
 	}
-	if reason := r.req.Refusal(r.host.Policy, policy.Write); reason != "" {
+	if reason := r.req.Refusal(r.host.Policy, r.plan.Fleet.worst()); reason != "" {
 		return r.recordNotSent(ctx, r.answerFailed(ctx, &policy.RefusedError{Reason: reason}))
 	}
 	v := r.newVoyage(r.host.Now())

@@ -32,6 +32,8 @@ type voyage struct {
 	seen    time.Time      // when the fleet was last seen to go on
 	begun   atomic.Int64   // calls
 
+	untraced bool // PVE does not tell how its calls have ended
+
 	answered bool // the call is over, and hears nothing more
 }
 
@@ -48,7 +50,7 @@ func (r *run) sendFleet(ctx context.Context, planned time.Time) output {
 }
 
 func (r *run) newVoyage(planned time.Time) *voyage {
-	v := &voyage{run: r, planned: planned, busy: map[string]int{}}
+	v := &voyage{run: r, planned: planned, busy: map[string]int{}, untraced: r.plan.Fleet.untraced()}
 	v.changed = sync.NewCond(&v.mu)
 	v.seen = r.wallTime()
 	for i, one := range r.plan.Fleet.Items {
@@ -58,9 +60,20 @@ func (r *run) newVoyage(planned time.Time) *voyage {
 	return v
 }
 
+// remember lets later calls in this process know how far an untraced fleet is. The caller holds
+// the lock.
+func (v *voyage) remember() {
+	if v.untraced {
+		tool.Remember(v.call, v.id, progress{slices.Clone(v.parts), v.stopped})
+	}
+}
+
 // begin starts the work and waits for its end. If the caller gives up, no guest is begun any
 // more; if the time of the call is over, the work goes on.
 func (v *voyage) begin(ctx context.Context) output {
+	v.mu.Lock()
+	v.remember()
+	v.mu.Unlock()
 	patience, cancel := context.WithTimeout(ctx, v.call.Patience(v.in.wait()))
 	defer cancel()
 	working, giveUp := context.WithTimeout(context.WithoutCancel(ctx), tool.HandleTime)
@@ -114,6 +127,7 @@ func (v *voyage) next() int {
 				v.waiting = slices.Delete(v.waiting, at, at+1)
 				v.busy[node]++
 				v.parts[i].Outcome, v.parts[i].Message = tool.Running, "It is about to begin."
+				v.remember()
 				return i
 			}
 		}
@@ -131,7 +145,10 @@ func (v *voyage) take(ctx context.Context, i int) {
 			part.leave(k)
 			break
 		}
-		part.add(v.makeCall(ctx, i, k, p))
+		out := v.makeCall(ctx, i, k, p)
+		part.add(*out.answer())
+		part.Details = detailsOf(out)
+		one.Calls[k].made = nil // what it has read may be large
 		if part.hasFailed() || part.Outcome == tool.Running {
 			break
 		}
@@ -144,6 +161,7 @@ func (v *voyage) take(ctx context.Context, i int) {
 	if v.plan.Fleet.StopOnError && part.hasFailed() && v.stopped == "" {
 		v.stopped = one.Name + " has failed"
 	}
+	v.remember()
 	v.changed.Broadcast()
 	v.report()
 }
@@ -169,12 +187,12 @@ func (p *Part) add(a Answer) {
 }
 
 // makeCall makes a call of a fleet, however long that takes. A bug ends this call alone.
-func (v *voyage) makeCall(ctx context.Context, i, k int, p PlannedCall) (a Answer) {
+func (v *voyage) makeCall(ctx context.Context, i, k int, p PlannedCall) (out output) {
 	one := v.plan.Fleet.Items[i]
 	defer func() {
 		if bug := recover(); bug != nil {
 			v.host.Logger.ErrorContext(ctx, "panic", "tool", v.tool.Name, "guest", one.Guest, "cause", bug, "stack", string(debug.Stack()))
-			a = Answer{Outcome: tool.Unknown, Message: p.Plan.About + " met a bug in pve-mcp.", Next: "Look at the guest before you try again, and report the bug."}
+			out = v.outputOf(Answer{Outcome: tool.Unknown, Message: p.Plan.About + " met a bug in pve-mcp.", Next: "Look at the guest before you try again, and report the bug."})
 		}
 	}()
 	req := v.req
@@ -182,7 +200,7 @@ func (v *voyage) makeCall(ctx context.Context, i, k int, p PlannedCall) (a Answe
 	part, err := newPart(v.host, req, p)
 	if err != nil {
 		e := v.host.Explain.Explain(err)
-		return Answer{Outcome: tool.Failed, Message: e.What, Next: e.Next}
+		return v.outputOf(Answer{Outcome: tool.Failed, Message: e.What, Next: e.Next})
 	}
 	if fresh := v.host.Now().Sub(v.started) < planHolds; fresh && p.made != nil && !p.Anew {
 		part.in, part.plan, part.state, part.steps = p.made.in, p.made.plan, p.made.state, p.made.steps
@@ -192,7 +210,19 @@ func (v *voyage) makeCall(ctx context.Context, i, k int, p PlannedCall) (a Answe
 	if v.begun.Add(1) > 1 { // what was read before an earlier one does not count
 		ctx = proxmox.ReadOnce(ctx)
 	}
-	return *part.sendPart(ctx, p, v.planned).answer()
+	out = part.sendPart(ctx, p, v.planned)
+	if a := out.answer(); p.Untraced && a.Outcome == tool.Running { // its time is over
+		a.Outcome = tool.Unknown
+	}
+	return out
+}
+
+// detailsOf are what an output says beside its answer, nil if that is nothing.
+func detailsOf(out output) any {
+	if d, ok := out.(interface{ Details() any }); ok {
+		return d.Details()
+	}
+	return nil
 }
 
 // partID names a call of a fleet for all processes.
@@ -217,7 +247,7 @@ func (r *run) sendPart(ctx context.Context, p PlannedCall, planned time.Time) ou
 	case err != nil:
 	case r.plan.Already != "":
 		return r.answerAlready(ctx)
-	case risk > p.Risk, risk >= policy.Destructive && !slices.Equal(r.plan.Consequences, p.Plan.Consequences):
+	case risk > p.Risk, r.consent.WasAsked() && risk >= policy.Destructive && !slices.Equal(r.plan.Consequences, p.Plan.Consequences):
 		err = explain.Refusal("Look at it, then plan anew.", "%s: what is at stake is no longer what the plan said. Nothing was sent.", r.plan.About)
 	default:
 		if reason := r.refusal(ctx, risk); reason != "" {
@@ -244,6 +274,7 @@ func (v *voyage) halt(why string) {
 		v.stopped = why
 	}
 	v.halted = true
+	v.remember()
 	v.changed.Broadcast()
 }
 
@@ -273,10 +304,11 @@ func (r *run) reportSeen() {
 }
 
 // noteSeen notes that this process sees to the fleet. If it did not for a while, such as on a
-// machine that slept, another one may go on with it: then this one begins nothing more.
+// machine that slept, another one may go on with it: then this one begins nothing more. What is
+// left of an untraced fleet goes by what was claimed alone.
 func (v *voyage) noteSeen() {
 	now := v.wallTime()
-	if now.Sub(v.seen) > handOver && !v.halted {
+	if now.Sub(v.seen) > handOver && !v.halted && !v.untraced {
 		v.halt("this process could not see to it for a while, and another one may have gone on")
 	}
 	v.seen = now

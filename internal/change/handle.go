@@ -55,7 +55,10 @@ func (r *run) sealHandle(ctx context.Context) {
 		Follows: r.hasStepsToSend() && r.outlivesCall(),
 	}
 	if h.Fleet = r.plan.Fleet.sealed(); h.Fleet != nil {
-		h.Fleet.Consent = r.riskOf() >= policy.Destructive
+		h.Fleet.Consent = r.consent.WasAsked()
+		if r.plan.Fleet.untraced() {
+			h.Fleet.Process = r.host.Used.Process()
+		}
 		h.Follows, h.State = r.outlivesCall(), exactjson.Encode(r.stateWithoutRemarks())
 	}
 	for i, job := range r.jobs {

@@ -186,7 +186,7 @@ func (r *run) answerPlanned(ctx context.Context, risk policy.Risk) output {
 			a.Steps = append(a.Steps, s.about)
 		}
 	}
-	if risk >= policy.Destructive {
+	if r.needsConsent(risk) {
 		a.Consequences = r.consequences(ctx)
 		a.Next += " It needs consent then."
 	} else {
@@ -214,7 +214,9 @@ func (r *run) sealPlan(ctx context.Context) (string, error) {
 		return "", err
 	}
 	for _, name := range sharedArguments {
-		delete(args, name)
+		if name != "timeout" { // the plan's own counts, if the call that does it has none
+			delete(args, name)
+		}
 	}
 	keys, err := r.host.Keys(ctx)
 	if err != nil {

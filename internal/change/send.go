@@ -39,13 +39,17 @@ func (r *run) sendSteps(ctx context.Context) output {
 	}
 }
 
-// patience is how long the call waits. A call of a fleet waits for its end, and the fleet's own
-// call waits for those.
+// patience is how long the call waits. A call of a fleet waits for its end, if it does not say
+// how long, and the fleet's own call waits for those.
 func (r *run) patience() time.Duration {
-	if r.whole != nil {
-		return tool.HandleTime
+	wait := r.in.wait()
+	switch {
+	case r.whole == nil:
+		return r.call.Patience(wait)
+	case wait != nil:
+		return time.Duration(*wait) * time.Second
 	}
-	return r.call.Patience(r.in.wait())
+	return tool.HandleTime
 }
 
 // awaitReady waits until the step may be sent. The answer is nil if it may.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,10 +33,27 @@ func OpenFolder(dir string) (Folder, error) {
 	return f, err
 }
 
+// open opens the folder, and returns the name of the file of a claim in it.
+func (f Folder) open(id string, until time.Time) (dir *files.Folder, name string, err error) {
+	name = fmt.Sprintf("%s%d-%s", prefix, until.Unix(), id)
+	dir, err = files.At(filepath.Join(f.dir, name)).Folder()
+	return dir, name, err
+}
+
+// Claimed implements [Store].
+func (f Folder) Claimed(_ context.Context, id string, until time.Time) (bool, error) {
+	dir, name, err := f.open(id, until)
+	if err != nil {
+		return false, err
+	}
+	defer dir.Close()
+	names, err := dir.Names()
+	return slices.Contains(names, name), err
+}
+
 // Claim implements [Store].
 func (f Folder) Claim(_ context.Context, id string, until time.Time) (first bool, err error) {
-	name := fmt.Sprintf("%s%d-%s", prefix, until.Unix(), id)
-	dir, err := files.At(filepath.Join(f.dir, name)).Folder()
+	dir, name, err := f.open(id, until)
 	if err != nil {
 		return false, err
 	}

@@ -15,6 +15,8 @@ type Store interface {
 	// Claim reports whether it is the first claim of an id. The store may forget the id
 	// after a time, which is the same in every claim of it.
 	Claim(ctx context.Context, id string, until time.Time) (first bool, err error)
+	// Claimed reports whether an id was claimed until that time, and claims nothing.
+	Claimed(ctx context.Context, id string, until time.Time) (bool, error)
 }
 
 // Ledger remembers which ids were claimed.
@@ -51,4 +53,15 @@ func (l *Ledger) Claim(ctx context.Context, id string, now, until time.Time) (fi
 	}
 	l.claimed[id] = until
 	return true, nil
+}
+
+// Claimed reports whether an id was claimed until a time, and claims nothing.
+func (l *Ledger) Claimed(ctx context.Context, id string, until time.Time) (bool, error) {
+	if l.shared != nil {
+		return l.shared.Claimed(ctx, id, until)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, claimed := l.claimed[id]
+	return claimed, nil
 }

@@ -21,13 +21,30 @@ type Redis struct {
 	Password func() (string, error)
 }
 
+const redisPrefix = "pve-mcp:used:"
+
 // Claim implements [Store].
 func (r Redis) Claim(ctx context.Context, id string, until time.Time) (first bool, err error) {
+	forget := strconv.FormatInt(until.Add(skew).UnixMilli(), 10)
+	_, err = redis.String(r.do(ctx, "SET", redisPrefix+id, "1", "NX", "PXAT", forget))
+	if errors.Is(err, redis.ErrNil) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Claimed implements [Store].
+func (r Redis) Claimed(ctx context.Context, id string, _ time.Time) (bool, error) {
+	return redis.Bool(r.do(ctx, "EXISTS", redisPrefix+id))
+}
+
+// do sends one command.
+func (r Redis) do(ctx context.Context, command string, args ...any) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTime)
 	defer cancel()
 	password, err := r.Password()
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	address := *r.URL
 	address.User = nil // the client would take a user alone for a password
@@ -35,13 +52,8 @@ func (r Redis) Claim(ctx context.Context, id string, until time.Time) (first boo
 		redis.DialUsername(r.URL.User.Username()), redis.DialPassword(password),
 		redis.DialTLSHandshakeTimeout(redisTime), redis.DialReadTimeout(redisTime), redis.DialWriteTimeout(redisTime))
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	defer conn.Close()
-	forget := strconv.FormatInt(until.Add(skew).UnixMilli(), 10)
-	_, err = redis.String(redis.DoContext(conn, ctx, "SET", "pve-mcp:used:"+id, "1", "NX", "PXAT", forget))
-	if errors.Is(err, redis.ErrNil) {
-		return false, nil
-	}
-	return err == nil, err
+	return redis.DoContext(conn, ctx, command, args...)
 }

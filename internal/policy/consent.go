@@ -13,6 +13,8 @@ import (
 // Ask describes a call whose consent is to be decided.
 type Ask struct {
 	Risk Risk
+	// Many means that it concerns so many at once that it needs consent whatever its risk.
+	Many bool
 	// Confirmed means that its arguments have confirm: true.
 	Confirmed bool
 	// CanAsk means that the client can ask its human.
@@ -48,15 +50,22 @@ type Consent struct {
 	granted bool
 }
 
+// WasAsked reports whether somebody was asked for it.
+func (c Consent) WasAsked() bool { return c.by == "human" || c.by == "param" }
+
 // By says who consented: human, param, or none if none was needed.
 func (c Consent) By() string { return c.by }
 
+// NeedsConsent reports whether a call needs consent.
+func (p Policy) NeedsConsent(a Ask) bool {
+	return a.Many || a.Risk == Destructive || a.Risk == Access || a.Risk == Exec && p.Confirm == Human
+}
+
 // Decide says what happens to a call.
 func (p Policy) Decide(a Ask) (Decision, Consent) {
-	needed := a.Risk == Destructive || a.Risk == Access || a.Risk == Exec && p.Confirm == Human
 	byHuman := a.Risk == Access || p.Confirm == Human || p.Confirm == Auto && a.CanAsk
 	switch {
-	case !needed:
+	case !p.NeedsConsent(a):
 		return Granted, Consent{by: "none", granted: true}
 	case !byHuman && a.Confirmed:
 		return Granted, Consent{by: "param", granted: true}

@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"slices"
 	"sync"
 )
 
@@ -10,6 +11,46 @@ type Kept struct {
 	mu   sync.Mutex
 	all  map[string]any           // guarded by mu
 	held map[string]chan struct{} // closed when it is free again; guarded by mu
+
+	latest []remembered // the newest last; guarded by mu
+}
+
+type remembered struct {
+	key   string
+	value any
+}
+
+// mostRemembered is how many values a process remembers.
+const mostRemembered = 16
+
+// Remember keeps the value of a key until so many others were remembered after it. It is for
+// what nobody but this process knows. A key is a secret: who knows it may have the value.
+func Remember(c *Call, key string, value any) {
+	k := c.host.Kept
+	if k == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.latest = slices.DeleteFunc(k.latest, func(r remembered) bool { return r.key == key })
+	k.latest = append(k.latest, remembered{key, value})
+	k.latest = slices.Delete(k.latest, 0, max(0, len(k.latest)-mostRemembered))
+}
+
+// Remembered returns the value that this process remembers of a key.
+func Remembered[T any](c *Call, key string) (value T, ok bool) {
+	k := c.host.Kept
+	if k == nil {
+		return value, false
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	i := slices.IndexFunc(k.latest, func(r remembered) bool { return r.key == key })
+	if i < 0 {
+		return value, false
+	}
+	value, ok = k.latest[i].value.(T)
+	return value, ok
 }
 
 // Keep returns what is kept under a key, or keeps what make returns. An error keeps nothing.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
+	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
 	"github.com/pve-mcp/pve-mcp/internal/guestexec"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
@@ -338,6 +339,33 @@ func (in execState) judge(out *execOut) {
 	out.judge(got.ExitCode.Value, got.Signal.Value, got.Signal.Set, in.OKCodes)
 }
 
+func endedWith(code int64) string { return fmt.Sprintf("The command ended with exit code %d.", code) }
+
+// mostKept is the most bytes of each output that a change of many guests keeps.
+const mostKept = 6000
+
+// Details are what a change of many guests keeps of an answer: nil if nothing was run.
+func (out *execOut) Details() any {
+	if out.ExitCode == nil && out.Signal == nil && out.Process == "" && out.Stdout == "" && out.Stderr == "" {
+		return nil
+	}
+	printed := guestexec.Printed{
+		ExitCode: out.ExitCode, Process: out.Process, Remark: out.Message, All: exactjson.Digest([]any{out.Stdout, out.Stderr}),
+		Stdout: guestexec.Excerpt{Head: out.Stdout}.Within(mostKept), Stderr: guestexec.Excerpt{Head: out.Stderr}.Within(mostKept),
+	}
+	if out.Cut {
+		printed.All = "" // that there is more is all that is known
+	}
+	if out.ExitCode != nil {
+		printed.Remark = strings.TrimPrefix(out.Message, endedWith(*out.ExitCode))
+	}
+	if len(out.Files) > 0 {
+		printed.Remark += " All of its output is in the guest: " + strings.Join(out.Files, ", ") + "."
+	}
+	printed.Remark = strings.TrimSpace(printed.Remark)
+	return printed
+}
+
 // judge says how a command ended.
 func (out *execOut) judge(code, signal int64, signalled bool, ok []int64) {
 	if signalled {
@@ -346,7 +374,7 @@ func (out *execOut) judge(code, signal int64, signalled bool, ok []int64) {
 		return
 	}
 	out.ExitCode = &code
-	out.Message = fmt.Sprintf("The command ended with exit code %d.", code)
+	out.Message = endedWith(code)
 	if ok == nil {
 		ok = []int64{0}
 	}

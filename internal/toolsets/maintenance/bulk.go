@@ -3,27 +3,30 @@ package maintenance
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 )
 
 type bulkIn struct {
-	Action     string      `json:"action" enum:"start,shutdown,stop,reboot,snapshot,delete_snapshot,backup,migrate,add_tags,remove_tags,set_config" jsonschema:"what to do to each"`
+	Action     string      `json:"action" enum:"start,shutdown,stop,reboot,snapshot,delete_snapshot,backup,migrate,add_tags,remove_tags,set_config,exec" jsonschema:"what to do to each"`
 	Guests     string      `json:"guests" jsonschema:"ids, 100-120, names, web*, tag:prod, pool:lab, node:pve2, vm, ct, running, all; comma = or, + = and, ! = not"`
 	Snapname   string      `json:"snapname,omitzero" jsonschema:"name; delete_snapshot: * allowed"`
 	OlderThan  string      `json:"older_than,omitzero" jsonschema:"snapshots: 30d"`
-	Keep       int         `json:"keep,omitzero" min:"0" jsonschema:"newest of each that stay"`
+	Keep       int         `json:"keep,omitzero" min:"0" jsonschema:"newest that stay"`
 	RAM        bool        `json:"vmstate,omitzero" jsonschema:"with RAM"`
 	Storage    string      `json:"storage,omitzero" jsonschema:"of backups"`
-	Target     string      `json:"target,omitzero" jsonschema:"a node; default: best for each"`
-	Targets    tool.Values `json:"targets,omitzero" jsonschema:"by guest: {\"101\":\"pve3\"}"`
+	Target     string      `json:"target,omitzero" jsonschema:"default: best for each"`
+	Targets    tool.Values `json:"targets,omitzero" jsonschema:"{\"101\":\"pve3\"}"`
 	LocalDisks bool        `json:"with_local_disks,omitzero" jsonschema:"move local disks of a running VM"`
 	Tags       []string    `json:"tags,omitzero" jsonschema:"to add or remove"`
 	Set        tool.Values `json:"set,omitzero" jsonschema:"PVE's keys"`
-	Timeout    int         `json:"timeout,omitzero" min:"1" max:"3600" jsonschema:"seconds to shut down each"`
+	Shell      string      `json:"shell,omitzero" jsonschema:"exec: a line"`
+	Timeout    int         `json:"timeout,omitzero" min:"1" max:"3600" jsonschema:"seconds each"`
 	ForceStop  bool        `json:"force_stop,omitzero" jsonschema:"after the timeout"`
 	Order      string      `json:"order,omitzero" enum:"startup,vmid" default:"\"startup\"" jsonschema:"of guests"`
 	Parallel   int         `json:"parallel,omitzero" min:"1" jsonschema:"at a time; default: 3"`
@@ -48,18 +51,12 @@ type group struct {
 	And    int      `json:"and,omitzero" jsonschema:"more guests"`
 }
 
-// cannot is a guest to which it cannot be done.
-type cannot struct {
-	Guest string `json:"guest"`
-	Why   string `json:"why"`
-	Next  string `json:"next,omitzero"`
-}
-
 type bulkOut struct {
 	change.Answer
 	OK       []string  `json:"ok,omitzero"`
 	NotOK    []partRow `json:"not_ok,omitzero"`
 	NotBegun []string  `json:"not_begun,omitzero"`
+	Results  []result  `json:"results,omitzero" jsonschema:"of exec: guests that ended alike, the worst first"`
 	Groups   []group   `json:"groups,omitzero" jsonschema:"of the plan"`
 	Cannot   []cannot  `json:"cannot,omitzero"`
 	Nothing  []string  `json:"nothing_to_do,omitzero"`
@@ -78,16 +75,19 @@ func bulkAction() tool.Tool {
 	return change.New(change.Spec[bulkIn, bulkState, bulkOut]{
 		Name:  "pve_bulk_action",
 		Title: "Do one thing to many guests",
-		Doc: "Do one thing to many or all guests, by tag, pool, node or name: start or shut down all in order, restart one after another, snapshot every one before " +
-			"patching, get rid of old snapshots, run a backup now, migrate, tag and take off tags, limit.",
+		Doc: "Do one thing to many or all guests, by tag, pool, node or name: start or shut down in order, restart one after another, snapshot before " +
+			"patching, get rid of old snapshots, run a backup now, migrate, tag and take off tags, limit, run a command in each.",
 		Examples: []tool.Example{
 			{Arguments: `{"action":"snapshot","guests":"101,103","snapname":"prepatch","parallel":1,"wait":45}`},
 			{Arguments: `{"action":"add_tags","guests":"100-106,200-204","tags":["patched"],"parallel":1,"confirm":true,"wait":45}`},
 		},
 		Worst: policy.Destructive,
 		Risk: func(in bulkIn) policy.Risk {
-			if in.Action == "delete_snapshot" {
+			switch in.Action {
+			case "delete_snapshot":
 				return policy.Destructive
+			case "exec":
+				return policy.Exec
 			}
 			return policy.Write
 		},
@@ -113,6 +113,10 @@ func (s bulkState) describe(parts []change.Part) bulkOut {
 		out.Groups = s.Groups
 	}
 	out.OK, out.NotOK, out.NotBegun, out.LeftOut = sortParts(parts)
+	if s.Action == "exec" {
+		out.OK, out.NotOK = nil, nil
+		out.addResults(parts)
+	}
 	return out
 }
 
@@ -158,8 +162,10 @@ func (in bulkIn) check() error {
 		return tool.BadArgument("tags", `is for add_tags and remove_tags, which need it, such as ["prod"]`)
 	case is("set_config") == (len(in.Set) == 0):
 		return tool.BadArgument("set", `is for set_config, which needs it, such as {"onboot":1}`)
-	case in.Timeout > 0 && !is("shutdown", "reboot"):
-		return tool.BadArgument("timeout", "is for shutdown and reboot only")
+	case is("exec") == (in.Shell == ""):
+		return tool.BadArgument("shell", `is for exec, which needs it, such as "df -h /"`)
+	case in.Timeout > 0 && !is("shutdown", "reboot", "exec"):
+		return tool.BadArgument("timeout", "is for shutdown, reboot and exec only")
 	case in.ForceStop && !is("shutdown"):
 		return tool.BadArgument("force_stop", "is for shutdown only")
 	case in.Storage != "" && !is("backup"):
@@ -191,6 +197,8 @@ func (in bulkIn) title() string {
 		return "Addition of the " + in.tagNames()
 	case "remove_tags":
 		return "Removal of the " + in.tagNames()
+	case "exec":
+		return "Command " + strconv.Quote(render.Text(in.Shell, 80))
 	}
 	return "Change of the configuration"
 }
@@ -202,6 +210,8 @@ func (in bulkIn) titleOf() string {
 		return in.title() + " to"
 	case "remove_tags":
 		return in.title() + " from"
+	case "exec":
+		return in.title() + " in"
 	}
 	return in.title() + " of"
 }

@@ -67,6 +67,8 @@ func (in bulkIn) callsFor(ctx context.Context, c *tool.Call, g pve.Resource) ([]
 	case "set_config":
 		args["set"] = in.Set
 		return one("pve_update_guest_config", ""), nil
+	case "exec":
+		return []change.PlannedCall{in.execCall(c, g)}, nil
 	}
 	return in.power(g, args), nil
 }
@@ -140,6 +142,8 @@ func (in bulkIn) requestTo(g pve.Resource) policy.Target {
 		return change.GuestTarget(http.MethodPost, g.Ref(), "/migrate")
 	case "add_tags", "remove_tags", "set_config":
 		return change.GuestTarget(http.MethodPut, g.Ref(), "/config")
+	case "exec":
+		return change.GuestTarget(http.MethodPost, g.Ref(), "/agent/exec") // a container's console is under the same rules
 	}
 	return change.GuestTarget(http.MethodPost, g.Ref(), "/status/"+in.Action)
 }

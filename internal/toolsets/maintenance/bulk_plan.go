@@ -42,6 +42,9 @@ func planBulk(ctx context.Context, c *tool.Call, in bulkIn) (change.Plan, bulkSt
 	if err := in.check(); err != nil {
 		return change.Plan{}, p.bulkState, err
 	}
+	if err := in.checkCommand(c); err != nil {
+		return change.Plan{}, p.bulkState, err
+	}
 	if err := p.choose(ctx, c); err != nil {
 		return change.Plan{}, p.bulkState, err
 	}
@@ -59,7 +62,8 @@ func planBulk(ctx context.Context, c *tool.Call, in bulkIn) (change.Plan, bulkSt
 	}
 	plan := p.plan()
 	if len(p.Cannot) > 0 && !in.SkipFailed && !in.Plan {
-		return plan, p.bulkState, p.refuseSome()
+		return plan, p.bulkState, refuseSome(p.title(), "", p.Cannot, p.asked,
+			"See to these, leave them out of guests, or go on without them: skip_impossible: true.")
 	}
 	if len(p.items) == 0 {
 		plan.Already = fmt.Sprintf("%s: there is nothing to do for any of %d guests; nothing was sent.", p.title(), p.asked)
@@ -174,6 +178,9 @@ func (p *bulkPlan) plan() change.Plan {
 	}
 	isAll := strings.TrimSpace(p.Guests) == "all" || p.others == 0 && len(p.items) >= manyInterrupted
 	plan.Destructive = p.interrupted >= manyInterrupted || len(p.items) >= manyChanged || isAll
+	if p.Action == "exec" {
+		plan.Asked = "runs a command in many guests"
+	}
 	p.sayWhat(&plan)
 	return plan
 }
@@ -249,20 +256,6 @@ const mostNamed = 20
 func groupOf(what string, names []string) group {
 	few := names[:min(len(names), mostNamed)]
 	return group{What: what, Guests: few, And: len(names) - len(few)}
-}
-
-// refuseSome refuses the whole because some guests cannot.
-func (p *bulkPlan) refuseSome() error {
-	var lines []string
-	for _, one := range p.Cannot[:min(len(p.Cannot), 5)] {
-		lines = append(lines, one.Guest+": "+one.Why)
-	}
-	more := ""
-	if n := len(p.Cannot) - len(lines); n > 0 {
-		more = fmt.Sprintf(" And %d more.", n)
-	}
-	return explain.Refusal("See to these, leave them out of guests, or go on without them: skip_impossible: true.",
-		"%s: %d of %d guests cannot. %s%s Nothing was sent.", p.title(), len(p.Cannot), p.asked, strings.Join(lines, " "), more)
 }
 
 // sort brings the guests into the order in which they are begun: that of their startup, which is

@@ -133,7 +133,8 @@ func planDrain(ctx context.Context, c *tool.Call, in drainIn) (change.Plan, drai
 	plan := p.plan()
 	switch {
 	case len(p.Cannot) > 0 && p.refuses() && !in.Plan:
-		return plan, p.drainState, p.refuseSome()
+		return plan, p.drainState, refuseSome(p.about(), " move", p.Cannot, len(p.Cannot)+len(p.items),
+			"See to these, or go on without them: immovable: leave, or shutdown. plan: true shows all.")
 	case len(p.items) == 0:
 		plan.Already = p.nothingToDo()
 		return plan, p.drainState, nil

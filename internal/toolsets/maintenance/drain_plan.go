@@ -307,20 +307,6 @@ func (p *drainPlan) cannotMove(ctx context.Context, unit []pve.VMID, err error) 
 	}
 }
 
-// refuseSome refuses the whole because some guests cannot move.
-func (p *drainPlan) refuseSome() error {
-	var lines []string
-	for _, one := range p.Cannot[:min(len(p.Cannot), 5)] {
-		lines = append(lines, strings.TrimSpace(one.Guest+": "+one.Why+" "+one.Next))
-	}
-	more := ""
-	if n := len(p.Cannot) - len(lines); n > 0 {
-		more = fmt.Sprintf(" And %d more.", n)
-	}
-	return explain.Refusal("See to these, or go on without them: immovable: leave, or shutdown. plan: true shows all.",
-		"%s: %d of %d guests cannot move. %s%s Nothing was sent.", p.about(), len(p.Cannot), len(p.Cannot)+len(p.items), strings.Join(lines, " "), more)
-}
-
 func (p *drainPlan) about() string {
 	if p.isReturn() {
 		return "Return of guests to " + p.Node

@@ -1,0 +1,59 @@
+package guestexec
+
+import (
+	"fmt"
+	"unicode/utf8"
+)
+
+// Printed is how a command in a guest has ended, and what it has printed, as a change of many
+// guests keeps it.
+type Printed struct {
+	ExitCode       *int64 // nil if it has not ended by itself
+	Stdout, Stderr Excerpt
+	// All identifies all that was printed; "" if not all of it is known.
+	All string
+	// Process collects the rest of a command that still runs in a VM.
+	Process string
+	// Remark is what is to be said beside the exit code.
+	Remark string
+}
+
+// Excerpt is the beginning and the end of a text.
+type Excerpt struct {
+	Head, Tail string
+	Cut        int // bytes between them
+}
+
+// Size is how many bytes of the text there are.
+func (e Excerpt) Size() int { return len(e.Head) + len(e.Tail) }
+
+// Within returns the excerpt with so many bytes at most. Its end is twice as long as its
+// beginning: that tells how a command went.
+func (e Excerpt) Within(most int) Excerpt {
+	if e.Size() <= most {
+		return e
+	}
+	head, tail := e.Head, e.Tail
+	if e.Cut == 0 {
+		tail = head + tail
+	}
+	to := min(most/3, len(head))
+	for to > 0 && to < len(head) && !utf8.RuneStart(head[to]) {
+		to--
+	}
+	from := max(0, len(tail)-(most-most/3))
+	for from < len(tail) && !utf8.RuneStart(tail[from]) {
+		from++
+	}
+	out := Excerpt{Head: head[:to], Tail: tail[from:]}
+	out.Cut = e.Size() + e.Cut - out.Size()
+	return out
+}
+
+// String is the text, with a word about what is missing.
+func (e Excerpt) String() string {
+	if e.Cut == 0 {
+		return e.Head + e.Tail
+	}
+	return fmt.Sprintf("%s[%d bytes cut]%s", e.Head, e.Cut, e.Tail)
+}
