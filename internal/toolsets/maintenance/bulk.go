@@ -15,7 +15,7 @@ import (
 type bulkIn struct {
 	Action     string      `json:"action" enum:"start,shutdown,stop,reboot,snapshot,delete_snapshot,backup,migrate,add_tags,remove_tags,set_config,exec" jsonschema:"what to do to each"`
 	Guests     string      `json:"guests" jsonschema:"ids, 100-120, names, web*, tag:prod, pool:lab, node:pve2, vm, ct, running, all; comma = or, + = and, ! = not"`
-	Snapname   string      `json:"snapname,omitzero" jsonschema:"name; delete_snapshot: * allowed"`
+	Snapname   string      `json:"snapname,omitzero" jsonschema:"delete_snapshot: * allowed"`
 	OlderThan  string      `json:"older_than,omitzero" jsonschema:"snapshots: 30d"`
 	Keep       int         `json:"keep,omitzero" min:"0" jsonschema:"newest that stay"`
 	RAM        bool        `json:"vmstate,omitzero" jsonschema:"with RAM"`
@@ -76,7 +76,7 @@ func bulkAction() tool.Tool {
 		Name:  "pve_bulk_action",
 		Title: "Do one thing to many guests",
 		Doc: "Do one thing to many or all guests, by tag, pool, node or name: start or shut down in order, restart one after another, snapshot before " +
-			"patching, get rid of old snapshots, run a backup now, migrate, tag and take off tags, limit, run a command in each.",
+			"patching, get rid of old snapshots, run a backup now, migrate, tag, take off tags, limit, run a command.",
 		Examples: []tool.Example{
 			{Arguments: `{"action":"snapshot","guests":"101,103","snapname":"prepatch","parallel":1,"wait":45}`},
 			{Arguments: `{"action":"add_tags","guests":"100-106,200-204","tags":["patched"],"parallel":1,"confirm":true,"wait":45}`},

@@ -20,7 +20,7 @@ type drainIn struct {
 	LocalDisks *bool    `json:"local_disks,omitzero" jsonschema:"copy disks of running VMs; default: true"`
 	HoldHA     *bool    `json:"hold_ha,omitzero" jsonschema:"no failback until return; default: true"`
 	Guests     string   `json:"guests,omitzero" jsonschema:"return: these; default: by PVE's tasks"`
-	Failback   string   `json:"failback,omitzero" jsonschema:"return: guests whose failback is held"`
+	Failback   string   `json:"failback,omitzero" jsonschema:"return: guests with held failback"`
 	Start      string   `json:"start,omitzero" jsonschema:"return: guests to start"`
 	Parallel   int      `json:"parallel,omitzero" min:"1" jsonschema:"at a time; default: 2"`
 	change.PlanArguments
