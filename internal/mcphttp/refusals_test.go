@@ -103,6 +103,7 @@ func TestWhoMayCall(t *testing.T) {
 			{1, "pve_delete_snapshot", remove, 403, `error="insufficient_scope"`},
 			{2, "pve_delete_snapshot", remove, 200, ""},
 			{2, "pve_vm_exec", map[string]any{"vmid": 101, "command": []string{"id"}}, 403, `scope="pve:destroy pve:exec"`},
+			{2, "pve_bulk_action", map[string]any{"action": "exec", "guests": "101", "shell": "id"}, 403, `scope="pve:destroy pve:exec"`},
 			{3, "pve_list_nodes", nil, 403, `scope="pve:exec pve:read"`},
 		} {
 			resp, body := s.do(s.toolCall(tt.tool, tt.args, "Authorization", "Bearer "+secrets[tt.caller]))
