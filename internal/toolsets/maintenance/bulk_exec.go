@@ -23,8 +23,8 @@ const execSeconds = 600
 // arguments.
 var plainLineRE = lazyregexp.New(`^\s*/[\w./:@%+,=-]+([ \t]+[\w./:@%+,=-]+)*\s*$`)
 
-// words are the words of the line, to be run without a shell, nil if a shell runs it: which
-// commands PVE_MCP_EXEC_ALLOW names can only be told of words.
+// words are the words of the line, to be run without a shell, nil if a shell runs it.
+// PVE_MCP_EXEC_ALLOW names commands by their words, and never a shell.
 func (in bulkIn) words(c *tool.Call) []string {
 	if len(c.Host().Policy.ExecAllow) == 0 || !plainLineRE.MatchString(in.Shell) {
 		return nil
