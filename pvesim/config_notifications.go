@@ -29,7 +29,7 @@ func notifyRefusal(status int, format string, args ...any) error {
 func notificationKind(path, typ, noun string, hidden ...string) sectionKind {
 	absent := func(id string) error { return notifyRefusal(404, "%s '%s' not found", noun, id) }
 	return sectionKind{
-		path: path, file: notificationsFile, key: "name", typ: typ, hidden: hidden, builtin: builtinOf(typ), hasOrigin: true, inOne: true,
+		path: path, file: notificationsFile, key: "name", typ: typ, hidden: hidden, builtin: builtinOf(typ), hasOrigin: true, inOne: true, keepsEmpty: true,
 		unknown: absent, gone: absent, absent: absent,
 		taken: func(id string) error {
 			return notifyRefusal(400, "Cannot create '%s', an entity with the same name already exists", id)

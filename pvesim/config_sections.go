@@ -2,6 +2,7 @@ package pvesim
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -27,6 +28,7 @@ type sectionKind struct {
 	hidden           []string  // options that PVE tells nobody
 	builtin          []Section // objects that PVE has by itself
 	hasOrigin        bool      // a list says where an object is from
+	keepsEmpty       bool      // options without a value are kept
 
 	// What PVE says of an object that is to be shown or changed and is not there, and of one that
 	// is to be made and is.
@@ -169,6 +171,7 @@ func (k sectionKind) create(c *call) (any, error) {
 		return nil, err
 	}
 	c.setSection(&s, k.key, "type")
+	k.dropUnwritten(&s)
 	if k.check != nil {
 		if err := k.check(c, s, true); err != nil {
 			return nil, err
@@ -215,6 +218,15 @@ func (k sectionKind) knows(c *call, typ string) error {
 	return nil
 }
 
+// dropUnwritten drops options that PVE's files of sections cannot say: those without a value,
+// and that an object is not disabled.
+func (k sectionKind) dropUnwritten(s *Section) {
+	if k.keepsEmpty {
+		return
+	}
+	maps.DeleteFunc(s.Options, func(name, value string) bool { return value == "" || name == "disable" && value == "0" })
+}
+
 func (k sectionKind) put(c *call) (any, error) {
 	if err := c.checkDigestOf(c.fileDigest(k.file)); err != nil {
 		return nil, err
@@ -228,6 +240,7 @@ func (k sectionKind) put(c *call) (any, error) {
 	}
 	changed := cloneSections([]Section{s})[0]
 	c.setSection(&changed, k.key)
+	k.dropUnwritten(&changed)
 	if k.check != nil {
 		if err := k.check(c, changed, false); err != nil {
 			return nil, err

@@ -1,6 +1,7 @@
 package pvesim
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"slices"
@@ -29,6 +30,10 @@ func (m madeDrives) undo(s *state) {
 // their volumes and sizes. What it made is undone if it fails.
 func (c *call) makeDrives(j *journal, kind string, vmid int, config map[string]string, defaultStorage string) (madeDrives, error) {
 	out := madeDrives{config: map[string]string{}}
+	r := request{storage: defaultStorage, node: c.node.Name, vmid: vmid, ofTemplate: kind == "qemu" && config["template"] == "1"}
+	if g := c.guests[vmid]; g != nil && g.template() {
+		r.ofTemplate = kind == "qemu"
+	}
 	for _, key := range drivesToMake(kind, config) {
 		if _, name, _ := strings.Cut(propstring.Volume(config[key]), ":"); name == "cloudinit" || propstring.IsCloudInit(config[key]) {
 			attached := out.config
@@ -41,7 +46,7 @@ func (c *call) makeDrives(j *journal, kind string, vmid int, config map[string]s
 				return madeDrives{}, err
 			}
 		}
-		drive, v, err := c.makeDrive(j, kind, vmid, key, config[key], defaultStorage)
+		drive, v, err := c.makeDrive(j, kind, key, config[key], r)
 		if err != nil {
 			out.undo(&c.state)
 			return madeDrives{}, err
@@ -63,16 +68,15 @@ func drivesToMake(kind string, config map[string]string) []string {
 	return keys
 }
 
-func (c *call) makeDrive(j *journal, kind string, vmid int, key, drive, defaultStorage string) (string, *volume, error) {
+// makeDrive makes the volume that a drive asks for. r has what it does not say.
+func (c *call) makeDrive(j *journal, kind, key, drive string, r request) (string, *volume, error) {
 	drive = c.printed(kind, key, drive)
 	id := propstring.Volume(drive)
 	storage, name, ok := strings.Cut(id, ":")
 	if !ok {
 		return drive, nil, nil
 	}
-	if storage == "" {
-		storage = defaultStorage
-	}
+	r.storage = cmp.Or(storage, r.storage)
 	if !newDisk(name) {
 		v := c.volumeOf(id, c.node.Name)
 		if v == nil {
@@ -80,15 +84,15 @@ func (c *call) makeDrive(j *journal, kind string, vmid int, key, drive, defaultS
 		}
 		return c.printed(kind, key, propstring.Set(drive, "size", propstring.FormatSize(v.Size))), nil, nil
 	}
-	if _, err := c.usable(storage, c.node.Name); err != nil {
+	if _, err := c.usable(r.storage, c.node.Name); err != nil {
 		return "", nil, err
 	}
-	st := c.storageNamed(storage)
-	source, err := c.importSource(j, drive, vmid)
+	st := c.storageNamed(r.storage)
+	source, err := c.importSource(j, drive, r.vmid)
 	if err != nil {
 		return "", nil, err
 	}
-	r := c.driveRequest(kind, key, drive, source, request{storage: storage, node: c.node.Name, vmid: vmid})
+	r = c.driveRequest(kind, key, drive, source, r)
 	if r.name == "cloudinit" {
 		drive = propstring.Set(drive, "media", "cdrom")
 	}

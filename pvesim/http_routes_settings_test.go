@@ -153,7 +153,7 @@ var settingSamples = map[string]sample{
 	"POST /cluster/sdn/ipams":                                       {with: "ipam=own&type=pve"},
 	"DELETE /cluster/sdn/ipams/{ipam}":                              {before: "POST /cluster/sdn/ipams?ipam=own&type=pve", with: "ipam=own"},
 	"GET /nodes/{node}/sdn/zones/{zone}/content":                    {with: "zone=lan"},
-	"POST /nodes/{node}/apt/repositories":                           {with: "path=/etc/apt/sources.list&index=0&enabled=1"},
+	"POST /nodes/{node}/apt/repositories":                           {with: "path=/etc/apt/sources.list.d/debian.sources&index=0&enabled=1"},
 	"PUT /nodes/{node}/apt/repositories":                            {with: "handle=test"},
 	"POST /nodes/{node}/certificates/custom":                        {with: "certificates=x", want: "Parameter verification failed. certificates: invalid format - not a valid PEM-formatted string."},
 	"PUT /nodes/{node}/dns":                                         {with: "search=example.org"},

@@ -54,42 +54,45 @@ func bridgeFields(name, ports string, priority int) map[string]any {
 // networkNow are a node's interfaces with what was changed of them.
 func (c *call) networkNow(n *node) []map[string]any {
 	out := c.networkOf(n)
-	ep := c.api().Endpoint("POST", "/nodes/{node}/network")
 	inForce := map[string]bool{}
 	for _, s := range c.files[n.networkFile()] {
 		inForce[s.ID] = true
 	}
+	exists := func(name string) any {
+		if i := indexOfInterface(out, name); i >= 0 {
+			return out[i]["exists"]
+		}
+		return 0
+	}
 	for _, s := range c.changedInterfaces(n) {
-		i := slices.IndexFunc(out, func(have map[string]any) bool { return have["iface"] == s.ID })
-		switch {
-		case s.Type == removedInterface && i >= 0:
-			out = slices.Delete(out, i, i+1)
+		i := indexOfInterface(out, s.ID)
+		if s.Type == removedInterface {
+			if i >= 0 {
+				out = slices.Delete(out, i, i+1)
+			}
 			continue
-		case s.Type == removedInterface:
-			continue
-		case i < 0:
+		}
+		entry := readInterface(s, exists)
+		if i < 0 {
 			i = len(out)
-			out = append(out, map[string]any{"iface": s.ID, "method": "manual", "method6": "manual", "families": []any{"inet"}, "priority": 3 + i})
+			out = append(out, nil)
+			entry["priority"] = 3 + i
 			if inForce[s.ID] {
-				out[i]["active"] = 1
+				entry["active"] = 1
 			}
 		}
-		entry := out[i]
-		for name, value := range c.options(ep, s) {
-			entry[name] = value
-		}
-		if entry["type"] = s.Type; s.Type == "bridge" {
-			for name, usual := range map[string]any{"bridge_ports": "", "bridge_stp": "off", "bridge_fd": "0"} {
-				if entry[name] == nil {
-					entry[name] = usual
-				}
+		for _, name := range []string{"active", "exists", "priority"} { // of the machine
+			if known := out[i][name]; known != nil {
+				entry[name] = known
 			}
 		}
-		if entry["address"] != nil || entry["cidr"] != nil {
-			entry["method"] = "static"
-		}
+		out[i] = entry
 	}
 	return out
+}
+
+func indexOfInterface(all []map[string]any, name string) int {
+	return slices.IndexFunc(all, func(i map[string]any) bool { return i["iface"] == name })
 }
 
 // changedInterfaces are those that wait, or that are in force if none do.
@@ -145,26 +148,45 @@ func createInterface(c *call) (any, error) {
 	if c.theInterface() != nil {
 		return nil, badParam("iface", "interface already exists")
 	}
-	s := Section{ID: c.str("iface"), Type: c.str("type")}
-	c.setSection(&s, "iface", "node", "type")
-	c.changeNetwork(s)
-	return nil, nil
+	if strings.HasPrefix(c.str("type"), "OVS") {
+		return nil, die("Open VSwitch is not installed (need package 'openvswitch-switch')")
+	}
+	return nil, c.writeInterface(Section{ID: c.str("iface")})
 }
 
 func putInterface(c *call) (any, error) {
-	if c.theInterface() == nil {
+	now := c.theInterface()
+	if now == nil {
 		return nil, badParam("iface", "interface does not exist")
 	}
-	s := Section{ID: c.str("iface")}
-	for _, old := range c.changedInterfaces(c.node) {
-		if old.ID == s.ID {
-			s = cloneSections([]Section{old})[0]
+	old := Section{ID: c.str("iface"), Options: map[string]string{}}
+	for _, changed := range c.changedInterfaces(c.node) {
+		if changed.ID == old.ID {
+			return nil, c.writeInterface(changed)
 		}
 	}
-	s.Type = c.str("type")
-	c.setSection(&s, "iface", "node", "type")
+	for name, value := range now {
+		if text, isText := value.(string); isText && !slices.Contains([]string{"iface", "type", "cidr", "cidr6"}, name) {
+			old.Options[name] = text
+		}
+	}
+	if now["autostart"] != nil {
+		old.Options["autostart"] = "1"
+	}
+	return nil, c.writeInterface(old)
+}
+
+// writeInterface makes an interface what the call says of it.
+func (c *call) writeInterface(old Section) error {
+	s, err := c.changedInterface(old)
+	if err != nil {
+		return err
+	}
+	if err := c.checkInterface(s); err != nil {
+		return err
+	}
 	c.changeNetwork(s)
-	return nil, nil
+	return nil
 }
 
 func deleteInterface(c *call) (any, error) {

@@ -101,38 +101,3 @@ func listUpdates(c *call) (any, error) {
 	}
 	return out, nil
 }
-
-// standardRepositories are Proxmox's, by their handles.
-var standardRepositories = []struct{ handle, name, uri, component, text string }{
-	{"enterprise", "Enterprise", "https://enterprise.proxmox.com/debian/pve", "pve-enterprise", "This is the default, stable, and recommended repository."},
-	{"no-subscription", "No-Subscription", "http://download.proxmox.com/debian/pve", "pve-no-subscription", "This is the recommended repository for testing and non-production use."},
-	{"test", "Test", "http://download.proxmox.com/debian/pve", "pve-test", "This repository contains the latest packages."},
-}
-
-// getRepositories are Debian's, and those of Proxmox that the node has.
-func getRepositories(c *call) (any, error) {
-	digest := []any{}
-	for i := range 32 {
-		digest = append(digest, int(hash(c.node.Name, c.repositoriesDigest(), i)%256))
-	}
-	repositories, status := []any{}, map[string]int{}
-	for _, r := range c.repositories() {
-		repositories = append(repositories, map[string]any{
-			"Enabled": bit(r.enabled), "FileType": "list", "Types": []any{"deb"}, "URIs": []any{r.uri}, "Suites": []any{r.suite}, "Components": r.components,
-		})
-		status[r.handle] = bit(r.enabled)
-	}
-	standard := []any{}
-	for _, r := range standardRepositories {
-		item := map[string]any{"handle": r.handle, "name": r.name, "description": r.text}
-		if enabled, ok := status[r.handle]; ok {
-			item["status"] = enabled
-		}
-		standard = append(standard, item)
-	}
-	return map[string]any{
-		"digest": c.repositoriesDigest(), "errors": []any{}, "infos": []any{},
-		"files":          []any{map[string]any{"path": sourcesFile, "file-type": "list", "digest": digest, "repositories": repositories}},
-		"standard-repos": standard,
-	}, nil
-}

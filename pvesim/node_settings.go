@@ -1,7 +1,6 @@
 package pvesim
 
 import (
-	"cmp"
 	"crypto/tls"
 	"fmt"
 	"net/netip"
@@ -181,87 +180,4 @@ func (c *call) describeCustom() (map[string]any, error) {
 func deleteCertificate(c *call) (any, error) {
 	delete(c.files, c.nodeSettings("pveproxy-ssl"))
 	return nil, nil
-}
-
-// switchedFile has the repositories of a node that were added, or switched on or off.
-func (c *call) switchedFile() string { return c.nodeSettings("repositories") }
-
-// switchRepository switches the repository at a place of a file on or off.
-func switchRepository(c *call) (any, error) {
-	all := c.repositories()
-	i := c.number("index", 0)
-	switch {
-	case c.str("digest") != "" && c.str("digest") != c.repositoriesDigest():
-		return nil, die("file state changed")
-	case c.str("path") != sourcesFile:
-		return nil, die("invalid path")
-	case i >= len(all):
-		return nil, die("invalid index")
-	case c.params["enabled"] != nil:
-		c.sectionOrNew(c.switchedFile(), "enabled", fmt.Sprint(i)).Options["enabled"] = fmt.Sprint(bit(c.flag("enabled")))
-	}
-	return nil, nil
-}
-
-// addRepository adds one of Proxmox's, or switches it on if it is there.
-func addRepository(c *call) (any, error) {
-	handle := c.str("handle")
-	if c.str("digest") != "" && c.str("digest") != c.repositoriesDigest() {
-		return nil, die("file state changed")
-	}
-	known := false
-	for _, r := range standardRepositories {
-		known = known || r.handle == handle
-	}
-	if !known {
-		return nil, die("unknown repository handle '%s'", handle)
-	}
-	for i, r := range c.repositories() {
-		if r.handle == handle {
-			c.sectionOrNew(c.switchedFile(), "enabled", fmt.Sprint(i)).Options["enabled"] = "1"
-			return nil, nil
-		}
-	}
-	c.sectionOrNew(c.switchedFile(), "added", handle)
-	return nil, nil
-}
-
-// sourcesFile has all repositories of a node.
-const sourcesFile = "/etc/apt/sources.list"
-
-// repository is one of a node.
-type repository struct {
-	handle, uri, suite string
-	components         []any
-	enabled            bool
-}
-
-// repositories are Debian's, and those of Proxmox that the node has, in their order.
-func (c *call) repositories() []repository {
-	suite := c.node.version.debian()
-	out := []repository{
-		{uri: "http://deb.debian.org/debian", suite: suite, components: []any{"main", "contrib"}, enabled: true},
-		{uri: "http://security.debian.org", suite: suite + "-security", components: []any{"main", "contrib"}, enabled: true},
-	}
-	handles := []string{cmp.Or(c.node.Repository, "no-subscription")}
-	for _, s := range c.sectionsOfType(c.switchedFile(), "added") {
-		handles = append(handles, s.ID)
-	}
-	for _, handle := range handles {
-		for _, r := range standardRepositories {
-			if r.handle == handle {
-				out = append(out, repository{handle: handle, uri: r.uri, suite: suite, components: []any{r.component}, enabled: true})
-			}
-		}
-	}
-	for i := range out {
-		if s := c.section(c.switchedFile(), "enabled", fmt.Sprint(i)); s != nil {
-			out[i].enabled = s.Options["enabled"] == "1"
-		}
-	}
-	return out
-}
-
-func (c *call) repositoriesDigest() string {
-	return fmt.Sprintf("%064x", hash(c.node.Name, "repositories", fmt.Sprint(c.repositories())))
 }

@@ -59,6 +59,53 @@ var flows = map[string]string{
 		GET /nodes/pve1/storage/local/content?content=iso#local:iso/tf.iso#size => 9.26941184e+08
 		DELETE /nodes/pve1/storage/local/content/local:iso%2Ftf.iso => OK
 		GET /nodes/pve1/storage/local/content?content=iso#local:iso/tf.iso => null`,
+	"a bridge": `
+		POST /nodes/pve1/network?autostart=1&bridge_vlan_aware=1&cidr=10.9.0.1/24&iface=vmbr7&mtu=1499&type=bridge => null
+		GET /nodes/pve1/network#vmbr7#mtu                => 1499
+		GET /nodes/pve1/network/vmbr7                    => map[address:10.9.0.1 autostart:1 bridge_fd:0 bridge_ports: bridge_stp:off bridge_vids:2-4094 bridge_vlan_aware:1 cidr:10.9.0.1/24 families:[inet] method:static method6:manual mtu:1499 netmask:24 priority:5 type:bridge]
+		PUT /nodes/pve1/network                          => OK
+		GET /nodes/pve1/network#vmbr7#active             => 1
+		POST /nodes/pve1/network?cidr=10.9.1.1/24&gateway=10.9.1.254&iface=vmbr8&type=bridge => 400 Parameter verification failed. gateway: Default gateway already exists on interface 'vmbr0'.
+		POST /nodes/pve1/network?bridge_ports=eth0&iface=vmbr8&type=bridge => 400 Parameter verification failed. bridge_ports: eth0 is already used on interface 'vmbr0'.
+		POST /nodes/pve1/network?bridge_ports=eth9&iface=vmbr8&type=bridge => 500 bridge 'vmbr8' - unable to find bridge port 'eth9'
+		PUT /nodes/pve1/network/vmbr7?cidr6=fe80::1/64&delete=cidr,mtu,bridge_vlan_aware&type=bridge => null
+		GET /nodes/pve1/network/vmbr7                    => map[active:1 address6:fe80::1 autostart:1 bridge_fd:0 bridge_ports: bridge_stp:off cidr6:fe80::1/64 families:[inet6] method:manual method6:static netmask6:64 priority:5 type:bridge]
+		PUT /nodes/pve1/network/vmbr0?bridge_ports=eth0&cidr=10.10.0.1/24&gateway=10.10.0.254&mtu=1400&type=bridge => null
+		GET /nodes/pve1/network/vmbr0#mtu                => 1400
+		GET /nodes/pve1/network/vmbr0#autostart          => 1
+		DELETE /nodes/pve1/network/vmbr7                 => null
+		GET /nodes/pve1/network#vmbr7                    => null`,
+	"a VLAN and a bond": `
+		POST /nodes/pve1/network?iface=eth0.40&mtu=1499&type=vlan => null
+		GET /nodes/pve1/network/eth0.40#vlan-id          => 40
+		GET /nodes/pve1/network/eth0.40#vlan-raw-device  => eth0
+		GET /nodes/pve1/network/eth0.40#exists           => 1
+		POST /nodes/pve1/network?iface=eth7.40&type=vlan => 500 vlan 'eth7.40' - unable to find parent 'eth7'
+		POST /nodes/pve1/network?iface=eth0.41&mtu=9000&type=vlan => 500 interface 'eth0' - mtu 1500 is lower than 'eth0.41' - mtu 9000
+		POST /nodes/pve1/network?iface=uplink&vlan-id=42&vlan-raw-device=eth0&type=vlan => null
+		GET /nodes/pve1/network#uplink#type              => vlan
+		POST /nodes/pve1/network?iface=bond1&slaves=eth8&type=bond => 500 bond 'bond1' - unable to find slave 'eth8'
+		POST /nodes/pve1/network?iface=eth8&type=eth     => null
+		POST /nodes/pve1/network?iface=bond1&slaves=eth8&bond_mode=balance-rr&bond_xmit_hash_policy=layer2&type=bond => null
+		GET /nodes/pve1/network#bond1#bond_miimon        => 100
+		GET /nodes/pve1/network#bond1#bond_xmit_hash_policy => null
+		POST /nodes/pve1/network?iface=vmbr5&type=OVSBridge => 500 Open VSwitch is not installed (need package 'openvswitch-switch')`,
+	"settings without a value": `
+		POST /access/domains?realm=corp&type=openid&issuer-url=https://id.example.org&client-id=pve&scopes=&autocreate=0 => null
+		GET /access/domains/corp#scopes                  => null
+		GET /access/domains/corp#autocreate              => 0
+		POST /cluster/metrics/server/graph?type=graphite&server=10.0.0.9&port=2003&disable=0 => null
+		GET /cluster/metrics/server/graph#disable        => null
+		PUT /cluster/metrics/server/graph?server=10.0.0.9&port=2003&disable=1 => null
+		GET /cluster/metrics/server/graph#disable        => 1`,
+	"a VM that is a template": `
+		POST /nodes/pve1/qemu?vmid=520&template=1&scsi0=local-zfs:8&ide2=local-zfs:cloudinit => OK
+		GET /nodes/pve1/qemu/520/config#scsi0            => local-zfs:base-520-disk-0,size=8G
+		GET /nodes/pve1/qemu/520/config#ide2             => local-zfs:vm-520-cloudinit,media=cdrom
+		POST /nodes/pve1/qemu/520/config?scsi1=local-zfs:1 => OK
+		GET /nodes/pve1/qemu/520/config#scsi1            => local-zfs:base-520-disk-1,size=1G
+		POST /nodes/pve1/lxc?vmid=530&template=1&rootfs=local-zfs:4&ostemplate=local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst => OK
+		GET /nodes/pve1/lxc/530/config#rootfs            => local-zfs:subvol-530-disk-0,size=4G`,
 	"a pool": `
 		POST /pools?comment=a&poolid=tf                  => null
 		GET /pools?poolid=tf#tf#comment                  => a

@@ -149,11 +149,11 @@ func TestNodeSettings(t *testing.T) {
 		PUT /nodes/pve1/apt/repositories?handle=banana                        => 500 unknown repository handle 'banana'
 		PUT /nodes/pve1/apt/repositories?handle=test                          => null
 		GET /nodes/pve1/apt/repositories#standard-repos#test#status           => 1
-		POST /nodes/pve1/apt/repositories?path=/etc/apt/sources.list&index=3&enabled=0 => null
+		POST /nodes/pve1/apt/repositories?path=/etc/apt/sources.list.d/proxmox.sources&index=1&enabled=0 => null
 		GET /nodes/pve1/apt/repositories#standard-repos#test#status           => 0
 		PUT /nodes/pve1/apt/repositories?handle=test                          => null
 		GET /nodes/pve1/apt/repositories#standard-repos#test#status           => 1
-		POST /nodes/pve1/apt/repositories?path=/etc/apt/sources.list&index=9  => 500 invalid index
+		POST /nodes/pve1/apt/repositories?path=/etc/apt/sources.list.d/proxmox.sources&index=2 => 500 invalid index
 		POST /nodes/pve1/certificates/custom?certificates=x                   => 400 Parameter verification failed. certificates: invalid format - not a valid PEM-formatted string.
 		DELETE /nodes/pve1/certificates/custom                                => null
 	`)

@@ -114,6 +114,7 @@ type request struct {
 	format        string // "" means the storage's own
 	size          int64
 	base          *volume // of a linked clone
+	ofTemplate    bool    // so that a disk becomes a base
 }
 
 // newVolume names a volume as PVE does on this type of storage: the first free
@@ -129,6 +130,9 @@ func (s *state) newVolume(r request) Volume {
 	prefix := "vm"
 	if r.content == "rootdir" && (t.subvols || r.size == 0) {
 		prefix, v.Format = "subvol", "subvol"
+	}
+	if r.ofTemplate && r.name == "disk" {
+		prefix = "base"
 	}
 	name := fmt.Sprintf("%s-%d-%s", prefix, r.vmid, r.name)
 	if r.name == "disk" {
