@@ -16,17 +16,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/auth"
+
 	"github.com/pve-mcp/pve-mcp/bench/bare"
+	"github.com/pve-mcp/pve-mcp/internal/callers"
 	"github.com/pve-mcp/pve-mcp/internal/mcphttp"
 	"github.com/pve-mcp/pve-mcp/internal/mcpserver"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 )
 
-// clients are how many call at once.
-var clients = []int{1, 10, 100}
-
-// toolCall is a call of a tool.
-type toolCall struct{ name, args string }
+// clients are how many call at once, each of them another caller.
+var clients = []int{1, 10, 100, 1_000}
 
 // mixed are what they call, one after the other.
 var mixed = []toolCall{
@@ -47,19 +47,19 @@ var mixed = []toolCall{
 // (bare), in turns. pve/call is how many requests reached PVE for a call: those of the
 // same kind at the same time share one.
 func BenchmarkHTTP(b *testing.B) {
-	for _, guests := range sizes {
+	for _, size := range sizes {
 		for _, n := range clients {
-			b.Run(fmt.Sprintf("clients=%d/%s", n, sized(guests)), func(b *testing.B) { compareHTTP(b, guests, n) })
+			b.Run(fmt.Sprintf("clients=%d/%s", n, guests(size)), func(b *testing.B) { compareHTTP(b, size, n) })
 		}
 	}
 }
 
-func compareHTTP(b *testing.B, guests, n int) {
-	c := newCluster(b, guests)
+func compareHTTP(b *testing.B, size, n int) {
+	c := newCluster(b, size)
 	ours := side{url: serve(b, c), calls: mixed}
 	least := side{url: serveBare(b)}
 	least.calls = echoes(b, least.url, ours)
-	sent, round := len(c.sim.Requests()), 200
+	sent, round := len(c.sim.Requests()), max(200, 2*n)
 	for b.Loop() {
 		ours.load(b, n, round)
 		least.load(b, n, round)
@@ -71,6 +71,7 @@ func compareHTTP(b *testing.B, guests, n int) {
 		b.ReportMetric(ms(quantile(s.took, 0.99)), name+"-p99-ms")
 	}
 	b.ReportMetric(float64(len(c.sim.Requests())-sent)/float64(len(ours.took)), "pve/call")
+	b.ReportMetric(float64(ours.bytes)/float64(len(ours.took)), "B/call")
 	b.ReportMetric(inUse(), "heap-MiB")
 }
 
@@ -82,11 +83,11 @@ func echoes(b *testing.B, url string, like side) []toolCall {
 	wire := &http.Transport{}
 	defer wire.CloseIdleConnections()
 	size := func(url string, call toolCall) int {
-		n, err := post(b.Context(), wire, url, call)
+		text, err := post(b.Context(), wire, url, "0", call)
 		if err != nil {
 			b.Fatal(err)
 		}
-		return n
+		return len(text)
 	}
 	empty := size(url, echo(0))
 	var calls []toolCall
@@ -126,14 +127,19 @@ func inUse() float64 {
 // serve serves a cluster's tools over HTTP, and returns where.
 func serve(tb testing.TB, c *cluster) string {
 	tb.Helper()
+	s := mcpserver.New(mcpserver.Options{Version: "bench", Host: c.host(tb, c.transport)})
+	return listen(tb, mcphttp.Options{Server: s, Authenticate: byName})
+}
+
+func listen(tb testing.TB, o mcphttp.Options) string {
+	tb.Helper()
 	l, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(tb.Context()))
 	ended := make(chan error, 1)
-	s := mcpserver.New(mcpserver.Options{Version: "bench", Host: c.host(tb, c.transport)})
-	go func() { ended <- mcphttp.Serve(ctx, l, mcphttp.Options{Server: s}) }()
+	go func() { ended <- mcphttp.Serve(ctx, l, o) }()
 	tb.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
@@ -141,6 +147,11 @@ func serve(tb testing.TB, c *cluster) string {
 		}
 	})
 	return "http://" + l.Addr().String() + mcphttp.Path
+}
+
+// byName takes the token of a caller for its name.
+func byName(_ context.Context, token string) (*auth.TokenInfo, error) {
+	return &auth.TokenInfo{UserID: token, Scopes: callers.Scopes{callers.Read}.Strings(), Expiration: time.Now().Add(time.Hour)}, nil
 }
 
 // serveBare serves the SDK's least server, and returns where.
@@ -156,6 +167,7 @@ type side struct {
 	url   string
 	calls []toolCall
 	took  []time.Duration // each call
+	bytes int             // of all answers
 	busy  time.Duration   // all of them
 }
 
@@ -166,62 +178,68 @@ func (s *side) load(tb testing.TB, n, calls int) {
 	var mu sync.Mutex
 	var running sync.WaitGroup
 	begun := time.Now()
-	for range n {
+	for caller := range n {
 		running.Go(func() {
 			wire := &http.Transport{}
 			defer wire.CloseIdleConnections()
 			var own []time.Duration
+			bytes := 0
 			for i := next.Add(1) - 1; i < int64(calls); i = next.Add(1) - 1 {
 				own = append(own, took(func() {
-					if _, err := post(tb.Context(), wire, s.url, s.calls[int(i)%len(s.calls)]); err != nil {
+					text, err := post(tb.Context(), wire, s.url, fmt.Sprint(caller), s.calls[int(i)%len(s.calls)])
+					if err != nil {
 						tb.Error(err)
 					}
+					bytes += len(text)
 				}))
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			s.took = append(s.took, own...)
+			s.took, s.bytes = append(s.took, own...), s.bytes+bytes
 		})
 	}
 	running.Wait()
 	s.busy += time.Since(begun)
 }
 
-// post calls a tool as a client of the stateless protocol does, and returns how long the
-// answer is.
-func post(ctx context.Context, wire http.RoundTripper, url string, call toolCall) (int, error) {
+// post calls a tool as a client of the stateless protocol does, and returns the answer.
+func post(ctx context.Context, wire http.RoundTripper, url, caller string, call toolCall, more ...string) (answer []byte, err error) {
 	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":%q,"arguments":%s,"_meta":{`+
 		`"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`, call.name, call.args)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
-		return 0, err
+		return nil, err
+	}
+	for i := 0; i < len(more); i += 2 {
+		req.Header.Set(more[i], more[i+1])
 	}
 	for k, v := range map[string]string{
-		"Content-Type": "application/json", "Accept": "application/json, text/event-stream",
+		"Authorization": "Bearer " + caller,
+		"Content-Type":  "application/json", "Accept": "application/json, text/event-stream",
 		"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": call.name,
 	} {
 		req.Header.Set(k, v)
 	}
 	resp, err := wire.RoundTrip(req)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	event := text
 	if _, data, ok := bytes.Cut(text, []byte("data: ")); ok {
 		event = data
 	}
-	var answer struct {
+	var said struct {
 		Result *struct {
 			IsError bool `json:"isError"`
 		} `json:"result"`
 	}
-	if err := json.NewDecoder(bytes.NewReader(event)).Decode(&answer); err != nil || answer.Result == nil || answer.Result.IsError {
-		return 0, fmt.Errorf("%s %s: %s %v: %.300s", call.name, call.args, resp.Status, err, text)
+	if err := json.NewDecoder(bytes.NewReader(event)).Decode(&said); err != nil || said.Result == nil || said.Result.IsError {
+		return text, fmt.Errorf("%s %s: %s %v: %.300s", call.name, call.args, resp.Status, err, text)
 	}
-	return len(text), nil
+	return text, nil
 }

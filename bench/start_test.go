@@ -45,6 +45,53 @@ func BenchmarkStart(b *testing.B) {
 	}
 }
 
+// What all toolsets cost at the start, in proportion to the usual ones: both start in turns,
+// and what is reported is the median of the ratios of the pairs, with its interval of 95 %.
+func BenchmarkToolsets(b *testing.B) {
+	program := build(b, b.TempDir(), "../cmd/pve-mcp")
+	for _, until := range []struct {
+		name string
+		ask  []string
+	}{
+		{"initialize", []string{process.Initialize}},
+		{"list", []string{process.Initialize, process.ListTools}},
+	} {
+		b.Run("toolsets=all/until="+until.name, func(b *testing.B) {
+			var core, all started
+			for i := 0; b.Loop(); i++ {
+				if i%2 == 0 {
+					core.start(b, program, until.ask)
+				}
+				all.start(b, program, until.ask, "PVE_MCP_TOOLSETS=all")
+				if i%2 == 1 {
+					core.start(b, program, until.ask)
+				}
+			}
+			b.ReportMetric(0, "ns/op") // of both together: it says nothing
+			report := func(what string, of func(started) []float64) {
+				ratios := of(all)
+				if len(ratios) == 0 {
+					return
+				}
+				for i, v := range of(core) {
+					ratios[i] /= v
+				}
+				low, middle, high := process.Median(ratios)
+				b.ReportMetric(low, what+"-low")
+				b.ReportMetric(middle, what+"-ratio")
+				b.ReportMetric(high, what+"-high")
+			}
+			report("time", func(s started) (ms []float64) {
+				for _, t := range s.took {
+					ms = append(ms, t.Seconds())
+				}
+				return ms
+			})
+			report("memory", func(s started) []float64 { return s.own })
+		})
+	}
+}
+
 // build builds a program as make build does.
 func build(b *testing.B, dir, pkg string) string {
 	b.Helper()
@@ -63,9 +110,9 @@ type started struct {
 	rss, own []float64 // KiB: resident, and of these what no file holds
 }
 
-func (s *started) start(b *testing.B, program string, ask []string) {
+func (s *started) start(b *testing.B, program string, ask []string, settings ...string) {
 	b.Helper()
-	one, err := process.Start(b.Context(), program, b.TempDir(), ask)
+	one, err := process.Start(b.Context(), program, b.TempDir(), ask, settings...)
 	if err != nil {
 		b.Fatal(err)
 	}

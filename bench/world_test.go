@@ -6,17 +6,20 @@ package bench
 
 import (
 	"cmp"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
 	"github.com/pve-mcp/pve-mcp/internal/cli/demo"
+	"github.com/pve-mcp/pve-mcp/internal/mcpserver"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
@@ -38,9 +41,23 @@ type cluster struct {
 
 func newCluster(tb testing.TB, guests int) *cluster {
 	tb.Helper()
-	c := &cluster{model: pvesim.Sized(1, max(3, guests*30/10_000), guests*7/10, guests*3/10)}
+	return start(tb, sized(guests), pvesim.Options{})
+}
+
+// sized is a cluster whose nodes have room for the guests of another one.
+func sized(guests int) pvesim.Model {
+	m := pvesim.Sized(1, max(3, guests*30/10_000), guests*7/10, guests*3/10)
+	for i := range m.Nodes {
+		m.Nodes[i].Memory = 4 << 40
+	}
+	return m
+}
+
+func start(tb testing.TB, m pvesim.Model, o pvesim.Options) *cluster {
+	tb.Helper()
+	c := &cluster{model: m}
 	var err error
-	if c.sim, err = pvesim.NewSim(c.model, pvesim.Options{}); err != nil {
+	if c.sim, err = pvesim.NewSim(c.model, o); err != nil {
 		tb.Fatal(err)
 	}
 	if c.listener, err = c.sim.Listen("127.0.0.1:0"); err != nil {
@@ -67,61 +84,77 @@ func (c *cluster) wire() http.RoundTripper {
 // host is a process that has read nothing yet, on connections that are there.
 func (c *cluster) host(tb testing.TB, wire http.RoundTripper) tool.Host {
 	tb.Helper()
-	h, err := demo.Host(c.listener.URL(), wire, c.model.Token(demo.TokenID), policy.Policy{})
+	h, err := demo.Host(c.listener.URL(), wire, c.model.Token(demo.TokenID), policy.Policy{Exec: true})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return h
 }
 
-func named(tb testing.TB, name string) tool.Tool {
+// runningVM is the first VM that runs.
+func (c *cluster) runningVM() int {
+	i := slices.IndexFunc(c.model.Guests, func(g pvesim.Guest) bool { return g.Kind == "qemu" && g.Running })
+	return c.model.Guests[i].VMID
+}
+
+// session is a client of a server that offers all tools and has read nothing yet.
+type session struct {
+	*mcp.ClientSession
+	server *mcp.ServerSession
+}
+
+func (c *cluster) open(tb testing.TB, wire http.RoundTripper) session {
 	tb.Helper()
-	t, ok := toolset.Named(name)
-	if !ok {
-		tb.Fatalf("no tool %s", name)
+	server := mcpserver.New(mcpserver.Options{Version: "bench", Host: c.host(tb, wire), Selection: toolset.Selection{Toolsets: []string{toolset.Everything}}})
+	ours, theirs := mcp.NewInMemoryTransports()
+	s := session{}
+	var err error
+	if s.server, err = server.Connect(tb.Context(), theirs, nil); err != nil {
+		tb.Fatal(err)
 	}
-	return t
+	client := mcp.NewClient(&mcp.Implementation{Name: "bench", Version: "1"}, nil)
+	if s.ClientSession, err = client.Connect(tb.Context(), ours, nil); err != nil {
+		tb.Fatal(err)
+	}
+	return s
 }
 
-// call calls a tool, and fails the benchmark if it fails.
-func call(tb testing.TB, t tool.Tool, h tool.Host, args string) tool.Result {
+func (s session) end(tb testing.TB) {
 	tb.Helper()
-	res := t.Call(tb.Context(), h, tool.Request{Arguments: json.RawMessage(args), Caller: "bench"})
-	if res.IsError {
-		tb.Fatalf("%s %s: %s", t.Name, args, res.Text)
+	if err := errors.Join(s.Close(), s.server.Wait()); err != nil {
+		tb.Fatal(err)
 	}
-	return res
 }
 
-// recorder notes the requests that pass.
-type recorder struct {
-	http.RoundTripper
-	mu   sync.Mutex
-	seen []*http.Request // guarded by mu
-}
+// toolCall is a call of a tool.
+type toolCall struct{ name, args string }
 
-func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
-	r.mu.Lock()
-	r.seen = append(r.seen, req)
-	r.mu.Unlock()
-	return r.RoundTripper.RoundTrip(req)
-}
-
-// exchange sends requests one after the other, and reads the answers and throws them away.
-func exchange(tb testing.TB, wire http.RoundTripper, reqs []*http.Request) {
+// call calls a tool, and returns how many bytes a model gets. It fails the benchmark if the
+// call fails.
+func (s session) call(tb testing.TB, c toolCall) (size int) {
 	tb.Helper()
-	for _, req := range reqs {
-		resp, err := wire.RoundTrip(req.Clone(tb.Context()))
-		if err != nil {
-			tb.Fatal(err)
-		}
-		if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
-			tb.Fatal(resp.Status, err)
-		}
-		if err := resp.Body.Close(); err != nil {
-			tb.Fatal(err)
+	res, err := s.CallTool(tb.Context(), &mcp.CallToolParams{Name: c.name, Arguments: json.RawMessage(c.args)})
+	if err != nil {
+		tb.Fatalf("%s %s: %v", c.name, c.args, err)
+	}
+	for _, content := range res.Content {
+		switch content := content.(type) {
+		case *mcp.TextContent:
+			size += len(content.Text)
+			if res.IsError {
+				tb.Fatalf("%s %s: %s", c.name, c.args, content.Text)
+			}
+		case *mcp.ImageContent:
+			size += base64.StdEncoding.EncodedLen(len(content.Data))
 		}
 	}
+	return size
+}
+
+func took(do func()) time.Duration {
+	begun := time.Now()
+	do()
+	return time.Since(begun)
 }
 
 // quantile is the value that a share of all is at most.
@@ -132,4 +165,4 @@ func quantile[T cmp.Ordered](all []T, share float64) T {
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-func sized(n int) string { return fmt.Sprintf("guests=%d", n) }
+func guests(n int) string { return fmt.Sprintf("guests=%d", n) }

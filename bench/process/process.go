@@ -7,8 +7,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,11 +31,12 @@ type Sample struct {
 	Resident, Private float64
 }
 
-// Start runs a program in a folder until it has answered the requests, one after the other.
-func Start(ctx context.Context, program, dir string, requests []string) (s Sample, err error) {
+// Start runs a program in a folder, with settings such as PVE_MCP_TOOLSETS=all, until it has
+// answered the requests, one after the other.
+func Start(ctx context.Context, program, dir string, requests []string, settings ...string) (s Sample, err error) {
 	cmd := exec.CommandContext(ctx, program)
 	cmd.Dir = dir
-	cmd.Env = []string{"PVE_HOST=https://127.0.0.1:1", "PVE_TOKEN_ID=ops@pve!mcp", "PVE_TOKEN_SECRET=00000000-0000-4000-8000-000000000000"}
+	cmd.Env = append([]string{"PVE_HOST=https://127.0.0.1:1", "PVE_TOKEN_ID=ops@pve!mcp", "PVE_TOKEN_SECRET=00000000-0000-4000-8000-000000000000"}, settings...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return s, err
@@ -61,6 +64,16 @@ func Start(ctx context.Context, program, dir string, requests []string) (s Sampl
 		return s, err
 	}
 	return s, cmd.Wait()
+}
+
+// Median returns the median and its interval of 95 %, which supposes nothing of how the
+// values are distributed: the number of values below the median is binomial.
+func Median(values []float64) (low, middle, high float64) {
+	sorted := slices.Sorted(slices.Values(values))
+	n := float64(len(sorted))
+	half := 1.96 * math.Sqrt(n) / 2
+	at := func(rank float64) float64 { return sorted[min(max(int(rank), 0), len(sorted)-1)] }
+	return at(math.Floor(n/2-half) - 1), (at((n-1)/2) + at(n/2)) / 2, at(math.Ceil(n/2 + half))
 }
 
 // kib is a line of the kernel's table of a process's memory, 0 if it has none.

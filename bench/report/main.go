@@ -154,17 +154,34 @@ func complete(text string) error {
 	return nil
 }
 
+// called is the tool of a benchmark, and what it is asked for if several things are.
+func (r result) called() string {
+	name := "`" + r.key("tool") + "`"
+	if of := r.key("of"); of != "" {
+		name += " " + of
+	}
+	return name
+}
+
 // table shows what is compared: ours, bare and the ratio; and more of calls, and of clients
 // over HTTP.
 func table(all []result) string {
 	var b strings.Builder
+	compared(&b, all)
+	toolsets(&b, all)
+	calls(&b, all)
+	http(&b, all)
+	return b.String()
+}
+
+func compared(b *strings.Builder, all []result) {
 	b.WriteString("| what | ours | bare | ratio |\n|---|--:|--:|--:|\n")
 	row := func(r result, what, unit, of string, scale float64) {
 		ours, bare := r.values["ours-"+of]*scale, r.values["bare-"+of]*scale
-		fmt.Fprintf(&b, "| %s | %s %s | %s %s | %.2f |\n", what, short(ours), unit, short(bare), unit, r.ratio(of))
+		fmt.Fprintf(b, "| %s | %s %s | %s %s | %.2f |\n", what, short(ours), unit, short(bare), unit, r.ratio(of))
 	}
 	for _, r := range all {
-		if until := r.key("until"); until != "" {
+		if until := r.key("until"); until != "" && r.key("toolsets") == "" {
 			what := map[string]string{"initialize": "`initialize`", "tools": "`initialize` and `tools/list`"}[until]
 			row(r, "exec until "+what+" is answered", "ms", "ms", 1)
 			row(r, "memory then, resident", "MiB", "rss-KiB", 1./1024)
@@ -172,8 +189,8 @@ func table(all []result) string {
 		}
 	}
 	for _, r := range all {
-		if tool := r.key("tool"); tool != "" {
-			row(r, fmt.Sprintf("`%s`, %s guests", tool, r.key("guests")), "ms", "ms", 1)
+		if r.key("tool") != "" && r.values["bare-ms"] > 0 {
+			row(r, fmt.Sprintf("%s, %s guests", r.called(), r.key("guests")), "ms", "ms", 1)
 		}
 	}
 	for _, r := range all {
@@ -183,21 +200,65 @@ func table(all []result) string {
 			row(r, what+", p99", "ms", "p99-ms", 1)
 		}
 	}
-	b.WriteString("\n| call | guests | requests | own time | own allocations | list kept | answer |\n|---|--:|--:|--:|--:|--:|--:|\n")
+}
+
+// toolsets shows what the start costs with all toolsets, in proportion to the usual ones.
+func toolsets(b *strings.Builder, all []result) {
+	b.WriteString("\n| all toolsets, to `core` | until `initialize` | until `tools/list` |\n|---|--:|--:|\n")
+	for _, what := range []string{"time", "memory"} {
+		fmt.Fprintf(b, "| %s |", what)
+		for _, until := range []string{"initialize", "list"} {
+			i := slices.IndexFunc(all, func(r result) bool { return r.key("toolsets") != "" && r.key("until") == until })
+			if i < 0 || all[i].values[what+"-ratio"] == 0 {
+				b.WriteString(" not measured |")
+				continue
+			}
+			v := all[i].values
+			fmt.Fprintf(b, " %.3f (%.3f to %.3f) |", v[what+"-ratio"], v[what+"-low"], v[what+"-high"])
+		}
+		b.WriteString("\n")
+	}
+}
+
+func calls(b *strings.Builder, all []result) {
+	b.WriteString("\n| call | guests | requests | writes | own time | own allocations | own memory | list kept | answer |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, r := range all {
-		if tool := r.key("tool"); tool != "" {
-			fmt.Fprintf(&b, "| `%s` | %s | %.0f | %s ms | %.0f | %s ms | %.0f B |\n", tool, r.key("guests"), r.values["requests"],
-				short(r.values["own-ms"]), r.values["own-allocs"], short(r.values["kept-ms"]), r.values["answer-B"])
+		if r.key("tool") == "" {
+			continue
+		}
+		of := func(unit, format string) string {
+			value, measured := r.values[unit]
+			if !measured {
+				return ""
+			}
+			return strings.ReplaceAll(format, "#", short(value))
+		}
+		fmt.Fprintf(b, "| %s | %s | %.0f | %.0f | %s | %s | %s | %s | %.0f B |\n", r.called(), r.key("guests"), r.values["requests"], r.values["writes"],
+			of("own-ms", "# ms"), of("own-allocs", "#"), of("own-KiB", "# KiB"), of("kept-ms", "# ms"), r.values["answer-B"])
+	}
+}
+
+// http shows clients over HTTP, also in proportion to a single one.
+func http(b *strings.Builder, all []result) {
+	b.WriteString("\n| HTTP, guests | clients | p50 | p50, bare | p50, to one client's | p99, to one client's | requests to PVE for a call | bytes for a call | memory in use |\n" +
+		"|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	single := map[string]result{}
+	for _, r := range all {
+		if n := r.key("clients"); n == "1" {
+			single[r.key("guests")] = r
 		}
 	}
-	b.WriteString("\n| HTTP, guests | clients | p50 | p50, bare | requests to PVE for a call | memory in use |\n|--:|--:|--:|--:|--:|--:|\n")
 	for _, r := range all {
-		if n := r.key("clients"); n != "" {
-			fmt.Fprintf(&b, "| %s | %s | %s ms | %s ms | %.2f | %.0f MiB |\n", r.key("guests"), n,
-				short(r.values["ours-p50-ms"]), short(r.values["bare-p50-ms"]), r.values["pve/call"], r.values["heap-MiB"])
+		n := r.key("clients")
+		if n == "" {
+			continue
 		}
+		one := single[r.key("guests")]
+		times := func(unit string) string { return short(r.values[unit] / one.values[unit]) }
+		fmt.Fprintf(b, "| %s | %s | %s ms | %s ms | %s | %s | %.2f | %.0f | %.0f MiB |\n", r.key("guests"), n,
+			short(r.values["ours-p50-ms"]), short(r.values["bare-p50-ms"]), times("ours-p50-ms"), times("ours-p99-ms"),
+			r.values["pve/call"], r.values["B/call"], r.values["heap-MiB"])
 	}
-	return b.String()
 }
 
 // short writes a number with three digits that say something.

@@ -19,12 +19,20 @@ type line struct {
 	of    func(result) bool
 }
 
-func tool(name string) func(result) bool {
-	return func(r result) bool { return r.key("tool") == name }
+func tool(name, of string) func(result) bool {
+	return func(r result) bool { return r.key("tool") == name && r.key("of") == of }
 }
 
 func clients(n string) func(result) bool {
 	return func(r result) bool { return r.key("clients") == n }
+}
+
+// many are lines for the tools that look into many guests, or change them.
+func many(unit string) []line {
+	return []line{
+		{"audit", unit, tool("pve_audit", "")}, {"find", unit, tool("pve_find", "bridge")}, {"100 snapshots", unit, tool("pve_bulk_action", "snapshot")},
+		{"drain", unit, tool("pve_drain_node", "drain")}, {"what if: drain", unit, tool("pve_what_if", "drain")},
+	}
 }
 
 // plots draws how the figures grow with the guests, on logarithmic axes.
@@ -37,16 +45,16 @@ func plots(file string, all []result) error {
 	}{
 		{
 			{"pve_list_guests: time of a call", "ms", []line{
-				{"ours", "ours-ms", tool(list)}, {"bare exchange", "bare-ms", tool(list)}, {"own time", "own-ms", tool(list)}, {"list kept", "kept-ms", tool(list)}}},
+				{"ours", "ours-ms", tool(list, "")}, {"bare exchange", "bare-ms", tool(list, "")}, {"own time", "own-ms", tool(list, "")}, {"list kept", "kept-ms", tool(list, "")}}},
 			{"pve_guest_status: time of a call", "ms", []line{
-				{"ours", "ours-ms", tool(status)}, {"bare exchange", "bare-ms", tool(status)}, {"own time", "own-ms", tool(status)}, {"list kept", "kept-ms", tool(status)}}},
+				{"ours", "ours-ms", tool(status, "")}, {"bare exchange", "bare-ms", tool(status, "")}, {"own time", "own-ms", tool(status, "")}, {"list kept", "kept-ms", tool(status, "")}}},
 		},
 		{
 			{"Allocations and bytes of an answer", "", []line{
-				{"list: allocations", "own-allocs", tool(list)}, {"status: allocations", "own-allocs", tool(status)},
-				{"list: bytes", "answer-B", tool(list)}, {"status: bytes", "answer-B", tool(status)}}},
+				{"list: allocations", "own-allocs", tool(list, "")}, {"status: allocations", "own-allocs", tool(status, "")},
+				{"list: bytes", "answer-B", tool(list, "")}, {"status: bytes", "answer-B", tool(status, "")}}},
 			{"Requests to PVE for a call", "", []line{
-				{"list", "requests", tool(list)}, {"status", "requests", tool(status)},
+				{"list", "requests", tool(list, "")}, {"status", "requests", tool(status, "")},
 				{"HTTP, 10 clients", "pve/call", clients("10")}, {"HTTP, 100 clients", "pve/call", clients("100")}}},
 		},
 		{
@@ -54,6 +62,10 @@ func plots(file string, all []result) error {
 				{"1 client", "ours-calls/s", clients("1")}, {"10", "ours-calls/s", clients("10")}, {"100", "ours-calls/s", clients("100")}, {"10, bare", "bare-calls/s", clients("10")}}},
 			{"HTTP, mixed calls: 99 of 100 take at most", "ms", []line{
 				{"1 client", "ours-p99-ms", clients("1")}, {"10", "ours-p99-ms", clients("10")}, {"100", "ours-p99-ms", clients("100")}, {"10, bare", "bare-p99-ms", clients("10")}}},
+		},
+		{
+			{"Tools about many guests: own time", "ms", many("own-ms")},
+			{"Tools about many guests: requests to PVE", "", many("requests")},
 		},
 	} {
 		var row []*plot.Plot
@@ -97,7 +109,7 @@ func panel(title, y string, lines []line, all []result) (*plot.Plot, error) {
 }
 
 func write(file string, rows [][]*plot.Plot) error {
-	const width, height = 24 * vg.Centimeter, 27 * vg.Centimeter
+	const width, height = 24 * vg.Centimeter, 36 * vg.Centimeter
 	canvas := vgsvg.New(width, height)
 	all := draw.New(canvas)
 	tiles := draw.Tiles{Rows: len(rows), Cols: 2, PadX: vg.Centimeter, PadY: vg.Centimeter, PadTop: vg.Points(8), PadBottom: vg.Points(8), PadLeft: vg.Points(8), PadRight: vg.Points(8)}

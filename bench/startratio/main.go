@@ -2,7 +2,7 @@
 //
 //	go run ./bench/startratio OLD NEW
 //
-// Both start in turns, and each pair gives a ratio, so that what else the machine does
+// or one build with other settings: 'PVE_MCP_TOOLSETS=all bin/pve-mcp'. Both start in turns, and each pair gives a ratio, so that what else the machine does
 // affects both alike.
 package main
 
@@ -12,11 +12,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
+	"strings"
 
 	"github.com/pve-mcp/pve-mcp/bench/process"
 )
@@ -42,10 +41,15 @@ func run(ctx context.Context, w io.Writer, pairs int, programs []string) (err er
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	var copies [2]string
+	var settings [2][]string
 	var sizes [2]float64
-	for i, program := range programs {
+	for i, line := range programs {
+		words := strings.Fields(line)
+		for len(words) > 1 && strings.Contains(words[0], "=") {
+			settings[i], words = append(settings[i], words[0]), words[1:]
+		}
 		copies[i] = filepath.Join(dir, fmt.Sprint(i))
-		if sizes[i], err = copyProgram(copies[i], program); err != nil {
+		if sizes[i], err = copyProgram(copies[i], strings.Join(words, " ")); err != nil {
 			return err
 		}
 	}
@@ -60,7 +64,7 @@ func run(ctx context.Context, w io.Writer, pairs int, programs []string) (err er
 		var took, private [2][]float64
 		for i := range pairs {
 			for _, k := range []int{i % 2, 1 - i%2} {
-				s, err := process.Start(ctx, copies[k], dir, until.requests)
+				s, err := process.Start(ctx, copies[k], dir, until.requests, settings[k]...)
 				if err != nil {
 					return err
 				}
@@ -96,18 +100,8 @@ func report(w io.Writer, what, unit string, pairs [2][]float64) {
 	for i := range pairs[0] {
 		ratios = append(ratios, pairs[1][i]/pairs[0][i])
 	}
-	low, middle, high := median(ratios)
-	_, before, _ := median(pairs[0])
-	_, after, _ := median(pairs[1])
+	low, middle, high := process.Median(ratios)
+	_, before, _ := process.Median(pairs[0])
+	_, after, _ := process.Median(pairs[1])
 	fmt.Fprintf(w, "%s: %.2f and %.2f %s, median of the ratios %.3f (95 %% interval %.3f to %.3f)\n", what, before, after, unit, middle, low, high)
-}
-
-// median returns the median and its interval of 95 %, which supposes nothing of how the
-// values are distributed: the number of values below the median is binomial.
-func median(values []float64) (low, middle, high float64) {
-	sorted := slices.Sorted(slices.Values(values))
-	n := float64(len(sorted))
-	half := 1.96 * math.Sqrt(n) / 2
-	at := func(rank float64) float64 { return sorted[min(max(int(rank), 0), len(sorted)-1)] }
-	return at(math.Floor(n/2-half) - 1), (at((n-1)/2) + at(n/2)) / 2, at(math.Ceil(n/2 + half))
 }
