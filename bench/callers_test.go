@@ -55,7 +55,7 @@ func TestCallersSeeTheirOwn(t *testing.T) {
 				t.Errorf("%s does not see guest %d: %s", token.ID, mine, text)
 			}
 			if text, err = ask("pve_guest_status", fmt.Sprintf(`{"vmid":%d}`, theirs)); err == nil || strings.Contains(text, m.Guests[(i+1)%n].Config["tags"]) {
-				t.Errorf("%s is told of guest %d: %s", token.ID, theirs, text)
+				t.Errorf("%s is answered about guest %d: %s", token.ID, theirs, text)
 			}
 		})
 	}

@@ -21,9 +21,6 @@ func BenchmarkChange(b *testing.B) {
 		{"snapshot", func(*cluster) toolCall {
 			return toolCall{"pve_bulk_action", `{"action":"snapshot","guests":"100-199","snapname":"patch","skip_impossible":true,"confirm":true,"wait":45}`}
 		}},
-		{"drain", func(*cluster) toolCall {
-			return toolCall{"pve_drain_node", `{"node":"pve1","action":"drain","confirm":true,"wait":45}`}
-		}},
 		{"", func(c *cluster) toolCall {
 			return toolCall{"pve_vm_exec", fmt.Sprintf(`{"vmid":%d,"command":["true"]}`, c.runningVM())}
 		}},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/jsonscan"
@@ -102,35 +103,57 @@ func historyIn(data []byte) (History, error) {
 	for range jsonscan.Elements(data) {
 		rows++
 	}
-	row := map[string]float64{}
+	places := map[string]int{} // of the fields in a row, of which there may be many thousands
+	var row []float64
+	var names []string
 	for object := range jsonscan.Elements(data) {
 		if object[0] != '{' {
 			continue
 		}
-		clear(row)
+		for i := range row {
+			row[i] = math.NaN()
+		}
 		for name, value := range jsonscan.Members(object) {
 			var n lenient.Opt[float64]
-			if n.UnmarshalJSON(value) == nil && n.Set {
-				row[string(name)] = n.Value
+			if n.UnmarshalJSON(value) != nil || !n.Set {
+				continue
 			}
-		}
-		at, ok := row["time"]
-		if !ok || math.Abs(at) > 1e12 || len(h.Times) > 0 && time.Unix(int64(at), 0).Compare(h.Times[len(h.Times)-1]) <= 0 {
-			continue
-		}
-		delete(row, "time")
-		for name, v := range row {
-			if h.fields[name] == nil {
-				h.fields[name] = absent(rows)
+			place, known := places[string(name)]
+			if !known {
+				place = len(row)
+				places[string(name)], names, row = place, append(names, string(name)), append(row, 0)
 			}
-			h.fields[name][len(h.Times)] = v
+			row[place] = n.Value
 		}
-		h.Times = append(h.Times, time.Unix(int64(at), 0))
+		h.add(names, row, rows)
 	}
 	for name, values := range h.fields {
 		h.fields[name] = values[:len(h.Times)]
 	}
 	return h, nil
+}
+
+// add adds a row with values of names, NaN for what it has not, unless it has no time or is not
+// later than the one before it.
+func (h *History) add(names []string, row []float64, rows int) {
+	i := slices.Index(names, "time")
+	if i < 0 || math.IsNaN(row[i]) || math.Abs(row[i]) > 1e12 {
+		return
+	}
+	at := time.Unix(int64(row[i]), 0)
+	if n := len(h.Times); n > 0 && !at.After(h.Times[n-1]) {
+		return
+	}
+	for k, v := range row {
+		if k == i || math.IsNaN(v) {
+			continue
+		}
+		if h.fields[names[k]] == nil {
+			h.fields[names[k]] = absent(rows)
+		}
+		h.fields[names[k]][len(h.Times)] = v
+	}
+	h.Times = append(h.Times, at)
 }
 
 // absent are values of so many rows that have none.

@@ -254,7 +254,12 @@ func http(b *strings.Builder, all []result) {
 			continue
 		}
 		one := single[r.key("guests")]
-		times := func(unit string) string { return short(r.values[unit] / one.values[unit]) }
+		times := func(unit string) string {
+			if one.values[unit] == 0 {
+				return ""
+			}
+			return short(r.values[unit] / one.values[unit])
+		}
 		fmt.Fprintf(b, "| %s | %s | %s ms | %s ms | %s | %s | %.2f | %.0f | %.0f MiB |\n", r.key("guests"), n,
 			short(r.values["ours-p50-ms"]), short(r.values["bare-p50-ms"]), times("ours-p50-ms"), times("ours-p99-ms"),
 			r.values["pve/call"], r.values["B/call"], r.values["heap-MiB"])

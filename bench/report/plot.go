@@ -31,7 +31,7 @@ func clients(n string) func(result) bool {
 func many(unit string) []line {
 	return []line{
 		{"audit", unit, tool("pve_audit", "")}, {"find", unit, tool("pve_find", "bridge")}, {"100 snapshots", unit, tool("pve_bulk_action", "snapshot")},
-		{"drain", unit, tool("pve_drain_node", "drain")}, {"what if: drain", unit, tool("pve_what_if", "drain")},
+		{"drain, its plan", unit, tool("pve_drain_node", "plan")}, {"what if: drain", unit, tool("pve_what_if", "drain")},
 	}
 }
 

@@ -17,29 +17,28 @@ import (
 
 // Guest finds a guest by its id, once in a call.
 func (v *View) Guest(ctx context.Context, id pve.VMID) (pve.Resource, error) {
-	if g, ok := v.guests[id]; ok {
+	if g, ok := v.guests.find(id); ok {
 		return g, nil
 	}
 	g, err := v.PVE.FindGuest(ctx, id)
 	if err == nil {
-		v.guests[id] = g
+		v.guests.add(id, g)
 	}
 	return g, err
 }
 
 // NodeOf returns the node on which a guest was found, "" if it was not looked for or not
 // found. It asks nobody.
-func (v *View) NodeOf(id pve.VMID) string { return v.guests[id].Node.Value }
-
-// KnowGuests keeps guests of a list that was just read, so that none is looked for.
-func (v *View) KnowGuests(list []pve.Resource) {
-	for _, g := range list {
-		v.guests[g.VMID] = g
-	}
+func (v *View) NodeOf(id pve.VMID) string {
+	g, _ := v.guests.find(id)
+	return g.Node.Value
 }
 
+// KnowGuests keeps guests of a list that was just read, so that none is looked for.
+func (v *View) KnowGuests(list []pve.Resource) { v.guests.addList(list) }
+
 // ForgetGuest makes the view look for a guest again, which may have moved.
-func (v *View) ForgetGuest(id pve.VMID) { delete(v.guests, id) }
+func (v *View) ForgetGuest(id pve.VMID) { v.guests.forget(id) }
 
 // AtGuest finds a guest and does something with it. It does so once more if PVE says that
 // the guest is not on the node where it was found: nothing was done there then, so this is

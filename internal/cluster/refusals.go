@@ -76,7 +76,7 @@ func (v *View) explainBusy(ctx context.Context, id pve.VMID, message string) exp
 		What: "PVE is busy, and nothing was changed: " + render.Said(message, 300) + ".",
 		Next: "Call again in a moment.",
 	}
-	g, found := v.guests[id]
+	g, found := v.guests.find(id)
 	if !found {
 		return e
 	}
@@ -105,7 +105,7 @@ func (v *View) lockHolders(ctx context.Context, g pve.GuestRef, lock string) ([]
 // explainLock explains a lock by the task that holds it, or has left it behind, if one can be
 // seen.
 func (v *View) explainLock(ctx context.Context, err *explain.LockedError) explain.Explanation {
-	if g, known := v.guests[err.Guest.VMID]; known {
+	if g, known := v.guests.find(err.Guest.VMID); known {
 		err = &explain.LockedError{Guest: g.Ref(), Lock: err.Lock, Message: err.Message}
 	}
 	switch {

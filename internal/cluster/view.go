@@ -9,7 +9,6 @@ package cluster
 
 import (
 	"context"
-	"maps"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/explain"
@@ -38,17 +37,17 @@ type View struct {
 	PVE *pve.Client
 
 	options    Options
-	guests     map[pve.VMID]pve.Resource // that were found
-	nodes      []pve.Resource            // nil until they were asked for
-	asOf       time.Time                 // of the oldest list of resources
-	heldAt     time.Time                 // what Now returns, if it is not zero
-	assurances []Assurance               // that were given
-	keepsID    bool                      // no other id is taken than the chosen one
+	guests     foundGuests
+	nodes      []pve.Resource // nil until they were asked for
+	asOf       time.Time      // of the oldest list of resources
+	heldAt     time.Time      // what Now returns, if it is not zero
+	assurances []Assurance    // that were given
+	keepsID    bool           // no other id is taken than the chosen one
 }
 
 // New returns a view that knows nothing yet.
 func New(client *pve.Client, o Options) *View {
-	return &View{PVE: client, options: o, guests: map[pve.VMID]pve.Resource{}}
+	return &View{PVE: client, options: o, guests: newFoundGuests()}
 }
 
 // Fork returns a view for another goroutine, which knows the guests that this one has found and
@@ -56,7 +55,7 @@ func New(client *pve.Client, o Options) *View {
 func (v *View) Fork(report func(Progress)) *View {
 	out := New(v.PVE, v.options)
 	out.options.Report = report
-	maps.Copy(out.guests, v.guests)
+	out.guests = v.guests.fork()
 	out.nodes, out.asOf, out.heldAt = v.nodes, v.asOf, v.heldAt
 	return out
 }

@@ -39,9 +39,9 @@ func Choose(text string, guests []pve.Resource) ([]pve.Resource, error) {
 		return nil, explain.Refusal("Such as tag:prod, web*, 100-120 or all.", "The selection of guests is empty.")
 	}
 	var out []pve.Resource
-	for _, g := range guests {
-		if slices.ContainsFunc(alternatives, func(words []word) bool { return allMatch(words, g) }) {
-			out = append(out, g)
+	for i := range guests {
+		if slices.ContainsFunc(alternatives, func(words []word) bool { return allMatch(words, &guests[i]) }) {
+			out = append(out, guests[i])
 		}
 	}
 	return out, nil
@@ -50,10 +50,24 @@ func Choose(text string, guests []pve.Resource) ([]pve.Resource, error) {
 // word is a part of a selection.
 type word struct {
 	not     bool
-	matches func(pve.Resource) bool
+	matches match
 }
 
-func allMatch(words []word, g pve.Resource) bool {
+// match reports whether a guest is meant. There may be as many words as guests, so that no guest
+// is copied for it.
+type match func(*pve.Resource) bool
+
+// hasMatch reports whether one of the guests is meant.
+func hasMatch(guests []pve.Resource, isMeant match) bool {
+	for i := range guests {
+		if isMeant(&guests[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+func allMatch(words []word, g *pve.Resource) bool {
 	return !slices.ContainsFunc(words, func(w word) bool { return w.matches(g) == w.not })
 }
 
@@ -77,6 +91,9 @@ func parse(text string, guests []pve.Resource) ([]word, error) {
 // counts.
 func cutWord(text string, guests []pve.Resource) (one, rest string) {
 	end := strings.IndexByte(text, '+')
+	if end < 0 {
+		return text, ""
+	}
 	start := strings.TrimPrefix(text, "!")
 	if value, isTag := strings.CutPrefix(start, "tag:"); isTag {
 		for _, t := range tagsOf(guests) {
@@ -86,22 +103,22 @@ func cutWord(text string, guests []pve.Resource) (one, rest string) {
 			}
 		}
 	}
-	if end < 0 || end >= len(text) {
+	if end >= len(text) {
 		return text, ""
 	}
 	return text[:end], text[end+1:]
 }
 
 // matcher returns what a word means.
-func matcher(text string, guests []pve.Resource) (func(pve.Resource) bool, error) {
+func matcher(text string, guests []pve.Resource) (match, error) {
 	key, value, keyed := strings.Cut(text, ":")
 	switch {
 	case keyed && key == "tag":
-		return among(guests, "tag", value, pve.Resource.TagList)
+		return among(guests, "tag", value, func(g *pve.Resource) []string { return g.TagList() })
 	case keyed && key == "pool":
-		return among(guests, "pool", value, func(g pve.Resource) []string { return []string{g.Pool.Value} })
+		return among(guests, "pool", value, func(g *pve.Resource) []string { return []string{g.Pool.Value} })
 	case keyed && key == "node":
-		return among(guests, "node", value, func(g pve.Resource) []string { return []string{g.Node.Value} })
+		return among(guests, "node", value, func(g *pve.Resource) []string { return []string{g.Node.Value} })
 	case keyed && key == "name":
 		text = value
 	case keyed:
@@ -117,14 +134,14 @@ func matcher(text string, guests []pve.Resource) (func(pve.Resource) bool, error
 }
 
 // kinds are the words that mean all guests of a kind or in a state, perhaps none.
-var kinds = map[string]func(pve.Resource) bool{
-	"all":     func(pve.Resource) bool { return true },
-	"vm":      func(g pve.Resource) bool { return g.Type == string(pve.QEMU) },
-	"qemu":    func(g pve.Resource) bool { return g.Type == string(pve.QEMU) },
-	"ct":      func(g pve.Resource) bool { return g.Type == string(pve.LXC) },
-	"lxc":     func(g pve.Resource) bool { return g.Type == string(pve.LXC) },
-	"running": func(g pve.Resource) bool { return g.State() == "running" },
-	"stopped": func(g pve.Resource) bool { return g.State() == "stopped" },
+var kinds = map[string]match{
+	"all":     func(*pve.Resource) bool { return true },
+	"vm":      func(g *pve.Resource) bool { return g.Type == string(pve.QEMU) },
+	"qemu":    func(g *pve.Resource) bool { return g.Type == string(pve.QEMU) },
+	"ct":      func(g *pve.Resource) bool { return g.Type == string(pve.LXC) },
+	"lxc":     func(g *pve.Resource) bool { return g.Type == string(pve.LXC) },
+	"running": func(g *pve.Resource) bool { return g.State() == "running" },
+	"stopped": func(g *pve.Resource) bool { return g.State() == "stopped" },
 }
 
 // ids reads an id, or a range of ids such as 100-120.
@@ -141,23 +158,23 @@ func ids(text string) (from, to int, ok bool) {
 	return from, to, err == nil
 }
 
-func inRange(guests []pve.Resource, text string, from, to int) (func(pve.Resource) bool, error) {
-	matches := func(g pve.Resource) bool { return int(g.VMID) >= from && int(g.VMID) <= to }
-	if !slices.ContainsFunc(guests, matches) {
+func inRange(guests []pve.Resource, text string, from, to int) (match, error) {
+	matches := func(g *pve.Resource) bool { return int(g.VMID) >= from && int(g.VMID) <= to }
+	if !hasMatch(guests, matches) {
 		return nil, explain.Refusal("pve_list_guests lists those that there are.", "There is no guest %s, or this token may not see it.", text)
 	}
 	return matches, nil
 }
 
-func named(guests []pve.Resource, pattern string) (func(pve.Resource) bool, error) {
+func named(guests []pve.Resource, pattern string) (match, error) {
 	if _, err := path.Match(pattern, ""); err != nil {
 		return nil, explain.Refusal("Such as web*.", "%q is no name with * and ?.", render.Text(pattern, 60))
 	}
-	matches := func(g pve.Resource) bool {
+	matches := func(g *pve.Resource) bool {
 		found, _ := path.Match(pattern, g.Name.Value) // the pattern is well formed
 		return found
 	}
-	if !slices.ContainsFunc(guests, matches) {
+	if !hasMatch(guests, matches) {
 		return nil, explain.Refusal("Names are matched whole, as web*; a tag is tag:NAME, a pool pool:NAME.",
 			"No guest that this token may see is named %q.", render.Text(pattern, 60))
 	}
@@ -165,23 +182,25 @@ func named(guests []pve.Resource, pattern string) (func(pve.Resource) bool, erro
 }
 
 // among returns what selects guests by a value of theirs, which one of them must have.
-func among(guests []pve.Resource, what, value string, of func(pve.Resource) []string) (func(pve.Resource) bool, error) {
+func among(guests []pve.Resource, what, value string, of func(*pve.Resource) []string) (match, error) {
+	matches := func(g *pve.Resource) bool {
+		return value != "" && slices.ContainsFunc(of(g), func(s string) bool { return strings.EqualFold(s, value) })
+	}
+	if hasMatch(guests, matches) {
+		return matches, nil
+	}
 	var there []string
-	for _, g := range guests {
-		there = append(there, of(g)...)
+	for i := range guests {
+		there = append(there, of(&guests[i])...)
 	}
 	there = slices.DeleteFunc(there, func(s string) bool { return s == "" })
 	slices.SortFunc(there, pve.CompareNames)
 	there = slices.Compact(there)
-	same := func(s string) bool { return strings.EqualFold(s, value) }
-	if !slices.ContainsFunc(there, same) {
-		have := fmt.Sprintf("None of them has a %s.", what)
-		if len(there) > 0 {
-			have = fmt.Sprintf("There is %s.", render.Text(render.List(there), 300))
-		}
-		return nil, explain.Refusal(have, "No guest that this token may see has the %s %q.", what, render.Text(value, 60))
+	have := fmt.Sprintf("None of them has a %s.", what)
+	if len(there) > 0 {
+		have = fmt.Sprintf("There is %s.", render.Text(render.List(there), 300))
 	}
-	return func(g pve.Resource) bool { return slices.ContainsFunc(of(g), same) }, nil
+	return nil, explain.Refusal(have, "No guest that this token may see has the %s %q.", what, render.Text(value, 60))
 }
 
 func tagsOf(guests []pve.Resource) []string {

@@ -61,6 +61,7 @@ func TestChooseNothing(t *testing.T) {
 		"nobody":    `named "nobody"`,
 		"tag:test":  `has the tag "test"`,
 		"pool:x":    `has the pool "x"`,
+		"pool:":     `has the pool ""`,
 		"node:pve9": `has the node "pve9"`,
 		"vlan:30":   `"vlan:30" selects no guests`,
 		"web[":      "no name with",

@@ -2,6 +2,7 @@
 package reading
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -15,7 +16,7 @@ import (
 // Facts are what is known of a cluster for a placement.
 type Facts struct {
 	Nodes  []pve.Resource // by name
-	Guests []pve.Resource // that the token sees
+	Guests []pve.Resource // that the token sees, by id
 	HA     HA
 	// Blind says what could not be read, in a sentence each.
 	Blind []string
@@ -64,8 +65,8 @@ func Read(ctx context.Context, v *cluster.View) (*Facts, error) {
 
 // Guest returns a guest of the list; ok is false if there is none that the token sees.
 func (f *Facts) Guest(id pve.VMID) (g pve.Resource, ok bool) {
-	i := slices.IndexFunc(f.Guests, func(g pve.Resource) bool { return g.VMID == id })
-	if i < 0 {
+	i, ok := slices.BinarySearchFunc(f.Guests, id, func(g pve.Resource, id pve.VMID) int { return cmp.Compare(g.VMID, id) })
+	if !ok {
 		return pve.Resource{VMID: id}, false
 	}
 	return f.Guests[i], true

@@ -234,10 +234,15 @@ func findChangedSelections(f *facts, found found) {
 		}
 		var missing, others []string
 		fits, err := selection.Choose(by, f.everyone) // none if nothing fits any more
-		has := apischema.SplitList(j.VMIDs.Value)
+		has, fitting := map[string]bool{}, map[pve.VMID]bool{}
+		for _, id := range apischema.SplitList(j.VMIDs.Value) {
+			has[id] = true
+		}
+		for _, g := range fits {
+			fitting[g.VMID] = true
+		}
 		for _, g := range f.everyone {
-			in := slices.Contains(has, g.VMID.String())
-			fit := err == nil && slices.ContainsFunc(fits, func(o pve.Resource) bool { return o.VMID == g.VMID })
+			in, fit := has[g.VMID.String()], fitting[g.VMID]
 			if fit && !in {
 				missing = append(missing, guestName(g))
 			} else if in && !fit {
