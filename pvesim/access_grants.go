@@ -243,10 +243,11 @@ var repeated = lazyregexp.New(`/+`)
 // putACL grants roles on a path to users, groups and tokens, or takes them away, all or
 // none.
 func putACL(c *call) (any, error) {
-	whom := slices.Concat(apischema.SplitList(c.str("users")), apischema.SplitList(c.str("tokens")))
+	var whom []string
 	for _, id := range apischema.SplitList(c.str("groups")) {
 		whom = append(whom, "@"+id)
 	}
+	whom = slices.Concat(whom, apischema.SplitList(c.str("users")), apischema.SplitList(c.str("tokens")))
 	if len(whom) == 0 {
 		errs := map[string]string{}
 		for _, name := range []string{"users", "groups", "tokens"} {
@@ -293,11 +294,14 @@ func (c *call) mayGive(path, role string, whom []string) error {
 		return die("%srole '%s' does not exist", words, role)
 	}
 	if c.node.version.major >= 8 && !c.may(path, "Permissions.Modify") {
+		verb := map[bool]string{true: "remove", false: "add"}[c.flag("delete")]
 		for _, priv := range privs {
-			if !c.may(path, priv) {
-				verb := map[bool]string{true: "remove", false: "add"}[c.flag("delete")]
-				return badParam("role", "Cannot %s role '%s' - requires 'Permissions.Modify' or superset of privileges.", verb, role)
+			if !c.may(path, priv) { // the lock on the users makes text of the refusal
+				return die("%s400 Parameter verification failed.\nrole: Cannot %s role '%s' - requires 'Permissions.Modify' or superset of privileges.", words, verb, role)
 			}
+		}
+		if role == "NoAccess" {
+			return die("%s400 Parameter verification failed.\nrole: Cannot %s role '%s' - requires 'Permissions.Modify'", words, verb, role)
 		}
 	}
 	for _, who := range whom {

@@ -278,7 +278,7 @@ func putToken(c *call) (any, error) {
 		t.PrivSep = c.flag("privsep")
 	}
 	t.Expire = int64(c.number("expire", int(t.Expire)))
-	if c.params["comment"] != nil {
+	if c.params["comment"] != nil && (c.str("comment") != "" || c.node.version.major >= 9) {
 		t.Comment = c.str("comment")
 	}
 	for _, key := range apischema.SplitList(c.str("delete")) {

@@ -101,41 +101,33 @@ func listNotBackedUp(c *call) (any, error) {
 // jobKeys are parameters of a backup job that are kept elsewhere than in its options.
 var jobKeys = []string{"delete", "dow", "enabled", "id", "schedule", "starttime"}
 
-// jobRefusal refuses what a job cannot be: root's alone, about guests in two ways, or about
-// none.
-func (c *call) jobRefusal(o map[string]string, old *BackupJob) error {
-	for _, p := range []string{"dumpdir", "script", "tmpdir"} {
+// checkJob refuses what a job cannot be before its lock: root's alone, on storages and about
+// pools that the caller may not use, and at two times.
+func checkJob(c *call) error {
+	for _, p := range []string{"dumpdir", "job-id", "script", "tmpdir"} {
 		if c.params[p] != nil {
 			return c.rootOption(p, "Only root may set this option.")
 		}
 	}
-	storages := []string{c.str("storage")}
-	if old != nil {
-		storages = append(storages, cmp.Or(old.Options["storage"], "local"))
-	}
-	for _, storage := range storages {
-		if storage == "" {
-			continue
-		}
+	if storage := c.str("storage"); storage != "" {
 		if err := c.caller.Require("/storage/"+storage, "Datastore.Allocate"); err != nil {
 			return err
 		}
 	}
 	if pool := c.str("pool"); pool != "" {
-		if c.poolNamed(pool) == nil {
-			return die("pool '%s' does not exist", pool)
+		if err := c.poolExists(); err != nil {
+			return err
 		}
 		if err := c.caller.Require("/pool/"+pool, "VM.Backup"); err != nil {
 			return err
 		}
 	}
-	for _, p := range []string{"all", "exclude", "pool"} {
-		if o[p] != "" && o[p] != "0" && o["vmid"] != "" {
-			return badParamInLock(p, "option conflicts with option 'vmid'")
-		}
-	}
-	if o["vmid"] == "" && o["pool"] == "" && o["all"] != "1" {
-		return badParamInLock("vmid", "property is missing")
+	schedule, start := c.params["schedule"] != nil, c.params["starttime"] != nil
+	switch {
+	case schedule && start:
+		return badParam("starttime", "'starttime' and 'schedule' cannot both be set")
+	case !schedule && !start && c.ep.Method == "POST":
+		return badParam("schedule", "neither 'starttime' nor 'schedule' were set")
 	}
 	return nil
 }
@@ -146,8 +138,8 @@ func badParamInLock(name, text string) error {
 	return die("400 Parameter verification failed.\n%s: %s", name, text)
 }
 
-// change gives a job what the call says of it. old is what it was before, nil for a new one.
-func (c *call) change(b BackupJob, old *BackupJob) (BackupJob, error) {
+// change gives a job what the call says of it.
+func (c *call) change(b BackupJob, isNew bool) (BackupJob, error) {
 	b.Options = maps.Clone(b.Options)
 	if b.Options == nil {
 		b.Options = map[string]string{}
@@ -169,7 +161,7 @@ func (c *call) change(b BackupJob, old *BackupJob) (BackupJob, error) {
 	if o["exclude"] != "" && o["pool"] == "" {
 		o["all"] = "1"
 	}
-	if old != nil { // what selects guests takes the place of what did before
+	if !isNew { // what selects guests takes the place of what did before
 		switch {
 		case c.params["vmid"] != nil:
 			dropKeys(o, "all", "exclude", "pool")
@@ -179,7 +171,10 @@ func (c *call) change(b BackupJob, old *BackupJob) (BackupJob, error) {
 			dropKeys(o, "vmid", "all", "exclude")
 		}
 	}
-	return b, c.jobRefusal(o, old)
+	for name, problem := range badBackup(o) {
+		return b, badParamInLock(name, problem)
+	}
+	return b, nil
 }
 
 func dropKeys(options map[string]string, keys ...string) {
@@ -189,14 +184,11 @@ func dropKeys(options map[string]string, keys ...string) {
 }
 
 func createJob(c *call) (any, error) {
-	if c.str("schedule") == "" && c.str("starttime") == "" {
-		return nil, badParam("schedule", "neither 'starttime' nor 'schedule' were set")
-	}
 	id := cmp.Or(c.str("id"), "backup-"+c.uuid("job")[:13])
 	if slices.ContainsFunc(c.jobs, func(b BackupJob) bool { return b.ID == id }) {
 		return nil, die("Job '%s' already exists", id)
 	}
-	b, err := c.change(BackupJob{ID: id}, nil)
+	b, err := c.change(BackupJob{ID: id}, true)
 	if err != nil {
 		return nil, err
 	}
@@ -206,16 +198,25 @@ func createJob(c *call) (any, error) {
 }
 
 func putJob(c *call) (any, error) {
+	given := maps.Clone(c.params)
+	delete(given, "id")
+	delete(given, "delete")
+	if len(given) == 0 && c.str("delete") == "" {
+		return nil, die("no options specified")
+	}
 	b, err := c.theJob()
 	if err != nil {
 		return nil, die("no such vzdump job")
+	}
+	if err := c.caller.Require("/storage/"+cmp.Or(b.Options["storage"], "local"), "Datastore.Allocate"); err != nil {
+		return nil, die("%d %s", 403, strings.TrimSpace(err.Error()))
 	}
 	for _, key := range apischema.SplitList(c.str("delete")) {
 		if c.api().Param(c.ep, key) == nil {
 			return nil, badParamInLock("delete", "unknown option '"+key+"'")
 		}
 	}
-	changed, err := c.change(*b, b)
+	changed, err := c.change(*b, false)
 	if err != nil {
 		return nil, err
 	}

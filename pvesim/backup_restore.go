@@ -66,6 +66,9 @@ func (c *call) restoreVM(archive string) (any, error) {
 			err = die("%s vm is running", words)
 		}
 		var made madeDrives
+		if err == nil && r.flag("live-restore") && !strings.HasPrefix(r.archive.Format, "pbs-") {
+			err = die("live-restore is only compatible with backup images from a Proxmox Backup Server")
+		}
 		if err == nil {
 			made, err = r.vm(j)
 		}
@@ -188,7 +191,7 @@ func (r *restoring) overridden() map[string]string {
 	for key, value := range r.over {
 		kept := r.kind == "lxc" && r.flag("unique") && withoutIndex(key) == "net" && r.archive.Config[key] != ""
 		if !propstring.IsDriveKey(r.kind, key) && !kept {
-			out[key] = r.normal(r.kind, key, value, "")
+			out[key] = r.normal(r.kind, key, value)
 		}
 	}
 	return out
@@ -310,14 +313,14 @@ func (c *call) restoreCT(archive string) (any, error) {
 
 func (c *call) restoreCTRefusal(r *restoring, words string) error {
 	if g := r.old; g != nil {
-		if err := g.unlocked(); err != nil {
-			return err
+		if g.now.running {
+			return die("can't overwrite running container")
 		}
 		if err := g.unprotected("%s", words); err != nil {
 			return err
 		}
-		if g.now.running {
-			return die("%s - container is running", words)
+		if err := g.unlocked(); err != nil {
+			return die("%s - %s", words, strings.TrimSpace(refusalOf(err).message))
 		}
 	} else if err := c.unusedID(r.id); err != nil {
 		return err

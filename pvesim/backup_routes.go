@@ -4,10 +4,10 @@ package pvesim
 func backupRoutes() routes {
 	return routes{
 		"GET /cluster/backup":                       {serve: listJobs},
-		"POST /cluster/backup":                      {serve: createJob},
+		"POST /cluster/backup":                      {serve: createJob, check: checkJob},
 		"GET /cluster/backup-info/not-backed-up":    {serve: listNotBackedUp},
 		"GET /cluster/backup/{id}":                  {serve: getJob},
-		"PUT /cluster/backup/{id}":                  {serve: putJob},
+		"PUT /cluster/backup/{id}":                  {serve: putJob, check: checkJob},
 		"DELETE /cluster/backup/{id}":               {serve: deleteJob},
 		"GET /cluster/backup/{id}/included_volumes": {serve: includedVolumes},
 		"POST /nodes/{node}/vzdump":                 {serve: startBackups, check: checkVZDump},

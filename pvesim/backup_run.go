@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/perl"
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/retention"
@@ -16,8 +17,10 @@ import (
 // checkVZDump checks what is checked before the task, which is not the right to
 // back up each guest.
 func checkVZDump(c *call) error {
-	if node := c.str("node"); node != c.node.Name {
-		return badParam("node", "option is only allowed on the command line interface.")
+	for _, p := range []string{"node", "stdout"} {
+		if given := c.str(p); p == "node" && given != c.node.Name || p == "stdout" && c.flag(p) {
+			return badParam(p, "option is only allowed on the command line interface.")
+		}
 	}
 	for _, p := range []string{"dumpdir", "job-id", "script", "tmpdir"} {
 		if c.params[p] != nil {
@@ -31,16 +34,12 @@ func checkVZDump(c *call) error {
 			}
 		}
 	}
-	for _, p := range []string{"all", "exclude", "pool"} {
-		if c.str(p) != "" && c.str(p) != "0" && c.str("vmid") != "" {
-			return badParam(p, "option conflicts with option 'vmid'")
-		}
+	options := map[string]string{}
+	for name := range c.params {
+		options[name] = c.str(name)
 	}
-	if strings.Contains(c.str("notes-template"), "\n") {
-		return badParam("notes-template", "contains a line feed")
-	}
-	if !c.allGuests() && !c.flag("stop") && c.str("pool") == "" && c.str("vmid") == "" {
-		return badParam("vmid", "property is missing")
+	if refused := badBackup(options); len(refused) > 0 {
+		return &apischema.ParamError{Errors: refused}
 	}
 	if c.params["prune-backups"] != nil {
 		if err := c.caller.Require("/storage/"+c.dumpStorage(), "Datastore.Allocate"); err != nil {
@@ -50,10 +49,64 @@ func checkVZDump(c *call) error {
 	if pool := c.str("pool"); pool != "" && c.poolNamed(pool) == nil {
 		return die("pool '%s' does not exist", pool) // PVE/API2Tools.pm, get_resource_pool_guest_members
 	}
+	if c.flag("stop") {
+		if err := c.caller.Require("/nodes/"+c.node.Name, "Sys.Modify"); err != nil {
+			return err
+		}
+	}
 	if ids, _ := c.includedGuests(); len(ids) == 0 && !c.allGuests() {
 		return nil
 	}
 	return c.caller.Require("/storage/"+c.dumpStorage(), "Datastore.AllocateSpace")
+}
+
+// badBackup says which option is wrong with a backup, by itself or with another one.
+func badBackup(o map[string]string) map[string]string {
+	on := func(name string) bool { return o[name] != "" && o[name] != "0" }
+	for _, name := range []string{"all", "exclude", "pool"} {
+		if on(name) && on("vmid") {
+			return map[string]string{name: "option conflicts with option 'vmid'"}
+		}
+	}
+	if o["prune-backups"] != "" && o["maxfiles"] != "" {
+		return map[string]string{"prune-backups": "option conflicts with option 'maxfiles'"}
+	}
+	if problem := badNotes(o["notes-template"]); problem != "" {
+		return map[string]string{"notes-template": problem + "\n"}
+	}
+	if !on("all") && o["exclude"] == "" && !on("stop") && !on("pool") && !on("vmid") {
+		return map[string]string{"vmid": "property is missing"}
+	}
+	return nil
+}
+
+// What a template of notes has beside text: escapes and variables.
+var (
+	noteEscape   = lazyregexp.New(`\\.`)
+	noteVariable = lazyregexp.New(`\{\{[^\s{}]+\}\}`)
+)
+
+// badNotes says what is wrong with a template of notes.
+func badNotes(template string) string {
+	if strings.Contains(template, "\n") {
+		return "contains a line feed"
+	}
+	var unknown []string
+	for _, at := range noteEscape.FindAllStringIndex(template, -1) {
+		if escape := template[at[0]:at[1]]; escape != `\n` && escape != `\\` {
+			unknown = append(unknown, fmt.Sprintf("escape sequence '%s' at char %d", escape, at[0]))
+		}
+	}
+	for _, at := range noteVariable.FindAllStringIndex(template, -1) {
+		name := template[at[0]+2 : at[1]-2]
+		if !slices.Contains([]string{"cluster", "guestname", "node", "vmid"}, name) {
+			unknown = append(unknown, fmt.Sprintf("variable '%s' at char %d", name, at[1]-len(name)))
+		}
+	}
+	if len(unknown) == 0 {
+		return ""
+	}
+	return "found unknown: " + strings.Join(unknown, ", ")
 }
 
 func (c *call) dumpStorage() string { return cmp.Or(c.str("storage"), "local") }

@@ -3,6 +3,7 @@ package pvesim
 import (
 	"cmp"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,11 +13,12 @@ import (
 
 // cloning is what a clone is made of.
 type cloning struct {
-	source  *guest
-	config  map[string]string // of the source or its snapshot
-	full    bool
-	storage string // of the copies; "" means where the originals are
-	target  string // node
+	source   *guest
+	config   map[string]string // of the source or its snapshot
+	full     bool
+	storage  string // of the copies; "" means where the originals are
+	target   string // node
+	snapname string
 }
 
 // cloneVM and cloneCT copy a guest, or link to a template's volumes.
@@ -26,9 +28,6 @@ func cloneVM(c *call, g *guest) (any, error) {
 		return nil, err
 	}
 	id := c.number("newid", 0)
-	if c.hasConfig(g.Kind, id) {
-		return nil, die("unable to create VM %d: config file already exists", id)
-	}
 	return c.cloneTask(k, id, "qmclone", func(config map[string]string) {
 		config["name"] = c.str("name")
 		if config["name"] == "" {
@@ -46,22 +45,11 @@ func cloneCT(c *call, g *guest) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	id := c.number("newid", 0)
-	if c.hasConfig(g.Kind, id) {
-		return nil, die("unable to create CT %d: config file already exists", id)
-	}
-	return c.cloneTask(k, id, "vzclone", func(config map[string]string) {
+	return c.cloneTask(k, c.number("newid", 0), "vzclone", func(config map[string]string) {
 		if c.str("hostname") != "" {
 			config["hostname"] = c.str("hostname")
 		}
 	})
-}
-
-// hasConfig reports whether this node has a guest of a kind with an id, which is all
-// that PVE looks for before a clone's task.
-func (c *call) hasConfig(kind string, id int) bool {
-	g := c.guests[id]
-	return g != nil && g.Kind == kind && g.Node == c.node.Name
 }
 
 // cloneOf checks what is to be cloned, in PVE's order.
@@ -73,37 +61,97 @@ func (c *call) cloneOf(g *guest) (cloning, error) {
 	if err := g.unlocked(); err != nil {
 		return k, err
 	}
-	snapname := c.str("snapname")
-	if snapname != "" {
-		snap, err := g.snapshot(snapname)
-		if err != nil {
+	if g.Kind == "lxc" {
+		if err := c.unusedID(c.number("newid", 0)); err != nil {
 			return k, err
 		}
-		k.config = snap.Config
 	}
 	if c.params["full"] != nil {
 		k.full = c.flag("full")
 	}
-	for _, p := range []string{"storage", "format"} {
-		if !k.full && c.str(p) != "" {
-			return k, die("parameter '%s' not allowed for linked clones", p)
+	if err := c.cloneSource(&k); err != nil {
+		return k, err
+	}
+	for _, key := range diskKeys(g.Kind, k.config) {
+		if err := c.cloneSpace(k, key); err != nil {
+			return k, err
+		}
+		if g.Kind == "lxc" {
+			if err := c.cloneable(k, key); err != nil {
+				return k, err
+			}
 		}
 	}
 	if err := c.mayBridges(k.config); err != nil {
 		return k, err
 	}
-	if k.full && g.Kind == "lxc" && g.now.running && snapname == "" {
-		return k, die("Cannot do full clones on a running container without snapshots")
-	}
-	for _, key := range diskKeys(g.Kind, k.config) {
-		if err := c.cloneable(k, key, snapname != ""); err != nil {
-			return k, err
-		}
-	}
-	if shared := c.sharedNodes(g); k.target != g.Node && len(shared) < 2 {
+	if k.target != g.Node && !c.cloneIsShared(k) {
 		return k, die("can't clone %s to node '%s' (%s uses local storage)", g.noun(), k.target, g.noun())
 	}
+	if g.Kind == "lxc" {
+		return k, nil
+	}
+	if id := c.number("newid", 0); c.hasConfig(g.Kind, id) {
+		return k, die("unable to create VM %d: config file already exists", id)
+	}
+	for _, key := range sortedKeys(k.config) {
+		if key == "tpmstate0" && k.full && g.now.running && k.snapname == "" {
+			return k, die("cannot clone TPM state while VM is running")
+		}
+		if slices.Contains(diskKeys(g.Kind, k.config), key) {
+			if err := c.cloneable(k, key); err != nil {
+				return k, err
+			}
+		}
+	}
 	return k, nil
+}
+
+// cloneSource finds the configuration that is cloned. A VM's snapshot is looked for before,
+// and a container's after the storage of a linked clone is refused.
+func (c *call) cloneSource(k *cloning) error {
+	find := func() error {
+		if k.snapname = c.str("snapname"); k.snapname == "" {
+			return nil
+		}
+		snap, err := k.source.snapshot(k.snapname)
+		if err == nil {
+			k.config = snap.Config
+		}
+		return err
+	}
+	if k.source.Kind == "qemu" {
+		if err := find(); err != nil {
+			return err
+		}
+	}
+	for _, p := range []string{"storage", "format"} {
+		if !k.full && c.str(p) != "" {
+			return die("parameter '%s' not allowed for linked clones", p)
+		}
+	}
+	if k.source.Kind == "lxc" {
+		return find()
+	}
+	return nil
+}
+
+// cloneIsShared reports whether all nodes see the volumes of the clone.
+func (c *call) cloneIsShared(k cloning) bool {
+	for _, key := range diskKeys(k.source.Kind, k.config) {
+		own, _, _ := strings.Cut(propstring.Volume(k.config[key]), ":")
+		if st := c.storageNamed(cmp.Or(k.storage, own)); st != nil && !st.everywhere() {
+			return false
+		}
+	}
+	return true
+}
+
+// hasConfig reports whether this node has a guest of a kind with an id, which is all
+// that PVE looks for before a clone's task.
+func (c *call) hasConfig(kind string, id int) bool {
+	g := c.guests[id]
+	return g != nil && g.Kind == kind && g.Node == c.node.Name
 }
 
 // cloneTarget checks where the clone is to be.
@@ -140,27 +188,47 @@ func (c *call) cloneTarget(k *cloning) error {
 	return nil
 }
 
-// cloneable checks one disk of the source.
-func (c *call) cloneable(k cloning, key string, ofSnap bool) error {
+// cloneSpace wants room for the copy of one disk.
+func (c *call) cloneSpace(k cloning, key string) error {
 	id := propstring.Volume(k.config[key])
+	storage, _, ok := strings.Cut(id, ":")
+	switch {
+	case !ok && k.source.Kind == "lxc":
+		return die("unable to clone mountpoint '%s' (type %s)", key, map[bool]string{true: "device", false: "bind"}[strings.HasPrefix(id, "/dev/")])
+	case !ok:
+		return die("unable to parse volume ID '%s'", id)
+	}
+	storage = cmp.Or(k.storage, storage)
+	if c.storageNamed(storage) == nil {
+		return die("storage '%s' does not exist", storage)
+	}
+	return c.caller.Require("/storage/"+storage, "Datastore.AllocateSpace")
+}
+
+// cloneable checks whether one disk of the source can be cloned.
+func (c *call) cloneable(k cloning, key string) error {
+	id := propstring.Volume(k.config[key])
+	ofSnap, lxc := k.snapname != "", k.source.Kind == "lxc"
+	if lxc && k.full {
+		if k.source.now.running && !ofSnap {
+			return die("Cannot do full clones on a running container without snapshots")
+		}
+		return nil
+	}
+	feature, word := "clone", "Linked"
+	if k.full || key == "tpmstate0" || propstring.IsCloudInit(k.config[key]) {
+		feature, word = "copy", "Full"
+	}
 	v := c.volumeOf(id, k.source.Node)
 	if v == nil {
 		return die("volume '%s' does not exist", id)
 	}
-	if err := c.caller.Require("/storage/"+cmp.Or(k.storage, v.storage()), "Datastore.AllocateSpace"); err != nil {
-		return err
-	}
-	feature, word := "clone", "Linked"
-	if k.full {
-		feature, word = "copy", "Full"
-	}
-	lxc := k.source.Kind == "lxc"
-	files := lxc && !k.full && c.storageNamed(v.storage()).Type != "btrfs" && c.storageNamed(v.storage()).traits().files
+	files := lxc && c.storageNamed(v.storage()).Type != "btrfs" && c.storageNamed(v.storage()).traits().files
 	if c.supports(v, feature, ofSnap) && !files { // a linked file would be in qcow2, which containers cannot use
 		return nil
 	}
 	if lxc {
-		return die("%s clone feature for '%s' is not available", word, id)
+		return die("Linked clone feature for '%s' is not available", id)
 	}
 	if ofSnap {
 		return die("%s clone feature is not supported for a snapshot of '%s' (%s)", word, id, key)
@@ -186,7 +254,7 @@ func (c *call) cloneTask(k cloning, id int, typ string, rename func(map[string]s
 			k.source.Config["lock"] = "disk"
 		}
 		if c.str("description") != "" {
-			config["description"] = c.normal(g.Kind, "description", c.str("description"), "")
+			config["description"] = c.normal(g.Kind, "description", c.str("description"))
 		}
 		j.pass(200 * time.Millisecond)
 		release := func() {

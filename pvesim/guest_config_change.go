@@ -22,6 +22,13 @@ func (c *call) settings(not ...string) map[string]string {
 			out[name] = perl.Text(value)
 		}
 	}
+	if c.ep.Path == "/nodes/{node}/lxc" {
+		c.nameStorage(out)
+	}
+	const most = 10000 // of cgroups v2
+	if n, err := strconv.Atoi(out["cpuunits"]); err == nil && n > most {
+		out["cpuunits"] = strconv.Itoa(most)
+	}
 	if medium, ok := out["cdrom"]; ok { // an old name
 		delete(out, "cdrom")
 		out["ide2"] = propstring.Set(medium, "media", "cdrom")
@@ -29,7 +36,7 @@ func (c *call) settings(not ...string) map[string]string {
 	return out
 }
 
-// checkConfig is what PVE checks of a change before it takes the lock.
+// checkConfig is what PVE checks of a change of a VM before it takes the lock.
 func checkConfig(c *call) error {
 	if err := c.onlyRoot("skiplock"); err != nil {
 		return err
@@ -37,47 +44,72 @@ func checkConfig(c *call) error {
 	if err := c.checkValues(); err != nil {
 		return err
 	}
-	kind := "qemu"
-	if strings.Contains(c.ep.Path, "/lxc/") {
-		kind = "lxc"
-	}
-	remove, revert, settings := c.removed(), apischema.SplitList(c.str("revert")), c.settings()
-	if len(remove)+len(revert)+len(settings) == 0 {
+	remove, settings := c.removed(), c.settings()
+	if len(remove)+len(c.reverted())+len(settings) == 0 {
 		return die("no options specified")
 	}
-	put := c.api().Endpoint("PUT", "/nodes/{node}/"+kind+"/{vmid}/config")
-	for _, list := range []struct {
-		name string
-		keys []string
-	}{{"revert", revert}, {"delete", remove}} {
-		for _, key := range list.keys {
-			switch {
-			case c.params[key] != nil:
-				return badParam("delete", "you can't use '-%s' and -%s %s' at the same time", key, list.name, key)
-			case (c.api().Param(put, key) == nil || slices.Contains(notOptions, key)) && key != "vmstate":
-				return badParam(list.name, "unknown option '%s'", key)
-			case list.name == "delete" && slices.Contains(revert, key):
-				return badParam("revert", "you can't use '-delete %s' and -revert %s' at the same time", key, key)
-			}
-		}
+	if err := c.checkNames("qemu"); err != nil {
+		return err
 	}
 	vm := "/vms/" + c.str("vmid")
 	for _, key := range remove {
-		if g := c.guests[c.number("vmid", 0)]; g != nil && !propstring.IsDriveKey(kind, key) {
-			if err := c.mayKey(kind, vm, key, ""); err != nil {
+		if g := c.guests[c.number("vmid", 0)]; g != nil && !propstring.IsDriveKey("qemu", key) {
+			if err := c.mayKey("qemu", vm, key, ""); err != nil {
 				return err
 			}
 		}
 	}
 	for _, key := range sortedKeys(settings) {
-		if err := c.mayKey(kind, vm, key, settings[key]); err != nil {
+		if err := c.mayKey("qemu", vm, key, settings[key]); err != nil {
 			return err
 		}
 	}
 	if err := c.mayBridges(settings); err != nil {
 		return err
 	}
-	return c.mayDrives(kind, c.number("vmid", 0), settings, "")
+	return c.mayDrives("qemu", c.number("vmid", 0), settings, "")
+}
+
+// reverted are the keys whose pending changes are taken back.
+func (c *call) reverted() []string { return apischema.SplitList(c.str("revert")) }
+
+// checkNames refuses keys to delete or to revert that there are not, or that are set as well.
+func (c *call) checkNames(kind string) error {
+	revert, where, quote, both := c.reverted(), "delete", "", "revert"
+	if kind == "lxc" {
+		where, quote, both = "revert", "'", "delete"
+	}
+	for _, key := range revert {
+		switch {
+		case !c.isOption(kind, key):
+			return badParam("revert", "unknown option '%s'", key)
+		case c.params[key] != nil:
+			return badParam(where, "you can't use '-%s' and %s-revert %s' at the same time", key, quote, key)
+		}
+	}
+	for _, key := range c.removed() {
+		switch {
+		case kind == "lxc" && !c.isOption(kind, key):
+			return badParam("delete", "unknown option '%s'", key)
+		case c.params[key] != nil:
+			return badParam("delete", "you can't use '-%s' and -delete %s' at the same time", key, key)
+		case slices.Contains(revert, key):
+			return badParam(both, "you can't use '-delete %s' and %s-revert %s' at the same time", key, quote, key)
+		case !c.isOption(kind, key):
+			return badParam("delete", "unknown option '%s'", key)
+		}
+	}
+	return nil
+}
+
+// isOption reports whether a configuration can have a key. Some of them no change can set.
+func (c *call) isOption(kind, key string) bool {
+	own := []string{"parent", "snaptime"}
+	if kind == "qemu" {
+		own = append(own, "vmstate", "runningmachine", "runningcpu", "meta")
+	}
+	put := c.api().Endpoint("PUT", "/nodes/{node}/"+kind+"/{vmid}/config")
+	return slices.Contains(own, key) || c.api().Param(put, key) != nil && !slices.Contains(notOptions, key)
 }
 
 // putConfig changes a guest's configuration at once.
@@ -93,11 +125,7 @@ func (c *call) changeRefusal(g *guest) error {
 	if err := c.awaitLock(g); err != nil {
 		return err
 	}
-	digest := otherChecksum
-	if g.Kind == "lxc" {
-		digest = otherDigest
-	}
-	if err := c.checkDigest(g, digest); err != nil {
+	if err := c.checkDigest(g, otherChecksum); err != nil {
 		return err
 	}
 	if lock := g.Config["lock"]; lock == "suspended" && c.str("delete") == "vmstate" {
@@ -163,7 +191,7 @@ func (c *call) changeConfig(j *journal, g *guest) error {
 		c.forget(g, key)
 		delete(g.dropped, key)
 	}
-	if err := c.refuseRequired(g); err != nil {
+	if err := c.refuseValues(g, c.settings()); err != nil {
 		return err
 	}
 	for _, key := range c.removed() {
@@ -191,13 +219,19 @@ func (c *call) changeConfig(j *journal, g *guest) error {
 		if drive, ok := drives.config[key]; ok {
 			value = drive
 		}
-		delete(g.dropped, key)
-		g.pending[key] = c.normal(g.Kind, key, value, g.Config[key])
-		if g.pending[key] == g.Config[key] {
-			delete(g.pending, key)
-		}
+		c.await(g, key, c.normal(g.Kind, key, value))
 	}
+	c.pinMachine(g, settings)
 	return c.applyPending(g)
+}
+
+// await makes a value wait until it can become true.
+func (c *call) await(g *guest, key, value string) {
+	delete(g.dropped, key)
+	g.pending[key] = value
+	if value == g.Config[key] {
+		delete(g.pending, key)
+	}
 }
 
 // changeBoot keeps the order of boot devices in step with them: those that go
@@ -270,44 +304,4 @@ func (c *call) removeKey(g *guest, key string) error {
 	}
 	g.dropped[key] = c.flag("force")
 	return nil
-}
-
-// normal writes a value as PVE keeps it: tags sorted, network devices with an
-// address.
-func (c *call) normal(kind, key, value, old string) string {
-	switch {
-	case key == "tags":
-		tags := apischema.SplitList(strings.ToLower(value))
-		slices.Sort(tags)
-		return strings.Join(slices.Compact(tags), ";")
-	case key == "description" && value == "":
-		return value
-	case key == "description" && kind == "lxc":
-		return strings.TrimRight(value, "\n") + "\n"
-	case key == "description":
-		return strings.TrimRight(value, " \t\r\n")
-	case withoutIndex(key) == "net" && key != "net":
-		return c.withMAC(kind, key, value)
-	}
-	return value
-}
-
-// printed is a property string as PVE writes it.
-func (c *call) printed(kind, key, value string) string {
-	return c.api().Normal(c.api().Param(c.api().Endpoint("PUT", "/nodes/{node}/"+kind+"/{vmid}/config"), key), value)
-}
-
-// withMAC is a network device as PVE writes it. One without a hardware address gets a new
-// one, even if it had one before.
-func (c *call) withMAC(kind, key, net string) string {
-	if kind == "lxc" {
-		if propstring.Get(net, "hwaddr") == "" {
-			net = propstring.Set(net, "hwaddr", c.mac())
-		}
-		return c.printed(kind, key, propstring.Set(net, "type", "veth"))
-	}
-	if net = c.printed(kind, key, net); macOf(net) == "" {
-		net = c.printed(kind, key, net+",macaddr="+c.mac())
-	}
-	return net
 }

@@ -80,6 +80,9 @@ func (c *call) mayKey(kind, vm, key, value string) error {
 		if value == "" || value == "socket" {
 			return c.caller.Require(vm, "VM.Config.HWType")
 		}
+		if c.ep.Method == "PUT" || strings.HasSuffix(c.ep.Path, "/config") {
+			return die("only root can modify '%s' config for real devices", key)
+		}
 		return die("only root can set '%s' config for real devices", key)
 	case "usb":
 		return c.mayDevice(vm, key, value, "real")

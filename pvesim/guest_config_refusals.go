@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/lazyregexp"
@@ -60,25 +59,30 @@ func (c *call) checkValues() error {
 // machineType are the types of machines that PVE lets QEMU be.
 var machineType = lazyregexp.New(`^(?:(?:pc|pc(?:-i440fx)?-\d+(?:\.\d+)+(?:\+pve\d+)?(?:\.pxe)?|q35|pc-q35-\d+(?:\.\d+)+(?:\+pve\d+)?(?:\.pxe)?|virt(?:-\d+(?:\.\d+)+)?(?:\+pve\d+)?))$`)
 
-// refuseRequired refuses to change or remove what a container keeps for its life.
-func (c *call) refuseRequired(g *guest) error {
-	if g.Kind != "lxc" {
-		return nil
+// refuseValues refuses values of a VM that only its configuration shows to be wrong.
+func (c *call) refuseValues(g *guest, settings map[string]string) error {
+	if err := refuseClipboard(settings["vga"]); err != nil {
+		return err
 	}
-	for _, key := range c.removed() {
-		_, set := g.planned()[key]
-		switch {
-		case set && slices.Contains([]string{"memory", "ostype", "rootfs"}, key):
-			return die("unable to delete required option '%s'", key)
-		case set && key == "unprivileged":
-			return die("unable to delete read-only option: '%s'", key)
-		}
-	}
-	if c.params["unprivileged"] != nil {
-		return die("unable to modify read-only option: 'unprivileged'")
+	old, state := g.Config["tpmstate0"], settings["tpmstate0"]
+	version := func(drive string) string { return cmp.Or(propstring.Get(drive, "version"), "v1.2") }
+	if old != "" && propstring.Volume(old) == propstring.Volume(state) && version(old) != version(state) {
+		return die("cannot change TPM state version after creation")
 	}
 	return nil
 }
+
+// refuseClipboard refuses a display that cannot share its clipboard.
+func refuseClipboard(vga string) error {
+	display := cmp.Or(propstring.Get(vga, ""), propstring.Get(vga, "type"))
+	if propstring.Get(vga, "clipboard") == "vnc" && display != "" && !vncClipboard.MatchString(display) {
+		return die("vga type %s is not compatible with VNC clipboard", display)
+	}
+	return nil
+}
+
+// vncClipboard are the displays that can share it.
+var vncClipboard = lazyregexp.New(`^(?:std|cirrus|vmware|virtio|qxl)`)
 
 // isPublicKey reports whether a line is a key as OpenSSH writes it: its type and, in
 // base64, the key, which begins with the type.

@@ -27,7 +27,7 @@ func TestRefusalsInCode(t *testing.T) {
 		PUT /nodes/pve/qemu/100/config?scsi5=local-lvm:0,import-from%3Dlocal:iso/a.iso  => 400 Parameter verification failed. scsi5: local:iso/a.iso has wrong type 'iso' - needs to be 'images' or 'import'
 		PUT /nodes/pve/qemu/100/config?efidisk0=local-lvm:0,import-from%3Dlocal:100/vm-100-disk-0.raw => 400 Parameter verification failed. efidisk0: need to specify 'efitype' when using 'import-from'
 		PUT /nodes/pve/qemu/100/config?usb0=host%3D1234:5678             => 500 only root can set 'usb0' config for real devices
-		PUT /nodes/pve/qemu/100/config?serial1=/dev/ttyS0                => 500 only root can set 'serial1' config for real devices
+		PUT /nodes/pve/qemu/100/config?serial1=/dev/ttyS0                => 500 only root can modify 'serial1' config for real devices
 		POST /nodes/pve/qemu?vmid=300&archive=-                          => 500 pipe requires cli environment
 		POST /nodes/pve/lxc?vmid=300&ostemplate=local:iso/a.iso          => 500 unable to use volume local:iso/a.iso - content type needs to be 'vztmpl'
 		POST /nodes/pve/lxc?vmid=300&unprivileged=0&ostemplate=local:vztmpl/a.tar.gz&features=nesting%3D1 => 403 Permission check failed (changing feature flags for privileged container is only allowed for root@pam)

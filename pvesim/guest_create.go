@@ -54,6 +54,11 @@ func checkCreate(c *call) error {
 			return err
 		}
 	}
+	if c.str("archive") != "" {
+		for _, key := range drivesInOrder("qemu", settings) {
+			return badParam(key, "option conflicts with option 'archive'")
+		}
+	}
 	if kind == "qemu" { // its drives come first
 		if err := c.mayDrives(kind, c.number("vmid", 0), settings, c.str("storage")); err != nil {
 			return err
@@ -185,10 +190,14 @@ func createVM(c *call) (any, error) {
 		}
 		for key, value := range settings {
 			if !propstring.IsDriveKey("qemu", key) {
-				made.config[key] = c.normal("qemu", key, value, "")
+				made.config[key] = c.normal("qemu", key, value)
 			}
 		}
 		c.complete(made.config)
+		if err := refuseClipboard(settings["vga"]); err != nil {
+			made.undo(&c.state)
+			return made, err
+		}
 		return made, nil
 	})
 }
@@ -204,6 +213,7 @@ func (c *call) complete(config map[string]string) {
 	if config["smbios1"] == "" {
 		config["smbios1"] = "uuid=" + c.uuid("smbios")
 	}
+	setOrDelete(config, "machine", c.pinned(config["machine"], config["ostype"]))
 	config["meta"] = fmt.Sprintf("creation-qemu=%s,ctime=%d", c.node.version.qemu(), c.now.Unix())
 }
 
@@ -235,6 +245,19 @@ func bootOrder(config map[string]string) string {
 // maxNets is how many network devices a VM may have.
 const maxNets = 32
 
+// nameStorage lets volumes of a new container that only have a size be on the storage of the
+// call. Unused volumes it cannot have.
+func (c *call) nameStorage(settings map[string]string) {
+	for key, drive := range settings {
+		switch {
+		case isUnused(key):
+			delete(settings, key)
+		case propstring.IsDriveKey("lxc", key) && newDisk(drive):
+			settings[key] = cmp.Or(c.str("storage"), "local") + ":" + drive
+		}
+	}
+}
+
 // createCT makes a container from a template, or restores one from a backup.
 func createCT(c *call) (any, error) {
 	if c.flag("restore") {
@@ -250,6 +273,14 @@ func createCT(c *call) (any, error) {
 		}
 		settings["rootfs"] = cmp.Or(c.str("storage"), "local") + ":4"
 		if err := c.mayDrives("lxc", id, settings, ""); err != nil {
+			return nil, err
+		}
+	}
+	for _, key := range sortedKeys(settings) {
+		if propstring.IsDriveKey("lxc", key) || key == "unprivileged" {
+			continue
+		}
+		if err := c.refuseContainerValue(nil, key, settings[key]); err != nil {
 			return nil, err
 		}
 	}
@@ -274,7 +305,7 @@ func createCT(c *call) (any, error) {
 		j.say("Detected container architecture: amd64")
 		for key, value := range settings {
 			if !propstring.IsDriveKey("lxc", key) {
-				made.config[key] = c.normal("lxc", key, value, "")
+				made.config[key] = c.normal("lxc", key, value)
 			}
 		}
 		c.completeCT(made.config, archive)

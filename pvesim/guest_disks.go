@@ -82,6 +82,9 @@ func (c *call) makeDrive(j *journal, kind, key, drive string, r request) (string
 		if v == nil {
 			return "", nil, die("volume '%s' does not exist", id)
 		}
+		if err := refuseFormat(key, drive, v); kind == "qemu" && err != nil {
+			return "", nil, err
+		}
 		return c.printed(kind, key, propstring.Set(drive, "size", propstring.FormatSize(v.Size))), nil, nil
 	}
 	if _, err := c.usable(r.storage, c.node.Name); err != nil {
@@ -122,6 +125,18 @@ func (c *call) makeDrive(j *journal, kind, key, drive string, r request) (string
 	}
 	j.pass(100 * time.Millisecond)
 	return drive, c.addVolume(v, c.now), nil
+}
+
+// refuseFormat refuses a drive that says that its volume has another format than it has.
+func refuseFormat(key, drive string, v *volume) error {
+	format := propstring.Get(drive, "format")
+	if format != "" && format != v.Format {
+		return die("drive '%s' - volume '%s' - 'format=%s' option different from storage format '%s'", key, v.ID, format, v.Format)
+	}
+	if key == "tpmstate0" && v.Format != "raw" {
+		return die("tpmstate0: volume format is '%s', only 'raw' is supported!", v.Format)
+	}
+	return nil
 }
 
 // driveRequest is the volume that a drive asks for.
@@ -183,18 +198,25 @@ func newSize(size string, old int64) int64 {
 	return bytes
 }
 
-// resizeVM grows a disk: in a task, or before PVE 8 at once. All is checked in
-// there.
-func resizeVM(c *call, g *guest) (any, error) {
+// resize grows a VM's disk: in a task, or before PVE 8 at once. All is checked in there.
+func resize(c *call) (any, error) {
 	if err := c.onlyRoot("skiplock"); err != nil {
 		return nil, err
 	}
-	if !c.node.version.atLeast(8, 0) {
-		if err := c.awaitLock(g); err != nil {
-			return nil, err
-		}
-		return nil, c.growDisk(&journal{}, g)
+	if c.node.version.atLeast(8, 0) {
+		return inTask("resize", resizeVM)(c)
 	}
+	g, err := c.theGuest()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.awaitLock(g); err != nil {
+		return nil, err
+	}
+	return nil, c.growDisk(&journal{}, g)
+}
+
+func resizeVM(c *call, g *guest) (any, error) {
 	return c.startGuestTask(g, "resize", func(now time.Time) outcome {
 		j := &journal{began: now}
 		if err := c.growDisk(j, g); err != nil {

@@ -9,22 +9,17 @@ import (
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
-// fast are the keys that change at once while the guest runs: they are PVE's own
+// fast are the keys that change at once while a VM runs: they are PVE's own
 // business, or of no meaning before its next start.
-var fast = map[string]string{
-	"qemu": "name description onboot startup tags protection hookscript shares vmstatestorage autostart reboot lock balloon cpulimit cpuunits hotplug freeze " +
-		"migrate_downtime migrate_speed parent " + cloudInitKeys,
-	"lxc": "description onboot startup protection hostname hookscript cores cpulimit cpuunits memory swap tags nameserver searchdomain lock parent",
-}
+var fast = strings.Fields("name description onboot startup tags protection hookscript shares vmstatestorage autostart reboot lock balloon cpulimit cpuunits hotplug freeze " +
+	"migrate_downtime migrate_speed parent " + cloudInitKeys)
 
-// canApplyNow reports whether a change of a key reaches a running guest at once.
+// canApplyNow reports whether a change of a key reaches a running VM at once.
 func (g *guest) canApplyNow(key, value string) bool {
 	base := withoutIndex(key)
 	switch {
-	case !g.now.running, slices.Contains(strings.Fields(fast[g.Kind]), key), base == "unused", base == "ipconfig":
+	case slices.Contains(fast, key), base == "unused", base == "ipconfig":
 		return true
-	case g.Kind == "lxc":
-		return base == "net" || base == "mp" && value != "" // mount points can be added
 	case propstring.IsDriveKey(g.Kind, key) && propstring.IsCDROM(value) && propstring.IsCDROM(g.Config[key]):
 		return true // another medium
 	case base == "scsi" || base == "virtio":
@@ -58,7 +53,7 @@ func (g *guest) hotplugs(class string) bool {
 func (s *state) applyPending(g *guest) error {
 	refused := map[string]string{}
 	for _, key := range sortedKeys(g.dropped) {
-		if !g.canApplyNow(key, g.Config[key]) {
+		if g.now.running && !(g.Kind == "lxc" && g.canDropNow(key) || g.Kind == "qemu" && g.canApplyNow(key, g.Config[key])) {
 			continue
 		}
 		if err := s.removeConfigKey(g, key, g.dropped[key]); err != nil {
@@ -69,7 +64,12 @@ func (s *state) applyPending(g *guest) error {
 	}
 	for _, key := range sortedKeys(g.pending) {
 		value := g.pending[key]
-		if !g.canApplyNow(key, value) {
+		if g.now.running && !(g.Kind == "lxc" && g.canSetNow(key) || g.Kind == "qemu" && g.canApplyNow(key, value)) {
+			continue
+		}
+		value, err := s.settled(g, key, value)
+		if err != nil {
+			refused[key] = applyError(g, key, err)
 			continue
 		}
 		if old := g.Config[key]; propstring.IsDriveKey(g.Kind, key) && propstring.Volume(old) != propstring.Volume(value) {

@@ -147,6 +147,9 @@ func migrateVM(c *call, g *guest) (any, error) {
 	if g.now.running && !c.flag("online") {
 		return nil, die("can't migrate running VM without --online")
 	}
+	if to := c.replicatedTo(g); g.now.running && len(to) > 0 && !slices.Contains(to, target.Name) {
+		return nil, die("Cannot live-migrate replicated VM to node '%s' - not a replication target. Use 'force' to override.", target.Name)
+	}
 	if err := c.mayTargets(g, c.str("targetstorage"), target.Name); err != nil {
 		return nil, err
 	}
@@ -181,6 +184,23 @@ func migrateCT(c *call, g *guest) (any, error) {
 		}
 		return outcome{}, false
 	})
+}
+
+// replicatedTo are the nodes that a guest is copied to.
+func (s *state) replicatedTo(g *guest) []string {
+	var nodes []string
+	for _, r := range s.replications {
+		if r.guest() == g.VMID {
+			nodes = append(nodes, r.Target)
+		}
+	}
+	return nodes
+}
+
+// checkTarget refuses a target of a migration before it is known whether there is such a guest.
+func checkTarget(c *call) error {
+	_, err := c.migrationTarget()
+	return err
 }
 
 // migrationTarget is the node that a guest is to go to.

@@ -2,6 +2,7 @@ package pvesim
 
 import (
 	"cmp"
+	"strings"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
@@ -23,19 +24,9 @@ func moveDisk(c *call, g *guest) (any, error) {
 	if err := cmp.Or(g.unlocked(), c.checkDigest(g, otherDigest)); err != nil {
 		return nil, err
 	}
-	drive, ok := g.Config[key]
-	v := c.volumeOf(propstring.Volume(drive), g.Node)
-	switch {
-	case !ok:
-		return nil, die("disk '%s' does not exist", key)
-	case propstring.IsCDROM(drive) && !propstring.IsCloudInit(drive):
-		return nil, die("you can't move a cdrom")
-	case withoutIndex(key) == "unused": // from source, as of a container
-		return nil, die("cannot move disk '%s', only configured disks can be moved to another storage", key)
-	case v == nil:
-		return nil, die("volume '%s' does not exist", propstring.Volume(drive))
-	case storage == v.storage() && (c.str("format") == "" || c.str("format") == v.Format):
-		return nil, die("you can't move to the same storage with same format")
+	v, err := c.movableDisk(g, key, storage, c.str("format"))
+	if err != nil {
+		return nil, err
 	}
 	st, err := c.usable(storage, g.Node)
 	switch {
@@ -47,6 +38,24 @@ func moveDisk(c *call, g *guest) (any, error) {
 		return nil, die("you can't move a disk with snapshots and delete the source")
 	}
 	return c.moveTask(g, "qmmove", key, storage, cmp.Or(c.str("format"), v.Format))
+}
+
+// movableDisk is the volume of a VM's drive that is to be moved to a storage. PVE compares
+// the formats only if the volume's name tells its own.
+func (c *call) movableDisk(g *guest, key, storage, format string) (*volume, error) {
+	drive, ok := g.Config[key]
+	v := c.volumeOf(propstring.Volume(drive), g.Node)
+	switch {
+	case !ok:
+		return nil, die("disk '%s' does not exist", key)
+	case propstring.IsCDROM(drive) && !propstring.IsCloudInit(drive):
+		return nil, die("you can't move a cdrom")
+	case v == nil:
+		return nil, die("volume '%s' does not exist", propstring.Volume(drive))
+	case storage == v.storage() && (format == "" || format == v.Format || !strings.HasSuffix(v.ID, "."+v.Format)):
+		return nil, die("you can't move to the same storage with same format")
+	}
+	return v, nil
 }
 
 // moveVolume moves a volume of a stopped container to another storage.
@@ -81,9 +90,6 @@ func moveVolume(c *call, g *guest) (any, error) {
 	if err := c.checkDigest(g, otherDigest); err != nil {
 		return nil, err
 	}
-	if _, err := c.usable(storage, g.Node); err != nil {
-		return nil, err
-	}
 	return c.moveTask(g, "move_volume", key, storage, "")
 }
 
@@ -105,12 +111,26 @@ func noMountPoint() error {
 	return &refusal{status: 500, message: "format error\n", errors: map[string]string{"volume": missing, "mp": missing}}
 }
 
+// roomForVolumes refuses a storage for the volumes of containers, as the task that makes them does.
+func (c *call) roomForVolumes(storage, node string) error {
+	st, err := c.usable(storage, node)
+	if err == nil && !st.holds("rootdir") {
+		err = die("content type 'rootdir' is not available or configured on storage '%s'", storage)
+	}
+	return err
+}
+
 func (c *call) moveTask(g *guest, typ, key, storage, format string) (any, error) {
 	remove := c.flag("delete")
 	return c.startGuestTask(g, typ, func(now time.Time) outcome {
 		j := &journal{began: now}
 		drive := g.Config[key]
 		old := c.volumeOf(propstring.Volume(drive), g.Node)
+		if g.Kind == "lxc" {
+			if err := c.roomForVolumes(storage, g.Node); err != nil {
+				return failedBy(err)
+			}
+		}
 		v := c.copyDisk(j, g.Kind, key, old, g.VMID, request{storage: storage, node: g.Node, format: format})
 		if g.Kind == "lxc" {
 			g.Config["lock"] = "disk"
@@ -161,67 +181,4 @@ func (c *call) copyDisk(j *journal, kind, key string, old *volume, vmid int, r r
 	}
 	j.transfer(old.Size, old.Used)
 	return c.addVolume(v, c.now)
-}
-
-// reassign gives a volume of a guest to another one of the same node.
-func reassign(c *call, g *guest, key, targetKey string) (any, error) {
-	id := c.number("target-vmid", 0)
-	if id == g.VMID {
-		return nil, badParam("target-vmid", "must be different than source VMID to reassign disk")
-	}
-	if err := c.caller.Require(aclPath(id), "VM.Config.Disk"); err != nil {
-		return nil, err
-	}
-	target := c.guests[id]
-	switch {
-	case target == nil:
-		return nil, die("could not find target %s %d", g.noun(), id)
-	case target.Node != g.Node:
-		return nil, die("Both %ss need to be on the same node (%s != %s)", g.noun(), g.Node, target.Node)
-	}
-	if err := cmp.Or(g.unlocked(), target.unlocked()); err != nil {
-		return nil, err
-	}
-	targetKey = cmp.Or(targetKey, key)
-	isUnused := func(key string) bool { return withoutIndex(key) == "unused" }
-	drive, ok := g.Config[key]
-	v := c.volumeOf(propstring.Volume(drive), g.Node)
-	switch {
-	case key == "rootfs" || targetKey == "rootfs":
-		return nil, die("Cannot move to/from 'rootfs'")
-	case g.Kind == "lxc" && isUnused(key) && !isUnused(targetKey):
-		return nil, die("Moving an unused volume to a used one is not possible")
-	case g.template() || target.template():
-		return nil, die("Can't move disks from or to template %ss", g.noun())
-	case !ok:
-		return nil, die("Disk '%s' for %s '%d' does not exist", key, g.noun(), g.VMID)
-	case target.Config[targetKey] != "":
-		return nil, die("Target disk key '%s' is already in use for %s '%d'", targetKey, g.noun(), id)
-	case propstring.IsCDROM(drive):
-		return nil, die("CD drive contents can't be moved to another %s", g.noun())
-	case v == nil:
-		return nil, die("volume '%s' does not exist", propstring.Volume(drive))
-	case g.isInSnapshot(v.ID):
-		return nil, die("Can't move disk used by a snapshot to another %s", g.noun())
-	case g.now.running && !isUnused(key):
-		return nil, die("Cannot move disk to another %s while the source %s is running - detach first", g.noun(), g.noun())
-	}
-	if err := c.caller.Require("/storage/"+v.storage(), "Datastore.AllocateSpace"); err != nil {
-		return nil, err
-	}
-	return c.startGuestTask(g, map[string]string{"qemu": "qmmove", "lxc": "move_volume"}[g.Kind], func(now time.Time) outcome {
-		j := &journal{began: now}
-		j.say("reassign disk '%s' from VM '%d' as '%s' to VM '%d'", key, g.VMID, targetKey, id)
-		j.pass(200 * time.Millisecond)
-		return j.done(func(time.Time) {
-			to := c.newVolume(request{storage: v.storage(), node: g.Node, vmid: id, name: "disk", content: v.Content, format: v.Format, size: v.Size})
-			v.VMID = id
-			moved := c.relocateVolume(v, to.ID, g.Node)
-			target.Config[targetKey] = propstring.SetVolume(g.Config[key], moved.ID)
-			if isUnused(targetKey) {
-				target.Config[targetKey] = moved.ID
-			}
-			delete(g.Config, key)
-		})
-	})
 }

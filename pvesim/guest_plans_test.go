@@ -75,6 +75,8 @@ func TestJobs(t *testing.T) {
 	newWorld(t, saved).story(`
 		GET /cluster/replication#100-0#comment                           => nightly
 		DELETE /cluster/replication/100-0                                => null
+		GET /cluster/replication#100-0#remove_job                        => full
+		wait 1m
 		DELETE /cluster/replication/100-0                                => 500 no such job '100-0'
 		GET /cluster/backup#mine#vmid                                    => 100,105
 		DELETE /cluster/backup/mine                                      => null

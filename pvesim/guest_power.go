@@ -34,7 +34,7 @@ var lxcVerbs = map[string]verb{
 	"shutdown": {task: "vzshutdown", ha: "hastop", needsRun: true, work: shutdownCT},
 	"reboot":   {task: "vzreboot", needsRun: true, work: rebootGuest},
 	"suspend":  {task: "vzsuspend", needsRun: true, work: suspendCT},
-	"resume":   {task: "vzresume", work: suspendCT},
+	"resume":   {task: "vzresume", needsStop: true, work: resumeCT},
 }
 
 // How long what PVE itself does takes, from recordings.
@@ -56,18 +56,23 @@ func power(name string, verbs map[string]verb) handler {
 			return nil, err
 		}
 		switch {
-		case v.needsRun && !g.now.running, name == "resume" && !g.now.running && g.Config["lock"] != "suspended":
-			return nil, die("%s %d not running", g.noun(), g.VMID)
+		case v.needsRun && !g.now.running, v.task == "qmresume" && !g.now.running && g.Config["lock"] != "suspended":
+			return nil, v.notRunning(g.VMID)
 		case v.needsStop && g.now.running:
 			return nil, die("%s %d already running", g.noun(), g.VMID)
 		}
 		if paused := g.now.qmp == "paused" && !c.flag("forceStop"); paused && (name == "shutdown" || name == "reboot") {
 			return nil, die("VM is paused - cannot shutdown")
 		}
-		if c.flag("todisk") && g.managed() {
-			return nil, die("Cannot suspend HA managed VM to disk")
+		if c.flag("todisk") {
+			if err := g.suspendRefusal(); err != nil {
+				return nil, err
+			}
 		}
 		if v.ha != "" && g.managed() {
+			if c.flag("overrule-shutdown") {
+				return nil, badParam("overrule-shutdown", "Not applicable for HA resources.")
+			}
 			return c.askHA(v, g), nil
 		}
 		typ := v.task
@@ -85,26 +90,13 @@ func power(name string, verbs map[string]verb) handler {
 	return func(c *call) (any, error) {
 		// For a container PVE looks for its processes before its configuration.
 		if id := c.number("vmid", 0); v.needsRun && strings.HasPrefix(v.task, "vz") && !c.runsHere(id) {
-			return nil, die("CT %d not running", id)
+			return nil, v.notRunning(id)
 		}
 		if _, err := c.theGuest(); err != nil {
 			return c.powerNothing(v, err)
 		}
 		return act(c)
 	}
-}
-
-// powerNothing is what a power endpoint does with a guest that the node does not have. PVE
-// starts a task that fails, unless it looks first whether the guest runs.
-func (c *call) powerNothing(v verb, missing error) (any, error) {
-	id := c.number("vmid", 0)
-	switch {
-	case v.needsRun || v.task == "qmresume":
-		return nil, noVMHere(c)
-	case v.task == "qmstop" || v.task == "qmshutdown":
-		missing = noVMHere(c)
-	}
-	return c.fork(c.now, c.node, c.caller.User, v.task, fmt.Sprint(id), id, func(time.Time) outcome { return failedBy(missing) }), nil
 }
 
 // runsHere reports whether a guest runs on the node that executes the call.
@@ -382,14 +374,4 @@ func resumeVM(c *call, g *guest, now time.Time) outcome {
 		return startVM(c, g, now)
 	}
 	return changeAtOnce(func(st *runState) { st.qmp = "" }, "backup")(c, g, now)
-}
-
-// suspendCT fails as on every node without criu, which PVE does not bring.
-func suspendCT(_ *call, g *guest, _ time.Time) outcome {
-	o := failed(4*quickTakes, "command 'lxc-checkpoint -n %d -s -D /var/lib/vz/dump' failed: exit code 1", g.VMID)
-	o.log = []entry{
-		{0, fmt.Sprintf("lxc-checkpoint: %d: ../src/lxc/criu.c: criu_version_ok: 767 No such file or directory - execing criu failed, is it installed?", g.VMID)},
-		{0, fmt.Sprintf("lxc-checkpoint: %d: ../src/lxc/tools/lxc_checkpoint.c: checkpoint: 182 Checkpointing %d failed", g.VMID, g.VMID)},
-	}
-	return o
 }

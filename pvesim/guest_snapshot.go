@@ -143,11 +143,20 @@ func (g *guest) taskPrefix() string {
 	return "qm"
 }
 
+// checkSnapshotName refuses the names that are PVE's own.
+func checkSnapshotName(reserved string) func(*call) error {
+	return func(c *call) error {
+		for _, name := range []string{"current", reserved} {
+			if c.str("snapname") == name || name == "pending" && strings.EqualFold(c.str("snapname"), name) {
+				return die("unable to use snapshot name '%s' (reserved name)", name)
+			}
+		}
+		return nil
+	}
+}
+
 func createSnapshot(c *call, g *guest) (any, error) {
 	name := c.str("snapname")
-	if name == "current" || strings.EqualFold(name, "pending") {
-		return nil, die("unable to use snapshot name '%s' (reserved name)", name)
-	}
 	return c.startGuestTask(g, g.taskPrefix()+"snapshot", func(now time.Time) outcome {
 		if err := c.snapshotRefusal(g, name); err != nil {
 			return failedBy(err)
@@ -275,6 +284,9 @@ func setOrDelete(config map[string]string, key, value string) {
 
 func rollbackSnapshot(c *call, g *guest) (any, error) {
 	return c.startGuestTask(g, g.taskPrefix()+"rollback", func(now time.Time) outcome {
+		if g.template() {
+			return failed(0, "you can't rollback if vm is a template")
+		}
 		snap, err := g.snapshot(c.str("snapname"))
 		if err == nil {
 			err = c.rollbackRefusal(g, snap)
@@ -306,12 +318,6 @@ func rollbackSnapshot(c *call, g *guest) (any, error) {
 }
 
 func (c *call) rollbackRefusal(g *guest, snap *snapshot) error {
-	if g.template() {
-		return die("you can't rollback if vm is a template")
-	}
-	if snap.Phase != "" {
-		return die("unable to rollback to incomplete snapshot (snapstate = %s)", snap.Phase)
-	}
 	for _, key := range diskKeys(g.Kind, snap.Config) {
 		v := c.volumeOf(propstring.Volume(snap.Config[key]), g.Node)
 		if v == nil || c.storageNamed(v.storage()).Type != "zfspool" {
@@ -320,6 +326,9 @@ func (c *call) rollbackRefusal(g *guest, snap *snapshot) error {
 		if snap != g.snaps[len(g.snaps)-1] {
 			return die("can't rollback, '%s' is not most recent snapshot on '%s'", snap.Name, v.ID)
 		}
+	}
+	if snap.Phase != "" {
+		return die("unable to rollback to incomplete snapshot (snapstate = %s)", snap.Phase)
 	}
 	return g.unlocked()
 }

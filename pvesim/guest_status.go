@@ -20,8 +20,13 @@ func (c *call) theGuest() (*guest, error) {
 	if g := c.guests[id]; g != nil && g.Kind == kind && g.Node == c.str("node") {
 		return g, nil
 	}
+	return nil, noConfig(c.str("node"), kind, id)
+}
+
+// noConfig is what PVE says of a guest that a node does not have.
+func noConfig(node, kind string, id int) error {
 	dir := map[string]string{"qemu": "qemu-server", "lxc": "lxc"}[kind]
-	return nil, die("Configuration file 'nodes/%s/%s/%d.conf' does not exist", c.str("node"), dir, id)
+	return die("Configuration file 'nodes/%s/%s/%d.conf' does not exist", node, dir, id)
 }
 
 // onGuest is a handler about one guest.
@@ -44,6 +49,23 @@ func onGuestOr(none func(c *call) error, do func(c *call, g *guest) (any, error)
 		}
 		return do(c, g)
 	}
+}
+
+// onGuestOrNothing is a handler about one guest that answers nothing if there is none.
+func onGuestOrNothing(do func(c *call, g *guest) (any, error)) handler {
+	return func(c *call) (any, error) {
+		g, err := c.theGuest()
+		if err != nil {
+			return nil, nil //nolint:nilerr // PVE looks for its processes, not for its configuration
+		}
+		return do(c, g)
+	}
+}
+
+// onGuestIndex is an index of what there is of one guest.
+func onGuestIndex(key string) handler {
+	list := index(key)
+	return onGuest(func(c *call, _ *guest) (any, error) { return list(c) })
 }
 
 // noVMHere is what PVE says of a VM that the node does not have if it first looks whether that

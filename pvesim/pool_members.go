@@ -140,18 +140,18 @@ func putPool(c *call) (any, error) {
 	for _, item := range apischema.SplitList(c.str("vms")) {
 		id, _ := strconv.Atoi(item)
 		if err := c.caller.RequireAny(aclPath(id), "Permissions.Modify", "VM.Allocate"); err != nil {
-			return nil, err
+			return nil, die("%s403 %s", words, err.Error())
 		}
 		if err := c.changeMember(changed, changed[p.ID], id); err != nil {
-			return nil, die("%s%s", words, err.Error())
+			return nil, die("%s%s", words, strings.TrimSpace(err.Error()))
 		}
 	}
 	for _, id := range apischema.SplitList(c.str("storage")) {
 		if err := c.caller.RequireAny("/storage/"+id, "Permissions.Modify", "Datastore.Allocate"); err != nil {
-			return nil, err
+			return nil, die("%s403 %s", words, err.Error())
 		}
 		if err := c.changeStorage(changed[p.ID], id); err != nil {
-			return nil, die("%s%s", words, err.Error())
+			return nil, die("%s%s", words, strings.TrimSpace(err.Error()))
 		}
 	}
 	if comment, given := c.params["comment"]; given && comment != nil {
@@ -183,11 +183,11 @@ func (c *call) changeMember(pools map[string]*Pool, p *Pool, id int) error {
 		switch {
 		case c.flag("allow-move"):
 			if err := c.caller.Require("/pool/"+other, "Pool.Allocate"); err != nil {
-				return err
+				return die("403 %s", err.Error())
 			}
 			pool.VMIDs = without(pool.VMIDs, id)
 		case c.node.version.atLeast(8, 1):
-			return die("VM %d belongs already to pool '%s' and allow-move is not set", id, other)
+			return die("VM %d belongs already to pool '%s' and 'allow-move' is not set", id, other)
 		default:
 			return die("VM %d belongs already to pool '%s'", id, other)
 		}

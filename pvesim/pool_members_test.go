@@ -14,7 +14,7 @@ func TestPools(t *testing.T) {
 		POST /pools?poolid=lab                                    => null
 		POST /pools?poolid=lab/a&comment=inner                    => null
 		GET /pools#lab/a#comment                                  => inner
-		PUT /pools?poolid=lab/a&vms=104,100                       => 500 update pools failed: VM 100 belongs already to pool 'web' and allow-move is not set
+		PUT /pools?poolid=lab/a&vms=104,100                       => 500 update pools failed: VM 100 belongs already to pool 'web' and 'allow-move' is not set
 		GET /pools?poolid=lab/a                                   => [map[comment:inner members:[] poolid:lab/a]]
 		PUT /pools?poolid=lab/a&vms=104,100&allow-move=1&storage=nfs    => null
 		GET /cluster/resources#qemu/100#pool                      => lab/a
@@ -46,9 +46,9 @@ func TestPoolPrivileges(t *testing.T) {
 		GET /pools#db                                             => null
 		GET /pools/db                                             => 403 Permission check failed (/pool/db, Pool.Audit)
 		POST /pools?poolid=mine                                   => 403 Permission check failed (/pool/mine, Pool.Allocate)
-		PUT /pools/web?vms=105                                    => 403 Permission check failed (/vms/105, Permissions.Modify|VM.Allocate)
+		PUT /pools/web?vms=105                                    => 500 update pools failed: 403 Permission check failed (/vms/105, Permissions.Modify|VM.Allocate)
 		PUT /pools/web?vms=104                                    => null
-		PUT /pools/web?storage=nfs                                => 403 Permission check failed (/storage/nfs, Permissions.Modify|Datastore.Allocate)
+		PUT /pools/web?storage=nfs                                => 500 update pools failed: 403 Permission check failed (/storage/nfs, Permissions.Modify|Datastore.Allocate)
 		GET /nodes/pve2/qemu/102/status/current#status            => running
 		as root@pam!full
 		PUT /pools/db?vms=102&delete=1                            => null

@@ -155,17 +155,33 @@ func putReplication(c *call) (any, error) {
 	return nil, nil
 }
 
-// deleteReplication forgets a job at once: what it has copied is not simulated.
+// deleteReplication marks a job, which its node removes in the next minute. By force it is
+// forgotten at once. What it has copied is not simulated.
 func deleteReplication(c *call) (any, error) {
-	if c.flag("force") && c.flag("keep") {
-		return nil, badParam("keep", "conflicts with parameter 'force'")
+	id := c.str("id")
+	if c.flag("force") {
+		if c.flag("keep") {
+			return nil, badParam("keep", "conflicts with parameter 'force'")
+		}
+		c.forgetReplication(id)
+		return nil, nil
 	}
-	before := len(c.replications)
-	c.replications = slices.DeleteFunc(c.replications, func(r Replication) bool { return r.ID == c.str("id") })
-	if len(c.replications) == before && !c.flag("force") {
-		return nil, die("no such job '%s'", c.str("id"))
+	i := slices.IndexFunc(c.replications, func(r Replication) bool { return r.ID == id })
+	if i < 0 {
+		return nil, die("no such job '%s'", id)
 	}
+	r := &c.replications[i]
+	r.Options = maps.Clone(r.Options)
+	if r.Options == nil {
+		r.Options = map[string]string{}
+	}
+	r.Options["remove_job"] = map[bool]string{true: "local", false: "full"}[c.flag("keep")]
+	c.schedule(c.now.Truncate(time.Minute).Add(time.Minute), func(time.Time) { c.forgetReplication(id) })
 	return nil, nil
+}
+
+func (s *state) forgetReplication(id string) {
+	s.replications = slices.DeleteFunc(s.replications, func(r Replication) bool { return r.ID == id })
 }
 
 // replicationStatus is what a job's node has written down of its runs.

@@ -9,6 +9,7 @@ func replicationRoutes() routes {
 		"PUT /cluster/replication/{id}":                    {serve: putReplication, check: checkReplication},
 		"DELETE /cluster/replication/{id}":                 {serve: deleteReplication, check: checkReplication},
 		"GET /nodes/{node}/replication":                    {serve: listReplicationStatus},
+		"GET /nodes/{node}/replication/{id}":               {serve: index("name")},
 		"GET /nodes/{node}/replication/{id}/log":           {serve: getReplicationLog},
 		"POST /nodes/{node}/replication/{id}/schedule_now": {serve: scheduleReplication, check: checkReplication},
 		"GET /nodes/{node}/replication/{id}/status":        {serve: getReplicationStatus},

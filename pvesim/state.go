@@ -51,6 +51,11 @@ func (s *state) build(m Model, now time.Time) error {
 	if err := s.addUsers(m); err != nil {
 		return err
 	}
+	for _, r := range s.replications { // that were to be removed when the state was saved
+		if r.Options["remove_job"] != "" {
+			s.schedule(now.Truncate(time.Minute).Add(time.Minute), func(time.Time) { s.forgetReplication(r.ID) })
+		}
+	}
 	s.addPools(m)
 	s.addHA(m)
 	s.addFiles(m.Files)
