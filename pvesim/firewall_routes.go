@@ -82,5 +82,5 @@ func withDigest(entries []map[string]any) []map[string]any {
 
 // getFirewallLog tells that nothing was logged.
 func getFirewallLog(*call) (any, error) {
-	return page{map[string]any{"n": 1, "t": "unable to open file - No such file or directory"}, 1}, nil
+	return noLogFile(), nil
 }

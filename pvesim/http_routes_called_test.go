@@ -297,7 +297,7 @@ var usualSamples = map[string]sample{
 	"POST /nodes/{node}/lxc/{vmid}/snapshot/{snapname}/rollback": {before: "POST /nodes/pve1/lxc/203/snapshot?snapname=one => OK", with: "snapname=one"},
 	"POST /nodes/{node}/lxc/{vmid}/status/start":                 {with: "node=pve3&vmid=204", want: "WARNINGS: 1"},
 	"POST /nodes/{node}/lxc/{vmid}/status/suspend":               {want: "command 'lxc-checkpoint -n 203 -s -D /var/lib/vz/dump' failed: exit code 1"},
-	"POST /nodes/{node}/lxc/{vmid}/status/resume":                {want: "command 'lxc-checkpoint -n 203 -s -D /var/lib/vz/dump' failed: exit code 1"},
+	"POST /nodes/{node}/lxc/{vmid}/status/resume":                {before: "POST /nodes/pve1/lxc/203/status/stop", want: "command 'lxc-checkpoint -n 203 -r --foreground -D /var/lib/vz/dump' failed: exit code 1"},
 	"POST /nodes/{node}/lxc/{vmid}/template":                     {with: "node=pve3&vmid=204"},
 	"POST /nodes/{node}/migrateall":                              {with: "target=pve2&vms=203&maxworkers=1"},
 	"POST /nodes/{node}/status":                                  {with: "command=reboot"},
@@ -376,7 +376,8 @@ var usualSamples = map[string]sample{
 	"GET /cluster/replication/{id}":                    {before: "POST /cluster/replication?id=104-0&target=pve2&type=local", with: "id=104-0"},
 	"PUT /cluster/replication/{id}":                    {before: "POST /cluster/replication?id=104-0&target=pve2&type=local", with: "id=104-0&comment=x"},
 	"DELETE /cluster/replication/{id}":                 {before: "POST /cluster/replication?id=104-0&target=pve2&type=local", with: "id=104-0"},
-	"GET /nodes/{node}/replication/{id}/log":           {before: "POST /cluster/replication?id=104-0&target=pve2&type=local", with: "id=104-0"},
+	"GET /nodes/{node}/replication/{id}":               {with: "id=104-0"},
+	"GET /nodes/{node}/replication/{id}/log":           {before: "POST /cluster/replication?id=104-0&target=pve2&type=local", with: "id=104-0", kind: "object"},
 	"GET /nodes/{node}/replication/{id}/status":        {before: "POST /cluster/replication?id=104-0&target=pve2&type=local", with: "id=104-0"},
 	"POST /nodes/{node}/replication/{id}/schedule_now": {before: "POST /cluster/replication?id=104-0&target=pve2&type=local", with: "id=104-0"},
 

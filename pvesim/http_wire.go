@@ -145,6 +145,11 @@ func respond(data any, err error, messageInBody bool) Response {
 		head.Set("Content-Type", "application/octet-stream")
 		return Response{Status: 200, Reason: "OK", Header: head, Body: d}
 	}
+	if d, ok := data.(taskLog); ok && err == nil {
+		head.Set("Content-Type", "text/plain")
+		head.Set("Content-Disposition", `attachment; filename="`+d.name+`"`)
+		return Response{Status: 200, Reason: "OK", Header: head, Body: []byte(d.text)}
+	}
 	if z, ok := data.(compressed); ok && err == nil {
 		head.Set("Content-Type", "application/json")
 		head.Set("Content-Encoding", "gzip")

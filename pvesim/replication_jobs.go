@@ -248,7 +248,7 @@ func getReplicationLog(c *call) (any, error) {
 	if r.Tried != 0 {
 		return c.replicationLog(r), nil
 	}
-	return page{[]any{map[string]any{"n": 1, "t": "unable to open file - No such file or directory"}}, 1}, nil
+	return noLogFile(), nil
 }
 
 // scheduleReplication asks for a run in the next minute, of which PVE's answer is the job's id.

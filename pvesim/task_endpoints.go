@@ -1,6 +1,7 @@
 package pvesim
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,11 +28,18 @@ func (c *call) theTask() (*task, error) {
 
 // mayTask lets the one who started a task pass, and others with a privilege on the
 // node.
-func (c *call) mayTask(t *task, priv string) error {
-	if t.user == c.caller.User {
+func (c *call) mayTask(user, priv string) error {
+	if c.started(user) {
 		return nil
 	}
 	return c.caller.Require("/nodes/"+c.str("node"), priv)
+}
+
+// started reports whether what a user or token started is the caller's: a user's are those of
+// its tokens as well.
+func (c *call) started(user string) bool {
+	owner, _, _ := strings.Cut(user, "!")
+	return user == c.caller.User || owner == c.caller.User
 }
 
 func getTaskStatus(c *call) (any, error) {
@@ -39,7 +47,7 @@ func getTaskStatus(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.mayTask(t, "Sys.Audit"); err != nil {
+	if err := c.mayTask(t.user, "Sys.Audit"); err != nil {
 		return nil, err
 	}
 	out := t.fields()
@@ -63,17 +71,23 @@ func (t *task) fields() map[string]any {
 	return out
 }
 
+// taskLog is a log as a file.
+type taskLog struct{ name, text string }
+
 func getTaskLog(c *call) (any, error) {
-	upid := c.str("upid")
-	if !upidRE.MatchString(upid) {
+	id := upidRE.FindStringSubmatch(c.str("upid"))
+	if id == nil {
 		return nil, badParam("upid", "unable to parse worker upid")
 	}
-	t := c.byUPID[upid]
-	if t == nil {
-		return page{[]any{map[string]any{"n": 1, "t": "unable to open file - No such file or directory"}}, 1}, nil
-	}
-	if err := c.mayTask(t, "Sys.Audit"); err != nil {
+	if err := c.mayTask(id[len(id)-1], "Sys.Audit"); err != nil {
 		return nil, err
+	}
+	t := c.byUPID[c.str("upid")]
+	if c.flag("download") {
+		return c.downloadLog(t)
+	}
+	if t == nil {
+		return noLogFile(), nil
 	}
 	lines := t.logAt(c.now)
 	if len(lines) == 0 {
@@ -87,6 +101,25 @@ func getTaskLog(c *call) (any, error) {
 		}
 	}
 	return page{out, len(lines)}, nil
+}
+
+// noLogFile is what PVE answers of a log that there is not: no list.
+func noLogFile() page {
+	return page{map[string]any{"n": 1, "t": "unable to open file - No such file or directory"}, 1}
+}
+
+// downloadLog sends a whole log.
+func (c *call) downloadLog(t *task) (any, error) {
+	switch {
+	case c.params["start"] != nil || c.params["limit"] != nil:
+		return nil, die("'download' cannot be used together with 'start' or 'limit' parameters")
+	case t == nil:
+		upid := c.str("upid")
+		began := strings.Split(upid, ":")[4]
+		return nil, die("Could not open file '/var/log/pve/tasks/%s/%s' - No such file or directory", began[len(began)-1:], upid)
+	}
+	name := fmt.Sprintf("task-%s-%s-%s.log", t.node, t.typ, t.start.UTC().Format("2006-01-02T15:04:05Z"))
+	return taskLog{name, strings.Join(append(t.logAt(c.now), ""), "\n")}, nil
 }
 
 // number returns an integer parameter that was validated.
@@ -112,13 +145,13 @@ func checkDeleteTask(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.mayTask(t, "Sys.Modify")
+	return c.mayTask(t.user, "Sys.Modify")
 }
 
 func getNodeTasks(c *call) (any, error) {
 	node := c.str("node")
 	all := c.caller.Require("/nodes/"+node, "Sys.Audit") == nil
-	mine := func(t *task) bool { return t.node == node && (all || t.user == c.caller.User) && c.wanted(t) }
+	mine := func(t *task) bool { return t.node == node && (all || c.started(t.user)) && c.wanted(t) }
 	list := []any{}
 	if source := c.str("source"); source == "active" || source == "all" {
 		for _, t := range slices.Backward(c.active) {
@@ -145,13 +178,16 @@ func getNodeTasks(c *call) (any, error) {
 
 // wanted applies the filters of a list of tasks.
 func (c *call) wanted(t *task) bool {
-	kind := t.statusKind()
+	kind, user := t.statusKind(), t.user
+	if t.over { // PVE splits what has ended into user and token before
+		user, _, _ = strings.Cut(user, "!")
+	}
 	filter := apischema.SplitList(strings.ToLower(c.str("statusfilter")))
 	since, until := c.number("since", 0), c.number("until", 0)
 	switch {
 	case c.str("vmid") != "" && t.id != c.str("vmid"),
 		c.str("typefilter") != "" && t.typ != c.str("typefilter"),
-		!strings.Contains(strings.ToLower(t.user), strings.ToLower(c.str("userfilter"))),
+		!strings.Contains(strings.ToLower(user), strings.ToLower(c.str("userfilter"))),
 		since != 0 && t.start.Unix() < int64(since), // a task begins at a whole second
 		until != 0 && t.start.Unix() > int64(until):
 		return false

@@ -1,7 +1,9 @@
 package pvesim_test
 
 import (
+	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/pve-mcp/pve-mcp/pvesim"
@@ -42,6 +44,30 @@ func TestRollbackKeepsNotes(t *testing.T) {
 	`)
 }
 
+// A log that there is not is no list, and says so to those who may read it.
+func TestTaskLogs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, pvesim.Cluster())
+	upid := url.PathEscape(w.start("/nodes/pve1/qemu/104/snapshot", url.Values{"snapname": {"one"}}))
+	const none = "/nodes/pve1/tasks/UPID%3Apve1%3A00000001%3A00000001%3A60000000%3Aqmstart%3A900%3Aroot%40pam%3A"
+	w.story(`
+		GET ` + none + `/status            => 400 Parameter verification failed. upid: no such task
+		GET ` + none + `/log#t             => unable to open file - No such file or directory
+		GET ` + none + `/log?download=1    => 500 Could not open file '/var/log/pve/tasks/0/UPID:pve1:00000001:00000001:60000000:qmstart:900:root@pam:' - No such file or directory
+		DELETE ` + none + `                => 400 Parameter verification failed. upid: no such task
+		GET /nodes/pve1/tasks/UPID:bad/log => 400 Parameter verification failed. upid: unable to parse worker upid
+		GET /nodes/pve1/tasks/` + upid + `/log?download=1&limit=5  => 500 'download' cannot be used together with 'start' or 'limit' parameters
+		as none@pve!mcp
+		GET ` + none + `/log               => 403 Permission check failed (/nodes/pve1, Sys.Audit)
+	`)
+	w.exit(must(url.PathUnescape(upid)))
+	req := pvesim.Request{Method: "GET", Path: "/api2/json/nodes/pve1/tasks/" + upid + "/log", Query: "download=1", Header: http.Header{"Authorization": {w.model.Token("root@pam!full").Header()}}}
+	resp, err := w.sim.Do(t.Context(), req)
+	if err != nil || resp.Header.Get("Content-Type") != "text/plain" || !strings.HasSuffix(string(resp.Body), "TASK OK\n") || !strings.Contains(resp.Header.Get("Content-Disposition"), "task-pve1-qmsnapshot-") {
+		t.Errorf("%v %v %q", err, resp.Header, resp.Body)
+	}
+}
+
 // Lists of tasks are filtered by how these ended, in either case. One that runs has an unknown
 // end. What is wrong with a filter or a page is said in PVE's words.
 func TestTaskLists(t *testing.T) {
@@ -71,6 +97,9 @@ func TestTaskLists(t *testing.T) {
 		{"limit=2&start=8", 1, 9},
 		{"limit=2&start=50", 0, 9},
 		{"statusfilter=OK&limit=500", 8, 8},
+		{"userfilter=FULL", 0, 0},
+		{"userfilter=full&source=active", 1, 1},
+		{"userfilter=root@pam", 9, 9},
 		{"statusfilter=warning", 1, 1},
 		{"statusfilter=error", 0, 0},
 		{"errors=1", 1, 1},
