@@ -36,9 +36,14 @@ func acmeRoutes() routes {
 		"GET /cluster/acme/account/{name}":    {serve: getAccount},
 		"PUT /cluster/acme/account/{name}":    {serve: putAccount},
 		"DELETE /cluster/acme/account/{name}": {serve: deleteAccount},
+		"GET /cluster/acme/challenge-schema":  {serve: listChallenges},
 		"GET /cluster/acme/directories":       {serve: listDirectories},
-		"GET /cluster/acme/meta":              {serve: getACMEMeta},
-		"GET /cluster/acme/tos":               {serve: getACMETerms},
+
+		"POST /nodes/{node}/certificates/acme/certificate":   {serve: orderCertificate},
+		"PUT /nodes/{node}/certificates/acme/certificate":    {serve: renewCertificate},
+		"DELETE /nodes/{node}/certificates/acme/certificate": {serve: revokeCertificate},
+		"GET /cluster/acme/meta":                             {serve: getACMEMeta},
+		"GET /cluster/acme/tos":                              {serve: getACMETerms},
 	}
 	maps.Copy(all, acmePlugins().routes())
 	return all

@@ -1,9 +1,13 @@
 package pvesim
 
 import (
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/pve/apischema"
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
 
@@ -23,6 +27,12 @@ func destroyVM(c *call, g *guest) (any, error) {
 }
 
 func destroyCT(c *call, g *guest) (any, error) {
+	if err := g.unprotected("can't remove CT %d", g.VMID); err != nil {
+		return nil, err
+	}
+	if err := g.unlocked(); err != nil {
+		return nil, err
+	}
 	if err := c.destroyRefusal(g); err != nil {
 		return nil, err
 	}
@@ -36,10 +46,40 @@ func (c *call) destroyRefusal(g *guest) error {
 	if err := g.unprotected("can't remove %s %d", g.noun(), g.VMID); err != nil {
 		return err
 	}
-	if g.HA != "" && !c.flag("purge") {
+	if c.flag("purge") {
+		return nil
+	}
+	if g.HA != "" {
 		return die("unable to remove %s %d - used in HA resources and purge parameter not set.", g.noun(), g.VMID)
 	}
+	if jobs := c.replicationsOf(g); len(jobs) > 0 {
+		return die("There is a replication job '%s' for guest '%d' - Please remove that first.", jobs[0].ID, g.VMID)
+	}
 	return nil
+}
+
+// purge takes a guest out of what is configured about it: replication, backup jobs, and HA.
+func (c *call) purge(j *journal, g *guest) {
+	j.say("purging %s %d from related configurations..", g.noun(), g.VMID)
+	c.replications = slices.DeleteFunc(c.replications, func(r Replication) bool { return r.guest() == g.VMID })
+	c.jobs = slices.DeleteFunc(slices.Clone(c.jobs), func(b BackupJob) bool { return b.Options["vmid"] == strconv.Itoa(g.VMID) })
+	for i, b := range c.jobs {
+		key := "vmid"
+		if b.Options[key] == "" {
+			key = "exclude"
+		}
+		ids := apischema.SplitList(b.Options[key])
+		if !slices.Contains(ids, strconv.Itoa(g.VMID)) {
+			continue
+		}
+		c.jobs[i].Options = maps.Clone(b.Options)
+		setOrDelete(c.jobs[i].Options, key, strings.Join(without(ids, strconv.Itoa(g.VMID)), ","))
+	}
+	c.armJobs(c.now)
+	if g.HA != "" {
+		g.HA = ""
+		j.say("NOTE: removed %s %d from HA resource configuration.", g.noun(), g.VMID)
+	}
 }
 
 func (c *call) destroyTask(g *guest, typ string) (any, error) {
@@ -60,8 +100,7 @@ func (c *call) destroyTask(g *guest, typ string) (any, error) {
 			j.pass(stopTakes)
 		}
 		if c.flag("purge") {
-			j.say("purging %s %d from related configurations..", g.noun(), g.VMID)
-			g.HA = ""
+			c.purge(j, g)
 		}
 		j.pass(100 * time.Millisecond)
 		if why := c.fault.Keeps; why != "" {

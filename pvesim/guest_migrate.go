@@ -147,7 +147,7 @@ func migrateVM(c *call, g *guest) (any, error) {
 	if g.now.running && !c.flag("online") {
 		return nil, die("can't migrate running VM without --online")
 	}
-	if to := c.replicatedTo(g); g.now.running && len(to) > 0 && !slices.Contains(to, target.Name) {
+	if jobs := c.replicationsOf(g); g.now.running && len(jobs) > 0 && !slices.ContainsFunc(jobs, func(r Replication) bool { return r.Target == target.Name }) {
 		return nil, die("Cannot live-migrate replicated VM to node '%s' - not a replication target. Use 'force' to override.", target.Name)
 	}
 	if err := c.mayTargets(g, c.str("targetstorage"), target.Name); err != nil {
@@ -186,15 +186,9 @@ func migrateCT(c *call, g *guest) (any, error) {
 	})
 }
 
-// replicatedTo are the nodes that a guest is copied to.
-func (s *state) replicatedTo(g *guest) []string {
-	var nodes []string
-	for _, r := range s.replications {
-		if r.guest() == g.VMID {
-			nodes = append(nodes, r.Target)
-		}
-	}
-	return nodes
+// replicationsOf are the jobs that copy a guest to other nodes.
+func (s *state) replicationsOf(g *guest) []Replication {
+	return slices.DeleteFunc(slices.Clone(s.replications), func(r Replication) bool { return r.guest() != g.VMID })
 }
 
 // checkTarget refuses a target of a migration before it is known whether there is such a guest.

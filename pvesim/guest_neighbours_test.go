@@ -9,13 +9,18 @@ import (
 // onBoth tells a story to a cluster of either version.
 func onBoth(t *testing.T, story string) {
 	t.Parallel()
-	for _, version := range []string{"8.4.21", "9.2.11"} {
-		t.Run(version, func(t *testing.T) {
-			m := pvesim.Cluster()
-			m.PVE, m.HARules = version, nil
-			newWorld(t, m).story(story)
-		})
+	for _, version := range bothVersions {
+		t.Run(version, func(t *testing.T) { newWorld(t, clusterOf(version)).story(story) })
 	}
+}
+
+// bothVersions are those that were recorded.
+var bothVersions = []string{"8.4.21", "9.2.11"}
+
+func clusterOf(version string) pvesim.Model {
+	m := pvesim.Cluster()
+	m.PVE, m.HARules = version, nil
+	return m
 }
 
 // Where PVE notices that there is no such guest differs from endpoint to endpoint.
@@ -116,5 +121,27 @@ func TestCloneRefusals(t *testing.T) {
 		POST /nodes/pve3/lxc/204/clone?newid=104                         => 500 VM 104 already exists on node 'pve1'
 		POST /nodes/pve3/lxc/204/clone?newid=300&full=0                  => 500 Linked clone feature for 'local-zfs:subvol-204-disk-0' is not available
 		POST /nodes/pve3/lxc/910/clone?newid=300&storage=nfs&snapname=none  => 500 parameter 'storage' not allowed for linked clones
+	`)
+}
+
+// A guest that is destroyed leaves what is configured about it only if it is to be purged.
+func TestDestroyed(t *testing.T) {
+	onBoth(t, `
+		POST /cluster/replication?id=104-0&target=pve2&type=local        => null
+		POST /cluster/backup?id=two&vmid=104,105&schedule=daily&storage=nfs  => null
+		POST /cluster/backup?id=one&vmid=104&schedule=daily&storage=nfs  => null
+		POST /cluster/backup?id=not&all=1&exclude=104&schedule=daily&storage=nfs  => null
+		POST /nodes/pve1/qemu/104/status/stop                            => OK
+		DELETE /nodes/pve1/qemu/104                                      => 500 There is a replication job '104-0' for guest '104' - Please remove that first.
+		DELETE /nodes/pve3/qemu/103                                      => 500 unable to remove VM 103 - used in HA resources and purge parameter not set.
+		DELETE /nodes/pve1/qemu/104?purge=1                              => OK
+		GET /cluster/replication                                         => []
+		GET /cluster/backup/two#vmid                                     => 105
+		GET /cluster/backup/one                                          => 400 Parameter verification failed. id: No such job 'one'
+		GET /cluster/backup/not#exclude                                  => null
+		DELETE /nodes/pve3/qemu/105                                      => OK
+		GET /cluster/backup/two#vmid                                     => 105
+		GET /cluster/backup/two/included_volumes#children#unknown#id     => 105
+		DELETE /nodes/pve3/lxc/202                                       => 500 unable to destroy CT 202 - container is running
 	`)
 }

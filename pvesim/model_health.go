@@ -30,6 +30,8 @@ type NodeHealth struct {
 	MemoryUsed, Swap, SwapUsed int64
 	// Pools are ZFS pools that are not as usual. Other pools follow from the storages.
 	Pools []ZPool
+	// Sets are volume groups and directories that were made of disks.
+	Sets []DiskSet
 	// CertificateLeft is how long its certificate is still good: negative if it has expired,
 	// and 0 means for the usual two years.
 	CertificateLeft time.Duration
@@ -113,6 +115,14 @@ type Disk struct {
 	Reallocated, Pending, MediaErrors int
 }
 
+// DiskSet is what a disk of a node was made into, beside what the storages tell.
+type DiskSet struct {
+	Kind       string // lvm (a volume group), lvmthin (and a thin pool in it) or directory
+	Name       string
+	Device     string // the path of the disk
+	FileSystem string // of a directory
+}
+
 // ZPool is a ZFS pool of a node.
 type ZPool struct {
 	Name string
@@ -130,6 +140,10 @@ type ZPool struct {
 	Frag          int // percent
 	// Devices are the pool's disks; nil means a mirror of two that are well.
 	Devices []ZDevice
+	// Raid is how they are combined: single, mirror, raid10, raidz, raidz2, raidz3, draid, …;
+	// "" means as a mirror. Size is what they hold together; 0 means what a storage on it says.
+	Raid string
+	Size int64 // bytes
 }
 
 // ZDevice is a disk in a ZFS pool.
@@ -161,7 +175,7 @@ func (n *node) time(now time.Time) time.Time { return now.Add(n.ClockAhead) }
 
 // older is the same node when a time has passed since.
 func (n Node) older(by time.Duration) Node {
-	n.Pools, n.Journal = slices.Clone(n.Pools), slices.Clone(n.Journal)
+	n.Pools, n.Journal, n.Sets = slices.Clone(n.Pools), slices.Clone(n.Journal), slices.Clone(n.Sets)
 	for i := range n.Pools {
 		if p := &n.Pools[i]; p.Scrubbed > 0 {
 			p.Scrubbed += by

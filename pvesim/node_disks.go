@@ -32,6 +32,16 @@ func (st *Storage) option(key, usual string) string {
 	return usual
 }
 
+// sizeOf is the size of a disk of the node.
+func (c *call) sizeOf(path string) int64 {
+	for _, d := range c.disks(c.node) {
+		if d.Path == path {
+			return d.Size
+		}
+	}
+	return 0
+}
+
 // disks are those of a node, with what their model leaves open.
 func (c *call) disks(n *node) []Disk {
 	if n.Disks == nil && !n.Contained {
@@ -64,7 +74,7 @@ func listDisks(c *call) (any, error) {
 			"gpt": 1, "osdid": -1, "osdid-list": nil, "health": d.health(), "wearout": "N/A",
 		}
 		if d.Type != "unknown" { // a virtual one has no name
-			item["by_id_link"] = "/dev/disk/by-id/" + d.Type + "-" + d.Serial
+			item["by_id_link"] = d.byID()
 		}
 		if d.Used == "mounted" {
 			item["mounted"] = 1
@@ -104,6 +114,19 @@ func listVolumeGroups(c *call) (any, error) {
 			"children": []any{map[string]any{"name": "/dev/nvme0n1p3", "leaf": 1, "size": size, "free": free}},
 		})
 	}
+	for _, set := range c.node.Sets {
+		if seen[set.Name] || set.Kind == "directory" {
+			continue
+		}
+		size, free, lvs := c.sizeOf(set.Device), c.sizeOf(set.Device), 0
+		if set.Kind == "lvmthin" {
+			free, lvs = 128<<20, 1
+		}
+		groups = append(groups, map[string]any{
+			"name": set.Name, "leaf": 0, "size": size, "free": free, "lvcount": lvs,
+			"children": []any{map[string]any{"name": set.Device, "leaf": 1, "size": size, "free": free}},
+		})
+	}
 	return map[string]any{"leaf": 0, "children": groups}, nil
 }
 
@@ -119,6 +142,12 @@ func listThinPools(c *call) (any, error) {
 			"lv": st.option("thinpool", "data"), "vg": st.option("vgname", "pve"), "lv_size": st.size(c.node.Name), "used": c.bytesUsed(st, c.node.Name),
 			"metadata_size": metadata, "metadata_used": int64(used * float64(metadata)),
 		})
+	}
+	for _, set := range c.node.Sets {
+		if set.Kind == "lvmthin" && !slices.ContainsFunc(out, func(pool any) bool { return pool.(map[string]any)["vg"] == set.Name }) {
+			size := c.sizeOf(set.Device) - 128<<20
+			out = append(out, map[string]any{"lv": set.Name, "vg": set.Name, "lv_size": size, "used": 0, "metadata_size": size / 100, "metadata_used": size / 10000})
+		}
 	}
 	return out, nil
 }

@@ -19,7 +19,10 @@ func (c *call) zpools() (pools []ZPool, on map[string]*Storage, err error) {
 	}
 	on, pools = map[string]*Storage{}, slices.Clone(c.node.Pools)
 	for _, st := range c.storagesOf("zfspool") {
-		name, _, _ := strings.Cut(st.option("pool", "rpool/data"), "/")
+		name := st.zpool()
+		if strings.Contains(st.broken(c.node.Name), noSuchPool) {
+			continue
+		}
 		if !slices.ContainsFunc(pools, func(p ZPool) bool { return p.Name == name }) {
 			pools = append(pools, ZPool{Name: name})
 		}
@@ -37,7 +40,10 @@ func listZFS(c *call) (any, error) {
 	}
 	out := []any{}
 	for _, p := range pools {
-		size, used := 100*gib, 10*gib
+		size, used := cmp.Or(p.Size, 100*gib), 10*gib
+		if p.Size > 0 {
+			used = 1 << 20
+		}
 		if st := on[p.Name]; st != nil {
 			size, used = st.size(c.node.Name), c.bytesUsed(st, c.node.Name)
 		}
@@ -71,13 +77,43 @@ func getZFS(c *call) (any, error) {
 		device["read"], device["write"], device["cksum"], device["leaf"] = d.Read, d.Write, d.Checksum, 1
 		devices = append(devices, device)
 	}
-	mirror := vdev("mirror-0", p.state(), "")
-	mirror["children"] = devices
 	top := vdev(p.Name, p.state(), "")
-	top["children"] = []any{mirror}
+	top["children"] = p.combined(devices)
 	out["children"] = []any{top}
 	return out, nil
 }
+
+// combined are the pool's devices as its RAID level combines them.
+func (p ZPool) combined(devices []any) []any {
+	switch {
+	case p.Raid == "single":
+		return devices
+	case p.Raid == "raid10":
+		var mirrors []any
+		for pair := range slices.Chunk(devices, 2) {
+			mirror := vdev(fmt.Sprintf("mirror-%d", len(mirrors)), p.state(), "")
+			mirror["children"] = pair
+			mirrors = append(mirrors, mirror)
+		}
+		return mirrors
+	}
+	name := cmp.Or(p.Raid, "mirror")
+	if name == "raidz" {
+		name = "raidz1"
+	}
+	group := vdev(name+"-0", p.state(), "")
+	group["children"] = devices
+	return []any{group}
+}
+
+// zpool is the ZFS pool that a storage is on.
+func (st *Storage) zpool() string {
+	name, _, _ := strings.Cut(st.option("pool", "rpool/data"), "/")
+	return name
+}
+
+// noSuchPool is what zpool says of a pool that is not there.
+const noSuchPool = "no such pool"
 
 // vdev is a line of a pool's configuration.
 func vdev(name, state, message string) map[string]any {

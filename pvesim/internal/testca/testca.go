@@ -159,6 +159,33 @@ func Describe(der []byte) (map[string]any, error) {
 	return out, nil
 }
 
+// IssueFor makes the certificate and the key of domains, as PEM, that are good for 90 days from
+// a time on.
+func IssueFor(issuer string, domains []string, from time.Time) (certificate, key string, err error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return "", "", err
+	}
+	by := &x509.Certificate{Subject: pkix.Name{CommonName: issuer}}
+	leaf := &x509.Certificate{
+		Subject: pkix.Name{CommonName: domains[0]}, DNSNames: domains, NotBefore: from, NotAfter: from.AddDate(0, 0, 90),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	signer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return "", "", err
+	}
+	der, err := x509.CreateCertificate(rand.Reader, leaf, by, private.Public(), signer)
+	if err != nil {
+		return "", "", err
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return "", "", err
+	}
+	return string(encode(der)), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})), nil
+}
+
 // DescribePEM returns what PVE tells of the first certificate of a text.
 func DescribePEM(text string) (map[string]any, error) {
 	block, _ := pem.Decode([]byte(text))
