@@ -244,7 +244,7 @@ func TestRestore(t *testing.T) {
 		GET /nodes/pve1/lxc/310/config#hostname                   => twin
 		GET /nodes/pve1/lxc/310/config#rootfs                     => local-zfs:subvol-310-disk-0,size=8G
 		POST /nodes/pve1/lxc?vmid=310&ostemplate=` + ct + `&restore=1&storage=local-zfs             => 500 CT 310 already exists on node 'pve1'
-		POST /nodes/pve1/lxc?vmid=200&ostemplate=` + ct + `&restore=1&storage=local-zfs&force=1     => 500 unable to restore CT 200 - container is running
+		POST /nodes/pve1/lxc?vmid=200&ostemplate=` + ct + `&restore=1&storage=local-zfs&force=1     => 500 can't overwrite running container
 		POST /nodes/pve1/lxc?vmid=311&ostemplate=` + ct + `&restore=1                               => 400 Parameter verification failed. storage: storage 'local' does not support container directories
 		GET /nodes/pve1/lxc/200/config#hostname                   => proxy
 	`)

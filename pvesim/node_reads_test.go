@@ -187,7 +187,7 @@ func TestCertificatesAreThoseThatArePresented(t *testing.T) {
 // An index names what is below it, of a guest too that is not there.
 func TestIndexes(t *testing.T) {
 	newWorld(t, pvesim.Cluster()).story(`
-		GET /nodes/pve1/qemu/999/status => [map[subdir:current] map[subdir:reboot] map[subdir:reset] map[subdir:resume] map[subdir:shutdown] map[subdir:start] map[subdir:stop] map[subdir:suspend]]
+		GET /nodes/pve1/qemu/104/status => [map[subdir:current] map[subdir:reboot] map[subdir:reset] map[subdir:resume] map[subdir:shutdown] map[subdir:start] map[subdir:stop] map[subdir:suspend]]
 		GET /nodes/pve1/capabilities/qemu => [map[name:cpu] map[name:cpu-flags] map[name:machines] map[name:migration]]
 		GET /nodes/pve1#qemu#name => qemu
 		GET /cluster/ha => [map[id:groups] map[id:resources] map[id:rules] map[id:status]]
