@@ -37,8 +37,11 @@ func TestResize(t *testing.T) {
 		{Name: "PVE 8", Options: with(sim.Version("8.4.1")), Args: `{"vmid":105,"disk":"scsi0","size":"+1G"}`, Outcome: tool.OK, Writes: []string{resizeVM}, Says: []string{`"size_human":"121 GiB"`}},
 		{Name: "as large already", On: sim.VM, Args: `{"vmid":$vmid,"disk":"scsi0","size":"1G"}`, Outcome: tool.OK, Sent: 2, Says: []string{"scsi0 of VM $vmid has 1 GiB already; nothing was sent."}, Lacks: []string{"file systems"}},
 		{Name: "by nothing", On: sim.VM, Args: `{"vmid":$vmid,"disk":"scsi0","size":"+0G"}`, Outcome: tool.OK, Says: []string{"already; nothing was sent."}},
+		// PVE looks for the guest in the task: it was nowhere grown, and is on another node.
 		{Name: "moved", Options: sim.Options{Model: sim.Cluster(shared), Before: sim.Moves(105, "pve1", "PUT", "/resize")},
-			Args: `{"vmid":105,"disk":"scsi0","size":"+1G"}`, Outcome: tool.OK, Writes: []string{resizeVM, resizeVM}, Sent: 6, Says: []string{`"node":"pve1"`, "121 GiB"}},
+			Args: `{"vmid":105,"disk":"scsi0","size":"+1G"}`, Outcome: tool.Failed, Writes: []string{resizeVM}, Says: []string{`"node":"pve1"`, "120 GiB", "nodes/pve3/qemu-server/105.conf' does not exist"}},
+		{Name: "moved, before PVE 8", Options: sim.Options{Model: sim.Cluster(shared, sim.Version("7.4.3")), Before: sim.Moves(105, "pve1", "PUT", "/resize")},
+			Args: `{"vmid":105,"disk":"scsi0","size":"+1G"}`, Outcome: tool.OK, Writes: []string{resizeVM, resizeVM}, Says: []string{`"node":"pve1"`, "121 GiB"}},
 
 		{Name: "smaller", On: sim.VM, Args: `{"vmid":$vmid,"disk":"scsi0","size":"1M"}`, Outcome: tool.Failed, Sent: 2, Says: []string{"scsi0 of VM $vmid has 1G; a disk cannot be shrunk to 1M.", "1M is the size in all: give a larger one, or +1M to grow it by that."}},
 		{Name: "no such disk", On: sim.VM, Args: `{"vmid":$vmid,"disk":"scsi9","size":"+1G"}`, Outcome: tool.Failed, Sent: 2, Says: []string{`VM $vmid has no disk \"scsi9\".`, "The disks of VM $vmid that can grow are scsi0 (1G)."}},

@@ -63,7 +63,7 @@ func TestRollback(t *testing.T) {
 			Says: []string{`"status":"stopped"`}},
 		{Name: "single node, PVE 8", Options: sim.Options{Model: sim.Lab(sim.Version("8.4.1"), sim.Snapshot(103, "monday"))}, Args: `{"vmid":103,"snapname":"monday","start":true,"confirm":true}`,
 			Outcome: tool.OK, Writes: []string{rollbackCT}, Says: []string{`"status":"running"`}},
-		{Name: "moved", Options: moved("POST", "/rollback"), Args: `{"vmid":105,"snapname":"monday","confirm":true}`, Outcome: tool.OK, Writes: []string{rollback, rollback}, Says: []string{`"node":"pve1"`}},
+		{Name: "moved", Options: moved("POST", "/rollback"), Args: `{"vmid":105,"snapname":"monday","confirm":true}`, Outcome: tool.Failed, Writes: []string{rollback}, Says: []string{`"node":"pve1"`, "nodes/pve3/qemu-server/105.conf' does not exist"}},
 		{Name: "moved while it is looked at", Options: moved("GET", "/snapshot"), Args: `{"vmid":105,"snapname":"monday"}`, Outcome: tool.NeedsConfirmation, Says: []string{"on pve1"}},
 
 		{Name: "not the latest one on ZFS", Args: `{"vmid":102,"snapname":"before-upgrade","confirm":true}`, Outcome: tool.Failed, Sent: 4, Says: []string{
@@ -115,7 +115,7 @@ func TestDelete(t *testing.T) {
 		{Name: "the only one is another", On: sim.VM, First: `pve_create_snapshot {"vmid":$vmid,"snapname":"monday"}`, Args: `{"vmid":$vmid,"snapname":"tuesday","confirm":true}`, Outcome: tool.Failed, Sent: 3,
 			Says: []string{`VM $vmid has no snapshot \"tuesday\".`}},
 		{Name: "single node, PVE 8", Options: sim.Options{Model: sim.Lab(sim.Version("8.4.1"), sim.Snapshot(100, "monday"))}, Args: `{"vmid":100,"snapname":"monday","confirm":true}`, Outcome: tool.OK, Writes: []string{remove}},
-		{Name: "moved", Options: moved("DELETE", "/monday"), Args: `{"vmid":105,"snapname":"monday","confirm":true}`, Outcome: tool.OK, Writes: []string{remove, remove}, Says: []string{`"node":"pve1","deleted":true`}},
+		{Name: "moved", Options: moved("DELETE", "/monday"), Args: `{"vmid":105,"snapname":"monday","confirm":true}`, Outcome: tool.Failed, Writes: []string{remove}, Says: []string{`"node":"pve1"`, "nodes/pve3/qemu-server/105.conf' does not exist"}},
 		{Name: "no such snapshot", Args: `{"vmid":102,"snapname":"../../status/stop","confirm":true}`, Outcome: tool.Failed, Sent: 3, Says: []string{`VM 102 has no snapshot \"../../status/stop\".`}},
 		{Name: "deleted meanwhile", Options: sim.Options{Before: sim.Meanwhile("DELETE", "/before-upgrade", `pve_delete_snapshot {"vmid":102,"snapname":"before-upgrade","confirm":true}`)},
 			Args: `{"vmid":102,"snapname":"before-upgrade","confirm":true}`, Outcome: tool.Failed, Writes: []string{remove}, Says: []string{"snapshot 'before-upgrade' does not exist"}},
