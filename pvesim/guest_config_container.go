@@ -200,7 +200,7 @@ func (s *state) settled(g *guest, key, value string) (string, error) {
 		if _, name, ok := strings.Cut(propstring.Volume(value), ":"); ok && !newDisk(name) && s.volumeOf(propstring.Volume(value), g.Node) == nil {
 			return w.printed("lxc", key, value), nil // PVE warns that it cannot look up the size
 		}
-		drive, _, err := w.makeDrive(&journal{}, "lxc", g.VMID, key, value, "")
+		drive, _, err := w.makeDrive(&journal{}, "lxc", key, value, request{node: g.Node, vmid: g.VMID})
 		return drive, err
 	}
 	return value, nil
