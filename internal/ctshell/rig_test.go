@@ -3,6 +3,7 @@ package ctshell_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,10 +11,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 )
 
 // shells are those that containers have, and how each is begun on a terminal.
@@ -87,8 +90,11 @@ func newRig(t *testing.T, argv []string) *rig {
 	cmd.Dir = "/"
 	r := &rig{T: t, cmd: cmd, more: make(chan struct{})}
 	t.Cleanup(r.endTurn)
-	var err error
-	if r.pty, err = pty.StartWithSize(cmd, &pty.Winsize{Rows: 20, Cols: 80}); err != nil {
+	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 20, Cols: 80})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.pty, err = closable(tty); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
@@ -100,6 +106,30 @@ func newRig(t *testing.T, argv []string) *rig {
 		<-done
 	})
 	return r
+}
+
+// closable is a terminal of which a read ends when it is closed, also while a process that a test
+// has left behind keeps it open.
+func closable(tty *os.File) (*os.File, error) {
+	defer func() { _ = tty.Close() }()
+	fd, err := syscall.Dup(int(tty.Fd()))
+	if err == nil {
+		err = syscall.SetNonblock(fd, true)
+	}
+	return os.NewFile(uintptr(fd), tty.Name()), err
+}
+
+// resize tells a terminal its size, and leaves it closable, which pty.Setsize does not.
+func resize(tty *os.File, rows, cols uint16) error {
+	raw, err := tty.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var refused error
+	err = raw.Control(func(fd uintptr) {
+		refused = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: rows, Col: cols})
+	})
+	return errors.Join(err, refused)
 }
 
 // applets is a folder with the programs of busybox, and no others.
@@ -272,12 +302,12 @@ func (c *conn) message(b []byte) (rest []byte, ok bool, err error) {
 		_, err = c.r.pty.Write(rest[:n])
 		return rest[n:], true, err
 	case "1":
-		var size pty.Winsize
-		n, err := fmt.Sscanf(string(rest), "%d:%d:", &size.Cols, &size.Rows)
+		var rows, cols uint16
+		n, err := fmt.Sscanf(string(rest), "%d:%d:", &cols, &rows)
 		if n < 2 {
 			return nil, false, err
 		}
-		return nil, true, pty.Setsize(c.r.pty, &size)
+		return nil, true, resize(c.r.pty, rows, cols)
 	}
 	return nil, false, nil
 }
