@@ -51,13 +51,15 @@ lint:
 	$(TOOLS) errcheck -exclude tools/errcheck.txt ./...
 	$(TOOLS) nilness ./...
 
-# With -short, tests of data do the least that shows their kind, or nothing: test has run
-# them. What is not here has one goroutine, or runs programs built without the detector;
+# Packages that start goroutines or share something between them. With -short, tests of data do
+# the least that shows their kind, or nothing: test has run them. soak runs all packages so.
 # internal/toolset calls each tool with much data, and the toolsets' own tests call them here.
 # The stories start many processes, and the detector would let each sleep a second at its end.
-RACE = GORACE=atexit_sleep_ms=0 $(GO) test -race -vet=off
+RACE   = GORACE=atexit_sleep_ms=0 $(GO) test -race -vet=off
+SHARES = \bgo (func|[a-zA-Z.]+)\(|\b(sync|atomic|errgroup)\.|cluster\.Ask\(
 race:
-	$(RACE) -short $$($(GO) list ./... | grep -vE '/(internal/(archtest|toolset)|packaging|test/[a-z]+)$$')
+	$(RACE) -short ./cmd/pve-mcp $$(grep -rlE '$(SHARES)' --include='*.go' --exclude='*_test.go' evals internal lazyregexp proxmox pve pvesim | \
+		xargs -n1 dirname | sort -u | grep -vE '^internal/(archtest|toolset)$$' | sed 's#^#./#')
 
 # What needs not be known at every commit, for an hour or more: all tests as long as they
 # can be and several times, also under the race detector, and each fuzz test for FUZZTIME.
