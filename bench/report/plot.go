@@ -30,8 +30,8 @@ func clients(n string) func(result) bool {
 // many are lines for the tools that look into many guests, or change them.
 func many(unit string) []line {
 	return []line{
-		{"audit", unit, tool("pve_audit", "")}, {"find", unit, tool("pve_find", "bridge")}, {"100 snapshots", unit, tool("pve_bulk_action", "snapshot")},
-		{"drain, its plan", unit, tool("pve_drain_node", "plan")}, {"what if: drain", unit, tool("pve_what_if", "drain")},
+		{"audit", unit, tool("pve_audit", "")}, {"find", unit, tool("pve_find", "bridge")}, {"100 snapshots, their plan", unit, tool("pve_bulk_action", "plan")}, {"100 snapshots", unit, tool("pve_bulk_action", "snapshot")},
+		{"drain, its plan", unit, tool("pve_drain_node", "plan")}, {"drain", unit, tool("pve_drain_node", "drain")}, {"what if: drain", unit, tool("pve_what_if", "drain")},
 	}
 }
 

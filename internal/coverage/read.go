@@ -45,6 +45,7 @@ func Read(ctx context.Context, s *survey.Survey, o Options) (*Coverage, error) {
 	}
 	r := &reading{s: s, hidden: map[string]bool{}, at: map[pve.VMID]*Guest{}, own: map[pve.VMID][]Backup{}, tasks: map[string][]pve.Task{}, read: map[string]pve.BackupLog{}}
 	all := list.Resources()
+	r.Guests = make([]Guest, 0, len(all)) // most of them are guests
 	for _, res := range all {
 		switch {
 		case res.IsGuest():

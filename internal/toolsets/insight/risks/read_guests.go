@@ -24,11 +24,12 @@ func (f *facts) readGuests(checks []check) {
 	chosen := f.toLookInto(checks)
 	if len(chosen) > MostInside && !f.scope.Deep {
 		for _, g := range chosen[MostInside:] {
-			f.NotSeen(readInside, guestName(g), "200 guests are looked into; deep: true looks into all")
+			f.NotSeen(readInside, guestName(*g), "200 guests are looked into; deep: true looks into all")
 		}
 		chosen = chosen[:MostInside]
 	}
-	for _, answer := range survey.Ask(f.Survey, readInside, chosen, guestName, func(ctx context.Context, g pve.Resource) (pve.GuestConfig, error) {
+	name := func(g *pve.Resource) string { return guestName(*g) }
+	for _, answer := range survey.Ask(f.Survey, readInside, chosen, name, func(ctx context.Context, g *pve.Resource) (pve.GuestConfig, error) {
 		return f.PVE.CurrentConfig(ctx, g.Ref())
 	}) {
 		f.inside[answer.From.VMID] = &inside{config: answer.Value}
@@ -40,7 +41,7 @@ func (f *facts) readGuests(checks []check) {
 }
 
 // toLookInto are the guests on nodes that answer, in the order of [facts.readGuests].
-func (f *facts) toLookInto(checks []check) []pve.Resource {
+func (f *facts) toLookInto(checks []check) []*pve.Resource {
 	named := map[string]bool{}
 	for _, c := range checks {
 		if !c.needsInside() {
@@ -51,11 +52,12 @@ func (f *facts) toLookInto(checks []check) []pve.Resource {
 	for _, n := range f.nodes {
 		answers[n.name] = n.answers
 	}
-	var first, running, others, templates []pve.Resource
-	for _, g := range f.guests {
+	var first, running, others, templates []*pve.Resource
+	for i := range f.guests {
+		g := &f.guests[i]
 		switch {
 		case !answers[g.Node.Value]:
-		case f.managed(g), len(named) > 0 && named[guestName(g)]:
+		case f.managed(*g), len(named) > 0 && named[guestName(*g)]:
 			first = append(first, g)
 		case g.Status.Value == "running":
 			running = append(running, g)

@@ -183,6 +183,7 @@ func (f *facts) well(checks []check, p Picture) []string {
 
 // list takes up what the list of resources says.
 func (f *facts) list(all []pve.Resource) error {
+	f.guests = make([]pve.Resource, 0, len(all)) // most of them are guests
 	for _, r := range all {
 		switch {
 		case r.Type == "node":
