@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -71,6 +72,7 @@ func compareHTTP(b *testing.B, size, n int) {
 		b.ReportMetric(ms(quantile(s.took, 0.99)), name+"-p99-ms")
 	}
 	b.ReportMetric(float64(len(c.sim.Requests())-sent)/float64(len(ours.took)), "pve/call")
+	b.ReportMetric(float64(ours.refused)/float64(len(ours.took)), "refused/call")
 	b.ReportMetric(float64(ours.bytes)/float64(len(ours.took)), "B/call")
 	b.ReportMetric(inUse(), "heap-MiB")
 }
@@ -169,9 +171,18 @@ type side struct {
 	took  []time.Duration // each call
 	bytes int             // of all answers
 	busy  time.Duration   // all of them
+	// refused is how often a call was refused since too much was under way, and was made again.
+	refused int
 }
 
-// load makes some more calls, by n clients with a connection each. Every call must succeed.
+// errBusy says that a server has too much under way, and afterBusy is when it wants to be asked
+// again.
+var errBusy = errors.New("the server is busy")
+
+const afterBusy = 5 * time.Second
+
+// load makes some more calls, by n clients with a connection each. Every call must succeed in the
+// end.
 func (s *side) load(tb testing.TB, n, calls int) {
 	tb.Helper()
 	var next atomic.Int64
@@ -183,10 +194,14 @@ func (s *side) load(tb testing.TB, n, calls int) {
 			wire := &http.Transport{}
 			defer wire.CloseIdleConnections()
 			var own []time.Duration
-			bytes := 0
+			bytes, refused := 0, 0
 			for i := next.Add(1) - 1; i < int64(calls); i = next.Add(1) - 1 {
 				own = append(own, took(func() {
 					text, err := post(tb.Context(), wire, s.url, fmt.Sprint(caller), s.calls[int(i)%len(s.calls)])
+					for ; errors.Is(err, errBusy) && tb.Context().Err() == nil; refused++ {
+						<-time.After(afterBusy)
+						text, err = post(tb.Context(), wire, s.url, fmt.Sprint(caller), s.calls[int(i)%len(s.calls)])
+					}
 					if err != nil {
 						tb.Error(err)
 					}
@@ -195,7 +210,7 @@ func (s *side) load(tb testing.TB, n, calls int) {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			s.took, s.bytes = append(s.took, own...), s.bytes+bytes
+			s.took, s.bytes, s.refused = append(s.took, own...), s.bytes+bytes, s.refused+refused
 		})
 	}
 	running.Wait()
@@ -228,6 +243,9 @@ func post(ctx context.Context, wire http.RoundTripper, url, caller string, call 
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return nil, err
+	}
+	if resp.StatusCode == http.StatusServiceUnavailable {
+		return nil, errBusy
 	}
 	event := text
 	if _, data, ok := bytes.Cut(text, []byte("data: ")); ok {

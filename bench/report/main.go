@@ -240,8 +240,8 @@ func calls(b *strings.Builder, all []result) {
 
 // http shows clients over HTTP, also in proportion to a single one.
 func http(b *strings.Builder, all []result) {
-	b.WriteString("\n| HTTP, guests | clients | p50 | p50, bare | p50, to one client's | p99, to one client's | requests to PVE for a call | bytes for a call | memory in use |\n" +
-		"|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	b.WriteString("\n| HTTP, guests | clients | p50 | p50, bare | p50, to one client's | p99, to one client's | requests to PVE for a call | bytes for a call | refused for a call | memory in use |\n" +
+		"|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	single := map[string]result{}
 	for _, r := range all {
 		if n := r.key("clients"); n == "1" {
@@ -260,9 +260,9 @@ func http(b *strings.Builder, all []result) {
 			}
 			return short(r.values[unit] / one.values[unit])
 		}
-		fmt.Fprintf(b, "| %s | %s | %s ms | %s ms | %s | %s | %.2f | %.0f | %.0f MiB |\n", r.key("guests"), n,
+		fmt.Fprintf(b, "| %s | %s | %s ms | %s ms | %s | %s | %.2f | %.0f | %.2f | %.0f MiB |\n", r.key("guests"), n,
 			short(r.values["ours-p50-ms"]), short(r.values["bare-p50-ms"]), times("ours-p50-ms"), times("ours-p99-ms"),
-			r.values["pve/call"], r.values["B/call"], r.values["heap-MiB"])
+			r.values["pve/call"], r.values["B/call"], r.values["refused/call"], r.values["heap-MiB"])
 	}
 }
 
