@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -99,6 +100,33 @@ func (c *Client) Permissions(ctx context.Context) (Permissions, error) {
 	return proxmox.Get[Permissions](ctx, c.Client, proxmox.Join("access", "permissions"), nil)
 }
 
+// PermissionsWithGaps is [Client.Permissions] with the paths of guests and pools on which
+// something takes every privilege away, such as the role NoAccess. Only the list of the ACL shows
+// them, which takes what [Permissions.ShowGaps] looks for. A pool among them stands for its guests
+// and storages, which PVE hides as well.
+func (c *Client) PermissionsWithGaps(ctx context.Context) (Permissions, error) {
+	perms, err := c.Permissions(ctx)
+	if err != nil || !perms.ShowGaps() {
+		return perms, err
+	}
+	entries, err := c.ACL(ctx)
+	if err != nil {
+		return nil, err
+	}
+	perms = maps.Clone(perms)
+	for _, e := range entries {
+		_, listed := perms[e.Path]
+		isGap := strings.HasPrefix(e.Path, "/vms/") || strings.HasPrefix(e.Path, "/pool/") && e.Role == "NoAccess"
+		if isGap && !listed {
+			perms[e.Path] = Privileges{}
+		}
+	}
+	return perms, nil
+}
+
+// ShowGaps reports whether [Client.PermissionsWithGaps] sees every gap (Sys.Audit on /access).
+func (p Permissions) ShowGaps() bool { return p.Has("/access", "Sys.Audit") }
+
 // PermissionsOf asks what a user may do, on one path or, with "", on all that PVE lists. A
 // token may ask for its own user, before PVE 8.3 only with Sys.Audit on /access.
 func (c *Client) PermissionsOf(ctx context.Context, user, path string) (Permissions, error) {
@@ -132,11 +160,13 @@ func (p Permissions) Has(path, privilege string) bool {
 }
 
 // Below reports whether the privilege is held on everything below a top path such as /vms,
-// and returns the paths there that are exceptions. A path on which no privilege is held is
-// not among them, for the reason that [Permissions.Has] gives.
+// and returns the paths there that are exceptions, and the pools that are gaps. A path on which no
+// privilege is held is not among them, for the reason that [Permissions.Has] gives, except of
+// [Client.PermissionsWithGaps].
 func (p Permissions) Below(path, privilege string) (all bool, except []string) {
 	for below, privs := range p {
-		if !strings.HasPrefix(below, path+"/") {
+		isGap := privs.object == nil && strings.HasPrefix(below, "/pool/") && (path == "/vms" || path == "/storage")
+		if !strings.HasPrefix(below, path+"/") && !isGap {
 			continue
 		}
 		if _, held := privs.Get(privilege); !held {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
@@ -63,6 +64,18 @@ func (s NodeStatus) MarshalJSON() ([]byte, error) { return lenient.Encode(s, s.E
 // NodeStatus asks a node for its state (Sys.Audit on it).
 func (c *Client) NodeStatus(ctx context.Context, node string) (NodeStatus, error) {
 	return proxmox.Get[NodeStatus](ctx, c.Client, proxmox.Join("nodes", node, "status"), nil)
+}
+
+// GuestsOnNetwork returns the guests that run on a node and have a network interface, by their ids.
+// PVE names those that the token may not see, too (Sys.Audit on the node).
+func (c *Client) GuestsOnNetwork(ctx context.Context, node string) ([]VMID, error) {
+	counters, err := proxmox.Get[[]struct{ VMID VMID }](ctx, c.Client, proxmox.Join("nodes", node, "netstat"), nil)
+	var out []VMID
+	for _, one := range counters {
+		out = append(out, one.VMID)
+	}
+	slices.Sort(out)
+	return slices.Compact(out), err
 }
 
 // NodePower lets a node reboot or shut down (Sys.PowerMgmt on it). PVE answers before the node

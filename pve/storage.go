@@ -33,6 +33,7 @@ func (s Storage) MarshalJSON() ([]byte, error) { return lenient.Encode(s, s.Extr
 type StorageFilter struct {
 	Content string // a kind that they may hold, such as backup; "" is any
 	Enabled bool   // only those that are
+	Storage string // this one alone; "" is any
 }
 
 // NodeStorages lists the storages of a node (Datastore.Audit or
@@ -41,6 +42,7 @@ func (c *Client) NodeStorages(ctx context.Context, node string, f StorageFilter)
 	params := url.Values{}
 	setText(params, "content", f.Content)
 	setFlag(params, "enabled", f.Enabled)
+	setText(params, "storage", f.Storage)
 	return proxmox.Get[[]Storage](ctx, c.Client, proxmox.Join("nodes", node, "storage"), params)
 }
 

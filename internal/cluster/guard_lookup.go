@@ -100,7 +100,7 @@ func seesPoolsIn(ctx context.Context, client *pve.Client, pool string) error {
 
 // mayBeHidden is an error where a guest that is not in the lists may be there for all that.
 func mayBeHidden(ctx context.Context, client *pve.Client, id int) error {
-	perms, err := client.Permissions(ctx)
+	perms, err := client.PermissionsWithGaps(ctx)
 	if err != nil {
 		return err
 	}

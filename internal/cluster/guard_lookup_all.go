@@ -17,7 +17,7 @@ import (
 // allGuests are the guests on a node, or with "" those of the cluster. It is an error if the
 // token may not see all of them.
 func allGuests(ctx context.Context, client *pve.Client, node string) ([]int, error) {
-	perms, err := client.Permissions(ctx)
+	perms, err := client.PermissionsWithGaps(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -39,6 +39,13 @@ func allGuests(ctx context.Context, client *pve.Client, node string) ([]int, err
 		if r.IsGuest() && (node == "" || r.Node.Value == node) {
 			ids = append(ids, int(r.VMID))
 		}
+	}
+	if node == "" {
+		return ids, nil
+	}
+	isSeen := func(id pve.VMID) bool { _, seen := list.Guest(id); return seen }
+	if hidden, err := HiddenGuestsOn(ctx, client, node, isSeen); err == nil && len(hidden) > 0 {
+		return nil, fmt.Errorf("guest %v runs on %s, and is in no list that the token sees", hidden[0], node)
 	}
 	return ids, nil
 }

@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
@@ -26,6 +28,16 @@ func (q Quorum) Without(nodes ...string) int {
 		left -= q.Votes[n]
 	}
 	return max(0, left)
+}
+
+// Remaining says how many votes are left at a time, such as "while pve2 is off", how many there have
+// to be, and what of that is assumed.
+func (q Quorum) Remaining(left int, when string) string {
+	said := fmt.Sprintf("%d of %d votes remain %s, and %d are needed", left, q.All, when, q.Needed())
+	if q.Notes != nil {
+		said += " (" + strings.Join(q.Notes, "; ") + ")"
+	}
+	return said
 }
 
 // Quorum counts the votes of the nodes in /cluster/status, and of a QDevice if there is one. A

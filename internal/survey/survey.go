@@ -61,7 +61,12 @@ func Begin(ctx context.Context, v *cluster.View, within time.Duration) (s *Surve
 		return nil, nil, err
 	}
 	ctx, end = context.WithTimeout(ctx, within)
-	return &Survey{View: v, Permissions: perms, ctx: ctx, within: within, slots: make(chan struct{}, atOnce)}, end, nil
+	s = &Survey{View: v, Permissions: perms, ctx: ctx, within: within, slots: make(chan struct{}, atOnce)}
+	if s.Permissions, err = v.PVE.PermissionsWithGaps(ctx); err != nil {
+		s.Permissions = perms
+		s.failed("guests that are hidden", "", err)
+	}
+	return s, end, nil
 }
 
 // Expired reports whether the time of the survey is over.

@@ -267,8 +267,8 @@ func TestDrainIsNotEmpty(t *testing.T) {
 			}
 		})
 		w := sim.New(t, sim.Options{Model: m, Token: "ops@pve!mcp"})
-		a := drained(w, `{"node":"pve2","action":"drain"}`)
-		if a.Outcome != tool.Warnings || !slices.Equal(list(a, "ok"), []string{"101 web-2"}) || !strings.Contains(a.Text, "it does not see all (VM.Audit on /vms)") {
+		a := drained(w, `{"node":"pve2","action":"drain","immovable":"leave"}`)
+		if a.Outcome != tool.Warnings || !slices.Equal(list(a, "ok"), []string{"101 web-2"}) || !strings.Contains(a.Text, "102, which this token does not see") {
 			t.Errorf("%s", a.Text)
 		}
 	})

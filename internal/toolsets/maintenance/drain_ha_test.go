@@ -188,7 +188,7 @@ func TestDrainTwoNodesApart(t *testing.T) {
 			m.HARules = []pvesim.HASection{{ID: "apart", Type: "resource-affinity", Options: map[string]string{"resources": "vm:101,vm:102", "affinity": "negative"}}}
 		}), Token: full})
 		a := w.Call("pve_drain_node", `{"node":"pve2","action":"drain","plan":true}`)
-		if !strings.Contains(a.Text, "from which the HA rule apart keeps") || !strings.Contains(a.Text, "LOST while pve2 is off: 1 of 2 votes remain, and 2 are needed") {
+		if !strings.Contains(a.Text, "from which the HA rule apart keeps") || !strings.Contains(a.Text, "LOST: 1 of 2 votes remain while pve2 is off, and 2 are needed") {
 			t.Errorf("%s", a.Text)
 		}
 	})

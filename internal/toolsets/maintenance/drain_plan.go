@@ -52,18 +52,21 @@ func (p *drainPlan) read(ctx context.Context) (err error) {
 		return err
 	}
 	p.Notes = append(p.Notes, p.facts.Blind...)
-	if p.perms, err = p.c.PVE.Permissions(ctx); err != nil {
+	if p.perms, err = p.c.PVE.PermissionsWithGaps(ctx); err != nil {
 		return err
 	}
 	if !p.isReturn() {
 		p.quorum = quorumWithout(ctx, p.c, p.Node)
 		if !p.perms.OnAll("/vms", "VM.Audit") {
-			p.Notes = append(p.Notes, "This token does not see every guest (VM.Audit on /vms): others may run on "+p.Node+", and stay.")
+			p.Notes = append(p.Notes, "This token does not see every guest ("+missingOnGuests(p.perms)+"): others may run on "+p.Node+", and stay.")
 		}
 	}
 	live, err := guestsOn(ctx, p.c, p.Node)
 	if err != nil {
 		return err
+	}
+	if !p.isReturn() {
+		p.noteHidden(ctx, live)
 	}
 	for i := range p.facts.Guests {
 		if is, ok := live[p.facts.Guests[i].VMID]; ok {
@@ -72,6 +75,20 @@ func (p *drainPlan) read(ctx context.Context) (err error) {
 	}
 	p.c.KnowGuests(p.facts.Guests)
 	return nil
+}
+
+// noteHidden notes the guests that run on the node and that this token does not see.
+func (p *drainPlan) noteHidden(ctx context.Context, live map[pve.VMID]pve.Resource) {
+	hidden, err := hiddenOn(ctx, p.c, p.Node, live)
+	for _, id := range hidden {
+		p.Cannot = append(p.Cannot, cannot{
+			Guest: id.String(), Why: "It runs on " + p.Node + ", and this token does not see it.",
+			Next: fmt.Sprintf("Let somebody who sees it move it, or grant VM.Audit and VM.Migrate on /vms/%v.", id),
+		})
+	}
+	if line := unnoticed(p.perms, err == nil); line != "" {
+		p.Notes = append(p.Notes, "On "+p.Node+", "+line+".")
+	}
 }
 
 // guestsOn are the guests on a node that the token sees, as the node itself lists them: the list

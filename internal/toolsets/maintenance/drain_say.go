@@ -146,14 +146,11 @@ func quorumWithout(ctx context.Context, c *tool.Call, node string) string {
 	}
 	q := c.Quorum(ctx, items)
 	left := q.Without(node)
-	said := fmt.Sprintf("while %s is off: %d of %d votes remain, and %d are needed", node, left, q.All, q.Needed())
-	if q.Notes != nil {
-		said += " (" + strings.Join(q.Notes, "; ") + ")"
-	}
+	said := q.Remaining(left, "while "+node+" is off")
 	if left < q.Needed() {
-		return "LOST " + said
+		return "LOST: " + said
 	}
-	return "kept " + said
+	return "kept: " + said
 }
 
 // roughly rounds a duration to what is worth saying.
@@ -205,22 +202,31 @@ func (s drainState) sayEnd(ctx context.Context, c *tool.Call, parts []change.Par
 			out.Still = append(out.Still, cluster.GuestName(g))
 		}
 	}
+	hidden, notCounted := hiddenOn(ctx, c, s.Node, here)
+	for _, id := range hidden {
+		out.Still = append(out.Still, hiddenName(id))
+	}
 	slices.SortFunc(out.Still, pve.CompareNames)
 	running := len(out.Still)
 	if running > mostNamed {
 		out.Still = append(out.Still[:mostNamed], fmt.Sprintf("and %d more", running-mostNamed))
 	}
-	perms, err := c.PVE.Permissions(ctx)
+	perms, err := c.PVE.PermissionsWithGaps(ctx)
 	switch {
 	case s.Left > 0:
 		out.SetOutcome(tool.Warnings, "then is the call for the next ones.", "%s on %s, and %d are left to move.", plural(running, "guest still runs", "guests still run"), s.Node, s.Left)
 		out.Then = s.next()
 	case running > 0:
 		out.SetOutcome(tool.Warnings, "See to those that still run there before you shut the node down.", "%s on %s.", plural(running, "guest still runs", "guests still run"), s.Node)
-	case err != nil || !perms.OnAll("/vms", "VM.Audit"):
-		out.SetOutcome(tool.Warnings, "Ask somebody who sees all guests before you shut the node down.", "No guest that this token sees runs on %s, and it does not see all (VM.Audit on /vms).", s.Node)
+	case err != nil:
+		out.SetOutcome(tool.Warnings, "Ask somebody who sees all guests before you shut the node down.", "No guest that this token sees runs on %s, and whether it sees all is not known: %s", s.Node, c.Explain(err).What)
+	case !perms.OnAll("/vms", "VM.Audit"):
+		out.SetOutcome(tool.Warnings, "Ask somebody who sees all guests before you shut the node down.", "No guest that this token sees runs on %s, and it does not see all (%s).", s.Node, missingOnGuests(perms))
 	default:
 		out.Message = fmt.Sprintf("No guest runs on %s now.", s.Node)
+		if line := unnoticed(perms, notCounted == nil); line != "" {
+			out.Notes = append(out.Notes, "On "+s.Node+", "+line+".")
+		}
 	}
 	s.sayUndo(ctx, c, here, parts, out)
 }

@@ -74,7 +74,7 @@ func TestDrain(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := sim.New(t, sim.Options{Model: sim.Cluster(pveVersion(v)), Token: full})
 				plan := w.Call("pve_drain_node", `{"node":"pve2","action":"drain","plan":true}`)
-				if plan.Outcome != tool.Planned || len(sim.Writes(w.Sent())) > 0 || !strings.Contains(plan.Text, "by HA, restart") || !strings.Contains(plan.Text, "kept while pve2 is off: 2 of 3 votes remain") {
+				if plan.Outcome != tool.Planned || len(sim.Writes(w.Sent())) > 0 || !strings.Contains(plan.Text, "by HA, restart") || !strings.Contains(plan.Text, "kept: 2 of 3 votes remain while pve2 is off, and 2 are needed") {
 					t.Errorf("%s", plan.Text)
 				}
 				a := drained(w, fmt.Sprintf(`{"plan_handle":%q}`, plan.Fields["plan_handle"]))

@@ -15,8 +15,8 @@ func TestDrainHiddenGuest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := sim.Cluster(only(101, 106), sim.Grant("/", "Administrator"), sim.Grant("/vms/106", "PVEDatastoreUser"))
 		w := sim.New(t, sim.Options{Model: m, Token: "none@pve!mcp"})
-		a := drained(w, `{"node":"pve2","action":"drain"}`)
-		if a.Outcome != tool.Warnings || strings.Contains(a.Text, "No guest runs on") || !strings.Contains(a.Text, "it does not see all") {
+		a := drained(w, `{"node":"pve2","action":"drain","immovable":"leave"}`)
+		if a.Outcome != tool.Warnings || strings.Contains(a.Text, "No guest runs on") || !strings.Contains(a.Text, "106, which this token does not see") {
 			t.Errorf("%v: %s", a.Outcome, a.Text)
 		}
 	})

@@ -160,6 +160,13 @@ func (s nodePowerState) checkStillNamed(ctx context.Context, c *tool.Call, node 
 			others = append(others, cluster.GuestName(g))
 		}
 	}
+	hidden, err := hiddenOn(ctx, c, node, here)
+	if err != nil {
+		return err
+	}
+	for _, id := range hidden {
+		others = append(others, hiddenName(id))
+	}
 	slices.SortFunc(others, pve.CompareNames)
 	if others != nil {
 		return explain.Refusal("Move them away, or name them in guests, and make the call anew for the nodes that are left.",

@@ -130,7 +130,7 @@ func (p *powerPlan) choose() (going []string, err error) {
 // checkPrivileges refuses a call for which the token lacks a privilege, and one whose guests
 // it cannot see.
 func (p *powerPlan) checkPrivileges(ctx context.Context, c *tool.Call, going []string) error {
-	perms, err := c.PVE.Permissions(ctx)
+	perms, err := c.PVE.PermissionsWithGaps(ctx)
 	if err != nil {
 		return err
 	}
@@ -142,10 +142,13 @@ func (p *powerPlan) checkPrivileges(ctx context.Context, c *tool.Call, going []s
 	p.hidden = !perms.OnAll("/vms", "VM.Audit")
 	if p.hidden && strings.TrimSpace(p.Guests) != allNodes {
 		return explain.Refusal("Let an administrator grant VM.Audit on /vms. If everything on it may go down, seen or not: guests: \"all\".",
-			"%s: this token does not see every guest (VM.Audit on /vms), so that others may run there. Nothing was sent.", p.about())
+			"%s: this token does not see every guest (%s), so that others may run there. Nothing was sent.", p.about(), missingOnGuests(perms))
 	}
 	if p.hidden {
-		p.lines = append(p.lines, "guests that this token does not see go down as well (it lacks VM.Audit on some or all of /vms)")
+		p.lines = append(p.lines, "guests that this token does not see go down as well (it lacks "+missingOnGuests(perms)+")")
+	}
+	if line := unnoticed(perms, true); line != "" {
+		p.lines = append(p.lines, line)
 	}
 	return nil
 }
@@ -161,6 +164,9 @@ func (p *powerPlan) planNode(ctx context.Context, c *tool.Call, name string) (no
 	p.Up[name] = status.Uptime.Value
 	runs, err := runningOn(ctx, c, name)
 	if err != nil {
+		return n, err
+	}
+	if err := p.planHidden(ctx, c, name, runs); err != nil {
 		return n, err
 	}
 	var here []pve.Resource
@@ -189,6 +195,20 @@ func (p *powerPlan) planNode(ctx context.Context, c *tool.Call, name string) (no
 		p.planGuest(c, &n, g, known[g.VMID], runs[g.VMID])
 	}
 	return n, p.sayTasks(ctx, c, name)
+}
+
+// planHidden takes the guests that run on a node and that this token does not see: nobody has named
+// them, and all means them, too.
+func (p *powerPlan) planHidden(ctx context.Context, c *tool.Call, node string, seen map[pve.VMID]bool) error {
+	hidden, err := hiddenOn(ctx, c, node, seen)
+	for _, id := range hidden {
+		if strings.TrimSpace(p.Guests) == allNodes {
+			p.lines = append(p.lines, "goes down with "+node+": "+hiddenName(id))
+			continue
+		}
+		p.unnamed = append(p.unnamed, hiddenName(id)+" on "+node)
+	}
+	return err
 }
 
 // planGuest sorts a guest by whether it runs and comes back.

@@ -2,9 +2,7 @@ package maintenance
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pve"
@@ -26,10 +24,7 @@ func (p *powerPlan) votes(ctx context.Context, c *tool.Call) []string {
 	case len(p.Nodes) > 1:
 		when = "while one of them is down"
 	}
-	said := fmt.Sprintf("%d of %d votes remain %s, and %d are needed", least, q.All, when, q.Needed())
-	if q.Notes != nil {
-		said += " (" + strings.Join(q.Notes, "; ") + ")"
-	}
+	said := q.Remaining(least, when)
 	switch {
 	case least >= q.Needed():
 		return []string{"the cluster keeps its quorum: " + said}

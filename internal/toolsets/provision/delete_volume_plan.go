@@ -46,7 +46,7 @@ type removePlan struct {
 func planRemove(ctx context.Context, c *tool.Call, in removeIn) (change.Plan, removeState, error) {
 	p := removePlan{in: in, content: map[string][]found{}}
 	var err error
-	if p.perms, err = c.PVE.Permissions(ctx); err != nil {
+	if p.perms, err = c.PVE.PermissionsWithGaps(ctx); err != nil {
 		return change.Plan{}, p.removeState, err
 	}
 	if in.KeepNewest != nil {

@@ -99,7 +99,7 @@ func (p *movePlan) read(ctx context.Context, c *tool.Call) (err error) {
 	if err := p.readDisk(ctx, c); err != nil {
 		return err
 	}
-	if p.perms, err = c.PVE.Permissions(ctx); err != nil {
+	if p.perms, err = c.PVE.PermissionsWithGaps(ctx); err != nil {
 		return err
 	}
 	if err := cluster.RequirePrivilege(p.perms, "/vms/"+p.VMID.String(), "VM.Config.Disk"); err != nil {
