@@ -33,6 +33,11 @@ type goal struct {
 	Tried int64  `json:"tried,omitzero"`
 }
 
+// isAwaited reports whether something is to follow from the request.
+func (g goal) isAwaited() bool {
+	return g.Job != "" || g.Gone != "" || g.SID != "" && (g.State != "" || g.Node != "") || g.Armed != "" || len(g.Moves) > 0
+}
+
 // look says in the answer what is reported, and returns [change.ErrNotYet] until the goal is
 // reached.
 func (g goal) look(ctx context.Context, c *tool.Call, about string, out *setOut) error {
@@ -40,18 +45,18 @@ func (g goal) look(ctx context.Context, c *tool.Call, about string, out *setOut)
 	var reached bool
 	var err error
 	switch {
+	case !g.isAwaited():
+		return nil
 	case g.Job != "":
 		reached, report, err = g.lookAtJob(ctx, c, out)
 	case g.Gone != "":
 		reached, report, err = g.lookWhetherGone(ctx, c)
-	case g.SID != "" && (g.State != "" || g.Node != ""):
+	case g.SID != "":
 		reached, report, err = g.lookAtResource(ctx, c, out)
 	case g.Armed != "":
 		reached, report, err = g.lookAtFencing(ctx, c)
-	case len(g.Moves) > 0:
-		reached, report, err = g.lookAtMoves(ctx, c)
 	default:
-		return nil
+		reached, report, err = g.lookAtMoves(ctx, c)
 	}
 	switch {
 	case err != nil || out.Outcome != "":
@@ -62,7 +67,7 @@ func (g goal) look(ctx context.Context, c *tool.Call, about string, out *setOut)
 	}
 	c.Report(cluster.Progress{Message: report})
 	out.Message = fmt.Sprintf("%s: PVE accepted it, and HA is not done yet. %s.", about, report)
-	out.Next = "It goes on by itself; pve_ha says how far it is."
+	out.Next = "It goes on by itself. Follow it with pve_task_status: handle and wait."
 	return change.ErrNotYet
 }
 

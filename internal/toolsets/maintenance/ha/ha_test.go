@@ -163,7 +163,7 @@ func TestResource(t *testing.T) {
 		a = call(`{"change":"update","resource":"101","state":"stopped"}`)
 		want(t, a, tool.NeedsConfirmation, "HA shuts down 101 web-2, which runs on pve2")
 		a = call(`{"change":"update","resource":"101","state":"stopped","confirm":true,"wait":0}`)
-		want(t, a, tool.Running, "HA is not done yet", "pve_ha says how far it is")
+		want(t, a, tool.Running, "HA is not done yet", "pve_task_status: handle and wait")
 		time.Sleep(time.Minute)
 		a = undo(t, w, a)
 		want(t, a, tool.OK, "HA reports 101 web-2 as started on pve2")

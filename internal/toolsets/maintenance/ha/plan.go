@@ -170,7 +170,11 @@ func (p *planner) settle(after section) {
 	p.sendDifferences(after)
 	was, is := differences(p.Before, after)
 	for _, key := range union(slices.Collect(maps.Keys(was)), slices.Collect(maps.Keys(is))) {
-		p.lines = append(p.lines, fmt.Sprintf("%s: %s, before %s", key, cmp.Or(is[key], "by default"), cmp.Or(was[key], "by default")))
+		line := key + ": " + cmp.Or(is[key], "by default")
+		if p.Before != nil {
+			line += ", before " + cmp.Or(was[key], "by default")
+		}
+		p.lines = append(p.lines, line)
 	}
 }
 

@@ -93,6 +93,9 @@ func (p *planner) replicate(ctx context.Context) error {
 		return err
 	}
 	id, name := p.Name, p.names.name(sidOf(g))
+	if job["remove_job"] != "" {
+		return explain.Refusal("Call again when pve_ha no longer lists it.", "PVE still removes the replication job %s. Nothing was sent.", id)
+	}
 	p.begin(http.MethodPut, "job", id, jobKind.settings(job))
 	p.Name = id
 	after := maps.Clone(p.Before)
@@ -173,11 +176,11 @@ func (p *planner) removeReplication(ctx context.Context) error {
 	id, name := job["id"], p.names.name(sidOf(g))
 	p.begin(http.MethodDelete, "job", id, jobKind.settings(job))
 	p.About = fmt.Sprintf("Removal of the replication %s of %s to %s", id, name, job["target"])
-	p.lost = []string{fmt.Sprintf("the copies on %s are deleted, and %s has no copy there any more", job["target"], name)}
+	p.undoBy(p.backTo("replicate", "name", id))
+	p.lost = []string{fmt.Sprintf("the copies on %s are deleted, and %s has no copy there any more; a new replication copies everything anew", job["target"], name)}
 	if p.in.Keep {
 		p.Form.Set("keep", "1")
 		p.lost = []string{fmt.Sprintf("the copies on %s stay, and are not brought up to date any more", job["target"])}
-		p.undoBy(p.backTo("replicate", "name", id))
 	}
 	p.Goal = goal{Gone: id, Guest: name}
 	return nil

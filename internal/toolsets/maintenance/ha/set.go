@@ -2,11 +2,13 @@ package ha
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/explain"
@@ -57,7 +59,9 @@ type setState struct {
 	After   section `json:"after"`
 	Digests bool    `json:"digests,omitzero"`
 	// Asks says that a human agrees to it before it is sent.
-	Asks bool           `json:"asks,omitzero"`
+	Asks bool `json:"asks,omitzero"`
+	// Sent is when it was sent, in seconds by this machine's clock.
+	Sent int64          `json:"sent,omitzero" plan:"-"`
 	Goal goal           `json:"goal,omitzero"`
 	Note []string       `json:"notes,omitzero" plan:"-"`
 	Undo *tool.NextCall `json:"undo,omitzero" plan:"-"`
@@ -124,7 +128,10 @@ func setSteps(s setState) []change.Step[setState] {
 	if s.Asks {
 		step.Target = s.target()
 	}
-	return []change.Step[setState]{step}
+	if !s.Goal.isAwaited() {
+		return []change.Step[setState]{step}
+	}
+	return []change.Step[setState]{step, {About: "What follows from it"}}
 }
 
 // send sends the request if what it changes still is as it was.
@@ -145,6 +152,7 @@ func send(ctx context.Context, c *tool.Call, s *setState) (change.Job, error) {
 			form.Set("digest", digest)
 		}
 	}
+	s.Sent = c.Now().Unix()
 	_, err := c.PVE.Do(ctx, s.Method, proxmox.Join(s.Path...), form)
 	return change.Job{}, err
 }
@@ -187,8 +195,16 @@ func finishSet(ctx context.Context, c *tool.Call, s setState, end change.End) (s
 		undo := c.Host().Offered(*s.Undo)
 		out.Undo = &undo
 	}
-	return out, s.Goal.look(ctx, c, s.About, &out)
+	err := s.Goal.look(ctx, c, s.About, &out)
+	if since := c.Now().Sub(time.Unix(s.Sent, 0)); errors.Is(err, change.ErrNotYet) && since > followedFor {
+		out.SetOutcome(tool.Warnings, "pve_ha shows what it waits for.", "%s: PVE accepted it %s ago, and it is not done. %s", s.About, render.Duration(since.Round(time.Minute)), out.Message)
+		err = nil
+	}
+	return out, err
 }
+
+// followedFor is how long what follows from a change is awaited: HA may have to copy disks.
+const followedFor = 2 * time.Hour
 
 // differences are the settings that differ.
 func differences(before, after section) (was, is section) {
