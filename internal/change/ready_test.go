@@ -53,7 +53,7 @@ func TestReady(t *testing.T) {
 		{"in the call", 20 * time.Second, 45, true, `"outcome":"ok"`, "", 2},
 		{"after the call", 5 * time.Minute, 30, true, "Start waits for the hour.", `"state":"ok"`, 2},
 		{"after a call that does not wait", 5 * time.Minute, 0, true, "Stop is under way", `"state":"ok"`, 2},
-		{"never", time.Hour, 0, true, "Stop is under way", "Start was not begun: what it waits for", 1},
+		{"never", time.Hour, 0, true, "Stop is under way", "Start was not begun: for 15m it has waited for the hour", 1},
 		{"the process has ended", 5 * time.Minute, 30, false, `"next":"Start it.`, "Start was not begun: what it waits for", 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package change
 import (
 	"context"
 	"crypto/rand"
+	"strings"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
@@ -57,6 +58,9 @@ type run struct {
 
 // resultOf returns the result that has an answer.
 func (r *run) resultOf(out output) tool.Result {
+	if a := out.answer(); a.Outcome == tool.Running && r.call != nil && r.in != nil && r.whole == nil {
+		a.Next = strings.TrimSpace(a.Next + " " + r.call.CutWait(r.in.wait()))
+	}
 	res := tool.ResultOf(out)
 	res.Fault = r.fault
 	res.Outcome = out.answer().Outcome

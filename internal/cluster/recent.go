@@ -25,8 +25,17 @@ const (
 // because PVE's lists may still show them as they were before. The zero value is
 // ready for use; a nil *RecentChanges remembers nothing.
 type RecentChanges struct {
-	mu    sync.Mutex
-	until map[changedGuest]time.Time // guarded by mu
+	mu      sync.Mutex
+	until   map[changedGuest]time.Time // guarded by mu
+	stopped map[string]StoppedStep     // guarded by mu
+}
+
+// StoppedStep is how a step of a change has ended that was taken after the call of the change, so
+// that no answer has said it.
+type StoppedStep struct {
+	Outcome, Message, Next string
+
+	until time.Time
 }
 
 // changedGuest is a guest of a cluster.
@@ -89,6 +98,34 @@ func (r *RecentChanges) ids(cluster string, now time.Time) []pve.VMID {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// NoteStoppedStep remembers for a time how a step has ended that no answer has told of.
+func (v *View) NoteStoppedStep(step string, how StoppedStep, keep time.Duration) {
+	r, now := v.options.Recent, v.options.Now()
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped == nil {
+		r.stopped = map[string]StoppedStep{}
+	}
+	maps.DeleteFunc(r.stopped, func(_ string, s StoppedStep) bool { return now.After(s.until) })
+	how.until = now.Add(keep)
+	r.stopped[step] = how
+}
+
+// StoppedStep returns how a step has ended, if this process remembers that.
+func (v *View) StoppedStep(step string) (StoppedStep, bool) {
+	r := v.options.Recent
+	if r == nil {
+		return StoppedStep{}, false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	how, ok := r.stopped[step]
+	return how, ok
 }
 
 // List is [pve.Client.Resources], and notes when PVE was asked.

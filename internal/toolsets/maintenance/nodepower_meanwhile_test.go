@@ -23,6 +23,9 @@ func TestNodePowerUnnamedMeanwhile(t *testing.T) {
 				if a.Outcome == tool.OK || slices.Contains(ordered(w), "pve3") {
 					t.Errorf("%v %v: %s", a.Outcome, ordered(w), a.Text)
 				}
+				if !strings.Contains(a.Text, "204 sandbox") {
+					t.Errorf("the reason is lost: %s", a.Text)
+				}
 				again := w.Call("pve_node_power", `{"node":"pve3","action":"`+action+`","guests":"100,101,103","confirm":true}`)
 				if again.Outcome != tool.Failed || !strings.Contains(again.Text, "204 sandbox") {
 					t.Errorf("%s", again.Text)
