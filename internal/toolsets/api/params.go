@@ -149,7 +149,10 @@ func paramNames(ep *apischema.Endpoint) string {
 			names = append(names, name)
 		}
 	}
-	if len(names) == 0 {
+	switch {
+	case len(names) == 0 && !ep.Closed:
+		return "parameters that PVE's own description does not name"
+	case len(names) == 0:
 		return "no parameters"
 	}
 	return render.List(names)

@@ -52,6 +52,7 @@ func planSetJob(ctx context.Context, c *tool.Call, in setJobIn) (change.Plan, se
 	}
 	plan := change.Plan{
 		Subject: jobSubject(p.ID), About: p.about(), Destructive: len(p.lost) > 0, Consequences: slices.Concat(p.lost, p.lines, p.Notes),
+		ImpactSaid: in.Action == "run_now",
 	}
 	p.Asks = plan.Destructive
 	if err == nil && in.Action == "change" && len(p.Send) == 0 && len(p.Unset) == 0 {
@@ -84,7 +85,7 @@ func (in setJobIn) check() error {
 
 // read reads what every plan needs, and finds the job.
 func (p *jobPlan) read(ctx context.Context, c *tool.Call) (err error) {
-	if p.perms, err = c.PVE.Permissions(ctx); err != nil {
+	if p.perms, err = c.PVE.PermissionsWithGaps(ctx); err != nil {
 		return err
 	}
 	if p.jobs, err = c.PVE.BackupJobs(ctx); err != nil {

@@ -259,6 +259,9 @@ func TestRunNow(t *testing.T) {
 		w := sim.New(t, sim.Options{Model: m, Token: full})
 		a := w.Call("pve_set_backup_job", `{"action":"run_now","id":"backup-db"}`)
 		wantOutcome(t, a, tool.NeedsConfirmation, "older backups of these guests on pbs are deleted", "on pve2, to pbs: 102 db-1", "on pve3, to pbs: 103 db-2")
+		if strings.Contains(a.Text, "scsi0") || strings.Contains(a.Text, "snapshot") {
+			t.Errorf("names what the run leaves alone: %s", a.Text)
+		}
 		w.Sent()
 		a = w.Call("pve_set_backup_job", `{"action":"run_now","id":"backup-db","confirm":true,"wait":5}`)
 		wantOutcome(t, a, tool.Running, "it runs on 2 of 2 nodes")

@@ -256,6 +256,10 @@ func TestSwitchOff(t *testing.T) {
 	if a := w.Call("pve_set_firewall", `{"change":"add_set","name":"admins","addresses":["10.1.0.0/16"]}`); !strings.Contains(a.Text, "It has no effect now: the cluster's firewall is off") {
 		t.Errorf("%s", a.Text)
 	}
+	a := w.Call("pve_set_firewall", `{"node":"pve1","change":"set_options","options":{"enable":1}}`)
+	if !strings.Contains(a.Text, "no effect now: the cluster's firewall is off") || !strings.Contains(a.Text, "the option enable cuts nothing off now, and can once the firewall works") {
+		t.Errorf("%s", a.Text)
+	}
 }
 
 // Switching the cluster's firewall on says which accesses remain, on which node.

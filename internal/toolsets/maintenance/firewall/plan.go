@@ -218,7 +218,7 @@ func (e *edit) compareOption(name string, was, final entry) {
 		e.About += fmt.Sprintf(" %s unset,", name)
 	}
 	if slices.Contains(switches, name) {
-		e.always = "the option " + name + " can cut off"
+		e.always = name
 	}
 }
 
@@ -286,8 +286,12 @@ func (e *edit) sayRisk(plan *change.Plan, narrow []string, cuts bool) {
 	say := func(format string, args ...any) {
 		plan.Consequences = append(plan.Consequences, fmt.Sprintf(format, args...))
 	}
-	if e.always != "" {
-		say("%s", e.always)
+	switch {
+	case e.always == "":
+	case e.Idle != "":
+		say("the option %s cuts nothing off now, and can once the firewall works", e.always)
+	default:
+		say("the option %s can cut off", e.always)
 	}
 	if len(narrow) > 0 {
 		say("it is not proven that all that passes now passes afterwards: %s", render.List(narrow[:min(len(narrow), 5)]))

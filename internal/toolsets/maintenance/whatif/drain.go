@@ -80,7 +80,8 @@ func (d *leaving) place(all []pve.Resource) {
 	}
 }
 
-// ask asks PVE what it has against the moves, and puts back what cannot go.
+// ask asks PVE what it has against the moves, and puts back what cannot go, with the guests that go
+// to the same node.
 func (d *leaving) ask(all []pve.Resource) {
 	asked := slices.DeleteFunc(slices.Clone(all), func(g pve.Resource) bool { return d.to[g.VMID] == "" })
 	if over := len(asked) - mostRead; over > 0 {
@@ -89,12 +90,25 @@ func (d *leaving) ask(all []pve.Resource) {
 	}
 	for _, r := range d.obstacles(asked, func(g pve.Resource) string { return d.to[g.VMID] }) {
 		if r.Value != "" {
-			id := r.From.VMID
-			d.stuck[id] = r.Value
-			d.board.Move([]pve.VMID{id}, r.From.Node.Value)
-			delete(d.to, id)
+			d.putBack(r.From, r.Value)
 		}
 	}
+}
+
+// putBack leaves a guest on its node, and those that go with it.
+func (d *leaving) putBack(g pve.Resource, why string) {
+	to := d.to[g.VMID]
+	for _, id := range d.board.Unit(g.VMID) {
+		if id != g.VMID && (to == "" || d.to[id] != to) {
+			continue
+		}
+		if d.stuck[id] == "" {
+			d.stuck[id] = fmt.Sprintf("it goes with %s, which cannot move", cluster.GuestName(g))
+		}
+		d.board.Move([]pve.VMID{id}, g.Node.Value)
+		delete(d.to, id)
+	}
+	d.stuck[g.VMID] = why
 }
 
 // say describes the moves and what stays.

@@ -276,6 +276,23 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// If PVE refuses the move of one guest, those stay that go to the same node with it.
+func TestDrainKeepsTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		device := sim.Guest(101, func(g *pvesim.Guest) { g.Config["hostpci0"], g.HA = "0000:01:00.0", "started" })
+		with := sim.Guest(106, func(g *pvesim.Guest) { g.HA = "started" })
+		together := rule("resource-affinity", map[string]string{"resources": "vm:101,vm:106", "affinity": "positive"})
+		w := sim.New(t, sim.Options{Token: full, Model: sim.Cluster(device, with, together)})
+		a := w.Call("pve_what_if", `{"scenario":"drain","node":"pve2"}`)
+		if !strings.Contains(found(a, "106 win-2022"), "it goes with 101 web-2, which cannot move") || !strings.Contains(found(a, "101 web-2"), "it uses devices of its node") {
+			t.Errorf("%s", a.Text)
+		}
+		if moves, _ := a.Fields["moves"].([]any); len(moves) != 2 {
+			t.Errorf("%d moves: %s", len(moves), a.Text)
+		}
+	})
+}
+
 // Arguments that are missing or mean nothing are named.
 func TestRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
