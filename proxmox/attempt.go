@@ -20,14 +20,18 @@ const (
 	retryWait = 300 * time.Millisecond
 )
 
+// quickEnough is how soon a read has failed that is sent again although a node was reached.
+const quickEnough = 15 * time.Second
+
 // read sends a GET, and again if it got no answer. No attempt begins after the time
 // that the first one may take.
 func (c *Client) read(ctx context.Context, p Path, params url.Values) (Answer, error) {
 	var last error
 	once := func() (Answer, error) {
+		begun := time.Now()
 		ans, err := c.round(ctx, http.MethodGet, p, params)
 		last = err
-		if err != nil && !repeatable(err) {
+		if err != nil && (!repeatable(err) || tookItsTime(err, begun)) {
 			err = backoff.Permanent(err)
 		}
 		return ans, err
@@ -61,6 +65,7 @@ func (c *Client) try(ctx context.Context, method string, send func(*endpoint) (s
 	var silent []*endpoint
 	var errs []error
 	for _, e := range c.endpoints.order() {
+		begun := time.Now()
 		sent, err := send(e)
 		switch {
 		case err != nil && ctx.Err() != nil:
@@ -70,7 +75,7 @@ func (c *Client) try(ctx context.Context, method string, send func(*endpoint) (s
 			return err
 		}
 		silent, errs = append(silent, e), append(errs, err)
-		if !elsewhere(method, sent, err) {
+		if tookItsTime(err, begun) || !elsewhere(method, sent, err) {
 			if !byProxy(err) {
 				c.endpoints.rest(silent)
 			}
@@ -85,6 +90,13 @@ func (c *Client) try(ctx context.Context, method string, send func(*endpoint) (s
 func byProxy(err error) bool {
 	var said *Error
 	return errors.As(err, &said) && said.NodeUnreachable()
+}
+
+// tookItsTime reports whether PVE's proxy has waited in vain for an answer since a time. Another
+// endpoint would wait for the same.
+func tookItsTime(err error, begun time.Time) bool {
+	var said *Error
+	return errors.As(err, &said) && said.NodeUnreachable() && said.Status != statusUnreachable && time.Since(begun) > quickEnough
 }
 
 // elsewhere reports whether a request that failed at one endpoint may be sent to

@@ -95,6 +95,12 @@ func (e *Error) NodeUnreachable() bool {
 	return e.Status >= statusUnreachable && e.Status <= lastOfProxy
 }
 
+// TimedOut reports whether PVE's proxy has waited in vain for the answer of a node that it has
+// reached, 30 s as a rule.
+func (e *Error) TimedOut() bool {
+	return e.NodeUnreachable() && e.Status != statusUnreachable && strings.Contains(e.Message, "timed out")
+}
+
 // LostError says that a request was sent and its answer did not arrive. If the
 // request was a write, PVE may or may not have carried it out.
 type LostError struct {

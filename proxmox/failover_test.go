@@ -150,7 +150,8 @@ func TestReadsAreRepeated(t *testing.T) {
 		most   time.Duration
 	}{
 		"595":             {status: "595 No route to host", takes: 3 * time.Second, asked: 3, least: 9 * time.Second, most: 11 * time.Second},
-		"596":             {status: "596 Connection timed out", takes: 30 * time.Second, asked: 2, least: time.Minute, most: 61 * time.Second},
+		"596":             {status: "596 Connection timed out", takes: 30 * time.Second, asked: 1, least: 30 * time.Second, most: 30 * time.Second},
+		"596 at once":     {status: "596 Broken pipe", asked: 3, most: 5 * time.Second},
 		"599":             {status: "599 Too many redirections", asked: 3, least: 300 * time.Millisecond, most: 2 * time.Second},
 		"503":             {status: "503 Service Unavailable", asked: 3, least: 300 * time.Millisecond, most: 2 * time.Second},
 		"refused":         {err: dial(errors.New("connection refused")), asked: 3, least: 300 * time.Millisecond, most: 2 * time.Second},
@@ -183,6 +184,24 @@ func TestReadsAreRepeated(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a node takes longer for than PVE waits is not asked of it once more by another endpoint.
+func TestWhatHangsIsAskedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		c := newClient(t, roundTrip(func(*http.Request) (*http.Response, error) {
+			asked++
+			time.Sleep(30 * time.Second)
+			return answer("596 Connection timed out", "")
+		}), "https://pve1:8006", "https://pve2:8006", "https://pve3:8006")
+		begun := time.Now()
+		_, err := c.Content(t.Context(), "pve3", "nfs", pve.VolumeFilter{})
+		var said *proxmox.Error
+		if took := time.Since(begun); !errors.As(err, &said) || !said.TimedOut() || asked != 1 || took != 30*time.Second {
+			t.Errorf("%v after %v and %d requests", err, took, asked)
+		}
+	})
 }
 
 func TestAReadSucceedsWhenItIsRepeated(t *testing.T) {

@@ -100,14 +100,22 @@ func (c *Client) Permissions(ctx context.Context) (Permissions, error) {
 	return proxmox.Get[Permissions](ctx, c.Client, proxmox.Join("access", "permissions"), nil)
 }
 
-// PermissionsWithGaps is [Client.Permissions] with the paths of guests and pools on which
-// something takes every privilege away, such as the role NoAccess. Only the list of the ACL shows
-// them, which takes what [Permissions.ShowGaps] looks for. A pool among them stands for its guests
-// and storages, which PVE hides as well.
+// PermissionsWithGaps is [Client.Permissions] with gaps, see [Client.WithGaps].
 func (c *Client) PermissionsWithGaps(ctx context.Context) (Permissions, error) {
 	perms, err := c.Permissions(ctx)
-	if err != nil || !perms.ShowGaps() {
-		return perms, err
+	if err != nil {
+		return nil, err
+	}
+	return c.WithGaps(ctx, perms)
+}
+
+// WithGaps returns permissions with the paths of guests and pools on which something takes every
+// privilege away, such as the role NoAccess. Only the list of the ACL shows them, which takes what
+// [Permissions.ShowGaps] looks for. A pool among them stands for its guests and storages, which PVE
+// hides as well.
+func (c *Client) WithGaps(ctx context.Context, perms Permissions) (Permissions, error) {
+	if !perms.ShowGaps() {
+		return perms, nil
 	}
 	entries, err := c.ACL(ctx)
 	if err != nil {

@@ -178,12 +178,12 @@ func (v *View) OwnerNotes(ctx context.Context, stores []Store, content string, i
 	return []string{note}, err
 }
 
-// VolumesOn asks a node for what is on a store that is ready on it, and another one where that
-// does not answer.
+// VolumesOn asks a node for what is on a store that is ready on it, and another one if that cannot be
+// reached. If the store hangs, it does so on others, too.
 func (v *View) VolumesOn(ctx context.Context, s Store, f pve.VolumeFilter) ([]pve.Volume, error) {
 	list, err := v.PVE.Content(ctx, s.Ready[0], s.Storage.Value, f)
 	var refusal *proxmox.Error
-	if errors.As(err, &refusal) && refusal.NodeUnreachable() && len(s.Ready) > 1 {
+	if errors.As(err, &refusal) && refusal.NodeUnreachable() && !refusal.TimedOut() && len(s.Ready) > 1 {
 		return v.PVE.Content(ctx, s.Ready[1], s.Storage.Value, f)
 	}
 	return list, err

@@ -88,6 +88,7 @@ func Read(ctx context.Context, s *survey.Survey, o Options) (*Coverage, error) {
 }
 
 func (r *reading) noteHiddenGuests() {
+	r.s.ReadGaps(CheckGuests)
 	all, except := r.s.Permissions.Below("/vms", "VM.Audit")
 	if !all {
 		r.s.May(CheckGuests, "", "VM.Audit", "/vms")

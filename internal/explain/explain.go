@@ -6,14 +6,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/lazyregexp"
 	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
@@ -70,8 +73,8 @@ func (x Explainer) Explain(err error) Explanation {
 		return noGuest(none)
 	case errors.As(err, &lost) && proxmox.OutcomeUnknown(err):
 		return Explanation{
-			fmt.Sprintf("Whether PVE carried out %s %s is unknown: the request was sent and no usable answer came (%v).", lost.Method, lost.Path, lost.Err),
-			"Look at the state and at the recent tasks before you try again; this server does not repeat it.",
+			fmt.Sprintf("Whether PVE carried out %s %s is unknown: the request was sent, and no usable answer came: %s.", lost.Method, lost.Path, whyLost(lost.Err)),
+			"PVE may have done it, or may still do it: look at the state and at the recent tasks before you try again. This server does not repeat it.",
 		}
 	case errors.As(err, &said):
 		return x.explainAnswer(said)
@@ -120,6 +123,8 @@ func (x Explainer) explainAnswer(e *proxmox.Error) Explanation {
 	switch {
 	case e.Status == 401:
 		return x.unknown(e)
+	case e.TimedOut():
+		return explainTimeout(e)
 	case e.NodeUnreachable():
 		return Explanation{
 			fmt.Sprintf("PVE could not get an answer from the node for %s: %s (%d).", e.Path, e.Message, e.Status),
@@ -138,6 +143,21 @@ func (x Explainer) explainAnswer(e *proxmox.Error) Explanation {
 		return Explanation{What: fmt.Sprintf("PVE refused %s %s with the status %d, and gives no reason.", e.Method, e.Path, e.Status)}
 	}
 	return Explanation{"PVE refused: " + withFullStop(e.Message), Hint(e.Message)}
+}
+
+// storageRE finds the node and the storage of a request about one.
+var storageRE = lazyregexp.New(`^/nodes/([^/]+)/storage/([^/]+)/`)
+
+// explainTimeout explains that PVE's proxy has waited in vain for what a node does.
+func explainTimeout(e *proxmox.Error) Explanation {
+	out := Explanation{
+		fmt.Sprintf("PVE gave up after 30 s without an answer to %s %s (%d %s).", e.Method, e.Path, e.Status, e.Message),
+		"The node is overloaded, or what it was asked for hangs: pve_diagnose looks why.",
+	}
+	if m := storageRE.FindStringSubmatch(e.Path); m != nil {
+		out.Next = fmt.Sprintf("The storage %s hangs on %s, as one whose server hardly answers: pve_diagnose with storage looks why. Other storages still answer.", render.Text(m[2], 60), render.Text(m[1], 60))
+	}
+	return out
 }
 
 // withoutSecrets is an error of PVE, which may repeat what it was given, with its secrets
@@ -217,10 +237,32 @@ func connection(err error) (Explanation, bool) {
 		return Explanation{"The call was cancelled.", ""}, true
 	case errors.As(err, &unconnected):
 		return Explanation{sentence(err.Error()), "Check PVE_HOST, that port 8006 is reachable, and that the node is up."}, true
-	case errors.As(err, &lost), errors.Is(err, context.DeadlineExceeded):
-		return Explanation{sentence(err.Error()), "PVE took too long or the connection broke; try again, or raise PVE_TIMEOUT."}, true
+	case errors.As(err, &lost):
+		return Explanation{
+			fmt.Sprintf("%s %s: no usable answer: %s.", lost.Method, lost.Path, whyLost(lost.Err)),
+			"If PVE is slow, pve_diagnose with node looks why; try again, or raise PVE_TIMEOUT.",
+		}, true
+	case errors.Is(err, context.DeadlineExceeded):
+		return Explanation{"The time of the call was over before PVE had answered.", "Try again, or raise PVE_TIMEOUT."}, true
 	}
 	return Explanation{}, false
+}
+
+// whyLost says why the answer to a request that was sent did not come.
+func whyLost(err error) string {
+	var other *proxmox.ForeignError
+	var said *proxmox.Error
+	switch {
+	case errors.As(err, &said) && said.TimedOut():
+		return fmt.Sprintf("PVE gave up after 30 s without an answer of its node (%d %s)", said.Status, render.Text(said.Message, 100))
+	case errors.As(err, &other):
+		return "something before PVE answered in its place: " + strings.TrimSuffix(render.MaskSecrets(other.Answer()), ".")
+	case errors.Is(err, context.DeadlineExceeded):
+		return "PVE had said nothing when this server stopped waiting (PVE_TIMEOUT)"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return "the connection broke before it had come"
+	}
+	return strings.TrimSuffix(render.Text(err.Error(), 300), ".")
 }
 
 // sentence gives a text a capital and a full stop.

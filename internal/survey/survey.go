@@ -61,12 +61,18 @@ func Begin(ctx context.Context, v *cluster.View, within time.Duration) (s *Surve
 		return nil, nil, err
 	}
 	ctx, end = context.WithTimeout(ctx, within)
-	s = &Survey{View: v, Permissions: perms, ctx: ctx, within: within, slots: make(chan struct{}, atOnce)}
-	if s.Permissions, err = v.PVE.PermissionsWithGaps(ctx); err != nil {
-		s.Permissions = perms
-		s.failed("guests that are hidden", "", err)
+	return &Survey{View: v, Permissions: perms, ctx: ctx, within: within, slots: make(chan struct{}, atOnce)}, end, nil
+}
+
+// ReadGaps completes the permissions with what takes every privilege on a guest away. It is for a
+// survey that says of guests that they are all there are.
+func (s *Survey) ReadGaps(check string) {
+	perms, err := s.PVE.WithGaps(s.ctx, s.Permissions)
+	if err != nil {
+		s.failed(check, "", err)
+		return
 	}
-	return s, end, nil
+	s.Permissions = perms
 }
 
 // Expired reports whether the time of the survey is over.

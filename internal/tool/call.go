@@ -7,12 +7,14 @@ import (
 	"encoding/base32"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/exactjson"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
+	"github.com/pve-mcp/pve-mcp/internal/render"
 )
 
 // Call is what the functions of a tool see of a call: the cluster, and what its caller asked
@@ -80,11 +82,20 @@ func (c *Call) Patience(wait *int) time.Duration {
 	if wait == nil {
 		return c.host.Wait
 	}
-	most := max(maxWait, c.host.Wait)
-	if *wait > int(most/time.Second) {
+	if most := c.longestWait(); *wait > int(most/time.Second) {
 		return most
 	}
 	return time.Duration(*wait) * time.Second
+}
+
+func (c *Call) longestWait() time.Duration { return max(maxWait, c.host.Wait) }
+
+// CutWait says that a call has waited for less than it asked for, "" if it has not.
+func (c *Call) CutWait(wait *int) string {
+	if most := c.longestWait(); wait != nil && *wait > int(most/time.Second) {
+		return fmt.Sprintf("A call waits for %s at most, and this one asked for %d s.", render.Duration(most), *wait)
+	}
+	return ""
 }
 
 // HandleTime is how long a handle is valid.

@@ -76,6 +76,8 @@ func (t Tool) RiskOf(arguments json.RawMessage) policy.Risk { return t.Runner.Ri
 // Call runs the tool. It returns for every input, valid or not.
 func (t Tool) Call(ctx context.Context, h Host, req Request) Result {
 	h = h.WithDefaults()
+	req, end := startHeartbeat(req)
+	defer end()
 	return t.Answer(proxmox.ReadOnce(ctx), h, func(ctx context.Context) Result { return t.Runner.Run(ctx, t, h, req) })
 }
 

@@ -39,8 +39,9 @@ func inScenarios() map[string]func(*sim.World) {
 		},
 		"cut-after-60s": func(w *sim.World) {
 			a := w.Call("pve_update_guest_config", `{"vmid":100,"set":{"cores":3}}`)
+			says(a, w, "no usable answer came: PVE had said nothing when this server stopped waiting")
+			says(a, w, "look at the state and at the recent tasks before you try again")
 			if a.Fields["outcome"] != "unknown" {
-
 				w.Errorf("the outcome is %v: %s", a.Fields["outcome"], a.Text)
 			}
 			if writes := sim.Writes(w.Sent()); len(writes) != 1 {
@@ -86,11 +87,15 @@ func inScenarios() map[string]func(*sim.World) {
 			}
 		},
 		"slow-nfs": func(w *sim.World) {
+			begun := time.Now()
 			a := w.Call("pve_storage_content", `{"storage":"nfs","node":"pve1"}`)
-			says(a, w, "596")
-			if !a.IsError {
-				w.Errorf("no error: %s", a.Text)
+			says(a, w, "PVE gave up after 30 s without an answer to GET /nodes/pve1/storage/nfs/content (596 Connection timed out).")
+			says(a, w, "The storage nfs hangs on pve1")
+			if took := time.Since(begun); !a.IsError || took > 35*time.Second || len(a.Progress) == 0 {
+				w.Errorf("after %v, with %d words of progress: %s", took, len(a.Progress), a.Text)
 			}
+			says(w.Call("pve_diagnose", `{"storage":"nfs"}`), w, `"storage.slow"`)
+			says(w.Call("pve_diagnose", `{"node":"pve1"}`), w, `"node.storage-slow"`)
 		},
 	}
 }

@@ -77,7 +77,7 @@ func runCluster(ctx context.Context, c *tool.Call, _ struct{}) (clusterOut, erro
 		out.Problems = append(out.Problems, troubles(rowOf(n, maintained))...)
 	}
 	out.Problems = render.Few(out.Problems, mostProblems)
-	nodes, out.rest = first(nodes)
+	nodes, out.rest = first(nodes, mostNodes)
 	for _, n := range nodes {
 		row := rowOf(n, maintained)
 		out.Nodes = append(out.Nodes, clusterNode{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,7 +16,9 @@ import (
 // details are what a caller asks for besides, each in lines.
 type details struct {
 	Disks        []string `json:"disks,omitzero" jsonschema:"without SMART, which may wake them"`
+	SMART        []string `json:"smart,omitzero"`
 	Updates      []string `json:"updates,omitzero" jsonschema:"packages that wait"`
+	Reboot       []string `json:"reboot_needed,omitzero" jsonschema:"with updates: why"`
 	Certificates []string `json:"certificates,omitzero"`
 	Services     []string `json:"services,omitzero" jsonschema:"those that are enabled and do not run, and how many do"`
 	Network      []string `json:"network,omitzero"`
@@ -25,38 +28,43 @@ type details struct {
 // mostLines is how many lines of each kind of a node an answer has room for.
 const mostLines = 12
 
-// part is a kind of details: how it is read, and where it goes.
+// part is a kind of details: the word that asks for it, how it is read, and where it goes.
 type part struct {
-	read func(ctx context.Context, s *survey.Survey, node string) ([]string, error)
-	put  func(d *details, lines []string)
+	word, check string
+	read        func(ctx context.Context, s *survey.Survey, node string) ([]string, error)
+	put         func(d *details, lines []string)
 }
 
-// parts are the kinds of details by the word for them.
-func parts() map[string]part {
-	return map[string]part{
-		"disks":        {readDisks, func(d *details, lines []string) { d.Disks = lines }},
-		"updates":      {readUpdates, func(d *details, lines []string) { d.Updates = lines }},
-		"certificates": {readCertificates, func(d *details, lines []string) { d.Certificates = lines }},
-		"services":     {readServices, func(d *details, lines []string) { d.Services = lines }},
-		"network":      {readNetwork, func(d *details, lines []string) { d.Network = lines }},
-		"subscription": {readSubscription, func(d *details, lines []string) { d.Subscription = lines }},
+// parts are the kinds of details.
+func parts() []part {
+	return []part{
+		{"disks", "disks", readDisks, func(d *details, lines []string) { d.Disks = lines }},
+		{"smart", "smart", readSMART, func(d *details, lines []string) { d.SMART = lines }},
+		{"updates", "updates", readUpdates, func(d *details, lines []string) { d.Updates = lines }},
+		{"updates", "whether a reboot is needed", readReboot, func(d *details, lines []string) { d.Reboot = lines }},
+		{"certificates", "certificates", readCertificates, func(d *details, lines []string) { d.Certificates = lines }},
+		{"services", "services", readServices, func(d *details, lines []string) { d.Services = lines }},
+		{"network", "network", readNetwork, func(d *details, lines []string) { d.Network = lines }},
+		{"subscription", "subscription", readSubscription, func(d *details, lines []string) { d.Subscription = lines }},
 	}
 }
 
 // addDetails reads what is asked for of nodes that are there.
 func addDetails(s *survey.Survey, include []string, rows []*statusRow) {
-	for _, word := range include {
-		p := parts()[word]
+	for _, p := range parts() {
+		if !slices.Contains(include, p.word) {
+			continue
+		}
 		var there []*statusRow
 		for _, r := range rows {
 			if r.Status != "online" {
-				s.NotSeen(word, r.Node, "the node is "+r.Status)
+				s.NotSeen(p.check, r.Node, "the node is "+r.Status)
 				continue
 			}
 			there = append(there, r)
 		}
 		name := func(r *statusRow) string { return r.Node }
-		got := survey.Ask(s, word, there, name, func(ctx context.Context, r *statusRow) ([]string, error) { return p.read(ctx, s, r.Node) })
+		got := survey.Ask(s, p.check, there, name, func(ctx context.Context, r *statusRow) ([]string, error) { return p.read(ctx, s, r.Node) })
 		for _, g := range got {
 			p.put(&g.From.details, render.Few(g.Value, mostLines))
 		}
@@ -74,6 +82,29 @@ func readDisks(ctx context.Context, s *survey.Survey, node string) ([]string, er
 		out = append(out, render.Text(line, 120))
 	}
 	return out, err
+}
+
+// readSMART asks the disks for their health and wear, which may wake them.
+func readSMART(ctx context.Context, s *survey.Survey, node string) ([]string, error) {
+	disks, err := s.PVE.PhysicalDisks(ctx, node, true)
+	out := []string{}
+	for _, d := range disks {
+		line := fmt.Sprintf("%s %s: %s", d.Path, d.Model.Value, d.Health.Or("unknown"))
+		if left, err := strconv.Atoi(d.Left.Value); err == nil {
+			line += fmt.Sprintf(", %d %% of its life left", left)
+		}
+		out = append(out, render.Text(line, 120))
+	}
+	return out, err
+}
+
+// readReboot says why a node needs a reboot, nothing if it does not.
+func readReboot(ctx context.Context, s *survey.Survey, node string) ([]string, error) {
+	packages, err := s.PVE.PackageVersions(ctx, node)
+	if installed, runs, ok := pve.WaitingKernel(packages); ok {
+		return []string{fmt.Sprintf("the kernel %s is installed, and %s runs", render.Text(installed, 30), render.Text(runs, 30))}, err
+	}
+	return nil, err
 }
 
 func readUpdates(ctx context.Context, s *survey.Survey, node string) ([]string, error) {

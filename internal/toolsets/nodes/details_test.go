@@ -17,7 +17,7 @@ func TestStatusOfAllNodes(t *testing.T) {
 			{Name: "all on " + version, Options: sim.Options{Model: sim.Cluster(sim.Version(version))}, Args: `{}`, Outcome: tool.OK, Sent: 5,
 				Says: []string{`{"message":"3 of 3 nodes are online.","nodes":[{"node":"pve1","status":"online","pve_version":"` + version + `","kernel":"`, `"memory_percent":10.9`}, Lacks: []string{"blind", "notes"}},
 			{Name: "everything on " + version, Options: sim.Options{Model: sim.Cluster(sim.Version(version)), Token: "root@pam!full"},
-				Args: `{"include":["disks","updates","certificates","services","network","subscription"]}`, Outcome: tool.OK, Sent: 23,
+				Args: `{"include":["disks","updates","certificates","services","network","subscription"]}`, Outcome: tool.OK, Sent: 26,
 				Says: []string{`"disks":["/dev/nvme0n1 nvme 94 GiB`, `"certificates":["pve-root-ca.pem: until 2010-01-01, 3653d left"`, `"updates":[]`, ` run"]`,
 					`"network":["eth0 eth","vmbr0 bridge 10.10.0.1/24 ports eth0"]`, `"subscription":["notfound"]`}, Lacks: []string{"blind"}},
 		})

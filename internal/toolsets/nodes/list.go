@@ -1,8 +1,10 @@
 package nodes
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pve-mcp/pve-mcp/internal/render"
@@ -28,18 +30,44 @@ type rest struct {
 // mostNodes is the most nodes in an answer.
 const mostNodes = 60
 
+// mostRows is the most nodes of a list with all their numbers.
+const mostRows = 12
+
 // first returns the nodes of an answer, and a description of the others.
-func first(nodes []pve.Resource) ([]pve.Resource, rest) {
-	if len(nodes) <= mostNodes {
+func first(nodes []pve.Resource, most int) ([]pve.Resource, rest) {
+	if len(nodes) <= most {
 		return nodes, rest{}
 	}
 	var names []string
-	for _, n := range nodes[mostNodes:] {
+	for _, n := range nodes[most:] {
 		names = append(names, n.Node.Value)
 	}
-	return nodes[:mostNodes], rest{
-		LeftOut: len(names), More: "pve_node_status, for each by its name: " + render.Text(strings.Join(names, ", "), 3000),
+	slices.SortFunc(names, pve.CompareNames)
+	return nodes[:most], rest{
+		LeftOut: len(names), More: "pve_node_status, in short without node, or for each by its name: " + render.Text(strings.Join(names, ", "), 3000),
 	}
+}
+
+// worstFirst are the nodes with those first that are away, in maintenance, or have least left.
+func worstFirst(nodes []pve.Resource, maintained map[string]bool) []pve.Resource {
+	weight := func(n pve.Resource) float64 {
+		switch {
+		case n.Status.Value != "online":
+			return 3
+		case maintained[n.Node.Value]:
+			return 2
+		}
+		used := n.CPU.Value
+		for _, p := range []*float64{show.PercentOf(n.Mem, n.MaxMem), show.PercentOf(n.Disk, n.MaxDisk)} {
+			if p != nil {
+				used = max(used, *p/100)
+			}
+		}
+		return used
+	}
+	out := slices.Clone(nodes)
+	slices.SortStableFunc(out, func(a, b pve.Resource) int { return cmp.Compare(weight(b), weight(a)) })
+	return out
 }
 
 // nodeRow is one node. An offline node has its status only.
@@ -66,7 +94,7 @@ func listNodes() tool.Tool {
 	return tool.Read(tool.Spec[struct{}, listOut]{
 		Name:  "pve_list_nodes",
 		Title: "List nodes",
-		Doc:   "All nodes (hosts): online or not, how much CPU, memory and disk each has left.",
+		Doc:   "All nodes (hosts): online or not, how much CPU, memory and disk each has left; of many, the worst.",
 		Examples: []tool.Example{
 			{Arguments: `{}`},
 		},
@@ -77,11 +105,13 @@ func listNodes() tool.Tool {
 				return listOut{}, err
 			}
 			out := listOut{Total: len(nodes), AsOf: render.Time(c.AsOf())}
-			var listed []pve.Resource
-			listed, out.rest = first(nodes)
 			maintained, err := c.NodesInMaintenance(ctx)
 			if err != nil {
 				return listOut{}, err
+			}
+			listed := nodes
+			if len(nodes) > mostRows {
+				listed, out.rest = first(worstFirst(nodes, maintained), mostRows)
 			}
 			for _, n := range listed {
 				out.Nodes = append(out.Nodes, rowOf(n, maintained))

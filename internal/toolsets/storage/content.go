@@ -147,6 +147,10 @@ func find(ctx context.Context, c *tool.Call, in contentIn) ([]cluster.Store, err
 		}
 		named = append(named, s)
 		if in.Node == "" || slices.Contains(s.Nodes, in.Node) {
+			if slices.Contains(s.Ready, in.Node) {
+				others := slices.DeleteFunc(slices.Clone(s.Ready), func(n string) bool { return n == in.Node })
+				s.Ready = append([]string{in.Node}, others...)
+			}
 			found = append(found, s)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pve-mcp/pve-mcp/internal/change"
@@ -91,7 +92,7 @@ func runStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, error
 	}
 	if status.Running() {
 		out.Duration = render.Duration(c.Ago(upid.Start).Round(time.Second))
-		out.Next = "Still running; call again with wait."
+		out.Next = strings.TrimSpace("Still running; call again with wait. " + c.CutWait(in.Wait))
 		out.progress(ctx, c, in, watch)
 		return out, nil
 	}
@@ -143,6 +144,9 @@ func changeStatus(ctx context.Context, c *tool.Call, in statusIn) (statusOut, er
 		return statusOut{}, err
 	}
 	delete(out.Change, "handle") // the caller has it
+	if res.Outcome == tool.Running {
+		out.Next = c.CutWait(in.Wait)
+	}
 	return out, nil
 }
 

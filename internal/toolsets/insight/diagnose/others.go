@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/render"
 	"github.com/pve-mcp/pve-mcp/internal/survey"
+	"github.com/pve-mcp/pve-mcp/proxmox"
 	"github.com/pve-mcp/pve-mcp/proxmox/lenient"
 	"github.com/pve-mcp/pve-mcp/pve"
 )
@@ -38,10 +40,12 @@ func (d *diagnosis) node() error {
 				Next: &step{Command: "journalctl -u " + render.Text(s.Name, 40), Where: "root on " + name}})
 		}
 	}
-	storages, _ := look(d, "storages", func(ctx context.Context) ([]pve.Storage, error) {
-		return d.PVE.NodeStorages(ctx, name, pve.StorageFilter{Enabled: true})
-	})
-	for _, s := range storages {
+	storages, _ := look(d, "storages", func(ctx context.Context) (listing, error) { return d.askStorages(ctx, name, "") })
+	if storages.isSlow() {
+		d.blame(cause{ID: "node.storage-slow", What: "one of its storages hardly answers; what hangs on it slows the node down", Confidence: likely,
+			Evidence: []string{"its list of storages: " + storages.words()}, Next: &step{Tool: "pve_list_storage", Arguments: map[string]any{"node": name}}})
+	}
+	for _, s := range storages.list {
 		if s.Active.Set && !s.Active.Value {
 			d.blame(cause{ID: "storage.inactive", What: fmt.Sprintf("the storage %s is not active; what hangs on it slows the node down", s.Storage), Confidence: likely,
 				Next: &step{Tool: "pve_diagnose", Arguments: map[string]any{"storage": s.Storage}}})
@@ -96,8 +100,68 @@ func (d *diagnosis) storage() error {
 				Evidence: []string{fmt.Sprintf("%s of %s", render.Bytes(s.Disk.Value), render.Bytes(s.MaxDisk.Value))},
 				Next:     &step{Tool: "pve_storage_content", Arguments: map[string]any{"storage": name, "node": s.Node.Value}}})
 		}
+		d.slow(s)
 	}
 	return nil
+}
+
+// listing is what a node has said of its storages.
+type listing struct {
+	list []pve.Storage
+	took time.Duration
+	none bool // it did not come in time
+}
+
+// slowAnswer is how long a node takes to look at its storages, at least, if one hardly answers.
+const slowAnswer = 5 * time.Second
+
+func (l listing) isSlow() bool { return l.none || l.took >= slowAnswer }
+
+func (l listing) words() string {
+	after := render.Duration(l.took.Round(time.Second))
+	if l.none {
+		return "no answer after " + after
+	}
+	return "an answer after " + after
+}
+
+// askStorages asks a node for its storages, or for one of them. That there is no answer in time is
+// one, too.
+func (d *diagnosis) askStorages(ctx context.Context, node, storage string) (listing, error) {
+	begun := time.Now()
+	list, err := d.PVE.NodeStorages(ctx, node, pve.StorageFilter{Enabled: true, Storage: storage})
+	out := listing{list: list, took: time.Since(begun)}
+	var said *proxmox.Error
+	if d.ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || errors.As(err, &said) && said.TimedOut()) {
+		out.none, err = true, nil
+	}
+	return out, err
+}
+
+// slow blames a storage that answers late on its nodes.
+func (d *diagnosis) slow(s cluster.Store) {
+	var usable, evidence []string
+	for _, n := range s.Nodes {
+		if s.UsableOn(n) {
+			usable = append(usable, n)
+		}
+	}
+	name := s.Storage.Value
+	asked := survey.Ask(d.Survey, "how soon it answers", usable, func(n string) string { return n }, func(ctx context.Context, n string) (listing, error) {
+		return d.askStorages(ctx, n, name)
+	})
+	var late []string
+	for _, a := range asked {
+		if a.Value.isSlow() {
+			late, evidence = append(late, a.From), append(evidence, a.From+": "+a.Value.words())
+		}
+	}
+	if late == nil {
+		return
+	}
+	few, _ := survey.Few(late)
+	d.blame(cause{ID: "storage.slow", What: "it hardly answers on " + render.List(few) + ": what reads or writes it hangs", Confidence: likely, Evidence: evidence,
+		Next: &step{Command: "pvesm status --storage " + name, Where: "root on " + few[0] + "; then look at its server and the network to it"}})
 }
 
 // task diagnoses a task.

@@ -106,6 +106,7 @@ func (f *finder) unseenGuests() {
 	if !f.May("guests", "", "VM.Audit", "/vms") {
 		return
 	}
+	f.ReadGaps("guests")
 	_, except := f.Permissions.Below("/vms", "VM.Audit")
 	for _, path := range except {
 		f.May("guests", "", "VM.Audit", path)

@@ -172,6 +172,9 @@ func (f *facts) audits(check, path string) func() bool {
 
 // checkVisibility notes what PVE leaves out of the list of resources for this token.
 func (f *facts) checkVisibility() {
+	if f.reads[readGuestList] {
+		f.ReadGaps(readGuestList)
+	}
 	for read, need := range map[string]struct{ privilege, path string }{
 		readGuestList: {"VM.Audit", "/vms"}, readStorageList: {"Datastore.Audit", "/storage"},
 	} {

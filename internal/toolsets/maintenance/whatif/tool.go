@@ -122,6 +122,7 @@ func (l *look) readFacts(ctx context.Context) (err error) {
 
 // seesGuests notes what guests are hidden from the token.
 func (l *look) seesGuests() {
+	l.ReadGaps("other guests")
 	l.hidden = !l.MayAll("other guests", "VM.Audit", "/vms")
 }
 
