@@ -120,6 +120,12 @@ func unanswered(err error) bool {
 	return errors.As(err, &lost) || errors.As(err, &unconnected) || isForeign(err) || errors.As(err, &said) && said.NodeUnreachable()
 }
 
+// isRefusal reports whether PVE itself has refused a request.
+func isRefusal(err error) bool {
+	var said *Error
+	return errors.As(err, &said) && !said.NodeUnreachable()
+}
+
 // repeatable reports whether a read that failed everywhere may succeed in a moment
 // somewhere. What took its time, cannot be found, or is not whom it should be is not
 // asked again.

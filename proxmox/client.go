@@ -155,10 +155,11 @@ func Shared[T any](ctx context.Context, c *Client, key string, read func(context
 		}
 		return v, err
 	})
-	if err != nil {
-		known.forget()
-	} else {
+	switch {
+	case err == nil:
 		known.keep(key, remembered{v, asked, changes})
+	case !isRefusal(err): // something may have changed
+		known.forget()
 	}
 	if v == nil {
 		return *new(T), err

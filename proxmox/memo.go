@@ -27,7 +27,7 @@ type memoKey struct{}
 
 // ReadOnce returns the context of a piece of work, such as one call of a tool. For 15 s, a
 // read in it is answered from the same read before, except looks at tasks. That ends early if
-// something is known to have changed or a read fails. It also ends with the first write:
+// something is known to have changed or a read gets no answer. It also ends with the first write:
 // later reads are to show what the write has done. What the transport looks up before it
 // sends that write counts as read before it ([WithReadsOf]).
 func ReadOnce(ctx context.Context) context.Context {

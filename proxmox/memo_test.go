@@ -13,7 +13,7 @@ import (
 )
 
 // In a piece of work each thing is read once: until its first write, a change that is known,
-// a read that failed, or a while. Looks at tasks are always made.
+// a read without an answer, or a while. Looks at tasks are always made.
 func TestReadOnce(t *testing.T) {
 	g := pve.GuestRef{Node: "pve3", Kind: pve.QEMU, VMID: 105}
 	config := func(ctx context.Context, c *pve.Client) { _, _ = c.GuestConfig(ctx, g) }
@@ -29,7 +29,13 @@ func TestReadOnce(t *testing.T) {
 		{"another read", func(ctx context.Context, c *pve.Client) { _, _ = c.CurrentConfig(ctx, g) }, 0},
 		{"its write", write, 2},
 		{"a write of somebody else's work", func(ctx context.Context, c *pve.Client) { write(proxmox.ReadOnce(context.WithoutCancel(ctx)), c) }, 1},
-		{"a read that failed", func(ctx context.Context, c *pve.Client) {
+		{"a read that is refused", func(ctx context.Context, c *pve.Client) {
+			if _, err := c.Content(ctx, "pve3", "nowhere", pve.VolumeFilter{}); err == nil {
+				t.Error("it is not refused")
+			}
+			_, _ = proxmox.Get[any](ctx, c.Client, proxmox.Join("nodes", "pve3", "nothing"), nil)
+		}, 0},
+		{"a guest that is elsewhere by now", func(ctx context.Context, c *pve.Client) {
 			_, _ = c.GuestConfig(ctx, pve.GuestRef{Node: "pve1", Kind: pve.QEMU, VMID: 999})
 		}, 1},
 		{"a while", func(context.Context, *pve.Client) { time.Sleep(15 * time.Second) }, 1},

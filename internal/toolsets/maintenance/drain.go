@@ -99,6 +99,7 @@ func drainNode() tool.Tool {
 			tool.On(tool.OnGuest, "VM.PowerMgmt").If("shutdown, start"),
 			tool.On(tool.OnStorage, "Datastore.Audit").Else("whether a node has the storage is seen later"),
 			tool.On(tool.OnRoot, "Sys.Audit").Else("what HA would do is not seen"),
+			tool.On(tool.OnNode, "Sys.Audit").Else("guests that run there and are hidden are not noticed"),
 			tool.On(tool.OnRoot, "Sys.Console").If("hold_ha").Else("HA may bring guests back").ForAdmins(),
 		},
 		Plan: planDrain,

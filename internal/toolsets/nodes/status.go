@@ -79,7 +79,7 @@ func nodeStatus() tool.Tool {
 	return tool.Read(tool.Spec[statusIn, statusOut]{
 		Name:  "pve_node_status",
 		Title: "Show the state of a node",
-		Doc:   "A node (host), or all: PVE version, uptime, load; disks (smart: their health), updates, certificates that expire, failed services, network, subscription.",
+		Doc:   "A node (host), or all: PVE version, uptime, load; disks, updates, certificates that expire, failed services, network, subscription.",
 		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"node":"pve2"}`},
