@@ -58,7 +58,7 @@ func TestBackupStatus(t *testing.T) {
 	var stories []sim.Story
 	for _, v := range []string{"8.4.21", "9.0.11"} {
 		stories = append(stories, sim.Story{
-			Name: "by default on " + v, Args: `{}`, Outcome: tool.OK, Options: sim.Options{Model: sim.Cluster(version(v))}, Sent: 15,
+			Name: "by default on " + v, Args: `{}`, Outcome: tool.OK, Options: sim.Options{Model: sim.Cluster(version(v))}, Sent: 16,
 			Says: []string{all + none + rest,
 				`{"guest":"105 build-1","node":"pve3","state":"none","why":["it has no backup","it is in no enabled job"],"fix":{"tool":"pve_create_backup","arguments":{"storage":"nfs","vmid":105}}}`,
 				`"why":["its newest good backup is 9d old","its last backup failed","it is locked (backup): a backup of it fails (pve_diagnose says why)"]`,
