@@ -92,8 +92,8 @@ func byProxy(err error) bool {
 	return errors.As(err, &said) && said.NodeUnreachable()
 }
 
-// tookItsTime reports whether PVE's proxy has waited in vain for an answer since a time. Another
-// endpoint would wait for the same.
+// tookItsTime reports whether PVE's proxy gave up waiting for an answer that was asked for at a time.
+// Another endpoint would wait for the same.
 func tookItsTime(err error, begun time.Time) bool {
 	var said *Error
 	return errors.As(err, &said) && said.NodeUnreachable() && said.Status != statusUnreachable && time.Since(begun) > quickEnough

@@ -95,8 +95,8 @@ func (e *Error) NodeUnreachable() bool {
 	return e.Status >= statusUnreachable && e.Status <= lastOfProxy
 }
 
-// TimedOut reports whether PVE's proxy has waited in vain for the answer of a node that it has
-// reached, 30 s as a rule.
+// TimedOut reports whether PVE's proxy gave up waiting for the answer of a node that it has reached,
+// after 30 s as a rule.
 func (e *Error) TimedOut() bool {
 	return e.NodeUnreachable() && e.Status != statusUnreachable && strings.Contains(e.Message, "timed out")
 }

@@ -111,8 +111,8 @@ func (c *Client) PermissionsWithGaps(ctx context.Context) (Permissions, error) {
 
 // WithGaps returns permissions with the paths of guests and pools on which something takes every
 // privilege away, such as the role NoAccess. Only the list of the ACL shows them, which takes what
-// [Permissions.ShowGaps] looks for. A pool among them stands for its guests and storages, which PVE
-// hides as well.
+// [Permissions.ShowGaps] looks for. Of a pool among them, PVE hides the guests and
+// storages as well.
 func (c *Client) WithGaps(ctx context.Context, perms Permissions) (Permissions, error) {
 	if !perms.ShowGaps() {
 		return perms, nil

@@ -161,7 +161,7 @@ func (r *run) answerNotBegun() output {
 
 // answerStopped answers for a change that this process has stopped at a step, after its call.
 func (r *run) answerStopped(how cluster.StoppedStep) output {
-	if tool.Outcome(how.Outcome) == tool.Warnings { // it has waited for the step in vain
+	if tool.Outcome(how.Outcome) == tool.Warnings { // what it waits for has not come
 		out := r.answerNotBegun()
 		out.answer().Message = how.Message
 		return out

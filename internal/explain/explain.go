@@ -148,7 +148,7 @@ func (x Explainer) explainAnswer(e *proxmox.Error) Explanation {
 // storageRE finds the node and the storage of a request about one.
 var storageRE = lazyregexp.New(`^/nodes/([^/]+)/storage/([^/]+)/`)
 
-// explainTimeout explains that PVE's proxy has waited in vain for what a node does.
+// explainTimeout explains that PVE's proxy gave up waiting for a node.
 func explainTimeout(e *proxmox.Error) Explanation {
 	out := Explanation{
 		fmt.Sprintf("PVE gave up after 30 s without an answer to %s %s (%d %s).", e.Method, e.Path, e.Status, e.Message),

@@ -12,7 +12,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/pvesim"
 )
 
-// hands is a role with all that a drain and a reboot need, but for the list of permissions.
+// hands is a role with all that a drain and a reboot need. It does not show the list of permissions.
 func hands(m *pvesim.Model) {
 	m.Roles = map[string][]string{"Operator": {"Sys.Audit", "Sys.PowerMgmt", "VM.Audit", "VM.Migrate", "VM.PowerMgmt", "Datastore.Audit"}}
 	for _, path := range []string{"/nodes", "/vms", "/storage"} {
