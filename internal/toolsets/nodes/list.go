@@ -94,7 +94,7 @@ func listNodes() tool.Tool {
 	return tool.Read(tool.Spec[struct{}, listOut]{
 		Name:  "pve_list_nodes",
 		Title: "List nodes",
-		Doc:   "All nodes (hosts): online or not, how much CPU, memory and disk each has left.",
+		Doc:   "All nodes (hosts): online or not, how much CPU, memory and disk is left.",
 		Examples: []tool.Example{
 			{Arguments: `{}`},
 		},

@@ -18,7 +18,7 @@ import (
 )
 
 type statusIn struct {
-	Node    string   `json:"node,omitzero" jsonschema:"default: all nodes, in short"`
+	Node    string   `json:"node,omitzero" jsonschema:"default: all, in short"`
 	Include []string `json:"include,omitzero" enum:"disks,smart,updates,certificates,services,network,subscription" jsonschema:"show these, too"`
 }
 
@@ -79,7 +79,7 @@ func nodeStatus() tool.Tool {
 	return tool.Read(tool.Spec[statusIn, statusOut]{
 		Name:  "pve_node_status",
 		Title: "Show the state of a node",
-		Doc:   "A node (host), or all: PVE version, uptime, load; disks, updates, certificates that expire, failed services, network, subscription.",
+		Doc:   "A node (host), or all: PVE version, uptime, load; disks, updates, expiring certificates, failed services, network, subscription.",
 		Long:  true,
 		Examples: []tool.Example{
 			{Arguments: `{"node":"pve2"}`},
