@@ -18,7 +18,7 @@ import (
 )
 
 type statusIn struct {
-	Node    string   `json:"node,omitzero" jsonschema:"default: all, in short"`
+	Node    string   `json:"node,omitzero" jsonschema:"default: all nodes, in short"`
 	Include []string `json:"include,omitzero" enum:"disks,smart,updates,certificates,services,network,subscription" jsonschema:"show these, too"`
 }
 
