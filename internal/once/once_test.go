@@ -24,6 +24,15 @@ func claim(t *testing.T, s once.Store, id string, until time.Time) bool {
 	return first
 }
 
+func isClaimed(t *testing.T, s once.Store, id string, until time.Time) bool {
+	t.Helper()
+	claimed, err := s.Claimed(t.Context(), id, until)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return claimed
+}
+
 // A folder keeps what may still be asked for, forgets the rest, and touches nothing else.
 func TestFolder(t *testing.T) {
 	dir := t.TempDir()
@@ -41,6 +50,9 @@ func TestFolder(t *testing.T) {
 	old, now := time.Now().Add(-2*time.Hour), time.Now()
 	if !claim(t, a, "OLD", old) || !claim(t, a, "NEW", now) || claim(t, b, "NEW", now) || !claim(t, b, "OTHER", now) {
 		t.Error("a claim is counted wrongly")
+	}
+	if !isClaimed(t, b, "NEW", now) || isClaimed(t, a, "ANOTHER", old) || !claim(t, a, "ANOTHER", old) {
+		t.Error("a look is wrong, or claims")
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -67,7 +79,7 @@ func TestRedis(t *testing.T) {
 	server := miniredis.RunT(t)
 	store := once.Redis{URL: &url.URL{Scheme: "redis", Host: server.Addr(), Path: "/3"}, Password: func() (string, error) { return "", nil }}
 	until := time.Now().Add(time.Minute)
-	if !claim(t, store, "X", until) || claim(t, store, "X", until) {
+	if isClaimed(t, store, "X", until) || !claim(t, store, "X", until) || claim(t, store, "X", until) || !isClaimed(t, store, "X", until) {
 		t.Error("a claim is counted wrongly")
 	}
 	server.Select(3)

@@ -24,7 +24,7 @@ type remembered struct {
 const mostRemembered = 16
 
 // Remember keeps the value of a key until so many others were remembered after it. It is for
-// what no other process knows. Whoever has the key may have the value.
+// what no other process knows. Anyone who has the key may read the value.
 func Remember(c *Call, key string, value any) {
 	k := c.host.Kept
 	if k == nil {
