@@ -54,6 +54,7 @@ func realmRoutes() routes {
 			}
 		}
 	}
+	out["POST /access/domains/{realm}/sync"] = route{serve: syncRealm}
 	return out
 }
 

@@ -98,3 +98,23 @@ func makeAnn(w *world) {
 		GET /access/users/ann@pve/token/ci                               => 500 no such token 'ci' for user 'ann@pve'
 	`)
 }
+
+// The tokens of the presets may do what the simulator's page says of them.
+func TestTokensOfThePresets(t *testing.T) {
+	t.Parallel()
+	newWorld(t, pvesim.Cluster()).story(`
+		as ops@pve!mcp
+		POST /nodes/pve1/qemu/104/status/reboot                          => OK
+		PUT /nodes/pve1/config?description=x                             => 403 Permission check failed (/, Sys.Modify)
+		PUT /cluster/options?keyboard=de                                 => 403 Permission check failed (/, Sys.Modify)
+		POST /nodes/pve1/status?command=reboot                           => 403 Permission check failed (/nodes/pve1, Sys.PowerMgmt)
+		as audit@pve!mcp
+		GET /nodes/pve1/qemu/104/config#name                             => mail
+		POST /nodes/pve1/qemu/104/status/stop                            => 403 Permission check failed (/vms/104, VM.PowerMgmt)
+		as none@pve!mcp
+		GET /nodes/pve1/qemu/104/config                                  => 403 Permission check failed (/vms/104, VM.Audit)
+		as root@pam!full
+		PUT /cluster/options?keyboard=de                                 => null
+		PUT /access/password?userid=ops@pve&password=longenough          => 403 Permission check failed (URI '/access/password' not available with API token, need proper ticket.
+	`)
+}

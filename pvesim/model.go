@@ -45,6 +45,8 @@ type Model struct {
 	// Groups are groups of users that have a comment or no members: others follow from Users.
 	Groups []Group
 	Tokens []Token
+	// Directories are those of realms. One that is not there cannot be reached.
+	Directories []Directory
 	// Roles are those beside PVE's own, with their privileges.
 	Roles map[string][]string
 	ACL   []ACL

@@ -19,6 +19,7 @@ func sdnRoutes() routes {
 		"GET /nodes/{node}/sdn/zones":                {serve: listZoneStatus},
 		"GET /nodes/{node}/sdn/zones/{zone}/content": {serve: listVNetStatus},
 	}
+	maps.Copy(all, fabricRoutes())
 	for _, kind := range sdnKinds() {
 		maps.Copy(all, kind.routes())
 	}
@@ -47,7 +48,7 @@ const (
 )
 
 // stagedFiles are those of kinds that are staged.
-var stagedFiles = []string{zonesFile, vnetsFile, subnetsFile, controllersFile}
+var stagedFiles = []string{zonesFile, vnetsFile, subnetsFile, controllersFile, fabricsFile, fabricNodesFile}
 
 // inForce is where the objects of a file are kept that are in force.
 func inForce(file string) string { return "sdn/running/" + strings.TrimPrefix(file, "sdn/") }
