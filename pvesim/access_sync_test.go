@@ -40,4 +40,7 @@ func TestRealmSync(t *testing.T) {
 		as ops@pve!mcp
 		POST /access/domains/corp/sync?scope=both                  => 403 Permission check failed (/access/realm/corp, Realm.AllocateUser)
 	`)
+	if saved, err := w.sim.Model(); err != nil || len(saved.Directories) != 1 {
+		t.Errorf("the directories are not saved: %v %v", saved.Directories, err)
+	}
 }

@@ -139,7 +139,7 @@ func (c ahead) Sleep(ctx context.Context, d time.Duration) error { return c.Cloc
 func (s *state) present(now time.Time) Model {
 	m := Model{
 		Seed: s.model.Seed, PVE: s.model.PVE, Cluster: s.model.Cluster, Lag: s.model.Lag, NoQuorum: s.model.NoQuorum, NoMoreVolumes: true, NoViewer: s.model.NoViewer, Roles: s.ownRoles(), Groups: s.groups,
-		NoDHCP: s.model.NoDHCP, Web: s.model.Web, Appliances: s.model.Appliances, Registry: s.model.Registry,
+		NoDHCP: s.model.NoDHCP, Directories: s.model.Directories, Web: s.model.Web, Appliances: s.model.Appliances, Registry: s.model.Registry,
 		Pools: s.pools, Jobs: s.jobs, JobsRun: s.model.JobsRun, Replications: s.olderReplications(now), Leases: s.model.Leases, History: s.model.History, Trends: s.model.Trends, HAGroups: s.haGroups, HARules: s.haRules, HAUsed: s.haUsed, HADisarmed: s.haDisarm.mode, Files: s.files,
 	}
 	for _, n := range s.nodes {
