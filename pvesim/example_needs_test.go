@@ -190,7 +190,7 @@ func ExampleSim_Serve() {
 	if err != nil {
 		panic(err)
 	}
-	defer served.Close()
+	defer func() { _ = served.Close() }()
 	fmt.Println(strings.HasPrefix(served.URL(), "https://127.0.0.1:"))
 	// Output: true
 }
