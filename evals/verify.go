@@ -38,7 +38,9 @@ type Field struct {
 // Writes are the only requests that may have changed something, such as
 // "POST /nodes/{node}/qemu/{vmid}/status/start". Each that does not begin with "may " has to be
 // there, as often as it is listed. None means that nothing was changed.
-type Writes []string
+type Writes struct {
+	Requests []string `json:"requests"`
+}
 
 // Text is expected of a text: patterns, which do not look at the case of letters.
 type Text struct {
@@ -170,7 +172,7 @@ func (w Writes) check(requests []pvesim.Record) error {
 		}
 	}
 	want, may := map[string]int{}, map[string]bool{}
-	for _, entry := range w {
+	for _, entry := range w.Requests {
 		if optional, ok := strings.CutPrefix(entry, "may "); ok {
 			may[optional] = true
 		} else {
