@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"bytes"
 	"testing"
 
+	"github.com/pve-mcp/pve-mcp/internal/cluster"
 	"github.com/pve-mcp/pve-mcp/internal/toolset"
 )
 
@@ -30,5 +32,20 @@ func TestArgumentsAreFlags(t *testing.T) {
 		if !used[name] {
 			t.Errorf("completion knows %s, which no tool has", name)
 		}
+	}
+}
+
+// What is done side by side reports in turn: each line is shown once.
+func TestProgressIsNotRepeated(t *testing.T) {
+	var err bytes.Buffer
+	report, end := (&app{err: &err}).reporter()
+	for i := range 3 {
+		for _, check := range []string{"updates", "disks"} {
+			report(cluster.Progress{Done: float64(i), Message: check})
+		}
+	}
+	end()
+	if err.String() != "… updates\n… disks\n" {
+		t.Errorf("%q", err.String())
 	}
 }

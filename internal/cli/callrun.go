@@ -90,14 +90,14 @@ func (a *app) callOffered(ctx context.Context, t tool.Tool, args map[string]any,
 func (a *app) reporter() (report func(cluster.Progress), end func()) {
 	if !isTerminal(a.err) {
 		var mu sync.Mutex
-		last := ""
+		said := map[string]bool{} // what is done side by side reports in turn
 		return func(p cluster.Progress) {
 			mu.Lock()
 			defer mu.Unlock()
-			if p.Message != last {
+			if !said[p.Message] {
 				fmt.Fprintln(a.err, "…", p.Message)
 			}
-			last = p.Message
+			said[p.Message] = true
 		}, func() {}
 	}
 	stderr := a.err

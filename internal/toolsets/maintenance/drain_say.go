@@ -60,6 +60,9 @@ func (p *drainPlan) say(plan *change.Plan) {
 	if p.Left > 0 {
 		add("%d more guests of %s are for calls of their own", p.Left, p.Node)
 	}
+	if !p.isReturn() && p.Immovable == "shutdown" && p.Off != "" {
+		p.Notes = append(p.Notes, fmt.Sprintf("What is shut down since it cannot move stays on %s. A drain with stopped: move takes along what can go while it is off.", p.Node))
+	}
 	p.sayAfter()
 }
 

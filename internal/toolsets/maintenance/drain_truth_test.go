@@ -30,7 +30,7 @@ func TestDrainNamesOutages(t *testing.T) {
 		`{"node":"pve3","action":"drain","containers":"shutdown"}`: {"202 gitea (is shut down)"},
 		`{"node":"pve3","action":"return","guests":"201"}`:         {"201 dns (restarts)"},
 		`{"node":"pve2","action":"drain","immovable":"leave"}`:     {"cannot move, and stay on pve2 as they are: 102 db-1", "201 dns (restarts)"},
-		`{"node":"pve2","action":"drain","immovable":"shutdown"}`:  {"cannot move, and stay on pve2: 102 db-1 (is shut down)"},
+		`{"node":"pve2","action":"drain","immovable":"shutdown"}`:  {"cannot move, and stay on pve2: 102 db-1 (is shut down)", "A drain with stopped: move takes along"},
 	} {
 		w := sim.New(t, sim.Options{Model: sim.Cluster(hostage), Token: full})
 		a := w.Call("pve_drain_node", strings.TrimSuffix(args, "}")+`,"plan":true}`)

@@ -77,6 +77,9 @@ var lockouts = []struct{ name, args, says string }{
 // Each of 30 and more planted lock-outs is found: nothing is sent before a human has agreed, and
 // what it cuts off is named.
 func TestLockouts(t *testing.T) {
+	if len(lockouts) < 30 {
+		t.Errorf("%d lock-outs are planted", len(lockouts))
+	}
 	for _, tt := range lockouts {
 		t.Run(tt.name, func(t *testing.T) {
 			w := sim.New(t, guarded())
