@@ -53,9 +53,23 @@ var oldMachines = map[string][]string{
 
 // machineChanges are what versions of PVE's own changed.
 var machineChanges = map[string]string{
-	"4.1+pve1": "Introduction of pveX versioning, no changes.",
-	"4.1+pve2": "Increases the number of SCSI drives supported.",
-	"9.2+pve1": "Disables S3/S4 power states by default.",
+	"4.1+pve1":  "Introduction of pveX versioning, no changes.",
+	"4.1+pve2":  "Increases the number of SCSI drives supported.",
+	"9.2+pve1":  "Disables S3/S4 power states by default.",
+	"10.0+pve1": "Set host_mtu vNIC option even with default value for migration compat.",
+	"11.0+pve1": "Use host_tunnel=off by default for VirtIO NICs.",
+	"11.0+pve2": "Enable hv_emcs for Windows 11/2022/2025 to mitigate issues with VBS.",
+}
+
+// newestMachine is the version of the newest machine type, PVE's own included.
+func (v version) newestMachine() string {
+	newest := v.machine()
+	for _, own := range sortedKeys(machineChanges) {
+		if strings.HasPrefix(own, v.machine()+"+") {
+			newest = own
+		}
+	}
+	return newest
 }
 
 // machines are the versions of a type of machine that a QEMU has, newest first.
@@ -67,8 +81,10 @@ func (v version) machines(kind string) []string {
 			out = append(out, strconv.Itoa(n/10)+"."+strconv.Itoa(minor))
 		}
 	}
-	if newest >= 92 {
-		out = append(out, "9.2+pve1")
+	for own, since := range map[string]int{"9.2+pve1": 92, "10.0+pve1": 100, "11.0+pve1": 110, "11.0+pve2": 110} {
+		if newest >= since {
+			out = append(out, own)
+		}
 	}
 	slices.SortFunc(out, func(a, b string) int { return cmp.Compare(b, a) })
 	return out

@@ -1,6 +1,7 @@
 package pvesim_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/pve-mcp/pve-mcp/pvesim"
@@ -106,6 +107,15 @@ var flows = map[string]string{
 		GET /nodes/pve1/qemu/520/config#scsi1            => local-zfs:base-520-disk-1,size=1G
 		POST /nodes/pve1/lxc?vmid=530&template=1&rootfs=local-zfs:4&ostemplate=local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst => OK
 		GET /nodes/pve1/lxc/530/config#rootfs            => local-zfs:subvol-530-disk-0,size=4G`,
+	"a VM with Windows": `
+		POST /nodes/pve1/qemu?vmid=540&ostype=win11&machine=q35,viommu=intel => OK
+		GET /nodes/pve1/qemu/540/config#machine          => pc-q35-VERSION,viommu=intel
+		POST /nodes/pve1/qemu?vmid=541&ostype=win10      => OK
+		GET /nodes/pve1/qemu/541/config#machine          => pc-i440fx-VERSION
+		POST /nodes/pve1/qemu?vmid=542&ostype=win10&machine=pc-q35-8.1 => OK
+		GET /nodes/pve1/qemu/542/config#machine          => pc-q35-8.1
+		POST /nodes/pve1/qemu?vmid=543&ostype=l26&machine=q35 => OK
+		GET /nodes/pve1/qemu/543/config#machine          => q35`,
 	"a pool": `
 		POST /pools?comment=a&poolid=tf                  => null
 		GET /pools?poolid=tf#tf#comment                  => a
@@ -143,14 +153,14 @@ var flows = map[string]string{
 
 func TestFlowsOfTerraform(t *testing.T) {
 	t.Parallel()
-	for _, version := range []string{"8.4.21", "9.2.11"} {
+	for version, machine := range map[string]string{"8.4.21": "9.2+pve1", "9.2.11": "11.0+pve2"} {
 		for name, flow := range flows {
 			t.Run(name+" on "+version, func(t *testing.T) {
 				m := pvesim.Cluster()
 				m.PVE = version
 				w := newWorld(t, m)
 				w.login("root@pam", "simulated")
-				w.story(flow)
+				w.story(strings.ReplaceAll(flow, "VERSION", machine))
 			})
 		}
 	}
