@@ -25,11 +25,7 @@ func (c *call) pinned(machine, ostype string) string {
 	if !strings.HasPrefix(ostype, "w") || kind != "pc" && kind != "q35" {
 		return machine
 	}
-	version := "-" + c.node.version.machine()
-	if c.node.version.atLeast(8, 4) {
-		version += "+pve1"
-	}
-	name := map[string]string{"pc": "pc-i440fx", "q35": "pc-q35"}[kind] + version
+	name := map[string]string{"pc": "pc-i440fx", "q35": "pc-q35"}[kind] + "-" + c.node.version.newestMachine()
 	if machine == "" {
 		return name
 	}

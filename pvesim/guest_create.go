@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pve-mcp/pve-mcp/lazyregexp"
 	"github.com/pve-mcp/pve-mcp/pve/apischema"
 	"github.com/pve-mcp/pve-mcp/pvesim/internal/propstring"
 )
@@ -199,7 +198,9 @@ func createVM(c *call) (any, error) {
 			made.undo(&c.state)
 			return made, err
 		}
-		c.pinMachine(j, made.config)
+		if machine := made.config["machine"]; machine != settings["machine"] {
+			j.say("pinning machine type to '%s' for Windows guest OS", cmp.Or(propstring.Get(machine, ""), propstring.Get(machine, "type")))
+		}
 		return made, nil
 	})
 }
@@ -218,31 +219,6 @@ func (c *call) complete(config map[string]string) {
 	setOrDelete(config, "machine", c.pinned(config["machine"], config["ostype"]))
 	config["meta"] = fmt.Sprintf("creation-qemu=%s,ctime=%d", c.node.version.qemu(), c.now.Unix())
 }
-
-// pinMachine gives a new VM with Windows the version of its machine type, which is to stay.
-func (c *call) pinMachine(j *journal, config map[string]string) {
-	if !windows.MatchString(config["ostype"]) {
-		return
-	}
-	typ, rest := "", []string{}
-	for _, part := range apischema.SplitList(config["machine"]) {
-		if name, value, named := strings.Cut(part, "="); !named || name == "type" {
-			typ = cmp.Or(value, part)
-		} else {
-			rest = append(rest, part)
-		}
-	}
-	family := map[string]string{"": "pc-i440fx", "pc": "pc-i440fx", "q35": "pc-q35", "virt": "virt"}[typ]
-	if family == "" {
-		return
-	}
-	pinned := family + "-" + c.node.version.newestMachine()
-	j.say("pinning machine type to '%s' for Windows guest OS", pinned)
-	config["machine"] = c.printed("qemu", "machine", strings.Join(append([]string{pinned}, rest...), ","))
-}
-
-// windows are the types of guests' systems that are Windows.
-var windows = lazyregexp.New(`^(?:wxp|w2k3|w2k|w2k8|wvista|win\d+)$`)
 
 // bootOrder is PVE's for new VMs: the first disk, drive and network device.
 func bootOrder(config map[string]string) string {
