@@ -4,7 +4,6 @@ package pvesim
 func clusterRoutes() routes {
 	return routes{
 		"GET /cluster":                         {serve: index("name")},
-		"GET /cluster/ceph/status":             {serve: noCeph},
 		"GET /cluster/config/nodes":            {serve: getMembers},
 		"GET /cluster/config/qdevice":          {serve: getQDevice},
 		"GET /cluster/jobs":                    {serve: index("subdir")},

@@ -39,7 +39,7 @@ type routes map[string]route
 var simulated = sync.OnceValue(func() routes {
 	all := routes{}
 	for _, table := range []routes{
-		accessRoutes(), acmeRoutes(), nodeSettingRoutes(), realmRoutes(), agentRoutes(), backupRoutes(), bulkRoutes(), clusterRoutes(), configRoutes(), consoleRoutes(), firewallRoutes(), guestRoutes(), haRoutes(), nodeRoutes(), poolRoutes(), replicationRoutes(), sdnRoutes(), storageRoutes(), taskRoutes(),
+		accessRoutes(), acmeRoutes(), nodeSettingRoutes(), realmRoutes(), agentRoutes(), backupRoutes(), bulkRoutes(), cephRoutes(), clusterRoutes(), configRoutes(), consoleRoutes(), firewallRoutes(), guestRoutes(), haRoutes(), nodeRoutes(), poolRoutes(), replicationRoutes(), sdnRoutes(), storageRoutes(), taskRoutes(),
 	} {
 		maps.Copy(all, table)
 	}

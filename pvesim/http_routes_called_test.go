@@ -95,6 +95,7 @@ func loadAPIs(t *testing.T) map[int]*apischema.API {
 func allSamples() map[string]sample {
 	samples := maps.Clone(usualSamples)
 	maps.Copy(samples, settingSamples)
+	maps.Copy(samples, cephSamples)
 	return samples
 }
 

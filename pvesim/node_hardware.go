@@ -34,9 +34,6 @@ func listUSB(c *call) (any, error) {
 	return out, nil
 }
 
-// noCeph is what a node says that has none.
-func noCeph(*call) (any, error) { return nil, die("binary not installed: /usr/bin/ceph-mon") }
-
 // listLeases lists what PVE's own address management has given. It is in no recording: the
 // fields are those of PVE's SDN/Ipams.pm.
 func listLeases(c *call) (any, error) {

@@ -33,7 +33,6 @@ func nodeRoutes() routes {
 		"GET /nodes/{node}/disks/smart":                 {serve: getSMART},
 		"GET /nodes/{node}/disks/zfs":                   {serve: listZFS},
 		"GET /nodes/{node}/disks/zfs/{name}":            {serve: getZFS},
-		"GET /nodes/{node}/ceph/status":                 {serve: noCeph},
 		"GET /nodes/{node}/hardware":                    {serve: index("type")},
 		"GET /nodes/{node}/hardware/pci":                {serve: listPCI},
 		"GET /nodes/{node}/hardware/usb":                {serve: listUSB},
