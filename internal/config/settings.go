@@ -269,7 +269,7 @@ var settings = []Setting{
 	},
 	{
 		Key: "PVE_MCP_TOOLS", Flag: "tools", Example: "pve_stop_task,-pve_delete_guest",
-		Doc: "names of single tools to offer in addition, separated by commas; a name after a minus sign is left out",
+		Doc: "names of single tools to offer in addition, separated by commas; a name after a minus sign is left out, and no other tool does it either",
 		set: func(c *Config, v string) (err error) { c.Tools, err = parseTools(v); return },
 	},
 	{

@@ -62,7 +62,8 @@ type Host struct {
 	Used *once.Ledger
 	// Named finds the tool that answers for a change that was begun.
 	Named func(name string) (Tool, bool)
-	// Off says why a tool is not offered, "" if it is; nil is for a host that offers all.
+	// Off says why a tool is not offered, "" if it is; nil is for a host that offers all. It is
+	// [LeftOut] for one that was left out by its name.
 	Off func(name string) string
 	// Now tells the time; nil is for the real one.
 	Now func() time.Time

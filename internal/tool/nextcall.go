@@ -11,6 +11,10 @@ type NextCall struct {
 	Do        string         `json:"do,omitzero" jsonschema:"what a person does"`
 }
 
+// LeftOut is why a tool is off that the configuration leaves out by its name. No other tool does
+// what it does either.
+const LeftOut = "it is left out (PVE_MCP_TOOLS)"
+
 // Offered is a call as the host offers it: of a tool that is off, it says which setting offers
 // it.
 func (h Host) Offered(n NextCall) NextCall {

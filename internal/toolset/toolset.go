@@ -128,7 +128,7 @@ func (s Selection) refusal(t tool.Tool, choices []string) string {
 	case reason != "":
 		return reason
 	case slices.Contains(s.Tools, "-"+t.Name):
-		return "it is left out (PVE_MCP_TOOLS)"
+		return tool.LeftOut
 	case slices.Contains(s.Tools, t.Name), slices.ContainsFunc(choices, named):
 		return ""
 	}
