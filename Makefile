@@ -31,6 +31,7 @@ BENCHCOUNT = 3
 bench:
 	@mkdir -p bin
 	@echo "go: $$($(GO) env GOVERSION)" | tee bin/bench.txt
+	@echo "load: $$(uptime | sed 's/.*average[s]*: *//; s/,* .*//')" | tee -a bin/bench.txt
 	$(GO) test -run '^$$' -bench 'Start|Call' -benchtime 60x -count $(BENCHCOUNT) -timeout 1h ./bench | tee -a bin/bench.txt
 	$(GO) test -run '^$$' -bench Toolsets -benchtime 200x -timeout 1h ./bench | tee -a bin/bench.txt
 	$(GO) test -run '^$$' -bench 'Survey|Change|Screen' -benchtime 2x -count $(BENCHCOUNT) -timeout 1h ./bench | tee -a bin/bench.txt

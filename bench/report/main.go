@@ -111,6 +111,9 @@ func read(file string) (all []result, machine string, err error) {
 				name += string(p)
 			} else {
 				machine = fmt.Sprintf("%s, %s CPUs, %s/%s, %s", res.GetConfig("cpu"), p[1:], res.GetConfig("goos"), res.GetConfig("goarch"), res.GetConfig("go"))
+				if load := res.GetConfig("load"); load != "" {
+					machine += ", with a load of " + load + " when it began"
+				}
 			}
 		}
 		if several[name] == nil {
