@@ -21,10 +21,10 @@ func TestUnservedEndpointsAreStrictToo(t *testing.T) {
 		reason string
 	}{
 		{"bogus=1", 400, "Parameter verification failed."},
-		{"", 501, "Method 'POST /nodes/{node}/ceph/init' not implemented by pvesim"},
+		{"", 501, "Method 'POST /nodes/{node}/apt/update' not implemented by pvesim"},
 	} {
 		form, _ := url.ParseQuery(tt.form)
-		if r := w.do("POST", "/nodes/pve2/ceph/init", form); r.Status != tt.status || r.Reason != tt.reason {
+		if r := w.do("POST", "/nodes/pve2/apt/update", form); r.Status != tt.status || r.Reason != tt.reason {
 			t.Errorf("%s: %d %q", tt.form, r.Status, r.Reason)
 		}
 	}

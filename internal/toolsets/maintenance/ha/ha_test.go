@@ -289,7 +289,8 @@ func TestReplication(t *testing.T) {
 		want(t, call(`{"change":"replicate","resource":"102","node":"pve2"}`), tool.Failed, "where 102 db-1 is")
 		want(t, call(`{"change":"replicate","resource":"102","node":"pve1","schedule":"whenever"}`), tool.Failed, "no schedule that PVE takes")
 		want(t, call(`{"change":"remove_replication","resource":"102"}`), tool.NeedsConfirmation, "the copies on pve3 are deleted")
-		want(t, call(`{"change":"remove_replication","resource":"102","confirm":true}`), tool.OK, "is gone")
+		time.Sleep(time.Until(time.Now().Truncate(time.Minute).Add(100 * time.Second))) // PVE removes jobs every minute
+		want(t, call(`{"change":"remove_replication","resource":"102","confirm":true,"wait":45}`), tool.OK, "is gone")
 		want(t, w.As(operator).Call("pve_set_ha", `{"change":"add","resource":"101"}`), tool.Failed, "Sys.Console")
 	})
 }
