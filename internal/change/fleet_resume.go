@@ -61,7 +61,13 @@ func (r *run) lookAtParts(ctx context.Context) (parts []Part, stopped string) {
 	}
 	ctx = proxmox.ReadAgain(ctx)
 	seen := r.seeParts(ctx)
-	if r.isFleetAbandoned(ctx, seen) {
+	switch {
+	case r.isWorkedOn(ctx):
+		leaveOpen(seen)
+	case !r.isFleetAbandoned(ctx, seen):
+	case r.plan.Fleet.untraced() && !r.isShared():
+		stopped = "whether anybody still begins them, only the process that was to do it knows: PVE_MCP_CONSENT_STORE is not set"
+	default:
 		stopped = "nobody begins them any more: the process that would have done it has ended, or it has stopped at an error"
 	}
 	if stopped != "" {
@@ -74,6 +80,17 @@ func (r *run) lookAtParts(ctx context.Context) (parts []Part, stopped string) {
 		parts = append(parts, p.Part)
 	}
 	return parts, stopped
+}
+
+// leaveOpen says of the parts that were begun, in a fleet on which another process works, that
+// they may yet go on.
+func leaveOpen(seen []partSeen) {
+	for i := range seen {
+		if p := &seen[i]; p.Outcome == tool.Unknown {
+			p.Outcome, p.Next = tool.Running, ""
+			p.Message = "It was begun, and only the process that does it knows how far it is."
+		}
+	}
 }
 
 // seeAlreadySo finds the guests, of those that were not begun, for which nothing was to do when
@@ -198,10 +215,10 @@ func (r *run) seeCall(ctx context.Context, c *tool.Call, one Item, k int, known 
 // has a task of what begins it.
 func (r *run) seeUntraced(ctx context.Context, c *tool.Call, one Item, k int, _ *[]proxmox.UPID) (a Answer, begun bool, err error) {
 	a = Answer{Outcome: tool.Unknown, Message: "It was begun, and only the process that did it knew how it has ended.", Next: "Look in the guest at what it has done."}
-	part := &run{whole: r, id: partID(r.id, one.Guest, k)}
+	part := &run{whole: r, host: r.host, id: partID(r.id, one.Guest, k)}
 	switch call := one.Calls[k]; {
 	case r.isShared():
-		begun, err = r.host.Used.Claimed(ctx, stepID(part.id, 0), part.claimedUntil())
+		begun, err = part.isBegun(ctx)
 		return a, begun, err
 	case call.Task != "":
 		upid, err := c.FindTask(ctx, one.Guest, call.Task, nil, r.started, one.Node)
@@ -212,6 +229,19 @@ func (r *run) seeUntraced(ctx context.Context, c *tool.Call, one Item, k int, _ 
 	a.Message = "Whether it was begun, and how it has ended, only the process that was to do it knew: PVE_MCP_CONSENT_STORE is not set."
 	return a, true, nil
 }
+
+// isBegun reports whether a call of a fleet was claimed by who was to make it.
+func (r *run) isBegun(ctx context.Context) (bool, error) {
+	claimed, err := r.host.Used.Claimed(ctx, stepID(r.id, 0), r.claimedUntil())
+	if err != nil || !claimed {
+		return false, err
+	}
+	left, err := r.host.Used.Claimed(ctx, leftID(r.id), r.claimedUntil())
+	return !left, err
+}
+
+// leftID names for all processes that a call of a fleet was claimed so that nobody makes it.
+func leftID(part string) string { return part + "-left" }
 
 // isShared reports whether it is known here what the process that began the fleet has claimed.
 func (r *run) isShared() bool { return r.host.Used.Knows(r.resumed.Fleet.Process) }
@@ -319,7 +349,11 @@ func (h *Handle) BeginNoMore(ctx context.Context) error {
 	for _, one := range r.plan.Fleet.Items {
 		for k := range one.Calls {
 			part := &run{whole: r, id: partID(r.id, one.Guest, k)}
-			if _, err := r.host.Used.Claim(ctx, stepID(part.id, 0), r.host.Now(), part.claimedUntil()); err != nil {
+			first, err := r.host.Used.Claim(ctx, stepID(part.id, 0), r.host.Now(), part.claimedUntil())
+			if err == nil && first {
+				_, err = r.host.Used.Claim(ctx, leftID(part.id), r.host.Now(), part.claimedUntil())
+			}
+			if err != nil {
 				return err
 			}
 		}

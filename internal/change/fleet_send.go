@@ -63,9 +63,11 @@ func (r *run) newVoyage(planned time.Time) *voyage {
 // remember lets later calls in this process know how far an untraced fleet is. The caller holds
 // the lock.
 func (v *voyage) remember() {
-	if v.untraced {
-		tool.Remember(v.call, v.id, progress{slices.Clone(v.parts), v.stopped})
+	if !v.untraced {
+		return
 	}
+	works := v.stopped == "" && len(v.waiting) > 0 || slices.ContainsFunc(v.parts, func(p Part) bool { return p.Outcome == tool.Running })
+	tool.Remember(v.call, v.id, progress{slices.Clone(v.parts), v.stopped}, !works)
 }
 
 // begin starts the work and waits for its end. If the caller gives up, no guest is begun any
@@ -104,6 +106,7 @@ func (v *voyage) begin(ctx context.Context) output {
 
 // work takes the items until none is left.
 func (v *voyage) work(ctx context.Context) {
+	defer v.showWork(ctx)()
 	var workers sync.WaitGroup
 	for i := v.next(); i >= 0; i = v.next() {
 		workers.Go(func() { v.take(ctx, i) })

@@ -36,6 +36,8 @@ type Result struct {
 	EndedRest          bool
 	Stdout, Stderr     []byte
 	OutBytes, ErrBytes int64 // of all output
+	// Unread says why less of the output was fetched than was asked for; "" if all was.
+	Unread string
 }
 
 const (
@@ -79,7 +81,10 @@ func (s *Shell) Run(ctx context.Context, c Command) (Result, error) {
 	if r.Stdout, err = s.fetch(after, Stdout, min(r.OutBytes, c.Most)); err == nil {
 		r.Stderr, err = s.fetch(after, Stderr, min(r.ErrBytes, c.Most))
 	}
-	return r, err
+	if err != nil { // the command has ended all the same, and how is known
+		r.Unread = err.Error()
+	}
+	return r, nil
 }
 
 // script is what sh runs: the command takes the place of it.

@@ -157,6 +157,32 @@ func (r *rig) noProcess(commands ...string) {
 	}
 }
 
+// deaf is a connection that takes no request for output.
+type deaf struct{ *conn }
+
+func (d deaf) Write(ctx context.Context, data []byte) error {
+	if bytes.Contains(data, []byte(" g o ")) {
+		return errors.New("it takes no more")
+	}
+	return d.conn.Write(ctx, data)
+}
+
+// A command whose output cannot be read has ended all the same, and how is known.
+func TestOutputCannotBeRead(t *testing.T) {
+	t.Parallel()
+	eachShell(t, func(t *testing.T, r *rig) {
+		s, err := ctshell.Open(t.Context(), deaf{r.connect()}, "u", "t", ctshell.Options{ShellParent: os.Getpid(), Lasts: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Run(t.Context(), ctshell.Command{Argv: []string{"sh", "-c", "echo done; exit 3"}, Timeout: time.Minute, Most: 100})
+		if err != nil || got.ExitCode != 3 || got.OutBytes != 5 || got.Unread != "it takes no more" {
+			t.Errorf("%+v %v", got, err)
+		}
+		r.leaves(s)
+	})
+}
+
 // The output that is not fetched can be kept in a file.
 func TestKeep(t *testing.T) {
 	t.Parallel()

@@ -53,6 +53,8 @@ func (in *Inside) Run(ctx context.Context, argv []string, stdin string) (Ended, 
 	switch {
 	case err != nil:
 		return Ended{}, err
+	case r.Unread != "":
+		return Ended{}, fmt.Errorf("what a program in %v has printed could not be read: %s", in.guest, r.Unread)
 	case r.Interrupted:
 		return Ended{}, in.tookTooLong()
 	case r.Signal != 0:

@@ -22,6 +22,9 @@ type Printed struct {
 type Excerpt struct {
 	Head, Tail string
 	Cut        int // bytes between them
+	// Open says that the text goes on beyond what is known of it: it has no Tail, and Cut bytes
+	// or more are missing after the Head.
+	Open bool
 }
 
 // Size is how many bytes of the text there are.
@@ -33,14 +36,15 @@ func (e Excerpt) Within(most int) Excerpt {
 	if e.Size() <= most {
 		return e
 	}
+	if e.Open {
+		to := runeStart(e.Head, most)
+		return Excerpt{Head: e.Head[:to], Cut: e.Cut + len(e.Head) - to, Open: true}
+	}
 	head, tail := e.Head, e.Tail
 	if e.Cut == 0 {
 		tail = head + tail
 	}
-	to := min(most/3, len(head))
-	for to > 0 && to < len(head) && !utf8.RuneStart(head[to]) {
-		to--
-	}
+	to := runeStart(head, min(most/3, len(head)))
 	from := max(0, len(tail)-(most-most/3))
 	for from < len(tail) && !utf8.RuneStart(tail[from]) {
 		from++
@@ -50,9 +54,20 @@ func (e Excerpt) Within(most int) Excerpt {
 	return out
 }
 
+// runeStart is the last place up to a limit at which a character of the text begins or it ends.
+func runeStart(text string, limit int) int {
+	for limit > 0 && limit < len(text) && !utf8.RuneStart(text[limit]) {
+		limit--
+	}
+	return limit
+}
+
 // String is the text, with a word about what is missing.
 func (e Excerpt) String() string {
-	if e.Cut == 0 {
+	switch {
+	case e.Open:
+		return fmt.Sprintf("%s[%d bytes or more cut]", e.Head, e.Cut)
+	case e.Cut == 0:
 		return e.Head + e.Tail
 	}
 	return fmt.Sprintf("%s[%d bytes cut]%s", e.Head, e.Cut, e.Tail)

@@ -18,14 +18,15 @@ type Kept struct {
 type remembered struct {
 	key   string
 	value any
+	final bool
 }
 
-// mostRemembered is how many values a process remembers.
+// mostRemembered is how many final values a process remembers.
 const mostRemembered = 16
 
-// Remember keeps the value of a key until so many others were remembered after it. It is for
-// what no other process knows. Anyone who has the key may read the value.
-func Remember(c *Call, key string, value any) {
+// Remember keeps the value of a key: until the next one, or, if it is final, until so many others
+// are. It is for what no other process knows. Anyone who has the key may read the value.
+func Remember(c *Call, key string, value any, final bool) {
 	k := c.host.Kept
 	if k == nil {
 		return
@@ -33,8 +34,19 @@ func Remember(c *Call, key string, value any) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.latest = slices.DeleteFunc(k.latest, func(r remembered) bool { return r.key == key })
-	k.latest = append(k.latest, remembered{key, value})
-	k.latest = slices.Delete(k.latest, 0, max(0, len(k.latest)-mostRemembered))
+	k.latest = append(k.latest, remembered{key, value, final})
+	over := -mostRemembered
+	for _, r := range k.latest {
+		if r.final {
+			over++
+		}
+	}
+	k.latest = slices.DeleteFunc(k.latest, func(r remembered) bool {
+		if r.final {
+			over--
+		}
+		return r.final && over >= 0
+	})
 }
 
 // Remembered returns the value that this process remembers of a key.

@@ -66,6 +66,21 @@ type execOut struct {
 	Stderr   string   `json:"stderr,omitzero"`
 	Cut      bool     `json:"cut,omitzero" jsonschema:"there was more output"`
 	Files    []string `json:"files,omitzero" jsonschema:"in the guest: all of it"`
+
+	out, err printed // as far as it is known
+}
+
+// printed is an output of a command as far as it is known.
+type printed struct {
+	text   string
+	beyond int64 // bytes that are known to come after it
+	open   bool  // more comes after it
+}
+
+// excerpt is what a change of many guests keeps of an output.
+func (p printed) excerpt() guestexec.Excerpt {
+	e := guestexec.Excerpt{Head: render.Lines(p.text, len(p.text)), Cut: int(p.beyond), Open: p.open}
+	return e.Within(mostKept)
 }
 
 func vmExec() tool.Tool {
@@ -322,6 +337,7 @@ func finishExec(ctx context.Context, c *tool.Call, in execState, _ change.End) (
 		return out, change.ErrNotYet
 	}
 	in.judge(&out)
+	out.out, out.err = printed{text: got.Out.Value, open: got.OutTruncated.Value}, printed{text: got.Err.Value, open: got.ErrTruncated.Value}
 	out.Stdout, out.Stderr = render.Lines(got.Out.Value, mostOutput), render.Lines(got.Err.Value, mostOutput)
 	out.Cut = got.OutTruncated.Value || got.ErrTruncated.Value || utf8.RuneCountInString(got.Out.Value) > mostOutput || utf8.RuneCountInString(got.Err.Value) > mostOutput
 	return out, nil
@@ -349,21 +365,21 @@ func (out *execOut) Details() any {
 	if out.ExitCode == nil && out.Signal == nil && out.Process == "" && out.Stdout == "" && out.Stderr == "" {
 		return nil
 	}
-	printed := guestexec.Printed{
+	kept := guestexec.Printed{
 		ExitCode: out.ExitCode, Process: out.Process, Remark: out.Message, All: exactjson.Digest([]any{out.Stdout, out.Stderr}),
-		Stdout: guestexec.Excerpt{Head: out.Stdout}.Within(mostKept), Stderr: guestexec.Excerpt{Head: out.Stderr}.Within(mostKept),
+		Stdout: out.out.excerpt(), Stderr: out.err.excerpt(),
 	}
 	if out.Cut {
-		printed.All = "" // that there is more is all that is known
+		kept.All = "" // that there is more is all that is known
 	}
 	if out.ExitCode != nil {
-		printed.Remark = strings.TrimPrefix(out.Message, endedWith(*out.ExitCode))
+		kept.Remark = strings.TrimPrefix(out.Message, endedWith(*out.ExitCode))
 	}
 	if len(out.Files) > 0 {
-		printed.Remark += " All of its output is in the guest: " + strings.Join(out.Files, ", ") + "."
+		kept.Remark += " All of its output is in the guest: " + strings.Join(out.Files, ", ") + "."
 	}
-	printed.Remark = strings.TrimSpace(printed.Remark)
-	return printed
+	kept.Remark = strings.TrimSpace(kept.Remark)
+	return kept
 }
 
 // judge says how a command ended.

@@ -22,6 +22,7 @@ type ran struct {
 	Files   []string `json:"files,omitzero"`   // with all of its output
 	Unknown string   `json:"unknown,omitzero"` // why its end is
 	Left    string   `json:"left,omitzero"`    // what is not as it was
+	GaveUp  bool     `json:"gave_up,omitzero"` // it was ended with the call
 }
 
 // longest is the most seconds that a command in a container may take.
@@ -43,6 +44,7 @@ func (in *execState) runInContainer(ctx context.Context, c *tool.Call) error {
 	in.Ran.Result, err = shell.Run(ctx, ctshell.Command{
 		Argv: in.Argv, Stdin: []byte(in.Stdin), Dir: in.CWD, Env: in.Env, Timeout: timeout, Most: mostOutput,
 	})
+	in.Ran.GaveUp = in.Ran.Interrupted && ctx.Err() != nil
 	var lost *ctshell.LostError
 	switch {
 	case errors.As(err, &lost):
@@ -77,15 +79,26 @@ func (in *execState) keepOutput(ctx context.Context, shell *ctshell.Shell) {
 	keep(ctshell.Stderr, in.Ran.ErrBytes, name+".err")
 }
 
+// printedInContainer is an output of which the first bytes were fetched.
+func printedInContainer(fetched []byte, of int64) printed {
+	beyond := max(0, of-int64(len(fetched)))
+	return printed{text: string(fetched), beyond: beyond, open: beyond > 0}
+}
+
 // show says what became of the command.
 func (r ran) show(out *execOut, ok []int64) {
 	out.Stdout, out.Stderr = render.Lines(string(r.Stdout), mostOutput), render.Lines(string(r.Stderr), mostOutput)
-	out.Cut, out.Files = r.OutBytes > mostOutput || r.ErrBytes > mostOutput, r.Files
+	out.out, out.err = printedInContainer(r.Stdout, r.OutBytes), printedInContainer(r.Stderr, r.ErrBytes)
+	out.Cut, out.Files = out.out.open || out.err.open, r.Files
 	switch {
 	case r.Unknown != "":
 		out.Outcome = tool.Unknown
 		out.Message = "The command was started, but its end is unknown: " + render.Text(r.Unknown, 200) + "."
 		out.Next = fmt.Sprintf("Look in the container at what it has done before you run it again. If it still runs, the container ends it in %v at the latest.", render.Duration(time.Duration(r.Seconds)*time.Second+guestexec.Spare))
+	case r.GaveUp:
+		out.Outcome = tool.Failed
+		out.Message = "The call was over before the command, which was ended with all processes of its group."
+		out.Next = "Give it more time, or start what takes long with setsid or as a service."
 	case r.Interrupted:
 		out.Outcome = tool.Failed
 		out.Message = fmt.Sprintf("The command took longer than its %d s, and was ended with all processes of its group.", r.Seconds)
@@ -95,6 +108,10 @@ func (r ran) show(out *execOut, ok []int64) {
 	}
 	if r.EndedRest && !r.Interrupted {
 		out.Message += " It left processes in the background, which were ended; setsid keeps one."
+	}
+	if r.Unread != "" {
+		out.Message += " Not all that it has printed could be read: " + render.Text(r.Unread, 200) + "."
+		out.Outcome = cmp.Or(out.Outcome, tool.Warnings)
 	}
 	if r.Left != "" {
 		out.Message += " But " + render.Text(r.Left, 200) + "."

@@ -9,6 +9,7 @@ import (
 	"github.com/pve-mcp/pve-mcp/internal/change"
 	"github.com/pve-mcp/pve-mcp/internal/policy"
 	"github.com/pve-mcp/pve-mcp/internal/render"
+	"github.com/pve-mcp/pve-mcp/internal/selection"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 )
 
@@ -121,8 +122,9 @@ func (s bulkState) describe(parts []change.Part) bulkOut {
 }
 
 // sortParts sorts the parts of a fleet by how they have ended. LeftOut are those that are not ok
-// and for which there is no row.
+// and have no row of their own: the last rows name them.
 func sortParts(parts []change.Part) (ok []string, notOK []partRow, notBegun []string, leftOut int) {
+	var short []partRow
 	for _, p := range parts {
 		switch {
 		case p.Outcome == tool.OK:
@@ -131,11 +133,23 @@ func sortParts(parts []change.Part) (ok []string, notOK []partRow, notBegun []st
 			notBegun = append(notBegun, p.Name)
 		case len(notOK) == mostRows:
 			leftOut++
+			short = addInShort(short, p)
 		default:
 			notOK = append(notOK, rowOf(p))
 		}
 	}
-	return ok, notOK, notBegun, leftOut
+	return ok, append(notOK, short...), notBegun, leftOut
+}
+
+// addInShort adds a part to the row of those that ended like it.
+func addInShort(rows []partRow, p change.Part) []partRow {
+	i := slices.IndexFunc(rows, func(row partRow) bool { return row.Outcome == p.Outcome })
+	if i < 0 {
+		rows = append(rows, partRow{Outcome: p.Outcome, Why: "Each for a reason that is left out."})
+		i = len(rows) - 1
+	}
+	rows[i].Guest = selection.AppendID(rows[i].Guest, p.Guest)
+	return rows
 }
 
 func rowOf(p change.Part) partRow {

@@ -76,6 +76,7 @@ type alike struct {
 	names    []string
 	ids      string
 	out, err guestexec.Excerpt
+	lost     int // bytes of both, of which nothing is shown
 }
 
 // mostListed is how many guests of a result are named; of more, the ids are given.
@@ -103,13 +104,16 @@ func (out *bulkOut) addResults(parts []change.Part) {
 		all[i].ids = selection.AppendID(all[i].ids, p.Guest)
 	}
 	slices.SortStableFunc(all, func(a, b *alike) int { return cmp.Compare(a.rank(), b.rank()) })
-	shown := all[:min(len(all), mostRows)]
-	out.LeftOut = len(all) - len(shown)
+	shown, leftOut := all, []*alike(nil)
+	if len(all) > mostRows {
+		shown, leftOut = all[:mostRows-1], all[mostRows-1:]
+	}
+	out.LeftOut = len(leftOut)
 	if fitOutputs(shown) || out.LeftOut > 0 {
 		out.Next = "Not all is shown. For the rest of a guest: pve_vm_exec there, if the command may run twice; or have the command print less, or into a file."
 	}
-	for _, a := range shown {
-		a.Stdout, a.Stderr, a.result.LeftOut = a.out.String(), a.err.String(), a.out.Cut+a.err.Cut
+	for _, a := range slices.Concat(shown, inShort(leftOut)) {
+		a.Stdout, a.Stderr, a.result.LeftOut = a.out.String(), a.err.String(), a.out.Cut+a.err.Cut+a.lost
 		a.Guests = a.ids
 		if len(a.names) <= mostListed {
 			a.Guests = strings.Join(a.names, ", ")
@@ -119,6 +123,32 @@ func (out *bulkOut) addResults(parts []change.Part) {
 	if commandFailed > 0 {
 		out.Message = fmt.Sprintf("In %s the command itself ended with another exit code than 0.", plural(commandFailed, "guest", "guests"))
 	}
+}
+
+// inShort are results without what was printed: those that ended with the same code or outcome as
+// one. A result with the handle of a process stays, since nothing else has that.
+func inShort(all []*alike) (short []*alike) {
+	for _, a := range all {
+		lost := a.out.Size() + a.out.Cut + a.err.Size() + a.err.Cut
+		a.out, a.err = guestexec.Excerpt{}, guestexec.Excerpt{}
+		r := result{Outcome: a.Outcome, ExitCode: a.ExitCode, Process: a.Process, Why: a.Why, Next: a.Next}
+		if r.Process == "" && r.Why != "" {
+			r.Why, r.Next = "Each for a reason that is left out.", ""
+		}
+		a.result, a.key = r, exactjson.Digest(r)
+		i := slices.IndexFunc(short, func(s *alike) bool { return s.key == a.key })
+		if i < 0 {
+			short = append(short, a)
+			i = len(short) - 1
+		} else {
+			short[i].names = append(short[i].names, a.names...)
+			for _, id := range selection.IDs(a.ids) {
+				short[i].ids = selection.AppendID(short[i].ids, id)
+			}
+		}
+		short[i].lost += lost
+	}
+	return short
 }
 
 // resultOf is the result of a guest.
