@@ -207,3 +207,37 @@ func TestBulkFrozen(t *testing.T) {
 		})
 	}
 }
+
+// Every guest is named, however many have failed.
+func TestBulkNamesAll(t *testing.T) {
+	many := func(m *pvesim.Model) {
+		vm := m.Guests[0]
+		m.Guests = nil
+		for i := range 50 {
+			g := vm
+			g.VMID, g.Node, g.Snapshots = 1000+i, "pve1", nil
+			g.Config = map[string]string{"name": fmt.Sprint("g", i), "memory": "64", "cores": "1"}
+			m.Guests = append(m.Guests, g)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := sim.New(t, sim.Options{Token: full, Model: sim.Cluster(many), Wire: func(rt http.RoundTripper) http.RoundTripper { return refusing{rt} }})
+		a := w.Call("pve_bulk_action", `{"action":"add_tags","guests":"all","tags":["x"],"confirm":true,"wait":45}`)
+		rows, _ := a.Fields["not_ok"].([]any)
+		last, _ := rows[len(rows)-1].(map[string]any)
+		if len(rows) != 41 || last["guest"] != "1040-1049" || last["outcome"] != "failed" || a.Fields["left_out"] != 10.0 {
+			t.Errorf("%d rows, the last is %v: %.500s", len(rows), last, a.Text)
+		}
+	})
+}
+
+// refusing lets no write pass.
+type refusing struct{ http.RoundTripper }
+
+func (r refusing) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := r.RoundTripper.RoundTrip(req)
+	if err == nil && req.Method != http.MethodGet {
+		resp.StatusCode, resp.Status = http.StatusForbidden, "403 Permission check failed"
+	}
+	return resp, err
+}
