@@ -45,7 +45,7 @@ var modules = map[string]string{
 	"mvdan.cc/sh/v3":                                    "the simulator's shell: parser and expansions; without its interpreter, and without dependencies",
 	"golang.org/x/image":                                "pictures of screens, scaled",
 	"golang.org/x/crypto":                               "is this an SSH public key",
-	"golang.org/x/sys":                                  "tests: the size of a terminal whose reads can be ended",
+	"golang.org/x/sys":                                  "a terminal's size, set without waiting for its reads",
 	"golang.org/x/term":                                 "is this a terminal",
 	"golang.org/x/mod":                                  "tests: the module as a proxy serves it",
 	"golang.org/x/sync":                                 "who waits for what is limited",

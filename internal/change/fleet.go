@@ -73,7 +73,7 @@ type Part struct {
 // says why the change cannot be made.
 func PlanCall(ctx context.Context, c *tool.Call, p PlannedCall) (PlannedCall, error) {
 	if off := c.Host().Off; off != nil && off(p.Tool) == tool.LeftOut {
-		return p, explain.Refusal("Whoever runs this server may offer it again.", "The tool %s would do it, and %s.", p.Tool, tool.LeftOut)
+		return p, explain.Refusal("Take -"+p.Tool+" out of PVE_MCP_TOOLS to allow it.", "The tool %s would do it, and %s.", p.Tool, tool.LeftOut)
 	}
 	r, err := newPart(c.Host(), c.Request(), p)
 	if err != nil {
