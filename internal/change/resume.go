@@ -1,7 +1,6 @@
 package change
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -167,7 +166,7 @@ func (r *run) answerStopped(how cluster.StoppedStep) output {
 		return out
 	}
 	return r.outputOf(Answer{
-		Outcome: tool.Outcome(how.Outcome), UPID: r.lastJob().UPID.String(), Next: cmp.Or(how.Next, r.steps[r.at].rest),
+		Outcome: tool.Outcome(how.Outcome), UPID: r.lastJob().UPID.String(), Next: strings.TrimSpace(how.Next + " " + r.steps[r.at].rest),
 		Message: r.steps[r.at].about + ": " + strings.TrimPrefix(how.Message, r.steps[r.at].about+": "),
 	})
 }
