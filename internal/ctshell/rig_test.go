@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -90,7 +91,7 @@ func newRig(t *testing.T, argv []string) *rig {
 	cmd.Dir = "/"
 	r := &rig{T: t, cmd: cmd, more: make(chan struct{})}
 	t.Cleanup(r.endTurn)
-	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 20, Cols: 80})
+	tty, err := startOnTerminal(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,6 +107,15 @@ func newRig(t *testing.T, argv []string) *rig {
 		<-done
 	})
 	return r
+}
+
+// startOnTerminal starts a shell that can be interrupted, also if these tests cannot: a shell
+// keeps ignoring what was ignored when it started.
+func startOnTerminal(cmd *exec.Cmd) (*os.File, error) {
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt)
+	defer signal.Stop(interrupts)
+	return pty.StartWithSize(cmd, &pty.Winsize{Rows: 20, Cols: 80})
 }
 
 // closable is a terminal of which a read ends when it is closed, also while a process that a test
