@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -19,6 +20,15 @@ import (
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 )
+
+// What these tests do is wait for a terminal, so more of them run at once than there are cores.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	m.Run()
+}
 
 // shells are those that containers have, and how each is begun on a terminal.
 var shells = map[string][]string{
