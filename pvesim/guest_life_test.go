@@ -71,6 +71,9 @@ func TestPendingChanges(t *testing.T) {
 		PUT /nodes/pve1/lxc/200/config?memory=2048&cmode=shell           => null
 		GET /nodes/pve1/lxc/200/pending#memory#pending                   => null
 		GET /nodes/pve1/lxc/200/pending#cmode#pending                    => shell
+		POST /nodes/pve1/lxc/200/status/reboot                           => OK
+		GET /nodes/pve1/lxc/200/pending#cmode#pending                    => null
+		GET /nodes/pve1/lxc/200/config#cmode                             => shell
 		PUT /nodes/pve1/qemu/100/config?hotplug=0                        => null
 		PUT /nodes/pve1/qemu/100/config?scsi1=local-zfs:4                => null
 		GET /nodes/pve1/qemu/100/pending#scsi1#pending                   => local-zfs:vm-100-disk-1,size=4G

@@ -311,6 +311,7 @@ func rebootGuest(c *call, g *guest, _ time.Time) outcome {
 		return failed(takes, "VM quit/powerdown failed - got timeout")
 	}
 	on := func(now time.Time) {
+		c.setRunState(g, runState{}) // pending changes apply to a guest that is off
 		if len(g.StartFails) == 0 && c.brokenStorage(g) == "" {
 			c.applyPendingIfStopped(g)
 			c.setRunState(g, runState{running: true, since: now})

@@ -120,7 +120,7 @@ func (p *page) fix(f fix) {
 	case f.Tool != "":
 		line := "pve-mcp call " + f.Tool + flags(f.Arguments)
 		if f.Setting != "" {
-			line += ", offered with " + f.Setting
+			line += " (off now: " + f.Setting + ")"
 		}
 		p.wrap(margin+"-> ", margin+"   ", safe(line))
 	}

@@ -234,6 +234,13 @@ func (p *bulkPlan) sayWhat(plan *change.Plan) {
 	for _, line := range kinds {
 		plan.Consequences = append(plan.Consequences, fmt.Sprintf("%s: %s", strings.Join(byKind[line], ", "), line))
 	}
+	if len(p.Cannot) > 0 {
+		var names []string
+		for _, one := range p.Cannot {
+			names = append(names, one.Guest)
+		}
+		plan.Consequences = append(plan.Consequences, "left out, since they cannot: "+render.List(names))
+	}
 	if p.others > 0 {
 		plan.Consequences = append(plan.Consequences, plural(p.others, "other guest is", "other guests are")+" not touched")
 	}

@@ -354,3 +354,18 @@ func TestDrainArguments(t *testing.T) {
 		}
 	}
 }
+
+// Guests that are still on their way from a node are not said to be back.
+func TestReturnDuringDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := sim.New(t, sim.Options{Model: sim.Cluster(only(101, 102, 106)), Token: full})
+		w.Host.Stays = true
+		w.Call("pve_drain_node", `{"node":"pve2","action":"drain","parallel":1,"wait":0}`)
+		time.Sleep(10 * time.Second)
+		back := w.As(full).Call("pve_drain_node", `{"node":"pve2","action":"return"}`)
+		if back.Outcome != tool.Failed || !strings.Contains(back.Text, "a migration from pve2 is under way of") {
+			t.Errorf("%s: %s", back.Outcome, back.Text)
+		}
+		time.Sleep(2 * tool.HandleTime)
+	})
+}

@@ -26,6 +26,9 @@ func (p *drainPlan) chooseReturning(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := p.refuseWhileLeaving(); err != nil {
+		return err
+	}
 	if back, err = p.firstOf(back); err != nil {
 		return err
 	}
@@ -72,6 +75,22 @@ func (p *drainPlan) firstOf(back []pve.Resource) ([]pve.Resource, error) {
 		p.Left = n - mostGuests
 		return back[:mostGuests], nil
 	}
+}
+
+// refuseWhileLeaving refuses the way back while guests are still on their way from the node: they
+// would be said to be there.
+func (p *drainPlan) refuseWhileLeaving() error {
+	var leaving []string
+	for _, g := range p.facts.Guests {
+		if g.Node.Value == p.Node && g.Lock.Value == "migrate" {
+			leaving = append(leaving, cluster.GuestName(g))
+		}
+	}
+	if leaving == nil {
+		return nil
+	}
+	return explain.Refusal("Follow that first: by the handle of the drain, or with pve_list_tasks.",
+		"%s: a migration from %s is under way of %s, such as by a drain. Nothing was sent.", p.about(), p.Node, render.List(leaving))
 }
 
 func isIn(list []pve.Resource, id pve.VMID) bool {
