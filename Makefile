@@ -56,14 +56,14 @@ lint:
 	$(TOOLS) errcheck -exclude tools/errcheck.txt ./...
 	$(TOOLS) nilness ./...
 
-# Packages that start goroutines or share something between them. With -short, tests of data do
+# The stories, and packages that start goroutines. With -short, tests of data do
 # the least that shows their kind, or nothing: test has run them. soak runs all packages so.
 # internal/toolset calls each tool with much data, and the toolsets' own tests call them here.
 # The stories start many processes, and the detector would let each sleep a second at its end.
 RACE   = GORACE=atexit_sleep_ms=0 $(GO) test -race -vet=off
-SHARES = \bgo (func|[a-zA-Z.]+)\(|\b(sync|atomic|errgroup)\.|cluster\.Ask\(
+STARTS = \bgo (func|[a-zA-Z.]+)\(|\.Go\(|cluster\.Ask\(
 race:
-	$(RACE) -short ./cmd/pve-mcp $$(grep -rlE '$(SHARES)' --include='*.go' --exclude='*_test.go' evals internal lazyregexp proxmox pve pvesim | \
+	$(RACE) -short ./cmd/pve-mcp $$(grep -rlE '$(STARTS)' --include='*.go' --exclude='*_test.go' evals internal lazyregexp proxmox pve pvesim | \
 		xargs -n1 dirname | sort -u | grep -vE '^internal/(archtest|toolset)$$' | sed 's#^#./#')
 
 # What needs not be known at every commit, for an hour or more: all tests as long as they
