@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pvesim"
@@ -103,6 +104,7 @@ var maintenanceAsks = []struct {
 // What people ask for in maintenance is done by these calls, and by no more; those that only follow
 // the end do not count.
 func TestAsks(t *testing.T) {
+	effort.SkipShort(t)
 	for _, tt := range maintenanceAsks {
 		t.Run(tt.ask, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

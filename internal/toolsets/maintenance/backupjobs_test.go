@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pvesim"
@@ -151,6 +152,7 @@ func TestNightlyOfTag(t *testing.T) {
 
 // Whatever a change backs up less needs consent, and says what is lost; the rest does not.
 func TestLosses(t *testing.T) {
+	effort.SkipShort(t)
 	for args, lost := range map[string]string{
 		`"schedule":"every 4 hours"`:        "",
 		`"keep":"5"`:                        "",
@@ -289,6 +291,7 @@ func follow(w *sim.World, a sim.Answer) sim.Answer {
 
 // A node whose backup fails does not hide that of the others.
 func TestRunNowFailsOnANode(t *testing.T) {
+	effort.SkipShort(t)
 	onEach(t, func(t *testing.T, m *pvesim.Model) {
 		for i := range m.Guests {
 			if g := &m.Guests[i]; g.VMID == 103 {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/pve-mcp/pve-mcp/internal/testkit/effort"
 	"github.com/pve-mcp/pve-mcp/internal/testkit/sim"
 	"github.com/pve-mcp/pve-mcp/internal/tool"
 	"github.com/pve-mcp/pve-mcp/pvesim"
@@ -45,6 +46,7 @@ func TestBulkChoosesTargets(t *testing.T) {
 
 // A guest whose name is the id of another one does not go where that one goes.
 func TestBulkTargetsHostileName(t *testing.T) {
+	effort.SkipShort(t)
 	nfs := func(m *pvesim.Model) {
 		m.Storages = append(m.Storages, pvesim.Storage{ID: "fast", Type: "nfs", Shared: true, Content: "images,rootdir", Size: 1 << 40})
 	}

@@ -277,6 +277,7 @@ func TestDrainIsNotEmpty(t *testing.T) {
 // Without the ready call, the way back is taken from PVE's tasks, and the answer says what they do
 // not tell.
 func TestDrainReturnsByTasks(t *testing.T) {
+	effort.SkipShort(t)
 	synctest.Test(t, func(t *testing.T) {
 		w := sim.New(t, sim.Options{Model: sim.Cluster(only(101, 102, 104)), Token: full})
 		drained(w, `{"node":"pve2","action":"drain"}`)
